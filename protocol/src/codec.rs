@@ -1,0 +1,208 @@
+//! Frames to bytes and back, in both subprotocols. The only door to MessagePack.
+
+use std::io::ErrorKind;
+
+use rmp_serde::decode::Error;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::frame::{ClientFrame, ServerFrame};
+use crate::limits::DEPTH_MAX;
+
+/// A subprotocol: the version and the encoding in one name (RFC 6455, 1.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// `livehelp.v1.msgpack`: binary frames, the default.
+    Msgpack,
+    /// `livehelp.v1.json`: text frames, the same arrays.
+    Json,
+}
+
+impl Encoding {
+    /// Both, in the order of preference.
+    pub const ALL: [Self; 2] = [Self::Msgpack, Self::Json];
+
+    /// The name in `Sec-WebSocket-Protocol`.
+    pub const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Msgpack => "livehelp.v1.msgpack",
+            Self::Json => "livehelp.v1.json",
+        }
+    }
+
+    /// The first of the offered subprotocols that is spoken here.
+    pub fn choose(offered: &str) -> Option<Self> {
+        offered
+            .split(',')
+            .map(str::trim)
+            .find_map(|name| Self::ALL.into_iter().find(|encoding| encoding.subprotocol() == name))
+    }
+}
+
+/// Bytes that are no frame. The cause is for the log of whoever wrote the client: it never quotes
+/// the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not MessagePack, not JSON, or not the fields of the kind.
+    #[error("not a frame of {subprotocol}")]
+    Malformed {
+        /// What the bytes should have been.
+        subprotocol: &'static str,
+    },
+    /// Bytes after the frame's end.
+    #[error("bytes after the end of a frame of {subprotocol}")]
+    Trailing {
+        /// What the bytes should have been.
+        subprotocol: &'static str,
+    },
+}
+
+fn decode<'a, T: Deserialize<'a>>(encoding: Encoding, bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let subprotocol = encoding.subprotocol();
+    match encoding {
+        Encoding::Msgpack => {
+            let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+            deserializer.set_max_depth(DEPTH_MAX);
+            let frame = T::deserialize(&mut deserializer)
+                .map_err(|_| DecodeError::Malformed { subprotocol })?;
+            match IgnoredAny::deserialize(&mut deserializer) {
+                Err(Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
+                    Ok(frame)
+                }
+                _ => Err(DecodeError::Trailing { subprotocol }),
+            }
+        }
+        Encoding::Json => {
+            let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+            let frame = T::deserialize(&mut deserializer)
+                .map_err(|_| DecodeError::Malformed { subprotocol })?;
+            deserializer.end().map_err(|_| DecodeError::Trailing { subprotocol })?;
+            Ok(frame)
+        }
+    }
+}
+
+/// A frame could not be written: an unknown kind, which is never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this frame has no form on the wire")]
+pub struct EncodeError;
+
+fn encode<T: Serialize>(
+    encoding: Encoding,
+    frame: &T,
+    into: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match encoding {
+        Encoding::Msgpack => {
+            let mut serializer = rmp_serde::Serializer::new(into);
+            frame.serialize(&mut serializer).map_err(|_| EncodeError)
+        }
+        Encoding::Json => serde_json::to_writer(into, frame).map_err(|_| EncodeError),
+    }
+}
+
+/// Reads a frame of a client; text borrows from the bytes where it can.
+///
+/// # Errors
+/// If the bytes are no frame; a kind that is not known is no error, see [`ClientFrame::Unknown`].
+pub fn decode_client(encoding: Encoding, bytes: &[u8]) -> Result<ClientFrame<'_>, DecodeError> {
+    decode(encoding, bytes)
+}
+
+/// Reads a frame of the server.
+///
+/// # Errors
+/// As [`decode_client`].
+pub fn decode_server(encoding: Encoding, bytes: &[u8]) -> Result<ServerFrame<'_>, DecodeError> {
+    decode(encoding, bytes)
+}
+
+/// Appends a client's frame.
+///
+/// # Errors
+/// If it is [`ClientFrame::Unknown`].
+pub fn encode_client(
+    encoding: Encoding,
+    frame: &ClientFrame<'_>,
+    into: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    encode(encoding, frame, into)
+}
+
+/// Appends a server's frame.
+///
+/// # Errors
+/// If it is [`ServerFrame::Unknown`].
+pub fn encode_server(
+    encoding: Encoding,
+    frame: &ServerFrame<'_>,
+    into: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    encode(encoding, frame, into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::RequestId;
+    use crate::ids::{ConversationId, MessageId};
+    use crate::message::{Author, Body, Seq};
+    use crate::personal::Text;
+    use crate::time::{Day, UnixMillis};
+    use crate::{ids::AgentId, limits::MESSAGE_OVERHEAD_BYTES_MAX};
+
+    fn written(encoding: Encoding, frame: &ServerFrame<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_server(encoding, frame, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn message() -> ServerFrame<'static> {
+        ServerFrame::Message {
+            conversation: ConversationId::from_bytes([1; 16]),
+            seq: Seq(70_000),
+            message: MessageId::from_bytes([2; 16]),
+            author: Author::Agent(AgentId::from_bytes([3; 16])),
+            at: UnixMillis(1_795_000_000_000),
+            body: Body::Text(Text::new("x".repeat(100))),
+            expires: Some(Day(2_600)),
+            visibility: None,
+        }
+    }
+
+    #[test]
+    fn a_message_costs_at_most_its_overhead_more_than_its_text() {
+        let bytes = written(Encoding::Msgpack, &message());
+        assert!(bytes.len() <= 100 + MESSAGE_OVERHEAD_BYTES_MAX, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn both_encodings_give_back_what_was_written() {
+        for encoding in Encoding::ALL {
+            let bytes = written(encoding, &message());
+            assert_eq!(decode_server(encoding, &bytes).unwrap(), message());
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_keeps_its_request() {
+        let frame = decode_client(Encoding::Json, br#"["dance", 7, {"a": [1]}]"#).unwrap();
+        assert_eq!(frame, ClientFrame::Unknown { request: RequestId(7) });
+        let frame = decode_client(Encoding::Msgpack, &[0x93, 0x3f, 0x07, 0xc0]).unwrap();
+        assert_eq!(frame, ClientFrame::Unknown { request: RequestId(7) });
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_skipped() {
+        let frame = decode_client(Encoding::Json, br#"["ping", 7, "new", [1, 2]]"#).unwrap();
+        assert_eq!(frame, ClientFrame::Ping { request: RequestId(7) });
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let mut bytes = vec![0x92, 0x3f];
+        bytes.extend(std::iter::repeat_n(0x91, 1_000));
+        bytes.push(0xc0);
+        assert!(decode_client(Encoding::Msgpack, &bytes).is_err());
+    }
+}

@@ -1,0 +1,284 @@
+//! The whole conversation on the wire: what a client may say, and what the server may.
+//!
+//! A frame is an array `[kind, …fields]`; `kind` is a number in MessagePack and a word in JSON, both
+//! frozen. Codes that are missing below are kept for frames to come and are never given to another.
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::{
+    AgentCard, Availability, ConversationCard, FormAnswer, PageView, Presence, ResumePoint,
+    SiteAvailability, VisitorCard,
+};
+use crate::ids::{AgentId, ConversationId, MessageId, SessionId, SiteId, SiteKey, VisitorId};
+use crate::limits::List;
+use crate::message::{Author, Body, Message, Seq, Visibility, wire_codes};
+use crate::personal::{Personal, Text};
+use crate::positional::{frames, records};
+use crate::reject::RejectCode;
+use crate::time::{Day, UnixMillis};
+
+pub use crate::positional::{FieldSchema, Schema};
+
+/// Pairs an answer with its question; the client counts from 1. 0 asks for no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u32);
+
+wire_codes! {
+    /// What an agent watches: a snapshot, then changes.
+    pub enum WatchTopic {
+        /// His conversations, those that wait, all that are live; and his colleagues.
+        Board = 0 "board",
+        /// One conversation, as a member of its room.
+        Conversation = 1 "conversation",
+    }
+}
+
+wire_codes! {
+    /// What kind of client says `hello`.
+    pub enum ClientRole {
+        /// A website visitor: needs a site key.
+        Visitor = 0 "visitor",
+        /// An agent: needs the cookie of a console session.
+        Agent = 1 "agent",
+    }
+}
+
+records! {
+    /// What the server allows on this connection.
+    pub struct WireLimits {
+        /// Bytes of a frame from the client.
+        frame_bytes_max: u32,
+        /// Characters of a message's text.
+        text_chars_max: u32,
+        /// Messages in one page of history.
+        history_messages_max: u16,
+    }
+
+    /// What a visitor's client needs to know of its site, beyond the public configuration.
+    pub struct SiteState {
+        site: SiteId,
+        availability: SiteAvailability,
+    }
+}
+
+frames! {
+    /// What a client may say.
+    pub enum ClientFrame<'a> {
+        /// The first frame of every connection: who it is, and what it has already.
+        1 "hello" Hello {
+            request: RequestId,
+            role: ClientRole,
+            /// Client name and version, `widget/0.1.0`.
+            client: String,
+            /// The reader's language, a BCP 47 tag.
+            locale: String,
+            /// Conversations to go on with.
+            resume: List<ResumePoint, 64>;
+            /// Visitors only: the site.
+            site: SiteKey,
+            /// Visitors only: the token of the last `welcome`.
+            token: Personal<String>,
+            /// Bit 0: Global Privacy Control is on; bit 1: Do Not Track is on.
+            signals: u8,
+        }
+        /// Says something. Answered with `ack` once it is stored.
+        2 "send" Send {
+            request: RequestId,
+            conversation: ConversationId,
+            message: MessageId,
+            /// The newest place the author had seen at the first try; the same on a resend.
+            seen_seq: Seq,
+            body: Body<'a>;
+            visibility: Visibility,
+        }
+        /// Begins a conversation; the id is made by the client, so that asking twice is asking once.
+        3 "open" Open {
+            request: RequestId,
+            conversation: ConversationId,
+            form: List<FormAnswer, 32>;
+            /// SHA-256 of the privacy notice that was shown, 64 hex digits.
+            notice: String,
+            page: PageView,
+        }
+        /// Ends a conversation.
+        4 "close" Close { request: RequestId, conversation: ConversationId }
+        /// Opens an ended conversation again.
+        5 "reopen" Reopen { request: RequestId, conversation: ConversationId }
+        /// Writes, or has stopped to. No answer.
+        6 "typing" Typing { conversation: ConversationId, typing: bool }
+        /// Everything up to here reached this person. No answer.
+        7 "delivered" Delivered { conversation: ConversationId, seq: Seq }
+        /// Everything up to here was on this person's screen. No answer.
+        8 "seen" Seen { conversation: ConversationId, seq: Seq }
+        /// Is the line alive? Answered at once with `pong`.
+        9 "ping" Ping { request: RequestId }
+        /// Asks for the messages before a place, the newest of them first in line. Answered with `history`.
+        10 "history" History {
+            request: RequestId,
+            conversation: ConversationId,
+            /// Places below this one; 0: from the newest.
+            before: Seq,
+            limit: u16,
+        }
+        /// Takes what was offered.
+        11 "accept" Accept { request: RequestId, conversation: ConversationId }
+        /// Does not take what was offered.
+        12 "decline" Decline { request: RequestId, conversation: ConversationId }
+        /// Takes a waiting conversation out of turn.
+        13 "assign" Assign { request: RequestId, conversation: ConversationId }
+        /// Offers one's conversation to another agent; the giver keeps it until it is accepted.
+        14 "transfer" Transfer {
+            request: RequestId,
+            conversation: ConversationId,
+            agent: AgentId,
+        }
+        /// Chooses whether to take work, and how much.
+        15 "availability" Availability {
+            request: RequestId,
+            availability: Availability;
+            /// Conversations at most; absent: unchanged.
+            capacity: u16,
+        }
+        /// Follows a topic. Answered with its snapshot.
+        16 "watch" Watch {
+            request: RequestId,
+            topic: WatchTopic;
+            conversation: ConversationId,
+            /// What one has of that conversation already.
+            resume: ResumePoint,
+        }
+        /// Stops following it.
+        17 "unwatch" Unwatch {
+            request: RequestId,
+            topic: WatchTopic;
+            conversation: ConversationId,
+        }
+        /// What stands in an agent's composer; stored sealed and mirrored to his other windows.
+        18 "draft" Draft {
+            request: RequestId,
+            conversation: ConversationId,
+            text: Text<'a>,
+        }
+        /// The page the visitor is on now. No answer.
+        19 "page" Page { page: PageView }
+    }
+}
+
+frames! {
+    /// What the server may say.
+    pub enum ServerFrame<'a> {
+        /// The answer to `hello`.
+        64 "welcome" Welcome {
+            request: RequestId,
+            session: SessionId,
+            /// The server's clock.
+            now: UnixMillis,
+            /// Milliseconds between the server's WebSocket pings.
+            heartbeat_ms: u32,
+            limits: WireLimits,
+            /// What of the resume points goes on; each is followed by its `conversation` and `history`.
+            conversations: List<ConversationId, 64>;
+            /// Visitors: a fresh token where one is due; keep it in place of the last.
+            token: Personal<String>,
+            /// Visitors: when that token ends.
+            token_expires_at: UnixMillis,
+            /// Visitors: who they are.
+            visitor: VisitorId,
+            /// Visitors: the site.
+            site: SiteState,
+            /// Agents: who they are.
+            agent: AgentCard,
+        }
+        /// What was asked is stored on disk. For `send` with its place and time.
+        65 "ack" Ack {
+            request: RequestId;
+            seq: Seq,
+            at: UnixMillis,
+        }
+        /// Something was said.
+        66 "message" Message {
+            conversation: ConversationId,
+            seq: Seq,
+            message: MessageId,
+            author: Author,
+            at: UnixMillis,
+            body: Body<'a>,
+            /// The first day on which it can no longer be read.
+            expires: Option<Day>;
+            visibility: Visibility,
+        }
+        /// Someone writes; holds for six seconds unless renewed or ended by his message.
+        67 "typing" Typing { conversation: ConversationId, author: Author, typing: bool }
+        /// A message that was shown could not be stored: take it off the screen.
+        68 "void" Void { conversation: ConversationId, seq: Seq, message: MessageId }
+        /// Everything up to here reached someone.
+        69 "delivered" Delivered { conversation: ConversationId, author: Author, seq: Seq }
+        /// Someone had everything up to here on his screen.
+        70 "seen" Seen { conversation: ConversationId, author: Author, seq: Seq }
+        /// To agents: a visitor came or went, or looks at another page.
+        71 "presence" Presence {
+            conversation: ConversationId,
+            presence: Presence;
+            visitor: VisitorCard,
+        }
+        /// To visitors: what may be promised now.
+        72 "availability" Availability { availability: SiteAvailability }
+        /// Place in the queue, from 1, and the wait expected from those before.
+        73 "queue" Queue {
+            conversation: ConversationId,
+            position: u32;
+            wait_ms: u64,
+        }
+        /// A conversation for this agent, until the deadline.
+        74 "offer" Offer {
+            conversation: ConversationId,
+            deadline: UnixMillis,
+            card: ConversationCard;
+            /// The giver, where it is a transfer.
+            transfer_from: AgentId,
+        }
+        /// A conversation's state.
+        75 "conversation" Conversation { card: ConversationCard }
+        /// Erased: remove it from the screen and from every cache now. Without messages: all of it.
+        76 "forget" Forget {
+            conversation: ConversationId;
+            messages: List<MessageId, 1000>,
+        }
+        /// A frame was refused.
+        77 "reject" Reject {
+            request: RequestId,
+            code: RejectCode,
+            /// For a person.
+            words: String;
+            retry_after_ms: u32,
+        }
+        /// The server leaves, or wants the client elsewhere: come back after so long.
+        78 "bye" Bye { retry_after_ms: u32 }
+        /// The answer to `ping`.
+        79 "pong" Pong { request: RequestId }
+        /// What another window of the same agent has in its composer.
+        80 "draft" Draft { conversation: ConversationId, text: Text<'a> }
+        /// A page of messages, in order of their places.
+        81 "history" History {
+            /// 0 where it comes of itself, after a resume.
+            request: RequestId,
+            conversation: ConversationId,
+            /// What the client had does not lead here: this page replaces its tail.
+            reset: bool,
+            /// Whether there are earlier ones than these.
+            more: bool,
+            messages: Vec<Message<'a>>,
+        }
+        /// The answer to `watch` for the board.
+        82 "board" Board {
+            request: RequestId,
+            conversations: Vec<ConversationCard>,
+            agents: Vec<AgentCard>,
+        }
+        /// To agents: a colleague's state.
+        83 "agent" Agent { card: AgentCard }
+        /// An offer is over: taken back, run out, or answered in another window.
+        84 "offer-over" OfferOver { conversation: ConversationId }
+    }
+}
