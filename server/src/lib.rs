@@ -1,1 +1,9 @@
+//! livehelp: a live-chat server whose privacy promises are kept by the program.
+//!
+//! The modules below stand in layers, edges first; each may use those beneath it, never above.
 
+pub mod store;
+pub mod auth;
+pub mod privacy;
+pub mod tasks;
+pub mod clock;

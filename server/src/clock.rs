@@ -1,0 +1,67 @@
+//! The only place that asks what time it is. Everything else is handed a [`Clock`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use protocol::time::UnixMillis;
+
+/// Wall time for records and deadlines, monotonic time for waiting.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Wall time, UTC.
+    fn now(&self) -> UnixMillis;
+    /// Monotonic time.
+    fn instant(&self) -> Instant;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one door to the wall clock")]
+    fn now(&self) -> UnixMillis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one door to the monotonic clock")]
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A clock that moves when a test says so.
+#[derive(Debug)]
+pub struct ManualClock {
+    wall_ms: AtomicU64,
+    origin: Instant,
+    start_ms: u64,
+}
+
+impl ManualClock {
+    /// Stands at this moment until it is moved.
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for monotonic time")]
+    pub fn new(at: UnixMillis) -> Self {
+        Self { wall_ms: AtomicU64::new(at.0), origin: Instant::now(), start_ms: at.0 }
+    }
+
+    /// Moves on.
+    pub fn advance_ms(&self, ms: u64) {
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Jumps, back as well.
+    pub fn set(&self, at: UnixMillis) {
+        self.wall_ms.store(at.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.wall_ms.load(Ordering::SeqCst))
+    }
+
+    fn instant(&self) -> Instant {
+        self.origin + Duration::from_millis(self.now().0.saturating_sub(self.start_ms))
+    }
+}

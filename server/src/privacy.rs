@@ -1,0 +1,13 @@
+//! The policy engine: what may be kept, how long, why, and who may read it. Pure: no I/O, no clock.
+//!
+//! Lives here: the tag, the envelope that cannot exist without it, redaction, the evaluator, the read
+//! grant, what a sealed record is bound to, what is due for the sweep.
+//! Not here: keys (`keys`), rows (`store`), sockets. Called by every edge and port.
+
+pub mod envelope;
+pub mod policy;
+pub mod redact;
+pub mod ingest;
+pub mod gate;
+pub mod seal;
+pub mod sweep;

@@ -1,0 +1,214 @@
+//! A message with the tag it was given at ingestion. [`super::ingest`] is its only maker.
+
+use protocol::frame::ServerFrame;
+use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::message::{Author, Body, EventKind, Message, Seq, Visibility};
+use protocol::personal::{Personal, Text};
+use protocol::retention::RetentionClass;
+use protocol::time::{Day, UnixMillis};
+
+use super::gate::ReadGrant;
+use super::policy::{PolicyVersion, Purposes};
+
+/// Layout of the tag; a node that meets another drops the record rather than guess.
+pub const TAG_VERSION: u8 = 1;
+
+/// Bits that travel with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// Hidden from all doors but the privacy roles'.
+    pub const RESTRICTED: u16 = 1 << 1;
+    /// A detector found something delicate in it.
+    pub const SPECIAL: u16 = 1 << 2;
+    /// The visitor's browser sent Global Privacy Control.
+    pub const GPC: u16 = 1 << 4;
+    /// The visitor's browser sent Do Not Track.
+    pub const DNT: u16 = 1 << 5;
+}
+
+/// What every record carries from ingestion on: whose it is, why it is kept and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// The Organization.
+    pub tenant: TenantId,
+    /// The website.
+    pub site: SiteId,
+    /// The person whose erasure takes it: the conversation's visitor, whoever wrote it.
+    pub subject: VisitorId,
+    /// Which rule ends its life.
+    pub class: RetentionClass,
+    /// Why it may be kept.
+    pub purposes: Purposes,
+    /// Further marks.
+    pub flags: Flags,
+    /// The policy in force when it came.
+    pub policy_version: PolicyVersion,
+    /// The UTC day on which it came: its bucket.
+    pub ingest_day: Day,
+    /// First day on which it is dead, by the timeline known at ingestion: a hint, the evaluator decides.
+    pub expires: Option<Day>,
+}
+
+/// What was said, owned and redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Words.
+    Text(Personal<String>),
+    /// A line of the system.
+    Event {
+        /// What happened.
+        event: EventKind,
+        /// Who it is about.
+        agent: Option<protocol::ids::AgentId>,
+    },
+}
+
+/// A message with its tag. All fields are private: nobody builds or changes one outside `privacy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    tag: Tag,
+    conversation: ConversationId,
+    message: MessageId,
+    author: Author,
+    visibility: Visibility,
+    at: UnixMillis,
+    seen_seq: Seq,
+    content: Content,
+}
+
+/// What [`Envelope::restore`] puts together again: the columns of a row or the fields of a bus payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    pub tag: Tag,
+    pub conversation: ConversationId,
+    pub message: MessageId,
+    pub author: Author,
+    pub visibility: Visibility,
+    /// When the server accepted it.
+    pub at: UnixMillis,
+    /// The newest place its author had seen at the first try.
+    pub seen_seq: Seq,
+    pub content: Content,
+}
+
+impl Envelope {
+    /// Only `ingest` calls this.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { tag, conversation, message, author, visibility, at, seen_seq, content } = parts;
+        Self { tag, conversation, message, author, visibility, at, seen_seq, content }
+    }
+
+    /// Puts together what was tagged before. Two callers: the store's rows and the bus's payloads.
+    pub(crate) fn restore(parts: Parts) -> Self {
+        Self::new(parts)
+    }
+
+    /// Gives it its place.
+    pub fn place(self, seq: Seq) -> Placed {
+        assert!(seq > Seq(0), "places begin at 1");
+        Placed { envelope: self, seq }
+    }
+
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.tag.tenant
+    }
+
+    pub fn conversation(&self) -> ConversationId {
+        self.conversation
+    }
+
+    pub fn message(&self) -> MessageId {
+        self.message
+    }
+
+    pub fn author(&self) -> Author {
+        self.author
+    }
+
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
+    pub fn at(&self) -> UnixMillis {
+        self.at
+    }
+
+    /// The newest place its author had seen at the first try: duplicates lie above it.
+    pub fn seen_seq(&self) -> Seq {
+        self.seen_seq
+    }
+
+    /// What a port seals or sends; a reader for people goes through a [`ReadGrant`] instead.
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Whether a resend says the same: author, visibility and content.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.message == other.message
+            && self.author == other.author
+            && self.visibility == other.visibility
+            && self.content == other.content
+    }
+}
+
+/// An envelope that has its place. Only this can be delivered or stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    envelope: Envelope,
+    seq: Seq,
+}
+
+impl Placed {
+    /// Its place, from 1.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// What has this place.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The only way to a frame for people; `None` once it has expired by the grant's day.
+    pub fn frame(&self, grant: &ReadGrant<'_>) -> Option<ServerFrame<'_>> {
+        let message = self.shown(grant)?;
+        Some(ServerFrame::Message {
+            conversation: self.envelope.conversation,
+            seq: message.seq,
+            message: message.message,
+            author: message.author,
+            at: message.at,
+            body: message.body,
+            expires: message.expires,
+            visibility: match message.visibility {
+                Visibility::Everyone => None,
+                Visibility::Agents => Some(Visibility::Agents),
+            },
+        })
+    }
+
+    /// The same as a line of a page of history.
+    pub fn shown(&self, grant: &ReadGrant<'_>) -> Option<Message<'_>> {
+        let envelope = &self.envelope;
+        let expires = grant.admits(&envelope.tag, envelope.visibility)?;
+        Some(Message {
+            seq: self.seq,
+            message: envelope.message,
+            author: envelope.author,
+            at: envelope.at,
+            body: match &envelope.content {
+                Content::Text(text) => Body::Text(Text::new(text.expose().as_str())),
+                Content::Event { event, agent } => Body::Event { event: *event, agent: *agent },
+            },
+            expires,
+            visibility: envelope.visibility,
+        })
+    }
+}

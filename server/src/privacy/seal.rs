@@ -1,0 +1,103 @@
+//! What a sealed value is bound to, and the port through which stores seal and unseal.
+
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
+
+/// The person whose erasure destroys the second lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A website visitor: both sides' words of his conversations.
+    Visitor(VisitorId),
+    /// An agent: his own account.
+    Agent(AgentId),
+}
+
+/// The first lock: all records of one tenant, site, class and day share it, and it dies with the day
+/// on which they expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket {
+    pub tenant: TenantId,
+    /// None for an agent's account, which belongs to no site.
+    pub site: Option<SiteId>,
+    pub class: RetentionClass,
+    pub day: Day,
+}
+
+/// What kind of record a key is derived for, so that no two kinds share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordKind {
+    /// Messages of one conversation.
+    Messages(ConversationId),
+    /// The header of one conversation: form, page.
+    Conversation(ConversationId),
+    /// A visitor's contact data.
+    Contact,
+    /// An agent's account.
+    Account,
+    /// An agent's draft in one conversation.
+    Draft(ConversationId),
+}
+
+/// The two locks and the record's kind: from these the key of a value is derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lock {
+    pub bucket: Bucket,
+    pub subject: Subject,
+    pub kind: RecordKind,
+}
+
+/// Why a value could not be sealed or read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// One of the two keys is destroyed: the value is gone for good.
+    #[error("a key of this record is destroyed")]
+    Destroyed,
+    /// The bytes are not what was sealed, or belong to another record.
+    #[error("the sealed value does not belong here")]
+    Tampered,
+    /// The key store failed.
+    #[error("the key store failed")]
+    Unavailable,
+}
+
+/// Seals and reads personal values. Implemented by the key store, handed to the stores at start.
+pub trait Sealer: Send + Sync + std::fmt::Debug {
+    /// Makes sure that the keys of these locks exist and are synced to disk; called for a whole batch
+    /// before the batch that uses them commits.
+    ///
+    /// # Errors
+    /// If a key was destroyed before or the key store failed.
+    fn prepare(&self, locks: &[Lock]) -> Result<(), SealError>;
+
+    /// Seals: random nonce, text, authentication tag.
+    ///
+    /// # Errors
+    /// As [`Sealer::prepare`].
+    fn seal(&self, lock: &Lock, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError>;
+
+    /// Reads what was sealed under the same lock with the same associated data.
+    ///
+    /// # Errors
+    /// If it is destroyed or does not belong here.
+    fn unseal(&self, lock: &Lock, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+
+    /// A keyed hash by which a personal value can be found within its tenant, `field` keeping the
+    /// columns apart.
+    ///
+    /// # Errors
+    /// If the key store failed.
+    fn find_hash(&self, tenant: TenantId, field: &str, value: &str) -> Result<[u8; 32], SealError>;
+
+    /// Destroys the first lock of these buckets, for good, and syncs.
+    ///
+    /// # Errors
+    /// If the key store failed; what was destroyed stays destroyed.
+    fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError>;
+
+    /// Destroys the second lock of a person, for good, and syncs.
+    ///
+    /// # Errors
+    /// If the key store failed.
+    fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError>;
+}

@@ -1,0 +1,477 @@
+//! What is kept: the port, and the rows it speaks of.
+//!
+//! Every question names its tenant; another tenant's things are not found. Personal columns are sealed
+//! inside the implementations, so that callers see `Personal` values and files see none.
+//! Writes go through one bounded queue to one writer, which commits what waits in one transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::conversation::{Availability, ConversationState, Role};
+use protocol::ids::{
+    AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
+    TenantId, VisitorId,
+};
+use protocol::message::{Author, Seq};
+use protocol::personal::Personal;
+use protocol::time::{Day, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::privacy::envelope::Placed;
+use crate::privacy::policy::SiteTimeline;
+use crate::privacy::seal::Bucket;
+
+pub mod sqlite;
+
+/// SHA-256 of a secret (token, cookie, key): what the store keeps in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl std::fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret hash]")
+    }
+}
+
+/// An Organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantRow {
+    pub tenant: TenantId,
+    /// The company's name; not about a person.
+    pub name: String,
+    /// Where people turn with questions about their data: an e-mail address or a page.
+    pub privacy_contact: Personal<String>,
+    pub created_at: UnixMillis,
+}
+
+/// How a field of the form before a conversation is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldRule {
+    /// Not asked.
+    Hidden,
+    /// Asked, may stay empty.
+    #[default]
+    Optional,
+    /// Must be filled in.
+    Required,
+}
+
+/// What an admin sets up for a site.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SiteSettings {
+    /// Origins whose pages may embed the widget: `https://shop.example`, no path.
+    pub origins: Vec<String>,
+    /// Texts of the widget by name: `title`, `greeting`, `offline`.
+    pub texts: BTreeMap<String, String>,
+    /// Fields of the form: `name`, `email`.
+    pub form: BTreeMap<String, FieldRule>,
+    /// The privacy notice that is shown before the first message.
+    pub notice: Notice,
+    /// Further patterns to hide, regular expressions.
+    pub redaction_patterns: Vec<String>,
+}
+
+/// A privacy notice: its words and where to read more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notice {
+    pub text: String,
+    /// An `https:` address, or empty.
+    pub url: String,
+}
+
+/// A website with our widget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteRow {
+    pub site: SiteId,
+    pub tenant: TenantId,
+    pub site_key: SiteKey,
+    pub name: String,
+    pub timeline: SiteTimeline,
+    pub settings: SiteSettings,
+    pub created_at: UnixMillis,
+}
+
+/// An agent and his account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    pub agent: AgentId,
+    pub tenant: TenantId,
+    pub name: Personal<String>,
+    /// As typed; found by the keyed hash of its normal form (trimmed, lower case).
+    pub email: Personal<String>,
+    pub role: Role,
+    pub active: bool,
+    pub capacity: u16,
+    /// His last choice, kept across restarts.
+    pub availability: Availability,
+    /// Argon2id in PHC form.
+    pub password_hash: Arc<str>,
+    pub created_at: UnixMillis,
+}
+
+/// A signed-in agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    pub session: SessionId,
+    pub agent: AgentId,
+    pub tenant: TenantId,
+    pub secret: SecretHash,
+    /// Browser and system, as he would recognise them.
+    pub client: Personal<String>,
+    pub created_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
+/// An open invitation for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationRow {
+    pub invitation: InvitationId,
+    pub tenant: TenantId,
+    pub email: Personal<String>,
+    pub role: Role,
+    pub secret: SecretHash,
+    pub created_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
+/// An API key of an Organization, or of the operator (no tenant).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    pub key: KeyId,
+    pub tenant: Option<TenantId>,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub secret: SecretHash,
+    pub created_at: UnixMillis,
+}
+
+/// A label for conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    pub tag: TagId,
+    pub tenant: TenantId,
+    pub name: String,
+}
+
+/// A visitor. Written first when he opens a conversation. His contact data is sealed into the bucket of
+/// `contact_day`, the day of his newest conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitorRow {
+    pub visitor: VisitorId,
+    pub tenant: TenantId,
+    pub site: SiteId,
+    /// None once the bucket of his contact data is destroyed.
+    pub name: Option<Personal<String>>,
+    pub email: Option<Personal<String>>,
+    /// BCP 47.
+    pub locale: String,
+    pub contact_day: Day,
+    pub secret: SecretHash,
+    /// The token before this one: good until the new one was used, and 60 s after.
+    pub secret_before: Option<(SecretHash, UnixMillis)>,
+    pub secret_expires_at: UnixMillis,
+    pub created_at: UnixMillis,
+}
+
+/// A conversation's header: everything but its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationRow {
+    pub conversation: ConversationId,
+    pub tenant: TenantId,
+    pub site: SiteId,
+    pub visitor: VisitorId,
+    /// Grows with each change; an older one never overwrites a newer one.
+    pub version: u64,
+    pub state: ConversationState,
+    pub assignee: Option<AgentId>,
+    pub offline_message: bool,
+    /// The agents who have or had part in it.
+    pub agents: Vec<AgentId>,
+    pub tags: Vec<TagId>,
+    /// The form's answers; sealed into the bucket of the day it was opened.
+    pub form: Vec<(String, Personal<String>)>,
+    /// Address (without query) and title of the page it was opened on.
+    pub page_url: Option<Personal<String>>,
+    pub page_title: Option<Personal<String>>,
+    pub locale: String,
+    pub created_at: UnixMillis,
+    pub waiting_since: Option<UnixMillis>,
+    pub closed_at: Option<UnixMillis>,
+}
+
+/// How far someone has come in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkRow {
+    pub tenant: TenantId,
+    pub conversation: ConversationId,
+    pub author: Author,
+    pub delivered: Seq,
+    pub seen: Seq,
+}
+
+/// What stands in an agent's composer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftRow {
+    pub tenant: TenantId,
+    pub site: SiteId,
+    pub conversation: ConversationId,
+    pub visitor: VisitorId,
+    pub agent: AgentId,
+    /// Empty: remove it.
+    pub text: Personal<String>,
+    pub day: Day,
+}
+
+/// What a live room begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRow {
+    pub header: ConversationRow,
+    /// The newest stored place, 0 if none.
+    pub seq_last: Seq,
+    /// The newest messages, in order of their places; at most what was asked for.
+    pub tail: Vec<Arc<Placed>>,
+    pub marks: Vec<MarkRow>,
+}
+
+/// One thing for the writer. All of a batch is committed together or not at all.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A message in its place.
+    Message(Arc<Placed>),
+    /// A header, new or changed; an older version than the stored one is skipped.
+    Conversation(Box<ConversationRow>),
+    /// A visitor, new or changed.
+    Visitor(Box<VisitorRow>),
+    /// A mark; it never goes back.
+    Mark(MarkRow),
+    /// A draft.
+    Draft(Box<DraftRow>),
+}
+
+/// Why nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The queue to the writer has no place; try again.
+    #[error("the store's queue is full")]
+    Full,
+    /// The disk, the file or the keys failed; nothing of the batch was stored.
+    #[error("the store cannot do that now: {act}")]
+    Unavailable {
+        /// What was tried.
+        act: &'static str,
+    },
+    /// The place is taken by another message: it needs a new one. The stored seq to begin above.
+    #[error("the place is taken")]
+    PlaceTaken {
+        /// The newest stored place.
+        seq_last: Seq,
+    },
+    /// It would break a rule of uniqueness: the e-mail, key or id exists.
+    #[error("exists already: {what}")]
+    Exists {
+        /// Which column.
+        what: &'static str,
+    },
+    /// There is no such thing in this tenant.
+    #[error("not found")]
+    NotFound,
+}
+
+/// Called once for each write with its fate, after the sync; runs on a task of its own, in the order
+/// of the queue, and must not block.
+pub type Fate = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// A reserved place in the writer's queue; dropped unused, it is free again.
+pub trait WriteSlot: Send {
+    /// Puts these into the queue, to be committed together.
+    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate);
+}
+
+/// Which conversations to list: all conditions hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConversationFilter {
+    pub state: Option<ConversationState>,
+    /// Any state but closed.
+    pub live: bool,
+    pub site: Option<SiteId>,
+    pub visitor: Option<VisitorId>,
+    pub assignee: Option<AgentId>,
+}
+
+/// A page of a list: how many, and after which item of the last page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page<Id> {
+    /// At most so many.
+    pub limit: u16,
+    /// The last item of the page before.
+    pub after: Option<Id>,
+}
+
+/// The port to what is kept. Reads see everything that was reported as stored.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Reserves a place in the writer's queue; `Err(Full)` when none is free.
+    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
+    /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
+    async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
+    /// Writes and waits until it is on disk.
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+    /// Whether the last commit succeeded and the files are there: readiness.
+    fn healthy(&self) -> bool;
+    /// Commits what waits, closes; later writes are refused.
+    async fn close(&self);
+
+    /// What a room begins with; `None` where the tenant has no such conversation.
+    async fn room(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        tail: u16,
+    ) -> Result<Option<RoomRow>, StoreError>;
+    /// Whether any tenant has this conversation: then another's id is taken.
+    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError>;
+    /// Messages with places in `(after, before)`, the newest `limit` of them, in order of their places.
+    async fn messages(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        after: Seq,
+        before: Option<Seq>,
+        limit: u16,
+    ) -> Result<Vec<Arc<Placed>>, StoreError>;
+    /// One message by its id, looked for above `after`.
+    async fn message(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        message: MessageId,
+        after: Seq,
+    ) -> Result<Option<Arc<Placed>>, StoreError>;
+    /// A conversation's header.
+    async fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<ConversationRow>, StoreError>;
+    /// Headers, newest first.
+    async fn conversations(
+        &self,
+        tenant: TenantId,
+        filter: &ConversationFilter,
+        page: Page<ConversationId>,
+    ) -> Result<Vec<ConversationRow>, StoreError>;
+    /// All that is not closed, of every tenant, oldest first: what routing begins with at start.
+    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError>;
+    /// Drafts of an agent.
+    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError>;
+
+    async fn visitor(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<Option<VisitorRow>, StoreError>;
+    /// By token, current or the one before; the caller judges which and whether it still holds.
+    async fn visitor_by_secret(
+        &self,
+        tenant: TenantId,
+        site: SiteId,
+        secret: SecretHash,
+    ) -> Result<Option<VisitorRow>, StoreError>;
+    async fn visitors(
+        &self,
+        tenant: TenantId,
+        page: Page<VisitorId>,
+    ) -> Result<Vec<VisitorRow>, StoreError>;
+
+    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError>;
+    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError>;
+    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError>;
+
+    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError>;
+    /// Replaces name, settings and timeline.
+    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError>;
+    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
+    /// The operator's view: any tenant's.
+    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
+    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError>;
+    async fn sites(&self, tenant: TenantId, page: Page<SiteId>)
+    -> Result<Vec<SiteRow>, StoreError>;
+
+    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError>;
+    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError>;
+    async fn agent(&self, tenant: TenantId, agent: AgentId)
+    -> Result<Option<AgentRow>, StoreError>;
+    /// At login the tenant is not known yet: every account with this e-mail.
+    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError>;
+    async fn agents(
+        &self,
+        tenant: TenantId,
+        page: Page<AgentId>,
+    ) -> Result<Vec<AgentRow>, StoreError>;
+
+    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError>;
+    async fn session_by_secret(&self, secret: SecretHash)
+    -> Result<Option<SessionRow>, StoreError>;
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Vec<SessionRow>, StoreError>;
+    async fn session_delete(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        session: SessionId,
+    ) -> Result<(), StoreError>;
+
+    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError>;
+    async fn invitation_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<InvitationRow>, StoreError>;
+    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError>;
+    async fn invitation_delete(
+        &self,
+        tenant: TenantId,
+        invitation: InvitationId,
+    ) -> Result<(), StoreError>;
+
+    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError>;
+    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError>;
+    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError>;
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError>;
+
+    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError>;
+    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError>;
+    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError>;
+
+    /// The stored answer to a create with this `Idempotency-Key`, if there was one: hash of the request
+    /// and the answer.
+    async fn idempotent_answer(
+        &self,
+        tenant: TenantId,
+        key: &str,
+    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError>;
+    /// Keeps an answer for 24 h; the answer is sealed.
+    async fn idempotent_keep(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        request: [u8; 32],
+        answer: Vec<u8>,
+        at: UnixMillis,
+    ) -> Result<(), StoreError>;
+
+    /// Every bucket that has traffic and is not destroyed.
+    async fn buckets(&self) -> Result<Vec<Bucket>, StoreError>;
+    /// Deletes the rows of destroyed buckets, in chunks, and what they leave in the WAL.
+    async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError>;
+    /// The latest trusted time that was persisted: reads use the later of it and the wall clock.
+    async fn high_water(&self) -> Result<UnixMillis, StoreError>;
+    /// Raises it; it never goes back.
+    async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError>;
+}
