@@ -1,0 +1,185 @@
+// Frames as typed objects, to MessagePack and back, led by the shapes in `frames.ts`.
+//
+// Lives here: what a shape is, and the two ways through it; nothing that comes in gets past without
+// the type it says it has. Not here: the bytes (`msgpack.ts`), the frames themselves (`frames.ts`).
+
+import { decode, encode } from './msgpack.ts';
+import type { Value } from './msgpack.ts';
+
+/** The encoding's name in the handshake. */
+export const SUBPROTOCOL = 'livehelp.v1.msgpack';
+
+/** Shapes of one value; ids have their prefix as shape. */
+export const NUMBER = 0;
+export const TEXT = 1;
+export const FLAG = 2;
+
+/** A set of codes and their words; where it is open, a code that is not known reads as `unknown`. */
+export interface CodeTable<Word extends string = string> {
+  readonly words: { readonly [code: number]: Word };
+  readonly open?: true;
+}
+
+/** An array whose fields are known by their place; those after `required` may be left off the end. */
+export interface RecordShape<Record = unknown> {
+  readonly required: number;
+  readonly fields: readonly (readonly [name: string, shape: Shape])[];
+  /** Carries the type alone; never there. */
+  readonly type?: Record;
+}
+
+/** A record with a kind in front. */
+export interface FrameSchema<Frame = unknown> extends RecordShape<Frame> {
+  readonly code: number;
+  readonly word: string;
+}
+
+/** Text, or an array that begins with its form. */
+export interface BodyShape {
+  readonly event: CodeTable;
+}
+
+export type Shape =
+  | typeof NUMBER
+  | typeof TEXT
+  | typeof FLAG
+  | string
+  | CodeTable
+  | RecordShape
+  | BodyShape
+  | { readonly list: Shape }
+  | { readonly or_null: Shape };
+
+/** A frame that does not have the fields of its kind. */
+export class FrameError extends Error {}
+
+/** The form of a body that is a line of the system. */
+const BODY_EVENT = 1;
+
+type Fields = { [name: string]: unknown };
+
+/**
+ * Writes a frame of this kind.
+ * @throws FrameError if a field has another type than its shape.
+ */
+export function encode_frame<Frame extends object>(schema: FrameSchema<Frame>, frame: Omit<Frame, 'kind'>): Uint8Array {
+  return encode([schema.code, ...to_fields(schema, frame as Fields)]);
+}
+
+/**
+ * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send.
+ * @throws FrameError or MsgpackError if the bytes are no frame.
+ */
+export function decode_frame<Frame>(
+  kinds: readonly FrameSchema<Frame>[],
+  bytes: Uint8Array,
+  depth_max: number,
+): Frame | undefined {
+  const values = decode(bytes, depth_max);
+  if (!Array.isArray(values) || typeof values[0] !== 'number') throw new FrameError('a frame begins with its kind');
+  const schema = kinds.find((kind) => kind.code === values[0]);
+  return schema && (from_fields(schema, values.slice(1), { kind: schema.word }) as Frame);
+}
+
+function to_fields(shape: RecordShape, record: Fields): Value[] {
+  const values: Value[] = [];
+  let length = shape.required;
+  shape.fields.forEach(([name, field], place) => {
+    const value = record[name];
+    const absent = value === undefined || value === null;
+    if (absent && place < shape.required && !is('or_null', field)) throw new FrameError(`${name} is missing`);
+    if (!absent) length = Math.max(length, place + 1);
+    values.push(absent ? null : to_value(field, value, name));
+  });
+  return values.slice(0, length);
+}
+
+function from_fields(shape: RecordShape, values: readonly Value[], record: Fields): Fields {
+  shape.fields.forEach(([name, field], place) => {
+    const value = values[place];
+    if (place < shape.required) {
+      if (value === undefined) throw new FrameError(`${name} is missing`);
+      record[name] = from_value(field, value, name);
+    } else if (value !== undefined && value !== null) record[name] = from_value(field, value, name);
+  });
+  return record;
+}
+
+function is<Key extends string>(key: Key, shape: object | Shape): shape is Extract<Shape, { readonly [key in Key]: unknown }> {
+  return typeof shape === 'object' && key in shape;
+}
+
+function wrong(name: string): FrameError {
+  return new FrameError(`${name} has another type`);
+}
+
+function to_value(shape: Shape, value: unknown, name: string): Value {
+  if (typeof shape === 'string') return id_bytes(shape, value, name);
+  if (typeof shape === 'number') return simple(shape, value, name);
+  if (is('list', shape)) {
+    if (!Array.isArray(value)) throw wrong(name);
+    return value.map((item: unknown) => to_value(shape.list, item, name));
+  }
+  if (is('or_null', shape)) return to_value(shape.or_null, value, name);
+  if (is('words', shape)) {
+    const code = Object.keys(shape.words).find((code) => shape.words[Number(code)] === value);
+    if (code === undefined) throw wrong(name);
+    return Number(code);
+  }
+  if (typeof value !== 'object' || value === null) throw wrong(name);
+  const record = value as Fields;
+  if (is('fields', shape)) return to_fields(shape, record);
+  if (record['kind'] === 'text') return simple(TEXT, record['text'], name);
+  if (record['kind'] !== 'event') throw wrong(name);
+  const event = [BODY_EVENT, to_value(shape.event, record['event'], name)];
+  return record['agent'] === undefined ? event : [...event, id_bytes('agt', record['agent'], name)];
+}
+
+function from_value(shape: Shape, value: Value, name: string): unknown {
+  if (typeof shape === 'string') return id_text(shape, value, name);
+  if (typeof shape === 'number') return simple(shape, value, name);
+  if (is('list', shape)) {
+    if (!Array.isArray(value)) throw wrong(name);
+    return value.map((item) => from_value(shape.list, item, name));
+  }
+  if (is('or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
+  if (is('words', shape)) {
+    const word = typeof value === 'number' ? shape.words[value] : undefined;
+    if (word !== undefined) return word;
+    if (shape.open) return 'unknown';
+    throw wrong(name);
+  }
+  if (is('fields', shape)) {
+    if (!Array.isArray(value)) throw wrong(name);
+    return from_fields(shape, value, {});
+  }
+  if (typeof value === 'string') return { kind: 'text', text: value };
+  if (!Array.isArray(value)) throw wrong(name);
+  const [form, event, agent] = value;
+  if (form !== BODY_EVENT) return { kind: 'unknown' };
+  const body = { kind: 'event', event: from_value(shape.event, event ?? null, name) };
+  return agent === undefined || agent === null ? body : { ...body, agent: id_text('agt', agent, name) };
+}
+
+function simple(shape: typeof NUMBER | typeof TEXT | typeof FLAG | number, value: unknown, name: string): number | string | boolean {
+  if (shape === NUMBER && typeof value === 'number') return value;
+  if (shape === TEXT && typeof value === 'string') return value;
+  if (shape === FLAG && typeof value === 'boolean') return value;
+  throw wrong(name);
+}
+
+function id_bytes(prefix: string, value: unknown, name: string): Uint8Array {
+  const hex = typeof value === 'string' && value.startsWith(`${prefix}_`) ? value.slice(prefix.length + 1) : '';
+  if (!/^[0-9a-f]{32}$/.test(hex)) throw wrong(name);
+  return Uint8Array.from({ length: 16 }, (_, place) => parseInt(hex.slice(place * 2, place * 2 + 2), 16));
+}
+
+function id_text(prefix: string, value: Value, name: string): string {
+  if (!(value instanceof Uint8Array) || value.length !== 16) throw wrong(name);
+  return `${prefix}_${hex(value)}`;
+}
+
+/** Bytes as lower-case hex digits. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,28 @@
+// Ids that a client makes: UUIDs of version 7 (RFC 9562, 5.7), in order of their making.
+
+import { hex } from './codec.ts';
+import type { ConversationId, MessageId } from './frames.ts';
+
+let last_ms = 0;
+
+function uuid_v7(now_ms: number): string {
+  // A clock that steps back must not put a new id before an older one of this page.
+  last_ms = Math.max(last_ms + 1, now_ms);
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, Math.floor(last_ms / 0x1_0000_0000));
+  view.setUint32(2, last_ms >>> 0);
+  view.setUint8(6, (view.getUint8(6) & 0x0f) | 0x70);
+  view.setUint8(8, (view.getUint8(8) & 0x3f) | 0x80);
+  return hex(bytes);
+}
+
+/** A new message's id; the same on every resend of it. */
+export function message_id(now_ms: number): MessageId {
+  return `msg_${uuid_v7(now_ms)}`;
+}
+
+/** A new conversation's id. */
+export function conversation_id(now_ms: number): ConversationId {
+  return `cnv_${uuid_v7(now_ms)}`;
+}

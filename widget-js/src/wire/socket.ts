@@ -1,0 +1,268 @@
+// One line to the server: connects, greets, pairs answers with questions, notices when the line is
+// dead, and comes back as the close code's range says.
+//
+// Lives here: everything about the connection that does not know what a conversation is. Not here:
+// what is said on it, and what is said again after a break (`on_welcome` is the moment for that).
+
+import { SUBPROTOCOL, decode_frame, encode_frame } from './codec.ts';
+import type { FrameSchema } from './codec.ts';
+import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME } from './frames.ts';
+import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome } from './frames.ts';
+
+/** What a client does after a connection ended. */
+export type Verdict = 'done' | 'stop' | 'retry' | 'now';
+
+/** The verdict of a close code, known or not: the range decides. */
+export function verdict(code: number): Verdict {
+  if (code === 1000) return 'done';
+  if (code === 1009 || (code >= 4000 && code < 4100)) return 'stop';
+  return code === 4200 ? 'now' : 'retry';
+}
+
+const RETRY_MS_BASE = 500;
+const RETRY_MS_MAX = 30_000;
+
+/** Anywhere between nothing and a bound that doubles with each attempt in vain, so that clients spread out. */
+export function retry_delay_ms(attempts: number, chance: number): number {
+  return chance * Math.min(RETRY_MS_MAX, RETRY_MS_BASE * 2 ** Math.min(attempts, 10));
+}
+
+/** Without a frame for so long, a page that is looked at asks whether the line is alive. */
+const SILENCE_MS = 30_000;
+/** From the first byte to `welcome`. */
+const GREETING_MS_MAX = 10_000;
+/** A line that held so long was a good one: the next attempt begins from the shortest wait. */
+const STEADY_MS = 5_000;
+
+export type LineState =
+  /** Nobody asked for it yet, or it was put to rest. */
+  | { kind: 'idle' }
+  | { kind: 'connecting' }
+  | { kind: 'online' }
+  /** The line broke; the next attempt comes by itself. */
+  | { kind: 'waiting'; retry_in_ms: number }
+  /** The server said not to come back, and why. */
+  | { kind: 'stopped'; code: number; reason: string };
+
+/** The answer to a question: a frame with its `request`, a refusal included; `lost` when the line broke first. */
+export type Answer = Extract<ServerFrame, { request: number }> | { kind: 'lost' };
+
+type Question = Extract<ClientFrame, { request: number }>;
+type Statement = Exclude<ClientFrame, { request: number }>;
+
+export interface SocketOptions {
+  /** `wss://…/v1/socket`. */
+  url: string;
+  /** The kinds of frames this client understands, beyond those of the line itself. */
+  hears: readonly FrameSchema<ServerFrame>[];
+  /** Asked for at every connect, so that the resume points and the token are those of the moment. */
+  hello: () => Omit<ClientHello, 'kind' | 'request'>;
+  /** The line is open: now say again what was never answered. */
+  on_welcome: (welcome: ServerWelcome) => void;
+  /** Every frame that is not the answer to a question. */
+  on_frame: (frame: ServerFrame) => void;
+  on_state: (state: LineState) => void;
+  /** What `hello` was refused with; the line then ends. */
+  on_refused?: (reject: Extract<ServerFrame, { kind: 'reject' }>) => void;
+}
+
+export class Socket {
+  readonly #options: SocketOptions;
+  readonly #hears: readonly FrameSchema<ServerFrame>[];
+  #state: LineState = { kind: 'idle' };
+  #line: WebSocket | undefined;
+  #wanted = false;
+  #attempts = 0;
+  /** What a `bye` asked for, in place of our own wait. */
+  #bye_ms: number | undefined;
+  #requests = 0;
+  #questions = new Map<number, (answer: Answer) => void>();
+  #timers = new Map<'retry' | 'greeting' | 'silence' | 'steady', ReturnType<typeof setTimeout>>();
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+    this.#hears = [SERVER_WELCOME, SERVER_REJECT, SERVER_BYE, SERVER_PONG, ...options.hears] as readonly FrameSchema<ServerFrame>[];
+  }
+
+  get state(): LineState {
+    return this.#state;
+  }
+
+  /** Opens the line and keeps it open. Again after `stop`, or after the server said to stop. */
+  start(): void {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#attempts = 0;
+    watch_page(this, 'add');
+    this.#connect();
+  }
+
+  /** Closes the line and leaves it closed. */
+  stop(): void {
+    this.#wanted = false;
+    watch_page(this, 'remove');
+    this.#drop(1000);
+    this.#become({ kind: 'idle' });
+  }
+
+  /** Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the calls. */
+  ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+    if (this.#state.kind !== 'online') return Promise.resolve({ kind: 'lost' });
+    return this.#ask(schema, fields);
+  }
+
+  /** Says something that has no answer. Whether there was a line to say it on. */
+  say<Frame extends Statement>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind'>): boolean {
+    if (this.#state.kind !== 'online' || !this.#line) return false;
+    this.#line.send(encode_frame(schema, fields) as Uint8Array<ArrayBuffer>);
+    return true;
+  }
+
+  /** Is the line alive? If no answer comes in time, it is dropped and built anew. */
+  probe(): void {
+    if (this.#state.kind === 'waiting') this.#connect();
+    if (this.#state.kind !== 'online') return;
+    const line = this.#line;
+    const late = setTimeout(() => {
+      if (line === this.#line) this.#broken(1006, '');
+    }, PONG_MS);
+    void this.#ask(CLIENT_PING, {}).then(() => clearTimeout(late));
+  }
+
+  /** Called for a page's life; the page's listeners lead here. */
+  handleEvent(event: Event): void {
+    switch (event.type) {
+      case 'visibilitychange':
+        if (document.visibilityState === 'visible') this.probe();
+        break;
+      case 'online':
+        this.probe();
+        break;
+      case 'pagehide':
+        // A page in the back/forward cache would keep a line that nobody hears, and the server would not know.
+        this.#drop(1000);
+        this.#become({ kind: 'idle' });
+        break;
+      case 'pageshow':
+        if (this.#wanted && this.#state.kind === 'idle') this.#connect();
+        break;
+    }
+  }
+
+  #become(state: LineState): void {
+    this.#state = state;
+    this.#options.on_state(state);
+  }
+
+  #later(name: 'retry' | 'greeting' | 'silence' | 'steady', ms: number, act: () => void): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.set(name, setTimeout(act, ms));
+  }
+
+  #connect(): void {
+    this.#drop(1000);
+    this.#become({ kind: 'connecting' });
+    let line: WebSocket;
+    try {
+      line = new WebSocket(this.#options.url, SUBPROTOCOL);
+    } catch {
+      this.#broken(1006, '');
+      return;
+    }
+    line.binaryType = 'arraybuffer';
+    this.#line = line;
+    this.#later('greeting', GREETING_MS_MAX, () => this.#broken(1006, ''));
+    line.addEventListener('open', () => {
+      if (line === this.#line) this.#greet();
+    });
+    line.addEventListener('message', (event: MessageEvent<unknown>) => {
+      if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
+    });
+    line.addEventListener('close', (event) => {
+      if (line === this.#line) this.#broken(event.code, event.reason);
+    });
+  }
+
+  #greet(): void {
+    void this.#ask(CLIENT_HELLO, this.#options.hello()).then((answer) => {
+      if (answer.kind === 'reject') this.#options.on_refused?.(answer);
+      if (answer.kind !== 'welcome') return;
+      clearTimeout(this.#timers.get('greeting'));
+      this.#later('steady', STEADY_MS, () => (this.#attempts = 0));
+      this.#become({ kind: 'online' });
+      this.#options.on_welcome(answer);
+    });
+  }
+
+  #ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+    const request = ++this.#requests;
+    const frame = { ...fields, request } as unknown as Omit<Frame, 'kind'>;
+    return new Promise((resolve) => {
+      this.#questions.set(request, resolve);
+      this.#line?.send(encode_frame(schema, frame) as Uint8Array<ArrayBuffer>);
+    });
+  }
+
+  #hear(bytes: Uint8Array): void {
+    this.#mind_silence();
+    let frame: ServerFrame | undefined;
+    try {
+      frame = decode_frame(this.#hears, bytes, DEPTH_MAX);
+    } catch {
+      // What cannot be read may have been a message: only a resume tells.
+      this.#broken(1006, '', 4000);
+      return;
+    }
+    if (!frame) return;
+    if (frame.kind === 'bye') this.#bye_ms = frame.retry_after_ms ?? 0;
+    const answered = 'request' in frame ? this.#questions.get(frame.request) : undefined;
+    if (answered && 'request' in frame) {
+      this.#questions.delete(frame.request);
+      answered(frame);
+    } else this.#options.on_frame(frame);
+  }
+
+  #mind_silence(): void {
+    this.#later('silence', SILENCE_MS, () => {
+      if (typeof document === 'undefined' || document.visibilityState === 'visible') this.probe();
+      this.#mind_silence();
+    });
+  }
+
+  #broken(code: number, reason: string, say_code = 4000): void {
+    this.#drop(say_code);
+    const then = verdict(code);
+    if (then === 'done' || then === 'stop') {
+      this.#wanted = false;
+      watch_page(this, 'remove');
+      this.#become({ kind: 'stopped', code, reason });
+      return;
+    }
+    // "At once" only as long as it leads somewhere, or two ends would spin.
+    const at_once = then === 'now' && this.#attempts === 0;
+    const retry_in_ms = this.#bye_ms ?? (at_once ? 0 : retry_delay_ms(this.#attempts, Math.random()));
+    this.#bye_ms = undefined;
+    this.#attempts += 1;
+    this.#become({ kind: 'waiting', retry_in_ms });
+    this.#later('retry', retry_in_ms, () => this.#connect());
+  }
+
+  /** Lets go of the line and of all that hung on it. */
+  #drop(code: number): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    const line = this.#line;
+    this.#line = undefined;
+    if (line && line.readyState <= WebSocket.OPEN) line.close(code);
+    const questions = [...this.#questions.values()];
+    this.#questions.clear();
+    for (const answered of questions) answered({ kind: 'lost' });
+  }
+}
+
+/** What in a page's life bears on its line. Outside a page there is nothing to watch. */
+function watch_page(socket: Socket, act: 'add' | 'remove'): void {
+  if (typeof document === 'undefined') return;
+  const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
+  document[change]('visibilitychange', socket);
+  for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, socket);
+}
