@@ -2,6 +2,7 @@
 //!
 //! The modules below stand in layers, edges first; each may use those beneath it, never above.
 
+pub mod api;
 pub mod store;
 pub mod auth;
 pub mod privacy;
