@@ -1,0 +1,274 @@
+//! `cargo xtask tidy`: the order of the tree, held as a table.
+//!
+//! Lives here: which module may import which, which crate has which door, words that are wrong everywhere, file heads.
+//! Not here: what the compiler, clippy or npm already hold. A file that does not exist yet is simply not checked.
+//! Called by `test`, and runs as a test of its own.
+
+mod source;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use self::source::{code_only, imports, names, snake_case, words};
+use crate::shell::root;
+
+/// The server's modules from top to bottom. A module may import what stands in a lower row, never its own row or a higher one.
+const ROWS: [&[&str]; 7] = [
+    &["main", "lib"],
+    &["gateway", "api", "webhook"],
+    &["http"],
+    &["hub"],
+    &["bus", "store", "audit", "keys"],
+    &["room", "routing", "privacy", "auth"],
+    &["metrics", "telemetry", "clock", "tasks", "config"],
+];
+/// Imports that the rows forbid and the design allows: who, what.
+const ALLOWED: [(&str, &str); 2] = [("room", "privacy::"), ("routing", "privacy::")];
+/// Imports that the rows allow and the design forbids: who, what, why.
+const FORBIDDEN: [(&str, &str, &str); 4] = [
+    ("bus", "room", "a bus carries envelopes and knows no rooms"),
+    ("store", "room", "a store keeps envelopes and knows no rooms"),
+    ("bus", "routing", "a bus carries envelopes and knows no queues"),
+    ("store", "routing", "a store keeps envelopes and knows no queues"),
+];
+/// Crates and the only places that may name them: modules or paths below `src`. The rest of the tree asks there.
+const DOORS: [(&[&str], &[&str]); 13] = [
+    (&["tokio_tungstenite"], &["gateway", "loadtest"]),
+    (&["hyper", "hyper_util"], &["http"]),
+    (&["dashmap"], &["hub/shard"]),
+    (&["redis"], &["bus/redis"]),
+    (&["rmp_serde"], &["protocol/codec"]),
+    (&["axum", "utoipa_axum"], &["api", "http"]),
+    // What the API answers with describes itself.
+    (&["utoipa"], &["api", "store", "auth", "protocol"]),
+    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http"]),
+    (&["prometheus"], &["metrics"]),
+    (&["rusqlite"], &["store/sqlite", "keys"]),
+    (&["tokio_postgres"], &["store/postgres"]),
+    (&["tracing_subscriber"], &["telemetry"]),
+    (&["ring", "argon2"], &["keys", "auth"]),
+];
+/// The core waits for nothing and touches nothing; so these are not for it.
+const CORE: [&str; 3] = ["room", "routing", "privacy"];
+const NOT_IN_THE_CORE: [&str; 9] = [
+    "tokio",
+    "parking_lot",
+    "tracing",
+    "async_trait",
+    "futures_util",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::io",
+];
+/// Who may call what was tagged before back into an envelope.
+const RESTORERS: [&str; 3] = ["bus", "store", "privacy"];
+const WRONG_WORDS: [&str; 8] =
+    ["workspace", "inbox", "nack", "gdpr_delete", "takeout", "util", "helpers", "manager"];
+/// Other people's names, which we cannot choose.
+const FOREIGN_NAMES: [&str; 3] = ["hyper_util", "futures_util", "http_body_util"];
+const WRONG_FILE_NAMES: [&str; 10] =
+    ["mod", "util", "common", "helpers", "types", "manager", "service", "handler", "base", "core"];
+const PACKAGES: [&str; 5] = ["protocol", "server", "xtask", "loadtest", "benches"];
+/// The front ends' layers, from top to bottom; the same rule as for the rows.
+const FRONT_LAYERS: [&str; 3] = ["view", "state", "wire"];
+
+/// Checks the tree.
+///
+/// # Errors
+/// With a sentence for each thing that is out of order.
+pub(crate) fn run() -> Result<()> {
+    let mut faults = Vec::new();
+    for package in PACKAGES {
+        walk(&root().join(package).join("src"), "", &mut |path, text| {
+            if let Some(path) = path.strip_suffix(".rs") {
+                check_rust(package, path, text, &mut faults);
+            }
+        })?;
+    }
+    for package in crate::front::BUNDLED {
+        walk(&root().join(package).join("src"), "", &mut |path, text| {
+            if path.ends_with(".ts") || path.ends_with(".tsx") {
+                check_front(package, path, text, &mut faults);
+            }
+        })?;
+        let lock = fs::read_to_string(root().join(package).join("package-lock.json"));
+        if lock.is_ok_and(|text| text.contains("\"resolved\": \"http")) {
+            faults.push(format!("{package}/package-lock.json holds download addresses: set omit-lockfile-registry-resolved"));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("the tree is not tidy:\n  {}", faults.join("\n  "));
+    }
+    Ok(())
+}
+
+fn walk(folder: &Path, prefix: &str, visit: &mut impl FnMut(&str, &str)) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            walk(&path, &format!("{prefix}{name}/"), visit)?;
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            visit(&format!("{prefix}{name}"), &text);
+        }
+    }
+    Ok(())
+}
+
+/// Checks one Rust file; `path` is below `src`, without its ending.
+fn check_rust(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
+    let file = format!("{package}/src/{path}.rs");
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if WRONG_FILE_NAMES.contains(&name) {
+        faults.push(format!("{file}: `{name}` says nothing about what lives there; name the noun"));
+    }
+    let is_test = name == "tests" || path.contains("/tests/");
+    if !is_test && !text.starts_with("//!") {
+        faults.push(format!("{file}: begins without a `//!` that says what lives there"));
+    }
+    let whole = code_only(text);
+    let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or(&whole);
+    for word in words(&whole) {
+        let snake = snake_case(word);
+        let wrong = |wrong: &&&str| format!("_{snake}_").contains(&format!("_{wrong}_"));
+        if let Some(wrong) = WRONG_WORDS.iter().find(wrong)
+            && !FOREIGN_NAMES.contains(&word)
+        {
+            faults.push(format!("{file}: `{word}` uses the word `{wrong}`; see docs/glossary.md"));
+        }
+    }
+    if is_test || package == "xtask" {
+        return;
+    }
+    let place = if package == "server" { path.to_owned() } else { format!("{package}/{path}") };
+    let module = path.split('/').next().unwrap_or(path);
+    check_doors(&file, &place, package, code, faults);
+    if package == "server" {
+        check_layers(&file, module, code, faults);
+    }
+}
+
+fn check_doors(file: &str, place: &str, package: &str, code: &str, faults: &mut Vec<String>) {
+    for (crates, doors) in DOORS {
+        let open = doors.iter().any(|door| {
+            *door == package || place == *door || place.starts_with(&format!("{door}/"))
+        });
+        for name in crates.iter().filter(|name| !open && names(code, name)) {
+            faults.push(format!("{file}: names `{name}`; its only door is {}", doors.join(", ")));
+        }
+    }
+}
+
+fn check_layers(file: &str, module: &str, code: &str, faults: &mut Vec<String>) {
+    let row_of = |name: &str| ROWS.iter().position(|row| row.contains(&name));
+    let Some(row) = row_of(module) else {
+        faults.push(format!("{file}: the module `{module}` has no row in xtask's table of layers"));
+        return;
+    };
+    for target in imports(code) {
+        let name = target.split("::").next().unwrap_or_default();
+        if name == module || row == 0 {
+            continue;
+        }
+        let allowed = ALLOWED.iter().any(|(from, to)| *from == module && target.starts_with(to));
+        if !allowed && row_of(name).is_some_and(|other| other <= row) {
+            faults.push(format!("{file}: `{module}` imports `{name}`, which is not below it"));
+        }
+        for (from, to, why) in FORBIDDEN {
+            if from == module && to == name {
+                faults.push(format!("{file}: `{module}` imports `{name}`, but {why}"));
+            }
+        }
+    }
+    for name in NOT_IN_THE_CORE.iter().filter(|name| CORE.contains(&module) && names(code, name)) {
+        faults.push(format!("{file}: names `{name}`, but the core waits for nothing"));
+    }
+    if code.contains("Envelope::restore") && !RESTORERS.contains(&module) {
+        faults.push(format!("{file}: calls `Envelope::restore`; only bus and store may"));
+    }
+}
+
+fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
+    let layer = |path: &str| {
+        let folder = path.split('/').find(|part| FRONT_LAYERS.contains(part))?;
+        FRONT_LAYERS.iter().position(|layer| *layer == folder)
+    };
+    let Some(own) = layer(path) else { return };
+    let imports = text.lines().filter_map(|line| line.split_once("from \"")?.1.split('"').next());
+    for import in imports {
+        if layer(import).is_some_and(|other| other < own) {
+            faults.push(format!("{package}/src/{path}: imports `{import}`, which is above it"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_front, check_rust, run};
+
+    fn faults(package: &str, path: &str, text: &str) -> String {
+        let mut faults = Vec::new();
+        check_rust(package, path, &format!("//! Head.\n{text}"), &mut faults);
+        faults.join("\n")
+    }
+
+    #[test]
+    fn the_tree_is_tidy() {
+        run().expect("a tidy tree");
+    }
+
+    #[test]
+    fn a_module_imports_only_what_is_below_it() {
+        assert_eq!(faults("server", "hub/shard", "use crate::{room::Room, tasks};"), "");
+        assert!(faults("server", "hub", "use crate::gateway::Out;").contains("not below"));
+        assert!(
+            faults("server", "bus", "use crate::{\n clock::Clock,\n store::Row};")
+                .contains("`store`")
+        );
+        assert!(
+            faults("server", "store/gate", "fn f(_: &crate::room::Room) {}").contains("no rooms")
+        );
+        assert_eq!(faults("server", "room", "use crate::privacy::{Envelope, Placed};"), "");
+        assert!(faults("server", "mystery", "").contains("has no row"));
+    }
+
+    #[test]
+    fn a_crate_is_named_at_its_door_only() {
+        assert_eq!(faults("server", "bus/redis", "use redis::Client;"), "");
+        assert_eq!(faults("server", "bus", "mod redis;\npub use redis::RedisBus;"), "");
+        assert!(faults("server", "hub", "let c = redis::Client::open();").contains("bus/redis"));
+        assert_eq!(faults("server", "hub", "// redis::Client\nlet s = \"redis::Client\";"), "");
+        assert!(faults("server", "room", "use tokio::sync::Mutex;").contains("waits for nothing"));
+    }
+
+    #[test]
+    fn words_and_names_that_are_wrong_everywhere_are_refused() {
+        assert!(faults("protocol", "frame", "struct RoomManager;").contains("`manager`"));
+        assert!(faults("protocol", "helpers", "").contains("name the noun"));
+        assert_eq!(faults("server", "gateway", "use futures_util::StreamExt;"), "");
+    }
+
+    #[test]
+    fn the_wire_of_a_front_end_knows_no_view() {
+        let mut faults = Vec::new();
+        check_front(
+            "console",
+            "wire/socket.ts",
+            "import { a } from \"../view/list\";",
+            &mut faults,
+        );
+        assert_eq!(faults.len(), 1);
+        check_front(
+            "console",
+            "view/list.ts",
+            "import { a } from \"../wire/socket\";",
+            &mut faults,
+        );
+        assert_eq!(faults.len(), 1);
+    }
+}
