@@ -4,7 +4,9 @@
 
 pub mod api;
 pub mod store;
+pub mod keys;
 pub mod auth;
 pub mod privacy;
 pub mod tasks;
 pub mod clock;
+mod recent;

@@ -22,17 +22,9 @@ use crate::privacy::envelope::Placed;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Bucket;
 
+pub use crate::privacy::seal::SecretHash;
+
 pub mod sqlite;
-
-/// SHA-256 of a secret (token, cookie, key): what the store keeps in its place.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SecretHash(pub [u8; 32]);
-
-impl std::fmt::Debug for SecretHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret hash]")
-    }
-}
 
 /// An Organization.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ const ROWS: [&[&str]; 7] = [
     &["hub"],
     &["bus", "store", "audit", "keys"],
     &["room", "routing", "privacy", "auth"],
-    &["metrics", "telemetry", "clock", "tasks", "config"],
+    &["metrics", "telemetry", "clock", "tasks", "config", "recent"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.
 const ALLOWED: [(&str, &str); 2] = [("room", "privacy::"), ("routing", "privacy::")];

@@ -67,7 +67,8 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// before the batch that uses them commits.
     ///
     /// # Errors
-    /// If a key was destroyed before or the key store failed.
+    /// If a key was destroyed before (the keys of the other locks are made all the same) or the key
+    /// store failed.
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError>;
 
     /// Seals: random nonce, text, authentication tag.
@@ -100,4 +101,18 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// If the key store failed.
     fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError>;
+
+    /// Number of the newest change that is on disk; the data carries the number it was sealed under, so
+    /// that keys put back from an earlier time are noticed.
+    fn generation(&self) -> u64;
+}
+
+/// SHA-256 of a secret (token, cookie, key): what the store keeps in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl std::fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret hash]")
+    }
 }

@@ -1,0 +1,72 @@
+//! A bounded memory of what was used lately.
+//!
+//! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by `keys` and `store`.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Two halves: what is used moves to the young one; when that is full it becomes the old one, and what
+/// nobody asked for since is gone. Holds at most twice `half_len`.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half_len: usize,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
+    pub(crate) fn new(half_len: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half_len: half_len.max(1) }
+    }
+
+    /// The value, if it is still remembered.
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = self.old.remove(key)?;
+        self.insert(key.clone(), value.clone());
+        Some(value)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half_len && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+
+    /// Forgets everything that does not pass.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        self.young.retain(|key, _| keep(key));
+        self.old.retain(|key, _| keep(key));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays_and_the_rest_is_forgotten() {
+        let mut recent = Recent::new(4);
+        for n in 0..1_000 {
+            recent.insert(n, n);
+            assert_eq!(recent.get(&0), Some(0), "asked for each time");
+            assert!(recent.young.len() + recent.old.len() <= 8);
+        }
+        assert_eq!(recent.get(&500), None);
+        recent.remove(&0);
+        assert_eq!(recent.get(&0), None);
+    }
+}
