@@ -1,0 +1,179 @@
+//! Passwords: which are taken, how they are kept, how they are checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+
+/// Characters of a password, at least: length is what makes guessing dear.
+const PASSWORD_CHARS_MIN: usize = 12;
+
+/// Characters of a password, at most: a bound on what is hashed.
+const PASSWORD_CHARS_MAX: usize = 1_000;
+
+/// KiB that one hash fills; with `PASSES`, the first choice of OWASP's cheat sheet for Argon2id.
+const MEMORY_KIB: u32 = 19 * 1024;
+
+/// Passes over that memory.
+const PASSES: u32 = 2;
+
+/// Hashes at a time: each holds a core and `MEMORY_KIB`.
+const AT_A_TIME: usize = 2;
+
+/// How long a request waits for its turn before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Same parameters as ours, of no password: checked where there is no such account, so that both answers
+/// take the same time.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bGl2ZWhlbHAtbm9ib2R5$\
+                      QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE";
+
+/// Why a password was not taken or not checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Too short to be safe.
+    #[error("a password has at least 12 characters")]
+    TooShort,
+    /// Longer than anything a person types.
+    #[error("a password has at most 1000 characters")]
+    TooLong,
+    /// Too many are being checked; try again.
+    #[error("too many passwords are being checked")]
+    Busy,
+    /// The hash function failed.
+    #[error("hash a password")]
+    Hash,
+}
+
+/// Whether this may be a password.
+///
+/// # Errors
+/// If it is too short or too long.
+pub fn password_rule(password: &SecretString) -> Result<(), PasswordError> {
+    let chars = password.expose_secret().chars().take(PASSWORD_CHARS_MAX + 1).count();
+    if chars > PASSWORD_CHARS_MAX {
+        Err(PasswordError::TooLong)
+    } else if chars < PASSWORD_CHARS_MIN {
+        Err(PasswordError::TooShort)
+    } else {
+        Ok(())
+    }
+}
+
+/// Hashes a password, in PHC form, on this thread: for the subcommands. Edges use [`Passwords`].
+///
+/// # Errors
+/// If it breaks the rule, or the hash function fails.
+pub fn hash_password(password: &SecretString) -> Result<Arc<str>, PasswordError> {
+    password_rule(password)?;
+    let hash = argon2()?
+        .hash_password(password.expose_secret().as_bytes())
+        .map_err(|_| PasswordError::Hash)?;
+    Ok(Arc::from(hash.to_string()))
+}
+
+/// Hashes and checks away from the tasks that serve, a few at a time.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Semaphore,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(AT_A_TIME) }
+    }
+}
+
+impl Passwords {
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// If it breaks the rule, or there is no turn for it in time.
+    pub async fn hash(&self, password: SecretString) -> Result<Arc<str>, PasswordError> {
+        password_rule(&password)?;
+        self.in_turn(move || hash_password(&password)).await?
+    }
+
+    /// Whether it is the password of this account; for no account it takes as long and is never right.
+    ///
+    /// # Errors
+    /// If there is no turn for it in time.
+    pub async fn verify(
+        &self,
+        password: SecretString,
+        kept: Option<Arc<str>>,
+    ) -> Result<bool, PasswordError> {
+        self.in_turn(move || {
+            let hash = kept.as_deref().unwrap_or(NOBODY);
+            // Nothing longer was ever accepted; hash its beginning, for the time it takes.
+            let known = password_rule(&password) != Err(PasswordError::TooLong);
+            let text = if known { password.expose_secret() } else { NOBODY };
+            let same = PasswordHash::new(hash).is_ok_and(|parsed| {
+                argon2().is_ok_and(|a| a.verify_password(text.as_bytes(), &parsed).is_ok())
+            });
+            same && known && kept.is_some()
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire())
+            .await
+            .map_err(|_| PasswordError::Busy)?
+            .map_err(|_| PasswordError::Busy)?;
+        let done = tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Hash);
+        drop(turn);
+        done
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| PasswordError::Hash)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_no_other() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash(secret("correct horse battery")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        let verify = |text: &str, kept| passwords.verify(secret(text), kept);
+        assert_eq!(verify("correct horse battery", Some(hash.clone())).await, Ok(true));
+        assert_eq!(verify("correct horse batterz", Some(hash.clone())).await, Ok(false));
+        assert_eq!(verify("", Some(hash)).await, Ok(false));
+        assert_eq!(verify("correct horse battery", None).await, Ok(false));
+        assert_eq!(verify(NOBODY, None).await, Ok(false));
+    }
+
+    #[test]
+    fn the_hash_of_nobody_costs_what_a_real_one_costs() {
+        let nobody = PasswordHash::new(NOBODY).unwrap();
+        let real = hash_password(&secret("correct horse battery")).unwrap();
+        let real = PasswordHash::new(&real).unwrap();
+        assert_eq!(nobody.params, real.params);
+        assert_eq!(nobody.hash.unwrap().len(), real.hash.unwrap().len());
+    }
+
+    #[test]
+    fn a_password_has_twelve_to_a_thousand_characters() {
+        assert_eq!(password_rule(&secret("elevenchars")), Err(PasswordError::TooShort));
+        assert_eq!(password_rule(&secret("twelve chars")), Ok(()));
+        assert_eq!(password_rule(&secret(&"ä".repeat(1_000))), Ok(()));
+        assert_eq!(password_rule(&secret(&"a".repeat(1_001))), Err(PasswordError::TooLong));
+    }
+}
