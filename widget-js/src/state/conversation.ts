@@ -1,0 +1,239 @@
+// What a visitor sees of his conversation, as a pure function of what happened.
+//
+// Lives here: the state, every input that changes it, and what can be read off it. Not here: sockets,
+// storage, tabs (`chat.ts`), the screen (`view/`). Every input may come twice, and from another tab.
+
+import type {
+  AgentCard, AgentId, Author, Body, ConversationCard, ConversationId, Message, MessageId, ServerFrame, SiteAvailability,
+} from '../wire/frames.ts';
+import { TYPING_MS } from '../wire/frames.ts';
+
+/** One thing said, in its place or on its way to one. */
+export interface Entry {
+  message: MessageId;
+  /** 0 until the server gave it a place. */
+  seq: number;
+  author: Author;
+  at: number;
+  body: Body;
+  expires: number | null;
+  /** Why it will not go out by itself. */
+  failed?: string;
+}
+
+export type Line = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
+
+export interface ChatState {
+  line: Line;
+  availability: SiteAvailability;
+  conversation: ConversationId | undefined;
+  card: ConversationCard | undefined;
+  /** By place; those without one at the end, in the order of their making. */
+  entries: readonly Entry[];
+  /** Whether the server has earlier ones. */
+  more: boolean;
+  /** Who writes, and until when that holds. */
+  typing: { agent: AgentId | undefined; until: number } | undefined;
+  queue: { position: number; wait_ms: number | undefined } | undefined;
+  /** How far the visitor has read. */
+  seen: number;
+  /** Why the conversation could not be begun. */
+  refused: string | undefined;
+}
+
+export type Input =
+  | { kind: 'line'; line: Line }
+  | { kind: 'availability'; availability: SiteAvailability }
+  /** A conversation is the visitor's: a new one, or the one from before the reload. */
+  | { kind: 'began'; conversation: ConversationId }
+  /** Written, and not yet on the server. */
+  | { kind: 'written'; message: MessageId; text: string; at: number }
+  | { kind: 'acked'; message: MessageId; seq: number; at: number }
+  | { kind: 'failed'; message: MessageId; why: string }
+  | { kind: 'discarded'; message: MessageId }
+  | { kind: 'refused'; why: string }
+  | { kind: 'frame'; frame: ServerFrame; now: number }
+  | { kind: 'read'; seq: number }
+  | { kind: 'time'; now: number }
+  /** No conversation any more: erased, reset, or the visitor begins anew. */
+  | { kind: 'ended' };
+
+export function initial(availability: SiteAvailability): ChatState {
+  return {
+    line: 'idle', availability, conversation: undefined, card: undefined, entries: [], more: false,
+    typing: undefined, queue: undefined, seen: 0, refused: undefined,
+  };
+}
+
+export function reduce(state: ChatState, input: Input): ChatState {
+  switch (input.kind) {
+    case 'line': {
+      const lost = input.line !== 'online';
+      return { ...state, line: input.line, typing: lost ? undefined : state.typing };
+    }
+    case 'availability':
+      return { ...state, availability: input.availability };
+    case 'began':
+      if (state.conversation === input.conversation) return state;
+      return { ...initial(state.availability), line: state.line, conversation: input.conversation };
+    case 'written':
+      return written(state, input);
+    case 'acked':
+      return acked(state, input);
+    case 'failed':
+      return each(state, input.message, (entry) => ({ ...entry, failed: input.why }));
+    case 'discarded':
+      return { ...state, entries: state.entries.filter((entry) => entry.message !== input.message || entry.seq > 0) };
+    case 'refused':
+      return { ...state, refused: input.why };
+    case 'frame':
+      return frame(state, input.frame, input.now);
+    case 'read':
+      return input.seq > state.seen ? { ...state, seen: input.seq } : state;
+    case 'time':
+      return state.typing && state.typing.until <= input.now ? { ...state, typing: undefined } : state;
+    case 'ended':
+      return { ...initial(state.availability), line: state.line };
+  }
+}
+
+function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
+  if (frame.kind === 'availability') return { ...state, availability: frame.availability };
+  if (frame.kind === 'conversation') return took_card(state, frame.card);
+  if (!('conversation' in frame) || frame.conversation !== state.conversation) return state;
+  switch (frame.kind) {
+    case 'message': {
+      const next = place(state, [frame]);
+      const ends = state.typing !== undefined && frame.author.agent === state.typing.agent;
+      return ends ? { ...next, typing: undefined } : next;
+    }
+    case 'history':
+      return took_page(state, frame.messages, frame.reset, frame.more);
+    case 'void':
+      return voided(state, frame.message, frame.seq);
+    case 'forget':
+      return forgot(state, frame.messages);
+    case 'typing':
+      if (frame.author.kind === 'visitor') return state;
+      return { ...state, typing: frame.typing ? { agent: frame.author.agent, until: now + TYPING_MS } : undefined };
+    case 'delivered':
+    case 'seen':
+      return took_mark(state, frame.author, frame.seq, frame.kind);
+    case 'queue':
+      return { ...state, queue: { position: frame.position, wait_ms: frame.wait_ms } };
+    default:
+      return state;
+  }
+}
+
+function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): ChatState {
+  const known = state.entries.find((entry) => entry.message === input.message);
+  if (known) return known.failed === undefined ? state : each(state, input.message, ({ failed: _, ...entry }) => entry);
+  const entry: Entry = {
+    message: input.message, seq: 0, author: { kind: 'visitor' }, at: input.at,
+    body: { kind: 'text', text: input.text }, expires: null,
+  };
+  return { ...state, refused: undefined, entries: [...state.entries, entry] };
+}
+
+function acked(state: ChatState, { message, seq, at }: Extract<Input, { kind: 'acked' }>): ChatState {
+  const entry = state.entries.find((entry) => entry.message === message);
+  if (!entry || entry.seq === seq) return state;
+  const { failed: _, ...kept } = entry;
+  return place(state, [{ ...kept, seq, at }]);
+}
+
+function each(state: ChatState, message: MessageId, change: (entry: Entry) => Entry): ChatState {
+  return { ...state, entries: state.entries.map((entry) => (entry.message === message ? change(entry) : entry)) };
+}
+
+/**
+ * Puts messages where the server says they belong. One that is known at another place moves; one that
+ * stood in a place that now belongs to another was never stored, and goes.
+ */
+function place(state: ChatState, messages: readonly (Message | Entry)[]): ChatState {
+  const ids = new Set(messages.map((message) => message.message));
+  const places = new Set(messages.map((message) => message.seq));
+  const kept = state.entries.filter((entry) => !ids.has(entry.message) && (entry.seq === 0 || !places.has(entry.seq)));
+  const placed = [...kept.filter((entry) => entry.seq > 0), ...messages.map(entry_of)];
+  placed.sort((one, other) => one.seq - other.seq);
+  return { ...state, entries: [...placed, ...kept.filter((entry) => entry.seq === 0)] };
+}
+
+function entry_of({ message, seq, author, at, body, expires }: Message | Entry): Entry {
+  return { message, seq, author, at, body, expires };
+}
+
+function took_page(state: ChatState, messages: readonly Message[], reset: boolean, more: boolean): ChatState {
+  // What a reset page does not have is no longer there, or an earlier page brings it again.
+  const base = reset ? { ...state, entries: state.entries.filter((entry) => entry.seq === 0) } : state;
+  const oldest = base.entries.find((entry) => entry.seq > 0);
+  const first = messages[0];
+  const leads = !oldest || !first || first.seq <= oldest.seq;
+  return { ...place(base, messages), more: leads ? more : state.more };
+}
+
+function voided(state: ChatState, message: MessageId, seq: number): ChatState {
+  const entry = state.entries.find((entry) => entry.message === message && entry.seq === seq);
+  if (!entry) return state;
+  const others = state.entries.filter((other) => other !== entry);
+  // One's own waits for its next try; what others said is gone until they say it again.
+  return { ...state, entries: entry.author.kind === 'visitor' ? [...others, { ...entry, seq: 0 }] : others };
+}
+
+function forgot(state: ChatState, messages: readonly MessageId[] | undefined): ChatState {
+  if (!messages) return { ...initial(state.availability), line: state.line };
+  return { ...state, entries: state.entries.filter((entry) => !messages.includes(entry.message)) };
+}
+
+function took_card(state: ChatState, card: ConversationCard): ChatState {
+  if (card.conversation !== state.conversation || (state.card && card.version < state.card.version)) return state;
+  const waits = card.state === 'queued' || card.state === 'offered';
+  const position = card.position ?? state.queue?.position;
+  const mine = card.marks.find((mark) => mark.author.kind === 'visitor');
+  return {
+    ...state,
+    card,
+    seen: Math.max(state.seen, mine?.seen ?? 0),
+    queue: waits && position !== undefined ? { position, wait_ms: state.queue?.wait_ms } : undefined,
+    typing: card.state === 'active' ? state.typing : undefined,
+    refused: undefined,
+  };
+}
+
+function took_mark(state: ChatState, author: Author, seq: number, mark: 'delivered' | 'seen'): ChatState {
+  if (author.kind === 'visitor') return mark === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
+  if (!state.card) return state;
+  const same = (one: Author): boolean => one.kind === author.kind && one.agent === author.agent;
+  const former = state.card.marks.find((one) => same(one.author)) ?? { author, delivered: 0, seen: 0 };
+  const next = { ...former, [mark]: Math.max(former[mark], seq) };
+  const marks = [...state.card.marks.filter((one) => !same(one.author)), next];
+  return { ...state, card: { ...state.card, marks } };
+}
+
+/** How far a message of the visitor has come. */
+export type Progress = 'sending' | 'failed' | 'sent' | 'delivered' | 'seen';
+
+export function progress(state: ChatState, entry: Entry): Progress {
+  if (entry.failed !== undefined) return 'failed';
+  if (entry.seq === 0) return 'sending';
+  const others = (state.card?.marks ?? []).filter((mark) => mark.author.kind !== 'visitor');
+  if (others.some((mark) => mark.seen >= entry.seq)) return 'seen';
+  return others.some((mark) => mark.delivered >= entry.seq) ? 'delivered' : 'sent';
+}
+
+/** The newest place of anything here; 0 where nothing has one. */
+export function newest(state: ChatState): number {
+  return state.entries.reduce((seq, entry) => Math.max(seq, entry.seq), 0);
+}
+
+/** What others said and the visitor has not had on his screen. */
+export function unread(state: ChatState): number {
+  return state.entries.filter(({ seq, author, body }) =>
+    seq > state.seen && body.kind === 'text' && (author.kind === 'agent' || author.kind === 'bot')).length;
+}
+
+/** The agent with this id, as far as the visitor knows him. */
+export function agent(state: ChatState, id: AgentId | undefined): AgentCard | undefined {
+  return state.card?.agents.find((agent) => agent.agent === id);
+}

@@ -1,0 +1,71 @@
+// What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with care.
+
+import type { SiteAvailability } from '../wire/frames.ts';
+
+export type Asked = 'hidden' | 'optional' | 'required';
+
+export interface SiteConfig {
+  site_key: string;
+  name: string;
+  availability: SiteAvailability;
+  texts: { title?: string; greeting?: string; offline?: string };
+  form: { name: Asked; email: Asked };
+  notice: { text: string; url: string; hash: string } | undefined;
+}
+
+type Fields = { readonly [name: string]: unknown };
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function asked(value: unknown): Asked {
+  return value === 'optional' || value === 'required' ? value : 'hidden';
+}
+
+/** Takes what has the right type and leaves the rest at its default. */
+export function read_site(value: unknown): SiteConfig {
+  const site = fields(value);
+  const { title, greeting, offline } = fields(site['texts']);
+  const form = fields(site['form']);
+  const notice = fields(site['notice']);
+  const availability = site['availability'];
+  const notice_text = text(notice['text']);
+  return {
+    site_key: text(site['site_key']) ?? '',
+    name: text(site['name']) ?? '',
+    availability: availability === 'available' || availability === 'busy' ? availability : 'unavailable',
+    texts: { ...opt('title', title), ...opt('greeting', greeting), ...opt('offline', offline) },
+    form: { name: asked(form['name']), email: asked(form['email']) },
+    notice: notice_text === undefined
+      ? undefined
+      : { text: notice_text, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
+  };
+}
+
+function opt(name: 'title' | 'greeting' | 'offline', value: unknown): { [key in typeof name]?: string } {
+  const found = text(value);
+  return found === undefined ? {} : { [name]: found };
+}
+
+export type SiteAnswer =
+  | { kind: 'site'; site: SiteConfig }
+  /** There is no such site, or it is closed: nothing is shown. */
+  | { kind: 'refused' }
+  /** No line, or a server that is not well: worth another try. */
+  | { kind: 'unreachable' };
+
+/** Asks for the site. Never throws. */
+export async function fetch_site(origin: string, site_key: string): Promise<SiteAnswer> {
+  try {
+    const answer = await fetch(`${origin}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
+    if (answer.ok) return { kind: 'site', site: read_site(await answer.json()) };
+    return { kind: answer.status >= 500 || answer.status === 429 ? 'unreachable' : 'refused' };
+  } catch {
+    return { kind: 'unreachable' };
+  }
+}

@@ -1,0 +1,144 @@
+// What the widget keeps in the browser, and nothing before the visitor acted.
+//
+// Lives here: the session and the outbox under names that carry server and site. One key for each
+// unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
+
+import type { ConversationId, FormAnswer, MessageId } from '../wire/frames.ts';
+
+/** Who the visitor is to the server, and the conversation that goes on. */
+export interface SavedSession {
+  token?: string;
+  token_expires_at?: number;
+  conversation?: ConversationId;
+  /** Whether it was still going on when last heard of. */
+  live?: boolean;
+}
+
+/** A conversation that the server does not have yet. */
+export interface SavedOpen {
+  kind: 'open';
+  conversation: ConversationId;
+  form: FormAnswer[];
+  notice: string;
+}
+
+/** A message that the server does not have yet. */
+export interface SavedSend {
+  kind: 'send';
+  conversation: ConversationId;
+  message: MessageId;
+  text: string;
+  seen_seq: number;
+  at: number;
+}
+
+/** As much as localStorage should be asked to hold for one site. */
+const UNSENT_MAX = 50;
+const UNSENT_BYTES_MAX = 64 * 1024;
+
+/** The part of `Storage` that is used here. */
+export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
+
+export class Store {
+  readonly #prefix: string;
+  readonly #shelf: Shelf | undefined;
+  readonly #memory = new Map<string, string>();
+
+  constructor(server: string, site_key: string, shelf: Shelf | undefined) {
+    this.#prefix = `livehelp ${server} ${site_key} `;
+    this.#shelf = shelf;
+  }
+
+  get session(): SavedSession {
+    return this.#read<SavedSession>('session') ?? {};
+  }
+
+  set session(session: SavedSession) {
+    this.#write('session', session);
+  }
+
+  /** Keeps something unsent; false where there is no more room for it. */
+  put(item: SavedOpen | SavedSend): boolean {
+    const unsent = this.unsent();
+    const bytes = JSON.stringify([...unsent, item]).length;
+    if (unsent.length >= UNSENT_MAX || bytes > UNSENT_BYTES_MAX) return false;
+    this.#write(name_of(item), item);
+    return true;
+  }
+
+  remove(item: SavedOpen | SavedSend): void {
+    this.#erase(name_of(item));
+  }
+
+  /** Everything unsent: conversations first, then messages in the order of their making. */
+  unsent(): (SavedOpen | SavedSend)[] {
+    return this.#names()
+      .filter((name) => name.startsWith('unsent '))
+      .sort()
+      .flatMap((name) => this.#read<SavedOpen | SavedSend>(name) ?? []);
+  }
+
+  /** Leaves nothing. */
+  clear(): void {
+    for (const name of this.#names()) this.#erase(name);
+  }
+
+  #names(): string[] {
+    const names = new Set(this.#memory.keys());
+    try {
+      for (let place = 0; place < (this.#shelf?.length ?? 0); place++) {
+        const key = this.#shelf?.key(place);
+        if (key?.startsWith(this.#prefix)) names.add(key.slice(this.#prefix.length));
+      }
+    } catch {
+      // A browser may take storage away at any time; what is in memory goes on.
+    }
+    return [...names];
+  }
+
+  #read<Value>(name: string): Value | undefined {
+    try {
+      const text = this.#memory.get(name) ?? this.#shelf?.getItem(this.#prefix + name);
+      return text == null ? undefined : (JSON.parse(text) as Value);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #write(name: string, value: unknown): void {
+    const text = JSON.stringify(value);
+    try {
+      if (this.#shelf) {
+        this.#shelf.setItem(this.#prefix + name, text);
+        this.#memory.delete(name);
+        return;
+      }
+    } catch {
+      // Full or refused.
+    }
+    this.#memory.set(name, text);
+  }
+
+  #erase(name: string): void {
+    this.#memory.delete(name);
+    try {
+      this.#shelf?.removeItem(this.#prefix + name);
+    } catch {
+      // Nothing was kept, so nothing is left.
+    }
+  }
+}
+
+/** Sorts conversations before messages, and both by the time in their ids. */
+function name_of(item: SavedOpen | SavedSend): string {
+  return item.kind === 'open' ? `unsent 0 ${item.conversation}` : `unsent 1 ${item.message}`;
+}
+
+/** The browser's own, if it lets us. */
+export function browser_shelf(): Shelf | undefined {
+  try {
+    return window.localStorage;
+  } catch {
+    return undefined;
+  }
+}

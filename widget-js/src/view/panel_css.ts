@@ -1,0 +1,68 @@
+// How the panel looks. Logical properties only: the same sheet serves both directions of writing.
+
+export const PANEL_CSS = `
+.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483001; inline-size: min(384px, calc(100vw - 40px));
+  block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
+  background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
+  animation: rise .22s cubic-bezier(.2, .8, .2, 1); }
+@keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.98); } }
+.head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
+  background: linear-gradient(120deg, var(--accent), var(--accent-2)); }
+.face { flex: none; inline-size: 42px; block-size: 42px; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
+  background: #ffffff2e; font-size: 16px; }
+.names { flex: 1; min-inline-size: 0; }
+.title { margin: 0; font-size: 16px; font-weight: 700; line-height: 1.25; overflow-wrap: anywhere; }
+.under { margin: 0; font-size: 13px; line-height: 1.3; }
+.dot { display: inline-block; inline-size: 8px; block-size: 8px; border-radius: 50%; margin-inline-end: 6px; background: #d5d5e6; }
+.dot.available { background: #6ee7a8; } .dot.busy { background: #fcd34d; }
+.head button { flex: none; inline-size: 36px; block-size: 36px; padding: 6px; border: 0; border-radius: 10px; background: transparent; }
+.head button:hover { background: #ffffff2e; }
+.head :focus-visible { outline-color: #fff; }
+.banner { padding: 10px 16px; font-size: 13.5px; background: var(--raised); border-block-end: 1px solid var(--line); display: flex; gap: 10px;
+  align-items: center; flex-wrap: wrap; }
+.banner p { margin: 0; flex: 1; min-inline-size: 60%; }
+.small { border: 1px solid var(--line); background: var(--ground); color: var(--ink); border-radius: 8px; padding: 5px 12px; font-size: 13px; font-weight: 600;
+  min-block-size: 30px; }
+.small:hover { border-color: var(--accent-2); }
+.log { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 16px; display: flex; flex-direction: column; gap: 4px; }
+.log > :first-child { margin-block-start: auto; }
+.greeting { align-self: flex-start; max-inline-size: 86%; padding: 10px 14px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised);
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+.row { display: flex; flex-direction: column; align-items: flex-start; max-inline-size: 86%; }
+.row.mine { align-self: flex-end; align-items: flex-end; }
+.row.first { margin-block-start: 10px; }
+.who { font-size: 12px; font-weight: 600; color: var(--ink-2); margin-block-end: 2px; padding-inline: 4px; }
+.bubble { padding: 9px 13px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised); white-space: pre-wrap; overflow-wrap: anywhere; }
+.mine .bubble { background: linear-gradient(135deg, var(--accent), var(--accent-2)); color: var(--on-accent); border-end-start-radius: 16px; border-end-end-radius: 4px; }
+.bubble a { color: inherit; }
+.meta { display: flex; align-items: center; gap: 4px; font-size: 11.5px; color: var(--ink-2); padding-inline: 4px; margin-block-start: 2px; }
+.meta:empty { display: none; }
+.meta svg { inline-size: 15px; block-size: 15px; }
+.meta .is-seen { color: var(--accent-2); }
+.failed .bubble { background: var(--raised); color: var(--ink); border: 1.5px dashed var(--alert); }
+.failed .meta { color: var(--alert); flex-wrap: wrap; justify-content: flex-end; }
+.event { align-self: center; text-align: center; font-size: 12.5px; color: var(--ink-2); padding: 8px 12px; max-inline-size: 92%; }
+.typing { min-block-size: 22px; padding-inline: 20px; font-size: 12.5px; color: var(--ink-2); display: flex; align-items: center; gap: 8px; }
+.dots { display: inline-flex; gap: 3px; }
+.dots i { inline-size: 6px; block-size: 6px; border-radius: 50%; background: currentColor; animation: blink 1.2s infinite; }
+.dots i:nth-child(2) { animation-delay: .2s; } .dots i:nth-child(3) { animation-delay: .4s; }
+@keyframes blink { 50% { opacity: .25; } }
+.foot { padding: 8px 12px 12px; display: flex; flex-direction: column; gap: 10px; }
+.fields { display: grid; gap: 10px; }
+.fields label { display: grid; gap: 4px; font-size: 13px; font-weight: 600; }
+.fields small { font-weight: 400; color: var(--ink-2); }
+input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 12px; padding: 9px 12px; inline-size: 100%; }
+input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-offset: 0; border-color: transparent; }
+.write { display: flex; align-items: flex-end; gap: 6px; border: 1px solid var(--line); border-radius: 16px; padding: 5px; background: var(--ground); }
+.write textarea { border: 0; outline: 0; background: none; resize: none; max-block-size: 132px; padding: 7px 8px; }
+::placeholder { color: var(--ink-2); opacity: 1; }
+.go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
+  background: linear-gradient(135deg, var(--accent), var(--accent-2)); }
+.go:hover { filter: brightness(1.1); }
+.notice { margin: 0; font-size: 12px; color: var(--ink-2); overflow-wrap: anywhere; }
+.notice a { color: inherit; }
+.hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@media (max-width: 480px) { .panel { inset: 0; inline-size: 100%; block-size: 100dvh; border-radius: 0; border: 0; } }
+@media (forced-colors: active) { .bubble, .go, .face, .dot { border: 1px solid CanvasText; } }
+:dir(rtl) .flip { transform: scaleX(-1); }
+`;
