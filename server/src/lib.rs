@@ -6,6 +6,7 @@ pub mod api;
 pub mod store;
 pub mod keys;
 pub mod auth;
+pub mod routing;
 pub mod privacy;
 pub mod tasks;
 pub mod clock;

@@ -1,0 +1,302 @@
+//! The agents: who is there, who wants work, who has what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
+use protocol::ids::{AgentId, ConversationId};
+use protocol::time::UnixMillis;
+
+use super::{AgentStanding, Standing};
+
+#[derive(Debug)]
+struct Member {
+    availability: Availability,
+    capacity: u16,
+    connected: bool,
+    /// Until when he keeps his conversations without a connection.
+    grace: Option<UnixMillis>,
+    /// What counts: active conversations and offers, the newest last.
+    has: Vec<ConversationId>,
+    /// Offers missed one after the other.
+    misses: u8,
+    /// When he last took or ended something, in steps of the team's counter: the lowest is idle longest.
+    worked: u64,
+    reported: Option<AgentStanding>,
+}
+
+impl Member {
+    fn standing(&self, agent: AgentId) -> AgentStanding {
+        let here = self.connected || self.grace.is_some();
+        AgentStanding {
+            agent,
+            availability: self.availability,
+            connected: if here { Presence::Connected } else { Presence::Gone },
+            capacity: self.capacity,
+            load: u16::try_from(self.has.len()).unwrap_or(u16::MAX),
+        }
+    }
+
+    fn routable(&self) -> bool {
+        self.connected && self.availability == Availability::Available && self.capacity > 0
+    }
+
+    fn has_room(&self) -> bool {
+        self.has.len() < usize::from(self.capacity)
+    }
+
+    fn free(&self) -> bool {
+        self.routable() && self.has_room()
+    }
+}
+
+/// All agents of an Organization.
+#[derive(Debug, Default)]
+pub(super) struct Team {
+    members: BTreeMap<AgentId, Member>,
+    touched: BTreeSet<AgentId>,
+    steps: u64,
+}
+
+impl Team {
+    /// Whoever is not known yet takes nothing.
+    fn member(&mut self, agent: AgentId) -> &mut Member {
+        self.touched.insert(agent);
+        self.steps += 1;
+        let worked = self.steps;
+        self.members.entry(agent).or_insert_with(|| Member {
+            availability: Availability::Offline,
+            capacity: 0,
+            connected: false,
+            grace: None,
+            has: Vec::new(),
+            misses: 0,
+            worked,
+            reported: None,
+        })
+    }
+
+    pub(super) fn known(&mut self, agent: AgentId, availability: Availability, capacity: u16) {
+        let member = self.member(agent);
+        member.availability = availability;
+        member.capacity = capacity;
+    }
+
+    pub(super) fn chose(
+        &mut self,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Option<()> {
+        let steps = self.steps + 1;
+        self.steps = steps;
+        let member = self.members.get_mut(&agent)?;
+        self.touched.insert(agent);
+        if availability == Availability::Available && member.availability != availability {
+            member.worked = steps;
+        }
+        member.availability = availability;
+        member.misses = 0;
+        member.capacity = capacity.unwrap_or(member.capacity);
+        Some(())
+    }
+
+    /// He is there again; inside, the end of a grace that no longer counts.
+    pub(super) fn connected(&mut self, agent: AgentId) -> Option<UnixMillis> {
+        let steps = self.steps + 1;
+        let member = self.member(agent);
+        if !member.connected {
+            member.worked = steps;
+        }
+        member.connected = true;
+        member.grace.take()
+    }
+
+    /// His last connection closed; inside, the end of his grace if it begins now.
+    pub(super) fn gone(&mut self, agent: AgentId, grace: UnixMillis) -> Option<UnixMillis> {
+        let member = self.members.get_mut(&agent).filter(|member| member.connected)?;
+        self.touched.insert(agent);
+        member.connected = false;
+        member.grace = Some(grace);
+        member.grace
+    }
+
+    /// After a restart: he has something and may not be back; inside, the end of a grace that begins now.
+    pub(super) fn missed_at_start(
+        &mut self,
+        agent: AgentId,
+        grace: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let member = self.member(agent);
+        if member.connected || member.grace.is_some() {
+            return None;
+        }
+        member.grace = Some(grace);
+        member.grace
+    }
+
+    /// Whether the grace that ended then was his.
+    pub(super) fn grace_over(&mut self, agent: AgentId, at: UnixMillis) -> bool {
+        let Some(member) = self.members.get_mut(&agent) else { return false };
+        if member.grace != Some(at) {
+            return false;
+        }
+        self.touched.insert(agent);
+        member.grace = None;
+        true
+    }
+
+    pub(super) fn shorten_grace(&mut self, latest: UnixMillis) -> Vec<(AgentId, UnixMillis)> {
+        let shorten = |(agent, member): (&AgentId, &mut Member)| {
+            member.grace = member.grace.map(|at| at.min(latest));
+            Some((*agent, member.grace?))
+        };
+        self.members.iter_mut().filter_map(shorten).collect()
+    }
+
+    /// He takes nothing from here on; inside, the end of a grace that no longer counts.
+    pub(super) fn close_to_work(&mut self, agent: AgentId) -> Option<UnixMillis> {
+        let member = self.members.get_mut(&agent)?;
+        member.connected = false;
+        member.grace.take()
+    }
+
+    pub(super) fn remove(&mut self, agent: AgentId) {
+        self.members.remove(&agent);
+        self.touched.remove(&agent);
+    }
+
+    pub(super) fn set_away(&mut self, agent: AgentId) {
+        if let Some(member) = self.members.get_mut(&agent) {
+            member.availability = Availability::Away;
+            member.misses = 0;
+            self.touched.insert(agent);
+        }
+    }
+
+    /// He answered: what he missed before no longer counts.
+    pub(super) fn answered(&mut self, agent: AgentId) {
+        if let Some(member) = self.members.get_mut(&agent) {
+            member.misses = 0;
+        }
+    }
+
+    /// He missed an offer; how many it is by now.
+    pub(super) fn missed(&mut self, agent: AgentId) -> u8 {
+        let Some(member) = self.members.get_mut(&agent) else { return 0 };
+        member.misses = member.misses.saturating_add(1);
+        member.misses
+    }
+
+    /// He took or ended something just now.
+    pub(super) fn worked(&mut self, agent: AgentId) {
+        self.steps += 1;
+        if let Some(member) = self.members.get_mut(&agent) {
+            member.worked = self.steps;
+        }
+    }
+
+    /// Keeps the books: who has this conversation before and after a change.
+    pub(super) fn index(
+        &mut self,
+        conversation: ConversationId,
+        before: Option<&Standing>,
+        after: Option<&Standing>,
+    ) {
+        let before = before.map_or([None; 2], holders);
+        let after = after.map_or([None; 2], holders);
+        for agent in before.into_iter().flatten().filter(|agent| !after.contains(&Some(*agent))) {
+            self.member(agent).has.retain(|id| *id != conversation);
+        }
+        for agent in after.into_iter().flatten().filter(|agent| !before.contains(&Some(*agent))) {
+            self.member(agent).has.push(conversation);
+        }
+    }
+
+    /// What he has, offers included, the newest last.
+    pub(super) fn conversations(&self, agent: AgentId) -> Vec<ConversationId> {
+        self.members.get(&agent).map(|member| member.has.clone()).unwrap_or_default()
+    }
+
+    /// The offers that he cannot accept any more, the newest first.
+    pub(super) fn offers_in_excess(
+        &self,
+        agent: AgentId,
+        is_offer: impl Fn(ConversationId) -> bool,
+    ) -> Vec<ConversationId> {
+        let Some(member) = self.members.get(&agent) else { return Vec::new() };
+        let offers = member.has.iter().rev().copied().filter(|id| is_offer(*id));
+        if member.routable() {
+            offers.take(member.has.len().saturating_sub(usize::from(member.capacity))).collect()
+        } else {
+            offers.collect()
+        }
+    }
+
+    pub(super) fn contains(&self, agent: AgentId) -> bool {
+        self.members.contains_key(&agent)
+    }
+
+    pub(super) fn is_connected(&self, agent: AgentId) -> bool {
+        self.members.get(&agent).is_some_and(|member| member.connected)
+    }
+
+    pub(super) fn has_room(&self, agent: AgentId) -> bool {
+        self.members.get(&agent).is_some_and(Member::has_room)
+    }
+
+    /// Connected, available and with room.
+    pub(super) fn free(&self, agent: AgentId) -> bool {
+        self.members.get(&agent).is_some_and(Member::free)
+    }
+
+    pub(super) fn anyone_free(&self) -> bool {
+        self.members.values().any(Member::free)
+    }
+
+    /// The least busy of the free, among equals the one idle longest; not the one asked last while
+    /// there is another, and nobody who rests.
+    pub(super) fn choose(
+        &self,
+        asked_last: Option<AgentId>,
+        rests: impl Fn(AgentId) -> bool,
+    ) -> Option<AgentId> {
+        self.members
+            .iter()
+            .filter(|(agent, member)| member.free() && !rests(**agent))
+            .min_by_key(|(agent, member)| {
+                (Some(**agent) == asked_last, member.has.len(), member.worked, **agent)
+            })
+            .map(|(agent, _)| *agent)
+    }
+
+    /// What visitors may be promised.
+    pub(super) fn promise(&self) -> SiteAvailability {
+        if self.anyone_free() {
+            SiteAvailability::Available
+        } else if self.members.values().any(Member::routable) {
+            SiteAvailability::Busy
+        } else {
+            SiteAvailability::Unavailable
+        }
+    }
+
+    pub(super) fn standings(&self) -> impl Iterator<Item = AgentStanding> {
+        self.members.iter().map(|(agent, member)| member.standing(*agent))
+    }
+
+    /// Those whose standing differs from what was reported last.
+    pub(super) fn take_changed(&mut self) -> impl Iterator<Item = AgentId> {
+        let touched = std::mem::take(&mut self.touched);
+        touched.into_iter().filter(|agent| {
+            let Some(member) = self.members.get_mut(agent) else { return false };
+            let standing = Some(member.standing(*agent));
+            std::mem::replace(&mut member.reported, standing) != standing
+        })
+    }
+}
+
+/// Whose capacity a conversation takes: its assignee's while it is active, and his who is asked.
+fn holders(standing: &Standing) -> [Option<AgentId>; 2] {
+    let active = standing.state == ConversationState::Active;
+    [standing.assignee.filter(|_| active), standing.offered_to]
+}

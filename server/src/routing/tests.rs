@@ -1,0 +1,437 @@
+//! One story each.
+
+use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId};
+use protocol::message::EventKind;
+use protocol::reject::RejectCode;
+use protocol::time::UnixMillis;
+
+use super::{Effect, Input, Routing, RoutingConfig};
+
+const T: u64 = 1_700_000_000_000;
+const SITE: SiteId = SiteId::from_bytes([9; 16]);
+
+fn cnv(n: u8) -> ConversationId {
+    ConversationId::from_bytes([n; 16])
+}
+
+fn agt(n: u8) -> AgentId {
+    AgentId::from_bytes([n; 16])
+}
+
+struct Desk {
+    routing: Routing,
+    now: UnixMillis,
+}
+
+impl Desk {
+    fn with(agents: &[(u8, u16)]) -> Self {
+        let routing = Routing::new(TenantId::from_bytes([1; 16]), RoutingConfig::default());
+        let mut desk = Self { routing, now: UnixMillis(T) };
+        for (agent, capacity) in agents {
+            desk.comes(*agent, *capacity);
+        }
+        desk
+    }
+
+    fn comes(&mut self, agent: u8, capacity: u16) -> Vec<Effect> {
+        let agent = agt(agent);
+        self.act(Input::AgentKnown { agent, availability: Availability::Available, capacity });
+        self.act(Input::AgentConnected { agent })
+    }
+
+    fn act(&mut self, input: Input) -> Vec<Effect> {
+        self.routing.handle(input, self.now).unwrap()
+    }
+
+    fn refused(&mut self, input: Input) -> RejectCode {
+        self.routing.handle(input, self.now).unwrap_err().code
+    }
+
+    fn open(&mut self, n: u8) -> Vec<Effect> {
+        self.act(Input::Opened { conversation: cnv(n), site: SITE })
+    }
+
+    fn accept(&mut self, agent: u8, n: u8) -> Vec<Effect> {
+        self.act(Input::Accept { agent: agt(agent), conversation: cnv(n) })
+    }
+
+    fn take(&mut self, agent: u8, n: u8) {
+        self.open(n);
+        self.act(Input::Assign { agent: agt(agent), conversation: cnv(n), over_capacity: true });
+    }
+
+    fn after_ms(&mut self, ms: u64) -> Vec<Effect> {
+        self.now = self.now.plus_ms(ms);
+        self.act(Input::Tick)
+    }
+
+    fn asked(&self, n: u8) -> Option<AgentId> {
+        self.routing.standing(cnv(n))?.offered_to
+    }
+
+    fn owner(&self, n: u8) -> Option<AgentId> {
+        self.routing.standing(cnv(n))?.assignee
+    }
+
+    fn state(&self, n: u8) -> ConversationState {
+        self.routing.standing(cnv(n)).unwrap().state
+    }
+}
+
+fn lines(effects: &[Effect]) -> Vec<(EventKind, Option<AgentId>)> {
+    let line = |effect: &Effect| {
+        if let Effect::Line { event, agent, .. } = effect { Some((*event, *agent)) } else { None }
+    };
+    effects.iter().filter_map(line).collect()
+}
+
+fn restored(n: u8, state: ConversationState, assignee: Option<u8>, since: u64) -> Input {
+    Input::Restore {
+        conversation: cnv(n),
+        site: SITE,
+        version: 7,
+        state,
+        assignee: assignee.map(agt),
+        waiting_since: Some(UnixMillis(since)),
+        offline_message: false,
+    }
+}
+
+#[test]
+fn a_conversation_is_offered_and_accepted() {
+    let mut desk = Desk::with(&[(1, 2)]);
+    let effects = desk.open(1);
+    let standing = *desk.routing.standing(cnv(1)).unwrap();
+    assert_eq!(standing.state, ConversationState::Offered);
+    assert_eq!(standing.position, Some(1));
+    assert_eq!(standing.deadline, Some(UnixMillis(T + 30_000)));
+    assert_eq!(effects[0], Effect::Changed { conversation: cnv(1), standing });
+    assert!(effects.contains(&Effect::Offer {
+        conversation: cnv(1),
+        agent: agt(1),
+        deadline: UnixMillis(T + 30_000),
+        transfer_from: None
+    }));
+    let effects = desk.accept(1, 1);
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(1) }));
+    assert_eq!(lines(&effects), [(EventKind::Assigned, Some(agt(1)))]);
+    assert_eq!((desk.state(1), desk.owner(1)), (ConversationState::Active, Some(agt(1))));
+    assert!(desk.routing.standing(cnv(1)).unwrap().version > standing.version);
+    assert_eq!(desk.accept(1, 1), [], "the same answer again changes nothing");
+}
+
+#[test]
+fn the_least_busy_is_asked_and_among_equals_the_one_idle_longest() {
+    let mut desk = Desk::with(&[(1, 3), (2, 3), (3, 3)]);
+    for (n, agent) in [(1, 1), (2, 2), (3, 3)] {
+        desk.open(n);
+        assert_eq!(desk.asked(n), Some(agt(agent)));
+        desk.accept(agent, n);
+    }
+    desk.act(Input::Closed { conversation: cnv(2) });
+    desk.open(4);
+    assert_eq!(desk.asked(4), Some(agt(2)), "he has fewest");
+    desk.accept(2, 4);
+    desk.open(5);
+    assert_eq!(desk.asked(5), Some(agt(1)), "all have one; he took his first");
+}
+
+#[test]
+fn the_oldest_is_served_first() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    for n in [5, 3, 4] {
+        desk.open(n);
+        desk.after_ms(10);
+    }
+    let position = |desk: &Desk, n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!(
+        (position(&desk, 5), position(&desk, 3), position(&desk, 4)),
+        (Some(1), Some(2), Some(3))
+    );
+    desk.accept(1, 5);
+    let effects = desk.act(Input::Closed { conversation: cnv(5) });
+    assert_eq!(desk.asked(3), Some(agt(1)));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Position { .. })), "no place changed");
+    let effects = desk.accept(1, 3);
+    assert!(effects.contains(&Effect::Position {
+        conversation: cnv(4),
+        position: 1,
+        wait_ms: None
+    }));
+}
+
+#[test]
+fn a_clock_that_steps_back_changes_no_order_and_prolongs_no_offer() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    desk.open(1);
+    desk.open(2);
+    desk.now = UnixMillis(T - 3_600_000);
+    desk.open(3);
+    assert_eq!(desk.routing.standing(cnv(3)).unwrap().position, Some(3));
+    assert!(desk.routing.next_deadline().unwrap() <= desk.now.plus_ms(30_000));
+    desk.after_ms(30_000);
+    assert_eq!(desk.asked(1), None, "the offer ended half a minute after the step");
+}
+
+#[test]
+fn a_declined_offer_passes_to_the_next() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.open(1);
+    let first = desk.asked(1).unwrap();
+    let effects = desk.act(Input::Decline { agent: first, conversation: cnv(1) });
+    let second = desk.asked(1).unwrap();
+    assert_ne!(first, second);
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: first }));
+    desk.act(Input::Decline { agent: second, conversation: cnv(1) });
+    assert_eq!(
+        desk.state(1),
+        ConversationState::Queued,
+        "both said no: they are left alone a while"
+    );
+    assert_eq!(desk.routing.next_deadline(), Some(UnixMillis(T + 30_000)));
+    desk.after_ms(30_000);
+    assert_eq!(desk.asked(1), Some(first));
+}
+
+#[test]
+fn an_agent_who_declined_one_is_still_asked_about_another() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    desk.open(1);
+    desk.open(2);
+    desk.act(Input::Decline { agent: agt(1), conversation: cnv(1) });
+    assert_eq!((desk.asked(1), desk.asked(2)), (None, Some(agt(1))));
+}
+
+#[test]
+fn two_missed_offers_set_an_agent_to_away() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    desk.open(1);
+    desk.after_ms(30_000);
+    assert_eq!(desk.asked(1), None);
+    desk.after_ms(30_000);
+    assert_eq!(desk.asked(1), Some(agt(1)));
+    let effects = desk.after_ms(30_000);
+    assert!(effects.contains(&Effect::AgentChanged { agent: agt(1) }));
+    assert!(effects.contains(&Effect::SiteAvailability {
+        site: SITE,
+        availability: SiteAvailability::Unavailable
+    }));
+    assert_eq!(desk.routing.agents().next().unwrap().availability, Availability::Away);
+    desk.after_ms(60_000);
+    assert_eq!(desk.state(1), ConversationState::Queued);
+}
+
+#[test]
+fn an_answer_after_the_deadline_is_too_late() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    desk.open(1);
+    desk.now = desk.now.plus_ms(30_000);
+    let late = Input::Accept { agent: agt(1), conversation: cnv(1) };
+    assert_eq!(desk.refused(late), RejectCode::Gone);
+    assert_eq!(desk.asked(1), Some(agt(1)), "a refusal changes nothing");
+    desk.act(Input::Tick);
+    assert_eq!(desk.asked(1), None);
+}
+
+#[test]
+fn nobody_there_makes_it_an_offline_message_that_is_offered_once_someone_is() {
+    let mut desk = Desk::with(&[]);
+    desk.open(1);
+    let standing = *desk.routing.standing(cnv(1)).unwrap();
+    assert!(standing.offline_message);
+    assert_eq!(standing.state, ConversationState::Queued);
+    desk.act(Input::SiteKnown { site: SiteId::from_bytes([8; 16]) });
+    let effects = desk.comes(1, 2);
+    assert_eq!(desk.asked(1), Some(agt(1)));
+    for site in [SITE, SiteId::from_bytes([8; 16])] {
+        let availability = SiteAvailability::Available;
+        assert!(effects.contains(&Effect::SiteAvailability { site, availability }));
+    }
+    desk.open(2);
+    assert!(!desk.routing.standing(cnv(2)).unwrap().offline_message);
+    assert_eq!(desk.routing.site_availability(SITE), SiteAvailability::Busy);
+    desk.open(3);
+    let third = desk.routing.standing(cnv(3)).unwrap();
+    assert!(!third.offline_message, "someone is there, only busy");
+}
+
+#[test]
+fn an_agent_who_vanishes_keeps_his_conversations_for_the_grace() {
+    let mut desk = Desk::with(&[(1, 2)]);
+    desk.take(1, 1);
+    desk.act(Input::AgentGone { agent: agt(1) });
+    desk.open(2);
+    assert_eq!(desk.asked(2), None, "not routable at once");
+    desk.after_ms(44_999);
+    assert_eq!(desk.owner(1), Some(agt(1)));
+    desk.act(Input::AgentConnected { agent: agt(1) });
+    desk.after_ms(10_000);
+    assert_eq!(desk.owner(1), Some(agt(1)));
+}
+
+#[test]
+fn what_a_vanished_agent_had_goes_to_the_head_of_the_line_in_its_order() {
+    let mut desk = Desk::with(&[(1, 2)]);
+    desk.take(1, 1);
+    desk.take(1, 2);
+    desk.open(3);
+    desk.after_ms(5);
+    desk.act(Input::AgentGone { agent: agt(1) });
+    let effects = desk.after_ms(45_000);
+    assert_eq!(
+        lines(&effects),
+        [(EventKind::Requeued, Some(agt(1))), (EventKind::Requeued, Some(agt(1)))]
+    );
+    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((place(1), place(2), place(3)), (Some(1), Some(2), Some(3)));
+    assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Gone);
+    assert_eq!(desk.routing.standing(cnv(1)).unwrap().waiting_since, Some(UnixMillis(T)));
+}
+
+#[test]
+fn an_offer_to_an_agent_whose_line_breaks_passes_on_at_once() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.open(1);
+    let first = desk.asked(1).unwrap();
+    let effects = desk.act(Input::AgentGone { agent: first });
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: first }));
+    assert_ne!(desk.asked(1).unwrap(), first);
+}
+
+#[test]
+fn a_transfer_leaves_the_giver_in_charge_until_it_is_accepted() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.take(1, 1);
+    let to_2 = Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) };
+    let effects = desk.act(to_2);
+    assert!(effects.iter().any(|e| matches!(
+        e,
+        Effect::Offer { transfer_from: Some(from), .. } if *from == agt(1)
+    )));
+    assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), Some(agt(2))));
+    assert_eq!(desk.state(1), ConversationState::Active);
+    desk.act(Input::Decline { agent: agt(2), conversation: cnv(1) });
+    assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), None));
+    desk.act(to_2);
+    desk.after_ms(30_000);
+    assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), None), "missed: back to the giver");
+    desk.act(to_2);
+    let effects = desk.accept(2, 1);
+    assert_eq!(lines(&effects), [(EventKind::Transferred, Some(agt(2)))]);
+    assert_eq!(desk.owner(1), Some(agt(2)));
+    desk.take(2, 2);
+    assert_eq!(
+        desk.refused(Input::Transfer { from: agt(2), to: agt(1), conversation: cnv(9) }),
+        RejectCode::NotFound
+    );
+    assert_eq!(desk.refused(to_2), RejectCode::Gone, "he no longer has it");
+}
+
+#[test]
+fn a_full_or_absent_receiver_gets_no_transfer() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.take(1, 1);
+    desk.take(2, 2);
+    let give = Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) };
+    assert_eq!(desk.refused(give), RejectCode::AtCapacity);
+    desk.act(Input::Closed { conversation: cnv(2) });
+    desk.act(Input::AgentGone { agent: agt(2) });
+    assert_eq!(desk.refused(give), RejectCode::AtCapacity);
+}
+
+#[test]
+fn assigning_out_of_turn_respects_capacity_unless_told_otherwise() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.take(1, 1);
+    desk.open(2);
+    assert_eq!(desk.asked(2), Some(agt(2)));
+    let assign =
+        |over_capacity| Input::Assign { agent: agt(1), conversation: cnv(2), over_capacity };
+    assert_eq!(desk.refused(assign(false)), RejectCode::AtCapacity);
+    let effects = desk.act(assign(true));
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(2), agent: agt(2) }));
+    assert_eq!(desk.owner(2), Some(agt(1)));
+    let other = Input::Assign { agent: agt(2), conversation: cnv(2), over_capacity: false };
+    assert_eq!(desk.refused(other), RejectCode::Gone, "never two owners");
+}
+
+#[test]
+fn reopening_goes_to_the_former_agent_only_if_he_is_there_with_room() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.take(1, 1);
+    desk.act(Input::Closed { conversation: cnv(1) });
+    assert_eq!(desk.routing.standing(cnv(1)), None);
+    let again =
+        Input::Reopened { conversation: cnv(1), site: SITE, version: 20, former: Some(agt(1)) };
+    let effects = desk.act(again);
+    assert_eq!(lines(&effects), [(EventKind::Reopened, None), (EventKind::Assigned, Some(agt(1)))]);
+    assert_eq!(desk.routing.standing(cnv(1)).unwrap().version, 21);
+    desk.act(Input::Closed { conversation: cnv(1) });
+    desk.act(Input::AgentGone { agent: agt(1) });
+    desk.act(again);
+    assert_eq!(desk.asked(1), Some(agt(2)), "to whoever is free");
+}
+
+#[test]
+fn a_restart_keeps_owners_for_the_grace_and_the_order_of_waiting() {
+    let mut desk = Desk::with(&[]);
+    assert_eq!(desk.act(restored(1, ConversationState::Queued, None, T - 100)).len(), 1);
+    desk.act(restored(2, ConversationState::Offered, None, T - 900));
+    desk.act(restored(3, ConversationState::Active, Some(1), T - 5_000));
+    desk.act(restored(4, ConversationState::Snoozed, Some(1), T - 5_000));
+    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((place(2), place(1)), (Some(1), Some(2)));
+    assert_eq!(desk.state(2), ConversationState::Queued, "offers do not survive");
+    assert_eq!(desk.owner(3), Some(agt(1)));
+    assert_eq!(desk.routing.next_deadline(), Some(UnixMillis(T + 45_000)));
+    desk.after_ms(45_000);
+    assert_eq!((desk.owner(3), desk.state(3)), (None, ConversationState::Queued));
+    assert_eq!(desk.owner(4), Some(agt(1)), "snoozed: nobody waits for him");
+    desk.comes(1, 1);
+    assert_eq!(desk.asked(3), Some(agt(1)), "given back, so first");
+}
+
+#[test]
+fn an_agent_whose_account_ends_leaves_nothing_behind() {
+    let mut desk = Desk::with(&[(1, 3), (2, 1)]);
+    desk.take(1, 1);
+    desk.act(restored(2, ConversationState::Snoozed, Some(1), T));
+    desk.act(Input::AgentRemoved { agent: agt(1) });
+    assert_eq!(desk.asked(2).or(desk.asked(1)), Some(agt(2)));
+    assert_eq!((desk.owner(1), desk.owner(2)), (None, None));
+    assert_eq!(desk.routing.agents().count(), 1);
+}
+
+#[test]
+fn who_goes_away_or_takes_fewer_loses_his_offers_not_his_conversations() {
+    let mut desk = Desk::with(&[(1, 3)]);
+    desk.take(1, 1);
+    desk.open(2);
+    desk.open(3);
+    let fewer =
+        |availability, capacity| Input::Availability { agent: agt(1), availability, capacity };
+    desk.act(fewer(Availability::Available, Some(2)));
+    assert_eq!((desk.asked(2), desk.asked(3)), (Some(agt(1)), None), "the newest offer goes");
+    desk.act(fewer(Availability::Away, None));
+    assert_eq!((desk.asked(2), desk.owner(1)), (None, Some(agt(1))));
+}
+
+#[test]
+fn the_wait_is_estimated_from_those_served_last() {
+    let mut desk = Desk::with(&[(1, 1)]);
+    for n in 1..=3 {
+        desk.open(n);
+        desk.after_ms(20_000);
+        desk.accept(1, n);
+        desk.act(Input::Closed { conversation: cnv(n) });
+    }
+    desk.take(1, 4);
+    desk.open(5);
+    let effects = desk.open(6);
+    let wait = |effect: &Effect| {
+        if let Effect::Position { position: 2, wait_ms, .. } = effect { *wait_ms } else { None }
+    };
+    let wait_ms = effects.iter().find_map(wait);
+    assert!(wait_ms.is_some_and(|ms| (20_000..=40_000).contains(&ms)), "{wait_ms:?}");
+}
