@@ -3,11 +3,13 @@
 //! The modules below stand in layers, edges first; each may use those beneath it, never above.
 
 pub mod api;
+pub mod http;
 pub mod store;
 pub mod keys;
 pub mod auth;
 pub mod routing;
 pub mod privacy;
 pub mod tasks;
+pub mod config;
 pub mod clock;
 mod recent;

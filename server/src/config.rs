@@ -1,0 +1,246 @@
+//! Settings: what can be set, where a value came from, and the resolved [`Config`].
+//!
+//! Lives here: the registry of settings, their bounds, the three sources and the checks between settings.
+//! Not here: key files (`keys`), certificates (`http`), what a site sets for itself (`store`).
+//! Called by `main`; everything else is handed the [`Config`]. The only reader of the environment.
+
+mod load;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use load::{ConfigError, Origin, Resolved, Sources, load};
+pub use value::{Bus, LogFormat, LogLevel, Setting};
+
+use value::Value;
+
+/// No bounds: the setting is no number.
+const ANY: (u64, u64) = (0, u64::MAX);
+
+macro_rules! settings {
+    ($( $group:literal { $( $name:ident : $ty:ty = $default:literal, $unit:literal, $range:expr, $doc:literal; )+ } )+) => {
+        /// Every setting with its value in force.
+        #[derive(Debug, Clone)]
+        pub struct Config { $( $( #[doc = $doc] pub $name: $ty, )+ )+ }
+
+        /// Every setting in the order of the documentation.
+        pub static SETTINGS: &[Setting] = &[ $( $( Setting {
+            name: stringify!($name),
+            group: $group,
+            default: $default,
+            unit: $unit,
+            range: $range,
+            doc: $doc,
+            takes: <$ty as Value>::TAKES,
+            switch: <$ty as Value>::SWITCH,
+        }, )+ )+ ];
+
+        impl Config {
+            /// Reads each setting with what `text_of` finds for it; every complaint is collected.
+            fn read(text_of: &mut dyn FnMut(&'static Setting) -> String, refuse: &mut dyn FnMut(&'static Setting)) -> Option<Self> {
+                let mut settings = SETTINGS.iter();
+                let mut all = true;
+                $( $( let $name = settings.next().and_then(|setting| {
+                    let value = <$ty as Value>::parse(text_of(setting).trim(), setting.range);
+                    if value.is_none() { refuse(setting); }
+                    value
+                }); all &= $name.is_some(); )+ )+
+                if !all { return None; }
+                Some(Self { $( $( $name: $name?, )+ )+ })
+            }
+        }
+    };
+}
+
+settings! {
+    "Listeners" {
+        listen: SocketAddr = "127.0.0.1:8080", "", ANY,
+            "Address of the public listener: widget, console, REST and the socket. Port 0 takes a free one.";
+        admin_listen: SocketAddr = "127.0.0.1:8081", "", ANY,
+            "Address of the admin listener: metrics, health, and the operator's interface. Keep it off the Internet.";
+        demo: bool = "false", "", ANY,
+            "Serves a demo shop with the widget on an origin of its own, for trying things out.";
+        demo_listen: SocketAddr = "127.0.0.1:8082", "", ANY,
+            "Address of the demo shop.";
+        public_url: Option<String> = "", "", ANY,
+            "Origin under which browsers reach the public listener, such as https://chat.example.com. Empty: made from `listen`.";
+        tls_cert: Option<PathBuf> = "", "", ANY,
+            "PEM file with the certificate chain of the public listener. Read again when it changes.";
+        tls_key: Option<PathBuf> = "", "", ANY,
+            "PEM file with the certificate's private key.";
+        insecure_http: bool = "false", "", ANY,
+            "Allows plain HTTP beyond loopback, for a server that stands behind a proxy which ends TLS.";
+        trusted_proxies: Vec<std::net::IpAddr> = "", "", ANY,
+            "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
+    }
+    "Folders" {
+        data: PathBuf = "./var/data", "", ANY,
+            "Folder of the embedded store.";
+        keys: PathBuf = "./var/keys", "", ANY,
+            "Folder of the keys. Never inside the data folder: a copy of the one must be worthless without the other.";
+    }
+    "Nodes" {
+        bus: Bus = "memory", "", ANY,
+            "How nodes hear of each other's messages: `memory` for one node, or redis://host:port/db.";
+        bus_allow_persistence: bool = "false", "", ANY,
+            "Accepts a Redis that writes to disk.";
+    }
+    "Process" {
+        worker_threads: usize = "0", "threads", (0, 1024),
+            "Threads that serve. 0: one for each core.";
+        log_format: LogFormat = "json", "", ANY,
+            "How a log line looks: `json`, or `human` for a terminal. Logs go to stderr.";
+        log_level: LogLevel = "info", "", ANY,
+            "Least severity that is logged: error, warn, info, debug or trace.";
+        drain_grace_ms: u64 = "5000", "ms", (0, 600_000),
+            "After SIGTERM: time in which new connections are still taken while /readyz already says no.";
+        drain_ms: u64 = "20000", "ms", (0, 3_600_000),
+            "After the grace: time over which clients are told to move.";
+    }
+    "Conversations" {
+        offer_ms: u64 = "30000", "ms", (1_000, 600_000),
+            "Time in which an agent may take what was offered to him.";
+        agent_grace_ms: u64 = "45000", "ms", (0, 3_600_000),
+            "Time in which an agent whose line broke keeps his conversations.";
+        agent_capacity: u16 = "5", "conversations", (0, 1_000),
+            "Conversations at a time for a new agent.";
+        conversations_per_visitor_max: usize = "5", "conversations", (1, 10_000),
+            "Open conversations of one visitor.";
+        conversations_per_ip_hour_max: u64 = "60", "conversations", (1, 1_000_000),
+            "Conversations opened from one address in an hour.";
+        visitor_token_days: u64 = "30", "days", (1, 396),
+            "Days for which a visitor is known again.";
+    }
+    "Connections" {
+        connections_max: usize = "20000", "connections", (1, 10_000_000),
+            "Connections to the public listener at a time.";
+        handshakes_per_ip_max: usize = "64", "connections", (1, 1_000_000),
+            "Connections from one address that have not yet finished a request.";
+        header_ms: u64 = "10000", "ms", (100, 600_000),
+            "Time for the TLS handshake, and then for the head of a request.";
+        request_ms: u64 = "30000", "ms", (100, 600_000),
+            "Time for a whole request and its answer.";
+        header_bytes_max: usize = "16384", "bytes", (8_192, 1_048_576),
+            "Size of a request's head.";
+        body_bytes_max: usize = "262144", "bytes", (1_024, 67_108_864),
+            "Size of a request's body.";
+        hello_timeout_ms: u64 = "10000", "ms", (100, 600_000),
+            "Time from the upgrade to an accepted `hello`.";
+        heartbeat_agent_ms: u64 = "15000", "ms", (1_000, 600_000),
+            "Silence after which an agent's line is probed.";
+        heartbeat_visitor_ms: u64 = "25000", "ms", (1_000, 600_000),
+            "Silence after which a visitor's line is probed.";
+        pong_ms: u64 = "8000", "ms", (100, 600_000),
+            "Time for the answer to a probe before the line counts as dead.";
+        outbox_frames_max: usize = "1024", "frames", (8, 1_000_000),
+            "Frames that may wait for one slow reader.";
+        outbox_bytes_max: usize = "1048576", "bytes", (65_536, 268_435_456),
+            "Bytes that may wait for one slow reader.";
+    }
+    "Rates" {
+        frames_per_second: u64 = "40", "frames/s", (1, 1_000_000),
+            "Frames that one connection may send in the long run.";
+        frames_burst: u64 = "120", "frames", (1, 1_000_000),
+            "Frames that one connection may send at once.";
+        messages_per_minute: u64 = "60", "messages/min", (1, 10_000_000),
+            "Messages that a visitor may send in the long run.";
+        messages_burst: u64 = "20", "messages", (1, 1_000_000),
+            "Messages that a visitor may send at once.";
+        agent_messages_per_minute: u64 = "600", "messages/min", (1, 10_000_000),
+            "Messages that an agent may send in the long run.";
+        logins_per_account_max: u64 = "10", "logins", (1, 1_000_000),
+            "Failed logins to one account within `login_window_ms`.";
+        logins_per_ip_max: u64 = "50", "logins", (1, 1_000_000),
+            "Failed logins from one address within `login_window_ms`.";
+        login_window_ms: u64 = "900000", "ms", (1_000, 86_400_000),
+            "Time over which failed logins are counted.";
+        session_days: u64 = "14", "days", (1, 365),
+            "Days for which an agent stays signed in.";
+    }
+    "Store" {
+        store_queue_max: usize = "4096", "writes", (16, 1_000_000),
+            "Writes that may wait for the store's writer.";
+        store_patience_ms: u64 = "2000", "ms", (0, 60_000),
+            "Time for which a sender waits for room in that queue before he is refused.";
+        store_linger_ms: u64 = "2", "ms", (0, 100),
+            "Time for which a busy writer gathers neighbours into one commit.";
+        sweep_ms: u64 = "3600000", "ms", (1_000, 86_400_000),
+            "Time between two sweeps of what has expired.";
+    }
+}
+
+impl Config {
+    /// Every setting at its default.
+    ///
+    /// # Panics
+    /// If a default is not a value of its own setting; a test holds that.
+    #[expect(clippy::expect_used, reason = "a test reads every default")]
+    pub fn defaults() -> Self {
+        Self::read(&mut |setting| setting.default.to_owned(), &mut |_| {})
+            .expect("each default is a value of its setting")
+    }
+
+    /// Whether the public listener speaks TLS itself.
+    pub fn tls(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// Checks what no single setting can know.
+    fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            complaints
+                .push("`tls_cert` and `tls_key` belong together: give both or none".to_owned());
+        }
+        if !self.insecure_http {
+            let plain = "plain HTTP is for loopback only";
+            if !self.tls() && !self.listen.ip().is_loopback() {
+                complaints.push(format!(
+                    "`listen` = {}: {plain}; give `tls_cert` and `tls_key`, or set `insecure_http` if a proxy ends TLS",
+                    self.listen
+                ));
+            }
+            for (name, address) in
+                [("admin_listen", self.admin_listen), ("demo_listen", self.demo_listen)]
+            {
+                if !address.ip().is_loopback() {
+                    complaints.push(format!(
+                        "`{name}` = {address}: {plain}; set `insecure_http` if that network is yours alone"
+                    ));
+                }
+            }
+        }
+        if let Some(url) = &self.public_url
+            && !is_origin(url)
+        {
+            complaints.push(format!(
+                "`public_url` = {url}: expected an origin without a path, such as https://chat.example.com"
+            ));
+        }
+        let (data, keys) = (normal(&self.data), normal(&self.keys));
+        if keys.starts_with(&data) || data.starts_with(&keys) {
+            complaints.push(format!(
+                "`keys` = {} and `data` = {}: neither may lie inside the other",
+                self.keys.display(),
+                self.data.display()
+            ));
+        }
+        complaints
+    }
+}
+
+/// A path without `.` parts, so that two spellings of one folder compare equal.
+fn normal(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components().collect()
+}
+
+fn is_origin(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path() == "/"
+            && uri.query().is_none()
+            && !url.ends_with('/')
+    })
+}

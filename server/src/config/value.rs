@@ -1,0 +1,200 @@
+//! One setting: its type in words, its bounds, its text in and out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// What can be said about a setting without its value.
+#[derive(Debug)]
+pub struct Setting {
+    /// As in the file; `LIVEHELP_` and capitals in the environment, hyphens in a flag.
+    pub name: &'static str,
+    /// Heading in the documentation.
+    pub group: &'static str,
+    /// As it would be written.
+    pub default: &'static str,
+    /// What a number counts; empty otherwise.
+    pub unit: &'static str,
+    /// Least and greatest number.
+    pub range: (u64, u64),
+    /// What it does.
+    pub doc: &'static str,
+    /// What it takes, in words.
+    pub takes: &'static str,
+    /// Whether the flag alone means `true`.
+    pub switch: bool,
+}
+
+impl Setting {
+    /// The flag, without its leading hyphens.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The variable.
+    pub fn variable(&self) -> String {
+        format!("LIVEHELP_{}", self.name.to_uppercase())
+    }
+
+    /// What it takes, with its bounds.
+    pub fn expected(&self) -> String {
+        if self.unit.is_empty() {
+            return self.takes.to_owned();
+        }
+        format!("{} from {} to {} ({})", self.takes, self.range.0, self.range.1, self.unit)
+    }
+}
+
+/// A type that a setting can have.
+pub(super) trait Value: Sized {
+    const TAKES: &'static str;
+    const SWITCH: bool = false;
+    fn parse(text: &str, range: (u64, u64)) -> Option<Self>;
+}
+
+macro_rules! numbers {
+    ($($ty:ty),+) => { $(
+        impl Value for $ty {
+            const TAKES: &'static str = "a whole number";
+            fn parse(text: &str, range: (u64, u64)) -> Option<Self> {
+                let number: u64 = text.replace('_', "").parse().ok()?;
+                (range.0 <= number && number <= range.1).then(|| Self::try_from(number).ok()).flatten()
+            }
+        }
+    )+ };
+}
+numbers!(u16, u64, usize);
+
+impl Value for SocketAddr {
+    const TAKES: &'static str = "an address with a port, such as 127.0.0.1:8080 or [::1]:8080";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for bool {
+    const TAKES: &'static str = "true or false";
+    const SWITCH: bool = true;
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for PathBuf {
+    const TAKES: &'static str = "a path";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        (!text.is_empty()).then(|| text.into())
+    }
+}
+
+impl Value for String {
+    const TAKES: &'static str = "a text";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const TAKES: &'static str = T::TAKES;
+    fn parse(text: &str, range: (u64, u64)) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { T::parse(text, range).map(Some) }
+    }
+}
+
+impl Value for Vec<IpAddr> {
+    const TAKES: &'static str = "addresses separated by commas";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().ok())
+            .collect()
+    }
+}
+
+/// How nodes hear of each other.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Bus {
+    /// There is one node.
+    Memory,
+    /// Address of the Redis; it may hold a password.
+    Redis(String),
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("Memory"),
+            Self::Redis(url) => write!(f, "Redis({})", without_password(url)),
+        }
+    }
+}
+
+impl Value for Bus {
+    const TAKES: &'static str = "`memory` or an address such as redis://127.0.0.1:6379/0";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        if text == "memory" {
+            return Some(Self::Memory);
+        }
+        let uri: http::Uri = text.parse().ok()?;
+        (uri.scheme_str() == Some("redis") && uri.host().is_some_and(|host| !host.is_empty()))
+            .then(|| Self::Redis(text.to_owned()))
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One object a line.
+    Json,
+    /// For a terminal.
+    Human,
+}
+
+impl Value for LogFormat {
+    const TAKES: &'static str = "json or human";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        match text {
+            "json" => Some(Self::Json),
+            "human" => Some(Self::Human),
+            _ => None,
+        }
+    }
+}
+
+/// Least severity that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Data lost, or soon.
+    Error,
+    /// Odd, healed.
+    Warn,
+    /// An operator's act took effect.
+    Info,
+    /// A branch taken.
+    Debug,
+    /// Each frame.
+    Trace,
+}
+
+impl Value for LogLevel {
+    const TAKES: &'static str = "error, warn, info, debug or trace";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        match text {
+            "error" => Some(Self::Error),
+            "warn" => Some(Self::Warn),
+            "info" => Some(Self::Info),
+            "debug" => Some(Self::Debug),
+            "trace" => Some(Self::Trace),
+            _ => None,
+        }
+    }
+}
+
+/// An address as it may be shown: what stands before the `@` is a secret. Works on any text, valid or not.
+pub(super) fn without_password(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://[hidden]@{host}"),
+        (None, Some((_, host))) => format!("[hidden]@{host}"),
+        (_, None) => text.to_owned(),
+    }
+}

@@ -1,0 +1,518 @@
+//! The listeners: HTTP/1.1 with or without TLS, bounds on what a stranger may cost, static files, and the
+//! door through which a WebSocket's raw stream leaves HTTP.
+//!
+//! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a route does
+//! (`api`). Called by `lib::run`; knows nothing of chat.
+
+pub mod assets;
+mod line;
+mod socket;
+pub mod tls;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::Service as _;
+
+pub use socket::Socket;
+pub use tls::{Tls, TlsError};
+
+use crate::config::Config;
+use crate::tasks;
+use line::Line;
+
+/// Where a socket is opened.
+pub const SOCKET_PATH: &str = "/v1/socket";
+
+/// Header fields of one request; browsers behind two proxies send about thirty.
+const HEADERS_MAX: usize = 100;
+
+/// Time for open requests to end once the listener stops.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Rest after the system refused a connection for want of descriptors or memory.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Who is at the other end, as far as HTTP knows. Found in a request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// The address of the browser, behind trusted proxies as well.
+    pub ip: IpAddr,
+    /// Whether the browser speaks TLS, to us or to a trusted proxy.
+    pub secure: bool,
+}
+
+/// The edge that owns connections after the upgrade.
+pub trait SocketEdge: Send + Sync + 'static {
+    /// What the handshake found out.
+    type Accepted: Send + 'static;
+
+    /// Judges a request to upgrade. On `Ok` the answer is sent as it is, so its status is 101.
+    ///
+    /// # Errors
+    /// The answer that refuses; the connection stays HTTP.
+    #[expect(clippy::result_large_err, reason = "a refusal is an answer, made once and sent")]
+    fn handshake(
+        &self,
+        head: &http::request::Parts,
+        peer: Peer,
+    ) -> Result<(Response<()>, Self::Accepted), Response<Bytes>>;
+
+    /// Takes the raw stream after the answer is on the wire, with bytes that came early. Starts a task
+    /// of its own: the one that calls ends.
+    fn connected(&self, accepted: Self::Accepted, socket: Socket, early: Bytes);
+}
+
+/// For a listener without sockets.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSockets;
+
+impl SocketEdge for NoSockets {
+    type Accepted = Infallible;
+
+    fn handshake(
+        &self,
+        _: &http::request::Parts,
+        _: Peer,
+    ) -> Result<(Response<()>, Infallible), Response<Bytes>> {
+        let mut refusal = Response::new(Bytes::new());
+        *refusal.status_mut() = StatusCode::NOT_FOUND;
+        Err(refusal)
+    }
+
+    fn connected(&self, accepted: Infallible, _: Socket, _: Bytes) {
+        match accepted {}
+    }
+}
+
+/// What one listener lets strangers have.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Connections from one address that have not sent the head of a request.
+    pub handshakes_per_ip_max: usize,
+    /// For the TLS handshake, and for each head.
+    pub header: Duration,
+    /// For a request and its answer's head.
+    pub request: Duration,
+    /// Of a head.
+    pub header_bytes_max: usize,
+    /// Of a body.
+    pub body_bytes_max: usize,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Limits {
+    /// As the settings say.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            connections_max: config.connections_max,
+            handshakes_per_ip_max: config.handshakes_per_ip_max,
+            header: Duration::from_millis(config.header_ms),
+            request: Duration::from_millis(config.request_ms),
+            header_bytes_max: config.header_bytes_max,
+            body_bytes_max: config.body_bytes_max,
+            trusted_proxies: config.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// An address that could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} (setting `{setting}`): {source}; free that port or give another with --{}",
+    setting.replace('_', "-")
+)]
+pub struct BindError {
+    setting: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Takes an address for the listener that this setting names.
+///
+/// # Errors
+/// If it is taken or not ours; never another address instead.
+pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { setting, address, source })
+}
+
+/// Serves until `stop` turns true, then lets open requests end. Sockets live on; they are the edge's.
+pub async fn serve<E: SocketEdge>(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: axum::Router,
+    edge: Arc<E>,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (open, mut closed) = tokio::sync::mpsc::channel::<Infallible>(1);
+    let door = Arc::new(Door {
+        tls,
+        router,
+        edge,
+        limits,
+        connections: Arc::default(),
+        strangers: Arc::default(),
+        stop: stop.clone(),
+    });
+    while !*stop.borrow() {
+        let accepted = tokio::select! {
+            biased;
+            changed = stop.changed() => {
+                if changed.is_err() { break }
+                continue
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                admit(&door, stream, address.ip().to_canonical(), open.clone())
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+    drop((listener, open));
+    // Each HTTP connection holds a sender; sockets gave theirs back.
+    if tokio::time::timeout(LINGER, closed.recv()).await.is_err() {
+        tracing::warn!("requests were still open when the listener ended");
+    }
+}
+
+/// Whether only the connection failed that was about to be accepted.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ConnectionRefused
+            | std::io::ErrorKind::ConnectionAborted
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::Interrupted
+    )
+}
+
+/// What all connections of one listener share.
+struct Door<E> {
+    tls: Option<Arc<Tls>>,
+    router: axum::Router,
+    edge: Arc<E>,
+    limits: Limits,
+    connections: Arc<AtomicUsize>,
+    strangers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    stop: watch::Receiver<bool>,
+}
+
+/// One of the listener's connections, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < max).then_some(now + 1))
+            .ok()
+            .map(|_| Self(count.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A connection that has not said what it wants, counted for its address until it has.
+struct Stranger {
+    ip: IpAddr,
+    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Stranger {
+    fn take(all: &Arc<Mutex<HashMap<IpAddr, usize>>>, ip: IpAddr, max: usize) -> Option<Self> {
+        let mut counts = all.lock();
+        let count = counts.entry(ip).or_insert(0);
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        drop(counts);
+        Some(Self { ip, all: all.clone() })
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut counts = self.all.lock();
+        if let Some(count) = counts.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.ip);
+            }
+        }
+    }
+}
+
+/// Starts a connection's task, or closes the connection where a bound is reached.
+fn admit<E: SocketEdge>(
+    door: &Arc<Door<E>>,
+    stream: TcpStream,
+    ip: IpAddr,
+    open: tokio::sync::mpsc::Sender<Infallible>,
+) {
+    let limits = &door.limits;
+    let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
+        tracing::debug!("connection refused: `connections_max` is reached");
+        return;
+    };
+    let mut stranger = None;
+    if !limits.trusted_proxies.contains(&ip) {
+        stranger = Stranger::take(&door.strangers, ip, limits.handshakes_per_ip_max);
+        if stranger.is_none() {
+            tracing::debug!("connection refused: `handshakes_per_ip_max` is reached");
+            return;
+        }
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::trace!(%error, "no nodelay");
+    }
+    let door = door.clone();
+    tasks::spawn("http connection", async move {
+        // Held for as long as the connection is HTTP; a socket's life is not waited for.
+        let _open = open;
+        connection(door, stream, ip, slot, stranger).await;
+    });
+}
+
+/// HTTP on one connection, until it ends or becomes a socket.
+async fn connection<E: SocketEdge>(
+    door: Arc<Door<E>>,
+    stream: TcpStream,
+    ip: IpAddr,
+    slot: Slot,
+    stranger: Option<Stranger>,
+) {
+    let line = match &door.tls {
+        None => Line::Plain(stream),
+        Some(tls) => match tokio::time::timeout(door.limits.header, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Line::Tls(Box::new(stream)),
+            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!("TLS handshake took too long"),
+        },
+    };
+    let visit = Arc::new(Visit {
+        secure: door.tls.is_some(),
+        ip,
+        stranger: Mutex::new(stranger),
+        accepted: Mutex::new(None),
+    });
+    let Some((accepted, line, early)) = Box::pin(http(&door, line, &visit)).await else {
+        return;
+    };
+    match Socket::new(line, ip, slot, early) {
+        Ok((socket, early)) => door.edge.connected(accepted, socket, early),
+        Err(error) => tracing::debug!(%error, "connection failed at its upgrade"),
+    }
+}
+
+/// What the requests of one connection share.
+struct Visit<A> {
+    ip: IpAddr,
+    secure: bool,
+    stranger: Mutex<Option<Stranger>>,
+    accepted: Mutex<Option<A>>,
+}
+
+/// Serves requests; a stream comes back when one of them was an upgrade.
+async fn http<E: SocketEdge>(
+    door: &Arc<Door<E>>,
+    line: Line,
+    visit: &Arc<Visit<E::Accepted>>,
+) -> Option<(E::Accepted, Line, Bytes)> {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (door, visit) = (door.clone(), visit.clone());
+        Box::pin(async move { Ok::<_, Infallible>(answer(&door, &visit, request).await) })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(door.limits.header)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(door.limits.header_bytes_max.max(8_192))
+        .serve_connection(TokioIo::new(line), service);
+    let mut stop = door.stop.clone();
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "HTTP connection ended");
+        return None;
+    }
+    let parts = connection.into_parts();
+    let mut line = parts.io.into_inner();
+    let Some(accepted) = visit.accepted.lock().take() else {
+        // A peer that does not take our goodbye is not waited for.
+        let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut line);
+        if let Ok(Err(error)) = tokio::time::timeout(LINGER, goodbye).await {
+            tracing::trace!(%error, "no goodbye");
+        }
+        return None;
+    };
+    // A copy: even an empty remainder would keep hyper's whole buffer alive with the connection.
+    let early = Bytes::copy_from_slice(&parts.read_buf);
+    Some((accepted, line, early))
+}
+
+/// Answers one request.
+async fn answer<E: SocketEdge>(
+    door: &Door<E>,
+    visit: &Visit<E::Accepted>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    drop(visit.stranger.lock().take());
+    let (mut head, body) = request.into_parts();
+    let peer = peer_of(&head, visit.ip, visit.secure, &door.limits.trusted_proxies);
+    let mut response = if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
+        upgrade(door, visit, &head, peer)
+    } else if too_large(&head, door.limits.body_bytes_max) {
+        let mut refusal = problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is larger than the server takes (`body_bytes_max`).",
+        );
+        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        refusal
+    } else {
+        head.extensions.insert(peer);
+        let body = http_body_util::Limited::new(body, door.limits.body_bytes_max);
+        let request = Request::from_parts(head, Body::new(body));
+        match tokio::time::timeout(door.limits.request, door.router.clone().call(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "request-too-slow",
+                "The request took longer than the server waits (`request_ms`).",
+            ),
+        }
+    };
+    harden(response.headers_mut());
+    response
+}
+
+fn too_large(head: &http::request::Parts, max: usize) -> bool {
+    head.headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max))
+}
+
+/// Answers a request for a socket.
+fn upgrade<E: SocketEdge>(
+    door: &Door<E>,
+    visit: &Visit<E::Accepted>,
+    head: &http::request::Parts,
+    peer: Peer,
+) -> Response<Body> {
+    let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
+        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if head.extensions.get::<OnUpgrade>().is_none() || has_body {
+        let mut refusal = problem(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade-required",
+            "This address takes WebSocket connections only.",
+        );
+        refusal.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        refusal
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
+        return refusal;
+    }
+    match door.edge.handshake(head, peer) {
+        Ok((response, accepted)) => {
+            *visit.accepted.lock() = Some(accepted);
+            response.map(|()| Body::empty())
+        }
+        Err(refusal) => refusal.map(Body::from),
+    }
+}
+
+/// The browser's address: the last hop that no trusted proxy vouches away.
+fn peer_of(head: &http::request::Parts, ip: IpAddr, secure: bool, trusted: &[IpAddr]) -> Peer {
+    if !trusted.contains(&ip) {
+        return Peer { ip, secure };
+    }
+    let mut hops: Vec<IpAddr> = Vec::new();
+    for value in head.headers.get_all("x-forwarded-for") {
+        let Ok(text) = value.to_str() else { return Peer { ip, secure } };
+        for hop in text.split(',') {
+            match hop.trim().parse::<IpAddr>() {
+                Ok(hop) => hops.push(hop.to_canonical()),
+                // A word from beyond the proxies: what stands before it is not to be believed either.
+                Err(_) => hops.clear(),
+            }
+        }
+    }
+    let ip = hops.iter().rev().find(|hop| !trusted.contains(hop)).copied().unwrap_or(ip);
+    let proto = head.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+    Peer { ip, secure: secure || proto == Some(b"https") }
+}
+
+/// What every answer says unless it says otherwise.
+fn harden(headers: &mut http::HeaderMap) {
+    let defaults: [(HeaderName, &'static str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in defaults {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// A refusal by the listener itself, as RFC 9457 has it.
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &'static str,
+    detail: &'static str,
+) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let number = status.as_u16();
+    let text = format!(
+        r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"}}"#
+    );
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}

@@ -1,0 +1,1 @@
+//! Static files: the console and the widget, out of the binary.

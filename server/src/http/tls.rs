@@ -1,0 +1,133 @@
+//! The certificate of the public listener: read at start, read again when its files change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+
+/// Time between two looks at the files.
+pub const LOOK: Duration = Duration::from_secs(5);
+
+/// A certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file with the chain.
+    #[error("cannot read a certificate from {path} (setting `tls_cert`)")]
+    ReadCertificate { path: PathBuf, source: rustls_pki_types::pem::Error },
+    /// The file has no certificate in it.
+    #[error("{path} (setting `tls_cert`) holds no certificate in PEM form")]
+    NoCertificate { path: PathBuf },
+    /// The file with the key.
+    #[error("cannot read a private key from {path} (setting `tls_key`)")]
+    ReadKey { path: PathBuf, source: rustls_pki_types::pem::Error },
+    /// The two do not go together, or their kind is unknown.
+    #[error("certificate (setting `tls_cert`) and key (setting `tls_key`) cannot be used together")]
+    Match { source: rustls::Error },
+}
+
+/// State of a file as far as a change shows in it.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// The certificate in use.
+#[derive(Debug)]
+pub struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    current: RwLock<(Arc<ServerConfig>, (Stamp, Stamp))>,
+}
+
+impl Tls {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// If one cannot be read, or they do not go together.
+    pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        // Stamped before reading: a change in between is seen at the next look.
+        let stamps = (stamp(cert), stamp(key));
+        let config = read(cert, key)?;
+        Ok(Self {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            current: RwLock::new((config, stamps)),
+        })
+    }
+
+    /// Takes the files' new content if they changed. `None`: they did not.
+    ///
+    /// # Errors
+    /// If the new content cannot be used; the former stays in use.
+    pub fn reload(&self) -> Option<Result<(), TlsError>> {
+        let stamps = (stamp(&self.cert), stamp(&self.key));
+        if self.current.read().1 == stamps {
+            return None;
+        }
+        Some(match read(&self.cert, &self.key) {
+            Ok(config) => {
+                *self.current.write() = (config, stamps);
+                Ok(())
+            }
+            Err(error) => {
+                // Remembered, so that one bad state is told once.
+                self.current.write().1 = stamps;
+                Err(error)
+            }
+        })
+    }
+
+    /// Looks at the files for as long as the listener lives.
+    pub async fn watch(self: Arc<Self>, look: Duration, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(look) => {}
+            }
+            match self.reload() {
+                None => {}
+                Some(Ok(())) => tracing::info!("new certificate in use"),
+                Some(Err(error)) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "new certificate refused; the former stays in use");
+                }
+            }
+        }
+    }
+
+    pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = self.current.read().0.clone();
+        tokio_rustls::TlsAcceptor::from(config).accept(stream).await
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let unreadable = |source| TlsError::ReadCertificate { path: cert.to_owned(), source };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .map_err(unreadable)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: cert.to_owned() });
+    }
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|source| TlsError::ReadKey { path: key.to_owned(), source })?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|source| TlsError::Match { source })?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|source| TlsError::Match { source })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
