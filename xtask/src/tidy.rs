@@ -205,7 +205,8 @@ fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) 
         FRONT_LAYERS.iter().position(|layer| *layer == folder)
     };
     let Some(own) = layer(path) else { return };
-    let imports = text.lines().filter_map(|line| line.split_once("from \"")?.1.split('"').next());
+    let text = text.replace('"', "'");
+    let imports = text.lines().filter_map(|line| line.split_once("from '")?.1.split('\'').next());
     for import in imports {
         if layer(import).is_some_and(|other| other < own) {
             faults.push(format!("{package}/src/{path}: imports `{import}`, which is above it"));
@@ -264,12 +265,7 @@ mod tests {
     #[test]
     fn the_wire_of_a_front_end_knows_no_view() {
         let mut faults = Vec::new();
-        check_front(
-            "console",
-            "wire/socket.ts",
-            "import { a } from \"../view/list\";",
-            &mut faults,
-        );
+        check_front("console", "wire/socket.ts", "import { a } from '../view/list';", &mut faults);
         assert_eq!(faults.len(), 1);
         check_front(
             "console",
