@@ -5,16 +5,93 @@
 //! Not here: sockets (`gateway`), the listener and static files (`http`), rooms (`hub`), rows (`store`).
 //! Called by `lib::run`, which mounts the routers on the public and on the admin listener.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use protocol::conversation::SiteAvailability;
 use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use crate::auth::Principal;
+use crate::auth::{Passwords, Principal, Throttle};
+use crate::clock::Clock;
 use crate::privacy::ingest::Said;
-use crate::store::{AgentRow, SiteRow};
+use crate::store::{AgentRow, SiteRow, Store};
+
+mod access;
+mod agents;
+mod idempotency;
+mod page;
+mod problem;
+mod request;
+mod router;
+mod schema;
+mod sessions;
+mod sites;
+mod widget;
+
+pub use router::{admin_router, openapi, openapi_admin, public_router};
+
+/// Who sent a request: `http` puts it into the request's extensions. Without it all requests count as
+/// one address.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// What every handler reaches.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) live: Arc<dyn Live>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) passwords: Arc<Passwords>,
+    /// Where browsers reach the console: scheme, host, port.
+    pub(crate) public_url: Arc<str>,
+    /// Off only for plain HTTP on loopback.
+    pub(crate) secure_cookies: bool,
+    /// Creates with an idempotency key that are being worked on; as many as requests at most.
+    pub(crate) in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
+    /// Held from reading a site or an agent until it is stored anew, so that no change undoes another.
+    pub(crate) changes: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl ApiState {
+    /// `public_url` without a slash at its end.
+    pub fn new(
+        store: Arc<dyn Store>,
+        live: Arc<dyn Live>,
+        clock: Arc<dyn Clock>,
+        public_url: &str,
+        secure_cookies: bool,
+    ) -> Self {
+        Self {
+            store,
+            live,
+            clock,
+            throttle: Arc::default(),
+            passwords: Arc::default(),
+            public_url: Arc::from(public_url.trim_end_matches('/')),
+            secure_cookies,
+            in_flight: Arc::default(),
+            changes: Arc::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// A new version 7 UUID.
+    pub(crate) fn new_uuid(&self) -> uuid::Uuid {
+        let now = self.now().0;
+        let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
+        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now / 1000, nanos))
+    }
+}
 
 /// What lives while the server runs: rooms, queues, connections. The hub implements it.
 ///

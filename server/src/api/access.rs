@@ -1,0 +1,217 @@
+//! Who asks, and whether he may.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use protocol::conversation::Role;
+use protocol::ids::{KeyId, TenantId};
+
+use super::problem::{Problem, ProblemCode};
+use super::{ApiState, Peer};
+use crate::auth::{Principal, Scope, SignedIn, authenticate_cookie, authenticate_key, same_origin};
+
+/// A request of an Organization: a signed-in agent, or a key.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) principal: Principal,
+    pub(crate) tenant: TenantId,
+    /// Where it is an agent.
+    pub(crate) signed_in: Option<SignedIn>,
+}
+
+impl Access {
+    /// Agents of at least this role, keys with this scope.
+    pub(crate) fn need(&self, role: Role, scope: Scope) -> Result<(), Problem> {
+        match &self.principal {
+            Principal::Agent { role: has, .. } if *has >= role => Ok(()),
+            Principal::Agent { .. } => Err(Problem::new(
+                ProblemCode::Forbidden,
+                format!("This needs the role `{}`.", role.word()),
+            )),
+            Principal::Key { scopes, .. } => need_scope(scopes, scope),
+            Principal::Visitor { .. } | Principal::Operator { .. } => Err(not_authenticated()),
+        }
+    }
+
+    /// Agents alone: what concerns a person's own account.
+    pub(crate) fn person(&self) -> Result<&SignedIn, Problem> {
+        self.signed_in.as_ref().ok_or_else(|| {
+            Problem::new(ProblemCode::Forbidden, "This is for people who signed in, not for keys.")
+        })
+    }
+
+    /// A name for whoever asks, to keep the idempotency keys of two apart.
+    pub(crate) fn owner(&self) -> String {
+        match &self.principal {
+            Principal::Agent { agent, .. } => agent.to_string(),
+            Principal::Key { key, .. } | Principal::Operator { key, .. } => key.to_string(),
+            Principal::Visitor { visitor, .. } => visitor.to_string(),
+        }
+    }
+}
+
+impl FromRequestParts<ApiState> for Access {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        if let Some(key) = bearer(&parts.headers) {
+            return match authenticate_key(&*state.store, key).await? {
+                Some(principal @ Principal::Key { tenant, .. }) => {
+                    Ok(Self { principal, tenant, signed_in: None })
+                }
+                _ => Err(not_authenticated()),
+            };
+        }
+        let cookie = cookie_header(&parts.headers);
+        let signed_in = authenticate_cookie(&*state.store, cookie.as_deref(), state.now()).await?;
+        let Some(signed_in) = signed_in else { return Err(not_authenticated()) };
+        // A browser sends the cookie by itself: the page must be ours.
+        if !is_safe(&parts.method) && !own_page(&parts.headers, state).unwrap_or(false) {
+            return Err(foreign_page());
+        }
+        Ok(Self {
+            principal: signed_in.principal(),
+            tenant: signed_in.agent.tenant,
+            signed_in: Some(signed_in),
+        })
+    }
+}
+
+/// A request of the operator, by key, on the admin listener.
+#[derive(Debug)]
+pub(crate) struct OperatorAccess {
+    pub(crate) key: KeyId,
+    scopes: Vec<String>,
+}
+
+impl OperatorAccess {
+    /// Keys with this scope.
+    pub(crate) fn need(&self, scope: Scope) -> Result<(), Problem> {
+        need_scope(&self.scopes, scope)
+    }
+}
+
+impl FromRequestParts<ApiState> for OperatorAccess {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let Some(key) = bearer(&parts.headers) else { return Err(not_authenticated()) };
+        match authenticate_key(&*state.store, key).await? {
+            Some(Principal::Operator { key, scopes }) => Ok(Self { key, scopes }),
+            _ => Err(not_authenticated()),
+        }
+    }
+}
+
+/// A request that nobody needs to sign in for, but that no foreign page may send: login and the like.
+#[derive(Debug)]
+pub(crate) struct Anyone {
+    pub(crate) address: IpAddr,
+    /// Browser and system, as their user would recognise them.
+    pub(crate) client: String,
+}
+
+impl FromRequestParts<ApiState> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        if own_page(&parts.headers, state) == Some(false) {
+            return Err(foreign_page());
+        }
+        let address =
+            parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self { address, client: client_words(agent.unwrap_or_default()) })
+    }
+}
+
+fn need_scope(scopes: &[String], scope: Scope) -> Result<(), Problem> {
+    if scope.is_in(scopes) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::MissingScope,
+        format!("This needs a key with the scope `{}`.", scope.word()),
+    ))
+}
+
+fn not_authenticated() -> Problem {
+    Problem::new(
+        ProblemCode::NotAuthenticated,
+        "Sign in, or send a key: `Authorization: Bearer …`.",
+    )
+}
+
+fn foreign_page() -> Problem {
+    Problem::new(
+        ProblemCode::OriginNotAllowed,
+        "Only the console's own pages may do that with a cookie.",
+    )
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether the page that asks is ours; `None` where no browser says.
+fn own_page(headers: &HeaderMap, state: &ApiState) -> Option<bool> {
+    let origin = headers.get(header::ORIGIN)?;
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    Some(origin.to_str().is_ok_and(|origin| same_origin(&state.public_url, host, origin)))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+/// All `Cookie` headers as one.
+fn cookie_header(headers: &HeaderMap) -> Option<String> {
+    let all: Vec<&str> =
+        headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn client_words(agent: &str) -> String {
+    // Order matters: every browser also claims to be some of those after it.
+    let browsers = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    let systems = [
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iOS"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let known = |table: &[(&str, &'static str)]| {
+        table.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    match (known(&browsers), known(&systems)) {
+        (Some(browser), Some(system)) => format!("{browser}, {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => String::from("another program"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_named_as_its_user_would() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/142.0.0.0 Safari/537.36";
+        assert_eq!(client_words(chrome), "Chrome, Linux");
+        assert_eq!(client_words("curl/8.0"), "another program");
+    }
+}

@@ -1,0 +1,223 @@
+//! The people who answer.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use protocol::conversation::Role;
+use protocol::ids::{AgentId, TenantId};
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::access::{Access, Anyone};
+use super::page::{Items, LIMIT_MAX, PageQuery};
+use super::problem::{Problem, ProblemCode};
+use super::request::{Asked, Body, Id, Secret, name};
+use super::{schema, sessions};
+use crate::auth::Scope;
+use crate::store::{AgentRow, Page};
+
+/// Conversations that an agent can be made to take at most.
+const CAPACITY_MAX: u16 = 100;
+
+/// Characters of a name.
+pub(crate) const NAME_CHARS_MAX: usize = 100;
+
+/// An agent and his account.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Agent {
+    #[schema(schema_with = schema::agent_id)]
+    agent_id: AgentId,
+    #[schema(value_type = String)]
+    name: Personal<String>,
+    #[schema(value_type = String)]
+    email: Personal<String>,
+    #[schema(schema_with = schema::role)]
+    role: Role,
+    state: AccountState,
+    /// Conversations that he takes at most.
+    capacity: u16,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+}
+
+/// Whether he can sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AccountState {
+    Active,
+    Deactivated,
+}
+
+/// What to change; what is not given stays.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentChange {
+    #[schema(value_type = Option<String>)]
+    name: Option<Personal<String>>,
+    #[schema(schema_with = schema::role)]
+    #[serde(default)]
+    role: Option<Role>,
+    state: Option<AccountState>,
+    capacity: Option<u16>,
+}
+
+/// A new password for oneself.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordChange {
+    #[schema(value_type = String)]
+    current_password: Secret,
+    /// 12 to 1000 characters.
+    #[schema(value_type = String)]
+    new_password: Secret,
+}
+
+impl From<AgentRow> for Agent {
+    fn from(row: AgentRow) -> Self {
+        Self {
+            agent_id: row.agent,
+            name: row.name,
+            email: row.email,
+            role: row.role,
+            state: if row.active { AccountState::Active } else { AccountState::Deactivated },
+            capacity: row.capacity,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// GET /v1/agents
+#[utoipa::path(get, path = "/v1/agents", tag = "agents", operation_id = "list_agents",
+    params(PageQuery), responses((status = 200, body = Items<Agent>)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Items<Agent>>, Problem> {
+    access.need(Role::Agent, Scope::AgentsRead)?;
+    let page = query.parse()?;
+    let rows = state.store.agents(access.tenant, page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.agent, Agent::from)))
+}
+
+/// GET /v1/agents/{agent_id}
+#[utoipa::path(get, path = "/v1/agents/{agent_id}", tag = "agents", operation_id = "get_agent",
+    params(("agent_id" = String, Path)), responses((status = 200, body = Agent), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(agent): Id<AgentId>,
+) -> Result<Json<Agent>, Problem> {
+    access.need(Role::Agent, Scope::AgentsRead)?;
+    Ok(Json(Agent::from(find(&state, access.tenant, agent).await?)))
+}
+
+/// PATCH /v1/agents/{agent_id}
+#[utoipa::path(patch, path = "/v1/agents/{agent_id}", tag = "agents", operation_id = "update_agent",
+    params(("agent_id" = String, Path)), request_body = AgentChange,
+    responses((status = 200, body = Agent), (status = 403), (status = 404), (status = 409)))]
+pub(crate) async fn update(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(agent): Id<AgentId>,
+    Body { value: change, .. }: Body<AgentChange>,
+) -> Result<Json<Agent>, Problem> {
+    let myself = access.signed_in.as_ref().is_some_and(|me| me.agent.agent == agent);
+    let only_name = change.role.is_none() && change.state.is_none() && change.capacity.is_none();
+    if !(myself && only_name) {
+        access.need(Role::Admin, Scope::AgentsWrite)?;
+    }
+    let _turn = state.changes.lock().await;
+    let mut row = find(&state, access.tenant, agent).await?;
+    let was = (row.role, row.active);
+    if let Some(text) = &change.name {
+        row.name = Personal::new(name("name", text.expose(), NAME_CHARS_MAX)?);
+    }
+    if let Some(capacity) = change.capacity {
+        if capacity > CAPACITY_MAX {
+            return Err(Problem::field("capacity", "0 to 100 conversations."));
+        }
+        row.capacity = capacity;
+    }
+    row.role = change.role.unwrap_or(row.role);
+    row.active = change.state.map_or(row.active, |state| state == AccountState::Active);
+    if was == (Role::Admin, true) && (row.role, row.active) != was {
+        keep_an_admin(&state, &row).await?;
+    }
+    state.store.agent_update(row.clone()).await?;
+    if was.1 && !row.active {
+        sessions::end_all(&state, &row, None).await?;
+    }
+    state.live.agent_changed(&row);
+    Ok(Json(Agent::from(row)))
+}
+
+/// PUT /v1/agents/{agent_id}/password
+#[utoipa::path(put, path = "/v1/agents/{agent_id}/password", tag = "agents",
+    operation_id = "set_agent_password", params(("agent_id" = String, Path)),
+    request_body = PasswordChange, responses((status = 204), (status = 401), (status = 422)))]
+pub(crate) async fn set_password(
+    State(state): State<ApiState>,
+    access: Access,
+    Anyone { address, .. }: Anyone,
+    Id(agent): Id<AgentId>,
+    Body { value: change, .. }: Body<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    let me = access.person()?;
+    if me.agent.agent != agent {
+        // Whether he exists says nothing here: nobody sets another's password.
+        find(&state, access.tenant, agent).await?;
+        return Err(Problem::new(ProblemCode::Forbidden, "Each sets his own password."));
+    }
+    // Whoever holds a stolen cookie must not guess the password with it.
+    let account = Personal::new(format!("password of {agent}"));
+    state.throttle.attempt(&account, address, state.now()).map_err(|wait_ms| {
+        Problem::new(ProblemCode::TooFast, "Too many attempts. Wait, then try again.")
+            .retry_after_ms(wait_ms)
+    })?;
+    let kept = Some(me.agent.password_hash.clone());
+    if !state.passwords.verify(change.current_password.0, kept).await? {
+        return Err(Problem::field("current_password", "This is not your current password."));
+    }
+    state.throttle.succeeded(&account, address);
+    let hash = state
+        .passwords
+        .hash(change.new_password.0)
+        .await
+        .map_err(|error| Problem::from(error).of_field("new_password"))?;
+    let _turn = state.changes.lock().await;
+    let mut row = find(&state, access.tenant, agent).await?;
+    row.password_hash = hash;
+    state.store.agent_update(row.clone()).await?;
+    sessions::end_all(&state, &row, Some(me.session.session)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(state: &ApiState, tenant: TenantId, agent: AgentId) -> Result<AgentRow, Problem> {
+    state.store.agent(tenant, agent).await?.ok_or_else(|| Problem::not_found("agent"))
+}
+
+/// Refuses what would leave an Organization without anyone who can set it up.
+async fn keep_an_admin(state: &ApiState, leaving: &AgentRow) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let page = Page { limit: LIMIT_MAX, after };
+        let rows = state.store.agents(leaving.tenant, page).await?;
+        let another =
+            |row: &AgentRow| row.agent != leaving.agent && row.active && row.role == Role::Admin;
+        if rows.iter().any(another) {
+            return Ok(());
+        }
+        match rows.last() {
+            Some(last) if rows.len() == usize::from(LIMIT_MAX) => after = Some(last.agent),
+            _ => {
+                return Err(Problem::new(
+                    ProblemCode::LastAdmin,
+                    "This is the last active admin. Make another agent an admin first.",
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Creates that may be sent again: the same `Idempotency-Key` gets the same answer, for a day.
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use protocol::ids::TenantId;
+use serde::Serialize;
+
+use super::ApiState;
+use super::problem::{Problem, ProblemCode};
+use crate::auth::token_hash;
+
+const KEY_BYTES_MAX: usize = 255;
+
+/// Tells that the answer is the first one again.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The request's `Idempotency-Key`, if it has one, with the method and path it came to.
+#[derive(Debug)]
+pub(crate) struct Idempotency {
+    key: Option<String>,
+    request: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let key = parts.headers.get("idempotency-key").map(|value| {
+            value
+                .to_str()
+                .ok()
+                .map(str::trim)
+                .filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX)
+                .map(str::to_owned)
+                .ok_or_else(|| {
+                    Problem::field("Idempotency-Key", "It is 1 to 255 printable ASCII characters.")
+                })
+        });
+        Ok(Self {
+            key: key.transpose()?,
+            request: format!("{} {}", parts.method, parts.uri.path()),
+        })
+    }
+}
+
+impl Idempotency {
+    /// Creates it once: a second request with the same key and body gets the first one's answer, one with
+    /// another body a refusal. Answers 201.
+    pub(crate) async fn once<T: Serialize>(
+        &self,
+        state: &ApiState,
+        tenant: TenantId,
+        owner: &str,
+        body: &[u8],
+        create: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Response, Problem> {
+        let Some(key) = &self.key else {
+            return Ok(created(to_json(&create.await?)?, false));
+        };
+        // What the caller chose as a key is nobody's business: only its hash is kept.
+        let slot = token_hash(&format!("{tenant} {owner} {key}")).0;
+        let kept_as: String = slot.iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = request_hash(&self.request, body);
+        let _turn = Turn::take(state, slot)?;
+        if let Some((before, answer)) = state.store.idempotent_answer(tenant, &kept_as).await? {
+            if before == request {
+                return Ok(created(answer, true));
+            }
+            return Err(Problem::new(
+                ProblemCode::IdempotencyConflict,
+                "This Idempotency-Key came before with another request. Use a new key.",
+            ));
+        }
+        let answer = to_json(&create.await?)?;
+        state.store.idempotent_keep(tenant, &kept_as, request, answer.clone(), state.now()).await?;
+        Ok(created(answer, false))
+    }
+}
+
+/// Two requests with one key never run at the same time.
+struct Turn<'a> {
+    state: &'a ApiState,
+    slot: [u8; 32],
+}
+
+impl<'a> Turn<'a> {
+    fn take(state: &'a ApiState, slot: [u8; 32]) -> Result<Self, Problem> {
+        if state.in_flight.lock().insert(slot) {
+            return Ok(Self { state, slot });
+        }
+        Err(Problem::new(
+            ProblemCode::IdempotencyInProgress,
+            "A request with this Idempotency-Key is being worked on. Ask again in a moment.",
+        )
+        .retry_after_ms(1_000))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.state.in_flight.lock().remove(&self.slot);
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|_| Problem::internal())
+}
+
+fn created(json: Vec<u8>, replayed: bool) -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (StatusCode::CREATED, kind, json).into_response();
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn request_hash(request: &str, body: &[u8]) -> [u8; 32] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(request.as_bytes());
+    context.update(b"\n");
+    context.update(body);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}

@@ -1,0 +1,167 @@
+//! Reading a request: bodies, queries, ids in the path. What cannot be read is a problem that names the
+//! field and never repeats its value.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::header;
+use http::request::Parts;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::problem::{Problem, ProblemCode};
+
+/// Bytes of a request's body: the longest text in any script, escaped, and room for a site's settings.
+pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// A JSON body, and its bytes for [`super::idempotency`].
+#[derive(Debug)]
+pub(crate) struct Body<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        if !json {
+            return Err(Problem::new(
+                ProblemCode::NotJson,
+                "Send JSON, with `Content-Type: application/json`.",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+                Problem::new(ProblemCode::TooLarge, "A body has at most 131072 bytes.")
+            } else {
+                Problem::new(ProblemCode::MalformedJson, "The body broke off.")
+            }
+        })?;
+        parse_json(&bytes).map(|value| Self { value, bytes })
+    }
+}
+
+/// Reads JSON. Serde's own words repeat values, so only the field's name is taken from them.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        if error.inner().is_syntax() || error.inner().is_eof() {
+            return Problem::new(ProblemCode::MalformedJson, "The body is not well-formed JSON.");
+        }
+        let words = error.inner().to_string();
+        if let Some(rest) = words.strip_prefix("missing field `") {
+            let field = rest.split('`').next().unwrap_or_default().to_owned();
+            return Problem::field(field, "This field is missing.");
+        }
+        if words.starts_with("unknown field") {
+            return Problem::new(ProblemCode::Invalid, "There is a field that is not known here.");
+        }
+        match error.path().iter().next() {
+            Some(serde_path_to_error::Segment::Map { key }) => {
+                Problem::field(key.clone(), "This field has a value that it cannot have.")
+            }
+            _ => Problem::new(ProblemCode::Invalid, "The body must be a JSON object."),
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|_| Problem::new(ProblemCode::MalformedJson, "There is more after the JSON."))?;
+    Ok(value)
+}
+
+/// The id in the path; what is no id of the kind is not found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("thing"))?;
+        text.parse().map(Self).map_err(|_| Problem::not_found("thing"))
+    }
+}
+
+/// Two ids in the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for Ids<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("thing"))?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(Problem::not_found("thing")),
+        }
+    }
+}
+
+/// The query's fields.
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Query::from_request_parts(parts, state).await.map(|Query(value)| Self(value)).map_err(
+            |_| {
+                Problem::new(
+                    ProblemCode::MalformedQuery,
+                    "The query has a field that is not known here, or a value that it cannot have.",
+                )
+            },
+        )
+    }
+}
+
+/// A password or token in a body: never printed, wiped when dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret(pub(crate) SecretString);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}
+
+/// A name: trimmed, not empty, bounded, one line.
+pub(crate) fn name(field: &'static str, text: &str, chars_max: usize) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field(field, "This field must not be empty."));
+    }
+    bounded(field, text, chars_max)?;
+    if text.chars().any(char::is_control) {
+        return Err(Problem::field(field, "This field is one line of text."));
+    }
+    Ok(text.to_owned())
+}
+
+/// Refuses a text of more characters than that.
+pub(crate) fn bounded(
+    field: impl Into<std::borrow::Cow<'static, str>> + Display,
+    text: &str,
+    chars_max: usize,
+) -> Result<(), Problem> {
+    if text.chars().nth(chars_max).is_some() {
+        return Err(Problem::field(field, format!("At most {chars_max} characters.")));
+    }
+    Ok(())
+}

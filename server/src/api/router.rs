@@ -1,0 +1,122 @@
+//! Which path leads where, and what every answer carries. The OpenAPI documents come from the same list.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, header};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    Components, InfoBuilder, License, OpenApi, OpenApiBuilder, SecurityRequirement,
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{Problem, ProblemCode};
+use super::request::BODY_BYTES_MAX;
+use super::{ApiState, agents, sessions, sites, widget};
+use crate::auth::SESSION_COOKIE;
+
+/// The public listener's paths under `/v1`, all but the socket. Answers every other path with a problem.
+pub fn public_router(state: ApiState) -> Router {
+    finish(public().split_for_parts().0, state)
+}
+
+/// The admin listener's paths under `/v1`, for operator keys. Answers every other path with a problem.
+pub fn admin_router(state: ApiState) -> Router {
+    finish(admin().split_for_parts().0, state)
+}
+
+/// The public listener's contract.
+pub fn openapi() -> OpenApi {
+    let mut document = public().split_for_parts().1;
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE)));
+    describe(
+        &mut document,
+        "livehelp",
+        &[("session", cookie), ("key", bearer("lhk_ and 64 hex digits"))],
+    );
+    document
+}
+
+/// The admin listener's contract.
+pub fn openapi_admin() -> OpenApi {
+    let mut document = admin().split_for_parts().1;
+    describe(
+        &mut document,
+        "livehelp, for its operator",
+        &[("operator_key", bearer("lho_ and 64 hex digits"))],
+    );
+    document
+}
+
+fn public() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().build())
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::current, sessions::delete_current))
+        .routes(routes!(sessions::delete))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::get, agents::update))
+        .routes(routes!(agents::set_password))
+        .routes(routes!(sites::list, sites::create))
+        .routes(routes!(sites::get, sites::update))
+        .routes(routes!(widget::get))
+}
+
+fn admin() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().build())
+}
+
+fn finish(router: Router<ApiState>, state: ApiState) -> Router {
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(guard))
+        .with_state(state)
+}
+
+async fn no_such_path() -> Problem {
+    Problem::new(ProblemCode::NotFound, "There is nothing at this path. See docs/openapi.json.")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(ProblemCode::MethodNotAllowed, "This path does not take that method. See `Allow`.")
+}
+
+/// Headers that keep answers out of caches, frames and guesses; a handler's own choice stays.
+async fn guard(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, &str); 6] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn bearer(format: &str) -> SecurityScheme {
+    SecurityScheme::Http(
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format).build(),
+    )
+}
+
+fn describe(document: &mut OpenApi, title: &str, schemes: &[(&str, SecurityScheme)]) {
+    document.info = InfoBuilder::new()
+        .title(title)
+        .version("1")
+        .license(Some(License::new("Apache-2.0")))
+        .build();
+    let components = document.components.get_or_insert_with(Components::new);
+    for (name, scheme) in schemes {
+        components.add_security_scheme(*name, scheme.clone());
+    }
+    let either = schemes.iter().map(|(name, _)| SecurityRequirement::new(*name, [] as [String; 0]));
+    document.security = Some(either.collect());
+}

@@ -1,0 +1,239 @@
+//! Signing in and out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use protocol::ids::{SessionId, TenantId};
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::access::{Access, Anyone};
+use super::agents::Agent;
+use super::page::Items;
+use super::problem::{Problem, ProblemCode};
+use super::request::{Body, Id, Secret};
+use super::schema;
+use crate::auth::{SESSION_COOKIE, SESSION_MS, issue, normal_email};
+use crate::store::{AgentRow, SessionRow};
+
+/// Accounts with one e-mail address, in as many Organizations, whose passwords are tried.
+const ACCOUNTS_MAX: usize = 4;
+
+/// An agent's e-mail address and password.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    #[schema(value_type = String)]
+    email: Personal<String>,
+    #[schema(value_type = String)]
+    password: Secret,
+}
+
+/// Who is signed in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Session {
+    #[schema(schema_with = schema::session_id)]
+    session_id: SessionId,
+    agent: Agent,
+    tenant: TenantName,
+    /// Unix milliseconds.
+    #[schema(value_type = u64)]
+    expires_at: UnixMillis,
+}
+
+/// The Organization of a session.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantName {
+    #[schema(schema_with = schema::tenant_id)]
+    tenant_id: TenantId,
+    name: String,
+}
+
+/// One of my sessions.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SessionItem {
+    #[schema(schema_with = schema::session_id)]
+    session_id: SessionId,
+    /// Browser and system.
+    #[schema(value_type = String)]
+    client: Personal<String>,
+    /// The one that asks.
+    current: bool,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+    #[schema(value_type = u64)]
+    expires_at: UnixMillis,
+}
+
+/// POST /v1/sessions
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
+    request_body = Login,
+    responses((status = 201, body = Session), (status = 401), (status = 429)), security(()))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    anyone: Anyone,
+    Body { value: login, .. }: Body<Login>,
+) -> Result<Response, Problem> {
+    let email = normal_email(login.email.expose())?;
+    state.throttle.attempt(&email, anyone.address, state.now()).map_err(|wait_ms| {
+        Problem::new(ProblemCode::TooFast, "Too many attempts to sign in. Wait, then try again.")
+            .retry_after_ms(wait_ms)
+    })?;
+    let accounts = state.store.agents_by_email(&email).await?;
+    let account = right_account(&state, &login.password, accounts).await?;
+    let Some(account) = account else {
+        return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
+    };
+    state.throttle.succeeded(&email, anyone.address);
+    begin(&state, account, anyone.client).await
+}
+
+/// The active account whose password this is. One hash is computed where there is no account, too.
+async fn right_account(
+    state: &ApiState,
+    password: &Secret,
+    accounts: Vec<AgentRow>,
+) -> Result<Option<AgentRow>, Problem> {
+    if accounts.is_empty() {
+        state.passwords.verify(password.0.clone(), None).await?;
+    }
+    for account in accounts.into_iter().take(ACCOUNTS_MAX) {
+        let kept = Some(account.password_hash.clone());
+        if state.passwords.verify(password.0.clone(), kept).await? && account.active {
+            return Ok(Some(account));
+        }
+    }
+    Ok(None)
+}
+
+/// Starts a session for an agent who has proved who he is: 201 with its cookie.
+pub(crate) async fn begin(
+    state: &ApiState,
+    agent: AgentRow,
+    client: String,
+) -> Result<Response, Problem> {
+    let secret = issue("lhs_");
+    let now = state.now();
+    let session = SessionRow {
+        session: SessionId::from_uuid(state.new_uuid()),
+        agent: agent.agent,
+        tenant: agent.tenant,
+        secret: secret.hash,
+        client: Personal::new(client),
+        created_at: now,
+        expires_at: now.plus_ms(SESSION_MS),
+    };
+    state.store.session_create(session.clone()).await?;
+    let shape = shape(state, &session, agent).await?;
+    let cookie = cookie(state, secret.text.expose_secret(), SESSION_MS / 1000)?;
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(shape)).into_response())
+}
+
+/// GET /v1/sessions
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", operation_id = "list_sessions",
+    responses((status = 200, body = Items<SessionItem>)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+) -> Result<Json<Items<SessionItem>>, Problem> {
+    let me = access.person()?;
+    let now = state.now();
+    let rows = state.store.sessions(access.tenant, me.agent.agent).await?;
+    let live = rows.into_iter().filter(|row| row.expires_at > now);
+    let items = live.map(|row| SessionItem {
+        session_id: row.session,
+        client: row.client,
+        current: row.session == me.session.session,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+    });
+    Ok(Json(Items::all(items.collect())))
+}
+
+/// GET /v1/sessions/current
+#[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session",
+    responses((status = 200, body = Session), (status = 401)))]
+pub(crate) async fn current(
+    State(state): State<ApiState>,
+    access: Access,
+) -> Result<Json<Session>, Problem> {
+    let me = access.person()?;
+    Ok(Json(shape(&state, &me.session, me.agent.clone()).await?))
+}
+
+/// DELETE /v1/sessions/current
+#[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions",
+    operation_id = "delete_current_session", responses((status = 204)))]
+pub(crate) async fn delete_current(
+    State(state): State<ApiState>,
+    access: Access,
+) -> Result<Response, Problem> {
+    let me = access.person()?;
+    end(&state, &me.session).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&state, "", 0)?)]).into_response())
+}
+
+/// DELETE /v1/sessions/{session_id}
+#[utoipa::path(delete, path = "/v1/sessions/{session_id}", tag = "sessions",
+    operation_id = "delete_session", params(("session_id" = String, Path)),
+    responses((status = 204), (status = 404)))]
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(session): Id<SessionId>,
+) -> Result<StatusCode, Problem> {
+    let me = access.person()?;
+    let mine = state.store.sessions(access.tenant, me.agent.agent).await?;
+    let row = mine.iter().find(|row| row.session == session);
+    end(&state, row.ok_or_else(|| Problem::not_found("session"))?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of an agent but one, for instance after his password changed.
+pub(crate) async fn end_all(
+    state: &ApiState,
+    agent: &AgentRow,
+    but: Option<SessionId>,
+) -> Result<(), Problem> {
+    for row in state.store.sessions(agent.tenant, agent.agent).await? {
+        if Some(row.session) != but {
+            end(state, &row).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {
+    state.store.session_delete(row.tenant, row.agent, row.session).await?;
+    state.live.session_ended(row.session);
+    Ok(())
+}
+
+async fn shape(
+    state: &ApiState,
+    session: &SessionRow,
+    agent: AgentRow,
+) -> Result<Session, Problem> {
+    let tenant = state.store.tenant(agent.tenant).await?;
+    let tenant = tenant.ok_or_else(|| Problem::not_found("Organization"))?;
+    Ok(Session {
+        session_id: session.session,
+        agent: Agent::from(agent),
+        tenant: TenantName { tenant_id: tenant.tenant, name: tenant.name },
+        expires_at: session.expires_at,
+    })
+}
+
+fn cookie(state: &ApiState, token: &str, seconds: u64) -> Result<HeaderValue, Problem> {
+    let secure = if state.secure_cookies { "; Secure" } else { "" };
+    let text = format!(
+        "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
+    let mut value = HeaderValue::try_from(text).map_err(|_| Problem::internal())?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,339 @@
+//! The websites of an Organization and how their widgets are set up.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use protocol::conversation::Role;
+use protocol::ids::{SiteId, SiteKey, TenantId};
+use protocol::time::UnixMillis;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::access::Access;
+use super::idempotency::Idempotency;
+use super::page::{Items, PageQuery};
+use super::problem::{Problem, ProblemCode};
+use super::request::{Asked, Body, Id, bounded, name};
+use super::schema;
+use crate::auth::{Scope, parse_origin};
+use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::store::{FieldRule, Notice, SiteRow, SiteSettings};
+
+const NAME_CHARS_MAX: usize = 100;
+const ORIGINS_MAX: usize = 32;
+const TEXTS_MAX: usize = 32;
+const TEXT_CHARS_MAX: usize = 500;
+const NOTICE_CHARS_MAX: usize = 2_000;
+const URL_BYTES_MAX: usize = 2_048;
+const PATTERNS_MAX: usize = 20;
+const PATTERN_CHARS_MAX: usize = 300;
+
+/// The fields that the form before a conversation can have.
+const FORM_FIELDS: [&str; 2] = ["name", "email"];
+
+/// A website with our widget.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Site {
+    #[schema(schema_with = schema::site_id)]
+    site_id: SiteId,
+    /// Public: it stands in the embed tag.
+    #[schema(schema_with = schema::site_key)]
+    site_key: SiteKey,
+    name: String,
+    /// Set by the operator.
+    #[schema(value_type = PlanName)]
+    plan: Plan,
+    state: SiteState,
+    /// Unix milliseconds.
+    #[schema(value_type = Option<u64>)]
+    closed_at: Option<UnixMillis>,
+    /// Whose pages may embed the widget.
+    origins: Vec<String>,
+    /// The widget's texts by name.
+    texts: BTreeMap<String, String>,
+    form: BTreeMap<String, FieldRule>,
+    notice: Notice,
+    /// Regular expressions of what is hidden before anything is stored.
+    redaction_patterns: Vec<String>,
+    /// What to put into the site's pages.
+    embed_tag: String,
+    retention: Retention,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+}
+
+/// The names of the plans.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum PlanName {
+    Free,
+    Team,
+    Business,
+    Enterprise,
+}
+
+/// Whether the site takes conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SiteState {
+    Open,
+    Closed,
+}
+
+/// How long what is kept, in words.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Retention {
+    transcript: &'static str,
+}
+
+/// A new site; its plan is `free` until the operator sets another.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSite {
+    name: String,
+    origins: Vec<String>,
+}
+
+/// What to change; a list or map that is given replaces the one before.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteChange {
+    name: Option<String>,
+    origins: Option<Vec<String>>,
+    texts: Option<BTreeMap<String, String>>,
+    form: Option<BTreeMap<String, FieldRule>>,
+    notice: Option<Notice>,
+    redaction_patterns: Option<Vec<String>>,
+    /// Refused: the operator's.
+    #[schema(ignore)]
+    plan: Option<IgnoredAny>,
+    /// Refused: the operator's.
+    #[schema(ignore)]
+    state: Option<IgnoredAny>,
+}
+
+impl Site {
+    pub(crate) fn new(row: SiteRow, public_url: &str) -> Self {
+        let plan = row.timeline.plan();
+        let closed_at = row.timeline.closed_at();
+        let embed_tag = format!(
+            "<script async src=\"{public_url}/widget/loader.js\" data-site-key=\"{}\"></script>",
+            row.site_key
+        );
+        Self {
+            site_id: row.site,
+            site_key: row.site_key,
+            name: row.name,
+            plan,
+            state: if closed_at.is_some() { SiteState::Closed } else { SiteState::Open },
+            closed_at,
+            origins: row.settings.origins,
+            texts: row.settings.texts,
+            form: form_with_defaults(row.settings.form),
+            notice: row.settings.notice,
+            redaction_patterns: row.settings.redaction_patterns,
+            embed_tag,
+            retention: Retention { transcript: kept_for(plan) },
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// Every field that a form can have, with its rule.
+pub(crate) fn form_with_defaults(
+    mut form: BTreeMap<String, FieldRule>,
+) -> BTreeMap<String, FieldRule> {
+    for field in FORM_FIELDS {
+        form.entry(field.to_owned()).or_default();
+    }
+    form
+}
+
+fn kept_for(plan: Plan) -> &'static str {
+    match plan {
+        Plan::Free => "60 days",
+        Plan::Team => "12 months",
+        Plan::Business => "24 months",
+        Plan::Enterprise => "36 months",
+    }
+}
+
+/// GET /v1/sites
+#[utoipa::path(get, path = "/v1/sites", tag = "sites", operation_id = "list_sites",
+    params(PageQuery), responses((status = 200, body = Items<Site>)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Items<Site>>, Problem> {
+    access.need(Role::Agent, Scope::SitesRead)?;
+    let page = query.parse()?;
+    let rows = state.store.sites(access.tenant, page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::new(row, &state.public_url))))
+}
+
+/// POST /v1/sites
+#[utoipa::path(post, path = "/v1/sites", tag = "sites", operation_id = "create_site",
+    request_body = NewSite, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = Site), (status = 403), (status = 422)))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    access: Access,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewSite>,
+) -> Result<Response, Problem> {
+    access.need(Role::Admin, Scope::SitesWrite)?;
+    let create = create_site(&state, access.tenant, &new.name, new.origins, Plan::Free);
+    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+}
+
+/// Makes a site with the settings that a new one has.
+pub(crate) async fn create_site(
+    state: &ApiState,
+    tenant: TenantId,
+    site_name: &str,
+    origins: Vec<String>,
+    plan: Plan,
+) -> Result<Site, Problem> {
+    let now = state.now();
+    let settings = SiteSettings {
+        origins: check_origins(origins)?,
+        form: form_with_defaults(BTreeMap::new()),
+        ..SiteSettings::default()
+    };
+    let row = SiteRow {
+        site: SiteId::from_uuid(state.new_uuid()),
+        tenant,
+        site_key: SiteKey::from_random(uuid::Uuid::new_v4().into_bytes()),
+        name: name("name", site_name, NAME_CHARS_MAX)?,
+        timeline: SiteTimeline::new(now, plan),
+        settings,
+        created_at: now,
+    };
+    state.store.site_create(row.clone()).await?;
+    state.live.site_changed(&row);
+    Ok(Site::new(row, &state.public_url))
+}
+
+/// GET /v1/sites/{site_id}
+#[utoipa::path(get, path = "/v1/sites/{site_id}", tag = "sites", operation_id = "get_site",
+    params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(site): Id<SiteId>,
+) -> Result<Json<Site>, Problem> {
+    access.need(Role::Agent, Scope::SitesRead)?;
+    let row = find(&state, access.tenant, site).await?;
+    Ok(Json(Site::new(row, &state.public_url)))
+}
+
+/// PATCH /v1/sites/{site_id}
+#[utoipa::path(patch, path = "/v1/sites/{site_id}", tag = "sites", operation_id = "update_site",
+    params(("site_id" = String, Path)), request_body = SiteChange,
+    responses((status = 200, body = Site), (status = 403), (status = 404), (status = 422)))]
+pub(crate) async fn update(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(site): Id<SiteId>,
+    Body { value: change, .. }: Body<SiteChange>,
+) -> Result<Json<Site>, Problem> {
+    access.need(Role::Admin, Scope::SitesWrite)?;
+    let _turn = state.changes.lock().await;
+    let mut row = find(&state, access.tenant, site).await?;
+    for (field, given) in [("plan", change.plan.is_some()), ("state", change.state.is_some())] {
+        if given {
+            return Err(Problem::new(
+                ProblemCode::ForbiddenField,
+                "Plans and the closing of sites are the operator's.",
+            )
+            .naming(field));
+        }
+    }
+    apply(change, &mut row)?;
+    state.store.site_update(row.clone()).await?;
+    state.live.site_changed(&row);
+    Ok(Json(Site::new(row, &state.public_url)))
+}
+
+async fn find(state: &ApiState, tenant: TenantId, site: SiteId) -> Result<SiteRow, Problem> {
+    state.store.site(tenant, site).await?.ok_or_else(|| Problem::not_found("site"))
+}
+
+fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
+    if let Some(text) = change.name {
+        row.name = name("name", &text, NAME_CHARS_MAX)?;
+    }
+    if let Some(origins) = change.origins {
+        row.settings.origins = check_origins(origins)?;
+    }
+    if let Some(texts) = change.texts {
+        check_texts(&texts)?;
+        row.settings.texts = texts;
+    }
+    if let Some(form) = change.form {
+        if form.keys().any(|field| !FORM_FIELDS.contains(&field.as_str())) {
+            return Err(Problem::field("form", "The form's fields are `name` and `email`."));
+        }
+        row.settings.form = form_with_defaults(form);
+    }
+    if let Some(notice) = change.notice {
+        row.settings.notice = check_notice(notice)?;
+    }
+    if let Some(patterns) = change.redaction_patterns {
+        check_patterns(&patterns)?;
+        row.settings.redaction_patterns = patterns;
+    }
+    Ok(())
+}
+
+fn check_origins(origins: Vec<String>) -> Result<Vec<String>, Problem> {
+    if origins.len() > ORIGINS_MAX {
+        return Err(Problem::field("origins", "At most 32 origins."));
+    }
+    let mut checked = Vec::with_capacity(origins.len());
+    for origin in origins {
+        let origin = parse_origin(&origin)?;
+        if !checked.contains(&origin) {
+            checked.push(origin);
+        }
+    }
+    Ok(checked)
+}
+
+fn check_texts(texts: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let is_name = |name: &str| {
+        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    if texts.len() > TEXTS_MAX || !texts.keys().all(|name| is_name(name)) {
+        return Err(Problem::field("texts", "At most 32 texts, named by small letters."));
+    }
+    texts.values().try_for_each(|text| bounded("texts", text, TEXT_CHARS_MAX))
+}
+
+fn check_notice(notice: Notice) -> Result<Notice, Problem> {
+    bounded("notice", &notice.text, NOTICE_CHARS_MAX)?;
+    let Notice { text, url } = notice;
+    let url = url.trim().to_owned();
+    let plain = url.bytes().all(|b| b.is_ascii_graphic()) && url.len() <= URL_BYTES_MAX;
+    let host = url
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split(['/', '?', '#']).next())
+        .is_some_and(|host| parse_origin(&format!("https://{host}")).is_ok());
+    if url.is_empty() || (plain && host) {
+        return Ok(Notice { text, url });
+    }
+    Err(Problem::field("notice", "`url` is an address that begins with https://, or empty."))
+}
+
+fn check_patterns(patterns: &[String]) -> Result<(), Problem> {
+    if patterns.len() > PATTERNS_MAX {
+        return Err(Problem::field("redaction_patterns", "At most 20 patterns."));
+    }
+    patterns.iter().try_for_each(|text| bounded("redaction_patterns", text, PATTERN_CHARS_MAX))?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What a widget needs to know before its visitor says anything: public, without cookies.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use protocol::conversation::SiteAvailability;
+use protocol::ids::{SiteId, SiteKey};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::request::Id;
+use super::sites::form_with_defaults;
+use super::{ApiState, schema};
+use crate::auth::token_hash;
+use crate::store::FieldRule;
+
+/// How a site's widget is set up.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Widget {
+    #[schema(schema_with = schema::site_id)]
+    site_id: SiteId,
+    #[schema(schema_with = schema::site_key)]
+    site_key: SiteKey,
+    name: String,
+    #[schema(schema_with = schema::availability)]
+    availability: SiteAvailability,
+    texts: BTreeMap<String, String>,
+    form: BTreeMap<String, FieldRule>,
+    notice: WidgetNotice,
+    /// BCP 47; the language where the visitor's has no texts.
+    locale_default: &'static str,
+}
+
+/// The privacy notice, with a name for its exact words.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct WidgetNotice {
+    text: String,
+    url: String,
+    /// Changes when text or address do: it says which notice a visitor saw.
+    hash: String,
+}
+
+/// GET /v1/widget/{site_key}
+#[utoipa::path(get, path = "/v1/widget/{site_key}", tag = "widget", operation_id = "get_widget",
+    params(("site_key" = String, Path)),
+    responses((status = 200, body = Widget), (status = 404)), security(()))]
+pub(crate) async fn get(State(state): State<ApiState>, key: Result<Id<Key>, Problem>) -> Response {
+    let mut response = match widget(&state, key).await {
+        Ok(widget) => {
+            let cached = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
+            (cached, Json(widget)).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    // Any page may read it, refusals too: it holds nothing that is not public, and no cookie counts here.
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    response
+}
+
+/// A site key in a path.
+#[derive(Debug)]
+pub(crate) struct Key(SiteKey);
+
+impl std::str::FromStr for Key {
+    type Err = protocol::ids::ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        SiteKey::parse(text).map(Self)
+    }
+}
+
+async fn widget(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<Widget, Problem> {
+    let Id(Key(key)) = key?;
+    let row = state.store.site_by_key(&key).await?;
+    let row = row
+        .filter(|row| row.timeline.closed_at().is_none())
+        .ok_or_else(|| Problem::not_found("open site"))?;
+    let notice = row.settings.notice;
+    let hash = token_hash(&format!("{}\n{}", notice.text, notice.url)).0;
+    Ok(Widget {
+        site_id: row.site,
+        site_key: row.site_key,
+        name: row.name,
+        availability: state.live.site_availability(row.tenant, row.site),
+        texts: row.settings.texts,
+        form: form_with_defaults(row.settings.form),
+        notice: WidgetNotice {
+            text: notice.text,
+            url: notice.url,
+            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        },
+        locale_default: "en",
+    })
+}
