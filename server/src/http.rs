@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::middleware::Next;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -34,7 +36,9 @@ use tower::Service as _;
 pub use socket::Socket;
 pub use tls::{Tls, TlsError};
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::metrics::{HandshakeFailure, Metrics};
 use crate::tasks;
 use line::Line;
 
@@ -43,6 +47,9 @@ pub const SOCKET_PATH: &str = "/v1/socket";
 
 /// Header fields of one request; browsers behind two proxies send about thirty.
 const HEADERS_MAX: usize = 100;
+
+/// Stands for the route of whatever no template matches: static files, the socket, and what is not there.
+const UNROUTED: &str = "none";
 
 /// Time for open requests to end once the listener stops.
 const LINGER: Duration = Duration::from_secs(5);
@@ -163,14 +170,16 @@ pub async fn serve<E: SocketEdge>(
     router: axum::Router,
     edge: Arc<E>,
     limits: Limits,
+    metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
     let (open, mut closed) = tokio::sync::mpsc::channel::<Infallible>(1);
     let door = Arc::new(Door {
         tls,
-        router,
+        router: router.layer(axum::middleware::from_fn(remember_route)),
         edge,
         limits,
+        metrics,
         connections: Arc::default(),
         strangers: Arc::default(),
         stop: stop.clone(),
@@ -219,6 +228,7 @@ struct Door<E> {
     router: axum::Router,
     edge: Arc<E>,
     limits: Limits,
+    metrics: Arc<Metrics>,
     connections: Arc<AtomicUsize>,
     strangers: Arc<Mutex<HashMap<IpAddr, usize>>>,
     stop: watch::Receiver<bool>,
@@ -283,14 +293,14 @@ fn admit<E: SocketEdge>(
 ) {
     let limits = &door.limits;
     let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
-        tracing::debug!("connection refused: `connections_max` is reached");
+        door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
         return;
     };
     let mut stranger = None;
     if !limits.trusted_proxies.contains(&ip) {
         stranger = Stranger::take(&door.strangers, ip, limits.handshakes_per_ip_max);
         if stranger.is_none() {
-            tracing::debug!("connection refused: `handshakes_per_ip_max` is reached");
+            door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
             return;
         }
     }
@@ -313,12 +323,13 @@ async fn connection<E: SocketEdge>(
     slot: Slot,
     stranger: Option<Stranger>,
 ) {
+    let failures = &door.metrics.handshake_failures_total;
     let line = match &door.tls {
         None => Line::Plain(stream),
         Some(tls) => match tokio::time::timeout(door.limits.header, tls.accept(stream)).await {
             Ok(Ok(stream)) => Line::Tls(Box::new(stream)),
-            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!("TLS handshake took too long"),
+            Ok(Err(_)) => return failures.of(HandshakeFailure::Tls).inc(),
+            Err(_) => return failures.of(HandshakeFailure::TooSlow).inc(),
         },
     };
     let visit = Arc::new(Visit {
@@ -373,7 +384,12 @@ async fn http<E: SocketEdge>(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "HTTP connection ended");
+        let failures = &door.metrics.handshake_failures_total;
+        if visit.stranger.lock().is_some() && error.is_timeout() {
+            failures.of(HandshakeFailure::TooSlow).inc();
+        } else if error.is_parse() {
+            failures.of(HandshakeFailure::Http).inc();
+        }
         return None;
     }
     let parts = connection.into_parts();
@@ -398,6 +414,8 @@ async fn answer<E: SocketEdge>(
     request: Request<Incoming>,
 ) -> Response<Body> {
     drop(visit.stranger.lock().take());
+    let began = SystemClock.instant();
+    let method = method_word(request.method());
     let (mut head, body) = request.into_parts();
     let peer = peer_of(&head, visit.ip, visit.secure, &door.limits.trusted_proxies);
     let mut response = if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
@@ -425,7 +443,37 @@ async fn answer<E: SocketEdge>(
         }
     };
     harden(response.headers_mut());
+    let route = response.extensions_mut().remove::<MatchedPath>();
+    let route = route.as_ref().map_or(UNROUTED, MatchedPath::as_str);
+    door.metrics.http_requests_total.inc(route, method, response.status().as_u16());
+    door.metrics
+        .http_request_duration_seconds
+        .observe(route, SystemClock.instant().saturating_duration_since(began));
     response
+}
+
+/// Lets an answer remember the template of its route, for the metrics.
+async fn remember_route(request: Request<Body>, next: Next) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// A method as a label: from a fixed list, whatever a stranger made up.
+fn method_word(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn too_large(head: &http::request::Parts, max: usize) -> bool {

@@ -10,6 +10,8 @@ pub mod auth;
 pub mod routing;
 pub mod privacy;
 pub mod tasks;
+pub mod metrics;
+pub mod telemetry;
 pub mod config;
 pub mod clock;
 mod recent;

@@ -1,0 +1,230 @@
+//! Every metric, declared once: name, help, labels, unit. The only door to the prometheus crate.
+//!
+//! Lives here: the declarations and the text for a scrape. Not here: what the figures mean for an
+//! operator (`docs/metrics.md` is made from this). Everyone counts through the fields of [`Metrics`];
+//! counting is one atomic addition, and every label value starts at 0, so that a rate sees the first event.
+
+mod instrument;
+mod label;
+
+use std::sync::Arc;
+
+use prometheus::core::Collector as _;
+use prometheus::{Registry, TextEncoder};
+use protocol::conversation::Availability;
+use protocol::reject::RejectCode;
+
+pub use instrument::{
+    Bytes, Count, Counter, Counters, Counters2, Gauge, Gauges, Gauges2, Histogram, Histograms,
+    Long, RouteTimes, Routes, Seconds, SecondsCounter,
+};
+pub use label::{
+    Assigned, Ending, HandshakeFailure, Kind, Label, Live, Overflow, Resumed, Role, StoreOp,
+    Throttle, Transport,
+};
+
+use instrument::Instrument;
+
+/// Before every name.
+const PREFIX: &str = "livehelp_";
+
+/// What is known of a metric without its value.
+#[derive(Debug)]
+pub struct Declared {
+    /// With prefix.
+    pub name: String,
+    /// Heading in the documentation.
+    pub group: &'static str,
+    /// counter, gauge or histogram.
+    pub kind: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Names of its labels with their values; none where a value comes from the router.
+    pub labels: Vec<(&'static str, Vec<&'static str>)>,
+    /// Upper bounds of a histogram's buckets.
+    pub buckets: &'static [f64],
+}
+
+macro_rules! metrics {
+    ($( $group:literal { $( $name:ident : $ty:ty = ($($label:literal),*), $help:literal; )+ } )+) => {
+        /// All metrics of one node.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $( $( #[doc = $help] pub $name: $ty, )+ )+
+        }
+
+        impl Metrics {
+            /// All at 0.
+            pub fn new() -> Arc<Self> {
+                let registry = Registry::new();
+                $( $(
+                    let $name = <$ty as Instrument>::new(&format!("{PREFIX}{}", stringify!($name)), $help, &[$($label),*], &registry);
+                )+ )+
+                Arc::new(Self { registry, $( $( $name, )+ )+ })
+            }
+        }
+
+        /// Every metric in the order of the documentation.
+        pub fn declared() -> Vec<Declared> {
+            vec![ $( $( Declared {
+                name: format!("{PREFIX}{}", stringify!($name)),
+                group: $group,
+                kind: <$ty as Instrument>::KIND,
+                help: $help,
+                labels: <$ty as Instrument>::labels(&[$($label),*]),
+                buckets: <$ty as Instrument>::BUCKETS,
+            }, )+ )+ ]
+        }
+    };
+}
+
+metrics! {
+    "Connections" {
+        connections: Gauges2<Role, Transport> = ("role", "transport"),
+            "Open connections.";
+        connection_opens_total: Counters2<Role, Transport> = ("role", "transport"),
+            "Connections whose hello was accepted.";
+        connection_closes_total: Counters2<Role, Ending> = ("role", "reason"),
+            "Connections that ended.";
+        handshake_failures_total: Counters<HandshakeFailure> = ("reason"),
+            "Connections that never became a request or a socket.";
+        handshake_duration_seconds: Histogram<Seconds> = (),
+            "From the accepted connection to the answered upgrade.";
+        connection_duration_seconds: Histogram<Long> = (),
+            "Life of a connection from its hello to its end.";
+        resumes_total: Counters<Resumed> = ("result"),
+            "Conversations that a hello asked to resume.";
+    }
+    "Messages" {
+        messages_received_total: Counters2<Role, Kind> = ("role", "kind"),
+            "Messages taken from their senders.";
+        messages_delivered_total: Counters2<Role, Kind> = ("role", "kind"),
+            "Messages handed to the outboxes of their readers, by the reader's role.";
+        message_errors_total: Counters<RejectCode> = ("code"),
+            "Frames that were refused.";
+        delivery_latency_seconds: Histogram<Seconds> = (),
+            "From the frame read to the last write on this node.";
+        ack_latency_seconds: Histogram<Seconds> = (),
+            "From the frame read to the durable ack.";
+        message_size_bytes: Histogram<Bytes> = (),
+            "Size of a message's text.";
+        fanout_recipients: Histogram<Count> = (),
+            "Connections on this node that one message went to.";
+        duplicates_dropped_total: Counter = (),
+            "Messages that were sent again and had been taken before.";
+    }
+    "Flow control" {
+        outbound_queue_bytes: Gauge = (),
+            "Bytes that wait for slow readers.";
+        outbound_queue_full_total: Counters<Overflow> = ("action"),
+            "What a full outbox led to.";
+        rate_limited_total: Counters<Throttle> = ("scope"),
+            "Requests and frames refused because they came too fast.";
+        backpressure_seconds_total: SecondsCounter = (),
+            "Time for which senders waited for room in the store's queue.";
+    }
+    "Work" {
+        conversations: Gauges<Live> = ("state"),
+            "Conversations that are not closed.";
+        queue_wait_seconds: Histogram<Long> = (),
+            "From a conversation's wait to an agent's accept.";
+        first_response_seconds: Histogram<Long> = (),
+            "From a visitor's first message to an agent's first.";
+        agents: Gauges<Availability> = ("state"),
+            "Agents with a connection, by what they chose.";
+        conversations_assigned_total: Counters<Assigned> = ("how"),
+            "Conversations that an agent took.";
+    }
+    "Store" {
+        store_write_duration_seconds: Histograms<StoreOp, Seconds> = ("op"),
+            "One transaction.";
+        store_fsync_duration_seconds: Histogram<Seconds> = (),
+            "The sync of one transaction, where it can be told apart.";
+        store_batch_messages: Histogram<Count> = (),
+            "Messages in one commit.";
+        store_errors_total: Counters<StoreOp> = ("op"),
+            "Transactions that failed.";
+        transcript_lag_seconds: Histogram<Seconds> = (),
+            "Age of a placed message when it was stored.";
+        store_bytes: Gauge = (),
+            "Size of the store's files.";
+    }
+    "Runtime" {
+        worker_loop_lag_seconds: Histogram<Seconds> = (),
+            "How late the runtime ran a timer.";
+        draining: Gauge = (),
+            "1 while the node moves its clients elsewhere.";
+        config_last_reload_success: Gauge = (),
+            "1 if the last reading of the certificate succeeded.";
+        config_last_reload_success_timestamp_seconds: Gauge = (),
+            "When a certificate was last taken into use.";
+    }
+    "HTTP" {
+        http_requests_total: Routes = ("route", "method", "code"),
+            "Answered requests by route template.";
+        http_request_duration_seconds: RouteTimes = ("route"),
+            "From a request's head to its answer's head.";
+    }
+}
+
+impl Metrics {
+    /// The text of one scrape. Runtime figures are those of the runtime that calls.
+    pub fn render(&self) -> String {
+        let mut families = self.registry.gather();
+        families.extend(prometheus::process_collector::ProcessCollector::for_self().collect());
+        let mut text = String::with_capacity(64 * 1024);
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+            tracing::warn!(%error, "a metric could not be written");
+        }
+        runtime(&mut text);
+        text
+    }
+}
+
+/// What the runtime counts by itself, and what this program is.
+fn runtime(text: &mut String) {
+    for (name, kind, help) in RUNTIME {
+        text.push_str(&format!("# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n"));
+        for (labels, value) in measured(name) {
+            text.push_str(&format!("{PREFIX}{name}{labels} {value}\n"));
+        }
+    }
+}
+
+/// Measured at the scrape: name, kind, help.
+const RUNTIME: [(&str, &str, &str); 3] = [
+    ("build_info", "gauge", "Version and commit of this program; always 1."),
+    ("tasks", "gauge", "Tasks alive in the runtime."),
+    ("worker_busy_seconds_total", "counter", "Time that each worker was busy."),
+];
+
+fn measured(name: &str) -> Vec<(String, String)> {
+    let build = || {
+        let labels = format!("{{version=\"{VERSION}\",commit=\"{COMMIT}\"}}");
+        vec![(labels, "1".to_owned())]
+    };
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return if name == "build_info" { build() } else { Vec::new() };
+    };
+    let figures = runtime.metrics();
+    match name {
+        "build_info" => build(),
+        "tasks" => vec![(String::new(), figures.num_alive_tasks().to_string())],
+        _ => (0..figures.num_workers())
+            .map(|worker| {
+                let busy = figures.worker_total_busy_duration(worker).as_secs_f64();
+                (format!("{{worker=\"{worker}\"}}"), busy.to_string())
+            })
+            .collect(),
+    }
+}
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, or `unknown`.
+pub const COMMIT: &str = match option_env!("LIVEHELP_BUILD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
