@@ -1,0 +1,241 @@
+//! The shell around the core: live rooms, each Organization's desk, and who is connected where.
+//!
+//! Lives here: locks, lookups, running the effects of `room` and `routing`, acks.
+//! Not here: sockets (`gateway`), REST (`api`), rules about data (`privacy`), rows (`store`).
+//! Locks: a room or a desk, then an outbox; never a room and a desk together; nothing is written to a
+//! socket under any of them, and nothing waits.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use protocol::frame::ServerFrame;
+use protocol::ids::{
+    AgentId, ConnectionId, ConversationId, SessionId, SiteId, TenantId, VisitorId,
+};
+use protocol::message::Author;
+use protocol::reject::{CloseCode, Reject, RejectCode};
+use protocol::time::{Day, UnixMillis};
+use tokio::sync::OnceCell;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::privacy::gate::Reader;
+use crate::room::{Room, TAIL_MAX};
+use crate::routing::RoutingConfig;
+use crate::store::{Store, StoreError};
+
+pub mod fanout;
+mod shard;
+mod site;
+mod desk;
+mod speak;
+mod attend;
+mod open;
+mod assign;
+mod upkeep;
+
+pub(crate) use assign::Act;
+pub use attend::Watched;
+pub use open::Opening;
+pub use shard::RoomHandle;
+pub use site::Site;
+
+use desk::Desk;
+use fanout::Fanned;
+use shard::{LiveRoom, Retired, Rooms};
+
+/// The way to one connection; made by the edge that owns the socket.
+pub trait Outlet: Send + Sync + std::fmt::Debug {
+    /// Which connection it is.
+    fn connection(&self) -> ConnectionId;
+    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes.
+    fn append(&self, frame: &Fanned<'_>);
+    /// Appends a frame that is worth nothing later; a filling outbox drops it.
+    fn append_ephemeral(&self, frame: &Fanned<'_>);
+    /// Writes what was appended. Never under a lock.
+    fn flush(&self);
+    /// Ends the connection with a verdict.
+    fn close(&self, code: CloseCode);
+}
+
+/// Someone at a connection, as the hub needs to know him.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    pub tenant: TenantId,
+    pub who: Who,
+    pub outlet: Arc<dyn Outlet>,
+}
+
+/// A visitor of one site, or an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A website visitor.
+    Visitor { site: SiteId, visitor: VisitorId },
+    /// An agent; a supervisor or admin may move what is not his.
+    Agent { agent: AgentId, session: SessionId, supervises: bool },
+}
+
+impl Who {
+    /// As what he writes.
+    pub fn author(self) -> Author {
+        match self {
+            Self::Visitor { .. } => Author::Visitor,
+            Self::Agent { agent, .. } => Author::Agent(agent),
+        }
+    }
+}
+
+impl Speaker {
+    /// As what he writes.
+    pub fn author(&self) -> Author {
+        self.who.author()
+    }
+
+    fn reader(&self) -> Reader {
+        match self.who {
+            Who::Visitor { .. } => Reader::Visitor,
+            Who::Agent { .. } => Reader::Agents,
+        }
+    }
+
+    fn agent(&self) -> Option<AgentId> {
+        match self.who {
+            Who::Visitor { .. } => None,
+            Who::Agent { agent, .. } => Some(agent),
+        }
+    }
+}
+
+/// What the hub is set up with.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    pub routing: RoutingConfig,
+    /// Milliseconds after a visitor's last connection until agents are told that he is gone.
+    pub visitor_grace_ms: u64,
+    /// Conversations that one visitor may have open.
+    pub conversations_per_visitor_max: usize,
+}
+
+/// The one hub of a node.
+pub struct Hub {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    config: HubConfig,
+    rooms: Rooms,
+    desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
+    sites: DashMap<SiteId, Arc<Site>>,
+    /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
+    high_water: Mutex<UnixMillis>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// No such thing, or another's: the two look the same.
+pub(crate) fn not_found(what: &'static str) -> Reject {
+    Reject::new(RejectCode::NotFound, what)
+}
+
+/// Turns a failure of the store into what a client is told.
+pub(crate) fn store_reject(error: &StoreError) -> Reject {
+    match error {
+        StoreError::Full => {
+            Reject::new(RejectCode::Overload, "the server has more to store than it can; try again")
+                .retry_after_ms(500)
+        }
+        StoreError::NotFound => not_found("there is no such thing here"),
+        StoreError::Exists { .. } => {
+            Reject::new(RejectCode::Conflict, "this exists already with another content")
+        }
+        StoreError::Unavailable { .. } | StoreError::PlaceTaken { .. } => {
+            Reject::new(RejectCode::StoreUnavailable, "the server cannot store now; try again")
+                .retry_after_ms(1_000)
+        }
+    }
+}
+
+impl Hub {
+    /// A hub without rooms; [`Hub::start`] brings back what was under way.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        config: HubConfig,
+    ) -> Arc<Self> {
+        let high_water = Mutex::new(clock.now());
+        Arc::new(Self {
+            store,
+            bus,
+            clock,
+            config,
+            rooms: Rooms::default(),
+            desks: DashMap::new(),
+            sites: DashMap::new(),
+            high_water,
+        })
+    }
+
+    /// Wall time, never before what was persisted.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// The day by which reads judge: the later of the wall clock and the persisted mark.
+    fn today(&self) -> Day {
+        self.now().max(*self.high_water.lock()).day()
+    }
+
+    /// The room, loaded if need be.
+    async fn room(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<RoomHandle, Reject> {
+        let found = self
+            .rooms
+            .get(conversation, async || self.load_room(tenant, conversation).await)
+            .await
+            .map_err(|error| store_reject(&error))?;
+        let handle = found.ok_or_else(|| not_found("there is no such conversation"))?;
+        match handle.with(|room| room.tenant() == tenant) {
+            Ok(true) => Ok(handle),
+            Ok(false) => Err(not_found("there is no such conversation")),
+            // Dropped between the two lines above: the map no longer has it, so this loads it anew.
+            Err(Retired) => Box::pin(self.room(tenant, conversation)).await,
+        }
+    }
+
+    async fn load_room(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<LiveRoom>, StoreError> {
+        let tail_max = u16::try_from(TAIL_MAX).unwrap_or(u16::MAX);
+        let Some(row) = self.store.room(tenant, conversation, tail_max).await? else {
+            return Ok(None);
+        };
+        let marks = row
+            .marks
+            .iter()
+            .map(|mark| protocol::conversation::Marks {
+                author: mark.author,
+                delivered: mark.delivered,
+                seen: mark.seen,
+            })
+            .collect();
+        let header = &row.header;
+        let of = (header.tenant, header.site, header.conversation, header.visitor);
+        Ok(Some(Room::new(of, row.seq_last, row.tail, marks)))
+    }
+
+    /// Sends one frame to one connection.
+    pub(crate) fn tell(outlet: &dyn Outlet, frame: ServerFrame<'_>) {
+        outlet.append(&Fanned::new(frame));
+        outlet.flush();
+    }
+}

@@ -1,0 +1,563 @@
+//! Runs what routing decides: states, offers, places in the queue; and who is connected.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::conversation::{
+    Availability, ConversationState, Presence, SiteAvailability, VisitorCard,
+};
+use protocol::frame::{RequestId, ServerFrame};
+use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
+use protocol::message::EventKind;
+use protocol::personal::Personal;
+use protocol::reject::{CloseCode, Reject, RejectCode};
+
+use super::desk::{Desk, DeskState, Guest};
+use super::fanout::Fanned;
+use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use crate::privacy::envelope::Flags;
+use crate::privacy::gate::Reader;
+use crate::privacy::ingest::event;
+use crate::routing::{Effect, Input, Standing};
+use crate::store::{AgentRow, Write};
+
+impl Hub {
+    /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
+    pub(super) async fn route(self: &Arc<Self>, desk: &Desk, input: Input) -> Result<(), Reject> {
+        let now = self.now();
+        let effects = {
+            let mut state = desk.state.lock();
+            let effects = state.routing.handle(input, now)?;
+            state.apply(&effects, now);
+            effects
+        };
+        self.run(desk, effects).await
+    }
+
+    /// Runs effects that were applied to the headers already.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        desk: &Desk,
+        effects: Vec<Effect>,
+    ) -> Result<(), Reject> {
+        let mut changed = BTreeSet::new();
+        for effect in effects {
+            match effect {
+                Effect::Changed { conversation, .. } => {
+                    changed.insert(conversation);
+                }
+                Effect::Offer { conversation, agent, deadline, transfer_from } => {
+                    let facts = self.facts(desk.tenant, conversation).await;
+                    let (card, lines) = {
+                        let state = desk.state.lock();
+                        (state.card(conversation, &facts, Reader::Agents), state.agent_lines(agent))
+                    };
+                    if let Some(card) = card {
+                        tell_all(
+                            &lines,
+                            ServerFrame::Offer { conversation, deadline, card, transfer_from },
+                        );
+                    }
+                }
+                Effect::OfferOver { conversation, agent } => {
+                    let lines = desk.state.lock().agent_lines(agent);
+                    tell_all(&lines, ServerFrame::OfferOver { conversation });
+                }
+                Effect::Position { conversation, position, wait_ms } => {
+                    let lines = self.outlets(conversation, Reader::Visitor);
+                    tell_all(&lines, ServerFrame::Queue { conversation, position, wait_ms });
+                }
+                Effect::Line { conversation, event, agent } => {
+                    self.line(desk.tenant, conversation, event, agent).await;
+                }
+                Effect::AgentChanged { agent } => {
+                    let (card, lines) = {
+                        let state = desk.state.lock();
+                        (state.agent_card(agent, Reader::Agents), state.board.clone())
+                    };
+                    if let Some(card) = card {
+                        tell_all(&lines, ServerFrame::Agent { card });
+                    }
+                }
+                Effect::SiteAvailability { site, availability } => {
+                    let lines = desk.state.lock().site_lines(site);
+                    tell_all(&lines, ServerFrame::Availability { availability });
+                }
+            }
+        }
+        for conversation in &changed {
+            self.publish(desk, *conversation).await;
+        }
+        self.persist(desk, &changed).await
+    }
+
+    /// Sends a conversation's state to everyone who looks at it.
+    pub(super) async fn publish(&self, desk: &Desk, conversation: ConversationId) {
+        let facts = self.facts(desk.tenant, conversation).await;
+        let visitors = self.outlets(conversation, Reader::Visitor);
+        let watchers = self.outlets(conversation, Reader::Agents);
+        let flush = {
+            let state = desk.state.lock();
+            let mut lines = state.board.clone();
+            for watcher in watchers {
+                if lines.iter().all(|line| line.connection() != watcher.connection()) {
+                    lines.push(watcher);
+                }
+            }
+            let for_agents = state.card(conversation, &facts, Reader::Agents);
+            let for_visitors = state.card(conversation, &facts, Reader::Visitor);
+            // Under the desk's lock, so that no two threads swap two states of one conversation.
+            append_all(&lines, for_agents.map(|card| ServerFrame::Conversation { card }));
+            append_all(&visitors, for_visitors.map(|card| ServerFrame::Conversation { card }));
+            lines.extend(visitors);
+            lines
+        };
+        for line in flush {
+            line.flush();
+        }
+    }
+
+    /// Writes changed headers; what cannot be written now is written by upkeep, later.
+    pub(super) async fn persist(
+        &self,
+        desk: &Desk,
+        changed: &BTreeSet<ConversationId>,
+    ) -> Result<(), Reject> {
+        let rows: Vec<_> = {
+            let state = desk.state.lock();
+            let headers = changed.iter().filter_map(|id| state.headers.get(id));
+            headers.map(|header| header.row.clone()).collect()
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let closed: Vec<_> = rows
+            .iter()
+            .filter(|row| row.state == ConversationState::Closed)
+            .map(|row| (row.conversation, row.version))
+            .collect();
+        let writes = rows.into_iter().map(|row| Write::Conversation(Box::new(row))).collect();
+        if let Err(error) = self.store.write(writes).await {
+            desk.state.lock().unwritten.extend(changed);
+            return Err(store_reject(&error));
+        }
+        let mut state = desk.state.lock();
+        for (conversation, version) in closed {
+            if state.headers.get(&conversation).is_some_and(|h| h.row.version == version) {
+                state.remove(conversation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a line of the system into a transcript. It is told to everyone in the room; if it cannot
+    /// be stored it is taken back like any message.
+    pub(super) async fn line(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        conversation: ConversationId,
+        kind: EventKind,
+        agent: Option<AgentId>,
+    ) {
+        let Ok(room) = self.room(tenant, conversation).await else { return };
+        let Ok((site, visitor)) = room.with(|live| (live.site(), live.visitor())) else { return };
+        let Ok(site) = self.site(tenant, site).await else { return };
+        let now = self.now();
+        let ground = site.ground(visitor, Flags::default(), false);
+        let id = self.message_id(now);
+        if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
+            let fate = Box::new(|_| {});
+            if let Err(reject) = self.place(room, envelope, None, fate).await {
+                tracing::warn!(%conversation, reject_code = reject.code.word(), "a line of the system was not stored");
+            }
+        }
+    }
+
+    /// An agent connects: he is told what is offered to him, and may be offered more.
+    pub(crate) async fn agent_connected(self: &Arc<Self>, speaker: &Speaker) -> Result<(), Reject> {
+        let Who::Agent { agent, session, .. } = speaker.who else { return Ok(()) };
+        let desk = self.desk(speaker.tenant).await?;
+        let pending: Vec<_> = {
+            let mut state = desk.state.lock();
+            let seat = state.agents.get_mut(&agent).filter(|seat| seat.row.active);
+            let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
+            seat.lines.push((Arc::clone(&speaker.outlet), session));
+            let offered = state.headers.keys().filter_map(|conversation| {
+                let standing = state.routing.standing(*conversation)?;
+                (standing.offered_to == Some(agent)).then_some((*conversation, *standing))
+            });
+            offered.collect()
+        };
+        self.route(&desk, Input::AgentConnected { agent }).await?;
+        for (conversation, standing) in pending {
+            let facts = self.facts(desk.tenant, conversation).await;
+            let card = desk.state.lock().card(conversation, &facts, Reader::Agents);
+            if let (Some(card), Some(deadline)) = (card, standing.deadline) {
+                let transfer_from = standing.assignee;
+                let offer = ServerFrame::Offer { conversation, deadline, card, transfer_from };
+                Self::tell(&*speaker.outlet, offer);
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent's own card.
+    pub(crate) async fn own_card(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<protocol::conversation::AgentCard, Reject> {
+        let desk = self.desk(tenant).await?;
+        let card = desk.state.lock().agent_card(agent, Reader::Agents);
+        card.ok_or_else(|| not_found("there is no such agent"))
+    }
+
+    /// A visitor connects. Returns what his site may promise now.
+    pub(crate) async fn visitor_connected(
+        &self,
+        speaker: &Speaker,
+    ) -> Result<SiteAvailability, Reject> {
+        let Who::Visitor { site, visitor } = speaker.who else {
+            return Ok(SiteAvailability::Unavailable);
+        };
+        let desk = self.desk(speaker.tenant).await?;
+        let (came, availability) = {
+            let mut state = desk.state.lock();
+            // Nothing follows from it but that changes are told from now on.
+            let _ = state.routing.handle(Input::SiteKnown { site }, self.now());
+            let availability = state.routing.site_availability(site);
+            let guest = state.visitors.entry(visitor).or_insert_with(|| Guest {
+                site,
+                lines: Vec::new(),
+                lost_at: None,
+                presence: Presence::Gone,
+                page: None,
+            });
+            guest.lines.push(Arc::clone(&speaker.outlet));
+            guest.lost_at = None;
+            let came = guest.presence == Presence::Gone;
+            guest.presence = Presence::Connected;
+            (came, availability)
+        };
+        if came {
+            self.tell_presence(&desk, visitor);
+        }
+        Ok(availability)
+    }
+
+    /// A connection is over.
+    pub(crate) async fn disconnected(self: &Arc<Self>, speaker: &Speaker) {
+        let Some(desk) = self.live_desk(speaker.tenant) else { return };
+        let connection = speaker.outlet.connection();
+        let agent_gone = {
+            let mut state = desk.state.lock();
+            state.remove_line(connection);
+            match speaker.who {
+                Who::Agent { agent, .. } => {
+                    let last = state.agents.get(&agent).is_some_and(|seat| seat.lines.is_empty());
+                    last.then_some(agent)
+                }
+                Who::Visitor { visitor, .. } => {
+                    if let Some(guest) = state.visitors.get_mut(&visitor) {
+                        guest.lines.retain(|line| line.connection() != connection);
+                        if guest.lines.is_empty() {
+                            guest.lost_at = Some(self.now());
+                        }
+                    }
+                    None
+                }
+            }
+        };
+        if let Some(agent) = agent_gone
+            && let Err(reject) = self.route(&desk, Input::AgentGone { agent }).await
+        {
+            tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's leaving was not written; it will be");
+        }
+    }
+
+    /// Tells agents that a visitor came, went, or turned a page.
+    pub(super) fn tell_presence(&self, desk: &Desk, visitor: protocol::ids::VisitorId) {
+        let told = {
+            let state = desk.state.lock();
+            let cards: Vec<(ConversationId, VisitorCard)> = state
+                .conversations_of(visitor)
+                .iter()
+                .filter_map(|conversation| Some((*conversation, state.guest_card(*conversation)?)))
+                .collect();
+            (cards, state.board.clone())
+        };
+        let (cards, board) = told;
+        for (conversation, card) in cards {
+            let presence = card.presence.unwrap_or(Presence::Gone);
+            let frame = ServerFrame::Presence { conversation, presence, visitor: Some(card) };
+            tell_all(&board, frame);
+        }
+    }
+
+    /// The visitor is on another page.
+    pub(crate) async fn page(
+        &self,
+        speaker: &Speaker,
+        page: &protocol::conversation::PageView,
+    ) -> Result<(), Reject> {
+        let Who::Visitor { site, visitor } = speaker.who else { return Ok(()) };
+        let site = self.site(speaker.tenant, site).await?;
+        let page: (Personal<String>, Personal<String>) = super::open::checked_page(&site, page)?;
+        let desk = self.desk(speaker.tenant).await?;
+        let known = {
+            let mut state = desk.state.lock();
+            let guest = state.visitors.get_mut(&visitor);
+            guest.map(|guest| guest.page = Some(page)).is_some()
+        };
+        if known {
+            self.tell_presence(&desk, visitor);
+        }
+        Ok(())
+    }
+
+    /// The board: everything live, and the colleagues; from now on changes follow.
+    pub(crate) async fn watch_board(
+        &self,
+        speaker: &Speaker,
+        request: RequestId,
+    ) -> Result<(), Reject> {
+        if speaker.agent().is_none() {
+            return Err(Reject::new(RejectCode::Forbidden, "the board is for agents"));
+        }
+        let desk = self.desk(speaker.tenant).await?;
+        let live: Vec<_> = desk.state.lock().headers.keys().copied().collect();
+        let mut facts = std::collections::HashMap::new();
+        for conversation in live {
+            facts.insert(conversation, self.facts(desk.tenant, conversation).await);
+        }
+        {
+            let mut state = desk.state.lock();
+            let none = super::desk::RoomFacts::default();
+            let conversations = state
+                .headers
+                .keys()
+                .filter_map(|conversation| {
+                    let facts = facts.get(conversation).unwrap_or(&none);
+                    state.card(*conversation, facts, Reader::Agents)
+                })
+                .collect();
+            let agents = state.agent_cards();
+            let frame = Fanned::new(ServerFrame::Board { request, conversations, agents });
+            // Under the desk's lock: what changes afterwards comes afterwards.
+            speaker.outlet.append(&frame);
+            state.board.retain(|line| line.connection() != speaker.outlet.connection());
+            state.board.push(Arc::clone(&speaker.outlet));
+        }
+        speaker.outlet.flush();
+        Ok(())
+    }
+
+    /// No longer the board.
+    pub(crate) fn unwatch_board(&self, speaker: &Speaker) {
+        if let Some(desk) = self.live_desk(speaker.tenant) {
+            let connection = speaker.outlet.connection();
+            desk.state.lock().board.retain(|line| line.connection() != connection);
+        }
+    }
+
+    /// An agent chooses; his choice is kept.
+    pub(crate) async fn choose(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), Reject> {
+        let desk = self.desk(tenant).await?;
+        let row = {
+            let mut state = desk.state.lock();
+            let seat = state.agents.get_mut(&agent);
+            let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
+            seat.row.availability = availability;
+            seat.row.capacity = capacity.unwrap_or(seat.row.capacity);
+            seat.row.clone()
+        };
+        self.store.agent_update(row).await.map_err(|error| store_reject(&error))?;
+        self.route(&desk, Input::Availability { agent, availability, capacity }).await
+    }
+
+    /// What an agent does with a conversation.
+    pub(crate) async fn act(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        who: Option<Who>,
+        act: Act,
+    ) -> Result<(), Reject> {
+        let only_agents = || Reject::new(RejectCode::Forbidden, "only agents do that");
+        let (own, supervises) = match who {
+            Some(Who::Agent { agent, supervises, .. }) => (Some(agent), supervises),
+            Some(Who::Visitor { .. }) => return Err(only_agents()),
+            // A program of the Organization.
+            None => (None, true),
+        };
+        let desk = self.desk(tenant).await?;
+        let input = match act {
+            Act::Accept(conversation) => {
+                Input::Accept { agent: own.ok_or_else(only_agents)?, conversation }
+            }
+            Act::Decline(conversation) => {
+                Input::Decline { agent: own.ok_or_else(only_agents)?, conversation }
+            }
+            Act::Assign { conversation, to } => {
+                if own != Some(to) && !supervises {
+                    return Err(Reject::new(
+                        RejectCode::Forbidden,
+                        "only a supervisor gives a conversation to another agent; transfer it instead",
+                    ));
+                }
+                Input::Assign { agent: to, conversation, over_capacity: supervises }
+            }
+            Act::Transfer { conversation, to } => {
+                self.may_move(&desk, who, conversation, true).await?;
+                let from =
+                    desk.state.lock().headers.get(&conversation).and_then(|h| h.row.assignee);
+                let from = from.ok_or_else(|| {
+                    Reject::new(RejectCode::Gone, "nobody has this conversation; assign it instead")
+                })?;
+                Input::Transfer { from, to, conversation }
+            }
+        };
+        self.route(&desk, input).await
+    }
+
+    /// Replaces a conversation's labels.
+    pub(crate) async fn set_tags(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        tags: Vec<TagId>,
+    ) -> Result<(), Reject> {
+        let desk = self.desk(tenant).await?;
+        let live = {
+            let mut state = desk.state.lock();
+            state.headers.get_mut(&conversation).map(|header| {
+                header.row.tags.clone_from(&tags);
+                header.row.clone()
+            })
+        };
+        let row = match live {
+            Some(row) => row,
+            None => {
+                let (mut row, _) = self.stored_header(tenant, conversation).await?;
+                row.tags = tags;
+                row
+            }
+        };
+        let write = vec![Write::Conversation(Box::new(row))];
+        self.store.write(write).await.map_err(|error| store_reject(&error))?;
+        self.publish(&desk, conversation).await;
+        Ok(())
+    }
+
+    /// An agent was stored anew, or is new.
+    pub(crate) async fn agent_changed(self: &Arc<Self>, row: AgentRow) {
+        let Ok(desk) = self.desk(row.tenant).await else { return };
+        let now = self.now();
+        let active = row.active;
+        let agent = row.agent;
+        let (effects, lines) = {
+            let mut state = desk.state.lock();
+            let effects = state.know_agent(row, now);
+            state.apply(&effects, now);
+            (effects, state.agent_lines(agent))
+        };
+        if !active {
+            for line in lines {
+                line.close(CloseCode::NotAuthenticated);
+            }
+        }
+        if let Err(reject) = self.run(&desk, effects).await {
+            tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
+        }
+    }
+
+    /// A session is over: its connections are, too.
+    pub(crate) fn session_ended(&self, session: protocol::ids::SessionId) {
+        let desks: Vec<_> = self.desks.iter().filter_map(|cell| cell.get().cloned()).collect();
+        for desk in desks {
+            let lines: Vec<_> = {
+                let state = desk.state.lock();
+                let lines = state.agents.values().flat_map(|seat| seat.lines.iter());
+                lines.filter(|(_, s)| *s == session).map(|(line, _)| Arc::clone(line)).collect()
+            };
+            for line in lines {
+                line.close(CloseCode::NotAuthenticated);
+            }
+        }
+    }
+
+    /// What a site may promise now.
+    pub(crate) fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability {
+        self.live_desk(tenant).map_or(SiteAvailability::Unavailable, |desk| {
+            desk.state.lock().routing.site_availability(site)
+        })
+    }
+}
+
+/// What an agent does with a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Act {
+    /// Takes what was offered.
+    Accept(ConversationId),
+    /// Does not.
+    Decline(ConversationId),
+    /// Takes or gives one out of turn.
+    Assign { conversation: ConversationId, to: AgentId },
+    /// Offers it to a colleague.
+    Transfer { conversation: ConversationId, to: AgentId },
+}
+
+impl DeskState {
+    /// Writes what routing decided into the headers.
+    pub(super) fn apply(&mut self, effects: &[Effect], now: protocol::time::UnixMillis) {
+        for effect in effects {
+            let Effect::Changed { conversation, standing } = effect else { continue };
+            let Some(header) = self.headers.get_mut(conversation) else { continue };
+            let Standing { version, state, assignee, waiting_since, offline_message, .. } =
+                *standing;
+            let row = &mut header.row;
+            row.version = version;
+            row.offline_message = offline_message;
+            row.waiting_since = waiting_since;
+            if state == ConversationState::Closed {
+                // Who had it last stays known: he gets it back should it be opened again.
+                row.closed_at = Some(now);
+            } else {
+                row.assignee = assignee;
+                row.closed_at = None;
+            }
+            row.state = state;
+            if let Some(agent) = assignee
+                && !row.agents.contains(&agent)
+            {
+                row.agents.push(agent);
+            }
+        }
+    }
+
+    /// Every visitor's connection at a site.
+    fn site_lines(&self, site: SiteId) -> Vec<Arc<dyn Outlet>> {
+        let guests = self.visitors.values().filter(|guest| guest.site == site);
+        guests.flat_map(|guest| guest.lines.iter().map(Arc::clone)).collect()
+    }
+}
+
+fn append_all(lines: &[Arc<dyn Outlet>], frame: Option<ServerFrame<'_>>) {
+    let Some(frame) = frame else { return };
+    let frame = Fanned::new(frame);
+    for line in lines {
+        line.append(&frame);
+    }
+}
+
+fn tell_all(lines: &[Arc<dyn Outlet>], frame: ServerFrame<'_>) {
+    append_all(lines, Some(frame));
+    for line in lines {
+        line.flush();
+    }
+}

@@ -1,0 +1,344 @@
+//! Being in a room: joining with what one has already, leaving, typing, marks, earlier pages.
+
+use std::sync::Arc;
+
+use protocol::conversation::{ConversationCard, ResumePoint};
+use protocol::frame::{RequestId, ServerFrame};
+use protocol::ids::{ConversationId, TenantId};
+use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX, TEXT_BYTES_MAX};
+use protocol::message::{Author, Message, Seq, Visibility};
+use protocol::personal::{Personal, Text};
+use protocol::reject::{Reject, RejectCode};
+
+use super::desk::RoomFacts;
+use super::fanout::Fanned;
+use super::shard::{LiveRoom, RoomHandle};
+use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use crate::privacy::envelope::{Content, Placed};
+use crate::privacy::gate::{Door, ReadGrant, Reader};
+use crate::privacy::ingest::field;
+use crate::privacy::policy::SiteTimeline;
+use crate::room::{Member, Resumed};
+use crate::store::{DraftRow, Write};
+
+/// Characters of a conversation's newest line in a list.
+const PREVIEW_CHARS_MAX: usize = 120;
+
+/// A conversation that a connection is in.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its room; kept by the connection, so that nothing is looked up on the way of a message.
+    pub room: RoomHandle,
+}
+
+impl Hub {
+    /// Lets a connection into a room and sends it the conversation's state and what follows its last
+    /// message, in one turn: what comes live afterwards comes after.
+    ///
+    /// # Errors
+    /// If there is no such conversation for this speaker, or the store cannot be read.
+    pub(crate) async fn attend(
+        &self,
+        speaker: &Speaker,
+        conversation: ConversationId,
+        point: Option<&ResumePoint>,
+        request: RequestId,
+    ) -> Result<Watched, Reject> {
+        loop {
+            let room = self.room(speaker.tenant, conversation).await?;
+            let (site, visitor) = room
+                .with(|live| (live.site(), live.visitor()))
+                .map_err(|_| not_found("there is no such conversation"))?;
+            if let Who::Visitor { visitor: own, .. } = speaker.who
+                && own != visitor
+            {
+                return Err(not_found("there is no such conversation"));
+            }
+            let site = self.site(speaker.tenant, site).await?;
+            let facts = room.with(facts_of).unwrap_or_default();
+            let card = self.card(speaker, conversation, &facts).await?;
+            let mut older = None;
+            let joined = loop {
+                let step = room.with(|live| match live.resume(point, older.as_deref()) {
+                    Resumed::LookInStore { after } => Some(after),
+                    Resumed::After(page) => {
+                        self.let_in(
+                            live,
+                            speaker,
+                            &card,
+                            (request, false),
+                            &page,
+                            &site.row.timeline,
+                        );
+                        None
+                    }
+                    Resumed::Reset(page) => {
+                        self.let_in(
+                            live,
+                            speaker,
+                            &card,
+                            (request, true),
+                            &page,
+                            &site.row.timeline,
+                        );
+                        None
+                    }
+                });
+                match step {
+                    Ok(None) => break true,
+                    Ok(Some(after)) => {
+                        let limit = u16::try_from(RESUME_MESSAGES_MAX).unwrap_or(u16::MAX);
+                        let read = self
+                            .store
+                            .messages(speaker.tenant, conversation, after, None, limit)
+                            .await;
+                        older = Some(read.map_err(|error| store_reject(&error))?);
+                    }
+                    Err(_) => break false,
+                }
+            };
+            if joined {
+                speaker.outlet.flush();
+                return Ok(Watched { conversation, room });
+            }
+        }
+    }
+
+    /// Under the room's lock: the member, the state, the page.
+    fn let_in(
+        &self,
+        live: &mut LiveRoom,
+        speaker: &Speaker,
+        card: &ConversationCard,
+        (request, reset): (RequestId, bool),
+        page: &[Arc<Placed>],
+        timeline: &SiteTimeline,
+    ) {
+        live.join(Member {
+            connection: speaker.outlet.connection(),
+            author: speaker.author(),
+            reader: speaker.reader(),
+            outlet: Arc::clone(&speaker.outlet),
+        });
+        let mut card = card.clone();
+        card.seq_last = live.seq_last();
+        card.marks = protocol::limits::List::new(live.marks().iter().cloned());
+        speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
+        let grant = ReadGrant::stored(Door::Resume, speaker.reader(), self.today(), timeline);
+        let conversation = live.conversation();
+        let more = page.first().is_some_and(|first| first.seq() > Seq(1));
+        speaker.outlet.append(&Fanned::new(ServerFrame::History {
+            request,
+            conversation,
+            reset,
+            more,
+            messages: shown(page, &grant),
+        }));
+    }
+
+    /// Lets a connection out.
+    pub(crate) fn leave(&self, speaker: &Speaker, watched: &Watched) {
+        let left = watched.room.with(|live| live.leave(speaker.outlet.connection()));
+        if left == Ok(true) {
+            self.rooms.drop_if_idle(watched.conversation);
+        }
+    }
+
+    /// A page of earlier messages.
+    ///
+    /// # Errors
+    /// As [`Hub::attend`].
+    pub(crate) async fn history(
+        &self,
+        speaker: &Speaker,
+        conversation: ConversationId,
+        before: Seq,
+        limit: u16,
+        request: RequestId,
+    ) -> Result<(), Reject> {
+        let room = self.room(speaker.tenant, conversation).await?;
+        let (site, visitor) = room
+            .with(|live| (live.site(), live.visitor()))
+            .map_err(|_| not_found("there is no such conversation"))?;
+        if let Who::Visitor { visitor: own, .. } = speaker.who
+            && own != visitor
+        {
+            return Err(not_found("there is no such conversation"));
+        }
+        let site = self.site(speaker.tenant, site).await?;
+        let before = (before > Seq(0)).then_some(before);
+        let limit = limit.clamp(1, HISTORY_MESSAGES_MAX);
+        let page = self
+            .store
+            .messages(speaker.tenant, conversation, Seq(0), before, limit)
+            .await
+            .map_err(|error| store_reject(&error))?;
+        let timeline = &site.row.timeline;
+        let grant = ReadGrant::stored(Door::History, speaker.reader(), self.today(), timeline);
+        let more = page.first().is_some_and(|first| first.seq() > Seq(1));
+        let messages = shown(&page, &grant);
+        let reset = false;
+        let frame = ServerFrame::History { request, conversation, reset, more, messages };
+        Self::tell(&*speaker.outlet, frame);
+        Ok(())
+    }
+
+    /// Someone writes, or has stopped to.
+    pub(crate) fn typing(&self, speaker: &Speaker, watched: &Watched, typing: bool) {
+        let author = speaker.author();
+        let frame =
+            Fanned::new(ServerFrame::Typing { conversation: watched.conversation, author, typing });
+        let told = watched.room.with(|live| {
+            live.hearers(Visibility::Everyone, None)
+                .filter(|member| member.author != author)
+                .map(|member| {
+                    member.outlet.append_ephemeral(&frame);
+                    Arc::clone(&member.outlet)
+                })
+                .collect::<Vec<_>>()
+        });
+        for outlet in told.unwrap_or_default() {
+            outlet.flush();
+        }
+    }
+
+    /// Something reached someone, or was on his screen.
+    pub(crate) fn mark(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
+        let author = speaker.author();
+        let told = watched.room.with(|live| {
+            let (delivered, seen_to) = if seen { (seq, seq) } else { (seq, Seq(0)) };
+            let Some(marks) = live.mark(author, delivered, seen_to) else { return Vec::new() };
+            let conversation = watched.conversation;
+            let frame = Fanned::new(if seen {
+                ServerFrame::Seen { conversation, author, seq: marks.seen }
+            } else {
+                ServerFrame::Delivered { conversation, author, seq: marks.delivered }
+            });
+            live.hearers(Visibility::Everyone, Some(speaker.outlet.connection()))
+                .map(|member| {
+                    member.outlet.append_ephemeral(&frame);
+                    Arc::clone(&member.outlet)
+                })
+                .collect::<Vec<_>>()
+        });
+        for outlet in told.unwrap_or_default() {
+            outlet.flush();
+        }
+    }
+
+    /// Keeps what stands in an agent's composer, and shows it in his other windows.
+    pub(crate) async fn draft(
+        &self,
+        speaker: &Speaker,
+        conversation: ConversationId,
+        text: &str,
+    ) -> Result<(), Reject> {
+        let Who::Agent { agent, .. } = speaker.who else {
+            return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
+        };
+        let (row, _) = self.stored_header(speaker.tenant, conversation).await?;
+        let site = self.site(speaker.tenant, row.site).await?;
+        let text = field("draft", text, TEXT_BYTES_MAX, &site.redactor)?;
+        let draft = DraftRow {
+            tenant: speaker.tenant,
+            site: row.site,
+            conversation,
+            visitor: row.visitor,
+            agent,
+            text: text.clone(),
+            day: self.now().day(),
+        };
+        let write = vec![Write::Draft(Box::new(draft))];
+        self.store.write(write).await.map_err(|error| store_reject(&error))?;
+        let desk = self.desk(speaker.tenant).await?;
+        let lines = desk.state.lock().agent_lines(agent);
+        for line in lines {
+            if line.connection() != speaker.outlet.connection() {
+                let text = Text::new(text.expose().as_str());
+                Self::tell(&*line, ServerFrame::Draft { conversation, text });
+            }
+        }
+        Ok(())
+    }
+
+    /// The card of a conversation, live or not.
+    pub(super) async fn card(
+        &self,
+        speaker: &Speaker,
+        conversation: ConversationId,
+        facts: &RoomFacts,
+    ) -> Result<ConversationCard, Reject> {
+        let desk = self.desk(speaker.tenant).await?;
+        if let Some(card) = desk.state.lock().card(conversation, facts, speaker.reader()) {
+            return Ok(card);
+        }
+        let (row, visitor) = self.stored_header(speaker.tenant, conversation).await?;
+        let card = desk.state.lock().card_of(&row, &visitor, facts, speaker.reader());
+        Ok(card)
+    }
+
+    /// A conversation's header and its visitor from the store.
+    pub(super) async fn stored_header(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<(crate::store::ConversationRow, crate::store::VisitorRow), Reject> {
+        let row = self.store.conversation(tenant, conversation).await;
+        let row = row.map_err(|error| store_reject(&error))?;
+        let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
+        let visitor = self.store.visitor(tenant, row.visitor).await;
+        let visitor = visitor.map_err(|error| store_reject(&error))?;
+        let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
+        Ok((row, visitor))
+    }
+
+    /// What a room adds to its conversation's card; loads it if need be.
+    pub(super) async fn facts(&self, tenant: TenantId, conversation: ConversationId) -> RoomFacts {
+        let Ok(room) = self.room(tenant, conversation).await else { return RoomFacts::default() };
+        let facts = room.with(facts_of).unwrap_or_default();
+        self.rooms.drop_if_idle(conversation);
+        facts
+    }
+
+    /// Everyone in the room who reads like this.
+    pub(super) fn outlets(
+        &self,
+        conversation: ConversationId,
+        reader: Reader,
+    ) -> Vec<Arc<dyn Outlet>> {
+        let Some(room) = self.rooms.live(conversation) else { return Vec::new() };
+        room.with(|live| {
+            live.members()
+                .iter()
+                .filter(|member| member.reader == reader)
+                .map(|member| Arc::clone(&member.outlet))
+                .collect()
+        })
+        .unwrap_or_default()
+    }
+}
+
+/// What the grant lets through, in order.
+fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>> {
+    page.iter().filter_map(|placed| placed.shown(grant)).collect()
+}
+
+fn facts_of(live: &mut LiveRoom) -> RoomFacts {
+    let newest = live.newest();
+    RoomFacts {
+        seq_last: live.seq_last(),
+        marks: live.marks().to_vec(),
+        preview: newest.and_then(|placed| match placed.envelope().content() {
+            Content::Text(text) => {
+                Some(Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect()))
+            }
+            Content::Event { .. } => None,
+        }),
+        last_message_at: newest.map(|placed| placed.envelope().at()),
+        last_author: newest
+            .map(|placed| placed.envelope().author())
+            .filter(|author| !matches!(author, Author::System)),
+    }
+}

@@ -1,0 +1,303 @@
+//! One Organization's desk: its queue, its live conversations' headers, its agents and who is connected.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use protocol::conversation::{
+    AgentCard, ConversationCard, ConversationState, FormAnswer, Marks, Presence, VisitorCard,
+};
+use protocol::ids::{AgentId, ConnectionId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::limits::List;
+use protocol::message::{Author, Seq};
+use protocol::personal::Personal;
+use protocol::reject::Reject;
+use protocol::time::UnixMillis;
+
+use super::{Hub, Outlet, store_reject};
+use crate::privacy::gate::Reader;
+use crate::routing::{AgentStanding, Effect, Input, Routing};
+use crate::store::{AgentRow, ConversationRow, Page, VisitorRow};
+
+/// Agents of one Organization that are read at once.
+const AGENTS_PER_PAGE: u16 = 500;
+
+/// One Organization's live state under one lock.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) tenant: TenantId,
+    pub(super) state: Mutex<DeskState>,
+}
+
+#[derive(Debug)]
+pub(super) struct DeskState {
+    pub(super) routing: Routing,
+    /// Everything that is not closed, and what was closed while someone looked at it.
+    pub(super) headers: HashMap<ConversationId, Header>,
+    pub(super) agents: BTreeMap<AgentId, Seat>,
+    /// Visitors with a connection, or whose grace runs.
+    pub(super) visitors: HashMap<VisitorId, Guest>,
+    /// Connections that watch the board.
+    pub(super) board: Vec<Arc<dyn Outlet>>,
+    /// Headers whose last change is not on disk yet.
+    pub(super) unwritten: BTreeSet<ConversationId>,
+    /// The headers of each visitor.
+    by_visitor: HashMap<VisitorId, Vec<ConversationId>>,
+}
+
+/// A conversation's header in memory.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) row: ConversationRow,
+    pub(super) visitor: VisitorRow,
+}
+
+/// An agent and his connections.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) row: AgentRow,
+    pub(super) lines: Vec<(Arc<dyn Outlet>, protocol::ids::SessionId)>,
+}
+
+/// A visitor's connections at one site.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) site: SiteId,
+    pub(super) lines: Vec<Arc<dyn Outlet>>,
+    /// When the last one was lost; none while one is there.
+    pub(super) lost_at: Option<UnixMillis>,
+    pub(super) presence: Presence,
+    /// The page he is on, where he lets us know.
+    pub(super) page: Option<(Personal<String>, Personal<String>)>,
+}
+
+/// What a room adds to a conversation's card.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RoomFacts {
+    pub(super) seq_last: Seq,
+    pub(super) marks: Vec<Marks>,
+    pub(super) preview: Option<Personal<String>>,
+    pub(super) last_message_at: Option<UnixMillis>,
+    pub(super) last_author: Option<Author>,
+}
+
+impl Hub {
+    /// The desk, loaded if need be.
+    pub(super) async fn desk(&self, tenant: TenantId) -> Result<Arc<Desk>, Reject> {
+        let cell = Arc::clone(&self.desks.entry(tenant).or_default());
+        let desk = cell.get_or_try_init(async || self.load_desk(tenant).await).await;
+        desk.cloned().map_err(|error| store_reject(&error))
+    }
+
+    /// The desk if it is loaded.
+    pub(super) fn live_desk(&self, tenant: TenantId) -> Option<Arc<Desk>> {
+        self.desks.get(&tenant)?.get().cloned()
+    }
+
+    async fn load_desk(&self, tenant: TenantId) -> Result<Arc<Desk>, crate::store::StoreError> {
+        let now = self.now();
+        let mut state = DeskState {
+            routing: Routing::new(tenant, self.config.routing.clone()),
+            headers: HashMap::new(),
+            agents: BTreeMap::new(),
+            visitors: HashMap::new(),
+            board: Vec::new(),
+            unwritten: BTreeSet::new(),
+            by_visitor: HashMap::new(),
+        };
+        let mut after = None;
+        loop {
+            let page = Page { limit: AGENTS_PER_PAGE, after };
+            let rows = self.store.agents(tenant, page).await?;
+            after = rows.last().map(|row| row.agent);
+            let full = rows.len() >= usize::from(AGENTS_PER_PAGE);
+            for row in rows {
+                state.know_agent(row, now);
+            }
+            if !full {
+                break;
+            }
+        }
+        Ok(Arc::new(Desk { tenant, state: Mutex::new(state) }))
+    }
+}
+
+impl DeskState {
+    /// Takes in a conversation's header.
+    pub(super) fn insert(&mut self, header: Header) {
+        let conversation = header.row.conversation;
+        let of_visitor = self.by_visitor.entry(header.row.visitor).or_default();
+        if !of_visitor.contains(&conversation) {
+            of_visitor.push(conversation);
+        }
+        self.headers.insert(conversation, header);
+    }
+
+    /// Lets go of a header.
+    pub(super) fn remove(&mut self, conversation: ConversationId) {
+        let Some(header) = self.headers.remove(&conversation) else { return };
+        if let Some(of_visitor) = self.by_visitor.get_mut(&header.row.visitor) {
+            of_visitor.retain(|kept| *kept != conversation);
+            if of_visitor.is_empty() {
+                self.by_visitor.remove(&header.row.visitor);
+            }
+        }
+    }
+
+    /// The live conversations of a visitor.
+    pub(super) fn conversations_of(&self, visitor: VisitorId) -> &[ConversationId] {
+        self.by_visitor.get(&visitor).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes in an agent, new or changed. What routing wants done in turn is for the caller.
+    pub(super) fn know_agent(&mut self, row: AgentRow, now: UnixMillis) -> Vec<Effect> {
+        let input = if row.active {
+            Input::AgentKnown {
+                agent: row.agent,
+                availability: row.availability,
+                capacity: row.capacity,
+            }
+        } else {
+            Input::AgentRemoved { agent: row.agent }
+        };
+        match self.agents.get_mut(&row.agent) {
+            Some(seat) => seat.row = row,
+            None => {
+                self.agents.insert(row.agent, Seat { row, lines: Vec::new() });
+            }
+        }
+        self.routing.handle(input, now).unwrap_or_default()
+    }
+
+    /// The agent's connections.
+    pub(super) fn agent_lines(&self, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
+        self.agents
+            .get(&agent)
+            .map(|seat| seat.lines.iter().map(|(line, _)| Arc::clone(line)).collect())
+            .unwrap_or_default()
+    }
+
+    /// Takes a connection off everything here. Returns whether it was an agent's last.
+    pub(super) fn remove_line(&mut self, connection: ConnectionId) {
+        self.board.retain(|line| line.connection() != connection);
+        for seat in self.agents.values_mut() {
+            seat.lines.retain(|(line, _)| line.connection() != connection);
+        }
+    }
+
+    /// The card of an agent for agents, or the little that visitors see of him.
+    pub(super) fn agent_card(&self, agent: AgentId, reader: Reader) -> Option<AgentCard> {
+        let seat = self.agents.get(&agent)?;
+        let mut card = AgentCard {
+            agent,
+            name: seat.row.name.clone(),
+            role: None,
+            availability: None,
+            presence: None,
+            capacity: None,
+            load: None,
+        };
+        if reader == Reader::Agents {
+            let standing = self.routing.agents().find(|standing| standing.agent == agent);
+            card.role = Some(seat.row.role);
+            if let Some(AgentStanding { availability, connected, capacity, load, .. }) = standing {
+                card.availability = Some(availability);
+                card.presence = Some(connected);
+                card.capacity = Some(capacity);
+                card.load = Some(load);
+            }
+        }
+        Some(card)
+    }
+
+    /// Every active agent's card.
+    pub(super) fn agent_cards(&self) -> Vec<AgentCard> {
+        self.agents
+            .values()
+            .filter(|seat| seat.row.active)
+            .filter_map(|seat| self.agent_card(seat.row.agent, Reader::Agents))
+            .collect()
+    }
+
+    fn visitor_card(&self, row: &VisitorRow, header: &ConversationRow) -> VisitorCard {
+        let guest = self.visitors.get(&row.visitor);
+        let (page_url, page_title) = match guest.and_then(|guest| guest.page.clone()) {
+            Some((url, title)) => (Some(url), Some(title)),
+            None => (header.page_url.clone(), header.page_title.clone()),
+        };
+        VisitorCard {
+            visitor: row.visitor,
+            name: row.name.clone(),
+            email: row.email.clone(),
+            page_url,
+            page_title,
+            locale: Some(row.locale.clone()),
+            presence: Some(guest.map_or(Presence::Gone, |guest| guest.presence)),
+        }
+    }
+
+    /// The visitor's card of a conversation here.
+    pub(super) fn guest_card(&self, conversation: ConversationId) -> Option<VisitorCard> {
+        let header = self.headers.get(&conversation)?;
+        Some(self.visitor_card(&header.visitor, &header.row))
+    }
+
+    /// The card of a conversation here.
+    pub(super) fn card(
+        &self,
+        conversation: ConversationId,
+        facts: &RoomFacts,
+        reader: Reader,
+    ) -> Option<ConversationCard> {
+        let header = self.headers.get(&conversation)?;
+        Some(self.card_of(&header.row, &header.visitor, facts, reader))
+    }
+
+    /// The card of a conversation that need not be live.
+    pub(super) fn card_of(
+        &self,
+        row: &ConversationRow,
+        visitor: &VisitorRow,
+        facts: &RoomFacts,
+        reader: Reader,
+    ) -> ConversationCard {
+        let standing = self.routing.standing(row.conversation);
+        let for_agents = reader == Reader::Agents;
+        ConversationCard {
+            conversation: row.conversation,
+            version: row.version,
+            site: row.site,
+            state: row.state,
+            created_at: row.created_at,
+            seq_last: facts.seq_last,
+            agents: List::new(
+                row.agents.iter().filter_map(|agent| self.agent_card(*agent, reader)),
+            ),
+            marks: List::new(facts.marks.iter().cloned()),
+            assignee: row.assignee,
+            position: standing.and_then(|standing| standing.position),
+            waiting_since: row.waiting_since,
+            closed_at: row.closed_at,
+            offline_message: Some(row.offline_message),
+            visitor: for_agents.then(|| self.visitor_card(visitor, row)),
+            form: for_agents.then(|| {
+                List::new(row.form.iter().map(|(field, answer)| FormAnswer {
+                    field: field.clone(),
+                    answer: answer.clone(),
+                }))
+            }),
+            tags: for_agents.then(|| List::new(row.tags.iter().copied())),
+            preview: facts.preview.clone().filter(|_| for_agents),
+            last_message_at: facts.last_message_at.filter(|_| for_agents),
+            offered_to: standing.and_then(|standing| standing.offered_to).filter(|_| for_agents),
+            last_author: facts.last_author.filter(|_| for_agents),
+        }
+    }
+
+    /// Whether an agent has it.
+    pub(super) fn is_assignee(&self, conversation: ConversationId, agent: AgentId) -> bool {
+        self.headers.get(&conversation).is_some_and(|header| {
+            header.row.assignee == Some(agent) && header.row.state != ConversationState::Closed
+        })
+    }
+}

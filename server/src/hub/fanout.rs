@@ -1,0 +1,74 @@
+//! One frame for many connections: encoded once for each subprotocol in use, shared as bytes.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use protocol::codec::{Encoding, encode_server};
+use protocol::frame::ServerFrame;
+
+/// A server's frame on its way, with the WebSocket header before it: the same bytes for everyone who
+/// speaks the subprotocol.
+#[derive(Debug)]
+pub struct Fanned<'a> {
+    frame: ServerFrame<'a>,
+    msgpack: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
+}
+
+impl<'a> Fanned<'a> {
+    /// Nothing is encoded before the first connection asks.
+    pub fn new(frame: ServerFrame<'a>) -> Self {
+        Self { frame, msgpack: OnceLock::new(), json: OnceLock::new() }
+    }
+
+    /// The frame itself.
+    pub fn frame(&self) -> &ServerFrame<'a> {
+        &self.frame
+    }
+
+    /// A whole, unmasked WebSocket frame (RFC 6455, 5.2).
+    pub fn bytes(&self, encoding: Encoding) -> Bytes {
+        let cell = match encoding {
+            Encoding::Msgpack => &self.msgpack,
+            Encoding::Json => &self.json,
+        };
+        cell.get_or_init(|| websocket_frame(encoding, &self.frame)).clone()
+    }
+}
+
+/// Room for the longest header of an unmasked frame.
+const HEADER_BYTES_MAX: usize = 10;
+
+fn websocket_frame(encoding: Encoding, frame: &ServerFrame<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.resize(HEADER_BYTES_MAX, 0);
+    if encode_server(encoding, frame, &mut bytes).is_err() {
+        debug_assert!(false, "every frame that the hub makes has a form on the wire");
+        return Bytes::new();
+    }
+    let len = bytes.len() - HEADER_BYTES_MAX;
+    let opcode = match encoding {
+        Encoding::Msgpack => 0x82,
+        Encoding::Json => 0x81,
+    };
+    let mut header = [0u8; HEADER_BYTES_MAX];
+    let used = match (u8::try_from(len), u16::try_from(len)) {
+        (Ok(short @ 0..=125), _) => {
+            header[..2].copy_from_slice(&[opcode, short]);
+            2
+        }
+        (_, Ok(medium)) => {
+            header[..2].copy_from_slice(&[opcode, 126]);
+            header[2..4].copy_from_slice(&medium.to_be_bytes());
+            4
+        }
+        _ => {
+            header[..2].copy_from_slice(&[opcode, 127]);
+            header[2..].copy_from_slice(&u64::try_from(len).unwrap_or(0).to_be_bytes());
+            10
+        }
+    };
+    let start = HEADER_BYTES_MAX - used;
+    bytes[start..HEADER_BYTES_MAX].copy_from_slice(&header[..used]);
+    Bytes::from(bytes).slice(start..)
+}

@@ -1,0 +1,301 @@
+//! A conversation's beginning, end and second beginning.
+
+use std::sync::Arc;
+
+use protocol::conversation::{ConversationState, PageView};
+use protocol::ids::{ConversationId, TenantId, VisitorId};
+use protocol::limits::{ANSWER_BYTES_MAX, URL_BYTES_MAX, WORD_BYTES_MAX};
+use protocol::message::EventKind;
+use protocol::personal::Personal;
+use protocol::reject::{Reject, RejectCode};
+use protocol::time::UnixMillis;
+
+use super::desk::Header;
+use super::site::Site;
+use super::{Hub, Speaker, Who, not_found, store_reject};
+use crate::privacy::ingest::field;
+use crate::routing::Input;
+use crate::store::{
+    ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
+};
+
+/// A conversation that a visitor asks to begin.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    pub conversation: ConversationId,
+    pub form: Vec<(&'a str, &'a str)>,
+    pub page: Option<&'a PageView>,
+    pub locale: &'a str,
+    /// The visitor's token, kept with his first row.
+    pub secret: SecretHash,
+    pub secret_expires_at: UnixMillis,
+    /// Global Privacy Control: no page is kept.
+    pub gpc: bool,
+}
+
+impl Hub {
+    /// Begins a conversation: the visitor's row and the header are on disk when this returns. The same
+    /// id again is the same conversation; another visitor's is not found.
+    ///
+    /// # Errors
+    /// If the form lacks what the site requires, a limit is reached, or the store cannot take it.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        speaker: &Speaker,
+        opening: Opening<'_>,
+    ) -> Result<(), Reject> {
+        let Who::Visitor { site, visitor } = speaker.who else {
+            return Err(Reject::new(RejectCode::Forbidden, "only a visitor opens a conversation"));
+        };
+        if !opening.conversation.is_v7() {
+            return Err(Reject::new(
+                RejectCode::Invalid,
+                "conversation: the id must be a version 7 UUID",
+            ));
+        }
+        let tenant = speaker.tenant;
+        let known = self.store.conversation(tenant, opening.conversation).await;
+        if let Some(row) = known.map_err(|error| store_reject(&error))? {
+            return if row.visitor == visitor {
+                Ok(())
+            } else {
+                Err(not_found("there is no such conversation"))
+            };
+        }
+        let taken = self.store.conversation_exists(opening.conversation).await;
+        if taken.map_err(|error| store_reject(&error))? {
+            return Err(not_found("there is no such conversation"));
+        }
+        let site = self.site(tenant, site).await?;
+        if site.row.timeline.closed_at().is_some() {
+            return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
+        }
+        self.bound_open(tenant, visitor).await?;
+        let now = self.now();
+        let (visitor_row, row) = self.rows(&site, visitor, &opening, now).await?;
+        let writes = vec![
+            Write::Visitor(Box::new(visitor_row.clone())),
+            Write::Conversation(Box::new(row.clone())),
+        ];
+        self.store.write(writes).await.map_err(|error| store_reject(&error))?;
+        let desk = self.desk(tenant).await?;
+        let (conversation, site) = (row.conversation, row.site);
+        desk.state.lock().insert(Header { row, visitor: visitor_row });
+        self.route(&desk, Input::Opened { conversation, site }).await
+    }
+
+    /// A visitor has a bounded number of conversations open.
+    async fn bound_open(&self, tenant: TenantId, visitor: VisitorId) -> Result<(), Reject> {
+        let max = self.config.conversations_per_visitor_max;
+        let filter =
+            ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };
+        let limit = u16::try_from(max).unwrap_or(u16::MAX);
+        let page = Page { limit, after: None };
+        let open = self.store.conversations(tenant, &filter, page).await;
+        if open.map_err(|error| store_reject(&error))?.len() >= max {
+            return Err(Reject::new(
+                RejectCode::LimitReached,
+                format!("you have {max} conversations open; close one first"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn rows(
+        &self,
+        site: &Site,
+        visitor: VisitorId,
+        opening: &Opening<'_>,
+        now: UnixMillis,
+    ) -> Result<(VisitorRow, ConversationRow), Reject> {
+        let form = checked_form(site, &opening.form)?;
+        let answer = |name: &str| {
+            form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
+        };
+        let tenant = site.row.tenant;
+        let known = self.store.visitor(tenant, visitor).await;
+        let known = known.map_err(|error| store_reject(&error))?;
+        let locale: String = opening.locale.chars().take(WORD_BYTES_MAX / 4).collect();
+        let visitor_row = match known {
+            Some(mut row) => {
+                row.name = answer("name").or(row.name);
+                row.email = answer("email").or(row.email);
+                row.contact_day = now.day();
+                row.locale.clone_from(&locale);
+                row
+            }
+            None => VisitorRow {
+                visitor,
+                tenant,
+                site: site.row.site,
+                name: answer("name"),
+                email: answer("email"),
+                locale: locale.clone(),
+                contact_day: now.day(),
+                secret: opening.secret,
+                secret_before: None,
+                secret_expires_at: opening.secret_expires_at,
+                created_at: now,
+            },
+        };
+        let page = opening.page.filter(|_| !opening.gpc);
+        let (page_url, page_title) = match page {
+            Some(page) => {
+                let (url, title) = checked_page(site, page)?;
+                (Some(url), Some(title))
+            }
+            None => (None, None),
+        };
+        let row = ConversationRow {
+            conversation: opening.conversation,
+            tenant,
+            site: site.row.site,
+            visitor,
+            version: 1,
+            state: ConversationState::Queued,
+            assignee: None,
+            offline_message: false,
+            agents: Vec::new(),
+            tags: Vec::new(),
+            form,
+            page_url,
+            page_title,
+            locale,
+            created_at: now,
+            waiting_since: Some(now),
+            closed_at: None,
+        };
+        Ok((visitor_row, row))
+    }
+
+    /// Ends a conversation: its visitor, its assignee, or a supervisor may.
+    pub(crate) async fn close(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        who: Option<Who>,
+        conversation: ConversationId,
+    ) -> Result<(), Reject> {
+        let desk = self.desk(tenant).await?;
+        self.may_move(&desk, who, conversation, true).await?;
+        if !desk.state.lock().headers.contains_key(&conversation) {
+            // Closed already: asking twice is asking once.
+            return Ok(());
+        }
+        self.line(tenant, conversation, EventKind::Closed, agent_of(who)).await;
+        self.route(&desk, Input::Closed { conversation }).await
+    }
+
+    /// Opens a closed conversation again.
+    pub(crate) async fn reopen(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        who: Option<Who>,
+        conversation: ConversationId,
+    ) -> Result<(), Reject> {
+        let desk = self.desk(tenant).await?;
+        self.may_move(&desk, who, conversation, false).await?;
+        if desk.state.lock().headers.contains_key(&conversation) {
+            return Ok(());
+        }
+        let (mut row, visitor) = self.stored_header(tenant, conversation).await?;
+        let site = self.site(tenant, row.site).await?;
+        if site.row.timeline.closed_at().is_some() {
+            return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
+        }
+        let former = agent_of(who).or(row.assignee);
+        let (version, site) = (row.version, row.site);
+        row.state = ConversationState::Queued;
+        row.assignee = None;
+        row.closed_at = None;
+        row.waiting_since = Some(self.now());
+        desk.state.lock().insert(Header { row, visitor });
+        self.line(tenant, conversation, EventKind::Reopened, agent_of(who)).await;
+        self.route(&desk, Input::Reopened { conversation, site, version, former }).await
+    }
+
+    /// Whether someone may end or move a conversation; where it is not his, it is not found.
+    pub(super) async fn may_move(
+        &self,
+        desk: &super::desk::Desk,
+        who: Option<Who>,
+        conversation: ConversationId,
+        live_only_assignee: bool,
+    ) -> Result<(), Reject> {
+        let known = {
+            let state = desk.state.lock();
+            state.headers.get(&conversation).map(|h| (h.row.visitor, h.row.assignee))
+        };
+        let (visitor, assignee) = match known {
+            Some(known) => known,
+            None => {
+                let row = self.store.conversation(desk.tenant, conversation).await;
+                let row = row.map_err(|error| store_reject(&error))?;
+                let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
+                (row.visitor, row.assignee)
+            }
+        };
+        match who {
+            // A program of the Organization.
+            None => Ok(()),
+            Some(Who::Visitor { visitor: own, .. }) if own == visitor => Ok(()),
+            Some(Who::Visitor { .. }) => Err(not_found("there is no such conversation")),
+            Some(Who::Agent { supervises: true, .. }) => Ok(()),
+            Some(Who::Agent { agent, .. }) if !live_only_assignee || assignee == Some(agent) => {
+                Ok(())
+            }
+            Some(Who::Agent { .. }) => Err(Reject::new(
+                RejectCode::Forbidden,
+                "this conversation is not yours; a supervisor may do that",
+            )),
+        }
+    }
+}
+
+fn agent_of(who: Option<Who>) -> Option<protocol::ids::AgentId> {
+    match who {
+        Some(Who::Agent { agent, .. }) => Some(agent),
+        Some(Who::Visitor { .. }) | None => None,
+    }
+}
+
+/// The form's answers, redacted and bounded; what the site requires must be there, what it does not
+/// ask for is not kept.
+fn checked_form(
+    site: &Site,
+    form: &[(&str, &str)],
+) -> Result<Vec<(String, Personal<String>)>, Reject> {
+    let mut answers = Vec::new();
+    for (name, rule) in &site.row.settings.form {
+        let given =
+            form.iter().find(|(field, _)| field == name).map_or("", |(_, text)| text.trim());
+        match rule {
+            FieldRule::Hidden => {}
+            FieldRule::Required if given.is_empty() => {
+                return Err(Reject::new(
+                    RejectCode::Invalid,
+                    format!("form: the field `{name}` must be filled in"),
+                ));
+            }
+            FieldRule::Required | FieldRule::Optional if given.is_empty() => {}
+            FieldRule::Required | FieldRule::Optional => {
+                let answer = field("form", given, ANSWER_BYTES_MAX, &site.redactor)?;
+                answers.push((name.clone(), answer));
+            }
+        }
+    }
+    Ok(answers)
+}
+
+/// A page's address without its query, and its title.
+pub(super) fn checked_page(
+    site: &Site,
+    page: &PageView,
+) -> Result<(Personal<String>, Personal<String>), Reject> {
+    let url = page.url.expose();
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let title = page.title.as_ref().map_or("", |title| title.expose());
+    Ok((
+        field("page url", path, URL_BYTES_MAX, &site.redactor)?,
+        field("page title", title, ANSWER_BYTES_MAX, &site.redactor)?,
+    ))
+}

@@ -1,0 +1,159 @@
+//! What happens by itself: the start, deadlines, what is written lazily, the clock's mark.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::conversation::Presence;
+use protocol::ids::{MessageId, TenantId};
+use protocol::reject::Reject;
+use protocol::time::UnixMillis;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::desk::{Desk, Header};
+use super::{Hub, store_reject};
+use crate::routing::Input;
+use crate::store::{MarkRow, Write};
+
+/// Milliseconds between two looks at the deadlines.
+const TICK_MS: u64 = 200;
+
+/// Ticks between two writings of marks: they are worth less than a sync each.
+const TICKS_PER_MARKS: u64 = 5;
+
+/// Ticks between two raisings of the clock's mark.
+const TICKS_PER_HIGH_WATER: u64 = 300;
+
+impl Hub {
+    /// Brings back every conversation that was under way.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn start(self: &Arc<Self>) -> Result<(), Reject> {
+        let mark = self.store.high_water().await.map_err(|error| store_reject(&error))?;
+        {
+            let mut high_water = self.high_water.lock();
+            *high_water = mark;
+        }
+        let rows = self.store.conversations_live().await.map_err(|error| store_reject(&error))?;
+        for row in rows {
+            let desk = self.desk(row.tenant).await?;
+            let visitor = self.store.visitor(row.tenant, row.visitor).await;
+            let Some(visitor) = visitor.map_err(|error| store_reject(&error))? else { continue };
+            let input = Input::Restore {
+                conversation: row.conversation,
+                site: row.site,
+                version: row.version,
+                state: row.state,
+                assignee: row.assignee,
+                waiting_since: row.waiting_since,
+                offline_message: row.offline_message,
+            };
+            desk.state.lock().insert(Header { row, visitor });
+            self.route(&desk, input).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs until the shutdown begins.
+    pub async fn upkeep(self: Arc<Self>, mut shutdown: tokio::sync::watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut ticks = 0u64;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = shutdown.wait_for(|down| *down) => break,
+            }
+            ticks = ticks.wrapping_add(1);
+            self.turn_desks().await;
+            if ticks.is_multiple_of(TICKS_PER_MARKS) {
+                self.write_marks().await;
+            }
+            if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
+                self.raise_high_water().await;
+            }
+        }
+        self.write_marks().await;
+        self.raise_high_water().await;
+    }
+
+    /// Deadlines, grace, and headers that could not be written before.
+    pub(super) async fn turn_desks(self: &Arc<Self>) {
+        let desks: Vec<Arc<Desk>> =
+            self.desks.iter().filter_map(|cell| cell.get().cloned()).collect();
+        for desk in desks {
+            let now = self.now();
+            let (due, unwritten, gone) = {
+                let mut state = desk.state.lock();
+                let due = state.routing.next_deadline().is_some_and(|deadline| deadline <= now);
+                let grace_ms = self.config.visitor_grace_ms;
+                let mut gone = Vec::new();
+                state.visitors.retain(|visitor, guest| {
+                    let over = guest.lost_at.is_some_and(|lost| now.ms_since(lost) >= grace_ms);
+                    if over && guest.presence == Presence::Connected {
+                        gone.push(*visitor);
+                    }
+                    !over
+                });
+                (due, std::mem::take(&mut state.unwritten), gone)
+            };
+            for visitor in gone {
+                self.tell_presence(&desk, visitor);
+            }
+            if due && let Err(reject) = self.route(&desk, Input::Tick).await {
+                tracing::warn!(tenant_id = %desk.tenant, reject_code = reject.code.word(), "the queue's change was not written; it will be");
+            }
+            if !unwritten.is_empty() && self.persist(&desk, &unwritten).await.is_ok() {
+                tracing::info!(tenant_id = %desk.tenant, "conversations that waited for the store are written");
+            }
+        }
+    }
+
+    async fn write_marks(&self) {
+        for room in self.rooms.all() {
+            let dirty = room.with(|live| {
+                let marks = live.take_dirty_marks()?;
+                Some((live.tenant(), live.conversation(), marks))
+            });
+            let Ok(Some((tenant, conversation, marks))) = dirty else { continue };
+            let writes = marks
+                .into_iter()
+                .map(|marks| {
+                    Write::Mark(MarkRow {
+                        tenant,
+                        conversation,
+                        author: marks.author,
+                        delivered: marks.delivered,
+                        seen: marks.seen,
+                    })
+                })
+                .collect();
+            // Lost marks cost nobody a word: they are set again by the next one seen.
+            if let Ok(slot) = self.store.try_reserve() {
+                slot.write(writes, Box::new(|_| {}));
+            }
+            self.rooms.drop_if_idle(conversation);
+        }
+    }
+
+    async fn raise_high_water(&self) {
+        let now = self.now();
+        if self.store.raise_high_water(now).await.is_ok() {
+            let mut mark = self.high_water.lock();
+            *mark = now.max(*mark);
+        }
+    }
+
+    /// A fresh id for a line of the system.
+    pub(super) fn message_id(&self, now: UnixMillis) -> MessageId {
+        let _ = self;
+        let nanos = u32::try_from(now.0 % 1_000).unwrap_or(0) * 1_000_000;
+        MessageId::from_uuid(Uuid::new_v7(Timestamp::from_unix(NoContext, now.0 / 1_000, nanos)))
+    }
+
+    /// Headers that wait for the store, for tests and readiness.
+    pub fn unwritten(&self, tenant: TenantId) -> BTreeSet<protocol::ids::ConversationId> {
+        self.live_desk(tenant).map(|desk| desk.state.lock().unwritten.clone()).unwrap_or_default()
+    }
+}
