@@ -2,11 +2,16 @@
 //!
 //! The modules below stand in layers, edges first; each may use those beneath it, never above.
 
+mod live;
+pub mod gateway;
 pub mod api;
 pub mod http;
+pub mod hub;
+pub mod bus;
 pub mod store;
 pub mod keys;
 pub mod auth;
+pub mod room;
 pub mod routing;
 pub mod privacy;
 pub mod tasks;

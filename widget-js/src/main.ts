@@ -89,7 +89,6 @@ class Widget {
       // The next click tries again.
       this.#view = undefined;
       this.#open = false;
-      console.error('LiveHelp', error);
       this.#tell('error', error);
     });
   }

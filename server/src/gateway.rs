@@ -1,0 +1,252 @@
+//! The WebSocket edge: sockets in, frames to the hub, bytes out.
+//!
+//! Lives here: the upgrade's terms, `hello`, one small task for each connection, its bounded outbox,
+//! heartbeats, rates.
+//! Not here: the listener and TLS (`http`), rooms (`hub`), rules about data (`privacy`).
+//!
+//! The shape follows from measurements: reads land in one buffer of the thread and only when the socket
+//! is readable, a frame is encoded once for all and written directly from the sender's task, and a
+//! queue exists only under backpressure. An idle connection is its socket, its parser and this state.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode, header};
+use protocol::codec::Encoding;
+use protocol::ids::ConnectionId;
+use protocol::reject::CloseCode;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::clock::Clock;
+use crate::http::{Peer, Socket, SocketEdge};
+use crate::hub::Hub;
+use crate::store::Store;
+use crate::tasks;
+
+mod outbox;
+mod heartbeat;
+mod rate;
+mod hello;
+mod connection;
+
+use heartbeat::Heartbeats;
+
+/// What the gateway is set up with.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Milliseconds until an unheard visitor is asked whether he is there.
+    pub heartbeat_visitor_ms: u64,
+    /// The same for agents.
+    pub heartbeat_agent_ms: u64,
+    /// Milliseconds to answer.
+    pub pong_ms: u64,
+    /// Milliseconds for the first frame.
+    pub hello_timeout_ms: u64,
+    /// Bytes that may wait for one connection.
+    pub outbox_bytes_max: usize,
+    /// Frames that may wait for one connection.
+    pub outbox_frames_max: usize,
+    /// Messages that a visitor and an agent may send in a minute, on average.
+    pub messages_per_minute: u32,
+    pub agent_messages_per_minute: u32,
+    /// Messages at once.
+    pub messages_burst: u32,
+    /// Any frames, the same.
+    pub frames_per_second: u32,
+    pub frames_burst: u32,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Origin of the console, beside the host that was asked: no other page opens an agent's socket.
+    pub public_url: String,
+}
+
+/// Everything that connections share.
+pub struct Gateway {
+    me: Weak<Self>,
+    pub(crate) hub: Arc<Hub>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    config: GatewayConfig,
+    heartbeats: Heartbeats,
+    connections: AtomicUsize,
+    draining: std::sync::atomic::AtomicBool,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").finish_non_exhaustive()
+    }
+}
+
+/// What the upgrade request told, kept until `hello`.
+#[derive(Debug)]
+pub struct Accepted {
+    /// None: the client offered no subprotocol that is spoken here; it is told so by a close code.
+    encoding: Option<Encoding>,
+    origin: Option<String>,
+    cookie: Option<String>,
+    /// The address that this server was reached by, to judge the console's origin.
+    host: Option<String>,
+    gpc: bool,
+    peer: Peer,
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
+}
+
+/// Says what is wrong with an upgrade request that is none (RFC 6455, 4.2.1).
+fn refusal(status: StatusCode, words: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(words.as_bytes()));
+    *response.status_mut() = status;
+    if status == StatusCode::UPGRADE_REQUIRED {
+        let version = http::HeaderValue::from_static("13");
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+    }
+    response
+}
+
+impl SocketEdge for Gateway {
+    type Accepted = Accepted;
+
+    fn handshake(
+        &self,
+        head: &Parts,
+        peer: Peer,
+    ) -> Result<(Response<()>, Accepted), Response<Bytes>> {
+        let headers = &head.headers;
+        if !has_token(headers, header::CONNECTION, "upgrade")
+            || !has_token(headers, header::UPGRADE, "websocket")
+        {
+            return Err(refusal(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket"));
+        }
+        if text(headers, header::SEC_WEBSOCKET_VERSION).as_deref() != Some("13") {
+            return Err(refusal(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"));
+        }
+        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
+            return Err(refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or no key"));
+        };
+        if self.connections.load(Ordering::Relaxed) >= self.config.connections_max {
+            return Err(refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server has as many connections as it takes",
+            ));
+        }
+        let offered = text(headers, header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+        let encoding = Encoding::choose(&offered);
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let answer = response.headers_mut();
+        answer.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
+        answer.insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
+        if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
+            answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        // Where nothing fits, the first one offered is echoed: a browser then opens the socket and can
+        // read the close code, where a refused handshake would show as a broken line.
+        let first = offered.split(',').next().map(str::trim).filter(|name| !name.is_empty());
+        let echoed = encoding.map(Encoding::subprotocol).or(first);
+        if let Some(Ok(value)) = echoed.map(str::parse) {
+            answer.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        let accepted = Accepted {
+            encoding,
+            origin: text(headers, header::ORIGIN),
+            cookie: text(headers, header::COOKIE),
+            host: text(headers, header::HOST),
+            gpc: headers.get("sec-gpc").is_some_and(|value| value.as_bytes() == b"1"),
+            peer,
+        };
+        Ok((response, accepted))
+    }
+
+    fn connected(&self, accepted: Accepted, socket: Socket, early: Bytes) {
+        if let Some(gateway) = self.me.upgrade() {
+            tasks::spawn("connection", connection::run(gateway, accepted, socket, early));
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway without connections.
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        config: GatewayConfig,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            hub,
+            store,
+            clock,
+            config,
+            heartbeats: Heartbeats::default(),
+            connections: AtomicUsize::new(0),
+            draining: std::sync::atomic::AtomicBool::new(false),
+        })
+    }
+
+    /// Looks after silent connections until the shutdown begins.
+    pub async fn heartbeat(self: Arc<Self>, mut shutdown: tokio::sync::watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(heartbeat::TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.heartbeats.turn(self.clock.instant(), self.config.pong_ms),
+                _ = shutdown.wait_for(|down| *down) => return,
+            }
+        }
+    }
+
+    /// Tells every client to move, spread over `over_ms`, and waits until they are gone.
+    pub async fn drain(&self, over_ms: u64) {
+        self.draining.store(true, Ordering::SeqCst);
+        let outboxes = self.heartbeats.all();
+        let share = u64::try_from(outboxes.len()).unwrap_or(1).max(1);
+        for (turn, outbox) in (0u64..).zip(outboxes) {
+            outbox.leave(over_ms.saturating_mul(turn) / share);
+            if over_ms > 0 && turn % 64 == 63 {
+                tokio::time::sleep(std::time::Duration::from_millis(over_ms * 64 / share)).await;
+            }
+        }
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+        for _ in 0..100 {
+            if self.connections.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            tick.tick().await;
+        }
+    }
+
+    /// Connections now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// The next connection's id: random, never reused.
+fn connection_id() -> ConnectionId {
+    ConnectionId::from_uuid(uuid::Uuid::new_v4())
+}
+
+/// A close frame, whole and unmasked.
+fn close_frame(code: CloseCode) -> Bytes {
+    let word = code.word().as_bytes();
+    let mut bytes = Vec::with_capacity(4 + word.len());
+    bytes.push(0x88);
+    bytes.push(u8::try_from(2 + word.len()).unwrap_or(2));
+    bytes.extend_from_slice(&code.code().to_be_bytes());
+    bytes.extend_from_slice(word);
+    Bytes::from(bytes)
+}

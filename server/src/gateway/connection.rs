@@ -1,0 +1,526 @@
+//! One connection: reads, frames to the hub, and waiting for room to write.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::codec::{Encoding, decode_client};
+use protocol::conversation::ResumePoint;
+use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
+use protocol::ids::ConversationId;
+use protocol::limits::{
+    FRAME_BYTES_MAX, HELLO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
+};
+use protocol::message::Visibility;
+use protocol::reject::{CloseCode, Reject, RejectCode};
+use smallvec::SmallVec;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::hello::{Greeting, Session};
+use super::outbox::Outbox;
+use super::rate::Rate;
+use super::{Accepted, Gateway, connection_id};
+use crate::auth::VISITOR_TOKEN_MS;
+use crate::http::Socket;
+use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
+use crate::privacy::ingest::Said;
+
+/// One read; shared by all connections of a thread, so that an idle one holds none.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long a closed connection may take to hear why.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// What the parser reads from and writes to: bytes in memory, no socket.
+struct Feed<'a> {
+    input: &'a [u8],
+    output: Vec<u8>,
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.input.read(buf)
+    }
+}
+
+impl Write for Feed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Frames of one read; usually one.
+type Messages = SmallVec<[Message; 2]>;
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    outbox: Arc<Outbox>,
+    encoding: Encoding,
+    parser: WebSocketContext,
+    accepted: Accepted,
+    session: Option<Session>,
+    frames: Rate,
+    messages: Option<Rate>,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socket, early: Bytes) {
+    let socket = Arc::new(socket);
+    let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
+    let bounds = (gateway.config.outbox_bytes_max, gateway.config.outbox_frames_max);
+    let outbox = Outbox::new(connection_id(), encoding, Arc::clone(&socket), bounds);
+    gateway.connections.fetch_add(1, Ordering::SeqCst);
+    let now_ms = gateway.heartbeats.ms(gateway.clock.instant());
+    outbox.heard_ms.store(now_ms, Ordering::Relaxed);
+    let config = &gateway.config;
+    let frames = Rate::new(config.frames_per_second * 60, config.frames_burst, now_ms);
+    let parser = WebSocketContext::new(Role::Server, Some(terms(HELLO_BYTES_MAX)));
+    let mut connection = Connection {
+        gateway: Arc::clone(&gateway),
+        outbox: Arc::clone(&outbox),
+        encoding,
+        parser,
+        accepted,
+        session: None,
+        frames,
+        messages: None,
+    };
+    if connection.accepted.encoding.is_none() {
+        outbox.close(CloseCode::Protocol);
+    } else if gateway.draining.load(Ordering::SeqCst) {
+        outbox.close(CloseCode::Draining);
+    } else {
+        connection.serve(&socket, &early).await;
+    }
+    if let Some(session) = connection.session.take() {
+        for watched in &session.rooms {
+            gateway.hub.leave(&session.speaker, watched);
+        }
+        gateway.hub.disconnected(&session.speaker).await;
+    }
+    goodbye(&socket, &outbox).await;
+    gateway.connections.fetch_sub(1, Ordering::SeqCst);
+    tracing::debug!(
+        connection_id = %outbox.connection(),
+        close_code = outbox.closed_with(),
+        "connection ended"
+    );
+}
+
+fn terms(bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(0)
+        .write_buffer_size(0)
+        .max_message_size(Some(bytes_max))
+        .max_frame_size(Some(bytes_max))
+}
+
+/// Writes what is left, then waits a little for the other end to close, so that the close frame is not
+/// lost to a reset.
+async fn goodbye(socket: &Socket, outbox: &Outbox) {
+    let last_words = async {
+        while outbox.closed_with() != 0 && !outbox.is_empty() {
+            if socket.writable().await.is_err() {
+                return;
+            }
+            outbox.unblock();
+            tokio::task::yield_now().await;
+        }
+        socket.shutdown();
+        loop {
+            if socket.readable().await.is_err() {
+                return;
+            }
+            let ended = READ.with_borrow_mut(|buffer| match socket.try_read(buffer) {
+                Ok(0) => true,
+                Ok(_) => false,
+                Err(error) => error.kind() != ErrorKind::WouldBlock,
+            });
+            if ended {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(GOODBYE, last_words).await.is_err() {
+        socket.cut();
+    }
+}
+
+impl Connection {
+    async fn serve(&mut self, socket: &Socket, early: &[u8]) {
+        let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
+        let greeted = tokio::time::timeout(hello_by, async {
+            let early = self.parse(early);
+            self.handle(early).await;
+            while self.session.is_none() && !self.outbox.is_over() {
+                self.turn(socket).await;
+            }
+        });
+        if Box::pin(greeted).await.is_err() {
+            self.outbox.close(CloseCode::Idle);
+            return;
+        }
+        while !self.outbox.is_over() {
+            self.turn(socket).await;
+        }
+    }
+
+    /// Waits for something to read, or for room to write.
+    async fn turn(&mut self, socket: &Socket) {
+        tokio::select! {
+            ready = socket.readable() => match ready {
+                Ok(()) => self.read(socket).await,
+                Err(_) => self.outbox.cut_off(),
+            },
+            () = self.outbox.wake.notified() => {}
+            room = socket.writable(), if self.outbox.is_blocked() => match room {
+                Ok(()) => self.outbox.unblock(),
+                Err(_) => self.outbox.cut_off(),
+            },
+        }
+    }
+
+    async fn read(&mut self, socket: &Socket) {
+        let read = READ.with_borrow_mut(|buffer| match socket.try_read(buffer) {
+            Ok(0) => Some(None),
+            Ok(count) => Some(Some(self.parse(buffer.get(..count).unwrap_or_default()))),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(_) => Some(None),
+        });
+        match read {
+            None => {}
+            Some(None) => self.outbox.cut_off(),
+            Some(Some(messages)) => {
+                let now_ms = self.now_ms();
+                self.outbox.heard_ms.store(now_ms, Ordering::Relaxed);
+                self.handle(messages).await;
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.gateway.heartbeats.ms(self.gateway.clock.instant())
+    }
+
+    /// Whole messages out of bytes; pongs and the answer to a close go straight back.
+    fn parse(&mut self, bytes: &[u8]) -> Messages {
+        let mut feed = Feed { input: bytes, output: Vec::new() };
+        let mut messages = Messages::new();
+        let verdict = loop {
+            match self.parser.read(&mut feed) {
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => messages.push(message),
+                Ok(_) => {}
+                Err(WsError::Io(error)) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break Some(None),
+                Err(WsError::Capacity(CapacityError::MessageTooLong { .. })) => {
+                    break Some(Some(CloseCode::TooLarge));
+                }
+                Err(_) => break Some(Some(CloseCode::Malformed)),
+            }
+        };
+        if !feed.output.is_empty() {
+            self.outbox.control(Bytes::from(feed.output));
+        }
+        match verdict {
+            None => {}
+            Some(None) => self.outbox.cut_off(),
+            Some(Some(code)) => {
+                tracing::debug!(connection_id = %self.outbox.connection(), close_code = code.code(), "bytes that are no frame");
+                self.outbox.close(code);
+            }
+        }
+        messages
+    }
+
+    async fn handle(&mut self, messages: Messages) {
+        for message in messages {
+            if self.outbox.is_over() {
+                return;
+            }
+            let bytes = match (&message, self.encoding) {
+                (Message::Binary(bytes), Encoding::Msgpack) => bytes.as_ref(),
+                (Message::Text(text), Encoding::Json) => Utf8Bytes::as_ref(text),
+                _ => {
+                    self.outbox.close(CloseCode::Protocol);
+                    return;
+                }
+            };
+            let now_ms = self.now_ms();
+            if self.frames.take(now_ms).is_err() {
+                self.outbox.close(CloseCode::TooFast);
+                return;
+            }
+            match decode_client(self.encoding, bytes) {
+                Ok(frame) => self.take(frame).await,
+                Err(error) => {
+                    tracing::debug!(connection_id = %self.outbox.connection(), %error, "a frame was not read");
+                    self.outbox.close(CloseCode::Malformed);
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: ClientFrame<'_>) {
+        if self.session.is_some() {
+            let request = request_of(&frame);
+            if let Err(reject) = Box::pin(self.frame(frame)).await {
+                tracing::debug!(connection_id = %self.outbox.connection(), reject_code = reject.code.word(), "a frame was refused");
+                Hub::refuse(&*self.outbox, request, reject);
+            }
+            return;
+        }
+        let ClientFrame::Hello { request, role, client, locale, resume, site, token, signals } =
+            frame
+        else {
+            self.outbox.close(CloseCode::NotAuthenticated);
+            return;
+        };
+        if client.len() > WORD_BYTES_MAX || locale.len() > WORD_BYTES_MAX {
+            self.outbox.close(CloseCode::Malformed);
+            return;
+        }
+        let resume = resume.into_vec();
+        let gpc = signals.unwrap_or(0) & 1 == 1;
+        let greeting = Greeting { request, role, locale, resume, site, token, gpc };
+        let outlet: Arc<dyn Outlet> = Arc::<Outbox>::clone(&self.outbox);
+        let gateway = Arc::clone(&self.gateway);
+        match Box::pin(gateway.greet(&self.accepted, greeting, outlet)).await {
+            Ok(session) => self.begin(session),
+            Err(code) => self.outbox.close(code),
+        }
+    }
+
+    fn begin(&mut self, session: Session) {
+        let config = &self.gateway.config;
+        let (per_minute, interval_ms) = match session.speaker.who {
+            Who::Visitor { .. } => (config.messages_per_minute, config.heartbeat_visitor_ms),
+            Who::Agent { .. } => (config.agent_messages_per_minute, config.heartbeat_agent_ms),
+        };
+        self.messages = Some(Rate::new(per_minute, config.messages_burst, self.now_ms()));
+        self.gateway.heartbeats.watch(&self.outbox, interval_ms);
+        self.parser.set_config(|config| {
+            config.max_message_size = Some(FRAME_BYTES_MAX);
+            config.max_frame_size = Some(FRAME_BYTES_MAX);
+        });
+        tracing::debug!(connection_id = %self.outbox.connection(), tenant_id = %session.speaker.tenant, "welcome");
+        self.session = Some(session);
+    }
+
+    /// A frame of someone who was let in.
+    async fn frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Reject> {
+        let now_ms = self.now_ms();
+        let gateway = Arc::clone(&self.gateway);
+        let hub = &gateway.hub;
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        let speaker = session.speaker.clone();
+        match frame {
+            ClientFrame::Hello { .. } => {
+                self.outbox.close(CloseCode::Protocol);
+                Ok(())
+            }
+            ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
+                if let Some(Err(ms)) = self.messages.as_mut().map(|rate| rate.take(now_ms)) {
+                    let words = "you send faster than the limit; wait a moment";
+                    return Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms));
+                }
+                let visibility = visibility.unwrap_or(Visibility::Everyone);
+                let said = Said { conversation, message, seen_seq, body, visibility };
+                hub.send(&speaker, request, said).await
+            }
+            ClientFrame::Open { request, conversation, form, notice: _, page } => {
+                let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
+                let opening = Opening {
+                    conversation,
+                    form: form.collect(),
+                    page: page.as_ref(),
+                    locale: &session.locale,
+                    secret: session.secret.unwrap_or(crate::store::SecretHash([0; 32])),
+                    secret_expires_at: session.token_from.plus_ms(VISITOR_TOKEN_MS),
+                    gpc: session.gpc,
+                };
+                hub.open(&speaker, opening).await?;
+                Hub::tell(&*self.outbox, ServerFrame::Ack { request, seq: None, at: None });
+                self.attend(conversation, None, RequestId(0)).await
+            }
+            ClientFrame::Close { request, conversation } => {
+                hub.close(speaker.tenant, Some(speaker.who), conversation).await?;
+                self.ack(request)
+            }
+            ClientFrame::Reopen { request, conversation } => {
+                hub.reopen(speaker.tenant, Some(speaker.who), conversation).await?;
+                self.ack(request)
+            }
+            ClientFrame::Typing { conversation, typing } => {
+                if let Some(watched) = session.room(conversation) {
+                    hub.typing(&speaker, watched, typing);
+                }
+                Ok(())
+            }
+            ClientFrame::Delivered { conversation, seq } => {
+                if let Some(watched) = session.room(conversation) {
+                    hub.mark(&speaker, watched, seq, false);
+                }
+                Ok(())
+            }
+            ClientFrame::Seen { conversation, seq } => {
+                if let Some(watched) = session.room(conversation) {
+                    hub.mark(&speaker, watched, seq, true);
+                }
+                Ok(())
+            }
+            ClientFrame::Ping { request } => {
+                Hub::tell(&*self.outbox, ServerFrame::Pong { request });
+                Ok(())
+            }
+            ClientFrame::History { request, conversation, before, limit } => {
+                hub.history(&speaker, conversation, before, limit, request).await
+            }
+            other => self.agent_frame(other).await,
+        }
+    }
+
+    /// The frames of an agent's work, and the visitor's page.
+    async fn agent_frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Reject> {
+        let gateway = Arc::clone(&self.gateway);
+        let hub = &gateway.hub;
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        let speaker = session.speaker.clone();
+        let (tenant, who) = (speaker.tenant, speaker.who);
+        match frame {
+            ClientFrame::Accept { request, conversation } => {
+                hub.act(tenant, Some(who), Act::Accept(conversation)).await?;
+                self.ack(request)
+            }
+            ClientFrame::Decline { request, conversation } => {
+                hub.act(tenant, Some(who), Act::Decline(conversation)).await?;
+                self.ack(request)
+            }
+            ClientFrame::Assign { request, conversation } => {
+                let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
+                hub.act(tenant, Some(who), Act::Assign { conversation, to: agent }).await?;
+                self.ack(request)
+            }
+            ClientFrame::Transfer { request, conversation, agent } => {
+                hub.act(tenant, Some(who), Act::Transfer { conversation, to: agent }).await?;
+                self.ack(request)
+            }
+            ClientFrame::Availability { request, availability, capacity } => {
+                let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
+                hub.choose(tenant, agent, availability, capacity).await?;
+                self.ack(request)
+            }
+            ClientFrame::Watch { request, topic, conversation, resume } => match topic {
+                WatchTopic::Board => hub.watch_board(&speaker, request).await,
+                WatchTopic::Conversation => {
+                    let conversation = conversation.ok_or_else(|| {
+                        Reject::new(RejectCode::Invalid, "conversation: which one to watch")
+                    })?;
+                    self.attend(conversation, resume.as_ref(), request).await
+                }
+            },
+            ClientFrame::Unwatch { request, topic, conversation } => {
+                match (topic, conversation) {
+                    (WatchTopic::Board, _) => hub.unwatch_board(&speaker),
+                    (WatchTopic::Conversation, Some(conversation)) => {
+                        let at = session.rooms.iter().position(|r| r.conversation == conversation);
+                        if let Some(watched) = at.map(|at| session.rooms.swap_remove(at)) {
+                            hub.leave(&speaker, &watched);
+                        }
+                    }
+                    (WatchTopic::Conversation, None) => {}
+                }
+                self.ack(request)
+            }
+            ClientFrame::Draft { request, conversation, text } => {
+                hub.draft(&speaker, conversation, text.expose()).await?;
+                self.ack(request)
+            }
+            ClientFrame::Page { page } if session.gpc => {
+                let _ = page;
+                Ok(())
+            }
+            ClientFrame::Page { page } => hub.page(&speaker, &page).await,
+            _ => Err(Reject::new(RejectCode::UnknownKind, "this kind of frame is not known here")),
+        }
+    }
+
+    fn ack(&self, request: RequestId) -> Result<(), Reject> {
+        Hub::tell(&*self.outbox, ServerFrame::Ack { request, seq: None, at: None });
+        Ok(())
+    }
+
+    /// Joins a room, or takes it from where the client says once more.
+    async fn attend(
+        &mut self,
+        conversation: ConversationId,
+        resume: Option<&ResumePoint>,
+        request: RequestId,
+    ) -> Result<(), Reject> {
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        let again = session.room(conversation).is_some();
+        if !again && session.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
+            return Err(Reject::new(
+                RejectCode::LimitReached,
+                "this connection follows as many conversations as it may; unwatch one",
+            ));
+        }
+        let speaker = session.speaker.clone();
+        let watched = self.gateway.hub.attend(&speaker, conversation, resume, request).await?;
+        session.rooms.retain(|known| known.conversation != conversation);
+        session.rooms.push(watched);
+        Ok(())
+    }
+}
+
+impl Session {
+    fn room(&self, conversation: ConversationId) -> Option<&Watched> {
+        self.rooms.iter().find(|watched| watched.conversation == conversation)
+    }
+}
+
+fn agents_only() -> Reject {
+    Reject::new(RejectCode::Forbidden, "only agents do that")
+}
+
+/// What a refusal of this frame is matched by.
+fn request_of(frame: &ClientFrame<'_>) -> RequestId {
+    match frame {
+        ClientFrame::Hello { request, .. }
+        | ClientFrame::Send { request, .. }
+        | ClientFrame::Open { request, .. }
+        | ClientFrame::Close { request, .. }
+        | ClientFrame::Reopen { request, .. }
+        | ClientFrame::Ping { request }
+        | ClientFrame::History { request, .. }
+        | ClientFrame::Accept { request, .. }
+        | ClientFrame::Decline { request, .. }
+        | ClientFrame::Assign { request, .. }
+        | ClientFrame::Transfer { request, .. }
+        | ClientFrame::Availability { request, .. }
+        | ClientFrame::Watch { request, .. }
+        | ClientFrame::Unwatch { request, .. }
+        | ClientFrame::Draft { request, .. }
+        | ClientFrame::Unknown { request } => *request,
+        ClientFrame::Typing { .. }
+        | ClientFrame::Delivered { .. }
+        | ClientFrame::Seen { .. }
+        | ClientFrame::Page { .. } => RequestId(0),
+    }
+}

@@ -1,0 +1,246 @@
+//! The first frame: who is there, may he be, and what does he have already.
+
+use std::sync::Arc;
+
+use protocol::conversation::ResumePoint;
+use protocol::frame::{ClientRole, RequestId, ServerFrame, SiteState, WireLimits};
+use protocol::ids::{ConversationId, SessionId, SiteKey, VisitorId};
+use protocol::limits::{
+    FRAME_BYTES_MAX, HISTORY_MESSAGES_MAX, List, RESUME_POINTS_MAX, TEXT_CHARS_MAX, WORD_BYTES_MAX,
+};
+use protocol::message::Seq;
+use protocol::personal::Personal;
+use protocol::reject::CloseCode;
+use secrecy::ExposeSecret as _;
+
+use super::{Accepted, Gateway};
+use crate::auth::{
+    VISITOR_TOKEN_MS, admit_visitor, allowed_origin, authenticate_cookie, new_visitor_token,
+    same_origin, token_hash,
+};
+use crate::hub::{Outlet, Speaker, Watched, Who};
+use crate::keys::uuid_v7;
+use crate::store::{ConversationFilter, Page, SecretHash, StoreError, Write};
+
+/// What a client says of itself.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) request: RequestId,
+    pub(super) role: ClientRole,
+    pub(super) locale: String,
+    pub(super) resume: Vec<ResumePoint>,
+    pub(super) site: Option<SiteKey>,
+    pub(super) token: Option<Personal<String>>,
+    pub(super) gpc: bool,
+}
+
+/// Who was let in, and with what.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) speaker: Speaker,
+    pub(super) rooms: Vec<Watched>,
+    pub(super) locale: String,
+    pub(super) gpc: bool,
+    /// A visitor's token, for his first row.
+    pub(super) secret: Option<SecretHash>,
+    /// Since when it holds, so that the row says until when.
+    pub(super) token_from: protocol::time::UnixMillis,
+}
+
+/// A page of conversations that a visitor goes on with without naming them.
+const OWN_CONVERSATIONS_MAX: u16 = 16;
+
+fn unavailable(_: StoreError) -> CloseCode {
+    CloseCode::Overload
+}
+
+impl Gateway {
+    /// Lets someone in and sends `welcome`, then what he missed.
+    ///
+    /// # Errors
+    /// The code with which the connection ends.
+    pub(super) async fn greet(
+        &self,
+        accepted: &Accepted,
+        greeting: Greeting,
+        outlet: Arc<dyn Outlet>,
+    ) -> Result<Session, CloseCode> {
+        match greeting.role {
+            ClientRole::Visitor => self.greet_visitor(accepted, greeting, outlet).await,
+            ClientRole::Agent => self.greet_agent(accepted, greeting, outlet).await,
+        }
+    }
+
+    async fn greet_visitor(
+        &self,
+        accepted: &Accepted,
+        greeting: Greeting,
+        outlet: Arc<dyn Outlet>,
+    ) -> Result<Session, CloseCode> {
+        let key = greeting.site.as_ref().ok_or(CloseCode::SiteClosed)?;
+        let site = self.hub.site_by_key(key).await.map_err(|_| CloseCode::Overload)?;
+        let site = site.ok_or(CloseCode::SiteClosed)?;
+        let origin = accepted.origin.as_deref().unwrap_or_default();
+        if !allowed_origin(&site.row.settings.origins, origin) {
+            return Err(CloseCode::OriginNotAllowed);
+        }
+        if site.row.timeline.closed_at().is_some() {
+            return Err(CloseCode::SiteClosed);
+        }
+        let (tenant, site) = (site.row.tenant, site.row.site);
+        let now = self.clock.now();
+        let shown = greeting.token.as_ref().map(|token| token.expose().as_str());
+        let shown = shown.filter(|token| token.len() <= WORD_BYTES_MAX);
+        let mut known = match shown {
+            Some(token) => self
+                .store
+                .visitor_by_secret(tenant, site, token_hash(token))
+                .await
+                .map_err(unavailable)?,
+            None => None,
+        };
+        let admitted = match (&mut known, shown) {
+            (Some(row), Some(token)) => admit_visitor(row, token, now),
+            _ => None,
+        };
+        let (visitor, fresh, secret, expires_at) = match (known, admitted) {
+            (Some(row), Some(admitted)) => {
+                let expires_at = row.secret_expires_at;
+                let visitor = row.visitor;
+                if admitted.changed {
+                    let write = vec![Write::Visitor(Box::new(row))];
+                    self.store.write(write).await.map_err(unavailable)?;
+                }
+                (visitor, admitted.fresh, None, expires_at)
+            }
+            // Nobody we know: a new visitor, of whom nothing is written before he opens a conversation.
+            _ => {
+                let issued = new_visitor_token();
+                let visitor = VisitorId::from_uuid(uuid_v7(now));
+                (visitor, Some(issued.text), Some(issued.hash), now.plus_ms(VISITOR_TOKEN_MS))
+            }
+        };
+        let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, outlet };
+        let points = self.own_conversations(&speaker, visitor, &greeting.resume).await?;
+        let availability =
+            self.hub.visitor_connected(&speaker).await.map_err(|_| CloseCode::Overload)?;
+        let welcome = ServerFrame::Welcome {
+            request: greeting.request,
+            session: SessionId::from_uuid(uuid::Uuid::new_v4()),
+            now,
+            heartbeat_ms: ms_u32(self.config.heartbeat_visitor_ms),
+            limits: wire_limits(),
+            conversations: List::new(points.iter().map(|point| point.conversation)),
+            token: fresh.map(|token| Personal::new(token.expose_secret().to_owned())),
+            token_expires_at: Some(expires_at),
+            visitor: Some(visitor),
+            site: Some(SiteState { site, availability }),
+            agent: None,
+        };
+        crate::hub::Hub::tell(&*speaker.outlet, welcome);
+        let rooms = self.attend_all(&speaker, &points).await;
+        let (locale, gpc) = (greeting.locale, greeting.gpc || accepted.gpc);
+        Ok(Session { speaker, rooms, locale, gpc, secret, token_from: now })
+    }
+
+    /// What the visitor goes on with: what he names, if it is his, and whatever of his is open.
+    async fn own_conversations(
+        &self,
+        speaker: &Speaker,
+        visitor: VisitorId,
+        named: &[ResumePoint],
+    ) -> Result<Vec<ResumePoint>, CloseCode> {
+        let mut points = Vec::new();
+        for point in named.iter().take(RESUME_POINTS_MAX) {
+            let row = self.store.conversation(speaker.tenant, point.conversation).await;
+            if row.map_err(unavailable)?.is_some_and(|row| row.visitor == visitor) {
+                points.push(point.clone());
+            }
+        }
+        let filter =
+            ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };
+        let page = Page { limit: OWN_CONVERSATIONS_MAX, after: None };
+        let open = self.store.conversations(speaker.tenant, &filter, page).await;
+        for row in open.map_err(unavailable)? {
+            if points.iter().all(|point| point.conversation != row.conversation) {
+                points.push(from_the_start(row.conversation));
+            }
+        }
+        Ok(points)
+    }
+
+    async fn greet_agent(
+        &self,
+        accepted: &Accepted,
+        greeting: Greeting,
+        outlet: Arc<dyn Outlet>,
+    ) -> Result<Session, CloseCode> {
+        let origin = accepted.origin.as_deref().unwrap_or_default();
+        if !same_origin(&self.config.public_url, accepted.host.as_deref(), origin) {
+            return Err(CloseCode::OriginNotAllowed);
+        }
+        let now = self.clock.now();
+        let signed_in = authenticate_cookie(&*self.store, accepted.cookie.as_deref(), now).await;
+        let signed_in = signed_in.map_err(unavailable)?.ok_or(CloseCode::NotAuthenticated)?;
+        let tenant = signed_in.agent.tenant;
+        let agent = signed_in.agent.agent;
+        let session = signed_in.session.session;
+        let supervises = signed_in.agent.role != protocol::conversation::Role::Agent;
+        let who = Who::Agent { agent, session, supervises };
+        let speaker = Speaker { tenant, who, outlet };
+        let card = self.hub.own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
+        let mut points = Vec::new();
+        for point in greeting.resume.into_iter().take(RESUME_POINTS_MAX) {
+            let row = self.store.conversation(tenant, point.conversation).await;
+            if row.map_err(unavailable)?.is_some() {
+                points.push(point);
+            }
+        }
+        let welcome = ServerFrame::Welcome {
+            request: greeting.request,
+            session,
+            now,
+            heartbeat_ms: ms_u32(self.config.heartbeat_agent_ms),
+            limits: wire_limits(),
+            conversations: List::new(points.iter().map(|point| point.conversation)),
+            token: None,
+            token_expires_at: None,
+            visitor: None,
+            site: None,
+            agent: Some(card),
+        };
+        crate::hub::Hub::tell(&*speaker.outlet, welcome);
+        let rooms = self.attend_all(&speaker, &points).await;
+        self.hub.agent_connected(&speaker).await.map_err(|_| CloseCode::Overload)?;
+        let (locale, gpc) = (greeting.locale, greeting.gpc);
+        Ok(Session { speaker, rooms, locale, gpc, secret: None, token_from: now })
+    }
+
+    async fn attend_all(&self, speaker: &Speaker, points: &[ResumePoint]) -> Vec<Watched> {
+        let mut rooms = Vec::with_capacity(points.len());
+        for point in points {
+            let nobody = RequestId(0);
+            match self.hub.attend(speaker, point.conversation, Some(point), nobody).await {
+                Ok(watched) => rooms.push(watched),
+                Err(reject) => super::Hub::refuse(&*speaker.outlet, nobody, reject),
+            }
+        }
+        rooms
+    }
+}
+
+fn from_the_start(conversation: ConversationId) -> ResumePoint {
+    ResumePoint { conversation, seq: Seq(0), message: None }
+}
+
+fn ms_u32(ms: u64) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX)
+}
+
+fn wire_limits() -> WireLimits {
+    WireLimits {
+        frame_bytes_max: u32::try_from(FRAME_BYTES_MAX).unwrap_or(u32::MAX),
+        text_chars_max: u32::try_from(TEXT_CHARS_MAX).unwrap_or(u32::MAX),
+        history_messages_max: HISTORY_MESSAGES_MAX,
+    }
+}

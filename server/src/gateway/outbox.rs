@@ -1,0 +1,267 @@
+//! What waits to be written to one connection: usually nothing.
+//!
+//! Appending happens under a room's lock, writing never does: whoever flushes takes the queue out,
+//! writes without the lock, and puts back what did not fit. While somebody flushes, others only append.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use protocol::codec::Encoding;
+use protocol::frame::ServerFrame;
+use protocol::ids::ConnectionId;
+use protocol::reject::CloseCode;
+use tokio::sync::Notify;
+
+use super::close_frame;
+use crate::http::Socket;
+use crate::hub::Outlet;
+use crate::hub::fanout::Fanned;
+
+/// The share of the bound at which frames that are worth nothing later are dropped.
+const EPHEMERAL_SHARE: usize = 2;
+
+/// Frames that are joined for one write.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// Somebody writes just now.
+    flushing: bool,
+    /// The socket took no more: its task waits until it does.
+    blocked: bool,
+    /// Nothing is taken any more; what stands here is the last.
+    closing: bool,
+}
+
+/// One connection's way out.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    connection: ConnectionId,
+    encoding: Encoding,
+    socket: Arc<Socket>,
+    bytes_max: usize,
+    frames_max: usize,
+    waiting: Mutex<Waiting>,
+    /// Wakes the connection's task: blocked, or over.
+    pub(super) wake: Notify,
+    /// When the peer was last heard, in milliseconds of the gateway's monotonic clock.
+    pub(super) heard_ms: AtomicU64,
+    /// A ping waits for its pong.
+    pub(super) probed: AtomicBool,
+    over: AtomicBool,
+    /// The code with which we closed; 0: we did not.
+    closed_with: std::sync::atomic::AtomicU16,
+}
+
+impl Outbox {
+    pub(super) fn new(
+        connection: ConnectionId,
+        encoding: Encoding,
+        socket: Arc<Socket>,
+        (bytes_max, frames_max): (usize, usize),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            encoding,
+            socket,
+            bytes_max,
+            frames_max,
+            waiting: Mutex::new(Waiting::default()),
+            wake: Notify::new(),
+            heard_ms: AtomicU64::new(0),
+            probed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            closed_with: std::sync::atomic::AtomicU16::new(0),
+        })
+    }
+
+    /// Whether the connection has ended or is about to.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Whether there is something that the socket did not take.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.waiting.lock().blocked
+    }
+
+    /// Whether everything that was appended is written.
+    pub(super) fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.frames.is_empty() && !waiting.flushing
+    }
+
+    /// The code with which this side closed.
+    pub(super) fn closed_with(&self) -> u16 {
+        self.closed_with.load(Ordering::Relaxed)
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn unblock(&self) {
+        self.waiting.lock().blocked = false;
+        self.flush();
+    }
+
+    /// The line broke, or the other end closed: nothing more is to be said.
+    pub(super) fn cut_off(&self) {
+        self.over.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Raw bytes of a control frame.
+    pub(super) fn control(&self, bytes: Bytes) {
+        self.push(bytes);
+        self.flush();
+    }
+
+    /// Says goodbye: come back after so long.
+    pub(super) fn leave(&self, retry_after_ms: u64) {
+        let retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
+        self.append(&Fanned::new(ServerFrame::Bye { retry_after_ms }));
+        self.close(CloseCode::Draining);
+    }
+
+    fn push(&self, bytes: Bytes) {
+        let full = {
+            let mut waiting = self.waiting.lock();
+            if waiting.closing {
+                return;
+            }
+            // Full: the connection is closed with `too slow`; the client resumes from its last message.
+            let full = waiting.bytes + bytes.len() > self.bytes_max
+                || waiting.frames.len() >= self.frames_max;
+            if full {
+                waiting.closing = true;
+            } else {
+                waiting.bytes += bytes.len();
+                waiting.frames.push_back(bytes);
+            }
+            full
+        };
+        if full {
+            // What waits is of no use to a client that will resume: it makes room for the verdict.
+            let mut waiting = self.waiting.lock();
+            let kept = waiting.frames.len().min(1);
+            waiting.frames.truncate(kept);
+            waiting.bytes = waiting.frames.iter().map(Bytes::len).sum();
+            drop(waiting);
+            self.end(CloseCode::TooSlow);
+        }
+    }
+
+    fn end(&self, code: CloseCode) {
+        let ended =
+            self.closed_with.compare_exchange(0, code.code(), Ordering::AcqRel, Ordering::Relaxed);
+        if ended.is_err() {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        waiting.closing = true;
+        waiting.frames.push_back(close_frame(code));
+        drop(waiting);
+        self.over.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// What is to be written next, joined; marks the outbox as being flushed.
+    fn take(&self) -> Option<Bytes> {
+        let mut waiting = self.waiting.lock();
+        if waiting.flushing || waiting.blocked {
+            return None;
+        }
+        let taken = Self::joined(&mut waiting)?;
+        waiting.flushing = true;
+        Some(taken)
+    }
+
+    fn joined(waiting: &mut Waiting) -> Option<Bytes> {
+        let first = waiting.frames.pop_front()?;
+        waiting.bytes = waiting.bytes.saturating_sub(first.len());
+        if waiting.frames.is_empty() {
+            return Some(first);
+        }
+        let mut joined = Vec::with_capacity(first.len() + waiting.bytes.min(JOINED_BYTES_MAX));
+        joined.extend_from_slice(&first);
+        while let Some(next) = waiting.frames.front() {
+            if joined.len() + next.len() > JOINED_BYTES_MAX {
+                break;
+            }
+            joined.extend_from_slice(next);
+            waiting.bytes = waiting.bytes.saturating_sub(next.len());
+            waiting.frames.pop_front();
+        }
+        Some(Bytes::from(joined))
+    }
+
+    /// After a write: what is left goes back to the front.
+    fn give_back(&self, rest: Bytes, blocked: bool) {
+        let mut waiting = self.waiting.lock();
+        waiting.flushing = false;
+        if !rest.is_empty() {
+            waiting.bytes += rest.len();
+            waiting.frames.push_front(rest);
+        }
+        if blocked {
+            waiting.blocked = true;
+            drop(waiting);
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Outlet for Outbox {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn append(&self, frame: &Fanned<'_>) {
+        self.push(frame.bytes(self.encoding));
+    }
+
+    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+        let crowded = {
+            let waiting = self.waiting.lock();
+            waiting.bytes * EPHEMERAL_SHARE > self.bytes_max
+                || waiting.frames.len() * EPHEMERAL_SHARE > self.frames_max
+        };
+        // Full: dropped, nobody misses it later.
+        if !crowded {
+            self.append(frame);
+        }
+    }
+
+    fn flush(&self) {
+        while let Some(mut bytes) = self.take() {
+            loop {
+                match self.socket.try_write(&bytes) {
+                    Ok(written) if written >= bytes.len() => {
+                        self.give_back(Bytes::new(), false);
+                        break;
+                    }
+                    Ok(written) => bytes = bytes.slice(written..),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.give_back(bytes, true);
+                        return;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => {
+                        self.give_back(Bytes::new(), false);
+                        self.cut_off();
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&self, code: CloseCode) {
+        self.end(code);
+        self.flush();
+    }
+}

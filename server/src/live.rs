@@ -1,0 +1,124 @@
+//! Ties REST to the hub: the assembly's row, which sees both.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::conversation::SiteAvailability;
+use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
+use protocol::message::Seq;
+use protocol::reject::{Reject, RejectCode};
+use protocol::time::UnixMillis;
+
+use crate::api::Live;
+use crate::auth::Principal;
+use crate::hub::{Act, Hub, Who};
+use crate::privacy::ingest::Said;
+use crate::store::{AgentRow, SiteRow};
+use crate::tasks;
+
+/// The hub as REST sees it.
+#[derive(Debug)]
+pub(crate) struct LiveHub(pub(crate) Arc<Hub>);
+
+/// Whom the hub takes a principal for: a program moves what a supervisor may move.
+fn who(principal: &Principal) -> Result<(TenantId, Option<Who>), Reject> {
+    use protocol::conversation::Role;
+    match principal {
+        Principal::Visitor { tenant, site, visitor } => {
+            Ok((*tenant, Some(Who::Visitor { site: *site, visitor: *visitor })))
+        }
+        Principal::Agent { tenant, agent, role, session } => {
+            let supervises = *role != Role::Agent;
+            Ok((*tenant, Some(Who::Agent { agent: *agent, session: *session, supervises })))
+        }
+        Principal::Key { tenant, .. } => Ok((*tenant, None)),
+        Principal::Operator { .. } => {
+            Err(Reject::new(RejectCode::NotFound, "there is no such conversation"))
+        }
+    }
+}
+
+#[async_trait]
+impl Live for LiveHub {
+    async fn say(
+        &self,
+        principal: &Principal,
+        said: Said<'_>,
+    ) -> Result<(Seq, UnixMillis), Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.say_and_wait(tenant, who, said).await
+    }
+
+    async fn close(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.close(tenant, who, conversation).await
+    }
+
+    async fn reopen(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.reopen(tenant, who, conversation).await
+    }
+
+    async fn assign(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+        agent: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        let own = match who {
+            Some(Who::Agent { agent, .. }) => Some(agent),
+            Some(Who::Visitor { .. }) | None => None,
+        };
+        let to = agent.or(own).ok_or_else(|| {
+            Reject::new(RejectCode::Invalid, "agent_id: name the agent who is to have it")
+        })?;
+        self.0.act(tenant, who, Act::Assign { conversation, to }).await
+    }
+
+    async fn transfer(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+        agent: AgentId,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.act(tenant, who, Act::Transfer { conversation, to: agent }).await
+    }
+
+    async fn set_tags(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+        tags: Vec<TagId>,
+    ) -> Result<(), Reject> {
+        let (tenant, _) = who(principal)?;
+        self.0.set_tags(tenant, conversation, tags).await
+    }
+
+    fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability {
+        self.0.site_availability(tenant, site)
+    }
+
+    fn site_changed(&self, site: &SiteRow) {
+        self.0.site_changed(site);
+    }
+
+    fn agent_changed(&self, agent: &AgentRow) {
+        let (hub, agent) = (Arc::clone(&self.0), agent.clone());
+        // Ends once the desk has taken it in; REST answers without waiting for offers to move.
+        tasks::spawn("agent changed", async move { hub.agent_changed(agent).await });
+    }
+
+    fn session_ended(&self, session: SessionId) {
+        self.0.session_ended(session);
+    }
+}
