@@ -3,7 +3,7 @@
 use protocol::message::Visibility;
 use protocol::time::Day;
 
-use super::envelope::Tag;
+use super::envelope::{Flags, Tag};
 use super::policy::{SiteTimeline, evaluate};
 
 /// Every way by which a message reaches someone. A door that is missing here cannot be built: it
@@ -60,6 +60,10 @@ impl<'a> ReadGrant<'a> {
     #[expect(clippy::option_option, reason = "refused, or admitted with or without an end")]
     pub(super) fn admits(&self, tag: &Tag, visibility: Visibility) -> Option<Option<Day>> {
         if self.reader == Reader::Visitor && visibility == Visibility::Agents {
+            return None;
+        }
+        // None of today's doors is for the privacy roles.
+        if tag.flags.0 & Flags::RESTRICTED != 0 {
             return None;
         }
         let expires = match self.timeline {

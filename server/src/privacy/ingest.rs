@@ -1,13 +1,15 @@
 //! The only maker of an [`Envelope`]: may this be said here, what of it is kept, why and how long.
 
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::limits::{TEXT_BYTES_MAX, TEXT_CHARS_MAX, URL_BYTES_MAX};
 use protocol::message::{Author, Body, EventKind, Seq, Visibility};
 use protocol::personal::Personal;
-use protocol::reject::Reject;
+use protocol::reject::{Reject, RejectCode};
+use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
-use super::envelope::{Envelope, Flags};
-use super::policy::SiteTimeline;
+use super::envelope::{Content, Envelope, Flags, Parts, Tag};
+use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
 
 /// What a frame or a request asks to say.
@@ -34,6 +36,30 @@ pub struct Ground<'a> {
     pub offline_message: bool,
 }
 
+impl Ground<'_> {
+    fn open(&self) -> Result<(), Reject> {
+        match self.timeline.closed_at() {
+            Some(_) => Err(Reject::new(RejectCode::SiteClosed, "this site is closed")),
+            None => Ok(()),
+        }
+    }
+
+    fn tag(&self, class: RetentionClass, now: UnixMillis) -> Tag {
+        let ingest_day = now.day();
+        Tag {
+            tenant: self.tenant,
+            site: self.site,
+            subject: self.subject,
+            class,
+            purposes: Purposes(Purposes::RESPOND | Purposes::PROVIDE | Purposes::CONTRACT),
+            flags: self.flags,
+            policy_version: PolicyVersion::CURRENT,
+            ingest_day,
+            expires: evaluate(self.timeline, class, ingest_day, ingest_day).expires,
+        }
+    }
+}
+
 /// Tags and redacts what someone says.
 ///
 /// # Errors
@@ -44,11 +70,44 @@ pub fn ingest(
     ground: &Ground<'_>,
     now: UnixMillis,
 ) -> Result<Envelope, Reject> {
-    let _ = (said, author, ground, now);
-    Err(Reject::new(protocol::reject::RejectCode::Invalid, "nothing can be said yet"))
+    ground.open()?;
+    if !said.message.is_v7() {
+        return Err(Reject::new(RejectCode::Invalid, "message: its id must be a version 7 UUID"));
+    }
+    let by_agent = match author {
+        Author::Visitor | Author::Bot => false,
+        Author::Agent(_) => true,
+        Author::System => return Err(not_yours()),
+    };
+    if said.visibility == Visibility::Agents && !by_agent {
+        return Err(Reject::new(RejectCode::Forbidden, "only agents write notes"));
+    }
+    let text = match said.body {
+        Body::Text(text) => text,
+        Body::Event { .. } => return Err(not_yours()),
+    };
+    let content = Content::Text(words(text.expose(), ground.redactor)?);
+    let class = match (said.visibility, author) {
+        (Visibility::Agents, _) => RetentionClass::AgentNote,
+        (Visibility::Everyone, Author::Visitor) if ground.offline_message => {
+            RetentionClass::OfflineMessage
+        }
+        (Visibility::Everyone, _) => RetentionClass::Transcript,
+    };
+    Ok(Envelope::new(Parts {
+        tag: ground.tag(class, now),
+        conversation: said.conversation,
+        message: said.message,
+        author,
+        visibility: said.visibility,
+        at: now,
+        seen_seq: said.seen_seq,
+        content,
+    }))
 }
 
-/// A line of the system, tagged like everything else.
+/// A line of the system, tagged like everything else. `None` if the message's id, made by the server,
+/// is not of version 7, or the site is closed and takes in nothing more.
 pub fn event(
     ground: &Ground<'_>,
     conversation: ConversationId,
@@ -57,8 +116,19 @@ pub fn event(
     agent: Option<AgentId>,
     now: UnixMillis,
 ) -> Option<Envelope> {
-    let _ = (ground, conversation, message, event, agent, now);
-    None
+    if !message.is_v7() || ground.open().is_err() {
+        return None;
+    }
+    Some(Envelope::new(Parts {
+        tag: ground.tag(RetentionClass::Transcript, now),
+        conversation,
+        message,
+        author: Author::System,
+        visibility: Visibility::Everyone,
+        at: now,
+        seen_seq: Seq(0),
+        content: Content::Event { event, agent },
+    }))
 }
 
 /// Redacts and bounds a field that is not a message: a form's answer, a name, a page's title, a draft.
@@ -71,6 +141,296 @@ pub fn field(
     bytes_max: usize,
     redactor: &Redactor,
 ) -> Result<Personal<String>, Reject> {
-    let _ = (field, bytes_max);
-    Ok(Personal::new(redactor.redact(text).into_owned()))
+    let too_long =
+        || Reject::new(RejectCode::TooLong, format!("{field}: longer than {bytes_max} bytes"));
+    if text.len() > bytes_max {
+        return Err(too_long());
+    }
+    let kept = redactor.redact(text);
+    // A pattern of a few characters makes a text longer by its marks.
+    if kept.len() > bytes_max {
+        return Err(too_long());
+    }
+    Ok(Personal::new(kept.into_owned()))
+}
+
+/// A page's address without what a site may have put behind it: query, fragment, name and password.
+///
+/// # Errors
+/// As [`field`].
+pub fn page_url(url: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    let bare = match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = match rest.split_once('/') {
+                Some((host, path)) => (host, Some(path)),
+                None => (rest, None),
+            };
+            let host = host.rsplit('@').next().unwrap_or_default();
+            match path {
+                Some(path) => format!("{scheme}://{host}/{path}"),
+                None => format!("{scheme}://{host}"),
+            }
+        }
+        None => bare.to_owned(),
+    };
+    field("url", &bare, URL_BYTES_MAX, redactor)
+}
+
+/// What a visitor is typing, for the agent who may look on: redacted, and with no long number, since a
+/// half-typed card has no valid check digit. Never stored.
+///
+/// # Errors
+/// If it is longer than a message may be.
+pub fn peek(text: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
+    bounded(text)?;
+    Ok(Personal::new(redactor.redact_peek(text).into_owned()))
+}
+
+fn words(text: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
+    bounded(text)?;
+    if text.trim().is_empty() {
+        return Err(Reject::new(RejectCode::Invalid, "body: there is nothing in it"));
+    }
+    let kept = redactor.redact(text);
+    bounded(&kept)?;
+    Ok(Personal::new(kept.into_owned()))
+}
+
+fn bounded(text: &str) -> Result<(), Reject> {
+    let too_long = |max: usize, unit| {
+        Err(Reject::new(RejectCode::TooLong, format!("body: longer than {max} {unit}")))
+    };
+    if text.len() > TEXT_BYTES_MAX {
+        return too_long(TEXT_BYTES_MAX, "bytes");
+    }
+    // No text has more characters than bytes; most are settled without counting.
+    if text.len() > TEXT_CHARS_MAX && text.chars().count() > TEXT_CHARS_MAX {
+        return too_long(TEXT_CHARS_MAX, "characters");
+    }
+    Ok(())
+}
+
+fn not_yours() -> Reject {
+    Reject::new(RejectCode::Forbidden, "only the server writes lines of the system")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::envelope::Placed;
+    use super::super::gate::{Door, ReadGrant, Reader};
+    use super::super::policy::{Plan, SiteEvent};
+    use super::*;
+    use protocol::personal::Text;
+    use protocol::time::Day;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const CONVERSATION: ConversationId = ConversationId::from_bytes([4; 16]);
+
+    fn v7(n: u8) -> MessageId {
+        let mut bytes = [n; 16];
+        bytes[6] = 0x70;
+        bytes[8] = 0x80;
+        MessageId::from_bytes(bytes)
+    }
+
+    fn said(text: &str) -> Said<'_> {
+        Said {
+            conversation: CONVERSATION,
+            message: v7(1),
+            seen_seq: Seq(3),
+            body: Body::Text(Text::new(text)),
+            visibility: Visibility::Everyone,
+        }
+    }
+
+    struct Place {
+        timeline: SiteTimeline,
+        redactor: Redactor,
+        offline_message: bool,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
+            Self { timeline, redactor: Redactor::default(), offline_message: false }
+        }
+
+        fn ground(&self) -> Ground<'_> {
+            Ground {
+                tenant: TenantId::from_bytes([1; 16]),
+                site: SiteId::from_bytes([2; 16]),
+                subject: VisitorId::from_bytes([3; 16]),
+                timeline: &self.timeline,
+                redactor: &self.redactor,
+                flags: Flags(Flags::GPC),
+                offline_message: self.offline_message,
+            }
+        }
+
+        fn ingest(&self, said: Said<'_>, author: Author) -> Result<Envelope, Reject> {
+            ingest(said, author, &self.ground(), NOW)
+        }
+
+        fn refused(&self, said: Said<'_>, author: Author) -> RejectCode {
+            self.ingest(said, author).unwrap_err().code
+        }
+    }
+
+    fn agent() -> Author {
+        Author::Agent(AgentId::from_bytes([9; 16]))
+    }
+
+    fn text_of(placed: &Placed, grant: &ReadGrant<'_>) -> Option<String> {
+        match placed.shown(grant)?.body {
+            Body::Text(text) => Some(text.expose().to_owned()),
+            Body::Event { .. } => None,
+        }
+    }
+
+    #[test]
+    fn what_is_said_gets_its_whole_tag() {
+        let place = Place::new();
+        let envelope = place.ingest(said("hello"), Author::Visitor).unwrap();
+        assert_eq!(
+            envelope.tag(),
+            &Tag {
+                tenant: TenantId::from_bytes([1; 16]),
+                site: SiteId::from_bytes([2; 16]),
+                subject: VisitorId::from_bytes([3; 16]),
+                class: RetentionClass::Transcript,
+                purposes: Purposes(Purposes::RESPOND | Purposes::PROVIDE | Purposes::CONTRACT),
+                flags: Flags(Flags::GPC),
+                policy_version: PolicyVersion(1),
+                ingest_day: NOW.day(),
+                expires: Some(Day(NOW.day().0 + 366)),
+            }
+        );
+        assert_eq!((envelope.at(), envelope.seen_seq()), (NOW, Seq(3)));
+    }
+
+    #[test]
+    fn the_class_follows_from_who_speaks_to_whom() {
+        let mut place = Place::new();
+        place.offline_message = true;
+        let class = |place: &Place, visibility, author| {
+            let said = Said { visibility, ..said("hello") };
+            place.ingest(said, author).unwrap().tag().class
+        };
+        assert_eq!(
+            class(&place, Visibility::Everyone, Author::Visitor),
+            RetentionClass::OfflineMessage
+        );
+        assert_eq!(class(&place, Visibility::Everyone, agent()), RetentionClass::Transcript);
+        assert_eq!(class(&place, Visibility::Agents, agent()), RetentionClass::AgentNote);
+    }
+
+    #[test]
+    fn a_card_number_is_gone_before_anything_sees_it() {
+        let place = Place::new();
+        let envelope = place.ingest(said("it is 4111 1111 1111 1111"), Author::Visitor).unwrap();
+        let grant = ReadGrant::fan_out(Reader::Visitor, NOW.day());
+        assert_eq!(text_of(&envelope.place(Seq(1)), &grant).unwrap(), "it is [hidden]");
+    }
+
+    #[test]
+    fn what_may_not_be_said_is_refused_by_name() {
+        let place = Place::new();
+        let old = Said { message: MessageId::from_bytes([0x40; 16]), ..said("hello") };
+        assert_eq!(place.refused(old, Author::Visitor), RejectCode::Invalid);
+        assert_eq!(place.refused(said(" \n\t"), Author::Visitor), RejectCode::Invalid);
+        let note = Said { visibility: Visibility::Agents, ..said("hello") };
+        assert_eq!(place.refused(note, Author::Visitor), RejectCode::Forbidden);
+        let event = Body::Event { event: EventKind::Closed, agent: None };
+        let event = Said { body: event, ..said("") };
+        assert_eq!(place.refused(event, agent()), RejectCode::Forbidden);
+        assert_eq!(place.refused(said("hello"), Author::System), RejectCode::Forbidden);
+    }
+
+    #[test]
+    fn a_text_ends_at_its_limit() {
+        let place = Place::new();
+        let long = |text: &str| place.ingest(said(text), Author::Visitor).map_err(|r| r.code);
+        assert!(long(&"a".repeat(TEXT_CHARS_MAX)).is_ok());
+        assert_eq!(long(&"a".repeat(TEXT_CHARS_MAX + 1)).unwrap_err(), RejectCode::TooLong);
+        assert!(long(&"\u{1F642}".repeat(TEXT_CHARS_MAX)).is_ok());
+        let mut blown_up = Place::new();
+        blown_up.redactor = Redactor::new(&["x".to_owned()]).unwrap();
+        let text = "xy".repeat(TEXT_CHARS_MAX / 2);
+        assert_eq!(blown_up.refused(said(&text), Author::Visitor), RejectCode::TooLong);
+    }
+
+    #[test]
+    fn a_closed_site_takes_nothing_in() {
+        let mut place = Place::new();
+        place.timeline.push(NOW, SiteEvent::Closed);
+        assert_eq!(place.refused(said("hello"), Author::Visitor), RejectCode::SiteClosed);
+        let line = |place: &Place| {
+            event(&place.ground(), CONVERSATION, v7(2), EventKind::Closed, None, NOW)
+        };
+        assert_eq!(line(&place), None);
+        place.timeline.push(NOW, SiteEvent::Reopened);
+        assert!(place.ingest(said("hello"), Author::Visitor).is_ok());
+        assert_eq!(line(&place).unwrap().author(), Author::System);
+    }
+
+    #[test]
+    fn a_note_never_reaches_a_visitor_and_nothing_is_shown_after_its_end() {
+        let place = Place::new();
+        let note = Said { visibility: Visibility::Agents, ..said("between us") };
+        let note = place.ingest(note, agent()).unwrap().place(Seq(1));
+        let dead = note.envelope().tag().expires.unwrap();
+        for (reader, sees) in [(Reader::Visitor, false), (Reader::Agents, true)] {
+            for door in [Door::FanOut, Door::Resume, Door::History, Door::Api, Door::Preview] {
+                let on = |day| ReadGrant::stored(door, reader, day, &place.timeline);
+                assert_eq!(note.shown(&on(NOW.day())).is_some(), sees);
+                assert_eq!(note.shown(&on(Day(dead.0 - 1))).is_some(), sees);
+                assert!(note.shown(&on(dead)).is_none() && note.frame(&on(dead)).is_none());
+            }
+            assert!(note.shown(&ReadGrant::fan_out(reader, dead)).is_none());
+        }
+    }
+
+    #[test]
+    fn the_timeline_as_it_stands_decides_not_the_hint_in_the_tag() {
+        let mut place = Place::new();
+        let placed = place.ingest(said("hello"), Author::Visitor).unwrap().place(Seq(1));
+        let day = Day(NOW.day().0 + 100);
+        let sees = |place: &Place| {
+            let grant = ReadGrant::stored(Door::History, Reader::Agents, day, &place.timeline);
+            placed.shown(&grant).map(|message| message.expires)
+        };
+        assert_eq!(sees(&place), Some(placed.envelope().tag().expires));
+        place.timeline.push(NOW, SiteEvent::Plan { plan: Plan::Free });
+        assert_eq!(sees(&place), None);
+    }
+
+    #[test]
+    fn a_restricted_record_is_hidden_at_every_door() {
+        let place = Place::new();
+        let ground = Ground { flags: Flags(Flags::RESTRICTED), ..place.ground() };
+        let placed = ingest(said("hello"), Author::Visitor, &ground, NOW).unwrap().place(Seq(1));
+        assert!(placed.shown(&ReadGrant::fan_out(Reader::Agents, NOW.day())).is_none());
+    }
+
+    #[test]
+    fn fields_are_redacted_and_bounded_and_errors_name_them() {
+        let redactor = Redactor::default();
+        let name = field("name", "Ada 4111111111111111", 100, &redactor).unwrap();
+        assert_eq!(name.expose(), "Ada [hidden]");
+        let reject = field("email", &"a".repeat(101), 100, &redactor).unwrap_err();
+        assert_eq!(reject.code, RejectCode::TooLong);
+        assert_eq!(reject.words, "email: longer than 100 bytes");
+        assert_eq!(peek("card 4111 111", &redactor).unwrap().expose(), "card [hidden]");
+    }
+
+    #[test]
+    fn a_pages_address_loses_what_stands_behind_it() {
+        let redactor = Redactor::default();
+        let bare = |url| page_url(url, &redactor).unwrap().into_exposed();
+        assert_eq!(bare("https://shop.example/a/b?mail=x@y.z#t"), "https://shop.example/a/b");
+        assert_eq!(bare("https://me:pw@shop.example/@a"), "https://shop.example/@a");
+        assert_eq!(bare("https://shop.example?x"), "https://shop.example");
+        assert_eq!(bare("/cart?x"), "/cart");
+    }
 }
