@@ -89,6 +89,7 @@ class Widget {
       // The next click tries again.
       this.#view = undefined;
       this.#open = false;
+      console.error('LiveHelp', error);
       this.#tell('error', error);
     });
   }

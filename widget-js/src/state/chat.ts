@@ -71,7 +71,8 @@ export class Chat {
 
   constructor(origin: string, site: SiteConfig, changed: (state: ChatState) => void) {
     this.#site = site;
-    this.#changed = changed;
+    // What was stored is not news: nobody hears of it before he has this object.
+    this.#changed = () => undefined;
     this.#store = new Store(origin, site.site_key, browser_shelf());
     this.#state = initial(site.availability);
     this.#tabs = new Tabs<Note>(`livehelp ${origin} ${site.site_key}`, {
@@ -91,6 +92,7 @@ export class Chat {
     this.#token = token;
     this.#token_expires_at = token_expires_at;
     if (conversation) this.#restore(conversation);
+    this.#changed = changed;
   }
 
   get state(): ChatState {

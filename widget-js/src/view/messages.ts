@@ -149,7 +149,7 @@ export class Messages {
     const words = { sending: state.line === 'online' ? sending : waiting_for_line, sent, delivered, seen }[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');
-    return [time, ' · ', words, drawing];
+    return [time, ' · ', el('span', {}, words), drawing];
   }
 
   #time(at: number): string {

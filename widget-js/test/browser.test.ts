@@ -1,0 +1,319 @@
+// The built widget in a real browser, on a page of another origin under the strict policy with Trusted
+// Types. Needs Debian's `chromium-headless-shell`; LIVEHELP_BROWSER names another one.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+
+import { chromium } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+
+import { SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
+import type { ConversationId, Message } from '../src/wire/frames.ts';
+import { AGENT, FakeServer, SITE_KEY } from './fake_server.ts';
+
+const executablePath = process.env['LIVEHELP_BROWSER'] ?? '/usr/bin/chromium-headless-shell';
+const there = existsSync(executablePath);
+const shots = process.env['LIVEHELP_SCREENSHOTS'];
+const HOSTILE = 'body *, div, button { display: none; width: 0 !important; height: 0 !important; opacity: 0; position: static !important }';
+
+let browser: Browser;
+let server: FakeServer;
+let origin: string;
+let shop: Server;
+let shop_origin: string;
+let context: BrowserContext;
+const complaints: string[] = [];
+
+const built = (path: string): { type: string; body: Buffer } | undefined => {
+  const file = join(process.cwd(), 'dist', path.replace(/^\/widget\//, ''));
+  return path.startsWith('/widget/') && existsSync(file) ? { type: 'text/javascript', body: readFileSync(file) } : undefined;
+};
+
+before(async () => {
+  if (there) browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+});
+after(() => browser?.close());
+
+beforeEach(async () => {
+  if (!there) return;
+  server = new FakeServer(built);
+  origin = await server.listen();
+  shop = createServer((request, response) => {
+    const name = (request.url ?? '/').replace(/\?.*/, '').slice(1) || 'index.html';
+    const file = join(process.cwd(), 'demo', name);
+    if (name === 'hostile.css') {
+      response.writeHead(200, { 'content-type': 'text/css' }).end(HOSTILE);
+      return;
+    }
+    if (!existsSync(file)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const type = { html: 'text/html', css: 'text/css', svg: 'image/svg+xml' }[name.split('.').at(-1) ?? ''] ?? 'text/plain';
+    let body = readFileSync(file, 'utf8').replaceAll('__LIVEHELP_ORIGIN__', origin).replaceAll('__SITE_KEY__', SITE_KEY);
+    if (request.url?.includes('hostile')) body = body.replace('shop.css', 'hostile.css');
+    const ws = origin.replace('http', 'ws');
+    response.writeHead(200, {
+      'content-type': type,
+      'content-security-policy': `default-src 'none'; script-src ${origin}; connect-src ${origin} ${ws}; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
+    });
+    response.end(body);
+  });
+  await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
+  shop_origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+  context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
+  context.setDefaultTimeout(5_000);
+  complaints.length = 0;
+});
+afterEach(async () => {
+  if (!there) return;
+  await context.close();
+  await server.end();
+  shop.closeAllConnections();
+  await new Promise((resolve) => shop.close(resolve));
+  assert.deepEqual(complaints, []);
+});
+
+const skip = there ? false : `no browser at ${executablePath}`;
+
+async function visit(path = '/index.html'): Promise<Page> {
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(shop_origin + path);
+  return page;
+}
+
+async function open(page: Page): Promise<void> {
+  await page.getByRole('button', { name: /open the chat/i }).click();
+  await page.getByRole('dialog').waitFor();
+}
+
+async function write(page: Page, text: string): Promise<void> {
+  await page.getByRole('textbox', { name: 'Your message' }).fill(text);
+  await page.keyboard.press('Enter');
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
+}
+
+let count = 0;
+function said(seq: number, text: string): Message {
+  count += 1;
+  return {
+    seq, message: `msg_0190000000007000800${count.toString(16).padStart(13, '0')}`, author: { kind: 'agent', agent: AGENT },
+    at: Date.now(), body: { kind: 'text', text }, expires: 2_600,
+  };
+}
+
+const ANNA = [{ agent: AGENT, name: 'Anna Brandt' }];
+const texts = (page: Page): Promise<string[]> => page.locator('.bubble').allTextContents();
+const eventually = async (what: () => Promise<boolean>): Promise<void> => {
+  const until = Date.now() + 5_000;
+  while (!(await what())) {
+    assert.ok(Date.now() < until, 'the condition did not come');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+test('nothing is stored and no line is opened before the visitor acts', { skip }, async () => {
+  const page = await visit();
+  await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+  assert.equal(server.connections, 0);
+  assert.equal(await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'), 0);
+});
+
+test('a conversation goes from the first word to seen', { skip }, async () => {
+  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'We keep this chat for 60 days.', url: 'https://example.test/privacy', hash: 'ab'.repeat(32) } };
+  const page = await visit();
+  await open(page);
+  await shoot(page, 'form');
+  await page.getByLabel('Your name').fill('Ada');
+  await write(page, 'Do you have Sencha?');
+  const { form, notice, conversation } = await server.hears('open');
+  assert.deepEqual(form, [{ field: 'name', answer: 'Ada' }]);
+  assert.equal(notice, 'ab'.repeat(32));
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation, { position: 3 });
+  server.say(SERVER_QUEUE, { conversation, position: 2, wait_ms: 170_000 });
+  await page.getByText('You are number 2 in line. About 3 minutes to wait.').waitFor();
+  await shoot(page, 'queue');
+  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  await page.getByRole('heading', { name: 'Anna Brandt' }).waitFor();
+  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  await page.getByText('Anna Brandt is typing…').waitFor();
+  server.speak(conversation, said(2, 'We do: see https://example.test/sencha. Grüße!'));
+  await page.getByRole('link', { name: 'https://example.test/sencha' }).waitFor();
+  await server.hears('delivered', ({ seq }) => seq === 2);
+  await server.hears('seen', ({ seq }) => seq === 2);
+  server.say(SERVER_SEEN, { conversation, author: { kind: 'agent', agent: AGENT }, seq: 1 });
+  await page.getByText('Seen', { exact: true }).waitFor();
+  await shoot(page, 'chat');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await shoot(page, 'chat-dark');
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await page.getByText('This conversation has ended.').waitFor();
+  await write(page, 'One more thing');
+  await server.hears('reopen');
+  await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'One more thing');
+});
+
+test('words written without a line survive a reload and arrive once, in order', { skip }, async () => {
+  let page = await visit();
+  await open(page);
+  await write(page, 'first');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.acks = false;
+  for (const line of server.lines) line.terminate();
+  await page.getByText('The connection is lost.').waitFor();
+  for (const text of ['second', 'third', 'fourth']) await write(page, text);
+  await shoot(page, 'offline');
+  await page.close();
+  server.acks = true;
+  page = await visit('/delivery.html');
+  const conversation = [...server.kept.keys()][0] as ConversationId;
+  await eventually(async () => server.kept.get(conversation)?.length === 4);
+  assert.deepEqual(server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text), ['first', 'second', 'third', 'fourth']);
+  await open(page);
+  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  assert.deepEqual(await texts(page), ['first', 'second', 'third', 'fourth']);
+});
+
+test('a first message written while the server dies is sent again with its conversation', { skip }, async () => {
+  server.acks = false;
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello?');
+  await server.hears('send');
+  server.acks = true;
+  for (const line of server.lines) line.terminate();
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const opens = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.conversation] : []));
+  assert.equal(new Set(opens).size, 1);
+  assert.deepEqual(await texts(page), ['hello?']);
+});
+
+test('tabs share one line and one conversation, and the next leads when the first goes', { skip }, async () => {
+  const first = await visit();
+  await open(first);
+  await write(first, 'from the first tab');
+  await first.getByText('Sent', { exact: true }).waitFor();
+  const second = await visit('/about.html');
+  await open(second);
+  await eventually(async () => (await texts(second)).includes('from the first tab'));
+  await write(second, 'from the second tab');
+  await eventually(async () => (await texts(first)).includes('from the second tab'));
+  await second.getByText('Sent', { exact: true }).waitFor();
+  assert.equal(server.lines.size, 1);
+  await first.close();
+  await eventually(async () => server.connections === 2 && server.lines.size === 1);
+  await write(second, 'still here');
+  await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still here');
+  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+});
+
+test('unread messages are counted on the launcher and in the title', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = [...server.kept.keys()][0] as ConversationId;
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement.className`), 'launcher');
+  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.speak(conversation, said(2, 'Good morning'));
+  server.speak(conversation, said(3, 'How can I help?'));
+  await page.getByRole('button', { name: '2 unread messages' }).waitFor();
+  assert.match(await page.title(), /^\(2\) /);
+  await shoot(page, 'unread');
+  await page.getByRole('button', { name: /open the chat/i }).click();
+  await server.hears('seen', ({ seq }) => seq === 3);
+  assert.doesNotMatch(await page.title(), /^\(/);
+});
+
+test('earlier messages are fetched page by page', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = [...server.kept.keys()][0] as ConversationId;
+  for (let seq = 2; seq <= 90; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
+  await page.reload();
+  await open(page);
+  await eventually(async () => (await texts(page)).length === 20);
+  await page.getByRole('button', { name: 'Earlier messages' }).click();
+  await eventually(async () => (await texts(page)).length === 70);
+  await page.getByRole('button', { name: 'Earlier messages' }).click();
+  await eventually(async () => (await texts(page)).length === 90);
+  assert.equal((await texts(page))[0], 'hello');
+  assert.equal(await page.getByRole('button', { name: 'Earlier messages' }).count(), 0);
+});
+
+test('a page from the back/forward cache has its line again', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  await page.goto(`${shop_origin}/leaf.svg`);
+  await eventually(async () => server.lines.size === 0);
+  await page.goBack();
+  await eventually(async () => server.lines.size === 1);
+});
+
+test("the page's own hostile rules do not reach the chat", { skip }, async () => {
+  const page = await visit('/index.html?hostile');
+  const launcher = page.getByRole('button', { name: 'Open the chat' });
+  await launcher.waitFor();
+  assert.deepEqual(await launcher.boundingBox().then((box) => [box?.width, box?.height]), [60, 60]);
+  await open(page);
+  await write(page, 'still works');
+  await page.getByText('Sent', { exact: true }).waitFor();
+});
+
+test('on a phone the chat is all there is, and a keyboard cannot leave it', { skip }, async () => {
+  const page = await visit();
+  await page.setViewportSize({ width: 390, height: 780 });
+  await open(page);
+  assert.equal(await page.getByRole('dialog').getAttribute('aria-modal'), 'true');
+  assert.equal(await page.locator('.launcher').isVisible(), false);
+  for (let press = 0; press < 8; press++) {
+    await page.keyboard.press('Tab');
+    assert.ok(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') !== null`));
+  }
+  await shoot(page, 'phone');
+});
+
+test('a site that is closed shows nothing', { skip }, async () => {
+  const page = await context.newPage();
+  await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
+  const answered = page.waitForResponse(/v1\/widget/);
+  await page.goto(shop_origin);
+  await answered;
+  await page.waitForLoadState('networkidle');
+  assert.equal(await page.getByRole('button').count(), 0);
+});
+
+test('a page may call before the chat is there, and reset leaves nothing', { skip }, async () => {
+  server.availability = 'unavailable';
+  const page = await context.newPage();
+  await page.goto(shop_origin);
+  await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+  await page.evaluate(`LiveHelp('open')`);
+  await page.getByText('No one is here right now.').waitFor();
+  await shoot(page, 'away');
+  await write(page, 'Please call me back');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  assert.ok(Number(await page.evaluate('localStorage.length')) > 0);
+  await page.evaluate(`LiveHelp('reset')`);
+  await eventually(async () => server.lines.size === 0);
+  assert.equal(await page.evaluate('localStorage.length'), 0);
+});

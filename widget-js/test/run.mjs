@@ -1,0 +1,26 @@
+// Bundles the tests with esbuild, since Node 18 reads no TypeScript, and runs them with `node --test`.
+import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = join(here, '../node_modules/.cache/livehelp-tests');
+const wanted = process.argv.slice(2);
+const tests = (await readdir(here)).filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
+await rm(out, { recursive: true, force: true });
+await build({
+  entryPoints: tests.map((name) => join(here, name)),
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node18',
+  packages: 'external',
+  sourcemap: 'inline',
+});
+const files = tests.map((name) => join(out, name.replace(/\.ts$/, '.mjs')));
+process.exitCode = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], { stdio: 'inherit', cwd: join(here, '..') }).status ?? 1;
