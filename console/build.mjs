@@ -1,0 +1,74 @@
+// Builds the console into dist/: one page, its script and style under content-hashed names, and
+// for each file the encodings that the server hands out as they are (brotli, gzip).
+// Runs on Node 18 and newer.
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = join(here, 'dist');
+
+/** Bytes of script and style, gzipped, that the first load may cost (the budget of the console). */
+const FIRST_LOAD_GZIP_MAX = 60 * 1024;
+
+const result = await build({
+  absWorkingDir: here,
+  entryPoints: [
+    { in: 'src/main.tsx', out: 'console' },
+    { in: 'src/style.css', out: 'style' },
+  ],
+  outdir: 'dist/assets',
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  charset: 'utf8',
+  legalComments: 'none',
+  nodePaths: [join(here, 'node_modules')],
+  write: false,
+  logLevel: 'warning',
+});
+
+await rm(out, { recursive: true, force: true });
+await mkdir(join(out, 'assets'), { recursive: true });
+
+let firstLoad = 0;
+
+/** Writes a file with its two encodings and returns its gzipped size. */
+async function put(path, bytes) {
+  const file = join(out, path);
+  const gzip = gzipSync(bytes, { level: 9 });
+  const brotli = brotliCompressSync(bytes, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+  });
+  await Promise.all([writeFile(file, bytes), writeFile(`${file}.gz`, gzip), writeFile(`${file}.br`, brotli)]);
+  console.log(`${path}: ${bytes.length} B, gzip ${gzip.length}, brotli ${brotli.length}`);
+  return gzip.length;
+}
+
+/** The name of an asset with the hash of its content. */
+async function asset(stem, extension, bytes) {
+  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+  const name = `${stem}-${hash}.${extension}`;
+  firstLoad += await put(`assets/${name}`, bytes);
+  return name;
+}
+
+const names = {};
+for (const file of result.outputFiles) {
+  const extension = file.path.endsWith('.css') ? 'css' : 'js';
+  names[extension] = await asset('console', extension, Buffer.from(file.contents));
+}
+names.icon = await asset('icon', 'svg', await readFile(join(here, 'src/icon.svg')));
+
+const page = (await readFile(join(here, 'index.html'), 'utf8')).replace(/\{\{(\w+)\}\}/g, (_, key) => names[key]);
+firstLoad += await put('index.html', Buffer.from(page));
+
+if (firstLoad > FIRST_LOAD_GZIP_MAX) {
+  console.error(`the first load is ${firstLoad} B gzipped, more than ${FIRST_LOAD_GZIP_MAX}`);
+  process.exit(1);
+}
+console.log(`first load: ${firstLoad} B gzipped of ${FIRST_LOAD_GZIP_MAX}`);

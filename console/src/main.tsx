@@ -1,0 +1,50 @@
+// The console's beginning: settings, clock, session, and then what the route says.
+
+import { effect } from '@preact/signals';
+import { render } from 'preact';
+import { forgetCatalog, loadCatalog } from './state/catalog.ts';
+import { startClock } from './state/clock.ts';
+import { attention, leaveDesk, openConversation, startDesk, tickDesk } from './state/desk.ts';
+import { startPreferences } from './state/preferences.ts';
+import { route, startRouting } from './state/route.ts';
+import { findSession, me, session } from './state/session.ts';
+import { startSound } from './state/sound.ts';
+import { t } from './strings/en.ts';
+import { App } from './view/app.tsx';
+
+startPreferences();
+startRouting();
+startSound();
+startClock(tickDesk);
+
+let signedIn: string | null = null;
+effect(() => {
+  const agent = me.value;
+  if (agent === signedIn) return;
+  signedIn = agent;
+  if (agent === null) {
+    leaveDesk();
+    forgetCatalog();
+  } else {
+    startDesk();
+    void loadCatalog();
+  }
+});
+
+effect(() => {
+  const at = route.value;
+  const wanted = at.kind === 'inbox' ? at.conversation : null;
+  if (me.value !== null) openConversation(wanted !== null && isConversation(wanted) ? wanted : null);
+});
+
+function isConversation(text: string): text is `cnv_${string}` {
+  return /^cnv_[0-9a-f]{32}$/.test(text);
+}
+
+effect(() => {
+  const count = attention.value;
+  document.title = count > 0 && session.value.kind === 'in' ? `(${count}) ${t.name}` : t.name;
+});
+
+const root = document.getElementById('app');
+if (root !== null) render(<App find={findSession} />, root);

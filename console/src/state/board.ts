@@ -1,0 +1,278 @@
+// What the agent's board shows: conversations, colleagues, offers, and who is writing.
+//
+// Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the clock.
+
+import type {
+  AgentCard,
+  AgentId,
+  Author,
+  ConversationCard,
+  ConversationId,
+  Marks,
+  ServerFrame,
+} from '../../../widget-js/src/wire/frames.ts';
+import { TYPING_MS } from '../../../widget-js/src/wire/frames.ts';
+
+/** A conversation for this agent, until the deadline. */
+export interface Offer {
+  readonly conversation: ConversationId;
+  /** On the server's clock. */
+  readonly deadline: number;
+  readonly transfer_from: AgentId | null;
+}
+
+export interface TypingMark {
+  readonly author: Author;
+  /** On the server's clock. */
+  readonly until: number;
+}
+
+export interface Board {
+  /** Whether the snapshot has come. */
+  readonly loaded: boolean;
+  readonly cards: ReadonlyMap<ConversationId, ConversationCard>;
+  readonly agents: ReadonlyMap<AgentId, AgentCard>;
+  readonly offers: ReadonlyMap<ConversationId, Offer>;
+  readonly typing: ReadonlyMap<ConversationId, readonly TypingMark[]>;
+}
+
+export const EMPTY_BOARD: Board = {
+  loaded: false,
+  cards: new Map(),
+  agents: new Map(),
+  offers: new Map(),
+  typing: new Map(),
+};
+
+export type BoardInput =
+  | { readonly kind: 'frame'; readonly frame: ServerFrame; readonly now: number }
+  /** A conversation that REST showed. */
+  | { readonly kind: 'card'; readonly card: ConversationCard }
+  /** This agent's own mark, before the server has heard of it. */
+  | { readonly kind: 'own-mark'; readonly conversation: ConversationId; readonly agent: AgentId; readonly seq: number }
+  | { readonly kind: 'own-card'; readonly card: AgentCard }
+  | { readonly kind: 'tick'; readonly now: number };
+
+const PREVIEW_CHARS_MAX = 140;
+
+export function reduceBoard(board: Board, input: BoardInput): Board {
+  switch (input.kind) {
+    case 'frame':
+      return heard(board, input.frame, input.now);
+    case 'card':
+      return withCard(board, input.card);
+    case 'own-card':
+      return withAgent(board, input.card);
+    case 'own-mark':
+      return marked(board, input.conversation, { kind: 'agent', agent: input.agent }, 'seen', input.seq);
+    case 'tick':
+      return ticked(board, input.now);
+  }
+}
+
+function heard(board: Board, frame: ServerFrame, now: number): Board {
+  switch (frame.kind) {
+    case 'board': {
+      const cards = new Map<ConversationId, ConversationCard>();
+      // What is over is not in the snapshot, but a screen may still show it.
+      for (const [id, card] of board.cards) if (card.state === 'closed') cards.set(id, card);
+      // The snapshot is the truth, whatever version was here: a server that crashed may count one again.
+      for (const card of frame.conversations) cards.set(card.conversation, card);
+      const agents = new Map(frame.agents.map((card) => [card.agent, card]));
+      const offers = new Map([...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)));
+      return { ...board, loaded: true, cards, agents, offers, typing: new Map() };
+    }
+    case 'conversation': {
+      const next = withCard(board, frame.card);
+      const offer = next.offers.get(frame.card.conversation);
+      // A transfer is offered while the giver still has it; any other offer ends with the state.
+      const over =
+        offer !== undefined && (frame.card.state === 'closed' || frame.card.state === 'queued' || frame.card.state === 'snoozed');
+      return over ? withoutOffer(next, frame.card.conversation) : next;
+    }
+    case 'agent':
+      return withAgent(board, frame.card);
+    case 'offer': {
+      const next = withCard(board, frame.card);
+      const offers = new Map(next.offers);
+      offers.set(frame.conversation, {
+        conversation: frame.conversation,
+        deadline: frame.deadline,
+        transfer_from: frame.transfer_from ?? null,
+      });
+      return { ...next, offers };
+    }
+    case 'offer-over':
+      return withoutOffer(board, frame.conversation);
+    case 'presence':
+      return changed(board, frame.conversation, (card) => {
+        const visitor = frame.visitor ?? card.visitor;
+        return visitor === undefined ? card : { ...card, visitor: { ...card.visitor, ...visitor, presence: frame.presence } };
+      });
+    case 'message': {
+      const next = changed(board, frame.conversation, (card) => {
+        if (frame.seq < card.seq_last) return card;
+        const spoken = frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author } : {};
+        return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
+      });
+      return withTyping(next, frame.conversation, frame.author, null);
+    }
+    case 'typing':
+      return withTyping(board, frame.conversation, frame.author, frame.typing ? now + TYPING_MS : null);
+    case 'delivered':
+      return marked(board, frame.conversation, frame.author, 'delivered', frame.seq);
+    case 'seen':
+      return marked(board, frame.conversation, frame.author, 'seen', frame.seq);
+    case 'forget': {
+      if (frame.messages !== undefined) {
+        return changed(board, frame.conversation, ({ preview: _, ...card }) => card);
+      }
+      const cards = new Map(board.cards);
+      cards.delete(frame.conversation);
+      return withoutOffer({ ...board, cards }, frame.conversation);
+    }
+    default:
+      return board;
+  }
+}
+
+function clip(text: string): string {
+  return text.length > PREVIEW_CHARS_MAX ? `${text.slice(0, PREVIEW_CHARS_MAX)}…` : text;
+}
+
+/** The newer of two cards; marks never go back. */
+function newer(known: ConversationCard | undefined, card: ConversationCard): ConversationCard {
+  if (known === undefined) return card;
+  if (card.version < known.version) return known;
+  const marks = card.marks.map((mark) => {
+    const before = known.marks.find((other) => sameAuthor(other.author, mark.author));
+    return before === undefined
+      ? mark
+      : { ...mark, delivered: Math.max(mark.delivered, before.delivered), seen: Math.max(mark.seen, before.seen) };
+  });
+  for (const mark of known.marks) if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
+  return { ...card, marks };
+}
+
+function withCard(board: Board, card: ConversationCard): Board {
+  const known = board.cards.get(card.conversation);
+  const next = newer(known, card);
+  if (next === known) return board;
+  const cards = new Map(board.cards);
+  cards.set(card.conversation, next);
+  return { ...board, cards };
+}
+
+function changed(board: Board, id: ConversationId, change: (card: ConversationCard) => ConversationCard): Board {
+  const known = board.cards.get(id);
+  if (known === undefined) return board;
+  const next = change(known);
+  if (next === known) return board;
+  const cards = new Map(board.cards);
+  cards.set(id, next);
+  return { ...board, cards };
+}
+
+function withAgent(board: Board, card: AgentCard): Board {
+  const agents = new Map(board.agents);
+  agents.set(card.agent, { ...agents.get(card.agent), ...card });
+  return { ...board, agents };
+}
+
+function withoutOffer(board: Board, id: ConversationId): Board {
+  if (!board.offers.has(id)) return board;
+  const offers = new Map(board.offers);
+  offers.delete(id);
+  return { ...board, offers };
+}
+
+function marked(board: Board, id: ConversationId, author: Author, which: 'delivered' | 'seen', seq: number): Board {
+  return changed(board, id, (card) => {
+    const before: Marks = card.marks.find((mark) => sameAuthor(mark.author, author)) ?? { author, delivered: 0, seen: 0 };
+    // Who saw it has got it.
+    const delivered = Math.max(before.delivered, seq);
+    const seen = which === 'seen' ? Math.max(before.seen, seq) : before.seen;
+    if (delivered === before.delivered && seen === before.seen) return card;
+    return { ...card, marks: [...card.marks.filter((mark) => !sameAuthor(mark.author, author)), { author, delivered, seen }] };
+  });
+}
+
+function withTyping(board: Board, id: ConversationId, author: Author, until: number | null): Board {
+  const before = board.typing.get(id) ?? [];
+  const others = before.filter((mark) => !sameAuthor(mark.author, author));
+  if (until === null && others.length === before.length) return board;
+  const typing = new Map(board.typing);
+  const marks = until === null ? others : [...others, { author, until }];
+  if (marks.length === 0) typing.delete(id);
+  else typing.set(id, marks);
+  return { ...board, typing };
+}
+
+function ticked(board: Board, now: number): Board {
+  let next = board;
+  for (const [id, marks] of board.typing) {
+    for (const mark of marks) if (mark.until <= now) next = withTyping(next, id, mark.author, null);
+  }
+  for (const [id, offer] of board.offers) if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
+  return next;
+}
+
+/** After its deadline an offer waits so long for the server's word that it is over, and no longer. */
+const OFFER_GRACE_MS = 3_000;
+
+export function sameAuthor(a: Author, b: Author): boolean {
+  return a.kind === b.kind && a.agent === b.agent;
+}
+
+export function isAgent(author: Author | undefined, agent: AgentId | null): boolean {
+  return author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent;
+}
+
+/** How many places this agent has not had on his screen, where the last word was not his. */
+export function unreadCount(card: ConversationCard, me: AgentId | null): number {
+  if (isAgent(card.last_author, me)) return 0;
+  const mark = card.marks.find((one) => isAgent(one.author, me));
+  return Math.max(0, card.seq_last - (mark?.seen ?? 0));
+}
+
+/** How far the visitor has come. */
+export function visitorMarks(card: ConversationCard | undefined): { delivered: number; seen: number } {
+  const mark = card?.marks.find((one) => one.author.kind === 'visitor');
+  return { delivered: mark?.delivered ?? 0, seen: mark?.seen ?? 0 };
+}
+
+export type Tab = 'mine' | 'waiting' | 'all';
+
+export function isWaiting(card: ConversationCard): boolean {
+  return card.state === 'queued' || card.state === 'offered';
+}
+
+export function isMine(card: ConversationCard, me: AgentId | null): boolean {
+  return card.assignee === me && card.state !== 'closed' && me !== null;
+}
+
+/** The conversations of a tab, in the order in which an agent should see to them. */
+export function listed(board: Board, tab: Tab, me: AgentId | null): ConversationCard[] {
+  const all = [...board.cards.values()];
+  switch (tab) {
+    case 'mine':
+      return all.filter((card) => isMine(card, me)).sort(byNewest);
+    case 'waiting':
+      return all.filter(isWaiting).sort(byWaiting);
+    case 'all':
+      return all.filter((card) => card.state !== 'closed').sort(byNewest);
+  }
+}
+
+function byNewest(a: ConversationCard, b: ConversationCard): number {
+  return (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) || (a.conversation < b.conversation ? -1 : 1);
+}
+
+function byWaiting(a: ConversationCard, b: ConversationCard): number {
+  const place = (card: ConversationCard): number => card.position ?? 0;
+  return (
+    place(a) - place(b) ||
+    (a.waiting_since ?? a.created_at) - (b.waiting_since ?? b.created_at) ||
+    (a.conversation < b.conversation ? -1 : 1)
+  );
+}

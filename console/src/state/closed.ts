@@ -1,0 +1,48 @@
+// Conversations that are not on the board: closed ones, and those of one visitor, page by page over REST.
+
+import { computed, signal } from '@preact/signals';
+import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { ask } from '../wire/rest.ts';
+import type { Page } from '../wire/rest.ts';
+import { cardOf } from '../wire/conversation.ts';
+import type { RestConversation } from '../wire/conversation.ts';
+import { board } from './desk.ts';
+
+const PAGE = 50;
+
+const fetched = signal<ReadonlyMap<ConversationId, ConversationCard>>(new Map());
+const cursor = signal<string | null>(null);
+
+export const closedMore = computed(() => cursor.value !== null);
+
+/** Closed conversations, the last closed first; what the board knows better is taken from there. */
+export const closedCards = computed<readonly ConversationCard[]>(() => {
+  const all = new Map(fetched.value);
+  for (const [id, card] of board.value.cards) {
+    if (card.state === 'closed') all.set(id, card);
+    else all.delete(id);
+  }
+  return [...all.values()].sort((a, b) => (b.closed_at ?? b.created_at) - (a.closed_at ?? a.created_at));
+});
+
+/** The newest page, or the one after those that are here. */
+export async function loadClosed(fromStart: boolean): Promise<void> {
+  const at = fromStart || cursor.value === null ? '' : `&cursor=${encodeURIComponent(cursor.value)}`;
+  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?state=closed&limit=${PAGE}${at}`);
+  const next = new Map(fromStart ? [] : fetched.value);
+  for (const item of page.items) {
+    const card = cardOf(item);
+    next.set(card.conversation, card);
+  }
+  fetched.value = next;
+  cursor.value = page.next_cursor;
+}
+
+/** What else this visitor came for, the newest first. */
+export async function earlierConversations(visitor: string, than: ConversationId): Promise<ConversationCard[]> {
+  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?visitor_id=${encodeURIComponent(visitor)}&limit=20`);
+  return page.items
+    .map(cardOf)
+    .filter((card) => card.conversation !== than)
+    .sort((a, b) => b.created_at - a.created_at);
+}

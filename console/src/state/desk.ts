@@ -1,0 +1,464 @@
+// The agent's desk: the one line to the server, what came over it, and what he does with it.
+//
+// Lives here: signals for the view, and the acts that answer with a sentence when they are refused.
+// Not here: how a board or a thread changes (board.ts, thread.ts, both pure), how a line is kept
+// (the wire's socket), how anything looks.
+
+import { batch, computed, signal } from '@preact/signals';
+import * as wire from '../../../widget-js/src/wire/frames.ts';
+import type {
+  AgentId,
+  Availability,
+  ConversationId,
+  MessageId,
+  ServerFrame,
+  Visibility,
+} from '../../../widget-js/src/wire/frames.ts';
+import { message_id } from '../../../widget-js/src/wire/ids.ts';
+import { Socket } from '../../../widget-js/src/wire/socket.ts';
+import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
+import { rejectSentence, t } from '../strings/en.ts';
+import { EMPTY_BOARD, isAgent, isMine, reduceBoard, unreadCount } from './board.ts';
+import type { Board, BoardInput } from './board.ts';
+import { dayOf, serverNow, setServerTime } from './clock.ts';
+import { tell } from './notices.ts';
+import { forgetOutbox, keepOutbox, readOutbox } from './outbox.ts';
+import { me, sessionIsOver } from './session.ts';
+import { play } from './sound.ts';
+import { EMPTY_THREAD, newestSeq, reduceThread, lastEntry } from './thread.ts';
+import type { Pending, Thread, ThreadInput } from './thread.ts';
+
+export const line = signal<LineState>({ kind: 'idle' });
+export const board = signal<Board>(EMPTY_BOARD);
+export const threads = signal<ReadonlyMap<ConversationId, Thread>>(new Map());
+export const drafts = signal<ReadonlyMap<ConversationId, string>>(new Map());
+/** The conversation on the screen. */
+export const opened = signal<ConversationId | null>(null);
+export const textCharsMax = signal(wire.TEXT_CHARS_MAX);
+
+/** This agent's own card. */
+export const ownCard = computed(() => {
+  const id = me.value;
+  return id === null ? undefined : board.value.agents.get(id);
+});
+
+export const offers = computed(() => [...board.value.offers.values()].sort((a, b) => a.deadline - b.deadline));
+
+/** What waits for this agent: offers, and his conversations with something unread. */
+export const attention = computed(() => {
+  let count = board.value.offers.size;
+  for (const card of board.value.cards.values()) if (isMine(card, me.value) && unreadCount(card, me.value) > 0) count += 1;
+  return count;
+});
+
+const HISTORY_PAGE = 50;
+const DRAFT_AFTER_MS = 600;
+/** A mark of typing holds six seconds; it is renewed before that. */
+const TYPING_EVERY_MS = 3_000;
+const OFFER_SOUND_EVERY_MS = 8_000;
+const RETRY_MS_MIN = 1_000;
+/** A frame of the agent's other window does not overwrite what he is typing right here. */
+const DRAFT_HANDS_OFF_MS = 3_000;
+
+
+let socket: Socket | null = null;
+const watched = new Set<ConversationId>();
+const sending = new Set<ConversationId>();
+const paging = new Set<ConversationId>();
+const draftTimers = new Map<ConversationId, ReturnType<typeof setTimeout>>();
+const typedAt = new Map<ConversationId, number>();
+const typingSaidAt = new Map<ConversationId, number>();
+let offerSoundAt = 0;
+
+/** Opens the line for the agent who is signed in. */
+export function startDesk(): void {
+  stopDesk();
+  restoreOutbox();
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+  socket = new Socket({
+    url: `${scheme}://${location.host}/v1/socket`,
+    hears: wire.SERVER_FRAMES,
+    hello: () => ({ role: 'agent', client: 'console/0.1.0', locale: navigator.language, resume: [] }),
+    on_welcome: welcomed,
+    on_frame: heard,
+    on_state: (state) => {
+      line.value = state;
+      // 4001: no session, or one that ended.
+      if (state.kind === 'stopped' && state.code === 4001) sessionIsOver();
+    },
+    on_refused: (reject) => tell(rejectSentence(reject.code, reject.words), 'bad'),
+  });
+  socket.start();
+}
+
+/** Closes the line and forgets all that came over it. */
+export function stopDesk(): void {
+  socket?.stop();
+  socket = null;
+  for (const timer of draftTimers.values()) clearTimeout(timer);
+  for (const set of [watched, sending, paging]) set.clear();
+  for (const map of [draftTimers, typedAt, typingSaidAt]) map.clear();
+  batch(() => {
+    line.value = { kind: 'idle' };
+    board.value = EMPTY_BOARD;
+    threads.value = new Map();
+    drafts.value = new Map();
+  });
+}
+
+/** Signing out takes what was unsent along: the next agent on this machine must not find it. */
+export function leaveDesk(): void {
+  stopDesk();
+  forgetOutbox();
+  opened.value = null;
+}
+
+/** After the server said to stop, at the agent's wish. */
+export function reconnect(): void {
+  if (line.value.kind === 'waiting') socket?.probe();
+  else socket?.start();
+}
+
+/** Once a second. */
+export function tickDesk(at: number): void {
+  toBoard({ kind: 'tick', now: at });
+  if (board.value.offers.size > 0 && at - offerSoundAt >= OFFER_SOUND_EVERY_MS) {
+    offerSoundAt = at;
+    play('offer');
+  }
+  const today = dayOf(at);
+  for (const id of threads.value.keys()) toThread(id, { kind: 'expired', today });
+}
+
+// What comes in
+
+function toBoard(input: BoardInput): void {
+  board.value = reduceBoard(board.value, input);
+}
+
+function toThread(id: ConversationId, input: ThreadInput): void {
+  const before = threads.value.get(id) ?? EMPTY_THREAD;
+  const after = reduceThread(before, input);
+  if (after === before) return;
+  const next = new Map(threads.value);
+  next.set(id, after);
+  threads.value = next;
+  if (after.pending !== before.pending) keepOutbox(threads.value);
+}
+
+function welcomed(welcome: wire.ServerWelcome): void {
+  setServerTime(welcome.now);
+  textCharsMax.value = welcome.limits.text_chars_max;
+  sending.clear();
+  paging.clear();
+  const own = welcome.agent;
+  if (own !== undefined) toBoard({ kind: 'own-card', card: own });
+  const again = new Set(watched);
+  watched.clear();
+  if (opened.value !== null) again.add(opened.value);
+  for (const id of threads.value.keys()) again.add(id);
+  void asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'board' }));
+  for (const id of again) void watch(id);
+  for (const id of threads.value.keys()) pump(id);
+}
+
+function heard(frame: ServerFrame): void {
+  batch(() => {
+    const at = serverNow();
+    // Before the board knows of it, so that a new offer is told from a renewed one.
+    if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
+      offerSoundAt = at;
+      play('offer');
+    }
+    toBoard({ kind: 'frame', frame, now: at });
+    switch (frame.kind) {
+      case 'history':
+        toThread(frame.conversation, { kind: 'page', reset: frame.reset, more: frame.more, messages: frame.messages });
+        break;
+      case 'message':
+        said(frame);
+        break;
+      case 'void':
+        toThread(frame.conversation, { kind: 'void', seq: frame.seq, message: frame.message });
+        break;
+      case 'forget':
+        forgotten(frame);
+        break;
+      case 'draft':
+        if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) setDraft(frame.conversation, frame.text);
+        break;
+      case 'reject':
+        tell(rejectSentence(frame.code, frame.words), 'bad');
+        break;
+      default:
+        break;
+    }
+  });
+}
+
+function said(frame: wire.ServerMessage): void {
+  const id = frame.conversation;
+  // Without a page of its history a thread would begin in the middle.
+  if (threads.value.has(id)) {
+    toThread(id, {
+      kind: 'said',
+      entry: {
+        seq: frame.seq,
+        message: frame.message,
+        author: frame.author,
+        at: frame.at,
+        body: frame.body,
+        expires: frame.expires ?? null,
+        visibility: frame.visibility ?? 'everyone',
+      },
+    });
+  }
+  const card = board.value.cards.get(id);
+  if (card === undefined || !isMine(card, me.value) || isAgent(frame.author, me.value)) return;
+  socket?.say(wire.CLIENT_DELIVERED, { conversation: id, seq: frame.seq });
+  if (frame.author.kind === 'visitor' && (opened.value !== id || document.hidden || !document.hasFocus())) play('message');
+}
+
+function forgotten(frame: wire.ServerForget): void {
+  toThread(frame.conversation, { kind: 'forget', messages: frame.messages ?? null });
+  if (frame.messages === undefined) {
+    setDraft(frame.conversation, '');
+    if (opened.value === frame.conversation) tell(t.thread.forgotten);
+  }
+}
+
+// What goes out
+
+/** Asks; a refusal becomes a sentence on the screen. Whether it was granted. */
+async function asked(question: (line: Socket) => Promise<Answer>): Promise<boolean> {
+  if (socket === null) return false;
+  const answer = await question(socket);
+  if (answer.kind === 'lost') return false;
+  heard(answer);
+  return answer.kind !== 'reject';
+}
+
+/** As {@link asked}, where the agent must learn that nobody heard him. */
+async function act(question: (line: Socket) => Promise<Answer>): Promise<boolean> {
+  if (socket === null || line.value.kind !== 'online') {
+    tell(t.line.notNow, 'bad');
+    return false;
+  }
+  return asked(question);
+}
+
+async function watch(id: ConversationId): Promise<void> {
+  if (watched.has(id)) return;
+  watched.add(id);
+  const last = lastEntry(threads.value.get(id) ?? EMPTY_THREAD);
+  const resume =
+    last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message };
+  const granted = await asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'conversation', conversation: id, resume }));
+  if (!granted) watched.delete(id);
+}
+
+/** Shows a conversation: from here on its messages come by themselves. */
+export function openConversation(id: ConversationId | null): void {
+  const before = opened.value;
+  if (before === id) return;
+  opened.value = id;
+  if (before !== null) leaveConversation(before);
+  if (id === null) return;
+  if (!threads.value.has(id)) {
+    const next = new Map(threads.value);
+    next.set(id, EMPTY_THREAD);
+    threads.value = next;
+  }
+  if (line.value.kind === 'online') void watch(id);
+}
+
+function leaveConversation(id: ConversationId): void {
+  sayTyping(id, false);
+  const card = board.value.cards.get(id);
+  const thread = threads.value.get(id);
+  if ((card !== undefined && isMine(card, me.value)) || (thread !== undefined && thread.pending.length > 0)) return;
+  if (watched.delete(id)) {
+    void socket?.ask(wire.CLIENT_UNWATCH, { topic: 'conversation', conversation: id });
+  }
+  const next = new Map(threads.value);
+  next.delete(id);
+  threads.value = next;
+}
+
+/** Fetches the page before the earliest message. */
+export async function loadEarlier(id: ConversationId): Promise<void> {
+  const first = threads.value.get(id)?.entries[0];
+  if (first === undefined || paging.has(id)) return;
+  paging.add(id);
+  await asked((line) => line.ask(wire.CLIENT_HISTORY, { conversation: id, before: first.seq, limit: HISTORY_PAGE }));
+  paging.delete(id);
+}
+
+/** Says something: it is on the screen at once, and stored when the server says so. */
+export function send(id: ConversationId, text: string, visibility: Visibility): void {
+  const at = serverNow();
+  const pending: Pending = {
+    message: message_id(at),
+    text,
+    visibility,
+    seen_seq: newestSeq(threads.value.get(id) ?? EMPTY_THREAD),
+    at,
+    refused: null,
+  };
+  batch(() => {
+    toThread(id, { kind: 'written', pending });
+    setDraft(id, '');
+  });
+  mirrorDraft(id, '');
+  typingSaidAt.delete(id);
+  pump(id);
+}
+
+/** Sends what is written, one after the other, so that a refusal of one never lets the next overtake it. */
+function pump(id: ConversationId): void {
+  if (socket === null || line.value.kind !== 'online' || sending.has(id)) return;
+  const first = threads.value.get(id)?.pending.find((one) => one.refused === null);
+  if (first === undefined) return;
+  sending.add(id);
+  const { message, text, visibility, seen_seq } = first;
+  const asker = socket;
+  void asker
+    .ask(wire.CLIENT_SEND, { conversation: id, message, seen_seq, body: { kind: 'text', text }, visibility })
+    .then((answer) => {
+      // A broken line: the next welcome begins again.
+      if (asker !== socket || answer.kind === 'lost') return;
+      sending.delete(id);
+      const author = me.value;
+      if (answer.kind === 'ack' && author !== null) {
+        const stored = { message, seq: answer.seq ?? 0, at: answer.at ?? serverNow() };
+        toThread(id, { kind: 'stored', ...stored, author: { kind: 'agent', agent: author } });
+        markOwn(id, stored.seq);
+        pump(id);
+      } else if (answer.kind === 'reject' && isRetryable(answer.code)) {
+        sending.add(id);
+        setTimeout(() => {
+          sending.delete(id);
+          pump(id);
+        }, Math.max(RETRY_MS_MIN, answer.retry_after_ms ?? 0));
+      } else if (answer.kind === 'reject') {
+        toThread(id, { kind: 'refused', message, words: rejectSentence(answer.code, answer.words) });
+        pump(id);
+      }
+    });
+}
+
+function isRetryable(code: wire.RejectCode): boolean {
+  return code === 'too-fast' || code === 'store-unavailable' || code === 'overload';
+}
+
+export function retry(id: ConversationId, message: MessageId): void {
+  toThread(id, { kind: 'retried', message });
+  pump(id);
+}
+
+export function discard(id: ConversationId, message: MessageId): void {
+  toThread(id, { kind: 'discarded', message });
+}
+
+function markOwn(id: ConversationId, seq: number): void {
+  const agent = me.value;
+  if (agent !== null) toBoard({ kind: 'own-mark', conversation: id, agent, seq });
+}
+
+/** Everything up to the newest message was on this agent's screen. Only its assignee's eyes count. */
+export function markSeen(id: ConversationId): void {
+  const card = board.value.cards.get(id);
+  const seq = newestSeq(threads.value.get(id) ?? EMPTY_THREAD);
+  if (card === undefined || !isMine(card, me.value) || seq === 0) return;
+  const own = card.marks.find((mark) => isAgent(mark.author, me.value));
+  if (own !== undefined && own.seen >= seq) return;
+  if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) markOwn(id, seq);
+}
+
+/** The composer's text changed under the agent's hands. */
+export function typed(id: ConversationId, text: string, visibility: Visibility): void {
+  const at = serverNow();
+  typedAt.set(id, at);
+  setDraft(id, text);
+  clearTimeout(draftTimers.get(id));
+  draftTimers.set(
+    id,
+    setTimeout(() => mirrorDraft(id, text), DRAFT_AFTER_MS),
+  );
+  // A note is written behind the visitor's back: he is not told that anyone writes.
+  sayTyping(id, visibility === 'everyone' && text.trim() !== '');
+}
+
+function setDraft(id: ConversationId, text: string): void {
+  if ((drafts.value.get(id) ?? '') === text) return;
+  const next = new Map(drafts.value);
+  if (text === '') next.delete(id);
+  else next.set(id, text);
+  drafts.value = next;
+}
+
+function mirrorDraft(id: ConversationId, text: string): void {
+  clearTimeout(draftTimers.get(id));
+  draftTimers.delete(id);
+  if (line.value.kind === 'online') void socket?.ask(wire.CLIENT_DRAFT, { conversation: id, text });
+}
+
+function sayTyping(id: ConversationId, typing: boolean): void {
+  const said = typingSaidAt.get(id);
+  const at = serverNow();
+  if (typing ? said !== undefined && at - said < TYPING_EVERY_MS : said === undefined) return;
+  if (typing) typingSaidAt.set(id, at);
+  else typingSaidAt.delete(id);
+  socket?.say(wire.CLIENT_TYPING, { conversation: id, typing });
+}
+
+export function accept(conversation: ConversationId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_ACCEPT, { conversation }));
+}
+
+export function decline(conversation: ConversationId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_DECLINE, { conversation }));
+}
+
+export function assign(conversation: ConversationId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_ASSIGN, { conversation }));
+}
+
+export function transfer(conversation: ConversationId, agent: AgentId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
+}
+
+export function close(conversation: ConversationId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_CLOSE, { conversation }));
+}
+
+export function reopen(conversation: ConversationId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_REOPEN, { conversation }));
+}
+
+export async function chooseAvailability(availability: Availability, capacity?: number): Promise<boolean> {
+  const granted = await act((line) =>
+    line.ask(wire.CLIENT_AVAILABILITY, capacity === undefined ? { availability } : { availability, capacity }),
+  );
+  const own = ownCard.value;
+  if (granted && own !== undefined) {
+    toBoard({ kind: 'own-card', card: { ...own, availability, ...(capacity === undefined ? {} : { capacity }) } });
+  }
+  return granted;
+}
+
+// What survives a reload
+
+function restoreOutbox(): void {
+  const kept = readOutbox();
+  if (kept.size === 0) return;
+  const next = new Map(threads.value);
+  for (const [id, pending] of kept) next.set(id, { ...EMPTY_THREAD, pending });
+  threads.value = next;
+}
+
+/** A conversation that came by REST and is not on the board. */
+export function showCard(card: wire.ConversationCard): void {
+  if (!board.value.cards.has(card.conversation)) toBoard({ kind: 'card', card });
+}
+

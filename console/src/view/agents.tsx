@@ -1,0 +1,232 @@
+// The people who answer: roles, limits, and inviting new ones by a link that expires.
+
+import { useState } from 'preact/hooks';
+import { tell } from '../state/notices.ts';
+import { isAdmin, me } from '../state/session.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import type { Agent, Invitation, Role } from '../wire/rest.ts';
+import { ask, askAll } from '../wire/rest.ts';
+import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+
+const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
+const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
+
+interface Team {
+  readonly agents: readonly Agent[];
+  readonly invitations: readonly Invitation[];
+}
+
+async function loadTeam(): Promise<Team> {
+  const [agents, invitations] = await Promise.all([
+    askAll<Agent>('/v1/agents'),
+    isAdmin.value ? askAll<Invitation>('/v1/invitations') : Promise.resolve([]),
+  ]);
+  return { agents, invitations };
+}
+
+export function Agents() {
+  const { state, again, set } = useLoaded('team', loadTeam);
+  const [inviting, setInviting] = useState(false);
+  const [leaving, setLeaving] = useState<Agent | null>(null);
+
+  const patch = async (agent: Agent, change: Partial<Pick<Agent, 'role' | 'state' | 'capacity'>>): Promise<void> => {
+    const changed = await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, change);
+    if (state.kind === 'there') {
+      set({ ...state.value, agents: state.value.agents.map((one) => (one.agent_id === changed.agent_id ? changed : one)) });
+    }
+    tell(t.agents.changed);
+  };
+  const patchOrTell = (agent: Agent, change: Partial<Pick<Agent, 'role' | 'capacity'>>): void => {
+    patch(agent, change).catch((problem: unknown) => {
+      tell(problemSentence(problem), 'bad');
+      again();
+    });
+  };
+
+  return (
+    <SettingsPage
+      title={t.agents.title}
+      lead={t.agents.lead}
+      action={
+        isAdmin.value ? (
+          <button type="button" class="button primary" onClick={() => setInviting(true)}>
+            <Icon name="plus" size={16} /> {t.agents.invite}
+          </button>
+        ) : undefined
+      }
+    >
+      <LoadedView loaded={state} again={again}>
+        {(team) => (
+          <>
+            <ul class="cards">
+              {team.agents.map((agent) => (
+                <li key={agent.agent_id} class={agent.state === 'deactivated' ? 'card-row faded' : 'card-row'}>
+                  <Avatar id={agent.agent_id} name={agent.name} />
+                  <span class="grow">
+                    <strong>
+                      {agent.name}
+                      {agent.agent_id === me.value ? <span class="muted"> · {t.you}</span> : null}
+                    </strong>
+                    <small class="muted">{agent.email}</small>
+                  </span>
+                  {agent.state === 'deactivated' ? <span class="state state-closed">{t.agents.deactivated}</span> : null}
+                  {isAdmin.value && agent.state === 'active' ? (
+                    <>
+                      <label class="inline-field">
+                        <span>{t.agents.capacity}</span>
+                        <input
+                          type="number"
+                          min={1}
+                          max={50}
+                          value={agent.capacity}
+                          aria-label={`${t.agents.capacity}: ${agent.name}`}
+                          onChange={(event) => {
+                            const capacity = Number(event.currentTarget.value);
+                            if (Number.isInteger(capacity) && capacity >= 1) patchOrTell(agent, { capacity });
+                          }}
+                        />
+                      </label>
+                      <select
+                        value={agent.role}
+                        disabled={agent.agent_id === me.value}
+                        aria-label={`${t.agents.role}: ${agent.name}`}
+                        title={t.agents.roleHints[agent.role]}
+                        onChange={(event) => patchOrTell(agent, { role: roleOf(event.currentTarget.value) })}
+                      >
+                        {ROLES.map((role) => (
+                          <option key={role} value={role}>
+                            {t.roles[role]}
+                          </option>
+                        ))}
+                      </select>
+                    </>
+                  ) : (
+                    <span class="pill">{t.roles[agent.role]}</span>
+                  )}
+                  {!isAdmin.value || agent.agent_id === me.value ? null : agent.state === 'active' ? (
+                    <button type="button" class="button quiet" onClick={() => setLeaving(agent)}>
+                      {t.agents.deactivate}
+                    </button>
+                  ) : (
+                    <ActButton class="button quiet" act={() => patch(agent, { state: 'active' })}>
+                      {t.agents.activate}
+                    </ActButton>
+                  )}
+                </li>
+              ))}
+            </ul>
+            {team.invitations.length === 0 ? null : (
+              <>
+                <h2 class="group-title">{t.agents.invited}</h2>
+                <ul class="cards">
+                  {team.invitations.map((invitation) => (
+                    <li key={invitation.invitation_id} class="card-row">
+                      <span class="card-icon">
+                        <Icon name="clock" />
+                      </span>
+                      <span class="grow">
+                        <strong>{invitation.email}</strong>
+                        <small class="muted">{t.agents.until(dateOf(invitation.expires_at))}</small>
+                      </span>
+                      <span class="pill">{t.roles[invitation.role]}</span>
+                      <ActButton
+                        class="button quiet"
+                        act={async () => {
+                          await ask<null>('DELETE', `/v1/invitations/${encodeURIComponent(invitation.invitation_id)}`);
+                          tell(t.agents.withdrawn);
+                          again();
+                        }}
+                      >
+                        {t.agents.withdraw}
+                      </ActButton>
+                    </li>
+                  ))}
+                </ul>
+              </>
+            )}
+          </>
+        )}
+      </LoadedView>
+      {inviting ? (
+        <Invite
+          onClose={() => {
+            setInviting(false);
+            again();
+          }}
+        />
+      ) : null}
+      {leaving === null ? null : (
+        <Dialog title={t.agents.deactivate} onClose={() => setLeaving(null)}>
+          <p>{t.agents.deactivateAsk(leaving.name)}</p>
+          <div class="row end">
+            <button type="button" class="button" onClick={() => setLeaving(null)}>
+              {t.cancel}
+            </button>
+            <ActButton
+              class="button danger"
+              act={async () => {
+                await patch(leaving, { state: 'deactivated' });
+                setLeaving(null);
+              }}
+            >
+              {t.agents.deactivate}
+            </ActButton>
+          </div>
+        </Dialog>
+      )}
+    </SettingsPage>
+  );
+}
+
+function Invite({ onClose }: { onClose: () => void }) {
+  const [email, setEmail] = useState('');
+  const [role, setRole] = useState<Role>('agent');
+  const [made, setMade] = useState<Invitation | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    try {
+      setMade(await ask<Invitation>('POST', '/v1/invitations', { email: email.trim(), role }));
+    } catch (problem) {
+      setWrong(problemSentence(problem));
+    }
+  };
+  return (
+    <Dialog title={t.agents.invite} onClose={onClose}>
+      {made === null ? (
+        <form onSubmit={(event) => void submit(event)}>
+          <Field label={t.agents.email}>
+            {(ids) => <input {...ids} type="email" autocomplete="off" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />}
+          </Field>
+          <Field label={t.agents.role} hint={t.agents.roleHints[role]}>
+            {(ids) => (
+              <select {...ids} value={role} onChange={(event) => setRole(roleOf(event.currentTarget.value))}>
+                {ROLES.map((one) => (
+                  <option key={one} value={one}>
+                    {t.roles[one]}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <p class="form-error" role="alert">
+            {wrong}
+          </p>
+          <div class="row end">
+            <button type="button" class="button" onClick={onClose}>
+              {t.cancel}
+            </button>
+            <button type="submit" class="button primary">
+              {t.agents.invite}
+            </button>
+          </div>
+        </form>
+      ) : (
+        <>
+          <p>{t.agents.linkHint(made.email, dateOf(made.expires_at))}</p>
+          <CopyBox label={t.agents.link} text={made.link ?? ''} />
+        </>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,80 @@
+// The switch: whether this agent takes work, and how much.
+
+import type { Availability } from '../../../widget-js/src/wire/frames.ts';
+import { chooseAvailability, line, ownCard } from '../state/desk.ts';
+import { granted } from '../state/session.ts';
+import { t } from '../strings/en.ts';
+import { Avatar, Icon, Menu } from './parts.tsx';
+
+const CHOICES: readonly { readonly value: Availability; readonly words: string; readonly hint: string }[] = [
+  { value: 'available', words: t.availability.available, hint: t.availability.availableHint },
+  { value: 'away', words: t.availability.away, hint: t.availability.awayHint },
+  { value: 'offline', words: t.availability.offline, hint: t.availability.offlineHint },
+];
+
+const CAPACITY_MAX = 50;
+
+export function AvailabilityMenu() {
+  const own = ownCard.value;
+  const agent = granted.value?.agent;
+  const chosen = own?.availability ?? 'offline';
+  const capacity = own?.capacity ?? agent?.capacity ?? 0;
+  const load = own?.load ?? 0;
+  const words = CHOICES.find((choice) => choice.value === chosen)?.words ?? '';
+  const change = (value: number): void => {
+    void chooseAvailability(chosen, Math.min(CAPACITY_MAX, Math.max(1, value)));
+  };
+  return (
+    <Menu
+      class="availability"
+      label={`${t.availability.label}: ${words}, ${t.availability.load(load, capacity)}`}
+      button={
+        <>
+          <Avatar id={agent?.agent_id ?? ''} name={own?.name ?? agent?.name ?? ''} size={28} dot={chosen} />
+          <span class="availability-words">{words}</span>
+          <span class="availability-load">
+            {load}/{capacity}
+          </span>
+          <Icon name="down" size={14} />
+        </>
+      }
+    >
+      {(close) => (
+        <>
+          <fieldset class="choices">
+            <legend class="visually-hidden">{t.availability.label}</legend>
+            {CHOICES.map((choice) => (
+              <label key={choice.value} class="choice">
+                <input
+                  type="radio"
+                  name="availability"
+                  checked={chosen === choice.value}
+                  disabled={line.value.kind !== 'online'}
+                  onClick={() => {
+                    void chooseAvailability(choice.value);
+                    close();
+                  }}
+                />
+                <span class={`status-dot dot-${choice.value}`} aria-hidden="true" />
+                <span>
+                  <strong>{choice.words}</strong>
+                  <small>{choice.hint}</small>
+                </span>
+              </label>
+            ))}
+          </fieldset>
+          <div class="stepper">
+            <span id="capacity-label">{t.availability.capacity}</span>
+            <button type="button" class="icon-button" aria-label={t.availability.fewer} disabled={capacity <= 1} onClick={() => change(capacity - 1)}>
+              −
+            </button>
+            <output aria-labelledby="capacity-label">{capacity}</output>
+            <button type="button" class="icon-button" aria-label={t.availability.moreOnes} disabled={capacity >= CAPACITY_MAX} onClick={() => change(capacity + 1)}>
+              +
+            </button>
+          </div>
+        </>
+      )}
+    </Menu>
+  );
+}

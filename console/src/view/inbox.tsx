@@ -1,0 +1,145 @@
+// The inbox: list, thread and context beside one another, the offers over them, and the keys for all.
+
+import { useEffect, useState } from 'preact/hooks';
+import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { isMine, isWaiting } from '../state/board.ts';
+import { accept, assign, board, close, offers, opened } from '../state/desk.ts';
+import { contextPane, singleKeys } from '../state/preferences.ts';
+import { go } from '../state/route.ts';
+import { me } from '../state/session.ts';
+import { t } from '../strings/en.ts';
+import { Context } from './context.tsx';
+import { List, shownIds, tab } from './list.tsx';
+import { Offers } from './offers.tsx';
+import { Dialog, Empty, Icon } from './parts.tsx';
+import { composing, Thread } from './thread.tsx';
+import { TransferDialog } from './transfer.tsx';
+
+export type Overlay = 'help' | 'transfer' | null;
+
+export function show(id: ConversationId | null): void {
+  go(id === null ? '/' : `/conversations/${id}`);
+}
+
+function isTyping(event: KeyboardEvent): boolean {
+  const target = event.target;
+  return (
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    (target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))) ||
+    document.querySelector('dialog[open]') !== null
+  );
+}
+
+/** What a single key does; false: it is not one of ours. */
+function pressed(key: string, overlay: (which: Overlay) => void): boolean {
+  const id = opened.value;
+  const card = id === null ? undefined : board.value.cards.get(id);
+  const step = (by: number): void => {
+    const ids = shownIds.value;
+    const at = id === null ? -1 : ids.indexOf(id);
+    const next = ids[at === -1 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))];
+    if (next !== undefined) show(next);
+  };
+  switch (key) {
+    case 'j':
+      step(1);
+      return true;
+    case 'k':
+      step(-1);
+      return true;
+    case '1':
+      tab.value = 'mine';
+      return true;
+    case '2':
+      tab.value = 'waiting';
+      return true;
+    case '3':
+      tab.value = 'all';
+      return true;
+    case 'a': {
+      const offer = offers.value[0];
+      if (offer !== undefined) {
+        void accept(offer.conversation).then((granted) => granted && show(offer.conversation));
+      } else if (card !== undefined && isWaiting(card)) void assign(card.conversation);
+      return true;
+    }
+    case 'r':
+    case 'n':
+      if (id === null) return false;
+      composing.value = key === 'n' ? 'agents' : 'everyone';
+      document.getElementById('composer')?.focus();
+      return true;
+    case 't':
+      if (card === undefined || !isMine(card, me.value)) return false;
+      overlay('transfer');
+      return true;
+    case 'e':
+      if (card === undefined || card.state === 'closed') return false;
+      void close(card.conversation);
+      return true;
+    case 'i':
+      contextPane.value = contextPane.value === 'open' ? 'closed' : 'open';
+      return true;
+    case '/':
+      document.getElementById('filter')?.focus();
+      return true;
+    case '?':
+      overlay('help');
+      return true;
+    default:
+      return false;
+  }
+}
+
+export function Inbox() {
+  const [overlay, setOverlay] = useState<Overlay>(null);
+  useEffect(() => {
+    const listen = (event: KeyboardEvent): void => {
+      if (singleKeys.value === 'off' || isTyping(event)) return;
+      if (pressed(event.key.toLowerCase(), setOverlay)) event.preventDefault();
+    };
+    document.addEventListener('keydown', listen);
+    return () => document.removeEventListener('keydown', listen);
+  }, []);
+
+  const id = opened.value;
+  const context = id !== null && contextPane.value === 'open';
+  return (
+    <div class={`inbox ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}>
+      <List help={() => setOverlay('help')} />
+      {id === null ? (
+        <main class="thread-empty" id="content" tabIndex={-1}>
+          <span class="thread-empty-mark" aria-hidden="true">
+            <Icon name="inbox" size={34} />
+          </span>
+          <Empty title={t.list.chooseOne}>{t.list.chooseOneHint}</Empty>
+        </main>
+      ) : (
+        <Thread key={id} id={id} transfer={() => setOverlay('transfer')} />
+      )}
+      {context && id !== null ? <Context key={`context-${id}`} id={id} /> : null}
+      <Offers />
+      {overlay === 'help' ? <Help onClose={() => setOverlay(null)} /> : null}
+      {overlay === 'transfer' && id !== null ? <TransferDialog id={id} onClose={() => setOverlay(null)} /> : null}
+    </div>
+  );
+}
+
+function Help({ onClose }: { onClose: () => void }) {
+  return (
+    <Dialog title={t.help.title} onClose={onClose}>
+      <dl class="keys">
+        {t.help.rows.map(([key, does]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}

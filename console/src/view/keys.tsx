@@ -1,0 +1,145 @@
+// API keys: what may speak for the Organization, and with which rights.
+
+import { useState } from 'preact/hooks';
+import { tell } from '../state/notices.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import type { ApiKey } from '../wire/rest.ts';
+import { API_SCOPES, ask, askAll } from '../wire/rest.ts';
+import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+
+interface NewKey extends ApiKey {
+  /** The text of the key, in this one answer only. */
+  key: string;
+}
+
+export function Keys() {
+  const { state, again } = useLoaded('keys', () => askAll<ApiKey>('/v1/keys'));
+  const [creating, setCreating] = useState(false);
+  const [revoking, setRevoking] = useState<ApiKey | null>(null);
+  return (
+    <SettingsPage
+      title={t.keys.title}
+      lead={t.keys.lead}
+      action={
+        <button type="button" class="button primary" onClick={() => setCreating(true)}>
+          <Icon name="plus" size={16} /> {t.keys.create}
+        </button>
+      }
+    >
+      <LoadedView loaded={state} again={again}>
+        {(keys) =>
+          keys.length === 0 ? (
+            <Empty title={t.keys.none} />
+          ) : (
+            <ul class="cards">
+              {keys.map((key) => (
+                <li key={key.key_id} class="card-row">
+                  <span class="card-icon">
+                    <Icon name="key" />
+                  </span>
+                  <span class="grow">
+                    <strong>{key.name}</strong>
+                    <small class="muted">
+                      {[key.scopes.join(', '), t.keys.lastUsed(typeof key.last_used_at === 'number' ? dateOf(key.last_used_at) : t.never)].join(' · ')}
+                    </small>
+                  </span>
+                  <button type="button" class="button quiet" onClick={() => setRevoking(key)}>
+                    {t.keys.revoke}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </LoadedView>
+      {creating ? (
+        <CreateKey
+          onClose={() => {
+            setCreating(false);
+            again();
+          }}
+        />
+      ) : null}
+      {revoking === null ? null : (
+        <Dialog title={t.keys.revoke} onClose={() => setRevoking(null)}>
+          <p>{t.keys.revokeAsk(revoking.name)}</p>
+          <div class="row end">
+            <button type="button" class="button" onClick={() => setRevoking(null)}>
+              {t.cancel}
+            </button>
+            <ActButton
+              class="button danger"
+              act={async () => {
+                await ask<null>('DELETE', `/v1/keys/${encodeURIComponent(revoking.key_id)}`);
+                tell(t.keys.revoked);
+                setRevoking(null);
+                again();
+              }}
+            >
+              {t.keys.revoke}
+            </ActButton>
+          </div>
+        </Dialog>
+      )}
+    </SettingsPage>
+  );
+}
+
+function CreateKey({ onClose }: { onClose: () => void }) {
+  const [name, setName] = useState('');
+  const [scopes, setScopes] = useState<readonly string[]>([]);
+  const [made, setMade] = useState<NewKey | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (scopes.length === 0) {
+      setWrong(t.keys.scopesNone);
+      return;
+    }
+    try {
+      setMade(await ask<NewKey>('POST', '/v1/keys', { name: name.trim(), scopes }));
+    } catch (problem) {
+      setWrong(problemSentence(problem));
+    }
+  };
+  return (
+    <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose}>
+      {made === null ? (
+        <form onSubmit={(event) => void submit(event)}>
+          <Field label={t.keys.name} hint={t.keys.nameHint}>
+            {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+          </Field>
+          <fieldset class="choices boxed">
+            <legend>{t.keys.scopes}</legend>
+            {API_SCOPES.map((scope) => (
+              <label key={scope} class="choice">
+                <input
+                  type="checkbox"
+                  checked={scopes.includes(scope)}
+                  onChange={(event) => setScopes(event.currentTarget.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))}
+                />
+                <span class="mono">{scope}</span>
+              </label>
+            ))}
+          </fieldset>
+          <p class="form-error" role="alert">
+            {wrong}
+          </p>
+          <div class="row end">
+            <button type="button" class="button" onClick={onClose}>
+              {t.cancel}
+            </button>
+            <button type="submit" class="button primary">
+              {t.keys.create}
+            </button>
+          </div>
+        </form>
+      ) : (
+        <>
+          <p>{t.keys.secretHint}</p>
+          <CopyBox label={t.keys.secret} text={made.key} />
+        </>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,269 @@
+// The list of conversations: tabs, filter, rows; only the rows in sight are in the page.
+
+import { computed, signal, useSignal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
+import { isAgent, isMine, isWaiting, listed, unreadCount } from '../state/board.ts';
+import type { Tab } from '../state/board.ts';
+import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
+import { board, opened, showCard, drafts } from '../state/desk.ts';
+import { siteName, sites } from '../state/catalog.ts';
+import { me } from '../state/session.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import { AvailabilityMenu } from './availability.tsx';
+import { show } from './inbox.tsx';
+import { agentOrYou, visitorName } from './names.ts';
+import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting } from './parts.tsx';
+import { SoundButton } from './sound_button.tsx';
+import { tell } from '../state/notices.ts';
+
+export const tab = signal<Tab>('mine');
+const closedToo = signal<'live' | 'closed'>('live');
+const filter = signal('');
+
+const cards = computed<readonly ConversationCard[]>(() => {
+  const source = tab.value === 'all' && closedToo.value === 'closed' ? closedCards.value : listed(board.value, tab.value, me.value);
+  const wanted = filter.value.trim().toLowerCase();
+  if (wanted === '') return source;
+  return source.filter((card) =>
+    [visitorName(card), card.visitor?.email, card.preview].some((text) => text?.toLowerCase().includes(wanted) === true),
+  );
+});
+
+/** The rows in their order, for the keys that step through them. */
+export const shownIds = computed(() => cards.value.map((card) => card.conversation));
+
+const counts = computed(() => {
+  let mine = 0;
+  let waiting = 0;
+  let all = 0;
+  let unread = 0;
+  for (const card of board.value.cards.values()) {
+    if (card.state !== 'closed') all += 1;
+    if (isWaiting(card)) waiting += 1;
+    if (isMine(card, me.value)) {
+      mine += 1;
+      if (unreadCount(card, me.value) > 0) unread += 1;
+    }
+  }
+  return { mine, waiting, all, unread };
+});
+
+const TABS: readonly Tab[] = ['mine', 'waiting', 'all'];
+
+export function List({ help }: { help: () => void }) {
+  return (
+    <section class="list" aria-label={t.list.label}>
+      <header class="list-head">
+        <AvailabilityMenu />
+        <span class="grow" />
+        <SoundButton />
+        <button type="button" class="icon-button" aria-label={t.help.title} title={t.help.title} onClick={help}>
+          <Icon name="help" />
+        </button>
+      </header>
+      <div class="tabs" role="tablist" aria-label={t.list.label}>
+        {TABS.map((one) => (
+          <button
+            key={one}
+            type="button"
+            role="tab"
+            id={`tab-${one}`}
+            aria-selected={tab.value === one}
+            aria-controls="rows"
+            tabIndex={tab.value === one ? 0 : -1}
+            onClick={() => {
+              tab.value = one;
+            }}
+            onKeyDown={(event) => {
+              const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
+              const next = TABS[(TABS.indexOf(one) + by + TABS.length) % TABS.length];
+              if (by === 0 || next === undefined) return;
+              tab.value = next;
+              document.getElementById(`tab-${next}`)?.focus();
+            }}
+          >
+            {t.list[one]} <span class={one === 'waiting' && counts.value.waiting > 0 ? 'count hot' : 'count'}>{counts.value[one]}</span>
+          </button>
+        ))}
+      </div>
+      <div class="list-tools">
+        <label class="search">
+          <Icon name="search" size={15} />
+          <input
+            id="filter"
+            type="search"
+            aria-label={t.list.search}
+            placeholder={t.list.search}
+            value={filter.value}
+            onInput={(event) => {
+              filter.value = event.currentTarget.value;
+            }}
+            onKeyDown={(event) => {
+              if (event.key !== 'Escape') return;
+              filter.value = '';
+              event.currentTarget.blur();
+            }}
+          />
+        </label>
+        {tab.value === 'all' ? (
+          <select
+            aria-label={t.list.all}
+            value={closedToo.value}
+            onChange={(event) => {
+              closedToo.value = event.currentTarget.value === 'closed' ? 'closed' : 'live';
+            }}
+          >
+            <option value="live">{t.list.live}</option>
+            <option value="closed">{t.list.closed}</option>
+          </select>
+        ) : null}
+      </div>
+      <Rows />
+    </section>
+  );
+}
+
+const ROW_PX = 76;
+/** Rows drawn beyond what is in sight, so that scrolling never shows a gap. */
+const ROWS_AROUND = 6;
+
+function Rows() {
+  const box = useRef<HTMLDivElement>(null);
+  const top = useSignal(0);
+  const height = useSignal(800);
+  const wantsClosed = tab.value === 'all' && closedToo.value === 'closed';
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element === null) return undefined;
+    const sized = new ResizeObserver(() => {
+      height.value = element.clientHeight;
+    });
+    sized.observe(element);
+    return () => sized.disconnect();
+  }, []);
+  useEffect(() => {
+    if (wantsClosed) loadClosed(true).catch((problem: unknown) => tell(problemSentence(problem), 'bad'));
+  }, [wantsClosed]);
+
+  const all = cards.value;
+  const from = Math.max(0, Math.floor(top.value / ROW_PX) - ROWS_AROUND);
+  const to = Math.min(all.length, Math.ceil((top.value + height.value) / ROW_PX) + ROWS_AROUND);
+  return (
+    <div
+      class="rows"
+      id="rows"
+      role="tabpanel"
+      aria-labelledby={`tab-${tab.value}`}
+      ref={box}
+      onScroll={(event) => {
+        top.value = event.currentTarget.scrollTop;
+      }}
+    >
+      {!board.value.loaded ? (
+        <div class="centered">
+          <Spinner />
+        </div>
+      ) : all.length === 0 ? (
+        <EmptyRows closed={wantsClosed} />
+      ) : (
+        <ul class="row-space" style={{ height: `${all.length * ROW_PX}px` }}>
+          {all.slice(from, to).map((card, at) => (
+            <Row key={card.conversation} card={card} top={(from + at) * ROW_PX} place={from + at + 1} of={all.length} />
+          ))}
+        </ul>
+      )}
+      {wantsClosed && closedMore.value ? (
+        <ActButton class="link pad" act={() => loadClosed(false)}>
+          {t.list.earlier}
+        </ActButton>
+      ) : null}
+    </div>
+  );
+}
+
+function EmptyRows({ closed }: { closed: boolean }) {
+  if (filter.value.trim() !== '') return <Empty title={t.list.noMatch} />;
+  if (closed) return <Empty title={t.list.emptyClosed} />;
+  switch (tab.value) {
+    case 'mine':
+      return <Empty title={t.list.emptyMine}>{t.list.emptyMineHint}</Empty>;
+    case 'waiting':
+      return <Empty title={t.list.emptyWaiting} />;
+    case 'all':
+      return <Empty title={t.list.emptyAll} />;
+  }
+}
+
+function Row({ card, top, place, of }: { card: ConversationCard; top: number; place: number; of: number }) {
+  const mine = isMine(card, me.value);
+  const unread = mine ? unreadCount(card, me.value) : 0;
+  const waiting = isWaiting(card);
+  const name = visitorName(card);
+  const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
+  const site = sites.value.length > 1 ? siteName(card.site) : undefined;
+  const draft = drafts.value.get(card.conversation);
+  const classes = ['row-card', opened.value === card.conversation ? 'current' : '', unread > 0 ? 'unread' : ''].join(' ');
+  return (
+    <li class="row-slot" style={{ transform: `translateY(${top}px)` }} aria-posinset={place} aria-setsize={of}>
+      <a
+        class={classes}
+        href={`#/conversations/${card.conversation}`}
+        aria-current={opened.value === card.conversation ? 'true' : undefined}
+        onClick={(event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          showCard(card);
+          show(card.conversation);
+        }}
+      >
+        <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={38} dot={card.visitor?.presence === 'connected' ? 'connected' : undefined} />
+        <span class="row-main">
+          <span class="row-top">
+            <span class="row-name">{name}</span>
+            {waiting && card.waiting_since !== undefined ? (
+              <span class={`chip wait ${isLong(card.waiting_since)}`}>
+                <Icon name="clock" size={12} />
+                <Waiting since={card.waiting_since} />
+              </span>
+            ) : (
+              <span class="row-time">{shortTime(card.last_message_at ?? card.created_at)}</span>
+            )}
+          </span>
+          <span class="row-mid">
+            <span class="row-preview" dir="auto">
+              {typing ? (
+                <em class="typing-words">{t.thread.isTyping(name)}</em>
+              ) : draft !== undefined && draft !== '' && opened.value !== card.conversation ? (
+                <>
+                  <Icon name="person" size={12} /> {draft}
+                </>
+              ) : card.preview === undefined ? (
+                <span class="faint">{t.list.noPreview}</span>
+              ) : (
+                <>
+                  {isAgent(card.last_author, me.value) ? <span class="faint">{t.list.youSaid}</span> : null}
+                  {card.preview}
+                </>
+              )}
+            </span>
+            {unread > 0 ? (
+              <span class="badge" aria-label={t.list.unread(unread)}>
+                {unread > 99 ? '99+' : unread}
+              </span>
+            ) : null}
+          </span>
+          <span class="row-low">
+            <span class={`state state-${card.state}`}>{t.states[card.state]}</span>
+            {card.offline_message === true ? <span>{t.list.left}</span> : null}
+            {card.state === 'offered' && card.offered_to !== undefined ? <span>{agentOrYou(card.offered_to, card)}</span> : null}
+            {!mine && card.assignee !== undefined && card.state !== 'closed' ? <span>{agentOrYou(card.assignee, card)}</span> : null}
+            {card.state === 'queued' && card.position !== undefined ? <span>{`#${card.position}`}</span> : null}
+            {site === undefined ? null : <span class="row-site">{site}</span>}
+          </span>
+        </span>
+      </a>
+    </li>
+  );
+}

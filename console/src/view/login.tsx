@@ -1,0 +1,156 @@
+// Signing in, and joining by an invitation.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { acceptInvitation, lookUpInvitation, session, signIn } from '../state/session.ts';
+import { go } from '../state/route.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import { Problem } from '../wire/rest.ts';
+import { Field, Icon, LoadedView, useLoaded } from './parts.tsx';
+import type { ComponentChildren } from 'preact';
+
+function Door({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <main class="door" id="content">
+      <div class="door-card">
+        <p class="brand">
+          <span class="brand-mark" aria-hidden="true" />
+          {t.name}
+        </p>
+        <h1>{title}</h1>
+        {children}
+      </div>
+    </main>
+  );
+}
+
+/** Says as little as the server does: never which of the two was wrong. */
+function loginSentence(problem: unknown): string {
+  if (!(problem instanceof Problem)) return t.login.unreachable;
+  if (problem.status === 0 || problem.status >= 500) return t.login.unreachable;
+  if (problem.status === 429) return t.login.throttled(problem.retryAfterS);
+  return t.login.refused;
+}
+
+export function Login() {
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const over = session.value.kind === 'out' && session.value.over;
+
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong(null);
+    try {
+      await signIn(email, password);
+    } catch (problem) {
+      setWrong(loginSentence(problem));
+      setPassword('');
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Door title={t.login.title}>
+      <p class="muted">{over ? t.login.over : t.login.lead}</p>
+      <form onSubmit={(event) => void submit(event)}>
+        <Field label={t.login.email}>
+          {(ids) => (
+            <input {...ids} ref={field} type="email" autocomplete="username" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
+          )}
+        </Field>
+        <Field label={t.login.password}>
+          {(ids) => (
+            <input {...ids} type="password" autocomplete="current-password" required value={password} onInput={(event) => setPassword(event.currentTarget.value)} />
+          )}
+        </Field>
+        <p class="form-error" role="alert">
+          {wrong}
+        </p>
+        <button type="submit" class="button primary wide" disabled={busy}>
+          {busy ? t.login.working : t.login.submit}
+        </button>
+      </form>
+    </Door>
+  );
+}
+
+const PASSWORD_CHARS_MIN = 12;
+
+export function Invitation({ token }: { token: string }) {
+  const { state, again } = useLoaded(token, () => lookUpInvitation(token));
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong(null);
+    try {
+      await acceptInvitation(token, name.trim(), password);
+      go('/');
+    } catch (problem) {
+      setWrong(problem instanceof Problem && (problem.status === 404 || problem.status === 410) ? t.invitation.gone : problemSentence(problem));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Door title={t.invitation.title}>
+      {state.kind === 'failed' ? (
+        <>
+          <p role="alert">{t.invitation.gone}</p>
+          <div class="row">
+            <button type="button" class="button" onClick={again}>
+              {t.tryAgain}
+            </button>
+            <a class="button" href="#/">
+              {t.invitation.toLogin}
+            </a>
+          </div>
+        </>
+      ) : (
+        <LoadedView loaded={state} again={again}>
+          {(found) => (
+            <>
+              <p>{t.invitation.to(found.tenant_name)}</p>
+              <p class="muted">
+                <Icon name="person" size={14} /> {t.invitation.as(found.email, t.roles[found.role] ?? found.role)}
+              </p>
+              <form onSubmit={(event) => void submit(event)}>
+                <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
+                <Field label={t.invitation.name} hint={t.invitation.nameHint}>
+                  {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+                </Field>
+                <Field label={t.invitation.password} hint={t.invitation.passwordHint}>
+                  {(ids) => (
+                    <input
+                      {...ids}
+                      type="password"
+                      autocomplete="new-password"
+                      required
+                      minLength={PASSWORD_CHARS_MIN}
+                      value={password}
+                      onInput={(event) => setPassword(event.currentTarget.value)}
+                    />
+                  )}
+                </Field>
+                <p class="form-error" role="alert">
+                  {wrong}
+                </p>
+                <button type="submit" class="button primary wide" disabled={busy}>
+                  {t.invitation.submit}
+                </button>
+              </form>
+            </>
+          )}
+        </LoadedView>
+      )}
+    </Door>
+  );
+}

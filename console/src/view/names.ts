@@ -1,0 +1,38 @@
+// How people are called on the screen.
+
+import type { AgentId, Author, ConversationCard } from '../../../widget-js/src/wire/frames.ts';
+import { board } from '../state/desk.ts';
+import { me } from '../state/session.ts';
+import { t } from '../strings/en.ts';
+
+/** What the visitor gave, or a handle that stays the same for the same visitor. */
+export function visitorName(card: ConversationCard | undefined): string {
+  const visitor = card?.visitor;
+  if (visitor?.name !== undefined && visitor.name !== '') return visitor.name;
+  if (visitor?.email !== undefined && visitor.email !== '') return visitor.email;
+  const id = visitor?.visitor ?? card?.conversation ?? '';
+  return `${t.aVisitor} ${id.slice(-4).toUpperCase()}`;
+}
+
+/** A colleague's name, also of one who is only known from the conversation. */
+export function agentName(id: AgentId | undefined, card?: ConversationCard): string {
+  if (id === undefined) return t.anAgent;
+  return board.value.agents.get(id)?.name ?? card?.agents.find((agent) => agent.agent === id)?.name ?? t.anAgent;
+}
+
+export function agentOrYou(id: AgentId | undefined, card?: ConversationCard): string {
+  return id !== undefined && id === me.value ? t.you : agentName(id, card);
+}
+
+export function authorName(author: Author, card: ConversationCard | undefined): string {
+  switch (author.kind) {
+    case 'visitor':
+      return visitorName(card);
+    case 'agent':
+      return agentName(author.agent, card);
+    case 'bot':
+      return t.thread.bot;
+    case 'system':
+      return t.name;
+  }
+}

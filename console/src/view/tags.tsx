@@ -1,0 +1,82 @@
+// The labels that agents put on conversations.
+
+import { useState } from 'preact/hooks';
+import { tags as catalogTags } from '../state/catalog.ts';
+import { tell } from '../state/notices.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import type { Tag } from '../wire/rest.ts';
+import { ask, askAll } from '../wire/rest.ts';
+import { ActButton, Dialog, Empty, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+
+export function Tags() {
+  const { state, again } = useLoaded('tags', async () => {
+    const all = await askAll<Tag>('/v1/tags');
+    catalogTags.value = all;
+    return all;
+  });
+  const [name, setName] = useState('');
+  const [removing, setRemoving] = useState<Tag | null>(null);
+
+  const create = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    try {
+      await ask<Tag>('POST', '/v1/tags', { name: name.trim() });
+      setName('');
+      again();
+    } catch (problem) {
+      tell(problemSentence(problem), 'bad');
+    }
+  };
+
+  return (
+    <SettingsPage title={t.tags.title} lead={t.tags.lead}>
+      <form class="inline-form" onSubmit={(event) => void create(event)}>
+        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => setName(event.currentTarget.value)} />
+        <button type="submit" class="button primary">
+          <Icon name="plus" size={16} /> {t.tags.create}
+        </button>
+      </form>
+      <LoadedView loaded={state} again={again}>
+        {(tags) =>
+          tags.length === 0 ? (
+            <Empty title={t.tags.none} />
+          ) : (
+            <ul class="cards">
+              {tags.map((tag) => (
+                <li key={tag.tag_id} class="card-row">
+                  <span class="grow">
+                    <span class="tag">{tag.name}</span>
+                  </span>
+                  <button type="button" class="button quiet" aria-label={`${t.remove}: ${tag.name}`} onClick={() => setRemoving(tag)}>
+                    {t.remove}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </LoadedView>
+      {removing === null ? null : (
+        <Dialog title={t.remove} onClose={() => setRemoving(null)}>
+          <p>{t.tags.removeAsk(removing.name)}</p>
+          <div class="row end">
+            <button type="button" class="button" onClick={() => setRemoving(null)}>
+              {t.cancel}
+            </button>
+            <ActButton
+              class="button danger"
+              act={async () => {
+                await ask<null>('DELETE', `/v1/tags/${encodeURIComponent(removing.tag_id)}`);
+                tell(t.tags.removed);
+                setRemoving(null);
+                again();
+              }}
+            >
+              {t.remove}
+            </ActButton>
+          </div>
+        </Dialog>
+      )}
+    </SettingsPage>
+  );
+}

@@ -1,0 +1,361 @@
+// One conversation: who it is, what can be done with it, what was said, and the composer.
+
+import { signal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { ConversationCard, ConversationId, Visibility } from '../../../widget-js/src/wire/frames.ts';
+import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
+import { siteName } from '../state/catalog.ts';
+import { accept, assign, board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
+import { contextPane } from '../state/preferences.ts';
+import { me } from '../state/session.ts';
+import { EMPTY_THREAD } from '../state/thread.ts';
+import type { Entry, Pending } from '../state/thread.ts';
+import { t } from '../strings/en.ts';
+import { Composer } from './composer.tsx';
+import { agentOrYou, authorName, visitorName } from './names.ts';
+import { ActButton, Avatar, clockTime, dayName, Icon, Spinner, utcDate, Waiting } from './parts.tsx';
+import { dayStart } from '../state/clock.ts';
+import { PrivacyTagDialog } from './privacy_tag.tsx';
+
+/** What the composer makes: a reply to the visitor, or a note for agents. */
+export const composing = signal<Visibility>('everyone');
+
+export function Thread({ id, transfer }: { id: ConversationId; transfer: () => void }) {
+  const card = board.value.cards.get(id);
+  const [tagOf, setTagOf] = useState<string | null>(null);
+  return (
+    <main class="thread" id="content" tabIndex={-1}>
+      <Head card={card} transfer={transfer} />
+      <Messages id={id} card={card} showTag={setTagOf} />
+      <Composer id={id} card={card} />
+      {tagOf === null ? null : <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />}
+    </main>
+  );
+}
+
+function Head({ card, transfer }: { card: ConversationCard | undefined; transfer: () => void }) {
+  const open = contextPane.value === 'open';
+  const subtitle = card === undefined ? [] : [siteName(card.site), standing(card)].filter((part) => part !== undefined);
+  return (
+    <header class="thread-head">
+      <a class="icon-button only-narrow" href="#/" aria-label={t.back}>
+        <Icon name="back" />
+      </a>
+      <Avatar
+        id={card?.visitor?.visitor ?? card?.conversation ?? ''}
+        name={card?.visitor?.name ?? ''}
+        dot={card?.visitor?.presence === 'connected' ? 'connected' : undefined}
+      />
+      <div class="thread-who">
+        <h1 dir="auto">{visitorName(card)}</h1>
+        <p class="muted small">
+          {card === undefined ? null : <span class={`state state-${card.state}`}>{t.states[card.state]}</span>}
+          {card !== undefined && isWaiting(card) && card.waiting_since !== undefined ? (
+            <span>
+              <Waiting since={card.waiting_since} />
+            </span>
+          ) : null}
+          <span class="ellipsis">{subtitle.join(' · ')}</span>
+        </p>
+      </div>
+      <div class="thread-acts">
+        {card === undefined ? null : <Acts card={card} transfer={transfer} />}
+        <button
+          type="button"
+          class="icon-button"
+          aria-pressed={open}
+          aria-label={open ? t.thread.hideDetails : t.thread.showDetails}
+          title={open ? t.thread.hideDetails : t.thread.showDetails}
+          onClick={() => {
+            contextPane.value = open ? 'closed' : 'open';
+          }}
+        >
+          <Icon name="panel" />
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function standing(card: ConversationCard): string | undefined {
+  if (card.offered_to !== undefined && card.state !== 'closed') return t.thread.offeredTo(agentOrYou(card.offered_to, card));
+  if (card.assignee !== undefined && card.state !== 'closed') return t.thread.assignedTo(agentOrYou(card.assignee, card));
+  return undefined;
+}
+
+function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
+  const id = card.conversation;
+  const mine = isMine(card, me.value);
+  if (card.state === 'closed') {
+    return (
+      <ActButton class="button" act={() => reopen(id)}>
+        <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.reopen}</span>
+      </ActButton>
+    );
+  }
+  const offeredToMe = card.offered_to !== undefined && card.offered_to === me.value;
+  return (
+    <>
+      {offeredToMe ? (
+        <ActButton class="button primary" act={() => accept(id)}>
+          <Icon name="check" size={16} /> <span>{t.thread.acceptIt}</span>
+        </ActButton>
+      ) : isWaiting(card) ? (
+        <ActButton class="button primary" act={() => assign(id)}>
+          <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
+        </ActButton>
+      ) : null}
+      {mine ? (
+        <button type="button" class="button" onClick={transfer} title={t.thread.transfer}>
+          <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
+        </button>
+      ) : null}
+      <ActButton class="button" title={t.thread.closeIt} act={() => close(id)}>
+        <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
+      </ActButton>
+    </>
+  );
+}
+
+/** As near to the end as this counts as being there. */
+const END_PX = 48;
+/** Messages of one author within this much stand as one group. */
+const GROUP_MS = 4 * 60_000;
+
+function Messages({ id, card, showTag }: { id: ConversationId; card: ConversationCard | undefined; showTag: (message: string) => void }) {
+  const thread = threads.value.get(id) ?? EMPTY_THREAD;
+  const box = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, pending: 0 });
+  const [below, setBelow] = useState(false);
+
+  const firstSeq = thread.entries[0]?.seq ?? 0;
+  const lastSeq = thread.entries.at(-1)?.seq ?? 0;
+  const typing = board.value.typing.get(id) ?? [];
+  const others = typing.filter((mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value));
+
+  const seen = (): void => {
+    if (atEnd.current && !document.hidden && document.hasFocus()) markSeen(id);
+  };
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const was = before.current;
+    const wroteNow = thread.pending.length > was.pending;
+    if (wroteNow) atEnd.current = true;
+    if (firstSeq < was.firstSeq && !atEnd.current) element.scrollTop += element.scrollHeight - was.height;
+    else if (atEnd.current) element.scrollTop = element.scrollHeight;
+    else if (lastSeq > was.lastSeq) setBelow(true);
+    before.current = { firstSeq, lastSeq, height: element.scrollHeight, pending: thread.pending.length };
+    seen();
+  }, [thread, others.length]);
+
+  useEffect(() => {
+    window.addEventListener('focus', seen);
+    document.addEventListener('visibilitychange', seen);
+    const element = box.current;
+    const sized = new ResizeObserver(() => {
+      if (atEnd.current && element !== null) element.scrollTop = element.scrollHeight;
+    });
+    if (element !== null) sized.observe(element);
+    return () => {
+      window.removeEventListener('focus', seen);
+      document.removeEventListener('visibilitychange', seen);
+      sized.disconnect();
+    };
+  }, [id]);
+
+  const toEnd = (): void => {
+    const element = box.current;
+    if (element !== null) element.scrollTop = element.scrollHeight;
+  };
+
+  const scrolled = (element: HTMLDivElement): void => {
+    atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < END_PX;
+    if (atEnd.current) {
+      setBelow(false);
+      seen();
+    }
+    if (element.scrollTop < 120 && thread.more) void loadEarlier(id);
+  };
+
+  return (
+    <div class="messages-wrap">
+      <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} tabIndex={0} role="log" aria-label={t.thread.label}>
+        {!thread.loaded && thread.pending.length === 0 ? (
+          <div class="centered">
+            <Spinner />
+          </div>
+        ) : (
+          <>
+            {thread.more ? (
+              <ActButton class="link pad" act={() => loadEarlier(id)}>
+                {t.thread.earlier}
+              </ActButton>
+            ) : (
+              <p class="beginning">{t.thread.beginning}</p>
+            )}
+            <Entries entries={thread.entries} card={card} showTag={showTag} />
+            {thread.pending.map((pending) => (
+              <PendingBubble key={pending.message} id={id} pending={pending} />
+            ))}
+            <div class="typing-line" role="status">
+              {others.map((mark) => (
+                <span key={`${mark.author.kind}${mark.author.agent ?? ''}`} class="typing">
+                  <span class="typing-dots" aria-hidden="true">
+                    <i />
+                    <i />
+                    <i />
+                  </span>
+                  {t.thread.isTyping(authorName(mark.author, card))}
+                </span>
+              ))}
+            </div>
+          </>
+        )}
+      </div>
+      {below ? (
+        <button type="button" class="to-end" onClick={toEnd}>
+          <Icon name="down" size={15} /> {t.thread.newOnes}
+        </button>
+      ) : null}
+    </div>
+  );
+}
+
+function Entries({ entries, card, showTag }: { entries: readonly Entry[]; card: ConversationCard | undefined; showTag: (message: string) => void }) {
+  const marks = visitorMarks(card);
+  return (
+    <>
+      {entries.map((entry, at) => {
+        const before = entries[at - 1];
+        const newDay = before === undefined || dayName(before.at) !== dayName(entry.at);
+        const joined =
+          !newDay &&
+          before !== undefined &&
+          before.body.kind === 'text' &&
+          before.author.kind === entry.author.kind &&
+          before.author.agent === entry.author.agent &&
+          before.visibility === entry.visibility &&
+          entry.at - before.at < GROUP_MS;
+        return (
+          <div key={entry.message} class="entry">
+            {newDay ? (
+              <p class="day">
+                <span>{dayName(entry.at)}</span>
+              </p>
+            ) : null}
+            {entry.body.kind === 'event' ? (
+              <p class="event">
+                <span>
+                  {eventWords(entry, card)} · {clockTime(entry.at)}
+                </span>
+              </p>
+            ) : (
+              <Bubble entry={entry} card={card} joined={joined} marks={marks} showTag={showTag} />
+            )}
+          </div>
+        );
+      })}
+    </>
+  );
+}
+
+function eventWords(entry: Entry, card: ConversationCard | undefined): string {
+  if (entry.body.kind !== 'event') return '';
+  const who = entry.body.agent === undefined ? null : agentOrYou(entry.body.agent, card);
+  switch (entry.body.event) {
+    case 'assigned':
+      return t.thread.event.assigned(who ?? t.anAgent);
+    case 'transferred':
+      return t.thread.event.transferred(who ?? t.anAgent);
+    case 'requeued':
+      return t.thread.event.requeued;
+    case 'closed':
+      return t.thread.event.closed(who);
+    case 'reopened':
+      return t.thread.event.reopened(who);
+    case 'unknown':
+      return t.thread.event.unknown;
+  }
+}
+
+interface BubbleProps {
+  readonly entry: Entry;
+  readonly card: ConversationCard | undefined;
+  readonly joined: boolean;
+  readonly marks: { readonly delivered: number; readonly seen: number };
+  readonly showTag: (message: string) => void;
+}
+
+function Bubble({ entry, card, joined, marks, showTag }: BubbleProps) {
+  const note = entry.visibility === 'agents';
+  const ours = entry.author.kind !== 'visitor';
+  const side = note ? 'note' : ours ? 'ours' : 'theirs';
+  const name = entry.author.kind === 'agent' ? agentOrYou(entry.author.agent, card) : authorName(entry.author, card);
+  const until = entry.expires === null ? '' : ` · ${t.context.retention} ${utcDate(dayStart(entry.expires - 1))}`;
+  return (
+    <article class={`said ${side} ${joined ? 'joined' : ''}`}>
+      {joined ? null : (
+        <header class="said-head">
+          {note ? <Icon name="lock" size={12} /> : null}
+          <span>{note ? `${t.thread.note} · ${name}` : name}</span>
+        </header>
+      )}
+      <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
+        <p dir="auto">{entry.body.kind === 'text' ? entry.body.text : t.thread.unreadable}</p>
+        <footer class="said-foot">
+          <button type="button" class="said-info" aria-label={t.thread.privacy} title={t.thread.privacy} onClick={() => showTag(entry.message)}>
+            <Icon name="info" size={13} />
+          </button>
+          <time dateTime={new Date(entry.at).toISOString()}>{clockTime(entry.at)}</time>
+          {ours && !note ? <Ticks seq={entry.seq} marks={marks} /> : null}
+        </footer>
+      </div>
+    </article>
+  );
+}
+
+function Ticks({ seq, marks }: { seq: number; marks: { readonly delivered: number; readonly seen: number } }) {
+  const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
+  return (
+    <span class={`ticks ticks-${state}`} title={t.thread[state]} role="img" aria-label={t.thread[state]}>
+      <Icon name={state === 'sent' ? 'check' : 'checks'} size={14} />
+    </span>
+  );
+}
+
+function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }) {
+  const note = pending.visibility === 'agents';
+  return (
+    <article class={`said ${note ? 'note' : 'ours'} pending`}>
+      <div class="bubble">
+        <p dir="auto">{pending.text}</p>
+        <footer class="said-foot">
+          {pending.refused === null ? (
+            <>
+              <span>{t.thread.sending}</span>
+              <Icon name="clock" size={13} />
+            </>
+          ) : (
+            <span class="bad-words" role="alert">
+              {t.thread.failed}: {pending.refused}
+            </span>
+          )}
+        </footer>
+      </div>
+      {pending.refused === null ? null : (
+        <div class="row end">
+          <button type="button" class="link" onClick={() => retry(id, pending.message)}>
+            {t.thread.retry}
+          </button>
+          <button type="button" class="link" onClick={() => discard(id, pending.message)}>
+            {t.thread.discard}
+          </button>
+        </div>
+      )}
+    </article>
+  );
+}
+

@@ -1,0 +1,77 @@
+// A conversation as REST shows it, turned into the card that the socket would have sent.
+
+import type { AgentId, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../widget-js/src/wire/frames.ts';
+
+export interface RestVisitor {
+  visitor_id: VisitorId;
+  name?: string | null;
+  email?: string | null;
+  page_url?: string | null;
+  page_title?: string | null;
+  locale?: string | null;
+  presence?: Presence | null;
+}
+
+export interface RestConversation {
+  conversation_id: ConversationId;
+  site_id: SiteId;
+  state: ConversationState;
+  version?: number | null;
+  created_at: number;
+  seq_last?: number | null;
+  assignee?: AgentId | null;
+  waiting_since?: number | null;
+  closed_at?: number | null;
+  offline_message?: boolean | null;
+  visitor?: RestVisitor | null;
+  form?: { field: string; answer: string }[] | null;
+  tags?: TagId[] | null;
+  preview?: string | null;
+  last_message_at?: number | null;
+}
+
+/** Leaves out what is null, as the wire does. */
+function present<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}
+
+export function cardOf(rest: RestConversation): ConversationCard {
+  const { visitor } = rest;
+  return {
+    conversation: rest.conversation_id,
+    version: rest.version ?? 0,
+    site: rest.site_id,
+    state: rest.state,
+    created_at: rest.created_at,
+    seq_last: rest.seq_last ?? 0,
+    agents: [],
+    marks: [],
+    ...present({
+      assignee: rest.assignee,
+      waiting_since: rest.waiting_since,
+      closed_at: rest.closed_at,
+      offline_message: rest.offline_message,
+      form: rest.form,
+      tags: rest.tags,
+      preview: rest.preview,
+      last_message_at: rest.last_message_at,
+    }),
+    ...(visitor === null || visitor === undefined
+      ? {}
+      : {
+          visitor: {
+            visitor: visitor.visitor_id,
+            ...present({
+              name: visitor.name,
+              email: visitor.email,
+              page_url: visitor.page_url,
+              page_title: visitor.page_title,
+              locale: visitor.locale,
+              presence: visitor.presence,
+            }),
+          },
+        }),
+  };
+}

@@ -1,0 +1,27 @@
+// Bundles the tests with esbuild and runs them with Node's own runner, which cannot read TypeScript
+// on Node 18.
+import { spawnSync } from 'node:child_process';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = join(here, 'node_modules', '.test');
+const tests = (await readdir(join(here, 'test'))).filter((name) => name.endsWith('.test.ts'));
+
+await rm(out, { recursive: true, force: true });
+await build({
+  absWorkingDir: here,
+  entryPoints: tests.map((name) => join('test', name)),
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node18',
+  nodePaths: [join(here, 'node_modules')],
+  logLevel: 'warning',
+});
+const files = tests.map((name) => join(out, name.replace(/\.ts$/, '.mjs')));
+process.exit(spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' }).status ?? 1);

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AgentId, ConversationCard, ConversationId, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import { EMPTY_BOARD, isWaiting, listed, reduceBoard, unreadCount, visitorMarks } from '../src/state/board.ts';
+import type { Board } from '../src/state/board.ts';
+
+const ME: AgentId = 'agt_me';
+const OTHER: AgentId = 'agt_other';
+
+function card(name: string, more: Partial<ConversationCard> = {}): ConversationCard {
+  const conversation: ConversationId = `cnv_${name}`;
+  return { conversation, version: 1, site: 'sit_1', state: 'active', created_at: 0, seq_last: 3, agents: [], marks: [], ...more };
+}
+
+function after(frames: ServerFrame[], now = 0): Board {
+  return frames.reduce((board, frame) => reduceBoard(board, { kind: 'frame', frame, now }), EMPTY_BOARD);
+}
+
+const snapshot = (...conversations: ConversationCard[]): ServerFrame => ({ kind: 'board', request: 1, conversations, agents: [] });
+const text = (conversation: ConversationId, seq: number, agent?: AgentId): ServerFrame => ({
+  kind: 'message',
+  conversation,
+  seq,
+  message: `msg_${seq}`,
+  author: agent === undefined ? { kind: 'visitor' } : { kind: 'agent', agent },
+  at: 100 + seq,
+  body: { kind: 'text', text: `said ${seq}` },
+  expires: null,
+});
+
+test('an older version of a conversation is ignored', () => {
+  const board = after([snapshot(card('a', { version: 5 })), { kind: 'conversation', card: card('a', { version: 4, state: 'closed' }) }]);
+  assert.equal(board.cards.get('cnv_a')?.state, 'active');
+});
+
+test('a snapshot is the truth, whatever version was here', () => {
+  const board = after([snapshot(card('a', { version: 5 }), card('b')), snapshot(card('a', { version: 2, state: 'queued' }))]);
+  assert.equal(board.cards.get('cnv_a')?.state, 'queued');
+  assert.equal(board.cards.has('cnv_b'), false);
+});
+
+test('marks never go back', () => {
+  const marks = (seen: number) => [{ author: { kind: 'visitor' } as const, delivered: seen, seen }];
+  const board = after([
+    snapshot(card('a', { marks: marks(2) })),
+    { kind: 'seen', conversation: 'cnv_a', author: { kind: 'visitor' }, seq: 6 },
+    { kind: 'conversation', card: card('a', { version: 2, marks: marks(3) }) },
+    { kind: 'delivered', conversation: 'cnv_a', author: { kind: 'visitor' }, seq: 7 },
+  ]);
+  assert.deepEqual(visitorMarks(board.cards.get('cnv_a')), { delivered: 7, seen: 6 });
+});
+
+test('a message renews the last line and ends its author typing', () => {
+  const board = after([
+    snapshot(card('a')),
+    { kind: 'typing', conversation: 'cnv_a', author: { kind: 'visitor' }, typing: true },
+    text('cnv_a', 4),
+  ]);
+  assert.equal(board.cards.get('cnv_a')?.preview, 'said 4');
+  assert.equal(board.cards.get('cnv_a')?.seq_last, 4);
+  assert.equal(board.typing.size, 0);
+});
+
+test('typing ends by itself after six seconds', () => {
+  const board = after([snapshot(card('a')), { kind: 'typing', conversation: 'cnv_a', author: { kind: 'visitor' }, typing: true }], 1000);
+  assert.equal(reduceBoard(board, { kind: 'tick', now: 6999 }).typing.size, 1);
+  assert.equal(reduceBoard(board, { kind: 'tick', now: 7000 }).typing.size, 0);
+});
+
+test('unread counts what was not on the screen, and nothing after a word of one’s own', () => {
+  const seen = [{ author: { kind: 'agent', agent: ME } as const, delivered: 1, seen: 1 }];
+  assert.equal(unreadCount(card('a', { marks: seen, last_author: { kind: 'visitor' } }), ME), 2);
+  assert.equal(unreadCount(card('a', { marks: seen, last_author: { kind: 'agent', agent: ME } }), ME), 0);
+});
+
+test('an offer goes with the word that it is over, with the state, and some time after its deadline', () => {
+  const offered: ServerFrame = { kind: 'offer', conversation: 'cnv_a', deadline: 30_000, card: card('a', { state: 'offered' }) };
+  assert.equal(after([offered]).offers.size, 1);
+  assert.equal(after([offered, { kind: 'offer-over', conversation: 'cnv_a' }]).offers.size, 0);
+  assert.equal(after([offered, { kind: 'conversation', card: card('a', { version: 2, state: 'queued' }) }]).offers.size, 0);
+  assert.equal(reduceBoard(after([offered]), { kind: 'tick', now: 60_000 }).offers.size, 0);
+});
+
+test('a transfer stays on offer while the giver still has the conversation', () => {
+  const offered: ServerFrame = { kind: 'offer', conversation: 'cnv_a', deadline: 30_000, card: card('a', { assignee: OTHER }), transfer_from: OTHER };
+  const board = after([offered, { kind: 'conversation', card: card('a', { version: 2, state: 'active', assignee: OTHER, offered_to: ME }) }]);
+  assert.equal(board.offers.get('cnv_a')?.transfer_from, OTHER);
+});
+
+test('those who wait stand in the order of their places, mine by the newest word', () => {
+  const board = after([
+    snapshot(
+      card('b', { state: 'queued', position: 2 }),
+      card('a', { state: 'queued', position: 1 }),
+      card('o', { state: 'offered', waiting_since: 1 }),
+      card('m1', { assignee: ME, last_message_at: 5 }),
+      card('m2', { assignee: ME, last_message_at: 9 }),
+      card('c', { state: 'closed' }),
+    ),
+  ]);
+  assert.deepEqual(listed(board, 'waiting', ME).map((one) => one.conversation), ['cnv_o', 'cnv_a', 'cnv_b']);
+  assert.ok(listed(board, 'waiting', ME).every(isWaiting));
+  assert.deepEqual(listed(board, 'mine', ME).map((one) => one.conversation), ['cnv_m2', 'cnv_m1']);
+  assert.equal(listed(board, 'all', ME).some((one) => one.state === 'closed'), false);
+});
+
+test('an erased conversation leaves the board, an erased message only its last line', () => {
+  const base = [snapshot(card('a', { preview: 'secret' }))];
+  assert.equal(after([...base, { kind: 'forget', conversation: 'cnv_a' }]).cards.size, 0);
+  assert.equal(after([...base, { kind: 'forget', conversation: 'cnv_a', messages: ['msg_1'] }]).cards.get('cnv_a')?.preview, undefined);
+});
+
+test('presence keeps the name that was known', () => {
+  const visitor = { visitor: 'vis_1', name: 'Ada' } as const;
+  const board = after([
+    snapshot(card('a', { visitor })),
+    { kind: 'presence', conversation: 'cnv_a', presence: 'gone', visitor: { visitor: 'vis_1', page_url: 'https://x.test/' } },
+  ]);
+  assert.deepEqual(board.cards.get('cnv_a')?.visitor, { visitor: 'vis_1', name: 'Ada', page_url: 'https://x.test/', presence: 'gone' });
+});
