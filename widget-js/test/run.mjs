@@ -1,4 +1,5 @@
 // Bundles the tests with esbuild, since Node 18 reads no TypeScript, and runs them with `node --test`.
+// `codec` runs the files with that word in their names, `-browser` leaves those with that one out.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
@@ -7,9 +8,13 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, '../node_modules/.cache/livehelp-tests');
-const wanted = process.argv.slice(2);
+const words = process.argv.slice(2);
+const unwanted = words.filter((word) => word.startsWith('-')).map((word) => word.slice(1));
+const wanted = words.filter((word) => !word.startsWith('-'));
 const tests = (await readdir(here)).filter((name) => name.endsWith('.test.ts'))
-  .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
+  .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
+  .filter((name) => !unwanted.some((word) => name.includes(word)));
+if (tests.length === 0) process.exit(0);
 await rm(out, { recursive: true, force: true });
 await build({
   entryPoints: tests.map((name) => join(here, name)),

@@ -35,13 +35,10 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
     let mut needs = vec![Need::Redis];
-    if !fronts.is_empty() {
+    if !fronts.is_empty() || browser.is_some() {
         needs.push(Need::Node);
+        needs.extend(whole.then_some(Need::Browser));
     }
-    if browser.is_some() {
-        needs.extend([Need::Node, Need::Browser]);
-    }
-    needs.dedup();
     provide(&needs)?;
 
     let steps = Steps::begin()?;
@@ -57,7 +54,10 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     for front in &fronts {
         for script in ["check", "test"] {
             if front.has_script(script) {
-                let npm = command(&front.folder, &["npm", "run", "--silent", script]);
+                let mut npm = command(&front.folder, &["npm", "run", "--silent", script]);
+                if script == "test" && !whole {
+                    npm.args(["--", "-browser"]);
+                }
                 steps.run(&format!("{}: {script}", front.name), npm)?;
             }
         }
