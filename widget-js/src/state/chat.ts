@@ -193,7 +193,8 @@ export class Chat {
 
   #begin(now: number, form: FormAnswer[]): ConversationId | undefined {
     const conversation = conversation_id(now);
-    const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash ?? '' };
+    const hash = this.#site.notice?.hash;
+    const open: SavedOpen = { kind: 'open', conversation, form, ...(hash ? { notice: hash } : {}) };
     if (!this.#store.put(open)) return undefined;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
@@ -314,7 +315,7 @@ export class Chat {
     this.#asked_earlier = false;
     this.#delivered = 0;
     const page = page_view();
-    if (page.url !== '' && this.#state.conversation) this.#socket.say(CLIENT_PAGE, { page });
+    if (page && this.#state.conversation) this.#socket.say(CLIENT_PAGE, { page });
     this.#flush();
   }
 
@@ -382,16 +383,19 @@ export class Chat {
 
   async #open(item: SavedOpen): Promise<void> {
     const { conversation, form, notice } = item;
-    const answer = await this.#socket.ask(CLIENT_OPEN, { conversation, form, notice, page: page_view() });
+    const page = page_view();
+    const answer = await this.#socket.ask(CLIENT_OPEN, {
+      conversation, form, ...(notice === undefined ? {} : { notice }), ...(page ? { page } : {}),
+    });
     if (answer.kind === 'ack') this.#store.remove(item);
     else if (answer.kind === 'reject' && !this.#again_later(answer, conversation)) {
       this.#store.remove(item);
       for (const sent of this.#store.unsent()) {
         if (sent.kind !== 'send' || sent.conversation !== conversation) continue;
         this.#store.remove(sent);
-        this.#happen({ kind: 'failed', message: sent.message, why: answer.words ?? answer.code });
+        this.#happen({ kind: 'failed', message: sent.message, why: answer.words || answer.code });
       }
-      this.#happen({ kind: 'refused', why: answer.words ?? answer.code });
+      this.#happen({ kind: 'refused', why: answer.words || answer.code });
     }
   }
 
@@ -410,7 +414,7 @@ export class Chat {
         return;
       }
       this.#store.remove(item);
-      this.#happen({ kind: 'failed', message, why: answer.words ?? answer.code });
+      this.#happen({ kind: 'failed', message, why: answer.words || answer.code });
     }
   }
 
@@ -431,6 +435,6 @@ function signals(): number {
 }
 
 /** The page without its query; nothing at all where the visitor asked not to be followed. */
-function page_view(): PageView {
-  return signals() === 0 ? { url: location.origin + location.pathname, title: document.title } : { url: '' };
+function page_view(): PageView | undefined {
+  return signals() === 0 ? { url: location.origin + location.pathname, title: document.title } : undefined;
 }

@@ -19,7 +19,8 @@ export interface SavedOpen {
   kind: 'open';
   conversation: ConversationId;
   form: FormAnswer[];
-  notice: string;
+  /** The hash of the notice that was shown, where there was one. */
+  notice?: string;
 }
 
 /** A message that the server does not have yet. */

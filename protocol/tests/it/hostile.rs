@@ -1,0 +1,112 @@
+//! Bytes of somebody who means no good: every one is answered with an error, none with a panic.
+
+use proptest::prelude::*;
+use protocol::codec::{Encoding, decode_client, decode_server};
+use protocol::frame::{ClientFrame, RequestId};
+
+use crate::vectors::{bytes, client, server};
+
+fn refused(hex: &str) {
+    let bytes = bytes(hex);
+    assert!(decode_client(Encoding::Msgpack, &bytes).is_err(), "{hex} is no client frame");
+    assert!(decode_server(Encoding::Msgpack, &bytes).is_err(), "{hex} is no server frame");
+}
+
+#[test]
+fn what_is_no_frame_is_refused() {
+    refused("");
+    refused("c0"); // nil
+    refused("05"); // a number
+    refused("a568656c6c6f"); // text
+    refused("8101c0"); // a map
+    refused("90"); // an array without a kind
+    refused("91c0"); // a kind that is nil
+    refused("c1"); // the byte that MessagePack never uses
+}
+
+#[test]
+fn a_length_that_is_not_there_is_refused_before_it_is_allocated() {
+    refused("dd7fffffff"); // an array of two thousand million items
+    refused("9209dbffffffff"); // text of four thousand million bytes
+    refused("9209c6ffffffff"); // bytes of as many
+    refused("9209dfffffffff"); // a map of as many
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused() {
+    // A send whose text is the bytes ff fe.
+    let mut frame = bytes("960202c410000000000000000000000000000000");
+    frame.extend(bytes("00c4100000000000000000000000000000000007a2fffe"));
+    assert!(decode_client(Encoding::Msgpack, &frame).is_err());
+    assert!(decode_client(Encoding::Json, b"[\"ping\", \"\xff\xfe\"]").is_err());
+}
+
+#[test]
+fn bytes_after_the_end_are_refused() {
+    for vector in client() {
+        let mut bytes = vector.msgpack();
+        bytes.push(0xc0);
+        assert!(decode_client(Encoding::Msgpack, &bytes).is_err(), "{}", vector.name);
+    }
+    assert!(decode_client(Encoding::Json, br#"["ping", 1] ["ping", 2]"#).is_err());
+}
+
+#[test]
+fn a_frame_that_is_cut_short_is_refused() {
+    for vector in client() {
+        let bytes = vector.msgpack();
+        for end in 0..bytes.len() {
+            let cut = bytes.get(..end).unwrap();
+            assert!(decode_client(Encoding::Msgpack, cut).is_err(), "{} cut at {end}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn an_error_quotes_nothing_of_the_bytes() {
+    let error = decode_client(Encoding::Json, br#"["send", "canary"]"#).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[test]
+fn deep_nesting_that_is_passed_over_costs_no_stack() {
+    let mut text = String::from(r#"["dance", 7, "#);
+    text.push_str(&"[".repeat(200_000));
+    text.push_str(&"]".repeat(200_000));
+    text.push(']');
+    let frame = decode_client(Encoding::Json, text.as_bytes()).unwrap();
+    assert_eq!(frame, ClientFrame::Unknown { request: RequestId(7) });
+}
+
+#[test]
+fn deep_nesting_where_a_field_is_wanted_is_refused() {
+    let deep = format!(r#"["ping", {}{}]"#, "[".repeat(200_000), "]".repeat(200_000));
+    assert!(decode_client(Encoding::Json, deep.as_bytes()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_at_all_end_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for encoding in Encoding::ALL {
+            let _ = decode_client(encoding, &bytes);
+            let _ = decode_server(encoding, &bytes);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_in_a_good_frame_ends_without_a_panic(
+        which in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let frames: Vec<Vec<u8>> =
+            client().iter().chain(&server()).map(|vector| vector.msgpack()).collect();
+        let mut bytes = which.get(&frames).clone();
+        let place = place.index(bytes.len());
+        if let Some(changed) = bytes.get_mut(place) {
+            *changed = byte;
+        }
+        let _ = decode_client(Encoding::Msgpack, &bytes);
+        let _ = decode_server(Encoding::Msgpack, &bytes);
+    }
+}

@@ -1,0 +1,97 @@
+//! The bounds that hold while a frame is read, and how they hang together.
+
+use protocol::codec::{Encoding, decode_client, encode_client};
+use protocol::conversation::{FormAnswer, PageView, ResumePoint};
+use protocol::frame::{ClientFrame, ClientRole, RequestId};
+use protocol::ids::{ConversationId, MessageId};
+use protocol::limits::{
+    ANSWERS_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX, List, MESSAGE_OVERHEAD_BYTES_MAX,
+    RESUME_POINTS_MAX, TEXT_BYTES_MAX, TEXT_CHARS_MAX,
+};
+use protocol::message::{Body, Seq};
+use protocol::personal::{Personal, Text};
+
+fn written(encoding: Encoding, frame: &ClientFrame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_client(encoding, frame, &mut bytes).unwrap();
+    bytes
+}
+
+fn send(text: String) -> ClientFrame<'static> {
+    ClientFrame::Send {
+        request: RequestId(u32::MAX),
+        conversation: ConversationId::from_bytes([0xff; 16]),
+        message: MessageId::from_bytes([0xff; 16]),
+        seen_seq: Seq(u64::from(u32::MAX)),
+        body: Body::Text(Text::new(text)),
+        visibility: None,
+    }
+}
+
+fn points(count: usize) -> String {
+    let point = format!("[\"cnv_{0}\", 1, \"msg_{0}\"]", "0".repeat(32));
+    let points = vec![point; count].join(",");
+    format!(r#"["hello", 1, "visitor", "t/1", "en", [{points}]]"#)
+}
+
+#[test]
+fn a_list_is_refused_at_one_more_than_its_bound() {
+    let fits = points(RESUME_POINTS_MAX);
+    assert!(decode_client(Encoding::Json, fits.as_bytes()).is_ok());
+    let over = points(RESUME_POINTS_MAX + 1);
+    assert!(decode_client(Encoding::Json, over.as_bytes()).is_err());
+}
+
+#[test]
+fn a_send_costs_at_most_its_overhead_more_than_its_text() {
+    let bytes = written(Encoding::Msgpack, &send("x".repeat(4_000)));
+    assert!(bytes.len() <= 4_000 + MESSAGE_OVERHEAD_BYTES_MAX, "{} bytes", bytes.len());
+}
+
+#[test]
+fn the_longest_text_fits_into_a_frame_of_either_encoding() {
+    let widest = "\u{1f44b}".repeat(TEXT_CHARS_MAX);
+    assert!(widest.len() <= TEXT_BYTES_MAX);
+    assert!(written(Encoding::Msgpack, &send(widest.clone())).len() <= FRAME_BYTES_MAX);
+    assert!(written(Encoding::Json, &send(widest)).len() <= FRAME_BYTES_MAX);
+    let escaped = "\u{1}".repeat(TEXT_CHARS_MAX);
+    assert!(written(Encoding::Json, &send(escaped)).len() <= FRAME_BYTES_MAX);
+}
+
+#[test]
+fn a_hello_with_all_its_resume_points_fits_into_the_first_frame() {
+    let point = ResumePoint {
+        conversation: ConversationId::from_bytes([0xff; 16]),
+        seq: Seq(u64::from(u32::MAX)),
+        message: Some(MessageId::from_bytes([0xff; 16])),
+    };
+    let hello = ClientFrame::Hello {
+        request: RequestId(1),
+        role: ClientRole::Agent,
+        client: "console/0.1.0".to_owned(),
+        locale: "zh-Hant-TW".to_owned(),
+        resume: List::new(vec![point; RESUME_POINTS_MAX]),
+        site: None,
+        token: None,
+        signals: None,
+    };
+    assert!(written(Encoding::Msgpack, &hello).len() <= HELLO_BYTES_MAX);
+}
+
+#[test]
+fn a_writer_cannot_make_a_list_longer_than_a_reader_takes() {
+    let answer = FormAnswer { field: "name".to_owned(), answer: Personal::new("Ada".to_owned()) };
+    let form = List::<_, ANSWERS_MAX>::new(vec![answer; ANSWERS_MAX * 2]);
+    assert_eq!(form.len(), ANSWERS_MAX);
+    let open = ClientFrame::Open {
+        request: RequestId(1),
+        conversation: ConversationId::from_bytes([1; 16]),
+        form,
+        notice: None,
+        page: Some(PageView { url: Personal::new(String::new()), title: None }),
+    };
+    for encoding in Encoding::ALL {
+        let bytes = written(encoding, &open);
+        assert_eq!(decode_client(encoding, &bytes).unwrap(), open);
+    }
+}
