@@ -4,7 +4,10 @@
 //! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a route does
 //! (`api`). Called by `lib::run`; knows nothing of chat.
 
+pub mod admin;
 pub mod assets;
+pub mod client;
+pub mod demo;
 mod line;
 mod socket;
 pub mod tls;
