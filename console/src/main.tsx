@@ -1,6 +1,6 @@
 // The console's beginning: settings, clock, session, and then what the route says.
 
-import { effect } from '@preact/signals';
+import { effect, untracked } from '@preact/signals';
 import { render } from 'preact';
 import { forgetCatalog, loadCatalog } from './state/catalog.ts';
 import { startClock } from './state/clock.ts';
@@ -22,19 +22,23 @@ effect(() => {
   const agent = me.value;
   if (agent === signedIn) return;
   signedIn = agent;
-  if (agent === null) {
-    leaveDesk();
-    forgetCatalog();
-  } else {
-    startDesk();
-    void loadCatalog();
-  }
+  // What these read must not bring this effect back.
+  untracked(() => {
+    if (agent === null) {
+      leaveDesk();
+      forgetCatalog();
+    } else {
+      startDesk();
+      void loadCatalog();
+    }
+  });
 });
 
 effect(() => {
   const at = route.value;
   const wanted = at.kind === 'inbox' ? at.conversation : null;
-  if (me.value !== null) openConversation(wanted !== null && isConversation(wanted) ? wanted : null);
+  if (me.value === null) return;
+  untracked(() => openConversation(wanted !== null && isConversation(wanted) ? wanted : null));
 });
 
 function isConversation(text: string): text is `cnv_${string}` {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AgentId, ConversationCard, ConversationId, ServerFrame } from '../../widget-js/src/wire/frames.ts';
-import { EMPTY_BOARD, isWaiting, listed, reduceBoard, unreadCount, visitorMarks } from '../src/state/board.ts';
+import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import { EMPTY_BOARD, followed, isWaiting, listed, reduceBoard, unreadCount, visitorMarks } from '../src/state/board.ts';
 import type { Board } from '../src/state/board.ts';
+import { EMPTY_THREAD } from '../src/state/thread.ts';
+import type { Entry, Thread } from '../src/state/thread.ts';
 
 const ME: AgentId = 'agt_me';
 const OTHER: AgentId = 'agt_other';
@@ -71,6 +73,41 @@ test('unread counts what was not on the screen, and nothing after a word of oneâ
   const seen = [{ author: { kind: 'agent', agent: ME } as const, delivered: 1, seen: 1 }];
   assert.equal(unreadCount(card('a', { marks: seen, last_author: { kind: 'visitor' } }), ME), 2);
   assert.equal(unreadCount(card('a', { marks: seen, last_author: { kind: 'agent', agent: ME } }), ME), 0);
+});
+
+test('with the messages at hand, unread counts those of others and no lines of the system', () => {
+  const seen = [{ author: { kind: 'agent', agent: ME } as const, delivered: 1, seen: 1 }];
+  const entry = (seq: number, author: Author, body: Body): Entry => ({ seq, message: `msg_${seq}`, author, at: 0, body, expires: null, visibility: 'everyone' });
+  const thread: Thread = {
+    ...EMPTY_THREAD,
+    loaded: true,
+    entries: [
+      entry(1, { kind: 'visitor' }, { kind: 'text', text: 'read' }),
+      entry(2, { kind: 'visitor' }, { kind: 'text', text: 'unread' }),
+      entry(3, { kind: 'system' }, { kind: 'event', event: 'assigned', agent: ME }),
+      entry(4, { kind: 'agent', agent: ME }, { kind: 'text', text: 'mine' }),
+    ],
+  };
+  assert.equal(unreadCount(card('a', { marks: seen, seq_last: 4 }), ME, thread), 1);
+});
+
+test('the words before a line of the system stay the last line', () => {
+  const board = after([
+    snapshot(card('a', { preview: 'hello', last_author: { kind: 'visitor' } })),
+    { kind: 'conversation', card: card('a', { version: 2 }) },
+  ]);
+  assert.equal(board.cards.get('cnv_a')?.preview, 'hello');
+});
+
+test('an agent follows his own, what is offered to him, and the first in line', () => {
+  const waiting = Array.from({ length: 60 }, (_, at) => card(`w${String(at).padStart(2, '0')}`, { state: 'queued', position: at + 1 }));
+  const board = after([
+    snapshot(card('mine', { assignee: ME }), card('other', { assignee: OTHER }), ...waiting),
+    { kind: 'offer', conversation: 'cnv_w59', deadline: 9, card: card('w59', { state: 'offered', position: 60 }) },
+  ]);
+  const ids = followed(board, ME);
+  assert.ok(ids.has('cnv_mine') && ids.has('cnv_w59') && ids.has('cnv_w00'));
+  assert.ok(!ids.has('cnv_other') && !ids.has('cnv_w50'));
 });
 
 test('an offer goes with the word that it is over, with the state, and some time after its deadline', () => {

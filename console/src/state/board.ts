@@ -10,8 +10,10 @@ import type {
   ConversationId,
   Marks,
   ServerFrame,
+  TagId,
 } from '../../../widget-js/src/wire/frames.ts';
 import { TYPING_MS } from '../../../widget-js/src/wire/frames.ts';
+import type { Thread } from './thread.ts';
 
 /** A conversation for this agent, until the deadline. */
 export interface Offer {
@@ -51,6 +53,7 @@ export type BoardInput =
   /** This agent's own mark, before the server has heard of it. */
   | { readonly kind: 'own-mark'; readonly conversation: ConversationId; readonly agent: AgentId; readonly seq: number }
   | { readonly kind: 'own-card'; readonly card: AgentCard }
+  | { readonly kind: 'tags'; readonly conversation: ConversationId; readonly tags: readonly TagId[] }
   | { readonly kind: 'tick'; readonly now: number };
 
 const PREVIEW_CHARS_MAX = 140;
@@ -63,6 +66,8 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
       return withCard(board, input.card);
     case 'own-card':
       return withAgent(board, input.card);
+    case 'tags':
+      return changed(board, input.conversation, (card) => ({ ...card, tags: input.tags }));
     case 'own-mark':
       return marked(board, input.conversation, { kind: 'agent', agent: input.agent }, 'seen', input.seq);
     case 'tick':
@@ -151,7 +156,12 @@ function newer(known: ConversationCard | undefined, card: ConversationCard): Con
       : { ...mark, delivered: Math.max(mark.delivered, before.delivered), seen: Math.max(mark.seen, before.seen) };
   });
   for (const mark of known.marks) if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
-  return { ...card, marks };
+  // A line of the system has no preview: then the words before it stay the last line.
+  const spoken =
+    card.preview === undefined && known.preview !== undefined
+      ? { preview: known.preview, ...(known.last_author === undefined ? {} : { last_author: known.last_author }) }
+      : {};
+  return { ...card, ...spoken, marks, seq_last: Math.max(card.seq_last, known.seq_last) };
 }
 
 function withCard(board: Board, card: ConversationCard): Board {
@@ -228,11 +238,21 @@ export function isAgent(author: Author | undefined, agent: AgentId | null): bool
   return author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent;
 }
 
-/** How many places this agent has not had on his screen, where the last word was not his. */
-export function unreadCount(card: ConversationCard, me: AgentId | null): number {
-  if (isAgent(card.last_author, me)) return 0;
-  const mark = card.marks.find((one) => isAgent(one.author, me));
-  return Math.max(0, card.seq_last - (mark?.seen ?? 0));
+/** How many messages of others this agent has not had on his screen. */
+export function unreadCount(card: ConversationCard, me: AgentId | null, thread?: Thread): number {
+  const seen = card.marks.find((one) => isAgent(one.author, me))?.seen ?? 0;
+  if (thread?.loaded === true) {
+    let count = 0;
+    for (let at = thread.entries.length - 1; at >= 0; at -= 1) {
+      const entry = thread.entries[at];
+      if (entry === undefined || entry.seq <= seen) break;
+      if (entry.body.kind === 'text' && !isAgent(entry.author, me)) count += 1;
+    }
+    return count;
+  }
+  // Without the messages at hand it is the places, where the last word was another's.
+  if (card.last_author === undefined || isAgent(card.last_author, me)) return 0;
+  return Math.max(0, card.seq_last - seen);
 }
 
 /** How far the visitor has come. */
@@ -245,6 +265,19 @@ export type Tab = 'mine' | 'waiting' | 'all';
 
 export function isWaiting(card: ConversationCard): boolean {
   return card.state === 'queued' || card.state === 'offered';
+}
+
+/** How many of those who wait are followed live, so that one sees what they say before taking them. */
+const FOLLOWED_WAITING_MAX = 40;
+/** And how many conversations in all; a connection may be in 256 rooms. */
+const FOLLOWED_MAX = 200;
+
+/** The conversations whose messages this agent wants as they are said: his own, those offered to him, the first in line. */
+export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
+  const ids = new Set<ConversationId>(board.offers.keys());
+  for (const card of board.cards.values()) if (isMine(card, me)) ids.add(card.conversation);
+  for (const card of listed(board, 'waiting', me).slice(0, FOLLOWED_WAITING_MAX)) ids.add(card.conversation);
+  return new Set([...ids].slice(0, FOLLOWED_MAX));
 }
 
 export function isMine(card: ConversationCard, me: AgentId | null): boolean {

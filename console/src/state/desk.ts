@@ -18,11 +18,11 @@ import { message_id } from '../../../widget-js/src/wire/ids.ts';
 import { Socket } from '../../../widget-js/src/wire/socket.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
-import { EMPTY_BOARD, isAgent, isMine, reduceBoard, unreadCount } from './board.ts';
+import { EMPTY_BOARD, followed, isAgent, isMine, reduceBoard, unreadCount } from './board.ts';
 import type { Board, BoardInput } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
 import { tell } from './notices.ts';
-import { forgetOutbox, keepOutbox, readOutbox } from './outbox.ts';
+import { forgetOutbox, keepDrafts, keepOutbox, readDrafts, readOutbox } from './outbox.ts';
 import { me, sessionIsOver } from './session.ts';
 import { play } from './sound.ts';
 import { EMPTY_THREAD, newestSeq, reduceThread, lastEntry } from './thread.ts';
@@ -47,9 +47,14 @@ export const offers = computed(() => [...board.value.offers.values()].sort((a, b
 /** What waits for this agent: offers, and his conversations with something unread. */
 export const attention = computed(() => {
   let count = board.value.offers.size;
-  for (const card of board.value.cards.values()) if (isMine(card, me.value) && unreadCount(card, me.value) > 0) count += 1;
+  for (const card of board.value.cards.values()) if (isMine(card, me.value) && unreadOf(card) > 0) count += 1;
   return count;
 });
+
+/** What this agent has not read of a conversation. */
+export function unreadOf(card: wire.ConversationCard): number {
+  return unreadCount(card, me.value, threads.value.get(card.conversation));
+}
 
 const HISTORY_PAGE = 50;
 const DRAFT_AFTER_MS = 600;
@@ -153,12 +158,10 @@ function welcomed(welcome: wire.ServerWelcome): void {
   paging.clear();
   const own = welcome.agent;
   if (own !== undefined) toBoard({ kind: 'own-card', card: own });
-  const again = new Set(watched);
   watched.clear();
-  if (opened.value !== null) again.add(opened.value);
-  for (const id of threads.value.keys()) again.add(id);
   void asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'board' }));
-  for (const id of again) void watch(id);
+  // What was on the screen before goes on at once; the snapshot then says what else to follow.
+  follow();
   for (const id of threads.value.keys()) pump(id);
 }
 
@@ -186,6 +189,12 @@ function heard(frame: ServerFrame): void {
         break;
       case 'draft':
         if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) setDraft(frame.conversation, frame.text);
+        break;
+      case 'board':
+      case 'conversation':
+      case 'offer':
+      case 'offer-over':
+        follow();
         break;
       case 'reject':
         tell(rejectSentence(frame.code, frame.words), 'bad');
@@ -248,41 +257,40 @@ async function act(question: (line: Socket) => Promise<Answer>): Promise<boolean
 }
 
 async function watch(id: ConversationId): Promise<void> {
-  if (watched.has(id)) return;
   watched.add(id);
-  const last = lastEntry(threads.value.get(id) ?? EMPTY_THREAD);
+  const thread = threads.value.get(id) ?? EMPTY_THREAD;
+  if (!threads.value.has(id)) threads.value = new Map(threads.value).set(id, thread);
+  const last = lastEntry(thread);
   const resume =
     last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message };
   const granted = await asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'conversation', conversation: id, resume }));
   if (!granted) watched.delete(id);
 }
 
-/** Shows a conversation: from here on its messages come by themselves. */
-export function openConversation(id: ConversationId | null): void {
-  const before = opened.value;
-  if (before === id) return;
-  opened.value = id;
-  if (before !== null) leaveConversation(before);
-  if (id === null) return;
-  if (!threads.value.has(id)) {
-    const next = new Map(threads.value);
-    next.set(id, EMPTY_THREAD);
-    threads.value = next;
-  }
-  if (line.value.kind === 'online') void watch(id);
-}
-
-function leaveConversation(id: ConversationId): void {
-  sayTyping(id, false);
-  const card = board.value.cards.get(id);
-  const thread = threads.value.get(id);
-  if ((card !== undefined && isMine(card, me.value)) || (thread !== undefined && thread.pending.length > 0)) return;
-  if (watched.delete(id)) {
+/** Watches what this agent should hear live, and nothing else. */
+function follow(): void {
+  if (line.value.kind !== 'online') return;
+  const wanted = followed(board.value, me.value);
+  if (opened.value !== null) wanted.add(opened.value);
+  for (const [id, thread] of threads.value) if (thread.pending.length > 0) wanted.add(id);
+  for (const id of wanted) if (!watched.has(id)) void watch(id);
+  for (const id of watched) {
+    if (wanted.has(id)) continue;
+    watched.delete(id);
     void socket?.ask(wire.CLIENT_UNWATCH, { topic: 'conversation', conversation: id });
   }
-  const next = new Map(threads.value);
-  next.delete(id);
-  threads.value = next;
+  if ([...threads.value.keys()].some((id) => !wanted.has(id))) {
+    threads.value = new Map([...threads.value].filter(([id]) => wanted.has(id)));
+  }
+}
+
+/** Shows a conversation: from here on its messages come by themselves. */
+export function openConversation(id: ConversationId | null): void {
+  const before = opened.peek();
+  if (before === id) return;
+  opened.value = id;
+  if (before !== null) sayTyping(before, false);
+  follow();
 }
 
 /** Fetches the page before the earliest message. */
@@ -395,6 +403,7 @@ function setDraft(id: ConversationId, text: string): void {
   if (text === '') next.delete(id);
   else next.set(id, text);
   drafts.value = next;
+  keepDrafts(next);
 }
 
 function mirrorDraft(id: ConversationId, text: string): void {
@@ -450,11 +459,17 @@ export async function chooseAvailability(availability: Availability, capacity?: 
 // What survives a reload
 
 function restoreOutbox(): void {
+  drafts.value = readDrafts();
   const kept = readOutbox();
   if (kept.size === 0) return;
   const next = new Map(threads.value);
   for (const [id, pending] of kept) next.set(id, { ...EMPTY_THREAD, pending });
   threads.value = next;
+}
+
+/** Labels that REST has taken. */
+export function setTags(conversation: ConversationId, tags: readonly wire.TagId[]): void {
+  toBoard({ kind: 'tags', conversation, tags });
 }
 
 /** A conversation that came by REST and is not on the board. */

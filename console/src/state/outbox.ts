@@ -1,46 +1,61 @@
-// What was written and is not stored yet, kept over a reload in this tab's own storage, and gone
-// with the tab: nothing that was said stays on the machine.
+// What was written and is not stored yet, and what stands in the composers, kept over a reload in this
+// tab's own storage, and gone with the tab: nothing that was said stays on the machine.
 
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { me } from './session.ts';
 import type { Pending, Thread } from './thread.ts';
 
-const KEY = 'livehelp.outbox';
+const OUTBOX = 'livehelp.outbox';
+const DRAFTS = 'livehelp.drafts';
 
-interface Kept {
+interface Kept<T> {
   readonly agent: string;
-  readonly conversations: readonly (readonly [ConversationId, readonly Pending[]])[];
+  readonly conversations: readonly (readonly [ConversationId, T])[];
 }
 
-export function keepOutbox(threads: ReadonlyMap<ConversationId, Thread>): void {
-  const agent = me.value;
+function keep<T>(key: string, conversations: Kept<T>['conversations']): void {
+  const agent = me.peek();
   if (agent === null) return;
-  const conversations = [...threads]
-    .filter(([, thread]) => thread.pending.length > 0)
-    .map(([id, thread]) => [id, thread.pending] as const);
   try {
-    if (conversations.length === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify({ agent, conversations } satisfies Kept));
+    if (conversations.length === 0) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, JSON.stringify({ agent, conversations } satisfies Kept<T>));
   } catch {
-    // Full or forbidden: the messages are still in memory, and only a reload would lose them.
+    // Full or forbidden: it is still in memory, and only a reload would lose it.
   }
 }
 
 /** What this agent left; another agent's is thrown away. */
-export function readOutbox(): ReadonlyMap<ConversationId, readonly Pending[]> {
+function read<T>(key: string): ReadonlyMap<ConversationId, T> {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as Kept | null;
-    if (kept !== null && kept.agent === me.value) return new Map(kept.conversations);
+    const kept = JSON.parse(sessionStorage.getItem(key) ?? 'null') as Kept<T> | null;
+    if (kept !== null && kept.agent === me.peek()) return new Map(kept.conversations);
+    sessionStorage.removeItem(key);
   } catch {
     // Not ours to read.
   }
-  forgetOutbox();
   return new Map();
+}
+
+export function keepOutbox(threads: ReadonlyMap<ConversationId, Thread>): void {
+  keep(OUTBOX, [...threads].filter(([, thread]) => thread.pending.length > 0).map(([id, thread]) => [id, thread.pending] as const));
+}
+
+export function readOutbox(): ReadonlyMap<ConversationId, readonly Pending[]> {
+  return read<readonly Pending[]>(OUTBOX);
+}
+
+export function keepDrafts(drafts: ReadonlyMap<ConversationId, string>): void {
+  keep(DRAFTS, [...drafts]);
+}
+
+export function readDrafts(): ReadonlyMap<ConversationId, string> {
+  return read<string>(DRAFTS);
 }
 
 export function forgetOutbox(): void {
   try {
-    sessionStorage.removeItem(KEY);
+    sessionStorage.removeItem(OUTBOX);
+    sessionStorage.removeItem(DRAFTS);
   } catch {
     // Storage is forbidden, so there is nothing in it.
   }

@@ -5,7 +5,7 @@ import type { ConversationCard, ConversationId, TagId } from '../../../widget-js
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
 import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';
-import { board, showCard, threads } from '../state/desk.ts';
+import { board, setTags, showCard, threads } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { contextPane } from '../state/preferences.ts';
 import { problemSentence, t } from '../strings/en.ts';
@@ -160,6 +160,7 @@ function Tags({ card }: { card: ConversationCard }) {
   const put = async (next: readonly TagId[]): Promise<void> => {
     try {
       await ask<unknown>('PUT', `/v1/conversations/${card.conversation}/tags`, { tags: next });
+      setTags(card.conversation, next);
     } catch (problem) {
       tell(problemSentence(problem), 'bad');
     }

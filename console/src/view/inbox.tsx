@@ -2,11 +2,10 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { isMine, isWaiting } from '../state/board.ts';
+import { isWaiting } from '../state/board.ts';
 import { accept, assign, board, close, offers, opened } from '../state/desk.ts';
 import { contextPane, singleKeys } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
-import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
 import { List, shownIds, tab } from './list.tsx';
@@ -72,7 +71,7 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
       document.getElementById('composer')?.focus();
       return true;
     case 't':
-      if (card === undefined || !isMine(card, me.value)) return false;
+      if (card === undefined || card.state !== 'active') return false;
       overlay('transfer');
       return true;
     case 'e':

@@ -3,10 +3,10 @@
 import { computed, signal, useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
-import { isAgent, isMine, isWaiting, listed, unreadCount } from '../state/board.ts';
+import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
 import type { Tab } from '../state/board.ts';
 import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
-import { board, opened, showCard, drafts } from '../state/desk.ts';
+import { board, drafts, opened, showCard, unreadOf } from '../state/desk.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
@@ -43,7 +43,7 @@ const counts = computed(() => {
     if (isWaiting(card)) waiting += 1;
     if (isMine(card, me.value)) {
       mine += 1;
-      if (unreadCount(card, me.value) > 0) unread += 1;
+      if (unreadOf(card) > 0) unread += 1;
     }
   }
   return { mine, waiting, all, unread };
@@ -84,6 +84,7 @@ export function List({ help }: { help: () => void }) {
             }}
           >
             {t.list[one]} <span class={one === 'waiting' && counts.value.waiting > 0 ? 'count hot' : 'count'}>{counts.value[one]}</span>
+            {one === 'mine' && counts.value.unread > 0 ? <span class="tab-dot" role="img" aria-label={t.list.unread(counts.value.unread)} /> : null}
           </button>
         ))}
       </div>
@@ -198,7 +199,7 @@ function EmptyRows({ closed }: { closed: boolean }) {
 
 function Row({ card, top, place, of }: { card: ConversationCard; top: number; place: number; of: number }) {
   const mine = isMine(card, me.value);
-  const unread = mine ? unreadCount(card, me.value) : 0;
+  const unread = mine ? unreadOf(card) : 0;
   const waiting = isWaiting(card);
   const name = visitorName(card);
   const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
@@ -240,7 +241,7 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
                   <Icon name="person" size={12} /> {draft}
                 </>
               ) : card.preview === undefined ? (
-                <span class="faint">{t.list.noPreview}</span>
+                <span class="faint">{card.seq_last === 0 ? t.list.noPreview : '…'}</span>
               ) : (
                 <>
                   {isAgent(card.last_author, me.value) ? <span class="faint">{t.list.youSaid}</span> : null}

@@ -7,7 +7,7 @@ import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { accept, assign, board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
 import { contextPane } from '../state/preferences.ts';
-import { me } from '../state/session.ts';
+import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
@@ -86,6 +86,7 @@ function standing(card: ConversationCard): string | undefined {
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
   const id = card.conversation;
   const mine = isMine(card, me.value);
+  const mayMove = mine || granted.value?.agent.role !== 'agent';
   if (card.state === 'closed') {
     return (
       <ActButton class="button" act={() => reopen(id)}>
@@ -105,14 +106,16 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : null}
-      {mine ? (
-        <button type="button" class="button" onClick={transfer} title={t.thread.transfer}>
+      {mayMove && card.state === 'active' ? (
+        <button type="button" class="button" onClick={transfer} title={t.thread.transfer} aria-label={t.thread.transfer}>
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
-      <ActButton class="button" title={t.thread.closeIt} act={() => close(id)}>
-        <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
-      </ActButton>
+      {mayMove ? (
+        <ActButton class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} act={() => close(id)}>
+          <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
+        </ActButton>
+      ) : null}
     </>
   );
 }
