@@ -1,0 +1,147 @@
+// The reducer: what a visitor sees after anything that can happen, in any order it can happen in.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { initial, newest, progress, reduce, unread } from '../src/state/conversation.ts';
+import type { ChatState, Input } from '../src/state/conversation.ts';
+import type { ConversationCard, Message, MessageId, ServerFrame } from '../src/wire/frames.ts';
+
+const CNV = `cnv_${'1'.repeat(32)}` as const;
+const OTHER = `cnv_${'2'.repeat(32)}` as const;
+const AGT = `agt_${'a'.repeat(32)}` as const;
+const id = (number: number): MessageId => `msg_${number.toString(16).padStart(32, '0')}`;
+
+const said = (seq: number, number = seq, kind: 'agent' | 'visitor' = 'agent'): Message => ({
+  seq, message: id(number), author: kind === 'agent' ? { kind, agent: AGT } : { kind }, at: seq, body: { kind: 'text', text: `text ${number}` }, expires: null,
+});
+const frame = (frame: ServerFrame): Input => ({ kind: 'frame', frame, now: 1_000 });
+const message = (...of: Parameters<typeof said>): Input => frame({ kind: 'message', conversation: CNV, ...said(...of) });
+const written = (number: number): Input => ({ kind: 'written', message: id(number), text: `text ${number}`, at: number });
+const history = (messages: Message[], reset = false, more = false): Input =>
+  frame({ kind: 'history', request: 0, conversation: CNV, reset, more, messages });
+const card = (change: Partial<ConversationCard>): Input => frame({
+  kind: 'conversation',
+  card: {
+    conversation: CNV, version: 1, site: `sit_${'5'.repeat(32)}`, state: 'queued', created_at: 0, seq_last: 0, agents: [], marks: [], ...change,
+  },
+});
+const after = (...inputs: Input[]): ChatState =>
+  inputs.reduce(reduce, reduce(initial('available'), { kind: 'began', conversation: CNV }));
+const shown = (state: ChatState): [number, MessageId][] => state.entries.map(({ seq, message }) => [seq, message]);
+
+test('messages stand in the order of their places, whatever order they come in', () => {
+  assert.deepEqual(shown(after(message(3), message(1), message(2), message(2))), [[1, id(1)], [2, id(2)], [3, id(3)]]);
+});
+
+test('what has no place yet stands at the end and takes its place when it is acked', () => {
+  const state = after(written(50), message(2), message(4));
+  assert.deepEqual(shown(state), [[2, id(2)], [4, id(4)], [0, id(50)]]);
+  assert.deepEqual(shown(reduce(state, { kind: 'acked', message: id(50), seq: 3, at: 9 })), [[2, id(2)], [3, id(50)], [4, id(4)]]);
+});
+
+test('a known message at a new place moves', () => {
+  assert.deepEqual(shown(after(message(1), message(2), message(5, 2))), [[1, id(1)], [5, id(2)]]);
+});
+
+test('a place that was given again belongs to the new message', () => {
+  assert.deepEqual(shown(after(message(1), message(2, 2), message(2, 7))), [[1, id(1)], [2, id(7)]]);
+});
+
+test('a gap means nothing', () => {
+  assert.deepEqual(shown(after(message(1), message(9))), [[1, id(1)], [9, id(9)]]);
+});
+
+test('a reset page replaces what was placed, and keeps what is on its way', () => {
+  const state = after(message(1), message(2), written(50), history([said(5), said(6)], true, true));
+  assert.deepEqual(shown(state), [[5, id(5)], [6, id(6)], [0, id(50)]]);
+  assert.equal(state.more, true);
+});
+
+test('a page after a resume goes on from what was there, and says nothing about earlier ones', () => {
+  const state = after(history([said(5)], true, true), history([said(6), said(7)], false, false));
+  assert.deepEqual(shown(state), [[5, id(5)], [6, id(6)], [7, id(7)]]);
+  assert.equal(state.more, true);
+});
+
+test('an earlier page goes before, and its word on still earlier ones counts', () => {
+  const state = after(history([said(5)], true, true), history([said(3), said(4)], false, false));
+  assert.deepEqual(shown(state), [[3, id(3)], [4, id(4)], [5, id(5)]]);
+  assert.equal(state.more, false);
+});
+
+test("a void takes another's message off the screen, and one's own back to its way", () => {
+  const gone: Input = frame({ kind: 'void', conversation: CNV, seq: 2, message: id(2) });
+  assert.deepEqual(shown(after(message(1), message(2), gone)), [[1, id(1)]]);
+  assert.deepEqual(shown(after(message(1), message(2, 2, 'visitor'), gone)), [[1, id(1)], [0, id(2)]]);
+  assert.deepEqual(shown(after(message(1), message(3, 2), gone)), [[1, id(1)], [3, id(2)]]);
+});
+
+test('what is forgotten is gone, some or all', () => {
+  assert.deepEqual(shown(after(message(1), message(2), frame({ kind: 'forget', conversation: CNV, messages: [id(1)] }))), [[2, id(2)]]);
+  const all = after(message(1), frame({ kind: 'forget', conversation: CNV }));
+  assert.equal(all.conversation, undefined);
+  assert.deepEqual(all.entries, []);
+});
+
+test("another conversation's frames change nothing", () => {
+  const state = after(message(1));
+  assert.equal(reduce(state, frame({ kind: 'message', conversation: OTHER, ...said(2) })), state);
+  assert.equal(reduce(state, card({ conversation: OTHER })), state);
+});
+
+test('an older card is passed over', () => {
+  const state = after(card({ version: 4, state: 'active' }), card({ version: 3, state: 'queued' }));
+  assert.equal(state.card?.state, 'active');
+});
+
+test('marks say how far a message came, and never go back', () => {
+  const mark = (kind: 'delivered' | 'seen', seq: number): Input => frame({ kind, conversation: CNV, author: { kind: 'agent', agent: AGT }, seq });
+  const state = after(card({}), written(1), { kind: 'acked', message: id(1), seq: 1, at: 1 });
+  const of = (state: ChatState): string => state.entries.map((entry) => progress(state, entry)).join();
+  assert.equal(of(after(written(1))), 'sending');
+  assert.equal(of(state), 'sent');
+  assert.equal(of(reduce(state, mark('delivered', 1))), 'delivered');
+  assert.equal(of([mark('seen', 3), mark('seen', 0)].reduce(reduce, state)), 'seen');
+  assert.equal(of(after(written(1), { kind: 'failed', message: id(1), why: 'no' })), 'failed');
+});
+
+test('unread is what others said above what was read', () => {
+  const state = after(message(1), message(2), message(3, 3, 'visitor'), { kind: 'read', seq: 1 });
+  assert.equal(unread(state), 1);
+  assert.equal(unread(reduce(state, { kind: 'read', seq: newest(state) })), 0);
+  assert.equal(unread(reduce(state, card({ marks: [{ author: { kind: 'visitor' }, delivered: 9, seen: 9 }] }))), 0);
+});
+
+test('typing ends with the message, with time, and with the line', () => {
+  const typing: Input = frame({ kind: 'typing', conversation: CNV, author: { kind: 'agent', agent: AGT }, typing: true });
+  assert.ok(after(typing).typing);
+  assert.equal(after(typing, message(1)).typing, undefined);
+  assert.equal(after(typing, { kind: 'time', now: 99_999 }).typing, undefined);
+  assert.equal(after(typing, { kind: 'line', line: 'waiting' }).typing, undefined);
+});
+
+test('the place in the queue goes when the waiting does', () => {
+  const state = after(card({ version: 1, position: 3 }), frame({ kind: 'queue', conversation: CNV, position: 2, wait_ms: 60_000 }));
+  assert.deepEqual(state.queue, { position: 2, wait_ms: 60_000 });
+  assert.equal(reduce(state, card({ version: 2, state: 'active' })).queue, undefined);
+});
+
+test('every message is shown once, and in order, after any inputs twice in any order', () => {
+  const inputs = fc.array(fc.oneof(
+    fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 9 })).map(([seq, number]) => message(seq, number)),
+    fc.integer({ min: 1, max: 9 }).map(written),
+    fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 12 }))
+      .map(([number, seq]): Input => ({ kind: 'acked', message: id(number), seq, at: 1 })),
+    fc.tuple(fc.integer({ min: 1, max: 12 }), fc.boolean()).map(([seq, reset]) => history([said(seq), said(seq + 1)], reset)),
+  ), { maxLength: 40 });
+  fc.assert(fc.property(inputs, (inputs) => {
+    const { entries } = after(...inputs);
+    const placed = entries.filter(({ seq }) => seq > 0);
+    assert.equal(new Set(entries.map(({ message }) => message)).size, entries.length);
+    assert.deepEqual(placed.map(({ seq }) => seq), [...new Set(placed.map(({ seq }) => seq))].sort((one, other) => one - other));
+    assert.deepEqual(entries.slice(0, placed.length), placed);
+  }));
+});

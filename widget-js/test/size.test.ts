@@ -1,0 +1,43 @@
+// Bytes are a feature: what a page pays for the chat, from the built files.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+interface Manifest {
+  main: string;
+  files: { [file: string]: { bytes: number; gzip: number; brotli: number } };
+}
+const { main, files } = JSON.parse(readFileSync(join(process.cwd(), 'dist/manifest.json'), 'utf8')) as Manifest;
+const all = Object.entries(files);
+
+test('the loader is at most 1 KB', () => {
+  assert.ok((files['loader.js']?.gzip ?? Infinity) <= 1_024);
+});
+
+test('before a click a page loads at most 6 KB', () => {
+  const chat = all.find(([file]) => file.includes('chat_view'))?.[1];
+  assert.ok(chat);
+  const before = all.reduce((sum, [, size]) => sum + size.gzip, 0) - chat.gzip;
+  assert.ok(before <= 6 * 1_024, `${before} bytes`);
+});
+
+test('the whole widget is at most 20 KB, 18 KB by brotli', () => {
+  const gzip = all.reduce((sum, [, size]) => sum + size.gzip, 0);
+  const brotli = all.reduce((sum, [, size]) => sum + size.brotli, 0);
+  assert.ok(gzip <= 20 * 1_024, `${gzip} bytes`);
+  assert.ok(brotli <= 18 * 1_024, `${brotli} bytes`);
+});
+
+test('every file of a hashed name can be kept for good, and the loader names the one it wants', () => {
+  for (const [file] of all) if (file !== 'loader.js') assert.match(file, /^assets\/[a-z_]+-[A-Z0-9]{8}\.js$/);
+  assert.ok(readFileSync(join(process.cwd(), 'dist/loader.js'), 'utf8').includes(`/widget/${main}`));
+});
+
+test('nothing in the bundles would be refused by a strict page', () => {
+  for (const [file] of all) {
+    const text = readFileSync(join(process.cwd(), 'dist', file), 'utf8');
+    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|new Function|\beval\(/, file);
+  }
+});
