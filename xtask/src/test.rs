@@ -68,6 +68,13 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     }
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     steps.run("lints", cargo(&lints))?;
+    if whole {
+        let words = ["doc", "--no-deps", "--workspace", "--document-private-items", "--quiet"];
+        let mut doc = cargo(&words);
+        // The texts of settings are for the terminal first, where an address in angle brackets would be odd.
+        doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::bare_urls");
+        steps.run("documentation", doc)?;
+    }
     steps.run("tests", rust_tests(extent))?;
     steps.run("documentation's examples", cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     if let Some(browser) = browser {
