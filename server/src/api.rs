@@ -6,7 +6,6 @@
 //! Called by `lib::run`, which mounts the routers on the public and on the admin listener.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -35,11 +34,6 @@ mod sites;
 mod widget;
 
 pub use router::{admin_router, openapi, openapi_admin, public_router};
-
-/// Who sent a request: `http` puts it into the request's extensions. Without it all requests count as
-/// one address.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// What every handler reaches.
 #[derive(Debug, Clone)]
@@ -87,9 +81,7 @@ impl ApiState {
 
     /// A new version 7 UUID.
     pub(crate) fn new_uuid(&self) -> uuid::Uuid {
-        let now = self.now().0;
-        let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
-        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now / 1000, nanos))
+        crate::keys::uuid_v7(self.now())
     }
 }
 

@@ -8,9 +8,10 @@ use http::{HeaderMap, Method, header};
 use protocol::conversation::Role;
 use protocol::ids::{KeyId, TenantId};
 
+use super::ApiState;
 use super::problem::{Problem, ProblemCode};
-use super::{ApiState, Peer};
 use crate::auth::{Principal, Scope, SignedIn, authenticate_cookie, authenticate_key, same_origin};
+use crate::http::Peer;
 
 /// A request of an Organization: a signed-in agent, or a key.
 #[derive(Debug)]
@@ -120,8 +121,10 @@ impl FromRequestParts<ApiState> for Anyone {
         if own_page(&parts.headers, state) == Some(false) {
             return Err(foreign_page());
         }
-        let address =
-            parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        let address = parts
+            .extensions
+            .get::<Peer>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip);
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self { address, client: client_words(agent.unwrap_or_default()) })
     }

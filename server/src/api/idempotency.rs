@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ApiState;
 use super::problem::{Problem, ProblemCode};
-use crate::auth::token_hash;
+use crate::keys::content_hash;
 
 const KEY_BYTES_MAX: usize = 255;
 
@@ -60,7 +60,7 @@ impl Idempotency {
             return Ok(created(to_json(&create.await?)?, false));
         };
         // What the caller chose as a key is nobody's business: only its hash is kept.
-        let slot = token_hash(&format!("{tenant} {owner} {key}")).0;
+        let slot = content_hash(format!("{tenant} {owner} {key}").as_bytes());
         let kept_as: String = slot.iter().map(|byte| format!("{byte:02x}")).collect();
         let request = request_hash(&self.request, body);
         let _turn = Turn::take(state, slot)?;
@@ -118,11 +118,5 @@ fn created(json: Vec<u8>, replayed: bool) -> Response {
 }
 
 fn request_hash(request: &str, body: &[u8]) -> [u8; 32] {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    context.update(request.as_bytes());
-    context.update(b"\n");
-    context.update(body);
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
+    content_hash(&[request.as_bytes(), b"\n", body].concat())
 }

@@ -19,6 +19,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, bounded, name};
 use super::schema;
 use crate::auth::{Scope, parse_origin};
+use crate::keys::random_bytes;
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::store::{FieldRule, Notice, SiteRow, SiteSettings};
 
@@ -208,7 +209,7 @@ pub(crate) async fn create_site(
     let row = SiteRow {
         site: SiteId::from_uuid(state.new_uuid()),
         tenant,
-        site_key: SiteKey::from_random(uuid::Uuid::new_v4().into_bytes()),
+        site_key: SiteKey::from_random(random_bytes()),
         name: name("name", site_name, NAME_CHARS_MAX)?,
         timeline: SiteTimeline::new(now, plan),
         settings,

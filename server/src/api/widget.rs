@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::request::Id;
 use super::sites::form_with_defaults;
 use super::{ApiState, schema};
-use crate::auth::token_hash;
+use crate::keys::content_hash;
 use crate::store::FieldRule;
 
 /// How a site's widget is set up.
@@ -81,7 +81,7 @@ async fn widget(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<Widge
         .filter(|row| row.timeline.closed_at().is_none())
         .ok_or_else(|| Problem::not_found("open site"))?;
     let notice = row.settings.notice;
-    let hash = token_hash(&format!("{}\n{}", notice.text, notice.url)).0;
+    let hash = content_hash(format!("{}\n{}", notice.text, notice.url).as_bytes());
     Ok(Widget {
         site_id: row.site,
         site_key: row.site_key,

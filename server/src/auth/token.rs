@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use subtle::ConstantTimeEq as _;
 
+use crate::keys::{random_bytes, secret_hash};
 use crate::store::SecretHash;
 
 /// A new secret: its text for whoever gets it, its hash for the store.
@@ -18,7 +19,7 @@ pub struct Issued {
 pub fn issue(prefix: &str) -> Issued {
     let mut text = String::with_capacity(prefix.len() + 64);
     text.push_str(prefix);
-    for byte in random_bytes() {
+    for byte in random_bytes::<32>() {
         text.push_str(&format!("{byte:02x}"));
     }
     let hash = token_hash(&text);
@@ -27,23 +28,12 @@ pub fn issue(prefix: &str) -> Issued {
 
 /// What the store keeps of a secret.
 pub fn token_hash(text: &str) -> SecretHash {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    SecretHash(hash)
+    secret_hash(text)
 }
 
 /// Compares without telling by its time how much was equal.
 pub(super) fn same(a: SecretHash, b: SecretHash) -> bool {
     a.0.ct_eq(&b.0).into()
-}
-
-#[expect(clippy::expect_used, reason = "a machine without random numbers cannot keep a secret")]
-fn random_bytes() -> [u8; 32] {
-    let random: ring::rand::Random<[u8; 32]> =
-        ring::rand::generate(&ring::rand::SystemRandom::new())
-            .expect("the system gives random bytes");
-    random.expose()
 }
 
 #[cfg(test)]
