@@ -21,17 +21,25 @@ use crate::clock::Clock;
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, SiteRow, Store};
 
-mod access;
-mod agents;
-mod idempotency;
-mod page;
-mod problem;
-mod request;
 mod router;
+mod access;
+mod request;
+mod problem;
+mod page;
+mod idempotency;
 mod schema;
+mod date;
 mod sessions;
+mod agents;
+mod invitations;
 mod sites;
+mod conversations;
+mod messages;
+mod tags;
+mod visitors;
+mod keys;
 mod widget;
+mod tenants;
 
 pub use router::{admin_router, openapi, openapi_admin, public_router};
 

@@ -14,7 +14,10 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemCode};
 use super::request::BODY_BYTES_MAX;
-use super::{ApiState, agents, sessions, sites, widget};
+use super::{
+    ApiState, agents, conversations, invitations, keys, messages, sessions, sites, tags, tenants,
+    visitors, widget,
+};
 use crate::auth::SESSION_COOKIE;
 
 /// The public listener's paths under `/v1`, all but the socket. Answers every other path with a problem.
@@ -60,11 +63,39 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(agents::set_password))
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::get, sites::update))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::lookup))
+        .routes(routes!(invitations::accept))
+        .routes(routes!(invitations::delete))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::get))
+        .routes(routes!(conversations::close))
+        .routes(routes!(conversations::reopen))
+        .routes(routes!(conversations::assign))
+        .routes(routes!(conversations::transfer))
+        .routes(routes!(conversations::set_tags))
+        .routes(routes!(messages::list, messages::create))
+        .routes(routes!(messages::tag))
+        .routes(routes!(messages::transcript))
+        .routes(routes!(tags::list, tags::create))
+        .routes(routes!(tags::delete))
+        .routes(routes!(visitors::list))
+        .routes(routes!(visitors::get))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
         .routes(routes!(widget::get))
 }
 
 fn admin() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(OpenApiBuilder::new().build())
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::get))
+        .routes(routes!(tenants::list_sites, tenants::create_tenant_site))
+        .routes(routes!(tenants::create_invitation))
+        .routes(routes!(tenants::get_site))
+        .routes(routes!(tenants::set_plan))
+        .routes(routes!(tenants::close_site))
+        .routes(routes!(tenants::reopen_site))
 }
 
 fn finish(router: Router<ApiState>, state: ApiState) -> Router {

@@ -2,7 +2,9 @@
 
 use protocol::conversation::{ConversationState, Role, SiteAvailability};
 use protocol::message::{AuthorKind, EventKind, Visibility};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
+
+use crate::auth::Scope;
 
 macro_rules! ids {
     ($( $name:ident $prefix:literal )+) => { $(
@@ -21,6 +23,12 @@ ids! {
     site_key "site"
     agent_id "agt"
     session_id "ses"
+    invitation_id "inv"
+    key_id "key"
+    tag_id "tag"
+    visitor_id "vis"
+    conversation_id "cnv"
+    message_id "msg"
 }
 
 macro_rules! words {
@@ -37,4 +45,16 @@ macro_rules! words {
 words! {
     role Role
     availability SiteAvailability
+    conversation_state ConversationState
+    author_kind AuthorKind
+    event_kind EventKind
+    visibility Visibility
+}
+
+/// A list of what a key of an Organization may do.
+pub(crate) fn tenant_scopes() -> Array {
+    let word = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Scope::TENANT.iter().map(|scope| scope.word())));
+    ArrayBuilder::new().items(word).build()
 }

@@ -1,0 +1,264 @@
+//! Invitations: how an Organization gets its agents. The link is shown once and holds for a week.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use protocol::conversation::{Availability, Role};
+use protocol::ids::{AgentId, InvitationId, TenantId};
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::access::{Access, Anyone};
+use super::agents::NAME_CHARS_MAX;
+use super::idempotency::Idempotency;
+use super::page::Items;
+use super::problem::{Problem, ProblemCode};
+use super::request::{Body, Id, Secret, name};
+use super::sessions::{self, Session};
+use super::{ApiState, schema};
+use crate::auth::{Scope, issue, normal_email, token_hash};
+use crate::store::{AgentRow, InvitationRow};
+
+/// Milliseconds that an invitation holds: a week.
+const INVITATION_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Open invitations of one Organization.
+const OPEN_MAX: usize = 200;
+
+/// Conversations that a new agent takes at most.
+const CAPACITY_DEFAULT: u16 = 3;
+
+/// Whom to invite, and as what.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInvitation {
+    #[schema(value_type = String)]
+    pub(crate) email: Personal<String>,
+    #[schema(schema_with = schema::role)]
+    pub(crate) role: Role,
+}
+
+/// A new invitation with its link.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct IssuedInvitation {
+    #[schema(schema_with = schema::invitation_id)]
+    invitation_id: InvitationId,
+    #[schema(value_type = String)]
+    email: Personal<String>,
+    #[schema(schema_with = schema::role)]
+    role: Role,
+    /// Shown now and never again: whoever has it becomes the agent.
+    #[schema(value_type = String)]
+    link: Personal<String>,
+    #[schema(value_type = u64)]
+    expires_at: UnixMillis,
+}
+
+/// An open invitation.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Invitation {
+    #[schema(schema_with = schema::invitation_id)]
+    invitation_id: InvitationId,
+    #[schema(value_type = String)]
+    email: Personal<String>,
+    #[schema(schema_with = schema::role)]
+    role: Role,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+    #[schema(value_type = u64)]
+    expires_at: UnixMillis,
+}
+
+/// The end of an invitation's link.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InvitationToken {
+    #[schema(value_type = String)]
+    token: Secret,
+}
+
+/// What an invitation says to whoever opens it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct InvitationView {
+    tenant_name: String,
+    #[schema(value_type = String)]
+    email: Personal<String>,
+    #[schema(schema_with = schema::role)]
+    role: Role,
+}
+
+/// An invitation and who takes it.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acceptance {
+    #[schema(value_type = String)]
+    token: Secret,
+    #[schema(value_type = String)]
+    name: Personal<String>,
+    /// 12 to 1000 characters.
+    #[schema(value_type = String)]
+    password: Secret,
+}
+
+/// GET /v1/invitations
+#[utoipa::path(get, path = "/v1/invitations", tag = "invitations", operation_id = "list_invitations",
+    responses((status = 200, body = Items<Invitation>), (status = 403)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+) -> Result<Json<Items<Invitation>>, Problem> {
+    access.need(Role::Admin, Scope::AgentsRead)?;
+    let items = open(&state, access.tenant).await?.into_iter().map(|row| Invitation {
+        invitation_id: row.invitation,
+        email: row.email,
+        role: row.role,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+    });
+    Ok(Json(Items::all(items.collect())))
+}
+
+/// POST /v1/invitations
+#[utoipa::path(post, path = "/v1/invitations", tag = "invitations", operation_id = "create_invitation",
+    request_body = NewInvitation, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = IssuedInvitation), (status = 403), (status = 409)))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    access: Access,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewInvitation>,
+) -> Result<Response, Problem> {
+    access.need(Role::Admin, Scope::AgentsWrite)?;
+    let create = invite(&state, access.tenant, new);
+    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+}
+
+/// Makes an invitation.
+pub(crate) async fn invite(
+    state: &ApiState,
+    tenant: TenantId,
+    new: NewInvitation,
+) -> Result<IssuedInvitation, Problem> {
+    let email = normal_email(new.email.expose())?;
+    if open(state, tenant).await?.len() >= OPEN_MAX {
+        return Err(Problem::new(
+            ProblemCode::LimitReached,
+            "There are 200 open invitations. Withdraw some first.",
+        ));
+    }
+    let accounts = state.store.agents_by_email(&email).await?;
+    if accounts.iter().any(|account| account.tenant == tenant) {
+        return Err(Problem::new(
+            ProblemCode::Exists,
+            "There is an agent with this e-mail address.",
+        )
+        .naming("email"));
+    }
+    let secret = issue("lhi_");
+    let now = state.now();
+    let row = InvitationRow {
+        invitation: InvitationId::from_uuid(state.new_uuid()),
+        tenant,
+        email: email.clone(),
+        role: new.role,
+        secret: secret.hash,
+        created_at: now,
+        expires_at: now.plus_ms(INVITATION_MS),
+    };
+    state.store.invitation_create(row.clone()).await?;
+    let link = format!("{}/#/invitations/{}", state.public_url, secret.text.expose_secret());
+    Ok(IssuedInvitation {
+        invitation_id: row.invitation,
+        email,
+        role: row.role,
+        link: Personal::new(link),
+        expires_at: row.expires_at,
+    })
+}
+
+/// DELETE /v1/invitations/{invitation_id}
+#[utoipa::path(delete, path = "/v1/invitations/{invitation_id}", tag = "invitations",
+    operation_id = "delete_invitation", params(("invitation_id" = String, Path)),
+    responses((status = 204), (status = 404)))]
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(invitation): Id<InvitationId>,
+) -> Result<StatusCode, Problem> {
+    access.need(Role::Admin, Scope::AgentsWrite)?;
+    let all = state.store.invitations(access.tenant).await?;
+    if !all.iter().any(|row| row.invitation == invitation) {
+        return Err(Problem::not_found("invitation"));
+    }
+    state.store.invitation_delete(access.tenant, invitation).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// POST /v1/invitations/lookup
+#[utoipa::path(post, path = "/v1/invitations/lookup", tag = "invitations",
+    operation_id = "lookup_invitation", request_body = InvitationToken,
+    responses((status = 200, body = InvitationView), (status = 404)), security(()))]
+pub(crate) async fn lookup(
+    State(state): State<ApiState>,
+    _: Anyone,
+    Body { value: shown, .. }: Body<InvitationToken>,
+) -> Result<Json<InvitationView>, Problem> {
+    let row = by_token(&state, &shown.token).await?;
+    let tenant = state.store.tenant(row.tenant).await?.ok_or_else(gone)?;
+    Ok(Json(InvitationView { tenant_name: tenant.name, email: row.email, role: row.role }))
+}
+
+/// POST /v1/invitations/accept
+#[utoipa::path(post, path = "/v1/invitations/accept", tag = "invitations",
+    operation_id = "accept_invitation", request_body = Acceptance,
+    responses((status = 201, body = Session), (status = 404), (status = 409), (status = 422)),
+    security(()))]
+pub(crate) async fn accept(
+    State(state): State<ApiState>,
+    anyone: Anyone,
+    Body { value: taken, .. }: Body<Acceptance>,
+) -> Result<Response, Problem> {
+    let row = by_token(&state, &taken.token).await?;
+    let agent_name = name("name", taken.name.expose(), NAME_CHARS_MAX)?;
+    let password_hash = state.passwords.hash(taken.password.0).await?;
+    let agent = AgentRow {
+        agent: AgentId::from_uuid(state.new_uuid()),
+        tenant: row.tenant,
+        name: Personal::new(agent_name),
+        email: row.email,
+        role: row.role,
+        active: true,
+        capacity: CAPACITY_DEFAULT,
+        availability: Availability::Offline,
+        password_hash,
+        created_at: state.now(),
+    };
+    // Two at once: the e-mail address is unique in the Organization, so one of them is refused here.
+    state.store.agent_create(agent.clone()).await?;
+    state.store.invitation_delete(row.tenant, row.invitation).await?;
+    state.live.agent_changed(&agent);
+    sessions::begin(&state, agent, anyone.client).await
+}
+
+async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {
+    let hash = token_hash(token.0.expose_secret());
+    let row = state.store.invitation_by_secret(hash).await?;
+    row.filter(|row| row.expires_at > state.now()).ok_or_else(gone)
+}
+
+/// Those that still hold.
+async fn open(state: &ApiState, tenant: TenantId) -> Result<Vec<InvitationRow>, Problem> {
+    let now = state.now();
+    let rows = state.store.invitations(tenant).await?;
+    Ok(rows.into_iter().filter(|row| row.expires_at > now).collect())
+}
+
+fn gone() -> Problem {
+    Problem::new(
+        ProblemCode::InvitationGone,
+        "This invitation was used or withdrawn, or its week is over. Ask for a new one.",
+    )
+}

@@ -1,0 +1,448 @@
+//! Messages: read through the gate, said through the hub.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+use protocol::conversation::Role;
+use protocol::ids::{AgentId, ConversationId, MessageId, TenantId};
+use protocol::limits::{TEXT_BYTES_MAX, TEXT_CHARS_MAX};
+use protocol::message::{self, AuthorKind, EventKind, Seq, Visibility};
+use protocol::personal::{Personal, Text};
+use protocol::time::{Day, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use super::access::Access;
+use super::conversations::{find, today};
+use super::date::{iso_day, iso_moment};
+use super::idempotency::Idempotency;
+use super::page::{Items, LIMIT_MAX};
+use super::problem::{Problem, ProblemCode};
+use super::request::{Asked, Body, Id, Ids};
+use super::{ApiState, schema};
+use crate::auth::Scope;
+use crate::privacy::envelope::Placed;
+use crate::privacy::gate::{Door, ReadGrant, Reader};
+use crate::privacy::ingest::Said;
+use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
+
+/// Messages of a page where the caller names no number.
+const LIMIT_DEFAULT: u16 = 50;
+
+/// Messages of one transcript; a longer one says so.
+const TRANSCRIPT_MESSAGES_MAX: usize = 10_000;
+
+/// Characters of the newest message that a list shows.
+const PREVIEW_CHARS_MAX: usize = 120;
+
+/// One thing said.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Message {
+    /// Its place in the conversation, from 1.
+    #[schema(value_type = u64)]
+    seq: Seq,
+    #[schema(schema_with = schema::message_id)]
+    message_id: MessageId,
+    author: MessageAuthor,
+    /// When the server took it.
+    #[schema(value_type = u64)]
+    at: UnixMillis,
+    body: MessageBody,
+    /// `agents`: an internal note.
+    #[schema(schema_with = schema::visibility)]
+    visibility: Visibility,
+    /// The first day on which it can no longer be read, `YYYY-MM-DD`.
+    expires_on: Option<String>,
+}
+
+/// Who said it.
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+pub(crate) struct MessageAuthor {
+    #[schema(schema_with = schema::author_kind)]
+    pub(crate) kind: AuthorKind,
+    /// Where it is an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) agent_id: Option<AgentId>,
+}
+
+/// What was said.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum MessageBody {
+    /// Words.
+    Text {
+        #[schema(value_type = String)]
+        text: Personal<String>,
+    },
+    /// A line of the system.
+    Event {
+        #[schema(schema_with = schema::event_kind)]
+        event: EventKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        agent_id: Option<AgentId>,
+    },
+}
+
+/// What to say.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMessage {
+    /// A version 7 UUID made by the sender; sent again, it is the same message. The server makes one
+    /// where it is missing.
+    #[schema(value_type = Option<String>)]
+    message_id: Option<MessageId>,
+    /// At most 4000 characters.
+    #[schema(value_type = String)]
+    text: Personal<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    visibility: Option<Visibility>,
+}
+
+/// Which messages.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessagesQuery {
+    /// Messages, 1 to 100; 50 where it is not given.
+    limit: Option<u16>,
+    /// Only those with a smaller `seq`: the `next_cursor` of the page before. The newest without it.
+    before: Option<u64>,
+}
+
+/// Which lines of the transcript.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TranscriptQuery {
+    /// With internal notes.
+    #[serde(default)]
+    notes: bool,
+}
+
+/// All that was said, in order.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Transcript {
+    #[schema(schema_with = schema::conversation_id)]
+    conversation_id: ConversationId,
+    messages: Vec<Message>,
+    /// It is longer: only the newest 10000 messages are here.
+    truncated: bool,
+}
+
+/// Why and how long a message is kept.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct PrivacyTag {
+    /// Which rule ends its life.
+    class: String,
+    purposes: Vec<&'static str>,
+    bases: Vec<&'static str>,
+    policy_version: u16,
+    /// The UTC day on which it came, `YYYY-MM-DD`.
+    ingest_day: String,
+    /// The first day on which it can no longer be read.
+    expires_on: Option<String>,
+    /// Ids of the rules that decided, see docs/privacy.md.
+    rules: &'static [&'static str],
+    /// Why, for a person.
+    reason: &'static str,
+}
+
+/// GET /v1/conversations/{conversation_id}/messages
+#[utoipa::path(get, path = "/v1/conversations/{conversation_id}/messages", tag = "messages",
+    operation_id = "list_messages", params(("conversation_id" = String, Path), MessagesQuery),
+    responses((status = 200, body = Items<Message>), (status = 404)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(conversation): Id<ConversationId>,
+    Asked(query): Asked<MessagesQuery>,
+) -> Result<Json<Items<Message>>, Problem> {
+    access.need(Role::Agent, Scope::ConversationsRead)?;
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Problem::new(ProblemCode::MalformedQuery, "`limit` is 1 to 100."));
+    }
+    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let before = query.before.map(Seq);
+    let mut rows =
+        state.store.messages(access.tenant, conversation, Seq(0), before, limit + 1).await?;
+    // The one too many is the oldest.
+    let more = rows.len() > usize::from(limit);
+    if more {
+        rows.remove(0);
+    }
+    let next_cursor = rows.first().filter(|_| more).map(|row| row.seq().0.to_string());
+    let items = rows.iter().filter_map(|row| gate.show(row)).collect();
+    Ok(Json(Items { items, next_cursor }))
+}
+
+/// POST /v1/conversations/{conversation_id}/messages
+#[utoipa::path(post, path = "/v1/conversations/{conversation_id}/messages", tag = "messages",
+    operation_id = "create_message", request_body = NewMessage,
+    params(("conversation_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = Message), (status = 404), (status = 409), (status = 422)))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(conversation): Id<ConversationId>,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewMessage>,
+) -> Result<Response, Problem> {
+    access.need(Role::Agent, Scope::ConversationsWrite)?;
+    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let say = say(&state, &access, &gate, conversation, new);
+    once.once(&state, access.tenant, &access.owner(), &bytes, say).await
+}
+
+async fn say(
+    state: &ApiState,
+    access: &Access,
+    gate: &Gate,
+    conversation: ConversationId,
+    new: NewMessage,
+) -> Result<Message, Problem> {
+    let text = new.text.expose();
+    if text.trim().is_empty() {
+        return Err(Problem::field("text", "This field must not be empty."));
+    }
+    if text.len() > TEXT_BYTES_MAX || text.chars().nth(TEXT_CHARS_MAX).is_some() {
+        return Err(Problem::new(ProblemCode::TooLong, "A text has at most 4000 characters.")
+            .naming("text"));
+    }
+    let message = new.message_id.unwrap_or_else(|| MessageId::from_uuid(state.new_uuid()));
+    if !message.is_v7() {
+        return Err(Problem::field("message_id", "It must be a version 7 UUID."));
+    }
+    let said = Said {
+        conversation,
+        message,
+        // A program has seen nothing: duplicates are looked for everywhere.
+        seen_seq: Seq(0),
+        body: message::Body::Text(Text::new(text.as_str())),
+        visibility: new.visibility.unwrap_or(Visibility::Everyone),
+    };
+    let (seq, _) = state.live.say(&access.principal, said).await?;
+    // Said is stored, so it is there; it is shown as it was kept, with what redaction hid.
+    let after = Seq(seq.0.saturating_sub(1));
+    let kept = state.store.message(access.tenant, conversation, message, after).await?;
+    kept.and_then(|kept| gate.show(&kept)).ok_or_else(Problem::internal)
+}
+
+/// GET /v1/conversations/{conversation_id}/transcript
+#[utoipa::path(get, path = "/v1/conversations/{conversation_id}/transcript", tag = "messages",
+    operation_id = "get_transcript", params(("conversation_id" = String, Path), TranscriptQuery),
+    responses(
+        (status = 200, content((Transcript = "application/json"), (String = "text/plain"))),
+        (status = 404)))]
+pub(crate) async fn transcript(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(conversation): Id<ConversationId>,
+    Asked(query): Asked<TranscriptQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    access.need(Role::Agent, Scope::ConversationsRead)?;
+    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let (rows, truncated) = all_messages(&state, access.tenant, conversation).await?;
+    let messages: Vec<Message> = rows
+        .iter()
+        .filter_map(|row| gate.show(row))
+        .filter(|message| query.notes || message.visibility == Visibility::Everyone)
+        .collect();
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/plain")) {
+        let transcript = Transcript { conversation_id: conversation, messages, truncated };
+        return Ok(Json(transcript).into_response());
+    }
+    let names = names(&state, access.tenant, &messages).await?;
+    let text = plain(&messages, truncated, &names);
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// GET /v1/conversations/{conversation_id}/messages/{message_id}/tag
+#[utoipa::path(get, path = "/v1/conversations/{conversation_id}/messages/{message_id}/tag",
+    tag = "messages", operation_id = "get_message_tag",
+    params(("conversation_id" = String, Path), ("message_id" = String, Path)),
+    responses((status = 200, body = PrivacyTag), (status = 404)))]
+pub(crate) async fn tag(
+    State(state): State<ApiState>,
+    access: Access,
+    Ids(conversation, message): Ids<ConversationId, MessageId>,
+) -> Result<Json<PrivacyTag>, Problem> {
+    access.need(Role::Agent, Scope::ConversationsRead)?;
+    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let row = state.store.message(access.tenant, conversation, message, Seq(0)).await?;
+    let row =
+        row.filter(|row| gate.show(row).is_some()).ok_or_else(|| Problem::not_found("message"))?;
+    let tag = row.envelope().tag();
+    let decision = evaluate(&gate.timeline, tag.class, tag.ingest_day, gate.today);
+    let class = serde_json::to_value(tag.class).map_err(|_| Problem::internal())?;
+    Ok(Json(PrivacyTag {
+        class: class.as_str().unwrap_or_default().to_owned(),
+        purposes: words(tag.purposes, &PURPOSES),
+        bases: words(tag.purposes, &BASES),
+        policy_version: tag.policy_version.0,
+        ingest_day: iso_day(tag.ingest_day),
+        expires_on: decision.expires.map(iso_day),
+        rules: decision.rules,
+        reason: decision.reason,
+    }))
+}
+
+const PURPOSES: [(u16, &str); 2] = [(Purposes::RESPOND, "respond"), (Purposes::PROVIDE, "provide")];
+
+const BASES: [(u16, &str); 4] = [
+    (Purposes::CONTRACT, "contract"),
+    (Purposes::LEGAL_DUTY, "legal-duty"),
+    (Purposes::LEGITIMATE_INTEREST, "legitimate-interest"),
+    (Purposes::CONSENT, "consent"),
+];
+
+fn words(purposes: Purposes, named: &[(u16, &'static str)]) -> Vec<&'static str> {
+    named.iter().filter(|(bit, _)| purposes.0 & bit != 0).map(|(_, word)| *word).collect()
+}
+
+/// Leave to read one conversation today.
+struct Gate {
+    timeline: SiteTimeline,
+    today: Day,
+}
+
+impl Gate {
+    async fn open(
+        state: &ApiState,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Self, Problem> {
+        let row = find(state, tenant, conversation).await?;
+        let site = state.store.site(tenant, row.site).await?;
+        let site = site.ok_or_else(|| Problem::not_found("conversation"))?;
+        Ok(Self { timeline: site.timeline, today: today(state).await? })
+    }
+
+    fn show(&self, placed: &Placed) -> Option<Message> {
+        let grant = ReadGrant::stored(Door::Api, Reader::Agents, self.today, &self.timeline);
+        placed.shown(&grant).map(Message::from)
+    }
+}
+
+/// The newest message as a list shows it.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    pub(crate) author: MessageAuthor,
+    pub(crate) at: UnixMillis,
+    pub(crate) text: Option<Personal<String>>,
+}
+
+/// The beginning of a message, if it can still be read.
+pub(crate) fn preview(placed: &Placed, today: Day, timeline: &SiteTimeline) -> Option<Preview> {
+    let shown = placed.shown(&ReadGrant::stored(Door::Preview, Reader::Agents, today, timeline))?;
+    let text = match &shown.body {
+        message::Body::Text(text) => {
+            Some(Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect()))
+        }
+        message::Body::Event { .. } => None,
+    };
+    Some(Preview { author: MessageAuthor::from(shown.author), at: shown.at, text })
+}
+
+impl From<message::Message<'_>> for Message {
+    fn from(shown: message::Message<'_>) -> Self {
+        Self {
+            seq: shown.seq,
+            message_id: shown.message,
+            author: MessageAuthor::from(shown.author),
+            at: shown.at,
+            body: match shown.body {
+                message::Body::Text(text) => MessageBody::Text { text: text.into_personal() },
+                message::Body::Event { event, agent } => {
+                    MessageBody::Event { event, agent_id: agent }
+                }
+            },
+            visibility: shown.visibility,
+            expires_on: shown.expires.map(iso_day),
+        }
+    }
+}
+
+/// Everything in order, and whether there is more than a transcript holds.
+async fn all_messages(
+    state: &ApiState,
+    tenant: TenantId,
+    conversation: ConversationId,
+) -> Result<(Vec<std::sync::Arc<Placed>>, bool), Problem> {
+    let mut newest_first = Vec::new();
+    let mut before = None;
+    loop {
+        let page = state.store.messages(tenant, conversation, Seq(0), before, LIMIT_MAX).await?;
+        before = page.first().map(|row| row.seq());
+        let full = page.len() == usize::from(LIMIT_MAX);
+        newest_first.extend(page.into_iter().rev());
+        if !full || newest_first.len() >= TRANSCRIPT_MESSAGES_MAX {
+            newest_first.reverse();
+            return Ok((newest_first, full));
+        }
+    }
+}
+
+async fn names(
+    state: &ApiState,
+    tenant: TenantId,
+    messages: &[Message],
+) -> Result<HashMap<AgentId, Personal<String>>, Problem> {
+    let mut names = HashMap::new();
+    for message in messages {
+        let about = match &message.body {
+            MessageBody::Event { agent_id, .. } => *agent_id,
+            MessageBody::Text { .. } => None,
+        };
+        for agent in [message.author.agent_id, about].into_iter().flatten() {
+            if !names.contains_key(&agent)
+                && let Some(row) = state.store.agent(tenant, agent).await?
+            {
+                names.insert(agent, row.name);
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn plain(
+    messages: &[Message],
+    truncated: bool,
+    names: &HashMap<AgentId, Personal<String>>,
+) -> String {
+    let name = |agent: Option<AgentId>| {
+        agent.and_then(|agent| names.get(&agent)).map_or("Agent", |name| name.expose().as_str())
+    };
+    let mut text = String::new();
+    if truncated {
+        text.push_str("[earlier messages left out]\n");
+    }
+    for message in messages {
+        let who = match message.author.kind {
+            AuthorKind::Visitor => "Visitor",
+            AuthorKind::Agent => name(message.author.agent_id),
+            AuthorKind::Bot => "Bot",
+            AuthorKind::System => "livehelp",
+        };
+        let note = if message.visibility == Visibility::Agents { " (note)" } else { "" };
+        let words = match &message.body {
+            MessageBody::Text { text } => text.expose().replace('\n', "\n    "),
+            MessageBody::Event { event, agent_id } => match agent_id {
+                Some(_) => format!("{} ({})", event.word(), name(*agent_id)),
+                None => event.word().to_owned(),
+            },
+        };
+        // Writing into a String cannot fail.
+        let _ok = writeln!(text, "[{}] {who}{note}: {words}", iso_moment(message.at)).is_ok();
+    }
+    text
+}

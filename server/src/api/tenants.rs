@@ -1,0 +1,275 @@
+//! What the operator does: Organizations, their sites and plans, their first admins. Nothing here shows
+//! what was said.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use protocol::ids::{SiteId, TenantId};
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::access::OperatorAccess;
+use super::idempotency::Idempotency;
+use super::invitations::{IssuedInvitation, NewInvitation, invite};
+use super::page::{Items, PageQuery};
+use super::problem::{Problem, ProblemCode};
+use super::request::{Asked, Body, Id, name};
+use super::sites::{PlanName, Site, create_site};
+use super::{ApiState, schema};
+use crate::auth::{Scope, normal_email};
+use crate::privacy::policy::{Plan, SiteEvent};
+use crate::store::TenantRow;
+
+const NAME_CHARS_MAX: usize = 200;
+
+/// Characters of an address to turn to.
+const CONTACT_CHARS_MAX: usize = 300;
+
+/// Under whose name the answers to the creation of Organizations are kept: none is there yet.
+const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
+
+/// An Organization.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Tenant {
+    #[schema(schema_with = schema::tenant_id)]
+    tenant_id: TenantId,
+    name: String,
+    /// An e-mail address or a page.
+    #[schema(value_type = String)]
+    privacy_contact: Personal<String>,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+}
+
+/// A new Organization.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTenant {
+    name: String,
+    /// Where people turn with questions about their data: an e-mail address or an https page.
+    #[schema(value_type = String)]
+    privacy_contact: Personal<String>,
+}
+
+/// A new site with its plan.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTenantSite {
+    name: String,
+    origins: Vec<String>,
+    #[schema(value_type = PlanName)]
+    plan: Plan,
+}
+
+/// Another plan.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanChange {
+    #[schema(value_type = PlanName)]
+    plan: Plan,
+}
+
+impl From<TenantRow> for Tenant {
+    fn from(row: TenantRow) -> Self {
+        Self {
+            tenant_id: row.tenant,
+            name: row.name,
+            privacy_contact: row.privacy_contact,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// GET /v1/tenants
+#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
+    params(PageQuery), responses((status = 200, body = Items<Tenant>)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Items<Tenant>>, Problem> {
+    access.need(Scope::TenantsRead)?;
+    let page = query.parse()?;
+    let rows = state.store.tenants(page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.tenant, Tenant::from)))
+}
+
+/// POST /v1/tenants
+#[utoipa::path(post, path = "/v1/tenants", tag = "tenants", operation_id = "create_tenant",
+    request_body = NewTenant, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = Tenant), (status = 422)))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewTenant>,
+) -> Result<Response, Problem> {
+    access.need(Scope::TenantsWrite)?;
+    let create = async {
+        let row = TenantRow {
+            tenant: TenantId::from_uuid(state.new_uuid()),
+            name: name("name", &new.name, NAME_CHARS_MAX)?,
+            privacy_contact: contact(&new.privacy_contact)?,
+            created_at: state.now(),
+        };
+        state.store.tenant_create(row.clone()).await?;
+        Ok(Tenant::from(row))
+    };
+    once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
+}
+
+/// GET /v1/tenants/{tenant_id}
+#[utoipa::path(get, path = "/v1/tenants/{tenant_id}", tag = "tenants", operation_id = "get_tenant",
+    params(("tenant_id" = String, Path)), responses((status = 200, body = Tenant), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(tenant): Id<TenantId>,
+) -> Result<Json<Tenant>, Problem> {
+    access.need(Scope::TenantsRead)?;
+    Ok(Json(Tenant::from(find(&state, tenant).await?)))
+}
+
+/// GET /v1/tenants/{tenant_id}/sites
+#[utoipa::path(get, path = "/v1/tenants/{tenant_id}/sites", tag = "sites",
+    operation_id = "list_tenant_sites", params(("tenant_id" = String, Path), PageQuery),
+    responses((status = 200, body = Items<Site>), (status = 404)))]
+pub(crate) async fn list_sites(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(tenant): Id<TenantId>,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Items<Site>>, Problem> {
+    access.need(Scope::SitesRead)?;
+    find(&state, tenant).await?;
+    let page = query.parse()?;
+    let rows = state.store.sites(tenant, page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::new(row, &state.public_url))))
+}
+
+/// POST /v1/tenants/{tenant_id}/sites
+#[utoipa::path(post, path = "/v1/tenants/{tenant_id}/sites", tag = "sites",
+    operation_id = "create_tenant_site", request_body = NewTenantSite,
+    params(("tenant_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = Site), (status = 404), (status = 422)))]
+pub(crate) async fn create_tenant_site(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(tenant): Id<TenantId>,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewTenantSite>,
+) -> Result<Response, Problem> {
+    access.need(Scope::SitesWrite)?;
+    find(&state, tenant).await?;
+    let create = create_site(&state, tenant, &new.name, new.origins, new.plan);
+    once.once(&state, tenant, &access.key.to_string(), &bytes, create).await
+}
+
+/// POST /v1/tenants/{tenant_id}/invitations
+#[utoipa::path(post, path = "/v1/tenants/{tenant_id}/invitations", tag = "tenants",
+    operation_id = "create_tenant_invitation", request_body = NewInvitation,
+    params(("tenant_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = IssuedInvitation), (status = 404), (status = 409)))]
+pub(crate) async fn create_invitation(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(tenant): Id<TenantId>,
+    once: Idempotency,
+    Body { value: new, bytes }: Body<NewInvitation>,
+) -> Result<Response, Problem> {
+    access.need(Scope::TenantsWrite)?;
+    find(&state, tenant).await?;
+    let create = invite(&state, tenant, new);
+    once.once(&state, tenant, &access.key.to_string(), &bytes, create).await
+}
+
+/// GET /v1/sites/{site_id}
+#[utoipa::path(get, path = "/v1/sites/{site_id}", tag = "sites", operation_id = "get_any_site",
+    params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
+pub(crate) async fn get_site(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(site): Id<SiteId>,
+) -> Result<Json<Site>, Problem> {
+    access.need(Scope::SitesRead)?;
+    let row = state.store.site_of_any_tenant(site).await?;
+    let row = row.ok_or_else(|| Problem::not_found("site"))?;
+    Ok(Json(Site::new(row, &state.public_url)))
+}
+
+/// PUT /v1/sites/{site_id}/plan
+#[utoipa::path(put, path = "/v1/sites/{site_id}/plan", tag = "sites", operation_id = "set_site_plan",
+    params(("site_id" = String, Path)), request_body = PlanChange,
+    responses((status = 200, body = Site), (status = 404)))]
+pub(crate) async fn set_plan(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(site): Id<SiteId>,
+    Body { value: change, .. }: Body<PlanChange>,
+) -> Result<Json<Site>, Problem> {
+    push(&state, &access, site, SiteEvent::Plan { plan: change.plan }).await
+}
+
+/// POST /v1/sites/{site_id}/close
+#[utoipa::path(post, path = "/v1/sites/{site_id}/close", tag = "sites", operation_id = "close_site",
+    params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
+pub(crate) async fn close_site(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(site): Id<SiteId>,
+) -> Result<Json<Site>, Problem> {
+    push(&state, &access, site, SiteEvent::Closed).await
+}
+
+/// POST /v1/sites/{site_id}/reopen
+#[utoipa::path(post, path = "/v1/sites/{site_id}/reopen", tag = "sites", operation_id = "reopen_site",
+    params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
+pub(crate) async fn reopen_site(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Id(site): Id<SiteId>,
+) -> Result<Json<Site>, Problem> {
+    push(&state, &access, site, SiteEvent::Reopened).await
+}
+
+/// Adds a change to a site's timeline; one that changes nothing is left out.
+async fn push(
+    state: &ApiState,
+    access: &OperatorAccess,
+    site: SiteId,
+    event: SiteEvent,
+) -> Result<Json<Site>, Problem> {
+    access.need(Scope::SitesWrite)?;
+    let _turn = state.changes.lock().await;
+    let row = state.store.site_of_any_tenant(site).await?;
+    let mut row = row.ok_or_else(|| Problem::not_found("site"))?;
+    let changes = match event {
+        SiteEvent::Plan { plan } => row.timeline.plan() != plan,
+        SiteEvent::Closed => row.timeline.closed_at().is_none(),
+        SiteEvent::Reopened => row.timeline.closed_at().is_some(),
+    };
+    if changes {
+        row.timeline.push(state.now(), event);
+        state.store.site_update(row.clone()).await?;
+        state.live.site_changed(&row);
+        tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
+    }
+    Ok(Json(Site::new(row, &state.public_url)))
+}
+
+async fn find(state: &ApiState, tenant: TenantId) -> Result<TenantRow, Problem> {
+    state.store.tenant(tenant).await?.ok_or_else(|| Problem::not_found("Organization"))
+}
+
+fn contact(given: &Personal<String>) -> Result<Personal<String>, Problem> {
+    let text = name("privacy_contact", given.expose(), CONTACT_CHARS_MAX)?;
+    if text.starts_with("https://") || normal_email(&text).is_ok() {
+        return Ok(Personal::new(text));
+    }
+    Err(Problem::new(
+        ProblemCode::Invalid,
+        "An e-mail address, or a page that begins with https://.",
+    )
+    .naming("privacy_contact"))
+}

@@ -1,0 +1,76 @@
+//! The people on the websites, as far as they said who they are.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::conversation::Role;
+use protocol::ids::{SiteId, VisitorId};
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use serde::Serialize;
+
+use super::access::Access;
+use super::page::{Items, PageQuery};
+use super::problem::Problem;
+use super::request::{Asked, Id};
+use super::{ApiState, schema};
+use crate::auth::Scope;
+use crate::store::VisitorRow;
+
+/// A visitor.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Visitor {
+    #[schema(schema_with = schema::visitor_id)]
+    visitor_id: VisitorId,
+    #[schema(schema_with = schema::site_id)]
+    site_id: SiteId,
+    /// Null where he gave none, or where its time is over.
+    #[schema(value_type = Option<String>)]
+    name: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    email: Option<Personal<String>>,
+    /// BCP 47.
+    locale: String,
+    #[schema(value_type = u64)]
+    created_at: UnixMillis,
+}
+
+impl From<VisitorRow> for Visitor {
+    fn from(row: VisitorRow) -> Self {
+        Self {
+            visitor_id: row.visitor,
+            site_id: row.site,
+            name: row.name,
+            email: row.email,
+            locale: row.locale,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// GET /v1/visitors
+#[utoipa::path(get, path = "/v1/visitors", tag = "visitors", operation_id = "list_visitors",
+    params(PageQuery), responses((status = 200, body = Items<Visitor>)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    access: Access,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Items<Visitor>>, Problem> {
+    access.need(Role::Agent, Scope::VisitorsRead)?;
+    let page = query.parse()?;
+    let rows = state.store.visitors(access.tenant, page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.visitor, Visitor::from)))
+}
+
+/// GET /v1/visitors/{visitor_id}
+#[utoipa::path(get, path = "/v1/visitors/{visitor_id}", tag = "visitors",
+    operation_id = "get_visitor", params(("visitor_id" = String, Path)),
+    responses((status = 200, body = Visitor), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(visitor): Id<VisitorId>,
+) -> Result<Json<Visitor>, Problem> {
+    access.need(Role::Agent, Scope::VisitorsRead)?;
+    let row = state.store.visitor(access.tenant, visitor).await?;
+    Ok(Json(Visitor::from(row.ok_or_else(|| Problem::not_found("visitor"))?)))
+}
