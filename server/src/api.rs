@@ -41,7 +41,7 @@ mod keys;
 mod widget;
 mod tenants;
 
-pub use router::{admin_router, openapi, openapi_admin, public_router};
+pub use router::{admin_router, openapi, openapi_admin, openapi_files, public_router};
 
 /// What every handler reaches.
 #[derive(Debug, Clone)]
@@ -143,3 +143,6 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     /// A session is over: its connections are, too.
     fn session_ended(&self, session: SessionId);
 }
+
+#[cfg(test)]
+mod tests;

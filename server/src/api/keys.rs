@@ -84,7 +84,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     admin(&access)?;
     let create = async {
-        let scopes = check_scopes(new.scopes, Scope::TENANT)?;
+        let scopes = check_scopes(&new.scopes, Scope::TENANT)?;
         if state.store.keys(Some(access.tenant)).await?.len() >= KEYS_MAX {
             return Err(Problem::new(
                 ProblemCode::LimitReached,
@@ -132,7 +132,7 @@ fn admin(access: &Access) -> Result<(), Problem> {
 }
 
 /// Known scopes, each once, at least one.
-fn check_scopes(given: Vec<String>, allowed: &[Scope]) -> Result<Vec<String>, Problem> {
+fn check_scopes(given: &[String], allowed: &[Scope]) -> Result<Vec<String>, Problem> {
     let known = |scope: &String| allowed.iter().any(|known| known.word() == scope);
     if given.is_empty() || !given.iter().all(known) {
         let words: Vec<&str> = allowed.iter().map(|scope| scope.word()).collect();

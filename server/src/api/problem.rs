@@ -146,7 +146,7 @@ impl Problem {
         if self.code == ProblemCode::Invalid { self.naming(field) } else { self }
     }
 
-    /// Whether a retry can succeed where nothing was done.
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.code.status()
     }

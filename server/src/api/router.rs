@@ -3,16 +3,18 @@
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
-use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use axum::response::Response as Answer;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    Components, InfoBuilder, License, OpenApi, OpenApiBuilder, SecurityRequirement,
+    Components, Content, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+    SecurityRequirement,
 };
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::{Problem, ProblemCode};
+use super::problem::{Problem, ProblemCode, ProblemDocument};
 use super::request::BODY_BYTES_MAX;
 use super::{
     ApiState, agents, conversations, invitations, keys, messages, sessions, sites, tags, tenants,
@@ -51,6 +53,15 @@ pub fn openapi_admin() -> OpenApi {
         &[("operator_key", bearer("lho_ and 64 hex digits"))],
     );
     document
+}
+
+/// Both contracts as the files that stand in `docs/`: name and content.
+///
+/// # Errors
+/// If a document cannot be written as JSON.
+pub fn openapi_files() -> Result<[(&'static str, String); 2], serde_json::Error> {
+    let file = |document: &OpenApi| document.to_pretty_json().map(|json| json + "\n");
+    Ok([("openapi.json", file(&openapi())?), ("openapi-admin.json", file(&openapi_admin())?)])
 }
 
 fn public() -> OpenApiRouter<ApiState> {
@@ -116,7 +127,7 @@ async fn no_such_method() -> Problem {
 }
 
 /// Headers that keep answers out of caches, frames and guesses; a handler's own choice stays.
-async fn guard(request: Request, next: Next) -> Response {
+async fn guard(request: Request, next: Next) -> Answer {
     const HEADERS: [(HeaderName, &str); 6] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -150,4 +161,32 @@ fn describe(document: &mut OpenApi, title: &str, schemes: &[(&str, SecuritySchem
     }
     let either = schemes.iter().map(|(name, _)| SecurityRequirement::new(*name, [] as [String; 0]));
     document.security = Some(either.collect());
+    let name = ProblemDocument::name().into_owned();
+    components.schemas.insert(name.clone(), ProblemDocument::schema());
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let refused = RefOr::T(Response::new("A problem (RFC 9457)."));
+            operation.responses.responses.entry(String::from("default")).or_insert(refused);
+            for (status, response) in &mut operation.responses.responses {
+                describe_response(status, response, &name);
+            }
+        }
+    }
+}
+
+/// Gives an answer its words, and a refusal the problem's shape.
+fn describe_response(status: &str, response: &mut RefOr<Response>, problem: &str) {
+    let RefOr::T(response) = response else { return };
+    let known = StatusCode::from_bytes(status.as_bytes()).ok();
+    if let Some(reason) = known.and_then(|status| status.canonical_reason())
+        && response.description.is_empty()
+    {
+        reason.clone_into(&mut response.description);
+    }
+    if known.is_none_or(|status| !status.is_success()) {
+        let content = Content::new(Some(Ref::from_schema_name(problem)));
+        response.content.insert(String::from("application/problem+json"), RefOr::T(content));
+    }
 }

@@ -21,6 +21,7 @@ use super::schema;
 use crate::auth::{Scope, parse_origin};
 use crate::keys::random_bytes;
 use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{FieldRule, Notice, SiteRow, SiteSettings};
 
 const NAME_CHARS_MAX: usize = 100;
@@ -29,8 +30,6 @@ const TEXTS_MAX: usize = 32;
 const TEXT_CHARS_MAX: usize = 500;
 const NOTICE_CHARS_MAX: usize = 2_000;
 const URL_BYTES_MAX: usize = 2_048;
-const PATTERNS_MAX: usize = 20;
-const PATTERN_CHARS_MAX: usize = 300;
 
 /// The fields that the form before a conversation can have.
 const FORM_FIELDS: [&str; 2] = ["name", "email"];
@@ -332,9 +331,8 @@ fn check_notice(notice: Notice) -> Result<Notice, Problem> {
 }
 
 fn check_patterns(patterns: &[String]) -> Result<(), Problem> {
-    if patterns.len() > PATTERNS_MAX {
-        return Err(Problem::field("redaction_patterns", "At most 20 patterns."));
-    }
-    patterns.iter().try_for_each(|text| bounded("redaction_patterns", text, PATTERN_CHARS_MAX))?;
-    Ok(())
+    let words = |error: BadPattern| format!("The patterns cannot be used: {error}.");
+    Redactor::new(patterns)
+        .map(drop)
+        .map_err(|error| Problem::field("redaction_patterns", words(error)))
 }

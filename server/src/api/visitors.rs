@@ -1,19 +1,24 @@
 //! The people on the websites, as far as they said who they are.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, VisitorId};
 use protocol::personal::Personal;
-use protocol::time::UnixMillis;
+use protocol::retention::RetentionClass;
+use protocol::time::{Day, UnixMillis};
 use serde::Serialize;
 
 use super::access::Access;
+use super::conversations::today;
 use super::page::{Items, PageQuery};
 use super::problem::Problem;
 use super::request::{Asked, Id};
 use super::{ApiState, schema};
 use crate::auth::Scope;
+use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::store::VisitorRow;
 
 /// A visitor.
@@ -34,16 +39,18 @@ pub(crate) struct Visitor {
     created_at: UnixMillis,
 }
 
-impl From<VisitorRow> for Visitor {
-    fn from(row: VisitorRow) -> Self {
-        Self {
-            visitor_id: row.visitor,
-            site_id: row.site,
-            name: row.name,
-            email: row.email,
-            locale: row.locale,
-            created_at: row.created_at,
-        }
+/// Shapes a visitor; what he said about himself is left out once its time is over.
+fn shape(row: VisitorRow, timeline: Option<&SiteTimeline>, today: Day) -> Visitor {
+    let readable = timeline.is_some_and(|timeline| {
+        evaluate(timeline, RetentionClass::Contact, row.contact_day, today).visible
+    });
+    Visitor {
+        visitor_id: row.visitor,
+        site_id: row.site,
+        name: row.name.filter(|_| readable),
+        email: row.email.filter(|_| readable),
+        locale: row.locale,
+        created_at: row.created_at,
     }
 }
 
@@ -58,7 +65,20 @@ pub(crate) async fn list(
     access.need(Role::Agent, Scope::VisitorsRead)?;
     let page = query.parse()?;
     let rows = state.store.visitors(access.tenant, page).await?;
-    Ok(Json(Items::cut(rows, &page, |row| row.visitor, Visitor::from)))
+    let mut timelines = HashMap::new();
+    for row in &rows {
+        if !timelines.contains_key(&row.site)
+            && let Some(site) = state.store.site(access.tenant, row.site).await?
+        {
+            timelines.insert(site.site, site.timeline);
+        }
+    }
+    let today = today(&state).await?;
+    let shape = |row: VisitorRow| {
+        let timeline = timelines.get(&row.site);
+        shape(row, timeline, today)
+    };
+    Ok(Json(Items::cut(rows, &page, |row| row.visitor, shape)))
 }
 
 /// GET /v1/visitors/{visitor_id}
@@ -72,5 +92,7 @@ pub(crate) async fn get(
 ) -> Result<Json<Visitor>, Problem> {
     access.need(Role::Agent, Scope::VisitorsRead)?;
     let row = state.store.visitor(access.tenant, visitor).await?;
-    Ok(Json(Visitor::from(row.ok_or_else(|| Problem::not_found("visitor"))?)))
+    let row = row.ok_or_else(|| Problem::not_found("visitor"))?;
+    let site = state.store.site(access.tenant, row.site).await?;
+    Ok(Json(shape(row, site.map(|site| site.timeline).as_ref(), today(&state).await?)))
 }
