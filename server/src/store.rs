@@ -24,6 +24,8 @@ use crate::privacy::seal::Bucket;
 
 pub use crate::privacy::seal::SecretHash;
 
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod sqlite;
 
 /// An Organization.
@@ -466,4 +468,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn high_water(&self) -> Result<UnixMillis, StoreError>;
     /// Raises it; it never goes back.
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError>;
+}
+
+/// Whoever counts what the store does. Called on the writer's thread; must not block.
+pub trait StoreStats: Send + Sync + std::fmt::Debug {
+    /// So many jobs were committed together, and how long it took, sealing and sync included.
+    fn committed(&self, jobs: usize, took: std::time::Duration);
+    /// A batch was not stored. `act` is one of a few fixed words.
+    fn failed(&self, act: &'static str);
+}
+
+/// Nobody counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoStats;
+
+impl StoreStats for NoStats {
+    fn committed(&self, _jobs: usize, _took: std::time::Duration) {}
+
+    fn failed(&self, _act: &'static str) {}
 }

@@ -1,1 +1,769 @@
-//! The embedded store: one SQLite file.
+//! The embedded store: one SQLite file in a folder of its own, one writer, a few readers.
+//!
+//! Lives here: the port's implementation, opening and closing. Below: the file and its checks, the writer
+//! and its batches, rows in and out, what is sealed with what, clean-up.
+//! Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
+//! Opened by the assembly; used by hub, api and auth through the trait `Store`.
+
+mod accounts;
+mod cleanup;
+mod desk;
+mod fault;
+mod file;
+mod read;
+mod sealed;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use protocol::ids::{
+    AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
+    TenantId, VisitorId,
+};
+use protocol::message::Seq;
+use protocol::personal::Personal;
+use protocol::time::UnixMillis;
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use self::cleanup::Step;
+use self::desk::{Desk, Memory};
+use self::fault::Fault;
+use self::read::Reader;
+use self::writer::{Fates, Job, Rate, Work, Writer};
+use super::{
+    AgentRow, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow, NoStats,
+    Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
+    TenantRow, VisitorRow, Write, WriteSlot,
+};
+use crate::clock::Clock;
+use crate::privacy::seal::{Bucket, Sealer};
+use crate::tasks;
+
+/// Batches of fates that may wait to be told. Full: the writer waits.
+const FATE_BATCHES: usize = 16;
+/// Tries to empty the log while readers come and go.
+const EMPTY_LOG_TRIES: u32 = 20;
+const EMPTY_LOG_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the data cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data folder {} is in use by another server, process {pid}", folder.display())]
+    InUse { folder: PathBuf, pid: u32 },
+    #[error("the data folder {} cannot be written to", folder.display())]
+    NotWritable {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is damaged: put it back from a backup", path.display())]
+    Corrupt {
+        path: PathBuf,
+        #[source]
+        source: Option<rusqlite::Error>,
+    },
+    #[error("{} is another program's database", .0.display())]
+    NotOurs(PathBuf),
+    #[error("{} is of version {found}, this livehelp knows {known}: use a newer one", path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the keys are older than the data (generation {keys}, the data needs {data}): put the newest keys folder back"
+    )]
+    KeysOlder { keys: u64, data: u64 },
+    #[error("these are not the keys that {} was sealed with", .0.display())]
+    WrongKeys(PathBuf),
+    #[error("the key store failed")]
+    Keys,
+    #[error("cannot {act} {}", path.display())]
+    Io {
+        act: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot {act} {}", path.display())]
+    File {
+        act: &'static str,
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// The store's bounds.
+#[derive(Debug, Clone)]
+pub struct SqliteConfig {
+    /// Places in the writer's queue.
+    pub queue_len: usize,
+    /// How long a sender waits for one before he is refused.
+    pub patience: Duration,
+    /// Connections that read at the same time.
+    pub readers: usize,
+    /// Who counts.
+    pub stats: Arc<dyn StoreStats>,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            queue_len: 8_192,
+            patience: Duration::from_secs(2),
+            readers: 4,
+            stats: Arc::new(NoStats),
+        }
+    }
+}
+
+/// The store of one server.
+#[derive(Debug)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    patience: Duration,
+    closed: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    sealer: Arc<dyn Sealer>,
+    clock: Arc<dyn Clock>,
+    /// One permit for each place in the writer's queue.
+    places: Arc<Semaphore>,
+    /// None once closed. Full: never, a place was reserved.
+    jobs: Mutex<Option<SyncSender<Job>>>,
+    /// Full: the writer waits until the fates before are told.
+    fates: SyncSender<Fates>,
+    healthy: Arc<AtomicBool>,
+    readers: Arc<Semaphore>,
+    /// Idle connections; at most as many as there are permits.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// The key store's number that the data in this folder needs; `None` where there is no data yet.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
+        file::generation(folder)
+    }
+
+    /// Opens the data in `folder`, or begins it.
+    ///
+    /// # Errors
+    /// If it is in use, damaged, not writable, from a later version, or not sealed with these keys.
+    pub fn open(
+        folder: &Path,
+        sealer: Arc<dyn Sealer>,
+        config: &SqliteConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let lock = file::lock(folder)?;
+        let connection = file::open(folder)?;
+        check_keys(folder, &connection, &*sealer)?;
+        let path = file::database_path(folder);
+        let readers = config.readers.max(1);
+        let mut idle = Vec::with_capacity(readers);
+        for _ in 0..readers {
+            let reader = file::connect_reader(folder).map_err(|source| OpenError::File {
+                act: "open",
+                path: path.clone(),
+                source,
+            })?;
+            idle.push(reader);
+        }
+        let queue_len = config.queue_len.max(1);
+        let (jobs_tx, jobs) = sync_channel(queue_len);
+        let (fates, fates_rx) = sync_channel::<Fates>(FATE_BATCHES);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let writer = Writer {
+            folder: folder.to_owned(),
+            connection: Some(connection),
+            sealer: Arc::clone(&sealer),
+            clock: Arc::clone(&clock),
+            stats: Arc::clone(&config.stats),
+            healthy: Arc::clone(&healthy),
+            jobs,
+            fates: fates.clone(),
+            memory: Memory::new(),
+            rate: Rate::new(clock.instant()),
+            log_pages: 0,
+        };
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            sealer,
+            clock,
+            places: Arc::new(Semaphore::new(queue_len)),
+            jobs: Mutex::new(Some(jobs_tx)),
+            fates,
+            healthy,
+            readers: Arc::new(Semaphore::new(readers)),
+            idle: Mutex::new(idle),
+        });
+        let thread = |source| OpenError::Io { act: "start a thread for", path, source };
+        tasks::thread("store fates", move || {
+            for batch in fates_rx {
+                for (fate, outcome) in batch {
+                    fate(outcome);
+                }
+            }
+        })
+        .map_err(thread.clone())?;
+        let (closed_tx, closed) = oneshot::channel();
+        tasks::thread("store writer", move || {
+            writer.run();
+            drop(lock);
+            // Nobody waits where the store was dropped without being closed.
+            let _nobody = closed_tx.send(());
+        })
+        .map_err(thread)?;
+        Ok(Self {
+            shared,
+            patience: config.patience,
+            closed: tokio::sync::Mutex::new(Some(closed)),
+        })
+    }
+
+    /// Bytes of the database and its log on disk.
+    pub fn bytes(&self) -> u64 {
+        let folder = &self.shared.folder;
+        [file::database_path(folder), file::wal_path(folder)]
+            .iter()
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|found| found.len())
+            .sum()
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let places = Arc::clone(&self.shared.places);
+        match tokio::time::timeout(self.patience, places.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(StoreError::Unavailable { act: "write after the end" }),
+            Err(_) => Err(StoreError::Full),
+        }
+    }
+
+    async fn work(&self, work: Work) -> Result<(), StoreError> {
+        let permit = self.place().await?;
+        let (told, fate) = oneshot::channel();
+        let fate_tx: Fate = Box::new(move |outcome| {
+            // Whoever asked may have gone.
+            let _nobody = told.send(outcome);
+        });
+        self.shared.put(Job { work, fate: fate_tx, permit });
+        fate.await.unwrap_or(Err(StoreError::Unavailable { act: "write" }))
+    }
+
+    async fn act(
+        &self,
+        act: impl FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.work(Work::Act(Box::new(act))).await
+    }
+
+    /// A write that answers.
+    async fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.act(move |desk| {
+            let value = act(desk)?;
+            let _nobody = answer.send(value);
+            Ok(())
+        })
+        .await?;
+        answered.await.map_err(|_| StoreError::Unavailable { act: "write" })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = move |_| StoreError::Unavailable { act };
+        let permit = Arc::clone(&self.shared.readers).acquire_owned().await.map_err(gone)?;
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::task::spawn_blocking(move || {
+            let value = shared.read(read);
+            drop(permit);
+            value
+        });
+        match task.await {
+            Ok(outcome) => outcome.map_err(|fault| fault.told(act)),
+            Err(_) => Err(StoreError::Unavailable { act }),
+        }
+    }
+
+    async fn clean_up_bucket(&self, bucket: Bucket) -> Result<Option<i64>, StoreError> {
+        let begun = self.ask(move |desk| desk.clean_up_begin(&bucket)).await?;
+        let Some((id, first)) = begun else { return Ok(None) };
+        let mut step = Step::From(first);
+        while let Step::From(from) = step {
+            step = self.ask(move |desk| desk.clean_up_messages(id, from)).await?;
+        }
+        self.act(move |desk| desk.clean_up_rest(id)).await?;
+        Ok(Some(id))
+    }
+
+    async fn clean_up_all(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+        let mut cleaned = Vec::new();
+        for bucket in buckets {
+            cleaned.extend(self.clean_up_bucket(*bucket).await?);
+        }
+        self.empty_log().await?;
+        // Only now are they off the list: a crash before this line brings them back.
+        for id in cleaned {
+            self.act(move |desk| desk.clean_up_end(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn empty_log(&self) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        for _ in 0..EMPTY_LOG_TRIES {
+            outcome = self.work(Work::EmptyLog).await;
+            if outcome.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(EMPTY_LOG_PAUSE).await;
+        }
+        outcome
+    }
+}
+
+impl Shared {
+    /// Puts a job into the queue, or tells its fate if there is no queue any more.
+    fn put(&self, job: Job) {
+        let job = {
+            let jobs = self.jobs.lock();
+            match jobs.as_ref() {
+                Some(sender) => match sender.try_send(job) {
+                    Ok(()) => return,
+                    Err(
+                        std::sync::mpsc::TrySendError::Full(job)
+                        | std::sync::mpsc::TrySendError::Disconnected(job),
+                    ) => job,
+                },
+                None => job,
+            }
+        };
+        let refused = Err(StoreError::Unavailable { act: "write after the end" });
+        if let Err(unsent) = self.fates.send(vec![(job.fate, refused)]) {
+            for (fate, outcome) in unsent.0 {
+                fate(outcome);
+            }
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let taken = self.idle.lock().pop();
+        let connection = match taken {
+            Some(connection) => connection,
+            None => file::connect_reader(&self.folder)?,
+        };
+        connection.execute_batch("BEGIN")?;
+        let reader =
+            Reader { connection: &connection, sealer: &*self.sealer, now: self.clock.now() };
+        let value = read(&reader);
+        // A connection that cannot end its transaction is closed instead of being kept.
+        if connection.execute_batch("COMMIT").is_ok() {
+            self.idle.lock().push(connection);
+        }
+        value
+    }
+}
+
+/// Whether these are the keys of this data, at least as new as it is. New data notes whose it is.
+fn check_keys(
+    folder: &Path,
+    connection: &Connection,
+    sealer: &dyn Sealer,
+) -> Result<(), OpenError> {
+    let path = file::database_path(folder);
+    let mark = sealer
+        .find_hash(TenantId::from_bytes([0; 16]), "keys", "mark")
+        .map_err(|_| OpenError::Keys)?;
+    let failed = |source| OpenError::File { act: "read", path: path.clone(), source };
+    connection
+        .execute(
+            "INSERT INTO meta (id, generation, keys_mark, high_water, pulse) VALUES (1, ?1, ?2, 0, 0)
+             ON CONFLICT DO NOTHING",
+            rusqlite::params![sealer.generation(), mark],
+        )
+        .map_err(failed)?;
+    let (generation, stored): (u64, [u8; 32]) = connection
+        .query_row("SELECT generation, keys_mark FROM meta", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .map_err(failed)?;
+    if stored != mark {
+        return Err(OpenError::WrongKeys(path));
+    }
+    if sealer.generation() < generation {
+        return Err(OpenError::KeysOlder { keys: sealer.generation(), data: generation });
+    }
+    Ok(())
+}
+
+struct Slot {
+    shared: Arc<Shared>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl WriteSlot for Slot {
+    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
+        let Self { shared, permit } = *self;
+        shared.put(Job { work: Work::Writes(writes), fate, permit });
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+        if self.shared.jobs.lock().is_none() {
+            return Err(StoreError::Unavailable { act: "write after the end" });
+        }
+        let permit =
+            Arc::clone(&self.shared.places).try_acquire_owned().map_err(|_| StoreError::Full)?;
+        Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
+    }
+
+    async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+        let permit = self.place().await?;
+        if self.shared.jobs.lock().is_none() {
+            return Err(StoreError::Unavailable { act: "write after the end" });
+        }
+        Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.work(Work::Writes(writes)).await
+    }
+
+    fn healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Acquire) && self.shared.jobs.lock().is_some()
+    }
+
+    async fn close(&self) {
+        // The writer ends when the queue is empty and nobody can fill it any more.
+        drop(self.shared.jobs.lock().take());
+        if let Some(closed) = self.closed.lock().await.take() {
+            // An error means that the writer is gone already.
+            let _gone = closed.await;
+        }
+        self.shared.idle.lock().clear();
+    }
+
+    async fn room(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        tail: u16,
+    ) -> Result<Option<RoomRow>, StoreError> {
+        self.read("read a room", move |reader| reader.room(tenant, conversation, tail)).await
+    }
+
+    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
+        self.read("look for a conversation", move |reader| reader.conversation_exists(conversation))
+            .await
+    }
+
+    async fn messages(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        after: Seq,
+        before: Option<Seq>,
+        limit: u16,
+    ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>, StoreError> {
+        self.read("read messages", move |reader| {
+            reader.messages(tenant, conversation, after, before, limit)
+        })
+        .await
+    }
+
+    async fn message(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        message: MessageId,
+        after: Seq,
+    ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>, StoreError> {
+        self.read("read a message", move |reader| {
+            reader.message(tenant, conversation, message, after)
+        })
+        .await
+    }
+
+    async fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        self.read("read a conversation", move |reader| reader.conversation(tenant, conversation))
+            .await
+    }
+
+    async fn conversations(
+        &self,
+        tenant: TenantId,
+        filter: &ConversationFilter,
+        page: Page<ConversationId>,
+    ) -> Result<Vec<ConversationRow>, StoreError> {
+        let filter = filter.clone();
+        self.read("list conversations", move |reader| reader.conversations(tenant, &filter, page))
+            .await
+    }
+
+    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
+        self.read("list live conversations", |reader| reader.conversations_live()).await
+    }
+
+    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError> {
+        self.read("read drafts", move |reader| reader.drafts(tenant, agent)).await
+    }
+
+    async fn visitor(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<Option<VisitorRow>, StoreError> {
+        self.read("read a visitor", move |reader| reader.visitor(tenant, visitor)).await
+    }
+
+    async fn visitor_by_secret(
+        &self,
+        tenant: TenantId,
+        site: SiteId,
+        secret: SecretHash,
+    ) -> Result<Option<VisitorRow>, StoreError> {
+        self.read("read a visitor", move |reader| reader.visitor_by_secret(tenant, site, secret))
+            .await
+    }
+
+    async fn visitors(
+        &self,
+        tenant: TenantId,
+        page: Page<VisitorId>,
+    ) -> Result<Vec<VisitorRow>, StoreError> {
+        self.read("list visitors", move |reader| reader.visitors(tenant, page)).await
+    }
+
+    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.tenant_create(&row)).await
+    }
+
+    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
+        self.read("read a tenant", move |reader| reader.tenant(tenant)).await
+    }
+
+    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
+        self.read("list tenants", move |reader| reader.tenants(page)).await
+    }
+
+    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.site_create(&row)).await
+    }
+
+    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.site_update(&row)).await
+    }
+
+    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
+        self.read("read a site", move |reader| reader.site(tenant, site)).await
+    }
+
+    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
+        self.read("read a site", move |reader| reader.site_of_any_tenant(site)).await
+    }
+
+    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError> {
+        let key = key.clone();
+        self.read("read a site", move |reader| reader.site_by_key(&key)).await
+    }
+
+    async fn sites(
+        &self,
+        tenant: TenantId,
+        page: Page<SiteId>,
+    ) -> Result<Vec<SiteRow>, StoreError> {
+        self.read("list sites", move |reader| reader.sites(tenant, page)).await
+    }
+
+    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.agent_create(&row)).await
+    }
+
+    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.agent_update(&row)).await
+    }
+
+    async fn agent(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Option<AgentRow>, StoreError> {
+        self.read("read an agent", move |reader| reader.agent(tenant, agent)).await
+    }
+
+    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
+        let email = email.clone();
+        self.read("find an agent", move |reader| reader.agents_by_email(&email)).await
+    }
+
+    async fn agents(
+        &self,
+        tenant: TenantId,
+        page: Page<AgentId>,
+    ) -> Result<Vec<AgentRow>, StoreError> {
+        self.read("list agents", move |reader| reader.agents(tenant, page)).await
+    }
+
+    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.session_create(&row)).await
+    }
+
+    async fn session_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        self.read("find a session", move |reader| reader.session_by_secret(secret)).await
+    }
+
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.read("list sessions", move |reader| reader.sessions(tenant, agent)).await
+    }
+
+    async fn session_delete(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        session: SessionId,
+    ) -> Result<(), StoreError> {
+        self.act(move |desk| desk.session_delete(tenant, agent, session)).await
+    }
+
+    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.invitation_create(&row)).await
+    }
+
+    async fn invitation_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<InvitationRow>, StoreError> {
+        self.read("find an invitation", move |reader| reader.invitation_by_secret(secret)).await
+    }
+
+    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
+        self.read("list invitations", move |reader| reader.invitations(tenant)).await
+    }
+
+    async fn invitation_delete(
+        &self,
+        tenant: TenantId,
+        invitation: InvitationId,
+    ) -> Result<(), StoreError> {
+        self.act(move |desk| desk.invitation_delete(tenant, invitation)).await
+    }
+
+    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.key_create(&row)).await
+    }
+
+    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
+        self.read("find a key", move |reader| reader.key_by_secret(secret)).await
+    }
+
+    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError> {
+        self.read("list keys", move |reader| reader.keys(tenant)).await
+    }
+
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
+        self.act(move |desk| desk.key_delete(tenant, key)).await
+    }
+
+    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
+        self.act(move |desk| desk.tag_create(&row)).await
+    }
+
+    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
+        self.read("list tags", move |reader| reader.tags(tenant)).await
+    }
+
+    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
+        self.act(move |desk| desk.tag_delete(tenant, tag)).await
+    }
+
+    async fn idempotent_answer(
+        &self,
+        tenant: TenantId,
+        key: &str,
+    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
+        let key = key.to_owned();
+        self.read("find an answer", move |reader| reader.idempotent_answer(tenant, &key)).await
+    }
+
+    async fn idempotent_keep(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        request: [u8; 32],
+        answer: Vec<u8>,
+        at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let key = key.to_owned();
+        self.act(move |desk| desk.idempotent_keep(tenant, &key, request, &answer, at)).await
+    }
+
+    async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
+        self.read("list buckets", |reader| reader.buckets()).await
+    }
+
+    async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+        if self.healthy() {
+            return self.clean_up_all(buckets).await;
+        }
+        // The disk may be full: what clean-up itself needs was kept for it.
+        self.work(Work::Reserve { free: true }).await?;
+        let outcome = self.clean_up_all(buckets).await;
+        self.work(Work::Reserve { free: false }).await?;
+        outcome
+    }
+
+    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
+        self.read("read the latest time", |reader| {
+            let at =
+                reader.connection.query_row("SELECT high_water FROM meta", [], |row| row.get(0))?;
+            Ok(UnixMillis(at))
+        })
+        .await
+    }
+
+    async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
+        self.act(move |desk| {
+            desk.execute("UPDATE meta SET high_water = max(high_water, ?1)", [at.0])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

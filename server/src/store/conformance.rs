@@ -1,0 +1,659 @@
+//! What every store must do, as one suite; each implementation runs it in its own tests.
+//!
+//! Lives here: a small world of rows, and the promises of the port `Store` as functions that panic where
+//! one is broken. Not here: what is particular to one engine (files, locks, full disks).
+
+use std::sync::Arc;
+
+use protocol::conversation::{Availability, ConversationState, Role};
+use protocol::ids::{
+    AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
+    TenantId, VisitorId,
+};
+use protocol::message::{Author, EventKind, Seq, Visibility};
+use protocol::personal::Personal;
+use protocol::retention::RetentionClass;
+use protocol::time::{Day, UnixMillis};
+
+use super::{
+    AgentRow, ConversationFilter, ConversationRow, DraftRow, FieldRule, InvitationRow, KeyRow,
+    MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError, TagRow,
+    TenantRow, VisitorRow, Write,
+};
+use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
+use crate::privacy::policy::{Plan, PolicyVersion, Purposes, SiteTimeline, evaluate};
+use crate::privacy::seal::{Bucket, Sealer, Subject};
+
+/// A moment within the life of everything in these tests; the clock of a store under test stands here.
+pub(crate) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+/// Ids of one small Organization; `n` keeps several apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World {
+    pub(crate) tenant: TenantId,
+    pub(crate) site: SiteId,
+    pub(crate) visitor: VisitorId,
+    pub(crate) agent: AgentId,
+    pub(crate) conversation: ConversationId,
+    n: u8,
+}
+
+impl World {
+    pub(crate) fn new(n: u8) -> Self {
+        Self {
+            tenant: TenantId::from_bytes([n; 16]),
+            site: SiteId::from_bytes([n; 16]),
+            visitor: VisitorId::from_bytes([n; 16]),
+            agent: AgentId::from_bytes([n; 16]),
+            conversation: ConversationId::from_bytes([n; 16]),
+            n,
+        }
+    }
+
+    /// The same Organization, another visitor with another conversation.
+    pub(crate) fn with_visitor(self, m: u8) -> Self {
+        let mut id = [self.n; 16];
+        id[15] = m;
+        Self {
+            visitor: VisitorId::from_bytes(id),
+            conversation: ConversationId::from_bytes(id),
+            ..self
+        }
+    }
+
+    pub(crate) fn timeline() -> SiteTimeline {
+        SiteTimeline::new(UnixMillis(1_700_000_000_000), Plan::Enterprise)
+    }
+
+    pub(crate) fn tenant_row(&self) -> TenantRow {
+        TenantRow {
+            tenant: self.tenant,
+            name: format!("Organization {}", self.n),
+            privacy_contact: Personal::new(format!("privacy-{}@example.test", self.n)),
+            created_at: NOW,
+        }
+    }
+
+    pub(crate) fn site_row(&self) -> SiteRow {
+        let mut settings = SiteSettings {
+            origins: vec!["https://shop.example".to_owned()],
+            ..SiteSettings::default()
+        };
+        settings.form.insert("email".to_owned(), FieldRule::Required);
+        SiteRow {
+            site: self.site,
+            tenant: self.tenant,
+            site_key: SiteKey::from_random([self.n; 16]),
+            name: "Shop".to_owned(),
+            timeline: Self::timeline(),
+            settings,
+            created_at: NOW,
+        }
+    }
+
+    pub(crate) fn agent_row(&self) -> AgentRow {
+        AgentRow {
+            agent: self.agent,
+            tenant: self.tenant,
+            name: Personal::new("Grace".to_owned()),
+            email: Personal::new("Grace@Example.test".to_owned()),
+            role: Role::Admin,
+            active: true,
+            capacity: 4,
+            availability: Availability::Away,
+            password_hash: Arc::from("$argon2id$v=19$m=1$c2FsdA$aGFzaA"),
+            created_at: NOW,
+        }
+    }
+
+    pub(crate) fn visitor_row(&self) -> VisitorRow {
+        VisitorRow {
+            visitor: self.visitor,
+            tenant: self.tenant,
+            site: self.site,
+            name: Some(Personal::new("Ada".to_owned())),
+            email: Some(Personal::new("ada@example.test".to_owned())),
+            locale: "de-DE".to_owned(),
+            contact_day: NOW.day(),
+            secret: self.secret(1),
+            secret_before: Some((self.secret(2), NOW)),
+            secret_expires_at: NOW.plus_ms(1_000),
+            created_at: NOW,
+        }
+    }
+
+    pub(crate) fn conversation_row(&self) -> ConversationRow {
+        ConversationRow {
+            conversation: self.conversation,
+            tenant: self.tenant,
+            site: self.site,
+            visitor: self.visitor,
+            version: 1,
+            state: ConversationState::Queued,
+            assignee: None,
+            offline_message: false,
+            agents: vec![self.agent],
+            tags: vec![TagId::from_bytes([1; 16]), TagId::from_bytes([2; 16])],
+            form: vec![("order".to_owned(), Personal::new("4711".to_owned()))],
+            page_url: Some(Personal::new("https://shop.example/basket".to_owned())),
+            page_title: Some(Personal::new("Your basket".to_owned())),
+            locale: "de-DE".to_owned(),
+            created_at: NOW,
+            waiting_since: Some(NOW),
+            closed_at: None,
+        }
+    }
+
+    /// A message as it comes from a room; its expiry is what the site's plan says.
+    pub(crate) fn message_on(&self, seq: u64, text: &str, day: Day) -> Arc<Placed> {
+        let mut id = [self.n; 16];
+        id[..8].copy_from_slice(&seq.to_be_bytes());
+        self.message_with(seq, id, Content::Text(Personal::new(text.to_owned())), day)
+    }
+
+    pub(crate) fn message(&self, seq: u64, text: &str) -> Arc<Placed> {
+        self.message_on(seq, text, NOW.day())
+    }
+
+    fn message_with(&self, seq: u64, id: [u8; 16], content: Content, day: Day) -> Arc<Placed> {
+        let class = RetentionClass::Transcript;
+        let tag = Tag {
+            tenant: self.tenant,
+            site: self.site,
+            subject: self.visitor,
+            class,
+            purposes: Purposes(Purposes::RESPOND | Purposes::CONTRACT),
+            flags: Flags(Flags::DNT),
+            policy_version: PolicyVersion(1),
+            ingest_day: day,
+            expires: evaluate(&Self::timeline(), class, day, NOW.day()).expires,
+        };
+        let envelope = Envelope::restore(Parts {
+            tag,
+            conversation: self.conversation,
+            message: MessageId::from_bytes(id),
+            author: Author::Visitor,
+            visibility: Visibility::Everyone,
+            at: day.start(),
+            seen_seq: Seq(seq - 1),
+            content,
+        });
+        Arc::new(envelope.place(Seq(seq)))
+    }
+
+    pub(crate) fn secret(&self, m: u8) -> SecretHash {
+        let mut hash = [m; 32];
+        hash[0] = self.n;
+        hash[1..17].copy_from_slice(self.visitor.as_bytes());
+        SecretHash(hash)
+    }
+
+    /// Writes Organization, site, visitor and conversation.
+    pub(crate) async fn settle(&self, store: &dyn Store) {
+        store.tenant_create(self.tenant_row()).await.unwrap();
+        store.site_create(self.site_row()).await.unwrap();
+        self.begin(store).await;
+    }
+
+    /// Writes visitor and conversation.
+    pub(crate) async fn begin(&self, store: &dyn Store) {
+        store
+            .write(vec![
+                Write::Visitor(Box::new(self.visitor_row())),
+                Write::Conversation(Box::new(self.conversation_row())),
+            ])
+            .await
+            .unwrap();
+    }
+}
+
+fn page<Id>(limit: u16) -> Page<Id> {
+    Page { limit, after: None }
+}
+
+/// Runs everything on an empty store whose clock stands at [`NOW`].
+pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
+    messages_come_back_as_they_went_in(store).await;
+    a_taken_place_is_told_and_a_resend_is_not(store).await;
+    headers_only_grow(store).await;
+    a_batch_is_stored_whole_or_not_at_all(store).await;
+    visitors_are_found_by_either_token(store).await;
+    marks_and_drafts_stay(store).await;
+    accounts_come_back_as_they_went_in(store).await;
+    another_tenant_finds_nothing(store).await;
+    lists_have_pages(store).await;
+    answers_are_kept(store).await;
+    fates_come_in_order(store).await;
+    the_latest_time_never_goes_back(store).await;
+    what_is_destroyed_is_gone(store, sealer).await;
+}
+
+async fn messages_come_back_as_they_went_in(store: &dyn Store) {
+    let world = World::new(10);
+    world.settle(store).await;
+    let mut sent: Vec<_> = (1..=9).map(|seq| world.message(seq, &format!("line {seq}"))).collect();
+    let event = Content::Event { event: EventKind::Assigned, agent: Some(world.agent) };
+    sent.push(world.message_with(12, [77; 16], event, NOW.day()));
+    for message in &sent {
+        store.write(vec![Write::Message(Arc::clone(message))]).await.unwrap();
+    }
+    let World { tenant, conversation, .. } = world;
+    let read = store.messages(tenant, conversation, Seq(0), None, 100).await.unwrap();
+    assert_eq!(read, sent);
+    let read = store.messages(tenant, conversation, Seq(2), Some(Seq(8)), 3).await.unwrap();
+    assert_eq!(read, sent[4..7], "the newest three of 3 to 7");
+    let room = store.room(tenant, conversation, 2).await.unwrap().unwrap();
+    assert_eq!((room.seq_last, &room.tail[..]), (Seq(12), &sent[8..]));
+    assert_eq!(room.header, world.conversation_row());
+    let third = sent[2].envelope().message();
+    assert_eq!(
+        store.message(tenant, conversation, third, Seq(2)).await.unwrap(),
+        Some(Arc::clone(&sent[2]))
+    );
+    assert_eq!(store.message(tenant, conversation, third, Seq(3)).await.unwrap(), None);
+}
+
+async fn a_taken_place_is_told_and_a_resend_is_not(store: &dyn Store) {
+    let world = World::new(11);
+    world.settle(store).await;
+    let first = world.message(5, "first");
+    store.write(vec![Write::Message(Arc::clone(&first))]).await.unwrap();
+    store.write(vec![Write::Message(Arc::clone(&first))]).await.unwrap();
+    let other = world.message_with(
+        5,
+        [200; 16],
+        Content::Text(Personal::new("second".to_owned())),
+        NOW.day(),
+    );
+    assert_eq!(
+        store.write(vec![Write::Message(other)]).await,
+        Err(StoreError::PlaceTaken { seq_last: Seq(5) })
+    );
+    let read = store.messages(world.tenant, world.conversation, Seq(0), None, 9).await.unwrap();
+    assert_eq!(read, [first]);
+    let nowhere = World::new(12).message(1, "no conversation");
+    assert_eq!(store.write(vec![Write::Message(nowhere)]).await, Err(StoreError::NotFound));
+}
+
+async fn headers_only_grow(store: &dyn Store) {
+    let world = World::new(13);
+    world.settle(store).await;
+    let mut row = world.conversation_row();
+    row.version = 7;
+    row.state = ConversationState::Active;
+    row.assignee = Some(world.agent);
+    store.write(vec![Write::Conversation(Box::new(row.clone()))]).await.unwrap();
+    let old = world.conversation_row();
+    store.write(vec![Write::Conversation(Box::new(old))]).await.unwrap();
+    let read = store.conversation(world.tenant, world.conversation).await.unwrap();
+    assert_eq!(read, Some(row));
+    let mut foreign = World::new(14).conversation_row();
+    foreign.conversation = world.conversation;
+    foreign.version = 99;
+    assert!(matches!(
+        store.write(vec![Write::Conversation(Box::new(foreign))]).await,
+        Err(StoreError::Exists { .. })
+    ));
+    assert!(store.conversation_exists(world.conversation).await.unwrap());
+    assert!(!store.conversation_exists(ConversationId::from_bytes([250; 16])).await.unwrap());
+}
+
+async fn a_batch_is_stored_whole_or_not_at_all(store: &dyn Store) {
+    let world = World::new(15);
+    world.settle(store).await;
+    store.write(vec![Write::Message(world.message(1, "there"))]).await.unwrap();
+    let rival = world.message_with(
+        1,
+        [201; 16],
+        Content::Text(Personal::new("rival".to_owned())),
+        NOW.day(),
+    );
+    let mut row = world.conversation_row();
+    row.version = 2;
+    row.state = ConversationState::Closed;
+    let outcome = store
+        .write(vec![
+            Write::Conversation(Box::new(row)),
+            Write::Message(world.message(2, "two")),
+            Write::Message(rival),
+        ])
+        .await;
+    assert_eq!(outcome, Err(StoreError::PlaceTaken { seq_last: Seq(2) }));
+    let room = store.room(world.tenant, world.conversation, 9).await.unwrap().unwrap();
+    assert_eq!((room.seq_last, room.header.version), (Seq(1), 1));
+    store.write(vec![Write::Message(world.message(2, "two"))]).await.unwrap();
+}
+
+async fn visitors_are_found_by_either_token(store: &dyn Store) {
+    let world = World::new(16);
+    world.settle(store).await;
+    let row = world.visitor_row();
+    let World { tenant, site, visitor, .. } = world;
+    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(row.clone()));
+    for secret in [world.secret(1), world.secret(2)] {
+        let found = store.visitor_by_secret(tenant, site, secret).await.unwrap();
+        assert_eq!(found, Some(row.clone()));
+    }
+    assert_eq!(store.visitor_by_secret(tenant, site, world.secret(3)).await.unwrap(), None);
+    let other_site = SiteId::from_bytes([99; 16]);
+    assert_eq!(store.visitor_by_secret(tenant, other_site, world.secret(1)).await.unwrap(), None);
+    let changed = VisitorRow { name: None, secret_before: None, ..row };
+    store.write(vec![Write::Visitor(Box::new(changed.clone()))]).await.unwrap();
+    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(changed));
+}
+
+async fn marks_and_drafts_stay(store: &dyn Store) {
+    let world = World::new(17);
+    world.settle(store).await;
+    let World { tenant, conversation, agent, .. } = world;
+    let mark = |author, delivered, seen| MarkRow {
+        tenant,
+        conversation,
+        author,
+        delivered: Seq(delivered),
+        seen: Seq(seen),
+    };
+    for row in
+        [mark(Author::Visitor, 4, 3), mark(Author::Agent(agent), 2, 2), mark(Author::Visitor, 2, 5)]
+    {
+        store.write(vec![Write::Mark(row)]).await.unwrap();
+    }
+    let mut marks = store.room(tenant, conversation, 1).await.unwrap().unwrap().marks;
+    marks.sort_by_key(|mark| mark.author.agent());
+    assert_eq!(marks, [mark(Author::Visitor, 4, 5), mark(Author::Agent(agent), 2, 2)]);
+    let draft = DraftRow {
+        tenant,
+        site: world.site,
+        conversation,
+        visitor: world.visitor,
+        agent,
+        text: Personal::new("half a".to_owned()),
+        day: NOW.day(),
+    };
+    store.write(vec![Write::Draft(Box::new(draft.clone()))]).await.unwrap();
+    assert_eq!(store.drafts(tenant, agent).await.unwrap(), [draft.clone()]);
+    let empty = DraftRow { text: Personal::new(String::new()), ..draft };
+    store.write(vec![Write::Draft(Box::new(empty))]).await.unwrap();
+    assert_eq!(store.drafts(tenant, agent).await.unwrap(), []);
+}
+
+async fn accounts_come_back_as_they_went_in(store: &dyn Store) {
+    let world = World::new(18);
+    world.settle(store).await;
+    let World { tenant, site, agent, .. } = world;
+    assert_eq!(store.tenant(tenant).await.unwrap(), Some(world.tenant_row()));
+    assert!(matches!(
+        store.tenant_create(world.tenant_row()).await,
+        Err(StoreError::Exists { .. })
+    ));
+    let mut row = world.site_row();
+    assert_eq!(store.site_by_key(&row.site_key).await.unwrap(), Some(row.clone()));
+    row.name = "Another name".to_owned();
+    row.timeline.push(NOW, crate::privacy::policy::SiteEvent::Closed);
+    store.site_update(row.clone()).await.unwrap();
+    assert_eq!(store.site(tenant, site).await.unwrap(), Some(row.clone()));
+    assert_eq!(store.site_of_any_tenant(site).await.unwrap(), Some(row));
+
+    let mut account = world.agent_row();
+    store.agent_create(account.clone()).await.unwrap();
+    let mut twin = account.clone();
+    twin.agent = AgentId::from_bytes([200; 16]);
+    twin.email = Personal::new(" grace@EXAMPLE.test".to_owned());
+    assert_eq!(store.agent_create(twin).await, Err(StoreError::Exists { what: "email" }));
+    account.active = false;
+    account.email = Personal::new("new@example.test".to_owned());
+    store.agent_update(account.clone()).await.unwrap();
+    assert_eq!(store.agent(tenant, agent).await.unwrap(), Some(account.clone()));
+    let spelled = Personal::new("NEW@example.test ".to_owned());
+    assert_eq!(store.agents_by_email(&spelled).await.unwrap(), [account.clone()]);
+    assert_eq!(store.agents(tenant, page(9)).await.unwrap(), [account]);
+
+    let session = SessionRow {
+        session: SessionId::from_bytes([18; 16]),
+        agent,
+        tenant,
+        secret: world.secret(5),
+        client: Personal::new("Firefox on Linux".to_owned()),
+        created_at: NOW,
+        expires_at: NOW.plus_ms(5),
+    };
+    store.session_create(session.clone()).await.unwrap();
+    assert_eq!(store.session_by_secret(session.secret).await.unwrap(), Some(session.clone()));
+    assert_eq!(store.sessions(tenant, agent).await.unwrap(), [session.clone()]);
+    store.session_delete(tenant, agent, session.session).await.unwrap();
+    assert_eq!(
+        store.session_delete(tenant, agent, session.session).await,
+        Err(StoreError::NotFound)
+    );
+
+    let invitation = InvitationRow {
+        invitation: InvitationId::from_bytes([18; 16]),
+        tenant,
+        email: Personal::new("linus@example.test".to_owned()),
+        role: Role::Supervisor,
+        secret: world.secret(6),
+        created_at: NOW,
+        expires_at: NOW.plus_ms(5),
+    };
+    store.invitation_create(invitation.clone()).await.unwrap();
+    let found = store.invitation_by_secret(invitation.secret).await.unwrap();
+    assert_eq!(found, Some(invitation.clone()));
+    assert_eq!(store.invitations(tenant).await.unwrap(), [invitation.clone()]);
+    store.invitation_delete(tenant, invitation.invitation).await.unwrap();
+    assert_eq!(store.invitation_by_secret(invitation.secret).await.unwrap(), None);
+
+    for (owner, id) in [(Some(tenant), 1), (None, 2)] {
+        let key = KeyRow {
+            key: KeyId::from_bytes([id; 16]),
+            tenant: owner,
+            name: "robot".to_owned(),
+            scopes: vec!["read".to_owned(), "write".to_owned()],
+            secret: world.secret(20 + id),
+            created_at: NOW,
+        };
+        store.key_create(key.clone()).await.unwrap();
+        assert_eq!(store.key_by_secret(key.secret).await.unwrap(), Some(key.clone()));
+        assert_eq!(store.keys(owner).await.unwrap(), [key.clone()]);
+        store.key_delete(owner, key.key).await.unwrap();
+        assert_eq!(store.keys(owner).await.unwrap(), []);
+    }
+    let tag = TagRow { tag: TagId::from_bytes([18; 16]), tenant, name: "vip".to_owned() };
+    store.tag_create(tag.clone()).await.unwrap();
+    let same_name = TagRow { tag: TagId::from_bytes([19; 16]), ..tag.clone() };
+    assert_eq!(store.tag_create(same_name).await, Err(StoreError::Exists { what: "name" }));
+    assert_eq!(store.tags(tenant).await.unwrap(), [tag.clone()]);
+    store.tag_delete(tenant, tag.tag).await.unwrap();
+    assert_eq!(store.tags(tenant).await.unwrap(), []);
+}
+
+async fn another_tenant_finds_nothing(store: &dyn Store) {
+    let world = World::new(20);
+    world.settle(store).await;
+    store.agent_create(world.agent_row()).await.unwrap();
+    store.write(vec![Write::Message(world.message(1, "ours"))]).await.unwrap();
+    let stranger = World::new(21).tenant;
+    let World { site, visitor, agent, conversation, .. } = world;
+    let id = world.message(1, "ours").envelope().message();
+    assert_eq!(store.room(stranger, conversation, 9).await.unwrap(), None);
+    assert_eq!(store.conversation(stranger, conversation).await.unwrap(), None);
+    assert_eq!(store.messages(stranger, conversation, Seq(0), None, 9).await.unwrap(), []);
+    assert_eq!(store.message(stranger, conversation, id, Seq(0)).await.unwrap(), None);
+    assert_eq!(store.visitor(stranger, visitor).await.unwrap(), None);
+    let secret = world.secret(1);
+    assert_eq!(store.visitor_by_secret(stranger, site, secret).await.unwrap(), None);
+    assert_eq!(store.site(stranger, site).await.unwrap(), None);
+    assert_eq!(store.agent(stranger, agent).await.unwrap(), None);
+    let site_row = SiteRow { tenant: stranger, ..world.site_row() };
+    assert_eq!(store.site_update(site_row).await, Err(StoreError::NotFound));
+    let agent_row = AgentRow { tenant: stranger, ..world.agent_row() };
+    assert_eq!(store.agent_update(agent_row).await, Err(StoreError::NotFound));
+    let mark = MarkRow {
+        tenant: stranger,
+        conversation,
+        author: Author::Visitor,
+        delivered: Seq(1),
+        seen: Seq(1),
+    };
+    assert_eq!(store.write(vec![Write::Mark(mark)]).await, Err(StoreError::NotFound));
+}
+
+async fn lists_have_pages(store: &dyn Store) {
+    let world = World::new(22);
+    world.settle(store).await;
+    let tenant = world.tenant;
+    let mut expected = vec![world.conversation];
+    for m in 1..=6 {
+        let next = world.with_visitor(m);
+        let mut row = next.conversation_row();
+        row.created_at = NOW.plus_ms(u64::from(m));
+        if m % 2 == 0 {
+            row.state = ConversationState::Closed;
+        }
+        store
+            .write(vec![
+                Write::Visitor(Box::new(next.visitor_row())),
+                Write::Conversation(Box::new(row)),
+            ])
+            .await
+            .unwrap();
+        expected.insert(0, next.conversation);
+    }
+    let everything = ConversationFilter::default();
+    let mut seen = Vec::new();
+    let mut at = Page { limit: 3, after: None };
+    loop {
+        let rows = store.conversations(tenant, &everything, at).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        at.after = Some(last.conversation);
+        seen.extend(rows.iter().map(|row| row.conversation));
+    }
+    assert_eq!(seen, expected, "newest first, each once");
+    let live = ConversationFilter { live: true, ..ConversationFilter::default() };
+    assert_eq!(store.conversations(tenant, &live, page(99)).await.unwrap().len(), 4);
+    let closed = ConversationFilter {
+        state: Some(ConversationState::Closed),
+        site: Some(world.site),
+        ..ConversationFilter::default()
+    };
+    assert_eq!(store.conversations(tenant, &closed, page(99)).await.unwrap().len(), 3);
+    let one = ConversationFilter {
+        visitor: Some(world.with_visitor(3).visitor),
+        ..ConversationFilter::default()
+    };
+    assert_eq!(store.conversations(tenant, &one, page(99)).await.unwrap().len(), 1);
+    let all_live = store.conversations_live().await.unwrap();
+    assert!(all_live.is_sorted_by_key(|row| (row.created_at, row.conversation)));
+    assert!(all_live.iter().all(|row| row.state != ConversationState::Closed));
+    assert_eq!(all_live.iter().filter(|row| row.tenant == tenant).count(), 4);
+
+    let mut visitors = Vec::new();
+    let mut at = Page { limit: 2, after: None };
+    loop {
+        let rows = store.visitors(tenant, at).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        at.after = Some(last.visitor);
+        visitors.extend(rows.iter().map(|row| row.visitor));
+    }
+    visitors.sort_unstable();
+    visitors.dedup();
+    assert_eq!(visitors.len(), 7);
+    let tenants = store.tenants(page(2)).await.unwrap();
+    let rest = Page { limit: 99, after: tenants.last().map(|row| row.tenant) };
+    let rest = store.tenants(rest).await.unwrap();
+    assert!(rest.iter().any(|row| row.tenant == tenant));
+    assert!(!rest.iter().any(|row| row.tenant == tenants[0].tenant));
+    assert_eq!(store.sites(tenant, page(9)).await.unwrap(), [world.site_row()]);
+}
+
+async fn answers_are_kept(store: &dyn Store) {
+    let tenant = World::new(23).tenant;
+    assert_eq!(store.idempotent_answer(tenant, "k1").await.unwrap(), None);
+    store.idempotent_keep(tenant, "k1", [1; 32], b"answer".to_vec(), NOW).await.unwrap();
+    store.idempotent_keep(tenant, "k1", [2; 32], b"other".to_vec(), NOW).await.unwrap();
+    let kept = store.idempotent_answer(tenant, "k1").await.unwrap();
+    assert_eq!(kept, Some(([1; 32], b"answer".to_vec())), "the first one stays");
+    let long_ago = UnixMillis(NOW.0 - 24 * 60 * 60 * 1_000);
+    store.idempotent_keep(tenant, "k2", [1; 32], b"old".to_vec(), long_ago).await.unwrap();
+    assert_eq!(store.idempotent_answer(tenant, "k2").await.unwrap(), None);
+}
+
+async fn fates_come_in_order(store: &dyn Store) {
+    let world = World::new(24);
+    world.settle(store).await;
+    let (told, mut fates) = tokio::sync::mpsc::channel(64);
+    for seq in 1..=50 {
+        let slot = store.reserve().await.unwrap();
+        let told = told.clone();
+        slot.write(
+            vec![Write::Message(world.message(seq, "in order"))],
+            Box::new(move |outcome| told.try_send((seq, outcome)).unwrap()),
+        );
+    }
+    for seq in 1..=50 {
+        assert_eq!(fates.recv().await, Some((seq, Ok(()))));
+    }
+}
+
+async fn the_latest_time_never_goes_back(store: &dyn Store) {
+    store.raise_high_water(NOW).await.unwrap();
+    store.raise_high_water(UnixMillis(5)).await.unwrap();
+    assert_eq!(store.high_water().await.unwrap(), NOW);
+}
+
+async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Sealer) {
+    let world = World::new(30);
+    world.settle(store).await;
+    let World { tenant, site, visitor, conversation, .. } = world;
+    let (yesterday, today) = (Day(NOW.day().0 - 1), NOW.day());
+    for seq in 1..=20 {
+        let day = if seq <= 10 { yesterday } else { today };
+        store.write(vec![Write::Message(world.message_on(seq, "words", day))]).await.unwrap();
+    }
+    let bucket = |class, day| Bucket { tenant, site: Some(site), class, day };
+    let old = bucket(RetentionClass::Transcript, yesterday);
+    let new = bucket(RetentionClass::Transcript, today);
+    let contact = bucket(RetentionClass::Contact, today);
+    let listed = store.buckets().await.unwrap();
+    assert!([old, new, contact].iter().all(|bucket| listed.contains(bucket)));
+
+    sealer.destroy_buckets(&[old]).unwrap();
+    let seqs = |rows: Vec<Arc<Placed>>| rows.iter().map(|row| row.seq().0).collect::<Vec<_>>();
+    let read = store.messages(tenant, conversation, Seq(0), None, 99).await.unwrap();
+    assert_eq!(seqs(read), (11..=20).collect::<Vec<_>>(), "unreadable before it is swept");
+    let late = store.write(vec![Write::Message(world.message_on(21, "late", yesterday))]).await;
+    assert_eq!(late, Err(StoreError::NotFound), "a destroyed key is never made again");
+    store.clean_up(&[old]).await.unwrap();
+    assert!(!store.buckets().await.unwrap().contains(&old));
+    let read = store.messages(tenant, conversation, Seq(0), None, 99).await.unwrap();
+    assert_eq!(seqs(read), (11..=20).collect::<Vec<_>>());
+
+    sealer.destroy_buckets(&[new, contact]).unwrap();
+    let room = store.room(tenant, conversation, 99).await.unwrap().unwrap();
+    assert_eq!((room.seq_last, room.tail.len()), (Seq(20), 0), "places are not given again");
+    assert_eq!((room.header.form.len(), room.header.page_url), (0, None));
+    let row = store.visitor(tenant, visitor).await.unwrap().unwrap();
+    assert_eq!((row.name, row.email), (None, None));
+    store.clean_up(&[new, contact]).await.unwrap();
+    let room = store.room(tenant, conversation, 99).await.unwrap().unwrap();
+    assert_eq!(room.seq_last, Seq(20), "nor after the sweep");
+
+    let erased = world.with_visitor(9);
+    let tomorrow = Day(today.0 + 1);
+    let mut row = erased.conversation_row();
+    row.created_at = tomorrow.start();
+    let mut contact = erased.visitor_row();
+    contact.contact_day = tomorrow;
+    store
+        .write(vec![
+            Write::Visitor(Box::new(contact)),
+            Write::Conversation(Box::new(row)),
+            Write::Message(erased.message_on(1, "words", tomorrow)),
+        ])
+        .await
+        .unwrap();
+    sealer.destroy_subject(tenant, Subject::Visitor(erased.visitor)).unwrap();
+    let read = store.messages(tenant, erased.conversation, Seq(0), None, 99).await.unwrap();
+    assert_eq!(read, []);
+    let row = store.visitor(tenant, erased.visitor).await.unwrap().unwrap();
+    assert_eq!((row.name, row.email), (None, None));
+}

@@ -1,0 +1,583 @@
+//! What is set up and who may act: Organizations, sites, agents, sessions, invitations, API keys, tags,
+//! and the kept answers to repeated requests.
+
+use std::sync::Arc;
+
+use protocol::conversation::{Availability, Role};
+use protocol::ids::{AgentId, InvitationId, KeyId, SessionId, SiteId, SiteKey, TagId, TenantId};
+use protocol::personal::Personal;
+use protocol::time::{Day, UnixMillis};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::desk::Desk;
+use super::fault::Fault;
+use super::read::Reader;
+use super::sealed;
+use crate::privacy::seal::{Lock, SealError, Sealer};
+use crate::store::{
+    AgentRow, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError, TagRow,
+    TenantRow,
+};
+
+/// How long an answer is kept.
+const ANSWER_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Old answers that each new one sweeps away.
+const ANSWERS_SWEPT: u16 = 64;
+/// E-mails are found without knowing the tenant, so their hash is made for this one.
+const ANY_TENANT: TenantId = TenantId::from_bytes([0; 16]);
+
+/// The keyed hash by which an account is found: of the address trimmed and in lower case.
+pub(super) fn email_hash(
+    sealer: &dyn Sealer,
+    email: &Personal<String>,
+) -> Result<[u8; 32], SealError> {
+    sealer.find_hash(ANY_TENANT, "agents.email", &email.expose().trim().to_lowercase())
+}
+
+impl Desk<'_> {
+    /// A value that must be there, sealed under a key that is made if need be.
+    fn seal_one(
+        &mut self,
+        lock: &Lock,
+        bound: &[u8],
+        plain: &[u8],
+    ) -> Result<(Vec<u8>, i64), Fault> {
+        match self.sealer.prepare(&[*lock]) {
+            Ok(()) => {}
+            Err(SealError::Destroyed) => return Err(StoreError::NotFound.into()),
+            Err(error) => return Err(Fault::Keys(error)),
+        }
+        let sealed = self.sealer.seal(lock, bound, plain).map_err(Fault::Keys)?;
+        Ok((sealed, self.bucket_id(lock)?))
+    }
+
+    pub(super) fn tenant_create(&mut self, row: &TenantRow) -> Result<(), Fault> {
+        let id = row.tenant.as_bytes();
+        let lock = sealed::own_lock(row.tenant, id, row.created_at.day());
+        let bound = sealed::bound("tenants.privacy_contact", row.tenant, id);
+        let (contact, _) = self.seal_one(&lock, &bound, row.privacy_contact.expose().as_bytes())?;
+        self.execute(
+            "INSERT INTO tenants (tenant, name, privacy_contact, created_at) VALUES (?1, ?2, ?3, ?4)",
+            params![id, row.name, contact, row.created_at.0],
+        )
+        .map_err(|fault| fault.exists("tenant"))?;
+        Ok(())
+    }
+
+    pub(super) fn site_create(&mut self, row: &SiteRow) -> Result<(), Fault> {
+        let (timeline, settings) = site_texts(row)?;
+        self.execute(
+            "INSERT INTO sites (site, tenant, site_key, name, timeline, settings, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                row.site.as_bytes(),
+                row.tenant.as_bytes(),
+                row.site_key.as_str(),
+                row.name,
+                timeline,
+                settings,
+                row.created_at.0
+            ],
+        )
+        .map_err(|fault| fault.exists("site"))?;
+        Ok(())
+    }
+
+    pub(super) fn site_update(&mut self, row: &SiteRow) -> Result<(), Fault> {
+        let (timeline, settings) = site_texts(row)?;
+        let changed = self.execute(
+            "UPDATE sites SET name = ?3, timeline = ?4, settings = ?5 WHERE site = ?1 AND tenant = ?2",
+            params![row.site.as_bytes(), row.tenant.as_bytes(), row.name, timeline, settings],
+        )?;
+        found(changed)
+    }
+
+    pub(super) fn agent_create(&mut self, row: &AgentRow) -> Result<(), Fault> {
+        let (name, email, hash, bucket) = self.seal_agent(row)?;
+        self.execute(
+            "INSERT INTO agents (agent, tenant, bucket, name, email, email_hash, role, active, capacity,
+                 availability, password_hash, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            params![
+                row.agent.as_bytes(),
+                row.tenant.as_bytes(),
+                bucket,
+                name,
+                email,
+                hash,
+                row.role.code(),
+                row.active,
+                row.capacity,
+                row.availability.code(),
+                &*row.password_hash,
+                row.created_at.0
+            ],
+        )
+        .map_err(|fault| fault.exists("email"))?;
+        Ok(())
+    }
+
+    pub(super) fn agent_update(&mut self, row: &AgentRow) -> Result<(), Fault> {
+        let (name, email, hash, bucket) = self.seal_agent(row)?;
+        let changed = self
+            .execute(
+                "UPDATE agents SET bucket = ?3, name = ?4, email = ?5, email_hash = ?6, role = ?7,
+                     active = ?8, capacity = ?9, availability = ?10, password_hash = ?11
+                 WHERE agent = ?1 AND tenant = ?2",
+                params![
+                    row.agent.as_bytes(),
+                    row.tenant.as_bytes(),
+                    bucket,
+                    name,
+                    email,
+                    hash,
+                    row.role.code(),
+                    row.active,
+                    row.capacity,
+                    row.availability.code(),
+                    &*row.password_hash
+                ],
+            )
+            .map_err(|fault| fault.exists("email"))?;
+        found(changed)
+    }
+
+    #[expect(clippy::type_complexity, reason = "the four columns of one row")]
+    fn seal_agent(&mut self, row: &AgentRow) -> Result<(Vec<u8>, Vec<u8>, [u8; 32], i64), Fault> {
+        let lock = sealed::account_lock(row.tenant, row.agent, row.created_at.day());
+        let bound = |column| sealed::bound(column, row.tenant, row.agent.as_bytes());
+        let (name, bucket) =
+            self.seal_one(&lock, &bound("agents.name"), row.name.expose().as_bytes())?;
+        let (email, _) =
+            self.seal_one(&lock, &bound("agents.email"), row.email.expose().as_bytes())?;
+        let hash = email_hash(self.sealer, &row.email).map_err(Fault::Keys)?;
+        Ok((name, email, hash, bucket))
+    }
+
+    pub(super) fn session_create(&mut self, row: &SessionRow) -> Result<(), Fault> {
+        let lock = sealed::account_lock(row.tenant, row.agent, row.created_at.day());
+        let bound = sealed::bound("sessions.client", row.tenant, row.session.as_bytes());
+        let (client, bucket) = self.seal_one(&lock, &bound, row.client.expose().as_bytes())?;
+        self.execute(
+            "INSERT INTO sessions (session, agent, tenant, bucket, secret, client, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                row.session.as_bytes(),
+                row.agent.as_bytes(),
+                row.tenant.as_bytes(),
+                bucket,
+                row.secret.0,
+                client,
+                row.created_at.0,
+                row.expires_at.0
+            ],
+        )
+        .map_err(|fault| fault.exists("session"))?;
+        Ok(())
+    }
+
+    pub(super) fn session_delete(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        session: SessionId,
+    ) -> Result<(), Fault> {
+        found(self.execute(
+            "DELETE FROM sessions WHERE session = ?1 AND agent = ?2 AND tenant = ?3",
+            params![session.as_bytes(), agent.as_bytes(), tenant.as_bytes()],
+        )?)
+    }
+
+    pub(super) fn invitation_create(&mut self, row: &InvitationRow) -> Result<(), Fault> {
+        let id = row.invitation.as_bytes();
+        let lock = sealed::own_lock(row.tenant, id, row.created_at.day());
+        let bound = sealed::bound("invitations.email", row.tenant, id);
+        let (email, bucket) = self.seal_one(&lock, &bound, row.email.expose().as_bytes())?;
+        self.execute(
+            "INSERT INTO invitations (invitation, tenant, bucket, email, role, secret, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                id,
+                row.tenant.as_bytes(),
+                bucket,
+                email,
+                row.role.code(),
+                row.secret.0,
+                row.created_at.0,
+                row.expires_at.0
+            ],
+        )
+        .map_err(|fault| fault.exists("invitation"))?;
+        Ok(())
+    }
+
+    pub(super) fn invitation_delete(
+        &mut self,
+        tenant: TenantId,
+        invitation: InvitationId,
+    ) -> Result<(), Fault> {
+        found(self.execute(
+            "DELETE FROM invitations WHERE invitation = ?1 AND tenant = ?2",
+            params![invitation.as_bytes(), tenant.as_bytes()],
+        )?)
+    }
+
+    pub(super) fn key_create(&mut self, row: &KeyRow) -> Result<(), Fault> {
+        self.execute(
+            "INSERT INTO api_keys (api_key, tenant, name, scopes, secret, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                row.key.as_bytes(),
+                tenant_bytes(row.tenant.as_ref()),
+                row.name,
+                row.scopes.join("\n"),
+                row.secret.0,
+                row.created_at.0
+            ],
+        )
+        .map_err(|fault| fault.exists("key"))?;
+        Ok(())
+    }
+
+    pub(super) fn key_delete(&mut self, tenant: Option<TenantId>, key: KeyId) -> Result<(), Fault> {
+        found(self.execute(
+            "DELETE FROM api_keys WHERE api_key = ?1 AND tenant = ?2",
+            params![key.as_bytes(), tenant_bytes(tenant.as_ref())],
+        )?)
+    }
+
+    pub(super) fn tag_create(&mut self, row: &TagRow) -> Result<(), Fault> {
+        self.execute(
+            "INSERT INTO tags (tag, tenant, name) VALUES (?1, ?2, ?3)",
+            params![row.tag.as_bytes(), row.tenant.as_bytes(), row.name],
+        )
+        .map_err(|fault| fault.exists("name"))?;
+        Ok(())
+    }
+
+    pub(super) fn tag_delete(&mut self, tenant: TenantId, tag: TagId) -> Result<(), Fault> {
+        found(self.execute(
+            "DELETE FROM tags WHERE tag = ?1 AND tenant = ?2",
+            params![tag.as_bytes(), tenant.as_bytes()],
+        )?)
+    }
+
+    /// The first answer stays; a second one for the same key is dropped.
+    pub(super) fn idempotent_keep(
+        &mut self,
+        tenant: TenantId,
+        key: &str,
+        request: [u8; 32],
+        answer: &[u8],
+        at: UnixMillis,
+    ) -> Result<(), Fault> {
+        let hash = answer_hash(self.sealer, tenant, key)?;
+        self.execute(
+            "DELETE FROM idempotent_answers WHERE id IN
+                 (SELECT id FROM idempotent_answers WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+            params![at.0.saturating_sub(ANSWER_MS), ANSWERS_SWEPT],
+        )?;
+        let lock = sealed::own_lock(tenant, tenant.as_bytes(), at.day());
+        let (sealed, bucket) = self.seal_one(&lock, &answer_bound(tenant, &hash), answer)?;
+        self.execute(
+            "INSERT INTO idempotent_answers (tenant, key_hash, bucket, request, answer, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            params![tenant.as_bytes(), hash, bucket, request, sealed, at.0],
+        )?;
+        Ok(())
+    }
+}
+
+fn found(changed: usize) -> Result<(), Fault> {
+    if changed == 0 { Err(StoreError::NotFound.into()) } else { Ok(()) }
+}
+
+fn tenant_bytes(tenant: Option<&TenantId>) -> &[u8] {
+    tenant.map_or(&[], |tenant| tenant.as_bytes().as_slice())
+}
+
+fn site_texts(row: &SiteRow) -> Result<(String, String), Fault> {
+    let timeline = serde_json::to_string(&row.timeline).map_err(|_| Fault::Row("timeline"))?;
+    let settings = serde_json::to_string(&row.settings).map_err(|_| Fault::Row("settings"))?;
+    Ok((timeline, settings))
+}
+
+fn answer_hash(sealer: &dyn Sealer, tenant: TenantId, key: &str) -> Result<[u8; 32], Fault> {
+    sealer.find_hash(tenant, "idempotent_answers.key", key).map_err(Fault::Keys)
+}
+
+fn answer_bound(tenant: TenantId, hash: &[u8; 32]) -> Vec<u8> {
+    let mut bound = sealed::bound("idempotent_answers.answer", tenant, tenant.as_bytes());
+    bound.extend_from_slice(hash);
+    bound
+}
+
+const TENANT: &str = "SELECT tenant, name, privacy_contact, created_at FROM tenants";
+const SITE: &str = "SELECT site, tenant, site_key, name, timeline, settings, created_at FROM sites";
+const AGENT: &str = "SELECT agent, tenant, name, email, role, active, capacity, availability,
+    password_hash, created_at FROM agents";
+const SESSION: &str =
+    "SELECT session, agent, tenant, secret, client, created_at, expires_at FROM sessions";
+const INVITATION: &str =
+    "SELECT invitation, tenant, email, role, secret, created_at, expires_at FROM invitations";
+const KEY: &str = "SELECT api_key, tenant, name, scopes, secret, created_at FROM api_keys";
+
+impl Reader<'_> {
+    /// Every row of a question that can still be read.
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl Fn(&Self, &Row<'_>) -> Result<Option<T>, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.extend(read(self, row)?);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, Fault> {
+        let sql = format!("{TENANT} WHERE tenant = ?1");
+        Ok(self.all(&sql, [tenant.as_bytes()], Self::tenant_row)?.pop())
+    }
+
+    pub(super) fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, Fault> {
+        let sql = format!(
+            "{TENANT} WHERE id > coalesce((SELECT id FROM tenants WHERE tenant = ?1), 0)
+             ORDER BY id LIMIT ?2"
+        );
+        let after = page.after.map(|tenant| *tenant.as_bytes());
+        self.all(&sql, params![after, page.limit], Self::tenant_row)
+    }
+
+    fn tenant_row(&self, row: &Row<'_>) -> Result<Option<TenantRow>, Fault> {
+        let tenant = TenantId::from_bytes(row.get(0)?);
+        let created_at = UnixMillis(row.get(3)?);
+        let lock = sealed::own_lock(tenant, tenant.as_bytes(), created_at.day());
+        let bound = sealed::bound("tenants.privacy_contact", tenant, tenant.as_bytes());
+        let privacy_contact = self.text(&lock, &bound, row, 2)?.unwrap_or_default();
+        Ok(Some(TenantRow { tenant, name: row.get(1)?, privacy_contact, created_at }))
+    }
+
+    pub(super) fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, Fault> {
+        let sql = format!("{SITE} WHERE site = ?1 AND tenant = ?2");
+        Ok(self.all(&sql, params![site.as_bytes(), tenant.as_bytes()], site_row)?.pop())
+    }
+
+    pub(super) fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, Fault> {
+        let sql = format!("{SITE} WHERE site = ?1");
+        Ok(self.all(&sql, [site.as_bytes()], site_row)?.pop())
+    }
+
+    pub(super) fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, Fault> {
+        let sql = format!("{SITE} WHERE site_key = ?1");
+        Ok(self.all(&sql, [key.as_str()], site_row)?.pop())
+    }
+
+    pub(super) fn sites(
+        &self,
+        tenant: TenantId,
+        page: Page<SiteId>,
+    ) -> Result<Vec<SiteRow>, Fault> {
+        let sql = format!(
+            "{SITE} WHERE tenant = ?1 AND id > coalesce((SELECT id FROM sites WHERE site = ?2), 0)
+             ORDER BY id LIMIT ?3"
+        );
+        let after = page.after.map(|site| *site.as_bytes());
+        self.all(&sql, params![tenant.as_bytes(), after, page.limit], site_row)
+    }
+
+    pub(super) fn agent(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Option<AgentRow>, Fault> {
+        let sql = format!("{AGENT} WHERE agent = ?1 AND tenant = ?2");
+        let values = params![agent.as_bytes(), tenant.as_bytes()];
+        Ok(self.all(&sql, values, Self::agent_row)?.pop())
+    }
+
+    pub(super) fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, Fault> {
+        let hash = email_hash(self.sealer, email).map_err(Fault::Keys)?;
+        self.all(&format!("{AGENT} WHERE email_hash = ?1 ORDER BY id"), [hash], Self::agent_row)
+    }
+
+    pub(super) fn agents(
+        &self,
+        tenant: TenantId,
+        page: Page<AgentId>,
+    ) -> Result<Vec<AgentRow>, Fault> {
+        let sql = format!(
+            "{AGENT} WHERE tenant = ?1 AND id > coalesce((SELECT id FROM agents WHERE agent = ?2), 0)
+             ORDER BY id LIMIT ?3"
+        );
+        let after = page.after.map(|agent| *agent.as_bytes());
+        self.all(&sql, params![tenant.as_bytes(), after, page.limit], Self::agent_row)
+    }
+
+    /// `None` once the agent is erased.
+    fn agent_row(&self, row: &Row<'_>) -> Result<Option<AgentRow>, Fault> {
+        let agent = AgentId::from_bytes(row.get(0)?);
+        let tenant = TenantId::from_bytes(row.get(1)?);
+        let created_at = UnixMillis(row.get(9)?);
+        let lock = sealed::account_lock(tenant, agent, created_at.day());
+        let text = |column: &str, index: usize| {
+            self.text(&lock, &sealed::bound(column, tenant, agent.as_bytes()), row, index)
+        };
+        let (Some(name), Some(email)) = (text("agents.name", 2)?, text("agents.email", 3)?) else {
+            return Ok(None);
+        };
+        Ok(Some(AgentRow {
+            agent,
+            tenant,
+            name,
+            email,
+            role: Role::from_code(row.get(4)?).ok_or(Fault::Row("role"))?,
+            active: row.get(5)?,
+            capacity: row.get(6)?,
+            availability: Availability::from_code(row.get(7)?).ok_or(Fault::Row("availability"))?,
+            password_hash: Arc::from(row.get::<_, String>(8)?),
+            created_at,
+        }))
+    }
+
+    pub(super) fn session_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<SessionRow>, Fault> {
+        Ok(self.all(&format!("{SESSION} WHERE secret = ?1"), [secret.0], Self::session_row)?.pop())
+    }
+
+    pub(super) fn sessions(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Vec<SessionRow>, Fault> {
+        let sql = format!("{SESSION} WHERE agent = ?1 AND tenant = ?2 ORDER BY id");
+        self.all(&sql, params![agent.as_bytes(), tenant.as_bytes()], Self::session_row)
+    }
+
+    fn session_row(&self, row: &Row<'_>) -> Result<Option<SessionRow>, Fault> {
+        let session = SessionId::from_bytes(row.get(0)?);
+        let agent = AgentId::from_bytes(row.get(1)?);
+        let tenant = TenantId::from_bytes(row.get(2)?);
+        let created_at = UnixMillis(row.get(5)?);
+        let lock = sealed::account_lock(tenant, agent, created_at.day());
+        let bound = sealed::bound("sessions.client", tenant, session.as_bytes());
+        let Some(client) = self.text(&lock, &bound, row, 4)? else { return Ok(None) };
+        Ok(Some(SessionRow {
+            session,
+            agent,
+            tenant,
+            secret: SecretHash(row.get(3)?),
+            client,
+            created_at,
+            expires_at: UnixMillis(row.get(6)?),
+        }))
+    }
+
+    pub(super) fn invitation_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<InvitationRow>, Fault> {
+        let sql = format!("{INVITATION} WHERE secret = ?1");
+        Ok(self.all(&sql, [secret.0], Self::invitation_row)?.pop())
+    }
+
+    pub(super) fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, Fault> {
+        let sql = format!("{INVITATION} WHERE tenant = ?1 ORDER BY id");
+        self.all(&sql, [tenant.as_bytes()], Self::invitation_row)
+    }
+
+    fn invitation_row(&self, row: &Row<'_>) -> Result<Option<InvitationRow>, Fault> {
+        let invitation = InvitationId::from_bytes(row.get(0)?);
+        let tenant = TenantId::from_bytes(row.get(1)?);
+        let created_at = UnixMillis(row.get(5)?);
+        let lock = sealed::own_lock(tenant, invitation.as_bytes(), created_at.day());
+        let bound = sealed::bound("invitations.email", tenant, invitation.as_bytes());
+        let Some(email) = self.text(&lock, &bound, row, 2)? else { return Ok(None) };
+        Ok(Some(InvitationRow {
+            invitation,
+            tenant,
+            email,
+            role: Role::from_code(row.get(3)?).ok_or(Fault::Row("role"))?,
+            secret: SecretHash(row.get(4)?),
+            created_at,
+            expires_at: UnixMillis(row.get(6)?),
+        }))
+    }
+
+    pub(super) fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, Fault> {
+        Ok(self.all(&format!("{KEY} WHERE secret = ?1"), [secret.0], key_row)?.pop())
+    }
+
+    pub(super) fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, Fault> {
+        let sql = format!("{KEY} WHERE tenant = ?1 ORDER BY id");
+        self.all(&sql, [tenant_bytes(tenant.as_ref())], key_row)
+    }
+
+    pub(super) fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, Fault> {
+        let sql = "SELECT tag, name FROM tags WHERE tenant = ?1 ORDER BY id";
+        self.all(sql, [tenant.as_bytes()], |_, row| {
+            let tag = TagId::from_bytes(row.get(0)?);
+            Ok(Some(TagRow { tag, tenant, name: row.get(1)? }))
+        })
+    }
+
+    pub(super) fn idempotent_answer(
+        &self,
+        tenant: TenantId,
+        key: &str,
+    ) -> Result<Option<([u8; 32], Vec<u8>)>, Fault> {
+        let hash = answer_hash(self.sealer, tenant, key)?;
+        let kept: Option<([u8; 32], Vec<u8>, u64)> = self
+            .connection
+            .prepare_cached(
+                "SELECT request, answer, at FROM idempotent_answers
+                 WHERE tenant = ?1 AND key_hash = ?2",
+            )?
+            .query_row(params![tenant.as_bytes(), hash], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let Some((request, sealed, at)) = kept else { return Ok(None) };
+        let day: Day = UnixMillis(at).day();
+        if self.now.ms_since(UnixMillis(at)) >= ANSWER_MS {
+            return Ok(None);
+        }
+        let lock = sealed::own_lock(tenant, tenant.as_bytes(), day);
+        let answer = self.sealer.unseal(&lock, &answer_bound(tenant, &hash), &sealed);
+        Ok(sealed::unless_destroyed(answer)?.map(|answer| (request, answer)))
+    }
+}
+
+fn site_row(_: &Reader<'_>, row: &Row<'_>) -> Result<Option<SiteRow>, Fault> {
+    let timeline: String = row.get(4)?;
+    let settings: String = row.get(5)?;
+    let site_key: String = row.get(2)?;
+    Ok(Some(SiteRow {
+        site: SiteId::from_bytes(row.get(0)?),
+        tenant: TenantId::from_bytes(row.get(1)?),
+        site_key: SiteKey::parse(&site_key).map_err(|_| Fault::Row("site key"))?,
+        name: row.get(3)?,
+        timeline: serde_json::from_str(&timeline).map_err(|_| Fault::Row("timeline"))?,
+        settings: serde_json::from_str(&settings).map_err(|_| Fault::Row("settings"))?,
+        created_at: UnixMillis(row.get(6)?),
+    }))
+}
+
+fn key_row(_: &Reader<'_>, row: &Row<'_>) -> Result<Option<KeyRow>, Fault> {
+    let tenant: Vec<u8> = row.get(1)?;
+    let scopes: String = row.get(3)?;
+    Ok(Some(KeyRow {
+        key: KeyId::from_bytes(row.get(0)?),
+        tenant: <[u8; 16]>::try_from(tenant).ok().map(TenantId::from_bytes),
+        name: row.get(2)?,
+        scopes: scopes.split('\n').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
+        secret: SecretHash(row.get(4)?),
+        created_at: UnixMillis(row.get(5)?),
+    }))
+}

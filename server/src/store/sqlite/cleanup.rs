@@ -1,0 +1,151 @@
+//! Behind the destruction of a bucket's key: its rows go, a few at a time, and then what the log kept.
+
+use protocol::ids::{SiteId, TenantId};
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::desk::Desk;
+use super::fault::Fault;
+use super::read::Reader;
+use crate::privacy::seal::Bucket;
+
+/// Rowids that one step looks at.
+const CHUNK_ROWS: i64 = 512;
+
+/// Where a clean-up stands: the next rowid to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Go on from here.
+    From(i64),
+    /// No message of the bucket is left.
+    Done,
+}
+
+impl Desk<'_> {
+    /// The range of rowids that may hold messages of a bucket; `None` if there is no such bucket.
+    pub(super) fn clean_up_begin(&mut self, bucket: &Bucket) -> Result<Option<(i64, i64)>, Fault> {
+        self.forget_bucket(bucket);
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT id, message_first FROM buckets
+                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
+            )?
+            .query_row(
+                params![
+                    bucket.tenant.as_bytes(),
+                    bucket.site.as_ref().map_or(&[][..], |site| site.as_bytes().as_slice()),
+                    bucket.class.code(),
+                    bucket.day.0
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?)
+    }
+
+    /// Deletes the bucket's messages among the next rowids. Their conversations remember the newest place.
+    pub(super) fn clean_up_messages(&mut self, bucket: i64, from: i64) -> Result<Step, Fault> {
+        let end: i64 = self
+            .connection
+            .prepare_cached("SELECT message_end FROM buckets WHERE id = ?1")?
+            .query_row([bucket], |row| row.get(0))?;
+        let to = from.saturating_add(CHUNK_ROWS);
+        let range = params![bucket, from, to];
+        self.execute(
+            "UPDATE conversations SET seq_floor = max(seq_floor, gone.seq)
+             FROM (SELECT conversation, max(seq) AS seq FROM messages
+                   WHERE id >= ?2 AND id < ?3 AND bucket = ?1 GROUP BY conversation) AS gone
+             WHERE conversations.id = gone.conversation",
+            range,
+        )?;
+        let conversations: Vec<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT DISTINCT conversation FROM messages
+                 WHERE id >= ?2 AND id < ?3 AND bucket = ?1",
+            )?
+            .query_map(range, |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        self.execute("DELETE FROM messages WHERE id >= ?2 AND id < ?3 AND bucket = ?1", range)?;
+        for conversation in conversations {
+            self.clean_up_conversation(conversation)?;
+        }
+        Ok(if to > end { Step::Done } else { Step::From(to) })
+    }
+
+    /// Everything else that was sealed in the bucket, and the bucket's row.
+    pub(super) fn clean_up_rest(&mut self, bucket: i64) -> Result<(), Fault> {
+        self.execute("DELETE FROM drafts WHERE bucket = ?1", [bucket])?;
+        self.execute(
+            "UPDATE visitors SET name = NULL, email = NULL, bucket = NULL WHERE bucket = ?1",
+            [bucket],
+        )?;
+        let headers: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT id FROM conversations WHERE bucket = ?1")?
+            .query_map([bucket], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        self.execute(
+            "UPDATE conversations SET form = NULL, page_url = NULL, page_title = NULL, bucket = NULL
+             WHERE bucket = ?1",
+            [bucket],
+        )?;
+        for conversation in headers {
+            self.clean_up_conversation(conversation)?;
+        }
+        for table in ["agents", "sessions", "invitations", "idempotent_answers"] {
+            self.execute(&format!("DELETE FROM {table} WHERE bucket = ?1"), [bucket])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn clean_up_end(&mut self, bucket: i64) -> Result<(), Fault> {
+        self.execute("DELETE FROM buckets WHERE id = ?1", [bucket])?;
+        Ok(())
+    }
+
+    /// A closed conversation of which nothing is left goes too, and a visitor with his last one.
+    fn clean_up_conversation(&mut self, conversation: i64) -> Result<(), Fault> {
+        let visitor: Option<[u8; 16]> = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM conversations WHERE id = ?1 AND state = 4 AND bucket IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?1)
+                     AND NOT EXISTS (SELECT 1 FROM drafts WHERE conversation = ?1)
+                 RETURNING visitor",
+            )?
+            .query_row([conversation], |row| row.get(0))
+            .optional()?;
+        let Some(visitor) = visitor else { return Ok(()) };
+        self.forget_conversations();
+        self.execute("DELETE FROM marks WHERE conversation = ?1", [conversation])?;
+        self.execute(
+            "DELETE FROM visitors WHERE visitor = ?1 AND bucket IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM conversations WHERE visitor = ?1)",
+            [visitor],
+        )?;
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// Buckets of classes that this program knows; others are left alone.
+    pub(super) fn buckets(&self) -> Result<Vec<Bucket>, Fault> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT tenant, site, class, day FROM buckets ORDER BY day, id")?;
+        let mut rows = statement.query([])?;
+        let mut buckets = Vec::new();
+        while let Some(row) = rows.next()? {
+            let site: Vec<u8> = row.get(1)?;
+            buckets.push(Bucket {
+                tenant: TenantId::from_bytes(row.get(0)?),
+                site: <[u8; 16]>::try_from(site).ok().map(SiteId::from_bytes),
+                class: RetentionClass::from_code(row.get(2)?).ok_or(Fault::Row("class"))?,
+                day: Day(row.get(3)?),
+            });
+        }
+        Ok(buckets)
+    }
+}

@@ -1,0 +1,410 @@
+//! Where writes are carried out: inside the writer's transaction, with what it remembers.
+
+use std::sync::Arc;
+
+use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
+use protocol::message::Seq;
+use protocol::time::UnixMillis;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::fault::Fault;
+use super::sealed;
+use crate::privacy::envelope::Placed;
+use crate::privacy::seal::{Bucket, Lock, Sealer};
+use crate::recent::Recent;
+use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, Write};
+
+/// Conversations and buckets that the writer knows by heart.
+const REMEMBERED_HALF_LEN: usize = 8_192;
+/// A bucket's range of rowids grows by so many at a time, so that it is seldom written.
+const RANGE_ROWS: i64 = 4_096;
+
+/// What a message needs of its conversation.
+#[derive(Debug, Clone, Copy)]
+struct Home {
+    id: i64,
+    tenant: TenantId,
+    site: SiteId,
+    visitor: VisitorId,
+}
+
+/// A bucket's row and the end of its range.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    id: i64,
+    message_end: i64,
+}
+
+/// What the writer remembers between transactions; forgotten whenever one is rolled back.
+#[derive(Debug)]
+pub(super) struct Memory {
+    conversations: Recent<ConversationId, Home>,
+    buckets: Recent<Bucket, Known>,
+    /// The key store's number in the file.
+    pub(super) generation: u64,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self {
+            conversations: Recent::new(REMEMBERED_HALF_LEN),
+            buckets: Recent::new(REMEMBERED_HALF_LEN),
+            generation: 0,
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.conversations.clear();
+        self.buckets.clear();
+        self.generation = 0;
+    }
+}
+
+/// The writer's hands in one transaction.
+pub(super) struct Desk<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) memory: &'a mut Memory,
+    pub(super) sealer: &'a dyn Sealer,
+    pub(super) now: UnixMillis,
+}
+
+impl Desk<'_> {
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Fault> {
+        Ok(self.connection.prepare_cached(sql)?.execute(values)?)
+    }
+
+    pub(super) fn write(&mut self, write: &Write) -> Result<(), Fault> {
+        match write {
+            Write::Message(placed) => self.message(placed),
+            Write::Conversation(row) => self.conversation(row),
+            Write::Visitor(row) => self.visitor(row),
+            Write::Mark(row) => self.mark(row),
+            Write::Draft(row) => self.draft(row),
+        }
+    }
+
+    fn message(&mut self, placed: &Arc<Placed>) -> Result<(), Fault> {
+        let envelope = placed.envelope();
+        let tag = envelope.tag();
+        let home = self
+            .home(envelope.conversation())?
+            .filter(|home| {
+                home.tenant == tag.tenant && home.site == tag.site && home.visitor == tag.subject
+            })
+            .ok_or(StoreError::NotFound)?;
+        if tag.expires.is_some_and(|day| self.now.day() >= day) {
+            // It died while it waited: nobody may read it any more, so nothing is kept of it.
+            return Ok(());
+        }
+        let Some(body) = sealed::seal_message(self.sealer, placed)? else {
+            return Err(StoreError::NotFound.into());
+        };
+        let lock = sealed::message_lock(tag, envelope.conversation());
+        let bucket = self.bucket(&lock.bucket)?;
+        let author = envelope.author();
+        let stored = self.execute(
+            "INSERT INTO messages (conversation, seq, bucket, message, author, agent, visibility, at,
+                 seen_seq, purposes, flags, policy, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (conversation, seq) DO NOTHING",
+            params![
+                home.id,
+                placed.seq().0,
+                bucket.id,
+                envelope.message().as_bytes(),
+                author.kind().code(),
+                author.agent().as_ref().map(|agent| *agent.as_bytes()),
+                envelope.visibility().code(),
+                envelope.at().0,
+                envelope.seen_seq().0,
+                tag.purposes.0,
+                tag.flags.0,
+                tag.policy_version.0,
+                body
+            ],
+        )?;
+        if stored == 0 {
+            return self.taken(home.id, placed);
+        }
+        let row = self.connection.last_insert_rowid();
+        if row > bucket.message_end {
+            self.stretch(&lock.bucket, bucket, row)?;
+        }
+        Ok(())
+    }
+
+    /// The place has a message. The same one: it was stored before, and that is all one wants.
+    fn taken(&self, home: i64, placed: &Placed) -> Result<(), Fault> {
+        let there: [u8; 16] = self
+            .connection
+            .prepare_cached("SELECT message FROM messages WHERE conversation = ?1 AND seq = ?2")?
+            .query_row(params![home, placed.seq().0], |row| row.get(0))?;
+        if there == *placed.envelope().message().as_bytes() {
+            return Ok(());
+        }
+        Err(StoreError::PlaceTaken { seq_last: seq_last(self.connection, home)? }.into())
+    }
+
+    fn conversation(&mut self, row: &ConversationRow) -> Result<(), Fault> {
+        let lock = sealed::header_lock(row);
+        let id = row.conversation.as_bytes();
+        let seal = |column: &str, text: Option<&_>| {
+            sealed::seal_text(self.sealer, &lock, &sealed::bound(column, row.tenant, id), text)
+        };
+        let form = seal("conversations.form", sealed::form_text(&row.form).as_ref())?;
+        let page_url = seal("conversations.page_url", row.page_url.as_ref())?;
+        let page_title = seal("conversations.page_title", row.page_title.as_ref())?;
+        let bucket = if form.is_some() || page_url.is_some() || page_title.is_some() {
+            Some(self.bucket(&lock.bucket)?.id)
+        } else {
+            None
+        };
+        let agents: Vec<u8> = row.agents.iter().flat_map(|agent| *agent.as_bytes()).collect();
+        let tags: Vec<u8> = row.tags.iter().flat_map(|tag| *tag.as_bytes()).collect();
+        let changed = self.execute(
+            "INSERT INTO conversations (conversation, tenant, site, visitor, version, state, assignee,
+                 offline_message, agents, tags, bucket, form, page_url, page_title, locale, created_at,
+                 waiting_since, closed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             ON CONFLICT (conversation) DO UPDATE SET
+                 version = excluded.version, state = excluded.state, assignee = excluded.assignee,
+                 offline_message = excluded.offline_message, agents = excluded.agents,
+                 tags = excluded.tags, bucket = excluded.bucket, form = excluded.form,
+                 page_url = excluded.page_url, page_title = excluded.page_title,
+                 locale = excluded.locale, waiting_since = excluded.waiting_since,
+                 closed_at = excluded.closed_at
+             WHERE excluded.version >= version AND excluded.tenant = tenant",
+            params![
+                id,
+                row.tenant.as_bytes(),
+                row.site.as_bytes(),
+                row.visitor.as_bytes(),
+                row.version,
+                row.state.code(),
+                row.assignee.as_ref().map(|agent| *agent.as_bytes()),
+                row.offline_message,
+                agents,
+                tags,
+                bucket,
+                form,
+                page_url,
+                page_title,
+                row.locale,
+                row.created_at.0,
+                row.waiting_since.map(|at| at.0),
+                row.closed_at.map(|at| at.0)
+            ],
+        )?;
+        if changed == 0
+            && self.home(row.conversation)?.is_some_and(|home| home.tenant != row.tenant)
+        {
+            return Err(StoreError::Exists { what: "conversation" }.into());
+        }
+        Ok(())
+    }
+
+    fn visitor(&mut self, row: &VisitorRow) -> Result<(), Fault> {
+        let id = row.visitor.as_bytes();
+        let (mut name, mut email, mut bucket) = (None, None, None);
+        if let Some(lock) = sealed::visitor_lock(row) {
+            let seal = |column: &str, text: Option<&_>| {
+                sealed::seal_text(self.sealer, &lock, &sealed::bound(column, row.tenant, id), text)
+            };
+            name = seal("visitors.name", row.name.as_ref())?;
+            email = seal("visitors.email", row.email.as_ref())?;
+            if name.is_some() || email.is_some() {
+                bucket = Some(self.bucket(&lock.bucket)?.id);
+            }
+        }
+        let changed = self.execute(
+            "INSERT INTO visitors (visitor, tenant, site, bucket, name, email, locale, contact_day,
+                 secret, secret_before, secret_before_at, secret_expires_at, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (visitor) DO UPDATE SET
+                 bucket = excluded.bucket, name = excluded.name, email = excluded.email,
+                 locale = excluded.locale, contact_day = excluded.contact_day,
+                 secret = excluded.secret, secret_before = excluded.secret_before,
+                 secret_before_at = excluded.secret_before_at,
+                 secret_expires_at = excluded.secret_expires_at
+             WHERE excluded.tenant = tenant AND excluded.site = site",
+            params![
+                id,
+                row.tenant.as_bytes(),
+                row.site.as_bytes(),
+                bucket,
+                name,
+                email,
+                row.locale,
+                row.contact_day.0,
+                row.secret.0,
+                row.secret_before.map(|(secret, _)| secret.0),
+                row.secret_before.map(|(_, at)| at.0),
+                row.secret_expires_at.0,
+                row.created_at.0
+            ],
+        )?;
+        if changed == 0 {
+            return Err(StoreError::Exists { what: "visitor" }.into());
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, row: &MarkRow) -> Result<(), Fault> {
+        let home = self.home_of(row.tenant, row.conversation)?;
+        let agent = row.author.agent();
+        self.execute(
+            "INSERT INTO marks (conversation, author, agent, delivered, seen)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (conversation, author, agent) DO UPDATE SET
+                 delivered = max(delivered, excluded.delivered), seen = max(seen, excluded.seen)",
+            params![
+                home.id,
+                row.author.kind().code(),
+                agent.as_ref().map_or(&[][..], |agent| agent.as_bytes().as_slice()),
+                row.delivered.0,
+                row.seen.0
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn draft(&mut self, row: &DraftRow) -> Result<(), Fault> {
+        let home = self.home_of(row.tenant, row.conversation)?;
+        let agent = row.agent.as_bytes();
+        if row.text.expose().is_empty() {
+            self.execute(
+                "DELETE FROM drafts WHERE conversation = ?1 AND agent = ?2",
+                params![home.id, agent],
+            )?;
+            return Ok(());
+        }
+        if row.site != home.site || row.visitor != home.visitor {
+            return Err(StoreError::NotFound.into());
+        }
+        let lock = sealed::draft_lock(row);
+        let bound = sealed::bound("drafts.text", row.tenant, agent);
+        let Some(text) = sealed::seal_text(self.sealer, &lock, &bound, Some(&row.text))? else {
+            return Err(StoreError::NotFound.into());
+        };
+        let bucket = self.bucket(&lock.bucket)?;
+        self.execute(
+            "INSERT INTO drafts (conversation, agent, bucket, day, text) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (conversation, agent) DO UPDATE SET
+                 bucket = excluded.bucket, day = excluded.day, text = excluded.text",
+            params![home.id, agent, bucket.id, row.day.0, text],
+        )?;
+        Ok(())
+    }
+
+    fn home(&mut self, conversation: ConversationId) -> Result<Option<Home>, Fault> {
+        if let Some(home) = self.memory.conversations.get(&conversation) {
+            return Ok(Some(home));
+        }
+        let home = self
+            .connection
+            .prepare_cached(
+                "SELECT id, tenant, site, visitor FROM conversations WHERE conversation = ?1",
+            )?
+            .query_row([conversation.as_bytes()], |row| {
+                Ok(Home {
+                    id: row.get(0)?,
+                    tenant: TenantId::from_bytes(row.get(1)?),
+                    site: SiteId::from_bytes(row.get(2)?),
+                    visitor: VisitorId::from_bytes(row.get(3)?),
+                })
+            })
+            .optional()?;
+        if let Some(home) = home {
+            self.memory.conversations.insert(conversation, home);
+        }
+        Ok(home)
+    }
+
+    fn home_of(&mut self, tenant: TenantId, conversation: ConversationId) -> Result<Home, Fault> {
+        let home = self.home(conversation)?.filter(|home| home.tenant == tenant);
+        Ok(home.ok_or(StoreError::NotFound)?)
+    }
+
+    /// The bucket's row; made when its first record comes.
+    fn bucket(&mut self, bucket: &Bucket) -> Result<Known, Fault> {
+        if let Some(known) = self.memory.buckets.get(bucket) {
+            return Ok(known);
+        }
+        let site = bucket.site.as_ref().map_or(&[][..], |site| site.as_bytes().as_slice());
+        let parts = params![bucket.tenant.as_bytes(), site, bucket.class.code(), bucket.day.0];
+        self.execute(
+            "INSERT INTO buckets (tenant, site, class, day, message_first, message_end)
+             VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(id), 0) + 1 FROM messages), 0)
+             ON CONFLICT DO NOTHING",
+            parts,
+        )?;
+        let known = self
+            .connection
+            .prepare_cached(
+                "SELECT id, message_end FROM buckets
+                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
+            )?
+            .query_row(parts, |row| Ok(Known { id: row.get(0)?, message_end: row.get(1)? }))?;
+        self.memory.buckets.insert(*bucket, known);
+        Ok(known)
+    }
+
+    /// The bucket's rowid, for a row that stands in no conversation.
+    pub(super) fn bucket_id(&mut self, lock: &Lock) -> Result<i64, Fault> {
+        Ok(self.bucket(&lock.bucket)?.id)
+    }
+
+    fn stretch(&mut self, bucket: &Bucket, known: Known, row: i64) -> Result<(), Fault> {
+        let message_end = row.saturating_add(RANGE_ROWS);
+        // Rowids can begin anew below the first one after a clean-up of the newest.
+        self.execute(
+            "UPDATE buckets SET message_end = ?2, message_first = min(message_first, ?3) WHERE id = ?1",
+            params![known.id, message_end, row],
+        )?;
+        self.memory.buckets.insert(*bucket, Known { id: known.id, message_end });
+        Ok(())
+    }
+
+    pub(super) fn forget_bucket(&mut self, bucket: &Bucket) {
+        self.memory.buckets.remove(bucket);
+    }
+
+    pub(super) fn forget_conversations(&mut self) {
+        self.memory.conversations.clear();
+    }
+}
+
+/// The newest place of a conversation, also if its message was cleaned up since.
+pub(super) fn seq_last(connection: &Connection, home: i64) -> Result<Seq, Fault> {
+    let seq = connection
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT max(seq) FROM messages WHERE conversation = ?1), 0), seq_floor)
+             FROM conversations WHERE id = ?1",
+        )?
+        .query_row([home], |row| row.get(0))?;
+    Ok(Seq(seq))
+}
+
+/// The locks that a batch of writes will need.
+pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
+    for write in writes {
+        match write {
+            Write::Message(placed) => {
+                let envelope = placed.envelope();
+                into.push(sealed::message_lock(envelope.tag(), envelope.conversation()));
+            }
+            Write::Conversation(row) => {
+                if !row.form.is_empty() || row.page_url.is_some() || row.page_title.is_some() {
+                    into.push(sealed::header_lock(row));
+                }
+            }
+            Write::Visitor(row) => into.extend(sealed::visitor_lock(row)),
+            Write::Draft(row) => {
+                if !row.text.expose().is_empty() {
+                    into.push(sealed::draft_lock(row));
+                }
+            }
+            Write::Mark(_) => {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong between a question and the file, and whom it concerns.
+
+use rusqlite::ErrorCode;
+
+use crate::privacy::seal::SealError;
+use crate::store::StoreError;
+
+/// Why a piece of work did not succeed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It broke a rule: its own fate alone.
+    Refused(StoreError),
+    /// SQLite said no.
+    File(rusqlite::Error),
+    /// The keys said no.
+    Keys(SealError),
+    /// A row holds what this program never writes.
+    Row(&'static str),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Fault {
+    /// A broken rule of uniqueness, said by its name; all else as it is.
+    pub(super) fn exists(self, what: &'static str) -> Self {
+        match &self {
+            Self::File(error)
+                if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
+            {
+                Self::Refused(StoreError::Exists { what })
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether nothing more can be done on this connection in this transaction.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Keys(SealError::Unavailable) => true,
+            Self::Refused(_) | Self::Keys(_) | Self::Row(_) => false,
+            Self::File(error) => !matches!(
+                error.sqlite_error_code(),
+                None | Some(
+                    ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch
+                )
+            ),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::File(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
+    /// What a caller is told; the cause goes to the log. SQLite's words name tables, never values.
+    pub(super) fn told(self, act: &'static str) -> StoreError {
+        match self {
+            Self::Refused(error) => return error,
+            Self::File(error) => tracing::error!(act, error = %error, "the database failed"),
+            Self::Keys(error) => tracing::error!(act, error = %error, "the keys failed"),
+            Self::Row(what) => tracing::error!(act, what, "a row cannot be read"),
+        }
+        StoreError::Unavailable { act }
+    }
+}

@@ -1,0 +1,226 @@
+//! What each sealed column is sealed with: its lock and what it is bound to.
+
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::message::{EventKind, Seq};
+use protocol::personal::Personal;
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
+
+use super::fault::Fault;
+use crate::privacy::envelope::{Content, Placed, Tag};
+use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
+use crate::store::{ConversationRow, DraftRow, VisitorRow};
+
+pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
+    Lock {
+        bucket: Bucket {
+            tenant: tag.tenant,
+            site: Some(tag.site),
+            class: tag.class,
+            day: tag.ingest_day,
+        },
+        subject: Subject::Visitor(tag.subject),
+        kind: RecordKind::Messages(conversation),
+    }
+}
+
+/// Form and page go with the transcript of the day on which the conversation was opened.
+pub(super) fn header_lock(row: &ConversationRow) -> Lock {
+    let class = if row.offline_message {
+        RetentionClass::OfflineMessage
+    } else {
+        RetentionClass::Transcript
+    };
+    Lock {
+        bucket: Bucket {
+            tenant: row.tenant,
+            site: Some(row.site),
+            class,
+            day: row.created_at.day(),
+        },
+        subject: Subject::Visitor(row.visitor),
+        kind: RecordKind::Conversation(row.conversation),
+    }
+}
+
+pub(super) fn contact_lock(
+    tenant: TenantId,
+    site: SiteId,
+    visitor: VisitorId,
+    contact_day: Day,
+) -> Lock {
+    Lock {
+        bucket: Bucket {
+            tenant,
+            site: Some(site),
+            class: RetentionClass::Contact,
+            day: contact_day,
+        },
+        subject: Subject::Visitor(visitor),
+        kind: RecordKind::Contact,
+    }
+}
+
+pub(super) fn visitor_lock(row: &VisitorRow) -> Option<Lock> {
+    (row.name.is_some() || row.email.is_some())
+        .then(|| contact_lock(row.tenant, row.site, row.visitor, row.contact_day))
+}
+
+/// A draft lives as long as the transcript of its day.
+pub(super) fn draft_lock(row: &DraftRow) -> Lock {
+    Lock {
+        bucket: Bucket {
+            tenant: row.tenant,
+            site: Some(row.site),
+            class: RetentionClass::Transcript,
+            day: row.day,
+        },
+        subject: Subject::Visitor(row.visitor),
+        kind: RecordKind::Draft(row.conversation),
+    }
+}
+
+/// An agent's own things.
+pub(super) fn account_lock(tenant: TenantId, agent: AgentId, day: Day) -> Lock {
+    Lock {
+        bucket: Bucket { tenant, site: None, class: RetentionClass::UserAccount, day },
+        subject: Subject::Agent(agent),
+        kind: RecordKind::Account,
+    }
+}
+
+/// Something of the Organization's that is about a person who has no account (yet): an invitation, the
+/// privacy contact, a kept answer. Its own id stands for the person.
+pub(super) fn own_lock(tenant: TenantId, id: &[u8; 16], day: Day) -> Lock {
+    account_lock(tenant, AgentId::from_bytes(*id), day)
+}
+
+/// What a message's body is bound to.
+pub(super) fn message_bound(
+    tag: &Tag,
+    conversation: ConversationId,
+    seq: Seq,
+    message: &[u8; 16],
+) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(96);
+    bound.extend_from_slice(b"messages.body\0");
+    bound.extend_from_slice(tag.tenant.as_bytes());
+    bound.extend_from_slice(tag.site.as_bytes());
+    bound.extend_from_slice(conversation.as_bytes());
+    bound.extend_from_slice(&seq.0.to_be_bytes());
+    bound.extend_from_slice(message);
+    bound.push(tag.class.code());
+    bound.extend_from_slice(&tag.ingest_day.0.to_be_bytes());
+    bound
+}
+
+/// What any other column is bound to: its name and its record.
+pub(super) fn bound(column: &str, tenant: TenantId, id: &[u8; 16]) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(column.len() + 33);
+    bound.extend_from_slice(column.as_bytes());
+    bound.push(0);
+    bound.extend_from_slice(tenant.as_bytes());
+    bound.extend_from_slice(id);
+    bound
+}
+
+const CONTENT_TEXT: u8 = 0;
+const CONTENT_EVENT: u8 = 1;
+
+/// A body as bytes: a form code, then its parts.
+fn content_bytes(content: &Content) -> Vec<u8> {
+    match content {
+        Content::Text(text) => {
+            let text = text.expose();
+            let mut bytes = Vec::with_capacity(1 + text.len());
+            bytes.push(CONTENT_TEXT);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes
+        }
+        Content::Event { event, agent } => {
+            let mut bytes = vec![CONTENT_EVENT, event.code()];
+            bytes.extend_from_slice(
+                agent.as_ref().map_or(&[][..], |agent| agent.as_bytes().as_slice()),
+            );
+            bytes
+        }
+    }
+}
+
+pub(super) fn content_from(bytes: Vec<u8>) -> Option<Content> {
+    let (form, rest) = bytes.split_first()?;
+    match *form {
+        CONTENT_TEXT => {
+            let text = String::from_utf8(rest.to_vec()).ok()?;
+            Some(Content::Text(Personal::new(text)))
+        }
+        CONTENT_EVENT => {
+            let (event, agent) = rest.split_first()?;
+            let agent = if agent.is_empty() {
+                None
+            } else {
+                Some(AgentId::from_bytes(agent.try_into().ok()?))
+            };
+            Some(Content::Event { event: EventKind::from_code(*event)?, agent })
+        }
+        _ => None,
+    }
+}
+
+/// A message's body, sealed; `None` if a key of it is destroyed.
+pub(super) fn seal_message(sealer: &dyn Sealer, placed: &Placed) -> Result<Option<Vec<u8>>, Fault> {
+    let envelope = placed.envelope();
+    let tag = envelope.tag();
+    let bound =
+        message_bound(tag, envelope.conversation(), placed.seq(), envelope.message().as_bytes());
+    let lock = message_lock(tag, envelope.conversation());
+    unless_destroyed(sealer.seal(&lock, &bound, &content_bytes(envelope.content())))
+}
+
+/// A column's text, sealed; `None` if there is none, or if a key of it is destroyed.
+pub(super) fn seal_text(
+    sealer: &dyn Sealer,
+    lock: &Lock,
+    bound: &[u8],
+    text: Option<&Personal<String>>,
+) -> Result<Option<Vec<u8>>, Fault> {
+    match text {
+        None => Ok(None),
+        Some(text) => unless_destroyed(sealer.seal(lock, bound, text.expose().as_bytes())),
+    }
+}
+
+/// The reverse. What cannot belong here is an error: someone changed the file.
+pub(super) fn unseal_text(
+    sealer: &dyn Sealer,
+    lock: &Lock,
+    bound: &[u8],
+    sealed: Option<&[u8]>,
+) -> Result<Option<Personal<String>>, Fault> {
+    let Some(sealed) = sealed else { return Ok(None) };
+    let Some(plain) = unless_destroyed(sealer.unseal(lock, bound, sealed))? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(plain).map_err(|_| Fault::Keys(SealError::Tampered))?;
+    Ok(Some(Personal::new(text)))
+}
+
+pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Option<T>, Fault> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(SealError::Destroyed) => Ok(None),
+        Err(error) => Err(Fault::Keys(error)),
+    }
+}
+
+/// The form's answers as one value: JSON pairs.
+pub(super) fn form_text(form: &[(String, Personal<String>)]) -> Option<Personal<String>> {
+    if form.is_empty() {
+        return None;
+    }
+    serde_json::to_string(form).ok().map(Personal::new)
+}
+
+pub(super) fn form_from(text: Option<Personal<String>>) -> Vec<(String, Personal<String>)> {
+    text.and_then(|text| serde_json::from_str(text.expose()).ok()).unwrap_or_default()
+}
