@@ -135,6 +135,7 @@ test('a conversation goes from the first word to seen', { skip }, async () => {
   server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'We keep this chat for 60 days.', url: 'https://example.test/privacy', hash: 'ab'.repeat(32) } };
   const page = await visit();
   await open(page);
+  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.finished))');
   await shoot(page, 'form');
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'Do you have Sencha?');
@@ -219,6 +220,23 @@ test('tabs share one line and one conversation, and the next leads when the firs
   await write(second, 'still here');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still here');
   await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+});
+
+test('a conversation that a following tab begins is the same visitor after a reload', { skip }, async () => {
+  const first = await visit();
+  await open(first);
+  await eventually(async () => server.lines.size === 1);
+  const second = await visit('/about.html');
+  await open(second);
+  await write(second, 'begun in the second tab');
+  await first.getByText('Sent', { exact: true }).waitFor();
+  assert.equal(server.connections, 1);
+  await first.close();
+  await second.close();
+  const third = await visit();
+  await server.hears('hello', ({ token, resume }) => token === 'token-of-this-visitor' && resume.length === 1);
+  await open(third);
+  await eventually(async () => (await texts(third)).includes('begun in the second tab'));
 });
 
 test('unread messages are counted on the launcher and in the title', { skip }, async () => {

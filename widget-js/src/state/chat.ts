@@ -63,7 +63,6 @@ export class Chat {
   /** Ids of what was said on this line and is not answered yet. */
   readonly #in_flight = new Set<string>();
   #token: string | undefined;
-  #token_expires_at: number | undefined;
   #asked_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
@@ -88,9 +87,8 @@ export class Chat {
       on_frame: (frame) => this.#hear(frame),
       on_state: (state) => this.#line(state),
     });
-    const { conversation, token, token_expires_at } = this.#store.session;
+    const { conversation, token } = this.#store.session;
     this.#token = token;
-    this.#token_expires_at = token_expires_at;
     if (conversation) this.#restore(conversation);
     this.#changed = changed;
   }
@@ -183,7 +181,6 @@ export class Chat {
 
   #wipe(): void {
     this.#token = undefined;
-    this.#token_expires_at = undefined;
     this.#store.clear();
     this.#in_flight.clear();
     // A new line is a new visitor, and there is none before he acts again.
@@ -211,13 +208,15 @@ export class Chat {
     }
   }
 
-  #keep(change: { conversation?: ConversationId; live?: boolean }, leave = false): void {
-    const { conversation, live } = { ...this.#store.session, ...change };
+  /** Writes the session down. Only the leader knows a newer token than the one that is stored. */
+  #keep(change: { conversation?: ConversationId; live: boolean }, leave = false): void {
+    const { conversation, ...stored } = this.#store.session;
+    const kept = change.conversation ?? conversation;
     this.#store.session = {
+      ...stored,
       ...(this.#token === undefined ? {} : { token: this.#token }),
-      ...(this.#token_expires_at === undefined ? {} : { token_expires_at: this.#token_expires_at }),
-      ...(conversation === undefined || leave ? {} : { conversation }),
-      ...(live === undefined ? {} : { live }),
+      ...(kept === undefined || leave ? {} : { conversation: kept }),
+      live: change.live,
     };
   }
 
@@ -264,6 +263,7 @@ export class Chat {
       case 'unsent':
         if (this.#tabs.leads) {
           this.#store.put(note.item);
+          if (note.item.kind === 'open') this.#keep({ conversation: note.item.conversation, live: true });
           this.#flush();
         }
         break;
@@ -302,13 +302,10 @@ export class Chat {
   }
 
   #welcomed(welcome: ServerWelcome): void {
-    if (welcome.token !== undefined) {
-      this.#token = welcome.token;
-      this.#token_expires_at = welcome.token_expires_at;
-    }
+    this.#token = welcome.token ?? this.#token;
     const conversation = this.#state.conversation;
     // Nothing is written for a visitor who only looked.
-    if (conversation) this.#keep({});
+    if (conversation) this.#keep({ conversation, live: this.#state.card?.state !== 'closed' });
     if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation)) this.#gone(conversation);
     if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
     this.#in_flight.clear();
@@ -331,8 +328,7 @@ export class Chat {
     if (state.kind === 'stopped' && state.code === NOT_AUTHENTICATED && this.#token !== undefined) {
       // The token ended. Without one the server makes a new visitor, once.
       this.#token = undefined;
-      this.#token_expires_at = undefined;
-      this.#socket.start();
+        this.#socket.start();
     }
   }
 

@@ -8,7 +8,6 @@ import type { ConversationId, FormAnswer, MessageId } from '../wire/frames.ts';
 /** Who the visitor is to the server, and the conversation that goes on. */
 export interface SavedSession {
   token?: string;
-  token_expires_at?: number;
   conversation?: ConversationId;
   /** Whether it was still going on when last heard of. */
   live?: boolean;

@@ -9,7 +9,7 @@ const CSS = `
   --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec;
   --ink: #1b1b27; --ink-2: #5b5b6e; --alert: #b42318; --good: #12824c; --shadow: 0 12px 48px #16163a38, 0 2px 8px #16163a1f;
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-@media (prefers-color-scheme: dark) { :host { --accent: #5b52e0; --accent-2: #8b5cf6; --ground: #17171f; --raised: #24242f;
+@media (prefers-color-scheme: dark) { :host { --accent: #5148d8; --accent-2: #7c4ef0; --ground: #17171f; --raised: #24242f;
   --line: #34343f; --ink: #f2f2f7; --ink-2: #a9a9bb; --alert: #ff8a80; --good: #5bd79b; --shadow: 0 12px 48px #000a, 0 2px 8px #0008; } }
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }

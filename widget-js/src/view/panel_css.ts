@@ -25,7 +25,6 @@ export const PANEL_CSS = `
   min-block-size: 30px; }
 .small:hover { border-color: var(--accent-2); }
 .log { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 16px; display: flex; flex-direction: column; gap: 4px; }
-.log > :first-child { margin-block-start: auto; }
 .greeting { align-self: flex-start; max-inline-size: 86%; padding: 10px 14px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised);
   white-space: pre-wrap; overflow-wrap: anywhere; }
 .row { display: flex; flex-direction: column; align-items: flex-start; max-inline-size: 86%; }
@@ -37,6 +36,7 @@ export const PANEL_CSS = `
 .bubble a { color: inherit; }
 .meta { display: flex; align-items: center; gap: 4px; font-size: 11.5px; color: var(--ink-2); padding-inline: 4px; margin-block-start: 2px; }
 .meta:empty { display: none; }
+.meta time { white-space: nowrap; }
 .meta svg { inline-size: 15px; block-size: 15px; }
 .meta .is-seen { color: var(--accent-2); }
 .failed .bubble { background: var(--raised); color: var(--ink); border: 1.5px dashed var(--alert); }
@@ -54,7 +54,7 @@ export const PANEL_CSS = `
 input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 12px; padding: 9px 12px; inline-size: 100%; }
 input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-offset: 0; border-color: transparent; }
 .write { display: flex; align-items: flex-end; gap: 6px; border: 1px solid var(--line); border-radius: 16px; padding: 5px; background: var(--ground); }
-.write textarea { border: 0; outline: 0; background: none; resize: none; max-block-size: 132px; padding: 7px 8px; }
+.write textarea { border: 0; outline: 0; background: none; resize: none; display: block; max-block-size: 132px; padding: 9px 8px; line-height: 22px; }
 ::placeholder { color: var(--ink-2); opacity: 1; }
 .go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
   background: linear-gradient(135deg, var(--accent), var(--accent-2)); }
