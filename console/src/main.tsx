@@ -5,7 +5,7 @@ import { render } from 'preact';
 import { forgetCatalog, loadCatalog } from './state/catalog.ts';
 import { startClock } from './state/clock.ts';
 import { attention, leaveDesk, openConversation, startDesk, tickDesk } from './state/desk.ts';
-import { startPreferences } from './state/preferences.ts';
+import { startPreferences, uncoverThread } from './state/preferences.ts';
 import { route, startRouting } from './state/route.ts';
 import { findSession, me, session } from './state/session.ts';
 import { startSound } from './state/sound.ts';
@@ -38,6 +38,7 @@ effect(() => {
   const at = route.value;
   const wanted = at.kind === 'inbox' ? at.conversation : null;
   if (me.value === null) return;
+  uncoverThread();
   untracked(() => openConversation(wanted !== null && isConversation(wanted) ? wanted : null));
 });
 

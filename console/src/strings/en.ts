@@ -23,7 +23,6 @@ export const t = {
   you: 'You',
   aVisitor: 'Visitor',
   anAgent: 'An agent',
-  never: 'never',
 
   nav: {
     label: 'Main',
@@ -95,7 +94,8 @@ export const t = {
   },
 
   sound: {
-    unlock: 'Turn on sound',
+    unlock: 'Sound',
+    unlockLabel: 'Turn on sound',
     unlockHint: 'Your browser keeps this page silent until you click here.',
     on: 'Sound is on',
     off: 'Sound is off',
@@ -326,7 +326,7 @@ export const t = {
     revoke: 'Revoke',
     revokeAsk: (name: string): string => `Revoke “${name}”? Programs that use it stop working at once.`,
     revoked: 'The key was revoked.',
-    lastUsed: (when: string): string => `last used ${when}`,
+    made: (when: string): string => `made ${when}`,
   },
 
   tags: {
@@ -352,7 +352,8 @@ export const t = {
     changed: 'The password was changed.',
     sessions: 'Sessions',
     thisOne: 'This one',
-    signedIn: (when: string): string => `Signed in ${when}`,
+    unnamed: 'A browser',
+    signedIn: (when: string): string => `since ${when}`,
     ends: (when: string): string => `ends ${when}`,
     end: 'Sign out there',
     ended: 'That session was ended.',

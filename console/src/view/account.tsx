@@ -164,12 +164,12 @@ function Sessions() {
         {(sessions) => (
           <ul class="plain-list">
             {sessions.map((one) => {
-              const here = one.session_id === granted.value?.session_id;
+              const here = one.current;
               return (
                 <li key={one.session_id} class="card-row">
                   <span class="grow">
-                    <strong>{one.created_at === undefined ? one.session_id.slice(0, 12) : t.account.signedIn(momentOf(one.created_at))}</strong>
-                    <small class="muted">{one.expires_at === undefined ? '' : t.account.ends(momentOf(one.expires_at))}</small>
+                    <strong>{one.client === '' ? t.account.unnamed : one.client}</strong>
+                    <small class="muted">{[t.account.signedIn(momentOf(one.created_at)), t.account.ends(momentOf(one.expires_at))].join(' · ')}</small>
                   </span>
                   {here ? (
                     <span class="pill">{t.account.thisOne}</span>

@@ -7,7 +7,7 @@ import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';
 import { board, setTags, showCard, threads } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
-import { contextPane } from '../state/preferences.ts';
+import { toggleContext } from '../state/preferences.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { ask } from '../wire/rest.ts';
 import type { ComponentChildren } from 'preact';
@@ -26,9 +26,7 @@ export function Context({ id }: { id: ConversationId }) {
           type="button"
           class="icon-button"
           aria-label={t.thread.hideDetails}
-          onClick={() => {
-            contextPane.value = 'closed';
-          }}
+          onClick={toggleContext}
         >
           <Icon name="close" />
         </button>

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
 import { accept, assign, board, close, offers, opened } from '../state/desk.ts';
-import { contextPane, singleKeys } from '../state/preferences.ts';
+import { contextOpen, singleKeys, toggleContext } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
@@ -79,7 +79,7 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
       void close(card.conversation);
       return true;
     case 'i':
-      contextPane.value = contextPane.value === 'open' ? 'closed' : 'open';
+      toggleContext();
       return true;
     case '/':
       document.getElementById('filter')?.focus();
@@ -104,7 +104,7 @@ export function Inbox() {
   }, []);
 
   const id = opened.value;
-  const context = id !== null && contextPane.value === 'open';
+  const context = id !== null && contextOpen.value;
   return (
     <div class={`inbox ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}>
       <List help={() => setOverlay('help')} />

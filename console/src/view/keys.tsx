@@ -9,7 +9,7 @@ import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, Set
 
 interface NewKey extends ApiKey {
   /** The text of the key, in this one answer only. */
-  key: string;
+  text: string;
 }
 
 export function Keys() {
@@ -40,7 +40,7 @@ export function Keys() {
                   <span class="grow">
                     <strong>{key.name}</strong>
                     <small class="muted">
-                      {[key.scopes.join(', '), t.keys.lastUsed(typeof key.last_used_at === 'number' ? dateOf(key.last_used_at) : t.never)].join(' · ')}
+                      {[t.keys.made(dateOf(key.created_at)), key.scopes.join(', ')].join(' · ')}
                     </small>
                   </span>
                   <button type="button" class="button quiet" onClick={() => setRevoking(key)}>
@@ -137,7 +137,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
       ) : (
         <>
           <p>{t.keys.secretHint}</p>
-          <CopyBox label={t.keys.secret} text={made.key} />
+          <CopyBox label={t.keys.secret} text={made.text} />
         </>
       )}
     </Dialog>

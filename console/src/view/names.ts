@@ -17,7 +17,8 @@ export function visitorName(card: ConversationCard | undefined): string {
 /** A colleague's name, also of one who is only known from the conversation. */
 export function agentName(id: AgentId | undefined, card?: ConversationCard): string {
   if (id === undefined) return t.anAgent;
-  return board.value.agents.get(id)?.name ?? card?.agents.find((agent) => agent.agent === id)?.name ?? t.anAgent;
+  const name = board.value.agents.get(id)?.name ?? card?.agents.find((agent) => agent.agent === id)?.name ?? '';
+  return name === '' ? t.anAgent : name;
 }
 
 export function agentOrYou(id: AgentId | undefined, card?: ConversationCard): string {

@@ -49,9 +49,10 @@ export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
 
 /** A hue that is always the same for the same id. */
 function hueOf(id: string): number {
-  let sum = 7;
-  for (let at = 0; at < id.length; at += 1) sum = (sum * 31 + id.charCodeAt(at)) % 3600;
-  return sum % 360;
+  // FNV-1a: ids that differ in one digit get hues far apart.
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < id.length; at += 1) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193);
+  return (hash >>> 4) % 360;
 }
 
 export function Avatar({ id, name, size = 36, dot }: { id: string; name: string; size?: number; dot?: string | undefined }) {

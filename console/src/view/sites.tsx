@@ -231,7 +231,7 @@ function Texts({ site, took }: Part) {
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>(site.texts);
   const names = [...new Set(['title', 'greeting', 'offline', ...Object.keys(site.texts)])];
   return (
-    <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} patch={() => ({ texts: { ...texts } })}>
+    <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} patch={() => ({ texts: Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim()]).filter(([, text]) => text !== '')) })}>
       {names.map((name) => (
         <Field key={name} label={t.sites.textNames[name] ?? name}>
           {(ids) => (

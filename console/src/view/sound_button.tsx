@@ -12,6 +12,7 @@ export function SoundButton() {
       <button
         type="button"
         class="chip-button"
+        aria-label={t.sound.unlockLabel}
         title={t.sound.unlockHint}
         onClick={() => {
           void unlockSound().then(() => play('message'));

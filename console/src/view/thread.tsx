@@ -6,7 +6,7 @@ import type { ConversationCard, ConversationId, Visibility } from '../../../widg
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { accept, assign, board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
-import { contextPane } from '../state/preferences.ts';
+import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
 import type { Entry, Pending } from '../state/thread.ts';
@@ -34,7 +34,7 @@ export function Thread({ id, transfer }: { id: ConversationId; transfer: () => v
 }
 
 function Head({ card, transfer }: { card: ConversationCard | undefined; transfer: () => void }) {
-  const open = contextPane.value === 'open';
+  const open = contextOpen.value;
   const subtitle = card === undefined ? [] : [siteName(card.site), standing(card)].filter((part) => part !== undefined);
   return (
     <header class="thread-head">
@@ -66,9 +66,7 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
           aria-pressed={open}
           aria-label={open ? t.thread.hideDetails : t.thread.showDetails}
           title={open ? t.thread.hideDetails : t.thread.showDetails}
-          onClick={() => {
-            contextPane.value = open ? 'closed' : 'open';
-          }}
+          onClick={toggleContext}
         >
           <Icon name="panel" />
         </button>
@@ -227,8 +225,14 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
   );
 }
 
+/** Whether a visitor can have seen it as said by us. */
+function spoken(entry: Entry): boolean {
+  return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && entry.visibility === 'everyone';
+}
+
 function Entries({ entries, card, showTag }: { entries: readonly Entry[]; card: ConversationCard | undefined; showTag: (message: string) => void }) {
   const marks = visitorMarks(card);
+  const lastSeen = entries.filter((entry) => entry.seq <= marks.seen && spoken(entry)).at(-1)?.message;
   return (
     <>
       {entries.map((entry, at) => {
@@ -256,7 +260,7 @@ function Entries({ entries, card, showTag }: { entries: readonly Entry[]; card: 
                 </span>
               </p>
             ) : (
-              <Bubble entry={entry} card={card} joined={joined} marks={marks} showTag={showTag} />
+              <Bubble entry={entry} card={card} joined={joined} marks={marks} spell={entry.message === lastSeen} showTag={showTag} />
             )}
           </div>
         );
@@ -289,10 +293,12 @@ interface BubbleProps {
   readonly card: ConversationCard | undefined;
   readonly joined: boolean;
   readonly marks: { readonly delivered: number; readonly seen: number };
+  /** The last one that the visitor saw says so in a word. */
+  readonly spell: boolean;
   readonly showTag: (message: string) => void;
 }
 
-function Bubble({ entry, card, joined, marks, showTag }: BubbleProps) {
+function Bubble({ entry, card, joined, marks, spell, showTag }: BubbleProps) {
   const note = entry.visibility === 'agents';
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
@@ -313,17 +319,18 @@ function Bubble({ entry, card, joined, marks, showTag }: BubbleProps) {
             <Icon name="info" size={13} />
           </button>
           <time dateTime={new Date(entry.at).toISOString()}>{clockTime(entry.at)}</time>
-          {ours && !note ? <Ticks seq={entry.seq} marks={marks} /> : null}
+          {ours && !note ? <Ticks seq={entry.seq} marks={marks} spell={spell} /> : null}
         </footer>
       </div>
     </article>
   );
 }
 
-function Ticks({ seq, marks }: { seq: number; marks: { readonly delivered: number; readonly seen: number } }) {
+function Ticks({ seq, marks, spell }: { seq: number; spell: boolean; marks: { readonly delivered: number; readonly seen: number } }) {
   const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
   return (
     <span class={`ticks ticks-${state}`} title={t.thread[state]} role="img" aria-label={t.thread[state]}>
+      {spell ? t.thread.seen : null}
       <Icon name={state === 'sent' ? 'check' : 'checks'} size={14} />
     </span>
   );

@@ -1,6 +1,6 @@
 // A conversation as REST shows it, turned into the card that the socket would have sent.
 
-import type { AgentId, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId, Author, AuthorKind, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../widget-js/src/wire/frames.ts';
 
 export interface RestVisitor {
   visitor_id: VisitorId;
@@ -12,6 +12,15 @@ export interface RestVisitor {
   presence?: Presence | null;
 }
 
+export interface RestAuthor {
+  kind: AuthorKind;
+  agent_id?: AgentId | null;
+}
+
+function authorOf(rest: RestAuthor): Author {
+  return rest.agent_id === null || rest.agent_id === undefined ? { kind: rest.kind } : { kind: rest.kind, agent: rest.agent_id };
+}
+
 export interface RestConversation {
   conversation_id: ConversationId;
   site_id: SiteId;
@@ -20,6 +29,9 @@ export interface RestConversation {
   created_at: number;
   seq_last?: number | null;
   assignee?: AgentId | null;
+  agents?: AgentId[] | null;
+  marks?: { author: RestAuthor; delivered: number; seen: number }[] | null;
+  last_author?: RestAuthor | null;
   waiting_since?: number | null;
   closed_at?: number | null;
   offline_message?: boolean | null;
@@ -46,8 +58,9 @@ export function cardOf(rest: RestConversation): ConversationCard {
     state: rest.state,
     created_at: rest.created_at,
     seq_last: rest.seq_last ?? 0,
-    agents: [],
-    marks: [],
+    // Names are the board's.
+    agents: (rest.agents ?? []).map((agent) => ({ agent, name: '' })),
+    marks: (rest.marks ?? []).map((mark) => ({ ...mark, author: authorOf(mark.author) })),
     ...present({
       assignee: rest.assignee,
       waiting_since: rest.waiting_since,
@@ -57,6 +70,7 @@ export function cardOf(rest: RestConversation): ConversationCard {
       tags: rest.tags,
       preview: rest.preview,
       last_message_at: rest.last_message_at,
+      last_author: rest.last_author === null || rest.last_author === undefined ? undefined : authorOf(rest.last_author),
     }),
     ...(visitor === null || visitor === undefined
       ? {}

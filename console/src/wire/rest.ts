@@ -24,11 +24,11 @@ export interface SessionGranted {
 
 export interface SessionListed {
   session_id: string;
-  created_at?: number;
-  last_used_at?: number | null;
-  last_seen_at?: number | null;
-  expires_at?: number;
-  current?: boolean;
+  /** What it was opened with. */
+  client: string;
+  current: boolean;
+  created_at: number;
+  expires_at: number;
 }
 
 export interface Invitation {
@@ -82,8 +82,7 @@ export interface ApiKey {
   key_id: string;
   name: string;
   scopes: string[];
-  created_at?: number;
-  last_used_at?: number | null;
+  created_at: number;
 }
 
 export interface PrivacyTag {
