@@ -12,24 +12,29 @@ const common = { bundle: true, minify: true, target: 'es2022', charset: 'utf8', 
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(join(dist, 'assets'), { recursive: true });
-const { metafile } = await build({
-  ...common,
-  entryPoints: ['src/main.ts'],
-  outdir: 'dist/assets',
-  format: 'esm',
-  splitting: true,
-  entryNames: '[name]-[hash]',
-  chunkNames: '[name]-[hash]',
-  metafile: true,
-});
-const main = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === 'src/main.ts')?.[0];
-if (!main) throw new Error('no bundle came out of src/main.ts');
+
+/** Builds one module into a file whose name has its hash, and gives that name. */
+async function hashed(entry, plugins = []) {
+  const { metafile } = await build({
+    ...common, entryPoints: [entry], outdir: 'dist/assets', format: 'esm', entryNames: '[name]-[hash]', metafile: true, plugins,
+  });
+  const [file] = Object.keys(metafile.outputs);
+  return basename(file);
+}
+// Two bundles and nothing shared: a page that nobody chats on fetches one, and that one only.
+const chat = await hashed('src/chat_view.ts');
+const main = await hashed('src/main.ts', [{
+  name: 'chat by its hashed name',
+  setup({ onResolve }) {
+    onResolve({ filter: /chat_view\.ts$/ }, ({ kind }) => (kind === 'dynamic-import' ? { path: `./${chat}`, external: true } : undefined));
+  },
+}]);
 await build({
   ...common,
   entryPoints: ['src/loader.ts'],
   outfile: 'dist/loader.js',
   format: 'iife',
-  define: { MAIN: JSON.stringify(`/widget/assets/${basename(main)}`) },
+  define: { MAIN: JSON.stringify(`/widget/assets/${main}`) },
 });
 
 const files = ['loader.js', ...(await readdir(join(dist, 'assets'))).sort().map((name) => `assets/${name}`)];
@@ -42,5 +47,5 @@ for (const file of files) {
   await writeFile(join(dist, `${file}.br`), brotli);
   sizes[file] = { bytes: bytes.length, gzip: gzip.length, brotli: brotli.length };
 }
-await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ main: `assets/${basename(main)}`, files: sizes }, null, 2)}\n`);
+await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ main: `assets/${main}`, chat: `assets/${chat}`, files: sizes }, null, 2)}\n`);
 for (const [file, { bytes, gzip, brotli }] of Object.entries(sizes)) console.log(`${file}: ${bytes} bytes, ${gzip} gzip, ${brotli} brotli`);

@@ -4,7 +4,8 @@ import { Chat } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
-import { en } from './strings/en.ts';
+import type { Store } from './state/store.ts';
+import type { Strings } from './strings/en.ts';
 import { style } from './view/dom.ts';
 import type { Launcher } from './view/launcher.ts';
 import { Panel } from './view/panel.ts';
@@ -15,6 +16,14 @@ export interface Told {
   unread: (count: number) => void;
   message: () => void;
   status: (line: string) => void;
+}
+
+/** What the page's part of the widget has already: handed over, so that it is not loaded twice. */
+export interface Setting {
+  origin: string;
+  site: SiteConfig;
+  store: Store;
+  strings: Strings;
 }
 
 export class ChatView {
@@ -28,12 +37,12 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor(origin: string, site: SiteConfig, launcher: Launcher, told: Told, close: () => void) {
+  constructor({ origin, site, store, strings }: Setting, launcher: Launcher, told: Told, close: () => void) {
     this.#launcher = launcher;
     this.#told = told;
-    this.#chat = new Chat(origin, site, (state) => this.#changed(state));
+    this.#chat = new Chat(origin, site, store, (state) => this.#changed(state));
     style(launcher.root, PANEL_CSS);
-    this.#panel = new Panel(site, en, navigator.language, this.#chat.state, {
+    this.#panel = new Panel(site, strings, navigator.language, this.#chat.state, {
       close,
       send: (text, form) => this.#chat.send(text, form),
       typing: (typing) => this.#chat.do({ kind: 'typing', typing }),

@@ -3,7 +3,7 @@
 // Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored. The
 // chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
-import type { ChatView } from './chat_view.ts';
+import type { ChatView, Setting } from './chat_view.ts';
 import { fetch_site } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
@@ -19,20 +19,18 @@ const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
 
 class Widget {
-  readonly #origin: string;
-  readonly #site: SiteConfig;
+  readonly #setting: Setting;
   readonly #launcher: Launcher;
   readonly #tell: (event: WidgetEvent, detail?: unknown) => void;
   #view: Promise<ChatView> | undefined;
   #open = false;
 
   constructor(origin: string, site: SiteConfig, tell: (event: WidgetEvent, detail?: unknown) => void) {
-    this.#origin = origin;
-    this.#site = site;
+    this.#setting = { origin, site, store: new Store(origin, site.site_key, browser_shelf()), strings: en };
     this.#tell = tell;
     this.#launcher = new Launcher(en, () => (this.#open ? this.close() : this.open()));
     this.#launcher.show();
-    if (new Store(origin, site.site_key, browser_shelf()).session.live === true) this.#with_view((view) => view.resume());
+    if (this.#setting.store.session.live === true) this.#with_view((view) => view.resume());
   }
 
   get opened(): boolean {
@@ -69,14 +67,15 @@ class Widget {
   reset(): void {
     this.close();
     if (this.#view) this.#with_view((view) => view.reset());
-    else new Store(this.#origin, this.#site.site_key, browser_shelf()).clear();
+    else this.#setting.store.clear();
   }
 
   #with_view(act: (view: ChatView) => void): void {
     this.#view ??= import('./chat_view.ts').then(
       ({ ChatView }) =>
         new ChatView(
-          this.#origin, this.#site, this.#launcher,
+          this.#setting,
+          this.#launcher,
           {
             unread: (count) => this.#tell('unread', count),
             message: () => this.#tell('message'),

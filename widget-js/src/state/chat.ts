@@ -18,8 +18,7 @@ import type { LineState } from '../wire/socket.ts';
 import { initial, newest, reduce } from './conversation.ts';
 import type { ChatState, Input } from './conversation.ts';
 import type { SiteConfig } from './site.ts';
-import { Store, browser_shelf } from './store.ts';
-import type { SavedOpen, SavedSend } from './store.ts';
+import type { SavedOpen, SavedSend, Store } from './store.ts';
 import { Tabs } from './tabs.ts';
 
 const HEARS = [
@@ -68,11 +67,11 @@ export class Chat {
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
 
-  constructor(origin: string, site: SiteConfig, changed: (state: ChatState) => void) {
+  constructor(origin: string, site: SiteConfig, store: Store, changed: (state: ChatState) => void) {
     this.#site = site;
     // What was stored is not news: nobody hears of it before he has this object.
     this.#changed = () => undefined;
-    this.#store = new Store(origin, site.site_key, browser_shelf());
+    this.#store = store;
     this.#state = initial(site.availability);
     this.#tabs = new Tabs<Note>(`livehelp ${origin} ${site.site_key}`, {
       on_lead: () => this.#lead(),
@@ -95,11 +94,6 @@ export class Chat {
 
   get state(): ChatState {
     return this.#state;
-  }
-
-  /** Whether a conversation was going on when the visitor was last here. */
-  get goes_on(): boolean {
-    return this.#store.session.live === true;
   }
 
   /** The visitor acted: from now on there may be a line. */
