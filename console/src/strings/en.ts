@@ -128,7 +128,7 @@ export const t = {
   },
 
   offer: {
-    title: 'New conversation for you',
+    title: 'New conversation',
     transfer: (giver: string): string => `${giver} wants to hand this over to you`,
     accept: 'Accept',
     decline: 'Decline',

@@ -14,6 +14,7 @@ import { Keys } from './keys.tsx';
 import { Invitation, Login } from './login.tsx';
 import { Icon, Spinner } from './parts.tsx';
 import type { IconName } from './parts.tsx';
+import { Offers } from './offers.tsx';
 import { Sites } from './sites.tsx';
 import { Tags } from './tags.tsx';
 
@@ -72,6 +73,7 @@ function Desk({ at }: { at: Route }) {
         <Line />
         <Content at={at} />
       </div>
+      <Offers />
     </div>
   );
 }

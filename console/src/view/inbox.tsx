@@ -1,4 +1,4 @@
-// The inbox: list, thread and context beside one another, the offers over them, and the keys for all.
+// The inbox: list, thread and context beside one another, and the keys for all.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
@@ -9,7 +9,6 @@ import { go } from '../state/route.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
 import { List, shownIds, tab } from './list.tsx';
-import { Offers } from './offers.tsx';
 import { Dialog, Empty, Icon } from './parts.tsx';
 import { composing, Thread } from './thread.tsx';
 import { TransferDialog } from './transfer.tsx';
@@ -119,7 +118,6 @@ export function Inbox() {
         <Thread key={id} id={id} transfer={() => setOverlay('transfer')} />
       )}
       {context && id !== null ? <Context key={`context-${id}`} id={id} /> : null}
-      <Offers />
       {overlay === 'help' ? <Help onClose={() => setOverlay(null)} /> : null}
       {overlay === 'transfer' && id !== null ? <TransferDialog id={id} onClose={() => setOverlay(null)} /> : null}
     </div>

@@ -1,4 +1,4 @@
-// Conversations that are offered to this agent, each with its deadline running.
+// Conversations that are offered to this agent, each with its deadline running; over every page.
 
 import { now } from '../state/clock.ts';
 import { accept, board, decline, offers } from '../state/desk.ts';
