@@ -27,7 +27,7 @@ export function AvailabilityMenu() {
   return (
     <Menu
       class="availability"
-      label={`${t.availability.label}: ${words}, ${t.availability.load(load, capacity)}`}
+      label={`${t.availability.label}:`}
       button={
         <>
           <Avatar id={agent?.agent_id ?? ''} name={own?.name ?? agent?.name ?? ''} size={28} dot={chosen} />

@@ -109,6 +109,7 @@ export function Inbox() {
       <List help={() => setOverlay('help')} />
       {id === null ? (
         <main class="thread-empty" id="content" tabIndex={-1}>
+          <h1 class="visually-hidden">{t.nav.inbox}</h1>
           <span class="thread-empty-mark" aria-hidden="true">
             <Icon name="inbox" size={34} />
           </span>

@@ -220,7 +220,8 @@ export function Menu({ label, button, class: className = '', children }: { label
         }
       }}
     >
-      <button type="button" class="menu-button" aria-expanded={open} aria-label={label} ref={trigger} onClick={() => setOpen(!open)}>
+      <button type="button" class="menu-button" aria-expanded={open} ref={trigger} onClick={() => setOpen(!open)}>
+        <span class="visually-hidden">{label}</span>
         {button}
       </button>
       {open ? <div class="menu-panel">{children(shut)}</div> : null}
