@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 
+import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 
@@ -310,6 +311,55 @@ test('on a phone the chat is all there is, and a keyboard cannot leave it', { sk
     assert.ok(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') !== null`));
   }
   await shoot(page, 'phone');
+});
+
+/** What axe has to say about the widget as it is now. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished))');
+  await page.evaluate(`${axe.source}; undefined`);
+  return page.evaluate(`axe.run('body > div:last-child', { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+    .then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html, failureSummary }) => html + ' ' + failureSummary).join(' | ')))`);
+}
+
+test('no state of the chat has a flaw that axe finds, in light and in dark', { skip }, async () => {
+  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) } };
+  const page = await visit();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+    assert.deepEqual(await violations(page), []);
+  }
+  await open(page);
+  assert.deepEqual(await violations(page), []);
+  await page.getByLabel('Your name').fill('Ada');
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = [...server.kept.keys()][0] as ConversationId;
+  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.speak(conversation, said(2, 'Good morning, see https://example.test/'));
+  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  await page.getByText('Anna Brandt is typing…').waitFor();
+  server.acks = false;
+  for (const line of server.lines) line.terminate();
+  await write(page, 'and one that waits');
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await violations(page), []);
+  }
+});
+
+test('a page written from right to left has the chat on its left', { skip }, async () => {
+  const page = await visit();
+  await page.evaluate(`document.documentElement.dir = 'rtl'`);
+  await open(page);
+  await write(page, 'שלום');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const [panel, bubble] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox()];
+  assert.ok(panel && bubble);
+  assert.ok(panel.x < 40);
+  // One's own words stand at the end of the line, which is the left.
+  assert.ok(bubble.x - panel.x < 40);
+  await shoot(page, 'rtl');
 });
 
 test('a site that is closed shows nothing', { skip }, async () => {

@@ -72,7 +72,7 @@ export class Panel {
     go.classList.add('flip');
     const form = el(
       'form',
-      { class: 'foot', novalidate: false },
+      { class: 'foot' },
       this.#fields,
       el('div', { class: 'write' }, this.#text, el('button', { class: 'go', 'aria-label': strings.send, title: strings.send }, go)),
       this.#notice,
@@ -81,7 +81,7 @@ export class Panel {
       'section',
       { class: 'panel', role: 'dialog', 'aria-labelledby': 'title' },
       el(
-        'header', { class: 'head' }, this.#face,
+        'div', { class: 'head' }, this.#face,
         el('div', { class: 'names' }, this.#title, el('p', { class: 'under' }, this.#dot, this.#under_words)),
         this.#end, close,
       ),
