@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::conversation::{ConversationState, PageView};
 use protocol::ids::{ConversationId, TenantId, VisitorId};
-use protocol::limits::{ANSWER_BYTES_MAX, URL_BYTES_MAX, WORD_BYTES_MAX};
+use protocol::limits::{ANSWER_BYTES_MAX, WORD_BYTES_MAX};
 use protocol::message::EventKind;
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
@@ -13,7 +13,7 @@ use protocol::time::UnixMillis;
 use super::desk::Header;
 use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
-use crate::privacy::ingest::field;
+use crate::privacy::ingest::{field, page_url};
 use crate::routing::Input;
 use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
@@ -291,11 +291,9 @@ pub(super) fn checked_page(
     site: &Site,
     page: &PageView,
 ) -> Result<(Personal<String>, Personal<String>), Reject> {
-    let url = page.url.expose();
-    let path = url.split(['?', '#']).next().unwrap_or_default();
     let title = page.title.as_ref().map_or("", |title| title.expose());
     Ok((
-        field("page url", path, URL_BYTES_MAX, &site.redactor)?,
+        page_url(page.url.expose(), &site.redactor)?,
         field("page title", title, ANSWER_BYTES_MAX, &site.redactor)?,
     ))
 }

@@ -24,7 +24,7 @@ impl Site {
     fn new(row: SiteRow) -> Self {
         // Patterns are checked when they are set; should one no longer compile, the built-in masks
         // stay in force.
-        let redactor = Redactor::default();
+        let redactor = Redactor::new(&row.settings.redaction_patterns).unwrap_or_default();
         Self { row, redactor }
     }
 

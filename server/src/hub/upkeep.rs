@@ -21,7 +21,7 @@ const TICK_MS: u64 = 200;
 /// Ticks between two writings of marks: they are worth less than a sync each.
 const TICKS_PER_MARKS: u64 = 5;
 
-/// Ticks between two raisings of the clock's mark.
+/// Ticks between two looks at the clock's mark.
 const TICKS_PER_HIGH_WATER: u64 = 300;
 
 impl Hub {
@@ -71,11 +71,11 @@ impl Hub {
                 self.write_marks().await;
             }
             if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
-                self.raise_high_water().await;
+                self.follow_high_water().await;
             }
         }
         self.write_marks().await;
-        self.raise_high_water().await;
+        self.follow_high_water().await;
     }
 
     /// Deadlines, grace, and headers that could not be written before.
@@ -137,11 +137,11 @@ impl Hub {
         }
     }
 
-    async fn raise_high_water(&self) {
-        let now = self.now();
-        if self.store.raise_high_water(now).await.is_ok() {
+    /// The mark is the sweep's to raise; the reads follow it.
+    async fn follow_high_water(&self) {
+        if let Ok(stored) = self.store.high_water().await {
             let mut mark = self.high_water.lock();
-            *mark = now.max(*mark);
+            *mark = stored.max(*mark);
         }
     }
 

@@ -1,0 +1,312 @@
+//! A client on a real socket that speaks the wire as a browser does.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::Request;
+use protocol::codec::{Encoding, decode_server, encode_client};
+use protocol::conversation::{Availability, ResumePoint};
+use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame, WatchTopic};
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteKey};
+use protocol::limits::List;
+use protocol::message::{Body, Message, Seq};
+use protocol::personal::{Personal, Text};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+
+use crate::server::{COOKIES, SHOP, TestServer};
+
+/// What a test waits for at most; a hang is a failure, not a slow machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn new_message() -> MessageId {
+    MessageId::from_uuid(uuid::Uuid::now_v7())
+}
+
+pub fn new_conversation() -> ConversationId {
+    ConversationId::from_uuid(uuid::Uuid::now_v7())
+}
+
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    encoding: Encoding,
+    request: u32,
+    /// Frames that came while another was waited for.
+    kept: Vec<ServerFrame<'static>>,
+    pub token: Option<String>,
+}
+
+impl Client {
+    pub async fn connect(server: &TestServer, headers: &[(&str, &str)]) -> Self {
+        Self::connect_as(server, Encoding::Msgpack, headers).await
+    }
+
+    pub async fn connect_as(
+        server: &TestServer,
+        encoding: Encoding,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let mut request = Request::get(format!("ws://{}/v1/socket", server.address))
+            .header("host", server.address.to_string())
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", encoding.subprotocol());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (socket, _) =
+            tokio_tungstenite::client_async(request.body(()).unwrap(), stream).await.unwrap();
+        Self { socket, encoding, request: 0, kept: Vec::new(), token: None }
+    }
+
+    pub fn next_request(&mut self) -> RequestId {
+        self.request += 1;
+        RequestId(self.request)
+    }
+
+    pub async fn tell(&mut self, frame: &ClientFrame<'_>) {
+        let mut bytes = Vec::new();
+        encode_client(self.encoding, frame, &mut bytes).unwrap();
+        let message = match self.encoding {
+            Encoding::Msgpack => WsMessage::binary(bytes),
+            Encoding::Json => WsMessage::text(String::from_utf8(bytes).unwrap()),
+        };
+        self.socket.send(message).await.unwrap();
+    }
+
+    pub async fn tell_raw(&mut self, message: WsMessage) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Result<ServerFrame<'static>, u16> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            match next.expect("something comes in time") {
+                Some(Ok(WsMessage::Binary(bytes))) => {
+                    // A test's frames may live as long as the test.
+                    let bytes = Box::leak(bytes.to_vec().into_boxed_slice());
+                    return Ok(decode_server(Encoding::Msgpack, bytes).unwrap());
+                }
+                Some(Ok(WsMessage::Text(text))) => {
+                    let text = Box::leak(text.to_string().into_boxed_str());
+                    return Ok(decode_server(Encoding::Json, text.as_bytes()).unwrap());
+                }
+                Some(Ok(WsMessage::Close(frame))) => {
+                    return Err(frame.map_or(1005, |frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(1006),
+            }
+        }
+    }
+
+    /// The first frame for which `wanted` finds something; the others are kept.
+    pub async fn until<T>(
+        &mut self,
+        mut wanted: impl FnMut(&ServerFrame<'static>) -> Option<T>,
+    ) -> T {
+        for at in 0..self.kept.len() {
+            if let Some(found) = wanted(&self.kept[at]) {
+                self.kept.remove(at);
+                return found;
+            }
+        }
+        loop {
+            let frame = self.next().await.unwrap_or_else(|code| panic!("closed with {code}"));
+            if let Some(found) = wanted(&frame) {
+                return found;
+            }
+            self.kept.push(frame);
+        }
+    }
+
+    /// Everything that came before the answer to a ping: all that was on its way.
+    pub async fn settled(&mut self) -> Vec<ServerFrame<'static>> {
+        let request = self.next_request();
+        self.tell(&ClientFrame::Ping { request }).await;
+        self.until(|frame| {
+            matches!(frame, ServerFrame::Pong { request: r } if *r == request).then_some(())
+        })
+        .await;
+        std::mem::take(&mut self.kept)
+    }
+
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+
+    pub async fn acked(&mut self, request: RequestId) -> Option<Seq> {
+        self.until(|frame| match frame {
+            ServerFrame::Ack { request: r, seq, .. } if *r == request => Some(*seq),
+            ServerFrame::Reject { request: r, code, .. } if *r == request => {
+                panic!("rejected: {}", code.word())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn visitor(
+        server: &TestServer,
+        token: Option<String>,
+        resume: Vec<ResumePoint>,
+    ) -> Self {
+        let mut client = Self::connect(server, &[("origin", SHOP)]).await;
+        client.greet_as_visitor(server.site_key.clone(), token, resume).await;
+        client
+    }
+
+    pub async fn greet_as_visitor(
+        &mut self,
+        site_key: SiteKey,
+        token: Option<String>,
+        resume: Vec<ResumePoint>,
+    ) {
+        let request = self.next_request();
+        self.token.clone_from(&token);
+        self.tell(&ClientFrame::Hello {
+            request,
+            role: ClientRole::Visitor,
+            client: String::from("test/1"),
+            locale: String::from("en"),
+            resume: List::new(resume),
+            site: Some(site_key),
+            token: token.map(Personal::new),
+            signals: None,
+        })
+        .await;
+        let fresh = self
+            .until(|frame| match frame {
+                ServerFrame::Welcome { token, .. } => Some(token.clone()),
+                _ => None,
+            })
+            .await;
+        if let Some(fresh) = fresh {
+            self.token = Some(fresh.into_exposed());
+        }
+    }
+
+    /// An agent's window that watches the board.
+    pub async fn agent(server: &TestServer, number: usize) -> Self {
+        let cookie = format!("livehelp_session={}", COOKIES[number]);
+        let origin = format!("http://{}", server.address);
+        let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];
+        let mut client = Self::connect(server, &headers).await;
+        let request = client.next_request();
+        client
+            .tell(&ClientFrame::Hello {
+                request,
+                role: ClientRole::Agent,
+                client: String::from("test/1"),
+                locale: String::from("en"),
+                resume: List::default(),
+                site: None,
+                token: None,
+                signals: None,
+            })
+            .await;
+        client.until(|f| matches!(f, ServerFrame::Welcome { .. }).then_some(())).await;
+        let request = client.next_request();
+        let topic = WatchTopic::Board;
+        client.tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None }).await;
+        client.until(|f| matches!(f, ServerFrame::Board { .. }).then_some(())).await;
+        client
+    }
+
+    pub async fn available(&mut self) {
+        let request = self.next_request();
+        let availability = Availability::Available;
+        self.tell(&ClientFrame::Availability { request, availability, capacity: None }).await;
+        self.acked(request).await;
+    }
+
+    pub async fn open(&mut self) -> ConversationId {
+        let conversation = new_conversation();
+        let request = self.next_request();
+        let form = List::default();
+        self.tell(&ClientFrame::Open { request, conversation, form, notice: None, page: None })
+            .await;
+        self.acked(request).await;
+        conversation
+    }
+
+    pub async fn say(&mut self, conversation: ConversationId, text: &str) -> Option<Seq> {
+        let request = self.next_request();
+        self.send(request, conversation, new_message(), text).await;
+        self.acked(request).await
+    }
+
+    pub async fn send(
+        &mut self,
+        request: RequestId,
+        conversation: ConversationId,
+        message: MessageId,
+        text: &str,
+    ) {
+        let body = Body::Text(Text::new(text.to_owned()));
+        let seen_seq = Seq(0);
+        let frame =
+            ClientFrame::Send { request, conversation, message, seen_seq, body, visibility: None };
+        self.tell(&frame).await;
+    }
+
+    pub async fn heard(&mut self, text: &str) -> Seq {
+        self.until(|frame| match frame {
+            ServerFrame::Message { body: Body::Text(said), seq, .. } if said.expose() == text => {
+                Some(*seq)
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for an offer, takes it and enters the room.
+    pub async fn accept(&mut self, conversation: ConversationId) {
+        self.until(|frame| {
+            matches!(frame, ServerFrame::Offer { conversation: c, .. } if *c == conversation)
+                .then_some(())
+        })
+        .await;
+        let request = self.next_request();
+        self.tell(&ClientFrame::Accept { request, conversation }).await;
+        self.acked(request).await;
+        self.watch(conversation, None).await;
+    }
+
+    pub async fn transfer(&mut self, conversation: ConversationId, agent: AgentId) {
+        let request = self.next_request();
+        self.tell(&ClientFrame::Transfer { request, conversation, agent }).await;
+        self.acked(request).await;
+    }
+
+    /// Enters a room; gives what stands in it.
+    pub async fn watch(
+        &mut self,
+        conversation: ConversationId,
+        resume: Option<ResumePoint>,
+    ) -> (bool, Vec<Message<'static>>) {
+        let request = self.next_request();
+        let topic = WatchTopic::Conversation;
+        let conversation = Some(conversation);
+        self.tell(&ClientFrame::Watch { request, topic, conversation, resume }).await;
+        self.history(request).await
+    }
+
+    pub async fn history(&mut self, request: RequestId) -> (bool, Vec<Message<'static>>) {
+        self.until(|frame| match frame {
+            ServerFrame::History { request: r, reset, messages, .. } if *r == request => {
+                Some((*reset, messages.clone()))
+            }
+            _ => None,
+        })
+        .await
+    }
+}

@@ -1,0 +1,113 @@
+//! Coming back: nothing missing, nothing twice, the order kept.
+
+use protocol::conversation::ResumePoint;
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
+use protocol::message::{Body, Message, Seq};
+
+use crate::client::{Client, new_message};
+use crate::server::TestServer;
+
+fn texts(page: &[Message<'_>]) -> Vec<String> {
+    page.iter()
+        .filter_map(|message| match &message.body {
+            Body::Text(text) => Some(text.expose().to_owned()),
+            Body::Event { .. } => None,
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resend_is_the_same_message_even_after_a_restart() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let message = new_message();
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "once").await;
+    let first = visitor.acked(request).await;
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "once").await;
+    assert_eq!(visitor.acked(request).await, first);
+    let token = visitor.token.clone();
+    let server = server.restart().await;
+    let mut visitor = Client::visitor(&server, token, vec![]).await;
+    let (_, page) = visitor.history(RequestId(0)).await;
+    assert_eq!(texts(&page), ["once"]);
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "once").await;
+    assert_eq!(visitor.acked(request).await, first);
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "another").await;
+    let code = visitor
+        .until(|f| match f {
+            ServerFrame::Reject { code, .. } => Some(code.word()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(code, "conflict");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_gets_what_follows_its_last_message() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let mut points = Vec::new();
+    for number in 0..120 {
+        let message = new_message();
+        let request = visitor.next_request();
+        visitor.send(request, conversation, message, &format!("m{number}")).await;
+        let seq = visitor.acked(request).await.unwrap();
+        points.push(ResumePoint { conversation, seq, message: Some(message) });
+    }
+    let token = visitor.token.clone();
+    for from in [5usize, 100, 119] {
+        let resume = vec![points[from].clone()];
+        let mut back = Client::visitor(&server, token.clone(), resume).await;
+        let (reset, page) = back.history(RequestId(0)).await;
+        assert!(!reset);
+        let expected: Vec<_> = (from + 1..120).map(|number| format!("m{number}")).collect();
+        assert_eq!(texts(&page), expected);
+    }
+    let wrong = ResumePoint { conversation, seq: Seq(60), message: Some(new_message()) };
+    let mut back = Client::visitor(&server, token, vec![wrong]).await;
+    let (reset, page) = back.history(RequestId(0)).await;
+    assert!(reset);
+    assert_eq!(texts(&page).last().map(String::as_str), Some("m119"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_visitors_conversation_is_not_found() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let mut other = Client::visitor(&server, None, vec![]).await;
+    let request = other.next_request();
+    let form = protocol::limits::List::default();
+    let frames = [
+        ClientFrame::Open { request, conversation, form, notice: None, page: None },
+        ClientFrame::Close { request, conversation },
+        ClientFrame::History { request, conversation, before: Seq(0), limit: 10 },
+    ];
+    for frame in frames {
+        other.tell(&frame).await;
+        let code = other
+            .until(|f| match f {
+                ServerFrame::Reject { code, .. } => Some(code.word()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(code, "not-found");
+    }
+    other.send(request, conversation, new_message(), "let me in").await;
+    let code = other
+        .until(|f| match f {
+            ServerFrame::Reject { code, .. } => Some(code.word()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(code, "not-found");
+    server.stop().await;
+}
