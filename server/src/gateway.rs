@@ -90,7 +90,6 @@ pub struct Accepted {
     /// The address that this server was reached by, to judge the console's origin.
     host: Option<String>,
     gpc: bool,
-    peer: Peer,
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
@@ -122,7 +121,7 @@ impl SocketEdge for Gateway {
     fn handshake(
         &self,
         head: &Parts,
-        peer: Peer,
+        _peer: Peer,
     ) -> Result<(Response<()>, Accepted), Response<Bytes>> {
         let headers = &head.headers;
         if !has_token(headers, header::CONNECTION, "upgrade")
@@ -165,7 +164,6 @@ impl SocketEdge for Gateway {
             cookie: text(headers, header::COOKIE),
             host: text(headers, header::HOST),
             gpc: headers.get("sec-gpc").is_some_and(|value| value.as_bytes() == b"1"),
-            peer,
         };
         Ok((response, accepted))
     }

@@ -92,6 +92,10 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> 
 ///
 /// # Errors
 /// If it cannot start; nothing was changed then.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the one place that sees everything, read from top to bottom"
+)]
 pub async fn run(
     config: Config,
     listeners: Listeners,

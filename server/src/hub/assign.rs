@@ -164,7 +164,7 @@ impl Hub {
         let Ok(site) = self.site(tenant, site).await else { return };
         let now = self.now();
         let ground = site.ground(visitor, Flags::default(), false);
-        let id = self.message_id(now);
+        let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
             let fate = Box::new(|_| {});
             if let Err(reject) = self.place(room, envelope, None, fate).await {
@@ -224,7 +224,7 @@ impl Hub {
         let (came, availability) = {
             let mut state = desk.state.lock();
             // Nothing follows from it but that changes are told from now on.
-            let _ = state.routing.handle(Input::SiteKnown { site }, self.now());
+            state.routing.handle(Input::SiteKnown { site }, self.now())?;
             let availability = state.routing.site_availability(site);
             let guest = state.visitors.entry(visitor).or_insert_with(|| Guest {
                 site,
@@ -240,7 +240,7 @@ impl Hub {
             (came, availability)
         };
         if came {
-            self.tell_presence(&desk, visitor);
+            Self::tell_presence(&desk, visitor);
         }
         Ok(availability)
     }
@@ -276,7 +276,7 @@ impl Hub {
     }
 
     /// Tells agents that a visitor came, went, or turned a page.
-    pub(super) fn tell_presence(&self, desk: &Desk, visitor: protocol::ids::VisitorId) {
+    pub(super) fn tell_presence(desk: &Desk, visitor: protocol::ids::VisitorId) {
         let told = {
             let state = desk.state.lock();
             let cards: Vec<(ConversationId, VisitorCard)> = state
@@ -310,7 +310,7 @@ impl Hub {
             guest.map(|guest| guest.page = Some(page)).is_some()
         };
         if known {
-            self.tell_presence(&desk, visitor);
+            Self::tell_presence(&desk, visitor);
         }
         Ok(())
     }

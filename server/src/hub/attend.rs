@@ -186,7 +186,7 @@ impl Hub {
     }
 
     /// Someone writes, or has stopped to.
-    pub(crate) fn typing(&self, speaker: &Speaker, watched: &Watched, typing: bool) {
+    pub(crate) fn typing(speaker: &Speaker, watched: &Watched, typing: bool) {
         let author = speaker.author();
         let frame =
             Fanned::new(ServerFrame::Typing { conversation: watched.conversation, author, typing });
@@ -205,7 +205,7 @@ impl Hub {
     }
 
     /// Something reached someone, or was on his screen.
-    pub(crate) fn mark(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
+    pub(crate) fn mark(speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
         let author = speaker.author();
         let told = watched.room.with(|live| {
             let (delivered, seen_to) = if seen { (seq, seq) } else { (seq, Seq(0)) };

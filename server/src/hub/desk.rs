@@ -97,7 +97,7 @@ impl Hub {
     async fn load_desk(&self, tenant: TenantId) -> Result<Arc<Desk>, crate::store::StoreError> {
         let now = self.now();
         let mut state = DeskState {
-            routing: Routing::new(tenant, self.config.routing.clone()),
+            routing: Routing::new(tenant, self.config.routing),
             headers: HashMap::new(),
             agents: BTreeMap::new(),
             visitors: HashMap::new(),

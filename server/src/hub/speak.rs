@@ -175,13 +175,13 @@ impl Hub {
                         outlet.flush();
                     }
                     if let (Some(slot), Some(answer)) = (slot.take(), answer.take()) {
-                        self.record(slot, room, placed, answer);
+                        Self::record(slot, room, placed, answer);
                     }
                     return Ok(());
                 }
                 Step::Known { seq, at } => {
                     if let (Some(slot), Some(answer)) = (slot.take(), answer.take()) {
-                        self.confirm(slot, room, envelope.message(), (seq, at), answer);
+                        Self::confirm(slot, room, envelope.message(), (seq, at), answer);
                     }
                     return Ok(());
                 }
@@ -259,24 +259,18 @@ impl Hub {
     }
 
     /// Hands a placed message to the store; its sender hears once it is on disk.
-    fn record(
-        self: &Arc<Self>,
-        slot: Box<dyn WriteSlot>,
-        room: RoomHandle,
-        placed: Arc<Placed>,
-        answer: Answer,
-    ) {
-        let hub = Arc::clone(self);
+    fn record(slot: Box<dyn WriteSlot>, room: RoomHandle, placed: Arc<Placed>, answer: Answer) {
         let message = Arc::clone(&placed);
         slot.write(
             vec![Write::Message(placed)],
             Box::new(move |fate| match fate {
                 Ok(()) => {
-                    let _ = room.with(|live| live.stored(message.seq()));
+                    // A room that was dropped meanwhile had nothing left to store.
+                    room.with(|live| live.stored(message.seq())).unwrap_or_default();
                     answer(Ok((message.seq(), message.envelope().at())));
                 }
                 Err(error) => {
-                    hub.take_back(&room, &message);
+                    Self::take_back(&room, &message);
                     answer(Err(store_reject(&error)));
                 }
             }),
@@ -286,14 +280,12 @@ impl Hub {
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
     /// queue then are.
     fn confirm(
-        &self,
         slot: Box<dyn WriteSlot>,
         room: RoomHandle,
         message: MessageId,
         (seq, at): (Seq, UnixMillis),
         answer: Answer,
     ) {
-        let _ = self;
         slot.write(
             Vec::new(),
             Box::new(move |fate| {
@@ -308,8 +300,7 @@ impl Hub {
     }
 
     /// What was shown could not be stored: off the screens with it.
-    fn take_back(&self, room: &RoomHandle, placed: &Placed) {
-        let _ = self;
+    fn take_back(room: &RoomHandle, placed: &Placed) {
         let told = room.with(|live| {
             live.failed(placed.seq());
             let frame = Fanned::new(ServerFrame::Void {

@@ -99,7 +99,7 @@ impl Hub {
                 (due, std::mem::take(&mut state.unwritten), gone)
             };
             for visitor in gone {
-                self.tell_presence(&desk, visitor);
+                Self::tell_presence(&desk, visitor);
             }
             if due && let Err(reject) = self.route(&desk, Input::Tick).await {
                 tracing::warn!(tenant_id = %desk.tenant, reject_code = reject.code.word(), "the queue's change was not written; it will be");
@@ -146,8 +146,7 @@ impl Hub {
     }
 
     /// A fresh id for a line of the system.
-    pub(super) fn message_id(&self, now: UnixMillis) -> MessageId {
-        let _ = self;
+    pub(super) fn message_id(now: UnixMillis) -> MessageId {
         let nanos = u32::try_from(now.0 % 1_000).unwrap_or(0) * 1_000_000;
         MessageId::from_uuid(Uuid::new_v7(Timestamp::from_unix(NoContext, now.0 / 1_000, nanos)))
     }
