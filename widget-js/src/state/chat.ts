@@ -59,8 +59,11 @@ export class Chat {
   readonly #socket: Socket;
   readonly #changed: (state: ChatState) => void;
   #state: ChatState;
-  /** Ids of what was said on this line and is not answered yet. */
-  readonly #in_flight = new Set<string>();
+  /** What was said on this line and is not answered yet. */
+  readonly #opening = new Set<ConversationId>();
+  #sending: MessageId | undefined;
+  /** The answers of this page's visitor, for another try where the first was refused. */
+  #form: FormAnswer[] = [];
   #token: string | undefined;
   #asked_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -109,7 +112,8 @@ export class Chat {
   send(text: string, form: FormAnswer[] = []): boolean {
     this.join();
     const now = Date.now();
-    const conversation = this.#state.conversation ?? this.#begin(now, form);
+    const begun = this.#state.refused === undefined ? this.#state.conversation : undefined;
+    const conversation = begun ?? this.#begin(now, form.length > 0 ? form : this.#form);
     if (!conversation) return false;
     const message = message_id(now);
     const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at: now };
@@ -176,7 +180,8 @@ export class Chat {
   #wipe(): void {
     this.#token = undefined;
     this.#store.clear();
-    this.#in_flight.clear();
+    this.#opening.clear();
+    this.#sending = undefined;
     // A new line is a new visitor, and there is none before he acts again.
     this.#tabs.leave();
     this.#apply({ kind: 'ended' });
@@ -187,6 +192,7 @@ export class Chat {
     const hash = this.#site.notice?.hash;
     const open: SavedOpen = { kind: 'open', conversation, form, ...(hash ? { notice: hash } : {}) };
     if (!this.#store.put(open)) return undefined;
+    this.#form = form;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
     this.#unsent(open);
@@ -234,7 +240,8 @@ export class Chat {
 
   /** A tab that begins to lead takes on what another left unsaid. */
   #restore_unsent(): void {
-    this.#in_flight.clear();
+    this.#opening.clear();
+    this.#sending = undefined;
     const session = this.#store.session;
     this.#token = session.token ?? this.#token;
     if (!this.#state.conversation && session.conversation) this.#restore(session.conversation);
@@ -302,7 +309,8 @@ export class Chat {
     if (conversation) this.#keep({ conversation, live: this.#state.card?.state !== 'closed' });
     if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation)) this.#gone(conversation);
     if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
-    this.#in_flight.clear();
+    this.#opening.clear();
+    this.#sending = undefined;
     this.#asked_earlier = false;
     this.#delivered = 0;
     const page = page_view();
@@ -360,14 +368,20 @@ export class Chat {
     if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: Date.now() });
   }
 
-  /** Says all that is unsent and not being said already, in order. */
+  /**
+   * Says what is unsent and not being said already. Conversations first; of the messages one at a time, so
+   * that a refusal of one for a while cannot let the next one overtake it.
+   */
   #flush(): void {
     if (this.#socket.state.kind !== 'online') return;
     for (const item of this.#store.unsent()) {
-      const id = item.kind === 'open' ? item.conversation : item.message;
-      if (this.#in_flight.has(id)) continue;
-      this.#in_flight.add(id);
-      void (item.kind === 'open' ? this.#open(item) : this.#send(item));
+      if (item.kind === 'send') {
+        if (this.#sending === undefined) void this.#send(item);
+        return;
+      }
+      if (this.#opening.has(item.conversation)) continue;
+      this.#opening.add(item.conversation);
+      void this.#open(item);
     }
   }
 
@@ -378,41 +392,52 @@ export class Chat {
       conversation, form, ...(notice === undefined ? {} : { notice }), ...(page ? { page } : {}),
     });
     if (answer.kind === 'ack') this.#store.remove(item);
-    else if (answer.kind === 'reject' && !this.#again_later(answer, conversation)) {
-      this.#store.remove(item);
-      for (const sent of this.#store.unsent()) {
-        if (sent.kind !== 'send' || sent.conversation !== conversation) continue;
-        this.#store.remove(sent);
-        this.#happen({ kind: 'failed', message: sent.message, why: answer.words || answer.code });
-      }
-      this.#happen({ kind: 'refused', why: answer.words || answer.code });
+    else if (answer.kind === 'reject') {
+      if (this.#again_later(answer)) this.#opening.delete(conversation);
+      else this.#refused(item, answer.words || answer.code);
     }
+  }
+
+  /** The conversation could not be begun, and with it nothing that was to be said in it. */
+  #refused(item: SavedOpen, why: string): void {
+    this.#store.remove(item);
+    for (const sent of this.#store.unsent()) {
+      if (sent.kind !== 'send' || sent.conversation !== item.conversation) continue;
+      this.#store.remove(sent);
+      this.#happen({ kind: 'failed', message: sent.message, why });
+    }
+    this.#happen({ kind: 'refused', why });
   }
 
   async #send(item: SavedSend): Promise<void> {
     const { conversation, message, text, seen_seq } = item;
+    this.#sending = message;
     if (this.#state.card?.state === 'closed') void this.#socket.ask(CLIENT_REOPEN, { conversation });
     const answer = await this.#socket.ask(CLIENT_SEND, { conversation, message, seen_seq, body: { kind: 'text', text } });
+    if (this.#sending !== message) return;
     if (answer.kind === 'ack') {
       this.#store.remove(item);
       this.#happen({ kind: 'acked', message, seq: answer.seq ?? 0, at: answer.at ?? item.at });
-    } else if (answer.kind === 'reject' && !this.#again_later(answer, message)) {
+    } else if (answer.kind === 'reject') {
+      // Behind an `open` that is to be tried again there is no conversation yet: then this waits with it.
+      const waits = this.#again_later(answer) || this.#opens(conversation);
+      this.#sending = undefined;
+      if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
-      if (answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack') {
-        this.#in_flight.delete(message);
-        this.#flush();
-        return;
+      const reopened = answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack';
+      if (!reopened) {
+        this.#store.remove(item);
+        this.#happen({ kind: 'failed', message, why: answer.words || answer.code });
       }
-      this.#store.remove(item);
-      this.#happen({ kind: 'failed', message, why: answer.words || answer.code });
     }
+    this.#sending = undefined;
+    this.#flush();
   }
 
-  #again_later(reject: ServerReject, id: string): boolean {
+  #again_later(reject: ServerReject): boolean {
     const retryable = ['too-fast', 'store-unavailable', 'overload'].includes(reject.code);
     if (!retryable) return false;
     clearTimeout(this.#retry);
-    this.#in_flight.delete(id);
     this.#retry = setTimeout(() => this.#flush(), reject.retry_after_ms ?? RETRY_MS);
     return true;
   }

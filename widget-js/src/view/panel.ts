@@ -37,7 +37,7 @@ export class Panel {
   readonly #on: PanelEvents;
   readonly #messages: Messages;
   readonly #face = el('span', { class: 'face', 'aria-hidden': 'true' });
-  readonly #title = el('h2', { class: 'title', id: 'title', dir: 'auto' });
+  readonly #title = el('h2', { class: 'title', id: 'title' });
   readonly #dot = el('span', { class: 'dot', 'aria-hidden': 'true' });
   readonly #under_words = el('span');
   readonly #banner_words = el('p', { role: 'status' });
