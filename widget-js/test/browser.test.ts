@@ -204,6 +204,35 @@ test('a first message written while the server dies is sent again with its conve
   assert.deepEqual(await texts(page), ['hello?']);
 });
 
+const bodies = (conversation: ConversationId): (string | false)[] =>
+  (server.kept.get(conversation) ?? []).map(({ body }) => body.kind === 'text' && body.text);
+
+test('what is refused for a while is said again, and nothing overtakes it', { skip }, async () => {
+  server.refuses = { kinds: ['open', 'send'], times: 5, code: 'store-unavailable' };
+  const page = await visit();
+  await open(page);
+  const words = ['one', 'two', 'three', 'four'];
+  for (const word of words) await write(page, word);
+  await eventually(async () => bodies([...server.kept.keys()][0] as ConversationId).length === 4);
+  assert.deepEqual(bodies([...server.kept.keys()][0] as ConversationId), words);
+  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+});
+
+test('a conversation that is refused for good says why, and can be tried again', { skip }, async () => {
+  server.refuses = { kinds: ['open'], times: 1, code: 'limit-reached' };
+  server.site = { form: { name: 'required' } };
+  const page = await visit();
+  await open(page);
+  await page.getByLabel('Your name').fill('Ada');
+  await write(page, 'hello');
+  await page.getByText('The conversation could not be started: not now').waitFor();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('Sent', { exact: true }).waitFor();
+  assert.deepEqual(await texts(page), ['hello']);
+  const forms = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form[0]?.answer] : []));
+  assert.deepEqual(forms, ['Ada', 'Ada']);
+});
+
 test('tabs share one line and one conversation, and the next leads when the first goes', { skip }, async () => {
   const first = await visit();
   await open(first);

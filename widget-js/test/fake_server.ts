@@ -11,10 +11,10 @@ import type { WebSocket as Line } from 'ws';
 import { SUBPROTOCOL, decode_frame, encode_frame } from '../src/wire/codec.ts';
 import type { FrameSchema } from '../src/wire/codec.ts';
 import {
-  CLIENT_FRAMES, DEPTH_MAX, SERVER_ACK, SERVER_CONVERSATION, SERVER_HISTORY, SERVER_MESSAGE, SERVER_PONG, SERVER_WELCOME,
+  CLIENT_FRAMES, DEPTH_MAX, SERVER_ACK, SERVER_CONVERSATION, SERVER_HISTORY, SERVER_MESSAGE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME,
 } from '../src/wire/frames.ts';
 import type {
-  ClientFrame, ClientHello, ClientSend, ConversationCard, ConversationId, Message, ServerFrame, SiteAvailability,
+  ClientFrame, ClientHello, ClientSend, ConversationCard, ConversationId, Message, RejectCode, ServerFrame, SiteAvailability,
 } from '../src/wire/frames.ts';
 
 export const AGENT = `agt_${'a'.repeat(32)}` as const;
@@ -31,6 +31,8 @@ export class FakeServer {
   site: { [field: string]: unknown } = {};
   /** Whether sends are stored and acked; without, they are swallowed as by a server about to die. */
   acks = true;
+  /** So many questions of these kinds are refused, for a while or for good. */
+  refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode } = { kinds: [], times: 0, code: 'too-fast' };
   card: Partial<ConversationCard> = {};
   connections = 0;
   #version = 0;
@@ -123,6 +125,15 @@ export class FakeServer {
     this.#waiting = this.#waiting.filter((one) => !met.includes(one));
     const reply = <Frame extends ServerFrame>(schema: FrameSchema<Frame>, answer: Omit<Frame, 'kind'>): void =>
       line.send(encode_frame(schema, answer));
+    if ('request' in frame && this.refuses.kinds.includes(frame.kind) && this.refuses.times > 0) {
+      this.refuses.times -= 1;
+      reply(SERVER_REJECT, { request: frame.request, code: this.refuses.code, words: 'not now', retry_after_ms: 60 });
+      return;
+    }
+    if (frame.kind === 'send' && !this.kept.has(frame.conversation)) {
+      reply(SERVER_REJECT, { request: frame.request, code: 'not-found', words: 'no such conversation' });
+      return;
+    }
     switch (frame.kind) {
       case 'hello': this.#welcome(frame, reply); break;
       case 'ping': reply(SERVER_PONG, { request: frame.request }); break;
