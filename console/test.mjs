@@ -1,5 +1,5 @@
 // Bundles the tests with esbuild and runs them with Node's own runner, which cannot read TypeScript
-// on Node 18.
+// on Node 18. A word runs the files with it in their names, `-browser` leaves those with that one out.
 import { spawnSync } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,14 @@ import { build } from 'esbuild';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, 'node_modules', '.test');
-const tests = (await readdir(join(here, 'test'))).filter((name) => name.endsWith('.test.ts'));
+const words = process.argv.slice(2);
+const unwanted = words.filter((word) => word.startsWith('-')).map((word) => word.slice(1));
+const wanted = words.filter((word) => !word.startsWith('-'));
+const tests = (await readdir(join(here, 'test')))
+  .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
+  .filter((name) => !unwanted.some((word) => name.includes(word)));
+if (tests.length === 0) process.exit(0);
 
 await rm(out, { recursive: true, force: true });
 await build({
@@ -20,6 +27,7 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node18',
+  packages: 'external',
   nodePaths: [join(here, 'node_modules')],
   logLevel: 'warning',
 });

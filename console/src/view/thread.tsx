@@ -150,7 +150,8 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
     else if (lastSeq > was.lastSeq) setBelow(true);
     before.current = { firstSeq, lastSeq, height: element.scrollHeight, pending: thread.pending.length };
     seen();
-  }, [thread, others.length]);
+    // Taking a conversation makes what is on the screen already seen by its assignee.
+  }, [thread, others.length, card?.assignee, card?.state]);
 
   useEffect(() => {
     window.addEventListener('focus', seen);
