@@ -1,3 +1,8 @@
-//! The REST edge as its callers meet it: the real routers, requests in, answers out.
+//! The REST edge as its callers meet it: the real routers over a real store, requests in, answers out.
 
+mod world;
+mod access;
 mod contract;
+mod conversations;
+mod people;
+mod sites;

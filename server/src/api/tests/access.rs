@@ -1,0 +1,320 @@
+//! Who gets in, and that no Organization sees another.
+
+use serde_json::{Value, json};
+
+use super::super::{openapi, openapi_admin};
+use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
+
+/// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
+#[derive(Debug)]
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+    has_id: bool,
+    public: bool,
+    body: Option<Value>,
+}
+
+/// Every operation with the ids of this Organization.
+fn operations(contract: &utoipa::openapi::OpenApi, of: &Company) -> Vec<Operation> {
+    let contract = serde_json::to_value(contract).unwrap();
+    let mut operations = Vec::new();
+    for (template, item) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let path = template
+                .replace("{agent_id}", &of.agent.agent.to_string())
+                .replace("{session_id}", &of.session.to_string())
+                .replace("{invitation_id}", "inv_018fb4c27a3f7cc19d4e5b2a6f708192")
+                .replace("{site_id}", &of.site.site.to_string())
+                .replace("{site_key}", of.site.site_key.as_str())
+                .replace("{conversation_id}", &of.conversation.to_string())
+                .replace("{message_id}", &of.messages[0].to_string())
+                .replace("{tag_id}", &of.tag.to_string())
+                .replace("{visitor_id}", &of.visitor.to_string())
+                .replace("{key_id}", &of.key.to_string())
+                .replace("{tenant_id}", &of.tenant.to_string());
+            assert!(!path.contains('{'), "{path}");
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            operations.push(Operation {
+                body: body(&id, of),
+                public: operation["security"] == json!([{}]),
+                has_id: template.contains('{'),
+                id,
+                method: method.clone(),
+                path,
+            });
+        }
+    }
+    assert!(operations.len() > 8);
+    operations
+}
+
+fn body(operation: &str, of: &Company) -> Option<Value> {
+    Some(match operation {
+        "create_session" => json!({ "email": "a@example.test", "password": PASSWORD }),
+        "update_agent" => json!({ "capacity": 7 }),
+        "set_agent_password" => {
+            json!({ "current_password": PASSWORD, "new_password": "another long one" })
+        }
+        "create_invitation" | "create_tenant_invitation" => {
+            json!({ "email": "new@example.test", "role": "agent" })
+        }
+        "lookup_invitation" => json!({ "token": "lhi_0" }),
+        "accept_invitation" => json!({ "token": "lhi_0", "name": "N", "password": PASSWORD }),
+        "create_site" => json!({ "name": "S", "origins": [] }),
+        "create_tenant_site" => json!({ "name": "S", "origins": [], "plan": "team" }),
+        "update_site" => json!({ "name": "changed" }),
+        "set_site_plan" => json!({ "plan": "team" }),
+        "assign_conversation" | "transfer_conversation" => json!({ "agent_id": of.agent.agent }),
+        "set_conversation_tags" => json!({ "tags": [of.tag] }),
+        "create_message" => json!({ "text": "hello" }),
+        "create_tag" => json!({ "name": "T" }),
+        "create_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
+        "create_tenant" => json!({ "name": "T", "privacy_contact": "p@example.test" }),
+        _ => return None,
+    })
+}
+
+#[tokio::test]
+async fn no_route_shows_or_changes_another_organizations_things() {
+    let world = World::new().await;
+    let ids = [
+        world.a.tenant.to_string(),
+        world.a.site.site.to_string(),
+        world.a.agent.agent.to_string(),
+        world.a.conversation.to_string(),
+        world.a.visitor.to_string(),
+        world.a.tag.to_string(),
+        world.a.key.to_string(),
+        world.a.session.to_string(),
+    ];
+    for operation in operations(&openapi(), &world.a) {
+        for by in [&world.b.by_admin, &world.b.by_key] {
+            let Operation { id, method, path, has_id, public, body } = &operation;
+            // Ending one's own session ends the test's.
+            if *public || id == "delete_current_session" {
+                continue;
+            }
+            let answer = send(&world.public, by, method, path, body.clone()).await;
+            if *has_id {
+                let person_only = answer.status == 403 && by.key.is_some();
+                assert!(answer.status == 404 || person_only, "{method} {path}: {answer:?}");
+            }
+            assert!(!ids.iter().any(|id| answer.text.contains(id)), "{method} {path}: {answer:?}");
+        }
+    }
+    assert_eq!(
+        world.get(&world.a.by_admin, "/v1/tags").await.json()["items"][0]["name"],
+        "ada-label"
+    );
+    let site = format!("/v1/sites/{}", world.a.site.site);
+    assert_eq!(world.get(&world.a.by_admin, &site).await.json()["name"], "ada's shop");
+    world.get(&world.a.by_key, "/v1/tags").await.expect(200);
+    let asked = world.asked();
+    assert!(!asked.iter().any(|line| ids.iter().any(|id| line.contains(id))), "{asked:?}");
+}
+
+#[tokio::test]
+async fn every_route_wants_to_know_who_asks() {
+    let world = World::new().await;
+    let strangers = [
+        By::nobody(),
+        By::cookie("lhs_0000"),
+        By::key("lhk_0000"),
+        By::key("nonsense"),
+        world.by_operator.clone(),
+    ];
+    for operation in operations(&openapi(), &world.a) {
+        for by in strangers.iter().filter(|_| !operation.public) {
+            let Operation { method, path, body, .. } = &operation;
+            let answer = send(&world.public, by, method, path, body.clone()).await;
+            answer.expect_code(401, "not-authenticated");
+        }
+    }
+    let others = [By::nobody(), world.a.by_admin.clone(), world.a.by_key.clone()];
+    for operation in operations(&openapi_admin(), &world.a) {
+        for by in &others {
+            let Operation { method, path, body, .. } = &operation;
+            let answer = send(&world.admin, by, method, path, body.clone()).await;
+            answer.expect_code(401, "not-authenticated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_opens_only_what_its_scopes_name() {
+    let world = World::new().await;
+    for operation in operations(&openapi(), &world.a) {
+        let Operation { id, method, path, body, public, .. } = &operation;
+        if *public {
+            continue;
+        }
+        let answer = send(&world.public, &world.a.by_poor_key, method, path, body.clone()).await;
+        let code = answer.code();
+        assert!(answer.status == 403, "{id}: {answer:?}");
+        assert!(code == "missing-scope" || code == "forbidden", "{id}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_does_not_set_up_the_organization() {
+    let world = World::new().await;
+    let admin_only = [
+        "create_site",
+        "update_site",
+        "create_invitation",
+        "list_invitations",
+        "delete_invitation",
+        "create_key",
+        "list_keys",
+        "delete_key",
+    ];
+    for operation in operations(&openapi(), &world.a) {
+        let Operation { id, method, path, body, .. } = &operation;
+        if admin_only.contains(&id.as_str()) {
+            let answer = send(&world.public, &world.a.by_agent, method, path, body.clone()).await;
+            answer.expect_code(403, "forbidden");
+        }
+    }
+    let other = format!("/v1/agents/{}", world.a.admin.agent);
+    world.patch(&world.a.by_agent, &other, json!({ "name": "X" })).await.expect(403);
+    let me = format!("/v1/agents/{}", world.a.agent.agent);
+    world.patch(&world.a.by_agent, &me, json!({ "role": "admin" })).await.expect(403);
+    let mine = world.patch(&world.a.by_agent, &me, json!({ "name": " Eve " })).await.expect(200);
+    assert_eq!(mine.json()["name"], "Eve");
+}
+
+#[tokio::test]
+async fn a_cookie_acts_only_from_the_consoles_own_pages() {
+    let world = World::new().await;
+    let tag = |by: By| {
+        let world = &world;
+        async move { world.post(&by, "/v1/tags", json!({ "name": "T" })).await }
+    };
+    let by = &world.a.by_admin;
+    for foreign in [None, Some("https://evil.example"), Some("null"), Some("http://127.0.0.1:8082")]
+    {
+        tag(by.clone().from(foreign)).await.expect_code(403, "origin-not-allowed");
+    }
+    tag(by.clone().from(Some(ORIGIN))).await.expect(201);
+    world.get(&by.clone().from(None), "/v1/tags").await.expect(200);
+    // A page elsewhere cannot sign a visitor's browser in either.
+    let body = json!({ "email": "a@example.test", "password": PASSWORD });
+    let foreign = By::nobody().from(Some("https://evil.example"));
+    world.post(&foreign, "/v1/sessions", body).await.expect_code(403, "origin-not-allowed");
+}
+
+#[tokio::test]
+async fn signing_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use() {
+    let world = World::new().await;
+    let email = format!(" {} ", world.a.admin.email.expose().to_uppercase());
+    let answer = world.login(&email, PASSWORD).await.expect(201);
+    let cookie = answer.header("set-cookie");
+    for part in ["Path=/", "HttpOnly", "SameSite=Strict", "Max-Age=1209600"] {
+        assert!(cookie.split("; ").any(|given| given == part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "plain HTTP on loopback: {cookie}");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let by = By::cookie(&token(&answer));
+    let current = world.get(&by, "/v1/sessions/current").await.expect(200);
+    assert_eq!(current.json(), answer.json());
+    assert_eq!(current.json()["tenant"]["name"], "ada Ltd");
+    assert_eq!(current.json()["agent"]["role"], "admin");
+    let mine = world.get(&by, "/v1/sessions").await.expect(200).json();
+    assert_eq!(mine["items"].as_array().unwrap().len(), 2);
+    let out = world.delete(&by, "/v1/sessions/current").await.expect(204);
+    assert!(out.header("set-cookie").contains("Max-Age=0"));
+    world.get(&by, "/v1/sessions/current").await.expect_code(401, "not-authenticated");
+    assert!(world.asked().iter().any(|line| line.starts_with("session_ended ")));
+    let mut state = world.state.clone();
+    state.secure_cookies = true;
+    let router = super::super::public_router(state);
+    let body = json!({ "email": email, "password": PASSWORD });
+    let by = By::nobody().from(Some(ORIGIN));
+    let answer = send(&router, &by, "POST", "/v1/sessions", Some(body)).await.expect(201);
+    assert!(answer.header("set-cookie").ends_with("; Secure"));
+}
+
+#[tokio::test]
+async fn a_session_ends_by_time_by_its_owner_and_with_its_agent() {
+    let world = World::new().await;
+    let admin = format!("/v1/agents/{}", world.a.agent.agent);
+    world.get(&world.a.by_agent, "/v1/sessions/current").await.expect(200);
+    let change = json!({ "state": "deactivated" });
+    world.patch(&world.a.by_admin, &admin, change).await.expect(200);
+    world.get(&world.a.by_agent, "/v1/sessions/current").await.expect(401);
+    let email = world.a.agent.email.expose();
+    world.login(email, PASSWORD).await.expect_code(401, "login-refused");
+    let session = format!("/v1/sessions/{}", world.a.session);
+    world.delete(&world.b.by_admin, &session).await.expect(404);
+    world.delete(&world.a.by_admin, &session).await.expect(204);
+    world.get(&world.a.by_admin, "/v1/sites").await.expect(401);
+    world.clock.advance_ms(14 * DAY_MS);
+    world.get(&world.b.by_admin, "/v1/sites").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_refused_login_does_not_say_why_and_soon_has_to_wait() {
+    let world = World::new().await;
+    let email = world.a.admin.email.expose().clone();
+    let wrong = world.login(&email, "not his password").await.expect_code(401, "login-refused");
+    let unknown = world.login("nobody@example.test", PASSWORD).await;
+    assert_eq!((unknown.status, &unknown.text), (wrong.status, &wrong.text));
+    for _ in 0..9 {
+        world.login(&email, "not his password").await.expect(401);
+    }
+    let waits = world.login(&email, PASSWORD).await.expect_code(429, "too-fast");
+    assert_eq!(waits.header("retry-after"), "600");
+    world.login(world.b.admin.email.expose(), PASSWORD).await.expect(201);
+    world.clock.advance_ms(10 * 60 * 1000);
+    world.login(&email, PASSWORD).await.expect(201);
+}
+
+#[tokio::test]
+async fn problems_never_repeat_what_was_sent() {
+    let world = World::new().await;
+    let by = &world.a.by_admin;
+    let site = format!("/v1/sites/{}", world.a.site.site);
+    let message = format!("/v1/conversations/{}/messages", world.a.conversation);
+    let me = format!("/v1/agents/{}", world.a.admin.agent);
+    let long = CANARY.repeat(800);
+    let answers: Vec<Answer> = vec![
+        world.login(&format!("{CANARY}@example.test"), CANARY).await,
+        world.login(CANARY, CANARY).await,
+        world.post(by, "/v1/sessions", json!({ "email": [CANARY], "password": CANARY })).await,
+        world
+            .post(by, "/v1/sessions", json!({ "email": "a@b", "password": CANARY, CANARY: 1 }))
+            .await,
+        world.post(by, "/v1/sessions", json!(CANARY)).await,
+        world.post(by, "/v1/invitations", json!({ "email": CANARY, "role": "agent" })).await,
+        world
+            .post(by, "/v1/invitations", json!({ "email": "a@example.test", "role": CANARY }))
+            .await,
+        world.post(by, &message, json!({ "text": long })).await,
+        world.post(by, &message, json!({ "text": "a", "message_id": CANARY })).await,
+        world.post(by, &message, json!({ "text": "a", "visibility": CANARY })).await,
+        world.patch(by, &site, json!({ "origins": [CANARY] })).await,
+        world.patch(by, &site, json!({ "texts": { CANARY: CANARY } })).await,
+        world.patch(by, &site, json!({ "texts": { "title": long } })).await,
+        world.patch(by, &site, json!({ "form": { CANARY: "optional" } })).await,
+        world.patch(by, &site, json!({ "form": { "name": CANARY } })).await,
+        world.patch(by, &site, json!({ "notice": { "text": "", "url": CANARY } })).await,
+        world.patch(by, &site, json!({ "redaction_patterns": [format!("({CANARY}")] })).await,
+        world.patch(by, &me, json!({ "name": long })).await,
+        world.patch(by, &me, json!({ "capacity": CANARY })).await,
+        world.get(by, &format!("/v1/agents?cursor={CANARY}")).await,
+        world.get(by, &format!("/v1/agents?{CANARY}=1")).await,
+        world.get(by, &format!("/v1/conversations?state={CANARY}")).await,
+        world.get(by, &format!("/v1/agents/{CANARY}")).await,
+        world.get(by, &format!("/v1/{CANARY}")).await,
+        world.get(&By::nobody(), &format!("/v1/widget/{CANARY}")).await,
+    ];
+    for answer in answers {
+        assert!(answer.status.is_client_error(), "{answer:?}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(!answer.text.to_lowercase().contains(&CANARY.to_lowercase()), "{}", answer.text);
+    }
+    let shown = format!("{:?} {:?} {:?}", world.state, world.a.admin, world.a.site);
+    assert!(!shown.to_lowercase().contains(&CANARY.to_lowercase()), "{shown}");
+}

@@ -1,0 +1,536 @@
+//! Two Organizations with all that the API knows, and a hub that only writes to the store.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use protocol::conversation::{Availability, ConversationState, Role, SiteAvailability};
+use protocol::ids::{
+    AgentId, ConversationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId, TenantId,
+    VisitorId,
+};
+use protocol::message::{self, Author, Seq, Visibility};
+use protocol::personal::{Personal, Text};
+use protocol::reject::{Reject, RejectCode};
+use protocol::time::UnixMillis;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::super::{ApiState, Live, admin_router, public_router};
+use crate::auth::{
+    Principal, SESSION_MS, Scope, hash_password, issue, new_operator_key, new_tenant_key,
+};
+use crate::clock::{Clock as _, ManualClock};
+use crate::privacy::envelope::Flags;
+use crate::privacy::ingest::{Ground, Said, ingest};
+use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::privacy::redact::Redactor;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{
+    AgentRow, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TagRow, TenantRow,
+    VisitorRow, Write,
+};
+
+pub(super) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(super) const DAY_MS: u64 = 86_400_000;
+pub(super) const PASSWORD: &str = "correct horse battery";
+pub(super) const ORIGIN: &str = "http://127.0.0.1:8080";
+
+/// What stands for a person in every personal field, to be searched for where none may be.
+pub(super) const CANARY: &str = "Canaria";
+
+/// Writes what it is told to the store and notes what it was asked.
+#[derive(Debug)]
+pub(super) struct FakeLive {
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    pub(super) asked: Mutex<Vec<String>>,
+}
+
+impl FakeLive {
+    fn note(&self, what: impl Into<String>) {
+        self.asked.lock().push(what.into());
+    }
+}
+
+fn author(principal: &Principal) -> (TenantId, Author) {
+    match principal {
+        Principal::Agent { tenant, agent, .. } => (*tenant, Author::Agent(*agent)),
+        Principal::Key { tenant, .. } => (*tenant, Author::Bot),
+        Principal::Visitor { tenant, .. } => (*tenant, Author::Visitor),
+        Principal::Operator { .. } => panic!("the operator says nothing"),
+    }
+}
+
+#[async_trait]
+impl Live for FakeLive {
+    async fn say(
+        &self,
+        principal: &Principal,
+        said: Said<'_>,
+    ) -> Result<(Seq, UnixMillis), Reject> {
+        let (tenant, author) = author(principal);
+        let gone = || Reject::new(RejectCode::NotFound, "no such conversation");
+        let room = self.store.room(tenant, said.conversation, 0).await.unwrap().ok_or_else(gone)?;
+        let site = self.store.site(tenant, room.header.site).await.unwrap().unwrap();
+        let redactor = Redactor::new(&site.settings.redaction_patterns).unwrap();
+        let ground = Ground {
+            tenant,
+            site: site.site,
+            subject: room.header.visitor,
+            timeline: &site.timeline,
+            redactor: &redactor,
+            flags: Flags::default(),
+            offline_message: false,
+        };
+        let known =
+            self.store.message(tenant, said.conversation, said.message, Seq(0)).await.unwrap();
+        let envelope = ingest(said, author, &ground, self.clock.now())?;
+        if let Some(known) = known {
+            let same = known.envelope().says_the_same(&envelope);
+            let conflict = Reject::new(RejectCode::Conflict, "another content");
+            return if same { Ok((known.seq(), known.envelope().at())) } else { Err(conflict) };
+        }
+        let placed = envelope.place(room.seq_last.next());
+        let (seq, at) = (placed.seq(), placed.envelope().at());
+        self.store.write(vec![Write::Message(Arc::new(placed))]).await.unwrap();
+        Ok((seq, at))
+    }
+
+    async fn close(&self, _: &Principal, conversation: ConversationId) -> Result<(), Reject> {
+        self.note(format!("close {conversation}"));
+        Ok(())
+    }
+
+    async fn reopen(&self, _: &Principal, conversation: ConversationId) -> Result<(), Reject> {
+        self.note(format!("reopen {conversation}"));
+        Err(Reject::new(RejectCode::Conflict, "it is open"))
+    }
+
+    async fn assign(
+        &self,
+        _: &Principal,
+        conversation: ConversationId,
+        agent: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        self.note(format!("assign {conversation} {agent:?}"));
+        Ok(())
+    }
+
+    async fn transfer(
+        &self,
+        _: &Principal,
+        conversation: ConversationId,
+        agent: AgentId,
+    ) -> Result<(), Reject> {
+        self.note(format!("transfer {conversation} {agent}"));
+        Err(Reject::new(RejectCode::AtCapacity, "he has no room"))
+    }
+
+    async fn set_tags(
+        &self,
+        _: &Principal,
+        conversation: ConversationId,
+        tags: Vec<TagId>,
+    ) -> Result<(), Reject> {
+        self.note(format!("set_tags {conversation} {tags:?}"));
+        Ok(())
+    }
+
+    fn site_availability(&self, _: TenantId, _: SiteId) -> SiteAvailability {
+        SiteAvailability::Busy
+    }
+
+    fn site_changed(&self, site: &SiteRow) {
+        self.note(format!("site_changed {}", site.site));
+    }
+
+    fn agent_changed(&self, agent: &AgentRow) {
+        self.note(format!("agent_changed {}", agent.agent));
+    }
+
+    fn session_ended(&self, session: SessionId) {
+        self.note(format!("session_ended {session}"));
+    }
+}
+
+/// Whoever asks: a cookie or a key, and the page it comes from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct By {
+    pub(super) cookie: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) origin: Option<&'static str>,
+    pub(super) once: Option<&'static str>,
+}
+
+impl By {
+    pub(super) fn nobody() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn cookie(token: &str) -> Self {
+        let cookie = Some(format!("livehelp_session={token}"));
+        Self { cookie, origin: Some(ORIGIN), ..Self::default() }
+    }
+
+    pub(super) fn key(text: &str) -> Self {
+        Self { key: Some(text.to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn from(self, origin: Option<&'static str>) -> Self {
+        Self { origin, ..self }
+    }
+
+    pub(super) fn once(self, key: &'static str) -> Self {
+        Self { once: Some(key), ..self }
+    }
+}
+
+/// One Organization and what it has.
+#[derive(Debug)]
+pub(super) struct Company {
+    pub(super) tenant: TenantId,
+    pub(super) site: SiteRow,
+    pub(super) admin: AgentRow,
+    pub(super) agent: AgentRow,
+    pub(super) by_admin: By,
+    pub(super) by_agent: By,
+    /// A key with every scope, and its id.
+    pub(super) by_key: By,
+    pub(super) key: KeyId,
+    pub(super) by_poor_key: By,
+    pub(super) session: SessionId,
+    pub(super) tag: TagId,
+    pub(super) visitor: VisitorId,
+    pub(super) conversation: ConversationId,
+    /// Said by the visitor, by the agent, and as a note, in this order.
+    pub(super) messages: Vec<MessageId>,
+}
+
+pub(super) struct World {
+    pub(super) public: Router,
+    pub(super) admin: Router,
+    pub(super) state: ApiState,
+    pub(super) live: Arc<FakeLive>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) a: Company,
+    pub(super) b: Company,
+    pub(super) by_operator: By,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The code of the problem that it is.
+    pub(super) fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn expect_code(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.code(), code, "{}", answer.text);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        answer
+    }
+}
+
+pub(super) async fn send(
+    router: &Router,
+    by: &By,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Answer {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.to_uppercase().as_bytes()).unwrap())
+        .uri(path)
+        .header(header::HOST, "127.0.0.1:8080");
+    let fields = [
+        (header::COOKIE.as_str(), by.cookie.clone()),
+        (header::AUTHORIZATION.as_str(), by.key.as_ref().map(|key| format!("Bearer {key}"))),
+        (header::ORIGIN.as_str(), by.origin.map(str::to_owned)),
+        ("idempotency-key", by.once.map(str::to_owned)),
+        (header::CONTENT_TYPE.as_str(), body.as_ref().map(|_| String::from("application/json"))),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    answer(router, request.body(body).unwrap()).await
+}
+
+pub(super) async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    Answer { status: head.status, headers: head.headers, text }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let (store, _) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+        let live = Arc::new(FakeLive {
+            store: store.clone(),
+            clock: clock.clone(),
+            asked: Mutex::default(),
+        });
+        let state = ApiState::new(store.clone(), live.clone(), clock.clone(), ORIGIN, false);
+        let a = company(&state, "ada").await;
+        let b = company(&state, "bob").await;
+        let operator = new_operator_key();
+        let row = KeyRow {
+            key: KeyId::from_uuid(state.new_uuid()),
+            tenant: None,
+            name: String::from("operator"),
+            scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
+            secret: operator.hash,
+            created_at: NOW,
+        };
+        store.key_create(row).await.unwrap();
+        let (public, admin) = (public_router(state.clone()), admin_router(state.clone()));
+        let by_operator = By::key(operator.text.expose_secret());
+        Self { public, admin, state, live, clock, a, b, by_operator, _folder: folder }
+    }
+
+    pub(super) async fn get(&self, by: &By, path: &str) -> Answer {
+        send(&self.public, by, "GET", path, None).await
+    }
+
+    pub(super) async fn delete(&self, by: &By, path: &str) -> Answer {
+        send(&self.public, by, "DELETE", path, None).await
+    }
+
+    pub(super) async fn post(&self, by: &By, path: &str, body: Value) -> Answer {
+        send(&self.public, by, "POST", path, Some(body)).await
+    }
+
+    pub(super) async fn patch(&self, by: &By, path: &str, body: Value) -> Answer {
+        send(&self.public, by, "PATCH", path, Some(body)).await
+    }
+
+    pub(super) async fn put(&self, by: &By, path: &str, body: Value) -> Answer {
+        send(&self.public, by, "PUT", path, Some(body)).await
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.live.asked.lock())
+    }
+
+    /// Signs in over the API, and gives the session's token.
+    pub(super) async fn login(&self, email: &str, password: &str) -> Answer {
+        let body = serde_json::json!({ "email": email, "password": password });
+        self.post(&By::nobody().from(Some(ORIGIN)), "/v1/sessions", body).await
+    }
+}
+
+/// The token in an answer's `Set-Cookie`.
+pub(super) fn token(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie");
+    let pair = cookie.split(';').next().unwrap();
+    pair.strip_prefix("livehelp_session=").unwrap().to_owned()
+}
+
+fn password_hash() -> Arc<str> {
+    static HASH: OnceLock<Arc<str>> = OnceLock::new();
+    let hash = || hash_password(&SecretString::from(PASSWORD.to_owned())).unwrap();
+    HASH.get_or_init(hash).clone()
+}
+
+async fn agent(state: &ApiState, tenant: TenantId, name: &str, role: Role) -> AgentRow {
+    let row = AgentRow {
+        agent: AgentId::from_uuid(state.new_uuid()),
+        tenant,
+        name: Personal::new(format!("{CANARY} {name}")),
+        email: Personal::new(format!("{CANARY}.{name}@example.test").to_lowercase()),
+        role,
+        active: true,
+        capacity: 3,
+        availability: Availability::Offline,
+        password_hash: password_hash(),
+        created_at: NOW,
+    };
+    state.store.agent_create(row.clone()).await.unwrap();
+    row
+}
+
+async fn session(state: &ApiState, agent: &AgentRow) -> (SessionId, By) {
+    let secret = issue("lhs_");
+    let row = SessionRow {
+        session: SessionId::from_uuid(state.new_uuid()),
+        agent: agent.agent,
+        tenant: agent.tenant,
+        secret: secret.hash,
+        client: Personal::new(String::from("Firefox, Linux")),
+        created_at: NOW,
+        expires_at: NOW.plus_ms(SESSION_MS),
+    };
+    state.store.session_create(row.clone()).await.unwrap();
+    (row.session, By::cookie(secret.text.expose_secret()))
+}
+
+async fn key(state: &ApiState, tenant: TenantId, scopes: &[Scope]) -> (KeyId, By) {
+    let secret = new_tenant_key();
+    let key = KeyId::from_uuid(state.new_uuid());
+    let row = KeyRow {
+        key,
+        tenant: Some(tenant),
+        name: String::from("a program"),
+        scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
+        secret: secret.hash,
+        created_at: NOW,
+    };
+    state.store.key_create(row).await.unwrap();
+    (key, By::key(secret.text.expose_secret()))
+}
+
+async fn company(state: &ApiState, name: &str) -> Company {
+    let tenant = TenantId::from_uuid(state.new_uuid());
+    let row = TenantRow {
+        tenant,
+        name: format!("{name} Ltd"),
+        privacy_contact: Personal::new(format!("privacy@{name}.example")),
+        created_at: NOW,
+    };
+    state.store.tenant_create(row).await.unwrap();
+    let admin = agent(state, tenant, &format!("{name}-admin"), Role::Admin).await;
+    let plain = agent(state, tenant, &format!("{name}-agent"), Role::Agent).await;
+    let (session_id, by_admin) = session(state, &admin).await;
+    let (_, by_agent) = session(state, &plain).await;
+    let (key_id, by_key) = key(state, tenant, Scope::TENANT).await;
+    let (_, by_poor_key) = key(state, tenant, &[]).await;
+    let site = SiteRow {
+        site: SiteId::from_uuid(state.new_uuid()),
+        tenant,
+        site_key: SiteKey::from_random(*state.new_uuid().as_bytes()),
+        name: format!("{name}'s shop"),
+        timeline: SiteTimeline::new(NOW, Plan::Free),
+        settings: SiteSettings::default(),
+        created_at: NOW,
+    };
+    state.store.site_create(site.clone()).await.unwrap();
+    let tag = TagId::from_uuid(state.new_uuid());
+    let row = TagRow { tag, tenant, name: format!("{name}-label") };
+    state.store.tag_create(row).await.unwrap();
+    let (visitor, conversation) = conversation(state, &site, plain.agent).await;
+    let messages = talk(state, &site, visitor, conversation, plain.agent, session_id).await;
+    Company {
+        tenant,
+        site,
+        admin,
+        agent: plain,
+        by_admin,
+        by_agent,
+        by_key,
+        key: key_id,
+        by_poor_key,
+        session: session_id,
+        tag,
+        visitor,
+        conversation,
+        messages,
+    }
+}
+
+async fn conversation(
+    state: &ApiState,
+    site: &SiteRow,
+    assignee: AgentId,
+) -> (VisitorId, ConversationId) {
+    let visitor = VisitorId::from_uuid(state.new_uuid());
+    let conversation = ConversationId::from_uuid(state.new_uuid());
+    let row = VisitorRow {
+        visitor,
+        tenant: site.tenant,
+        site: site.site,
+        name: Some(Personal::new(format!("{CANARY} Visitor"))),
+        email: Some(Personal::new(format!("{CANARY}@visitor.example"))),
+        locale: String::from("en"),
+        contact_day: NOW.day(),
+        secret: issue("lhv_").hash,
+        secret_before: None,
+        secret_expires_at: NOW.plus_ms(90 * DAY_MS),
+        created_at: NOW,
+    };
+    let header = ConversationRow {
+        conversation,
+        tenant: site.tenant,
+        site: site.site,
+        visitor,
+        version: 1,
+        state: ConversationState::Active,
+        assignee: Some(assignee),
+        offline_message: false,
+        agents: vec![assignee],
+        tags: Vec::new(),
+        form: vec![(String::from("name"), Personal::new(format!("{CANARY} Visitor")))],
+        page_url: Some(Personal::new(String::from("https://shop.example/a"))),
+        page_title: None,
+        locale: String::from("en"),
+        created_at: NOW,
+        waiting_since: None,
+        closed_at: None,
+    };
+    let writes = vec![Write::Visitor(Box::new(row)), Write::Conversation(Box::new(header))];
+    state.store.write(writes).await.unwrap();
+    (visitor, conversation)
+}
+
+async fn talk(
+    state: &ApiState,
+    site: &SiteRow,
+    visitor: VisitorId,
+    conversation: ConversationId,
+    agent: AgentId,
+    session: SessionId,
+) -> Vec<MessageId> {
+    let tenant = site.tenant;
+    let visitor = Principal::Visitor { tenant, site: site.site, visitor };
+    let agent = Principal::Agent { tenant, agent, role: Role::Agent, session };
+    let lines = [
+        (&visitor, "Where is my parcel?", Visibility::Everyone),
+        (&agent, "It is on\nits way.", Visibility::Everyone),
+        (&agent, "He is a good customer.", Visibility::Agents),
+    ];
+    let mut messages = Vec::new();
+    for (principal, text, visibility) in lines {
+        let message = MessageId::from_uuid(state.new_uuid());
+        let body = message::Body::Text(Text::new(text));
+        let said = Said { conversation, message, seen_seq: Seq(0), body, visibility };
+        state.live.say(principal, said).await.unwrap();
+        messages.push(message);
+    }
+    messages
+}
