@@ -11,3 +11,7 @@ pub mod ingest;
 pub mod gate;
 pub mod seal;
 pub mod sweep;
+
+#[cfg(doctest)]
+#[doc = include_str!("privacy/sealed.md")]
+struct Sealed;

@@ -1,0 +1,182 @@
+//! What must hold, by readers that believe nothing the server says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::conversation::ConversationState;
+use protocol::ids::{ConversationId, MessageId};
+use protocol::time::Day;
+
+use crate::world::{Client, Item, KEPT_DAYS, Who, World, item};
+
+/// Dead by the free plan: 60 days after the day it came, counted here without the evaluator.
+fn is_dead(day: Day, today: Day) -> bool {
+    today.0 > day.0 + KEPT_DAYS
+}
+
+impl World {
+    /// A page or a message is about to be on someone's screen.
+    pub(crate) fn check_shown(
+        &mut self,
+        at: usize,
+        conversation: ConversationId,
+        items: &[Item],
+        judged: Day,
+    ) {
+        let client = &self.clients[at];
+        let origin = format!("{}/{conversation}", self.tenants[client.tenant].id);
+        let mut broken = Vec::new();
+        for item in items {
+            // By the day on which it was sent; it may be under way at midnight.
+            if is_dead(item.day, judged) {
+                broken.push(format!("{} was shown after its end", item.message));
+            }
+            if !item.text.starts_with(&origin) && !item.text.starts_with('(') {
+                broken
+                    .push(format!("{} crossed from another tenant or conversation", item.message));
+            }
+            if item.note && matches!(client.who, Who::Visitor(_)) {
+                broken.push(format!("the note {} reached a visitor", item.message));
+            }
+            if item.text.contains("4111") {
+                broken.push(format!("{} shows a card number", item.message));
+            }
+        }
+        for words in broken {
+            self.break_promise(words);
+        }
+    }
+
+    /// After each step: owners, capacity, deadlines, offers.
+    pub(crate) fn check_step(&mut self) {
+        let mut broken = Vec::new();
+        for (conversation, header) in &self.server.headers {
+            let routing = &self.server.routing[header.tenant];
+            if header.standing.state == ConversationState::Closed {
+                if routing.standing(*conversation).is_some() {
+                    broken.push(format!("{conversation} is closed and still routed"));
+                }
+                continue;
+            }
+            let Some(standing) = routing.standing(*conversation) else {
+                broken.push(format!("{conversation} is open and routed nowhere"));
+                continue;
+            };
+            if standing.assignee != header.standing.assignee {
+                broken.push(format!("{conversation} has two owners"));
+            }
+            let held = standing.assignee.is_some()
+                || standing.deadline.is_some()
+                || standing.position.is_some();
+            if !held {
+                broken.push(format!("{conversation} has no owner, no deadline and no place"));
+            }
+            let offered = standing.offered_to.map(|agent| (*conversation, agent));
+            let told: Vec<_> =
+                self.server.offers.iter().filter(|(id, _)| id == conversation).copied().collect();
+            if told != offered.into_iter().collect::<Vec<_>>() {
+                broken.push(format!("{conversation} is offered to others than routing says"));
+            }
+        }
+        for routing in &self.server.routing {
+            for agent in routing.agents() {
+                let has = |header: &&crate::world::Header| {
+                    let standing = header.standing;
+                    (standing.state == ConversationState::Active
+                        && standing.assignee == Some(agent.agent))
+                        || standing.offered_to == Some(agent.agent)
+                };
+                let load = self.server.headers.values().filter(has).count();
+                // Restored conversations are his, whatever he takes: nothing is added to them.
+                if load > usize::from(agent.capacity) {
+                    broken.push(format!("{} has {load}, above his capacity", agent.agent));
+                }
+            }
+        }
+        for words in broken {
+            self.break_promise(words);
+        }
+    }
+
+    /// At the end, when all is told.
+    pub(crate) fn check_end(&mut self) {
+        let today = self.today();
+        let mut broken = Vec::new();
+        let mut transcripts: BTreeMap<ConversationId, Vec<Item>> = BTreeMap::new();
+        for (conversation, messages) in &self.disk.messages {
+            let items: Vec<Item> = messages.iter().map(|placed| item(placed)).collect();
+            if !items.windows(2).all(|pair| pair[0].seq < pair[1].seq) {
+                broken.push(format!("{conversation}: a place was given twice"));
+            }
+            let ids: BTreeSet<_> = items.iter().map(|item| item.message).collect();
+            if ids.len() != items.len() {
+                broken.push(format!("{conversation}: a message is stored twice"));
+            }
+            if items.iter().any(|item| item.text.contains("4111")) {
+                broken.push(format!("{conversation}: a card number is stored"));
+            }
+            transcripts.insert(*conversation, items);
+        }
+        for client in &self.clients {
+            for (conversation, message, seq, text) in &client.acked {
+                let stored = transcripts.get(conversation).map(Vec::as_slice).unwrap_or_default();
+                match stored.iter().find(|item| item.message == *message) {
+                    Some(item) if item.seq == *seq && item.text == *text => {}
+                    Some(_) => broken.push(format!("{message} was acked as another")),
+                    None if self.swept.contains(message) => {}
+                    None => broken.push(format!("{message} was acked and is lost")),
+                }
+            }
+            broken.extend(self.check_order(client));
+            for (conversation, view) in &client.views {
+                let first = view.first().map(|item| item.seq);
+                let visitor = matches!(client.who, Who::Visitor(_));
+                let sees = |item: &&Item| !(is_dead(item.day, today) || (item.note && visitor));
+                let on_screen: BTreeSet<_> = view.iter().map(|item| item.message).collect();
+                let due = |item: &&Item| {
+                    on_screen.contains(&item.message) || !self.hidden.contains(&item.message)
+                };
+                let alive = transcripts.get(conversation).map(Vec::as_slice).unwrap_or_default();
+                let expected: Vec<_> = alive
+                    .iter()
+                    .filter(sees)
+                    .filter(due)
+                    .filter(|item| first.is_none_or(|first| item.seq >= first))
+                    .map(|item| (item.seq, item.message, &item.text))
+                    .collect();
+                // What was lost and sent again keeps its place, not its day: the stored day counts.
+                let stored = |item: &Item| {
+                    alive.iter().find(|known| known.message == item.message).unwrap_or(item).clone()
+                };
+                let shown: Vec<_> = view
+                    .iter()
+                    .filter(|item| sees(&&stored(item)))
+                    .map(|item| (item.seq, item.message, &item.text))
+                    .collect();
+                if shown != expected {
+                    broken.push(format!("{conversation}: a view differs from a transcript: {shown:?} and {expected:?}"));
+                }
+            }
+        }
+        for words in broken {
+            self.break_promise(words);
+        }
+    }
+
+    fn check_order(&self, client: &Client) -> Option<String> {
+        let mut by_conversation: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        // What failed, or outlived its first place before it was acked, came later than it was said.
+        let at_first = |acked: &&(_, MessageId, _, _)| {
+            !self.failed.contains(&acked.1) && !self.swept.contains(&acked.1)
+        };
+        for (conversation, message, seq, _) in client.acked.iter().filter(at_first) {
+            by_conversation.entry(conversation).or_default().push((message, seq));
+        }
+        for mut acked in by_conversation.into_values() {
+            acked.sort_unstable();
+            if !acked.windows(2).all(|pair| pair[0].1 < pair[1].1) {
+                return Some(format!("what one person said changed its order: {acked:?}"));
+            }
+        }
+        None
+    }
+}
