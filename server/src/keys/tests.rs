@@ -1,4 +1,200 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use protocol::ids::{ConversationId, SiteId, VisitorId};
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
+use tempfile::TempDir;
+
 use super::*;
+use crate::privacy::seal::RecordKind;
+
+fn lock(day: u16, visitor: u8) -> Lock {
+    Lock {
+        bucket: Bucket {
+            tenant: TenantId::from_bytes([1; 16]),
+            site: Some(SiteId::from_bytes([2; 16])),
+            class: RetentionClass::Transcript,
+            day: Day(day),
+        },
+        subject: Subject::Visitor(VisitorId::from_bytes([visitor; 16])),
+        kind: RecordKind::Messages(ConversationId::from_bytes([3; 16])),
+    }
+}
+
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    fn open(&self) -> Result<KeyStore, KeysError> {
+        KeyStore::open(&self.keys(), &self.folder.path().join("data"), None)
+    }
+}
+
+#[test]
+fn a_value_opens_under_its_own_lock_and_words_only() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let mine = lock(1, 1);
+    let mut others = vec![lock(2, 1), lock(1, 2), mine];
+    others[2].kind = RecordKind::Conversation(ConversationId::from_bytes([3; 16]));
+    keys.prepare(&[mine, lock(2, 1), lock(1, 2)]).unwrap();
+    let sealed = keys.seal(&mine, b"place", b"hello").unwrap();
+    assert_ne!(sealed, keys.seal(&mine, b"place", b"hello").unwrap(), "a nonce of its own");
+    assert_eq!(sealed.len(), 5 + 28);
+    assert_eq!(keys.unseal(&mine, b"place", &sealed), Ok(b"hello".to_vec()));
+    assert_eq!(keys.unseal(&mine, b"other", &sealed), Err(SealError::Tampered));
+    assert_eq!(keys.unseal(&mine, b"place", &sealed[..11]), Err(SealError::Tampered));
+    for other in others {
+        assert_eq!(keys.unseal(&other, b"place", &sealed), Err(SealError::Tampered));
+    }
+    drop(keys);
+    let keys = place.open().unwrap();
+    assert_eq!(keys.unseal(&mine, b"place", &sealed), Ok(b"hello".to_vec()));
+}
+
+#[test]
+fn either_key_destroyed_is_the_value_gone_for_good() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let (by_day, by_person, left) = (lock(1, 1), lock(2, 2), lock(2, 1));
+    keys.prepare(&[by_day, by_person, left]).unwrap();
+    let seal = |lock: &Lock| keys.seal(lock, b"", b"hello").unwrap();
+    let (one, two, three) = (seal(&by_day), seal(&by_person), seal(&left));
+    let before = keys.generation();
+    keys.destroy_buckets(&[by_day.bucket]).unwrap();
+    keys.destroy_subject(by_person.bucket.tenant, by_person.subject).unwrap();
+    assert!(keys.generation() > before);
+    let check = |keys: &KeyStore| {
+        assert_eq!(keys.unseal(&by_day, b"", &one), Err(SealError::Destroyed));
+        assert_eq!(keys.unseal(&by_person, b"", &two), Err(SealError::Destroyed));
+        assert_eq!(keys.unseal(&left, b"", &three), Ok(b"hello".to_vec()));
+        assert_eq!(keys.prepare(&[by_day]), Err(SealError::Destroyed));
+        assert_eq!(keys.seal(&by_person, b"", b"again"), Err(SealError::Destroyed));
+    };
+    check(&keys);
+    let fresh = lock(9, 9);
+    assert_eq!(keys.prepare(&[by_day, fresh]), Err(SealError::Destroyed));
+    assert!(keys.seal(&fresh, b"", b"made all the same").is_ok());
+    drop(keys);
+    check(&place.open().unwrap());
+}
+
+#[test]
+fn no_byte_of_a_destroyed_key_is_left_in_the_folder() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let locks: Vec<Lock> = (0..200).map(|day| lock(day, 1)).collect();
+    keys.prepare(&locks).unwrap();
+    let path = place.keys().join("keys.sqlite");
+    let wrapped: Vec<Vec<u8>> = {
+        let look = rusqlite::Connection::open(&path).unwrap();
+        let mut all = look.prepare("SELECT wrapped FROM bucket_keys WHERE day % 2 = 0").unwrap();
+        all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(wrapped.len(), 100);
+    let due: Vec<Bucket> = locks.iter().step_by(2).map(|lock| lock.bucket).collect();
+    keys.destroy_buckets(&due).unwrap();
+    for entry in fs::read_dir(place.keys()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        for key in &wrapped {
+            assert!(!bytes.windows(16).any(|window| window == &key[20..36]));
+        }
+    }
+    assert!(keys.seal(&locks[1], b"", b"the others live").is_ok());
+}
+
+#[test]
+fn a_keyed_hash_finds_within_its_tenant_and_field_only() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let (one, two) = (TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
+    let hash = keys.find_hash(one, "email", "ada").unwrap();
+    assert_eq!(keys.find_hash(one, "email", "ada").unwrap(), hash);
+    assert_ne!(keys.find_hash(two, "email", "ada").unwrap(), hash);
+    assert_ne!(keys.find_hash(one, "emaila", "da").unwrap(), hash);
+    drop(keys);
+    assert_eq!(place.open().unwrap().find_hash(one, "email", "ada").unwrap(), hash);
+}
+
+#[test]
+fn keys_inside_the_data_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    for keys in [data.join("keys"), data.clone(), link.join("deeper/keys"), data.join("../data/k")]
+    {
+        let refused = KeyStore::open(&keys, &data, None);
+        assert!(matches!(refused, Err(KeysError::InsideData { .. })), "{keys:?} {refused:?}");
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "and nothing was made");
+    }
+    assert!(KeyStore::open(&folder.path().join("data-keys"), &data, None).is_ok());
+}
+
+#[test]
+fn lost_halves_and_foreign_masters_are_refused_and_never_replaced() {
+    let place = Place::new();
+    drop(place.open().unwrap());
+    assert!(matches!(
+        KeyStore::create(&place.keys(), &place.folder.path().join("data")),
+        Err(KeysError::Exists(_))
+    ));
+    let (master, file) = (place.keys().join("master.key"), place.keys().join("keys.sqlite"));
+    let (master_bytes, file_bytes) = (fs::read(&master).unwrap(), fs::read(&file).unwrap());
+    for path in [&master, &file] {
+        fs::remove_file(path).unwrap();
+        assert!(matches!(place.open(), Err(KeysError::Incomplete(gone)) if gone == *path));
+        assert!(!path.exists());
+        let bytes = if *path == master { &master_bytes } else { &file_bytes };
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    drop(place.open().unwrap());
+    fs::write(&master, [7; 32]).unwrap();
+    assert!(matches!(place.open(), Err(KeysError::WrongMaster(_))));
+    fs::write(&master, [7; 31]).unwrap();
+    assert!(matches!(place.open(), Err(KeysError::NotAMaster(_))));
+    assert_eq!(fs::read(&file).unwrap(), file_bytes);
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    let place = Place::new();
+    drop(place.open().unwrap());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.keys()), 0o700);
+    for entry in fs::read_dir(place.keys()).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+    for path in [place.keys(), place.keys().join("master.key"), place.keys().join("keys.sqlite")] {
+        let right = mode(&path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(right | 0o040)).unwrap();
+        assert!(matches!(place.open(), Err(KeysError::Permissions { .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(right)).unwrap();
+    }
+    assert!(place.open().is_ok());
+}
+
+#[test]
+fn a_creation_that_was_interrupted_begins_again() {
+    let place = Place::new();
+    drop(place.open().unwrap());
+    let (master, new) = (place.keys().join("master.key"), place.keys().join("master.key.new"));
+    fs::rename(&master, &new).unwrap();
+    assert!(place.open().is_ok(), "nothing can have been sealed yet");
+    assert!(master.exists() && !new.exists());
+}
 
 #[test]
 fn a_uuid_of_version_7_carries_its_moment() {

@@ -23,6 +23,9 @@ use crate::store::{
 const ANSWER_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Old answers that each new one sweeps away.
 const ANSWERS_SWEPT: u16 = 64;
+/// Hash of a request and the answer to it.
+type Answer = ([u8; 32], Vec<u8>);
+
 /// E-mails are found without knowing the tenant, so their hash is made for this one.
 const ANY_TENANT: TenantId = TenantId::from_bytes([0; 16]);
 
@@ -531,7 +534,7 @@ impl Reader<'_> {
         &self,
         tenant: TenantId,
         key: &str,
-    ) -> Result<Option<([u8; 32], Vec<u8>)>, Fault> {
+    ) -> Result<Option<Answer>, Fault> {
         let hash = answer_hash(self.sealer, tenant, key)?;
         let kept: Option<([u8; 32], Vec<u8>, u64)> = self
             .connection

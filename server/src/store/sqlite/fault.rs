@@ -33,14 +33,12 @@ impl From<StoreError> for Fault {
 impl Fault {
     /// A broken rule of uniqueness, said by its name; all else as it is.
     pub(super) fn exists(self, what: &'static str) -> Self {
-        match &self {
-            Self::File(error)
-                if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
-            {
-                Self::Refused(StoreError::Exists { what })
-            }
-            _ => self,
+        if let Self::File(error) = &self
+            && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+        {
+            return Self::Refused(StoreError::Exists { what });
         }
+        self
     }
 
     /// Whether nothing more can be done on this connection in this transaction.

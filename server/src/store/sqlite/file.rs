@@ -59,7 +59,8 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            let _ = file.take(16).read_to_string(&mut pid);
+            // Unreadable: the pid is then given as 0.
+            let _read = file.take(16).read_to_string(&mut pid);
             return Err(OpenError::InUse {
                 folder: folder.to_owned(),
                 pid: pid.trim().parse().unwrap_or(0),
@@ -76,11 +77,14 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
 }
 
 fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
-    move |source| match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            OpenError::NotWritable { folder: folder.to_owned(), source }
+    move |source| {
+        let folder = folder.to_owned();
+        let kind = source.kind();
+        if kind == io::ErrorKind::PermissionDenied || kind == io::ErrorKind::ReadOnlyFilesystem {
+            OpenError::NotWritable { folder, source }
+        } else {
+            OpenError::Io { act: "write to", path: folder, source }
         }
-        _ => OpenError::Io { act: "write to", path: folder.to_owned(), source },
     }
 }
 
@@ -134,7 +138,7 @@ pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
     let id: u32 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(named("read"))?;
-    let mut version: u32 = connection
+    let version: u32 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(named("read"))?;
     if bytes > 0 {
@@ -147,8 +151,9 @@ pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
     if version > known {
         return Err(OpenError::Newer { path, found: version, known });
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
-        version += 1;
+    for (version, migration) in
+        (1..=known).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(usize::MAX))
+    {
         let transaction = connection.transaction().map_err(named("migrate"))?;
         transaction
             .execute_batch(migration)

@@ -165,7 +165,7 @@ impl Reader<'_> {
             visibility: Visibility::from_code(row.get(4)?).ok_or(Fault::Row("visibility"))?,
             at: UnixMillis(row.get(5)?),
             seen_seq: Seq(row.get(6)?),
-            content: sealed::content_from(plain).ok_or(Fault::Row("body"))?,
+            content: sealed::content_from(&plain).ok_or(Fault::Row("body"))?,
         });
         Ok(Some(Arc::new(envelope.place(seq))))
     }

@@ -147,7 +147,7 @@ fn content_bytes(content: &Content) -> Vec<u8> {
     }
 }
 
-pub(super) fn content_from(bytes: Vec<u8>) -> Option<Content> {
+pub(super) fn content_from(bytes: &[u8]) -> Option<Content> {
     let (form, rest) = bytes.split_first()?;
     match *form {
         CONTENT_TEXT => {

@@ -1,17 +1,19 @@
+mod slow;
+
+use std::fs;
 use std::path::Path;
+
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::keys::KeyStore;
-use crate::store::conformance;
+use crate::keys::{KeyStore, KeysError};
+use crate::privacy::seal::Subject;
+use crate::store::conformance::{self, NOW, World};
 
 impl SqliteStore {
-    /// A store in `folder` with keys beside it and the machine's clock.
-    pub(crate) fn open_for_test(folder: &Path) -> Arc<Self> {
-        Self::open_for_test_at(folder, Arc::new(crate::clock::SystemClock)).0
-    }
-
-    /// The same with the test's own clock, and its keys.
+    /// A store in `folder`, its keys beside it.
     pub(crate) fn open_for_test_at(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -28,8 +30,296 @@ impl SqliteStore {
 #[tokio::test]
 async fn it_keeps_every_promise_of_a_store() {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::new(conformance::NOW));
+    let clock = Arc::new(ManualClock::new(NOW));
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock);
     conformance::all(&*store, &*keys).await;
+    store.close().await;
+}
+
+fn manual() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::new(NOW))
+}
+
+fn sealer(keys: &Arc<KeyStore>) -> Arc<dyn Sealer> {
+    Arc::clone(keys) as _
+}
+
+fn open_at(data: &Path, keys: &Arc<KeyStore>) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(data, sealer(keys), &SqliteConfig::default(), manual())
+}
+
+/// The bytes of every file below a folder.
+fn every_byte(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(every_byte(&path));
+        } else {
+            found.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
+
+fn assert_nowhere(folder: &Path, needle: &[u8], what: &str) {
+    for (path, bytes) in every_byte(folder) {
+        let there = bytes.windows(needle.len()).any(|window| window == needle);
+        assert!(!there, "{what} lies open in {}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn no_file_holds_plain_text_of_a_personal_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    let canary = |column: &str| Personal::new(format!("canary-{column}-7f3a91"));
+    let mut tenant = world.tenant_row();
+    tenant.privacy_contact = canary("contact");
+    store.tenant_create(tenant).await.unwrap();
+    store.site_create(world.site_row()).await.unwrap();
+    let mut agent = world.agent_row();
+    agent.name = canary("agent-name");
+    agent.email = canary("agent-email");
+    store.agent_create(agent).await.unwrap();
+    let session = SessionRow {
+        session: SessionId::from_bytes([1; 16]),
+        agent: world.agent,
+        tenant: world.tenant,
+        secret: world.secret(3),
+        client: canary("client"),
+        created_at: NOW,
+        expires_at: NOW,
+    };
+    store.session_create(session).await.unwrap();
+    let invitation = InvitationRow {
+        invitation: InvitationId::from_bytes([1; 16]),
+        tenant: world.tenant,
+        email: canary("invited"),
+        role: protocol::conversation::Role::Agent,
+        secret: world.secret(4),
+        created_at: NOW,
+        expires_at: NOW,
+    };
+    store.invitation_create(invitation).await.unwrap();
+    let answer = canary("answer").into_exposed().into_bytes();
+    let key = canary("idempotency-key").into_exposed();
+    store.idempotent_keep(world.tenant, &key, [0; 32], answer, NOW).await.unwrap();
+    let mut visitor = world.visitor_row();
+    visitor.name = Some(canary("name"));
+    visitor.email = Some(canary("email"));
+    let mut header = world.conversation_row();
+    header.form = vec![("order".to_owned(), canary("form"))];
+    header.page_url = Some(canary("url"));
+    header.page_title = Some(canary("title"));
+    let draft = DraftRow {
+        tenant: world.tenant,
+        site: world.site,
+        conversation: world.conversation,
+        visitor: world.visitor,
+        agent: world.agent,
+        text: canary("draft"),
+        day: NOW.day(),
+    };
+    store
+        .write(vec![
+            Write::Visitor(Box::new(visitor)),
+            Write::Conversation(Box::new(header)),
+            Write::Draft(Box::new(draft)),
+            Write::Message(world.message(1, "canary-body-7f3a91")),
+        ])
+        .await
+        .unwrap();
+    assert_nowhere(folder.path(), b"7f3a91", "a personal value");
+    assert!(
+        every_byte(folder.path()).iter().any(|(path, bytes)| {
+            path.ends_with("livehelp.sqlite-wal") && bytes.windows(4).any(|four| four == b"Shop")
+        }),
+        "the search finds what is not sealed, in the log"
+    );
+    store.close().await;
+    assert_nowhere(folder.path(), b"7f3a91", "a personal value");
+}
+
+#[tokio::test]
+async fn what_died_while_it_waited_is_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(NOW));
+    let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), Arc::clone(&clock) as _);
+    let world = World::new(1);
+    world.settle(&*store).await;
+    let long_ago = world.message_on(1, "old", Day(0));
+    let dead = long_ago.envelope().tag().expires.is_some_and(|day| day <= NOW.day());
+    store.write(vec![Write::Message(long_ago)]).await.unwrap();
+    let stored = store.room(world.tenant, world.conversation, 9).await.unwrap().unwrap();
+    assert_eq!(stored.seq_last, Seq(u64::from(!dead)), "its plan has 36 months, it is older");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_second_server_is_told_who_has_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let data = folder.path().join("data");
+    let refused = open_at(&data, &keys);
+    assert!(
+        matches!(&refused, Err(OpenError::InUse { pid, .. }) if *pid == std::process::id()),
+        "{refused:?}"
+    );
+    store.close().await;
+    let again = open_at(&data, &keys).unwrap();
+    again.close().await;
+}
+
+#[tokio::test]
+async fn wrong_and_older_keys_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, kept) = (folder.path().join("data"), folder.path().join("keys"));
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    store.close().await;
+    drop((store, keys));
+    let backup = folder.path().join("backup");
+    copy_folder(&kept, &backup);
+
+    let generation = SqliteStore::generation(&data).unwrap();
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    world.with_visitor(2).begin(&*store).await;
+    store.close().await;
+    drop((store, keys));
+    let newer = SqliteStore::generation(&data).unwrap();
+    assert!(newer > generation);
+
+    let refused = KeyStore::open(&backup, &data, newer);
+    assert!(matches!(refused, Err(KeysError::OlderThanData { .. })), "{refused:?}");
+    let old = Arc::new(KeyStore::open(&backup, &data, None).unwrap());
+    let refused = open_at(&data, &old);
+    assert!(matches!(refused, Err(OpenError::KeysOlder { .. })), "{refused:?}");
+    let foreign = Arc::new(KeyStore::create(&folder.path().join("foreign"), &data).unwrap());
+    let refused = open_at(&data, &foreign);
+    assert!(matches!(refused, Err(OpenError::WrongKeys(_))), "{refused:?}");
+    fs::remove_dir_all(&kept).unwrap();
+    let refused = KeyStore::open(&kept, &data, newer);
+    assert!(matches!(refused, Err(KeysError::Missing(_))), "{refused:?}");
+    assert!(!kept.exists(), "nothing was made in its place");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::create_dir(to).unwrap();
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    store.close().await;
+    let path = file::database_path(&data);
+    let whole = fs::read(&path).unwrap();
+    let pages = [("its head", 0..100), ("a page", 4096 * 3..4096 * 4)];
+    for (what, range) in pages {
+        let mut damaged = whole.clone();
+        damaged[range].fill(0xa5);
+        fs::write(&path, &damaged).unwrap();
+        let refused = open_at(&data, &keys);
+        assert!(matches!(refused, Err(OpenError::Corrupt { .. })), "{what}: {refused:?}");
+        assert_eq!(fs::read(&path).unwrap(), damaged, "it is left as it was");
+    }
+    fs::write(&path, &whole).unwrap();
+    let store = open_at(&data, &keys).unwrap();
+    assert!(store.tenant(world.tenant).await.unwrap().is_some());
+    store.close().await;
+
+    fs::remove_file(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE shopping (id INTEGER); PRAGMA user_version = 3;").unwrap();
+    drop(other);
+    let refused = open_at(&data, &keys);
+    assert!(matches!(refused, Err(OpenError::NotOurs(_))), "{refused:?}");
+    let ours = Connection::open(&path).unwrap();
+    ours.execute_batch("PRAGMA application_id = 0x6c766870; PRAGMA user_version = 999;").unwrap();
+    drop(ours);
+    let refused = open_at(&data, &keys);
+    assert!(matches!(refused, Err(OpenError::Newer { found: 999, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let keys = Arc::new(KeyStore::open(&folder.path().join("keys"), &data, None).unwrap());
+    let config = SqliteConfig {
+        queue_len: 2,
+        patience: Duration::from_millis(20),
+        ..SqliteConfig::default()
+    };
+    let store = SqliteStore::open(&data, sealer(&keys), &config, manual()).unwrap();
+    let first = store.try_reserve().unwrap();
+    let second = store.reserve().await.unwrap();
+    assert!(matches!(store.try_reserve(), Err(StoreError::Full)));
+    assert!(matches!(store.reserve().await, Err(StoreError::Full)));
+    drop(first);
+    let third = store.reserve().await.unwrap();
+    drop((second, third));
+    World::new(1).settle(&store).await;
+    let late = store.reserve().await.unwrap();
+    store.close().await;
+    assert!(store.try_reserve().is_err());
+    let (told, fate) = oneshot::channel();
+    late.write(Vec::new(), Box::new(move |outcome| told.send(outcome).unwrap()));
+    assert!(matches!(fate.await, Ok(Err(StoreError::Unavailable { .. }))));
+    assert!(!store.healthy());
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart_and_clean_up_leaves_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    let day = NOW.day();
+    let text = "x".repeat(300);
+    for chunk in 0..10 {
+        let writes: Vec<_> = (1..=500)
+            .map(|n| Write::Message(world.message_on(chunk * 500 + n, &text, day)))
+            .collect();
+        store.write(writes).await.unwrap();
+    }
+    store.close().await;
+    drop((store, keys));
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let World { tenant, conversation, site, .. } = world;
+    let read = store.messages(tenant, conversation, Seq(4_999), None, 9).await.unwrap();
+    assert_eq!(read, [world.message_on(5_000, &text, day)]);
+
+    let mut closed = world.conversation_row();
+    closed.version = 2;
+    closed.state = protocol::conversation::ConversationState::Closed;
+    store.write(vec![Write::Conversation(Box::new(closed))]).await.unwrap();
+    let due: Vec<Bucket> = store.buckets().await.unwrap();
+    assert!(due.contains(&Bucket {
+        tenant,
+        site: Some(site),
+        class: RetentionClass::Transcript,
+        day
+    }));
+    keys.destroy_buckets(&due).unwrap();
+    store.clean_up(&due).await.unwrap();
+    assert_eq!(store.buckets().await.unwrap(), []);
+    assert_eq!(store.conversation(tenant, conversation).await.unwrap(), None);
+    assert_eq!(store.visitor(tenant, world.visitor).await.unwrap(), None);
+    let wal = fs::metadata(file::wal_path(&folder.path().join("data"))).unwrap().len();
+    assert!(wal < 64 * 1024, "the log was emptied before the last few rows: {wal}");
+    keys.destroy_subject(tenant, Subject::Visitor(world.visitor)).unwrap();
     store.close().await;
 }
