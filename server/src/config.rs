@@ -4,12 +4,14 @@
 //! Not here: key files (`keys`), certificates (`http`), what a site sets for itself (`store`).
 //! Called by `main`; everything else is handed the [`Config`]. The only reader of the environment.
 
+mod document;
 mod load;
 mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use document::document;
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
 pub use value::{Bus, LogFormat, LogLevel, Setting};
 
@@ -244,3 +246,6 @@ fn is_origin(url: &str) -> bool {
             && !url.ends_with('/')
     })
 }
+
+#[cfg(test)]
+mod tests;

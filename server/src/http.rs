@@ -567,3 +567,6 @@ pub(crate) fn problem(
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
-//! The program `livehelp`.
+//! The program `livehelp`: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    livehelp::cli::main()
+}

@@ -4,6 +4,7 @@
 //! operator (`docs/metrics.md` is made from this). Everyone counts through the fields of [`Metrics`];
 //! counting is one atomic addition, and every label value starts at 0, so that a rate sees the first event.
 
+mod document;
 mod instrument;
 mod label;
 
@@ -14,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 use protocol::conversation::Availability;
 use protocol::reject::RejectCode;
 
+pub use document::document;
 pub use instrument::{
     Bytes, Count, Counter, Counters, Counters2, Gauge, Gauges, Gauges2, Histogram, Histograms,
     Long, RouteTimes, Routes, Seconds, SecondsCounter,
@@ -228,3 +230,6 @@ pub const COMMIT: &str = match option_env!("LIVEHELP_BUILD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
+
+#[cfg(test)]
+mod tests;

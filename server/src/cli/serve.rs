@@ -1,0 +1,124 @@
+//! `livehelp serve` and `livehelp check`: the runtime, the listeners' addresses, the signals.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{CliError, print};
+use crate::clock::SystemClock;
+use crate::config::{Config, LogFormat, LogLevel, Resolved};
+use crate::http::{Tls, bind};
+use crate::run::{self, Listeners};
+use crate::{tasks, telemetry};
+
+/// Exit code after a second signal, as of a process that a signal ended.
+const INTERRUPTED: i32 = 130;
+
+/// The runtime that the settings ask for.
+pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
+    let mut builder = match config.worker_threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if config.worker_threads > 1 {
+        builder.worker_threads(config.worker_threads);
+    }
+    builder.enable_all().thread_name("worker").build().map_err(CliError::Runtime)
+}
+
+pub(super) fn serve(config: Config) -> Result<ExitCode, CliError> {
+    start_logs(&config);
+    runtime(&config)?.block_on(async {
+        let (shutdown, down) = watch::channel(false);
+        watch_signals(shutdown)?;
+        // Taken before anything is opened: a second server on the same port changes nothing.
+        let listeners = Listeners {
+            public: bind("listen", config.listen).await?,
+            admin: bind("admin_listen", config.admin_listen).await?,
+            demo: match config.demo {
+                true => Some(bind("demo_listen", config.demo_listen).await?),
+                false => None,
+            },
+        };
+        let tls = config.tls();
+        run::run(config, listeners, down, |listeners| announce(listeners, tls)).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
+    let config = &resolved.config;
+    start_logs(config);
+    if let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) {
+        Tls::load(cert, key)?;
+        print("certificate: good\n")?;
+    }
+    print("settings: good\n")?;
+    if !config.data.exists() {
+        return Err(CliError::NoServer(config.data.clone()));
+    }
+    runtime(config)?.block_on(async {
+        let opened = run::open(config, Arc::new(SystemClock))?;
+        crate::store::Store::close(&*opened.store).await;
+        print("keys and data: good\n")
+    })
+}
+
+fn start_logs(config: &Config) {
+    let lines = match config.log_format {
+        LogFormat::Json => telemetry::Lines::Json,
+        LogFormat::Human => telemetry::Lines::Human,
+    };
+    let level = match config.log_level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    if telemetry::start(lines, level).is_err() {
+        tracing::debug!("logs were set up before");
+    }
+}
+
+/// The first signal asks for a calm end, the second one is not argued with.
+fn watch_signals(shutdown: watch::Sender<bool>) -> Result<(), CliError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
+    let watching = async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                tracing::warn!("second signal: ends at once");
+                std::process::exit(INTERRUPTED);
+            }
+            shutdown.send_replace(true);
+        }
+    };
+    drop(tasks::spawn("signals", watching));
+    Ok(())
+}
+
+/// Tells whoever started us where to find us.
+fn announce(listeners: &Listeners, tls: bool) {
+    let origin = |listener: &TcpListener, scheme: &str| {
+        listener.local_addr().map(|address| format!("{scheme}://{address}")).unwrap_or_default()
+    };
+    let line = serde_json::json!({
+        "ready": true,
+        "public": origin(&listeners.public, if tls { "https" } else { "http" }),
+        "admin": origin(&listeners.admin, "http"),
+        "demo": listeners.demo.as_ref().map(|listener| origin(listener, "http")),
+        "pid": std::process::id(),
+    });
+    if print(&format!("{line}\n")).is_err() {
+        tracing::warn!("nobody reads stdout; the addresses are not told");
+    }
+}

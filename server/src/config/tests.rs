@@ -1,0 +1,137 @@
+use std::ffi::OsString;
+
+use super::*;
+
+fn sources(
+    file: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> (Sources, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("livehelp.toml");
+    std::fs::write(&path, file).unwrap();
+    let sources = Sources {
+        file: Some(path),
+        variables: variables
+            .iter()
+            .map(|(name, text)| (OsString::from(name), OsString::from(text)))
+            .collect(),
+        flags: flags.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+    };
+    (sources, folder)
+}
+
+fn complaints(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> String {
+    let (sources, _folder) = sources(file, variables, flags);
+    load(&sources).unwrap_err().to_string()
+}
+
+#[test]
+fn the_document_lists_what_can_be_set() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == document(),
+        "docs/configuration.md is stale: cargo run -p livehelp --example reference docs"
+    );
+}
+
+#[test]
+fn every_default_is_a_value_of_its_setting_and_they_go_together() {
+    let defaults = Config::defaults();
+    assert_eq!(defaults.listen.port(), 8080);
+    assert_eq!(defaults.bus, Bus::Memory);
+    assert_eq!(defaults.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let (sources, _folder) = sources(
+        "offer_ms = 2000\nagent_grace_ms = 3000\npong_ms = 4000\ndemo = true",
+        &[("LIVEHELP_AGENT_GRACE_MS", "5000"), ("LIVEHELP_PONG_MS", "6000"), ("PATH", "/bin")],
+        &[("pong_ms", "7000")],
+    );
+    let resolved = load(&sources).unwrap();
+    let config = &resolved.config;
+    assert_eq!((config.offer_ms, config.agent_grace_ms, config.pong_ms), (2000, 5000, 7000));
+    assert!(config.demo);
+    let origin = |name: &str| resolved.shown().find(|(shown, ..)| *shown == name).unwrap().2;
+    assert!(origin("offer_ms").starts_with("file "));
+    assert_eq!(origin("agent_grace_ms"), "variable LIVEHELP_AGENT_GRACE_MS");
+    assert_eq!(origin("pong_ms"), "flag --pong-ms");
+    assert_eq!(origin("listen"), "default");
+}
+
+#[test]
+fn unknown_settings_are_refused_all_at_once_with_the_nearest_known_name() {
+    let text = complaints("lisen = 1\n[tls]\ncert = 2", &[("LIVEHELP_PONGMS", "1")], &[]);
+    assert!(text.contains("unknown setting `lisen` (file "), "{text}");
+    assert!(text.contains("did you mean `listen`?"), "{text}");
+    assert!(text.contains("[tls]: settings stand without tables"), "{text}");
+    assert!(
+        text.contains(
+            "unknown setting `pongms` (variable LIVEHELP_PONGMS); did you mean `pong_ms`?"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_bad_value_names_setting_source_and_what_was_expected() {
+    let text = complaints("offer_ms = 5", &[("LIVEHELP_DEMO", "perhaps")], &[("listen", "8080")]);
+    assert!(text.contains("`offer_ms` = \"5\" (file "), "{text}");
+    assert!(text.contains("expected a whole number from 1000 to 600000 (ms)"), "{text}");
+    assert!(
+        text.contains("`demo` = \"perhaps\" (variable LIVEHELP_DEMO): expected true or false"),
+        "{text}"
+    );
+    assert!(
+        text.contains("`listen` = \"8080\" (flag --listen): expected an address with a port"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_password_is_neither_shown_nor_complained_about() {
+    let secret = "redis://user:hunter2@redis.example:6379/0";
+    let (sources, _folder) = sources(&format!("bus = \"{secret}\""), &[], &[]);
+    let resolved = load(&sources).unwrap();
+    assert_eq!(resolved.config.bus, Bus::Redis(secret.to_owned()));
+    assert!(!format!("{:?}", resolved.config).contains("hunter2"));
+    let shown = resolved.shown().find(|(name, ..)| *name == "bus").unwrap().1;
+    assert_eq!(shown, "redis://[hidden]@redis.example:6379/0");
+    let text = complaints("bus = \"http://user:hunter2@redis.example\"", &[], &[]);
+    assert!(text.contains("`bus`") && !text.contains("hunter2"), "{text}");
+    let text = complaints("bus = \"redis://user:hunter2@", &[], &[]);
+    assert!(text.contains("is not TOML") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn plain_http_beyond_loopback_needs_a_word() {
+    let text = complaints("listen = \"0.0.0.0:80\"\nadmin_listen = \"0.0.0.0:81\"", &[], &[]);
+    assert!(text.contains("`listen` = 0.0.0.0:80: plain HTTP is for loopback only"), "{text}");
+    assert!(text.contains("`admin_listen` = 0.0.0.0:81"), "{text}");
+    let (allowed, _folder) = sources("listen = \"0.0.0.0:80\"\ninsecure_http = true", &[], &[]);
+    assert!(load(&allowed).is_ok());
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    for (file, words) in [
+        ("tls_cert = \"a.pem\"", "`tls_cert` and `tls_key` belong together"),
+        ("data = \"./var\"\nkeys = \"var/keys\"", "neither may lie inside the other"),
+        ("data = \"/srv/x\"\nkeys = \"/srv/x\"", "neither may lie inside the other"),
+        ("public_url = \"https://chat.example/path\"", "expected an origin without a path"),
+        ("public_url = \"chat.example\"", "expected an origin without a path"),
+    ] {
+        let text = complaints(file, &[], &[]);
+        assert!(text.contains(words), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_settings_file_that_is_missing_is_an_error() {
+    let sources = Sources { file: Some("/nowhere/livehelp.toml".into()), ..Sources::default() };
+    let text = load(&sources).unwrap_err().to_string();
+    assert!(text.contains("file /nowhere/livehelp.toml: cannot be read"), "{text}");
+}

@@ -1,0 +1,437 @@
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use axum::routing::{get, post};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::metrics::Metrics;
+
+/// Echoes what it reads, in a task that waits as the gateway does.
+struct Echo;
+
+impl SocketEdge for Echo {
+    type Accepted = ();
+
+    fn handshake(
+        &self,
+        head: &http::request::Parts,
+        _: Peer,
+    ) -> Result<(Response<()>, ()), Response<Bytes>> {
+        if head.headers.contains_key("refuse") {
+            let mut refusal = Response::new(Bytes::from_static(b"no"));
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            return Err(refusal);
+        }
+        let response = Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header(header::UPGRADE, "websocket")
+            .header(header::CONNECTION, "upgrade");
+        Ok((response.body(()).unwrap(), ()))
+    }
+
+    fn connected(&self, (): (), socket: Socket, early: Bytes) {
+        tasks::spawn("echo", async move {
+            write_all(&socket, &early).await.unwrap();
+            let mut buf = [0; 16 * 1024];
+            loop {
+                match socket.try_read(&mut buf) {
+                    Ok(0) => return socket.shutdown(),
+                    Ok(read) => write_all(&socket, &buf[..read]).await.unwrap(),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        socket.readable().await.unwrap();
+                    }
+                    Err(_) => return,
+                }
+            }
+        });
+    }
+}
+
+async fn write_all(socket: &Socket, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                socket.writable().await?
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+struct Running {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+fn limits() -> Limits {
+    Limits {
+        connections_max: 64,
+        handshakes_per_ip_max: 64,
+        header: Duration::from_secs(20),
+        request: Duration::from_secs(20),
+        header_bytes_max: 8_192,
+        body_bytes_max: 1_000,
+        trusted_proxies: Vec::new(),
+    }
+}
+
+async fn start(limits: Limits, tls: Option<Arc<Tls>>) -> Running {
+    let router = axum::Router::new()
+        .route("/hello/{name}", get(|| async { "hello" }))
+        .route(
+            "/peer",
+            get(|request: Request<Body>| async move {
+                let peer = *request.extensions().get::<Peer>().unwrap();
+                format!("{} {}", peer.ip, peer.secure)
+            }),
+        )
+        .route("/body", post(|body: Bytes| async move { body.len().to_string() }))
+        .route("/never", get(|| async { std::future::pending::<&str>().await }));
+    let listener = bind("listen", (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = Metrics::new();
+    let (stop, stopped) = watch::channel(false);
+    let serving = serve(listener, tls, router, Arc::new(Echo), limits, metrics.clone(), stopped);
+    let serving = tasks::spawn("test server", serving);
+    Running { address, metrics, stop, serving }
+}
+
+/// Everything that comes until the server closes.
+async fn say(address: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    rest(&mut stream).await
+}
+
+async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    // A reset after the answer is an end, too.
+    let _ended = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+async fn head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+const CLOSE: &str = "Host: x\r\nConnection: close\r\n\r\n";
+const UPGRADE: &str =
+    "GET /v1/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[tokio::test]
+async fn requests_are_counted_by_their_route_and_answers_are_hardened() {
+    let server = start(limits(), None).await;
+    let answer = say(server.address, &format!("GET /hello/bob HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for line in [
+        "x-content-type-options: nosniff",
+        "cache-control: no-store",
+        "referrer-policy: no-referrer",
+    ] {
+        assert!(answer.contains(line), "{answer}");
+    }
+    say(server.address, &format!("BREW /tea HTTP/1.1\r\n{CLOSE}")).await;
+    let text = server.metrics.render();
+    for line in [
+        r#"livehelp_http_requests_total{code="200",method="GET",route="/hello/{name}"} 1"#,
+        r#"livehelp_http_requests_total{code="404",method="other",route="none"} 1"#,
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("bob"));
+}
+
+#[tokio::test]
+async fn a_socket_gives_what_came_early_and_then_everything_in_order() {
+    let server = start(limits(), None).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(format!("{UPGRADE}early").as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 101"));
+    echoes(&mut stream, b"early").await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(UPGRADE.replace("\r\n\r\n", "\r\nRefuse: 1\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 403"));
+}
+
+/// Half a megabyte there and back, so that both directions fill up on the way.
+async fn echoes(
+    stream: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin),
+    early: &[u8],
+) {
+    let sent: Vec<u8> = (0..500_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let writing = async {
+        writer.write_all(&sent).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let mut back = Vec::new();
+    let ((), read) = tokio::join!(writing, reader.read_to_end(&mut back));
+    read.unwrap();
+    assert!(
+        back.starts_with(early) && back[early.len()..] == sent[..],
+        "{} bytes back",
+        back.len()
+    );
+}
+
+#[tokio::test]
+async fn the_sockets_address_takes_nothing_but_upgrades() {
+    let server = start(limits(), None).await;
+    for request in [
+        format!("GET /v1/socket HTTP/1.1\r\n{CLOSE}"),
+        "GET /v1/socket HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_owned(),
+        UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc"),
+    ] {
+        let answer = say(server.address, &request).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 426") || answer.starts_with("HTTP/1.0 426"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_slow_handshake_is_cut_off() {
+    let limits = Limits { header: Duration::from_millis(200), ..limits() };
+    let server = start(limits, None).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHos").await.unwrap();
+    let answers = (rest(&mut silent).await, rest(&mut slow).await);
+    assert!(!answers.0.contains("200") && !answers.1.contains("200"), "{answers:?}");
+    until(|| server.metrics.handshake_failures_total.of(HandshakeFailure::TooSlow).get() == 2)
+        .await;
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes to hold");
+}
+
+#[tokio::test]
+async fn an_oversized_head_and_an_oversized_body_are_refused() {
+    let server = start(limits(), None).await;
+    let long = "a".repeat(9_000);
+    let answer = say(server.address, &format!("GET / HTTP/1.1\r\nLong: {long}\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let many: String = (0..200).map(|n| format!("H{n}: v\r\n")).collect();
+    let answer = say(server.address, &format!("GET / HTTP/1.1\r\n{many}{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let answer = say(server.address, "nonsense\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let failures = server.metrics.handshake_failures_total.of(HandshakeFailure::Http);
+    until(|| failures.get() == 3).await;
+    let announced = format!("POST /body HTTP/1.1\r\nContent-Length: 1001\r\n{CLOSE}");
+    let answer = say(server.address, &announced).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_bytes_max"), "{answer}");
+    let chunk = format!("{:x}\r\n{}\r\n0\r\n\r\n", 1_001, "b".repeat(1_001));
+    let hidden = format!("POST /body HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{CLOSE}{chunk}");
+    let answer = say(server.address, &hidden).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let good =
+        format!("POST /body HTTP/1.1\r\nContent-Length: 1000\r\n{CLOSE}{}", "c".repeat(1_000));
+    assert!(say(server.address, &good).await.ends_with("1000"));
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered() {
+    let server = start(Limits { request: Duration::from_millis(100), ..limits() }, None).await;
+    let answer = say(server.address, &format!("GET /never HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_ms"), "{answer}");
+    // A body that trickles in is no different.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let trickle = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc";
+    stream.write_all(trickle.as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 408"));
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_places_of_strangers() {
+    let server = start(Limits { handshakes_per_ip_max: 2, ..limits() }, None).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    let _second = TcpStream::connect(server.address).await.unwrap();
+    let failures = server.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress);
+    assert_eq!(say(server.address, &format!("GET /peer HTTP/1.1\r\n{CLOSE}")).await, "");
+    assert_eq!(failures.get(), 1);
+    // Whoever says what he wants is no stranger any more.
+    first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(head(&mut first).await.starts_with("HTTP/1.1 200"));
+    let answer = say(server.address, &format!("GET /peer HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.ends_with("127.0.0.1 false"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_places_of_a_listener_come_back_when_sockets_end() {
+    let server = start(Limits { connections_max: 1, ..limits() }, None).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(UPGRADE.as_bytes()).await.unwrap();
+    assert!(head(&mut socket).await.starts_with("HTTP/1.1 101"));
+    let request = format!("GET /peer HTTP/1.1\r\n{CLOSE}");
+    assert_eq!(say(server.address, &request).await, "", "the socket holds the one place");
+    socket.shutdown().await.unwrap();
+    assert_eq!(rest(&mut socket).await, "");
+    let answered =
+        async { while !say(server.address, &request).await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_is_believed_about_the_browsers_address() {
+    let forwarded = "X-Forwarded-For: 203.0.113.9, 198.51.100.7\r\nX-Forwarded-Proto: https\r\n";
+    let request = format!("GET /peer HTTP/1.1\r\n{forwarded}{CLOSE}");
+    let server = start(limits(), None).await;
+    assert!(say(server.address, &request).await.ends_with("127.0.0.1 false"));
+    let trusted_proxies = vec![Ipv4Addr::LOCALHOST.into(), "198.51.100.7".parse().unwrap()];
+    let server = start(Limits { trusted_proxies, ..limits() }, None).await;
+    assert!(say(server.address, &request).await.ends_with("203.0.113.9 true"));
+    let forged = request.replace("203.0.113.9,", "203.0.113.9, junk,");
+    assert!(say(server.address, &forged).await.ends_with("127.0.0.1 true"));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_names_port_and_flag() {
+    let server = start(limits(), None).await;
+    let error = bind("admin_listen", server.address).await.unwrap_err().to_string();
+    assert!(error.contains(&server.address.to_string()), "{error}");
+    assert!(error.contains("--admin-listen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stopped_listener_finishes_its_requests_and_leaves_sockets_alone() {
+    let server = start(limits(), None).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(UPGRADE.as_bytes()).await.unwrap();
+    assert!(head(&mut socket).await.starts_with("HTTP/1.1 101"));
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(head(&mut idle).await.starts_with("HTTP/1.1 200"));
+    server.stop.send_replace(true);
+    server.serving.await.unwrap();
+    assert!(rest(&mut idle).await.ends_with("127.0.0.1 false"), "an idle connection is closed");
+    assert!(TcpStream::connect(server.address).await.is_err());
+    echoes(&mut socket, b"").await;
+}
+
+// TLS.
+
+struct Issued {
+    cert: CertificateDer<'static>,
+    cert_pem: String,
+    key_pem: String,
+}
+
+fn issue() -> Issued {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    Issued {
+        cert: made.cert.der().clone(),
+        cert_pem: made.cert.pem(),
+        key_pem: made.signing_key.serialize_pem(),
+    }
+}
+
+fn keep(folder: &Path, issued: &Issued) {
+    std::fs::write(folder.join("cert.pem"), &issued.cert_pem).unwrap();
+    std::fs::write(folder.join("key.pem"), &issued.key_pem).unwrap();
+}
+
+fn load(folder: &Path) -> Result<Arc<Tls>, TlsError> {
+    Tls::load(&folder.join("cert.pem"), &folder.join("key.pem")).map(Arc::new)
+}
+
+async fn connect(
+    address: SocketAddr,
+    trusted: &Issued,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.cert.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+#[tokio::test]
+async fn a_socket_behind_tls_is_the_same_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = issue();
+    keep(folder.path(), &issued);
+    let server = start(limits(), Some(load(folder.path()).unwrap())).await;
+    let mut stream = connect(server.address, &issued).await.unwrap();
+    stream.write_all(format!("{UPGRADE}early").as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 101"));
+    echoes(&mut stream, b"early").await;
+    let mut stream = connect(server.address, &issued).await.unwrap();
+    stream.write_all(format!("GET /peer HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
+    assert!(rest(&mut stream).await.ends_with("127.0.0.1 true"));
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_and_a_bad_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (issue(), issue());
+    keep(folder.path(), &old);
+    let tls = load(folder.path()).unwrap();
+    let server = start(limits(), Some(tls.clone())).await;
+    assert!(tls.reload().is_none(), "nothing changed");
+    assert!(connect(server.address, &old).await.is_ok());
+    // A key that is not the certificate's: what a half-finished renewal looks like.
+    std::fs::write(folder.path().join("cert.pem"), format!("{}\n", new.cert_pem)).unwrap();
+    assert!(matches!(tls.reload(), Some(Err(TlsError::Match { .. }))));
+    assert!(tls.reload().is_none(), "one bad state is told once");
+    assert!(connect(server.address, &old).await.is_ok(), "the former stays in use");
+    std::fs::write(folder.path().join("key.pem"), format!("{}\n", new.key_pem)).unwrap();
+    assert!(matches!(tls.reload(), Some(Ok(()))));
+    assert!(connect(server.address, &new).await.is_ok());
+    assert!(connect(server.address, &old).await.is_err());
+}
+
+#[tokio::test]
+async fn a_bad_tls_handshake_costs_nobody_else_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = issue();
+    keep(folder.path(), &issued);
+    let limits = Limits { header: Duration::from_millis(300), ..limits() };
+    let server = start(limits, Some(load(folder.path()).unwrap())).await;
+    say(server.address, &format!("GET /peer HTTP/1.1\r\n{CLOSE}")).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    rest(&mut silent).await;
+    let failures = &server.metrics.handshake_failures_total;
+    until(|| failures.of(HandshakeFailure::Tls).get() == 1).await;
+    until(|| failures.of(HandshakeFailure::TooSlow).get() == 1).await;
+    assert!(connect(server.address, &issued).await.is_ok());
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = |folder: &Path| load(folder).unwrap_err().to_string();
+    assert!(words(folder.path()).contains("tls_cert"));
+    let issued = issue();
+    keep(folder.path(), &issued);
+    std::fs::write(folder.path().join("key.pem"), "nothing").unwrap();
+    assert!(words(folder.path()).contains("tls_key"));
+    std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
+    assert!(words(folder.path()).contains("holds no certificate"));
+}

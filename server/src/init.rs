@@ -1,0 +1,231 @@
+//! The first rows of a server: an Organization, a site, its admin, the operator's key.
+//!
+//! Lives here: what `livehelp init` makes. Not here: folders and keys (`run::open` makes those), later
+//! Organizations (the admin listener). Called by the command line, on a stopped server's folders.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::conversation::{Availability, Role};
+use protocol::ids::{AgentId, KeyId, SiteId, SiteKey, TenantId};
+use protocol::personal::Personal;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::auth::{
+    EmailError, OriginError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
+    parse_origin,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::keys::{random_bytes, uuid_v7};
+use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::run::{self, RunError};
+use crate::store::{
+    AgentRow, FieldRule, KeyRow, SiteRow, SiteSettings, Store, StoreError, TenantRow,
+};
+
+/// The operator's key, in the keys folder.
+pub const OPERATOR_KEY_FILE: &str = "operator-key";
+
+/// Characters of a name, as over REST.
+const NAME_CHARS_MAX: usize = 200;
+
+/// What a new server begins with.
+#[derive(Debug)]
+pub struct NewServer {
+    /// Name of the Organization.
+    pub organization: String,
+    /// Name of its first site.
+    pub site: String,
+    /// Origins that may embed the widget.
+    pub origins: Vec<String>,
+    /// Name of the first admin.
+    pub admin_name: Personal<String>,
+    /// His e-mail address.
+    pub admin_email: Personal<String>,
+    /// His password.
+    pub admin_password: SecretString,
+}
+
+/// Why nothing was made. No value of a person is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Folders, keys or data.
+    #[error(transparent)]
+    Open(#[from] RunError),
+    /// An origin.
+    #[error("--origin is not an origin such as https://shop.example")]
+    Origin(#[source] OriginError),
+    /// The address.
+    #[error("--admin-email is not an e-mail address")]
+    Email(#[source] EmailError),
+    /// The password.
+    #[error("the password in --admin-password-file cannot be used")]
+    Password(#[source] PasswordError),
+    /// A name.
+    #[error("--{flag} is empty or longer than {NAME_CHARS_MAX} characters")]
+    Name { flag: &'static str },
+    /// The store.
+    #[error("the data folder did not take it")]
+    Store(#[from] StoreError),
+    /// The key's file.
+    #[error("cannot write the operator's key to {}", path.display())]
+    KeyFile { path: PathBuf, source: std::io::Error },
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Made {
+    tenant: TenantId,
+    site: SiteId,
+    site_key: SiteKey,
+    embed_tag: String,
+    agent: AgentId,
+    operator_key_file: PathBuf,
+}
+
+impl Made {
+    /// One line of JSON.
+    pub fn json(&self) -> String {
+        serde_json::json!({
+            "tenant_id": self.tenant.to_string(),
+            "site_id": self.site.to_string(),
+            "site_key": self.site_key.to_string(),
+            "embed_tag": self.embed_tag,
+            "agent_id": self.agent.to_string(),
+            "operator_key_file": self.operator_key_file,
+        })
+        .to_string()
+    }
+}
+
+/// Opens the folders, makes the first rows, closes.
+///
+/// # Errors
+/// If anything given cannot be used, or the folders are another server's or in use.
+pub async fn init(config: &Config, new: NewServer) -> Result<Made, InitError> {
+    // Judged before anything is made.
+    let first = FirstRows::of(&new, &SystemClock)?;
+    let opened = run::open(config, Arc::new(SystemClock))?;
+    let made = first.keep(&*opened.store, config).await;
+    opened.store.close().await;
+    made
+}
+
+/// The rows, judged and ready.
+struct FirstRows {
+    tenant: TenantRow,
+    site: SiteRow,
+    agent: AgentRow,
+}
+
+impl FirstRows {
+    fn of(new: &NewServer, clock: &dyn Clock) -> Result<Self, InitError> {
+        let now = clock.now();
+        let tenant = TenantId::from_uuid(uuid_v7(now));
+        let email = normal_email(new.admin_email.expose()).map_err(InitError::Email)?;
+        let origins = new
+            .origins
+            .iter()
+            .map(|origin| parse_origin(origin))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(InitError::Origin)?;
+        let form = ["name", "email"].map(|field| (field.to_owned(), FieldRule::Optional));
+        Ok(Self {
+            tenant: TenantRow {
+                tenant,
+                name: name("organization", &new.organization)?,
+                privacy_contact: email.clone(),
+                created_at: now,
+            },
+            site: SiteRow {
+                site: SiteId::from_uuid(uuid_v7(now)),
+                tenant,
+                site_key: SiteKey::from_random(random_bytes()),
+                name: name("site", &new.site)?,
+                timeline: SiteTimeline::new(now, Plan::Free),
+                settings: SiteSettings {
+                    origins,
+                    form: BTreeMap::from(form),
+                    ..SiteSettings::default()
+                },
+                created_at: now,
+            },
+            agent: AgentRow {
+                agent: AgentId::from_uuid(uuid_v7(now)),
+                tenant,
+                name: Personal::new(name("admin-name", new.admin_name.expose())?),
+                email,
+                role: Role::Admin,
+                active: true,
+                capacity: Config::defaults().agent_capacity,
+                availability: Availability::Offline,
+                password_hash: hash_password(&new.admin_password).map_err(InitError::Password)?,
+                created_at: now,
+            },
+        })
+    }
+
+    async fn keep(self, store: &dyn Store, config: &Config) -> Result<Made, InitError> {
+        let at = self.tenant.created_at;
+        let operator_key_file = config.keys.join(OPERATOR_KEY_FILE);
+        let origin = config.public_url.clone().unwrap_or_else(|| {
+            let scheme = if config.tls() { "https" } else { "http" };
+            format!("{scheme}://{}", config.listen)
+        });
+        let key = &self.site.site_key;
+        let made = Made {
+            tenant: self.tenant.tenant,
+            site: self.site.site,
+            site_key: key.clone(),
+            embed_tag: format!(
+                r#"<script async src="{origin}/widget/loader.js" data-site-key="{key}"></script>"#
+            ),
+            agent: self.agent.agent,
+            operator_key_file: operator_key_file.clone(),
+        };
+        store.tenant_create(self.tenant).await?;
+        store.site_create(self.site).await?;
+        store.agent_create(self.agent).await?;
+        // A second Organization on the same server is run by the same operator.
+        if !operator_key_file.exists() {
+            let issued = new_operator_key();
+            let key = KeyRow {
+                key: KeyId::from_uuid(uuid_v7(at)),
+                tenant: None,
+                name: "operator".to_owned(),
+                scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
+                secret: issued.hash,
+                created_at: at,
+            };
+            store.key_create(key).await?;
+            write_secret(&operator_key_file, issued.text.expose_secret())
+                .map_err(|source| InitError::KeyFile { path: operator_key_file, source })?;
+        }
+        Ok(made)
+    }
+}
+
+fn name(flag: &'static str, text: &str) -> Result<String, InitError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > NAME_CHARS_MAX {
+        return Err(InitError::Name { flag });
+    }
+    Ok(text.to_owned())
+}
+
+/// Writes a file that only its owner reads, and has it on disk before it says so.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
