@@ -2,6 +2,8 @@
 //!
 //! The modules below stand in layers, edges first; each may use those beneath it, never above.
 
+pub mod cli;
+pub mod init;
 pub mod run;
 pub mod sweep;
 mod live;
