@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use crate::server::{COOKIES, SHOP, TestServer};
+use crate::server::{COOKIES, SHOP, Site};
 
 /// What a test waits for at most; a hang is a failure, not a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,15 +38,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn connect(server: &TestServer, headers: &[(&str, &str)]) -> Self {
+    pub async fn connect(server: &Site, headers: &[(&str, &str)]) -> Self {
         Self::connect_as(server, Encoding::Msgpack, headers).await
     }
 
-    pub async fn connect_as(
-        server: &TestServer,
-        encoding: Encoding,
-        headers: &[(&str, &str)],
-    ) -> Self {
+    pub async fn connect_as(server: &Site, encoding: Encoding, headers: &[(&str, &str)]) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let mut request = Request::get(format!("ws://{}/v1/socket", server.address))
             .header("host", server.address.to_string())
@@ -78,11 +74,19 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
+    /// Like [`Client::tell`], on a line that may be dead.
+    pub async fn try_tell(&mut self, frame: &ClientFrame<'_>) -> bool {
+        let mut bytes = Vec::new();
+        encode_client(self.encoding, frame, &mut bytes).unwrap();
+        self.socket.send(WsMessage::binary(bytes)).await.is_ok()
+    }
+
     pub async fn tell_raw(&mut self, message: WsMessage) {
         self.socket.send(message).await.unwrap();
     }
 
-    async fn next(&mut self) -> Result<ServerFrame<'static>, u16> {
+    /// The next frame, or the code with which the connection ended.
+    pub async fn next(&mut self) -> Result<ServerFrame<'static>, u16> {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
             match next.expect("something comes in time") {
@@ -154,11 +158,7 @@ impl Client {
         .await
     }
 
-    pub async fn visitor(
-        server: &TestServer,
-        token: Option<String>,
-        resume: Vec<ResumePoint>,
-    ) -> Self {
+    pub async fn visitor(server: &Site, token: Option<String>, resume: Vec<ResumePoint>) -> Self {
         let mut client = Self::connect(server, &[("origin", SHOP)]).await;
         client.greet_as_visitor(server.site_key.clone(), token, resume).await;
         client
@@ -195,7 +195,7 @@ impl Client {
     }
 
     /// An agent's window that watches the board.
-    pub async fn agent(server: &TestServer, number: usize) -> Self {
+    pub async fn agent(server: &Site, number: usize) -> Self {
         let cookie = format!("livehelp_session={}", COOKIES[number]);
         let origin = format!("http://{}", server.address);
         let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];

@@ -5,3 +5,4 @@ mod server;
 mod chat;
 mod resume;
 mod hostile;
+mod kill;

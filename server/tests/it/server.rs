@@ -1,6 +1,7 @@
 //! A server with one Organization, one site and two agents, as a test wants it.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,18 +26,30 @@ pub const SHOP: &str = "https://shop.example";
 /// Agents' session tokens, in the order of [`TestServer::agents`].
 pub const COOKIES: [&str; 2] = ["lhs_first", "lhs_second"];
 
-pub struct TestServer {
-    pub folder: TempDir,
+/// What a client must know of a server.
+pub struct Site {
     pub address: SocketAddr,
-    pub admin: SocketAddr,
     pub site_key: SiteKey,
     pub agents: [AgentId; 2],
+}
+
+pub struct TestServer {
+    pub folder: TempDir,
+    site: Site,
     config: Config,
     stop: watch::Sender<bool>,
     served: JoinHandle<()>,
 }
 
-fn config(folder: &Path) -> Config {
+impl Deref for TestServer {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+pub fn config(folder: &Path) -> Config {
     let mut config = Config::defaults();
     config.data = folder.join("data");
     config.keys = folder.join("keys");
@@ -53,7 +66,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-async fn furnish(config: &Config, site_key: &SiteKey, agents: [AgentId; 2]) {
+pub async fn furnish(config: &Config, site_key: &SiteKey, agents: [AgentId; 2]) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let now = clock.now();
     let opened = open(config, clock).expect("an empty folder opens");
@@ -141,18 +154,18 @@ impl TestServer {
         let running = config.clone();
         let served = livehelp::tasks::spawn("server", async move {
             let ready = |listeners: &Listeners| {
-                let admin = listeners.admin.local_addr().unwrap();
-                tell.send((listeners.public.local_addr().unwrap(), admin)).unwrap();
+                tell.send(listeners.public.local_addr().unwrap()).unwrap();
             };
             run(running, listeners, stopped, ready).await.unwrap();
         });
-        let (address, admin) = told.await.expect("the server starts");
-        Self { folder, address, admin, site_key, agents, config, stop, served }
+        let address = told.await.expect("the server starts");
+        let site = Site { address, site_key, agents };
+        Self { folder, site, config, stop, served }
     }
 
     /// Stops it as SIGTERM would, and starts it again on the same data.
     pub async fn restart(self) -> Self {
-        let Self { folder, site_key, agents, config, stop, served, .. } = self;
+        let Self { folder, site: Site { site_key, agents, .. }, config, stop, served } = self;
         stop.send_replace(true);
         served.await.unwrap();
         Self::serve(folder, config, site_key, agents).await
