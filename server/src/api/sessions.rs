@@ -23,6 +23,9 @@ use crate::store::{AgentRow, SessionRow};
 /// Accounts with one e-mail address, in as many Organizations, whose passwords are tried.
 const ACCOUNTS_MAX: usize = 4;
 
+/// Sessions of one agent; a further one ends the oldest.
+const SESSIONS_MAX: usize = 30;
+
 /// An agent's e-mail address and password.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,10 +130,23 @@ pub(crate) async fn begin(
         created_at: now,
         expires_at: now.plus_ms(SESSION_MS),
     };
+    make_room(state, &agent).await?;
     state.store.session_create(session.clone()).await?;
     let shape = shape(state, &session, agent).await?;
     let cookie = cookie(state, secret.text.expose_secret(), SESSION_MS / 1000)?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(shape)).into_response())
+}
+
+/// Ends sessions that are over, and the oldest where there are too many.
+async fn make_room(state: &ApiState, agent: &AgentRow) -> Result<(), Problem> {
+    let now = state.now();
+    let rows = state.store.sessions(agent.tenant, agent.agent).await?;
+    let (mut live, over): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.expires_at > now);
+    live.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.session)));
+    for row in over.iter().chain(live.iter().skip(SESSIONS_MAX - 1)) {
+        end(state, row).await?;
+    }
+    Ok(())
 }
 
 /// GET /v1/sessions

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{openapi, openapi_admin};
+use super::super::{openapi, openapi_admin, sessions};
 use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
 
 /// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
@@ -252,6 +252,26 @@ async fn a_session_ends_by_time_by_its_owner_and_with_its_agent() {
     world.get(&world.a.by_admin, "/v1/sites").await.expect(401);
     world.clock.advance_ms(14 * DAY_MS);
     world.get(&world.b.by_admin, "/v1/sites").await.expect(401);
+}
+
+#[tokio::test]
+async fn an_agent_has_so_many_sessions_and_a_further_one_ends_the_oldest() {
+    let world = World::new().await;
+    let email = world.b.agent.email.expose();
+    for _ in 0..29 {
+        world.clock.advance_ms(1);
+        let agent = world.b.agent.clone();
+        sessions::begin(&world.state, agent, String::from("Firefox")).await.unwrap();
+    }
+    world.get(&world.b.by_agent, "/v1/sessions").await.expect(200);
+    let newest = By::cookie(&token(&world.login(email, PASSWORD).await.expect(201)));
+    world.get(&world.b.by_agent, "/v1/sessions").await.expect(401);
+    let mine = world.get(&newest, "/v1/sessions").await.expect(200).json();
+    assert_eq!(mine["items"].as_array().unwrap().len(), 30);
+    world.clock.advance_ms(14 * DAY_MS);
+    let again = By::cookie(&token(&world.login(email, PASSWORD).await.expect(201)));
+    let mine = world.get(&again, "/v1/sessions").await.expect(200).json();
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -98,6 +98,21 @@ async fn a_create_that_is_sent_again_happens_once() {
 }
 
 #[tokio::test]
+async fn the_same_create_twice_at_once_happens_once() {
+    let world = World::new().await;
+    let by = world.a.by_admin.clone().once("both");
+    let body = json!({ "name": "Twin shop", "origins": [] });
+    let post = || world.post(&by, "/v1/sites", body.clone());
+    let (one, two) = tokio::join!(post(), post());
+    let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409], "{one:?} {two:?}");
+    post().await.expect(201);
+    let sites = world.get(&world.a.by_admin, "/v1/sites").await.json();
+    assert_eq!(sites["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn an_organization_is_created_once_too() {
     let world = World::new().await;
     let body = json!({ "name": "New Ltd", "privacy_contact": "https://new.example/privacy" });
