@@ -149,7 +149,7 @@ impl Limits {
 /// An address that could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} (setting `{setting}`): {source}; free that port or give another with --{}",
+    "cannot listen on {address} (setting `{setting}`): free that port or give another with --{}",
     setting.replace('_', "-")
 )]
 pub struct BindError {

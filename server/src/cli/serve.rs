@@ -111,13 +111,15 @@ fn announce(listeners: &Listeners, tls: bool) {
     let origin = |listener: &TcpListener, scheme: &str| {
         listener.local_addr().map(|address| format!("{scheme}://{address}")).unwrap_or_default()
     };
-    let line = serde_json::json!({
-        "ready": true,
-        "public": origin(&listeners.public, if tls { "https" } else { "http" }),
-        "admin": origin(&listeners.admin, "http"),
-        "demo": listeners.demo.as_ref().map(|listener| origin(listener, "http")),
-        "pid": std::process::id(),
-    });
+    let demo = listeners.demo.as_ref().map(|listener| origin(listener, "http"));
+    // By hand, so that the line begins with what a script looks for.
+    let line = format!(
+        r#"{{"ready":true,"public":"{}","admin":"{}","demo":{},"pid":{}}}"#,
+        origin(&listeners.public, if tls { "https" } else { "http" }),
+        origin(&listeners.admin, "http"),
+        demo.map_or("null".to_owned(), |origin| format!("\"{origin}\"")),
+        std::process::id(),
+    );
     if print(&format!("{line}\n")).is_err() {
         tracing::warn!("nobody reads stdout; the addresses are not told");
     }
