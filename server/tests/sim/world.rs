@@ -847,7 +847,10 @@ impl World {
         let client = &mut self.clients[at];
         let is_it = |pending: &Pending| pending.message == message;
         let take = |from: &mut VecDeque<Pending>| from.remove(from.iter().position(is_it)?);
-        let pending = take(&mut client.outbox).or_else(|| take(&mut client.refused));
+        let late = take(&mut client.refused);
+        // Refused at first, taken when another copy came.
+        self.failed.extend(late.as_ref().map(|pending| pending.message));
+        let pending = late.or_else(|| take(&mut client.outbox));
         let Some(pending) = pending else { return };
         let Pending { conversation, message, text, note, .. } = pending;
         self.counts.acked += 1;
