@@ -243,7 +243,8 @@ test('tabs share one line and one conversation, and the next leads when the firs
   await eventually(async () => (await texts(second)).includes('from the first tab'));
   await write(second, 'from the second tab');
   await eventually(async () => (await texts(first)).includes('from the second tab'));
-  await second.getByText('Sent', { exact: true }).waitFor();
+  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+  assert.deepEqual(await texts(second), ['from the first tab', 'from the second tab']);
   assert.equal(server.lines.size, 1);
   await first.close();
   await eventually(async () => server.connections === 2 && server.lines.size === 1);

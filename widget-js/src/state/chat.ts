@@ -101,9 +101,9 @@ export class Chat {
 
   /** The visitor acted: from now on there may be a line. */
   join(): void {
-    this.#tabs.join();
+    const new_here = this.#tabs.join();
     if (!this.#tabs.leads) {
-      this.#tabs.post({ kind: 'join' });
+      if (new_here) this.#tabs.post({ kind: 'join' });
       this.do({ kind: 'probe' });
     } else if (this.#socket.state.kind === 'stopped' || this.#socket.state.kind === 'idle') this.#socket.start();
   }
@@ -255,7 +255,9 @@ export class Chat {
       case 'state':
         if (!this.#tabs.leads) {
           this.#state = note.state;
-          this.#changed(note.state);
+          // What this tab wrote while the answer was on its way is not in it.
+          if (note.state.conversation) this.#restore(note.state.conversation);
+          this.#changed(this.#state);
         }
         break;
       case 'join':

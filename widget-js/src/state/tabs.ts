@@ -23,13 +23,14 @@ export class Tabs<Note> {
     this.#options = options;
   }
 
-  /** Takes part from now on; never before the visitor acted. */
-  join(): void {
-    if (this.#joined) return;
+  /** Takes part from now on; never before the visitor acted. Whether it did not before. */
+  join(): boolean {
+    if (this.#joined) return false;
     this.#joined = true;
     window.addEventListener('pagehide', this);
     window.addEventListener('pageshow', this);
     this.#enter();
+    return true;
   }
 
   leave(): void {
