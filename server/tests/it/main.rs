@@ -6,3 +6,4 @@ mod chat;
 mod resume;
 mod hostile;
 mod kill;
+mod command;
