@@ -1,5 +1,14 @@
 //! The whole server over real sockets, started in this process on free ports.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    reason = "all of this is test code, and a test cares for some frames of many"
+)]
+
 mod client;
 mod server;
 mod chat;
