@@ -81,7 +81,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         steps
             .run("server for the browser tests", cargo(&["build", "--quiet", "-p", "livehelp"]))?;
         let mut npm = command(&browser.folder, &["npm", "run", "--silent", "test"]);
-        npm.env("LIVEHELP_BINARY", target_folder()?.join("debug/livehelp"));
+        npm.env("E2E_SERVER", target_folder()?.join("debug/livehelp"));
         steps.run("browser tests", npm)?;
     }
     steps.end();

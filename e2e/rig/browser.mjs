@@ -1,0 +1,48 @@
+// One browser without a window for all tests of a file; a context for each person.
+//
+// Lives here: starting it, screenshots. Not here: what people do in it (people.mjs).
+
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const NAMES = ["chromium-headless-shell", "chromium", "google-chrome"];
+const SCREENSHOTS = fileURLToPath(new URL("../screenshots/", import.meta.url));
+/** How long a person waits for something to appear before the test says that it did not. */
+const PATIENCE_MS = 10_000;
+
+function executable() {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    for (const name of NAMES) {
+      const path = join(folder, name);
+      try {
+        accessSync(path, constants.X_OK);
+        return path;
+      } catch {
+        // Not in this folder.
+      }
+    }
+  }
+  throw new Error(`none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`);
+}
+
+export async function startBrowser() {
+  // A container's root may not make a sandbox of its own; the pages are all ours.
+  return chromium.launch({ executablePath: executable(), args: ["--no-sandbox"] });
+}
+
+/** A person's own browser profile. Whatever its pages throw is collected, for a test to find it empty. */
+export async function newPerson(browser, viewport = { width: 1200, height: 800 }) {
+  const context = await browser.newContext({ viewport, locale: "en-GB", reducedMotion: "reduce" });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const faults = [];
+  context.on("weberror", (error) => faults.push(String(error.error())));
+  return { context, faults };
+}
+
+/** Keeps what a page looks like now, under a name that says what is to be seen. */
+export async function picture(page, name) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}

@@ -1,0 +1,229 @@
+// What people do and see: a visitor in the demo shop, an agent in the console. By roles and labels, as they would find things.
+//
+// Lives here: their acts and what they look for. Not here: what a test asks of them.
+
+import assert from "node:assert/strict";
+
+import { ADMIN_EMAIL } from "./server.mjs";
+
+/** A password as the console wants it of someone who joins. */
+const PASSWORD = "a password for one test only";
+
+class Person {
+  constructor({ context, faults }) {
+    this.context = context;
+    this.faults = faults;
+  }
+
+  /** The list of messages, whoever's. */
+  get log() {
+    return this.page.getByRole("log", { name: "Messages" });
+  }
+
+  /** Looks at a message in the thread. */
+  async sees(text) {
+    await this.log.getByText(text, { exact: true }).first().waitFor();
+  }
+
+  /** Every message's text in the order on the screen. */
+  async transcript() {
+    return this.log.locator(this.bubble).allTextContents();
+  }
+}
+
+export class Visitor extends Person {
+  bubble = ".bubble";
+
+  /** Comes to the shop; nothing of the chat but its button is there. */
+  static async arrive(person, server) {
+    const visitor = new Visitor(person);
+    visitor.page = await visitor.context.newPage();
+    await visitor.page.goto(server.addresses.demo);
+    return visitor;
+  }
+
+  /** The same visitor in another tab of the same browser. */
+  async secondTab(server) {
+    return Visitor.arrive(this, server);
+  }
+
+  get panel() {
+    return this.page.getByRole("dialog");
+  }
+
+  get composer() {
+    return this.panel.getByRole("textbox", { name: "Your message" });
+  }
+
+  async openWidget() {
+    await this.page.getByRole("button", { name: /^Open the chat/ }).click();
+    await this.composer.waitFor();
+  }
+
+  /** Fills the form in and says the first thing. */
+  async begin({ name, email, text }) {
+    await this.panel.getByLabel("Your name").fill(name);
+    await this.panel.getByLabel("Your e-mail").fill(email);
+    await this.say(text);
+  }
+
+  async type(text) {
+    await this.composer.pressSequentially(text);
+  }
+
+  async send() {
+    await this.panel.getByRole("button", { name: "Send", exact: true }).click();
+  }
+
+  /** Says something and sees it in the thread. */
+  async say(text) {
+    await this.composer.fill(text);
+    await this.send();
+    await this.sees(text);
+  }
+
+  /** `Sent`, `Delivered` or `Seen` under a message of his own that is the last of its kind. */
+  async seesMark(text, mark) {
+    await this.log.locator(".row", { hasText: text }).getByText(mark).waitFor();
+  }
+
+  async seesTyping() {
+    await this.panel.getByText(/ is typing…$/).waitFor();
+  }
+
+  async isTold(words) {
+    await this.panel.getByRole("status").filter({ hasText: words }).first().waitFor();
+  }
+}
+
+export class Agent extends Person {
+  bubble = ".bubble > p";
+
+  /** The admin of a fresh server, signed in. */
+  static async signIn(person, server) {
+    const agent = new Agent(person);
+    agent.page = await agent.context.newPage();
+    agent.server = server;
+    await agent.page.goto(server.addresses.public);
+    await agent.page.getByLabel("E-mail").fill(ADMIN_EMAIL);
+    await agent.page.getByLabel("Password").fill(server.password);
+    await agent.page.getByRole("button", { name: "Sign in" }).click();
+    await agent.availability.waitFor();
+    return agent;
+  }
+
+  /** Someone whom this admin invites and who joins by the link. */
+  async invites(person, name, email) {
+    const { link } = await this.asks("POST", "/v1/invitations", { email, role: "agent" });
+    const agent = new Agent(person);
+    agent.page = await agent.context.newPage();
+    agent.server = this.server;
+    await agent.page.goto(link);
+    await agent.page.getByLabel("Your name").fill(name);
+    await agent.page.getByLabel("Choose a password").fill(PASSWORD);
+    await agent.page.getByRole("button", { name: "Join" }).click();
+    await agent.availability.waitFor();
+    return agent;
+  }
+
+  /** REST with this agent's session. */
+  async asks(method, path, data) {
+    const origin = this.server.addresses.public;
+    const answer = await this.context.request.fetch(origin + path, { method, data, headers: { origin } });
+    assert.ok(answer.ok(), `${method} ${path}: ${answer.status()} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  get availability() {
+    return this.page.getByRole("button", { name: /^Your availability/ });
+  }
+
+  get composer() {
+    return this.page.getByRole("textbox", { name: "Message", exact: true });
+  }
+
+  get offers() {
+    return this.page.getByRole("region", { name: /^New conversation/ });
+  }
+
+  /** Says that she is there, for so many conversations at a time. */
+  async beAvailable(capacity) {
+    await this.availability.click();
+    await this.page.getByRole("radio", { name: /^Available/ }).click();
+    await this.page.getByRole("button", { name: /^Your availability: Available/ }).waitFor();
+    await this.availability.click();
+    const shown = this.page.getByRole("status", { name: "Conversations at most" });
+    for (let now = Number(await shown.textContent()); now !== capacity; ) {
+      const step = now > capacity ? -1 : 1;
+      await this.page.getByRole("button", { name: step < 0 ? "Fewer" : "More", exact: true }).click();
+      now += step;
+      await shown.filter({ hasText: new RegExp(`^${now}$`) }).waitFor();
+    }
+    await this.availability.click();
+  }
+
+  async isOffered(visitor) {
+    await this.offers.getByRole("article").filter({ hasText: visitor }).waitFor();
+  }
+
+  /** Takes what is offered; its thread opens. */
+  async accept(visitor) {
+    const offer = this.offers.getByRole("article").filter({ hasText: visitor });
+    await offer.getByRole("button", { name: "Accept" }).click();
+    await this.page.getByRole("heading", { name: visitor }).waitFor();
+    await this.composer.waitFor();
+  }
+
+  async type(text) {
+    await this.#write("Reply");
+    await this.composer.pressSequentially(text);
+  }
+
+  async send() {
+    await this.page.getByRole("button", { name: "Send", exact: true }).click();
+  }
+
+  async say(text) {
+    await this.#write("Reply");
+    await this.composer.fill(text);
+    await this.send();
+    await this.sees(text);
+  }
+
+  async note(text) {
+    await this.#write("Note");
+    await this.composer.fill(text);
+    await this.page.getByRole("button", { name: "Add note" }).click();
+    await this.sees(text);
+  }
+
+  async #write(mode) {
+    const modes = this.page.getByRole("radiogroup", { name: "Kind of message" });
+    await modes.getByText(mode, { exact: true }).click();
+  }
+
+  async seesMark(text, mark) {
+    await this.log.getByRole("article").filter({ hasText: text }).getByRole("img", { name: mark }).waitFor();
+  }
+
+  async seesTyping(visitor) {
+    await this.log.getByText(`${visitor} is typing…`).waitFor();
+  }
+
+  async transferTo(name) {
+    await this.page.getByRole("button", { name: "Transfer" }).click();
+    const dialog = this.page.getByRole("dialog", { name: "Hand over to a colleague" });
+    await dialog.getByRole("button", { name: new RegExp(name) }).click();
+    await dialog.waitFor({ state: "hidden" });
+  }
+
+  async close() {
+    await this.page.getByRole("main").getByRole("button", { name: "Close", exact: true }).click();
+    await this.page.getByRole("button", { name: "Reopen" }).waitFor();
+  }
+
+  async reopen() {
+    await this.page.getByRole("button", { name: "Reopen" }).click();
+    await this.page.getByRole("main").getByRole("button", { name: "Close", exact: true }).waitFor();
+  }
+}
