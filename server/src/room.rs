@@ -151,9 +151,10 @@ impl<O> Room<O> {
         &self.marks
     }
 
-    /// The newest message that is not a note, if memory has one.
-    pub fn newest(&self) -> Option<&Arc<Placed>> {
-        self.tail.iter().rev().find(|placed| placed.envelope().visibility() == Visibility::Everyone)
+    /// What memory has and everyone may see, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Placed>> {
+        let everyones = |p: &&Arc<Placed>| p.envelope().visibility() == Visibility::Everyone;
+        self.tail.iter().rev().filter(everyones)
     }
 
     /// Says what is to become of an envelope; `looked_above` is the place above which the store was

@@ -368,7 +368,6 @@ impl Routing {
         self.before.insert(conversation, known);
         self.forget(conversation);
         self.come_in(conversation, site, version, now);
-        self.line_of(conversation, EventKind::Reopened, None);
         if let Some(agent) = former.filter(|agent| self.team.free(*agent)) {
             // It never really waited: nothing to learn for the estimate.
             self.line.leave_unserved(conversation);
@@ -443,7 +442,6 @@ impl Routing {
         if let Some(agent) = standing.assignee {
             self.team.worked(agent);
         }
-        self.line_of(conversation, EventKind::Closed, None);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use protocol::conversation::{
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
 use protocol::message::EventKind;
-use protocol::personal::Personal;
+use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
 
 use super::desk::{Desk, DeskState, Guest};
@@ -321,9 +321,11 @@ impl Hub {
         speaker: &Speaker,
         request: RequestId,
     ) -> Result<(), Reject> {
-        if speaker.agent().is_none() {
+        let Some(agent) = speaker.agent() else {
             return Err(Reject::new(RejectCode::Forbidden, "the board is for agents"));
-        }
+        };
+        let drafts = self.store.drafts(speaker.tenant, agent).await;
+        let drafts = drafts.map_err(|error| store_reject(&error))?;
         let desk = self.desk(speaker.tenant).await?;
         let live: Vec<_> = desk.state.lock().headers.keys().copied().collect();
         let mut facts = std::collections::HashMap::new();
@@ -347,6 +349,11 @@ impl Hub {
             speaker.outlet.append(&frame);
             state.board.retain(|line| line.connection() != speaker.outlet.connection());
             state.board.push(Arc::clone(&speaker.outlet));
+        }
+        for draft in &drafts {
+            let (conversation, text) =
+                (draft.conversation, Text::new(draft.text.expose().as_str()));
+            speaker.outlet.append(&Fanned::new(ServerFrame::Draft { conversation, text }));
         }
         speaker.outlet.flush();
         Ok(())

@@ -6,7 +6,7 @@ use protocol::conversation::{ConversationCard, ResumePoint};
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{ConversationId, TenantId};
 use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX, TEXT_BYTES_MAX};
-use protocol::message::{Author, Message, Seq, Visibility};
+use protocol::message::{Message, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 
@@ -326,19 +326,18 @@ fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>>
 }
 
 fn facts_of(live: &mut LiveRoom) -> RoomFacts {
-    let newest = live.newest();
+    // A line of the system says nothing about what was said.
+    let newest = live.newest_first().find_map(|placed| match placed.envelope().content() {
+        Content::Text(text) => Some((placed.envelope(), text)),
+        Content::Event { .. } => None,
+    });
     RoomFacts {
         seq_last: live.seq_last(),
         marks: live.marks().to_vec(),
-        preview: newest.and_then(|placed| match placed.envelope().content() {
-            Content::Text(text) => {
-                Some(Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect()))
-            }
-            Content::Event { .. } => None,
+        preview: newest.map(|(_, text)| {
+            Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect())
         }),
-        last_message_at: newest.map(|placed| placed.envelope().at()),
-        last_author: newest
-            .map(|placed| placed.envelope().author())
-            .filter(|author| !matches!(author, Author::System)),
+        last_message_at: newest.map(|(envelope, _)| envelope.at()),
+        last_author: newest.map(|(envelope, _)| envelope.author()),
     }
 }

@@ -68,13 +68,13 @@ impl Hub {
             ticks = ticks.wrapping_add(1);
             self.turn_desks().await;
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
-                self.write_marks().await;
+                self.write_marks();
             }
             if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
                 self.follow_high_water().await;
             }
         }
-        self.write_marks().await;
+        self.write_marks();
         self.follow_high_water().await;
     }
 
@@ -110,7 +110,7 @@ impl Hub {
         }
     }
 
-    async fn write_marks(&self) {
+    fn write_marks(&self) {
         for room in self.rooms.all() {
             let dirty = room.with(|live| {
                 let marks = live.take_dirty_marks()?;

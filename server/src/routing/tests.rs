@@ -365,7 +365,7 @@ fn reopening_goes_to_the_former_agent_only_if_he_is_there_with_room() {
     let again =
         Input::Reopened { conversation: cnv(1), site: SITE, version: 20, former: Some(agt(1)) };
     let effects = desk.act(again);
-    assert_eq!(lines(&effects), [(EventKind::Reopened, None), (EventKind::Assigned, Some(agt(1)))]);
+    assert_eq!(lines(&effects), [(EventKind::Assigned, Some(agt(1)))]);
     assert_eq!(desk.routing.standing(cnv(1)).unwrap().version, 21);
     desk.act(Input::Closed { conversation: cnv(1) });
     desk.act(Input::AgentGone { agent: agt(1) });
