@@ -6,11 +6,11 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=LIVEHELP_BUILD_COMMIT");
-    if std::env::var_os("LIVEHELP_BUILD_COMMIT").is_none()
+    println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
+    if std::env::var_os("BUILD_COMMIT").is_none()
         && let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"])
     {
-        println!("cargo::rustc-env=LIVEHELP_BUILD_COMMIT={commit}");
+        println!("cargo::rustc-env=BUILD_COMMIT={commit}");
         // Moves with every commit and checkout, in a linked worktree as well.
         if let Some(path) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
             println!("cargo::rerun-if-changed={path}");

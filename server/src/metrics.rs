@@ -226,7 +226,7 @@ fn measured(name: &str) -> Vec<(String, String)> {
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit it was built from, or `unknown`.
-pub const COMMIT: &str = match option_env!("LIVEHELP_BUILD_COMMIT") {
+pub const COMMIT: &str = match option_env!("BUILD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
