@@ -167,7 +167,7 @@ impl Hub {
         let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
             let fate = Box::new(|_| {});
-            if let Err(reject) = self.place(room, envelope, None, fate).await {
+            if let Err(reject) = self.place(room, envelope, (None, None), fate).await {
                 tracing::warn!(%conversation, reject_code = reject.code.word(), "a line of the system was not stored");
             }
         }

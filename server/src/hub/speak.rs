@@ -41,9 +41,9 @@ impl Hub {
             }
             Err(reject) => Self::refuse(&*outlet, request, reject),
         });
-        self.may_write(speaker.tenant, speaker.who, &said).await?;
+        let refusal = self.may_write(speaker.tenant, speaker.who, &said).await?.err();
         let connection = Some(speaker.outlet.connection());
-        self.say(speaker.tenant, author, said, connection, answer).await
+        self.say(speaker.tenant, author, said, (connection, refusal), answer).await
     }
 
     /// Says something that comes over REST, and waits for its fate. Without a `who` a program of the
@@ -54,19 +54,16 @@ impl Hub {
         who: Option<Who>,
         said: Said<'_>,
     ) -> Result<(Seq, UnixMillis), Reject> {
-        let author = match who {
-            None => Author::Bot,
-            Some(who) => {
-                self.may_write(tenant, who, &said).await?;
-                who.author()
-            }
+        let (author, refusal) = match who {
+            None => (Author::Bot, None),
+            Some(who) => (who.author(), self.may_write(tenant, who, &said).await?.err()),
         };
         let (tell, told) = tokio::sync::oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
             let _gone = tell.send(fate);
         });
-        self.say(tenant, author, said, None, answer).await?;
+        self.say(tenant, author, said, (None, refusal), answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
         })
@@ -79,28 +76,35 @@ impl Hub {
         Self::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
     }
 
-    /// A visitor writes in his own, an agent in what he has; notes are open to every agent.
-    async fn may_write(&self, tenant: TenantId, who: Who, said: &Said<'_>) -> Result<(), Reject> {
+    /// A visitor writes in his own, an agent in what he has; notes are open to every agent. The inner
+    /// refusal is for what is new: what was said while it was allowed is acked all the same.
+    async fn may_write(
+        &self,
+        tenant: TenantId,
+        who: Who,
+        said: &Said<'_>,
+    ) -> Result<Result<(), Reject>, Reject> {
         let room = self.room(tenant, said.conversation).await?;
         match who {
             Who::Visitor { visitor, .. } => {
                 if room.with(|room| room.visitor()).ok() == Some(visitor) {
-                    Ok(())
+                    Ok(Ok(()))
                 } else {
                     Err(not_found("there is no such conversation"))
                 }
             }
-            Who::Agent { .. } if said.visibility == Visibility::Agents => Ok(()),
+            Who::Agent { .. } if said.visibility == Visibility::Agents => Ok(Ok(())),
             Who::Agent { agent, .. } => {
                 let desk = self.desk(tenant).await?;
-                if desk.state.lock().is_assignee(said.conversation, agent) {
+                let assignee = desk.state.lock().is_assignee(said.conversation, agent);
+                Ok(if assignee {
                     Ok(())
                 } else {
                     Err(Reject::new(
                         RejectCode::Forbidden,
                         "another agent has this conversation, or nobody: take it first, or write a note",
                     ))
-                }
+                })
             }
         }
     }
@@ -111,7 +115,7 @@ impl Hub {
         tenant: TenantId,
         author: Author,
         said: Said<'_>,
-        from: Option<ConnectionId>,
+        (from, refusal): (Option<ConnectionId>, Option<Reject>),
         answer: Answer,
     ) -> Result<(), Reject> {
         let room = self.room(tenant, said.conversation).await?;
@@ -120,12 +124,14 @@ impl Hub {
             .map_err(|_| not_found("there is no such conversation"))?;
         let site = self.site(tenant, site).await?;
         let (offline, closed) = self.standing_of(tenant, said.conversation).await?;
-        if closed {
-            return Err(Reject::new(RejectCode::Closed, "this conversation is closed; reopen it"));
-        }
+        let refusal = if closed {
+            Some(Reject::new(RejectCode::Closed, "this conversation is closed; reopen it"))
+        } else {
+            refusal
+        };
         let ground = site.ground(visitor, Flags::default(), offline);
         let envelope = ingest(said, author, &ground, self.now())?;
-        self.place(room, envelope, from, answer).await
+        self.place(room, envelope, (from, refusal), answer).await
     }
 
     /// Whether a conversation began as a message that was left, and whether it is closed.
@@ -152,7 +158,7 @@ impl Hub {
         self: &Arc<Self>,
         mut room: RoomHandle,
         envelope: Envelope,
-        from: Option<ConnectionId>,
+        (from, refusal): (Option<ConnectionId>, Option<Reject>),
         answer: Answer,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
@@ -164,7 +170,11 @@ impl Hub {
         let mut answer = Some(answer);
         let mut looked_above = None;
         for _ in 0..PLACES_MAX {
-            let step = room.with(|live| self.step(live, &envelope, looked_above, from));
+            let allowed = refusal.is_none();
+            let step = room.with(|live| {
+                let accepted = live.accept(&envelope, looked_above);
+                self.step(live, &envelope, accepted, (from, allowed))
+            });
             let Ok(step) = step else {
                 room = self.room(envelope.tenant(), envelope.conversation()).await?;
                 continue;
@@ -185,6 +195,7 @@ impl Hub {
                     }
                     return Ok(());
                 }
+                Step::Refused => return refusal.map_or(Ok(()), Err),
                 Step::Conflict => {
                     return Err(Reject::new(
                         RejectCode::Conflict,
@@ -209,16 +220,17 @@ impl Hub {
         &self,
         live: &mut LiveRoom,
         envelope: &Envelope,
-        looked_above: Option<Seq>,
-        from: Option<ConnectionId>,
+        accepted: Accepted,
+        (from, allowed): (Option<ConnectionId>, bool),
     ) -> Step {
-        match live.accept(envelope, looked_above) {
+        match accepted {
             Accepted::Known { seq, .. } => {
                 let at = live.find(envelope.message()).map_or(envelope.at(), |m| m.envelope().at());
                 Step::Known { seq, at }
             }
             Accepted::Conflict => Step::Conflict,
             Accepted::LookInStore { after } => Step::LookInStore { after },
+            Accepted::New { .. } if !allowed => Step::Refused,
             Accepted::New { floor } => {
                 let seq = self.bus.place_here(envelope, floor).unwrap_or_else(|| floor.next());
                 let placed = Arc::new(envelope.clone().place(seq));
@@ -335,8 +347,18 @@ fn known(stored: &Placed, envelope: &Envelope, answer: Answer) -> Result<(), Rej
 
 /// What one look at the room led to.
 enum Step {
-    Placed { placed: Arc<Placed>, hearers: Vec<Arc<dyn Outlet>> },
-    Known { seq: Seq, at: UnixMillis },
+    Placed {
+        placed: Arc<Placed>,
+        hearers: Vec<Arc<dyn Outlet>>,
+    },
+    Known {
+        seq: Seq,
+        at: UnixMillis,
+    },
+    /// It is new, and may not be said any more.
+    Refused,
     Conflict,
-    LookInStore { after: Seq },
+    LookInStore {
+        after: Seq,
+    },
 }

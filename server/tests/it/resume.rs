@@ -111,3 +111,21 @@ async fn another_visitors_conversation_is_not_found() {
     assert_eq!(code, "not-found");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resend_is_acked_though_the_conversation_was_closed_meanwhile() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let message = new_message();
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "just before the end").await;
+    let first = visitor.acked(request).await;
+    let request = visitor.next_request();
+    visitor.tell(&ClientFrame::Close { request, conversation }).await;
+    visitor.acked(request).await;
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "just before the end").await;
+    assert_eq!(visitor.acked(request).await, first);
+    server.stop().await;
+}
