@@ -166,6 +166,9 @@ records! {
         /// Its place; 0 with an absent id: the client has none.
         seq: Seq;
         message: MessageId,
+        /// Its time, as the server gave it. A place that was lost in a crash may be given again, to the same
+        /// message even; the time tells the two apart.
+        at: UnixMillis,
     }
 
     /// The page a visitor is on.

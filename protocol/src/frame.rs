@@ -97,7 +97,7 @@ frames! {
             request: RequestId,
             conversation: ConversationId,
             form: List<FormAnswer, 32>;
-            /// SHA-256 of the privacy notice that was shown, 64 hex digits.
+            /// SHA-256 of the privacy notice that was shown, 64 hex digits; required where the site has one.
             notice: String,
             page: PageView,
         }
@@ -195,6 +195,10 @@ frames! {
             request: RequestId;
             seq: Seq,
             at: UnixMillis,
+            /// The first day on which the message can no longer be read; absent: no end is set.
+            expires: Day,
+            /// What was kept of it, where something was hidden on arrival: show this in its place.
+            body: Body<'a>,
         }
         /// Something was said.
         66 "message" Message {

@@ -6,6 +6,7 @@
 //! Called by `lib::run`, which mounts the routers on the public and on the admin listener.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,13 +14,16 @@ use parking_lot::Mutex;
 use protocol::conversation::SiteAvailability;
 use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
+use protocol::personal::Personal;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use crate::auth::{Passwords, Principal, Throttle};
+use crate::auth::{Passwords, Principal, Throttle, ThrottleConfig};
 use crate::clock::Clock;
+use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, SiteRow, Store};
+use crate::sweep::ClockTrust;
 
 mod router;
 mod access;
@@ -40,8 +44,25 @@ mod visitors;
 mod keys;
 mod widget;
 mod tenants;
+mod clock;
 
+use problem::{Problem, ProblemCode};
 pub use router::{admin_router, openapi, openapi_admin, openapi_files, public_router};
+
+/// What the REST edge is set up with.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Where browsers reach the console: scheme, host, port.
+    pub public_url: String,
+    /// Off only for plain HTTP on loopback.
+    pub secure_cookies: bool,
+    /// Milliseconds until an agent has to sign in again.
+    pub session_ms: u64,
+    /// Conversations that a new agent takes at a time.
+    pub agent_capacity: u16,
+    /// How many attempts to sign in are borne.
+    pub logins: ThrottleConfig,
+}
 
 /// What every handler reaches.
 #[derive(Debug, Clone)]
@@ -49,12 +70,16 @@ pub struct ApiState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) live: Arc<dyn Live>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) throttle: Arc<Throttle>,
+    metrics: Arc<Metrics>,
+    pub(crate) clock_trust: Arc<ClockTrust>,
+    throttle: Arc<Throttle>,
     pub(crate) passwords: Arc<Passwords>,
     /// Where browsers reach the console: scheme, host, port.
     pub(crate) public_url: Arc<str>,
     /// Off only for plain HTTP on loopback.
     pub(crate) secure_cookies: bool,
+    pub(crate) session_ms: u64,
+    pub(crate) agent_capacity: u16,
     /// Creates with an idempotency key that are being worked on; as many as requests at most.
     pub(crate) in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
     /// Held from reading a site or an agent until it is stored anew, so that no change undoes another.
@@ -62,25 +87,48 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// `public_url` without a slash at its end.
+    /// Nobody was served yet.
     pub fn new(
         store: Arc<dyn Store>,
         live: Arc<dyn Live>,
         clock: Arc<dyn Clock>,
-        public_url: &str,
-        secure_cookies: bool,
+        clock_trust: Arc<ClockTrust>,
+        metrics: Arc<Metrics>,
+        config: &ApiConfig,
     ) -> Self {
         Self {
             store,
             live,
             clock,
-            throttle: Arc::default(),
+            metrics,
+            clock_trust,
+            throttle: Arc::new(Throttle::new(config.logins)),
             passwords: Arc::default(),
-            public_url: Arc::from(public_url.trim_end_matches('/')),
-            secure_cookies,
+            public_url: Arc::from(config.public_url.trim_end_matches('/')),
+            secure_cookies: config.secure_cookies,
+            session_ms: config.session_ms,
+            agent_capacity: config.agent_capacity,
             in_flight: Arc::default(),
             changes: Arc::default(),
         }
+    }
+
+    /// Counts an attempt to prove a password, before it is looked at.
+    pub(crate) fn attempt(
+        &self,
+        account: &Personal<String>,
+        address: IpAddr,
+    ) -> Result<(), Problem> {
+        self.throttle.attempt(account, address, self.now()).map_err(|wait_ms| {
+            self.metrics.rate_limited_total.of(Throttled::Logins).inc();
+            Problem::new(ProblemCode::TooFast, "Too many attempts. Wait, then try again.")
+                .retry_after_ms(wait_ms)
+        })
+    }
+
+    /// The password was right.
+    pub(crate) fn attempt_succeeded(&self, account: &Personal<String>, address: IpAddr) {
+        self.throttle.succeeded(account, address);
     }
 
     pub(crate) fn now(&self) -> UnixMillis {

@@ -21,10 +21,10 @@ pub use email::{EmailError, normal_email};
 pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key};
 pub use origin::{OriginError, allowed_origin, parse_origin, same_origin};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};
-pub use session::{SESSION_COOKIE, SESSION_MS, SignedIn, authenticate_cookie, session_token};
-pub use throttle::Throttle;
+pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, session_token};
+pub use throttle::{AddressLimit, Throttle, ThrottleConfig};
 pub use token::{Issued, issue, token_hash};
-pub use visitor::{Admitted, VISITOR_TOKEN_MS, admit_visitor, new_visitor_token};
+pub use visitor::{Admitted, admit_visitor, new_visitor_token};
 
 /// Whoever a request or a frame speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,27 +1,104 @@
 //! Between nodes: who gives a message its place, and how other nodes hear of it.
+//!
+//! Lives here: the port, and what travels through it. Not here: rooms and who is in them (`hub`), what is
+//! kept (`store`). Called by `hub`.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::message::Seq;
+use protocol::ids::{ConversationId, MessageId, TenantId};
+use protocol::message::{Author, Seq};
 
-use crate::privacy::envelope::Envelope;
+use crate::privacy::envelope::{Envelope, Placed};
 
+#[cfg(test)]
+mod conformance;
 pub mod memory;
+mod payload;
+pub mod redis;
+
+/// What was heard and not yet taken; a hub that falls behind so far slows the bus.
+const HEARD_MAX: usize = 4_096;
 
 /// Why no place was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bus gives no place now")]
 pub struct BusError;
 
-/// Gives places, so that every node shows one order.
+/// What nodes tell each other of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A message has its place. Only [`Bus::place`] says it.
+    Placed(Arc<Placed>),
+    /// A place whose message could not be stored.
+    Void { tenant: TenantId, conversation: ConversationId, seq: Seq, message: MessageId },
+    /// Someone writes, or has stopped to.
+    Typing { tenant: TenantId, conversation: ConversationId, author: Author, typing: bool },
+    /// How far someone has come.
+    Mark {
+        tenant: TenantId,
+        conversation: ConversationId,
+        author: Author,
+        delivered: Seq,
+        seen: Seq,
+    },
+}
+
+impl Notice {
+    /// The Organization.
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::Placed(placed) => placed.envelope().tenant(),
+            Self::Void { tenant, .. } | Self::Typing { tenant, .. } | Self::Mark { tenant, .. } => {
+                *tenant
+            }
+        }
+    }
+
+    /// The conversation of which it tells.
+    pub fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Placed(placed) => placed.envelope().conversation(),
+            Self::Void { conversation, .. }
+            | Self::Typing { conversation, .. }
+            | Self::Mark { conversation, .. } => *conversation,
+        }
+    }
+}
+
+/// What the hub hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Of a conversation that it follows. `own`: this node asked for the place.
+    Notice { notice: Notice, own: bool },
+    /// The line was down: anything may have been missed.
+    Missed,
+}
+
+/// Gives places, so that every node shows one order, and carries notices. What a node is to hear comes
+/// through the channel that was made with it.
 #[async_trait]
 pub trait Bus: Send + Sync + std::fmt::Debug {
     /// The place at once, where it needs no round trip: called under the room's lock.
     fn place_here(&self, envelope: &Envelope, floor: Seq) -> Option<Seq>;
 
-    /// The place above `floor`, in one round trip that announces it too; then every node, this one as
-    /// well, delivers in the bus's order.
+    /// The place above `floor`, in one round trip that announces it too; then every node that follows the
+    /// conversation, this one as well, delivers in the bus's order.
     ///
     /// # Errors
-    /// If the bus is away: the sender may try again.
+    /// If the bus is away: the sender may try again. It may have been announced all the same.
     async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError>;
+
+    /// Tells the other nodes, if it can: no notice carries what the store does not.
+    fn announce(&self, notice: Notice);
+
+    /// Hears of the conversation from the moment this returns. Counted: each needs its own
+    /// [`Bus::unfollow`]. While the bus is away it returns at once; [`Heard::Missed`] comes with the bus.
+    async fn follow(&self, conversation: ConversationId);
+
+    /// Hears no more of it, once for each [`Bus::follow`].
+    fn unfollow(&self, conversation: ConversationId);
+
+    /// Whether places can be had now: readiness.
+    fn healthy(&self) -> bool;
 }

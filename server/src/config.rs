@@ -84,9 +84,9 @@ settings! {
     }
     "Nodes" {
         bus: Bus = "memory", "", ANY,
-            "How nodes hear of each other's messages: `memory` for one node, or redis://host:port/db.";
+            "How nodes hear of each other's messages: `memory` for one node, or a Redis 7: rediss://user:password@host:port/db (redis:// on loopback only).";
         bus_allow_persistence: bool = "false", "", ANY,
-            "Accepts a Redis that writes to disk.";
+            "Accepts a Redis that writes to disk or lets its user watch others.";
     }
     "Process" {
         worker_threads: usize = "0", "threads", (0, 1024),
@@ -105,14 +105,14 @@ settings! {
             "Time in which an agent may take what was offered to him.";
         agent_grace_ms: u64 = "45000", "ms", (0, 3_600_000),
             "Time in which an agent whose line broke keeps his conversations.";
-        agent_capacity: u16 = "5", "conversations", (0, 1_000),
-            "Conversations at a time for a new agent.";
+        agent_capacity: u16 = "5", "conversations", (0, 100),
+            "Conversations at a time for a new agent; he and his admins may change it.";
         conversations_per_visitor_max: usize = "5", "conversations", (1, 10_000),
             "Open conversations of one visitor.";
         conversations_per_ip_hour_max: u64 = "60", "conversations", (1, 1_000_000),
-            "Conversations opened from one address in an hour.";
+            "Conversations opened from one address in an hour; an IPv6 network of 64 bits counts as one.";
         visitor_token_days: u64 = "30", "days", (1, 396),
-            "Days for which a visitor is known again.";
+            "Days for which a visitor is known again, from his last visit on.";
     }
     "Connections" {
         connections_max: usize = "20000", "connections", (1, 10_000_000),
@@ -138,7 +138,7 @@ settings! {
         outbox_frames_max: usize = "1024", "frames", (8, 1_000_000),
             "Frames that may wait for one slow reader.";
         outbox_bytes_max: usize = "1048576", "bytes", (65_536, 268_435_456),
-            "Bytes that may wait for one slow reader.";
+            "Bytes that may wait for one slow reader, beside one page of messages.";
     }
     "Rates" {
         frames_per_second: u64 = "40", "frames/s", (1, 1_000_000),
@@ -152,7 +152,7 @@ settings! {
         agent_messages_per_minute: u64 = "600", "messages/min", (1, 10_000_000),
             "Messages that an agent may send in the long run.";
         logins_per_account_max: u64 = "10", "logins", (1, 1_000_000),
-            "Failed logins to one account within `login_window_ms`.";
+            "Failed logins to one account within `login_window_ms`; further ones wait, right or wrong.";
         logins_per_ip_max: u64 = "50", "logins", (1, 1_000_000),
             "Failed logins from one address within `login_window_ms`.";
         login_window_ms: u64 = "900000", "ms", (1_000, 86_400_000),
@@ -166,7 +166,7 @@ settings! {
         store_patience_ms: u64 = "2000", "ms", (0, 60_000),
             "Time for which a sender waits for room in that queue before he is refused.";
         store_linger_ms: u64 = "2", "ms", (0, 100),
-            "Time for which a busy writer gathers neighbours into one commit.";
+            "Time for which a busy writer gathers neighbours into one commit. 0: it does not wait.";
         sweep_ms: u64 = "3600000", "ms", (1_000, 86_400_000),
             "Time between two sweeps of what has expired.";
     }

@@ -8,6 +8,7 @@
 //! is readable, a frame is encoded once for all and written directly from the sender's task, and a
 //! queue exists only under backpressure. An idle connection is its socket, its parser and this state.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -16,12 +17,14 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
 use protocol::codec::Encoding;
 use protocol::ids::ConnectionId;
+use protocol::personal::Personal;
 use protocol::reject::CloseCode;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::clock::Clock;
 use crate::http::{Peer, Socket, SocketEdge};
 use crate::hub::Hub;
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::tasks;
 
@@ -42,6 +45,8 @@ pub struct GatewayConfig {
     pub heartbeat_agent_ms: u64,
     /// Milliseconds to answer.
     pub pong_ms: u64,
+    /// Milliseconds for which a visitor's token holds.
+    pub visitor_token_ms: u64,
     /// Milliseconds for the first frame.
     pub hello_timeout_ms: u64,
     /// Bytes that may wait for one connection.
@@ -68,6 +73,7 @@ pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     config: GatewayConfig,
     heartbeats: Heartbeats,
     connections: AtomicUsize,
@@ -90,6 +96,8 @@ pub struct Accepted {
     /// The address that this server was reached by, to judge the console's origin.
     host: Option<String>,
     gpc: bool,
+    /// The browser's address: for limits, never stored.
+    address: Personal<IpAddr>,
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
@@ -121,7 +129,7 @@ impl SocketEdge for Gateway {
     fn handshake(
         &self,
         head: &Parts,
-        _peer: Peer,
+        peer: Peer,
     ) -> Result<(Response<()>, Accepted), Response<Bytes>> {
         let headers = &head.headers;
         if !has_token(headers, header::CONNECTION, "upgrade")
@@ -164,6 +172,7 @@ impl SocketEdge for Gateway {
             cookie: text(headers, header::COOKIE),
             host: text(headers, header::HOST),
             gpc: headers.get("sec-gpc").is_some_and(|value| value.as_bytes() == b"1"),
+            address: Personal::new(peer.ip),
         };
         Ok((response, accepted))
     }
@@ -181,6 +190,7 @@ impl Gateway {
         hub: Arc<Hub>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
         config: GatewayConfig,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
@@ -188,6 +198,7 @@ impl Gateway {
             hub,
             store,
             clock,
+            metrics,
             config,
             heartbeats: Heartbeats::default(),
             connections: AtomicUsize::new(0),

@@ -326,6 +326,7 @@ async fn connection<E: SocketEdge>(
     slot: Slot,
     stranger: Option<Stranger>,
 ) {
+    let began = SystemClock.instant();
     let failures = &door.metrics.handshake_failures_total;
     let line = match &door.tls {
         None => Line::Plain(stream),
@@ -345,7 +346,11 @@ async fn connection<E: SocketEdge>(
         return;
     };
     match Socket::new(line, ip, slot, early) {
-        Ok((socket, early)) => door.edge.connected(accepted, socket, early),
+        Ok((socket, early)) => {
+            let took = SystemClock.instant().saturating_duration_since(began);
+            door.metrics.handshake_duration_seconds.observe(took);
+            door.edge.connected(accepted, socket, early);
+        }
         Err(error) => tracing::debug!(%error, "connection failed at its upgrade"),
     }
 }
@@ -505,6 +510,7 @@ fn upgrade<E: SocketEdge>(
         refusal
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
+        door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
         return refusal;
     }
     match door.edge.handshake(head, peer) {
@@ -512,7 +518,10 @@ fn upgrade<E: SocketEdge>(
             *visit.accepted.lock() = Some(accepted);
             response.map(|()| Body::empty())
         }
-        Err(refusal) => refusal.map(Body::from),
+        Err(refusal) => {
+            door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
+            refusal.map(Body::from)
+        }
     }
 }
 

@@ -18,8 +18,10 @@ use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::time::{Day, UnixMillis};
 use tokio::sync::OnceCell;
 
+use crate::auth::AddressLimit;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::privacy::gate::Reader;
 use crate::room::{Room, TAIL_MAX};
 use crate::routing::RoutingConfig;
@@ -30,10 +32,14 @@ mod shard;
 mod site;
 mod desk;
 mod speak;
+mod hear;
 mod attend;
 mod open;
 mod assign;
 mod upkeep;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use assign::Act;
 pub use attend::Watched;
@@ -115,6 +121,8 @@ pub struct HubConfig {
     pub visitor_grace_ms: u64,
     /// Conversations that one visitor may have open.
     pub conversations_per_visitor_max: usize,
+    /// Conversations that are opened from one address in an hour.
+    pub conversations_per_ip_hour_max: u64,
 }
 
 /// The one hub of a node.
@@ -122,8 +130,12 @@ pub struct Hub {
     store: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     config: HubConfig,
     rooms: Rooms,
+    /// What waits for the bus, and what it said too early.
+    hearing: hear::Waiting,
+    openings: AddressLimit,
     desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
     sites: DashMap<SiteId, Arc<Site>>,
     /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
@@ -135,6 +147,8 @@ impl std::fmt::Debug for Hub {
         f.debug_struct("Hub").finish_non_exhaustive()
     }
 }
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// No such thing, or another's: the two look the same.
 pub(crate) fn not_found(what: &'static str) -> Reject {
@@ -165,6 +179,7 @@ impl Hub {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
         config: HubConfig,
     ) -> Arc<Self> {
         let high_water = Mutex::new(clock.now());
@@ -172,8 +187,11 @@ impl Hub {
             store,
             bus,
             clock,
+            metrics,
+            openings: AddressLimit::new(config.conversations_per_ip_hour_max, HOUR_MS),
             config,
             rooms: Rooms::default(),
+            hearing: hear::Waiting::default(),
             desks: DashMap::new(),
             sites: DashMap::new(),
             high_water,
@@ -196,11 +214,17 @@ impl Hub {
         tenant: TenantId,
         conversation: ConversationId,
     ) -> Result<RoomHandle, Reject> {
-        let found = self
-            .rooms
-            .get(conversation, async || self.load_room(tenant, conversation).await)
-            .await
-            .map_err(|error| store_reject(&error))?;
+        let mut following = None;
+        let load = async || {
+            // Followed before it is read: what is said meanwhile is heard after it.
+            following = Some(self.follow(conversation).await);
+            self.load_room(tenant, conversation).await
+        };
+        let found = self.rooms.get(conversation, load).await;
+        let found = found.map_err(|error| store_reject(&error))?;
+        if let (Some(_), Some(following)) = (&found, following) {
+            following.keep();
+        }
         let handle = found.ok_or_else(|| not_found("there is no such conversation"))?;
         match handle.with(|room| room.tenant() == tenant) {
             Ok(true) => Ok(handle),
@@ -231,6 +255,13 @@ impl Hub {
         let header = &row.header;
         let of = (header.tenant, header.site, header.conversation, header.visitor);
         Ok(Some(Room::new(of, row.seq_last, row.tail, marks)))
+    }
+
+    /// Drops the room if nobody needs it.
+    fn drop_if_idle(&self, conversation: ConversationId) {
+        if self.rooms.drop_if_idle(conversation) {
+            self.bus.unfollow(conversation);
+        }
     }
 
     /// Sends one frame to one connection.

@@ -109,7 +109,7 @@ impl Made {
 /// If anything given cannot be used, or the folders are another server's or in use.
 pub async fn init(config: &Config, new: NewServer) -> Result<Made, InitError> {
     // Judged before anything is made.
-    let first = FirstRows::of(&new, &SystemClock)?;
+    let first = FirstRows::of(&new, config.agent_capacity, &SystemClock)?;
     let opened = run::open(config, Arc::new(SystemClock))?;
     let made = first.keep(&*opened.store, config).await;
     opened.store.close().await;
@@ -124,7 +124,7 @@ struct FirstRows {
 }
 
 impl FirstRows {
-    fn of(new: &NewServer, clock: &dyn Clock) -> Result<Self, InitError> {
+    fn of(new: &NewServer, capacity: u16, clock: &dyn Clock) -> Result<Self, InitError> {
         let now = clock.now();
         let tenant = TenantId::from_uuid(uuid_v7(now));
         let email = normal_email(new.admin_email.expose()).map_err(InitError::Email)?;
@@ -162,7 +162,7 @@ impl FirstRows {
                 email,
                 role: Role::Admin,
                 active: true,
-                capacity: Config::defaults().agent_capacity,
+                capacity,
                 availability: Availability::Offline,
                 password_hash: hash_password(&new.admin_password).map_err(InitError::Password)?,
                 created_at: now,

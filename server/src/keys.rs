@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use protocol::ids::TenantId;
-use protocol::time::UnixMillis;
+use protocol::time::{Day, UnixMillis};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::cipher::ValueKey;
 use self::file::{KeyFile, Stored};
-use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject};
+use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject, TransitSealer};
 use crate::recent::Recent;
 
 pub use self::cipher::fill_random;
@@ -31,6 +31,8 @@ pub use self::cipher::fill_random;
 const VALUE_KEYS_HALF_LEN: usize = 4_096;
 /// Unwrapped bucket and subject keys in memory.
 const LOCK_KEYS_HALF_LEN: usize = 8_192;
+/// Yesterday's, today's and tomorrow's key of the way between nodes.
+const TRANSIT_KEYS_HALF_LEN: usize = 2;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
@@ -92,6 +94,7 @@ pub struct KeyStore {
     /// What is on disk; read without the lock.
     generation: AtomicU64,
     find_root: Secret,
+    transit: Mutex<Recent<Day, ValueKey>>,
 }
 
 /// What the lock on the file guards: derived keys go into memory and out of it under the same lock, so
@@ -166,7 +169,18 @@ impl KeyStore {
             values: Mutex::new(Recent::new(VALUE_KEYS_HALF_LEN)),
             generation,
             find_root,
+            transit: Mutex::new(Recent::new(TRANSIT_KEYS_HALF_LEN)),
         })
+    }
+
+    fn transit_key(&self, day: Day) -> ValueKey {
+        let mut keys = self.transit.lock();
+        if let Some(key) = keys.get(&day) {
+            return key;
+        }
+        let key = cipher::derive_transit(&self.find_root, day);
+        keys.insert(day, key.clone());
+        key
     }
 
     fn value_key(&self, lock: &Lock) -> Result<ValueKey, SealError> {
@@ -280,6 +294,26 @@ impl Sealer for KeyStore {
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+}
+
+impl TransitSealer for KeyStore {
+    fn seal_in_transit(
+        &self,
+        day: Day,
+        associated: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        self.transit_key(day).seal(associated, plain)
+    }
+
+    fn unseal_in_transit(
+        &self,
+        day: Day,
+        associated: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        self.transit_key(day).unseal(associated, sealed)
     }
 }
 

@@ -14,6 +14,7 @@ use prometheus::core::Collector as _;
 use prometheus::{Registry, TextEncoder};
 use protocol::conversation::Availability;
 use protocol::reject::RejectCode;
+use protocol::time::UnixMillis;
 
 pub use document::document;
 pub use instrument::{
@@ -140,17 +141,27 @@ metrics! {
     }
     "Store" {
         store_write_duration_seconds: Histograms<StoreOp, Seconds> = ("op"),
-            "One transaction.";
+            "One transaction; for keys, the making and syncing of those that a commit needs.";
         store_fsync_duration_seconds: Histogram<Seconds> = (),
-            "The sync of one transaction, where it can be told apart.";
+            "The statement that ends a transaction, of which the sync is nearly all.";
         store_batch_messages: Histogram<Count> = (),
-            "Messages in one commit.";
+            "Messages in one commit, of commits that hold any.";
         store_errors_total: Counters<StoreOp> = ("op"),
             "Transactions that failed.";
         transcript_lag_seconds: Histogram<Seconds> = (),
             "Age of a placed message when it was stored.";
+        store_queue_writes: Gauge = (),
+            "Writes that wait for the store's writer or are in its batch.";
         store_bytes: Gauge = (),
             "Size of the store's files.";
+    }
+    "Retention" {
+        sweep_buckets_destroyed_total: Counter = (),
+            "Buckets of expired records whose keys were destroyed.";
+        sweep_last_success_timestamp_seconds: Gauge = (),
+            "When a sweep was last finished; 0 before the first.";
+        sweep_clock_trusted: Gauge = (),
+            "0 while the wall clock cannot be explained, so that nothing is destroyed until it is right or the operator confirms it.";
     }
     "Runtime" {
         worker_loop_lag_seconds: Histogram<Seconds> = (),
@@ -158,9 +169,9 @@ metrics! {
         draining: Gauge = (),
             "1 while the node moves its clients elsewhere.";
         config_last_reload_success: Gauge = (),
-            "1 if the last reading of the certificate succeeded.";
+            "1 if settings and certificate were read without fault the last time.";
         config_last_reload_success_timestamp_seconds: Gauge = (),
-            "When a certificate was last taken into use.";
+            "When settings or a certificate were last taken into use.";
     }
     "HTTP" {
         http_requests_total: Routes = ("route", "method", "code"),
@@ -171,6 +182,18 @@ metrics! {
 }
 
 impl Metrics {
+    /// Settings or a certificate were read without fault and are in use.
+    pub fn config_read(&self, at: UnixMillis) {
+        self.config_last_reload_success.set(1);
+        self.config_last_reload_success_timestamp_seconds.set(seconds(at));
+    }
+
+    /// A sweep was finished.
+    pub fn swept(&self, at: UnixMillis, destroyed: usize) {
+        self.sweep_last_success_timestamp_seconds.set(seconds(at));
+        self.sweep_buckets_destroyed_total.add(u64::try_from(destroyed).unwrap_or(u64::MAX));
+    }
+
     /// The text of one scrape. Runtime figures are those of the runtime that calls.
     pub fn render(&self) -> String {
         let mut families = self.registry.gather();
@@ -182,6 +205,10 @@ impl Metrics {
         runtime(&mut text);
         text
     }
+}
+
+fn seconds(at: UnixMillis) -> i64 {
+    i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX)
 }
 
 /// What the runtime counts by itself, and what this program is.

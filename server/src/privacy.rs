@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod policy;
 pub mod redact;
 pub mod ingest;
+pub mod consent;
 pub mod gate;
 pub mod seal;
 pub mod sweep;

@@ -5,6 +5,9 @@
 //! Not here: locks (`hub`), clocks (`clock`), numbering across nodes (`bus`), storage (`store`), rules about
 //! data (`privacy`). Called by `hub` alone, under the room's lock; so nothing here waits.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +20,11 @@ use crate::privacy::gate::Reader;
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
 pub const TAIL_MAX: usize = 50;
+
+/// Places of a conversation that are given and would not outlive a crash, at most. So far back, and no
+/// further, can a place have been lost or given again below something that is there: a client's last message
+/// and a resend are judged by that. Less than [`TAIL_MAX`], so that memory nearly always reaches.
+pub const UNDER_WAY_MAX: u64 = 32;
 
 /// Someone's connection in the room; `outlet` is the hub's way to it.
 #[derive(Debug)]
@@ -46,13 +54,29 @@ pub enum Accepted {
         /// Whether it is on disk.
         stored: bool,
     },
+    /// Another node gave it its place: it may be acked once it is found in the store.
+    KnownElsewhere {
+        /// Its place.
+        seq: Seq,
+    },
     /// Its id came before with another content.
     Conflict,
-    /// Memory does not reach back to what its author had seen: look in the store above `after`.
-    LookInStore {
-        /// Places above this one are to be searched.
-        after: Seq,
+    /// Memory does not reach back to what its author had seen: look in the store, and ask again.
+    LookInStore(Looked),
+    /// Too many places are under way: ask again when what was given up to `seq` lasts.
+    Wait {
+        /// The newest place given so far.
+        seq: Seq,
     },
+}
+
+/// Where the store was searched for a message, in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// In the places above this one,
+    pub after: Seq,
+    /// up to this one; memory had the rest.
+    pub through: Seq,
 }
 
 /// What a client gets that comes back.
@@ -69,6 +93,20 @@ pub enum Resumed {
     },
 }
 
+/// What follows from hearing of a message that has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is the newest now. Where `after` is not right before it, something was missed.
+    Newest {
+        /// The newest place before it up to which nothing can be missing.
+        after: Seq,
+    },
+    /// It was here already.
+    Known,
+    /// Its place is not above all others: another has it, or it comes late. The store knows.
+    Behind,
+}
+
 /// Live part of a conversation. Dropped when its last member leaves; the transcript stays.
 #[derive(Debug)]
 pub struct Room<O> {
@@ -79,11 +117,17 @@ pub struct Room<O> {
     members: Vec<Member<O>>,
     /// The newest place given; 0 before the first.
     seq_last: Seq,
+    /// The numbering goes on above this place, whatever happens.
+    lasting: Seq,
     /// Everything above this place is in `tail`.
     tail_after: Seq,
     tail: VecDeque<Arc<Placed>>,
     /// Places given and not yet stored, in order.
     unstored: VecDeque<Seq>,
+    /// Places in `tail` that other nodes gave and that are not known to be stored, in order.
+    elsewhere: VecDeque<Seq>,
+    /// Messages for which a place was asked for and not heard of yet.
+    asked: usize,
     /// The newest messages that could not be stored; a resend of one gets a new place.
     voids: VecDeque<MessageId>,
     marks: Vec<Marks>,
@@ -97,8 +141,13 @@ impl<O> Room<O> {
         (tenant, site, conversation, visitor): (TenantId, SiteId, ConversationId, VisitorId),
         seq_last: Seq,
         tail: Vec<Arc<Placed>>,
-        marks: Vec<Marks>,
+        mut marks: Vec<Marks>,
     ) -> Self {
+        // What someone saw and what was then lost is no sight of what comes in its place.
+        for mark in &mut marks {
+            mark.delivered = mark.delivered.min(seq_last);
+            mark.seen = mark.seen.min(seq_last);
+        }
         // A page that is not full reaches back to the beginning.
         let tail_after = match tail.first() {
             Some(first) if tail.len() >= TAIL_MAX => Seq(first.seq().0 - 1),
@@ -111,9 +160,12 @@ impl<O> Room<O> {
             visitor,
             members: Vec::new(),
             seq_last,
+            lasting: seq_last,
             tail_after,
             tail: tail.into(),
             unstored: VecDeque::new(),
+            elsewhere: VecDeque::new(),
+            asked: 0,
             voids: VecDeque::new(),
             marks,
             marks_dirty: false,
@@ -146,6 +198,11 @@ impl<O> Room<O> {
         self.seq_last
     }
 
+    /// Everything above this place is in memory.
+    pub fn tail_after(&self) -> Seq {
+        self.tail_after
+    }
+
     /// How far each has come.
     pub fn marks(&self) -> &[Marks] {
         &self.marks
@@ -157,9 +214,8 @@ impl<O> Room<O> {
         self.tail.iter().rev().filter(everyones)
     }
 
-    /// Says what is to become of an envelope; `looked_above` is the place above which the store was
-    /// searched for its id, in vain.
-    pub fn accept(&self, envelope: &Envelope, looked_above: Option<Seq>) -> Accepted {
+    /// Says what is to become of an envelope; `looked` is where the store was searched for its id, in vain.
+    pub fn accept(&self, envelope: &Envelope, looked: Option<Looked>) -> Accepted {
         // Not a debug_assert: a mix-up here would show one company's conversation to another.
         assert_eq!(envelope.tenant(), self.tenant, "message and room belong to one tenant");
         assert_eq!(envelope.conversation(), self.conversation, "message and room are one's");
@@ -167,11 +223,22 @@ impl<O> Room<O> {
             if !known.envelope().says_the_same(envelope) {
                 return Accepted::Conflict;
             }
+            if self.elsewhere.contains(&known.seq()) {
+                return Accepted::KnownElsewhere { seq: known.seq() };
+            }
             return Accepted::Known { seq: known.seq(), stored: self.is_stored(known.seq()) };
         }
-        let searched = looked_above.unwrap_or(self.tail_after).min(self.tail_after);
-        if envelope.seen_seq() < searched {
-            return Accepted::LookInStore { after: envelope.seen_seq() };
+        // What its author had seen may have been lost, and given again since: to this very message.
+        let after = below(envelope.seen_seq());
+        let searched = match looked {
+            Some(looked) if looked.through >= self.tail_after => looked.after,
+            Some(_) | None => self.tail_after,
+        };
+        if after < searched {
+            return Accepted::LookInStore(Looked { after, through: self.tail_after });
+        }
+        if self.seq_last.0 - self.lasting.0 >= UNDER_WAY_MAX {
+            return Accepted::Wait { seq: self.seq_last };
         }
         Accepted::New { floor: self.seq_last }
     }
@@ -187,22 +254,125 @@ impl<O> Room<O> {
         self.seq_last = placed.seq();
         self.unstored.push_back(placed.seq());
         self.tail.push_back(placed);
+        self.shorten();
+    }
+
+    fn shorten(&mut self) {
         while self.tail.len() > TAIL_MAX && self.oldest_is_stored() {
             if let Some(gone) = self.tail.pop_front() {
                 self.tail_after = gone.seq();
+                self.elsewhere.retain(|heard| *heard > gone.seq());
             }
         }
+    }
+
+    /// Milliseconds from the visitor's first message to this one, if it is the first by which an agent
+    /// answers. Not known once memory no longer reaches back to the beginning.
+    pub fn first_answer_ms(&self, answer: &Envelope) -> Option<u64> {
+        let by_agent = |envelope: &Envelope| {
+            matches!(envelope.author(), Author::Agent(_))
+                && envelope.visibility() == Visibility::Everyone
+        };
+        if !by_agent(answer) || self.tail_after > Seq(0) {
+            return None;
+        }
+        let asked = self.tail.iter().find(|p| p.envelope().author() == Author::Visitor)?;
+        let answered = self.tail.iter().any(|placed| by_agent(placed.envelope()));
+        (!answered).then(|| answer.at().ms_since(asked.envelope().at()))
+    }
+
+    /// A place is asked for outside of the room: it must not go before the answer.
+    pub fn ask(&mut self) {
+        self.asked += 1;
+    }
+
+    /// The answer came, whichever.
+    pub fn answered(&mut self) {
+        self.asked = self.asked.saturating_sub(1);
+    }
+
+    /// Takes a message whose place was given outside of the room. `own`: this node is to store it.
+    /// A message that is known at another place moves.
+    pub fn hear(&mut self, placed: &Arc<Placed>, own: bool) -> Hearing {
+        let seq = placed.seq();
+        let known = self.find(placed.envelope().message()).map(|known| known.seq());
+        if known == Some(seq) || known.is_some_and(|at| !own && at > seq) {
+            return Hearing::Known;
+        }
+        if seq <= self.seq_last {
+            return Hearing::Behind;
+        }
+        let mut after = self.seq_last;
+        if let Some(before) = known {
+            // Whoever took its place from it was not heard of.
+            self.displaced(before);
+            after = after.min(Seq(before.0.saturating_sub(1)));
+        }
+        self.placed(Arc::clone(placed));
+        if !own {
+            self.unstored.retain(|unstored| *unstored != seq);
+            self.elsewhere.push_back(seq);
+        }
+        Hearing::Newest { after }
+    }
+
+    /// Takes what the store has in the place of what was missed or guessed. Whether it is new here.
+    pub fn mend(&mut self, stored: &Arc<Placed>) -> bool {
+        let seq = stored.seq();
+        if seq <= self.tail_after || self.unstored.contains(&seq) {
+            return false;
+        }
+        if let Some(known) = self.find(stored.envelope().message()).map(|known| known.seq()) {
+            if known == seq {
+                self.elsewhere.retain(|heard| *heard != seq);
+                return false;
+            }
+            self.displaced(known);
+        }
+        // The store has the last word on a place: who lost it is given another.
+        self.displaced(seq);
+        let at = self.tail.partition_point(|placed| placed.seq() < seq);
+        self.tail.insert(at, Arc::clone(stored));
+        self.raise(seq);
+        self.shorten();
+        true
+    }
+
+    /// A place is no longer its message's, which is about to get another.
+    pub fn displaced(&mut self, seq: Seq) {
+        self.tail.retain(|placed| placed.seq() != seq);
+        self.unstored.retain(|unstored| *unstored != seq);
+        self.elsewhere.retain(|heard| *heard != seq);
+    }
+
+    /// The store has places up to this one: none of them may be given any more.
+    pub fn raise(&mut self, seq: Seq) {
+        self.seq_last = self.seq_last.max(seq);
+        self.lasts(seq);
     }
 
     /// A message is on disk.
     pub fn stored(&mut self, seq: Seq) {
         self.unstored.retain(|unstored| *unstored != seq);
+        self.lasts(seq);
+    }
+
+    /// The store knows that the numbering has come so far.
+    pub fn lasts(&mut self, seq: Seq) {
+        self.lasting = self.lasting.max(seq.min(self.seq_last));
+    }
+
+    /// Where the numbering stands, if nothing is under way and the store does not know it: the newest
+    /// messages could not be stored.
+    pub fn unlasting(&self) -> Option<Seq> {
+        (self.unstored.is_empty() && self.lasting < self.seq_last).then_some(self.seq_last)
     }
 
     /// A message could not be stored: its place is void while the room lives. Returns it, if members
     /// may have it on their screens.
     pub fn failed(&mut self, seq: Seq) -> Option<Arc<Placed>> {
         self.unstored.retain(|unstored| *unstored != seq);
+        self.elsewhere.retain(|heard| *heard != seq);
         let at = self.tail.iter().position(|placed| placed.seq() == seq)?;
         let void = self.tail.remove(at)?;
         if self.voids.len() == TAIL_MAX {
@@ -244,20 +414,26 @@ impl<O> Room<O> {
 
     /// What follows the client's last message. `older` is what the store has above the place that an
     /// earlier answer named.
+    ///
+    /// That message has to be here as the client had it, its time included: a place that a crash took back
+    /// may be given again, to the same message even, and then what is before it is another. And nothing may
+    /// be missing from the places before it that were under way together with it: the client may still show
+    /// what could not be stored there.
     pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&[Arc<Placed>]>) -> Resumed {
-        let Some((seq, message)) = point.and_then(|p| Some((p.seq, p.message?))) else {
+        let Some((point, message)) = point.and_then(|point| Some((point, point.message?))) else {
             return Resumed::After(self.page());
         };
-        if seq > self.seq_last {
+        if point.seq > self.seq_last {
             return Resumed::Reset(self.page());
         }
-        if seq <= self.tail_after {
+        let after = below(point.seq);
+        if after < self.tail_after {
             match older.map(<[_]>::last) {
-                None => return Resumed::LookInStore { after: Seq(seq.0.saturating_sub(1)) },
+                None => return Resumed::LookInStore { after },
                 Some(None) => return Resumed::Reset(self.page()),
                 // What was read must join what memory has: it may have moved on meanwhile.
                 Some(Some(last)) if last.seq() < self.tail_after => {
-                    return Resumed::LookInStore { after: Seq(seq.0.saturating_sub(1)) };
+                    return Resumed::LookInStore { after };
                 }
                 Some(Some(_)) => {}
             }
@@ -267,13 +443,22 @@ impl<O> Room<O> {
             .iter()
             .filter(|placed| placed.seq() <= self.tail_after)
             .chain(self.tail.iter())
-            .skip_while(|placed| placed.seq() < seq);
-        match all.next() {
-            Some(first) if first.seq() == seq && first.envelope().message() == message => {
-                Resumed::After(all.cloned().collect())
+            .skip_while(|placed| placed.seq() <= after);
+        let mut expected = after.next();
+        for placed in all.by_ref() {
+            if placed.seq() != expected {
+                break;
             }
-            _ => Resumed::Reset(self.page()),
+            expected = expected.next();
+            if placed.seq() == point.seq {
+                let envelope = placed.envelope();
+                if envelope.message() == message && Some(envelope.at()) == point.at {
+                    return Resumed::After(all.cloned().collect());
+                }
+                break;
+            }
         }
+        Resumed::Reset(self.page())
     }
 
     fn page(&self) -> Vec<Arc<Placed>> {
@@ -334,9 +519,11 @@ impl<O> Room<O> {
         std::mem::take(&mut self.marks_dirty).then(|| self.marks.clone())
     }
 
-    /// Whether nobody is in it and nothing is under way: it may be dropped.
+    /// Whether nobody is in it and nothing is under way: it may be dropped. A place that became void is
+    /// remembered until the store knows that it was given.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.unstored.is_empty() && !self.marks_dirty
+        let settled = self.unstored.is_empty() && self.lasting == self.seq_last;
+        self.members.is_empty() && settled && self.asked == 0 && !self.marks_dirty
     }
 
     /// Marks it as dropped: whoever still has a handle must look it up again.
@@ -348,4 +535,9 @@ impl<O> Room<O> {
     pub fn is_retired(&self) -> bool {
         self.retired
     }
+}
+
+/// So far below a place, and no further, may something have been under way together with it.
+fn below(seq: Seq) -> Seq {
+    Seq(seq.0.saturating_sub(UNDER_WAY_MAX))
 }

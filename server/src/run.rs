@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::api::{ApiState, admin_router, public_router};
+use crate::api::{ApiConfig, ApiState, admin_router, public_router};
+use crate::auth::ThrottleConfig;
 use crate::bus::memory::MemoryBus;
+use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
+use crate::bus::{Bus, Heard};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Bus as BusSetting, Config};
 use crate::gateway::{Gateway, GatewayConfig};
@@ -20,15 +23,18 @@ use crate::hub::{Hub, HubConfig};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
 use crate::metrics::Metrics;
-use crate::privacy::seal::Sealer;
+use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
 use crate::store::sqlite::{OpenError, SqliteConfig, SqliteStore};
-use crate::store::{Page, Store};
-use crate::sweep::Sweeper;
+use crate::store::{NoStats, Page, Store, StoreStats};
+use crate::sweep::{ClockTrust, Sweeper};
 use crate::tasks;
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
+
+/// How often the size of the store's files is taken.
+const SIZE_LOOK: Duration = Duration::from_secs(5);
 
 /// The sockets that were bound before anything was opened: a taken port costs nothing.
 #[derive(Debug)]
@@ -59,9 +65,9 @@ pub enum RunError {
     /// The system.
     #[error("the address of a listener cannot be read")]
     Listener(#[source] std::io::Error),
-    /// A bus that this build has no implementation for.
-    #[error("the setting `bus` names a Redis, which this build cannot use yet; set it to `memory`")]
-    Bus,
+    /// The bus between nodes.
+    #[error(transparent)]
+    Bus(#[from] BusStartError),
 }
 
 /// The store and the keys, opened together.
@@ -76,12 +82,22 @@ pub struct Opened {
 /// # Errors
 /// If either is damaged, missing, in use, or not the other's.
 pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> {
+    open_counted(config, clock, Arc::new(NoStats))
+}
+
+fn open_counted(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    stats: Arc<dyn StoreStats>,
+) -> Result<Opened, RunError> {
     let generation = SqliteStore::generation(&config.data)?;
     let keys = Arc::new(KeyStore::open(&config.keys, &config.data, generation)?);
     let sealer: Arc<dyn Sealer> = Arc::<KeyStore>::clone(&keys);
     let settings = SqliteConfig {
         queue_len: config.store_queue_max,
         patience: Duration::from_millis(config.store_patience_ms),
+        linger: Duration::from_millis(config.store_linger_ms),
+        stats,
         ..SqliteConfig::default()
     };
     let store = Arc::new(SqliteStore::open(&config.data, sealer, &settings, clock)?);
@@ -92,29 +108,53 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> 
 ///
 /// # Errors
 /// If it cannot start; nothing was changed then.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    shutdown: watch::Receiver<bool>,
+    ready: impl FnOnce(&Listeners) + Send,
+) -> Result<(), RunError> {
+    run_with(config, listeners, shutdown, ready, Arc::new(SystemClock)).await
+}
+
+/// The same by another clock, so that years pass in a test.
+///
+/// # Errors
+/// As [`run`].
 #[expect(
     clippy::too_many_lines,
     reason = "the one place that sees everything, read from top to bottom"
 )]
-pub async fn run(
+pub async fn run_with(
     config: Config,
     listeners: Listeners,
     mut shutdown: watch::Receiver<bool>,
     ready: impl FnOnce(&Listeners) + Send,
+    clock: Arc<dyn Clock>,
 ) -> Result<(), RunError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    if config.bus != BusSetting::Memory {
-        return Err(RunError::Bus);
-    }
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
         _ => None,
     };
-    let Opened { store: sqlite, keys } = open(&config, Arc::clone(&clock))?;
-    let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
     let metrics = Metrics::new();
-    let hub =
-        Hub::new(Arc::clone(&store), Arc::new(MemoryBus), Arc::clone(&clock), hub_config(&config));
+    metrics.config_read(clock.now());
+    let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
+    let Opened { store: sqlite, keys } = open_counted(&config, Arc::clone(&clock), stats)?;
+    let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+    // Two stages: first no more newcomers and a calm farewell, then what runs by itself.
+    let (stop, stopped) = watch::channel(false);
+    let (end, ended) = watch::channel(false);
+    let (bus, heard) = connect_bus(&config, &keys, &clock).await?;
+    let hub = Hub::new(
+        Arc::clone(&store),
+        Arc::clone(&bus),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+        hub_config(&config),
+    );
+    let hearing = heard.map(|heard| {
+        tasks::spawn("what other nodes say", Arc::clone(&hub).listen(heard, ended.clone()))
+    });
     hub.start().await.map_err(|_| RunError::Restore(config.data.clone()))?;
     let address = listeners.public.local_addr().map_err(RunError::Listener)?;
     let public_url = public_url(&config, address);
@@ -122,23 +162,22 @@ pub async fn run(
         Arc::clone(&hub),
         Arc::clone(&store),
         Arc::clone(&clock),
+        Arc::clone(&metrics),
         gateway_config(&config, &public_url),
     );
-    let secure_cookies = public_url.starts_with("https:");
+    let clock_trust = Arc::new(ClockTrust::default());
     let api = ApiState::new(
         Arc::clone(&store),
         Arc::new(LiveHub(Arc::clone(&hub))),
         Arc::clone(&clock),
-        &public_url,
-        secure_cookies,
+        Arc::clone(&clock_trust),
+        Arc::clone(&metrics),
+        &api_config(&config, &public_url),
     );
-    // Two stages: first no more newcomers and a calm farewell, then what runs by itself.
-    let (stop, stopped) = watch::channel(false);
-    let (end, ended) = watch::channel(false);
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
     let limits = Limits::of(&config);
-    let health = Health::new(Arc::clone(&metrics), checks(&store));
+    let health = Health::new(Arc::clone(&metrics), checks(&store, &bus));
     let mut serving = vec![
         tasks::spawn(
             "public listener",
@@ -177,12 +216,23 @@ pub async fn run(
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),
         tasks::spawn(
             "sweep",
-            Sweeper::new(Arc::clone(&store), keys, Arc::clone(&clock))
-                .run(Duration::from_millis(config.sweep_ms), ended.clone()),
+            Sweeper::new(
+                Arc::clone(&store),
+                keys,
+                Arc::clone(&clock),
+                clock_trust,
+                Arc::clone(&metrics),
+            )
+            .run(Duration::from_millis(config.sweep_ms), ended.clone()),
         ),
     ];
+    keeping
+        .push(tasks::spawn("store size", watch_size(sqlite, Arc::clone(&metrics), ended.clone())));
     if let Some(tls) = tls {
-        keeping.push(tasks::spawn("certificate", tls.watch(CERTIFICATE_LOOK, ended.clone())));
+        keeping.push(tasks::spawn(
+            "certificate",
+            tls.watch(CERTIFICATE_LOOK, Arc::clone(&metrics), ended.clone()),
+        ));
     }
     admin::watch_lag(Arc::clone(&metrics), ended.clone());
     health.set_started();
@@ -196,7 +246,7 @@ pub async fn run(
     stop.send_replace(true);
     gateway.drain(config.drain_ms).await;
     end.send_replace(true);
-    for task in serving.into_iter().chain(keeping) {
+    for task in serving.into_iter().chain(keeping).chain(hearing) {
         if task.await.is_err() {
             tracing::error!("a task ended by a fault");
         }
@@ -206,10 +256,42 @@ pub async fn run(
     Ok(())
 }
 
+/// Keeps the size of the store's files in view.
+async fn watch_size(
+    store: Arc<SqliteStore>,
+    metrics: Arc<Metrics>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut tick = tokio::time::interval(SIZE_LOOK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+        metrics.store_bytes.set(i64::try_from(store.bytes()).unwrap_or(i64::MAX));
+    }
+}
+
 /// What must hold for /readyz.
-fn checks(store: &Arc<dyn Store>) -> Vec<Check> {
-    let store = Arc::clone(store);
-    vec![("store", Box::new(move || store.healthy()))]
+fn checks(store: &Arc<dyn Store>, bus: &Arc<dyn Bus>) -> Vec<Check> {
+    let (store, bus) = (Arc::clone(store), Arc::clone(bus));
+    vec![("store", Box::new(move || store.healthy())), ("bus", Box::new(move || bus.healthy()))]
+}
+
+/// The bus of the settings, and what is heard on it where there are other nodes.
+async fn connect_bus(
+    config: &Config,
+    keys: &Arc<KeyStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), BusStartError> {
+    let url = match &config.bus {
+        BusSetting::Memory => return Ok((Arc::new(MemoryBus), None)),
+        BusSetting::Redis(url) => url.clone(),
+    };
+    let settings = RedisConfig { url, allow_persistence: config.bus_allow_persistence };
+    let sealer: Arc<dyn TransitSealer> = Arc::<KeyStore>::clone(keys);
+    let (bus, heard) = RedisBus::connect(&settings, sealer, Arc::clone(clock)).await?;
+    Ok((Arc::new(bus), Some(heard)))
 }
 
 /// The site that the demo shop embeds: the first one there is.
@@ -237,11 +319,28 @@ fn hub_config(config: &Config) -> HubConfig {
         },
         visitor_grace_ms: VISITOR_GRACE_MS,
         conversations_per_visitor_max: config.conversations_per_visitor_max,
+        conversations_per_ip_hour_max: config.conversations_per_ip_hour_max,
     }
 }
 
 /// How long a visitor whose line broke counts as there: a reload or a tunnel.
 const VISITOR_GRACE_MS: u64 = 20_000;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn api_config(config: &Config, public_url: &str) -> ApiConfig {
+    ApiConfig {
+        public_url: public_url.to_owned(),
+        secure_cookies: public_url.starts_with("https:"),
+        session_ms: config.session_days * DAY_MS,
+        agent_capacity: config.agent_capacity,
+        logins: ThrottleConfig {
+            per_account_max: config.logins_per_account_max,
+            per_address_max: config.logins_per_ip_max,
+            window_ms: config.login_window_ms,
+        },
+    }
+}
 
 fn gateway_config(config: &Config, public_url: &str) -> GatewayConfig {
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -249,6 +348,7 @@ fn gateway_config(config: &Config, public_url: &str) -> GatewayConfig {
         heartbeat_visitor_ms: config.heartbeat_visitor_ms,
         heartbeat_agent_ms: config.heartbeat_agent_ms,
         pong_ms: config.pong_ms,
+        visitor_token_ms: config.visitor_token_days * DAY_MS,
         hello_timeout_ms: config.hello_timeout_ms,
         outbox_bytes_max: config.outbox_bytes_max,
         outbox_frames_max: config.outbox_frames_max,

@@ -18,15 +18,18 @@ use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::Placed;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Bucket;
 
 pub use crate::privacy::seal::SecretHash;
+pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod sqlite;
+mod stats;
 
 /// An Organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,13 @@ pub struct Notice {
     pub text: String,
     /// An `https:` address, or empty.
     pub url: String,
+}
+
+impl Notice {
+    /// Whether there is anything to show.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.url.is_empty()
+    }
 }
 
 /// A website with our widget.
@@ -188,6 +198,8 @@ pub struct ConversationRow {
     pub tags: Vec<TagId>,
     /// The form's answers; sealed into the bucket of the day it was opened.
     pub form: Vec<(String, Personal<String>)>,
+    /// The privacy notice that was shown before it began.
+    pub notice: Option<NoticeHash>,
     /// Address (without query) and title of the page it was opened on.
     pub page_url: Option<Personal<String>>,
     pub page_title: Option<Personal<String>>,
@@ -236,6 +248,9 @@ pub struct RoomRow {
 pub enum Write {
     /// A message in its place.
     Message(Arc<Placed>),
+    /// Places up to this one were given, though none of their messages may be stored: the numbering goes
+    /// on above it.
+    Floor { tenant: TenantId, conversation: ConversationId, seq: Seq },
     /// A header, new or changed; an older version than the stored one is skipped.
     Conversation(Box<ConversationRow>),
     /// A visitor, new or changed.
@@ -468,22 +483,4 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn high_water(&self) -> Result<UnixMillis, StoreError>;
     /// Raises it; it never goes back.
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError>;
-}
-
-/// Whoever counts what the store does. Called on the writer's thread; must not block.
-pub trait StoreStats: Send + Sync + std::fmt::Debug {
-    /// So many jobs were committed together, and how long it took, sealing and sync included.
-    fn committed(&self, jobs: usize, took: std::time::Duration);
-    /// A batch was not stored. `act` is one of a few fixed words.
-    fn failed(&self, act: &'static str);
-}
-
-/// Nobody counts.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoStats;
-
-impl StoreStats for NoStats {
-    fn committed(&self, _jobs: usize, _took: std::time::Duration) {}
-
-    fn failed(&self, _act: &'static str) {}
 }

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use protocol::ids::{SiteId, TenantId};
 use protocol::time::UnixMillis;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::{SealError, Sealer};
 use crate::privacy::sweep::{Trust, due, judge, judge_at_start};
@@ -28,20 +30,80 @@ pub enum SweepError {
     Keys(#[from] SealError),
 }
 
+/// How the wall clock was judged last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// Not yet.
+    #[default]
+    Unknown,
+    /// It may be destroyed by it.
+    Trusted,
+    /// It ran ahead of what explains it.
+    Ahead,
+    /// It stepped back.
+    Behind,
+}
+
+/// The judgement of the clock, and the operator's word on it.
+#[derive(Debug, Default)]
+pub struct ClockTrust {
+    state: Mutex<TrustState>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct TrustState {
+    standing: Standing,
+    /// What both clocks said when the operator confirmed the wall clock; taken by the next round.
+    confirmed: Option<(UnixMillis, Instant)>,
+}
+
+impl ClockTrust {
+    /// How the clock was judged last.
+    pub fn standing(&self) -> Standing {
+        self.state.lock().standing
+    }
+
+    /// The operator says that the wall clock is right: a round begins at once and goes by it.
+    pub fn confirm(&self, wall: UnixMillis, instant: Instant) {
+        let mut state = self.state.lock();
+        state.confirmed = Some((wall, instant));
+        state.standing = Standing::Trusted;
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn judged(&self, standing: Standing) {
+        self.state.lock().standing = standing;
+    }
+
+    fn take_confirmed(&self) -> Option<(UnixMillis, Instant)> {
+        self.state.lock().confirmed.take()
+    }
+}
+
 /// Does the rounds.
 #[derive(Debug)]
 pub struct Sweeper<S> {
     store: Arc<dyn Store>,
     sealer: Arc<S>,
     clock: Arc<dyn Clock>,
+    trust: Arc<ClockTrust>,
+    metrics: Arc<Metrics>,
     /// When the wall clock was last trusted, and what both clocks said.
     trusted: Option<(UnixMillis, Instant)>,
 }
 
 impl<S: Sealer + 'static> Sweeper<S> {
     /// Nothing was judged yet.
-    pub fn new(store: Arc<dyn Store>, sealer: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, sealer, clock, trusted: None }
+    pub fn new(
+        store: Arc<dyn Store>,
+        sealer: Arc<S>,
+        clock: Arc<dyn Clock>,
+        trust: Arc<ClockTrust>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { store, sealer, clock, trust, metrics, trusted: None }
     }
 
     /// A round at once and then one each `every`, until the shutdown begins.
@@ -51,6 +113,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
+                () = self.trust.wake.notified() => {}
                 _ = shutdown.wait_for(|down| *down) => return,
             }
             match self.round().await {
@@ -79,6 +142,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
         }
         let due = due(&buckets, |tenant, site| timelines.get(&(tenant, site)), mark.day());
         if due.is_empty() {
+            self.metrics.swept(mark, 0);
             return Ok(0);
         }
         let sealer = Arc::clone(&self.sealer);
@@ -87,12 +151,17 @@ impl<S: Sealer + 'static> Sweeper<S> {
         let outcome = tokio::task::spawn_blocking(move || sealer.destroy_buckets(&doomed)).await;
         outcome.unwrap_or(Err(SealError::Unavailable))?;
         self.store.clean_up(&due).await?;
+        self.metrics.swept(mark, destroyed);
         Ok(destroyed)
     }
 
     /// The mark by which may be destroyed, raised as far as the clock is trusted; `None`: it is not.
     async fn trusted_time(&mut self) -> Result<Option<UnixMillis>, SweepError> {
         let mark = self.store.high_water().await?;
+        // His word is where trust begins anew; the clock is judged from there.
+        if let Some(confirmed) = self.trust.take_confirmed() {
+            self.trusted = Some(confirmed);
+        }
         let (wall, instant) = (self.clock.now(), self.clock.instant());
         let trust = match self.trusted {
             None => judge_at_start(Some(mark).filter(|mark| mark.0 > 0), wall),
@@ -101,6 +170,13 @@ impl<S: Sealer + 'static> Sweeper<S> {
                 judge(mark, at.plus_ms(u64::try_from(passed).unwrap_or(u64::MAX)), wall)
             }
         };
+        let trusted = matches!(trust, Trust::Trusted(_));
+        self.trust.judged(match trust {
+            Trust::Trusted(_) => Standing::Trusted,
+            Trust::Ahead => Standing::Ahead,
+            Trust::Behind => Standing::Behind,
+        });
+        self.metrics.sweep_clock_trusted.set(i64::from(trusted));
         match trust {
             Trust::Trusted(at) => {
                 self.trusted = Some((wall, instant));
@@ -109,7 +185,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
             }
             Trust::Ahead => {
                 tracing::error!(
-                    "the wall clock ran ahead of what explains it: nothing is destroyed until it is right again"
+                    "the wall clock ran ahead of what explains it: nothing is destroyed until it is right again, or confirmed with `livehelp operator confirm-clock`"
                 );
                 Ok(None)
             }

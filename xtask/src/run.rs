@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -45,14 +45,16 @@ pub(crate) fn run() -> Result<()> {
     if !root().join("var/data").exists() {
         first_start(&server)?;
     }
-    println!(
-        "server and console  http://127.0.0.1:8080  (sign in as {AGENT}; password in {LOGIN})"
-    );
-    println!("admin listener      http://127.0.0.1:8081");
-    println!("demo shop           http://127.0.0.1:8082");
+    let password = fs::read_to_string(root().join(LOGIN)).unwrap_or_default();
+    println!("demo shop           http://127.0.0.1:8082  be a visitor here");
+    println!("server and console  http://127.0.0.1:8080  be an agent here: {AGENT}, {password}");
+    println!("admin listener      http://127.0.0.1:8081  metrics, health, the operator's REST");
+    println!("The password is the one of the first start, kept in {LOGIN}.");
     println!("Ready when the line {{\"ready\":true,…}} appears; Ctrl-C ends it.");
     let mut serve = Command::new(&server);
     serve.args(["serve", "--demo", "--data", "./var/data", "--keys", "./var/keys"]);
+    // Nobody balances load over a demo, so there is nobody to wait for before it ends.
+    serve.args(["--drain-grace-ms", "0", "--drain-ms", "1000"]);
     let error = serve.current_dir(root()).exec();
     Err(error).with_context(|| format!("start {}", server.display()))
 }
@@ -74,12 +76,13 @@ fn first_start(server: &Path) -> Result<()> {
     let mut init = Command::new(server);
     init.current_dir(root()).arg("init");
     init.args(["--data", "./var/data", "--keys", "./var/keys"]);
-    init.args(["--organization", "Demo", "--site", "Demo shop"]);
+    init.args(["--organization", "Demo", "--site", "Kettle & Leaf"]);
     init.args(["--origin", "http://127.0.0.1:8082"]);
-    init.args(["--admin-email", AGENT, "--admin-password-file", LOGIN]);
-    run_shown(init).context("prepare the data folder")?;
-    println!("{AGENT} may sign in with the password {password}");
-    Ok(())
+    init.args(["--admin-email", AGENT, "--admin-name", "Robin"]);
+    init.args(["--admin-password-file", LOGIN]);
+    // What it says is for scripts.
+    init.stdout(Stdio::null());
+    run_shown(init).context("prepare the data folder")
 }
 
 /// 24 letters and digits that nobody can guess: 32 signs to choose from, so 120 bits.

@@ -90,8 +90,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
 
 fn cargo(words: &[&str]) -> Command {
     let mut cargo = command(&root(), &[&["cargo"], words].concat());
-    // Snapshots are compared, never written, unless a person runs the tests himself.
-    cargo.env("INSTA_UPDATE", "no").env("CARGO_TERM_COLOR", "never");
+    cargo.env("CARGO_TERM_COLOR", "never");
     cargo
 }
 

@@ -71,7 +71,13 @@ const RESTORERS: [&str; 3] = ["bus", "store", "privacy"];
 const WRONG_WORDS: [&str; 8] =
     ["workspace", "inbox", "nack", "gdpr_delete", "takeout", "util", "helpers", "manager"];
 /// Other people's names, which we cannot choose.
-const FOREIGN_NAMES: [&str; 3] = ["hyper_util", "futures_util", "http_body_util"];
+const FOREIGN_NAMES: [&str; 5] = [
+    "hyper_util",
+    "futures_util",
+    "http_body_util",
+    "ConnectionManager",
+    "ConnectionManagerConfig",
+];
 const WRONG_FILE_NAMES: [&str; 10] =
     ["mod", "util", "common", "helpers", "types", "manager", "service", "handler", "base", "core"];
 const PACKAGES: [&str; 5] = ["protocol", "server", "xtask", "loadtest", "benches"];
@@ -95,6 +101,9 @@ pub(crate) fn run() -> Result<()> {
         walk(&root().join(package).join("src"), "", &mut |path, text| {
             if path.ends_with(".ts") || path.ends_with(".tsx") {
                 check_front(package, path, text, &mut faults);
+            }
+            if path.ends_with(".css") {
+                check_words(&format!("{package}/src/{path}"), words(text), &mut faults);
             }
         })?;
         let lock = fs::read_to_string(root().join(package).join("package-lock.json"));
@@ -136,15 +145,7 @@ fn check_rust(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
     }
     let whole = code_only(text);
     let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or(&whole);
-    for word in words(&whole) {
-        let snake = snake_case(word);
-        let wrong = |wrong: &&&str| format!("_{snake}_").contains(&format!("_{wrong}_"));
-        if let Some(wrong) = WRONG_WORDS.iter().find(wrong)
-            && !FOREIGN_NAMES.contains(&word)
-        {
-            faults.push(format!("{file}: `{word}` uses the word `{wrong}`; see docs/glossary.md"));
-        }
-    }
+    check_words(&file, words(&whole), faults);
     if is_test || package == "xtask" {
         return;
     }
@@ -157,6 +158,16 @@ fn check_rust(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
     check_doors(&file, &place, package, code, faults);
     if package == "server" {
         check_layers(&file, module, code, faults);
+    }
+}
+
+fn check_words<'a>(file: &str, words: impl Iterator<Item = &'a str>, faults: &mut Vec<String>) {
+    for word in words.filter(|word| !FOREIGN_NAMES.contains(word)) {
+        let snake = format!("_{}_", snake_case(word));
+        let wrong = |wrong: &&&str| snake.contains(&format!("_{wrong}_"));
+        if let Some(wrong) = WRONG_WORDS.iter().find(wrong) {
+            faults.push(format!("{file}: `{word}` uses the word `{wrong}`; see docs/glossary.md"));
+        }
     }
 }
 
@@ -200,7 +211,15 @@ fn check_layers(file: &str, module: &str, code: &str, faults: &mut Vec<String>) 
     }
 }
 
+/// Checks one file of a front end; `path` is below `src`. What stands in quotes counts, since kinds, classes and addresses do; of
+/// the texts for people only their names.
 fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
+    let file = format!("{package}/src/{path}");
+    let for_people = path.contains("strings/");
+    for line in text.lines().map(str::trim_start) {
+        let code = if for_people { line.split(':').next() } else { line.split("//").next() };
+        check_words(&file, words(code.unwrap_or_default()), faults);
+    }
     let layer = |path: &str| {
         let folder = path.split('/').find(|part| FRONT_LAYERS.contains(part))?;
         FRONT_LAYERS.iter().position(|layer| *layer == folder)
@@ -210,7 +229,7 @@ fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) 
     let imports = text.lines().filter_map(|line| line.split_once("from '")?.1.split('\'').next());
     for import in imports {
         if layer(import).is_some_and(|other| other < own) {
-            faults.push(format!("{package}/src/{path}: imports `{import}`, which is above it"));
+            faults.push(format!("{file}: imports `{import}`, which is above it"));
         }
     }
 }
@@ -261,6 +280,16 @@ mod tests {
         assert!(faults("protocol", "frame", "struct RoomManager;").contains("`manager`"));
         assert!(faults("protocol", "helpers", "").contains("name the noun"));
         assert_eq!(faults("server", "gateway", "use futures_util::StreamExt;"), "");
+    }
+
+    #[test]
+    fn the_same_words_are_refused_in_a_front_end_but_not_in_what_people_read() {
+        let mut faults = Vec::new();
+        check_front("console", "state/route.ts", "type Kind = 'inbox'; // workspace", &mut faults);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        check_front("console", "strings/en.ts", "  helpers: 'Ask your manager',", &mut faults);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults.join(" ").contains("`helpers`"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use protocol::limits::{
 };
 use protocol::message::{Body, Seq};
 use protocol::personal::{Personal, Text};
+use protocol::time::UnixMillis;
 
 fn written(encoding: Encoding, frame: &ClientFrame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -64,6 +65,7 @@ fn a_hello_with_all_its_resume_points_fits_into_the_first_frame() {
         conversation: ConversationId::from_bytes([0xff; 16]),
         seq: Seq(u64::from(u32::MAX)),
         message: Some(MessageId::from_bytes([0xff; 16])),
+        at: Some(UnixMillis(4_102_444_800_000)),
     };
     let hello = ClientFrame::Hello {
         request: RequestId(1),

@@ -78,8 +78,8 @@ fn page() -> impl Strategy<Value = PageView> {
 }
 
 fn point() -> impl Strategy<Value = ResumePoint> {
-    (conversation(), seq(), option::of(message_id()))
-        .prop_map(|(conversation, seq, message)| ResumePoint { conversation, seq, message })
+    (conversation(), seq(), option::of(message_id()), option::of(any::<u64>().prop_map(UnixMillis)))
+        .prop_map(|(conversation, seq, message, at)| ResumePoint { conversation, seq, message, at })
 }
 
 fn hello() -> impl Strategy<Value = ClientFrame<'static>> {
@@ -165,9 +165,20 @@ fn server_frame() -> impl Strategy<Value = ServerFrame<'static>> {
             more,
             messages
         }),
-        (request(), option::of(seq()), option::of(any::<u64>())).prop_map(|(request, seq, at)| {
-            ServerFrame::Ack { request, seq, at: at.map(UnixMillis) }
-        }),
+        (
+            request(),
+            option::of(seq()),
+            option::of(any::<u64>()),
+            option::of(any::<u16>().prop_map(Day)),
+            option::of(body()),
+        )
+            .prop_map(|(request, seq, at, expires, body)| ServerFrame::Ack {
+                request,
+                seq,
+                at: at.map(UnixMillis),
+                expires,
+                body,
+            }),
         (conversation(), option::of(prop::collection::vec(message_id(), 0..9))).prop_map(
             |(conversation, messages)| ServerFrame::Forget {
                 conversation,

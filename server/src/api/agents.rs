@@ -173,15 +173,12 @@ pub(crate) async fn set_password(
     }
     // Whoever holds a stolen cookie must not guess the password with it.
     let account = Personal::new(format!("password of {agent}"));
-    state.throttle.attempt(&account, address, state.now()).map_err(|wait_ms| {
-        Problem::new(ProblemCode::TooFast, "Too many attempts. Wait, then try again.")
-            .retry_after_ms(wait_ms)
-    })?;
+    state.attempt(&account, address)?;
     let kept = Some(me.agent.password_hash.clone());
     if !state.passwords.verify(change.current_password.0, kept).await? {
         return Err(Problem::field("current_password", "This is not your current password."));
     }
-    state.throttle.succeeded(&account, address);
+    state.attempt_succeeded(&account, address);
     let hash = state
         .passwords
         .hash(change.new_password.0)

@@ -23,6 +23,9 @@ use crate::auth::Scope;
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::store::{ConversationFilter, ConversationRow, MarkRow, VisitorRow};
 
+/// Messages that are looked through for the last words: a conversation ends with lines of the system.
+const PREVIEW_TAIL: u16 = 8;
+
 /// Labels on one conversation; what its card on the wire can hold.
 const TAGS_MAX: usize = 32;
 
@@ -49,6 +52,8 @@ pub(crate) struct Conversation {
     tags: Vec<TagId>,
     visitor: ConversationVisitor,
     form: Vec<FormAnswer>,
+    /// SHA-256 of the privacy notice that the visitor was shown before it began, 64 hex digits.
+    notice_hash: Option<String>,
     marks: Vec<Marks>,
     /// The newest place.
     #[schema(value_type = u64)]
@@ -339,7 +344,7 @@ impl<'a> Shaper<'a> {
             let visitor = store.visitor(self.tenant, row.visitor).await?;
             self.visitors.insert(row.visitor, visitor);
         }
-        let room = store.room(self.tenant, row.conversation, 1).await?;
+        let room = store.room(self.tenant, row.conversation, PREVIEW_TAIL).await?;
         let timeline = self.timelines.get(&row.site).and_then(Option::as_ref);
         let visitor = self.visitors.get(&row.visitor).and_then(Option::as_ref);
         // Without its site nothing says how long it may be shown: then not at all.
@@ -348,9 +353,14 @@ impl<'a> Shaper<'a> {
         };
         let opened = readable(RetentionClass::Transcript, row.created_at.day());
         let contact = visitor.filter(|row| readable(RetentionClass::Contact, row.contact_day));
-        let last = room.as_ref().and_then(|room| room.tail.last());
-        let last =
-            last.zip(timeline).and_then(|(last, timeline)| preview(last, self.today, timeline));
+        // A line of the system says nothing about what was said.
+        let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
+        let last = timeline.and_then(|timeline| {
+            let mut newest_first = tail.iter().rev();
+            newest_first.find_map(|said| {
+                preview(said, self.today, timeline).filter(|preview| preview.text.is_some())
+            })
+        });
         let (seq_last, marks) =
             room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.marks[..]));
         Ok(Conversation {
@@ -376,6 +386,7 @@ impl<'a> Shaper<'a> {
                 .filter(|_| opened)
                 .map(|(field, answer)| FormAnswer { field, answer })
                 .collect(),
+            notice_hash: row.notice.map(|notice| notice.to_string()),
             marks: marks.iter().map(Marks::from).collect(),
             seq_last,
             last_author: last.as_ref().map(|last| last.author),

@@ -28,9 +28,6 @@ const INVITATION_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Open invitations of one Organization.
 const OPEN_MAX: usize = 200;
 
-/// Conversations that a new agent takes at most.
-const CAPACITY_DEFAULT: u16 = 3;
-
 /// Whom to invite, and as what.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -231,7 +228,7 @@ pub(crate) async fn accept(
         email: row.email,
         role: row.role,
         active: true,
-        capacity: CAPACITY_DEFAULT,
+        capacity: state.agent_capacity,
         availability: Availability::Offline,
         password_hash,
         created_at: state.now(),

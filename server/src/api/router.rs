@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 use super::problem::{Problem, ProblemCode, ProblemDocument};
 use super::request::BODY_BYTES_MAX;
 use super::{
-    ApiState, agents, conversations, invitations, keys, messages, sessions, sites, tags, tenants,
-    visitors, widget,
+    ApiState, agents, clock, conversations, invitations, keys, messages, sessions, sites, tags,
+    tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 
@@ -107,6 +107,8 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::set_plan))
         .routes(routes!(tenants::close_site))
         .routes(routes!(tenants::reopen_site))
+        .routes(routes!(clock::get))
+        .routes(routes!(clock::confirm))
 }
 
 fn finish(router: Router<ApiState>, state: ApiState) -> Router {

@@ -17,7 +17,7 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
-use crate::auth::{SESSION_COOKIE, SESSION_MS, issue, normal_email};
+use crate::auth::{SESSION_COOKIE, issue, normal_email};
 use crate::store::{AgentRow, SessionRow};
 
 /// Accounts with one e-mail address, in as many Organizations, whose passwords are tried.
@@ -82,16 +82,13 @@ pub(crate) async fn create(
     Body { value: login, .. }: Body<Login>,
 ) -> Result<Response, Problem> {
     let email = normal_email(login.email.expose())?;
-    state.throttle.attempt(&email, anyone.address, state.now()).map_err(|wait_ms| {
-        Problem::new(ProblemCode::TooFast, "Too many attempts to sign in. Wait, then try again.")
-            .retry_after_ms(wait_ms)
-    })?;
+    state.attempt(&email, anyone.address)?;
     let accounts = state.store.agents_by_email(&email).await?;
     let account = right_account(&state, &login.password, accounts).await?;
     let Some(account) = account else {
         return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
     };
-    state.throttle.succeeded(&email, anyone.address);
+    state.attempt_succeeded(&email, anyone.address);
     begin(&state, account, anyone.client).await
 }
 
@@ -128,12 +125,12 @@ pub(crate) async fn begin(
         secret: secret.hash,
         client: Personal::new(client),
         created_at: now,
-        expires_at: now.plus_ms(SESSION_MS),
+        expires_at: now.plus_ms(state.session_ms),
     };
     make_room(state, &agent).await?;
     state.store.session_create(session.clone()).await?;
     let shape = shape(state, &session, agent).await?;
-    let cookie = cookie(state, secret.text.expose_secret(), SESSION_MS / 1000)?;
+    let cookie = cookie(state, secret.text.expose_secret(), state.session_ms / 1000)?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(shape)).into_response())
 }
 

@@ -51,6 +51,8 @@ scopes! {
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
     TenantsWrite "tenants:write",
+    /// The operator sees and confirms the server's clock, by which retention destroys.
+    ClockConfirm "clock:confirm",
 }
 
 impl Scope {
@@ -68,8 +70,13 @@ impl Scope {
     ];
 
     /// Rights that an operator's key can have.
-    pub const OPERATOR: &'static [Self] =
-        &[Self::TenantsRead, Self::TenantsWrite, Self::SitesRead, Self::SitesWrite];
+    pub const OPERATOR: &'static [Self] = &[
+        Self::TenantsRead,
+        Self::TenantsWrite,
+        Self::SitesRead,
+        Self::SitesWrite,
+        Self::ClockConfirm,
+    ];
 
     /// Whether a key's list names it.
     pub fn is_in(self, scopes: &[String]) -> bool {

@@ -9,9 +9,6 @@ use crate::store::{AgentRow, SessionRow, Store, StoreError};
 /// The cookie's name.
 pub const SESSION_COOKIE: &str = "livehelp_session";
 
-/// Milliseconds until an agent has to sign in again: two weeks.
-pub const SESSION_MS: u64 = 14 * 24 * 60 * 60 * 1000;
-
 /// An agent whose cookie holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {

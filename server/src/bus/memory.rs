@@ -1,12 +1,18 @@
-//! One process: the room counts.
+//! Within one process: the bus of a single node, and a net of several for tests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use protocol::ids::ConversationId;
 use protocol::message::Seq;
+use tokio::sync::mpsc;
 
-use super::{Bus, BusError};
+use super::{Bus, BusError, HEARD_MAX, Heard, Notice};
 use crate::privacy::envelope::Envelope;
 
-/// The bus of a single node: the place is the one after the newest.
+/// The bus of a single node: the room counts, and there is nobody to tell.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemoryBus;
 
@@ -18,5 +24,166 @@ impl Bus for MemoryBus {
 
     async fn place(&self, _envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
         Ok(floor.next())
+    }
+
+    fn announce(&self, _notice: Notice) {}
+
+    async fn follow(&self, _conversation: ConversationId) {}
+
+    fn unfollow(&self, _conversation: ConversationId) {}
+
+    fn healthy(&self) -> bool {
+        true
+    }
+}
+
+/// Several nodes in one process, which behave as on Redis: for tests of what happens between nodes.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryNet(Arc<Mutex<Net>>);
+
+#[derive(Debug, Default)]
+struct Net {
+    places: HashMap<ConversationId, Seq>,
+    nodes: Vec<Ears>,
+    away: bool,
+    deaf: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Ears {
+    heard: mpsc::Sender<Heard>,
+    follows: HashMap<ConversationId, usize>,
+}
+
+impl Net {
+    fn tell(&mut self, notice: &Notice, from: usize, to_itself: bool) {
+        for (node, ears) in self.nodes.iter().enumerate() {
+            let own = node == from;
+            let hears =
+                ears.follows.contains_key(&notice.conversation()) && self.deaf != Some(node);
+            if hears && (to_itself || !own) {
+                let heard = Heard::Notice { notice: notice.clone(), own };
+                // A full channel drops, as Redis does; whoever took it out again has stopped.
+                let _dropped = ears.heard.try_send(heard);
+            }
+        }
+    }
+}
+
+impl MemoryNet {
+    /// A node of its own, and what it hears.
+    pub fn join(&self) -> (MemoryNode, mpsc::Receiver<Heard>) {
+        let (heard, hears) = mpsc::channel(HEARD_MAX);
+        let mut net = self.0.lock();
+        net.nodes.push(Ears { heard, follows: HashMap::new() });
+        (MemoryNode { net: self.clone(), node: net.nodes.len() - 1 }, hears)
+    }
+
+    /// Takes the net away from all nodes, or gives it back.
+    pub fn set_away(&self, away: bool) {
+        let mut net = self.0.lock();
+        net.away = away;
+        if !away {
+            for ears in &net.nodes {
+                let _dropped = ears.heard.try_send(Heard::Missed);
+            }
+        }
+    }
+
+    /// Loses what is said to one node, in the order in which they joined; none: all hear again.
+    pub fn set_deaf(&self, node: Option<usize>) {
+        self.0.lock().deaf = node;
+    }
+
+    /// Whether a node follows a conversation.
+    pub fn follows(&self, node: usize, conversation: ConversationId) -> bool {
+        let net = self.0.lock();
+        net.nodes.get(node).is_some_and(|ears| ears.follows.contains_key(&conversation))
+    }
+
+    /// Forgets every counter, as a Redis does that was started anew.
+    pub fn forget(&self) {
+        self.0.lock().places.clear();
+    }
+}
+
+/// One node of a [`MemoryNet`].
+#[derive(Debug)]
+pub struct MemoryNode {
+    net: MemoryNet,
+    node: usize,
+}
+
+#[async_trait]
+impl Bus for MemoryNode {
+    fn place_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
+        None
+    }
+
+    async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+        let mut net = self.net.0.lock();
+        if net.away {
+            return Err(BusError);
+        }
+        let counter = net.places.entry(envelope.conversation()).or_default();
+        let seq = floor.max(*counter).next();
+        *counter = seq;
+        let placed = Arc::new(envelope.clone().place(seq));
+        net.tell(&Notice::Placed(placed), self.node, true);
+        Ok(seq)
+    }
+
+    fn announce(&self, notice: Notice) {
+        let mut net = self.net.0.lock();
+        if !net.away {
+            net.tell(&notice, self.node, false);
+        }
+    }
+
+    async fn follow(&self, conversation: ConversationId) {
+        if let Some(ears) = self.net.0.lock().nodes.get_mut(self.node) {
+            *ears.follows.entry(conversation).or_default() += 1;
+        }
+    }
+
+    fn unfollow(&self, conversation: ConversationId) {
+        if let Some(ears) = self.net.0.lock().nodes.get_mut(self.node)
+            && let Some(times) = ears.follows.get_mut(&conversation)
+        {
+            *times -= 1;
+            if *times == 0 {
+                ears.follows.remove(&conversation);
+            }
+        }
+    }
+
+    fn healthy(&self) -> bool {
+        !self.net.0.lock().away
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::conformance::{self, Node};
+
+    #[tokio::test]
+    async fn a_net_of_nodes_keeps_the_promises_of_a_bus() {
+        conformance::every_promise(async || {
+            let net = MemoryNet::default();
+            let node = || {
+                let (bus, heard) = net.join();
+                Node { bus: Arc::new(bus), heard }
+            };
+            (node(), node())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_node_alone_counts_from_the_floor() {
+        let envelope = conformance::envelope(1, "hello");
+        assert_eq!(MemoryBus.place_here(&envelope, Seq(6)), Some(Seq(7)));
+        assert_eq!(MemoryBus.place(&envelope, Seq(6)).await, Ok(Seq(7)));
     }
 }

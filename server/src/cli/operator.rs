@@ -14,6 +14,10 @@ use crate::init::OPERATOR_KEY_FILE;
 /// What to ask: method, path, body.
 type Question = (Method, String, Option<Value>);
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one command after the other: a flat list reads best whole"
+)]
 pub(super) fn command(command: Command) -> Command {
     let required = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).required(true).help(help)
@@ -83,6 +87,19 @@ pub(super) fn command(command: Command) -> Command {
                         .default_value("admin"),
                 ),
         )
+        .subcommand(
+            Command::new("clock").about("Shows the server's clock and how far it is trusted"),
+        )
+        .subcommand(
+            Command::new("confirm-clock")
+                .about("Confirms a clock that nothing explains, so that sweeps go on by it")
+                .arg(
+                    Arg::new("today")
+                        .value_name("DATE")
+                        .required(true)
+                        .help("The day that it really is, UTC, such as 2026-11-24"),
+                ),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
@@ -146,6 +163,11 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
             let body = json!({ "email": text("email"), "role": text("role") });
             (Method::POST, format!("/v1/tenants/{tenant}/invitations"), Some(body))
         }
+        "clock" => (Method::GET, "/v1/clock".to_owned(), None),
+        "confirm-clock" => {
+            let body = json!({ "today": text("today") });
+            (Method::POST, "/v1/clock/confirm".to_owned(), Some(body))
+        }
         _ => return None,
     })
 }
@@ -199,6 +221,10 @@ mod tests {
         assert_eq!(
             asked(&["close", "../tenants"]),
             (Method::POST, "/v1/sites/..%2Ftenants/close".to_owned(), None)
+        );
+        assert_eq!(
+            asked(&["confirm-clock", "2026-11-24"]),
+            (Method::POST, "/v1/clock/confirm".to_owned(), Some(json!({ "today": "2026-11-24" })))
         );
         let (method, path, body) = asked(&[
             "create-site",

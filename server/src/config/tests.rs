@@ -135,3 +135,30 @@ fn a_settings_file_that_is_missing_is_an_error() {
     let text = load(&sources).unwrap_err().to_string();
     assert!(text.contains("file /nowhere/livehelp.toml: cannot be read"), "{text}");
 }
+
+/// All Rust text below a folder, tests left out.
+fn source_text(folder: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            source_text(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            into.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_setting_is_read_by_somebody() {
+    let mut text = String::new();
+    source_text(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut text);
+    for setting in SETTINGS {
+        let read = ["config", "self"].iter().any(|owner| {
+            let name = format!("{owner}.{}", setting.name);
+            text.split(&name)
+                .skip(1)
+                .any(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        });
+        assert!(read, "nobody reads `{}`: obey it or remove it", setting.name);
+    }
+}

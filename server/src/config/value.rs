@@ -130,14 +130,15 @@ impl std::fmt::Debug for Bus {
 }
 
 impl Value for Bus {
-    const TAKES: &'static str = "`memory` or an address such as redis://127.0.0.1:6379/0";
+    const TAKES: &'static str = "`memory` or an address such as rediss://user:password@host:6379/0";
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
         if text == "memory" {
             return Some(Self::Memory);
         }
         let uri: http::Uri = text.parse().ok()?;
-        (uri.scheme_str() == Some("redis") && uri.host().is_some_and(|host| !host.is_empty()))
-            .then(|| Self::Redis(text.to_owned()))
+        (matches!(uri.scheme_str(), Some("redis" | "rediss"))
+            && uri.host().is_some_and(|host| !host.is_empty()))
+        .then(|| Self::Redis(text.to_owned()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::codec::{Encoding, decode_client};
@@ -25,9 +25,9 @@ use super::hello::{Greeting, Session};
 use super::outbox::Outbox;
 use super::rate::Rate;
 use super::{Accepted, Gateway, connection_id};
-use crate::auth::VISITOR_TOKEN_MS;
 use crate::http::Socket;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
+use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
 use crate::privacy::ingest::Said;
 
 /// One read; shared by all connections of a thread, so that an idle one holds none.
@@ -78,6 +78,18 @@ struct Connection {
     session: Option<Session>,
     frames: Rate,
     messages: Option<Rate>,
+    /// The other end has said goodbye.
+    left: bool,
+    began: Instant,
+}
+
+impl Session {
+    fn role(&self) -> PeerRole {
+        match self.speaker.who {
+            Who::Visitor { .. } => PeerRole::Visitor,
+            Who::Agent { .. } => PeerRole::Agent,
+        }
+    }
 }
 
 /// Serves a connection until it ends.
@@ -85,7 +97,13 @@ pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socke
     let socket = Arc::new(socket);
     let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
     let bounds = (gateway.config.outbox_bytes_max, gateway.config.outbox_frames_max);
-    let outbox = Outbox::new(connection_id(), encoding, Arc::clone(&socket), bounds);
+    let outbox = Outbox::new(
+        connection_id(),
+        encoding,
+        Arc::clone(&socket),
+        Arc::clone(&gateway.metrics),
+        bounds,
+    );
     gateway.connections.fetch_add(1, Ordering::SeqCst);
     let now_ms = gateway.heartbeats.ms(gateway.clock.instant());
     outbox.heard_ms.store(now_ms, Ordering::Relaxed);
@@ -101,6 +119,8 @@ pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socke
         session: None,
         frames,
         messages: None,
+        left: false,
+        began: gateway.clock.instant(),
     };
     if connection.accepted.encoding.is_none() {
         outbox.close(CloseCode::Protocol);
@@ -109,12 +129,14 @@ pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socke
     } else {
         connection.serve(&socket, &early).await;
     }
-    if let Some(session) = connection.session.take() {
+    if let Some(session) = &connection.session {
         for watched in &session.rooms {
             gateway.hub.leave(&session.speaker, watched);
         }
         gateway.hub.disconnected(&session.speaker).await;
     }
+    // After it is over for the hub: what the metrics say is so.
+    connection.count_end();
     goodbye(&socket, &outbox).await;
     gateway.connections.fetch_sub(1, Ordering::SeqCst);
     tracing::debug!(
@@ -226,6 +248,7 @@ impl Connection {
         let verdict = loop {
             match self.parser.read(&mut feed) {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => messages.push(message),
+                Ok(Message::Close(_)) => self.left = true,
                 Ok(_) => {}
                 Err(WsError::Io(error)) if error.kind() == ErrorKind::WouldBlock => break None,
                 Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break Some(None),
@@ -250,6 +273,7 @@ impl Connection {
     }
 
     async fn handle(&mut self, messages: Messages) {
+        let read_at = self.gateway.clock.instant();
         for message in messages {
             if self.outbox.is_over() {
                 return;
@@ -264,11 +288,12 @@ impl Connection {
             };
             let now_ms = self.now_ms();
             if self.frames.take(now_ms).is_err() {
+                self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
                 self.outbox.close(CloseCode::TooFast);
                 return;
             }
             match decode_client(self.encoding, bytes) {
-                Ok(frame) => self.take(frame).await,
+                Ok(frame) => self.take(frame, read_at).await,
                 Err(error) => {
                     tracing::debug!(connection_id = %self.outbox.connection(), %error, "a frame was not read");
                     self.outbox.close(CloseCode::Malformed);
@@ -277,12 +302,12 @@ impl Connection {
         }
     }
 
-    async fn take(&mut self, frame: ClientFrame<'_>) {
+    async fn take(&mut self, frame: ClientFrame<'_>, read_at: Instant) {
         if self.session.is_some() {
             let request = request_of(&frame);
-            if let Err(reject) = Box::pin(self.frame(frame)).await {
+            if let Err(reject) = Box::pin(self.frame(frame, read_at)).await {
                 tracing::debug!(connection_id = %self.outbox.connection(), reject_code = reject.code.word(), "a frame was refused");
-                Hub::refuse(&*self.outbox, request, reject);
+                self.gateway.hub.refuse(&*self.outbox, request, reject);
             }
             return;
         }
@@ -320,12 +345,42 @@ impl Connection {
             config.max_frame_size = Some(FRAME_BYTES_MAX);
         });
         tracing::debug!(connection_id = %self.outbox.connection(), tenant_id = %session.speaker.tenant, "welcome");
+        self.began = self.gateway.clock.instant();
+        let metrics = &self.gateway.metrics;
+        metrics.connection_opens_total.of(session.role(), self.transport()).inc();
+        metrics.connections.of(session.role(), self.transport()).inc();
         self.session = Some(session);
+    }
+
+    fn transport(&self) -> Transport {
+        match self.encoding {
+            Encoding::Msgpack => Transport::Msgpack,
+            Encoding::Json => Transport::Json,
+        }
+    }
+
+    /// It is over, for whatever reason.
+    fn count_end(&self) {
+        let metrics = &self.gateway.metrics;
+        let code = self.outbox.closed_with();
+        let ours = CloseCode::ALL.iter().find(|(_, number, _)| *number == code);
+        let ending = match ours.map(|(code, ..)| *code) {
+            Some(code) => Ending::from(code),
+            None if self.left => Ending::Done,
+            None => Ending::Gone,
+        };
+        let role = self.session.as_ref().map_or(PeerRole::System, Session::role);
+        metrics.connection_closes_total.of(role, ending).inc();
+        if let Some(session) = &self.session {
+            metrics.connections.of(session.role(), self.transport()).dec();
+            let life = self.gateway.clock.instant().saturating_duration_since(self.began);
+            metrics.connection_duration_seconds.observe(life);
+        }
     }
 
     /// A frame of someone who was let in.
     #[expect(clippy::too_many_lines, reason = "one arm a kind: a flat list reads best whole")]
-    async fn frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Reject> {
+    async fn frame(&mut self, frame: ClientFrame<'_>, read_at: Instant) -> Result<(), Reject> {
         let now_ms = self.now_ms();
         let gateway = Arc::clone(&self.gateway);
         let hub = &gateway.hub;
@@ -338,26 +393,29 @@ impl Connection {
             }
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
                 if let Some(Err(ms)) = self.messages.as_mut().map(|rate| rate.take(now_ms)) {
+                    gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
                     let words = "you send faster than the limit; wait a moment";
                     return Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms));
                 }
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let said = Said { conversation, message, seen_seq, body, visibility };
-                hub.send(&speaker, request, said).await
+                hub.send(&speaker, request, said, read_at).await
             }
-            ClientFrame::Open { request, conversation, form, notice: _, page } => {
+            ClientFrame::Open { request, conversation, form, notice, page } => {
                 let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
                 let opening = Opening {
                     conversation,
                     form: form.collect(),
                     page: page.as_ref(),
+                    notice: notice.as_deref(),
                     locale: &session.locale,
                     secret: session.secret.unwrap_or(crate::store::SecretHash([0; 32])),
-                    secret_expires_at: session.token_from.plus_ms(VISITOR_TOKEN_MS),
+                    secret_expires_at: session.token_from.plus_ms(gateway.config.visitor_token_ms),
+                    address: *self.accepted.address.expose(),
                     gpc: session.gpc,
                 };
                 hub.open(&speaker, opening).await?;
-                Hub::tell(&*self.outbox, ServerFrame::Ack { request, seq: None, at: None });
+                Hub::tell(&*self.outbox, done(request));
                 self.attend(conversation, None, RequestId(0)).await
             }
             ClientFrame::Close { request, conversation } => {
@@ -370,19 +428,19 @@ impl Connection {
             }
             ClientFrame::Typing { conversation, typing } => {
                 if let Some(watched) = session.room(conversation) {
-                    Hub::typing(&speaker, watched, typing);
+                    hub.typing(&speaker, watched, typing);
                 }
                 Ok(())
             }
             ClientFrame::Delivered { conversation, seq } => {
                 if let Some(watched) = session.room(conversation) {
-                    Hub::mark(&speaker, watched, seq, false);
+                    hub.mark(&speaker, watched, seq, false);
                 }
                 Ok(())
             }
             ClientFrame::Seen { conversation, seq } => {
                 if let Some(watched) = session.room(conversation) {
-                    Hub::mark(&speaker, watched, seq, true);
+                    hub.mark(&speaker, watched, seq, true);
                 }
                 Ok(())
             }
@@ -483,7 +541,7 @@ impl Connection {
     }
 
     fn ack(&self, request: RequestId) -> Result<(), Reject> {
-        Hub::tell(&*self.outbox, ServerFrame::Ack { request, seq: None, at: None });
+        Hub::tell(&*self.outbox, done(request));
         Ok(())
     }
 
@@ -518,6 +576,11 @@ impl Session {
 
 fn agents_only() -> Reject {
     Reject::new(RejectCode::Forbidden, "only agents do that")
+}
+
+/// What was asked, other than to say something, is stored.
+fn done(request: RequestId) -> ServerFrame<'static> {
+    ServerFrame::Ack { request, seq: None, at: None, expires: None, body: None }
 }
 
 /// What a refusal of this frame is matched by.

@@ -15,8 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Accepted, Gateway};
 use crate::auth::{
-    VISITOR_TOKEN_MS, admit_visitor, allowed_origin, authenticate_cookie, new_visitor_token,
-    same_origin, token_hash,
+    admit_visitor, allowed_origin, authenticate_cookie, new_visitor_token, same_origin, token_hash,
 };
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
@@ -99,8 +98,9 @@ impl Gateway {
                 .map_err(unavailable)?,
             None => None,
         };
+        let life_ms = self.config.visitor_token_ms;
         let admitted = match (&mut known, shown) {
-            (Some(row), Some(token)) => admit_visitor(row, token, now),
+            (Some(row), Some(token)) => admit_visitor(row, token, life_ms, now),
             _ => None,
         };
         let (visitor, fresh, secret, expires_at) = match (known, admitted) {
@@ -117,7 +117,7 @@ impl Gateway {
             _ => {
                 let issued = new_visitor_token();
                 let visitor = VisitorId::from_uuid(uuid_v7(now));
-                (visitor, Some(issued.text), Some(issued.hash), now.plus_ms(VISITOR_TOKEN_MS))
+                (visitor, Some(issued.text), Some(issued.hash), now.plus_ms(life_ms))
             }
         };
         let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, outlet };
@@ -222,7 +222,7 @@ impl Gateway {
             let nobody = RequestId(0);
             match self.hub.attend(speaker, point.conversation, Some(point), nobody).await {
                 Ok(watched) => rooms.push(watched),
-                Err(reject) => super::Hub::refuse(&*speaker.outlet, nobody, reject),
+                Err(reject) => self.hub.refuse(&*speaker.outlet, nobody, reject),
             }
         }
         rooms
@@ -230,7 +230,7 @@ impl Gateway {
 }
 
 fn from_the_start(conversation: ConversationId) -> ResumePoint {
-    ResumePoint { conversation, seq: Seq(0), message: None }
+    ResumePoint { conversation, seq: Seq(0), message: None, at: None }
 }
 
 fn ms_u32(ms: u64) -> u32 {

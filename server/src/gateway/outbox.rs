@@ -20,9 +20,13 @@ use super::close_frame;
 use crate::http::Socket;
 use crate::hub::Outlet;
 use crate::hub::fanout::Fanned;
+use crate::metrics::{Metrics, Overflow};
 
 /// The share of the bound at which frames that are worth nothing later are dropped.
 const EPHEMERAL_SHARE: usize = 2;
+
+/// The share of the bound above which a frame counts as a page, and up to which others may wait before it.
+const PAGE_SHARE: usize = 2;
 
 /// Frames that are joined for one write.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
@@ -31,6 +35,10 @@ const JOINED_BYTES_MAX: usize = 64 * 1024;
 struct Waiting {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// So many of them are a page that may be larger than the bound.
+    page: usize,
+    /// So many of them stand in the gauge: only what a slow reader lets wait is counted.
+    gauged: usize,
     /// Somebody writes just now.
     flushing: bool,
     /// The socket took no more: its task waits until it does.
@@ -45,6 +53,7 @@ pub(super) struct Outbox {
     connection: ConnectionId,
     encoding: Encoding,
     socket: Arc<Socket>,
+    metrics: Arc<Metrics>,
     bytes_max: usize,
     frames_max: usize,
     waiting: Mutex<Waiting>,
@@ -64,12 +73,14 @@ impl Outbox {
         connection: ConnectionId,
         encoding: Encoding,
         socket: Arc<Socket>,
+        metrics: Arc<Metrics>,
         (bytes_max, frames_max): (usize, usize),
     ) -> Arc<Self> {
         Arc::new(Self {
             connection,
             encoding,
             socket,
+            metrics,
             bytes_max,
             frames_max,
             waiting: Mutex::new(Waiting::default()),
@@ -133,14 +144,25 @@ impl Outbox {
             if waiting.closing {
                 return;
             }
+            // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
+            // at a time is let through where little waits before it, and does not count until it is sent.
+            let page = bytes.len() * PAGE_SHARE > self.bytes_max
+                && waiting.page == 0
+                && waiting.bytes * PAGE_SHARE <= self.bytes_max;
             // Full: the connection is closed with `too slow`; the client resumes from its last message.
-            let full = waiting.bytes + bytes.len() > self.bytes_max
+            let full = (!page && waiting.bytes - waiting.page + bytes.len() > self.bytes_max)
                 || waiting.frames.len() >= self.frames_max;
             if full {
                 waiting.closing = true;
             } else {
+                if page {
+                    waiting.page = bytes.len();
+                }
                 waiting.bytes += bytes.len();
                 waiting.frames.push_back(bytes);
+                if waiting.blocked {
+                    self.gauge(&mut waiting);
+                }
             }
             full
         };
@@ -150,9 +172,19 @@ impl Outbox {
             let kept = waiting.frames.len().min(1);
             waiting.frames.truncate(kept);
             waiting.bytes = waiting.frames.iter().map(Bytes::len).sum();
+            waiting.page = 0;
+            self.gauge(&mut waiting);
             drop(waiting);
+            self.metrics.outbound_queue_full_total.of(Overflow::Closed).inc();
             self.end(CloseCode::TooSlow);
         }
+    }
+
+    /// Brings the gauge to what waits here.
+    fn gauge(&self, waiting: &mut Waiting) {
+        let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics.outbound_queue_bytes.add(signed(waiting.bytes) - signed(waiting.gauged));
+        waiting.gauged = waiting.bytes;
     }
 
     fn end(&self, code: CloseCode) {
@@ -175,26 +207,34 @@ impl Outbox {
         if waiting.flushing || waiting.blocked {
             return None;
         }
-        let taken = Self::joined(&mut waiting)?;
+        let taken = self.joined(&mut waiting)?;
         waiting.flushing = true;
         Some(taken)
     }
 
-    fn joined(waiting: &mut Waiting) -> Option<Bytes> {
-        let first = waiting.frames.pop_front()?;
-        waiting.bytes = waiting.bytes.saturating_sub(first.len());
+    /// Takes the first frame out.
+    fn next(&self, waiting: &mut Waiting) -> Option<Bytes> {
+        let frame = waiting.frames.pop_front()?;
+        waiting.bytes = waiting.bytes.saturating_sub(frame.len());
+        if frame.len() * PAGE_SHARE > self.bytes_max {
+            waiting.page = 0;
+        }
+        Some(frame)
+    }
+
+    fn joined(&self, waiting: &mut Waiting) -> Option<Bytes> {
+        let first = self.next(waiting)?;
         if waiting.frames.is_empty() {
             return Some(first);
         }
         let mut joined = Vec::with_capacity(first.len() + waiting.bytes.min(JOINED_BYTES_MAX));
         joined.extend_from_slice(&first);
-        while let Some(next) = waiting.frames.front() {
-            if joined.len() + next.len() > JOINED_BYTES_MAX {
-                break;
-            }
-            joined.extend_from_slice(next);
-            waiting.bytes = waiting.bytes.saturating_sub(next.len());
-            waiting.frames.pop_front();
+        let fits = |waiting: &Waiting, so_far: usize| {
+            waiting.frames.front().is_some_and(|next| so_far + next.len() <= JOINED_BYTES_MAX)
+        };
+        while fits(waiting, joined.len()) {
+            let Some(next) = self.next(waiting) else { break };
+            joined.extend_from_slice(&next);
         }
         Some(Bytes::from(joined))
     }
@@ -205,13 +245,29 @@ impl Outbox {
         waiting.flushing = false;
         if !rest.is_empty() {
             waiting.bytes += rest.len();
+            // What came back of a page is still that page.
+            if rest.len() * PAGE_SHARE > self.bytes_max {
+                waiting.page = rest.len();
+            }
             waiting.frames.push_front(rest);
         }
         if blocked {
             waiting.blocked = true;
+        }
+        if blocked || waiting.gauged > 0 {
+            self.gauge(&mut waiting);
+        }
+        if blocked {
             drop(waiting);
             self.wake.notify_one();
         }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let gauged = i64::try_from(self.waiting.lock().gauged).unwrap_or(i64::MAX);
+        self.metrics.outbound_queue_bytes.add(-gauged);
     }
 }
 
@@ -231,7 +287,9 @@ impl Outlet for Outbox {
                 || waiting.frames.len() * EPHEMERAL_SHARE > self.frames_max
         };
         // Full: dropped, nobody misses it later.
-        if !crowded {
+        if crowded {
+            self.metrics.outbound_queue_full_total.of(Overflow::Dropped).inc();
+        } else {
             self.append(frame);
         }
     }

@@ -408,6 +408,28 @@ async fn a_new_certificate_is_taken_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
+async fn the_metrics_tell_of_a_reload_that_failed_and_of_the_next_that_did_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = issue();
+    keep(folder.path(), &issued);
+    let (tls, metrics) = (load(folder.path()).unwrap(), Metrics::new());
+    metrics.config_read(protocol::time::UnixMillis(1_000));
+    let success = &metrics.config_last_reload_success;
+    let at = &metrics.config_last_reload_success_timestamp_seconds;
+    assert_eq!((success.get(), at.get()), (1, 1));
+    let (stop, stopped) = watch::channel(false);
+    let look = Duration::from_millis(5);
+    let watching = tasks::spawn("watch", tls.watch(look, Arc::clone(&metrics), stopped));
+    std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
+    until(|| success.get() == 0).await;
+    assert_eq!(at.get(), 1);
+    keep(folder.path(), &issued);
+    until(|| success.get() == 1 && at.get() > 1).await;
+    stop.send_replace(true);
+    watching.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bad_tls_handshake_costs_nobody_else_anything() {
     let folder = tempfile::tempdir().unwrap();
     let issued = issue();

@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
+use crate::clock::{Clock as _, SystemClock};
+use crate::metrics::Metrics;
+
 /// Time between two looks at the files.
 pub const LOOK: Duration = Duration::from_secs(5);
 
@@ -82,7 +85,12 @@ impl Tls {
     }
 
     /// Looks at the files for as long as the listener lives.
-    pub async fn watch(self: Arc<Self>, look: Duration, mut stop: watch::Receiver<bool>) {
+    pub async fn watch(
+        self: Arc<Self>,
+        look: Duration,
+        metrics: Arc<Metrics>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -90,8 +98,12 @@ impl Tls {
             }
             match self.reload() {
                 None => {}
-                Some(Ok(())) => tracing::info!("new certificate in use"),
+                Some(Ok(())) => {
+                    metrics.config_read(SystemClock.now());
+                    tracing::info!("new certificate in use");
+                }
                 Some(Err(error)) => {
+                    metrics.config_last_reload_success.set(0);
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::warn!(%error, cause, "new certificate refused; the former stays in use");
                 }

@@ -11,15 +11,17 @@ use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
 use protocol::message::EventKind;
 use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
+use protocol::retention::RetentionClass;
 
 use super::desk::{Desk, DeskState, Guest};
 use super::fanout::Fanned;
+use super::speak::Asked;
+use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
-use crate::privacy::envelope::Flags;
 use crate::privacy::gate::Reader;
 use crate::privacy::ingest::event;
 use crate::routing::{Effect, Input, Standing};
-use crate::store::{AgentRow, Write};
+use crate::store::{AgentRow, DraftRow, Write};
 
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
@@ -27,7 +29,9 @@ impl Hub {
         let now = self.now();
         let effects = {
             let mut state = desk.state.lock();
+            let taken = tally::is_taken(&input);
             let effects = state.routing.handle(input, now)?;
+            tally::assigned(&self.metrics, &state, &effects, taken, now);
             state.apply(&effects, now);
             effects
         };
@@ -50,7 +54,10 @@ impl Hub {
                     let facts = self.facts(desk.tenant, conversation).await;
                     let (card, lines) = {
                         let state = desk.state.lock();
-                        (state.card(conversation, &facts, Reader::Agents), state.agent_lines(agent))
+                        (
+                            state.card(conversation, &facts, Reader::Agents, &self.shown()),
+                            state.agent_lines(agent),
+                        )
                     };
                     if let Some(card) = card {
                         tell_all(
@@ -104,8 +111,8 @@ impl Hub {
                     lines.push(watcher);
                 }
             }
-            let for_agents = state.card(conversation, &facts, Reader::Agents);
-            let for_visitors = state.card(conversation, &facts, Reader::Visitor);
+            let for_agents = state.card(conversation, &facts, Reader::Agents, &self.shown());
+            let for_visitors = state.card(conversation, &facts, Reader::Visitor, &self.shown());
             // Under the desk's lock, so that no two threads swap two states of one conversation.
             append_all(&lines, for_agents.map(|card| ServerFrame::Conversation { card }));
             append_all(&visitors, for_visitors.map(|card| ServerFrame::Conversation { card }));
@@ -163,11 +170,12 @@ impl Hub {
         let Ok((site, visitor)) = room.with(|live| (live.site(), live.visitor())) else { return };
         let Ok(site) = self.site(tenant, site).await else { return };
         let now = self.now();
-        let ground = site.ground(visitor, Flags::default(), false);
+        let ground = site.wordless_ground(visitor);
         let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
             let fate = Box::new(|_| {});
-            if let Err(reject) = self.place(room, envelope, (None, None), fate).await {
+            let asked = Asked { from: None, refusal: None, since: self.clock.instant() };
+            if let Err(reject) = self.place(room, envelope, asked, fate).await {
                 tracing::warn!(%conversation, reject_code = reject.code.word(), "a line of the system was not stored");
             }
         }
@@ -191,7 +199,7 @@ impl Hub {
         self.route(&desk, Input::AgentConnected { agent }).await?;
         for (conversation, standing) in pending {
             let facts = self.facts(desk.tenant, conversation).await;
-            let card = desk.state.lock().card(conversation, &facts, Reader::Agents);
+            let card = desk.state.lock().card(conversation, &facts, Reader::Agents, &self.shown());
             if let (Some(card), Some(deadline)) = (card, standing.deadline) {
                 let transfer_from = standing.assignee;
                 let offer = ServerFrame::Offer { conversation, deadline, card, transfer_from };
@@ -240,7 +248,7 @@ impl Hub {
             (came, availability)
         };
         if came {
-            Self::tell_presence(&desk, visitor);
+            self.tell_presence(&desk, visitor);
         }
         Ok(availability)
     }
@@ -276,13 +284,16 @@ impl Hub {
     }
 
     /// Tells agents that a visitor came, went, or turned a page.
-    pub(super) fn tell_presence(desk: &Desk, visitor: protocol::ids::VisitorId) {
+    pub(super) fn tell_presence(&self, desk: &Desk, visitor: protocol::ids::VisitorId) {
+        let shown = self.shown();
         let told = {
             let state = desk.state.lock();
             let cards: Vec<(ConversationId, VisitorCard)> = state
                 .conversations_of(visitor)
                 .iter()
-                .filter_map(|conversation| Some((*conversation, state.guest_card(*conversation)?)))
+                .filter_map(|conversation| {
+                    Some((*conversation, state.guest_card(*conversation, &shown)?))
+                })
                 .collect();
             (cards, state.board.clone())
         };
@@ -310,7 +321,7 @@ impl Hub {
             guest.map(|guest| guest.page = Some(page)).is_some()
         };
         if known {
-            Self::tell_presence(&desk, visitor);
+            self.tell_presence(&desk, visitor);
         }
         Ok(())
     }
@@ -335,12 +346,13 @@ impl Hub {
         {
             let mut state = desk.state.lock();
             let none = super::desk::RoomFacts::default();
+            let shown = self.shown();
             let conversations = state
                 .headers
                 .keys()
                 .filter_map(|conversation| {
                     let facts = facts.get(conversation).unwrap_or(&none);
-                    state.card(*conversation, facts, Reader::Agents)
+                    state.card(*conversation, facts, Reader::Agents, &shown)
                 })
                 .collect();
             let agents = state.agent_cards();
@@ -350,7 +362,10 @@ impl Hub {
             state.board.retain(|line| line.connection() != speaker.outlet.connection());
             state.board.push(Arc::clone(&speaker.outlet));
         }
-        for draft in &drafts {
+        let shown = self.shown();
+        let readable =
+            |draft: &&DraftRow| shown.allows(draft.site, RetentionClass::Transcript, draft.day);
+        for draft in drafts.iter().filter(readable) {
             let (conversation, text) =
                 (draft.conversation, Text::new(draft.text.expose().as_str()));
             speaker.outlet.append(&Fanned::new(ServerFrame::Draft { conversation, text }));
@@ -470,6 +485,7 @@ impl Hub {
         let (effects, lines) = {
             let mut state = desk.state.lock();
             let effects = state.know_agent(row, now);
+            tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
             (effects, state.agent_lines(agent))
         };

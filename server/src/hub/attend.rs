@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use protocol::conversation::{ConversationCard, ResumePoint};
+use protocol::conversation::{ConversationCard, Marks, ResumePoint};
 use protocol::frame::{RequestId, ServerFrame};
-use protocol::ids::{ConversationId, TenantId};
+use protocol::ids::{ConnectionId, ConversationId, TenantId};
 use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX, TEXT_BYTES_MAX};
-use protocol::message::{Message, Seq, Visibility};
+use protocol::message::{Author, Body, Message, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 
@@ -14,7 +14,8 @@ use super::desk::RoomFacts;
 use super::fanout::Fanned;
 use super::shard::{LiveRoom, RoomHandle};
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
-use crate::privacy::envelope::{Content, Placed};
+use crate::bus::Notice;
+use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::field;
 use crate::privacy::policy::SiteTimeline;
@@ -31,6 +32,12 @@ pub struct Watched {
     pub conversation: ConversationId,
     /// Its room; kept by the connection, so that nothing is looked up on the way of a message.
     pub room: RoomHandle,
+}
+
+/// One look at the room of someone who joins.
+enum Step {
+    In { reset: bool },
+    LookInStore { after: Seq },
 }
 
 impl Hub {
@@ -57,38 +64,22 @@ impl Hub {
                 return Err(not_found("there is no such conversation"));
             }
             let site = self.site(speaker.tenant, site).await?;
-            let facts = room.with(facts_of).unwrap_or_default();
+            let facts = room.with(|live| self.facts_of(live)).unwrap_or_default();
             let card = self.card(speaker, conversation, &facts).await?;
             let mut older = None;
             let joined = loop {
-                let step = room.with(|live| match live.resume(point, older.as_deref()) {
-                    Resumed::LookInStore { after } => Some(after),
-                    Resumed::After(page) => {
-                        self.let_in(
-                            live,
-                            speaker,
-                            &card,
-                            (request, false),
-                            &page,
-                            &site.row.timeline,
-                        );
-                        None
-                    }
-                    Resumed::Reset(page) => {
-                        self.let_in(
-                            live,
-                            speaker,
-                            &card,
-                            (request, true),
-                            &page,
-                            &site.row.timeline,
-                        );
-                        None
-                    }
+                let step = room.with(|live| {
+                    let (page, reset) = match live.resume(point, older.as_deref()) {
+                        Resumed::LookInStore { after } => return Step::LookInStore { after },
+                        Resumed::After(page) => (page, false),
+                        Resumed::Reset(page) => (page, true),
+                    };
+                    self.let_in(live, speaker, &card, (request, reset), &page, &site.row.timeline);
+                    Step::In { reset }
                 });
                 match step {
-                    Ok(None) => break true,
-                    Ok(Some(after)) => {
+                    Ok(Step::In { reset }) => break Some(reset),
+                    Ok(Step::LookInStore { after }) => {
                         let limit = u16::try_from(RESUME_MESSAGES_MAX).unwrap_or(u16::MAX);
                         let read = self
                             .store
@@ -96,10 +87,13 @@ impl Hub {
                             .await;
                         older = Some(read.map_err(|error| store_reject(&error))?);
                     }
-                    Err(_) => break false,
+                    Err(_) => break None,
                 }
             };
-            if joined {
+            if let Some(reset) = joined {
+                if point.is_some_and(|point| point.message.is_some()) {
+                    self.tally_resume(reset);
+                }
                 speaker.outlet.flush();
                 return Ok(Watched { conversation, room });
             }
@@ -142,7 +136,7 @@ impl Hub {
     pub(crate) fn leave(&self, speaker: &Speaker, watched: &Watched) {
         let left = watched.room.with(|live| live.leave(speaker.outlet.connection()));
         if left == Ok(true) {
-            self.rooms.drop_if_idle(watched.conversation);
+            self.drop_if_idle(watched.conversation);
         }
     }
 
@@ -186,11 +180,22 @@ impl Hub {
     }
 
     /// Someone writes, or has stopped to.
-    pub(crate) fn typing(speaker: &Speaker, watched: &Watched, typing: bool) {
-        let author = speaker.author();
-        let frame =
-            Fanned::new(ServerFrame::Typing { conversation: watched.conversation, author, typing });
-        let told = watched.room.with(|live| {
+    pub(crate) fn typing(&self, speaker: &Speaker, watched: &Watched, typing: bool) {
+        let (tenant, conversation, author) =
+            (speaker.tenant, watched.conversation, speaker.author());
+        Self::show_typing(&watched.room, conversation, author, typing);
+        self.bus.announce(Notice::Typing { tenant, conversation, author, typing });
+    }
+
+    /// To everyone here but the one who types.
+    pub(super) fn show_typing(
+        room: &RoomHandle,
+        conversation: ConversationId,
+        author: Author,
+        typing: bool,
+    ) {
+        let frame = Fanned::new(ServerFrame::Typing { conversation, author, typing });
+        let told = room.with(|live| {
             live.hearers(Visibility::Everyone, None)
                 .filter(|member| member.author != author)
                 .map(|member| {
@@ -205,27 +210,45 @@ impl Hub {
     }
 
     /// Something reached someone, or was on his screen.
-    pub(crate) fn mark(speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
-        let author = speaker.author();
-        let told = watched.room.with(|live| {
-            let (delivered, seen_to) = if seen { (seq, seq) } else { (seq, Seq(0)) };
-            let Some(marks) = live.mark(author, delivered, seen_to) else { return Vec::new() };
-            let conversation = watched.conversation;
-            let frame = Fanned::new(if seen {
+    pub(crate) fn mark(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
+        let (tenant, conversation, author) =
+            (speaker.tenant, watched.conversation, speaker.author());
+        let seen_to = if seen { seq } else { Seq(0) };
+        let except = Some(speaker.outlet.connection());
+        let marks = Self::show_mark(&watched.room, (author, seq, seen_to), except);
+        if let Some(Marks { delivered, seen, .. }) = marks {
+            self.bus.announce(Notice::Mark { tenant, conversation, author, delivered, seen });
+        }
+    }
+
+    /// Raises a mark and tells everyone here but one. The marks, if they changed.
+    pub(super) fn show_mark(
+        room: &RoomHandle,
+        (author, delivered, seen): (Author, Seq, Seq),
+        except: Option<ConnectionId>,
+    ) -> Option<Marks> {
+        let told = room.with(|live| {
+            let marks = live.mark(author, delivered, seen)?;
+            let conversation = live.conversation();
+            let frame = Fanned::new(if seen > Seq(0) {
                 ServerFrame::Seen { conversation, author, seq: marks.seen }
             } else {
                 ServerFrame::Delivered { conversation, author, seq: marks.delivered }
             });
-            live.hearers(Visibility::Everyone, Some(speaker.outlet.connection()))
+            let told: Vec<_> = live
+                .hearers(Visibility::Everyone, except)
                 .map(|member| {
                     member.outlet.append_ephemeral(&frame);
                     Arc::clone(&member.outlet)
                 })
-                .collect::<Vec<_>>()
+                .collect();
+            Some((marks, told))
         });
-        for outlet in told.unwrap_or_default() {
+        let (marks, told) = told.ok()??;
+        for outlet in told {
             outlet.flush();
         }
+        Some(marks)
     }
 
     /// Keeps what stands in an agent's composer, and shows it in his other windows.
@@ -240,7 +263,7 @@ impl Hub {
         };
         let (row, _) = self.stored_header(speaker.tenant, conversation).await?;
         let site = self.site(speaker.tenant, row.site).await?;
-        let text = field("draft", text, TEXT_BYTES_MAX, &site.redactor)?;
+        let text = field("draft", text, TEXT_BYTES_MAX, site.redactor()?)?;
         let draft = DraftRow {
             tenant: speaker.tenant,
             site: row.site,
@@ -271,11 +294,14 @@ impl Hub {
         facts: &RoomFacts,
     ) -> Result<ConversationCard, Reject> {
         let desk = self.desk(speaker.tenant).await?;
-        if let Some(card) = desk.state.lock().card(conversation, facts, speaker.reader()) {
+        if let Some(card) =
+            desk.state.lock().card(conversation, facts, speaker.reader(), &self.shown())
+        {
             return Ok(card);
         }
         let (row, visitor) = self.stored_header(speaker.tenant, conversation).await?;
-        let card = desk.state.lock().card_of(&row, &visitor, facts, speaker.reader());
+        let card =
+            desk.state.lock().card_of(&row, &visitor, facts, speaker.reader(), &self.shown());
         Ok(card)
     }
 
@@ -288,6 +314,7 @@ impl Hub {
         let row = self.store.conversation(tenant, conversation).await;
         let row = row.map_err(|error| store_reject(&error))?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
+        self.know_site(tenant, row.site).await;
         let visitor = self.store.visitor(tenant, row.visitor).await;
         let visitor = visitor.map_err(|error| store_reject(&error))?;
         let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
@@ -297,8 +324,8 @@ impl Hub {
     /// What a room adds to its conversation's card; loads it if need be.
     pub(super) async fn facts(&self, tenant: TenantId, conversation: ConversationId) -> RoomFacts {
         let Ok(room) = self.room(tenant, conversation).await else { return RoomFacts::default() };
-        let facts = room.with(facts_of).unwrap_or_default();
-        self.rooms.drop_if_idle(conversation);
+        let facts = room.with(|live| self.facts_of(live)).unwrap_or_default();
+        self.drop_if_idle(conversation);
         facts
     }
 
@@ -325,19 +352,27 @@ fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>>
     page.iter().filter_map(|placed| placed.shown(grant)).collect()
 }
 
-fn facts_of(live: &mut LiveRoom) -> RoomFacts {
-    // A line of the system says nothing about what was said.
-    let newest = live.newest_first().find_map(|placed| match placed.envelope().content() {
-        Content::Text(text) => Some((placed.envelope(), text)),
-        Content::Event { .. } => None,
-    });
-    RoomFacts {
-        seq_last: live.seq_last(),
-        marks: live.marks().to_vec(),
-        preview: newest.map(|(_, text)| {
-            Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect())
-        }),
-        last_message_at: newest.map(|(envelope, _)| envelope.at()),
-        last_author: newest.map(|(envelope, _)| envelope.author()),
+impl Hub {
+    fn facts_of(&self, live: &mut LiveRoom) -> RoomFacts {
+        let mut facts = RoomFacts {
+            seq_last: live.seq_last(),
+            marks: live.marks().to_vec(),
+            ..RoomFacts::default()
+        };
+        let Some(site) = self.live_site(live.site()) else { return facts };
+        let timeline = &site.row.timeline;
+        let grant = ReadGrant::stored(Door::Preview, Reader::Agents, self.today(), timeline);
+        // A line of the system says nothing about what was said.
+        let newest = live.newest_first().find_map(|placed| match placed.shown(&grant)? {
+            Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
+            Message { body: Body::Event { .. }, .. } => None,
+        });
+        if let Some((text, at, author)) = newest {
+            let beginning = text.expose().chars().take(PREVIEW_CHARS_MAX).collect();
+            facts.preview = Some(Personal::new(beginning));
+            facts.last_message_at = Some(at);
+            facts.last_author = Some(author);
+        }
+        facts
     }
 }

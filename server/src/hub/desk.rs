@@ -12,8 +12,10 @@ use protocol::limits::List;
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 use protocol::reject::Reject;
-use protocol::time::UnixMillis;
+use protocol::retention::RetentionClass;
+use protocol::time::{Day, UnixMillis};
 
+use super::site::Shown;
 use super::{Hub, Outlet, store_reject};
 use crate::privacy::gate::Reader;
 use crate::routing::{AgentStanding, Effect, Input, Routing};
@@ -122,6 +124,13 @@ impl Hub {
     }
 }
 
+impl Shown<'_> {
+    /// Form and page go with the transcript of the day on which a conversation was opened.
+    fn allows_header(&self, row: &ConversationRow) -> bool {
+        self.allows(row.site, RetentionClass::Transcript, row.created_at.day())
+    }
+}
+
 impl DeskState {
     /// Takes in a conversation's header.
     pub(super) fn insert(&mut self, header: Header) {
@@ -140,6 +149,22 @@ impl DeskState {
             of_visitor.retain(|kept| *kept != conversation);
             if of_visitor.is_empty() {
                 self.by_visitor.remove(&header.row.visitor);
+            }
+        }
+    }
+
+    /// Lets go of what people said about themselves where its key may be destroyed: a conversation that
+    /// nobody closes would keep it in memory beyond its time.
+    pub(super) fn forget(&mut self, dead: &dyn Fn(SiteId, RetentionClass, Day) -> bool) {
+        for Header { row, visitor } in self.headers.values_mut() {
+            if dead(row.site, RetentionClass::Transcript, row.created_at.day()) {
+                row.form.clear();
+                row.page_url = None;
+                row.page_title = None;
+            }
+            if dead(visitor.site, RetentionClass::Contact, visitor.contact_day) {
+                visitor.name = None;
+                visitor.email = None;
             }
         }
     }
@@ -219,16 +244,24 @@ impl DeskState {
             .collect()
     }
 
-    fn visitor_card(&self, row: &VisitorRow, header: &ConversationRow) -> VisitorCard {
+    fn visitor_card(
+        &self,
+        row: &VisitorRow,
+        header: &ConversationRow,
+        shown: &Shown<'_>,
+    ) -> VisitorCard {
+        let contact = shown.allows(row.site, RetentionClass::Contact, row.contact_day);
+        let opened = shown.allows_header(header);
         let guest = self.visitors.get(&row.visitor);
         let (page_url, page_title) = match guest.and_then(|guest| guest.page.clone()) {
             Some((url, title)) => (Some(url), Some(title)),
-            None => (header.page_url.clone(), header.page_title.clone()),
+            None if opened => (header.page_url.clone(), header.page_title.clone()),
+            None => (None, None),
         };
         VisitorCard {
             visitor: row.visitor,
-            name: row.name.clone(),
-            email: row.email.clone(),
+            name: row.name.clone().filter(|_| contact),
+            email: row.email.clone().filter(|_| contact),
             page_url,
             page_title,
             locale: Some(row.locale.clone()),
@@ -237,9 +270,13 @@ impl DeskState {
     }
 
     /// The visitor's card of a conversation here.
-    pub(super) fn guest_card(&self, conversation: ConversationId) -> Option<VisitorCard> {
+    pub(super) fn guest_card(
+        &self,
+        conversation: ConversationId,
+        shown: &Shown<'_>,
+    ) -> Option<VisitorCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.visitor_card(&header.visitor, &header.row))
+        Some(self.visitor_card(&header.visitor, &header.row, shown))
     }
 
     /// The card of a conversation here.
@@ -248,9 +285,10 @@ impl DeskState {
         conversation: ConversationId,
         facts: &RoomFacts,
         reader: Reader,
+        shown: &Shown<'_>,
     ) -> Option<ConversationCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.card_of(&header.row, &header.visitor, facts, reader))
+        Some(self.card_of(&header.row, &header.visitor, facts, reader, shown))
     }
 
     /// The card of a conversation that need not be live.
@@ -260,6 +298,7 @@ impl DeskState {
         visitor: &VisitorRow,
         facts: &RoomFacts,
         reader: Reader,
+        shown: &Shown<'_>,
     ) -> ConversationCard {
         let standing = self.routing.standing(row.conversation);
         let for_agents = reader == Reader::Agents;
@@ -279,9 +318,10 @@ impl DeskState {
             waiting_since: row.waiting_since,
             closed_at: row.closed_at,
             offline_message: Some(row.offline_message),
-            visitor: for_agents.then(|| self.visitor_card(visitor, row)),
+            visitor: for_agents.then(|| self.visitor_card(visitor, row, shown)),
             form: for_agents.then(|| {
-                List::new(row.form.iter().map(|(field, answer)| FormAnswer {
+                let form = row.form.iter().filter(|_| shown.allows_header(row));
+                List::new(form.map(|(field, answer)| FormAnswer {
                     field: field.clone(),
                     answer: answer.clone(),
                 }))
@@ -299,5 +339,40 @@ impl DeskState {
         self.headers.get(&conversation).is_some_and(|header| {
             header.row.assignee == Some(agent) && header.row.state != ConversationState::Closed
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::RoutingConfig;
+    use crate::store::conformance::World;
+
+    #[test]
+    fn a_conversation_that_nobody_closes_keeps_no_name_beyond_its_time() {
+        let world = World::new(1);
+        let (row, visitor) = (world.conversation_row(), world.visitor_row());
+        let (opened, contact) = (row.created_at.day(), visitor.contact_day);
+        let mut state = DeskState {
+            routing: Routing::new(world.tenant, RoutingConfig::default()),
+            headers: HashMap::new(),
+            agents: BTreeMap::new(),
+            visitors: HashMap::new(),
+            board: Vec::new(),
+            unwritten: BTreeSet::new(),
+            by_visitor: HashMap::new(),
+        };
+        state.insert(Header { row, visitor });
+        let kept = |state: &DeskState| {
+            let header = &state.headers[&world.conversation];
+            let form = !header.row.form.is_empty() || header.row.page_url.is_some();
+            (form, header.visitor.name.is_some() || header.visitor.email.is_some())
+        };
+        state.forget(&|_, _, _| false);
+        assert_eq!(kept(&state), (true, true));
+        state.forget(&|_, class, day| class == RetentionClass::Contact && day == contact);
+        assert_eq!(kept(&state), (true, false));
+        state.forget(&|_, class, day| class == RetentionClass::Transcript && day == opened);
+        assert_eq!(kept(&state), (false, false));
     }
 }

@@ -1,5 +1,6 @@
 //! A conversation's beginning, end and second beginning.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use protocol::conversation::{ConversationState, PageView};
@@ -13,6 +14,8 @@ use protocol::time::UnixMillis;
 use super::desk::Header;
 use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
+use crate::metrics::Throttle;
+use crate::privacy::consent::notice_shown;
 use crate::privacy::ingest::{field, page_url};
 use crate::routing::Input;
 use crate::store::{
@@ -25,10 +28,14 @@ pub struct Opening<'a> {
     pub conversation: ConversationId,
     pub form: Vec<(&'a str, &'a str)>,
     pub page: Option<&'a PageView>,
+    /// Hash of the privacy notice that he says he was shown.
+    pub notice: Option<&'a str>,
     pub locale: &'a str,
     /// The visitor's token, kept with his first row.
     pub secret: SecretHash,
     pub secret_expires_at: UnixMillis,
+    /// Where he comes from: for the limit, never stored.
+    pub address: IpAddr,
     /// Global Privacy Control: no page is kept.
     pub gpc: bool,
 }
@@ -72,6 +79,12 @@ impl Hub {
         }
         self.bound_open(tenant, visitor).await?;
         let now = self.now();
+        self.openings.take(opening.address, now).map_err(|wait_ms| {
+            self.metrics.rate_limited_total.of(Throttle::Conversations).inc();
+            let words = "too many conversations were begun from your network; try again later";
+            let wait_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+            Reject::new(RejectCode::TooFast, words).retry_after_ms(wait_ms)
+        })?;
         let (visitor_row, row) = self.rows(&site, visitor, &opening, now).await?;
         let writes = vec![
             Write::Visitor(Box::new(visitor_row.clone())),
@@ -93,6 +106,7 @@ impl Hub {
         let page = Page { limit, after: None };
         let open = self.store.conversations(tenant, &filter, page).await;
         if open.map_err(|error| store_reject(&error))?.len() >= max {
+            self.metrics.rate_limited_total.of(Throttle::Conversations).inc();
             return Err(Reject::new(
                 RejectCode::LimitReached,
                 format!("you have {max} conversations open; close one first"),
@@ -108,6 +122,7 @@ impl Hub {
         opening: &Opening<'_>,
         now: UnixMillis,
     ) -> Result<(VisitorRow, ConversationRow), Reject> {
+        let notice = notice_shown(!site.row.settings.notice.is_empty(), opening.notice)?;
         let form = checked_form(site, &opening.form)?;
         let answer = |name: &str| {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
@@ -158,6 +173,7 @@ impl Hub {
             agents: Vec::new(),
             tags: Vec::new(),
             form,
+            notice,
             page_url,
             page_title,
             locale,
@@ -264,6 +280,7 @@ fn checked_form(
     site: &Site,
     form: &[(&str, &str)],
 ) -> Result<Vec<(String, Personal<String>)>, Reject> {
+    let redactor = site.redactor()?;
     let mut answers = Vec::new();
     for (name, rule) in &site.row.settings.form {
         let given =
@@ -278,7 +295,7 @@ fn checked_form(
             }
             FieldRule::Required | FieldRule::Optional if given.is_empty() => {}
             FieldRule::Required | FieldRule::Optional => {
-                let answer = field("form", given, ANSWER_BYTES_MAX, &site.redactor)?;
+                let answer = field("form", given, ANSWER_BYTES_MAX, redactor)?;
                 answers.push((name.clone(), answer));
             }
         }
@@ -291,9 +308,10 @@ pub(super) fn checked_page(
     site: &Site,
     page: &PageView,
 ) -> Result<(Personal<String>, Personal<String>), Reject> {
+    let redactor = site.redactor()?;
     let title = page.title.as_ref().map_or("", |title| title.expose());
     Ok((
-        page_url(page.url.expose(), &site.redactor)?,
-        field("page title", title, ANSWER_BYTES_MAX, &site.redactor)?,
+        page_url(page.url.expose(), redactor)?,
+        field("page title", title, ANSWER_BYTES_MAX, redactor)?,
     ))
 }

@@ -74,9 +74,9 @@ impl Rooms {
         }
     }
 
-    /// Drops the room if nobody needs it.
-    pub(super) fn drop_if_idle(&self, conversation: ConversationId) {
-        let Some(handle) = self.live(conversation) else { return };
+    /// Drops the room if nobody needs it. Whether it did.
+    pub(super) fn drop_if_idle(&self, conversation: ConversationId) -> bool {
+        let Some(handle) = self.live(conversation) else { return false };
         let retired = handle.with(|room| {
             let idle = room.is_idle();
             if idle {
@@ -84,11 +84,13 @@ impl Rooms {
             }
             idle
         });
-        if retired == Ok(true) {
+        let dropped = retired == Ok(true);
+        if dropped {
             self.cells.remove_if(&conversation, |_, cell| {
                 cell.get().is_some_and(|live| Arc::ptr_eq(&live.0, &handle.0))
             });
         }
+        dropped
     }
 
     /// Every live room, for the sweep over what is written lazily.

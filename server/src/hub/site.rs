@@ -2,52 +2,110 @@
 
 use std::sync::Arc;
 
+use dashmap::DashMap;
 use protocol::ids::{SiteId, SiteKey, TenantId};
-use protocol::reject::Reject;
+use protocol::reject::{Reject, RejectCode};
+use protocol::retention::RetentionClass;
+use protocol::time::Day;
 
 use super::{Hub, not_found, store_reject};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Ground;
+use crate::privacy::policy::evaluate;
 use crate::privacy::redact::Redactor;
 use crate::store::SiteRow;
+
+/// When a client may try again that met masks which cannot be used.
+const BROKEN_RETRY_MS: u32 = 60_000;
 
 /// A site with its masks compiled once.
 #[derive(Debug)]
 pub struct Site {
     /// As it is stored.
     pub row: SiteRow,
-    /// Its masks.
-    pub redactor: Redactor,
+    /// Its masks; those of every site where its own cannot be used.
+    masks: Redactor,
+    /// Its own masks cannot be used: nothing is taken in that they might have had to hide.
+    broken: bool,
 }
 
 impl Site {
     fn new(row: SiteRow) -> Self {
-        // Patterns are checked when they are set; should one no longer compile, the built-in masks
-        // stay in force.
-        let redactor = Redactor::new(&row.settings.redaction_patterns).unwrap_or_default();
-        Self { row, redactor }
+        // Patterns are checked when they are set; a later version may judge one otherwise.
+        let masks = Redactor::new(&row.settings.redaction_patterns);
+        if let Err(error) = &masks {
+            tracing::error!(
+                site_id = %row.site, tenant_id = %row.tenant, %error,
+                "a site's redaction patterns cannot be used: what is written there is refused until its admin corrects them"
+            );
+        }
+        Self { row, broken: masks.is_err(), masks: masks.unwrap_or_default() }
+    }
+
+    /// Its masks.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    pub(super) fn redactor(&self) -> Result<&Redactor, Reject> {
+        if self.broken {
+            return Err(Reject::new(
+                RejectCode::StoreUnavailable,
+                "this site's redaction patterns cannot be used, so nothing is taken in; its admin has to correct them",
+            )
+            .retry_after_ms(BROKEN_RETRY_MS));
+        }
+        Ok(&self.masks)
     }
 
     /// What decides about a message of this visitor here.
+    ///
+    /// # Errors
+    /// As [`Site::redactor`].
     pub(super) fn ground(
         &self,
         subject: protocol::ids::VisitorId,
         flags: Flags,
         offline_message: bool,
-    ) -> Ground<'_> {
+    ) -> Result<Ground<'_>, Reject> {
+        let redactor = self.redactor()?;
+        Ok(Ground { redactor, flags, offline_message, ..self.wordless_ground(subject) })
+    }
+
+    /// The same for a line of the system, which has no words of anybody.
+    pub(super) fn wordless_ground(&self, subject: protocol::ids::VisitorId) -> Ground<'_> {
         Ground {
             tenant: self.row.tenant,
             site: self.row.site,
             subject,
             timeline: &self.row.timeline,
-            redactor: &self.redactor,
-            flags,
-            offline_message,
+            redactor: &self.masks,
+            flags: Flags::default(),
+            offline_message: false,
         }
     }
 }
 
+/// What may still be shown, today, of what people said about themselves. A site that is not known here
+/// shows nothing: what cannot be judged is hidden.
+pub(super) struct Shown<'h> {
+    today: Day,
+    sites: &'h DashMap<SiteId, Arc<Site>>,
+}
+
+impl Shown<'_> {
+    /// Whether a record of this class and day can still be read.
+    pub(super) fn allows(&self, site: SiteId, class: RetentionClass, day: Day) -> bool {
+        let site = self.sites.get(&site);
+        site.is_some_and(|site| evaluate(&site.row.timeline, class, day, self.today).visible)
+    }
+}
+
 impl Hub {
+    /// What may be shown at this moment.
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown { today: self.today(), sites: &self.sites }
+    }
+
     /// A tenant's site.
     pub(crate) async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Arc<Site>, Reject> {
         if let Some(known) = self.sites.get(&site) {
@@ -61,6 +119,18 @@ impl Hub {
         let row = self.store.site(tenant, site).await.map_err(|error| store_reject(&error))?;
         let row = row.ok_or_else(|| not_found("there is no such site"))?;
         Ok(self.keep_site(row))
+    }
+
+    /// A site that was taken in before.
+    pub(super) fn live_site(&self, site: SiteId) -> Option<Arc<Site>> {
+        self.sites.get(&site).map(|known| Arc::clone(&known))
+    }
+
+    /// Takes a site in, so that what is shown of its conversations can be judged.
+    pub(super) async fn know_site(&self, tenant: TenantId, site: SiteId) {
+        if let Err(reject) = self.site(tenant, site).await {
+            tracing::warn!(site_id = %site, reject_code = reject.code.word(), "a site is not known: its conversations show no words");
+        }
     }
 
     /// The site of an embed tag.

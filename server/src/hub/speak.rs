@@ -1,49 +1,106 @@
 //! The way of a message: ingest, a place, delivery, storage, ack.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::conversation::ConversationState;
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{ConnectionId, ConversationId, MessageId, TenantId};
-use protocol::message::{Author, Seq, Visibility};
+use protocol::message::{Author, Body, Seq, Visibility};
+use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
-use protocol::time::UnixMillis;
+use protocol::time::{Day, UnixMillis};
 
 use super::fanout::Fanned;
+use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
+use super::tally::{Hearers, refuse};
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Flags, Placed};
 use crate::privacy::gate::{ReadGrant, Reader};
 use crate::privacy::ingest::{Said, ingest};
-use crate::room::Accepted;
+use crate::room::{Accepted, Looked};
 use crate::store::{StoreError, Write, WriteSlot};
 
+/// A message that is on disk, as its author is told.
+#[derive(Clone)]
+pub(super) struct Acked {
+    seq: Seq,
+    at: UnixMillis,
+    expires: Option<Day>,
+    /// What was kept of it, where something was hidden.
+    kept: Option<Personal<String>>,
+}
+
+impl Acked {
+    fn of(seq: Seq, envelope: &Envelope) -> Self {
+        Self { seq, at: envelope.at(), expires: envelope.tag().expires, kept: None }
+    }
+}
+
 /// Told once a message's fate is known.
-pub(super) type Answer = Box<dyn FnOnce(Result<(Seq, UnixMillis), Reject>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<Acked, Reject>) + Send>;
+
+/// Who asked that something be said, and when.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Does not get its own back.
+    pub(super) from: Option<ConnectionId>,
+    /// Why nothing new may be said; what was said before is acked all the same.
+    pub(super) refusal: Option<Reject>,
+    pub(super) since: Instant,
+}
+
+/// A message on its way to its place.
+pub(super) struct Going {
+    pub(super) room: RoomHandle,
+    /// Reserved before the place was asked for.
+    pub(super) slot: Box<dyn WriteSlot>,
+    pub(super) answer: Answer,
+    pub(super) from: Option<ConnectionId>,
+    pub(super) since: Instant,
+}
+
+/// Whom a message reached here.
+pub(super) struct Delivered {
+    pub(super) hearers: Vec<Arc<dyn Outlet>>,
+    pub(super) to: Hearers,
+    pub(super) first_answer_ms: Option<u64>,
+}
+
+/// Time in which another node stores what it gave a place to.
+const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 
 /// How often a message that lost its place to another node's is given a new one.
 const PLACES_MAX: u8 = 8;
 
 impl Hub {
-    /// Takes what someone says; `answer` hears of it once it is on disk, or why it is not.
+    /// Takes what someone says, in a frame that was read at `since`; he hears once it is on disk, or why it
+    /// is not.
     pub(crate) async fn send(
         self: &Arc<Self>,
         speaker: &Speaker,
         request: RequestId,
         said: Said<'_>,
+        since: Instant,
     ) -> Result<(), Reject> {
         let outlet = Arc::clone(&speaker.outlet);
+        let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
         let author = speaker.author();
         let answer: Answer = Box::new(move |fate| match fate {
-            Ok((seq, at)) => {
-                let ack = ServerFrame::Ack { request, seq: Some(seq), at: Some(at) };
-                Self::tell(&*outlet, ack);
+            Ok(Acked { seq, at, expires, kept }) => {
+                let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
+                let (seq, at) = (Some(seq), Some(at));
+                Self::tell(&*outlet, ServerFrame::Ack { request, seq, at, expires, body });
+                let took = clock.instant().saturating_duration_since(since);
+                metrics.ack_latency_seconds.observe(took);
             }
-            Err(reject) => Self::refuse(&*outlet, request, reject),
+            Err(reject) => refuse(&metrics, &*outlet, request, reject),
         });
         let refusal = self.may_write(speaker.tenant, speaker.who, &said).await?.err();
-        let connection = Some(speaker.outlet.connection());
-        self.say(speaker.tenant, author, said, (connection, refusal), answer).await
+        let from = Some(speaker.outlet.connection());
+        self.say(speaker.tenant, author, said, Asked { from, refusal, since }, answer).await
     }
 
     /// Says something that comes over REST, and waits for its fate. Without a `who` a program of the
@@ -61,19 +118,13 @@ impl Hub {
         let (tell, told) = tokio::sync::oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
-            let _gone = tell.send(fate);
+            let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
         });
-        self.say(tenant, author, said, (None, refusal), answer).await?;
+        let asked = Asked { from: None, refusal, since: self.clock.instant() };
+        self.say(tenant, author, said, asked, answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
         })
-    }
-
-    /// Sends a refusal.
-    pub(crate) fn refuse(outlet: &dyn Outlet, request: RequestId, reject: Reject) {
-        let Reject { code, words, retry_after_ms } = reject;
-        let words = words.into_owned();
-        Self::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
     }
 
     /// A visitor writes in his own, an agent in what he has; notes are open to every agent. The inner
@@ -115,7 +166,7 @@ impl Hub {
         tenant: TenantId,
         author: Author,
         said: Said<'_>,
-        (from, refusal): (Option<ConnectionId>, Option<Reject>),
+        mut asked: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
         let room = self.room(tenant, said.conversation).await?;
@@ -124,14 +175,20 @@ impl Hub {
             .map_err(|_| not_found("there is no such conversation"))?;
         let site = self.site(tenant, site).await?;
         let (offline, closed) = self.standing_of(tenant, said.conversation).await?;
-        let refusal = if closed {
-            Some(Reject::new(RejectCode::Closed, "this conversation is closed; reopen it"))
-        } else {
-            refusal
-        };
-        let ground = site.ground(visitor, Flags::default(), offline);
+        if closed {
+            let words = "this conversation is closed; reopen it";
+            asked.refusal = Some(Reject::new(RejectCode::Closed, words));
+        }
+        let ground = site.ground(visitor, Flags::default(), offline)?;
+        let written = said.body.clone();
         let envelope = ingest(said, author, &ground, self.now())?;
-        self.place(room, envelope, (from, refusal), answer).await
+        let answer = match envelope.kept_of(&written) {
+            None => answer,
+            kept => Box::new(move |fate: Result<Acked, Reject>| {
+                answer(fate.map(|acked| Acked { kept, ..acked }));
+            }),
+        };
+        self.place(room, envelope, asked, answer).await
     }
 
     /// Whether a conversation began as a message that was left, and whether it is closed.
@@ -156,44 +213,47 @@ impl Hub {
     /// Gives an envelope its place, delivers it, and hands it to the store.
     pub(super) async fn place(
         self: &Arc<Self>,
-        mut room: RoomHandle,
+        room: RoomHandle,
         envelope: Envelope,
-        (from, refusal): (Option<ConnectionId>, Option<Reject>),
+        Asked { from, refusal, since }: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
-        let slot = match self.store.try_reserve() {
-            Ok(slot) => slot,
-            Err(_) => self.store.reserve().await.map_err(|error| store_reject(&error))?,
-        };
-        let mut slot = Some(slot);
-        let mut answer = Some(answer);
-        let mut looked_above = None;
+        let slot = self.slot().await?;
+        let mut going = Going { room, slot, answer, from, since };
+        let mut looked = None;
         for _ in 0..PLACES_MAX {
             let allowed = refusal.is_none();
-            let step = room.with(|live| {
-                let accepted = live.accept(&envelope, looked_above);
+            let step = going.room.with(|live| {
+                let accepted = live.accept(&envelope, looked);
                 self.step(live, &envelope, accepted, (from, allowed))
             });
             let Ok(step) = step else {
-                room = self.room(envelope.tenant(), envelope.conversation()).await?;
+                going.room = self.room(envelope.tenant(), envelope.conversation()).await?;
                 continue;
             };
             match step {
-                Step::Placed { placed, hearers } => {
-                    for outlet in hearers {
-                        outlet.flush();
-                    }
-                    if let (Some(slot), Some(answer)) = (slot.take(), answer.take()) {
-                        Self::record(slot, room, placed, answer);
-                    }
+                Step::Placed { placed, delivered } => {
+                    self.placed(going, placed, &delivered);
                     return Ok(());
                 }
-                Step::Known { seq, at } => {
-                    if let (Some(slot), Some(answer)) = (slot.take(), answer.take()) {
-                        Self::confirm(slot, room, envelope.message(), (seq, at), answer);
-                    }
+                Step::AskBus { floor } => match self.ask_bus(going, &envelope, floor).await? {
+                    None => return Ok(()),
+                    Some(back) => going = back,
+                },
+                Step::Known { acked } => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    Self::confirm(going, envelope.message(), acked);
                     return Ok(());
+                }
+                Step::KnownElsewhere { seq } => {
+                    let after = Seq(seq.0.saturating_sub(1));
+                    if let Some(stored) = self.stored_elsewhere(&envelope, after).await? {
+                        self.metrics.duplicates_dropped_total.inc();
+                        return known(&stored, &envelope, going.answer);
+                    }
+                    // The other node lost it: now it is this one's.
+                    going.room.with(|live| live.displaced(seq)).unwrap_or_default();
                 }
                 Step::Refused => return refusal.map_or(Ok(()), Err),
                 Step::Conflict => {
@@ -202,17 +262,43 @@ impl Hub {
                         "a message with this id says something else",
                     ));
                 }
-                Step::LookInStore { after } => {
-                    if let Some(stored) = self.stored_message(&envelope, after).await? {
-                        let answer = answer.take();
-                        return answer.map_or(Ok(()), |answer| known(&stored, &envelope, answer));
+                Step::LookInStore(in_vain) => {
+                    if let Some(stored) = self.stored_message(&envelope, in_vain.after).await? {
+                        self.metrics.duplicates_dropped_total.inc();
+                        return known(&stored, &envelope, going.answer);
                     }
-                    looked_above = Some(after);
+                    looked = Some(in_vain);
+                }
+                // It slows the sender, whose next words are read after these.
+                Step::Wait { seq } => {
+                    drop(going.slot);
+                    let before = self.clock.instant();
+                    let lasts = self.make_last(&going.room, &envelope, seq).await;
+                    self.metrics.backpressure_seconds_total.add(self.since(before));
+                    lasts?;
+                    going.slot = self.slot().await?;
                 }
             }
         }
         Err(Reject::new(RejectCode::Overload, "no place could be given; try again")
             .retry_after_ms(200))
+    }
+
+    /// It has its place and was appended for everyone here: writes to the sockets, hands it to the store.
+    pub(super) fn placed(
+        self: &Arc<Self>,
+        going: Going,
+        placed: Arc<Placed>,
+        delivered: &Delivered,
+    ) {
+        for outlet in &delivered.hearers {
+            outlet.flush();
+        }
+        self.tally_placed(placed.envelope(), delivered.to, going.since);
+        if let Some(ms) = delivered.first_answer_ms {
+            self.metrics.first_response_seconds.observe(Duration::from_millis(ms));
+        }
+        self.record(going, placed);
     }
 
     /// One look at the room: under its lock.
@@ -225,38 +311,48 @@ impl Hub {
     ) -> Step {
         match accepted {
             Accepted::Known { seq, .. } => {
-                let at = live.find(envelope.message()).map_or(envelope.at(), |m| m.envelope().at());
-                Step::Known { seq, at }
+                let known = live.find(envelope.message()).map(|known| known.envelope());
+                Step::Known { acked: Acked::of(seq, known.unwrap_or(envelope)) }
             }
+            Accepted::KnownElsewhere { seq } => Step::KnownElsewhere { seq },
             Accepted::Conflict => Step::Conflict,
-            Accepted::LookInStore { after } => Step::LookInStore { after },
-            Accepted::New { .. } if !allowed => Step::Refused,
+            Accepted::LookInStore(in_vain) => Step::LookInStore(in_vain),
+            Accepted::New { .. } | Accepted::Wait { .. } if !allowed => Step::Refused,
+            Accepted::Wait { seq } => Step::Wait { seq },
             Accepted::New { floor } => {
-                let seq = self.bus.place_here(envelope, floor).unwrap_or_else(|| floor.next());
+                let Some(seq) = self.bus.place_here(envelope, floor) else {
+                    live.ask();
+                    return Step::AskBus { floor };
+                };
                 let placed = Arc::new(envelope.clone().place(seq));
+                let first_answer_ms = live.first_answer_ms(envelope);
                 live.placed(Arc::clone(&placed));
-                let hearers = self.deliver(live, &placed, from);
-                Step::Placed { placed, hearers }
+                let (hearers, to) = self.deliver(live, &placed, from);
+                Step::Placed { placed, delivered: Delivered { hearers, to, first_answer_ms } }
             }
         }
     }
 
     /// Appends a message to everyone who hears it.
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         live: &LiveRoom,
         placed: &Placed,
         except: Option<ConnectionId>,
-    ) -> Vec<Arc<dyn Outlet>> {
+    ) -> (Vec<Arc<dyn Outlet>>, Hearers) {
         let grant = ReadGrant::fan_out(Reader::Agents, self.today());
-        let Some(frame) = placed.frame(&grant) else { return Vec::new() };
+        let mut to = Hearers::default();
+        let Some(frame) = placed.frame(&grant) else { return (Vec::new(), to) };
         let frame = Fanned::new(frame);
-        live.hearers(placed.envelope().visibility(), except)
+        let hearers = live
+            .hearers(placed.envelope().visibility(), except)
             .map(|member| {
                 member.outlet.append(&frame);
+                to.add(member.reader);
                 Arc::clone(&member.outlet)
             })
-            .collect()
+            .collect();
+        (hearers, to)
     }
 
     async fn stored_message(
@@ -270,19 +366,71 @@ impl Hub {
             .map_err(|error| store_reject(&error))
     }
 
+    async fn slot(&self) -> Result<Box<dyn WriteSlot>, Reject> {
+        match self.store.try_reserve() {
+            Ok(slot) => Ok(slot),
+            Err(_) => {
+                let before = self.clock.instant();
+                let slot = self.store.reserve().await;
+                self.metrics.backpressure_seconds_total.add(self.since(before));
+                slot.map_err(|error| store_reject(&error))
+            }
+        }
+    }
+
+    /// Waits until the store knows that the numbering came so far, and has done what was before that.
+    async fn make_last(
+        &self,
+        room: &RoomHandle,
+        envelope: &Envelope,
+        seq: Seq,
+    ) -> Result<(), Reject> {
+        let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+        let floor = Write::Floor { tenant, conversation, seq };
+        self.store.write(vec![floor]).await.map_err(|error| store_reject(&error))?;
+        // A room that was dropped meanwhile is loaded with it.
+        room.with(|live| live.lasts(seq)).unwrap_or_default();
+        Ok(())
+    }
+
+    /// A message whose place another node gave; its write may still be on the way to the disk.
+    async fn stored_elsewhere(
+        &self,
+        envelope: &Envelope,
+        after: Seq,
+    ) -> Result<Option<Arc<Placed>>, Reject> {
+        if let Some(stored) = self.stored_message(envelope, after).await? {
+            return Ok(Some(stored));
+        }
+        tokio::time::sleep(ELSEWHERE_WAIT).await;
+        self.stored_message(envelope, after).await
+    }
+
     /// Hands a placed message to the store; its sender hears once it is on disk.
-    fn record(slot: Box<dyn WriteSlot>, room: RoomHandle, placed: Arc<Placed>, answer: Answer) {
+    fn record(self: &Arc<Self>, going: Going, placed: Arc<Placed>) {
+        let hub = Arc::clone(self);
+        let written = self.clock.instant();
         let message = Arc::clone(&placed);
+        let Going { room, slot, answer, from, since } = going;
         slot.write(
             vec![Write::Message(placed)],
             Box::new(move |fate| match fate {
                 Ok(()) => {
+                    hub.metrics.transcript_lag_seconds.observe(hub.since(written));
                     // A room that was dropped meanwhile had nothing left to store.
                     room.with(|live| live.stored(message.seq())).unwrap_or_default();
-                    answer(Ok((message.seq(), message.envelope().at())));
+                    answer(Ok(Acked::of(message.seq(), message.envelope())));
+                }
+                Err(StoreError::PlaceTaken { seq_last }) => {
+                    let displaced = room.with(|live| {
+                        live.displaced(message.seq());
+                        live.raise(seq_last);
+                    });
+                    displaced.unwrap_or_default();
+                    hub.displaced(Displaced { room, message, from, since, answer }, seq_last);
                 }
                 Err(error) => {
-                    Self::take_back(&room, &message);
+                    hub.take_back(&room, &message);
                     answer(Err(store_reject(&error)));
                 }
             }),
@@ -291,28 +439,35 @@ impl Hub {
 
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
     /// queue then are.
-    fn confirm(
-        slot: Box<dyn WriteSlot>,
-        room: RoomHandle,
-        message: MessageId,
-        (seq, at): (Seq, UnixMillis),
-        answer: Answer,
-    ) {
+    fn confirm(going: Going, message: MessageId, acked: Acked) {
+        let Going { room, slot, answer, .. } = going;
         slot.write(
             Vec::new(),
             Box::new(move |fate| {
                 // A room that was dropped had nothing left to store.
-                let stored = room.with(|live| live.holds(seq, message)).unwrap_or(true);
+                let stored = room.with(|live| live.holds(acked.seq, message)).unwrap_or(true);
                 answer(match fate {
-                    Ok(()) if stored => Ok((seq, at)),
+                    Ok(()) if stored => Ok(acked),
                     _ => Err(store_reject(&StoreError::Unavailable { act: "store a message" })),
                 });
             }),
         );
     }
 
-    /// What was shown could not be stored: off the screens with it.
-    fn take_back(room: &RoomHandle, placed: &Placed) {
+    /// What was shown could not be stored: off the screens with it, here and on the other nodes.
+    pub(super) fn take_back(&self, room: &RoomHandle, placed: &Placed) {
+        let envelope = placed.envelope();
+        self.bus.announce(Notice::Void {
+            tenant: envelope.tenant(),
+            conversation: envelope.conversation(),
+            seq: placed.seq(),
+            message: envelope.message(),
+        });
+        Self::show_void(room, placed);
+    }
+
+    /// Takes a message off the screens of this node.
+    pub(super) fn show_void(room: &RoomHandle, placed: &Placed) {
         let told = room.with(|live| {
             live.failed(placed.seq());
             let frame = Fanned::new(ServerFrame::Void {
@@ -341,7 +496,7 @@ fn known(stored: &Placed, envelope: &Envelope, answer: Answer) -> Result<(), Rej
             "a message with this id says something else",
         ));
     }
-    answer(Ok((stored.seq(), stored.envelope().at())));
+    answer(Ok(Acked::of(stored.seq(), stored.envelope())));
     Ok(())
 }
 
@@ -349,16 +504,25 @@ fn known(stored: &Placed, envelope: &Envelope, answer: Answer) -> Result<(), Rej
 enum Step {
     Placed {
         placed: Arc<Placed>,
-        hearers: Vec<Arc<dyn Outlet>>,
+        delivered: Delivered,
+    },
+    /// Its place takes a round trip.
+    AskBus {
+        floor: Seq,
+    },
+    /// Another node took it.
+    KnownElsewhere {
+        seq: Seq,
     },
     Known {
-        seq: Seq,
-        at: UnixMillis,
+        acked: Acked,
     },
     /// It is new, and may not be said any more.
     Refused,
     Conflict,
-    LookInStore {
-        after: Seq,
+    LookInStore(Looked),
+    /// So many are under way that the newest place must last first.
+    Wait {
+        seq: Seq,
     },
 }

@@ -11,9 +11,11 @@ use protocol::time::UnixMillis;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::desk::{Desk, Header};
+use super::shard::RoomHandle;
 use super::{Hub, store_reject};
+use crate::privacy::policy::evaluate;
 use crate::routing::Input;
-use crate::store::{MarkRow, Write};
+use crate::store::{MarkRow, StoreError, Write};
 
 /// Milliseconds between two looks at the deadlines.
 const TICK_MS: u64 = 200;
@@ -38,6 +40,7 @@ impl Hub {
         let rows = self.store.conversations_live().await.map_err(|error| store_reject(&error))?;
         for row in rows {
             let desk = self.desk(row.tenant).await?;
+            self.know_site(row.tenant, row.site).await;
             let visitor = self.store.visitor(row.tenant, row.visitor).await;
             let Some(visitor) = visitor.map_err(|error| store_reject(&error))? else { continue };
             let input = Input::Restore {
@@ -67,11 +70,16 @@ impl Hub {
             }
             ticks = ticks.wrapping_add(1);
             self.turn_desks().await;
+            self.mend_rooms().await;
+            self.replace_displaced();
+            self.give_up_unheard();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();
+                self.tally_standing();
             }
             if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
                 self.follow_high_water().await;
+                self.forget_dead();
             }
         }
         self.write_marks();
@@ -80,9 +88,7 @@ impl Hub {
 
     /// Deadlines, grace, and headers that could not be written before.
     pub(super) async fn turn_desks(self: &Arc<Self>) {
-        let desks: Vec<Arc<Desk>> =
-            self.desks.iter().filter_map(|cell| cell.get().cloned()).collect();
-        for desk in desks {
+        for desk in self.all_desks() {
             let now = self.now();
             let (due, unwritten, gone) = {
                 let mut state = desk.state.lock();
@@ -99,7 +105,7 @@ impl Hub {
                 (due, std::mem::take(&mut state.unwritten), gone)
             };
             for visitor in gone {
-                Self::tell_presence(&desk, visitor);
+                self.tell_presence(&desk, visitor);
             }
             if due && let Err(reject) = self.route(&desk, Input::Tick).await {
                 tracing::warn!(tenant_id = %desk.tenant, reject_code = reject.code.word(), "the queue's change was not written; it will be");
@@ -110,8 +116,9 @@ impl Hub {
         }
     }
 
-    fn write_marks(&self) {
+    fn write_marks(self: &Arc<Self>) {
         for room in self.rooms.all() {
+            self.write_floor(&room);
             let dirty = room.with(|live| {
                 let marks = live.take_dirty_marks()?;
                 Some((live.tenant(), live.conversation(), marks))
@@ -133,8 +140,23 @@ impl Hub {
             if let Ok(slot) = self.store.try_reserve() {
                 slot.write(writes, Box::new(|_| {}));
             }
-            self.rooms.drop_if_idle(conversation);
+            self.drop_if_idle(conversation);
         }
+    }
+
+    /// Where the newest places became void: the store is told that they were given, so that the room can be
+    /// dropped.
+    fn write_floor(self: &Arc<Self>, room: &RoomHandle) {
+        let floor = room.with(|live| Some((live.tenant(), live.conversation(), live.unlasting()?)));
+        let Ok(Some((tenant, conversation, seq))) = floor else { return };
+        let Ok(slot) = self.store.try_reserve() else { return };
+        let (hub, room) = (Arc::clone(self), room.clone());
+        let fate = move |fate: Result<(), StoreError>| {
+            if fate.is_ok() && room.with(|live| live.lasts(seq)).is_ok() {
+                hub.rooms.drop_if_idle(conversation);
+            }
+        };
+        slot.write(vec![Write::Floor { tenant, conversation, seq }], Box::new(fate));
     }
 
     /// The mark is the sweep's to raise; the reads follow it.
@@ -142,6 +164,23 @@ impl Hub {
         if let Ok(stored) = self.store.high_water().await {
             let mut mark = self.high_water.lock();
             *mark = stored.max(*mark);
+        }
+    }
+
+    /// Every desk that is loaded; the map is let go of before any of them is locked.
+    pub(super) fn all_desks(&self) -> Vec<Arc<Desk>> {
+        self.desks.iter().filter_map(|cell| cell.get().cloned()).collect()
+    }
+
+    /// Takes out of memory what the sweep may destroy: by the mark, for it does not come back.
+    fn forget_dead(&self) {
+        let mark = self.high_water.lock().day();
+        let dead = |site, class, day| {
+            self.live_site(site)
+                .is_some_and(|site| evaluate(&site.row.timeline, class, day, mark).destroy)
+        };
+        for desk in self.all_desks() {
+            desk.state.lock().forget(&dead);
         }
     }
 

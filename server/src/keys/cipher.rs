@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::ids::TenantId;
+use protocol::time::Day;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hkdf, hmac};
@@ -80,6 +81,18 @@ pub(super) fn derive(bucket: &Secret, subject: &Secret, lock: &Lock) -> ValueKey
     hkdf::Salt::new(hkdf::HKDF_SHA256, b"livehelp value 1")
         .extract(both.as_slice())
         .expand(&[&info], ValueKeyLen)
+        .and_then(|okm| okm.fill(key.as_mut_slice()))
+        .expect("a key of 32 bytes can be derived");
+    ValueKey::new(&key)
+}
+
+/// The key of one day for what passes from node to node.
+pub(super) fn derive_transit(root: &Secret, day: Day) -> ValueKey {
+    let mut key = Secret::default();
+    #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 x 32")]
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"livehelp transit 1")
+        .extract(root.as_slice())
+        .expand(&[&day.0.to_be_bytes()], ValueKeyLen)
         .and_then(|okm| okm.fill(key.as_mut_slice()))
         .expect("a key of 32 bytes can be derived");
     ValueKey::new(&key)

@@ -128,8 +128,6 @@ labels! {
         Conversations = "conversations",
         /// Failed logins.
         Logins = "logins",
-        /// Requests.
-        Requests = "requests",
     }
     /// Where a conversation stands that is not closed.
     Live {

@@ -149,6 +149,16 @@ impl Envelope {
         &self.content
     }
 
+    /// What is left of what its author wrote, for him alone; `None` where nothing was hidden.
+    pub fn kept_of(&self, written: &Body<'_>) -> Option<Personal<String>> {
+        match (&self.content, written) {
+            (Content::Text(kept), Body::Text(written)) => {
+                (kept.expose().as_str() != written.expose()).then(|| kept.clone())
+            }
+            (Content::Text(_) | Content::Event { .. }, Body::Text(_) | Body::Event { .. }) => None,
+        }
+    }
+
     /// Whether a resend says the same: author, visibility and content.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.message == other.message

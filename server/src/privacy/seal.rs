@@ -107,6 +107,31 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     fn generation(&self) -> u64;
 }
 
+/// Seals what passes from node to node and is kept nowhere. Implemented by the key store.
+pub trait TransitSealer: Send + Sync + std::fmt::Debug {
+    /// Seals under the cluster's key of that day.
+    ///
+    /// # Errors
+    /// If there are no random numbers to be had.
+    fn seal_in_transit(
+        &self,
+        day: Day,
+        associated: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SealError>;
+
+    /// Reads what a node with the same keys sealed for the same place.
+    ///
+    /// # Errors
+    /// If it was not sealed by one, or for something else.
+    fn unseal_in_transit(
+        &self,
+        day: Day,
+        associated: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SealError>;
+}
+
 /// SHA-256 of a secret (token, cookie, key): what the store keeps in its place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretHash(pub [u8; 32]);

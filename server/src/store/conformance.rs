@@ -20,6 +20,7 @@ use super::{
     MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError, TagRow,
     TenantRow, VisitorRow, Write,
 };
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::policy::{Plan, PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Bucket, Sealer, Subject};
@@ -137,6 +138,7 @@ impl World {
             form: vec![("order".to_owned(), Personal::new("4711".to_owned()))],
             page_url: Some(Personal::new("https://shop.example/basket".to_owned())),
             page_title: Some(Personal::new("Your basket".to_owned())),
+            notice: Some(NoticeHash([7; 32])),
             locale: "de-DE".to_owned(),
             created_at: NOW,
             waiting_since: Some(NOW),
@@ -217,6 +219,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     a_taken_place_is_told_and_a_resend_is_not(store).await;
     headers_only_grow(store).await;
     a_batch_is_stored_whole_or_not_at_all(store).await;
+    a_floor_outlives_the_messages_that_were_not_stored(store).await;
     visitors_are_found_by_either_token(store).await;
     marks_and_drafts_stay(store).await;
     accounts_come_back_as_they_went_in(store).await;
@@ -323,6 +326,28 @@ async fn a_batch_is_stored_whole_or_not_at_all(store: &dyn Store) {
     let room = store.room(world.tenant, world.conversation, 9).await.unwrap().unwrap();
     assert_eq!((room.seq_last, room.header.version), (Seq(1), 1));
     store.write(vec![Write::Message(world.message(2, "two"))]).await.unwrap();
+}
+
+async fn a_floor_outlives_the_messages_that_were_not_stored(store: &dyn Store) {
+    let world = World::new(40);
+    world.settle(store).await;
+    let World { tenant, conversation, .. } = world;
+    let seq_last = async || store.room(tenant, conversation, 9).await.unwrap().unwrap().seq_last;
+    store.write(vec![Write::Message(world.message(1, "there"))]).await.unwrap();
+    store.write(vec![Write::Floor { tenant, conversation, seq: Seq(40) }]).await.unwrap();
+    assert_eq!(seq_last().await, Seq(40));
+    store.write(vec![Write::Floor { tenant, conversation, seq: Seq(7) }]).await.unwrap();
+    assert_eq!(seq_last().await, Seq(40), "it never goes back");
+    let mut row = world.conversation_row();
+    row.version = 2;
+    store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
+    assert_eq!(seq_last().await, Seq(40), "a header knows nothing of it");
+    store.write(vec![Write::Message(world.message(41, "after"))]).await.unwrap();
+    let room = store.room(tenant, conversation, 9).await.unwrap().unwrap();
+    assert_eq!((room.seq_last, room.tail.len()), (Seq(41), 2));
+    let stranger = World::new(41).tenant;
+    let floor = Write::Floor { tenant: stranger, conversation, seq: Seq(99) };
+    assert_eq!(store.write(vec![floor]).await, Err(StoreError::NotFound));
 }
 
 async fn visitors_are_found_by_either_token(store: &dyn Store) {

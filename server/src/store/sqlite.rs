@@ -43,6 +43,7 @@ use super::{
     TenantRow, VisitorRow, Write, WriteSlot,
 };
 use crate::clock::Clock;
+use crate::metrics::StoreOp;
 use crate::privacy::seal::{Bucket, Sealer};
 use crate::tasks;
 
@@ -106,6 +107,8 @@ pub struct SqliteConfig {
     pub patience: Duration,
     /// Connections that read at the same time.
     pub readers: usize,
+    /// How long a busy writer waits for neighbours of a batch.
+    pub linger: Duration,
     /// Who counts.
     pub stats: Arc<dyn StoreStats>,
 }
@@ -116,6 +119,7 @@ impl Default for SqliteConfig {
             queue_len: 8_192,
             patience: Duration::from_secs(2),
             readers: 4,
+            linger: Duration::from_millis(2),
             stats: Arc::new(NoStats),
         }
     }
@@ -133,6 +137,7 @@ struct Shared {
     folder: PathBuf,
     sealer: Arc<dyn Sealer>,
     clock: Arc<dyn Clock>,
+    stats: Arc<dyn StoreStats>,
     /// One permit for each place in the writer's queue.
     places: Arc<Semaphore>,
     /// None once closed. Full: never, a place was reserved.
@@ -188,6 +193,7 @@ impl SqliteStore {
         let (jobs_tx, jobs) = sync_channel(queue_len);
         let (fates, fates_rx) = sync_channel::<Fates>(FATE_BATCHES);
         let healthy = Arc::new(AtomicBool::new(true));
+        let places = Arc::new(Semaphore::new(queue_len));
         let writer = Writer {
             folder: folder.to_owned(),
             connection: Some(connection),
@@ -200,12 +206,16 @@ impl SqliteStore {
             memory: Memory::new(),
             rate: Rate::new(clock.instant()),
             log_pages: 0,
+            linger: config.linger,
+            places: Arc::clone(&places),
+            queue_len,
         };
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             sealer,
             clock,
-            places: Arc::new(Semaphore::new(queue_len)),
+            stats: Arc::clone(&config.stats),
+            places,
             jobs: Mutex::new(Some(jobs_tx)),
             fates,
             healthy,
@@ -297,7 +307,15 @@ impl SqliteStore {
         let permit = Arc::clone(&self.shared.readers).acquire_owned().await.map_err(gone)?;
         let shared = Arc::clone(&self.shared);
         let task = tokio::task::spawn_blocking(move || {
+            let began = shared.clock.instant();
             let value = shared.read(read);
+            match &value {
+                // What is refused was read well.
+                Ok(_) | Err(Fault::Refused(_)) => {
+                    shared.stats.read(shared.clock.instant().saturating_duration_since(began));
+                }
+                Err(_) => shared.stats.failed(StoreOp::Read),
+            }
             drop(permit);
             value
         });
@@ -319,6 +337,19 @@ impl SqliteStore {
     }
 
     async fn clean_up_all(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+        let began = self.shared.clock.instant();
+        let outcome = self.clean_up_each(buckets).await;
+        match &outcome {
+            Ok(()) => {
+                let now = self.shared.clock.instant();
+                self.shared.stats.swept(now.saturating_duration_since(began));
+            }
+            Err(_) => self.shared.stats.failed(StoreOp::Sweep),
+        }
+        outcome
+    }
+
+    async fn clean_up_each(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
         let mut cleaned = Vec::new();
         for bucket in buckets {
             cleaned.extend(self.clean_up_bucket(*bucket).await?);

@@ -164,3 +164,32 @@ async fn a_card_number_is_hidden_from_everyone() {
     assert!(!said.contains("4111") && said.starts_with("my card is"), "{said}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ack_shows_the_author_what_was_kept_of_his_words() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let (plain, card) = (new_message(), new_message());
+    let words = "my card is 4111 1111 1111 1111";
+    // The last is a resend: it is acked as the first was.
+    for (message, text, kept) in [
+        (plain, "which cards do you take?", None),
+        (card, words, Some("my card is [hidden]")),
+        (card, words, Some("my card is [hidden]")),
+    ] {
+        let request = visitor.next_request();
+        visitor.send(request, conversation, message, text).await;
+        let (body, expires) = visitor
+            .until(|f| match f {
+                ServerFrame::Ack { request: r, body, expires, .. } if *r == request => {
+                    Some((body.clone(), *expires))
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(body, kept.map(|text| Body::Text(Text::new(text))));
+        assert!(expires.is_some());
+    }
+    server.stop().await;
+}

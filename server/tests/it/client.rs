@@ -11,6 +11,7 @@ use protocol::ids::{AgentId, ConversationId, MessageId, SiteKey};
 use protocol::limits::List;
 use protocol::message::{Body, Message, Seq};
 use protocol::personal::{Personal, Text};
+use protocol::time::UnixMillis;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -35,6 +36,8 @@ pub struct Client {
     /// Frames that came while another was waited for.
     kept: Vec<ServerFrame<'static>>,
     pub token: Option<String>,
+    /// Every byte of every frame that came.
+    came: Vec<u8>,
 }
 
 impl Client {
@@ -56,7 +59,7 @@ impl Client {
         }
         let (socket, _) =
             tokio_tungstenite::client_async(request.body(()).unwrap(), stream).await.unwrap();
-        Self { socket, encoding, request: 0, kept: Vec::new(), token: None }
+        Self { socket, encoding, request: 0, kept: Vec::new(), token: None, came: Vec::new() }
     }
 
     pub fn next_request(&mut self) -> RequestId {
@@ -85,17 +88,28 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
+    /// Like [`Client::tell_raw`], on a line that may be dead.
+    pub async fn try_raw(&mut self, message: WsMessage) -> bool {
+        self.socket.send(message).await.is_ok()
+    }
+
     /// The next frame, or the code with which the connection ended.
     pub async fn next(&mut self) -> Result<ServerFrame<'static>, u16> {
+        // Pings are nothing that a test waits for.
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("something comes in time")
+    }
+
+    async fn read(&mut self) -> Result<ServerFrame<'static>, u16> {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-            match next.expect("something comes in time") {
+            match self.socket.next().await {
                 Some(Ok(WsMessage::Binary(bytes))) => {
+                    self.came.extend_from_slice(&bytes);
                     // A test's frames may live as long as the test.
                     let bytes = Box::leak(bytes.to_vec().into_boxed_slice());
                     return Ok(decode_server(Encoding::Msgpack, bytes).unwrap());
                 }
                 Some(Ok(WsMessage::Text(text))) => {
+                    self.came.extend_from_slice(text.as_bytes());
                     let text = Box::leak(text.to_string().into_boxed_str());
                     return Ok(decode_server(Encoding::Json, text.as_bytes()).unwrap());
                 }
@@ -139,6 +153,11 @@ impl Client {
         std::mem::take(&mut self.kept)
     }
 
+    /// All that came so far, undecoded: text stands in it as it is.
+    pub fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.came).into_owned()
+    }
+
     pub async fn closed(&mut self) -> u16 {
         loop {
             if let Err(code) = self.next().await {
@@ -148,8 +167,13 @@ impl Client {
     }
 
     pub async fn acked(&mut self, request: RequestId) -> Option<Seq> {
+        self.acked_at(request).await.0
+    }
+
+    /// Its place and its time.
+    pub async fn acked_at(&mut self, request: RequestId) -> (Option<Seq>, Option<UnixMillis>) {
         self.until(|frame| match frame {
-            ServerFrame::Ack { request: r, seq, .. } if *r == request => Some(*seq),
+            ServerFrame::Ack { request: r, seq, at, .. } if *r == request => Some((*seq, *at)),
             ServerFrame::Reject { request: r, code, .. } if *r == request => {
                 panic!("rejected: {}", code.word())
             }
@@ -196,9 +220,13 @@ impl Client {
 
     /// An agent's window that watches the board.
     pub async fn agent(server: &Site, number: usize) -> Self {
-        let cookie = format!("livehelp_session={}", COOKIES[number]);
+        Self::agent_with(server, &format!("livehelp_session={}", COOKIES[number])).await
+    }
+
+    /// The same with this cookie.
+    pub async fn agent_with(server: &Site, cookie: &str) -> Self {
         let origin = format!("http://{}", server.address);
-        let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];
+        let headers = [("origin", origin.as_str()), ("cookie", cookie)];
         let mut client = Self::connect(server, &headers).await;
         let request = client.next_request();
         client
@@ -228,6 +256,7 @@ impl Client {
         self.acked(request).await;
     }
 
+    /// Opens a conversation and is in its room.
     pub async fn open(&mut self) -> ConversationId {
         let conversation = new_conversation();
         let request = self.next_request();
@@ -235,6 +264,7 @@ impl Client {
         self.tell(&ClientFrame::Open { request, conversation, form, notice: None, page: None })
             .await;
         self.acked(request).await;
+        self.history(RequestId(0)).await;
         conversation
     }
 
@@ -251,8 +281,18 @@ impl Client {
         message: MessageId,
         text: &str,
     ) {
+        self.send_having_seen(Seq(0), request, conversation, message, text).await;
+    }
+
+    pub async fn send_having_seen(
+        &mut self,
+        seen_seq: Seq,
+        request: RequestId,
+        conversation: ConversationId,
+        message: MessageId,
+        text: &str,
+    ) {
         let body = Body::Text(Text::new(text.to_owned()));
-        let seen_seq = Seq(0);
         let frame =
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility: None };
         self.tell(&frame).await;
@@ -275,6 +315,11 @@ impl Client {
                 .then_some(())
         })
         .await;
+        self.accept_offered(conversation).await;
+    }
+
+    /// Takes what was offered and enters the room.
+    pub async fn accept_offered(&mut self, conversation: ConversationId) {
         let request = self.next_request();
         self.tell(&ClientFrame::Accept { request, conversation }).await;
         self.acked(request).await;

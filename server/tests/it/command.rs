@@ -21,11 +21,11 @@ fn done(mut command: Command) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-fn init(folder: &Path) -> Value {
-    std::fs::write(folder.join("password"), "correct horse battery staple\n").unwrap();
+pub fn init(folder: &Path, more: &[&str]) -> Value {
+    std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
     let mut command = livehelp(folder, &["init", "--organization", "Demo", "--site", "Shop"]);
     command.args(["--origin", "https://shop.example", "--admin-email", "admin@example.test"]);
-    command.arg("--admin-password-file").arg(folder.join("password"));
+    command.arg("--admin-password-file").arg(folder.join("password")).args(more);
     let (code, out, err) = done(command);
     assert_eq!(code, 0, "{err}");
     assert_eq!(out.lines().count(), 1);
@@ -34,15 +34,19 @@ fn init(folder: &Path) -> Value {
 
 const FREE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
 
+/// What `init` was told.
+pub const PASSWORD: &str = "correct horse battery staple";
+
 /// A running server that ends with the test.
-struct Serving {
+pub struct Serving {
     child: Child,
     ready: Value,
 }
 
 impl Serving {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path, more: &[&str]) -> Self {
         let mut command = livehelp(folder, &FREE);
+        command.args(more);
         command.args(["--drain-grace-ms", "0", "--drain-ms", "0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -51,7 +55,7 @@ impl Serving {
         Self { child, ready: serde_json::from_str(&line).unwrap() }
     }
 
-    fn address(&self, listener: &str) -> &str {
+    pub fn address(&self, listener: &str) -> &str {
         self.ready[listener].as_str().unwrap().trim_start_matches("http://")
     }
 }
@@ -69,11 +73,11 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, err) = done(livehelp(folder.path(), &["check"]));
     assert!(code == 1 && err.contains("livehelp init"), "{err}");
-    let made = init(folder.path());
+    let made = init(folder.path(), &[]);
     let key_file = made["operator_key_file"].as_str().unwrap();
     let mode = std::fs::metadata(key_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let mut serving = Serving::start(folder.path());
+    let mut serving = Serving::start(folder.path(), &[]);
     let pid = serving.child.id();
     assert_eq!(serving.ready["pid"], pid);
     assert_eq!(serving.ready["demo"], Value::Null);

@@ -1,17 +1,25 @@
 //! What a socket may meet, and the clear answer to it.
 
-use protocol::codec::Encoding;
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::codec::{Encoding, encode_client};
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::SiteKey;
 use protocol::limits::FRAME_BYTES_MAX;
+use protocol::message::{Body, Seq};
+use protocol::personal::Text;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::client::{Client, new_message};
+use crate::http;
+use crate::metrics::Scrape;
 use crate::server::{SHOP, TestServer};
 
 fn hello(site_key: SiteKey) -> ClientFrame<'static> {
     ClientFrame::Hello {
-        request: protocol::frame::RequestId(1),
+        request: RequestId(1),
         role: protocol::frame::ClientRole::Visitor,
         client: String::from("test/1"),
         locale: String::from("en"),
@@ -152,5 +160,132 @@ async fn a_client_that_never_says_hello_is_let_go() {
     let server = TestServer::start_with(|config| config.hello_timeout_ms = 100).await;
     let mut client = Client::connect(&server, &[("origin", SHOP)]).await;
     assert_eq!(client.closed().await, 4105);
+    server.stop().await;
+}
+
+/// A frame whose payload is these bytes, whatever they are.
+fn raw_frame(kind: Data, bytes: &[u8]) -> WsMessage {
+    WsMessage::Frame(Frame::message(bytes.to_vec(), OpCode::Data(kind), true))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_no_utf_8_ends_the_connection_and_is_never_stored() {
+    let server = TestServer::start().await;
+    let mut bystander = Client::visitor(&server, None, vec![]).await;
+    let conversation = bystander.open().await;
+    let mut client = Client::connect_as(&server, Encoding::Json, &[("origin", SHOP)]).await;
+    client.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
+    client.tell_raw(raw_frame(Data::Text, b"[\"ping\",\xff\xfe]")).await;
+    assert_eq!(client.closed().await, 4000);
+    let mut client = Client::visitor(&server, bystander.token.clone(), vec![]).await;
+    let request = client.next_request();
+    let body = Body::Text(Text::new("abcd"));
+    let (message, seen_seq, visibility) = (new_message(), Seq(0), None);
+    let said = ClientFrame::Send { request, conversation, message, seen_seq, body, visibility };
+    let mut bytes = Vec::new();
+    encode_client(Encoding::Msgpack, &said, &mut bytes).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"abcd").unwrap();
+    bytes[at..at + 4].copy_from_slice(b"\xc3\x28\xa0\xff");
+    client.tell_raw(WsMessage::binary(bytes)).await;
+    assert_eq!(client.closed().await, 4000);
+    let request = bystander.next_request();
+    let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 10 };
+    bystander.tell(&history).await;
+    assert!(bystander.history(request).await.1.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_dawdles_at_the_door_is_let_go_and_the_others_are_served() {
+    let server = TestServer::start_with(|config| {
+        config.header_ms = 200;
+        config.handshakes_per_ip_max = 8;
+    })
+    .await;
+    let mut dawdlers = Vec::new();
+    for _ in 0..7 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /v1/socket HTTP/1.1\r\nhost: a").await.unwrap();
+        dawdlers.push(stream);
+    }
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    visitor.open().await;
+    for mut stream in dawdlers {
+        // Closed, with or without a word.
+        let mut rest = Vec::new();
+        let _ended = stream.read_to_end(&mut rest).await;
+    }
+    Scrape::until(server.admin, |scrape| {
+        scrape.value(r#"handshake_failures_total{reason="too_slow"}"#) >= 7.0
+    })
+    .await;
+    visitor.settled().await;
+    let large = "x".repeat(300 * 1024);
+    let answer = http::ask(server.address, "POST", "/v1/sessions", &[], &large).await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (413, Some("body-too-large")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_long_messages_reaches_whoever_asks_though_it_is_larger_than_the_outbox() {
+    let server = TestServer::start_with(|config| config.outbox_bytes_max = 65_536).await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    for _ in 0..60 {
+        visitor.say(conversation, &"\u{957f}".repeat(4_000)).await;
+    }
+    let mut back = Client::visitor(&server, visitor.token.clone(), vec![]).await;
+    assert_eq!(back.history(RequestId(0)).await.1.len(), 50);
+    let request = back.next_request();
+    let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 100 };
+    back.tell(&history).await;
+    assert_eq!(back.history(request).await.1.len(), 60);
+    visitor.say(conversation, "and on").await;
+    back.heard("and on").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_him() {
+    let server = TestServer::start_with(|config| config.outbox_bytes_max = 65_536).await;
+    let mut agent = Client::agent(&server, 0).await;
+    agent.available().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    agent.accept(conversation).await;
+    // A second window of his that reads nothing.
+    let mut slow = Client::visitor(&server, visitor.token.clone(), vec![]).await;
+    slow.settled().await;
+    let (mut count, mut waited) = (0, 0.0);
+    let closed = loop {
+        for _ in 0..50 {
+            count += 1;
+            let text = format!("{count:0>4000}");
+            visitor.say(conversation, &text).await;
+            agent.heard(&text).await;
+        }
+        let scrape = Scrape::of(server.admin).await;
+        waited = scrape.value("outbound_queue_bytes").max(waited);
+        if scrape.value(r#"outbound_queue_full_total{action="closed"}"#) > 0.0 {
+            break scrape;
+        }
+        assert!(count < 10_000, "the system's own buffers have no end");
+    };
+    assert!(closed.value(r#"outbound_queue_full_total{action="closed"}"#) <= 1.0, "only he");
+    assert_eq!(slow.closed().await, 4101);
+    // What is being written just then may come back on top.
+    assert!(waited <= 2.0 * 65_536.0 + 4_096.0, "{waited}");
+    // He comes back and misses nothing.
+    let mut back = Client::visitor(&server, visitor.token.clone(), vec![]).await;
+    let (_, page) = back.history(RequestId(0)).await;
+    let last = format!("{count:0>4000}");
+    assert!(
+        page.iter().any(|m| matches!(&m.body, Body::Text(text) if text.expose() == last.as_str()))
+    );
+    let scrape = Scrape::until(server.admin, |scrape| {
+        scrape.value(r#"connection_closes_total{reason="too_slow",role="visitor"}"#) == 1.0
+    })
+    .await;
+    assert_eq!(scrape.value("outbound_queue_bytes"), 0.0);
     server.stop().await;
 }

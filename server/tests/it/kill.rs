@@ -1,66 +1,30 @@
-//! `kill -9` under load, again and again: every acked message is found once and in order.
+//! `kill -9` and power cuts under load, again and again: every acked message is found once and in order.
 //!
 //! The clients keep their journals in this process, outside the server's. Each kill is judged by what it
 //! interrupted: messages that others had seen and that were not stored, messages that were stored and
 //! not acked. Both must have happened, or the test has shown nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
-use protocol::ids::{AgentId, ConversationId, MessageId, SiteKey};
+use protocol::ids::{ConversationId, MessageId};
 use protocol::message::{Body, Message, Seq};
 use protocol::personal::Text;
+use protocol::time::UnixMillis;
 use tempfile::TempDir;
 
 use crate::client::{Client, new_message};
-use crate::server::{Site, config, furnish};
+use crate::disk::Disk;
+use crate::process::Process;
+use crate::server::{Site, furnish};
 
 const KILLS: usize = 50;
+const POWER_CUTS: usize = 20;
 const CONVERSATIONS: usize = 4;
 /// Messages that are on their way from one sender at a time.
 const UNACKED_MAX: usize = 16;
-
-struct Process {
-    child: Child,
-    site: Site,
-}
-
-impl Process {
-    fn start(folder: &Path, site_key: &SiteKey) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_livehelp"))
-            .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--messages-per-minute", "1000000", "--messages-burst", "1000000"])
-            .args(["--frames-per-second", "100000", "--frames-burst", "1000000"])
-            .arg("--data")
-            .arg(folder.join("data"))
-            .arg("--keys")
-            .arg(folder.join("keys"))
-            .env_remove("LIVEHELP_CONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line");
-        let address = ready["public"].as_str().unwrap().trim_start_matches("http://");
-        let address: SocketAddr = address.parse().unwrap();
-        let agents = [AgentId::from_bytes([1; 16]), AgentId::from_bytes([2; 16])];
-        Self { child, site: Site { address, site_key: site_key.clone(), agents } }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 /// One visitor with two windows: one writes, the other looks on.
 struct Journal {
@@ -72,7 +36,7 @@ struct Journal {
     /// The newest place that was known when a message was first tried.
     seen_at: HashMap<MessageId, Seq>,
     /// What the second window has on its screen.
-    view: Vec<(Seq, MessageId)>,
+    view: Vec<(Seq, MessageId, UnixMillis)>,
     /// What it saw since the last start.
     seen: HashSet<MessageId>,
 }
@@ -85,31 +49,34 @@ impl Journal {
     fn point(&self) -> Vec<ResumePoint> {
         let conversation = self.conversation;
         let last = self.view.last();
-        let (seq, message) = last.map_or((Seq(0), None), |(seq, message)| (*seq, Some(*message)));
-        vec![ResumePoint { conversation, seq, message }]
+        vec![ResumePoint {
+            conversation,
+            seq: last.map_or(Seq(0), |(seq, ..)| *seq),
+            message: last.map(|(_, message, _)| *message),
+            at: last.map(|(.., at)| *at),
+        }]
     }
 
-    fn show(&mut self, seq: Seq, message: MessageId) {
+    fn show(&mut self, seq: Seq, message: MessageId, at: UnixMillis) {
         // A known id at a new place moves.
-        self.view.retain(|(_, known)| *known != message);
-        let at = self.view.partition_point(|(known, _)| *known < seq);
-        self.view.insert(at, (seq, message));
+        self.view.retain(|(_, known, _)| *known != message);
+        let index = self.view.partition_point(|(known, ..)| *known < seq);
+        self.view.insert(index, (seq, message, at));
     }
 
     fn take(&mut self, frame: &ServerFrame<'_>) {
         match frame {
-            ServerFrame::Message { seq, message, .. } => {
-                self.show(*seq, *message);
+            ServerFrame::Message { seq, message, at, .. } => {
+                self.show(*seq, *message, *at);
                 self.seen.insert(*message);
             }
-            ServerFrame::Void { message, .. } => self.view.retain(|(_, known)| known != message),
+            ServerFrame::Void { message, .. } => self.view.retain(|(_, known, _)| known != message),
             ServerFrame::History { reset, messages, .. } => {
                 if *reset {
-                    let first = messages.first().map_or(Seq(0), |message| message.seq);
-                    self.view.retain(|(seq, _)| *seq < first);
+                    self.view.clear();
                 }
                 for message in messages {
-                    self.show(message.seq, message.message);
+                    self.show(message.seq, message.message, message.at);
                 }
             }
             _ => {}
@@ -202,10 +169,11 @@ async fn load_until_killed(
     for journal in &journals {
         windows.push(look_on(&process.site, journal).await);
     }
-    let Site { address, site_key, agents } = &process.site;
+    let Site { address, site_key, agents, admin } = &process.site;
     let mut tasks = Vec::new();
     for (mut journal, mut window) in journals.into_iter().zip(windows) {
-        let site = Site { address: *address, site_key: site_key.clone(), agents: *agents };
+        let site =
+            Site { address: *address, site_key: site_key.clone(), agents: *agents, admin: *admin };
         tasks.push(livehelp::tasks::spawn("journal", async move {
             journal.seen.clear();
             let mut looker = Journal {
@@ -237,16 +205,18 @@ async fn load_until_killed(
     back
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_lose_and_double_nothing() {
-    let folder = TempDir::new().unwrap();
-    let site_key = SiteKey::from_random([7; 16]);
-    let agents = [AgentId::from_bytes([1; 16]), AgentId::from_bytes([2; 16])];
-    furnish(&config(folder.path()), &site_key, agents).await;
-    let mut process = Process::start(folder.path(), &site_key);
+/// What so many deaths interrupted, and how many acks were held against the transcript.
+#[derive(Debug, Default)]
+struct Toll {
+    shown_not_stored: usize,
+    stored_not_acked: usize,
+    acked: usize,
+}
+
+async fn journals(site: &Site) -> Vec<Journal> {
     let mut journals = Vec::new();
     for _ in 0..CONVERSATIONS {
-        let mut client = Client::visitor(&process.site, None, vec![]).await;
+        let mut client = Client::visitor(site, None, vec![]).await;
         let conversation = client.open().await;
         journals.push(Journal {
             conversation,
@@ -258,45 +228,75 @@ async fn fifty_kills_lose_and_double_nothing() {
             seen: HashSet::new(),
         });
     }
-    let (mut shown_not_stored, mut stored_not_acked, mut acked) = (0, 0, 0);
-    for kill in 0..KILLS {
+    journals
+}
+
+/// Ends the server under load so many times; `start` serves the folder again as the death left it.
+async fn deaths(count: usize, start: impl Fn(bool) -> Process) -> Toll {
+    let mut toll = Toll::default();
+    let mut process = start(false);
+    let mut journals = journals(&process.site).await;
+    for death in 0..count {
         // Moments that differ without a random source: the load itself is not in step with them.
-        let delay = Duration::from_millis(20 + u64::try_from(kill * 37 % 90).unwrap());
+        let delay = Duration::from_millis(20 + u64::try_from(death * 37 % 90).unwrap());
         journals = load_until_killed(process, journals, delay).await;
-        process = Process::start(folder.path(), &site_key);
+        process = start(true);
         for journal in &mut journals {
-            let stored = transcript(&process.site, journal).await;
-            let places: HashMap<_, _> = stored.iter().map(|m| (m.message, m.seq)).collect();
-            assert_eq!(places.len(), stored.len(), "kill {kill}: a message is there twice");
-            for (message, seq) in &journal.acked {
-                assert_eq!(
-                    places.get(message),
-                    Some(seq),
-                    "kill {kill}: an acked message moved or is gone"
-                );
-            }
-            let order: Vec<_> = stored.iter().map(|m| m.message).collect();
-            let said: Vec<_> =
-                journal.said.iter().copied().filter(|m| places.contains_key(m)).collect();
-            assert_eq!(order, said, "kill {kill}: the order is the order of saying");
-            shown_not_stored += journal.seen.iter().filter(|m| !places.contains_key(m)).count();
-            stored_not_acked += places.keys().filter(|m| !journal.acked.contains_key(m)).count();
-            acked += journal.acked.len();
-            // The window comes back: its screen is the transcript.
-            let mut window = look_on(&process.site, journal).await;
-            let page = window
-                .until(|frame| matches!(frame, ServerFrame::History { .. }).then(|| frame.clone()))
-                .await;
-            journal.take(&page);
-            let first = journal.view.first().map_or(Seq(0), |(seq, _)| *seq);
-            let expected: Vec<_> =
-                stored.iter().filter(|m| m.seq >= first).map(|m| (m.seq, m.message)).collect();
-            assert_eq!(journal.view, expected, "kill {kill}: the screen is not the transcript");
+            hold_against(&process.site, journal, death, &mut toll).await;
         }
     }
     process.kill();
-    println!(
-        "{KILLS} kills: {shown_not_stored} shown and not stored, {stored_not_acked} stored and not acked, {acked} acks checked"
-    );
-    assert!(shown_not_stored > 0 && stored_not_acked > 0 && acked > 0);
+    toll
+}
+
+/// Compares a client's journal and screen with what the server kept.
+async fn hold_against(site: &Site, journal: &mut Journal, death: usize, toll: &mut Toll) {
+    let stored = transcript(site, journal).await;
+    let places: HashMap<_, _> = stored.iter().map(|m| (m.message, m.seq)).collect();
+    assert_eq!(places.len(), stored.len(), "death {death}: a message is there twice");
+    for (message, seq) in &journal.acked {
+        let place = places.get(message);
+        assert_eq!(place, Some(seq), "death {death}: an acked message moved or is gone");
+    }
+    let order: Vec<_> = stored.iter().map(|m| m.message).collect();
+    let said: Vec<_> = journal.said.iter().copied().filter(|m| places.contains_key(m)).collect();
+    assert_eq!(order, said, "death {death}: the order is the order of saying");
+    toll.shown_not_stored += journal.seen.iter().filter(|m| !places.contains_key(m)).count();
+    toll.stored_not_acked += places.keys().filter(|m| !journal.acked.contains_key(m)).count();
+    toll.acked += journal.acked.len();
+    // The window comes back: its screen is the transcript.
+    let mut window = look_on(site, journal).await;
+    let page = window
+        .until(|frame| matches!(frame, ServerFrame::History { .. }).then(|| frame.clone()))
+        .await;
+    journal.take(&page);
+    let first = journal.view.first().map_or(Seq(0), |(seq, ..)| *seq);
+    let expected: Vec<_> =
+        stored.iter().filter(|m| m.seq >= first).map(|m| (m.seq, m.message, m.at)).collect();
+    assert_eq!(journal.view, expected, "death {death}: the screen is not the transcript");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_and_double_nothing() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let toll = deaths(KILLS, |_| Process::start(folder.path())).await;
+    let shown = toll.shown_not_stored > 0 && toll.stored_not_acked > 0 && toll.acked > 0;
+    assert!(shown, "{toll:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_power_cuts_lose_and_double_nothing() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let disk = Disk::new();
+    let toll = deaths(POWER_CUTS, |after_a_death| {
+        if after_a_death {
+            disk.cut_power(folder.path());
+        }
+        disk.take_in(folder.path());
+        Process::start_as(folder.path(), |command| disk.beneath(command))
+    })
+    .await;
+    assert!(toll.shown_not_stored > 0 && toll.acked > 0, "{toll:?}");
 }

@@ -11,8 +11,21 @@
 
 mod client;
 mod server;
+mod http;
+mod process;
+mod disk;
+mod metrics;
 mod chat;
 mod resume;
+mod routing;
 mod hostile;
+mod fuzz;
 mod kill;
 mod command;
+mod settings;
+mod notice;
+mod clock;
+mod retention;
+mod canary;
+mod faults;
+mod strangers;

@@ -58,8 +58,8 @@ async fn a_client_gets_what_follows_its_last_message() {
         let message = new_message();
         let request = visitor.next_request();
         visitor.send(request, conversation, message, &format!("m{number}")).await;
-        let seq = visitor.acked(request).await.unwrap();
-        points.push(ResumePoint { conversation, seq, message: Some(message) });
+        let (seq, at) = visitor.acked_at(request).await;
+        points.push(ResumePoint { conversation, seq: seq.unwrap(), message: Some(message), at });
     }
     let token = visitor.token.clone();
     for from in [5usize, 100, 119] {
@@ -70,11 +70,18 @@ async fn a_client_gets_what_follows_its_last_message() {
         let expected: Vec<_> = (from + 1..120).map(|number| format!("m{number}")).collect();
         assert_eq!(texts(&page), expected);
     }
-    let wrong = ResumePoint { conversation, seq: Seq(60), message: Some(new_message()) };
-    let mut back = Client::visitor(&server, token, vec![wrong]).await;
-    let (reset, page) = back.history(RequestId(0)).await;
-    assert!(reset);
-    assert_eq!(texts(&page).last().map(String::as_str), Some("m119"));
+    let right = points[59].clone();
+    for wrong in [
+        ResumePoint { message: Some(new_message()), ..right.clone() },
+        ResumePoint { at: right.at.map(|at| at.plus_ms(1)), ..right.clone() },
+        ResumePoint { at: None, ..right.clone() },
+        ResumePoint { seq: Seq(61), ..right },
+    ] {
+        let mut back = Client::visitor(&server, token.clone(), vec![wrong]).await;
+        let (reset, page) = back.history(RequestId(0)).await;
+        assert!(reset);
+        assert_eq!(texts(&page).last().map(String::as_str), Some("m119"));
+    }
     server.stop().await;
 }
 
@@ -127,5 +134,35 @@ async fn a_resend_is_acked_though_the_conversation_was_closed_meanwhile() {
     let request = visitor.next_request();
     visitor.send(request, conversation, message, "just before the end").await;
     assert_eq!(visitor.acked(request).await, first);
+    server.stop().await;
+}
+
+/// Its author had seen twenty places, a crash took them, and the message was stored below that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resend_from_before_a_crash_is_acked_with_its_place_long_after() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let (message, seen) = (new_message(), Seq(20));
+    let request = visitor.next_request();
+    visitor.send_having_seen(seen, request, conversation, message, "only once").await;
+    let first = visitor.acked(request).await;
+    for number in 0..60 {
+        visitor.say(conversation, &format!("m{number}")).await;
+    }
+    let request = visitor.next_request();
+    visitor.send_having_seen(seen, request, conversation, message, "only once").await;
+    assert_eq!(visitor.acked(request).await, first);
+    let token = visitor.token.clone();
+    let server = server.restart().await;
+    let mut visitor = Client::visitor(&server, token, vec![]).await;
+    let request = visitor.next_request();
+    visitor.send_having_seen(seen, request, conversation, message, "only once").await;
+    assert_eq!(visitor.acked(request).await, first);
+    let request = visitor.next_request();
+    let before = Seq(0);
+    visitor.tell(&ClientFrame::History { request, conversation, before, limit: 100 }).await;
+    let (_, page) = visitor.history(request).await;
+    assert_eq!(texts(&page).iter().filter(|text| *text == "only once").count(), 1);
     server.stop().await;
 }

@@ -5,20 +5,24 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use livehelp::auth::token_hash;
+use livehelp::auth::{Scope, token_hash};
 use livehelp::clock::{Clock, SystemClock};
 use livehelp::config::Config;
 use livehelp::http::bind;
 use livehelp::privacy::policy::{Plan, SiteTimeline};
-use livehelp::run::{Listeners, open, run};
-use livehelp::store::{AgentRow, FieldRule, SessionRow, SiteRow, SiteSettings, Store, TenantRow};
+use livehelp::run::{Listeners, open, run_with};
+use livehelp::store::{
+    AgentRow, FieldRule, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TenantRow,
+};
 use protocol::conversation::{Availability, Role};
-use protocol::ids::{AgentId, SessionId, SiteId, SiteKey, TenantId};
+use protocol::ids::{AgentId, KeyId, SessionId, SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+
+use crate::process::{AGENTS, site_key};
 
 /// Where the test's pages seem to come from.
 pub const SHOP: &str = "https://shop.example";
@@ -29,6 +33,7 @@ pub const COOKIES: [&str; 2] = ["lhs_first", "lhs_second"];
 /// What a client must know of a server.
 pub struct Site {
     pub address: SocketAddr,
+    pub admin: SocketAddr,
     pub site_key: SiteKey,
     pub agents: [AgentId; 2],
 }
@@ -37,6 +42,7 @@ pub struct TestServer {
     pub folder: TempDir,
     site: Site,
     config: Config,
+    clock: Arc<dyn Clock>,
     stop: watch::Sender<bool>,
     served: JoinHandle<()>,
 }
@@ -47,6 +53,11 @@ impl Deref for TestServer {
     fn deref(&self) -> &Site {
         &self.site
     }
+}
+
+/// What the machine's clock says.
+pub fn now_ms() -> u64 {
+    SystemClock.now().0
 }
 
 pub fn config(folder: &Path) -> Config {
@@ -66,81 +77,134 @@ pub fn config(folder: &Path) -> Config {
     config
 }
 
-pub async fn furnish(config: &Config, site_key: &SiteKey, agents: [AgentId; 2]) {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let now = clock.now();
-    let opened = open(config, clock).expect("an empty folder opens");
-    let tenant = TenantId::from_bytes([9; 16]);
-    let row = TenantRow {
-        tenant,
-        name: String::from("Acme"),
-        privacy_contact: Personal::new(String::from("privacy@acme.example")),
-        created_at: now,
-    };
-    opened.store.tenant_create(row).await.unwrap();
-    let settings = SiteSettings {
-        origins: vec![String::from(SHOP)],
-        form: [(String::from("name"), FieldRule::Optional)].into(),
-        ..SiteSettings::default()
-    };
-    let row = SiteRow {
-        site: SiteId::from_bytes([8; 16]),
-        tenant,
-        site_key: site_key.clone(),
-        name: String::from("Shop"),
-        timeline: SiteTimeline::new(UnixMillis(now.0 - 1_000), Plan::Team),
-        settings,
-        created_at: now,
-    };
-    opened.store.site_create(row).await.unwrap();
-    for (number, agent) in agents.into_iter().enumerate() {
-        let row = AgentRow {
-            agent,
-            tenant,
-            name: Personal::new(format!("Agent {number}")),
-            email: Personal::new(format!("agent{number}@acme.example")),
+/// How a test wants its server.
+pub struct Setup {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub settings: SiteSettings,
+    pub plan: Plan,
+    pub role: Role,
+    /// What the agents are called, with a number after it.
+    pub person: String,
+}
+
+/// What the operator's programs show.
+pub const OPERATOR_KEY: &str = "lho_operator";
+
+impl Setup {
+    fn of(folder: &Path) -> Self {
+        Self {
+            config: config(folder),
+            clock: Arc::new(SystemClock),
+            settings: SiteSettings {
+                origins: vec![String::from(SHOP)],
+                form: [(String::from("name"), FieldRule::Optional)].into(),
+                ..SiteSettings::default()
+            },
+            plan: Plan::Team,
             role: Role::Agent,
-            active: true,
-            capacity: 5,
-            availability: Availability::Offline,
-            password_hash: Arc::from("none"),
-            created_at: now,
-        };
-        opened.store.agent_create(row).await.unwrap();
-        let row = SessionRow {
-            session: SessionId::from_uuid(uuid::Uuid::new_v4()),
-            agent,
-            tenant,
-            secret: token_hash(COOKIES[number]),
-            client: Personal::new(String::from("test")),
-            created_at: now,
-            expires_at: UnixMillis(now.0 + 3_600_000),
-        };
-        opened.store.session_create(row).await.unwrap();
+            person: String::from("Agent"),
+        }
     }
-    opened.store.close().await;
+
+    /// Writes an Organization with its site and agents into the empty folders.
+    async fn furnish(&self, site_key: &SiteKey, agents: [AgentId; 2]) {
+        let now = self.clock.now();
+        let opened = open(&self.config, Arc::clone(&self.clock)).expect("an empty folder opens");
+        let tenant = TenantId::from_bytes([9; 16]);
+        let row = TenantRow {
+            tenant,
+            name: String::from("Acme"),
+            privacy_contact: Personal::new(String::from("privacy@acme.example")),
+            created_at: now,
+        };
+        opened.store.tenant_create(row).await.unwrap();
+        let row = SiteRow {
+            site: SiteId::from_bytes([8; 16]),
+            tenant,
+            site_key: site_key.clone(),
+            name: String::from("Shop"),
+            timeline: SiteTimeline::new(UnixMillis(now.0 - 1_000), self.plan),
+            settings: self.settings.clone(),
+            created_at: now,
+        };
+        opened.store.site_create(row).await.unwrap();
+        let row = KeyRow {
+            key: KeyId::from_bytes([7; 16]),
+            tenant: None,
+            name: String::from("operator"),
+            scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
+            secret: token_hash(OPERATOR_KEY),
+            created_at: now,
+        };
+        opened.store.key_create(row).await.unwrap();
+        for (number, agent) in agents.into_iter().enumerate() {
+            let row = AgentRow {
+                agent,
+                tenant,
+                name: Personal::new(format!("{} {number}", self.person)),
+                email: Personal::new(format!("{}{number}@acme.example", self.person)),
+                role: self.role,
+                active: true,
+                capacity: 5,
+                availability: Availability::Offline,
+                password_hash: Arc::from("none"),
+                created_at: now,
+            };
+            opened.store.agent_create(row).await.unwrap();
+            let row = SessionRow {
+                session: SessionId::from_uuid(uuid::Uuid::new_v4()),
+                agent,
+                tenant,
+                secret: token_hash(COOKIES[number]),
+                client: Personal::new(String::from("test")),
+                created_at: now,
+                // Some tests take years.
+                expires_at: UnixMillis(now.0 + 10 * 365 * 86_400_000),
+            };
+            opened.store.session_create(row).await.unwrap();
+        }
+        opened.store.close().await;
+    }
+}
+
+/// The same for a server that runs as a process of its own.
+pub async fn furnish(folder: &Path) {
+    furnish_as(folder, |_| {}).await;
+}
+
+/// The same as a test wants it.
+pub async fn furnish_as(folder: &Path, set: impl FnOnce(&mut Setup)) {
+    let mut setup = Setup::of(folder);
+    set(&mut setup);
+    setup.furnish(&site_key(), AGENTS).await;
 }
 
 impl TestServer {
     /// A fresh server.
     pub async fn start() -> Self {
-        Self::start_with(|_| {}).await
+        Self::start_as(|_| {}).await
     }
 
     /// A fresh server with other settings.
     pub async fn start_with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(|setup| set(&mut setup.config)).await
+    }
+
+    /// A fresh server as the test wants it.
+    pub async fn start_as(set: impl FnOnce(&mut Setup)) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut config = config(folder.path());
-        set(&mut config);
-        let site_key = SiteKey::from_random([7; 16]);
-        let agents = [AgentId::from_bytes([1; 16]), AgentId::from_bytes([2; 16])];
-        furnish(&config, &site_key, agents).await;
-        Self::serve(folder, config, site_key, agents).await
+        let mut setup = Setup::of(folder.path());
+        set(&mut setup);
+        setup.furnish(&site_key(), AGENTS).await;
+        let Setup { config, clock, .. } = setup;
+        Self::serve(folder, config, clock, site_key(), AGENTS).await
     }
 
     async fn serve(
         folder: TempDir,
         config: Config,
+        clock: Arc<dyn Clock>,
         site_key: SiteKey,
         agents: [AgentId; 2],
     ) -> Self {
@@ -151,24 +215,32 @@ impl TestServer {
         };
         let (stop, stopped) = watch::channel(false);
         let (tell, told) = oneshot::channel();
-        let running = config.clone();
+        let (running, by) = (config.clone(), Arc::clone(&clock));
         let served = livehelp::tasks::spawn("server", async move {
             let ready = |listeners: &Listeners| {
-                tell.send(listeners.public.local_addr().unwrap()).unwrap();
+                let public = listeners.public.local_addr().unwrap();
+                tell.send((public, listeners.admin.local_addr().unwrap())).unwrap();
             };
-            run(running, listeners, stopped, ready).await.unwrap();
+            run_with(running, listeners, stopped, ready, by).await.unwrap();
         });
-        let address = told.await.expect("the server starts");
-        let site = Site { address, site_key, agents };
-        Self { folder, site, config, stop, served }
+        let (address, admin) = told.await.expect("the server starts");
+        let site = Site { address, admin, site_key, agents };
+        Self { folder, site, config, clock, stop, served }
     }
 
     /// Stops it as SIGTERM would, and starts it again on the same data.
     pub async fn restart(self) -> Self {
-        let Self { folder, site: Site { site_key, agents, .. }, config, stop, served } = self;
+        self.restart_after(|| {}).await
+    }
+
+    /// The same with something done while it is off.
+    pub async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
+        let Self { folder, site: Site { site_key, agents, .. }, config, clock, stop, served } =
+            self;
         stop.send_replace(true);
         served.await.unwrap();
-        Self::serve(folder, config, site_key, agents).await
+        meanwhile();
+        Self::serve(folder, config, clock, site_key, agents).await
     }
 
     /// Stops it and gives back its folder.

@@ -37,6 +37,35 @@ impl Chance {
     }
 }
 
+/// What kind of day it is: what one kind of trouble hides, another shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Something of everything.
+    Mixed,
+    /// The disk takes its time: much is under way when something happens.
+    SlowDisk,
+    /// Nearly everything happens about one conversation, on a slow disk, with crashes and failed writes.
+    Storm,
+    /// Nearly everything happens about one conversation, on a slow disk, in bursts.
+    Crowd,
+}
+
+impl Mood {
+    pub(crate) fn of(seed: u64) -> Self {
+        match seed % 4 {
+            0 => Self::Mixed,
+            1 => Self::SlowDisk,
+            2 => Self::Storm,
+            _ => Self::Crowd,
+        }
+    }
+
+    /// Whether most of it happens about one conversation.
+    pub(crate) fn is_about_one(self) -> bool {
+        matches!(self, Self::Storm | Self::Crowd)
+    }
+}
+
 /// A bug in the world's own shell, to show that the invariants would see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
@@ -56,6 +85,12 @@ pub(crate) enum Planted {
     AnyTenant,
     /// A client that comes back is sent nothing it missed.
     NoResume,
+    /// A client's last message is known by its place and id alone.
+    ResumeWithoutTime,
+    /// What could not be stored stays on the screen of those who were away.
+    KeepGhosts,
+    /// A duplicate is looked for above the place that its author had seen before a crash.
+    LookAboveSeen,
     /// A sweep that goes by the wall clock, wherever it jumped.
     SweepByWallClock,
 }
@@ -70,6 +105,7 @@ pub(crate) struct Counts {
     pub(crate) failed_batches: u32,
     pub(crate) resends: u32,
     pub(crate) resets: u32,
+    pub(crate) waits: u32,
     pub(crate) clock_steps: u32,
     pub(crate) expired: u32,
     pub(crate) acked: u32,
@@ -87,6 +123,7 @@ impl Counts {
         self.failed_batches += other.failed_batches;
         self.resends += other.resends;
         self.resets += other.resets;
+        self.waits += other.waits;
         self.clock_steps += other.clock_steps;
         self.expired += other.expired;
         self.acked += other.acked;
@@ -96,7 +133,7 @@ impl Counts {
     }
 
     /// Each with its name.
-    pub(crate) fn all(&self) -> [(&'static str, u32); 13] {
+    pub(crate) fn all(&self) -> [(&'static str, u32); 14] {
         [
             ("drops", self.drops),
             ("crashes", self.crashes),
@@ -105,6 +142,7 @@ impl Counts {
             ("failed batches", self.failed_batches),
             ("resends", self.resends),
             ("resets", self.resets),
+            ("waits", self.waits),
             ("clock steps", self.clock_steps),
             ("expired", self.expired),
             ("acked", self.acked),

@@ -6,7 +6,10 @@ use protocol::conversation::ConversationState;
 use protocol::ids::{ConversationId, MessageId};
 use protocol::time::Day;
 
-use crate::world::{Client, Item, KEPT_DAYS, Who, World, item};
+use crate::client::{Client, Item, Who};
+use crate::server::Header;
+use crate::speak::item;
+use crate::world::{KEPT_DAYS, World};
 
 /// Dead by the free plan: 60 days after the day it came, counted here without the evaluator.
 fn is_dead(day: Day, today: Day) -> bool {
@@ -79,7 +82,7 @@ impl World {
         }
         for routing in &self.server.routing {
             for agent in routing.agents() {
-                let has = |header: &&crate::world::Header| {
+                let has = |header: &&Header| {
                     let standing = header.standing;
                     (standing.state == ConversationState::Active
                         && standing.assignee == Some(agent.agent))

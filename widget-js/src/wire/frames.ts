@@ -249,6 +249,8 @@ export interface ResumePoint {
   /** Its place; 0 with an absent id: the client has none. */
   seq: number;
   message?: MessageId;
+  /** Its time, as the server gave it. A place that was lost in a crash may be given again, to the same message even; the time tells the two apart. */
+  at?: number;
 }
 export const RESUME_POINT: RecordShape<ResumePoint> = {
   required: 2,
@@ -256,6 +258,7 @@ export const RESUME_POINT: RecordShape<ResumePoint> = {
     ['conversation', 'cnv'],
     ['seq', NUMBER],
     ['message', 'msg'],
+    ['at', NUMBER],
   ],
 };
 
@@ -365,7 +368,7 @@ export interface ClientOpen {
   request: number;
   conversation: ConversationId;
   form: readonly FormAnswer[];
-  /** SHA-256 of the privacy notice that was shown, 64 hex digits. */
+  /** SHA-256 of the privacy notice that was shown, 64 hex digits; required where the site has one. */
   notice?: string;
   page?: PageView;
 }
@@ -708,6 +711,10 @@ export interface ServerAck {
   request: number;
   seq?: number;
   at?: number;
+  /** The first day on which the message can no longer be read; absent: no end is set. */
+  expires?: number;
+  /** What was kept of it, where something was hidden on arrival: show this in its place. */
+  body?: Body;
 }
 export const SERVER_ACK: FrameSchema<ServerAck> = {
   code: 65, word: 'ack', required: 1,
@@ -715,6 +722,8 @@ export const SERVER_ACK: FrameSchema<ServerAck> = {
     ['request', NUMBER],
     ['seq', NUMBER],
     ['at', NUMBER],
+    ['expires', NUMBER],
+    ['body', BODY],
   ],
 };
 

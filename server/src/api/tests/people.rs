@@ -30,6 +30,7 @@ async fn an_invitation_makes_one_agent_and_signs_him_in() {
     assert_eq!(short.json()["field"], "password");
     let session = accept("Eve", PASSWORD).await.expect(201);
     assert_eq!(session.json()["agent"]["role"], "supervisor");
+    assert_eq!(session.json()["agent"]["capacity"], world.state.agent_capacity);
     world.get(&By::cookie(&token(&session)), "/v1/sessions/current").await.expect(200);
     accept("Eve", PASSWORD).await.expect_code(404, "invitation-gone");
     world.login("new@example.test", PASSWORD).await.expect(201);

@@ -22,11 +22,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::super::{ApiState, Live, admin_router, public_router};
+use super::super::{ApiConfig, ApiState, Live, admin_router, public_router};
 use crate::auth::{
-    Principal, SESSION_MS, Scope, hash_password, issue, new_operator_key, new_tenant_key,
+    Principal, Scope, ThrottleConfig, hash_password, issue, new_operator_key, new_tenant_key,
 };
 use crate::clock::{Clock as _, ManualClock};
+use crate::metrics::Metrics;
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
@@ -307,7 +309,14 @@ impl World {
             clock: clock.clone(),
             asked: Mutex::default(),
         });
-        let state = ApiState::new(store.clone(), live.clone(), clock.clone(), ORIGIN, false);
+        let state = ApiState::new(
+            store.clone(),
+            live.clone(),
+            clock.clone(),
+            Arc::default(),
+            Metrics::new(),
+            &settings(),
+        );
         let a = company(&state, "ada").await;
         let b = company(&state, "bob").await;
         let operator = new_operator_key();
@@ -363,6 +372,17 @@ pub(super) fn token(answer: &Answer) -> String {
     pair.strip_prefix("livehelp_session=").unwrap().to_owned()
 }
 
+/// Small numbers, none of them a default.
+fn settings() -> ApiConfig {
+    ApiConfig {
+        public_url: ORIGIN.to_owned(),
+        secure_cookies: false,
+        session_ms: 14 * DAY_MS,
+        agent_capacity: 7,
+        logins: ThrottleConfig { per_account_max: 10, per_address_max: 40, window_ms: 600_000 },
+    }
+}
+
 fn password_hash() -> Arc<str> {
     static HASH: OnceLock<Arc<str>> = OnceLock::new();
     let hash = || hash_password(&SecretString::from(PASSWORD.to_owned())).unwrap();
@@ -395,7 +415,7 @@ async fn session(state: &ApiState, agent: &AgentRow) -> (SessionId, By) {
         secret: secret.hash,
         client: Personal::new(String::from("Firefox, Linux")),
         created_at: NOW,
-        expires_at: NOW.plus_ms(SESSION_MS),
+        expires_at: NOW.plus_ms(14 * DAY_MS),
     };
     state.store.session_create(row.clone()).await.unwrap();
     (row.session, By::cookie(secret.text.expose_secret()))
@@ -498,6 +518,7 @@ async fn conversation(
         form: vec![(String::from("name"), Personal::new(format!("{CANARY} Visitor")))],
         page_url: Some(Personal::new(String::from("https://shop.example/a"))),
         page_title: None,
+        notice: Some(NoticeHash([0xa1; 32])),
         locale: String::from("en"),
         created_at: NOW,
         waiting_since: None,

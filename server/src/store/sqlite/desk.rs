@@ -76,6 +76,7 @@ impl Desk<'_> {
     pub(super) fn write(&mut self, write: &Write) -> Result<(), Fault> {
         match write {
             Write::Message(placed) => self.message(placed),
+            Write::Floor { tenant, conversation, seq } => self.floor(*tenant, *conversation, *seq),
             Write::Conversation(row) => self.conversation(row),
             Write::Visitor(row) => self.visitor(row),
             Write::Mark(row) => self.mark(row),
@@ -145,6 +146,20 @@ impl Desk<'_> {
         Err(StoreError::PlaceTaken { seq_last: seq_last(self.connection, home)? }.into())
     }
 
+    fn floor(
+        &mut self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        seq: Seq,
+    ) -> Result<(), Fault> {
+        let home = self.home_of(tenant, conversation)?;
+        self.execute(
+            "UPDATE conversations SET seq_floor = max(seq_floor, ?2) WHERE id = ?1",
+            params![home.id, seq.0],
+        )?;
+        Ok(())
+    }
+
     fn conversation(&mut self, row: &ConversationRow) -> Result<(), Fault> {
         let lock = sealed::header_lock(row);
         let id = row.conversation.as_bytes();
@@ -164,8 +179,9 @@ impl Desk<'_> {
         let changed = self.execute(
             "INSERT INTO conversations (conversation, tenant, site, visitor, version, state, assignee,
                  offline_message, agents, tags, bucket, form, page_url, page_title, locale, created_at,
-                 waiting_since, closed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                 waiting_since, closed_at, notice)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                 ?19)
              ON CONFLICT (conversation) DO UPDATE SET
                  version = excluded.version, state = excluded.state, assignee = excluded.assignee,
                  offline_message = excluded.offline_message, agents = excluded.agents,
@@ -192,7 +208,8 @@ impl Desk<'_> {
                 row.locale,
                 row.created_at.0,
                 row.waiting_since.map(|at| at.0),
-                row.closed_at.map(|at| at.0)
+                row.closed_at.map(|at| at.0),
+                row.notice.map(|notice| notice.0)
             ],
         )?;
         if changed == 0
@@ -404,7 +421,7 @@ pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
                     into.push(sealed::draft_lock(row));
                 }
             }
-            Write::Mark(_) => {}
+            Write::Mark(_) | Write::Floor { .. } => {}
         }
     }
 }

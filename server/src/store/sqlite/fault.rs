@@ -55,10 +55,6 @@ impl Fault {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::File(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
-    }
-
     /// What a caller is told; the cause goes to the log. SQLite's words name tables, never values.
     pub(super) fn told(self, act: &'static str) -> StoreError {
         match self {

@@ -13,7 +13,8 @@ use super::OpenError;
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_notice.sql")];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes kept so that clean-up can work on a full disk.
@@ -183,6 +184,10 @@ fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenErro
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             OpenError::Corrupt { path, source: Some(source) }
+        }
+        Some(ErrorCode::ReadOnly) => {
+            let folder = path.parent().unwrap_or(&path).to_owned();
+            OpenError::NotWritable { folder, source: io::Error::other(source) }
         }
         _ => OpenError::File { act, path, source },
     }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 use super::desk;
 use super::fault::Fault;
 use super::sealed;
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError, Sealer};
@@ -39,7 +40,7 @@ struct Home {
 
 const CONVERSATION: &str = "SELECT conversation, tenant, site, visitor, version, state, assignee,
     offline_message, agents, tags, form, page_url, page_title, locale, created_at, waiting_since,
-    closed_at FROM conversations";
+    closed_at, notice FROM conversations";
 const MESSAGE: &str = "SELECT m.seq, m.message, m.author, m.agent, m.visibility, m.at, m.seen_seq,
     m.purposes, m.flags, m.policy, m.body, b.class, b.day
     FROM messages m JOIN buckets b ON b.id = m.bucket";
@@ -308,6 +309,7 @@ impl Reader<'_> {
             created_at: UnixMillis(row.get(14)?),
             waiting_since: row.get::<_, Option<u64>>(15)?.map(UnixMillis),
             closed_at: row.get::<_, Option<u64>>(16)?.map(UnixMillis),
+            notice: row.get::<_, Option<[u8; 32]>>(17)?.map(NoticeHash),
         };
         let lock = sealed::header_lock(&header);
         let text = |column: &str, index: usize| {

@@ -7,7 +7,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
 use crate::privacy::seal::Subject;
 use crate::store::conformance::{self, NOW, World};
@@ -254,6 +254,29 @@ async fn a_damaged_file_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    world.begin(&*store).await;
+    store.write(vec![Write::Message(world.message(1, "from before"))]).await.unwrap();
+    store.close().await;
+    drop((store, keys));
+    let old = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
+    old.execute_batch("ALTER TABLE conversations DROP COLUMN notice; PRAGMA user_version = 1;")
+        .unwrap();
+    drop(old);
+    let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let row = store.conversation(world.tenant, world.conversation).await.unwrap().unwrap();
+    let former = world.conversation_row();
+    assert_eq!((row.notice, row.form), (None, former.form));
+    let room = store.room(world.tenant, world.conversation, 10).await.unwrap().unwrap();
+    assert_eq!(room.tail, [world.message(1, "from before")]);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -279,6 +302,56 @@ async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
     late.write(Vec::new(), Box::new(move |outcome| told.send(outcome).unwrap()));
     assert!(matches!(fate.await, Ok(Err(StoreError::Unavailable { .. }))));
     assert!(!store.healthy());
+}
+
+#[tokio::test]
+async fn what_waits_for_the_writer_is_counted_until_it_is_done() {
+    #[derive(Debug, Default)]
+    struct Counted(Mutex<Vec<usize>>);
+    impl StoreStats for Counted {
+        fn committed(&self, _: &crate::store::Committed) {}
+        fn failed(&self, _: StoreOp) {}
+        fn read(&self, _: Duration) {}
+        fn swept(&self, _: Duration) {}
+        fn waiting(&self, jobs: usize) {
+            self.0.lock().push(jobs);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let keys = Arc::new(KeyStore::open(&folder.path().join("keys"), &data, None).unwrap());
+    let counted = Arc::new(Counted::default());
+    let config = SqliteConfig { stats: Arc::clone(&counted) as _, ..SqliteConfig::default() };
+    let store = SqliteStore::open(&data, sealer(&keys), &config, manual()).unwrap();
+    World::new(1).settle(&store).await;
+    store.close().await;
+    let counted = counted.0.lock();
+    assert_eq!((counted.iter().max(), counted.last()), (Some(&1), Some(&0)), "{counted:?}");
+}
+
+#[tokio::test]
+async fn a_busy_writer_waits_for_neighbours_as_long_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let keys = Arc::new(KeyStore::open(&folder.path().join("keys"), &data, None).unwrap());
+    let linger = Duration::from_millis(150);
+    let config = SqliteConfig { linger, ..SqliteConfig::default() };
+    let clock = Arc::new(ManualClock::new(NOW));
+    let store = SqliteStore::open(&data, sealer(&keys), &config, Arc::clone(&clock) as _).unwrap();
+    let world = World::new(1);
+    world.settle(&store).await;
+    // By the store's clock all of these come at one moment: it is busy.
+    let many =
+        (1..=200).map(|seq| store.write(vec![Write::Message(world.message(seq, "so many"))]));
+    for fate in futures_util::future::join_all(many).await {
+        fate.unwrap();
+    }
+    clock.advance_ms(100);
+    store.write(vec![Write::Message(world.message(201, "counted"))]).await.unwrap();
+    let before = SystemClock.instant();
+    store.write(vec![Write::Message(world.message(202, "alone"))]).await.unwrap();
+    assert!(SystemClock.instant().saturating_duration_since(before) >= linger);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -12,20 +12,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::desk::{self, Desk, Memory};
 use super::fault::Fault;
 use super::file;
 use crate::clock::Clock;
+use crate::metrics::StoreOp;
 use crate::privacy::seal::{SealError, Sealer};
-use crate::store::{Fate, StoreError, StoreStats, Write};
+use crate::store::{Committed, Fate, StoreError, StoreStats, Write};
 
 /// Jobs that are committed together at most.
 const BATCH_JOBS_MAX: usize = 1_024;
 /// Above so many jobs a second the writer waits a moment, so that more of them share one sync.
 const LINGER_FROM_PER_SECOND: u64 = 1_000;
-const LINGER: Duration = Duration::from_millis(2);
 /// Over so long the rate is measured.
 const RATE_WINDOW: Duration = Duration::from_millis(100);
 /// Pages in the log, estimated, after which they are carried into the file.
@@ -47,6 +47,17 @@ pub(super) enum Work {
     Reserve {
         free: bool,
     },
+}
+
+impl Work {
+    fn messages(&self) -> usize {
+        match self {
+            Self::Writes(writes) => {
+                writes.iter().filter(|write| matches!(write, Write::Message(_))).count()
+            }
+            Self::Act(_) | Self::EmptyLog | Self::Reserve { .. } => 0,
+        }
+    }
 }
 
 /// One entry of the queue. Its place is free again when its fate is known.
@@ -72,6 +83,18 @@ pub(super) struct Writer {
     pub(super) memory: Memory,
     pub(super) rate: Rate,
     pub(super) log_pages: usize,
+    /// How long that moment is.
+    pub(super) linger: Duration,
+    /// The queue's places; those that are taken wait or are in the batch.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) queue_len: usize,
+}
+
+/// How long the steps of a batch took.
+#[derive(Default)]
+struct Steps {
+    keys: Duration,
+    sync: Duration,
 }
 
 /// How many jobs come in a second, by the last window.
@@ -128,12 +151,14 @@ impl Writer {
         jobs.push_back(first);
         if !last {
             last = self.drain(&mut jobs);
-            if !last && self.rate.high && jobs.len() < BATCH_JOBS_MAX {
-                linger();
+            let gathers = self.rate.high && !self.linger.is_zero();
+            if !last && gathers && jobs.len() < BATCH_JOBS_MAX {
+                linger(self.linger);
                 self.drain(&mut jobs);
             }
         }
         self.rate.count(jobs.len(), self.clock.instant());
+        self.count_waiting();
         let alone = jobs.pop_back_if(|job| Self::alone(job));
         if !jobs.is_empty() {
             self.commit(jobs.into());
@@ -143,7 +168,12 @@ impl Writer {
             self.tell(vec![(job.fate, outcome)]);
             drop(job.permit);
         }
+        self.count_waiting();
         self.checkpoint_when_due();
+    }
+
+    fn count_waiting(&self) {
+        self.stats.waiting(self.queue_len.saturating_sub(self.places.available_permits()));
     }
 
     fn alone(job: &Job) -> bool {
@@ -174,9 +204,13 @@ impl Writer {
             fates.push(fate);
             permits.push(permit);
         }
-        let outcomes = match self.attempt(works) {
+        let messages = works.iter().map(Work::messages).sum();
+        let mut steps = Steps::default();
+        let outcomes = match self.attempt(works, &mut steps) {
             Ok(outcomes) => {
-                self.stats.committed(len, self.clock.instant().saturating_duration_since(started));
+                let took = self.clock.instant().saturating_duration_since(started);
+                let Steps { keys, sync } = steps;
+                self.stats.committed(&Committed { messages, took, keys, sync });
                 self.set_healthy(true);
                 self.log_pages += 4 + len / 4;
                 outcomes
@@ -188,7 +222,12 @@ impl Writer {
     }
 
     /// All in one transaction; what a job did wrong is its own fate, what the disk did is everyone's.
-    fn attempt(&mut self, works: Vec<Work>) -> Result<Vec<Result<(), StoreError>>, Fault> {
+    fn attempt(
+        &mut self,
+        works: Vec<Work>,
+        steps: &mut Steps,
+    ) -> Result<Vec<Result<(), StoreError>>, Fault> {
+        let began = self.clock.instant();
         let mut locks = Vec::with_capacity(works.len());
         for work in &works {
             if let Work::Writes(writes) = work {
@@ -200,6 +239,7 @@ impl Writer {
             Ok(()) | Err(SealError::Destroyed) => {}
             Err(error) => return Err(Fault::Keys(error)),
         }
+        steps.keys = self.clock.instant().saturating_duration_since(began);
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => file::connect_writer(&self.folder)?,
@@ -221,7 +261,9 @@ impl Writer {
             desk.execute("UPDATE meta SET generation = max(generation, ?1)", [generation])?;
             desk.memory.generation = generation;
         }
+        let before = self.clock.instant();
         desk.execute("COMMIT", [])?;
+        steps.sync = self.clock.instant().saturating_duration_since(before);
         Ok(outcomes)
     }
 
@@ -234,7 +276,10 @@ impl Writer {
         {
             tracing::warn!(error = %error, "the failed batch could not be rolled back");
         }
-        self.stats.failed(if fault.is_full() { "full" } else { "commit" });
+        self.stats.failed(match fault {
+            Fault::Keys(_) => StoreOp::Keys,
+            Fault::Refused(_) | Fault::File(_) | Fault::Row(_) => StoreOp::Commit,
+        });
         let error = fault.told("commit a batch");
         vec![Err(error); len]
     }
@@ -245,7 +290,7 @@ impl Writer {
             desk.execute("UPDATE meta SET pulse = pulse + 1", [])?;
             Ok(())
         });
-        match self.attempt(vec![Work::Act(pulse)]) {
+        match self.attempt(vec![Work::Act(pulse)], &mut Steps::default()) {
             Ok(_) => {
                 tracing::warn!("the database takes writes again");
                 self.set_healthy(true);
@@ -345,6 +390,6 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, i6
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, which has nothing else to do")]
-fn linger() {
-    std::thread::sleep(LINGER);
+fn linger(time: Duration) {
+    std::thread::sleep(time);
 }

@@ -1,6 +1,6 @@
 /* Put before the C library by the fault tests: a disk that can lose power, fill up or fail.
  *
- * Each sync of a file copies it to LIVEHELP_SHADOW; a power cut brings those copies back, so that
+ * Each sync of a file copies it to FAULTS_SHADOW; a power cut brings those copies back, so that
  * only what was synced survives. A file named "full" there makes writes fail for want of space, one
  * named "broken" makes syncs fail. */
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@ static int path_of(int fd, char *path, size_t size) {
 }
 
 static int flag(const char *name) {
-    const char *shadow = getenv("LIVEHELP_SHADOW");
+    const char *shadow = getenv("FAULTS_SHADOW");
     char path[4096];
     if (!shadow) return 0;
     snprintf(path, sizeof path, "%s/%s", shadow, name);
@@ -32,7 +32,7 @@ static int flag(const char *name) {
 
 static int synced(int fd) {
     char path[4096], to[8192], half[8300], buffer[65536];
-    const char *shadow = getenv("LIVEHELP_SHADOW");
+    const char *shadow = getenv("FAULTS_SHADOW");
     if (!shadow || !path_of(fd, path, sizeof path)) return 0;
     if (flag("broken")) { errno = EIO; return -1; }
     snprintf(to, sizeof to, "%s/%s", shadow, path);

@@ -84,7 +84,7 @@ impl Run {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         if let Some((shim, shadow)) = shim {
-            command.env("LD_PRELOAD", shim).env("LIVEHELP_SHADOW", shadow);
+            command.env("LD_PRELOAD", shim).env("FAULTS_SHADOW", shadow);
         }
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -1,0 +1,86 @@
+//! The server's clock as the operator sees it: retention destroys by it, so one that nothing explains is
+//! his to confirm.
+
+use axum::Json;
+use axum::extract::State;
+use protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::ApiState;
+use super::access::OperatorAccess;
+use super::date::{iso_day, iso_moment};
+use super::problem::Problem;
+use super::request::Body;
+use crate::auth::Scope;
+use crate::sweep::Standing;
+
+/// The clock, and how far retention has gone by it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ClockState {
+    /// `trusted`; `ahead`: nothing explains how far it ran, sweeps wait for it to be right or confirmed;
+    /// `behind`: it stepped back, sweeps wait; `unknown`: not judged since the start.
+    standing: &'static str,
+    /// What the clock says, UTC.
+    now: String,
+    /// Its day, as a confirmation names it.
+    today: String,
+    /// The latest time that was trusted: nothing is destroyed that is due after it.
+    #[schema(value_type = u64)]
+    trusted_until: UnixMillis,
+}
+
+/// The operator's word.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirmation {
+    /// The day that it really is, UTC, such as 2026-11-24; refused where the clock says another.
+    today: String,
+}
+
+/// GET /v1/clock
+#[utoipa::path(get, path = "/v1/clock", tag = "clock", operation_id = "get_clock",
+    responses((status = 200, body = ClockState)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+) -> Result<Json<ClockState>, Problem> {
+    access.need(Scope::ClockConfirm)?;
+    Ok(Json(shape(&state).await?))
+}
+
+/// POST /v1/clock/confirm
+#[utoipa::path(post, path = "/v1/clock/confirm", tag = "clock", operation_id = "confirm_clock",
+    request_body = Confirmation, responses((status = 200, body = ClockState), (status = 422)))]
+pub(crate) async fn confirm(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Body { value: word, .. }: Body<Confirmation>,
+) -> Result<Json<ClockState>, Problem> {
+    access.need(Scope::ClockConfirm)?;
+    let now = state.now();
+    // Who has not looked at a calendar has not confirmed anything.
+    if word.today != iso_day(now.day()) {
+        return Err(Problem::field(
+            "today",
+            "The server's clock says another day. Correct the clock, or look at the calendar again.",
+        ));
+    }
+    state.clock_trust.confirm(now, state.clock.instant());
+    tracing::info!(key_id = %access.key, "the operator confirmed the clock: sweeps go on by it");
+    Ok(Json(shape(&state).await?))
+}
+
+async fn shape(state: &ApiState) -> Result<ClockState, Problem> {
+    let now = state.now();
+    Ok(ClockState {
+        standing: match state.clock_trust.standing() {
+            Standing::Unknown => "unknown",
+            Standing::Trusted => "trusted",
+            Standing::Ahead => "ahead",
+            Standing::Behind => "behind",
+        },
+        now: iso_moment(now),
+        today: iso_day(now.day()),
+        trusted_until: state.store.high_water().await?,
+    })
+}

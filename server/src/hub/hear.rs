@@ -1,0 +1,422 @@
+//! Several nodes: a place by the bus, what the others say, and what was missed of it.
+//!
+//! A message waits here between the question for its place and the moment at which the bus tells it to
+//! every node, this one as well: delivery follows the bus's order. What the bus may lose, the store has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use protocol::ids::{ConnectionId, ConversationId, MessageId, TenantId};
+use protocol::message::Seq;
+use protocol::reject::{Reject, RejectCode};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Hub;
+use super::shard::RoomHandle;
+use super::speak::{Answer, Asked, Delivered, Going};
+use crate::bus::{BusError, Heard, Notice};
+use crate::privacy::envelope::{Envelope, Placed};
+use crate::room::Hearing;
+use crate::tasks;
+
+/// A place that was given and is not heard of for so long was lost on the way: it is delivered here.
+const HEAR_MAX: Duration = Duration::from_secs(1);
+
+/// After so long nobody waits for a place any more: his connection is gone.
+const ASKED_MAX: Duration = Duration::from_secs(10);
+
+/// Looks into the store for what was missed, one each turn: another node's write may be on its way.
+const LOOKS_MAX: u8 = 10;
+
+/// Messages that are read at once for what was missed.
+const MENDED_MAX: u16 = 500;
+
+type Key = (ConversationId, MessageId);
+
+/// What waits for the bus, what it said too early, and what is to be looked up.
+#[derive(Default)]
+pub(super) struct Waiting {
+    asked: Mutex<HashMap<Key, Asking>>,
+    /// Conversations that are being read from the store: what is heard of them waits.
+    early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
+    missed: Mutex<Vec<Missed>>,
+    displaced: Mutex<Vec<Displaced>>,
+}
+
+/// A message at whose place another node's was stored: it needs a new one, at which it is announced
+/// again, so that it moves on the screens.
+pub(super) struct Displaced {
+    pub(super) room: RoomHandle,
+    pub(super) message: Arc<Placed>,
+    pub(super) from: Option<ConnectionId>,
+    pub(super) since: Instant,
+    pub(super) answer: Answer,
+}
+
+/// A message for which a place was asked.
+struct Asking {
+    going: Going,
+    envelope: Envelope,
+    asked_at: Instant,
+    /// Nothing: it is delivered. The message: it needs another place.
+    heard: oneshot::Sender<Option<Going>>,
+}
+
+/// Places of a conversation that this node did not hear of.
+struct Missed {
+    tenant: TenantId,
+    conversation: ConversationId,
+    after: Seq,
+    /// The newest one that was missed, where that is known.
+    until: Option<Seq>,
+    looks: u8,
+}
+
+/// A conversation that is followed while it is read; dropped unkept, it is followed no more.
+pub(super) struct Following<'h> {
+    hub: &'h Hub,
+    conversation: ConversationId,
+    kept: bool,
+}
+
+impl Following<'_> {
+    /// The room lives now: it hears what was said meanwhile.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+        self.hub.hear_early(self.conversation);
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.hub.hearing.early.lock().remove(&self.conversation);
+            self.hub.bus.unfollow(self.conversation);
+        }
+    }
+}
+
+impl Hub {
+    /// Follows a conversation that is about to be read.
+    pub(super) async fn follow(&self, conversation: ConversationId) -> Following<'_> {
+        self.hearing.early.lock().insert(conversation, Vec::new());
+        let following = Following { hub: self, conversation, kept: false };
+        self.bus.follow(conversation).await;
+        following
+    }
+
+    /// Asks for a place. Nothing: it was delivered, or another question for the same message is under way.
+    /// The message again: its place was taken, ask anew.
+    pub(super) async fn ask_bus(
+        self: &Arc<Self>,
+        going: Going,
+        envelope: &Envelope,
+        floor: Seq,
+    ) -> Result<Option<Going>, Reject> {
+        let key = (envelope.conversation(), envelope.message());
+        let Some(heard) = self.await_place(key, going, envelope)? else { return Ok(None) };
+        let given = self.bus.place(envelope, floor).await;
+        let wait = if given.is_ok() { HEAR_MAX } else { Duration::ZERO };
+        if let Ok(Ok(settled)) = tokio::time::timeout(wait, heard).await {
+            return Ok(settled);
+        }
+        let Some(Asking { going, .. }) = self.hearing.asked.lock().remove(&key) else {
+            return Ok(None);
+        };
+        match given {
+            Ok(seq) => Ok(self.take_place(going, Arc::new(envelope.clone().place(seq)))),
+            Err(BusError) => {
+                going.room.with(|live| live.answered()).unwrap_or_default();
+                let words = "the bus between the servers is away; try again";
+                Err(Reject::new(RejectCode::StoreUnavailable, words).retry_after_ms(1_000))
+            }
+        }
+    }
+
+    /// Notes who waits; `None` if the same message waits already, which then answers for both.
+    fn await_place(
+        &self,
+        key: Key,
+        going: Going,
+        envelope: &Envelope,
+    ) -> Result<Option<oneshot::Receiver<Option<Going>>>, Reject> {
+        let mut asked = self.hearing.asked.lock();
+        if let Some(first) = asked.get_mut(&key) {
+            going.room.with(|live| live.answered()).unwrap_or_default();
+            if !first.envelope.says_the_same(envelope) {
+                let words = "a message with this id says something else";
+                return Err(Reject::new(RejectCode::Conflict, words));
+            }
+            let one = std::mem::replace(&mut first.going.answer, Box::new(|_| {}));
+            first.going.answer = Box::new(move |fate| {
+                one(fate.clone());
+                (going.answer)(fate);
+            });
+            return Ok(None);
+        }
+        let (heard, told) = oneshot::channel();
+        let asked_at = self.clock.instant();
+        let envelope = envelope.clone();
+        asked.insert(key, Asking { going, envelope, asked_at, heard });
+        Ok(Some(told))
+    }
+
+    /// A message of this node has its place: it is delivered and stored, unless the place is taken.
+    fn take_place(self: &Arc<Self>, going: Going, placed: Arc<Placed>) -> Option<Going> {
+        let delivered = going.room.with(|live| {
+            live.answered();
+            let first_answer_ms = live.first_answer_ms(placed.envelope());
+            let Hearing::Newest { after } = live.hear(&placed, true) else { return None };
+            let (hearers, to) = self.deliver(live, &placed, going.from);
+            Some((Delivered { hearers, to, first_answer_ms }, after))
+        });
+        let Ok(Some((delivered, after))) = delivered else { return Some(going) };
+        self.note_gap(&placed, after);
+        self.placed(going, placed, &delivered);
+        None
+    }
+
+    /// Runs until the bus or the server ends.
+    pub async fn listen(
+        self: Arc<Self>,
+        mut heard: mpsc::Receiver<Heard>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        loop {
+            let next = tokio::select! {
+                next = heard.recv() => next,
+                _ = shutdown.wait_for(|down| *down) => None,
+            };
+            match next {
+                None => return,
+                Some(Heard::Missed) => self.note_all_missed(),
+                Some(Heard::Notice { notice, own }) => self.hear(notice, own),
+            }
+        }
+    }
+
+    fn hear(self: &Arc<Self>, notice: Notice, own: bool) {
+        if own && let Notice::Placed(placed) = &notice {
+            self.hear_own(placed);
+            return;
+        }
+        if let Some(early) = self.hearing.early.lock().get_mut(&notice.conversation()) {
+            early.push(notice);
+            return;
+        }
+        self.hear_foreign(&notice);
+    }
+
+    /// What was said while the conversation was read, in order, before anything newer.
+    fn hear_early(&self, conversation: ConversationId) {
+        loop {
+            let early = {
+                let mut all = self.hearing.early.lock();
+                match all.get_mut(&conversation) {
+                    Some(early) if !early.is_empty() => std::mem::take(early),
+                    _ => {
+                        all.remove(&conversation);
+                        return;
+                    }
+                }
+            };
+            for notice in early {
+                self.hear_foreign(&notice);
+            }
+        }
+    }
+
+    fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
+        let envelope = placed.envelope();
+        let asking =
+            self.hearing.asked.lock().remove(&(envelope.conversation(), envelope.message()));
+        if let Some(Asking { going, heard, .. }) = asking {
+            let again = self.take_place(going, Arc::clone(placed));
+            // Whoever asked may be gone: then nobody resends but the author himself.
+            let _gone = heard.send(again);
+            return;
+        }
+        let is_here = self
+            .rooms
+            .live(envelope.conversation())
+            .and_then(|room| room.with(|live| live.find(envelope.message()).is_some()).ok());
+        if is_here != Some(true) {
+            // Its author was told that it has no place; the other nodes show it.
+            self.bus.announce(Notice::Void {
+                tenant: envelope.tenant(),
+                conversation: envelope.conversation(),
+                seq: placed.seq(),
+                message: envelope.message(),
+            });
+        }
+    }
+
+    /// Another node's.
+    fn hear_foreign(&self, notice: &Notice) {
+        let Some(room) = self.rooms.live(notice.conversation()) else { return };
+        if room.with(|live| live.tenant()) != Ok(notice.tenant()) {
+            return;
+        }
+        match notice {
+            Notice::Placed(placed) => self.hear_placed(&room, placed),
+            Notice::Void { seq, message, .. } => {
+                let known = room.with(|live| live.find(*message).cloned());
+                if let Ok(Some(placed)) = known
+                    && placed.seq() == *seq
+                {
+                    Self::show_void(&room, &placed);
+                }
+            }
+            Notice::Typing { conversation, author, typing, .. } => {
+                Self::show_typing(&room, *conversation, *author, *typing);
+            }
+            Notice::Mark { author, delivered, seen, .. } => {
+                Self::show_mark(&room, (*author, *delivered, *seen), None);
+            }
+        }
+    }
+
+    fn hear_placed(&self, room: &RoomHandle, placed: &Arc<Placed>) {
+        let heard = room.with(|live| {
+            let hearing = live.hear(placed, false);
+            let hearers = match hearing {
+                Hearing::Newest { .. } => self.deliver(live, placed, None).0,
+                Hearing::Known | Hearing::Behind => Vec::new(),
+            };
+            (hearing, hearers)
+        });
+        let Ok((hearing, hearers)) = heard else { return };
+        for outlet in hearers {
+            outlet.flush();
+        }
+        match hearing {
+            Hearing::Newest { after } => self.note_gap(placed, after),
+            Hearing::Known => {}
+            Hearing::Behind => {
+                let before = Seq(placed.seq().0.saturating_sub(1));
+                self.note_missed(placed.envelope(), before, Some(placed.seq()));
+            }
+        }
+    }
+
+    /// Between the place before and this one something may be missing.
+    fn note_gap(&self, placed: &Placed, after: Seq) {
+        if after.next() < placed.seq() {
+            let until = Seq(placed.seq().0.saturating_sub(1));
+            self.note_missed(placed.envelope(), after, Some(until));
+        }
+    }
+
+    fn note_missed(&self, envelope: &Envelope, after: Seq, until: Option<Seq>) {
+        let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+        let missed = Missed { tenant, conversation, after, until, looks: 0 };
+        self.hearing.missed.lock().push(missed);
+    }
+
+    /// The bus was away: every room looks.
+    fn note_all_missed(&self) {
+        let rooms = self.rooms.all();
+        let missed = rooms.iter().filter_map(|room| {
+            room.with(|live| Missed {
+                tenant: live.tenant(),
+                conversation: live.conversation(),
+                after: live.tail_after(),
+                until: None,
+                looks: 0,
+            })
+            .ok()
+        });
+        self.hearing.missed.lock().extend(missed);
+    }
+
+    /// Reads what was missed; what is not there yet is looked for again at the next turn.
+    pub(super) async fn mend_rooms(&self) {
+        let all = std::mem::take(&mut *self.hearing.missed.lock());
+        for mut missed in all {
+            let whole = self.mend(&missed).await;
+            missed.looks += 1;
+            if !whole && missed.looks < LOOKS_MAX {
+                self.hearing.missed.lock().push(missed);
+            }
+        }
+    }
+
+    /// Whether all that is looked for was there.
+    async fn mend(&self, missed: &Missed) -> bool {
+        let Some(room) = self.rooms.live(missed.conversation) else { return true };
+        let before = missed.until.map(|until| until.next());
+        let read = self
+            .store
+            .messages(missed.tenant, missed.conversation, missed.after, before, MENDED_MAX)
+            .await;
+        let Ok(stored) = read else { return false };
+        let told = room.with(|live| {
+            let mut told = Vec::new();
+            for placed in &stored {
+                if live.mend(placed) {
+                    told.extend(self.deliver(live, placed, None).0);
+                }
+            }
+            told
+        });
+        for outlet in told.unwrap_or_default() {
+            outlet.flush();
+        }
+        let wanted = missed.until.map(|until| until.0.saturating_sub(missed.after.0));
+        wanted.is_some_and(|wanted| u64::try_from(stored.len()).is_ok_and(|len| len >= wanted))
+    }
+
+    /// The next turn asks for another place: this is called on the store's thread.
+    pub(super) fn displaced(&self, displaced: Displaced, stored: Seq) {
+        let before = Seq(displaced.message.seq().0.saturating_sub(1));
+        self.note_missed(displaced.message.envelope(), before, Some(stored));
+        self.hearing.displaced.lock().push(displaced);
+    }
+
+    /// Asks for other places where one was taken.
+    pub(super) fn replace_displaced(self: &Arc<Self>) {
+        let all = std::mem::take(&mut *self.hearing.displaced.lock());
+        for displaced in all {
+            drop(tasks::spawn("another place", Arc::clone(self).place_again(displaced)));
+        }
+    }
+
+    async fn place_again(self: Arc<Self>, displaced: Displaced) {
+        let Displaced { room, message, from, since, answer } = displaced;
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let told = Arc::clone(&answer);
+        let tell = move |fate| {
+            if let Some(answer) = told.lock().take() {
+                answer(fate);
+            }
+        };
+        let asked = Asked { from, refusal: None, since };
+        let envelope = message.envelope().clone();
+        if let Err(reject) = self.place(room.clone(), envelope, asked, Box::new(tell)).await {
+            self.take_back(&room, &message);
+            if let Some(answer) = answer.lock().take() {
+                answer(Err(reject));
+            }
+        }
+    }
+
+    /// Lets go of what nobody waits for any more.
+    pub(super) fn give_up_unheard(&self) {
+        let mut given_up = Vec::new();
+        self.hearing.asked.lock().retain(|_, asking| {
+            let over = self.since(asking.asked_at) > ASKED_MAX;
+            if over {
+                given_up.push(asking.going.room.clone());
+            }
+            !over
+        });
+        for room in given_up {
+            room.with(|live| live.answered()).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

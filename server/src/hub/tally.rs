@@ -1,0 +1,168 @@
+//! What the hub counts for those who run it: amounts and times, never who or what.
+//!
+//! Lives here: the sums that take more than one addition. Called by the hub's other files.
+
+use std::time::Instant;
+
+use protocol::conversation::{Availability, ConversationState, Presence};
+use protocol::frame::{RequestId, ServerFrame};
+use protocol::message::{Author, Visibility};
+use protocol::reject::Reject;
+
+use super::{Hub, Outlet};
+use crate::metrics::{Assigned, Kind, Live, Metrics, Resumed, Role};
+use crate::privacy::envelope::{Content, Envelope};
+use crate::privacy::gate::Reader;
+use crate::routing::{Effect, Input};
+
+/// For whom an author speaks.
+fn role(author: Author) -> Role {
+    match author {
+        Author::Visitor => Role::Visitor,
+        Author::Agent(_) | Author::Bot => Role::Agent,
+        Author::System => Role::System,
+    }
+}
+
+fn kind(envelope: &Envelope) -> Kind {
+    match (envelope.content(), envelope.visibility()) {
+        (Content::Event { .. }, _) => Kind::Event,
+        (Content::Text(_), Visibility::Agents) => Kind::Note,
+        (Content::Text(_), Visibility::Everyone) => Kind::Text,
+    }
+}
+
+/// Connections that one message went to, by who reads there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hearers {
+    visitors: u32,
+    agents: u32,
+}
+
+impl Hearers {
+    pub(super) fn add(&mut self, reader: Reader) {
+        match reader {
+            Reader::Visitor => self.visitors += 1,
+            Reader::Agents => self.agents += 1,
+        }
+    }
+}
+
+impl Hub {
+    /// A message has its place and was written to everyone here who hears it.
+    pub(super) fn tally_placed(&self, envelope: &Envelope, to: Hearers, since: Instant) {
+        let metrics = &self.metrics;
+        let kind = kind(envelope);
+        metrics.messages_received_total.of(role(envelope.author()), kind).inc();
+        let delivered = &metrics.messages_delivered_total;
+        delivered.of(Role::Visitor, kind).add(u64::from(to.visitors));
+        delivered.of(Role::Agent, kind).add(u64::from(to.agents));
+        metrics.fanout_recipients.observe(usize::try_from(to.visitors + to.agents).unwrap_or(0));
+        metrics.delivery_latency_seconds.observe(self.since(since));
+        if let Content::Text(text) = envelope.content() {
+            metrics.message_size_bytes.observe(text.expose().len());
+        }
+    }
+
+    /// Time since then.
+    pub(super) fn since(&self, then: Instant) -> std::time::Duration {
+        self.clock.instant().saturating_duration_since(then)
+    }
+
+    /// A client came back to a conversation.
+    pub(super) fn tally_resume(&self, reset: bool) {
+        let how = if reset { Resumed::Reset } else { Resumed::Recovered };
+        self.metrics.resumes_total.of(how).inc();
+    }
+
+    /// Sets what is the sum over everything that lives.
+    pub(super) fn tally_standing(&self) {
+        let (mut queued, mut offered, mut active, mut snoozed) = (0, 0, 0, 0);
+        let (mut available, mut away, mut offline) = (0, 0, 0);
+        for desk in self.all_desks() {
+            let state = desk.state.lock();
+            for header in state.headers.values() {
+                match header.row.state {
+                    ConversationState::Queued => queued += 1,
+                    ConversationState::Offered => offered += 1,
+                    ConversationState::Active => active += 1,
+                    ConversationState::Snoozed => snoozed += 1,
+                    ConversationState::Closed => {}
+                }
+            }
+            let there = |presence| presence == Presence::Connected;
+            for agent in state.routing.agents().filter(|agent| there(agent.connected)) {
+                match agent.availability {
+                    Availability::Available => available += 1,
+                    Availability::Away => away += 1,
+                    Availability::Offline => offline += 1,
+                }
+            }
+        }
+        let metrics = &self.metrics;
+        for (state, count) in [
+            (Live::Queued, queued),
+            (Live::Offered, offered),
+            (Live::Active, active),
+            (Live::Snoozed, snoozed),
+        ] {
+            metrics.conversations.of(state).set(count);
+        }
+        for (choice, count) in [
+            (Availability::Available, available),
+            (Availability::Away, away),
+            (Availability::Offline, offline),
+        ] {
+            metrics.agents.of(choice).set(count);
+        }
+    }
+
+    /// Sends a refusal and counts it.
+    pub(crate) fn refuse(&self, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
+        refuse(&self.metrics, outlet, request, reject);
+    }
+}
+
+/// The same, where there is no hub at hand.
+pub(super) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
+    metrics.message_errors_total.of(reject.code).inc();
+    let Reject { code, words, retry_after_ms } = reject;
+    let words = words.into_owned();
+    Hub::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
+}
+
+/// Whether an input gives a conversation to an agent without asking him.
+pub(super) fn is_taken(input: &Input) -> bool {
+    matches!(input, Input::Assign { .. } | Input::Reopened { .. })
+}
+
+/// Counts the conversations that get an agent by these effects, before they are written into the headers.
+pub(super) fn assigned(
+    metrics: &Metrics,
+    state: &super::desk::DeskState,
+    effects: &[Effect],
+    taken: bool,
+    now: protocol::time::UnixMillis,
+) {
+    for effect in effects {
+        let Effect::Changed { conversation, standing } = effect else { continue };
+        let Some(header) = state.headers.get(conversation) else { continue };
+        let row = &header.row;
+        let waited = matches!(row.state, ConversationState::Queued | ConversationState::Offered);
+        let given = standing.state == ConversationState::Active
+            && (waited || standing.assignee != row.assignee);
+        if !given {
+            continue;
+        }
+        let how = match (taken, waited) {
+            (true, _) => Assigned::Taken,
+            (false, true) => Assigned::Offer,
+            (false, false) => Assigned::Transfer,
+        };
+        metrics.conversations_assigned_total.of(how).inc();
+        if let Some(since) = row.waiting_since.filter(|_| waited) {
+            let wait = std::time::Duration::from_millis(now.ms_since(since));
+            metrics.queue_wait_seconds.observe(wait);
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! The real hub over a real store: people with their journals on lines that break, writes that fail.
+
+mod crash;
+mod stress;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use protocol::conversation::ResumePoint;
+use protocol::frame::RequestId;
+use protocol::ids::MessageId;
+use protocol::message::{Body, Message, Seq, Visibility};
+use protocol::personal::Text;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::bus::memory::MemoryBus;
+use crate::clock::SystemClock;
+use crate::keys::KeyStore;
+use crate::privacy::ingest::Said;
+use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
+use crate::store::conformance::World;
+use crate::store::sqlite::{SqliteConfig, SqliteStore};
+
+/// Keys that fail when a test says so, and the batch with them.
+#[derive(Debug)]
+struct Failing {
+    keys: Arc<KeyStore>,
+    /// One batch in so many fails; 0: none.
+    one_in: AtomicU64,
+    /// The next batch fails.
+    next: AtomicBool,
+    batches: AtomicU64,
+    failed: AtomicU64,
+    /// While it is shut, the writer stands still in the batch at hand.
+    shut: AtomicBool,
+}
+
+impl Sealer for Failing {
+    fn prepare(&self, locks: &[Lock]) -> Result<(), SealError> {
+        let one_in = self.one_in.load(Ordering::SeqCst);
+        // Steps that are in tune with nothing else here.
+        let at =
+            self.batches.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        while self.shut.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let by_chance = one_in > 0 && !locks.is_empty() && at.is_multiple_of(one_in);
+        if self.next.swap(false, Ordering::SeqCst) || by_chance {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(SealError::Unavailable);
+        }
+        self.keys.prepare(locks)
+    }
+
+    fn seal(&self, lock: &Lock, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.keys.seal(lock, associated, plain)
+    }
+
+    fn unseal(&self, lock: &Lock, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.keys.unseal(lock, associated, sealed)
+    }
+
+    fn find_hash(&self, tenant: TenantId, field: &str, value: &str) -> Result<[u8; 32], SealError> {
+        self.keys.find_hash(tenant, field, value)
+    }
+
+    fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError> {
+        self.keys.destroy_buckets(buckets)
+    }
+
+    fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError> {
+        self.keys.destroy_subject(tenant, subject)
+    }
+
+    fn generation(&self) -> u64 {
+        self.keys.generation()
+    }
+}
+
+/// A hub and what it stands on.
+struct Stand {
+    hub: Arc<Hub>,
+    store: Arc<SqliteStore>,
+    keys: Arc<Failing>,
+    _folder: TempDir,
+}
+
+impl Stand {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let data = folder.path().join("data");
+        let generation = SqliteStore::generation(&data).unwrap();
+        let keys = KeyStore::open(&folder.path().join("keys"), &data, generation).unwrap();
+        let keys = Arc::new(Failing {
+            keys: Arc::new(keys),
+            one_in: AtomicU64::new(0),
+            next: AtomicBool::new(false),
+            batches: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            shut: AtomicBool::new(false),
+        });
+        let sealer: Arc<dyn Sealer> = Arc::clone(&keys) as _;
+        let config = SqliteConfig::default();
+        let store = SqliteStore::open(&data, sealer, &config, Arc::clone(&clock)).unwrap();
+        let store = Arc::new(store);
+        let config = HubConfig {
+            routing: RoutingConfig::default(),
+            visitor_grace_ms: 20_000,
+            conversations_per_visitor_max: 10,
+            conversations_per_ip_hour_max: 1_000,
+        };
+        let hub =
+            Hub::new(Arc::clone(&store) as _, Arc::new(MemoryBus), clock, Metrics::new(), config);
+        Self { hub, store, keys, _folder: folder }
+    }
+
+    async fn transcript(&self, world: &World) -> Vec<Item> {
+        let read = self.store.messages(world.tenant, world.conversation, Seq(0), None, u16::MAX);
+        let read = read.await.unwrap();
+        read.iter()
+            .map(|placed| Item {
+                seq: placed.seq(),
+                message: placed.envelope().message(),
+                at: placed.envelope().at(),
+                note: placed.envelope().visibility() == Visibility::Agents,
+            })
+            .collect()
+    }
+}
+
+/// A message on a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Item {
+    seq: Seq,
+    message: MessageId,
+    at: UnixMillis,
+    note: bool,
+}
+
+impl Item {
+    fn of(message: &Message<'_>) -> Self {
+        Self {
+            seq: message.seq,
+            message: message.message,
+            at: message.at,
+            note: message.visibility == Visibility::Agents,
+        }
+    }
+}
+
+/// What a line carried to a person.
+#[derive(Debug)]
+enum Heard {
+    Page { reset: bool, more: bool, items: Vec<Item> },
+    Message(Item),
+    Void { message: MessageId },
+    Ack { request: RequestId, seq: Seq, at: UnixMillis },
+    Reject { request: RequestId, retry: bool },
+}
+
+/// Frames that wait on a line at most.
+const LINE_MAX: usize = 48;
+
+/// A connection with a bounded outbox; one that is full ends it, as the gateway's does.
+#[derive(Debug)]
+struct Line {
+    connection: ConnectionId,
+    frames: Mutex<VecDeque<Heard>>,
+    over: AtomicBool,
+}
+
+impl Line {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            connection: ConnectionId::from_uuid(Uuid::new_v4()),
+            frames: Mutex::default(),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn next(&self) -> Option<Heard> {
+        self.frames.lock().pop_front()
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "these people care for some frames of many")]
+impl Outlet for Line {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn append(&self, frame: &Fanned<'_>) {
+        let heard = match frame.frame() {
+            ServerFrame::History { reset, more, messages, .. } => Heard::Page {
+                reset: *reset,
+                more: *more,
+                items: messages.iter().map(Item::of).collect(),
+            },
+            ServerFrame::Message { seq, message, at, visibility, .. } => Heard::Message(Item {
+                seq: *seq,
+                message: *message,
+                at: *at,
+                note: *visibility == Some(Visibility::Agents),
+            }),
+            ServerFrame::Void { message, .. } => Heard::Void { message: *message },
+            ServerFrame::Ack { request, seq: Some(seq), at: Some(at), .. } => {
+                Heard::Ack { request: *request, seq: *seq, at: *at }
+            }
+            ServerFrame::Reject { request, code, .. } => {
+                Heard::Reject { request: *request, retry: code.retryable() }
+            }
+            _ => return,
+        };
+        let mut frames = self.frames.lock();
+        if frames.len() >= LINE_MAX {
+            self.over.store(true, Ordering::SeqCst);
+        }
+        if !self.is_over() {
+            frames.push_back(heard);
+        }
+    }
+
+    fn append_ephemeral(&self, _frame: &Fanned<'_>) {}
+
+    fn flush(&self) {}
+
+    fn close(&self, _code: CloseCode) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What someone wrote and was not answered on.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    message: MessageId,
+    seen: Seq,
+}
+
+/// A browser or a console with its journal.
+#[derive(Debug)]
+struct Person {
+    tenant: TenantId,
+    conversation: ConversationId,
+    who: Who,
+    view: Vec<Item>,
+    /// The view begins with this place, not with the conversation.
+    cut: Option<Seq>,
+    outbox: VecDeque<Pending>,
+    asked: HashMap<RequestId, MessageId>,
+    requests: u32,
+    acked: Vec<(MessageId, Seq)>,
+    voids: u64,
+    resets: u64,
+    /// The newest place that this line brought live.
+    live: Seq,
+}
+
+impl Person {
+    fn new(world: &World, who: Who) -> Self {
+        Self {
+            tenant: world.tenant,
+            conversation: world.conversation,
+            who,
+            view: Vec::new(),
+            cut: None,
+            outbox: VecDeque::new(),
+            asked: HashMap::new(),
+            requests: 0,
+            acked: Vec::new(),
+            voids: 0,
+            resets: 0,
+            live: Seq(0),
+        }
+    }
+
+    fn visitor(world: &World) -> Self {
+        Self::new(world, Who::Visitor { site: world.site, visitor: world.visitor })
+    }
+
+    fn speaker(&self, line: &Arc<Line>) -> Speaker {
+        Speaker { tenant: self.tenant, who: self.who, outlet: Arc::clone(line) as _ }
+    }
+
+    fn point(&self) -> Option<ResumePoint> {
+        self.view.last().map(|last| ResumePoint {
+            conversation: self.conversation,
+            seq: last.seq,
+            message: Some(last.message),
+            at: Some(last.at),
+        })
+    }
+
+    async fn connect(&mut self, hub: &Arc<Hub>) -> (Speaker, Arc<Line>, Watched) {
+        let line = Line::new();
+        let speaker = self.speaker(&line);
+        self.asked.clear();
+        self.live = Seq(0);
+        let point = self.point();
+        let watched =
+            hub.attend(&speaker, self.conversation, point.as_ref(), RequestId(0)).await.unwrap();
+        (speaker, line, watched)
+    }
+
+    fn write(&mut self) -> Pending {
+        let pending = Pending {
+            message: MessageId::from_uuid(Uuid::now_v7()),
+            seen: self.view.last().map_or(Seq(0), |last| last.seq),
+        };
+        self.outbox.push_back(pending);
+        pending
+    }
+
+    async fn send(&mut self, hub: &Arc<Hub>, speaker: &Speaker, pending: Pending) {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.asked.insert(request, pending.message);
+        let visibility = match self.who {
+            Who::Visitor { .. } => Visibility::Everyone,
+            Who::Agent { .. } => Visibility::Agents,
+        };
+        let said = Said {
+            conversation: self.conversation,
+            message: pending.message,
+            seen_seq: pending.seen,
+            body: Body::Text(Text::new(pending.message.to_string())),
+            visibility,
+        };
+        let sent = hub.send(speaker, request, said, SystemClock.instant()).await;
+        if let Err(reject) = sent {
+            assert!(reject.code.retryable(), "{reject:?}");
+            self.asked.remove(&request);
+        }
+    }
+
+    fn show(&mut self, item: Item) {
+        self.view.retain(|known| known.message != item.message && known.seq != item.seq);
+        let at = self.view.partition_point(|known| known.seq < item.seq);
+        self.view.insert(at, item);
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Page { reset, more, items } => {
+                if reset {
+                    self.resets += 1;
+                    self.view.clear();
+                }
+                if self.view.is_empty() {
+                    self.cut = items.first().map(|first| first.seq).filter(|_| more);
+                }
+                for item in items {
+                    self.show(item);
+                }
+            }
+            Heard::Message(item) => {
+                assert!(item.seq > self.live, "a line brings places in their order");
+                assert!(
+                    !item.note || matches!(self.who, Who::Agent { .. }),
+                    "a note left the agents"
+                );
+                self.live = item.seq;
+                self.show(item);
+            }
+            Heard::Void { message } => {
+                self.voids += 1;
+                self.view.retain(|known| known.message != message);
+            }
+            Heard::Ack { request, seq, at } => {
+                let Some(message) = self.asked.remove(&request) else { return };
+                self.acked.push((message, seq));
+                self.outbox.retain(|pending| pending.message != message);
+                if self.cut.is_none_or(|first| seq >= first) {
+                    let note = matches!(self.who, Who::Agent { .. });
+                    self.show(Item { seq, message, at, note });
+                }
+            }
+            Heard::Reject { request, retry } => {
+                assert!(retry, "nothing here is refused for good");
+                self.asked.remove(&request);
+            }
+        }
+    }
+
+    fn hear_all(&mut self, line: &Line) {
+        while let Some(heard) = line.next() {
+            self.hear(heard);
+        }
+    }
+
+    /// Connects and repeats what was not answered, until all is.
+    async fn settle(&mut self, hub: &Arc<Hub>) {
+        loop {
+            let (speaker, line, watched) = self.connect(hub).await;
+            self.hear_all(&line);
+            for pending in self.outbox.clone() {
+                self.send(hub, &speaker, pending).await;
+                self.hear_all(&line);
+            }
+            while !self.asked.is_empty() && !line.is_over() {
+                self.hear_all(&line);
+                tokio::task::yield_now().await;
+            }
+            hub.leave(&speaker, &watched);
+            if self.outbox.is_empty() && !line.is_over() {
+                self.hear_all(&line);
+                return;
+            }
+        }
+    }
+
+    /// What is on the screen is what is stored, as far back as the screen reaches.
+    fn check(&self, transcript: &[Item]) {
+        for (message, seq) in &self.acked {
+            let there: Vec<_> = transcript.iter().filter(|item| item.message == *message).collect();
+            assert_eq!(there.len(), 1, "an acked message is there once");
+            assert_eq!(there[0].seq, *seq, "and where it was acked");
+        }
+        let agent = matches!(self.who, Who::Agent { .. });
+        let first = self.cut.unwrap_or(Seq(0));
+        let mine = transcript.iter().filter(|item| item.seq >= first && (agent || !item.note));
+        assert_eq!(self.view, mine.copied().collect::<Vec<_>>(), "the screen is the transcript");
+    }
+}

@@ -1,0 +1,282 @@
+use proptest::prelude::*;
+use protocol::message::Body;
+use protocol::personal::Text;
+use protocol::time::UnixMillis;
+
+use super::*;
+use crate::privacy::envelope::Flags;
+use crate::privacy::ingest::{Ground, Said, ingest};
+use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::privacy::redact::Redactor;
+
+const TENANT: TenantId = TenantId::from_bytes([1; 16]);
+const SITE: SiteId = SiteId::from_bytes([2; 16]);
+const CONVERSATION: ConversationId = ConversationId::from_bytes([3; 16]);
+const VISITOR: VisitorId = VisitorId::from_bytes([4; 16]);
+const START: UnixMillis = UnixMillis(1_790_000_000_000);
+
+fn id(number: u64) -> MessageId {
+    let mut bytes = [0; 16];
+    bytes[6] = 0x70;
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    bytes[8] = 0x80;
+    MessageId::from_bytes(bytes)
+}
+
+/// What the visitor says at this many milliseconds after the start.
+fn envelope(number: u64, seen_seq: Seq, after_ms: u64) -> Envelope {
+    let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
+    let ground = Ground {
+        tenant: TENANT,
+        site: SITE,
+        subject: VISITOR,
+        timeline: &timeline,
+        redactor: &Redactor::default(),
+        flags: Flags::default(),
+        offline_message: false,
+    };
+    let said = Said {
+        conversation: CONVERSATION,
+        message: id(number),
+        seen_seq,
+        body: Body::Text(Text::new(format!("word {number}"))),
+        visibility: Visibility::Everyone,
+    };
+    ingest(said, Author::Visitor, &ground, START.plus_ms(after_ms)).unwrap()
+}
+
+fn placed(number: u64, seq: u64, after_ms: u64) -> Arc<Placed> {
+    Arc::new(envelope(number, Seq(0), after_ms).place(Seq(seq)))
+}
+
+/// A room as it is loaded from a store that has these.
+fn loaded(stored: &[Arc<Placed>]) -> Room<()> {
+    let seq_last = stored.last().map_or(Seq(0), |last| last.seq());
+    let tail = stored.get(stored.len().saturating_sub(TAIL_MAX)..).unwrap_or_default().to_vec();
+    Room::new((TENANT, SITE, CONVERSATION, VISITOR), seq_last, tail, Vec::new())
+}
+
+fn point(of: &Placed) -> ResumePoint {
+    ResumePoint {
+        conversation: CONVERSATION,
+        seq: of.seq(),
+        message: Some(of.envelope().message()),
+        at: Some(of.envelope().at()),
+    }
+}
+
+fn after(resumed: &Resumed) -> Option<Vec<Seq>> {
+    match resumed {
+        Resumed::After(page) => Some(page.iter().map(|placed| placed.seq()).collect()),
+        Resumed::Reset(_) | Resumed::LookInStore { .. } => None,
+    }
+}
+
+fn is_reset(resumed: &Resumed) -> bool {
+    matches!(resumed, Resumed::Reset(_))
+}
+
+#[test]
+fn what_follows_the_last_message_is_all_that_follows_it() {
+    let stored: Vec<_> = (1..=9).map(|n| placed(n, n, n)).collect();
+    let room = loaded(&stored);
+    assert_eq!(
+        after(&room.resume(Some(&point(&stored[5])), None)),
+        Some(vec![Seq(7), Seq(8), Seq(9)])
+    );
+    assert_eq!(after(&room.resume(Some(&point(&stored[8])), None)), Some(vec![]));
+    let later = point(&placed(10, 10, 10));
+    assert!(is_reset(&room.resume(Some(&later), None)), "never placed here");
+}
+
+/// Three was void and four never stored; after a crash another message took three, and the very same one
+/// took four again.
+#[test]
+fn a_place_that_is_given_again_to_the_same_message_is_another() {
+    let (one, two, lost) = (placed(1, 1, 1), placed(2, 2, 2), placed(4, 4, 4));
+    let room = loaded(&[one, two, placed(3, 3, 500), placed(4, 4, 501)]);
+    assert!(is_reset(&room.resume(Some(&point(&lost)), None)));
+}
+
+#[test]
+fn a_time_that_is_not_named_is_not_believed() {
+    let stored = [placed(1, 1, 1), placed(2, 2, 2)];
+    let timeless = ResumePoint { at: None, ..point(&stored[1]) };
+    assert!(is_reset(&loaded(&stored).resume(Some(&timeless), None)));
+}
+
+/// Someone was away when three became void: his screen still has it.
+#[test]
+fn a_void_below_the_last_message_is_a_reset() {
+    let mut room = loaded(&[placed(1, 1, 1), placed(2, 2, 2)]);
+    let (three, four) = (placed(3, 3, 3), placed(4, 4, 4));
+    room.placed(Arc::clone(&three));
+    room.placed(Arc::clone(&four));
+    assert_eq!(after(&room.resume(Some(&point(&four)), None)), Some(vec![]));
+    room.failed(Seq(3));
+    room.stored(Seq(4));
+    assert!(is_reset(&room.resume(Some(&point(&four)), None)), "while the room lives");
+    let reloaded = loaded(&[placed(1, 1, 1), placed(2, 2, 2), Arc::clone(&four)]);
+    assert!(is_reset(&reloaded.resume(Some(&point(&four)), None)), "and after");
+    assert!(is_reset(&reloaded.resume(Some(&point(&three)), None)), "the void itself");
+}
+
+#[test]
+fn a_void_that_nobody_can_still_show_is_no_reset() {
+    let last = 3 + UNDER_WAY_MAX;
+    let stored: Vec<_> =
+        (1..=last).filter(|seq| *seq != 3).map(|seq| placed(seq, seq, seq)).collect();
+    let room = loaded(&stored);
+    let resumed = |seq: u64| room.resume(Some(&point(&placed(seq, seq, seq))), None);
+    assert_eq!(after(&resumed(last)), Some(vec![]));
+    assert!(is_reset(&resumed(last - 1)));
+}
+
+#[test]
+fn a_void_beyond_memory_is_found_in_the_store() {
+    let stored: Vec<_> = (1..=90).map(|n| placed(n, n, n)).collect();
+    let room = loaded(&stored);
+    let asked = point(&stored[40]);
+    let below = Seq(41 - UNDER_WAY_MAX);
+    assert_eq!(room.resume(Some(&asked), None), Resumed::LookInStore { after: below });
+    let older: Vec<_> = stored.iter().filter(|p| p.seq() > below).cloned().collect();
+    assert_eq!(after(&room.resume(Some(&asked), Some(&older))).map(|all| all.len()), Some(49));
+    let holed: Vec<_> = older.into_iter().filter(|p| p.seq() != Seq(30)).collect();
+    assert!(is_reset(&room.resume(Some(&asked), Some(&holed))));
+}
+
+#[test]
+fn a_duplicate_is_looked_for_below_what_its_author_had_seen_before_a_crash() {
+    let room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    // Its author had seen forty; all above thirty was lost, and it was stored at thirty-five.
+    let again = envelope(35, Seq(40), 35);
+    let looked = Looked { after: Seq(40 - UNDER_WAY_MAX), through: Seq(40) };
+    assert_eq!(room.accept(&again, None), Accepted::LookInStore(looked));
+    assert!(looked.after < Seq(35));
+    assert_eq!(room.accept(&again, Some(looked)), Accepted::New { floor: Seq(90) });
+}
+
+#[test]
+fn a_search_of_the_store_is_old_once_memory_moved_on() {
+    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let again = envelope(500, Seq(40), 500);
+    let Accepted::LookInStore(looked) = room.accept(&again, None) else {
+        panic!("it is looked for")
+    };
+    room.placed(placed(91, 91, 91));
+    room.stored(Seq(91));
+    assert!(matches!(room.accept(&again, Some(looked)), Accepted::LookInStore(_)));
+}
+
+#[test]
+fn no_more_is_under_way_than_is_looked_back_for() {
+    let mut room = loaded(&[placed(1, 1, 1)]);
+    let mut seq = 1;
+    while let Accepted::New { floor } = room.accept(&envelope(900, Seq(seq), 900), None) {
+        seq = floor.0 + 1;
+        room.placed(placed(seq, seq, seq));
+    }
+    assert_eq!(seq, 1 + UNDER_WAY_MAX);
+    assert_eq!(room.accept(&envelope(900, Seq(seq), 900), None), Accepted::Wait { seq: Seq(seq) });
+    room.stored(Seq(2));
+    assert!(matches!(room.accept(&envelope(900, Seq(seq), 900), None), Accepted::New { .. }));
+}
+
+#[test]
+fn voids_count_until_the_store_knows_that_their_places_were_given() {
+    let mut room = loaded(&[]);
+    for seq in 1..=UNDER_WAY_MAX {
+        room.placed(placed(seq, seq, seq));
+        room.failed(Seq(seq));
+    }
+    let next = envelope(900, Seq(0), 900);
+    assert_eq!(room.accept(&next, None), Accepted::Wait { seq: Seq(UNDER_WAY_MAX) });
+    assert_eq!(room.unlasting(), Some(Seq(UNDER_WAY_MAX)));
+    assert!(!room.is_idle(), "a room that forgot them would give them again");
+    room.lasts(Seq(UNDER_WAY_MAX));
+    assert_eq!(room.unlasting(), None);
+    assert!(room.is_idle());
+    assert_eq!(room.accept(&next, None), Accepted::New { floor: Seq(UNDER_WAY_MAX) });
+}
+
+#[test]
+fn a_sight_of_what_was_lost_is_no_sight_of_what_comes_in_its_place() {
+    let seen = Marks { author: Author::Visitor, delivered: Seq(9), seen: Seq(8) };
+    let tail = vec![placed(1, 1, 1)];
+    let of = (TENANT, SITE, CONVERSATION, VISITOR);
+    let room: Room<()> = Room::new(of, Seq(1), tail, vec![seen]);
+    assert_eq!((room.marks()[0].delivered, room.marks()[0].seen), (Seq(1), Seq(1)));
+}
+
+/// Everything in order, whatever is stored, fails, or is said again.
+#[derive(Debug, Clone)]
+enum Step {
+    Say(u64),
+    Fate { stored: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..120u64).prop_map(Step::Say),
+        2 => any::<bool>().prop_map(|stored| Step::Fate { stored }),
+        3 => Just(Step::Fate { stored: true }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_message_that_is_there_is_never_new_and_places_only_grow(steps in prop::collection::vec(step(), 1..300)) {
+        let mut room = loaded(&[]);
+        let mut waiting: VecDeque<Arc<Placed>> = VecDeque::new();
+        let mut there: Vec<Arc<Placed>> = Vec::new();
+        let mut last = Seq(0);
+        for (at, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Say(number) => {
+                    let envelope = envelope(number, Seq(0), u64::try_from(at).unwrap());
+                    let known = there.iter().find(|p| p.envelope().message() == id(number));
+                    let mut looked = None;
+                    let accepted = loop {
+                        let accepted = room.accept(&envelope, looked);
+                        let Accepted::LookInStore(vain) = accepted else { break accepted };
+                        if known.is_some_and(|known| known.seq() > vain.after) {
+                            break accepted;
+                        }
+                        looked = Some(vain);
+                    };
+                    match accepted {
+                        Accepted::New { floor } => {
+                            prop_assert!(known.is_none(), "{number} was there");
+                            prop_assert!(floor >= last);
+                            last = floor.next();
+                            let placed = Arc::new(envelope.place(last));
+                            room.placed(Arc::clone(&placed));
+                            there.push(Arc::clone(&placed));
+                            waiting.push_back(placed);
+                        }
+                        Accepted::Known { seq, .. } => prop_assert_eq!(known.map(|known| known.seq()), Some(seq)),
+                        Accepted::LookInStore(_) => prop_assert!(known.is_some(), "the store has it"),
+                        Accepted::Wait { seq } => {
+                            prop_assert!(known.is_none());
+                            prop_assert!(!waiting.is_empty() || room.unlasting().is_some());
+                            if waiting.is_empty() {
+                                room.lasts(seq);
+                            }
+                        }
+                        Accepted::Conflict => prop_assert!(false, "nothing says something else"),
+                        Accepted::KnownElsewhere { .. } => prop_assert!(false, "there is one node"),
+                    }
+                }
+                Step::Fate { stored } => {
+                    let Some(placed) = waiting.pop_front() else { continue };
+                    if stored {
+                        room.stored(placed.seq());
+                    } else {
+                        room.failed(placed.seq());
+                        there.retain(|known| known.seq() != placed.seq());
+                    }
+                }
+            }
+        }
+    }
+}

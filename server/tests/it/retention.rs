@@ -1,0 +1,299 @@
+//! What is kept is readable to the last millisecond of its time and gone with the next, at every door,
+//! swept or not; and after the sweep it is gone for good.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use livehelp::clock::ManualClock;
+use livehelp::privacy::policy::Plan;
+use livehelp::store::FieldRule;
+use protocol::conversation::{FormAnswer, PageView};
+use protocol::frame::{ClientFrame, RequestId};
+use protocol::ids::ConversationId;
+use protocol::limits::List;
+use protocol::message::{Body, Seq, Visibility};
+use protocol::personal::{Personal, Text};
+use protocol::time::UnixMillis;
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::client::{Client, new_conversation, new_message};
+use crate::http;
+use crate::metrics::Scrape;
+use crate::server::{COOKIES, OPERATOR_KEY, Site, TestServer};
+
+const DAY_MS: u64 = 86_400_000;
+
+/// Words that stand for what a person said, each at the doors where they may be read.
+const SAID: &str = "canary-said";
+const ANSWERED: &str = "canary-answered";
+const NOTE: &str = "canary-note";
+const NAME: &str = "canary-name";
+const EMAIL: &str = "canary-email@example.test";
+const PAGE: &str = "canary-page";
+const DRAFT: &str = "canary-draft";
+const ALL: [&str; 7] = [SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE, DRAFT];
+
+/// Midnight UTC of a date, by a calendar of the test's own: it walks.
+fn midnight(year: u64, month: u64, day: u64) -> UnixMillis {
+    let leap = |year: u64| year.is_multiple_of(4);
+    let long = |month, year| match month {
+        2 if leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let years: u64 = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum();
+    let months: u64 = (1..month).map(|month| long(month, year)).sum();
+    UnixMillis((years + months + day - 1) * DAY_MS)
+}
+
+struct Story {
+    open: ConversationId,
+    closed: ConversationId,
+    token: Option<String>,
+}
+
+/// Opens a conversation with everything that a visitor and an agent can say in it.
+async fn talk(visitor: &mut Client, agent: &mut Client) -> ConversationId {
+    let conversation = new_conversation();
+    let request = visitor.next_request();
+    let field = |field: &str, answer: &str| FormAnswer {
+        field: field.to_owned(),
+        answer: Personal::new(answer.to_owned()),
+    };
+    let form = List::new(vec![field("name", NAME), field("email", EMAIL)]);
+    let page = Some(PageView {
+        url: Personal::new(format!("https://shop.example/{PAGE}?secret=1")),
+        title: Some(Personal::new(PAGE.to_owned())),
+    });
+    visitor.tell(&ClientFrame::Open { request, conversation, form, notice: None, page }).await;
+    visitor.acked(request).await;
+    agent.accept(conversation).await;
+    visitor.say(conversation, SAID).await;
+    agent.heard(SAID).await;
+    let request = agent.next_request();
+    let visibility = Some(Visibility::Agents);
+    let (message, body, seen_seq) = (new_message(), Body::Text(Text::new(NOTE)), Seq(0));
+    agent
+        .tell(&ClientFrame::Send { request, conversation, message, seen_seq, body, visibility })
+        .await;
+    agent.acked(request).await;
+    let request = agent.next_request();
+    let text = Text::new(DRAFT);
+    agent.tell(&ClientFrame::Draft { request, conversation, text }).await;
+    agent.acked(request).await;
+    agent.say(conversation, ANSWERED).await;
+    visitor.heard(ANSWERED).await;
+    conversation
+}
+
+async fn tell_a_story(server: &Site) -> Story {
+    let mut agent = Client::agent(server, 0).await;
+    agent.available().await;
+    let mut visitor = Client::visitor(server, None, vec![]).await;
+    let closed = talk(&mut visitor, &mut agent).await;
+    let request = agent.next_request();
+    agent.tell(&ClientFrame::Close { request, conversation: closed }).await;
+    agent.acked(request).await;
+    let open = talk(&mut visitor, &mut agent).await;
+    Story { open, closed, token: visitor.token }
+}
+
+/// All that each door yields, as raw text.
+async fn doors(server: &Site, story: &mut Story) -> BTreeMap<&'static str, String> {
+    let mut found = BTreeMap::new();
+    let mut visitor = Client::visitor(server, story.token.clone(), vec![]).await;
+    story.token = visitor.token.clone();
+    visitor.history(RequestId(0)).await;
+    visitor.settled().await;
+    found.insert("visitor resumes", visitor.raw());
+    for conversation in [story.open, story.closed] {
+        let request = visitor.next_request();
+        let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 50 };
+        visitor.tell(&history).await;
+        visitor.history(request).await;
+    }
+    found.insert("visitor pages back", visitor.raw());
+    let mut agent = Client::agent(server, 0).await;
+    agent.settled().await;
+    found.insert("board", agent.raw());
+    for conversation in [story.open, story.closed] {
+        agent.watch(conversation, None).await;
+        agent.settled().await;
+    }
+    found.insert("agent enters", agent.raw());
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let (open, closed) = (story.open, story.closed);
+    let plain = [("cookie", cookie.as_str())];
+    let as_text = [("cookie", cookie.as_str()), ("accept", "text/plain")];
+    for (door, path, headers) in [
+        ("REST list", "/v1/conversations".to_owned(), &plain[..]),
+        ("REST conversation", format!("/v1/conversations/{open}"), &plain[..]),
+        ("REST closed conversation", format!("/v1/conversations/{closed}"), &plain[..]),
+        ("REST messages", format!("/v1/conversations/{open}/messages"), &plain[..]),
+        ("REST closed messages", format!("/v1/conversations/{closed}/messages"), &plain[..]),
+        ("REST transcript", format!("/v1/conversations/{open}/transcript"), &plain[..]),
+        ("REST text", format!("/v1/conversations/{closed}/transcript?notes=true"), &as_text[..]),
+        ("REST visitors", "/v1/visitors".to_owned(), &plain[..]),
+    ] {
+        let answer = http::get(server.address, &path, headers).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        found.insert(door, answer.body);
+    }
+    found
+}
+
+/// What may be read, where.
+fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("visitor resumes", vec![SAID, ANSWERED]),
+        ("visitor pages back", vec![SAID, ANSWERED]),
+        ("board", vec![ANSWERED, NAME, EMAIL, PAGE, DRAFT]),
+        ("agent enters", vec![SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE]),
+        ("REST list", vec![ANSWERED, NAME, EMAIL, PAGE]),
+        ("REST conversation", vec![ANSWERED, NAME, EMAIL, PAGE]),
+        ("REST closed conversation", vec![NAME, EMAIL, PAGE]),
+        ("REST messages", vec![SAID, ANSWERED, NOTE]),
+        ("REST closed messages", vec![SAID, ANSWERED, NOTE]),
+        ("REST transcript", vec![SAID, ANSWERED]),
+        ("REST text", vec![SAID, ANSWERED, NOTE]),
+        ("REST visitors", vec![NAME, EMAIL]),
+    ]
+}
+
+fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            every_byte(&path, bytes)
+        } else {
+            bytes.extend(std::fs::read(path).unwrap())
+        }
+    }
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+async fn confirm(server: &Site, today: &str) {
+    let key = format!("Bearer {OPERATOR_KEY}");
+    let body = json!({ "today": today }).to_string();
+    let headers = [("authorization", key.as_str())];
+    let answer = http::ask(server.admin, "POST", "/v1/clock/confirm", &headers, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// Tells a story on 29 February 2028 and watches it end on `dead`.
+async fn lives_until(plan: Plan, dead: (u64, u64, u64)) {
+    let began = UnixMillis(midnight(2028, 2, 29).0 + 23 * 3_600_000);
+    let clock = Arc::new(ManualClock::new(began));
+    let server = TestServer::start_as(|setup| {
+        setup.clock = Arc::clone(&clock) as _;
+        setup.plan = plan;
+        setup.settings.form.insert(String::from("email"), FieldRule::Optional);
+        setup.config.visitor_token_days = 396;
+        // Only the operator's word begins a round: first it must be hidden though it is still there.
+        setup.config.sweep_ms = DAY_MS;
+    })
+    .await;
+    let mut story = tell_a_story(&server).await;
+    let end = midnight(dead.0, dead.1, dead.2);
+    // He comes by now and then, or he would not be known any more.
+    while end.0 - livehelp::clock::Clock::now(&*clock).0 > 300 * DAY_MS {
+        clock.advance_ms(299 * DAY_MS);
+        story.token = Client::visitor(&server, story.token, vec![]).await.token;
+    }
+    clock.set(UnixMillis(end.0 - 1));
+    let last = doors(&server, &mut story).await;
+    for (door, canaries) in rightful() {
+        for canary in canaries {
+            assert!(last[door].contains(canary), "{plan:?}: {canary} is gone too early: {door}");
+        }
+    }
+    clock.advance_ms(1);
+    for (door, text) in doors(&server, &mut story).await {
+        for canary in ALL {
+            assert!(!text.contains(canary), "{plan:?}: {canary} is read too late: {door}");
+        }
+    }
+    swept_away(server, story, dead).await;
+}
+
+async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, u64, u64)) {
+    let data = server.folder.path().join("data/livehelp.sqlite");
+    let before = Connection::open(&data).unwrap();
+    let bodies: Vec<Vec<u8>> = before
+        .prepare("SELECT body FROM messages UNION ALL SELECT form FROM conversations")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(bodies.len() >= 8);
+    drop(before);
+    confirm(&server, &format!("{year}-{month:02}-{day:02}")).await;
+    Scrape::until(server.admin, |scrape| scrape.value("sweep_buckets_destroyed_total") >= 2.0)
+        .await;
+    Scrape::until(server.admin, |scrape| {
+        scrape.value(r#"store_write_duration_seconds_count{op="sweep"}"#) >= 1.0
+    })
+    .await;
+    // What was begun then goes on.
+    let mut agent = Client::agent(&server, 0).await;
+    agent.available().await;
+    let mut visitor = Client::visitor(&server, story.token, vec![]).await;
+    visitor.say(story.open, "still there?").await;
+    // He was away for longer than his grace: it waits again, or is on offer, or still his.
+    let request = agent.next_request();
+    agent.tell(&ClientFrame::Assign { request, conversation: story.open }).await;
+    agent.acked(request).await;
+    agent.watch(story.open, None).await;
+    agent.say(story.open, "I am").await;
+    let request = agent.next_request();
+    agent.tell(&ClientFrame::Close { request, conversation: story.open }).await;
+    agent.acked(request).await;
+    let folder = server.stop().await;
+    let mut bytes = Vec::new();
+    every_byte(folder.path(), &mut bytes);
+    for canary in ALL {
+        assert!(!holds(&bytes, canary.as_bytes()), "{canary} is in a file");
+    }
+    let data = Connection::open(&data).unwrap();
+    let count = |sql: &str| data.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    let old =
+        "SELECT count(*) FROM messages m JOIN buckets b ON b.id = m.bucket WHERE b.day < 3000";
+    assert_eq!(count(old), 0, "rows of 2028");
+    assert_eq!(count("SELECT count(*) FROM conversations WHERE form IS NOT NULL"), 0);
+    assert_eq!(count("SELECT count(*) FROM visitors WHERE name IS NOT NULL"), 0);
+    assert_eq!(count("SELECT count(*) FROM drafts"), 0);
+    for body in bodies {
+        assert!(!holds(&bytes, &body), "a sealed text that nobody can open is still in a file");
+    }
+    let keys = Connection::open(folder.path().join("keys/keys.sqlite")).unwrap();
+    let left = "SELECT count(*) FROM bucket_keys WHERE wrapped IS NOT NULL AND length(site) > 0 AND day < 3000";
+    let left: u64 = keys.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "keys of 2028");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn free_keeps_sixty_days() {
+    lives_until(Plan::Free, (2028, 4, 30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn team_keeps_twelve_months() {
+    lives_until(Plan::Team, (2029, 3, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn business_keeps_twenty_four_months() {
+    lives_until(Plan::Business, (2030, 3, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enterprise_keeps_thirty_six_months() {
+    lives_until(Plan::Enterprise, (2031, 3, 1)).await;
+}

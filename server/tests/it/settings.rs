@@ -1,0 +1,117 @@
+//! Settings of people's comings and goings: each is obeyed.
+
+use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::limits::List;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::{Client, new_conversation};
+use crate::command::{PASSWORD, Serving, init};
+use crate::http::{self, Answer};
+use crate::metrics::Scrape;
+use crate::server::{SHOP, TestServer, now_ms};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+async fn login(serving: &Serving, email: &str, password: &str) -> Answer {
+    let address = serving.address("public").parse().unwrap();
+    let origin = format!("http://{address}");
+    let body = json!({ "email": email, "password": password }).to_string();
+    http::ask(address, "POST", "/v1/sessions", &[("origin", &origin)], &body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capacity_sessions_and_logins_are_what_the_settings_say() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &["--agent-capacity", "2"]);
+    let serving = Serving::start(
+        folder.path(),
+        &["--session-days", "3", "--logins-per-account-max", "2", "--login-window-ms", "600000"],
+    );
+    let before = now_ms();
+    let answer = login(&serving, "admin@example.test", PASSWORD).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(answer.head.contains("Max-Age=259200;"), "{}", answer.head);
+    let session = answer.json();
+    assert_eq!(session["agent"]["capacity"], 2);
+    let life_ms = session["expires_at"].as_u64().unwrap() - before;
+    assert!((3 * DAY_MS..3 * DAY_MS + 60_000).contains(&life_ms), "{life_ms}");
+    for _ in 0..2 {
+        let refused = login(&serving, "admin@example.test", "not his password").await;
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (401, Some("login-refused")));
+    }
+    let waits = login(&serving, "admin@example.test", PASSWORD).await;
+    assert_eq!((waits.status, waits.json()["code"].as_str()), (429, Some("too-fast")));
+    let after = waits.head.lines().find_map(|line| line.strip_prefix("retry-after: "));
+    assert!((1..=600).contains(&after.unwrap().parse::<u64>().unwrap()));
+    let scrape = Scrape::of(serving.address("admin").parse().unwrap()).await;
+    assert_eq!(scrape.value(r#"rate_limited_total{scope="logins"}"#), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_signs_in_wrongly_so_often_and_no_more() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &[]);
+    let serving = Serving::start(folder.path(), &["--logins-per-ip-max", "3"]);
+    for number in 0..3 {
+        let refused = login(&serving, &format!("nobody{number}@example.test"), "guessed").await;
+        assert_eq!(refused.status, 401);
+    }
+    assert_eq!(login(&serving, "another@example.test", "guessed").await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_is_known_again_for_as_long_as_the_setting_says() {
+    let server = TestServer::start_with(|config| config.visitor_token_days = 2).await;
+    let mut client = Client::connect(&server, &[("origin", SHOP)]).await;
+    let before = now_ms();
+    client
+        .tell(&ClientFrame::Hello {
+            request: protocol::frame::RequestId(1),
+            role: protocol::frame::ClientRole::Visitor,
+            client: String::from("test/1"),
+            locale: String::from("en"),
+            resume: List::default(),
+            site: Some(server.site_key.clone()),
+            token: None,
+            signals: None,
+        })
+        .await;
+    let ends = client
+        .until(|frame| match frame {
+            ServerFrame::Welcome { token_expires_at, .. } => *token_expires_at,
+            _ => None,
+        })
+        .await;
+    assert!((2 * DAY_MS..2 * DAY_MS + 60_000).contains(&(ends.0 - before)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_opens_so_many_conversations_in_an_hour() {
+    let server = TestServer::start_with(|config| config.conversations_per_ip_hour_max = 2).await;
+    let mut first = Client::visitor(&server, None, vec![]).await;
+    let kept = first.open().await;
+    Client::visitor(&server, None, vec![]).await.open().await;
+    let mut third = Client::visitor(&server, None, vec![]).await;
+    let request = third.next_request();
+    let (conversation, form) = (new_conversation(), List::default());
+    third.tell(&ClientFrame::Open { request, conversation, form, notice: None, page: None }).await;
+    let wait_ms = third
+        .until(|frame| match frame {
+            ServerFrame::Reject { code, retry_after_ms, .. } => {
+                assert_eq!(code.word(), "too-fast");
+                *retry_after_ms
+            }
+            _ => None,
+        })
+        .await;
+    assert!(wait_ms > 3_000_000, "{wait_ms}");
+    // What is open already is the same conversation, however often it is asked for.
+    let request = first.next_request();
+    let form = List::default();
+    let again = ClientFrame::Open { request, conversation: kept, form, notice: None, page: None };
+    first.tell(&again).await;
+    first.acked(request).await;
+    server.stop().await;
+}

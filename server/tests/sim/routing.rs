@@ -1,0 +1,78 @@
+//! Runs what the real `routing` decides: offers, owners, lines of the system; as `hub/assign.rs` has it.
+
+use livehelp::routing::{Effect, Input, Standing};
+use protocol::ids::{AgentId, ConversationId, TenantId};
+use protocol::message::{EventKind, Visibility};
+
+use crate::client::Who;
+use crate::faults::Planted;
+use crate::line::{Conn, Down};
+use crate::world::{AGENTS, World, id16};
+
+impl World {
+    pub(crate) fn route(&mut self, tenant: usize, input: Input) {
+        let Ok(effects) = self.server.routing[tenant].handle(input, self.now) else { return };
+        self.run(tenant, &effects);
+    }
+
+    pub(crate) fn run(&mut self, tenant: usize, effects: &[Effect]) {
+        self.server.apply(effects);
+        for effect in effects {
+            match *effect {
+                Effect::Changed { conversation, standing } => {
+                    self.tell_state(conversation, standing)
+                }
+                Effect::Offer { conversation, agent, .. } => {
+                    self.counts.offers += 1;
+                    self.server.offers.insert((conversation, agent));
+                    self.tell_agent(agent, &Down::Offer { conversation });
+                    if self.has(Planted::DoubleOffer) {
+                        for n in 0..AGENTS {
+                            let other = agent_id(self.tenants[tenant].id, n);
+                            self.tell_agent(other, &Down::Offer { conversation });
+                        }
+                    }
+                }
+                Effect::OfferOver { conversation, agent } => {
+                    self.server.offers.remove(&(conversation, agent));
+                    self.tell_agent(agent, &Down::OfferOver { conversation });
+                }
+                Effect::Line { conversation, event, agent } => {
+                    if event == EventKind::Requeued {
+                        self.counts.requeued += 1;
+                    }
+                    self.write_line(conversation, event, agent);
+                }
+                Effect::Position { .. }
+                | Effect::AgentChanged { .. }
+                | Effect::SiteAvailability { .. } => {}
+            }
+        }
+    }
+
+    pub(crate) fn tell_state(&mut self, conversation: ConversationId, standing: Standing) {
+        let Standing { version, assignee, state, .. } = standing;
+        let Some(room) = self.room(conversation) else { return };
+        let hearers: Vec<Conn> =
+            room.hearers(Visibility::Everyone, None).map(|member| member.outlet).collect();
+        for hearer in hearers {
+            self.push(hearer, Down::Owner { conversation, version, assignee, state });
+        }
+    }
+
+    pub(crate) fn tell_agent(&mut self, agent: AgentId, frame: &Down) {
+        let his: Vec<Conn> = self
+            .wires
+            .iter()
+            .filter(|(_, wire)| self.clients[wire.client].who == Who::Agent(agent))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in his {
+            self.push(conn, frame.clone());
+        }
+    }
+}
+
+pub(crate) fn agent_id(tenant: TenantId, n: u8) -> AgentId {
+    AgentId::from_bytes(id16(0xA0, tenant.as_bytes()[15], n))
+}
