@@ -21,12 +21,15 @@ async function hashed(entry, plugins = []) {
   const [file] = Object.keys(metafile.outputs);
   return basename(file);
 }
-// Two bundles and nothing shared: a page that nobody chats on fetches one, and that one only.
-const chat = await hashed('src/chat_view.ts');
+// Bundles that share nothing: a page that nobody chats on fetches one, and that one only; with the chat comes one language.
+const late = { 'chat_view.ts': await hashed('src/chat_view.ts') };
+for (const language of (await readdir(join(here, 'src/strings'))).filter((name) => name !== 'launcher.ts')) {
+  late[language] = await hashed(`src/strings/${language}`);
+}
 const main = await hashed('src/main.ts', [{
-  name: 'chat by its hashed name',
+  name: 'late parts by their hashed names',
   setup({ onResolve }) {
-    onResolve({ filter: /chat_view\.ts$/ }, ({ kind }) => (kind === 'dynamic-import' ? { path: `./${chat}`, external: true } : undefined));
+    onResolve({ filter: /\.ts$/ }, ({ kind, path }) => (kind === 'dynamic-import' ? { path: `./${late[basename(path)]}`, external: true } : undefined));
   },
 }]);
 await build({
@@ -47,5 +50,5 @@ for (const file of files) {
   await writeFile(join(dist, `${file}.br`), brotli);
   sizes[file] = { bytes: bytes.length, gzip: gzip.length, brotli: brotli.length };
 }
-await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ main: `assets/${main}`, chat: `assets/${chat}`, files: sizes }, null, 2)}\n`);
+await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ main: `assets/${main}`, chat: `assets/${late['chat_view.ts']}`, files: sizes }, null, 2)}\n`);
 for (const [file, { bytes, gzip, brotli }] of Object.entries(sizes)) console.log(`${file}: ${bytes} bytes, ${gzip} gzip, ${brotli} brotli`);

@@ -23,7 +23,8 @@ export interface Setting {
   origin: string;
   site: SiteConfig;
   store: Store;
-  strings: Strings;
+  /** A language tag, for times and dates. */
+  locale: string;
 }
 
 export class ChatView {
@@ -37,12 +38,12 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, strings }: Setting, launcher: Launcher, told: Told, close: () => void) {
+  constructor({ origin, site, store, locale }: Setting, strings: Strings, launcher: Launcher, told: Told, close: () => void) {
     this.#launcher = launcher;
     this.#told = told;
     this.#chat = new Chat(origin, site, store, (state) => this.#changed(state));
     style(launcher.root, PANEL_CSS);
-    this.#panel = new Panel(site, strings, navigator.language, this.#chat.state, {
+    this.#panel = new Panel(site, strings, locale, this.#chat.state, {
       close,
       send: (text, form) => this.#chat.send(text, form),
       typing: (typing) => this.#chat.do({ kind: 'typing', typing }),
@@ -65,15 +66,17 @@ export class ChatView {
     this.#chat.join();
   }
 
-  open(): void {
+  /** `again`: it was open on the page before. Then nobody asked for the cursor to be in it. */
+  open(again: boolean): void {
     if (this.#open) return;
     this.#open = true;
     this.#chat.join();
+    this.#panel.element.classList.toggle('again', again);
     this.#launcher.frame.prepend(this.#panel.element);
     this.#panel.shown();
     this.#read();
     this.#launcher.update(true, this.#unread);
-    this.#panel.focus();
+    if (!again) this.#panel.focus();
   }
 
   close(): void {

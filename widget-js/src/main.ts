@@ -7,7 +7,9 @@ import type { ChatView, Setting } from './chat_view.ts';
 import { fetch_site } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
-import { en } from './strings/en.ts';
+import { LAUNCHER, choose } from './strings/launcher.ts';
+import type { Language } from './strings/launcher.ts';
+import type { Strings } from './strings/en.ts';
 import { Launcher } from './view/launcher.ts';
 
 /** What a page may listen to. */
@@ -18,32 +20,49 @@ type Listener = (detail?: unknown) => void;
 const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
 
+const STRINGS: { readonly [language in Language]: () => Promise<{ strings: Strings }> } = {
+  en: () => import('./strings/en.ts'),
+  de: () => import('./strings/de.ts'),
+  fr: () => import('./strings/fr.ts'),
+  es: () => import('./strings/es.ts'),
+};
+
 class Widget {
   readonly #setting: Setting;
+  readonly #language: Language;
   readonly #launcher: Launcher;
   readonly #tell: (event: WidgetEvent, detail?: unknown) => void;
   #view: Promise<ChatView> | undefined;
   #open = false;
 
   constructor(origin: string, site: SiteConfig, tell: (event: WidgetEvent, detail?: unknown) => void) {
-    this.#setting = { origin, site, store: new Store(origin, site.site_key, browser_shelf()), strings: en };
+    const store = new Store(origin, site.site_key, browser_shelf('localStorage'), browser_shelf('sessionStorage'));
+    const { language, tag } = choose(document.documentElement.lang, site.locale_default);
+    // Times as the visitor is used to them, where he speaks this language at home.
+    const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
+    this.#setting = { origin, site, store, locale };
+    this.#language = language;
     this.#tell = tell;
-    this.#launcher = new Launcher(en, () => (this.#open ? this.close() : this.open()));
+    this.#launcher = new Launcher(LAUNCHER[language], language, () => (this.#open ? this.close() : this.open('visitor')));
     this.#launcher.show();
-    if (this.#setting.store.session.live === true) this.#with_view((view) => view.resume());
+    if (store.open) this.open('again');
+    else if (store.session.live === true) this.#with_view((view) => view.resume());
   }
 
   get opened(): boolean {
     return this.#open;
   }
 
-  open(): void {
+  /** By the visitor, by the page's script, or because it was open on the page before. */
+  open(by: 'visitor' | 'page' | 'again'): void {
     if (this.#open) return;
     this.#open = true;
+    // A page that opens it by itself is no act of the visitor, and then nothing is kept.
+    if (by !== 'page' || navigator.userActivation?.isActive) this.#setting.store.open = true;
     this.#launcher.show();
     this.#with_view((view) => {
       if (!this.#open) return;
-      view.open();
+      view.open(by === 'again');
       this.#tell('open');
     });
   }
@@ -51,6 +70,7 @@ class Widget {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#setting.store.open = false;
     this.#with_view((view) => view.close());
     this.#tell('close');
   }
@@ -71,10 +91,11 @@ class Widget {
   }
 
   #with_view(act: (view: ChatView) => void): void {
-    this.#view ??= import('./chat_view.ts').then(
-      ({ ChatView }) =>
+    this.#view ??= Promise.all([import('./chat_view.ts'), STRINGS[this.#language]()]).then(
+      ([{ ChatView }, { strings }]) =>
         new ChatView(
           this.#setting,
+          strings,
           this.#launcher,
           {
             unread: (count) => this.#tell('unread', count),
@@ -131,9 +152,9 @@ export function start(origin: string, site_key: string, global: Global): void {
     else if (!widget) waiting.push(call);
     else {
       switch (verb) {
-        case 'open': widget.open(); break;
+        case 'open': widget.open('page'); break;
         case 'close': widget.close(); break;
-        case 'toggle': if (widget.opened) widget.close(); else widget.open(); break;
+        case 'toggle': if (widget.opened) widget.close(); else widget.open('page'); break;
         case 'show': widget.show(); break;
         case 'hide': widget.hide(); break;
         case 'reset': widget.reset(); break;

@@ -57,6 +57,8 @@ beforeEach(async () => {
     }
     const type = { html: 'text/html', css: 'text/css', svg: 'image/svg+xml' }[name.split('.').at(-1) ?? ''] ?? 'text/plain';
     let body = readFileSync(file, 'utf8').replaceAll('__LIVEHELP_ORIGIN__', origin).replaceAll('__SITE_KEY__', SITE_KEY);
+    const language = /lang=([\w-]*)/.exec(request.url ?? '')?.[1];
+    if (language !== undefined) body = body.replace('lang="en"', `lang="${language}"`);
     if (request.url?.includes('hostile')) body = body.replace('shop.css', 'hostile.css');
     const ws = origin.replace('http', 'ws');
     response.writeHead(200, {
@@ -225,7 +227,7 @@ test('a conversation that is refused for good says why, and can be tried again',
   await open(page);
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'hello');
-  await page.getByText('The conversation could not be started: not now').waitFor();
+  await page.getByText('The conversation could not be started: there are too many already').waitFor();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
   assert.deepEqual(await texts(page), ['hello']);
@@ -289,6 +291,46 @@ test('unread messages are counted on the launcher and in the title', { skip }, a
   assert.doesNotMatch(await page.title(), /^\(/);
 });
 
+test('the panel stays open from page to page of its tab, without taking the cursor, until it is closed', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  await page.goto(`${shop_origin}/delivery.html`);
+  await page.getByRole('dialog').waitFor();
+  await eventually(async () => (await texts(page)).includes('hello'));
+  assert.equal(await page.evaluate('document.activeElement === document.body'), true);
+  const other = await visit('/about.html');
+  await other.getByRole('button', { name: 'Open the chat' }).waitFor();
+  await other.close();
+  await page.keyboard.press('Tab');
+  await page.getByRole('button', { name: 'Close the chat' }).first().click();
+  await page.reload();
+  await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+  assert.equal(await page.getByRole('dialog').count(), 0);
+});
+
+test('what was said before a conversation closed is unread on the next page, until it is read', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = [...server.kept.keys()][0] as ConversationId;
+  await page.keyboard.press('Escape');
+  server.speak(conversation, said(2, 'Your order is on its way. Goodbye.'));
+  server.tell_card(conversation, { state: 'closed', agents: ANNA });
+  await page.getByRole('button', { name: 'one unread message' }).waitFor();
+  await page.goto(`${shop_origin}/delivery.html`);
+  await page.getByRole('button', { name: 'one unread message' }).click();
+  await page.getByText('Your order is on its way. Goodbye.').waitFor();
+  await server.hears('seen', ({ seq }) => seq === 2);
+  await page.getByRole('button', { name: 'Close the chat' }).first().click();
+  const lines = server.connections;
+  await page.goto(`${shop_origin}/about.html`);
+  await page.getByRole('button', { name: 'Open the chat', exact: true }).waitFor();
+  assert.equal(server.connections, lines);
+});
+
 test('earlier messages are fetched page by page', { skip }, async () => {
   const page = await visit();
   await open(page);
@@ -297,7 +339,6 @@ test('earlier messages are fetched page by page', { skip }, async () => {
   const conversation = [...server.kept.keys()][0] as ConversationId;
   for (let seq = 2; seq <= 90; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
-  await open(page);
   await eventually(async () => (await texts(page)).length === 20);
   await page.getByRole('log').evaluate((log) => log.scrollTo(0, 0));
   await eventually(async () => (await texts(page)).length === 70);
@@ -307,6 +348,17 @@ test('earlier messages are fetched page by page', { skip }, async () => {
   await eventually(async () => (await texts(page)).length === 90);
   assert.equal((await texts(page))[0], 'hello');
   assert.equal(await page.getByRole('button', { name: 'Earlier messages' }).count(), 0);
+});
+
+test('the newest message stays in sight when a banner takes its room', { skip }, async () => {
+  const page = await visit();
+  await open(page);
+  for (let line = 1; line <= 12; line++) await write(page, `line ${line}`);
+  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  for (const line of server.lines) line.terminate();
+  await page.getByText('The connection is lost.').waitFor();
+  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  await eventually(async () => (await below()) < 2);
 });
 
 test('a page from the back/forward cache has its line again', { skip }, async () => {
@@ -376,6 +428,27 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', { s
     await page.emulateMedia({ colorScheme });
     assert.deepEqual(await violations(page), []);
   }
+});
+
+test('the chat speaks the language of the page, or of its site, and fits the smallest phone in each', { skip }, async () => {
+  const words = { de: 'Chat öffnen', fr: 'Ouvrir le chat', es: 'Abrir el chat', sv: 'Open the chat' };
+  const composers = { de: 'Ihre Nachricht', fr: 'Votre message', es: 'Su mensaje', sv: 'Your message' };
+  server.availability = 'busy';
+  server.site = { form: { name: 'required', email: 'optional' } };
+  for (const language of ['de', 'fr', 'es', 'sv'] as const) {
+    const page = await visit(`/index.html?lang=${language}-XX`);
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.getByRole('button', { name: words[language] }).click();
+    await page.getByRole('textbox', { name: composers[language] }).waitFor();
+    const panel = page.getByRole('dialog');
+    assert.equal(await panel.evaluate((panel) => panel.closest('[lang]')?.getAttribute('lang')), language === 'sv' ? 'en' : language);
+    assert.ok(await panel.evaluate((panel) => [...panel.querySelectorAll('*')].every((one) => one.getBoundingClientRect().right <= innerWidth)));
+    await shoot(page, `language-${language}`);
+    await page.close();
+  }
+  server.site = { locale_default: 'de' };
+  const page = await visit('/index.html?lang=');
+  await page.getByRole('button', { name: 'Chat öffnen' }).waitFor();
 });
 
 test('a page written from right to left has the chat on its left', { skip }, async () => {

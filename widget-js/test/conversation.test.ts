@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { initial, newest, progress, reduce, unread } from '../src/state/conversation.ts';
-import type { ChatState, Input } from '../src/state/conversation.ts';
+import type { ChatState, Input, Line } from '../src/state/conversation.ts';
 import type { ConversationCard, Message, MessageId, ServerFrame } from '../src/wire/frames.ts';
 
 const CNV = `cnv_${'1'.repeat(32)}` as const;
@@ -20,8 +20,10 @@ const said = (seq: number, number = seq, kind: 'agent' | 'visitor' = 'agent'): M
 const frame = (frame: ServerFrame): Input => ({ kind: 'frame', frame, now: 1_000 });
 const message = (...of: Parameters<typeof said>): Input => frame({ kind: 'message', conversation: CNV, ...said(...of) });
 const written = (number: number): Input => ({ kind: 'written', message: id(number), text: `text ${number}`, at: number });
-const history = (messages: Message[], reset = false, more = false): Input =>
-  frame({ kind: 'history', request: 0, conversation: CNV, reset, more, messages });
+const acked = (number: number, seq: number, conversation: typeof CNV | typeof OTHER = CNV): Input =>
+  ({ kind: 'acked', conversation, message: id(number), seq, at: 1, expires: 9, text: `text ${number}` });
+const history = (messages: Message[], reset = false, more = false, request = 0): Input =>
+  frame({ kind: 'history', request, conversation: CNV, reset, more, messages });
 const card = (change: Partial<ConversationCard>): Input => frame({
   kind: 'conversation',
   card: {
@@ -39,7 +41,26 @@ test('messages stand in the order of their places, whatever order they come in',
 test('what has no place yet stands at the end and takes its place when it is acked', () => {
   const state = after(written(50), message(2), message(4));
   assert.deepEqual(shown(state), [[2, id(2)], [4, id(4)], [0, id(50)]]);
-  assert.deepEqual(shown(reduce(state, { kind: 'acked', message: id(50), seq: 3, at: 9 })), [[2, id(2)], [3, id(50)], [4, id(4)]]);
+  assert.deepEqual(shown(reduce(state, acked(50, 3))), [[2, id(2)], [3, id(50)], [4, id(4)]]);
+});
+
+test('an ack for a place before the page that is here leaves no hole: an earlier page brings the message', () => {
+  const state = after(written(50), history([said(30), said(31)], true, true), acked(50, 9));
+  assert.deepEqual(shown(state), [[30, id(30)], [31, id(31)]]);
+  const whole = after(written(50), history([said(30), said(31)], true, false), acked(50, 9));
+  assert.deepEqual(shown(whole), [[9, id(50)], [30, id(30)], [31, id(31)]]);
+});
+
+test('what was hidden on arrival is hidden from its author too', () => {
+  const state = after(written(50), { kind: 'acked', conversation: CNV, message: id(50), seq: 1, at: 1, expires: 9, text: '[hidden]' });
+  assert.deepEqual(state.entries.map(({ body, expires }) => [body, expires]), [[{ kind: 'text', text: '[hidden]' }, 9]]);
+});
+
+test('a tab that missed what was written in another hears it with the ack', () => {
+  const state = after(message(1), acked(50, 2));
+  assert.deepEqual(shown(state), [[1, id(1)], [2, id(50)]]);
+  assert.deepEqual(state.entries[1]?.body, { kind: 'text', text: 'text 50' });
+  assert.deepEqual(shown(after(message(1), acked(50, 2, OTHER))), [[1, id(1)]]);
 });
 
 test('a known message at a new place moves', () => {
@@ -66,6 +87,12 @@ test('a page after a resume goes on from what was there, and says nothing about 
   assert.equal(state.more, true);
 });
 
+test('a page with nothing in it says nothing about earlier ones, unless it was asked for', () => {
+  const state = after(history([said(5)], true, true), history([]));
+  assert.equal(state.more, true);
+  assert.equal(reduce(state, history([], false, false, 7)).more, false);
+});
+
 test('an earlier page goes before, and its word on still earlier ones counts', () => {
   const state = after(history([said(5)], true, true), history([said(3), said(4)], false, false));
   assert.deepEqual(shown(state), [[3, id(3)], [4, id(4)], [5, id(5)]]);
@@ -77,6 +104,21 @@ test("a void takes another's message off the screen, and one's own back to its w
   assert.deepEqual(shown(after(message(1), message(2), gone)), [[1, id(1)]]);
   assert.deepEqual(shown(after(message(1), message(2, 2, 'visitor'), gone)), [[1, id(1)], [0, id(2)]]);
   assert.deepEqual(shown(after(message(1), message(3, 2), gone)), [[1, id(1)], [3, id(2)]]);
+});
+
+test('a line that broke is lost until it is online again', () => {
+  const lines = (...kinds: Line[]): ChatState => after(...kinds.map((line): Input => ({ kind: 'line', line })));
+  assert.equal(lines('connecting').lost, false);
+  assert.equal(lines('online', 'waiting', 'connecting').lost, true);
+  assert.equal(lines('online', 'waiting', 'connecting', 'online').lost, false);
+});
+
+test('a message leaves the screen on the first day on which it can no longer be read', () => {
+  const day = (count: number, less_ms = 0): Input => ({ kind: 'time', now: Date.UTC(2020, 0, 1) + count * 86_400_000 - less_ms });
+  const state = after(history([{ ...said(1), expires: 100 }, { ...said(2), expires: 101 }, said(3)]));
+  assert.deepEqual(shown(reduce(state, day(100, 1))), shown(state));
+  assert.deepEqual(shown(reduce(state, day(100))), [[2, id(2)], [3, id(3)]]);
+  assert.deepEqual(shown(reduce(state, day(101))), [[3, id(3)]]);
 });
 
 test('what is forgotten is gone, some or all', () => {
@@ -99,13 +141,13 @@ test('an older card is passed over', () => {
 
 test('marks say how far a message came, and never go back', () => {
   const mark = (kind: 'delivered' | 'seen', seq: number): Input => frame({ kind, conversation: CNV, author: { kind: 'agent', agent: AGT }, seq });
-  const state = after(card({}), written(1), { kind: 'acked', message: id(1), seq: 1, at: 1 });
+  const state = after(card({}), written(1), acked(1, 1));
   const of = (state: ChatState): string => state.entries.map((entry) => progress(state, entry)).join();
   assert.equal(of(after(written(1))), 'sending');
   assert.equal(of(state), 'sent');
   assert.equal(of(reduce(state, mark('delivered', 1))), 'delivered');
   assert.equal(of([mark('seen', 3), mark('seen', 0)].reduce(reduce, state)), 'seen');
-  assert.equal(of(after(written(1), { kind: 'failed', message: id(1), why: 'no' })), 'failed');
+  assert.equal(of(after(written(1), { kind: 'failed', message: id(1), why: 'invalid' })), 'failed');
 });
 
 test('unread is what others said above what was read', () => {
@@ -134,7 +176,7 @@ test('every message is shown once, and in order, after any inputs twice in any o
     fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 9 })).map(([seq, number]) => message(seq, number)),
     fc.integer({ min: 1, max: 9 }).map(written),
     fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 12 }))
-      .map(([number, seq]): Input => ({ kind: 'acked', message: id(number), seq, at: 1 })),
+      .map(([number, seq]) => acked(number, seq)),
     fc.tuple(fc.integer({ min: 1, max: 12 }), fc.boolean()).map(([seq, reset]) => history([said(seq), said(seq + 1)], reset)),
   ), { maxLength: 40 });
   fc.assert(fc.property(inputs, (inputs) => {

@@ -103,6 +103,21 @@ test('a broken line loses its questions and comes back', () => ends(async ({ ser
   assert.equal(server.connections, 2);
 }));
 
+test('a question that stays open asks whether the line is alive', () => ends(async ({ server, socket, welcomed }) => {
+  server.acks = false;
+  socket.start();
+  await welcomed(1);
+  const late: (() => void)[] = [];
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = ((act: () => void, ms: number) => (ms === 5_000 ? late.push(act) : real(act, ms))) as typeof setTimeout;
+  void socket.ask({ ...CLIENT_PING, code: 250 }, {});
+  globalThis.setTimeout = real;
+  assert.equal(late.length, 1);
+  late.forEach((act) => act());
+  await server.hears('ping');
+  assert.equal(socket.state.kind, 'online');
+}));
+
 test('a line is told when to come back', () => ends(async ({ server, socket, welcomed, becomes, frames }) => {
   socket.start();
   await welcomed(1);

@@ -75,6 +75,17 @@ test('the outbox has a bound in number and in bytes', () => {
   assert.ok(texts.filter(Boolean).length < 20);
 });
 
+test('an open panel is remembered by its tab alone, and forgotten with the rest', () => {
+  const [site, tab] = [new MapShelf(), new MapShelf()];
+  const store = new Store('http://a', 'site_1', site, tab);
+  store.open = true;
+  assert.equal(new Store('http://a', 'site_1', site, tab).open, true);
+  assert.equal(new Store('http://a', 'site_1', site, new MapShelf()).open, false);
+  assert.equal(site.length, 0);
+  store.clear();
+  assert.equal(tab.length, 0);
+});
+
 test('where storage is refused or full, memory serves', () => {
   const shelf = new MapShelf();
   shelf.full = true;

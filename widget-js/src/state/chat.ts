@@ -10,12 +10,12 @@ import {
   SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
 } from '../wire/frames.ts';
 import type {
-  ClientHello, ConversationId, FormAnswer, MessageId, PageView, ServerFrame, ServerReject, ServerWelcome,
+  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerReject, ServerWelcome,
 } from '../wire/frames.ts';
 import { conversation_id, message_id } from '../wire/ids.ts';
 import { Socket } from '../wire/socket.ts';
 import type { LineState } from '../wire/socket.ts';
-import { initial, newest, reduce } from './conversation.ts';
+import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Input } from './conversation.ts';
 import type { SiteConfig } from './site.ts';
 import type { SavedOpen, SavedSend, Store } from './store.ts';
@@ -69,6 +69,9 @@ export class Chat {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
+  /** The server's clock before this machine's. */
+  #ahead_ms = 0;
+  #hourly: ReturnType<typeof setInterval> | undefined;
 
   constructor(origin: string, site: SiteConfig, store: Store, changed: (state: ChatState) => void) {
     this.#site = site;
@@ -163,6 +166,7 @@ export class Chat {
     if (seq <= this.#state.seen) return;
     this.#happen({ kind: 'read', seq });
     this.do({ kind: 'seen', seq });
+    this.#keep_whether_live();
   }
 
   /** Leaves a closed conversation behind; the next words begin another. */
@@ -220,6 +224,16 @@ export class Chat {
     };
   }
 
+  /** Whether the next page should go on with it: what is closed has something to show as long as it was not read. */
+  #live(): boolean {
+    return this.#state.card?.state !== 'closed' || unread(this.#state) > 0;
+  }
+
+  #keep_whether_live(): void {
+    const live = this.#live();
+    if (this.#tabs.leads && this.#state.conversation && this.#store.session.live !== live) this.#keep({ live });
+  }
+
   /** Something happened here that every tab must know. */
   #happen(input: Input): void {
     this.#apply(input);
@@ -251,6 +265,7 @@ export class Chat {
     switch (note.kind) {
       case 'input':
         this.#apply(note.input);
+        if (note.input.kind === 'read') this.#keep_whether_live();
         break;
       case 'state':
         if (!this.#tabs.leads) {
@@ -288,7 +303,7 @@ export class Chat {
     const conversation = this.#state.conversation;
     const opened = conversation !== undefined && !this.#opens(conversation);
     const last = this.#state.entries.findLast((entry) => entry.seq > 0);
-    const point = last ? { seq: last.seq, message: last.message } : { seq: 0 };
+    const point = last ? { seq: last.seq, message: last.message, at: last.at } : { seq: 0 };
     return {
       role: 'visitor',
       client: 'widget/0.1.0',
@@ -304,11 +319,18 @@ export class Chat {
     return this.#store.unsent().some((item) => item.kind === 'open' && item.conversation === conversation);
   }
 
+  #pass_time(): void {
+    this.#happen({ kind: 'time', now: Date.now() + this.#ahead_ms });
+  }
+
   #welcomed(welcome: ServerWelcome): void {
+    this.#ahead_ms = welcome.now - Date.now();
+    this.#pass_time();
+    this.#hourly ??= setInterval(() => this.#pass_time(), 3_600_000);
     this.#token = welcome.token ?? this.#token;
     const conversation = this.#state.conversation;
     // Nothing is written for a visitor who only looked.
-    if (conversation) this.#keep({ conversation, live: this.#state.card?.state !== 'closed' });
+    if (conversation) this.#keep({ conversation, live: this.#live() });
     if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation)) this.#gone(conversation);
     if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
     this.#opening.clear();
@@ -337,7 +359,7 @@ export class Chat {
   }
 
   #hear(frame: ServerFrame): void {
-    const now = Date.now();
+    const now = Date.now() + this.#ahead_ms;
     if (frame.kind === 'forget' && !frame.messages && frame.conversation === this.#state.conversation) {
       this.#gone(frame.conversation);
       return;
@@ -345,12 +367,15 @@ export class Chat {
     this.#happen({ kind: 'frame', frame, now });
     if (frame.kind === 'typing') {
       clearTimeout(this.#typing_end);
-      this.#typing_end = setTimeout(() => this.#happen({ kind: 'time', now: Date.now() }), TYPING_MS + 50);
+      this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
     }
     if (frame.kind === 'conversation' && frame.card.conversation === this.#state.conversation) {
-      this.#keep({ live: frame.card.state !== 'closed' });
+      this.#keep_whether_live();
     }
-    if (frame.kind === 'message' || frame.kind === 'history') this.#say_delivered();
+    if (frame.kind === 'message' || frame.kind === 'history') {
+      this.#say_delivered();
+      this.#keep_whether_live();
+    }
   }
 
   #say_delivered(): void {
@@ -396,12 +421,12 @@ export class Chat {
     if (answer.kind === 'ack') this.#store.remove(item);
     else if (answer.kind === 'reject') {
       if (this.#again_later(answer)) this.#opening.delete(conversation);
-      else this.#refused(item, answer.words || answer.code);
+      else this.#refused(item, answer.code);
     }
   }
 
   /** The conversation could not be begun, and with it nothing that was to be said in it. */
-  #refused(item: SavedOpen, why: string): void {
+  #refused(item: SavedOpen, why: RejectCode): void {
     this.#store.remove(item);
     for (const sent of this.#store.unsent()) {
       if (sent.kind !== 'send' || sent.conversation !== item.conversation) continue;
@@ -419,7 +444,9 @@ export class Chat {
     if (this.#sending !== message) return;
     if (answer.kind === 'ack') {
       this.#store.remove(item);
-      this.#happen({ kind: 'acked', message, seq: answer.seq ?? 0, at: answer.at ?? item.at });
+      const { seq = 0, at = item.at, expires = null, body } = answer;
+      const kept = body?.kind === 'text' ? body.text : text;
+      this.#happen({ kind: 'acked', conversation, message, seq, at, expires, text: kept });
     } else if (answer.kind === 'reject') {
       // Behind an `open` that is to be tried again there is no conversation yet: then this waits with it.
       const waits = this.#again_later(answer) || this.#opens(conversation);
@@ -429,7 +456,7 @@ export class Chat {
       const reopened = answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack';
       if (!reopened) {
         this.#store.remove(item);
-        this.#happen({ kind: 'failed', message, why: answer.words || answer.code });
+        this.#happen({ kind: 'failed', message, why: answer.code });
       }
     }
     this.#sending = undefined;

@@ -4,7 +4,7 @@
 // storage, tabs (`chat.ts`), the screen (`view/`). Every input may come twice, and from another tab.
 
 import type {
-  AgentCard, AgentId, Author, Body, ConversationCard, ConversationId, Message, MessageId, ServerFrame, SiteAvailability,
+  AgentCard, AgentId, Author, Body, ConversationCard, ConversationId, Message, MessageId, RejectCode, ServerFrame, ServerHistory, SiteAvailability,
 } from '../wire/frames.ts';
 import { TYPING_MS } from '../wire/frames.ts';
 
@@ -18,13 +18,15 @@ export interface Entry {
   body: Body;
   expires: number | null;
   /** Why it will not go out by itself. */
-  failed?: string;
+  failed?: RejectCode;
 }
 
 export type Line = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
 
 export interface ChatState {
   line: Line;
+  /** The line broke and is not back yet, whatever attempt is under way. */
+  lost: boolean;
   availability: SiteAvailability;
   conversation: ConversationId | undefined;
   card: ConversationCard | undefined;
@@ -38,7 +40,7 @@ export interface ChatState {
   /** How far the visitor has read. */
   seen: number;
   /** Why the conversation could not be begun. */
-  refused: string | undefined;
+  refused: RejectCode | undefined;
 }
 
 export type Input =
@@ -48,10 +50,11 @@ export type Input =
   | { kind: 'began'; conversation: ConversationId }
   /** Written, and not yet on the server. */
   | { kind: 'written'; message: MessageId; text: string; at: number }
-  | { kind: 'acked'; message: MessageId; seq: number; at: number }
-  | { kind: 'failed'; message: MessageId; why: string }
+  /** Stored, with what was kept of its words; the tab that hears of it may have missed that it was written. */
+  | { kind: 'acked'; conversation: ConversationId; message: MessageId; seq: number; at: number; expires: number | null; text: string }
+  | { kind: 'failed'; message: MessageId; why: RejectCode }
   | { kind: 'discarded'; message: MessageId }
-  | { kind: 'refused'; why: string }
+  | { kind: 'refused'; why: RejectCode }
   | { kind: 'frame'; frame: ServerFrame; now: number }
   | { kind: 'read'; seq: number }
   | { kind: 'time'; now: number }
@@ -60,7 +63,7 @@ export type Input =
 
 export function initial(availability: SiteAvailability): ChatState {
   return {
-    line: 'idle', availability, conversation: undefined, card: undefined, entries: [], more: false,
+    line: 'idle', lost: false, availability, conversation: undefined, card: undefined, entries: [], more: false,
     typing: undefined, queue: undefined, seen: 0, refused: undefined,
   };
 }
@@ -68,14 +71,15 @@ export function initial(availability: SiteAvailability): ChatState {
 export function reduce(state: ChatState, input: Input): ChatState {
   switch (input.kind) {
     case 'line': {
-      const lost = input.line !== 'online';
-      return { ...state, line: input.line, typing: lost ? undefined : state.typing };
+      const { line } = input;
+      const lost = line === 'waiting' || (line === 'connecting' && state.lost);
+      return { ...state, line, lost, typing: line === 'online' ? state.typing : undefined };
     }
     case 'availability':
       return { ...state, availability: input.availability };
     case 'began':
       if (state.conversation === input.conversation) return state;
-      return { ...initial(state.availability), line: state.line, conversation: input.conversation };
+      return { ...initial(state.availability), line: state.line, lost: state.lost, conversation: input.conversation };
     case 'written':
       return written(state, input);
     case 'acked':
@@ -91,10 +95,22 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'read':
       return input.seq > state.seen ? { ...state, seen: input.seq } : state;
     case 'time':
-      return state.typing && state.typing.until <= input.now ? { ...state, typing: undefined } : state;
+      return later(state, input.now);
     case 'ended':
-      return { ...initial(state.availability), line: state.line };
+      return { ...initial(state.availability), line: state.line, lost: state.lost };
   }
+}
+
+/** Day 0 of `expires`. */
+const DAY_0 = Date.UTC(2020, 0, 1);
+
+/** What was only for a while is over: a mark of typing, and a message on the first day on which it can no longer be read. */
+function later(state: ChatState, now: number): ChatState {
+  const today = Math.floor((now - DAY_0) / 86_400_000);
+  const gone = ({ expires }: Entry): boolean => expires !== null && expires <= today;
+  const over = state.typing !== undefined && state.typing.until <= now;
+  if (!over && !state.entries.some(gone)) return state;
+  return { ...state, typing: over ? undefined : state.typing, entries: state.entries.filter((entry) => !gone(entry)) };
 }
 
 function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
@@ -108,7 +124,7 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
       return ends ? { ...next, typing: undefined } : next;
     }
     case 'history':
-      return took_page(state, frame.messages, frame.reset, frame.more);
+      return took_page(state, frame);
     case 'void':
       return voided(state, frame.message, frame.seq);
     case 'forget':
@@ -136,11 +152,14 @@ function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): 
   return { ...state, refused: undefined, entries: [...state.entries, entry] };
 }
 
-function acked(state: ChatState, { message, seq, at }: Extract<Input, { kind: 'acked' }>): ChatState {
-  const entry = state.entries.find((entry) => entry.message === message);
-  if (!entry || entry.seq === seq) return state;
-  const { failed: _, ...kept } = entry;
-  return place(state, [{ ...kept, seq, at }]);
+function acked(state: ChatState, input: Extract<Input, { kind: 'acked' }>): ChatState {
+  const { conversation, message, seq, at, expires, text } = input;
+  if (conversation !== state.conversation) return state;
+  if (state.entries.some((entry) => entry.message === message && entry.seq === seq)) return state;
+  const oldest = state.entries.find((entry) => entry.seq > 0);
+  // Before all that is here: an earlier page brings it, with what stands between.
+  if (state.more && oldest && seq < oldest.seq) return reduce(state, { kind: 'discarded', message });
+  return place(state, [{ message, seq, author: { kind: 'visitor' }, at, body: { kind: 'text', text }, expires }]);
 }
 
 function each(state: ChatState, message: MessageId, change: (entry: Entry) => Entry): ChatState {
@@ -164,12 +183,13 @@ function entry_of({ message, seq, author, at, body, expires }: Message | Entry):
   return { message, seq, author, at, body, expires };
 }
 
-function took_page(state: ChatState, messages: readonly Message[], reset: boolean, more: boolean): ChatState {
+function took_page(state: ChatState, { request, messages, reset, more }: ServerHistory): ChatState {
   // What a reset page does not have is no longer there, or an earlier page brings it again.
   const base = reset ? { ...state, entries: state.entries.filter((entry) => entry.seq === 0) } : state;
   const oldest = base.entries.find((entry) => entry.seq > 0);
   const first = messages[0];
-  const leads = !oldest || !first || first.seq <= oldest.seq;
+  // After a resume, with nothing new or with something, it says nothing about earlier ones; asked for, it does.
+  const leads = !oldest || (first ? first.seq <= oldest.seq : request !== 0);
   return { ...place(base, messages), more: leads ? more : state.more };
 }
 
@@ -182,7 +202,7 @@ function voided(state: ChatState, message: MessageId, seq: number): ChatState {
 }
 
 function forgot(state: ChatState, messages: readonly MessageId[] | undefined): ChatState {
-  if (!messages) return { ...initial(state.availability), line: state.line };
+  if (!messages) return { ...initial(state.availability), line: state.line, lost: state.lost };
   return { ...state, entries: state.entries.filter((entry) => !messages.includes(entry.message)) };
 }
 

@@ -7,6 +7,8 @@ export type Asked = 'hidden' | 'optional' | 'required';
 export interface SiteConfig {
   site_key: string;
   name: string;
+  /** The language of a page that names none. */
+  locale_default: string | undefined;
   availability: SiteAvailability;
   texts: { title?: string; greeting?: string; offline?: string };
   form: { name: Asked; email: Asked };
@@ -38,6 +40,7 @@ export function read_site(value: unknown): SiteConfig {
   return {
     site_key: text(site['site_key']) ?? '',
     name: text(site['name']) ?? '',
+    locale_default: text(site['locale_default']),
     availability: availability === 'available' || availability === 'busy' ? availability : 'unavailable',
     texts: { ...opt('title', title), ...opt('greeting', greeting), ...opt('offline', offline) },
     form: { name: asked(form['name']), email: asked(form['email']) },

@@ -42,11 +42,31 @@ export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' |
 export class Store {
   readonly #prefix: string;
   readonly #shelf: Shelf | undefined;
+  readonly #tab_shelf: Shelf | undefined;
   readonly #memory = new Map<string, string>();
 
-  constructor(server: string, site_key: string, shelf: Shelf | undefined) {
+  constructor(server: string, site_key: string, shelf: Shelf | undefined, tab_shelf?: Shelf) {
     this.#prefix = `livehelp ${server} ${site_key} `;
     this.#shelf = shelf;
+    this.#tab_shelf = tab_shelf;
+  }
+
+  /** Whether the panel stands open in this tab, from one page of the site to the next. */
+  get open(): boolean {
+    try {
+      return this.#tab_shelf?.getItem(`${this.#prefix}open`) === '1';
+    } catch {
+      return false;
+    }
+  }
+
+  set open(open: boolean) {
+    try {
+      if (open) this.#tab_shelf?.setItem(`${this.#prefix}open`, '1');
+      else this.#tab_shelf?.removeItem(`${this.#prefix}open`);
+    } catch {
+      // Then it is closed on the next page.
+    }
   }
 
   get session(): SavedSession {
@@ -80,6 +100,7 @@ export class Store {
 
   /** Leaves nothing. */
   clear(): void {
+    this.open = false;
     for (const name of this.#names()) this.#erase(name);
   }
 
@@ -134,10 +155,10 @@ function name_of(item: SavedOpen | SavedSend): string {
   return item.kind === 'open' ? `unsent 0 ${item.conversation}` : `unsent 1 ${item.message}`;
 }
 
-/** The browser's own, if it lets us. */
-export function browser_shelf(): Shelf | undefined {
+/** The browser's own, if it lets us: the site's, or that of this tab alone. */
+export function browser_shelf(name: 'localStorage' | 'sessionStorage'): Shelf | undefined {
   try {
-    return window.localStorage;
+    return window[name];
   } catch {
     return undefined;
   }

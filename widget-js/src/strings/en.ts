@@ -1,8 +1,8 @@
-// English. Every text that a visitor reads; another language is another file of the same shape.
+// English. Every text that a visitor reads in the open chat; another language is another file of the same shape.
 
-export const en = {
-  open: 'Open the chat',
-  open_unread: (count: number) => `Open the chat, ${count === 1 ? 'one unread message' : `${count} unread messages`}`,
+import type { RejectCode } from '../wire/frames.ts';
+
+export const strings = {
   close: 'Close the chat',
   title: 'Chat with us',
   greeting: 'Hello! How can we help you?',
@@ -32,7 +32,6 @@ export const en = {
   bot: 'Assistant',
   is_typing: (name: string) => `${name} is typing…`,
   reconnecting: 'The connection is lost. We are trying to get it back…',
-  connecting: 'Connecting…',
   stopped: 'The chat cannot be reached from this page.',
   queue: (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`),
   queue_wait: (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`),
@@ -40,6 +39,14 @@ export const en = {
   left: 'Thank you. We have your message and will answer here.',
   refused: (why: string) => `The conversation could not be started: ${why}`,
   full: 'Too much is waiting to be sent. Please wait until you are back online.',
+  /** Why something was refused; what has no words of its own is `other`. */
+  reasons: {
+    'too-long': 'it is too long',
+    'limit-reached': 'there are too many already',
+    'site-closed': 'this chat is closed',
+    closed: 'the conversation has ended',
+    other: 'the server did not take it',
+  } as { readonly [code in RejectCode]?: string } & { readonly other: string },
   end: 'End the conversation',
   end_question: 'End this conversation?',
   end_yes: 'End it',
@@ -54,4 +61,4 @@ export const en = {
   event_unknown: 'Something happened that this version of the chat cannot show',
 };
 
-export type Strings = typeof en;
+export type Strings = typeof strings;

@@ -1,6 +1,6 @@
 // The round button in the corner, and the host element that both it and the panel live in.
 
-import type { Strings } from '../strings/en.ts';
+import type { LauncherStrings } from '../strings/launcher.ts';
 import { el, icon, set, style } from './dom.ts';
 
 // A page's own rules may reach the host element, so it starts from nothing and cannot be hidden by accident.
@@ -39,14 +39,16 @@ export class Launcher {
   readonly frame = el('div');
   readonly button = el('button', { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog' });
   readonly #badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
-  readonly #strings: Strings;
+  readonly #strings: LauncherStrings;
   readonly #swaps: MutationObserver;
   #face = '';
 
-  constructor(strings: Strings, pressed: () => void) {
+  constructor(strings: LauncherStrings, language: string, pressed: () => void) {
     this.#strings = strings;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, CSS);
+    // A screen reader must know whose words these are: the page's language may be another.
+    set(this.frame, { lang: language });
     this.frame.append(this.button);
     this.root.append(this.frame);
     this.button.addEventListener('click', pressed);
@@ -69,9 +71,9 @@ export class Launcher {
 
   update(open: boolean, unread: number): void {
     this.frame.classList.toggle('open', open);
-    const { close, open: words, open_unread } = this.#strings;
+    const strings = this.#strings;
     set(this.button, {
-      'aria-label': open ? close : unread > 0 ? open_unread(unread) : words,
+      'aria-label': open ? strings.close : unread > 0 ? strings.unread(unread) : strings.open,
       'aria-expanded': String(open),
     });
     const face = `${open} ${unread}`;

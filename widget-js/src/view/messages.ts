@@ -3,7 +3,7 @@
 import { agent, progress } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import type { Strings } from '../strings/en.ts';
-import type { MessageId } from '../wire/frames.ts';
+import type { MessageId, RejectCode } from '../wire/frames.ts';
 import { el, icon, say } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
@@ -11,9 +11,13 @@ const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
 const CLOCK = 'M12 7v5l3 2M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z';
 const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 
+/** As near to the end as this counts as being there. */
+const END_PX = 60;
+
 interface Row {
   readonly element: HTMLElement;
   readonly who: HTMLElement;
+  readonly bubble: HTMLElement;
   readonly meta: HTMLElement;
   /** What the meta line was made of. */
   face: string;
@@ -27,6 +31,8 @@ export class Messages {
   readonly #strings: Strings;
   readonly #retry: (message: MessageId) => void;
   #locale: string;
+  /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
+  #at_end = true;
 
   constructor(strings: Strings, locale: string, on: { earlier: () => void; retry: (message: MessageId) => void }) {
     this.#strings = strings;
@@ -40,7 +46,12 @@ export class Messages {
       this.#greeting,
     );
     this.#earlier.addEventListener('click', on.earlier);
+    new ResizeObserver(() => {
+      if (this.#at_end) this.to_end();
+    }).observe(this.element);
     this.element.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.element;
+      this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
       if (this.element.scrollTop < 40 && !this.#earlier.hidden) on.earlier();
     });
   }
@@ -48,7 +59,6 @@ export class Messages {
   update(state: ChatState, greeting: string): void {
     const log = this.element;
     const from_end = log.scrollHeight - log.scrollTop;
-    const at_end = from_end - log.clientHeight < 60;
     const last_before = log.lastElementChild;
     const oldest_before = this.#greeting.nextElementSibling;
 
@@ -71,12 +81,13 @@ export class Messages {
 
     const grew = log.lastElementChild !== last_before;
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
-    if (at_end || own) this.to_end();
+    if (this.#at_end || own) this.to_end();
     // Earlier ones came in above: what was being read stays where it is.
     else if (this.#greeting.nextElementSibling !== oldest_before) log.scrollTop = log.scrollHeight - from_end;
   }
 
   to_end(): void {
+    this.#at_end = true;
     this.element.scrollTop = this.element.scrollHeight;
   }
 
@@ -84,12 +95,13 @@ export class Messages {
     const known = this.#rows.get(entry.message);
     if (known) return known;
     const who = el('span', { class: 'who' });
+    const bubble = el('div', { class: 'bubble', dir: 'auto' });
     const meta = el('div', { class: 'meta' });
     const element = entry.body.kind === 'text'
-      ? el('div', { class: 'row' }, who, bubble(entry.body.text), meta)
+      ? el('div', { class: 'row' }, who, bubble, meta)
       : el('div', { class: 'event' }, this.#event(state, entry));
     element.dataset['message'] = entry.message;
-    const row = { element, who, meta, face: '' };
+    const row = { element, who, bubble, meta, face: '' };
     this.#rows.set(entry.message, row);
     return row;
   }
@@ -125,6 +137,8 @@ export class Messages {
     // Own words need no name on the screen; who cannot see the sides hears it.
     row.who.className = mine || !first ? 'hidden' : 'who';
     say(row.who, `${name}${mine || !first ? ': ' : ''}`);
+    // Other words only where the server hid something of one's own.
+    if (row.bubble.textContent !== entry.body.text) row.bubble.replaceChildren(...linked(entry.body.text));
     const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line === 'online'}` : '';
     if (face === row.face) return;
     row.face = face;
@@ -144,7 +158,7 @@ export class Messages {
     if (came === 'failed') {
       const again = el('button', { type: 'button', class: 'small' }, retry);
       again.addEventListener('click', () => this.#retry(entry.message));
-      return [failed(entry.failed ?? ''), again];
+      return [failed(reason(this.#strings, entry.failed)), again];
     }
     const words = { sending: state.line === 'online' ? sending : waiting_for_line, sent, delivered, seen }[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
@@ -165,19 +179,23 @@ export class Messages {
   }
 }
 
+/** Why something was refused, in words. */
+export function reason({ reasons }: Strings, code: RejectCode | undefined): string {
+  return (code && reasons[code]) ?? reasons.other;
+}
+
 function key({ author }: Entry): string {
   return `${author.kind} ${author.agent ?? ''}`;
 }
 
 /** The text, with addresses of the web as links. */
-function bubble(text: string): HTMLElement {
-  const element = el('div', { class: 'bubble', dir: 'auto' });
+function linked(text: string): (Node | string)[] {
+  const parts: (Node | string)[] = [];
   let from = 0;
   for (const match of text.matchAll(LINK)) {
     const [address] = match;
-    element.append(text.slice(from, match.index), el('a', { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' }, address));
+    parts.push(text.slice(from, match.index), el('a', { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' }, address));
     from = match.index + address.length;
   }
-  element.append(text.slice(from));
-  return element;
+  return [...parts, text.slice(from)];
 }

@@ -8,7 +8,7 @@ import type { Strings } from '../strings/en.ts';
 import { TEXT_CHARS_MAX } from '../wire/frames.ts';
 import type { FormAnswer, MessageId } from '../wire/frames.ts';
 import { el, icon, say, set } from './dom.ts';
-import { Messages } from './messages.ts';
+import { Messages, reason } from './messages.ts';
 
 const CROSS = 'M6 6l12 12M18 6L6 18';
 const DOOR = 'M9 21H5a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2h4M16 17l5-5-5-5M21 12H9';
@@ -244,7 +244,7 @@ export class Panel {
   }
 
   #pressing(): { words: string; acts: [string, () => void][] } {
-    const { line, card, queue, refused } = this.#state;
+    const { line, lost, card, queue, refused } = this.#state;
     const strings = this.#strings;
     const only = (words: string): { words: string; acts: [] } => ({ words, acts: [] });
     if (this.#asks_end) {
@@ -255,8 +255,8 @@ export class Panel {
     }
     if (this.#full) return only(strings.full);
     if (line === 'stopped') return only(strings.stopped);
-    if (line === 'waiting') return only(strings.reconnecting);
-    if (refused !== undefined) return { words: strings.refused(refused), acts: [[strings.anew, this.#on.anew]] };
+    if (lost) return only(strings.reconnecting);
+    if (refused !== undefined) return { words: strings.refused(reason(strings, refused)), acts: [[strings.anew, this.#on.anew]] };
     if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
     if (card?.state === 'queued' && card.offline_message && this.#state.availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);

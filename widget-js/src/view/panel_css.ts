@@ -5,6 +5,7 @@ export const PANEL_CSS = `
   block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
   animation: rise .22s cubic-bezier(.2, .8, .2, 1); }
+.panel.again { animation: none; }
 @keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.98); } }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
   background: linear-gradient(120deg, var(--accent), var(--accent-2)); }

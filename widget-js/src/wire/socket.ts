@@ -29,6 +29,8 @@ export function retry_delay_ms(attempts: number, chance: number): number {
 
 /** Without a frame for so long, a page that is looked at asks whether the line is alive. */
 const SILENCE_MS = 30_000;
+/** And sooner where a question is open for so long: a server that is busy still answers a probe at once. */
+const ANSWER_MS = 5_000;
 /** From the first byte to `welcome`. */
 const GREETING_MS_MAX = 10_000;
 /** A line that held so long was a good one: the next attempt begins from the shortest wait. */
@@ -136,7 +138,9 @@ export class Socket {
         if (document.visibilityState === 'visible') this.probe();
         break;
       case 'online':
-        this.probe();
+        // An attempt that was made before may be lost in the network that is gone.
+        if (this.#state.kind === 'connecting') this.#connect();
+        else this.probe();
         break;
       case 'pagehide':
         // A page in the back/forward cache would keep a line that nobody hears, and the server would not know.
@@ -198,7 +202,11 @@ export class Socket {
     const request = ++this.#requests;
     const frame = { ...fields, request } as unknown as Omit<Frame, 'kind'>;
     return new Promise((resolve) => {
-      this.#questions.set(request, resolve);
+      const late = setTimeout(() => this.probe(), ANSWER_MS);
+      this.#questions.set(request, (answer) => {
+        clearTimeout(late);
+        resolve(answer);
+      });
       this.#line?.send(encode_frame(schema, frame) as Uint8Array<ArrayBuffer>);
     });
   }

@@ -1,0 +1,30 @@
+// The languages: each has every text, and which one is spoken.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { strings as de } from '../src/strings/de.ts';
+import { strings as en } from '../src/strings/en.ts';
+import { strings as es } from '../src/strings/es.ts';
+import { strings as fr } from '../src/strings/fr.ts';
+import { LAUNCHER, choose } from '../src/strings/launcher.ts';
+
+test('every language has every text, in words of its own', () => {
+  for (const strings of [de, fr, es]) {
+    assert.deepEqual(Object.keys(strings), Object.keys(en));
+    assert.deepEqual(Object.keys(strings.reasons), Object.keys(en.reasons));
+    const same = Object.entries(strings).filter(([name, text]) => typeof text === 'string' && text === en[name as keyof typeof en]);
+    assert.ok(same.length <= 3, same.join(', '));
+    for (const said of [strings.queue(1), strings.queue(7), strings.queue_wait(1), strings.queue_wait(5), strings.is_typing('Ann')]) assert.ok(said.length > 5);
+    assert.ok(strings.queue(7).includes('7') && strings.is_typing('Ann').includes('Ann'));
+  }
+  assert.deepEqual(Object.keys(LAUNCHER), ['en', 'de', 'fr', 'es']);
+  assert.equal(LAUNCHER.fr.unread(2), 'Ouvrir le chat, 2 messages non lus');
+});
+
+test('the first language that there are words for is spoken, otherwise English', () => {
+  assert.deepEqual(choose('de-AT', 'fr'), { language: 'de', tag: 'de-AT' });
+  assert.deepEqual(choose('', 'FR'), { language: 'fr', tag: 'FR' });
+  assert.deepEqual(choose('sv', undefined), { language: 'en', tag: 'en' });
+  assert.deepEqual(choose('constructor', 'es-419'), { language: 'es', tag: 'es-419' });
+});
