@@ -4,18 +4,21 @@ import { effect, untracked } from '@preact/signals';
 import { render } from 'preact';
 import { forgetCatalog, loadCatalog } from './state/catalog.ts';
 import { startClock } from './state/clock.ts';
-import { attention, leaveDesk, openConversation, startDesk, tickDesk } from './state/desk.ts';
+import { findCard } from './state/closed.ts';
+import { attention, board, leaveDesk, openConversation, opened, startDesk, tickDesk, watchHiding } from './state/desk.ts';
+import { tell } from './state/notices.ts';
 import { startPreferences, uncoverThread } from './state/preferences.ts';
 import { route, startRouting } from './state/route.ts';
 import { findSession, me, session } from './state/session.ts';
 import { startSound } from './state/sound.ts';
-import { t } from './strings/en.ts';
+import { problemSentence, t } from './strings/en.ts';
 import { App } from './view/app.tsx';
 
 startPreferences();
 startRouting();
 startSound();
 startClock(tickDesk);
+watchHiding();
 
 let signedIn: string | null = null;
 effect(() => {
@@ -36,10 +39,16 @@ effect(() => {
 
 effect(() => {
   const at = route.value;
-  const wanted = at.kind === 'inbox' ? at.conversation : null;
+  const wanted = at.kind === 'conversations' ? at.conversation : null;
   if (me.value === null) return;
   uncoverThread();
   untracked(() => openConversation(wanted !== null && isConversation(wanted) ? wanted : null));
+});
+
+effect(() => {
+  const id = opened.value;
+  if (id === null || !board.value.loaded || board.value.cards.has(id)) return;
+  untracked(() => findCard(id).catch((problem: unknown) => tell(problemSentence(problem), 'bad')));
 });
 
 function isConversation(text: string): text is `cnv_${string}` {

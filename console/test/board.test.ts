@@ -124,11 +124,23 @@ test('a transfer stays on offer while the giver still has the conversation', () 
   assert.equal(board.offers.get('cnv_a')?.transfer_from, OTHER);
 });
 
+test('those who wait stand as the line does, whatever position their cards had when they last changed', () => {
+  const board = after([
+    snapshot(
+      card('late', { state: 'queued', waiting_since: 40, position: 2 }),
+      card('stale', { state: 'queued', waiting_since: 30, position: 3 }),
+      card('oldest', { state: 'queued', waiting_since: 20, position: 2 }),
+      card('returned', { state: 'queued', waiting_since: 20, position: 1 }),
+    ),
+  ]);
+  assert.deepEqual(listed(board, 'waiting', ME).map((one) => one.conversation), ['cnv_returned', 'cnv_oldest', 'cnv_stale', 'cnv_late']);
+});
+
 test('those who wait stand in the order of their places, mine by the newest word', () => {
   const board = after([
     snapshot(
-      card('b', { state: 'queued', position: 2 }),
-      card('a', { state: 'queued', position: 1 }),
+      card('b', { state: 'queued', waiting_since: 2, position: 2 }),
+      card('a', { state: 'queued', waiting_since: 2, position: 1 }),
       card('o', { state: 'offered', waiting_since: 1 }),
       card('m1', { assignee: ME, last_message_at: 5 }),
       card('m2', { assignee: ME, last_message_at: 9 }),

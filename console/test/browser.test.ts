@@ -125,6 +125,16 @@ test('what was written survives a broken line and a reload, and is the same mess
     assert.equal(new Set(tries.map((frame) => (frame.kind === 'send' ? `${frame.message} ${frame.seen_seq}` : ''))).size, 1);
   }));
 
+test('one’s own words are the last line in the list, with what was hidden on arrival hidden here too', () =>
+  scene(async ({ page, base }) => {
+    await page.goto(at(base, thread));
+    await page.locator('#composer').fill('Your card 4111 1111 1111 1111?');
+    await page.locator('#composer').press('Enter');
+    await page.locator('.row-preview', { hasText: 'You: [hidden]' }).waitFor();
+    assert.equal((await page.locator('.bubble p').allInnerTexts()).at(-1), '[hidden]');
+    assert.equal(await page.getByText('4111').count(), 0);
+  }));
+
 test('a refusal is a sentence, and the message can be tried again or thrown away', () =>
   scene(async ({ server, page, base }) => {
     server.instead = (frame) => {

@@ -150,7 +150,8 @@ export class FakeServer {
       const seq = known?.seq ?? (stored.at(-1)?.seq ?? 0) + 1;
       const message = said(seq, '', { message: frame.message, body: frame.body, author: { kind: 'agent', agent: ME.agent }, ...(frame.visibility === undefined ? {} : { visibility: frame.visibility }) });
       if (known === undefined) this.history.set(frame.conversation, [...stored, message]);
-      this.push({ kind: 'ack', request, seq, at: Date.now() });
+      const hidden = frame.body.kind === 'text' && frame.body.text.includes('4111') ? { body: { kind: 'text', text: '[hidden]' } as const } : {};
+      this.push({ kind: 'ack', request, seq, at: Date.now(), expires: 9_000, ...hidden });
     } else this.push({ kind: 'ack', request });
   }
 }

@@ -301,11 +301,14 @@ function byNewest(a: ConversationCard, b: ConversationCard): number {
   return (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) || (a.conversation < b.conversation ? -1 : 1);
 }
 
+/**
+ * As the line stands. A card's own position is that of the day it last changed: those ahead may have gone since. Who was given
+ * back is as old as the oldest, and then his position, the first, decides.
+ */
 function byWaiting(a: ConversationCard, b: ConversationCard): number {
-  const place = (card: ConversationCard): number => card.position ?? 0;
   return (
-    place(a) - place(b) ||
     (a.waiting_since ?? a.created_at) - (b.waiting_since ?? b.created_at) ||
+    (a.position ?? 0) - (b.position ?? 0) ||
     (a.conversation < b.conversation ? -1 : 1)
   );
 }

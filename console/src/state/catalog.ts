@@ -1,4 +1,4 @@
-// Names that the inbox needs beside the board: of websites and of tags.
+// Names that the conversations need beside the board: of websites and of tags.
 
 import { computed, signal } from '@preact/signals';
 import type { Site, Tag } from '../wire/rest.ts';

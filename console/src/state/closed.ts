@@ -6,7 +6,7 @@ import { ask } from '../wire/rest.ts';
 import type { Page } from '../wire/rest.ts';
 import { cardOf } from '../wire/conversation.ts';
 import type { RestConversation } from '../wire/conversation.ts';
-import { board } from './desk.ts';
+import { board, showCard } from './desk.ts';
 
 const PAGE = 50;
 
@@ -36,6 +36,15 @@ export async function loadClosed(fromStart: boolean): Promise<void> {
   }
   fetched.value = next;
   cursor.value = page.next_cursor;
+}
+
+const lookedFor = new Set<ConversationId>();
+
+/** A conversation that is on the screen and not on the board, as after a reload: it is closed, or it is not there. */
+export async function findCard(id: ConversationId): Promise<void> {
+  if (lookedFor.has(id)) return;
+  lookedFor.add(id);
+  showCard(cardOf(await ask<RestConversation>('GET', `/v1/conversations/${id}`)));
 }
 
 /** What else this visitor came for, the newest first. */

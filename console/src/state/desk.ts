@@ -25,7 +25,7 @@ import { tell } from './notices.ts';
 import { forgetOutbox, keepDrafts, keepOutbox, readDrafts, readOutbox } from './outbox.ts';
 import { me, sessionIsOver } from './session.ts';
 import { play } from './sound.ts';
-import { EMPTY_THREAD, newestSeq, reduceThread, lastEntry } from './thread.ts';
+import { EMPTY_THREAD, entryOf, newestSeq, reduceThread, lastEntry } from './thread.ts';
 import type { Pending, Thread, ThreadInput } from './thread.ts';
 
 export const line = signal<LineState>({ kind: 'idle' });
@@ -85,7 +85,7 @@ export function startDesk(): void {
     hears: wire.SERVER_FRAMES,
     hello: () => ({ role: 'agent', client: 'console/0.1.0', locale: navigator.language, resume: [] }),
     on_welcome: welcomed,
-    on_frame: heard,
+    on_frame: arrived,
     on_state: (state) => {
       line.value = state;
       // 4001: no session, or one that ended.
@@ -96,10 +96,16 @@ export function startDesk(): void {
   socket.start();
 }
 
+/** A page that is hidden now gets no picture for what came before. */
+export function watchHiding(): void {
+  document.addEventListener('visibilitychange', takeIn);
+}
+
 /** Closes the line and forgets all that came over it. */
 export function stopDesk(): void {
   socket?.stop();
   socket = null;
+  pile = [];
   for (const timer of draftTimers.values()) clearTimeout(timer);
   for (const set of [watched, sending, paging]) set.clear();
   for (const map of [draftTimers, typedAt, typingSaidAt]) map.clear();
@@ -152,6 +158,7 @@ function toThread(id: ConversationId, input: ThreadInput): void {
 }
 
 function welcomed(welcome: wire.ServerWelcome): void {
+  takeIn();
   setServerTime(welcome.now);
   textCharsMax.value = welcome.limits.text_chars_max;
   sending.clear();
@@ -165,62 +172,77 @@ function welcomed(welcome: wire.ServerWelcome): void {
   for (const id of threads.value.keys()) pump(id);
 }
 
+/** What came and is not on the board yet. */
+let pile: ServerFrame[] = [];
+
+/** Frames that nobody asked for wait for the next picture: however many come, the screen is made anew once. */
+function arrived(frame: ServerFrame): void {
+  pile.push(frame);
+  // A page that nobody sees has no pictures, and its timers may be a minute late.
+  if (document.hidden) takeIn();
+  else if (pile.length === 1) requestAnimationFrame(takeIn);
+}
+
+function takeIn(): void {
+  const frames = pile;
+  pile = [];
+  if (frames.length > 0) hearAll(frames);
+}
+
+/** An answer comes after all that was said before it. */
 function heard(frame: ServerFrame): void {
+  const frames = [...pile, frame];
+  pile = [];
+  hearAll(frames);
+}
+
+function hearAll(frames: readonly ServerFrame[]): void {
   batch(() => {
-    const at = serverNow();
-    // Before the board knows of it, so that a new offer is told from a renewed one.
-    if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
-      offerSoundAt = at;
-      play('offer');
-    }
-    toBoard({ kind: 'frame', frame, now: at });
-    switch (frame.kind) {
-      case 'history':
-        toThread(frame.conversation, { kind: 'page', reset: frame.reset, more: frame.more, messages: frame.messages });
-        break;
-      case 'message':
-        said(frame);
-        break;
-      case 'void':
-        toThread(frame.conversation, { kind: 'void', seq: frame.seq, message: frame.message });
-        break;
-      case 'forget':
-        forgotten(frame);
-        break;
-      case 'draft':
-        if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) setDraft(frame.conversation, frame.text);
-        break;
-      case 'board':
-      case 'conversation':
-      case 'offer':
-      case 'offer-over':
-        follow();
-        break;
-      case 'reject':
-        tell(rejectSentence(frame.code, frame.words), 'bad');
-        break;
-      default:
-        break;
-    }
+    for (const frame of frames) hear(frame);
+    if (frames.some(({ kind }) => MOVES.has(kind))) follow();
   });
+}
+
+/** After these there may be others to follow. */
+const MOVES: ReadonlySet<string> = new Set(['board', 'conversation', 'offer', 'offer-over']);
+
+function hear(frame: ServerFrame): void {
+  const at = serverNow();
+  // Before the board knows of it, so that a new offer is told from a renewed one.
+  if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
+    offerSoundAt = at;
+    play('offer');
+  }
+  toBoard({ kind: 'frame', frame, now: at });
+  switch (frame.kind) {
+    case 'history':
+      toThread(frame.conversation, { kind: 'page', reset: frame.reset, more: frame.more, messages: frame.messages });
+      break;
+    case 'message':
+      said(frame);
+      break;
+    case 'void':
+      toThread(frame.conversation, { kind: 'void', seq: frame.seq, message: frame.message });
+      break;
+    case 'forget':
+      forgotten(frame);
+      break;
+    case 'draft':
+      if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) setDraft(frame.conversation, frame.text);
+      break;
+    case 'reject':
+      tell(rejectSentence(frame.code, frame.words), 'bad');
+      break;
+    default:
+      break;
+  }
 }
 
 function said(frame: wire.ServerMessage): void {
   const id = frame.conversation;
   // Without a page of its history a thread would begin in the middle.
   if (threads.value.has(id)) {
-    toThread(id, {
-      kind: 'said',
-      entry: {
-        seq: frame.seq,
-        message: frame.message,
-        author: frame.author,
-        at: frame.at,
-        body: frame.body,
-        expires: frame.expires ?? null,
-        visibility: frame.visibility ?? 'everyone',
-      },
-    });
+    toThread(id, { kind: 'said', entry: entryOf(frame) });
   }
   const card = board.value.cards.get(id);
   if (card === undefined || !isMine(card, me.value) || isAgent(frame.author, me.value)) return;
@@ -262,7 +284,7 @@ async function watch(id: ConversationId): Promise<void> {
   if (!threads.value.has(id)) threads.value = new Map(threads.value).set(id, thread);
   const last = lastEntry(thread);
   const resume =
-    last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message };
+    last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message, at: last.at };
   const granted = await asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'conversation', conversation: id, resume }));
   if (!granted) watched.delete(id);
 }
@@ -296,9 +318,13 @@ export function openConversation(id: ConversationId | null): void {
 /** Fetches the page before the earliest message. */
 export async function loadEarlier(id: ConversationId): Promise<void> {
   const first = threads.value.get(id)?.entries[0];
-  if (first === undefined || paging.has(id)) return;
+  if (first === undefined || paging.has(id) || socket === null) return;
   paging.add(id);
-  await asked((line) => line.ask(wire.CLIENT_HISTORY, { conversation: id, before: first.seq, limit: HISTORY_PAGE }));
+  const answer = await socket.ask(wire.CLIENT_HISTORY, { conversation: id, before: first.seq, limit: HISTORY_PAGE });
+  takeIn();
+  if (answer.kind === 'history') {
+    toThread(id, { kind: 'page', reset: answer.reset, more: answer.more, messages: answer.messages, earlier: true });
+  } else if (answer.kind !== 'lost') heard(answer);
   paging.delete(id);
 }
 
@@ -337,10 +363,9 @@ function pump(id: ConversationId): void {
       if (asker !== socket || answer.kind === 'lost') return;
       sending.delete(id);
       const author = me.value;
+      takeIn();
       if (answer.kind === 'ack' && author !== null) {
-        const stored = { message, seq: answer.seq ?? 0, at: answer.at ?? serverNow() };
-        toThread(id, { kind: 'stored', ...stored, author: { kind: 'agent', agent: author } });
-        markOwn(id, stored.seq);
+        stored(id, first, answer, author);
         pump(id);
       } else if (answer.kind === 'reject' && isRetryable(answer.code)) {
         sending.add(id);
@@ -353,6 +378,29 @@ function pump(id: ConversationId): void {
         pump(id);
       }
     });
+}
+
+/** The server sends one's own message back to nobody: its ack says what became of it. */
+function stored(id: ConversationId, pending: Pending, ack: wire.ServerAck, author: AgentId): void {
+  const at = ack.at ?? serverNow();
+  const frame: wire.ServerMessage = {
+    kind: 'message',
+    conversation: id,
+    seq: ack.seq ?? 0,
+    message: pending.message,
+    author: { kind: 'agent', agent: author },
+    at,
+    body: ack.body ?? { kind: 'text', text: pending.text },
+    expires: ack.expires ?? null,
+    visibility: pending.visibility,
+  };
+  batch(() => {
+    // What is not waiting any more came with a page, or was erased meanwhile.
+    const waits = threads.value.get(id)?.pending.some((one) => one.message === pending.message);
+    if (waits === true) toThread(id, { kind: 'said', entry: entryOf(frame) });
+    toBoard({ kind: 'frame', frame, now: at });
+    markOwn(id, frame.seq);
+  });
 }
 
 function isRetryable(code: wire.RejectCode): boolean {

@@ -8,8 +8,9 @@ export interface Notice {
   readonly words: string;
 }
 
-const NOTICES_MAX = 4;
-const SHOWN_MS = 6_000;
+const NOTICES_MAX = 3;
+/** Long enough to read; what went wrong stays longer. */
+const SHOWN_MS = { plain: 4_000, bad: 8_000 };
 
 export const notices = signal<readonly Notice[]>([]);
 
@@ -20,7 +21,7 @@ export function tell(words: string, tone: Notice['tone'] = 'plain'): void {
   const id = count;
   const same = notices.value.filter((one) => one.words !== words);
   notices.value = [...same, { id, tone, words }].slice(-NOTICES_MAX);
-  setTimeout(() => dismiss(id), SHOWN_MS);
+  setTimeout(() => dismiss(id), SHOWN_MS[tone]);
 }
 
 export function dismiss(id: number): void {

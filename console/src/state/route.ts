@@ -2,10 +2,10 @@
 
 import { signal } from '@preact/signals';
 
-export type Section = 'inbox' | 'sites' | 'agents' | 'keys' | 'tags' | 'account';
+export type Section = 'conversations' | 'sites' | 'agents' | 'keys' | 'tags' | 'account';
 
 export type Route =
-  | { readonly kind: 'inbox'; readonly conversation: string | null }
+  | { readonly kind: 'conversations'; readonly conversation: string | null }
   | { readonly kind: 'invitation'; readonly token: string }
   | { readonly kind: 'sites'; readonly site: string | null }
   | { readonly kind: 'agents' }
@@ -26,9 +26,9 @@ export function parseRoute(hash: string): Route {
     case 'account':
       return { kind: first };
     case 'conversations':
-      return { kind: 'inbox', conversation: second === '' ? null : second };
+      return { kind: 'conversations', conversation: second === '' ? null : second };
     default:
-      return { kind: 'inbox', conversation: null };
+      return { kind: 'conversations', conversation: null };
   }
 }
 
@@ -40,7 +40,7 @@ function decoded(part: string): string {
   }
 }
 
-export const route = signal<Route>({ kind: 'inbox', conversation: null });
+export const route = signal<Route>({ kind: 'conversations', conversation: null });
 
 export function go(path: string): void {
   location.hash = path;

@@ -43,12 +43,12 @@ export interface Thread {
 export const EMPTY_THREAD: Thread = { entries: [], pending: [], more: false, loaded: false };
 
 export type ThreadInput =
-  | { readonly kind: 'page'; readonly reset: boolean; readonly more: boolean; readonly messages: readonly Message[] }
+  /** `earlier`: it was asked for as the page before all that is here. */
+  | { readonly kind: 'page'; readonly reset: boolean; readonly more: boolean; readonly messages: readonly Message[]; readonly earlier?: boolean }
   | { readonly kind: 'said'; readonly entry: Entry }
   | { readonly kind: 'void'; readonly seq: number; readonly message: MessageId }
   | { readonly kind: 'forget'; readonly messages: readonly MessageId[] | null }
   | { readonly kind: 'written'; readonly pending: Pending }
-  | { readonly kind: 'stored'; readonly message: MessageId; readonly seq: number; readonly at: number; readonly author: Author }
   | { readonly kind: 'refused'; readonly message: MessageId; readonly words: string }
   | { readonly kind: 'retried'; readonly message: MessageId }
   | { readonly kind: 'discarded'; readonly message: MessageId }
@@ -94,7 +94,7 @@ export function reduceThread(thread: Thread, input: ThreadInput): Thread {
       const earliest = base[0];
       const first = fresh[0];
       // A page after what is here (a resume) says nothing about what came before all of it.
-      const reachesBack = earliest === undefined || first === undefined || first.seq <= earliest.seq;
+      const reachesBack = earliest === undefined || (first === undefined ? input.earlier === true : first.seq <= earliest.seq);
       return {
         entries: placed(base, fresh),
         pending: withoutStored(thread.pending, fresh),
@@ -102,12 +102,16 @@ export function reduceThread(thread: Thread, input: ThreadInput): Thread {
         loaded: true,
       };
     }
-    case 'said':
+    case 'said': {
+      const first = thread.entries[0];
+      // Before all that is here: an earlier page brings it, with what stands between.
+      const before = thread.more && first !== undefined && input.entry.seq < first.seq;
       return {
         ...thread,
-        entries: placed(thread.entries, [input.entry]),
+        entries: before ? thread.entries : placed(thread.entries, [input.entry]),
         pending: withoutStored(thread.pending, [input.entry]),
       };
+    }
     case 'void':
       return {
         ...thread,
@@ -121,24 +125,6 @@ export function reduceThread(thread: Thread, input: ThreadInput): Thread {
     case 'written':
       if (thread.pending.some((one) => one.message === input.pending.message)) return thread;
       return { ...thread, pending: [...thread.pending, input.pending] };
-    case 'stored': {
-      const pending = thread.pending.find((one) => one.message === input.message);
-      if (pending === undefined) return thread;
-      const entry: Entry = {
-        seq: input.seq,
-        message: input.message,
-        author: input.author,
-        at: input.at,
-        body: { kind: 'text', text: pending.text },
-        expires: null,
-        visibility: pending.visibility,
-      };
-      return {
-        ...thread,
-        entries: placed(thread.entries, [entry]),
-        pending: thread.pending.filter((one) => one.message !== input.message),
-      };
-    }
     case 'refused':
       return { ...thread, pending: marked(thread.pending, input.message, input.words) };
     case 'retried':

@@ -19,7 +19,6 @@ export const t = {
   tryAgain: 'Try again',
   back: 'Back',
   close: 'Close',
-  nobody: 'Nobody',
   you: 'You',
   aVisitor: 'Visitor',
   anAgent: 'An agent',
@@ -27,7 +26,7 @@ export const t = {
   nav: {
     label: 'Main',
     skip: 'Skip to content',
-    inbox: 'Inbox',
+    conversations: 'Board',
     sites: 'Websites',
     agents: 'Agents',
     keys: 'API keys',
@@ -165,11 +164,10 @@ export const t = {
     offeredTo: (who: string): string => `Offered to ${who}`,
     assignedTo: (who: string): string => `With ${who}`,
     privacy: 'Privacy tag',
-    watching: (who: string): string => `This conversation is with ${who}. What you write here is said by you all the same.`,
     event: {
       assigned: (who: string): string => `${who} took the conversation`,
       requeued: 'The line of the agent was gone for too long: the conversation waits again, at the head of the queue',
-      transferred: (who: string): string => `The conversation was handed over to ${who}`,
+      transferred: (who: string): string => `${who} took over the conversation`,
       closed: (who: string | null): string => (who === null ? 'The conversation was closed' : `${who} closed the conversation`),
       reopened: (who: string | null): string => (who === null ? 'The conversation was opened again' : `${who} opened the conversation again`),
       unknown: 'Something happened that this console has no words for',
@@ -188,6 +186,8 @@ export const t = {
     hintCtrl: 'Ctrl+Enter sends',
     left: (chars: number): string => (chars >= 0 ? `${plural(chars, 'character', 'characters')} left` : `${plural(-chars, 'character', 'characters')} too many`),
     closed: 'This conversation is closed. Reopen it to write on; a note can be added any time.',
+    waiting: 'Nobody has this conversation. Take it to answer; a note can be added any time.',
+    another: (who: string): string => `This conversation is with ${who}. You can add a note.`,
     text: 'Message',
   },
 
@@ -203,8 +203,6 @@ export const t = {
 
   context: {
     label: 'About the visitor',
-    visitor: 'Visitor',
-    noName: 'No name given',
     email: 'E-mail',
     page: 'Page',
     language: 'Language',
@@ -307,9 +305,6 @@ export const t = {
     deactivateAsk: (name: string): string => `Deactivate ${name}? All sessions end at once, and open conversations go back to the queue.`,
     changed: 'The agent was changed.',
     capacity: 'Limit',
-    person: 'Agent',
-    state: 'State',
-    actions: 'Actions',
   },
 
   keys: {
@@ -398,7 +393,6 @@ export const t = {
   },
 
   ago: {
-    now: 'now',
     seconds: (count: number): string => `${count} s`,
     minutes: (count: number): string => `${count} min`,
     hours: (hours: number, minutes: number): string => (minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`),

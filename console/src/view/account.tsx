@@ -2,9 +2,10 @@
 
 import type { ComponentChildren } from 'preact';
 import type { Signal } from '@preact/signals';
-import { useState } from 'preact/hooks';
+import { useId, useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
+import { go } from '../state/route.ts';
 import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
 import { play, unlockSound } from '../state/sound.ts';
 import { problemSentence, t } from '../strings/en.ts';
@@ -20,7 +21,8 @@ export function Account() {
       title={t.account.title}
       lead={t.account.lead}
       action={
-        <ActButton class="button" act={signOut}>
+        // Whoever signs in next begins at the beginning.
+        <ActButton class="button" act={() => signOut().then(() => go('/'))}>
           <Icon name="exit" size={16} /> {t.account.signOut}
         </ActButton>
       }
@@ -45,10 +47,11 @@ function Panel({ title, children }: { title: string; children: ComponentChildren
 }
 
 function Choice<T extends string>({ label, value, choices }: { label: string; value: Signal<T>; choices: readonly (readonly [T, string])[] }) {
+  const id = useId();
   return (
     <div class="setting">
-      <span id={`choice-${label}`}>{label}</span>
-      <div class="segments" role="radiogroup" aria-labelledby={`choice-${label}`}>
+      <span id={id}>{label}</span>
+      <div class="segments" role="radiogroup" aria-labelledby={id}>
         {choices.map(([one, words]) => (
           <label key={one} class="segment">
             <input

@@ -9,7 +9,7 @@ import { granted, isAdmin, session } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { Account } from './account.tsx';
 import { Agents } from './agents.tsx';
-import { Inbox } from './inbox.tsx';
+import { Conversations } from './conversations.tsx';
 import { Keys } from './keys.tsx';
 import { Invitation, Login } from './login.tsx';
 import { Icon, Spinner } from './parts.tsx';
@@ -90,14 +90,14 @@ function Content({ at }: { at: Route }) {
       return <Tags />;
     case 'account':
       return <Account />;
-    case 'inbox':
+    case 'conversations':
     case 'invitation':
-      return <Inbox />;
+      return <Conversations />;
   }
 }
 
 const PLACES: readonly { readonly section: Section; readonly icon: IconName; readonly label: string; readonly admin: boolean }[] = [
-  { section: 'inbox', icon: 'inbox', label: t.nav.inbox, admin: false },
+  { section: 'conversations', icon: 'tray', label: t.nav.conversations, admin: false },
   { section: 'sites', icon: 'globe', label: t.nav.sites, admin: true },
   { section: 'agents', icon: 'people', label: t.nav.agents, admin: true },
   { section: 'tags', icon: 'tag', label: t.nav.tags, admin: true },
@@ -113,7 +113,7 @@ function Rail({ at }: { at: Route }) {
         <a
           key={place.section}
           class={place.section === 'account' ? 'rail-item rail-last' : 'rail-item'}
-          href={place.section === 'inbox' ? '#/' : `#/${place.section}`}
+          href={place.section === 'conversations' ? '#/' : `#/${place.section}`}
           aria-current={at.kind === place.section ? 'page' : undefined}
         >
           <Icon name={place.icon} size={20} />

@@ -2,6 +2,7 @@
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { isMine } from '../state/board.ts';
 import { drafts, send, textCharsMax, typed } from '../state/desk.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
@@ -13,14 +14,19 @@ import { composing } from './thread.tsx';
 /** The rest is shown from here on. */
 const CHARS_LEFT_SHOWN = 300;
 
+/** Only who has a conversation speaks to its visitor; a note is open to every agent. */
+function whyBarred(card: ConversationCard): string {
+  if (card.state === 'closed') return t.composer.closed;
+  return card.assignee === undefined ? t.composer.waiting : t.composer.another(agentName(card.assignee, card));
+}
+
 export function Composer({ id, card }: { id: ConversationId; card: ConversationCard | undefined }) {
   const field = useRef<HTMLTextAreaElement>(null);
-  const closed = card?.state === 'closed';
-  const note = composing.value === 'agents' || closed;
+  const barred = card === undefined || isMine(card, me.value) ? null : whyBarred(card);
+  const note = composing.value === 'agents' || barred !== null;
   const text = drafts.value.get(id) ?? '';
   const left = textCharsMax.value - [...text].length;
   const ready = text.trim() !== '' && left >= 0 && card !== undefined;
-  const another = card?.assignee !== undefined && card.assignee !== me.value && !closed ? agentName(card.assignee, card) : null;
 
   // The field is as high as its text, up to a bound in the style sheet.
   useLayoutEffect(() => {
@@ -55,7 +61,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
         submit();
       }}
     >
-      {closed ? <p class="composer-hint">{t.composer.closed}</p> : another !== null && !note ? <p class="composer-hint">{t.thread.watching(another)}</p> : null}
+      {barred === null ? null : <p class="composer-hint">{barred}</p>}
       <div class="composer-box">
         <textarea
           id="composer"
@@ -76,7 +82,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
                   type="radio"
                   name="composing"
                   checked={note === (mode === 'agents')}
-                  disabled={closed && mode === 'everyone'}
+                  disabled={barred !== null && mode === 'everyone'}
                   onChange={() => {
                     composing.value = mode;
                     field.current?.focus();
@@ -87,7 +93,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
               </label>
             ))}
           </div>
-          <span class={left < 0 ? 'composer-left bad-words' : 'composer-left'} role={left < 0 ? 'alert' : undefined}>
+          <span class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`} role={left < 0 ? 'alert' : undefined}>
             {left <= CHARS_LEFT_SHOWN ? t.composer.left(left) : sendWith.value === 'enter' ? t.composer.hintEnter : t.composer.hintCtrl}
           </span>
           <button type="submit" class={note ? 'button note-button' : 'button primary'} disabled={!ready}>

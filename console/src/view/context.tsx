@@ -11,7 +11,7 @@ import { toggleContext } from '../state/preferences.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { ask } from '../wire/rest.ts';
 import type { ComponentChildren } from 'preact';
-import { show } from './inbox.tsx';
+import { show } from './conversations.tsx';
 import { agentOrYou, visitorName } from './names.ts';
 import { Avatar, Icon, LoadedView, Menu, momentOf, shortTime, useLoaded, utcDate } from './parts.tsx';
 import { PrivacyTagDialog } from './privacy_tag.tsx';

@@ -11,7 +11,7 @@ import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { AvailabilityMenu } from './availability.tsx';
-import { show } from './inbox.tsx';
+import { show } from './conversations.tsx';
 import { agentOrYou, visitorName } from './names.ts';
 import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting } from './parts.tsx';
 import { SoundButton } from './sound_button.tsx';
@@ -32,6 +32,9 @@ const cards = computed<readonly ConversationCard[]>(() => {
 
 /** The rows in their order, for the keys that step through them. */
 export const shownIds = computed(() => cards.value.map((card) => card.conversation));
+
+/** Places in the line, from 1. */
+const places = computed(() => new Map(listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1])));
 
 const counts = computed(() => {
   let mine = 0;
@@ -260,7 +263,7 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
             {card.offline_message === true ? <span>{t.list.left}</span> : null}
             {card.state === 'offered' && card.offered_to !== undefined ? <span>{agentOrYou(card.offered_to, card)}</span> : null}
             {!mine && card.assignee !== undefined && card.state !== 'closed' ? <span>{agentOrYou(card.assignee, card)}</span> : null}
-            {card.state === 'queued' && card.position !== undefined ? <span>{`#${card.position}`}</span> : null}
+            {card.state === 'queued' ? <span title={t.list.position(places.value.get(card.conversation) ?? 0)}>{`#${places.value.get(card.conversation) ?? 0}`}</span> : null}
             {site === undefined ? null : <span class="row-site">{site}</span>}
           </span>
         </span>

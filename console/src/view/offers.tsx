@@ -1,10 +1,10 @@
 // Conversations that are offered to this agent, each with its deadline running; over every page.
 
 import { now } from '../state/clock.ts';
-import { accept, board, decline, offers } from '../state/desk.ts';
+import { board, decline, offers } from '../state/desk.ts';
 import { siteName } from '../state/catalog.ts';
 import { t } from '../strings/en.ts';
-import { show } from './inbox.tsx';
+import { takeOffered } from './conversations.tsx';
 import { ActButton, Avatar, Waiting } from './parts.tsx';
 import { agentName, visitorName } from './names.ts';
 import type { Offer } from '../state/board.ts';
@@ -52,9 +52,7 @@ function OfferCard({ offer }: { offer: Offer }) {
         </p>
       )}
       <footer class="row">
-        <ActButton class="button primary grow" act={async () => {
-          if (await accept(offer.conversation)) show(offer.conversation);
-        }}>
+        <ActButton class="button primary grow" act={() => takeOffered(offer.conversation)}>
           {t.offer.accept}
         </ActButton>
         <ActButton class="button grow" act={() => decline(offer.conversation)}>
@@ -67,7 +65,8 @@ function OfferCard({ offer }: { offer: Offer }) {
 
 function Countdown({ deadline }: { deadline: number }) {
   const left_ms = Math.max(0, deadline - now.value);
-  const seconds = Math.ceil(left_ms / 1000);
+  // To the nearest: two clocks are never quite the same, and nobody is given 31 seconds.
+  const seconds = Math.round(left_ms / 1000);
   const share = Math.min(1, left_ms / OFFER_MS);
   return (
     <span class={seconds <= 8 ? 'countdown soon' : 'countdown'} role="timer" aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}>

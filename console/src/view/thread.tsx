@@ -5,13 +5,14 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { ConversationCard, ConversationId, Visibility } from '../../../widget-js/src/wire/frames.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { accept, assign, board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
+import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
 import { Composer } from './composer.tsx';
+import { takeOffered, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName, visitorName } from './names.ts';
 import { ActButton, Avatar, clockTime, dayName, Icon, Spinner, utcDate, Waiting } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
@@ -96,11 +97,11 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
   return (
     <>
       {offeredToMe ? (
-        <ActButton class="button primary" act={() => accept(id)}>
+        <ActButton class="button primary" act={() => takeOffered(id)}>
           <Icon name="check" size={16} /> <span>{t.thread.acceptIt}</span>
         </ActButton>
       ) : isWaiting(card) ? (
-        <ActButton class="button primary" act={() => assign(id)}>
+        <ActButton class="button primary" act={() => takeWaiting(id)}>
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : null}

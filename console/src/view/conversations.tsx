@@ -1,4 +1,4 @@
-// The inbox: list, thread and context beside one another, and the keys for all.
+// The conversations: list, thread and context beside one another, and the keys for all.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
@@ -17,6 +17,18 @@ export type Overlay = 'help' | 'transfer' | null;
 
 export function show(id: ConversationId | null): void {
   go(id === null ? '/' : `/conversations/${id}`);
+}
+
+/** Accepts what is offered, and goes where it now stands. */
+export async function takeOffered(id: ConversationId): Promise<void> {
+  if (!(await accept(id))) return;
+  tab.value = 'mine';
+  show(id);
+}
+
+/** Takes one that waits, out of turn. */
+export async function takeWaiting(id: ConversationId): Promise<void> {
+  if (await assign(id)) tab.value = 'mine';
 }
 
 function isTyping(event: KeyboardEvent): boolean {
@@ -59,8 +71,8 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
     case 'a': {
       const offer = offers.value[0];
       if (offer !== undefined) {
-        void accept(offer.conversation).then((granted) => granted && show(offer.conversation));
-      } else if (card !== undefined && isWaiting(card)) void assign(card.conversation);
+        void takeOffered(offer.conversation);
+      } else if (card !== undefined && isWaiting(card)) void takeWaiting(card.conversation);
       return true;
     }
     case 'r':
@@ -91,7 +103,7 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
   }
 }
 
-export function Inbox() {
+export function Conversations() {
   const [overlay, setOverlay] = useState<Overlay>(null);
   useEffect(() => {
     const listen = (event: KeyboardEvent): void => {
@@ -105,13 +117,13 @@ export function Inbox() {
   const id = opened.value;
   const context = id !== null && contextOpen.value;
   return (
-    <div class={`inbox ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}>
+    <div class={`conversations ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}>
       <List help={() => setOverlay('help')} />
       {id === null ? (
         <main class="thread-empty" id="content" tabIndex={-1}>
-          <h1 class="visually-hidden">{t.nav.inbox}</h1>
+          <h1 class="visually-hidden">{t.list.label}</h1>
           <span class="thread-empty-mark" aria-hidden="true">
-            <Icon name="inbox" size={34} />
+            <Icon name="tray" size={34} />
           </span>
           <Empty title={t.list.chooseOne}>{t.list.chooseOneHint}</Empty>
         </main>
