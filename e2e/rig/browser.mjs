@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 const NAMES = ["chromium-headless-shell", "chromium", "google-chrome"];
 const SCREENSHOTS = fileURLToPath(new URL("../screenshots/", import.meta.url));
 /** How long a person waits for something to appear before the test says that it did not. */
-const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 10_000;
 
 function executable() {
   for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
@@ -27,6 +27,10 @@ function executable() {
   throw new Error(`none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`);
 }
 
+const LINE_IS_DOWN = /WebSocket connection to|net::ERR_(CONNECTION|INTERNET|NETWORK|EMPTY)/;
+/** Whether there is a session, and whether an invitation holds: no is an answer. */
+const ASKED_IN_VAIN = /\/v1\/(sessions|invitations\/lookup)/;
+
 export async function startBrowser() {
   // A container's root may not make a sandbox of its own; the pages are all ours.
   return chromium.launch({ executablePath: executable(), args: ["--no-sandbox"] });
@@ -38,6 +42,11 @@ export async function newPerson(browser, viewport = { width: 1200, height: 800 }
   context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
   context.on("weberror", (error) => faults.push(String(error.error())));
+  // What a page's policy refuses is told on its console. A line that is down is no fault of the page.
+  context.on("console", (line) => {
+    const expected = LINE_IS_DOWN.test(line.text()) || ASKED_IN_VAIN.test(line.location().url);
+    if (line.type() === "error" && !expected) faults.push(`${line.text()} ${line.location().url}`);
+  });
   return { context, faults };
 }
 

@@ -3,7 +3,9 @@
 // Lives here: their acts and what they look for. Not here: what a test asks of them.
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 
+import { PATIENCE_MS } from "./browser.mjs";
 import { ADMIN_EMAIL } from "./server.mjs";
 
 /** A password as the console wants it of someone who joins. */
@@ -29,10 +31,33 @@ class Person {
   async transcript() {
     return this.log.locator(this.bubble).allTextContents();
   }
+
+  /** The thread comes to show exactly these, once each and in this order. */
+  async shows(texts) {
+    await this.sees(texts.at(-1));
+    const until = Date.now() + PATIENCE_MS;
+    while (!isDeepStrictEqual(await this.transcript(), texts) && Date.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.deepEqual(await this.transcript(), texts);
+  }
+
+  /** Goes back to the very first message. */
+  async showsAll() {
+    const earlier = this.log.getByRole("button", { name: /^(Load e|E)arlier messages$/ });
+    const beginning = this.log.getByText(this.beginning);
+    await beginning.or(earlier).first().waitFor();
+    while (!(await beginning.isVisible())) {
+      const before = await this.log.locator(this.bubble).count();
+      await earlier.dispatchEvent("click");
+      await this.log.locator(this.bubble).nth(before).waitFor();
+    }
+  }
 }
 
 export class Visitor extends Person {
   bubble = ".bubble";
+  beginning = "Hello! How can we help you?";
 
   /** Comes to the shop; nothing of the chat but its button is there. */
   static async arrive(person, server) {
@@ -98,6 +123,7 @@ export class Visitor extends Person {
 
 export class Agent extends Person {
   bubble = ".bubble > p";
+  beginning = "The conversation begins here";
 
   /** The admin of a fresh server, signed in. */
   static async signIn(person, server) {
@@ -105,19 +131,54 @@ export class Agent extends Person {
     agent.page = await agent.context.newPage();
     agent.server = server;
     await agent.page.goto(server.addresses.public);
-    await agent.page.getByLabel("E-mail").fill(ADMIN_EMAIL);
-    await agent.page.getByLabel("Password").fill(server.password);
-    await agent.page.getByRole("button", { name: "Sign in" }).click();
-    await agent.availability.waitFor();
+    await agent.signInAs(ADMIN_EMAIL, server.password);
     return agent;
+  }
+
+  /** Through the door. */
+  async signInAs(email, password = PASSWORD) {
+    await this.page.getByLabel("E-mail").fill(email);
+    await this.page.getByLabel("Password").fill(password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+    await this.availability.waitFor();
+  }
+
+  async signOut() {
+    await this.goesTo("Account");
+    await this.page.getByRole("button", { name: "Sign out", exact: true }).click();
+    await this.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  }
+
+  /** Goes to a place that the rail names. */
+  async goesTo(place) {
+    const link = this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place });
+    await link.click();
+    await link.and(this.page.locator("[aria-current]")).waitFor();
   }
 
   /** Someone whom this admin invites and who joins by the link. */
   async invites(person, name, email) {
     const { link } = await this.asks("POST", "/v1/invitations", { email, role: "agent" });
+    return Agent.joins(person, this.server, link, name);
+  }
+
+  /** Invites someone as an admin does it on the screen; answers the link. */
+  async makesInvitation(email) {
+    await this.goesTo("Agents");
+    await this.page.getByRole("button", { name: "Invite" }).click();
+    const dialog = this.page.getByRole("dialog", { name: "Invite" });
+    await dialog.getByLabel("E-mail").fill(email);
+    await dialog.getByRole("button", { name: "Invite" }).click();
+    const link = await dialog.getByLabel("Invitation link").textContent();
+    await dialog.getByRole("button", { name: "Close" }).click();
+    return link;
+  }
+
+  /** Someone who follows the link of an invitation. */
+  static async joins(person, server, link, name) {
     const agent = new Agent(person);
     agent.page = await agent.context.newPage();
-    agent.server = this.server;
+    agent.server = server;
     await agent.page.goto(link);
     await agent.page.getByLabel("Your name").fill(name);
     await agent.page.getByLabel("Choose a password").fill(PASSWORD);
@@ -162,8 +223,37 @@ export class Agent extends Person {
     await this.availability.click();
   }
 
+  /** Goes away or home. */
+  async be(availability) {
+    await this.availability.click();
+    await this.page.getByRole("radio", { name: new RegExp(`^${availability}`) }).click();
+    await this.page.getByRole("button", { name: new RegExp(`^Your availability: ${availability}`) }).waitFor();
+  }
+
+  /** Chooses a tab of the list. */
+  async looksAt(tab) {
+    await this.page.getByRole("tab", { name: tab }).click();
+  }
+
+  /** A visitor's row in the list. */
+  row(visitor) {
+    return this.page.getByRole("tabpanel").getByRole("link").filter({ hasText: visitor });
+  }
+
+  /** Opens a conversation from the list. */
+  async opens(visitor) {
+    await this.row(visitor).click();
+    await this.page.getByRole("heading", { name: visitor, level: 1 }).waitFor();
+  }
+
   async isOffered(visitor) {
     await this.offers.getByRole("article").filter({ hasText: visitor }).waitFor();
+  }
+
+  async decline(visitor) {
+    const offer = this.offers.getByRole("article").filter({ hasText: visitor });
+    await offer.getByRole("button", { name: "Decline" }).click();
+    await offer.waitFor({ state: "detached" });
   }
 
   /** Takes what is offered; its thread opens. */
@@ -188,6 +278,11 @@ export class Agent extends Person {
     await this.composer.fill(text);
     await this.send();
     await this.sees(text);
+  }
+
+  /** Nothing of hers is on its way any more. */
+  async isStored() {
+    await this.log.getByText("Sending…").waitFor({ state: "detached" });
   }
 
   async note(text) {

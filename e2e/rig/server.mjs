@@ -15,6 +15,7 @@ const READY_MS_MAX = 20_000;
 
 /** The admin whom every fresh server knows. */
 export const ADMIN_EMAIL = "ada@example.test";
+export const ADMIN_NAME = "Ada Adams";
 
 const binary =
   process.env["E2E_SERVER"] ??
@@ -34,23 +35,27 @@ export class Server {
   #ports;
   #process;
   #said = "";
+  #flags;
   password = randomBytes(18).toString("base64url");
   /** The addresses in use: public, admin, demo. */
   addresses;
 
-  /** A server with one organization, one site and one admin, running. */
-  static async fresh() {
+  /** A server with one organization, one site and one admin, running; `flags` are for `serve`. A wire may stand before it. */
+  static async fresh(flags = [], wired = undefined) {
     const server = new Server();
     server.#folder = await mkdtemp(join(tmpdir(), "livehelp-e2e-"));
     server.#ports = { public: await freePort(), admin: await freePort(), demo: await freePort() };
+    const wire = await wired?.(server.#ports.public);
+    server.#flags = wire === undefined ? flags : [...flags, "--public-url", `http://127.0.0.1:${wire.port}`];
     await mkdir(server.#at("keys"), { mode: 0o700 });
     await writeFile(server.#at("password"), server.password, { mode: 0o600 });
     await promisify(execFile)(binary, [
       "init",
       ...["--data", server.#at("data"), "--keys", server.#at("keys")],
-      ...["--organization", "Harbour Bikes", "--site", "Harbour Bikes shop"],
+      ...["--organization", "Kettle & Leaf", "--site", "Kettle & Leaf"],
       ...["--origin", `http://127.0.0.1:${server.#ports.demo}`],
-      ...["--admin-email", ADMIN_EMAIL, "--admin-password-file", server.#at("password")],
+      ...["--admin-email", ADMIN_EMAIL, "--admin-name", ADMIN_NAME],
+      ...["--admin-password-file", server.#at("password")],
     ]);
     await server.start();
     return server;
@@ -70,6 +75,7 @@ export class Server {
         ...["--listen", `127.0.0.1:${this.#ports.public}`],
         ...["--admin-listen", `127.0.0.1:${this.#ports.admin}`],
         ...["--demo-listen", `127.0.0.1:${this.#ports.demo}`],
+        ...this.#flags,
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );

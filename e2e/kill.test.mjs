@@ -1,0 +1,144 @@
+// The server dies again and again while everyone writes. Afterwards every screen shows what is stored, and all that was acked is.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { newPerson, startBrowser } from "./rig/browser.mjs";
+import { Journal } from "./rig/journal.mjs";
+import { Agent, Visitor } from "./rig/people.mjs";
+import { Server } from "./rig/server.mjs";
+
+const KILLS = 6;
+const NAMES = ["Ann Archer", "Ben Baker", "Cleo Cole"];
+/** Messages that one writer says in one breath, and how long he rests after that. */
+const BREATH = 4;
+const REST_MS = 20;
+/** A server lives so long at most under load. */
+const LIFE_MS_MAX = 700;
+
+let server, browser, ada;
+let visitors;
+
+before(async () => {
+  const rates = ["--messages-per-minute", "100000", "--messages-burst", "10000", "--frames-per-second", "1000", "--frames-burst", "5000"];
+  server = await Server.fresh(rates);
+  browser = await startBrowser();
+  ada = await Agent.signIn(await newPerson(browser), server);
+  ada.journal = new Journal(ada.page);
+  await ada.page.reload();
+  await ada.beAvailable(NAMES.length);
+  visitors = [];
+  for (const name of NAMES) {
+    const visitor = await Visitor.arrive(await newPerson(browser, { width: 700, height: 700 }), server);
+    visitor.journal = new Journal(visitor.page);
+    visitor.name = name;
+    await visitor.openWidget();
+    await visitor.begin({ name, email: "", text: `${name} is here.` });
+    await ada.accept(name);
+    visitors.push(visitor);
+  }
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Writes until told to stop; answers what was taken off its hands, in order. */
+async function writes(person, name, stopped) {
+  const said = [];
+  for (let breath = 1; !stopped(); breath += 1) {
+    if (person.reloaded !== undefined) {
+      await person.page.reload();
+      await person.composer.waitFor();
+      person.reloaded();
+      person.reloaded = undefined;
+    }
+    const texts = Array.from({ length: BREATH }, (_, place) => `${name} ${breath}.${place + 1}`);
+    said.push(...(await person.composer.evaluate(typeAndSend, texts)));
+    await pause(REST_MS);
+  }
+  return said;
+}
+
+/** Runs in the page: faster than keys, by the same events. What a full outbox does not take stays in the composer: not said. */
+async function typeAndSend(field, texts) {
+  const said = [];
+  for (const text of texts) {
+    field.value = text;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise(requestAnimationFrame);
+    field.form.requestSubmit();
+    await new Promise(requestAnimationFrame);
+    if (field.value !== "") break;
+    said.push(text);
+  }
+  return said;
+}
+
+const acks = () => [ada, ...visitors].reduce((sum, { journal }) => sum + journal.acked.length, 0);
+
+async function until(condition, what) {
+  const end = Date.now() + 40_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, what);
+    await pause(50);
+  }
+}
+
+test("nothing that was acked is lost or doubled, however often the server is killed", async () => {
+  let stop = false;
+  const writers = visitors.map((visitor) => writes(visitor, visitor.name, () => stop));
+  writers.push(writes(ada, "Ada", () => stop));
+
+  for (let kill = 1; kill <= KILLS; kill += 1) {
+    const before = acks();
+    await until(() => acks() > before, `nothing was acked in life ${kill}`);
+    await pause(Math.random() * LIFE_MS_MAX);
+    await server.kill();
+    await server.start();
+    if (kill % 3 === 0) await new Promise((resolve) => (visitors[1].reloaded = resolve));
+    // Those that wait for their next try hear that the network is back.
+    for (const { page } of [ada, ...visitors]) await page.evaluate(() => dispatchEvent(new Event("online")));
+  }
+  stop = true;
+  const said = await Promise.all(writers);
+
+  for (const [place, visitor] of visitors.entries()) {
+    const listed = await ada.asks("GET", "/v1/conversations?limit=100");
+    const conversation = listed.items.find(({ visitor: { name } }) => name === visitor.name).conversation_id;
+    const stored = async () =>
+      (await ada.asks("GET", `/v1/conversations/${conversation}/transcript`)).messages.filter(({ body }) => body.kind === "text");
+    const texts = async () => (await stored()).map(({ body }) => body.text);
+    const here = [said[place], place === visitors.length - 1 ? said.at(-1) : []];
+    const count = 1 + here[0].length + here[1].length;
+    await until(async () => (await texts()).length >= count, `${visitor.name}: less is stored than was said`);
+
+    // Once each, and each writer's words in the order of their writing.
+    const all = await texts();
+    assert.equal(all.length, count);
+    assert.deepEqual(all.filter((text) => text.startsWith(visitor.name)), [`${visitor.name} is here.`, ...here[0]]);
+    assert.deepEqual(all.filter((text) => text.startsWith("Ada")), here[1]);
+    const ids = (await stored()).map(({ message_id }) => message_id);
+    const acked = visitor.journal.acked.filter((message) => !ids.includes(message));
+    assert.deepEqual(acked, [], `${visitor.name} was told of messages that are not there`);
+
+    await visitor.showsAll();
+    await ada.opens(visitor.name);
+    await ada.showsAll();
+    for (const person of [visitor, ada]) await person.shows(all);
+  }
+  const everywhere = new Set();
+  for (const { conversation_id } of (await ada.asks("GET", "/v1/conversations?limit=100")).items) {
+    const { messages } = await ada.asks("GET", `/v1/conversations/${conversation_id}/transcript`);
+    for (const { message_id } of messages) everywhere.add(message_id);
+  }
+  assert.ok(ada.journal.acked.length > 0);
+  assert.deepEqual(ada.journal.acked.filter((message) => !everywhere.has(message)), []);
+});
+
+test("no page threw anything", () => {
+  for (const person of [ada, ...visitors]) assert.deepEqual(person.faults, []);
+});
