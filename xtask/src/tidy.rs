@@ -39,14 +39,14 @@ const FORBIDDEN: [(&str, &str, &str); 4] = [
 /// Crates and the only places that may name them: modules or paths below `src`. The rest of the tree asks there.
 const DOORS: [(&[&str], &[&str]); 13] = [
     (&["tokio_tungstenite"], &["gateway", "loadtest"]),
-    (&["hyper", "hyper_util"], &["http"]),
+    (&["hyper", "hyper_util"], &["http", "loadtest"]),
     (&["dashmap"], &["hub"]),
     (&["redis"], &["bus/redis"]),
     (&["rmp_serde"], &["protocol/codec"]),
     (&["axum", "utoipa_axum"], &["api", "http"]),
     // What the API answers with describes itself.
     (&["utoipa"], &["api", "store", "auth", "protocol"]),
-    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http"]),
+    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http", "loadtest"]),
     (&["prometheus"], &["metrics"]),
     (&["rusqlite"], &["store/sqlite", "keys"]),
     (&["tokio_postgres"], &["store/postgres"]),

@@ -1,0 +1,205 @@
+//! One WebSocket of a client, with or without TLS, lean enough to hold ten thousand of them.
+//!
+//! Lives here: connecting from a chosen source address, the upgrade, messages in and out.
+//! Not here: what the messages mean.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::Request;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+/// What a read asks for at once. The library's own default is 128 KiB a connection.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Where to connect and as whom.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub address: SocketAddr,
+    /// Path of the upgrade, from `/`.
+    pub path: String,
+    /// Offered as `Sec-WebSocket-Protocol`.
+    pub subprotocol: Option<&'static str>,
+    /// More headers of the upgrade, such as `origin` and `cookie`.
+    pub headers: Vec<(String, String)>,
+    /// The address to connect from: one has only some 28,000 ports towards one server.
+    pub source: Option<IpAddr>,
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// Why there is no line, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// No TCP connection.
+    #[error("could not connect")]
+    Connect(#[source] io::Error),
+    /// The server did not upgrade.
+    #[error("the handshake failed")]
+    Handshake(#[source] Box<WsError>),
+    /// It broke off.
+    #[error("the line broke")]
+    Broken(#[source] Box<WsError>),
+    /// The server closed it with this code; 1005: with none, 1006: without a goodbye.
+    #[error("closed with code {0}")]
+    Closed(u16),
+}
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    Binary(Bytes),
+    Text(String),
+}
+
+#[derive(Debug)]
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+macro_rules! either {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Plain($stream) => $call,
+            Self::Tls($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, into))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// One open WebSocket. Pings are answered while it is read.
+#[derive(Debug)]
+pub struct Line {
+    socket: WebSocketStream<Wire>,
+}
+
+impl Line {
+    /// Connects and upgrades.
+    ///
+    /// # Errors
+    /// [`LineError::Connect`] or [`LineError::Handshake`].
+    pub async fn connect(target: &Target) -> Result<Self, LineError> {
+        let wire = wire(target).await.map_err(LineError::Connect)?;
+        let scheme = if target.tls.is_some() { "wss" } else { "ws" };
+        let mut request = Request::get(format!("{scheme}://{}{}", target.address, target.path))
+            .header("host", target.address.to_string())
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "bGl2ZWhlbHAtbG9hZC1oYQ==");
+        if let Some(subprotocol) = target.subprotocol {
+            request = request.header("sec-websocket-protocol", subprotocol);
+        }
+        for (name, value) in &target.headers {
+            request = request.header(name, value);
+        }
+        let refused = |error| LineError::Handshake(Box::new(error));
+        let request = request.body(()).map_err(|error| refused(WsError::HttpFormat(error)))?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
+        let (socket, _) = tokio_tungstenite::client_async_with_config(request, wire, Some(config))
+            .await
+            .map_err(refused)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// [`LineError::Broken`].
+    pub async fn send(&mut self, bytes: Bytes) -> Result<(), LineError> {
+        self.socket.send(Message::Binary(bytes)).await.map_err(broken)
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// [`LineError::Broken`].
+    pub async fn send_text(&mut self, text: String) -> Result<(), LineError> {
+        self.socket.send(Message::text(text)).await.map_err(broken)
+    }
+
+    /// The next message. Cancel safe.
+    ///
+    /// # Errors
+    /// [`LineError::Closed`] or [`LineError::Broken`].
+    pub async fn next(&mut self) -> Result<Incoming, LineError> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Binary(bytes))) => return Ok(Incoming::Binary(bytes)),
+                Some(Ok(Message::Text(text))) => return Ok(Incoming::Text(text.to_string())),
+                Some(Ok(Message::Close(frame))) => {
+                    return Err(LineError::Closed(frame.map_or(1005, |frame| frame.code.into())));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(WsError::ConnectionClosed)) | None => return Err(LineError::Closed(1006)),
+                Some(Err(error)) => return Err(broken(error)),
+            }
+        }
+    }
+
+    /// Says goodbye with 1000.
+    pub async fn close(&mut self) {
+        // The other end may be gone already; then there is nobody to say it to.
+        let _gone = self.socket.close(None).await;
+    }
+}
+
+fn broken(error: WsError) -> LineError {
+    LineError::Broken(Box::new(error))
+}
+
+async fn wire(target: &Target) -> io::Result<Wire> {
+    let socket = match target.address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(source) = target.source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(target.address).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = &target.tls else { return Ok(Wire::Plain(stream)) };
+    let name = ServerName::IpAddress(target.address.ip().into());
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
+    Ok(Wire::Tls(Box::new(stream)))
+}
