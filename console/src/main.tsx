@@ -4,7 +4,7 @@ import { effect, untracked } from '@preact/signals';
 import { render } from 'preact';
 import { forgetCatalog, loadCatalog } from './state/catalog.ts';
 import { startClock } from './state/clock.ts';
-import { findCard } from './state/closed.ts';
+import { findCard, forgetClosed } from './state/closed.ts';
 import { attention, board, leaveDesk, openConversation, opened, startDesk, tickDesk, watchHiding } from './state/desk.ts';
 import { tell } from './state/notices.ts';
 import { startPreferences, uncoverThread } from './state/preferences.ts';
@@ -28,8 +28,9 @@ effect(() => {
   // What these read must not bring this effect back.
   untracked(() => {
     if (agent === null) {
-      leaveDesk();
+      leaveDesk(session.value.kind === 'out' && !session.value.over);
       forgetCatalog();
+      forgetClosed();
     } else {
       startDesk();
       void loadCatalog();

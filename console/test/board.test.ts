@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerFrame } from '../../widget-js/src/wire/frames.ts';
-import { EMPTY_BOARD, followed, isWaiting, listed, reduceBoard, unreadCount, visitorMarks } from '../src/state/board.ts';
+import { EMPTY_BOARD, followed, isWaiting, listed, missedOffers, reduceBoard, refusedTransfers, unreadCount, visitorMarks } from '../src/state/board.ts';
 import type { Board } from '../src/state/board.ts';
 import { EMPTY_THREAD } from '../src/state/thread.ts';
 import type { Entry, Thread } from '../src/state/thread.ts';
@@ -122,6 +122,41 @@ test('a transfer stays on offer while the giver still has the conversation', () 
   const offered: ServerFrame = { kind: 'offer', conversation: 'cnv_a', deadline: 30_000, card: card('a', { assignee: OTHER }), transfer_from: OTHER };
   const board = after([offered, { kind: 'conversation', card: card('a', { version: 2, state: 'active', assignee: OTHER, offered_to: ME }) }]);
   assert.equal(board.offers.get('cnv_a')?.transfer_from, OTHER);
+});
+
+test('an offer remembers when it came, also when a line that came back brings it again', () => {
+  const offered: ServerFrame = { kind: 'offer', conversation: 'cnv_a', deadline: 30_000, card: card('a', { state: 'offered' }) };
+  const board = after([offered], 10_000);
+  assert.equal(board.offers.get('cnv_a')?.came, 10_000);
+  assert.equal(reduceBoard(board, { kind: 'frame', frame: offered, now: 20_000 }).offers.get('cnv_a')?.came, 10_000);
+  assert.equal(reduceBoard(board, { kind: 'frame', frame: { ...offered, deadline: 50_000 }, now: 20_000 }).offers.get('cnv_a')?.came, 20_000);
+});
+
+test('an offer that ran out was missed; one that was taken back, accepted or closed was not', () => {
+  const offered: ServerFrame = { kind: 'offer', conversation: 'cnv_a', deadline: 30_000, card: card('a', { state: 'offered' }) };
+  const over: ServerFrame = { kind: 'offer-over', conversation: 'cnv_a' };
+  const before = after([offered]);
+  const missed = (frames: ServerFrame[], now: number): number => missedOffers(before, after([offered, ...frames], now), now, ME).length;
+  assert.equal(missed([over], 30_010), 1);
+  assert.equal(missed([over], 12_000), 0);
+  assert.equal(missed([], 30_010), 0);
+  assert.equal(missed([{ kind: 'conversation', card: card('a', { version: 2, assignee: ME }) }, over], 30_010), 0);
+  assert.equal(missed([{ kind: 'conversation', card: card('a', { version: 2, state: 'closed' }) }], 30_010), 0);
+});
+
+test('a transfer that nobody took is told to its giver, until the conversation goes on', () => {
+  const asked = snapshot(card('a', { assignee: ME, offered_to: OTHER }));
+  const back: ServerFrame = { kind: 'conversation', card: card('a', { version: 2, assignee: ME }) };
+  const told = (from: Board, to: Board): string[] => refusedTransfers(from, to, ME).map(({ card: { conversation }, by }) => `${conversation} ${by}`);
+  const before = after([asked]);
+  const refused = after([asked, back]);
+  assert.deepEqual(told(before, refused), ['cnv_a agt_other']);
+  assert.deepEqual(told(before, after([asked, snapshot(card('a', { assignee: ME }))])), ['cnv_a agt_other']);
+  assert.deepEqual(told(before, after([asked, { kind: 'conversation', card: card('a', { version: 2, assignee: OTHER }) }])), []);
+  assert.equal(after([asked, back, text('cnv_a', 4)]).untaken.size, 1);
+  assert.equal(after([asked, back, text('cnv_a', 4, ME)]).untaken.size, 0);
+  assert.equal(after([asked, back, { kind: 'conversation', card: card('a', { version: 3, state: 'closed' }) }]).untaken.size, 0);
+  assert.equal(after([asked, back, { kind: 'forget', conversation: 'cnv_a' }]).untaken.size, 0);
 });
 
 test('those who wait stand as the line does, whatever position their cards had when they last changed', () => {

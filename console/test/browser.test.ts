@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import type { Browser, Page } from 'playwright-core';
-import { card, COLLEAGUE, FakeServer, hex, ME, said } from './fake_server.ts';
+import type { Browser, Locator, Page } from 'playwright-core';
+import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import { AGENT, card, COLLEAGUE, FakeServer, hex, ME, said } from './fake_server.ts';
 
 let browser: Browser;
 
@@ -30,19 +31,19 @@ interface Scene {
   readonly base: string;
 }
 
-async function scene(play: (scene: Scene) => Promise<void>, options: { width?: number; height?: number; colorScheme?: 'light' | 'dark' } = {}): Promise<void> {
+async function scene(play: (scene: Scene) => Promise<void>, options: { width?: number; height?: number; colorScheme?: 'light' | 'dark'; expects?: RegExp } = {}): Promise<void> {
   const server = new FakeServer();
   server.cards = [card(1)];
   server.history.set(card(1).conversation, [said(1, 'Good day'), said(2, 'Is the desk in stock?')]);
   const base = await server.start();
-  const { width = 1280, height = 800, colorScheme = 'light' } = options;
+  const { width = 1280, height = 800, colorScheme = 'light', expects = /401/ } = options;
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   // A refusal of the strict policy is told on the console.
   page.on('console', (line) => {
-    if (line.type() === 'error' && !line.text().includes('401')) errors.push(line.text());
+    if (line.type() === 'error' && !expects.test(line.text())) errors.push(line.text());
   });
   await server.attach(page);
   try {
@@ -189,6 +190,501 @@ test('a session that ended leads to the door, and says nothing of what was there
     await page.getByLabel('Password').fill('wrong');
     await page.keyboard.press('Enter');
     await page.getByText('E-mail or password is wrong.').waitFor();
+  }));
+
+/** A conversation that nobody has. */
+const waiting = (count: number): ConversationCard => {
+  const { assignee: _, ...rest } = card(count, { state: 'queued', waiting_since: Date.now() });
+  return rest;
+};
+const composer = (page: Page): Locator => page.locator('#composer');
+const text = (page: Page): Promise<string> => composer(page).inputValue();
+const isNote = (page: Page): Promise<boolean> => page.getByRole('radio', { name: 'Note' }).isChecked();
+const sent = (server: FakeServer): string[] =>
+  server.heard.flatMap((frame) => (frame.kind === 'send' && frame.body.kind === 'text' ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`] : []));
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+test('a half-written note stays a note when the conversation becomes one’s own', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [waiting(1)];
+    await page.goto(at(base, thread));
+    await page.getByText('Nobody has this conversation.').waitFor();
+    await composer(page).pressSequentially('he is a thief');
+    server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+    await page.getByText('Nobody has this conversation.').waitFor({ state: 'detached' });
+    assert.ok(await isNote(page));
+    assert.equal(await text(page), 'he is a thief');
+    await composer(page).press('Enter');
+    await server.until((frame) => frame.kind === 'send');
+    assert.deepEqual(sent(server), ['agents: he is a thief']);
+    await pause(800);
+    assert.ok(server.heard.every((frame) => frame.kind !== 'draft' && frame.kind !== 'typing'), 'a note was told to others');
+  }));
+
+test('a field that was entered for a note is one for a note, before its first letter and after taking the conversation by key', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [waiting(1)];
+    await page.goto(at(base, thread));
+    await composer(page).click();
+    server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+    await page.getByText('Nobody has this conversation.').waitFor({ state: 'detached' });
+    assert.ok(await isNote(page));
+    server.push({ kind: 'conversation', card: { ...waiting(1), version: 3 } });
+    await page.getByText('Nobody has this conversation.').waitFor();
+    await composer(page).fill('odd');
+    await composer(page).press('Escape');
+    await page.keyboard.press('a');
+    await server.until((frame) => frame.kind === 'assign');
+    server.push({ kind: 'conversation', card: card(1, { version: 4 }) });
+    await page.getByText('Nobody has this conversation.').waitFor({ state: 'detached' });
+    assert.ok(await isNote(page));
+    await page.getByText('Reply', { exact: true }).click();
+    assert.equal(await text(page), '');
+  }));
+
+test('each conversation keeps its own kind and its own two texts, over a reload too', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [card(1), card(2)];
+    await page.goto(at(base, thread));
+    await composer(page).fill('Good day to you');
+    await page.getByText('Note', { exact: true }).click();
+    assert.equal(await text(page), '');
+    await composer(page).fill('slow payer');
+    await page.goto(at(base, `/conversations/${card(2).conversation}`));
+    await page.getByRole('heading', { name: 'Visitor Number 2', level: 1 }).waitFor();
+    assert.equal(await isNote(page), false);
+    await page.goto(at(base, thread));
+    await page.reload();
+    await page.getByRole('heading', { name: 'Visitor Number 1', level: 1 }).waitFor();
+    assert.ok(await isNote(page));
+    assert.equal(await text(page), 'slow payer');
+    await page.getByText('Reply', { exact: true }).click();
+    assert.equal(await text(page), 'Good day to you');
+  }));
+
+test('a draft from another window does not stand where a note is written', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    await page.keyboard.press('n');
+    await page.keyboard.type('slow payer');
+    server.push({ kind: 'draft', conversation: card(1).conversation, text: 'from there' });
+    server.push({ kind: 'message', conversation: card(1).conversation, ...said(3, 'after it') });
+    await page.locator('.bubble', { hasText: 'after it' }).waitFor();
+    assert.equal(await text(page), 'slow payer');
+    await page.getByText('Reply', { exact: true }).click();
+    assert.equal(await text(page), 'from there');
+  }));
+
+/** The line is down until the answer is called. */
+async function cut(server: FakeServer, page: Page): Promise<() => void> {
+  server.instead = (frame) => frame.kind === 'hello';
+  server.breakLine(4100);
+  await page.getByText(/^(The line to the server broke|Connecting)/).waitFor();
+  return () => {
+    server.instead = () => false;
+    server.breakLine(4200);
+  };
+}
+
+test('what was typed while the line was down is told to the server first, and not overwritten by what it has', () =>
+  scene(async ({ server, page, base }) => {
+    server.drafts.set(card(1).conversation, 'old');
+    await page.goto(at(base, thread));
+    await page.waitForFunction(() => document.querySelector('textarea')?.value === 'old');
+    const mend = await cut(server, page);
+    await composer(page).fill('new, and longer');
+    await pause(800);
+    mend();
+    await server.until((frame) => frame.kind === 'draft' && frame.text === 'new, and longer');
+    await page.locator('.line-bar').waitFor({ state: 'detached' });
+    server.push({ kind: 'message', conversation: card(1).conversation, ...said(3, 'after it') });
+    await page.locator('.bubble', { hasText: 'after it' }).waitFor();
+    assert.equal(await text(page), 'new, and longer');
+    const all = server.heard.map((frame) => frame.kind);
+    const kinds = all.slice(all.lastIndexOf('hello'));
+    assert.ok(kinds.indexOf('draft') < kinds.indexOf('watch'), kinds.join(' '));
+  }));
+
+test('the draft of a message that was sent while the line was down does not come back, not even after a reload', () =>
+  scene(async ({ server, page, base }) => {
+    server.drafts.set(card(1).conversation, 'Here I am');
+    await page.goto(at(base, thread));
+    await page.waitForFunction(() => document.querySelector('textarea')?.value === 'Here I am');
+    await cut(server, page);
+    await composer(page).press('Enter');
+    await page.locator('.pending', { hasText: 'Here I am' }).waitFor();
+    server.instead = () => false;
+    await page.reload();
+    await page.getByRole('img', { name: 'Sent' }).waitFor();
+    server.push({ kind: 'message', conversation: card(1).conversation, ...said(9, 'after it') });
+    await page.locator('.bubble', { hasText: 'after it' }).waitFor();
+    assert.equal(await text(page), '');
+    assert.equal(server.drafts.size, 0);
+    assert.deepEqual(sent(server), ['everyone: Here I am']);
+  }));
+
+/** Signs in again, whoever it is. */
+async function signIn(server: FakeServer, page: Page): Promise<void> {
+  server.signedIn = true;
+  server.rest.set('POST /v1/sessions', server.rest.get('/v1/sessions/current'));
+  await page.getByLabel('E-mail').fill('nora@example.test');
+  await page.getByLabel('Password').fill('her password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+test('a session that ended keeps what was unsent for its agent; signing out throws it away', () =>
+  scene(async ({ server, page, base }) => {
+    server.instead = (frame) => frame.kind === 'send';
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    await composer(page).fill('A long answer');
+    await composer(page).press('Enter');
+    await composer(page).fill('and the next');
+    const first = await server.until((frame) => frame.kind === 'send');
+    server.signedIn = false;
+    server.breakLine(4001);
+    await page.getByText('Your session ended.').waitFor();
+    server.instead = () => false;
+    await signIn(server, page);
+    await page.getByRole('img', { name: 'Sent' }).waitFor();
+    assert.equal(await text(page), 'and the next');
+    const last = server.heard.filter((frame) => frame.kind === 'send').at(-1);
+    assert.ok(first.kind === 'send' && last?.kind === 'send' && first.message === last.message);
+
+    await page.goto(at(base, '/account'));
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
+  }));
+
+test('an offer is announced once, in one sentence, and its clock is not read out; its ring is full when it comes', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 9_000, card: card(8, { state: 'offered' }) });
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    const ring = (await page.locator('.countdown-left').getAttribute('stroke-dasharray')) ?? '';
+    const [lit = 0, whole = 1] = ring.split(' ').map(Number);
+    assert.ok(lit / whole > 0.8, ring);
+    const alert = page.locator('.offers').getByRole('alert');
+    const words = 'New conversation: Visitor Number 8. Press A to accept.';
+    assert.equal(await alert.innerText(), words);
+    const changes = await page.evaluate(async () => {
+      const live = document.querySelectorAll('[aria-live], [role=alert], [role=status], [role=log]');
+      let changes = 0;
+      const watch = new MutationObserver((found) => (changes += found.length));
+      for (const one of live) watch.observe(one, { subtree: true, childList: true, characterData: true, attributes: true });
+      await new Promise((done) => setTimeout(done, 2500));
+      return changes;
+    });
+    assert.equal(changes, 0);
+  }));
+
+test('Enter that only ends what an input method composed sends nothing, in Safari too', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    await composer(page).fill('日本');
+    await composer(page).evaluate((field) => field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true, cancelable: true })));
+    await pause(200);
+    assert.equal(await text(page), '日本');
+    assert.deepEqual(sent(server), []);
+    await composer(page).press('Enter');
+    await server.until((frame) => frame.kind === 'send');
+  }));
+
+test('a board that cannot be had is asked for again, after a rest that grows', () =>
+  scene(async ({ server, page, base }) => {
+    const asked: number[] = [];
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
+      asked.push(Date.now());
+      if (asked.length > 2) return false;
+      server.push({ kind: 'reject', request: frame.request, code: 'store-unavailable', words: '' });
+      return true;
+    };
+    await page.goto(at(base, '/'));
+    await page.getByText('The server cannot store anything right now.').waitFor();
+    await page.getByRole('tabpanel').getByText('Visitor Number 1').waitFor();
+    const [first = 0, second = 0, third = 0] = asked;
+    assert.ok(second - first >= 950 && third - second >= 1_950, asked.map((moment) => moment - first).join(' '));
+  }));
+
+test('a conversation that is not there says so, and is not asked for again at every change of the board', () =>
+  scene(
+    async ({ server, page, base }) => {
+      const lost = card(5).conversation;
+      const asked = (): number => server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === lost).length;
+      server.instead = (frame) => {
+        if (frame.kind !== 'watch' || frame.conversation !== lost) return false;
+        server.push({ kind: 'reject', request: frame.request, code: 'not-found', words: '' });
+        return true;
+      };
+      await page.goto(at(base, `/conversations/${lost}`));
+      await page.getByText('This conversation is not there.').waitFor();
+      for (let version = 2; version < 8; version += 1) {
+        server.push({ kind: 'conversation', card: card(1, { version, preview: `change ${version}` }) });
+        await page.getByText(`change ${version}`).waitFor();
+      }
+      assert.equal(asked(), 1);
+      assert.equal(await page.locator('.spinner').count(), 0);
+      // An offer of it is another matter.
+      server.instead = () => false;
+      server.history.set(lost, [said(1, 'Found again')]);
+      server.push({ kind: 'offer', conversation: lost, deadline: Date.now() + 30_000, card: card(5, { state: 'offered' }) });
+      await page.locator('.bubble', { hasText: 'Found again' }).waitFor();
+    },
+    { expects: /404/ },
+  ));
+
+test('arrow keys pass the choices of availability without choosing; Enter chooses', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.getByRole('button', { name: /^Your availability/ }).click();
+    await page.keyboard.press('Tab');
+    assert.equal(await page.getByRole('radio', { name: /^Available/ }).getAttribute('aria-checked'), 'true');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    assert.ok(await page.getByRole('radio', { name: /^Offline/ }).evaluate((radio) => radio === document.activeElement));
+    await pause(200);
+    assert.ok(server.heard.every((frame) => frame.kind !== 'availability'));
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    const chosen = await server.until((frame) => frame.kind === 'availability');
+    assert.equal(chosen.kind === 'availability' && chosen.availability, 'away');
+    await page.getByRole('radio', { name: /^Away/ }).waitFor({ state: 'detached' });
+  }));
+
+test('one tab stop leads to the privacy tags of all messages, and arrow keys go on from there', () =>
+  scene(async ({ page, base }) => {
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    const infos = page.getByRole('button', { name: 'Privacy tag' });
+    const stops = (): Promise<number[]> => infos.evaluateAll((all) => all.map((one) => (one as HTMLElement).tabIndex));
+    assert.deepEqual(await stops(), [-1, 0]);
+    await page.getByRole('log').focus();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('ArrowUp');
+    assert.ok(await infos.first().evaluate((one) => one === document.activeElement));
+    assert.deepEqual(await stops(), [0, -1]);
+    await page.keyboard.press('Tab');
+    assert.ok(await composer(page).evaluate((one) => one === document.activeElement));
+  }));
+
+test('a dialog stays when a drag that began in it ends outside; a click outside closes it', () =>
+  scene(async ({ page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.getByRole('tab', { name: 'Mine' }).waitFor();
+    await page.keyboard.press('?');
+    await page.getByText('This list', { exact: true }).hover();
+    await page.mouse.down();
+    await page.mouse.move(8, 8);
+    await page.mouse.up();
+    await pause(200);
+    assert.equal(await page.getByRole('dialog').count(), 1);
+    await page.mouse.click(8, 8);
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+  }));
+
+test('who signs out and in again finds a conversation of old again', () =>
+  scene(async ({ server, page, base }) => {
+    const old = card(6).conversation;
+    server.rest.set(`/v1/conversations/${old}`, { conversation_id: old, site_id: `sit_${hex(1)}`, state: 'closed', created_at: 1, visitor: { visitor_id: `vis_${hex(6)}`, name: 'Olga Old' } });
+    server.history.set(old, [said(1, 'Long ago')]);
+    const found = (): Promise<void> => page.getByRole('heading', { name: 'Olga Old', level: 1 }).waitFor();
+    await page.goto(at(base, `/conversations/${old}`));
+    await found();
+    await page.goto(at(base, '/account'));
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await signIn(server, page);
+    await page.getByRole('tab', { name: 'Mine' }).waitFor();
+    await page.goto(at(base, `/conversations/${old}`));
+    await found();
+  }));
+
+test('an invitation that cannot be looked up for want of a line is not called invalid', () =>
+  scene(
+    async ({ page, base }) => {
+      await page.route('**/v1/invitations/lookup', (route) => route.abort());
+      await page.goto(at(base, '/invitations/abc'));
+      await page.getByText('The server cannot be reached.').waitFor();
+      assert.equal(await page.getByText('This invitation is not valid.').count(), 0);
+      await page.unroute('**/v1/invitations/lookup');
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.getByText('This invitation is not valid.').waitFor();
+    },
+    { expects: /404|ERR_FAILED/ },
+  ));
+
+test('a transfer that is declined or runs out is told to its giver, in the thread until he goes on', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    const asked = (version: number): void => server.push({ kind: 'conversation', card: card(1, { version, offered_to: COLLEAGUE.agent }) });
+    const back = (version: number): void => server.push({ kind: 'conversation', card: card(1, { version }) });
+    asked(2);
+    await page.getByText('Offered to Jonas Berg').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Transfer' }).count(), 0);
+    back(3);
+    await page.locator('.notice', { hasText: 'Jonas Berg did not take over the conversation with Visitor Number 1.' }).waitFor();
+    await page.locator('.untaken', { hasText: 'Jonas Berg did not take it over.' }).waitFor();
+    await page.getByRole('button', { name: 'Transfer' }).waitFor();
+    await composer(page).fill('I stay with you.');
+    await composer(page).press('Enter');
+    await page.locator('.untaken').waitFor({ state: 'detached' });
+    // Taken this time: nothing to tell.
+    asked(4);
+    await page.getByText('Offered to Jonas Berg').waitFor();
+    server.push({ kind: 'conversation', card: card(1, { version: 5, assignee: COLLEAGUE.agent }) });
+    await page.getByText('This conversation is with Jonas Berg.').waitFor();
+    assert.equal(await page.locator('.untaken').count(), 0);
+  }));
+
+test('an offer that ran out leaves a word that stays; one that was declined does not', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    const offer = async (count: number, ms: number): Promise<void> => {
+      server.push({ kind: 'offer', conversation: card(count).conversation, deadline: Date.now() + ms, card: card(count, { state: 'offered', assignee: COLLEAGUE.agent }) });
+      await page.getByRole('button', { name: 'Decline' }).waitFor();
+    };
+    await offer(7, 900);
+    await page.getByRole('button', { name: 'Decline' }).click();
+    server.push({ kind: 'offer-over', conversation: card(7).conversation });
+    await page.getByRole('button', { name: 'Decline' }).waitFor({ state: 'detached' });
+    await offer(8, 500);
+    await pause(500);
+    server.push({ kind: 'offer-over', conversation: card(8).conversation });
+    await page.locator('.notice', { hasText: 'You missed a conversation that was offered to you: Visitor Number 8.' }).waitFor();
+    await pause(4_500);
+    assert.equal(await page.locator('.notice').count(), 1);
+    await page.getByRole('button', { name: 'Dismiss' }).click();
+    assert.equal(await page.locator('.notice').count(), 0);
+  }));
+
+test('a closing by key can be taken back by key, by button, by writing and by the visitor, and happens otherwise', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    const notice = page.locator('.notice', { hasText: 'is being closed' });
+    const closed = (): number => server.heard.filter((frame) => frame.kind === 'close').length;
+    await page.keyboard.press('Shift+E');
+    await pause(100);
+    assert.equal(await notice.count(), 0);
+    await page.keyboard.press('e');
+    await notice.waitFor();
+    await page.keyboard.press('z');
+    await notice.waitFor({ state: 'detached' });
+    await page.keyboard.press('e');
+    await notice.getByRole('button', { name: 'Undo' }).click();
+    await notice.waitFor({ state: 'detached' });
+    await page.keyboard.press('e');
+    await composer(page).fill('One more thing');
+    await notice.waitFor({ state: 'detached' });
+    await composer(page).press('Escape');
+    await page.keyboard.press('e');
+    await notice.waitFor();
+    server.push({ kind: 'message', conversation: card(1).conversation, ...said(3, 'And also…') });
+    await page.locator('.notice', { hasText: 'Visitor Number 1 wrote something' }).waitFor();
+    await pause(5_300);
+    assert.equal(closed(), 0);
+    await page.keyboard.press('e');
+    await pause(4_000);
+    assert.equal(closed(), 0);
+    await server.until((frame) => frame.kind === 'close');
+  }));
+
+test('A accepts an offer on every page, and never while something is typed', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/account'));
+    const accepts = (): number => server.heard.filter((frame) => frame.kind === 'accept').length;
+    await server.until((frame) => frame.kind === 'watch');
+    await page.getByLabel('Name', { exact: true }).focus();
+    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    await page.keyboard.press('a');
+    await pause(200);
+    assert.equal(accepts(), 0);
+    await page.getByLabel('Name', { exact: true }).blur();
+    await page.keyboard.press('Shift+A');
+    await page.evaluate(() => {
+      // So fast that no answer comes between.
+      for (let press = 0; press < 2; press += 1) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true, cancelable: true }));
+    });
+    await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
+    assert.equal(accepts(), 1);
+  }));
+
+test('a refused message is thrown away at the agent’s word, and does not come back', () =>
+  scene(async ({ server, page, base }) => {
+    server.instead = (frame) => {
+      if (frame.kind !== 'send') return false;
+      server.push({ kind: 'reject', request: frame.request, code: 'too-long', words: '' });
+      return true;
+    };
+    await page.goto(at(base, thread));
+    await composer(page).fill('never mind');
+    await composer(page).press('Enter');
+    await page.getByText('The text is too long.').waitFor();
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.locator('.pending').waitFor({ state: 'detached' });
+    await page.reload();
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    assert.equal(await page.getByText('never mind').count(), 0);
+    assert.equal(sent(server).length, 1);
+  }));
+
+test('whoever reads what was said before is told of new messages, and led to them', () =>
+  scene(async ({ server, page, base }) => {
+    const { conversation } = card(1);
+    server.history.set(conversation, Array.from({ length: 60 }, (_, at) => said(at + 1, `line ${at}`)));
+    await page.goto(at(base, thread));
+    await page.getByText('line 59', { exact: true }).waitFor();
+    const log = page.getByRole('log');
+    await log.evaluate((box) => (box.scrollTop = 300));
+    await pause(100);
+    server.push({ kind: 'message', conversation, ...said(61, 'a new one') });
+    await page.getByRole('button', { name: 'New messages' }).waitFor();
+    assert.equal(await log.evaluate((box) => box.scrollTop), 300);
+    await page.getByRole('button', { name: 'New messages' }).click();
+    await page.getByRole('button', { name: 'New messages' }).waitFor({ state: 'detached' });
+    assert.ok(await log.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight < 2));
+  }));
+
+test('closed conversations come page by page', () =>
+  scene(async ({ server, page, base }) => {
+    const closed = (count: number): object => ({
+      conversation_id: card(count).conversation, site_id: `sit_${hex(1)}`, state: 'closed', created_at: count, closed_at: count, visitor: { visitor_id: `vis_${hex(count)}`, name: `Closed ${count}` },
+    });
+    server.rest.set('GET /v1/conversations?state=closed&limit=50', { items: [closed(30)], next_cursor: 'the rest' });
+    server.rest.set('GET /v1/conversations?state=closed&limit=50&cursor=the%20rest', { items: [closed(20)], next_cursor: null });
+    await page.goto(at(base, '/'));
+    await page.getByRole('tab', { name: 'All' }).click();
+    await page.getByLabel('All', { exact: true }).selectOption('closed');
+    await page.getByText('Closed 30').waitFor();
+    assert.equal(await page.getByText('Closed 20').count(), 0);
+    await page.getByRole('button', { name: 'Load earlier ones' }).click();
+    await page.getByText('Closed 20').waitFor();
+    assert.deepEqual(await page.locator('.row-name').allInnerTexts(), ['Closed 30', 'Closed 20']);
+    assert.equal(await page.getByRole('button', { name: 'Load earlier ones' }).count(), 0);
+  }));
+
+test('an agent without another role moves only what is hers, and sees no settings but her own', () =>
+  scene(async ({ server, page, base }) => {
+    server.rest.set('/v1/sessions/current', { session_id: `ses_${hex(1)}`, agent: { ...AGENT, role: 'agent' }, tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' }, expires_at: 9e15 });
+    server.cards = [card(1, { assignee: COLLEAGUE.agent }), card(2)];
+    await page.goto(at(base, thread));
+    await page.getByText('This conversation is with Jonas Berg.').waitFor();
+    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allInnerTexts(), ['Board', 'Account']);
+    const acts = page.locator('.thread-acts');
+    assert.equal(await acts.getByRole('button', { name: /^(Transfer|Close)$/ }).count(), 0);
+    for (const key of ['t', 'e']) await page.keyboard.press(key);
+    await pause(200);
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    assert.equal(await page.locator('.notice').count(), 0);
+    await page.goto(at(base, `/conversations/${card(2).conversation}`));
+    for (const name of ['Transfer', 'Close']) await acts.getByRole('button', { name }).waitFor();
   }));
 
 const PAGES = ['/', thread, '/sites', `/sites/sit_${hex(1)}`, '/agents', '/tags', '/keys', '/account'];

@@ -9,7 +9,7 @@ import type { Page, WebSocketRoute } from 'playwright-core';
 import { decode_frame, encode_frame } from '../../widget-js/src/wire/codec.ts';
 import type { FrameSchema } from '../../widget-js/src/wire/codec.ts';
 import * as wire from '../../widget-js/src/wire/frames.ts';
-import type { AgentCard, ClientFrame, ConversationCard, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -42,30 +42,34 @@ export function said(seq: number, text: string, more: Partial<Message> = {}): Me
   return { seq, message: `msg_${hex(seq)}`, author: { kind: 'visitor' }, at: Date.now() - 300_000 + seq, body: { kind: 'text', text }, expires: 9000, ...more };
 }
 
-const agent = { agent_id: ME.agent, name: ME.name, email: 'nora@example.test', role: 'admin', state: 'active', capacity: 5, created_at: 1 };
+export const AGENT = { agent_id: ME.agent, name: ME.name, email: 'nora@example.test', role: 'admin', state: 'active', capacity: 5, created_at: 1 };
 const site = {
   site_id: `sit_${hex(1)}`, site_key: `site_${hex(1)}`, name: 'Shop', plan: 'free', state: 'open', closed_at: null, origins: ['https://shop.test'],
   texts: { title: 'Shop' }, form: { name: 'optional', email: 'hidden' }, notice: { text: '', url: '' }, redaction_patterns: [],
   embed_tag: '<script async src="https://chat.test/widget/loader.js"></script>', retention: { transcript: '60 days' }, created_at: 1,
 };
-const list = (...items: unknown[]): unknown => ({ items, next_cursor: null });
+export const list = (...items: unknown[]): unknown => ({ items, next_cursor: null });
 
 export class FakeServer {
-  /** What `GET` answers, by path; what is not here is a 404. */
+  /** What REST answers, by path, or by method and path where they differ; what is not here is a 404. */
   readonly rest = new Map<string, unknown>([
-    ['/v1/sessions/current', { session_id: `ses_${hex(1)}`, agent, tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' }, expires_at: 9e15 }],
+    ['/v1/sessions/current', { session_id: `ses_${hex(1)}`, agent: AGENT, tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' }, expires_at: 9e15 }],
     ['/v1/sites', list(site)],
     [`/v1/sites/${site.site_id}`, site],
     ['/v1/tags', list({ tag_id: `tag_${hex(1)}`, name: 'Sales' })],
-    ['/v1/agents', list(agent, { ...agent, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name, state: 'deactivated' })],
+    ['/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name, state: 'deactivated' })],
     ['/v1/invitations', list({ invitation_id: `inv_${hex(1)}`, email: 'a@b.test', role: 'agent', expires_at: 9e12 })],
     ['/v1/keys', list({ key_id: `key_${hex(1)}`, name: 'CRM', scopes: ['sites:read'], created_at: 1 })],
     ['/v1/sessions', list({ session_id: `ses_${hex(1)}`, client: 'A browser', current: true, created_at: 1, expires_at: 9e12 })],
     ['/v1/conversations', list()],
   ]);
+  /** Everything that was asked over REST, in order. */
+  readonly asked: string[] = [];
   signedIn = true;
   cards: ConversationCard[] = [];
   history = new Map<string, Message[]>();
+  /** What was kept of composers; sent behind the board, as the real one does it. */
+  readonly drafts = new Map<ConversationId, string>();
   /** Every frame that came, in order. */
   readonly heard: ClientFrame[] = [];
   /** Answers a frame in place of what is written below, where it returns true. */
@@ -74,7 +78,8 @@ export class FakeServer {
   readonly #http = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0] ?? '/';
     if (path.startsWith('/v1/')) {
-      const found = this.rest.get(path);
+      this.asked.push(`${request.method} ${request.url}`);
+      const found = this.rest.get(`${request.method} ${request.url}`) ?? this.rest.get(`${request.method} ${path}`) ?? this.rest.get(path);
       response.writeHead(!this.signedIn ? 401 : found === undefined ? 404 : 200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(this.signedIn ? (found ?? null) : { code: 'unauthenticated' }));
       return;
@@ -124,7 +129,7 @@ export class FakeServer {
 
   /** Waits until a frame came that fits. */
   async until(fits: (frame: ClientFrame) => boolean): Promise<ClientFrame> {
-    for (let round = 0; round < 200; round += 1) {
+    for (let round = 0; round < 400; round += 1) {
       const found = this.heard.find(fits);
       if (found !== undefined) return found;
       await new Promise((done) => setTimeout(done, 25));
@@ -140,6 +145,7 @@ export class FakeServer {
       this.push({ kind: 'welcome', request, session: `ses_${hex(1)}`, now: Date.now(), heartbeat_ms: 15_000, limits, conversations: [], agent: ME });
     } else if (frame.kind === 'watch' && frame.conversation === undefined) {
       this.push({ kind: 'board', request, conversations: this.cards, agents: [ME, COLLEAGUE] });
+      for (const [conversation, text] of this.drafts) this.push({ kind: 'draft', conversation, text });
     } else if (frame.kind === 'watch' && frame.conversation !== undefined) {
       const { conversation } = frame;
       const messages = (this.history.get(conversation) ?? []).filter((message) => message.seq > (frame.resume?.seq ?? 0));
@@ -152,6 +158,10 @@ export class FakeServer {
       if (known === undefined) this.history.set(frame.conversation, [...stored, message]);
       const hidden = frame.body.kind === 'text' && frame.body.text.includes('4111') ? { body: { kind: 'text', text: '[hidden]' } as const } : {};
       this.push({ kind: 'ack', request, seq, at: Date.now(), expires: 9_000, ...hidden });
+    } else if (frame.kind === 'draft') {
+      if (frame.text === '') this.drafts.delete(frame.conversation);
+      else this.drafts.set(frame.conversation, frame.text);
+      this.push({ kind: 'ack', request });
     } else this.push({ kind: 'ack', request });
   }
 }

@@ -117,6 +117,12 @@ test('an input that changes nothing gives the same thread', () => {
   assert.equal(reduceThread(thread, { kind: 'expired', today: 1 }), thread);
 });
 
+test('a conversation that is not there says so until a page of it comes', () => {
+  const absent = after({ kind: 'absent', absent: true });
+  assert.equal(absent.absent, true);
+  assert.equal(reduceThread(absent, page([message(1, 'a')])).absent, false);
+});
+
 test('any order of arrival leads to the same screen', () => {
   const all = Array.from({ length: 8 }, (_, at) => message(at + 1, `m${at}`));
   let seed = 7;

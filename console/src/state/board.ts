@@ -20,6 +20,8 @@ export interface Offer {
   readonly conversation: ConversationId;
   /** On the server's clock. */
   readonly deadline: number;
+  /** When it came, on the same clock. */
+  readonly came: number;
   readonly transfer_from: AgentId | null;
 }
 
@@ -36,6 +38,8 @@ export interface Board {
   readonly agents: ReadonlyMap<AgentId, AgentCard>;
   readonly offers: ReadonlyMap<ConversationId, Offer>;
   readonly typing: ReadonlyMap<ConversationId, readonly TypingMark[]>;
+  /** Transfers that came to nothing, until the conversation goes on: who did not take them. */
+  readonly untaken: ReadonlyMap<ConversationId, AgentId>;
 }
 
 export const EMPTY_BOARD: Board = {
@@ -44,6 +48,7 @@ export const EMPTY_BOARD: Board = {
   agents: new Map(),
   offers: new Map(),
   typing: new Map(),
+  untaken: new Map(),
 };
 
 export type BoardInput =
@@ -85,10 +90,10 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       for (const card of frame.conversations) cards.set(card.conversation, card);
       const agents = new Map(frame.agents.map((card) => [card.agent, card]));
       const offers = new Map([...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)));
-      return { ...board, loaded: true, cards, agents, offers, typing: new Map() };
+      return { ...board, loaded: true, cards, agents, offers, typing: new Map(), untaken: untakenAfter(board, frame.conversations) };
     }
     case 'conversation': {
-      const next = withCard(board, frame.card);
+      const next = { ...withCard(board, frame.card), untaken: untakenAfter(board, [frame.card]) };
       const offer = next.offers.get(frame.card.conversation);
       // A transfer is offered while the giver still has it; any other offer ends with the state.
       const over =
@@ -99,10 +104,13 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       return withAgent(board, frame.card);
     case 'offer': {
       const next = withCard(board, frame.card);
+      const known = next.offers.get(frame.conversation);
       const offers = new Map(next.offers);
       offers.set(frame.conversation, {
         conversation: frame.conversation,
         deadline: frame.deadline,
+        // A line that came back brings it again.
+        came: known?.deadline === frame.deadline ? known.came : now,
         transfer_from: frame.transfer_from ?? null,
       });
       return { ...next, offers };
@@ -120,7 +128,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
         const spoken = frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author } : {};
         return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
       });
-      return withTyping(next, frame.conversation, frame.author, null);
+      return withTyping(frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next, frame.conversation, frame.author, null);
     }
     case 'typing':
       return withTyping(board, frame.conversation, frame.author, frame.typing ? now + TYPING_MS : null);
@@ -134,7 +142,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       }
       const cards = new Map(board.cards);
       cards.delete(frame.conversation);
-      return withoutOffer({ ...board, cards }, frame.conversation);
+      return goneOn(withoutOffer({ ...board, cards }, frame.conversation), frame.conversation);
     }
     default:
       return board;
@@ -194,6 +202,55 @@ function withoutOffer(board: Board, id: ConversationId): Board {
   const offers = new Map(board.offers);
   offers.delete(id);
   return { ...board, offers };
+}
+
+/** A transfer that ends with the conversation where it was came to nothing. */
+function untakenAfter(board: Board, cards: readonly ConversationCard[]): Board['untaken'] {
+  const next = new Map(board.untaken);
+  let moved = false;
+  for (const card of cards) {
+    const known = board.cards.get(card.conversation);
+    if (known === undefined || card.version < known.version) continue;
+    const stays = card.state === 'active' && card.assignee !== undefined && card.assignee === known.assignee && card.offered_to === undefined;
+    if (!stays) moved = next.delete(card.conversation) || moved;
+    else if (known.offered_to !== undefined) {
+      next.set(card.conversation, known.offered_to);
+      moved = true;
+    }
+  }
+  return moved ? next : board.untaken;
+}
+
+/** Who has the conversation writes on: that nobody took it is no news any more. */
+function goneOn(board: Board, id: ConversationId): Board {
+  if (!board.untaken.has(id)) return board;
+  const untaken = new Map(board.untaken);
+  untaken.delete(id);
+  return { ...board, untaken };
+}
+
+/** Clocks differ by about this much. */
+const CLOCK_MS = 1_000;
+
+/** Offers that ran out between two boards; not those that were answered in time, here or in another window, or taken back. */
+export function missedOffers(before: Board, after: Board, now: number, me: AgentId | null): readonly ConversationCard[] {
+  if (before.offers === after.offers) return [];
+  return [...before.offers.values()]
+    .filter((offer) => !after.offers.has(offer.conversation) && now >= offer.deadline - CLOCK_MS)
+    .map((offer) => after.cards.get(offer.conversation))
+    .filter((card) => card !== undefined)
+    .filter((card) => card.state !== 'closed' && card.assignee !== me);
+}
+
+/** Own transfers that came to nothing between two boards. */
+export function refusedTransfers(before: Board, after: Board, me: AgentId | null): readonly { readonly card: ConversationCard; readonly by: AgentId }[] {
+  if (before.untaken === after.untaken) return [];
+  const refused: { readonly card: ConversationCard; readonly by: AgentId }[] = [];
+  for (const [id, by] of after.untaken) {
+    const card = after.cards.get(id);
+    if (before.untaken.get(id) !== by && card !== undefined && isMine(card, me)) refused.push({ card, by });
+  }
+  return refused;
 }
 
 function marked(board: Board, id: ConversationId, author: Author, which: 'delivered' | 'seen', seq: number): Board {

@@ -2,7 +2,7 @@
 
 import { computed, signal } from '@preact/signals';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { ask } from '../wire/rest.ts';
+import { ask, Problem } from '../wire/rest.ts';
 import type { Page } from '../wire/rest.ts';
 import { cardOf } from '../wire/conversation.ts';
 import type { RestConversation } from '../wire/conversation.ts';
@@ -44,7 +44,21 @@ const lookedFor = new Set<ConversationId>();
 export async function findCard(id: ConversationId): Promise<void> {
   if (lookedFor.has(id)) return;
   lookedFor.add(id);
-  showCard(cardOf(await ask<RestConversation>('GET', `/v1/conversations/${id}`)));
+  try {
+    showCard(cardOf(await ask<RestConversation>('GET', `/v1/conversations/${id}`)));
+  } catch (problem) {
+    // The thread itself says so.
+    if (problem instanceof Problem && problem.status === 404) return;
+    lookedFor.delete(id);
+    throw problem;
+  }
+}
+
+/** What one agent may see is nothing for the next one on this machine. */
+export function forgetClosed(): void {
+  lookedFor.clear();
+  fetched.value = new Map();
+  cursor.value = null;
 }
 
 /** What else this visitor came for, the newest first. */

@@ -18,20 +18,23 @@ import { message_id } from '../../../widget-js/src/wire/ids.ts';
 import { Socket } from '../../../widget-js/src/wire/socket.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
-import { EMPTY_BOARD, followed, isAgent, isMine, reduceBoard, unreadCount } from './board.ts';
+import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
 import type { Board, BoardInput } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
-import { tell } from './notices.ts';
-import { forgetOutbox, keepDrafts, keepOutbox, readDrafts, readOutbox } from './outbox.ts';
+import { reduceComposers } from './composer.ts';
+import type { ComposerInput, Composers } from './composer.ts';
+import { dismiss, dismissAll, leaveNotice, propose, tell } from './notices.ts';
+import { forgetOutbox, keepComposers, keepOutbox, readComposers, readOutbox } from './outbox.ts';
 import { me, sessionIsOver } from './session.ts';
 import { play } from './sound.ts';
 import { EMPTY_THREAD, entryOf, newestSeq, reduceThread, lastEntry } from './thread.ts';
 import type { Pending, Thread, ThreadInput } from './thread.ts';
+import { visitorName } from './visitor.ts';
 
 export const line = signal<LineState>({ kind: 'idle' });
 export const board = signal<Board>(EMPTY_BOARD);
 export const threads = signal<ReadonlyMap<ConversationId, Thread>>(new Map());
-export const drafts = signal<ReadonlyMap<ConversationId, string>>(new Map());
+export const composers = signal<Composers>(new Map());
 /** The conversation on the screen. */
 export const opened = signal<ConversationId | null>(null);
 export const textCharsMax = signal(wire.TEXT_CHARS_MAX);
@@ -64,11 +67,23 @@ const OFFER_SOUND_EVERY_MS = 8_000;
 const RETRY_MS_MIN = 1_000;
 /** A frame of the agent's other window does not overwrite what he is typing right here. */
 const DRAFT_HANDS_OFF_MS = 3_000;
+/** So long a closing by key can be taken back. */
+const UNDO_MS = 5_000;
+/** The longest rest between two tries to watch something. */
+const REST_MS_MAX = 30_000;
 
+type Watched = 'board' | ConversationId;
 
 let socket: Socket | null = null;
 const watched = new Set<ConversationId>();
 const sending = new Set<ConversationId>();
+/** Offers that were declined here: they are over at this agent's wish, however late. */
+const declined = new Set<ConversationId>();
+/** What could not be watched for now: how often in vain, and when it is asked again. */
+const tries = new Map<Watched, number>();
+const resting = new Map<Watched, ReturnType<typeof setTimeout>>();
+/** Conversations that are closed in a moment, if nothing speaks against it, and the notice that says so. */
+const closing = new Map<ConversationId, { readonly timer: ReturnType<typeof setTimeout>; readonly notice: number }>();
 const paging = new Set<ConversationId>();
 const draftTimers = new Map<ConversationId, ReturnType<typeof setTimeout>>();
 const typedAt = new Map<ConversationId, number>();
@@ -107,20 +122,26 @@ export function stopDesk(): void {
   socket = null;
   pile = [];
   for (const timer of draftTimers.values()) clearTimeout(timer);
-  for (const set of [watched, sending, paging]) set.clear();
+  for (const id of closing.keys()) keepOpen(id);
+  restNoMore();
+  for (const set of [watched, sending, paging, declined]) set.clear();
   for (const map of [draftTimers, typedAt, typingSaidAt]) map.clear();
   batch(() => {
     line.value = { kind: 'idle' };
     board.value = EMPTY_BOARD;
     threads.value = new Map();
-    drafts.value = new Map();
+    composers.value = new Map();
   });
 }
 
-/** Signing out takes what was unsent along: the next agent on this machine must not find it. */
-export function leaveDesk(): void {
+/**
+ * Nobody is signed in any more. Whoever signed out himself takes what was unsent along: the next agent on this machine must not
+ * find it. A session that merely ended leaves it for the same agent, who comes back.
+ */
+export function leaveDesk(signedOut: boolean): void {
   stopDesk();
-  forgetOutbox();
+  if (signedOut) forgetOutbox();
+  dismissAll();
   opened.value = null;
 }
 
@@ -144,7 +165,19 @@ export function tickDesk(at: number): void {
 // What comes in
 
 function toBoard(input: BoardInput): void {
-  board.value = reduceBoard(board.value, input);
+  const before = board.value;
+  board.value = reduceBoard(before, input);
+  tellChanges(before, board.value);
+}
+
+/** What came to nothing is told to whom it concerns. */
+function tellChanges(before: Board, after: Board): void {
+  for (const card of missedOffers(before, after, serverNow(), me.value)) {
+    if (!declined.has(card.conversation)) leaveNotice(t.offer.missed(visitorName(card)));
+  }
+  for (const { card, by } of refusedTransfers(before, after, me.value)) {
+    tell(t.transfer.untaken(after.agents.get(by)?.name ?? t.anAgent, visitorName(card)), 'bad');
+  }
 }
 
 function toThread(id: ConversationId, input: ThreadInput): void {
@@ -166,7 +199,10 @@ function welcomed(welcome: wire.ServerWelcome): void {
   const own = welcome.agent;
   if (own !== undefined) toBoard({ kind: 'own-card', card: own });
   watched.clear();
-  void asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'board' }));
+  // Before the board, which brings the drafts as the server has them.
+  for (const id of composers.value.keys()) mirror(id);
+  restNoMore();
+  void watchBoard();
   // What was on the screen before goes on at once; the snapshot then says what else to follow.
   follow();
   for (const id of threads.value.keys()) pump(id);
@@ -212,6 +248,8 @@ function hear(frame: ServerFrame): void {
   if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
     offerSoundAt = at;
     play('offer');
+    declined.delete(frame.conversation);
+    if (threads.value.get(frame.conversation)?.absent === true) unmiss(frame.conversation);
   }
   toBoard({ kind: 'frame', frame, now: at });
   switch (frame.kind) {
@@ -228,7 +266,7 @@ function hear(frame: ServerFrame): void {
       forgotten(frame);
       break;
     case 'draft':
-      if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) setDraft(frame.conversation, frame.text);
+      if (at - (typedAt.get(frame.conversation) ?? 0) > DRAFT_HANDS_OFF_MS) compose(frame.conversation, { kind: 'heard', text: frame.text });
       break;
     case 'reject':
       tell(rejectSentence(frame.code, frame.words), 'bad');
@@ -245,6 +283,8 @@ function said(frame: wire.ServerMessage): void {
     toThread(id, { kind: 'said', entry: entryOf(frame) });
   }
   const card = board.value.cards.get(id);
+  // Nobody is cut off in the middle of a sentence.
+  if (frame.author.kind === 'visitor' && keepOpen(id)) tell(t.thread.closingOff(visitorName(card)));
   if (card === undefined || !isMine(card, me.value) || isAgent(frame.author, me.value)) return;
   socket?.say(wire.CLIENT_DELIVERED, { conversation: id, seq: frame.seq });
   if (frame.author.kind === 'visitor' && (opened.value !== id || document.hidden || !document.hasFocus())) play('message');
@@ -253,7 +293,7 @@ function said(frame: wire.ServerMessage): void {
 function forgotten(frame: wire.ServerForget): void {
   toThread(frame.conversation, { kind: 'forget', messages: frame.messages ?? null });
   if (frame.messages === undefined) {
-    setDraft(frame.conversation, '');
+    compose(frame.conversation, { kind: 'erased' });
     if (opened.value === frame.conversation) tell(t.thread.forgotten);
   }
 }
@@ -285,8 +325,60 @@ async function watch(id: ConversationId): Promise<void> {
   const last = lastEntry(thread);
   const resume =
     last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message, at: last.at };
-  const granted = await asked((line) => line.ask(wire.CLIENT_WATCH, { topic: 'conversation', conversation: id, resume }));
-  if (!granted) watched.delete(id);
+  const answer = await askToWatch(id, { topic: 'conversation', conversation: id, resume });
+  if (answer === 'later') watched.delete(id);
+  // It stays among the watched: nobody asks for it again at the next change of the board.
+  if (answer === 'absent') toThread(id, { kind: 'absent', absent: true });
+}
+
+/** It is there for this agent now, whatever it was before: it may be asked for again. */
+function unmiss(id: ConversationId): void {
+  watched.delete(id);
+  toThread(id, { kind: 'absent', absent: false });
+}
+
+async function watchBoard(): Promise<void> {
+  if ((await askToWatch('board', { topic: 'board' })) === 'absent') tell(t.problems.forbidden, 'bad');
+}
+
+/** Asks to watch; what is refused for now is asked again after a rest that grows. */
+async function askToWatch(what: Watched, fields: Omit<wire.ClientWatch, 'kind' | 'request'>): Promise<'granted' | 'absent' | 'later'> {
+  const asker = socket;
+  if (asker === null) return 'later';
+  const answer = await asker.ask(wire.CLIENT_WATCH, fields);
+  // The next welcome begins again.
+  if (asker !== socket || answer.kind === 'lost') return 'later';
+  if (answer.kind !== 'reject') {
+    tries.delete(what);
+    heard(answer);
+    return 'granted';
+  }
+  if (ABSENT.has(answer.code)) return 'absent';
+  const before = tries.get(what) ?? 0;
+  // Said once: the tries that follow are in vain for the same reason.
+  if (before === 0) tell(rejectSentence(answer.code, answer.words), 'bad');
+  tries.set(what, before + 1);
+  rest(what, Math.max(answer.retry_after_ms ?? 0, Math.min(REST_MS_MAX, RETRY_MS_MIN * 2 ** before)));
+  return 'later';
+}
+
+/** Asking again would be answered the same. */
+const ABSENT: ReadonlySet<wire.RejectCode> = new Set<wire.RejectCode>(['not-found', 'forbidden', 'gone', 'expired']);
+
+function rest(what: Watched, ms: number): void {
+  clearTimeout(resting.get(what));
+  const again = (): void => {
+    resting.delete(what);
+    if (what === 'board') void watchBoard();
+    else follow();
+  };
+  resting.set(what, setTimeout(again, ms));
+}
+
+function restNoMore(): void {
+  for (const timer of resting.values()) clearTimeout(timer);
+  resting.clear();
+  tries.clear();
 }
 
 /** Watches what this agent should hear live, and nothing else. */
@@ -295,7 +387,7 @@ function follow(): void {
   const wanted = followed(board.value, me.value);
   if (opened.value !== null) wanted.add(opened.value);
   for (const [id, thread] of threads.value) if (thread.pending.length > 0) wanted.add(id);
-  for (const id of wanted) if (!watched.has(id)) void watch(id);
+  for (const id of wanted) if (!watched.has(id) && !resting.has(id)) void watch(id);
   for (const id of watched) {
     if (wanted.has(id)) continue;
     watched.delete(id);
@@ -341,9 +433,9 @@ export function send(id: ConversationId, text: string, visibility: Visibility): 
   };
   batch(() => {
     toThread(id, { kind: 'written', pending });
-    setDraft(id, '');
+    compose(id, { kind: 'sent', mode: visibility });
   });
-  mirrorDraft(id, '');
+  mirror(id);
   typingSaidAt.delete(id);
   pump(id);
 }
@@ -432,32 +524,45 @@ export function markSeen(id: ConversationId): void {
 }
 
 /** The composer's text changed under the agent's hands. */
-export function typed(id: ConversationId, text: string, visibility: Visibility): void {
-  const at = serverNow();
-  typedAt.set(id, at);
-  setDraft(id, text);
-  clearTimeout(draftTimers.get(id));
-  draftTimers.set(
-    id,
-    setTimeout(() => mirrorDraft(id, text), DRAFT_AFTER_MS),
-  );
+export function typed(id: ConversationId, text: string, mode: Visibility): void {
+  compose(id, { kind: 'written', mode, text });
+  keepOpen(id);
+  if (mode === 'everyone') {
+    typedAt.set(id, serverNow());
+    clearTimeout(draftTimers.get(id));
+    draftTimers.set(
+      id,
+      setTimeout(() => mirror(id), DRAFT_AFTER_MS),
+    );
+  }
   // A note is written behind the visitor's back: he is not told that anyone writes.
-  sayTyping(id, visibility === 'everyone' && text.trim() !== '');
+  sayTyping(id, mode === 'everyone' && text.trim() !== '');
 }
 
-function setDraft(id: ConversationId, text: string): void {
-  if ((drafts.value.get(id) ?? '') === text) return;
-  const next = new Map(drafts.value);
-  if (text === '') next.delete(id);
-  else next.set(id, text);
-  drafts.value = next;
-  keepDrafts(next);
+/** The agent chose what the composer makes. */
+export function chooseMode(id: ConversationId, mode: Visibility): void {
+  compose(id, { kind: 'chosen', mode });
+  if (mode === 'agents') sayTyping(id, false);
 }
 
-function mirrorDraft(id: ConversationId, text: string): void {
+function compose(id: ConversationId, input: ComposerInput): void {
+  const next = reduceComposers(composers.value, id, input);
+  if (next === composers.value) return;
+  composers.value = next;
+  keepComposers(next);
+}
+
+/** Tells the server how a reply stands now; what it did not hear it is told at the next welcome. */
+function mirror(id: ConversationId): void {
   clearTimeout(draftTimers.get(id));
   draftTimers.delete(id);
-  if (line.value.kind === 'online') void socket?.ask(wire.CLIENT_DRAFT, { conversation: id, text });
+  const composer = composers.value.get(id);
+  if (socket === null || line.value.kind !== 'online' || composer?.untold !== true) return;
+  const asker = socket;
+  const text = composer.reply;
+  void asker.ask(wire.CLIENT_DRAFT, { conversation: id, text }).then((answer) => {
+    if (asker === socket && answer.kind === 'ack') compose(id, { kind: 'told', text });
+  });
 }
 
 function sayTyping(id: ConversationId, typing: boolean): void {
@@ -474,6 +579,7 @@ export function accept(conversation: ConversationId): Promise<boolean> {
 }
 
 export function decline(conversation: ConversationId): Promise<boolean> {
+  declined.add(conversation);
   return act((line) => line.ask(wire.CLIENT_DECLINE, { conversation }));
 }
 
@@ -487,6 +593,30 @@ export function transfer(conversation: ConversationId, agent: AgentId): Promise<
 
 export function close(conversation: ConversationId): Promise<boolean> {
   return act((line) => line.ask(wire.CLIENT_CLOSE, { conversation }));
+}
+
+/**
+ * Closes it in a moment, so that a key pressed by mistake is undone before anybody hears of it: a visitor who was told of the end
+ * cannot be untold, and a slot that was freed is taken. Where the page goes away meanwhile, it stays open.
+ */
+export function closeSoon(id: ConversationId): void {
+  if (closing.has(id)) return;
+  const words = t.thread.closing(visitorName(board.value.cards.get(id)));
+  const notice = propose(words, { words: t.undo, run: () => void keepOpen(id) });
+  const timer = setTimeout(() => {
+    keepOpen(id);
+    void close(id);
+  }, UNDO_MS);
+  closing.set(id, { timer, notice });
+}
+
+/** Takes a closing back; whether there was one. */
+export function keepOpen(id: ConversationId): boolean {
+  const one = closing.get(id);
+  if (one === undefined) return false;
+  clearTimeout(one.timer);
+  dismiss(one.notice);
+  return closing.delete(id);
 }
 
 export function reopen(conversation: ConversationId): Promise<boolean> {
@@ -507,7 +637,7 @@ export async function chooseAvailability(availability: Availability, capacity?: 
 // What survives a reload
 
 function restoreOutbox(): void {
-  drafts.value = readDrafts();
+  composers.value = readComposers();
   const kept = readOutbox();
   if (kept.size === 0) return;
   const next = new Map(threads.value);

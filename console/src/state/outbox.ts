@@ -2,11 +2,12 @@
 // tab's own storage, and gone with the tab: nothing that was said stays on the machine.
 
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { Composer, Composers } from './composer.ts';
 import { me } from './session.ts';
 import type { Pending, Thread } from './thread.ts';
 
 const OUTBOX = 'livehelp.outbox';
-const DRAFTS = 'livehelp.drafts';
+const COMPOSERS = 'livehelp.composers';
 
 interface Kept<T> {
   readonly agent: string;
@@ -44,18 +45,18 @@ export function readOutbox(): ReadonlyMap<ConversationId, readonly Pending[]> {
   return read<readonly Pending[]>(OUTBOX);
 }
 
-export function keepDrafts(drafts: ReadonlyMap<ConversationId, string>): void {
-  keep(DRAFTS, [...drafts]);
+export function keepComposers(composers: Composers): void {
+  keep(COMPOSERS, [...composers]);
 }
 
-export function readDrafts(): ReadonlyMap<ConversationId, string> {
-  return read<string>(DRAFTS);
+export function readComposers(): Composers {
+  return read<Composer>(COMPOSERS);
 }
 
 export function forgetOutbox(): void {
   try {
     sessionStorage.removeItem(OUTBOX);
-    sessionStorage.removeItem(DRAFTS);
+    sessionStorage.removeItem(COMPOSERS);
   } catch {
     // Storage is forbidden, so there is nothing in it.
   }

@@ -38,14 +38,17 @@ export interface Thread {
   readonly more: boolean;
   /** Whether at least one page has come. */
   readonly loaded: boolean;
+  /** Whether the server says that there is no such conversation for this agent. */
+  readonly absent: boolean;
 }
 
-export const EMPTY_THREAD: Thread = { entries: [], pending: [], more: false, loaded: false };
+export const EMPTY_THREAD: Thread = { entries: [], pending: [], more: false, loaded: false, absent: false };
 
 export type ThreadInput =
   /** `earlier`: it was asked for as the page before all that is here. */
   | { readonly kind: 'page'; readonly reset: boolean; readonly more: boolean; readonly messages: readonly Message[]; readonly earlier?: boolean }
   | { readonly kind: 'said'; readonly entry: Entry }
+  | { readonly kind: 'absent'; readonly absent: boolean }
   | { readonly kind: 'void'; readonly seq: number; readonly message: MessageId }
   | { readonly kind: 'forget'; readonly messages: readonly MessageId[] | null }
   | { readonly kind: 'written'; readonly pending: Pending }
@@ -100,6 +103,7 @@ export function reduceThread(thread: Thread, input: ThreadInput): Thread {
         pending: withoutStored(thread.pending, fresh),
         more: reachesBack ? input.more : thread.more,
         loaded: true,
+        absent: false,
       };
     }
     case 'said': {
@@ -112,6 +116,8 @@ export function reduceThread(thread: Thread, input: ThreadInput): Thread {
         pending: withoutStored(thread.pending, [input.entry]),
       };
     }
+    case 'absent':
+      return thread.absent === input.absent ? thread : { ...thread, absent: input.absent };
     case 'void':
       return {
         ...thread,

@@ -155,6 +155,11 @@ function Notices() {
       {notices.value.map((notice) => (
         <div key={notice.id} class={notice.tone === 'bad' ? 'notice bad' : 'notice'}>
           <span>{notice.words}</span>
+          {notice.act === null ? null : (
+            <button type="button" class="notice-act" onClick={notice.act.run}>
+              {notice.act.words}
+            </button>
+          )}
           <button type="button" class="icon-button" aria-label={t.dismiss} onClick={() => dismiss(notice.id)}>
             <Icon name="close" size={14} />
           </button>

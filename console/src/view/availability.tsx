@@ -14,6 +14,23 @@ const CHOICES: readonly { readonly value: Availability; readonly words: string; 
 
 const CAPACITY_MAX = 50;
 
+/** Arrow keys move the focus from one choice to the next, and choose nothing. */
+function moveFocus(event: KeyboardEvent): void {
+  const by = STEPS.get(event.key);
+  if (by === undefined || !(event.currentTarget instanceof HTMLElement)) return;
+  event.preventDefault();
+  const choices = [...event.currentTarget.querySelectorAll<HTMLElement>('[role=radio]')];
+  const at = choices.findIndex((choice) => choice === document.activeElement);
+  choices[(at + by + choices.length) % choices.length]?.focus();
+}
+
+const STEPS: ReadonlyMap<string, number> = new Map([
+  ['ArrowDown', 1],
+  ['ArrowRight', 1],
+  ['ArrowUp', -1],
+  ['ArrowLeft', -1],
+]);
+
 export function AvailabilityMenu() {
   const own = ownCard.value;
   const agent = granted.value?.agent;
@@ -41,28 +58,31 @@ export function AvailabilityMenu() {
     >
       {(close) => (
         <>
-          <fieldset class="choices">
-            <legend class="visually-hidden">{t.availability.label}</legend>
+          <div class="choices" role="radiogroup" aria-label={t.availability.label} onKeyDown={moveFocus}>
             {CHOICES.map((choice) => (
-              <label key={choice.value} class="choice">
-                <input
-                  type="radio"
-                  name="availability"
-                  checked={chosen === choice.value}
-                  disabled={line.value.kind !== 'online'}
-                  onClick={() => {
-                    void chooseAvailability(choice.value);
-                    close();
-                  }}
-                />
+              // Buttons: a radio of the browser's own is chosen by every arrow key that passes it, and an agent would go offline on the way.
+              <button
+                key={choice.value}
+                type="button"
+                role="radio"
+                class="choice"
+                aria-checked={chosen === choice.value}
+                tabIndex={chosen === choice.value ? 0 : -1}
+                disabled={line.value.kind !== 'online'}
+                onClick={() => {
+                  void chooseAvailability(choice.value);
+                  close();
+                }}
+              >
                 <span class={`status-dot dot-${choice.value}`} aria-hidden="true" />
                 <span>
                   <strong>{choice.words}</strong>
                   <small>{choice.hint}</small>
                 </span>
-              </label>
+                {chosen === choice.value ? <Icon name="check" size={16} /> : null}
+              </button>
             ))}
-          </fieldset>
+          </div>
           <div class="stepper">
             <span id="capacity-label">{t.availability.capacity}</span>
             <button type="button" class="icon-button" aria-label={t.availability.fewer} disabled={capacity <= 1} onClick={() => change(capacity - 1)}>

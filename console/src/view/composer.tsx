@@ -3,16 +3,18 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isMine } from '../state/board.ts';
-import { drafts, send, textCharsMax, typed } from '../state/desk.ts';
+import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
+import { chooseMode, composers, send, textCharsMax, typed } from '../state/desk.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { agentName } from './names.ts';
 import { Icon } from './parts.tsx';
-import { composing } from './thread.tsx';
 
 /** The rest is shown from here on. */
 const CHARS_LEFT_SHOWN = 300;
+/** The key code of whatever an input method made of a key. */
+const COMPOSED = 229;
 
 /** Only who has a conversation speaks to its visitor; a note is open to every agent. */
 function whyBarred(card: ConversationCard): string {
@@ -23,8 +25,10 @@ function whyBarred(card: ConversationCard): string {
 export function Composer({ id, card }: { id: ConversationId; card: ConversationCard | undefined }) {
   const field = useRef<HTMLTextAreaElement>(null);
   const barred = card === undefined || isMine(card, me.value) ? null : whyBarred(card);
-  const note = composing.value === 'agents' || barred !== null;
-  const text = drafts.value.get(id) ?? '';
+  const composer = composers.value.get(id) ?? EMPTY_COMPOSER;
+  const mode = modeOf(composer, barred !== null);
+  const note = mode === 'agents';
+  const text = textOf(composer, mode);
   const left = textCharsMax.value - [...text].length;
   const ready = text.trim() !== '' && left >= 0 && card !== undefined;
 
@@ -38,14 +42,14 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
 
   const submit = (): void => {
     if (!ready) return;
-    send(id, text.trim(), note ? 'agents' : 'everyone');
+    send(id, text.trim(), mode);
     field.current?.focus();
   };
 
   const keyed = (event: KeyboardEvent): void => {
-    // Enter that ends a composition of an input method is not ours.
     if (event.key === 'Escape') field.current?.blur();
-    if (event.key !== 'Enter' || event.isComposing) return;
+    // Enter that ends a composition of an input method is not ours. Safari ends it first, and leaves only the key code to tell.
+    if (event.key !== 'Enter' || event.isComposing || event.keyCode === COMPOSED) return;
     const ctrl = event.ctrlKey || event.metaKey;
     if (ctrl || (sendWith.value === 'enter' && !event.shiftKey)) {
       event.preventDefault();
@@ -71,25 +75,29 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
           aria-label={t.composer.text}
           placeholder={note ? t.composer.notePlaceholder : t.composer.replyPlaceholder}
           value={text}
-          onInput={(event) => typed(id, event.currentTarget.value, note ? 'agents' : 'everyone')}
+          onInput={(event) => typed(id, event.currentTarget.value, mode)}
+          // Whoever is about to write a note writes a note, also when a reply is allowed a moment later.
+          onFocus={() => {
+            if (barred !== null) chooseMode(id, 'agents');
+          }}
           onKeyDown={keyed}
         />
         <div class="composer-foot">
           <div class="segments" role="radiogroup" aria-label={t.composer.mode}>
-            {(['everyone', 'agents'] as const).map((mode) => (
-              <label key={mode} class={mode === 'agents' ? 'segment segment-note' : 'segment'}>
+            {(['everyone', 'agents'] as const).map((one) => (
+              <label key={one} class={one === 'agents' ? 'segment segment-note' : 'segment'}>
                 <input
                   type="radio"
                   name="composing"
-                  checked={note === (mode === 'agents')}
-                  disabled={barred !== null && mode === 'everyone'}
+                  checked={one === mode}
+                  disabled={barred !== null && one === 'everyone'}
                   onChange={() => {
-                    composing.value = mode;
+                    chooseMode(id, one);
                     field.current?.focus();
                   }}
                 />
-                {mode === 'agents' ? <Icon name="lock" size={13} /> : null}
-                {mode === 'agents' ? t.composer.note : t.composer.reply}
+                {one === 'agents' ? <Icon name="lock" size={13} /> : null}
+                {one === 'agents' ? t.composer.note : t.composer.reply}
               </label>
             ))}
           </div>

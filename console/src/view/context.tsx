@@ -12,7 +12,8 @@ import { problemSentence, t } from '../strings/en.ts';
 import { ask } from '../wire/rest.ts';
 import type { ComponentChildren } from 'preact';
 import { show } from './conversations.tsx';
-import { agentOrYou, visitorName } from './names.ts';
+import { agentOrYou } from './names.ts';
+import { visitorName } from '../state/visitor.ts';
 import { Avatar, Icon, LoadedView, Menu, momentOf, shortTime, useLoaded, utcDate } from './parts.tsx';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 

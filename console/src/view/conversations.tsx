@@ -1,16 +1,17 @@
 // The conversations: list, thread and context beside one another, and the keys for all.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
-import { accept, assign, board, close, offers, opened } from '../state/desk.ts';
-import { contextOpen, singleKeys, toggleContext } from '../state/preferences.ts';
+import { accept, assign, board, chooseMode, closeSoon, keepOpen, offers, opened } from '../state/desk.ts';
+import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
 import { List, shownIds, tab } from './list.tsx';
 import { Dialog, Empty, Icon } from './parts.tsx';
-import { composing, Thread } from './thread.tsx';
+import { useKeys } from './shortcuts.ts';
+import { mayMove, mayTransfer, Thread } from './thread.tsx';
 import { TransferDialog } from './transfer.tsx';
 
 export type Overlay = 'help' | 'transfer' | null;
@@ -19,9 +20,16 @@ export function show(id: ConversationId | null): void {
   go(id === null ? '/' : `/conversations/${id}`);
 }
 
+const taking = new Set<ConversationId>();
+
 /** Accepts what is offered, and goes where it now stands. */
 export async function takeOffered(id: ConversationId): Promise<void> {
-  if (!(await accept(id))) return;
+  // A key that is pressed twice would be answered with a refusal of the second.
+  if (taking.has(id)) return;
+  taking.add(id);
+  const granted = await accept(id);
+  taking.delete(id);
+  if (!granted) return;
   tab.value = 'mine';
   show(id);
 }
@@ -29,17 +37,6 @@ export async function takeOffered(id: ConversationId): Promise<void> {
 /** Takes one that waits, out of turn. */
 export async function takeWaiting(id: ConversationId): Promise<void> {
   if (await assign(id)) tab.value = 'mine';
-}
-
-function isTyping(event: KeyboardEvent): boolean {
-  const target = event.target;
-  return (
-    event.ctrlKey ||
-    event.metaKey ||
-    event.altKey ||
-    (target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))) ||
-    document.querySelector('dialog[open]') !== null
-  );
 }
 
 /** What a single key does; false: it is not one of ours. */
@@ -68,27 +65,27 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
     case '3':
       tab.value = 'all';
       return true;
-    case 'a': {
-      const offer = offers.value[0];
-      if (offer !== undefined) {
-        void takeOffered(offer.conversation);
-      } else if (card !== undefined && isWaiting(card)) void takeWaiting(card.conversation);
+    case 'a':
+      // An offer comes first, and has this key on every page.
+      if (offers.value.length > 0 || card === undefined || !isWaiting(card)) return false;
+      void takeWaiting(card.conversation);
       return true;
-    }
     case 'r':
     case 'n':
       if (id === null) return false;
-      composing.value = key === 'n' ? 'agents' : 'everyone';
+      chooseMode(id, key === 'n' ? 'agents' : 'everyone');
       document.getElementById('composer')?.focus();
       return true;
     case 't':
-      if (card === undefined || card.state !== 'active') return false;
+      if (card === undefined || !mayTransfer(card)) return false;
       overlay('transfer');
       return true;
     case 'e':
-      if (card === undefined || card.state === 'closed') return false;
-      void close(card.conversation);
+      if (card === undefined || card.state === 'closed' || !mayMove(card)) return false;
+      closeSoon(card.conversation);
       return true;
+    case 'z':
+      return id !== null && keepOpen(id);
     case 'i':
       toggleContext();
       return true;
@@ -105,14 +102,7 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
 
 export function Conversations() {
   const [overlay, setOverlay] = useState<Overlay>(null);
-  useEffect(() => {
-    const listen = (event: KeyboardEvent): void => {
-      if (singleKeys.value === 'off' || isTyping(event)) return;
-      if (pressed(event.key.toLowerCase(), setOverlay)) event.preventDefault();
-    };
-    document.addEventListener('keydown', listen);
-    return () => document.removeEventListener('keydown', listen);
-  }, []);
+  useKeys((key) => pressed(key, setOverlay));
 
   const id = opened.value;
   const context = id !== null && contextOpen.value;

@@ -6,13 +6,14 @@ import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
 import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
 import type { Tab } from '../state/board.ts';
 import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
-import { board, drafts, opened, showCard, unreadOf } from '../state/desk.ts';
+import { board, composers, opened, showCard, unreadOf } from '../state/desk.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
+import { visitorName } from '../state/visitor.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { AvailabilityMenu } from './availability.tsx';
 import { show } from './conversations.tsx';
-import { agentOrYou, visitorName } from './names.ts';
+import { agentOrYou } from './names.ts';
 import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting } from './parts.tsx';
 import { SoundButton } from './sound_button.tsx';
 import { tell } from '../state/notices.ts';
@@ -207,7 +208,8 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
   const name = visitorName(card);
   const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
-  const draft = drafts.value.get(card.conversation);
+  const composer = composers.value.get(card.conversation);
+  const draft = composer === undefined || composer.reply !== '' ? composer?.reply : composer.note;
   const classes = ['row-card', opened.value === card.conversation ? 'current' : '', unread > 0 ? 'unread' : ''].join(' ');
   return (
     <li class="row-slot" style={{ transform: `translateY(${top}px)` }} aria-posinset={place} aria-setsize={of}>

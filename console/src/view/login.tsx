@@ -80,6 +80,11 @@ export function Login() {
 
 const PASSWORD_CHARS_MIN = 12;
 
+/** The server was reached, and does not know the invitation; a line that is down says nothing of it. */
+function isGone(problem: unknown): boolean {
+  return problem instanceof Problem && problem.status >= 400 && problem.status < 500 && problem.status !== 429;
+}
+
 export function Invitation({ token }: { token: string }) {
   const { state, again } = useLoaded(token, () => lookUpInvitation(token));
   const [name, setName] = useState('');
@@ -104,7 +109,7 @@ export function Invitation({ token }: { token: string }) {
     <Door title={t.invitation.title}>
       {state.kind === 'failed' ? (
         <>
-          <p role="alert">{t.invitation.gone}</p>
+          <p role="alert">{isGone(state.problem) ? t.invitation.gone : state.words}</p>
           <div class="row">
             <button type="button" class="button" onClick={again}>
               {t.tryAgain}

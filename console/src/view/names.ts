@@ -3,16 +3,8 @@
 import type { AgentId, Author, ConversationCard } from '../../../widget-js/src/wire/frames.ts';
 import { board } from '../state/desk.ts';
 import { me } from '../state/session.ts';
+import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';
-
-/** What the visitor gave, or a handle that stays the same for the same visitor. */
-export function visitorName(card: ConversationCard | undefined): string {
-  const visitor = card?.visitor;
-  if (visitor?.name !== undefined && visitor.name !== '') return visitor.name;
-  if (visitor?.email !== undefined && visitor.email !== '') return visitor.email;
-  const id = visitor?.visitor ?? card?.conversation ?? '';
-  return `${t.aVisitor} ${id.slice(-4).toUpperCase()}`;
-}
 
 /** A colleague's name, also of one who is only known from the conversation. */
 export function agentName(id: AgentId | undefined, card?: ConversationCard): string {

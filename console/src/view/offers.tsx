@@ -1,26 +1,56 @@
 // Conversations that are offered to this agent, each with its deadline running; over every page.
 
+import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
 import { board, decline, offers } from '../state/desk.ts';
 import { siteName } from '../state/catalog.ts';
+import { singleKeys } from '../state/preferences.ts';
+import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';
 import { takeOffered } from './conversations.tsx';
 import { ActButton, Avatar, Waiting } from './parts.tsx';
-import { agentName, visitorName } from './names.ts';
+import { agentName } from './names.ts';
+import { useKeys } from './shortcuts.ts';
 import type { Offer } from '../state/board.ts';
 
-/** What the server gives an agent to decide; the ring is full at that much. */
-const OFFER_MS = 30_000;
 const RING = 2 * Math.PI * 15;
 
 export function Offers() {
+  // Here, and not with the other keys: an offer lies over every page.
+  useKeys((key) => {
+    const offer = offers.value[0];
+    if (key !== 'a' || offer === undefined) return false;
+    void takeOffered(offer.conversation);
+    return true;
+  });
   return (
-    <section class="offers" aria-label={t.offer.title} aria-live="assertive">
+    <section class="offers" aria-label={t.offer.title}>
       {offers.value.map((offer) => (
         <OfferCard key={offer.conversation} offer={offer} />
       ))}
+      <Announcements />
     </section>
   );
+}
+
+/** Each offer is said once: the cards tick, and a clock that is read out every second drowns all else. */
+function Announcements() {
+  return (
+    <div class="visually-hidden" role="alert" aria-atomic="false" aria-relevant="additions">
+      {offers.value.map((offer) => (
+        <Announcement key={offer.conversation} offer={offer} />
+      ))}
+    </div>
+  );
+}
+
+function Announcement({ offer }: { offer: Offer }) {
+  const [words] = useState(() => t.offer.announced(titleOf(offer), visitorName(board.value.cards.get(offer.conversation)), singleKeys.value === 'on'));
+  return <p>{words}</p>;
+}
+
+function titleOf(offer: Offer): string {
+  return offer.transfer_from === null ? t.offer.title : t.offer.transfer(agentName(offer.transfer_from));
 }
 
 function OfferCard({ offer }: { offer: Offer }) {
@@ -31,9 +61,9 @@ function OfferCard({ offer }: { offer: Offer }) {
   return (
     <article class="offer">
       <header>
-        <Countdown deadline={offer.deadline} />
+        <Countdown offer={offer} />
         <div class="offer-title">
-          <strong>{offer.transfer_from === null ? t.offer.title : t.offer.transfer(agentName(offer.transfer_from))}</strong>
+          <strong>{titleOf(offer)}</strong>
           <span class="muted">
             {[name, site].filter((part) => part !== undefined).join(' · ')}
           </span>
@@ -63,11 +93,11 @@ function OfferCard({ offer }: { offer: Offer }) {
   );
 }
 
-function Countdown({ deadline }: { deadline: number }) {
-  const left_ms = Math.max(0, deadline - now.value);
+function Countdown({ offer }: { offer: Offer }) {
+  const left_ms = Math.max(0, offer.deadline - now.value);
   // To the nearest: two clocks are never quite the same, and nobody is given 31 seconds.
   const seconds = Math.round(left_ms / 1000);
-  const share = Math.min(1, left_ms / OFFER_MS);
+  const share = Math.min(1, left_ms / Math.max(1, offer.deadline - offer.came));
   return (
     <span class={seconds <= 8 ? 'countdown soon' : 'countdown'} role="timer" aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}>
       <svg width="36" height="36" viewBox="0 0 36 36" aria-hidden="true">

@@ -156,6 +156,7 @@ export function Field({ label, hint, children }: FieldProps) {
 /** A modal dialog: focus goes in, Escape and the veil close it, focus comes back. */
 export function Dialog({ title, onClose, children, wide = false }: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean }) {
   const ref = useRef<HTMLDialogElement>(null);
+  const pressedVeil = useRef(false);
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
@@ -171,8 +172,12 @@ export function Dialog({ title, onClose, children, wide = false }: { title: stri
         event.preventDefault();
         onClose();
       }}
+      onPointerDown={(event) => {
+        pressedVeil.current = event.target === ref.current;
+      }}
       onClick={(event) => {
-        if (event.target === ref.current) onClose();
+        // Whoever marks a text and lets go outside of it does not mean to leave.
+        if (event.target === ref.current && pressedVeil.current) onClose();
       }}
     >
       <div class="dialog-body">
@@ -268,7 +273,7 @@ export async function copyText(text: string): Promise<void> {
 }
 
 /** What a page asked for by REST: on its way, there, or refused. */
-export type Loaded<T> = { readonly kind: 'loading' } | { readonly kind: 'there'; readonly value: T } | { readonly kind: 'failed'; readonly words: string };
+export type Loaded<T> = { readonly kind: 'loading' } | { readonly kind: 'there'; readonly value: T } | { readonly kind: 'failed'; readonly words: string; readonly problem: unknown };
 
 /** Loads when shown and whenever `key` changes; `again` asks once more, `set` takes what a save returned. */
 export function useLoaded<T>(key: string, load: () => Promise<T>): { state: Loaded<T>; again: () => void; set: (value: T) => void } {
@@ -281,7 +286,7 @@ export function useLoaded<T>(key: string, load: () => Promise<T>): { state: Load
         if (wanted) setState({ kind: 'there', value });
       },
       (problem: unknown) => {
-        if (wanted) setState({ kind: 'failed', words: problemSentence(problem) });
+        if (wanted) setState({ kind: 'failed', words: problemSentence(problem), problem });
       },
     );
     return () => {

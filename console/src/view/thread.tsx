@@ -1,25 +1,22 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
-import { signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { ConversationCard, ConversationId, Visibility } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
+import { visitorName } from '../state/visitor.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
 import { Composer } from './composer.tsx';
 import { takeOffered, takeWaiting } from './conversations.tsx';
-import { agentOrYou, authorName, visitorName } from './names.ts';
-import { ActButton, Avatar, clockTime, dayName, Icon, Spinner, utcDate, Waiting } from './parts.tsx';
+import { agentOrYou, authorName } from './names.ts';
+import { ActButton, Avatar, clockTime, dayName, Empty, Icon, Spinner, utcDate, Waiting } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
-
-/** What the composer makes: a reply to the visitor, or a note for agents. */
-export const composing = signal<Visibility>('everyone');
 
 export function Thread({ id, transfer }: { id: ConversationId; transfer: () => void }) {
   const card = board.value.cards.get(id);
@@ -28,6 +25,7 @@ export function Thread({ id, transfer }: { id: ConversationId; transfer: () => v
     <main class="thread" id="content" tabIndex={-1}>
       <Head card={card} transfer={transfer} />
       <Messages id={id} card={card} showTag={setTagOf} />
+      <Untaken card={card} />
       <Composer id={id} card={card} />
       {tagOf === null ? null : <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />}
     </main>
@@ -76,6 +74,27 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
   );
 }
 
+/** Whom one asked in vain, until one goes on. */
+function Untaken({ card }: { card: ConversationCard | undefined }) {
+  const by = card === undefined ? undefined : board.value.untaken.get(card.conversation);
+  if (card === undefined || by === undefined || !isMine(card, me.value)) return null;
+  return (
+    <p class="untaken">
+      <Icon name="swap" size={14} /> {t.thread.untaken(agentOrYou(by, card))}
+    </p>
+  );
+}
+
+/** Who has it hands it over or closes it, and who leads. */
+export function mayMove(card: ConversationCard): boolean {
+  return isMine(card, me.value) || granted.value?.agent.role !== 'agent';
+}
+
+/** One colleague is asked at a time. */
+export function mayTransfer(card: ConversationCard): boolean {
+  return mayMove(card) && card.state === 'active' && card.offered_to === undefined;
+}
+
 function standing(card: ConversationCard): string | undefined {
   if (card.offered_to !== undefined && card.state !== 'closed') return t.thread.offeredTo(agentOrYou(card.offered_to, card));
   if (card.assignee !== undefined && card.state !== 'closed') return t.thread.assignedTo(agentOrYou(card.assignee, card));
@@ -84,8 +103,6 @@ function standing(card: ConversationCard): string | undefined {
 
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
   const id = card.conversation;
-  const mine = isMine(card, me.value);
-  const mayMove = mine || granted.value?.agent.role !== 'agent';
   if (card.state === 'closed') {
     return (
       <ActButton class="button" act={() => reopen(id)}>
@@ -105,12 +122,12 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : null}
-      {mayMove && card.state === 'active' ? (
+      {mayTransfer(card) ? (
         <button type="button" class="button" onClick={transfer} title={t.thread.transfer} aria-label={t.thread.transfer}>
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
-      {mayMove ? (
+      {mayMove(card) ? (
         <ActButton class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} act={() => close(id)}>
           <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
         </ActButton>
@@ -130,6 +147,8 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
   const atEnd = useRef(true);
   const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, pending: 0 });
   const [below, setBelow] = useState(false);
+  /** The message whose button the Tab key reaches; arrow keys move it. */
+  const [tabStop, setTabStop] = useState<string | null>(null);
 
   const firstSeq = thread.entries[0]?.seq ?? 0;
   const lastSeq = thread.entries.at(-1)?.seq ?? 0;
@@ -185,8 +204,10 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
 
   return (
     <div class="messages-wrap">
-      <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} tabIndex={0} role="log" aria-label={t.thread.label}>
-        {!thread.loaded && thread.pending.length === 0 ? (
+      <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} onKeyDown={stepInfo} tabIndex={0} role="log" aria-label={t.thread.label}>
+        {thread.absent && thread.entries.length === 0 && thread.pending.length === 0 ? (
+          <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
+        ) : !thread.loaded && thread.pending.length === 0 ? (
           <div class="centered">
             <Spinner />
           </div>
@@ -199,7 +220,7 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
             ) : (
               <p class="beginning">{t.thread.beginning}</p>
             )}
-            <Entries entries={thread.entries} card={card} showTag={showTag} />
+            <Entries entries={thread.entries} card={card} showTag={showTag} tabStop={tabStop} setTabStop={setTabStop} />
             {thread.pending.map((pending) => (
               <PendingBubble key={pending.message} id={id} pending={pending} />
             ))}
@@ -232,8 +253,29 @@ function spoken(entry: Entry): boolean {
   return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && entry.visibility === 'everyone';
 }
 
-function Entries({ entries, card, showTag }: { entries: readonly Entry[]; card: ConversationCard | undefined; showTag: (message: string) => void }) {
+/** From one message's button to the next by arrow keys: as many tab stops as messages would bar the way to the composer. */
+function stepInfo(event: KeyboardEvent): void {
+  const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
+  if (by === 0 || !(event.currentTarget instanceof HTMLElement)) return;
+  const all = [...event.currentTarget.querySelectorAll<HTMLElement>('.said-info')];
+  const at = all.findIndex((one) => one === document.activeElement);
+  if (at === -1) return;
+  event.preventDefault();
+  all[at + by]?.focus();
+}
+
+interface EntriesProps {
+  readonly entries: readonly Entry[];
+  readonly card: ConversationCard | undefined;
+  readonly showTag: (message: string) => void;
+  readonly tabStop: string | null;
+  readonly setTabStop: (message: string) => void;
+}
+
+function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) {
   const marks = visitorMarks(card);
+  const spokenOnes = entries.filter((entry) => entry.body.kind !== 'event');
+  const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))?.message;
   const lastSeen = entries.filter((entry) => entry.seq <= marks.seen && spoken(entry)).at(-1)?.message;
   return (
     <>
@@ -262,7 +304,7 @@ function Entries({ entries, card, showTag }: { entries: readonly Entry[]; card: 
                 </span>
               </p>
             ) : (
-              <Bubble entry={entry} card={card} joined={joined} marks={marks} spell={entry.message === lastSeen} showTag={showTag} />
+              <Bubble entry={entry} card={card} joined={joined} marks={marks} spell={entry.message === lastSeen} showTag={showTag} reached={entry.message === stop} setTabStop={setTabStop} />
             )}
           </div>
         );
@@ -298,9 +340,12 @@ interface BubbleProps {
   /** The last one that the visitor saw says so in a word. */
   readonly spell: boolean;
   readonly showTag: (message: string) => void;
+  /** By the Tab key. */
+  readonly reached: boolean;
+  readonly setTabStop: (message: string) => void;
 }
 
-function Bubble({ entry, card, joined, marks, spell, showTag }: BubbleProps) {
+function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabStop }: BubbleProps) {
   const note = entry.visibility === 'agents';
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
@@ -317,7 +362,15 @@ function Bubble({ entry, card, joined, marks, spell, showTag }: BubbleProps) {
       <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
         <p dir="auto">{entry.body.kind === 'text' ? entry.body.text : t.thread.unreadable}</p>
         <footer class="said-foot">
-          <button type="button" class="said-info" aria-label={t.thread.privacy} title={t.thread.privacy} onClick={() => showTag(entry.message)}>
+          <button
+            type="button"
+            class="said-info"
+            aria-label={t.thread.privacy}
+            title={t.thread.privacy}
+            tabIndex={reached ? 0 : -1}
+            onFocus={() => setTabStop(entry.message)}
+            onClick={() => showTag(entry.message)}
+          >
             <Icon name="info" size={13} />
           </button>
           <time dateTime={new Date(entry.at).toISOString()}>{clockTime(entry.at)}</time>
