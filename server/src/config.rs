@@ -119,6 +119,8 @@ settings! {
             "Connections to the public listener at a time.";
         handshakes_per_ip_max: usize = "64", "connections", (1, 1_000_000),
             "Connections from one address that have not yet finished a request.";
+        connections_per_ip_max: usize = "2000", "connections", (1, 10_000_000),
+            "Sockets of one address; many people may share one.";
         header_ms: u64 = "10000", "ms", (100, 600_000),
             "Time for the TLS handshake, and then for the head of a request.";
         request_ms: u64 = "30000", "ms", (100, 600_000),

@@ -15,6 +15,7 @@ pub mod tls;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -119,6 +120,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address that have not sent the head of a request.
     pub handshakes_per_ip_max: usize,
+    /// Sockets that one address may have.
+    pub connections_per_ip_max: usize,
     /// For the TLS handshake, and for each head.
     pub header: Duration,
     /// For a request and its answer's head.
@@ -137,6 +140,7 @@ impl Limits {
         Self {
             connections_max: config.connections_max,
             handshakes_per_ip_max: config.handshakes_per_ip_max,
+            connections_per_ip_max: config.connections_per_ip_max,
             header: Duration::from_millis(config.header_ms),
             request: Duration::from_millis(config.request_ms),
             header_bytes_max: config.header_bytes_max,
@@ -185,6 +189,7 @@ pub async fn serve<E: SocketEdge>(
         metrics,
         connections: Arc::default(),
         strangers: Arc::default(),
+        sockets: Arc::default(),
         stop: stop.clone(),
     });
     while !*stop.borrow() {
@@ -233,7 +238,9 @@ struct Door<E> {
     limits: Limits,
     metrics: Arc<Metrics>,
     connections: Arc<AtomicUsize>,
-    strangers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// Connections that have not said what they want.
+    strangers: PerAddress,
+    sockets: PerAddress,
     stop: watch::Receiver<bool>,
 }
 
@@ -256,14 +263,18 @@ impl Drop for Slot {
     }
 }
 
-/// A connection that has not said what it wants, counted for its address until it has.
-struct Stranger {
+/// How many things of one kind each address has.
+type PerAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One of the things that an address may have so many of, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
     ip: IpAddr,
-    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    all: PerAddress,
 }
 
-impl Stranger {
-    fn take(all: &Arc<Mutex<HashMap<IpAddr, usize>>>, ip: IpAddr, max: usize) -> Option<Self> {
+impl Share {
+    fn take(all: &PerAddress, ip: IpAddr, max: usize) -> Option<Self> {
         let mut counts = all.lock();
         let count = counts.entry(ip).or_insert(0);
         if *count >= max {
@@ -275,7 +286,7 @@ impl Stranger {
     }
 }
 
-impl Drop for Stranger {
+impl Drop for Share {
     fn drop(&mut self) {
         let mut counts = self.all.lock();
         if let Some(count) = counts.get_mut(&self.ip) {
@@ -297,14 +308,14 @@ fn admit<E: SocketEdge>(
     let limits = &door.limits;
     let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
-        return;
+        return turn_away(stream, door.tls.is_some(), "connections-max");
     };
     let mut stranger = None;
     if !limits.trusted_proxies.contains(&ip) {
-        stranger = Stranger::take(&door.strangers, ip, limits.handshakes_per_ip_max);
+        stranger = Share::take(&door.strangers, ip, limits.handshakes_per_ip_max);
         if stranger.is_none() {
             door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
-            return;
+            return turn_away(stream, door.tls.is_some(), "handshakes-per-ip-max");
         }
     }
     if let Err(error) = stream.set_nodelay(true) {
@@ -318,13 +329,29 @@ fn admit<E: SocketEdge>(
     });
 }
 
+/// Says which bound is reached, if that costs nothing: behind TLS it would cost a handshake.
+fn turn_away(stream: TcpStream, tls: bool, code: &str) {
+    if tls {
+        return;
+    }
+    let body = format!(r#"{{"status":503,"code":"{code}","title":"The server takes no more."}}"#);
+    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+                retry-after: 5\r\nconnection: close\r\ncontent-length: ";
+    let answer = format!("{head}{}\r\n\r\n{body}", body.len());
+    // Once, without waiting: whoever does not take it now does not get it.
+    let told = stream.into_std().and_then(|mut stream| stream.write(answer.as_bytes()));
+    if let Err(error) = told {
+        tracing::trace!(%error, "nobody was told why he is turned away");
+    }
+}
+
 /// HTTP on one connection, until it ends or becomes a socket.
 async fn connection<E: SocketEdge>(
     door: Arc<Door<E>>,
     stream: TcpStream,
     ip: IpAddr,
     slot: Slot,
-    stranger: Option<Stranger>,
+    stranger: Option<Share>,
 ) {
     let began = SystemClock.instant();
     let failures = &door.metrics.handshake_failures_total;
@@ -342,10 +369,10 @@ async fn connection<E: SocketEdge>(
         stranger: Mutex::new(stranger),
         accepted: Mutex::new(None),
     });
-    let Some((accepted, line, early)) = Box::pin(http(&door, line, &visit)).await else {
+    let Some(((accepted, share), line, early)) = Box::pin(http(&door, line, &visit)).await else {
         return;
     };
-    match Socket::new(line, ip, slot, early) {
+    match Socket::new(line, (slot, share), early) {
         Ok((socket, early)) => {
             let took = SystemClock.instant().saturating_duration_since(began);
             door.metrics.handshake_duration_seconds.observe(took);
@@ -359,8 +386,8 @@ async fn connection<E: SocketEdge>(
 struct Visit<A> {
     ip: IpAddr,
     secure: bool,
-    stranger: Mutex<Option<Stranger>>,
-    accepted: Mutex<Option<A>>,
+    stranger: Mutex<Option<Share>>,
+    accepted: Mutex<Option<(A, Share)>>,
 }
 
 /// Serves requests; a stream comes back when one of them was an upgrade.
@@ -368,7 +395,7 @@ async fn http<E: SocketEdge>(
     door: &Arc<Door<E>>,
     line: Line,
     visit: &Arc<Visit<E::Accepted>>,
-) -> Option<(E::Accepted, Line, Bytes)> {
+) -> Option<((E::Accepted, Share), Line, Bytes)> {
     let service = service_fn(|request: Request<Incoming>| {
         let (door, visit) = (door.clone(), visit.clone());
         Box::pin(async move { Ok::<_, Infallible>(answer(&door, &visit, request).await) })
@@ -513,9 +540,19 @@ fn upgrade<E: SocketEdge>(
         door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
         return refusal;
     }
+    let Some(share) = Share::take(&door.sockets, peer.ip, door.limits.connections_per_ip_max)
+    else {
+        door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
+        return problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "connections-per-ip-max",
+            "Your address has as many connections as the server takes from one \
+             (`connections_per_ip_max`).",
+        );
+    };
     match door.edge.handshake(head, peer) {
         Ok((response, accepted)) => {
-            *visit.accepted.lock() = Some(accepted);
+            *visit.accepted.lock() = Some((accepted, share));
             response.map(|()| Body::empty())
         }
         Err(refusal) => {

@@ -136,6 +136,9 @@ pub struct Hub {
     /// What waits for the bus, and what it said too early.
     hearing: hear::Waiting,
     openings: AddressLimit,
+    /// What looks at the store before it changes something, such as a conversation's beginning and end,
+    /// happens one at a time for each id, by a share of it.
+    turns: [tokio::sync::Mutex<()>; TURNS],
     desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
     sites: DashMap<SiteId, Arc<Site>>,
     /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
@@ -147,6 +150,9 @@ impl std::fmt::Debug for Hub {
         f.debug_struct("Hub").finish_non_exhaustive()
     }
 }
+
+/// So many shares of all ids: two strangers seldom wait for one another.
+const TURNS: usize = 256;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -192,6 +198,7 @@ impl Hub {
             config,
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
+            turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             desks: DashMap::new(),
             sites: DashMap::new(),
             high_water,
@@ -255,6 +262,15 @@ impl Hub {
         let header = &row.header;
         let of = (header.tenant, header.site, header.conversation, header.visitor);
         Ok(Some(Room::new(of, row.seq_last, row.tail, marks)))
+    }
+
+    /// Waits until nobody else is at the same act with this conversation or visitor.
+    pub(crate) async fn turn(&self, id: &[u8; 16]) -> tokio::sync::MutexGuard<'_, ()> {
+        // The last byte of a UUIDv7 is random.
+        let [.., share] = *id;
+        let share = usize::from(share) % TURNS;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+        self.turns[share].lock().await
     }
 
     /// Drops the room if nobody needs it.

@@ -90,6 +90,8 @@ fn open_counted(
     clock: Arc<dyn Clock>,
     stats: Arc<dyn StoreStats>,
 ) -> Result<Opened, RunError> {
+    // Before the keys: of two first starts at once only one may make them.
+    let lock = SqliteStore::lock(&config.data)?;
     let generation = SqliteStore::generation(&config.data)?;
     let keys = Arc::new(KeyStore::open(&config.keys, &config.data, generation)?);
     let sealer: Arc<dyn Sealer> = Arc::<KeyStore>::clone(&keys);
@@ -100,7 +102,7 @@ fn open_counted(
         stats,
         ..SqliteConfig::default()
     };
-    let store = Arc::new(SqliteStore::open(&config.data, sealer, &settings, clock)?);
+    let store = Arc::new(SqliteStore::open_locked(&config.data, lock, sealer, &settings, clock)?);
     Ok(Opened { store, keys })
 }
 

@@ -253,8 +253,10 @@ pub enum Write {
     Floor { tenant: TenantId, conversation: ConversationId, seq: Seq },
     /// A header, new or changed; an older version than the stored one is skipped.
     Conversation(Box<ConversationRow>),
-    /// A visitor, new or changed.
+    /// A visitor, new, or with other contact data; the token of one who is known stays as it is.
     Visitor(Box<VisitorRow>),
+    /// A known visitor's token, the one before it and their ends; nothing else of the row.
+    VisitorToken(Box<VisitorRow>),
     /// A mark; it never goes back.
     Mark(MarkRow),
     /// A draft.

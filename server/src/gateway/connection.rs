@@ -66,6 +66,14 @@ impl Write for Feed<'_> {
     }
 }
 
+/// What a connection can go on with.
+enum Ready {
+    Read,
+    Write,
+    /// It is blocked, or over.
+    Woken,
+}
+
 /// Frames of one read; usually one.
 type Messages = SmallVec<[Message; 2]>;
 
@@ -130,10 +138,7 @@ pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socke
         connection.serve(&socket, &early).await;
     }
     if let Some(session) = &connection.session {
-        for watched in &session.rooms {
-            gateway.hub.leave(&session.speaker, watched);
-        }
-        gateway.hub.disconnected(&session.speaker).await;
+        gateway.farewell(&session.speaker, &session.rooms).await;
     }
     // After it is over for the hub: what the metrics say is so.
     connection.count_end();
@@ -188,34 +193,45 @@ async fn goodbye(socket: &Socket, outbox: &Outbox) {
 impl Connection {
     async fn serve(&mut self, socket: &Socket, early: &[u8]) {
         let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
-        let greeted = tokio::time::timeout(hello_by, async {
-            let early = self.parse(early);
-            self.handle(early).await;
+        let hello_by = tokio::time::sleep(hello_by);
+        let early = self.parse(early);
+        self.handle(early).await;
+        {
+            let mut hello_by = Box::pin(hello_by);
             while self.session.is_none() && !self.outbox.is_over() {
-                self.turn(socket).await;
+                // Only the peer is bounded by it. A greeting that was cut off in the middle would leave
+                // a connection that nobody serves in the rooms and at the desk.
+                let ready = tokio::select! {
+                    ready = self.ready(socket) => ready,
+                    () = &mut hello_by => {
+                        self.outbox.close(CloseCode::Idle);
+                        return;
+                    }
+                };
+                self.turn(ready, socket).await;
             }
-        });
-        if Box::pin(greeted).await.is_err() {
-            self.outbox.close(CloseCode::Idle);
-            return;
         }
         while !self.outbox.is_over() {
-            self.turn(socket).await;
+            let ready = self.ready(socket).await;
+            self.turn(ready, socket).await;
         }
     }
 
     /// Waits for something to read, or for room to write.
-    async fn turn(&mut self, socket: &Socket) {
+    async fn ready(&self, socket: &Socket) -> io::Result<Ready> {
         tokio::select! {
-            ready = socket.readable() => match ready {
-                Ok(()) => self.read(socket).await,
-                Err(_) => self.outbox.cut_off(),
-            },
-            () = self.outbox.wake.notified() => {}
-            room = socket.writable(), if self.outbox.is_blocked() => match room {
-                Ok(()) => self.outbox.unblock(),
-                Err(_) => self.outbox.cut_off(),
-            },
+            readable = socket.readable() => readable.map(|()| Ready::Read),
+            () = self.outbox.wake.notified() => Ok(Ready::Woken),
+            room = socket.writable(), if self.outbox.is_blocked() => room.map(|()| Ready::Write),
+        }
+    }
+
+    async fn turn(&mut self, ready: io::Result<Ready>, socket: &Socket) {
+        match ready {
+            Ok(Ready::Read) => self.read(socket).await,
+            Ok(Ready::Write) => self.outbox.unblock(),
+            Ok(Ready::Woken) => {}
+            Err(_) => self.outbox.cut_off(),
         }
     }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientRole, RequestId, ServerFrame, SiteState, WireLimits};
-use protocol::ids::{ConversationId, SessionId, SiteKey, VisitorId};
+use protocol::ids::{ConversationId, SessionId, SiteId, SiteKey, TenantId, VisitorId};
 use protocol::limits::{
     FRAME_BYTES_MAX, HISTORY_MESSAGES_MAX, List, RESUME_POINTS_MAX, TEXT_CHARS_MAX, WORD_BYTES_MAX,
 };
 use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
-use secrecy::ExposeSecret as _;
+use protocol::time::UnixMillis;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Accepted, Gateway};
 use crate::auth::{
@@ -19,7 +20,7 @@ use crate::auth::{
 };
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
-use crate::store::{ConversationFilter, Page, SecretHash, StoreError, Write};
+use crate::store::{ConversationFilter, Page, SecretHash, StoreError, VisitorRow, Write};
 
 /// What a client says of itself.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) struct Session {
     /// A visitor's token, for his first row.
     pub(super) secret: Option<SecretHash>,
     /// Since when it holds, so that the row says until when.
-    pub(super) token_from: protocol::time::UnixMillis,
+    pub(super) token_from: UnixMillis,
 }
 
 /// A page of conversations that a visitor goes on with without naming them.
@@ -90,31 +91,17 @@ impl Gateway {
         let now = self.clock.now();
         let shown = greeting.token.as_ref().map(|token| token.expose().as_str());
         let shown = shown.filter(|token| token.len() <= WORD_BYTES_MAX);
-        let mut known = match shown {
-            Some(token) => self
-                .store
-                .visitor_by_secret(tenant, site, token_hash(token))
-                .await
-                .map_err(unavailable)?,
+        let life_ms = self.config.visitor_token_ms;
+        let known = match shown {
+            Some(token) => {
+                self.known_visitor(tenant, site, token, now).await.map_err(unavailable)?
+            }
             None => None,
         };
-        let life_ms = self.config.visitor_token_ms;
-        let admitted = match (&mut known, shown) {
-            (Some(row), Some(token)) => admit_visitor(row, token, life_ms, now),
-            _ => None,
-        };
-        let (visitor, fresh, secret, expires_at) = match (known, admitted) {
-            (Some(row), Some(admitted)) => {
-                let expires_at = row.secret_expires_at;
-                let visitor = row.visitor;
-                if admitted.changed {
-                    let write = vec![Write::Visitor(Box::new(row))];
-                    self.store.write(write).await.map_err(unavailable)?;
-                }
-                (visitor, admitted.fresh, None, expires_at)
-            }
+        let (visitor, fresh, secret, expires_at) = match known {
+            Some((row, fresh)) => (row.visitor, fresh, None, row.secret_expires_at),
             // Nobody we know: a new visitor, of whom nothing is written before he opens a conversation.
-            _ => {
+            None => {
                 let issued = new_visitor_token();
                 let visitor = VisitorId::from_uuid(uuid_v7(now));
                 (visitor, Some(issued.text), Some(issued.hash), now.plus_ms(life_ms))
@@ -141,6 +128,35 @@ impl Gateway {
         let rooms = self.attend_all(&speaker, &points).await;
         let (locale, gpc) = (greeting.locale, greeting.gpc || accepted.gpc);
         Ok(Session { speaker, rooms, locale, gpc, secret, token_from: now })
+    }
+
+    /// The visitor whose token it is, and a fresh one where his is old; it is on disk when this returns.
+    async fn known_visitor(
+        &self,
+        tenant: TenantId,
+        site: SiteId,
+        token: &str,
+        now: UnixMillis,
+    ) -> Result<Option<(VisitorRow, Option<SecretString>)>, StoreError> {
+        let life_ms = self.config.visitor_token_ms;
+        let admit = async || {
+            let known = self.store.visitor_by_secret(tenant, site, token_hash(token)).await?;
+            Ok(known.and_then(|mut row| {
+                let admitted = admit_visitor(&mut row, token, life_ms, now)?;
+                Some((row, admitted))
+            }))
+        };
+        let Some((row, admitted)) = admit().await? else { return Ok(None) };
+        if !admitted.changed {
+            return Ok(Some((row, admitted.fresh)));
+        }
+        // Two windows that come with the same old token get one new one, not each his own.
+        let _turn = self.hub.turn(row.visitor.as_bytes()).await;
+        let Some((row, admitted)) = admit().await? else { return Ok(None) };
+        if admitted.changed {
+            self.store.write(vec![Write::VisitorToken(Box::new(row.clone()))]).await?;
+        }
+        Ok(Some((row, admitted.fresh)))
     }
 
     /// What the visitor goes on with: what he names, if it is his, and whatever of his is open.
@@ -211,9 +227,21 @@ impl Gateway {
         };
         crate::hub::Hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
-        self.hub.agent_connected(&speaker).await.map_err(|_| CloseCode::Overload)?;
+        if self.hub.agent_connected(&speaker).await.is_err() {
+            // He is told to come back: nothing of this connection may stay behind.
+            self.farewell(&speaker, &rooms).await;
+            return Err(CloseCode::Overload);
+        }
         let (locale, gpc) = (greeting.locale, greeting.gpc);
         Ok(Session { speaker, rooms, locale, gpc, secret: None, token_from: now })
+    }
+
+    /// Takes a connection out of everything it was let into.
+    pub(super) async fn farewell(&self, speaker: &Speaker, rooms: &[Watched]) {
+        for watched in rooms {
+            self.hub.leave(speaker, watched);
+        }
+        self.hub.disconnected(speaker).await;
     }
 
     async fn attend_all(&self, speaker: &Speaker, points: &[ResumePoint]) -> Vec<Watched> {

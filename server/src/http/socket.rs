@@ -4,7 +4,7 @@
 //! was already encrypted when the stream filled up.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Shutdown};
+use std::net::Shutdown;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,8 +12,8 @@ use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::Slot;
 use super::line::Line;
+use super::{Share, Slot};
 
 /// Bytes of one read when what TLS had already decrypted is fetched at the upgrade.
 const DRAIN_BYTES: usize = 4 * 1024;
@@ -23,9 +23,8 @@ const DRAIN_BYTES: usize = 4 * 1024;
 pub struct Socket {
     stream: TcpStream,
     session: Option<Box<Session>>,
-    peer: IpAddr,
-    /// Gives the listener its place back.
-    _slot: Slot,
+    /// Gives the listener and the address their places back.
+    _places: (Slot, Share),
 }
 
 #[derive(Debug)]
@@ -62,25 +61,19 @@ impl Socket {
     /// The socket, and what came before it: what HTTP had read, then what TLS had decrypted.
     pub(super) fn new(
         line: Line,
-        peer: IpAddr,
-        slot: Slot,
+        places: (Slot, Share),
         early: Bytes,
     ) -> io::Result<(Self, Bytes)> {
         match line {
-            Line::Plain(stream) => Ok((Self { stream, session: None, peer, _slot: slot }, early)),
+            Line::Plain(stream) => Ok((Self { stream, session: None, _places: places }, early)),
             Line::Tls(stream) => {
                 let (stream, mut tls) = stream.into_inner();
                 let early = drain(&mut tls, early)?;
                 let session = Session { tls: Mutex::new(tls), left_over: Notify::new() };
                 let session = Some(Box::new(session));
-                Ok((Self { stream, session, peer, _slot: slot }, early))
+                Ok((Self { stream, session, _places: places }, early))
             }
         }
-    }
-
-    /// Address of the other end of the wire.
-    pub fn peer(&self) -> IpAddr {
-        self.peer
     }
 
     /// Waits until [`Self::try_read`] may find something. Under TLS it also sends on what a full

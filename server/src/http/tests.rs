@@ -73,6 +73,7 @@ fn limits() -> Limits {
     Limits {
         connections_max: 64,
         handshakes_per_ip_max: 64,
+        connections_per_ip_max: 64,
         header: Duration::from_secs(20),
         request: Duration::from_secs(20),
         header_bytes_max: 8_192,
@@ -268,7 +269,9 @@ async fn one_address_cannot_take_all_places_of_strangers() {
     let mut first = TcpStream::connect(server.address).await.unwrap();
     let _second = TcpStream::connect(server.address).await.unwrap();
     let failures = server.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress);
-    assert_eq!(say(server.address, &format!("GET /peer HTTP/1.1\r\n{CLOSE}")).await, "");
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let told = rest(&mut third).await;
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("handshakes-per-ip-max"), "{told}");
     assert_eq!(failures.get(), 1);
     // Whoever says what he wants is no stranger any more.
     first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -284,12 +287,37 @@ async fn the_places_of_a_listener_come_back_when_sockets_end() {
     socket.write_all(UPGRADE.as_bytes()).await.unwrap();
     assert!(head(&mut socket).await.starts_with("HTTP/1.1 101"));
     let request = format!("GET /peer HTTP/1.1\r\n{CLOSE}");
-    assert_eq!(say(server.address, &request).await, "", "the socket holds the one place");
+    let told = rest(&mut TcpStream::connect(server.address).await.unwrap()).await;
+    assert!(told.contains("connections-max"), "the socket holds the one place: {told}");
     socket.shutdown().await.unwrap();
     assert_eq!(rest(&mut socket).await, "");
     let answered =
         async { while !say(server.address, &request).await.starts_with("HTTP/1.1 200") {} };
     tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_sockets_and_no_more() {
+    let server = start(Limits { connections_per_ip_max: 1, ..limits() }, None).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(UPGRADE.as_bytes()).await.unwrap();
+    assert!(head(&mut first).await.starts_with("HTTP/1.1 101"));
+    let refused = say(server.address, UPGRADE).await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    assert!(refused.contains("connections_per_ip_max"), "{refused}");
+    first.shutdown().await.unwrap();
+    assert_eq!(rest(&mut first).await, "");
+    // Its place is free once it has ended.
+    let again = async {
+        loop {
+            let mut again = TcpStream::connect(server.address).await.unwrap();
+            again.write_all(UPGRADE.as_bytes()).await.unwrap();
+            if head(&mut again).await.starts_with("HTTP/1.1 101") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ impl Hub {
             ));
         }
         let tenant = speaker.tenant;
+        let _turn = self.turn(opening.conversation.as_bytes()).await;
         let known = self.store.conversation(tenant, opening.conversation).await;
         if let Some(row) = known.map_err(|error| store_reject(&error))? {
             return if row.visitor == visitor {
@@ -192,6 +193,7 @@ impl Hub {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let desk = self.desk(tenant).await?;
+        let _turn = self.turn(conversation.as_bytes()).await;
         self.may_move(&desk, who, conversation, true).await?;
         if !desk.state.lock().headers.contains_key(&conversation) {
             // Closed already: asking twice is asking once.
@@ -209,6 +211,7 @@ impl Hub {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let desk = self.desk(tenant).await?;
+        let _turn = self.turn(conversation.as_bytes()).await;
         self.may_move(&desk, who, conversation, false).await?;
         if desk.state.lock().headers.contains_key(&conversation) {
             return Ok(());

@@ -118,7 +118,7 @@ impl Hub {
         }
         let row = self.store.site(tenant, site).await.map_err(|error| store_reject(&error))?;
         let row = row.ok_or_else(|| not_found("there is no such site"))?;
-        Ok(self.keep_site(row))
+        Ok(self.read_site(row))
     }
 
     /// A site that was taken in before.
@@ -138,18 +138,17 @@ impl Hub {
         let found = self.store.site_by_key(key).await.map_err(|error| store_reject(&error))?;
         Ok(found.map(|row| match self.sites.get(&row.site) {
             Some(known) => Arc::clone(&known),
-            None => self.keep_site(row),
+            None => self.read_site(row),
         }))
     }
 
     /// A site was stored anew.
     pub(crate) fn site_changed(&self, row: &SiteRow) {
-        self.keep_site(row.clone());
+        self.sites.insert(row.site, Arc::new(Site::new(row.clone())));
     }
 
-    fn keep_site(&self, row: SiteRow) -> Arc<Site> {
-        let site = Arc::new(Site::new(row));
-        self.sites.insert(site.row.site, Arc::clone(&site));
-        site
+    /// Takes in what was read, unless it was stored anew while it was read.
+    fn read_site(&self, row: SiteRow) -> Arc<Site> {
+        Arc::clone(&self.sites.entry(row.site).or_insert_with(|| Arc::new(Site::new(row))))
     }
 }

@@ -428,3 +428,21 @@ impl Person {
         assert_eq!(self.view, mine.copied().collect::<Vec<_>>(), "the screen is the transcript");
     }
 }
+
+#[tokio::test]
+async fn asking_twice_at_once_to_close_or_reopen_is_asking_once() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.hub.start().await.unwrap();
+    let (hub, tenant, conversation) = (&stand.hub, world.tenant, world.conversation);
+    let close = || hub.close(tenant, None, conversation);
+    let (one, other) = tokio::join!(close(), close());
+    assert_eq!((one, other), (Ok(()), Ok(())));
+    let before = stand.transcript(&world).await.len();
+    assert_eq!(before, 1, "one line says that it was closed");
+    let reopen = || hub.reopen(tenant, None, conversation);
+    let (one, other) = tokio::join!(reopen(), reopen());
+    assert_eq!((one, other), (Ok(()), Ok(())));
+    assert_eq!(stand.transcript(&world).await.len(), before + 1, "one line says that it goes on");
+}

@@ -153,7 +153,7 @@ impl Hub {
         let (hub, room) = (Arc::clone(self), room.clone());
         let fate = move |fate: Result<(), StoreError>| {
             if fate.is_ok() && room.with(|live| live.lasts(seq)).is_ok() {
-                hub.rooms.drop_if_idle(conversation);
+                hub.drop_if_idle(conversation);
             }
         };
         slot.write(vec![Write::Floor { tenant, conversation, seq }], Box::new(fate));

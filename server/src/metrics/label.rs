@@ -86,6 +86,8 @@ labels! {
         ConnectionsMax = "connections_max",
         /// `handshakes_per_ip_max` is reached.
         PerAddress = "handshakes_per_ip_max",
+        /// `connections_per_ip_max` is reached.
+        ConnectionsPerAddress = "connections_per_ip_max",
         /// The TLS handshake failed.
         Tls = "tls",
         /// TLS or a head took too long.

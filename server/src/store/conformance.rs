@@ -363,9 +363,21 @@ async fn visitors_are_found_by_either_token(store: &dyn Store) {
     assert_eq!(store.visitor_by_secret(tenant, site, world.secret(3)).await.unwrap(), None);
     let other_site = SiteId::from_bytes([99; 16]);
     assert_eq!(store.visitor_by_secret(tenant, other_site, world.secret(1)).await.unwrap(), None);
-    let changed = VisitorRow { name: None, secret_before: None, ..row };
-    store.write(vec![Write::Visitor(Box::new(changed.clone()))]).await.unwrap();
-    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(changed));
+    // Two connections read a row, and each writes what it changed: neither undoes the other's.
+    let nameless = VisitorRow { name: None, ..row.clone() };
+    let renewed = VisitorRow {
+        secret: world.secret(4),
+        secret_before: None,
+        secret_expires_at: NOW.plus_ms(9),
+        ..row
+    };
+    store.write(vec![Write::VisitorToken(Box::new(renewed.clone()))]).await.unwrap();
+    store.write(vec![Write::Visitor(Box::new(nameless))]).await.unwrap();
+    let both = VisitorRow { name: None, ..renewed.clone() };
+    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(both));
+    let stranger = VisitorRow { tenant: World::new(99).tenant, ..renewed };
+    let foreign = store.write(vec![Write::VisitorToken(Box::new(stranger))]).await;
+    assert_eq!(foreign, Err(StoreError::NotFound));
 }
 
 async fn marks_and_drafts_stay(store: &dyn Store) {

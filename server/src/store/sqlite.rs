@@ -35,6 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use self::cleanup::Step;
 use self::desk::{Desk, Memory};
 use self::fault::Fault;
+pub use self::file::FolderLock;
 use self::read::Reader;
 use self::writer::{Fates, Job, Rate, Work, Writer};
 use super::{
@@ -165,6 +166,14 @@ impl SqliteStore {
         file::generation(folder)
     }
 
+    /// Takes the folder for this process; makes it where there is none.
+    ///
+    /// # Errors
+    /// If another has it, or it cannot be made.
+    pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+        file::lock(folder)
+    }
+
     /// Opens the data in `folder`, or begins it.
     ///
     /// # Errors
@@ -175,7 +184,20 @@ impl SqliteStore {
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let lock = file::lock(folder)?;
+        Self::open_locked(folder, file::lock(folder)?, sealer, config, clock)
+    }
+
+    /// The same in a folder that is taken already.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_locked(
+        folder: &Path,
+        lock: FolderLock,
+        sealer: Arc<dyn Sealer>,
+        config: &SqliteConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let connection = file::open(folder)?;
         check_keys(folder, &connection, &*sealer)?;
         let path = file::database_path(folder);

@@ -228,25 +228,29 @@ impl Client {
         let origin = format!("http://{}", server.address);
         let headers = [("origin", origin.as_str()), ("cookie", cookie)];
         let mut client = Self::connect(server, &headers).await;
-        let request = client.next_request();
-        client
-            .tell(&ClientFrame::Hello {
-                request,
-                role: ClientRole::Agent,
-                client: String::from("test/1"),
-                locale: String::from("en"),
-                resume: List::default(),
-                site: None,
-                token: None,
-                signals: None,
-            })
-            .await;
+        client.greet_as_agent().await;
         client.until(|f| matches!(f, ServerFrame::Welcome { .. }).then_some(())).await;
         let request = client.next_request();
         let topic = WatchTopic::Board;
         client.tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None }).await;
         client.until(|f| matches!(f, ServerFrame::Board { .. }).then_some(())).await;
         client
+    }
+
+    /// Says hello as an agent; what comes of it is for the caller.
+    pub async fn greet_as_agent(&mut self) {
+        let request = self.next_request();
+        self.tell(&ClientFrame::Hello {
+            request,
+            role: ClientRole::Agent,
+            client: String::from("test/1"),
+            locale: String::from("en"),
+            resume: List::default(),
+            site: None,
+            token: None,
+            signals: None,
+        })
+        .await;
     }
 
     pub async fn available(&mut self) {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::ConversationId;
-use protocol::message::{Body, Seq};
+use protocol::message::{Body, EventKind, Seq};
+use protocol::reject::CloseCode;
 use tempfile::TempDir;
 
 use crate::client::{Client, new_message};
@@ -17,7 +18,7 @@ use crate::disk::Disk;
 use crate::http;
 use crate::metrics::Scrape;
 use crate::process::{Process, change, serve};
-use crate::server::{Site, TestServer, furnish};
+use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A served folder in which one message was acked.
 struct Kept {
@@ -275,6 +276,51 @@ async fn a_full_disk_refuses_words_reads_on_and_heals_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_is_never_acked_and_heals_by_itself() {
     misbehaves("broken").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_could_not_be_let_in_leaves_nothing_of_himself_behind() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let disk = Disk::new();
+    disk.take_in(folder.path());
+    let process = Process::start_as(folder.path(), |command| {
+        disk.beneath(command);
+        command.args(["--agent-grace-ms", "300"]);
+    });
+    let available = |count: f64| {
+        Scrape::until(process.admin, move |scrape| {
+            (scrape.value(r#"agents{state="available"}"#) - count).abs() < 0.5
+        })
+    };
+    let mut agent = Client::agent(&process, 0).await;
+    agent.available().await;
+    drop(agent);
+    available(0.0).await;
+    let mut visitor = Client::visitor(&process, None, vec![]).await;
+    let conversation = visitor.open().await;
+    disk.set("full");
+    // He would be offered what waits, which cannot be written.
+    let origin = format!("http://{}", process.address);
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];
+    let mut turned_away = Client::connect(&process, &headers).await;
+    turned_away.greet_as_agent().await;
+    assert_eq!(turned_away.closed().await, CloseCode::Overload.code());
+    disk.clear("full");
+    let mut agent = Client::agent(&process, 0).await;
+    agent.accept(conversation).await;
+    drop(agent);
+    // Nobody is there any more, so it waits again.
+    visitor
+        .until(|frame| match frame {
+            ServerFrame::Message {
+                body: Body::Event { event: EventKind::Requeued, .. }, ..
+            } => Some(()),
+            _ => None,
+        })
+        .await;
+    available(0.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,7 @@ impl Desk<'_> {
             Write::Floor { tenant, conversation, seq } => self.floor(*tenant, *conversation, *seq),
             Write::Conversation(row) => self.conversation(row),
             Write::Visitor(row) => self.visitor(row),
+            Write::VisitorToken(row) => self.visitor_token(row),
             Write::Mark(row) => self.mark(row),
             Write::Draft(row) => self.draft(row),
         }
@@ -239,10 +240,7 @@ impl Desk<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (visitor) DO UPDATE SET
                  bucket = excluded.bucket, name = excluded.name, email = excluded.email,
-                 locale = excluded.locale, contact_day = excluded.contact_day,
-                 secret = excluded.secret, secret_before = excluded.secret_before,
-                 secret_before_at = excluded.secret_before_at,
-                 secret_expires_at = excluded.secret_expires_at
+                 locale = excluded.locale, contact_day = excluded.contact_day
              WHERE excluded.tenant = tenant AND excluded.site = site",
             params![
                 id,
@@ -262,6 +260,26 @@ impl Desk<'_> {
         )?;
         if changed == 0 {
             return Err(StoreError::Exists { what: "visitor" }.into());
+        }
+        Ok(())
+    }
+
+    fn visitor_token(&self, row: &VisitorRow) -> Result<(), Fault> {
+        let changed = self.execute(
+            "UPDATE visitors SET secret = ?3, secret_before = ?4, secret_before_at = ?5,
+                 secret_expires_at = ?6
+             WHERE visitor = ?1 AND tenant = ?2",
+            params![
+                row.visitor.as_bytes(),
+                row.tenant.as_bytes(),
+                row.secret.0,
+                row.secret_before.map(|(secret, _)| secret.0),
+                row.secret_before.map(|(_, at)| at.0),
+                row.secret_expires_at.0
+            ],
+        )?;
+        if changed == 0 {
+            return Err(StoreError::NotFound.into());
         }
         Ok(())
     }
@@ -421,7 +439,7 @@ pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
                     into.push(sealed::draft_lock(row));
                 }
             }
-            Write::Mark(_) | Write::Floor { .. } => {}
+            Write::Mark(_) | Write::Floor { .. } | Write::VisitorToken(_) => {}
         }
     }
 }

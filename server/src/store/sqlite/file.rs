@@ -36,7 +36,7 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
 
 /// Held as long as a server uses the folder; the system lets go of it when the process ends.
 #[derive(Debug)]
-pub(super) struct FolderLock(#[expect(dead_code, reason = "holding it is what it is for")] File);
+pub struct FolderLock(#[expect(dead_code, reason = "holding it is what it is for")] File);
 
 /// Makes the folder where there is none, and locks it.
 pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
