@@ -1,62 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import type { Browser, Locator, Page } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import { test } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
 import { AGENT, card, COLLEAGUE, FakeServer, hex, ME, said } from './fake_server.ts';
-
-let browser: Browser;
-
-function browserPath(): string {
-  for (const name of ['chromium-headless-shell', 'chromium']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // The next one, then.
-    }
-  }
-  throw new Error('no browser: apt-get install chromium-headless-shell');
-}
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
-});
-after(() => browser.close());
-
-interface Scene {
-  readonly server: FakeServer;
-  readonly page: Page;
-  readonly base: string;
-}
-
-async function scene(play: (scene: Scene) => Promise<void>, options: { width?: number; height?: number; colorScheme?: 'light' | 'dark'; expects?: RegExp } = {}): Promise<void> {
-  const server = new FakeServer();
-  server.cards = [card(1)];
-  server.history.set(card(1).conversation, [said(1, 'Good day'), said(2, 'Is the desk in stock?')]);
-  const base = await server.start();
-  const { width = 1280, height = 800, colorScheme = 'light', expects = /401/ } = options;
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
-  const page = await context.newPage();
-  const errors: string[] = [];
-  page.on('pageerror', (error) => errors.push(error.message));
-  // A refusal of the strict policy is told on the console.
-  page.on('console', (line) => {
-    if (line.type() === 'error' && !expects.test(line.text())) errors.push(line.text());
-  });
-  await server.attach(page);
-  try {
-    await play({ server, page, base });
-    assert.deepEqual(errors, []);
-  } finally {
-    await context.close();
-    server.stop();
-  }
-}
-
-const at = (base: string, path: string): string => `${base}/#${path}`;
-const thread = `/conversations/${card(1).conversation}`;
+import { at, PAGES, scene, thread, waiting } from './scene.ts';
 
 test('an agent works from offer to close without a mouse', () =>
   scene(async ({ server, page, base }) => {
@@ -192,11 +138,6 @@ test('a session that ended leads to the door, and says nothing of what was there
     await page.getByText('E-mail or password is wrong.').waitFor();
   }));
 
-/** A conversation that nobody has. */
-const waiting = (count: number): ConversationCard => {
-  const { assignee: _, ...rest } = card(count, { state: 'queued', waiting_since: Date.now() });
-  return rest;
-};
 const composer = (page: Page): Locator => page.locator('#composer');
 const text = (page: Page): Promise<string> => composer(page).inputValue();
 const isNote = (page: Page): Promise<boolean> => page.getByRole('radio', { name: 'Note' }).isChecked();
@@ -687,8 +628,6 @@ test('an agent without another role moves only what is hers, and sees no setting
     for (const name of ['Transfer', 'Close']) await acts.getByRole('button', { name }).waitFor();
   }));
 
-const PAGES = ['/', thread, '/sites', `/sites/sit_${hex(1)}`, '/agents', '/tags', '/keys', '/account'];
-
 test('every page fits a screen of 360 pixels', () =>
   scene(
     async ({ page, base }) => {
@@ -701,41 +640,3 @@ test('every page fits a screen of 360 pixels', () =>
     },
     { width: 360, height: 740 },
   ));
-
-const axe = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing on any page, ${colorScheme}`, () =>
-    scene(
-      async ({ server, page, base }) => {
-        const look = async (what: string): Promise<void> => {
-          await page.waitForFunction(() => document.querySelector('.spinner') === null);
-          await page.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => (one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished))));
-          await page.evaluate(axe);
-          const found = await page.evaluate(async () => {
-            const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }> } };
-            const { violations } = await axe.run();
-            return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
-          });
-          assert.deepEqual(found, [], what);
-        };
-        for (const path of PAGES) {
-          await page.goto(at(base, path));
-          await look(path);
-        }
-        await page.goto(at(base, thread));
-        server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
-        await page.getByRole('button', { name: 'Decline' }).waitFor();
-        await look('an offer');
-        await page.keyboard.press('n');
-        await look('a note');
-        await page.keyboard.press('Escape');
-        await page.keyboard.press('?');
-        await look('the keys');
-        await page.keyboard.press('Escape');
-        await page.keyboard.press('t');
-        await look('a transfer');
-      },
-      { colorScheme },
-    ));
-}
