@@ -28,15 +28,18 @@ export async function unlockSound(): Promise<void> {
   soundLocked.value = ctx.state !== 'running';
 }
 
-/** The first touch of the page unlocks it too, wherever it falls. */
+/**
+ * The first touch of the page unlocks it too, wherever it falls. At its end, when what was pressed has done its own: the control
+ * that unlocks becomes the one that mutes, and a press must not be the one and its release the other.
+ */
 export function startSound(): void {
   const touch = (): void => {
     if (soundOn.value === 'on') void unlockSound();
-    window.removeEventListener('pointerdown', touch);
-    window.removeEventListener('keydown', touch);
+    window.removeEventListener('click', touch);
+    window.removeEventListener('keyup', touch);
   };
-  window.addEventListener('pointerdown', touch);
-  window.addEventListener('keydown', touch);
+  window.addEventListener('click', touch);
+  window.addEventListener('keyup', touch);
 }
 
 interface Note {

@@ -1,6 +1,6 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { singleKeys } from '../state/preferences.ts';
 
 function isTyping(event: KeyboardEvent): boolean {
@@ -16,7 +16,7 @@ function isTyping(event: KeyboardEvent): boolean {
 
 /** Listens as long as the view is there; `pressed` says whether the key was one of its own. */
 export function useKeys(pressed: (key: string) => boolean): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent): void => {
       if (singleKeys.value === 'off' || event.defaultPrevented || isTyping(event)) return;
       const key = event.key.toLowerCase();
