@@ -17,6 +17,7 @@ before(async () => {
   browser = await startBrowser();
   const person = await newPerson(browser);
   await person.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.addresses.public });
+  await person.context.addInitScript(countTones);
   console_ = await watchControls(person.context, server.addresses.public);
   ada = await Agent.signIn(person, server);
   site = (await ada.asks("GET", "/v1/sites")).items[0];
@@ -27,6 +28,30 @@ after(async () => {
   await browser?.close();
   await server?.stop();
 });
+
+/** Runs in the page: a tone that is started is a sound that is heard. */
+function countTones() {
+  window.tones = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...when) {
+    if (this.context.state === "running") window.tones += 1;
+    return start.apply(this, when);
+  };
+}
+
+/** Whether a sound is played on Ada's page while this is done. */
+async function sounds(act) {
+  const tones = () => ada.page.evaluate(() => window.tones);
+  const before = await tones();
+  await act();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return (await tones()) > before;
+}
+
+/** One of the choices in the account. */
+async function chooses(group, name) {
+  await ada.page.getByRole("radiogroup", { name: group }).getByText(name, { exact: true }).click();
+}
 
 const button = (name, options = {}) => ada.page.getByRole("button", { name, exact: true, ...options });
 const dialog = (name) => ada.page.getByRole("dialog", { name });
@@ -175,20 +200,32 @@ test("agents: invited, changed, sent away and taken back", async () => {
 
 test("the account: this browser's habits, name, password, sessions", async () => {
   await ada.goesTo("Account");
-  const choice = (group, name) => ada.page.getByRole("radiogroup", { name: group }).getByText(name, { exact: true }).click();
   const theme = () => ada.page.evaluate(() => document.documentElement.dataset.theme);
   for (const [words, value] of [["Dark", "dark"], ["Light", "light"], ["As the system", "system"]]) {
-    await choice("Appearance", words);
+    await chooses("Appearance", words);
     assert.equal(await theme(), value);
     if (value === "dark") await pictures("58-console-account-dark");
   }
-  await choice("Single-key shortcuts", "Off");
-  await choice("Single-key shortcuts", "On");
-  await choice("Sound", "Off");
-  await choice("Sound", "On");
-  await button("Play a sound").click();
-  await choice("Send with", "Ctrl+Enter");
-  await choice("Send with", "Enter");
+  await chooses("Single-key shortcuts", "Off");
+  await ada.goesTo("Board");
+  await ada.page.getByRole("tab", { name: "Mine", selected: true }).waitFor();
+  await ada.page.keyboard.press("2");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await ada.page.getByRole("tab", { name: "Mine", selected: true }).waitFor();
+  await ada.goesTo("Account");
+  await chooses("Single-key shortcuts", "On");
+  await ada.goesTo("Board");
+  await ada.page.getByRole("tab", { name: "Mine", selected: true }).waitFor();
+  await ada.page.keyboard.press("2");
+  await ada.page.getByRole("tab", { name: "Waiting", selected: true }).waitFor();
+  await ada.page.keyboard.press("1");
+  await ada.goesTo("Account");
+
+  await chooses("Sound", "Off");
+  await button("Play a sound").waitFor({ state: "detached" });
+  await chooses("Sound", "On");
+  assert.ok(await sounds(() => button("Play a sound").click()), "no sound was played");
+  await chooses("Send with", "Ctrl+Enter");
 
   await ada.page.getByLabel("Name", { exact: true }).fill("Ada A.");
   await button("Save").click();
@@ -266,7 +303,11 @@ test("the board: tabs, filter, availability, sound, help, and the keys that do t
   await ada.page.getByText("No closed conversations.").waitFor();
   await ada.page.getByLabel("All", { exact: true }).selectOption("live");
   await ada.looksAt("Mine");
-  for (const name of [/^(Turn on sound|Sound is on)$/, /^Sound is/, /^Sound is/]) await ada.page.getByRole("button", { name }).click();
+  // The browser keeps a page silent until it is touched, and this one was.
+  assert.ok(!(await sounds(() => button("Sound is on").click())), "a sound was played when sound was turned off");
+  await button("Sound is off").waitFor();
+  assert.ok(await sounds(() => button("Sound is off").click()), "no sound was played when sound was turned on");
+  await button("Sound is on").waitFor();
   await button("Keys").click();
   await picture(ada.page, "62-console-keys-help");
   await button("Close").click();
@@ -323,8 +364,41 @@ test("a conversation: everything that can be done with it", async () => {
   await ada.close();
   await pictures("66-console-closed");
   await ada.reopen();
-  await ada.say("How can I help?");
+  await ada.writes("Reply");
+  await ada.composer.fill("How can");
+  await ada.composer.press("Enter");
+  assert.equal(await ada.composer.inputValue(), "How can\n");
+  await ada.composer.fill("How can I help?");
+  await ada.composer.press("Control+Enter");
   await ann.sees("How can I help?");
+  await ada.goesTo("Account");
+  await chooses("Send with", "Enter");
+  await ada.goesTo("Board");
+  await ada.opens("Ann Archer");
+  await ada.composer.fill("With the tea?");
+  await ada.composer.press("Enter");
+  await ann.sees("With the tea?");
+
+  // A closing by key is undone before anybody hears of it.
+  await ada.composer.press("Escape");
+  await ada.page.keyboard.press("e");
+  await ada.isNotified("The conversation with Ann Archer is being closed.");
+  await picture(ada.page, "71-console-closing");
+  await button("Undo").click();
+  await button("Undo").waitFor({ state: "detached" });
+
+  // A sound for a message that is not looked at, and none where sound is off.
+  await ada.goesTo("Account");
+  const annSays = async (text) => {
+    await ann.say(text);
+    await ann.seesMark(text, "Delivered");
+  };
+  assert.ok(await sounds(() => annSays("Yes, with the tea.")), "no sound was played for a message");
+  await chooses("Sound", "Off");
+  assert.ok(!(await sounds(() => annSays("The green one."))), "a sound was played with sound off");
+  await chooses("Sound", "On");
+  await ada.goesTo("Board");
+  await ada.opens("Ann Archer");
 
   await button("Transfer").click();
   await picture(ada.page, "67-console-transfer");
@@ -348,6 +422,9 @@ test("a conversation: everything that can be done with it", async () => {
   await ada.page.reload();
   await ada.sees("Grace here.");
   await button("Reopen").waitFor();
+  // A page that nobody has touched yet is silent. A slow click: what the touch changes must not change what it does.
+  assert.ok(await sounds(() => button("Turn on sound").click({ delay: 200 })), "no sound was played when the page was allowed to");
+  await button("Sound is on").waitFor();
   await ada.goesTo("Board");
   await ada.opens("Ann Archer");
   await ada.sees("Another thing.");

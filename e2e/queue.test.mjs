@@ -67,6 +67,9 @@ test("what one declines is offered to another, and what she misses waits again",
   await ada.row("Ann Archer").getByText("Grace Green").waitFor();
   // Nobody answers: the offer runs out by itself, on her screen and on the visitor's.
   await grace.offers.getByRole("article").waitFor({ state: "detached" });
+  await grace.isNotified("You missed a conversation that was offered to you: Ann Archer.");
+  await picture(grace.page, "36-console-missed");
+  await grace.page.locator(".notice").getByRole("button", { name: "Dismiss" }).click();
   await ann.panel.getByText("You are being connected to an agent").waitFor({ state: "detached" });
   await ada.row("Ann Archer").getByText("Waiting", { exact: true }).waitFor();
 });

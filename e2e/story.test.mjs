@@ -98,6 +98,22 @@ test("each sees that the other has seen", async () => {
   await picture(ann.page, "08-widget-seen");
 });
 
+test("what reached the other's screen and was not looked at is delivered, and seen afterwards", async () => {
+  await ann.closeWidget();
+  await ada.say("Anything else?");
+  await ada.seesMark("Anything else?", "Delivered");
+  await picture(ada.page, "13-console-delivered");
+  await ann.openWidget();
+  await ada.seesMark("Anything else?", "Seen");
+  await ada.goesTo("Account");
+  await ann.say("No, thank you.");
+  await ann.seesMark("No, thank you.", "Delivered");
+  await picture(ann.page, "14-widget-delivered");
+  await ada.goesTo("Board");
+  await ada.opens("Ann Archer");
+  await ann.seesMark("No, thank you.", "Seen");
+});
+
 test("a card number is hidden at once, from whoever wrote it too", async () => {
   await ann.composer.fill("My card is 4111 1111 1111 1111.");
   await ann.send();
@@ -131,6 +147,13 @@ test("a colleague joins by invitation and takes the one who waits", async () => 
 
 test("a conversation is handed over, closed and opened again", async () => {
   await ada.transferTo("Grace Green");
+  await grace.decline("Ann Archer");
+  await ada.isNotified("Grace Green did not take over the conversation with Ann Archer.");
+  await ada.page.getByText("The conversation is still with you.").waitFor();
+  await picture(ada.page, "15-console-transfer-declined");
+  await ada.say("A moment, please.");
+  await ann.sees("A moment, please.");
+  await ada.transferTo("Grace Green");
   await grace.isOffered("Ann Archer");
   await picture(grace.page, "10-console-transfer-offered");
   await grace.accept("Ann Archer");
@@ -149,7 +172,7 @@ test("both ends show the same words in the same order", async () => {
   const notes = ["She asked twice about the harvest."];
   const hers = (await grace.transcript()).filter((text) => !notes.includes(text));
   assert.deepEqual(hers, await ann.transcript());
-  assert.equal(hers.length, 8);
+  assert.equal(hers.length, 11);
 });
 
 test("no page threw anything, and no word is in the server's log", () => {

@@ -27,9 +27,33 @@ function executable() {
   throw new Error(`none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`);
 }
 
-const LINE_IS_DOWN = /WebSocket connection to|net::ERR_(CONNECTION|INTERNET|NETWORK|EMPTY)/;
-/** Whether there is a session, and whether an invitation holds: no is an answer. */
-const ASKED_IN_VAIN = /\/v1\/(sessions|invitations\/lookup)/;
+/** A line that is down is no fault of the page; a handshake that the server answered with something else is one of the server. */
+const LINE_IS_DOWN = [
+  /^WebSocket connection to 'ws:[^']+\/v1\/socket' failed: (?!.*Unexpected response code)/,
+  /^Failed to load resource: net::ERR_(CONNECTION_|INTERNET_|NETWORK_|EMPTY_RESPONSE)/,
+];
+/** Where no is an answer: whether there is a session, whether a password is right, whether an invitation holds. */
+const ASKED_IN_VAIN = [
+  { status: 401, path: /^\/v1\/sessions(\/current)?$/ },
+  { status: 404, path: /^\/v1\/invitations\/lookup$/ },
+];
+const ANSWERED = /^Failed to load resource: the server responded with a status of (\d{3}) /;
+
+function pathOf(url) {
+  try {
+    return new URL(url).pathname;
+  } catch {
+    return "";
+  }
+}
+
+/** Whether what a page's console tells belongs to what people did; whatever else it tells is a fault. */
+function isExpected(line) {
+  if (LINE_IS_DOWN.some((words) => words.test(line.text()))) return true;
+  const status = Number(ANSWERED.exec(line.text())?.[1]);
+  const { url } = line.location();
+  return ASKED_IN_VAIN.some((one) => one.status === status && one.path.test(pathOf(url)));
+}
 
 export async function startBrowser() {
   // A container's root may not make a sandbox of its own; the pages are all ours.
@@ -42,10 +66,9 @@ export async function newPerson(browser, viewport = { width: 1200, height: 800 }
   context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
   context.on("weberror", (error) => faults.push(String(error.error())));
-  // What a page's policy refuses is told on its console. A line that is down is no fault of the page.
+  // What a page's policy refuses is told on its console.
   context.on("console", (line) => {
-    const expected = LINE_IS_DOWN.test(line.text()) || ASKED_IN_VAIN.test(line.location().url);
-    if (line.type() === "error" && !expected) faults.push(`${line.text()} ${line.location().url}`);
+    if (line.type() === "error" && !isExpected(line)) faults.push(`${line.text()} ${line.location().url}`);
   });
   return { context, faults };
 }

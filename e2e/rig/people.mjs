@@ -80,6 +80,11 @@ export class Visitor extends Person {
     return this.panel.getByRole("textbox", { name: "Your message" });
   }
 
+  async closeWidget() {
+    await this.panel.getByRole("button", { name: "Close the chat" }).click();
+    await this.panel.waitFor({ state: "hidden" });
+  }
+
   async openWidget() {
     await this.page.getByRole("button", { name: /^Open the chat/ }).click();
     await this.composer.waitFor();
@@ -265,7 +270,7 @@ export class Agent extends Person {
   }
 
   async type(text) {
-    await this.#write("Reply");
+    await this.writes("Reply");
     await this.composer.pressSequentially(text);
   }
 
@@ -274,7 +279,7 @@ export class Agent extends Person {
   }
 
   async say(text) {
-    await this.#write("Reply");
+    await this.writes("Reply");
     await this.composer.fill(text);
     await this.send();
     await this.sees(text);
@@ -286,13 +291,14 @@ export class Agent extends Person {
   }
 
   async note(text) {
-    await this.#write("Note");
+    await this.writes("Note");
     await this.composer.fill(text);
     await this.page.getByRole("button", { name: "Add note" }).click();
     await this.sees(text);
   }
 
-  async #write(mode) {
+  /** Chooses what the composer makes: `Reply` or `Note`. */
+  async writes(mode) {
     const modes = this.page.getByRole("radiogroup", { name: "Kind of message" });
     await modes.getByText(mode, { exact: true }).click();
   }
@@ -303,6 +309,10 @@ export class Agent extends Person {
 
   async seesTyping(visitor) {
     await this.log.getByText(`${visitor} is typing…`).waitFor();
+  }
+
+  async isNotified(words) {
+    await this.page.locator(".notice").filter({ hasText: words }).first().waitFor();
   }
 
   async transferTo(name) {
