@@ -8,7 +8,15 @@ import { Journal } from "./rig/journal.mjs";
 import { Agent, Visitor } from "./rig/people.mjs";
 import { Server } from "./rig/server.mjs";
 
-const KILLS = 6;
+/** What happens when a life ends. After half of them the pages are helped to come back, after the others they find out by themselves. */
+const MOMENTS = [
+  { at: "a message is on its way and nobody knows yet whether it is stored", helped: false, until: ({ journal }) => journal.next("sent") },
+  { at: "an ack was heard this very moment", helped: true, until: ({ journal }) => journal.next("acked") },
+  { at: "lines come back and what was written meanwhile is sent again", helped: false, early: true, until: ({ journal }) => journal.next("sent") },
+  { at: "any moment", helped: true, until: () => pause(Math.random() * LIFE_MS_MAX) },
+  { at: "a page is loaded anew", helped: false, reload: true, until: ({ journal }) => journal.next("open") },
+  { at: "the first ack after coming back was heard", helped: true, early: true, until: ({ journal }) => journal.next("acked") },
+];
 const NAMES = ["Ann Archer", "Ben Baker", "Cleo Cole"];
 /** Messages that one writer says in one breath, and how long he rests after that. */
 const BREATH = 4;
@@ -78,9 +86,15 @@ async function typeAndSend(field, texts) {
   return said;
 }
 
+/** Fails after more than the longest wait between two tries; it keeps nobody waiting itself. */
+function late(what) {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error(`it never happened: ${what}`)), 40_000).unref());
+}
+
 const acks = () => [ada, ...visitors].reduce((sum, { journal }) => sum + journal.acked.length, 0);
 
 async function until(condition, what) {
+  // The longest wait between two tries is 30 seconds.
   const end = Date.now() + 40_000;
   while (!(await condition())) {
     assert.ok(Date.now() < end, what);
@@ -93,15 +107,18 @@ test("nothing that was acked is lost or doubled, however often the server is kil
   const writers = visitors.map((visitor) => writes(visitor, visitor.name, () => stop));
   writers.push(writes(ada, "Ada", () => stop));
 
-  for (let kill = 1; kill <= KILLS; kill += 1) {
+  for (const { at, helped, early, reload, until: moment } of MOMENTS) {
     const before = acks();
-    await until(() => acks() > before, `nothing was acked in life ${kill}`);
-    await pause(Math.random() * LIFE_MS_MAX);
+    if (!early) await until(() => acks() > before, `nothing was acked before the life that ends when ${at}`);
+    const victim = reload ? visitors[1] : [ada, ...visitors][Math.floor(Math.random() * 4)];
+    const comes = moment(victim);
+    const reloaded = reload ? new Promise((resolve) => (victim.reloaded = resolve)) : undefined;
+    await Promise.race([comes, late(at)]);
     await server.kill();
     await server.start();
-    if (kill % 3 === 0) await new Promise((resolve) => (visitors[1].reloaded = resolve));
+    await reloaded;
     // Those that wait for their next try hear that the network is back.
-    for (const { page } of [ada, ...visitors]) await page.evaluate(() => dispatchEvent(new Event("online")));
+    if (helped) for (const { page } of [ada, ...visitors]) await page.evaluate(() => dispatchEvent(new Event("online")));
   }
   stop = true;
   const said = await Promise.all(writers);

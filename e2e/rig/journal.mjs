@@ -8,22 +8,37 @@ const ACK = 65;
 export class Journal {
   /** Ids of messages that the server said are stored, in the order of their acks. */
   acked = [];
+  #moments = new Map();
+
+  /** The next `open`, `sent` or `acked` on this page's line. */
+  next(moment) {
+    return new Promise((resolve) => this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]));
+  }
+
+  #comes(moment) {
+    for (const resolve of this.#moments.get(moment) ?? []) resolve();
+    this.#moments.delete(moment);
+  }
 
   constructor(page) {
     page.on("websocket", (line) => {
       const sent = new Map();
+      this.#comes("open");
       line.on("framesent", ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== SEND) return;
         const request = frame.number();
         frame.id();
         sent.set(request, `msg_${frame.id()}`);
+        this.#comes("sent");
       });
       line.on("framereceived", ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== ACK) return;
         const message = sent.get(frame.number());
-        if (message !== undefined) this.acked.push(message);
+        if (message === undefined) return;
+        this.acked.push(message);
+        this.#comes("acked");
       });
     });
   }
