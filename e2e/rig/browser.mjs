@@ -48,7 +48,7 @@ function pathOf(url) {
 }
 
 /** Whether what a page's console tells belongs to what people did; whatever else it tells is a fault. */
-function isExpected(line) {
+export function isExpected(line) {
   if (LINE_IS_DOWN.some((words) => words.test(line.text()))) return true;
   const status = Number(ANSWERED.exec(line.text())?.[1]);
   const { url } = line.location();
