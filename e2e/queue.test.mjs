@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { newPerson, picture, startBrowser } from "./rig/browser.mjs";
+import { newPerson, NOWHERE, picture, startBrowser } from "./rig/browser.mjs";
 import { Agent, Visitor } from "./rig/people.mjs";
 import { Server } from "./rig/server.mjs";
 
@@ -133,6 +133,12 @@ test("an agent whose line is gone gives back what she had, and the visitor is to
   await ada.opens("Dora Dean");
   await ada.log.getByText(/^The line of the agent was gone for too long/).waitFor();
   await picture(ada.page, "35-console-given-back");
+});
+
+test("the address of a conversation that never was says so", async () => {
+  await ada.page.goto(`${server.addresses.public}/#/conversations/${NOWHERE}`);
+  await ada.page.getByText("This conversation is not there.").waitFor();
+  await picture(ada.page, "37-console-not-there");
 });
 
 test("no page threw anything", () => {

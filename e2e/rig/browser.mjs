@@ -32,10 +32,13 @@ const LINE_IS_DOWN = [
   /^WebSocket connection to 'ws:[^']+\/v1\/socket' failed: (?!.*Unexpected response code)/,
   /^Failed to load resource: net::ERR_(CONNECTION_|INTERNET_|NETWORK_|EMPTY_RESPONSE)/,
 ];
+/** A conversation that nobody ever had. */
+export const NOWHERE = `cnv_${"0".repeat(12)}7${"0".repeat(3)}8${"0".repeat(15)}`;
 /** Where no is an answer: whether there is a session, whether a password is right, whether an invitation holds. */
 const ASKED_IN_VAIN = [
   { status: 401, path: /^\/v1\/sessions(\/current)?$/ },
   { status: 404, path: /^\/v1\/invitations\/lookup$/ },
+  { status: 404, path: new RegExp(`^/v1/conversations/${NOWHERE}$`) },
 ];
 const ANSWERED = /^Failed to load resource: the server responded with a status of (\d{3}) /;
 
