@@ -44,17 +44,13 @@ export function encode(value: Value): Uint8Array {
     at += width;
   };
   const integer = (value: number): void => {
-    if (value >= 0) {
-      if (value < 0x80) number(-1, 1, value);
-      else if (value < 0x100) number(0xcc, 1, value);
-      else if (value < 0x10000) number(0xcd, 2, value);
-      else if (value < HALF) number(0xce, 4, value);
-      else number(0xcf, 8, value);
-    } else if (value >= -0x20) number(-1, 1, value);
-    else if (value >= -0x80) number(0xd0, 1, value);
-    else if (value >= -0x8000) number(0xd1, 2, value);
-    else if (value >= -0x80000000) number(0xd2, 4, value);
-    else number(0xd3, 8, value);
+    // A negative one needs as much room as a positive one of twice its size, one form further on.
+    const [form, size] = value < 0 ? [0xd0, -2 * value - 1] : [0xcc, value];
+    if (value >= -0x20 && value < 0x80) number(-1, 1, value);
+    else if (size < 0x100) number(form, 1, value);
+    else if (size < 0x10000) number(form + 1, 2, value);
+    else if (size < HALF) number(form + 2, 4, value);
+    else number(form + 3, 8, value);
   };
   /** The head of something that has a length; `small` is 0 where there is no short form of it. */
   const head = (length: number, small: number, small_max: number, markers: readonly number[]): void => {
@@ -117,20 +113,12 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
     at += length;
     return from;
   };
-  const unsigned = (width: number): number => {
+  const integer = (sign: 'Int' | 'Uint', width: number): number => {
     const from = take(width);
-    if (width === 1) return view.getUint8(from);
-    if (width === 2) return view.getUint16(from);
-    if (width === 4) return view.getUint32(from);
-    return whole(view.getUint32(from) * HALF + view.getUint32(from + 4));
+    if (width === 8) return whole(view[`get${sign}32`](from) * HALF + view.getUint32(from + 4));
+    return view[`get${sign}${(width * 8) as 8 | 16 | 32}`](from);
   };
-  const signed = (width: number): number => {
-    const from = take(width);
-    if (width === 1) return view.getInt8(from);
-    if (width === 2) return view.getInt16(from);
-    if (width === 4) return view.getInt32(from);
-    return whole(view.getInt32(from) * HALF + view.getUint32(from + 4));
-  };
+  const unsigned = (width: number): number => integer('Uint', width);
   const text = (length: number): string => {
     const from = take(length);
     try {
@@ -184,7 +172,7 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
       case 0xca: return view.getFloat32(take(4));
       case 0xcb: return view.getFloat64(take(8));
       case 0xcc: case 0xcd: case 0xce: case 0xcf: return unsigned(1 << (marker - 0xcc));
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return signed(1 << (marker - 0xd0));
+      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return integer('Int', 1 << (marker - 0xd0));
       case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(1 << (marker - 0xd4));
       case 0xd9: case 0xda: case 0xdb: return text(unsigned(1 << (marker - 0xd9)));
       case 0xdc: case 0xdd: return array(unsigned(2 << (marker - 0xdc)), depth);
