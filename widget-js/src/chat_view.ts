@@ -1,11 +1,10 @@
 // What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
 
-import { Chat } from './state/chat.ts';
+import { Chat, page_title } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
 import type { Store } from './state/store.ts';
-import type { Strings } from './strings/en.ts';
 import { style } from './view/dom.ts';
 import type { Launcher } from './view/launcher.ts';
 import { Panel } from './view/panel.ts';
@@ -27,7 +26,11 @@ export interface Setting {
   locale: string;
 }
 
+/** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
+export type Opener = 'visitor' | 'page' | 'again';
+
 export class ChatView {
+  readonly #store: Store;
   readonly #chat: Chat;
   readonly #panel: Panel;
   readonly #launcher: Launcher;
@@ -38,23 +41,33 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, locale }: Setting, strings: Strings, launcher: Launcher, told: Told, close: () => void) {
+  constructor({ origin, site, store, locale }: Setting, launcher: Launcher, told: Told, close: () => void) {
     this.#launcher = launcher;
     this.#told = told;
-    this.#chat = new Chat(origin, site, store, (state) => this.#changed(state));
+    this.#store = store;
+    this.#chat = new Chat(origin, site, store, {
+      changed: (state) => this.#changed(state),
+      site: (site) => (this.#panel.site = site),
+      wiped: () => this.#panel.reset(),
+    });
     style(launcher.root, PANEL_CSS);
-    this.#panel = new Panel(site, strings, locale, this.#chat.state, {
+    this.#panel = new Panel(site, locale, this.#chat.state, {
       close,
       send: (text, form) => this.#chat.send(text, form),
       typing: (typing) => this.#chat.do({ kind: 'typing', typing }),
       earlier: () => this.#chat.do({ kind: 'earlier' }),
-      retry: (message) => void this.#chat.retry(message),
+      retry: (message, form) => this.#chat.retry(message, form),
+      discard: (message) => this.#chat.discard(message),
+      read: () => this.#read(),
+      draft: (text) => (store.draft = text),
       end: () => this.#chat.do({ kind: 'end' }),
       anew: () => this.#chat.begin_anew(),
     });
+    this.#panel.draft = store.draft ?? '';
+    for (const act of ['pointerdown', 'focusin', 'input']) this.#panel.element.addEventListener(act, (event) => this.#acted(event));
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState !== 'visible') return;
-      this.#chat.do({ kind: 'probe' });
+      this.#chat.look();
       this.#read();
     });
     this.#small.addEventListener('change', () => (this.#panel.modal = this.#small.matches));
@@ -66,33 +79,42 @@ export class ChatView {
     this.#chat.join();
   }
 
-  /** `again`: it was open on the page before. Then nobody asked for the cursor to be in it. */
-  open(again: boolean): void {
+  open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    this.#chat.join();
-    this.#panel.element.classList.toggle('again', again);
+    this.#panel.element.classList.toggle('again', by === 'again');
     this.#launcher.frame.prepend(this.#panel.element);
     this.#panel.shown();
-    this.#read();
     this.#launcher.update(true, this.#unread);
-    if (!again) this.#panel.focus();
+    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
+    if (by !== 'page') this.#store.draft = this.#panel.draft;
+    if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
+    this.#read();
+    if (by === 'visitor') this.#panel.focus();
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    const focused = this.#panel.element.contains(this.#launcher.root.activeElement);
     this.#panel.element.remove();
     this.#launcher.update(false, this.#unread);
-    this.#launcher.button.focus();
+    if (focused) this.#launcher.button.focus();
   }
 
   reset(): void {
     this.#chat.wipe();
   }
 
+  /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
+  #acted({ target }: Event): void {
+    if (this.#chat.joined || (target instanceof Element && target.closest('.head'))) return;
+    this.#store.draft = this.#panel.draft;
+    this.#chat.join();
+  }
+
   #read(): void {
-    if (this.#open && document.visibilityState === 'visible') this.#chat.read();
+    if (this.#open && this.#panel.at_end && document.visibilityState === 'visible') this.#chat.read();
   }
 
   #changed(state: ChatState): void {
@@ -117,6 +139,5 @@ export class ChatView {
 
 /** The number of unread messages before the page's own title. */
 function title(count: number): void {
-  const own = document.title.replace(/^\(\d+\) /, '');
-  document.title = count > 0 ? `(${count}) ${own}` : own;
+  document.title = (count > 0 ? `(${count}) ` : '') + page_title();
 }

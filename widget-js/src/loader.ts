@@ -6,6 +6,7 @@
 import type { Global } from './main.ts';
 
 declare const MAIN: string;
+declare const CHATS: string;
 declare global {
   interface Window {
     LiveHelp?: Global & { started?: boolean };
@@ -23,7 +24,7 @@ if (tag instanceof HTMLScriptElement && site_key && !live_help.started) {
   const { origin } = new URL(tag.src);
   const boot = (): void => {
     import(origin + MAIN).then(
-      ({ start }: typeof import('./main.ts')) => start(origin, site_key, live_help),
+      ({ start }: typeof import('./main.ts')) => start(origin, site_key, live_help, CHATS),
       (error: unknown) => console.error('LiveHelp', error),
     );
   };

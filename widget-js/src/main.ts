@@ -3,66 +3,64 @@
 // Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored. The
 // chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
-import type { ChatView, Setting } from './chat_view.ts';
+import type { ChatView, Opener, Setting } from './chat_view.ts';
 import { fetch_site } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
 import { LAUNCHER, choose } from './strings/launcher.ts';
-import type { Language } from './strings/launcher.ts';
-import type { Strings } from './strings/en.ts';
+import type { LauncherStrings } from './strings/launcher.ts';
 import { Launcher } from './view/launcher.ts';
 
 /** What a page may listen to. */
 export type WidgetEvent = 'ready' | 'open' | 'close' | 'message' | 'unread' | 'status' | 'error';
 type Listener = (detail?: unknown) => void;
 
-/** Without an answer from the server, the next try comes after so long. */
+/** Without an answer from the server, the next try comes after so long, and in any case with the network. */
 const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
+/** What takes longer than this says that it is under way. */
+const SLOW_MS = 300;
 
-const STRINGS: { readonly [language in Language]: () => Promise<{ strings: Strings }> } = {
-  en: () => import('./strings/en.ts'),
-  de: () => import('./strings/de.ts'),
-  fr: () => import('./strings/fr.ts'),
-  es: () => import('./strings/es.ts'),
-};
+// The chat's own bundle takes these from here.
+export { button, el, icon, say, set, style } from './view/dom.ts';
+export { fetch_site } from './state/site.ts';
 
 class Widget {
   readonly #setting: Setting;
-  readonly #language: Language;
+  /** Where the chat lies, with the words of this page's language. */
+  readonly #chat: string;
+  readonly #strings: LauncherStrings;
   readonly #launcher: Launcher;
   readonly #tell: (event: WidgetEvent, detail?: unknown) => void;
   #view: Promise<ChatView> | undefined;
+  #failures = 0;
   #open = false;
 
-  constructor(origin: string, site: SiteConfig, tell: (event: WidgetEvent, detail?: unknown) => void) {
+  constructor(origin: string, site: SiteConfig, chats: string, tell: (event: WidgetEvent, detail?: unknown) => void) {
     const store = new Store(origin, site.site_key, browser_shelf('localStorage'), browser_shelf('sessionStorage'));
     const { language, tag } = choose(document.documentElement.lang, site.locale_default);
     // Times as the visitor is used to them, where he speaks this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
     this.#setting = { origin, site, store, locale };
-    this.#language = language;
+    this.#chat = `./chat_${language}-${chats}.js`;
+    this.#strings = LAUNCHER[language];
     this.#tell = tell;
-    this.#launcher = new Launcher(LAUNCHER[language], language, () => (this.#open ? this.close() : this.open('visitor')));
+    this.#launcher = new Launcher(this.#strings, language, () => (this.#open ? this.close() : this.open('visitor')));
     this.#launcher.show();
-    if (store.open) this.open('again');
-    else if (store.session.live === true) this.#with_view((view) => view.resume());
+    if (store.draft !== undefined) this.open('again');
+    else this.#go_on();
   }
 
   get opened(): boolean {
     return this.#open;
   }
 
-  /** By the visitor, by the page's script, or because it was open on the page before. */
-  open(by: 'visitor' | 'page' | 'again'): void {
+  open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    // A page that opens it by itself is no act of the visitor, and then nothing is kept.
-    if (by !== 'page' || navigator.userActivation?.isActive) this.#setting.store.open = true;
-    this.#launcher.show();
     this.#with_view((view) => {
       if (!this.#open) return;
-      view.open(by === 'again');
+      view.open(by);
       this.#tell('open');
     });
   }
@@ -70,7 +68,7 @@ class Widget {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#setting.store.open = false;
+    this.#setting.store.draft = undefined;
     this.#with_view((view) => view.close());
     this.#tell('close');
   }
@@ -86,32 +84,60 @@ class Widget {
 
   reset(): void {
     this.close();
+    const { store } = this.#setting;
+    // At once and not only when the chat is there: the page may be about to leave.
+    store.clear();
+    if ('BroadcastChannel' in window) {
+      const tabs = new BroadcastChannel(store.name);
+      tabs.postMessage({ kind: 'wipe' });
+      tabs.close();
+    }
     if (this.#view) this.#with_view((view) => view.reset());
-    else this.#setting.store.clear();
+  }
+
+  /** A conversation that is going on is heard with the panel closed. */
+  #go_on(): void {
+    if (this.#setting.store.session.live === true) this.#with_view((view) => view.resume());
   }
 
   #with_view(act: (view: ChatView) => void): void {
-    this.#view ??= Promise.all([import('./chat_view.ts'), STRINGS[this.#language]()]).then(
-      ([{ ChatView }, { strings }]) =>
-        new ChatView(
-          this.#setting,
-          strings,
-          this.#launcher,
-          {
-            unread: (count) => this.#tell('unread', count),
-            message: () => this.#tell('message'),
-            status: (line) => this.#tell('status', line),
-          },
-          () => this.close(),
-        ),
-    );
-    this.#view.then(act).catch((error: unknown) => {
-      // The next click tries again.
-      this.#view = undefined;
-      this.#open = false;
-      console.error('LiveHelp', error);
-      this.#tell('error', error);
-    });
+    this.#view ??= this.#load();
+    this.#view.then(act).catch((error: unknown) => this.#failed(error));
+  }
+
+  async #load(): Promise<ChatView> {
+    const slow = setTimeout(() => this.#launcher.say(this.#open ? '…' : ''), SLOW_MS);
+    try {
+      // A browser remembers for the life of the page that an import failed, by its address.
+      const again = this.#failures > 0 ? `?${this.#failures}` : '';
+      const file = this.#chat + again;
+      const { ChatView } = (await import(file)) as typeof import('./chat_view.ts');
+      this.#launcher.say('');
+      return new ChatView(
+        this.#setting,
+        this.#launcher,
+        {
+          unread: (count) => this.#tell('unread', count),
+          message: () => this.#tell('message'),
+          status: (line) => this.#tell('status', line),
+        },
+        () => this.close(),
+      );
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  /** The next click tries again; what goes on by itself does so with the network. */
+  #failed(error: unknown): void {
+    if (this.#open) this.#launcher.say(this.#strings.failed);
+    this.#view = undefined;
+    this.#failures += 1;
+    this.#open = false;
+    this.#setting.store.draft = undefined;
+    addEventListener('online', () => this.#go_on(), { once: true });
+    console.error('LiveHelp', error);
+    this.#tell('error', error);
   }
 }
 
@@ -122,8 +148,8 @@ export interface Global {
   q?: Call[];
 }
 
-/** Called by the loader, once for each page. */
-export function start(origin: string, site_key: string, global: Global): void {
+/** Called by the loader, once for each page; `chats` is in the names of the chat's files, beside this one. */
+export function start(origin: string, site_key: string, global: Global, chats: string): void {
   const listeners = new Map<unknown, Set<Listener>>();
   let widget: Widget | undefined;
   let over = false;
@@ -167,13 +193,22 @@ export function start(origin: string, site_key: string, global: Global): void {
   const arrive = async (tries: number): Promise<void> => {
     const answer = await fetch_site(origin, site_key);
     if (answer.kind === 'site') {
-      widget = new Widget(origin, answer.site, tell);
+      widget = new Widget(origin, answer.site, chats, tell);
       waiting.splice(0).forEach(run);
       tell('ready');
-    } else if (answer.kind === 'refused' || tries >= SITE_TRIES_MAX) {
-      over = true;
-      tell('error', answer.kind);
-    } else setTimeout(() => void arrive(tries + 1), SITE_RETRY_MS);
+      return;
+    }
+    over = answer.kind === 'refused';
+    const last = tries >= SITE_TRIES_MAX;
+    if (over || last) tell('error', answer.kind);
+    if (over) return;
+    const again = (): void => {
+      removeEventListener('online', again);
+      clearTimeout(later);
+      void arrive(tries + 1);
+    };
+    const later = last ? undefined : setTimeout(again, SITE_RETRY_MS);
+    addEventListener('online', again);
   };
   // Listeners before anything can happen; what needs the widget waits for it.
   waiting.splice(0).forEach(run);

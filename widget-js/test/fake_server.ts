@@ -35,6 +35,8 @@ export class FakeServer {
   refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode } = { kinds: [], times: 0, code: 'too-fast' };
   card: Partial<ConversationCard> = {};
   connections = 0;
+  /** The most lines that were open at one time. */
+  at_once = 0;
   #version = 0;
   #waiting: { matches: (frame: ClientFrame) => boolean; resolve: (frame: ClientFrame) => void }[] = [];
 
@@ -61,6 +63,7 @@ export class FakeServer {
     sockets.on('connection', (line) => {
       this.connections += 1;
       this.lines.add(line);
+      this.at_once = Math.max(this.at_once, this.lines.size);
       line.on('close', () => this.lines.delete(line));
       line.on('message', (data) => this.#hear(line, new Uint8Array(data as Buffer)));
     });

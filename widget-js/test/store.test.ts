@@ -75,12 +75,12 @@ test('the outbox has a bound in number and in bytes', () => {
   assert.ok(texts.filter(Boolean).length < 20);
 });
 
-test('an open panel is remembered by its tab alone, and forgotten with the rest', () => {
+test('an open panel and what is half written in it are remembered by their tab alone, and forgotten with the rest', () => {
   const [site, tab] = [new MapShelf(), new MapShelf()];
   const store = new Store('http://a', 'site_1', site, tab);
-  store.open = true;
-  assert.equal(new Store('http://a', 'site_1', site, tab).open, true);
-  assert.equal(new Store('http://a', 'site_1', site, new MapShelf()).open, false);
+  store.draft = 'half a';
+  assert.equal(new Store('http://a', 'site_1', site, tab).draft, 'half a');
+  assert.equal(new Store('http://a', 'site_1', site, new MapShelf()).draft, undefined);
   assert.equal(site.length, 0);
   store.clear();
   assert.equal(tab.length, 0);

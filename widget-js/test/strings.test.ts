@@ -3,14 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { strings as de } from '../src/strings/de.ts';
-import { strings as en } from '../src/strings/en.ts';
-import { strings as es } from '../src/strings/es.ts';
-import { strings as fr } from '../src/strings/fr.ts';
+import * as de from '../src/strings/de.ts';
+import * as en from '../src/strings/en.ts';
+import * as es from '../src/strings/es.ts';
+import * as fr from '../src/strings/fr.ts';
 import { LAUNCHER, choose } from '../src/strings/launcher.ts';
 
+/** What each language must have, and of which type. */
+type Words = { readonly [name in keyof typeof en]: (typeof en)[name] extends string ? string : (typeof en)[name] };
+const others: readonly Words[] = [de, fr, es];
+
 test('every language has every text, in words of its own', () => {
-  for (const strings of [de, fr, es]) {
+  for (const strings of others) {
     assert.deepEqual(Object.keys(strings), Object.keys(en));
     assert.deepEqual(Object.keys(strings.reasons), Object.keys(en.reasons));
     const same = Object.entries(strings).filter(([name, text]) => typeof text === 'string' && text === en[name as keyof typeof en]);

@@ -6,17 +6,18 @@
 import type { FrameSchema } from '../wire/codec.ts';
 import {
   CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
-  CLIENT_TYPING, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
+  CLIENT_TYPING, ANSWER_BYTES_MAX, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
   SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
 } from '../wire/frames.ts';
 import type {
   ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerReject, ServerWelcome,
 } from '../wire/frames.ts';
 import { conversation_id, message_id } from '../wire/ids.ts';
-import { Socket } from '../wire/socket.ts';
+import { Socket, verdict } from '../wire/socket.ts';
 import type { LineState } from '../wire/socket.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
-import type { ChatState, Input } from './conversation.ts';
+import type { ChatState, Entry, Input } from './conversation.ts';
+import { fetch_site } from './site.ts';
 import type { SiteConfig } from './site.ts';
 import type { SavedOpen, SavedSend, Store } from './store.ts';
 import { Tabs } from './tabs.ts';
@@ -30,6 +31,10 @@ const NOT_AUTHENTICATED = 4001;
 const HISTORY_PAGE = 50;
 /** A retryable refusal that names no time. */
 const RETRY_MS = 2_000;
+/** A leader that has not answered for so long is frozen or gone. */
+const LEADER_MS = 3_000;
+/** What the server takes of an address. */
+const URL_BYTES_MAX = 2_048;
 
 /** What tabs tell each other. */
 type Note =
@@ -41,7 +46,7 @@ type Note =
   /** From a follower, for the leader to do. */
   | { kind: 'unsent'; item: SavedOpen | SavedSend }
   | { kind: 'act'; act: Act }
-  /** To all: the visitor wants to be forgotten here. */
+  /** To all, from the page's part of the widget: the visitor wants to be forgotten here. */
   | { kind: 'wipe' };
 
 /** What only the leader can do, because it holds the line. */
@@ -50,21 +55,36 @@ export type Act =
   | { kind: 'seen'; seq: number }
   | { kind: 'earlier' }
   | { kind: 'end' }
-  | { kind: 'probe' };
+  | { kind: 'page'; page: PageView }
+  /** `again`: by the visitor's own act, and so even where the server said to stop. */
+  | { kind: 'probe'; again: boolean };
+
+/** What the screen hears. */
+export interface ChatEvents {
+  changed: (state: ChatState) => void;
+  /** The site asks or says something else than before. */
+  site: (site: SiteConfig) => void;
+  /** Nothing of this visitor is left. */
+  wiped: () => void;
+}
 
 export class Chat {
-  readonly #site: SiteConfig;
+  readonly #origin: string;
+  #site: SiteConfig;
   readonly #store: Store;
   readonly #tabs: Tabs<Note>;
   readonly #socket: Socket;
-  readonly #changed: (state: ChatState) => void;
+  readonly #on: ChatEvents;
   #state: ChatState;
   /** What was said on this line and is not answered yet. */
   readonly #opening = new Set<ConversationId>();
   #sending: MessageId | undefined;
-  /** The answers of this page's visitor, for another try where the first was refused. */
-  #form: FormAnswer[] = [];
   #token: string | undefined;
+  /** Whether a token was stored when this tab last looked. */
+  #stored: boolean;
+  /** The card after a welcome is still to come. */
+  #fresh = false;
+  #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
@@ -73,15 +93,15 @@ export class Chat {
   #ahead_ms = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
-  constructor(origin: string, site: SiteConfig, store: Store, changed: (state: ChatState) => void) {
+  constructor(origin: string, site: SiteConfig, store: Store, on: ChatEvents) {
+    this.#origin = origin;
     this.#site = site;
-    // What was stored is not news: nobody hears of it before he has this object.
-    this.#changed = () => undefined;
     this.#store = store;
     this.#state = initial(site.availability);
-    this.#tabs = new Tabs<Note>(`livehelp ${origin} ${site.site_key}`, {
+    this.#tabs = new Tabs<Note>(store.name, {
+      on_enter: () => this.#entered(),
       on_lead: () => this.#lead(),
-      on_resign: () => this.#socket.stop(),
+      on_exit: () => this.#exited(),
       on_note: (note) => this.#hear_tab(note),
     });
     this.#socket = new Socket({
@@ -94,30 +114,64 @@ export class Chat {
     });
     const { conversation, token } = this.#store.session;
     this.#token = token;
-    if (conversation) this.#restore(conversation);
-    this.#changed = changed;
+    this.#stored = token !== undefined;
+    // What was stored is not news: nobody hears of it before he has this object.
+    this.#on = { ...on, changed: () => undefined };
+    this.#restore(conversation);
+    this.#on = on;
   }
 
   get state(): ChatState {
     return this.#state;
   }
 
-  /** The visitor acted: from now on there may be a line. */
-  join(): void {
-    const new_here = this.#tabs.join();
-    if (!this.#tabs.leads) {
-      if (new_here) this.#tabs.post({ kind: 'join' });
-      this.do({ kind: 'probe' });
-    } else if (this.#socket.state.kind === 'stopped' || this.#socket.state.kind === 'idle') this.#socket.start();
+  get joined(): boolean {
+    return this.#tabs.joined;
   }
 
-  /** Says something; begins a conversation with the form's answers where there is none. False: too much is unsent. */
+  /** The visitor acted: from now on there may be a line, again where it was told to stop. */
+  join(): void {
+    this.#forgotten_elsewhere();
+    if (!this.#tabs.join()) this.look(true);
+  }
+
+  /** Is all well: the line, or the tab that holds it? */
+  look(again = false): void {
+    if (this.joined && !this.#tabs.leads) this.#call_leader();
+    this.do({ kind: 'probe', again });
+  }
+
+  /**
+   * Says something; begins a conversation with the form's answers where there is none, and takes along
+   * what failed before. False: too much is unsent.
+   */
   send(text: string, form: FormAnswer[] = []): boolean {
     this.join();
+    const conversation = this.#current() ?? this.#begin(form);
+    return conversation !== undefined && this.#write(conversation, text);
+  }
+
+  /** Tries a message again that was refused, with all others where it is the conversation that failed. */
+  retry(message: MessageId, form: FormAnswer[] = []): boolean {
+    this.join();
+    const conversation = this.#current();
+    if (!conversation) return this.#begin(form) !== undefined;
+    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed !== undefined);
+    return entry !== undefined && this.#write_again(conversation, entry);
+  }
+
+  /** Drops what failed. */
+  discard(message: MessageId): void {
+    this.#happen({ kind: 'discarded', message });
+  }
+
+  /** Where new words go; nowhere yet where there is no conversation, or none that could be begun. */
+  #current(): ConversationId | undefined {
+    return this.#state.refused === undefined ? this.#state.conversation : undefined;
+  }
+
+  #write(conversation: ConversationId, text: string): boolean {
     const now = Date.now();
-    const begun = this.#state.refused === undefined ? this.#state.conversation : undefined;
-    const conversation = begun ?? this.#begin(now, form.length > 0 ? form : this.#form);
-    if (!conversation) return false;
     const message = message_id(now);
     const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at: now };
     if (!this.#store.put(item)) return false;
@@ -126,13 +180,11 @@ export class Chat {
     return true;
   }
 
-  /** Tries a message again that was refused. It is a new one to the server, which may have judged the former. */
-  retry(message: MessageId): boolean {
-    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed !== undefined);
-    if (!entry || entry.body.kind !== 'text') return false;
-    const sent = this.send(entry.body.text);
-    if (sent) this.#happen({ kind: 'discarded', message });
-    return sent;
+  /** It is a new message to the server, which may have judged the former. */
+  #write_again(conversation: ConversationId, { message, body }: Entry): boolean {
+    // First out, so that there is room.
+    this.#happen({ kind: 'discarded', message });
+    return body.kind === 'text' && this.#write(conversation, body.text);
   }
 
   /** Something for the leader; done at once where this tab leads. */
@@ -142,7 +194,7 @@ export class Chat {
       return;
     }
     const conversation = this.#state.conversation;
-    if (act.kind === 'probe') this.#socket.probe();
+    if (act.kind === 'probe') this.#probe(act.again);
     if (!conversation) return;
     switch (act.kind) {
       case 'typing':
@@ -153,6 +205,9 @@ export class Chat {
         break;
       case 'earlier':
         void this.#earlier(conversation);
+        break;
+      case 'page':
+        this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
         void this.#socket.ask(CLIENT_CLOSE, { conversation });
@@ -175,45 +230,51 @@ export class Chat {
     this.#happen({ kind: 'ended' });
   }
 
-  /** Forgets this visitor in this browser, in all its tabs. */
+  /** Forgets this visitor here. A new line is a new visitor, and there is none before he acts again. */
   wipe(): void {
-    this.#tabs.post({ kind: 'wipe' });
-    this.#wipe();
-  }
-
-  #wipe(): void {
     this.#token = undefined;
     this.#store.clear();
     this.#opening.clear();
     this.#sending = undefined;
-    // A new line is a new visitor, and there is none before he acts again.
     this.#tabs.leave();
-    this.#apply({ kind: 'ended' });
+    this.#apply({ kind: 'ended', all: true });
+    this.#on.wiped();
   }
 
-  #begin(now: number, form: FormAnswer[]): ConversationId | undefined {
-    const conversation = conversation_id(now);
+  /** Forgets him where another tab did so while this one could not hear of it, so that it writes nothing back. */
+  #forgotten_elsewhere(): boolean {
+    const gone = this.#stored && this.#store.session.token === undefined;
+    if (gone) this.wipe();
+    return gone;
+  }
+
+  #begin(form: FormAnswer[]): ConversationId | undefined {
+    const failed = this.#state.entries.filter((entry) => entry.failed !== undefined);
+    const conversation = conversation_id(Date.now());
     const hash = this.#site.notice?.hash;
     const open: SavedOpen = { kind: 'open', conversation, form, ...(hash ? { notice: hash } : {}) };
     if (!this.#store.put(open)) return undefined;
-    this.#form = form;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
     this.#unsent(open);
+    for (const entry of failed) this.#write_again(conversation, entry);
     return conversation;
   }
 
-  #restore(conversation: ConversationId): void {
-    this.#apply({ kind: 'began', conversation });
+  /** Shows again what is stored: what is on its way in this conversation, and all that failed. */
+  #restore(conversation: ConversationId | undefined): void {
+    if (conversation) this.#apply({ kind: 'began', conversation });
     for (const item of this.#store.unsent()) {
-      if (item.kind === 'send' && item.conversation === conversation) {
-        this.#apply({ kind: 'written', message: item.message, text: item.text, at: item.at });
-      }
+      if (item.kind !== 'send' || (item.conversation !== conversation && !item.failed)) continue;
+      const { message, text, at, failed } = item;
+      this.#apply({ kind: 'written', message, text, at });
+      if (failed) this.#apply({ kind: 'failed', message, why: failed });
     }
   }
 
   /** Writes the session down. Only the leader knows a newer token than the one that is stored. */
   #keep(change: { conversation?: ConversationId; live: boolean }, leave = false): void {
+    if (this.#forgotten_elsewhere()) return;
     const { conversation, ...stored } = this.#store.session;
     const kept = change.conversation ?? conversation;
     this.#store.session = {
@@ -222,6 +283,7 @@ export class Chat {
       ...(kept === undefined || leave ? {} : { conversation: kept }),
       live: change.live,
     };
+    this.#stored = (this.#token ?? stored.token) !== undefined;
   }
 
   /** Whether the next page should go on with it: what is closed has something to show as long as it was not read. */
@@ -241,38 +303,75 @@ export class Chat {
   }
 
   #apply(input: Input): void {
+    // Each tab's own storage, where there is none that they share.
+    if (input.kind === 'acked' || input.kind === 'discarded') this.#store.remove({ kind: 'send', message: input.message });
+    if (input.kind === 'failed') this.#store.fail(input.message, input.why);
+    // It may have been refused for what this page knew of the site.
+    if (input.kind === 'refused') void this.#ask_site();
     const next = reduce(this.#state, input);
     if (next === this.#state) return;
     this.#state = next;
-    this.#changed(next);
+    this.#on.changed(next);
+  }
+
+  async #ask_site(): Promise<void> {
+    const answer = await fetch_site(this.#origin, this.#site.site_key);
+    if (answer.kind !== 'site') return;
+    this.#site = answer.site;
+    this.#on.site(answer.site);
   }
 
   #lead(): void {
-    this.#restore_unsent();
+    if (this.#forgotten_elsewhere()) return;
+    // A tab that begins to lead takes on what another left unsaid.
+    this.#opening.clear();
+    this.#sending = undefined;
+    const { token, conversation } = this.#store.session;
+    this.#token = token ?? this.#token;
+    if (!this.#state.conversation) this.#restore(conversation);
     this.#socket.start();
   }
 
-  /** A tab that begins to lead takes on what another left unsaid. */
-  #restore_unsent(): void {
-    this.#opening.clear();
-    this.#sending = undefined;
-    const session = this.#store.session;
-    this.#token = session.token ?? this.#token;
-    if (!this.#state.conversation && session.conversation) this.#restore(session.conversation);
+  #entered(): void {
+    this.#call_leader();
+    const page = page_view();
+    if (page) this.do({ kind: 'page', page });
+  }
+
+  #exited(): void {
+    clearTimeout(this.#unanswered);
+    this.#stored = this.#store.session.token !== undefined;
+    this.#socket.stop();
+  }
+
+  /** Asks the leader for what there is; one that stays silent is none. */
+  #call_leader(): void {
+    this.#tabs.post({ kind: 'join' });
+    clearTimeout(this.#unanswered);
+    this.#unanswered = setTimeout(() => this.#tabs.seize(), LEADER_MS);
+  }
+
+  #probe(again: boolean): void {
+    const { state } = this.#socket;
+    if (state.kind === 'stopped' && (again || verdict(state.code) !== 'stop')) this.#socket.start();
+    else this.#socket.probe();
   }
 
   #hear_tab(note: Note): void {
     switch (note.kind) {
       case 'input':
         this.#apply(note.input);
+        // Only a leader speaks of the line: it is there, or another one is by now.
+        if (note.input.kind === 'line') clearTimeout(this.#unanswered);
         if (note.input.kind === 'read') this.#keep_whether_live();
         break;
       case 'state':
+        clearTimeout(this.#unanswered);
         if (!this.#tabs.leads) {
           this.#state = note.state;
           // What this tab wrote while the answer was on its way is not in it.
-          if (note.state.conversation) this.#restore(note.state.conversation);
-          this.#changed(this.#state);
+          this.#restore(note.state.conversation);
+          this.#on.changed(this.#state);
         }
         break;
       case 'join':
@@ -289,7 +388,7 @@ export class Chat {
         if (this.#tabs.leads) this.do(note.act);
         break;
       case 'wipe':
-        this.#wipe();
+        this.wipe();
         break;
     }
   }
@@ -302,13 +401,12 @@ export class Chat {
   #hello(): Omit<ClientHello, 'kind' | 'request'> {
     const conversation = this.#state.conversation;
     const opened = conversation !== undefined && !this.#opens(conversation);
-    const last = this.#state.entries.findLast((entry) => entry.seq > 0);
-    const point = last ? { seq: last.seq, message: last.message, at: last.at } : { seq: 0 };
+    const { seq, message, at } = this.#state.entries.findLast((entry) => entry.seq > 0) ?? { seq: 0 };
     return {
       role: 'visitor',
       client: 'widget/0.1.0',
       locale: navigator.language,
-      resume: opened ? [{ conversation, ...point }] : [],
+      resume: opened ? [{ conversation, seq, ...(message ? { message, at } : {}) }] : [],
       site: this.#site.site_key,
       ...(this.#token === undefined ? {} : { token: this.#token }),
       signals: signals(),
@@ -337,31 +435,39 @@ export class Chat {
     this.#sending = undefined;
     this.#asked_earlier = false;
     this.#delivered = 0;
+    this.#fresh = true;
     const page = page_view();
     if (page && this.#state.conversation) this.#socket.say(CLIENT_PAGE, { page });
     this.#flush();
   }
 
-  /** The conversation is not there any more, or is another's: what was unsent in it cannot go anywhere. */
-  #gone(conversation: ConversationId): void {
-    for (const item of this.#store.unsent()) if (item.conversation === conversation) this.#store.remove(item);
+  /** The conversation is not there any more, or is another's: what was to be said in it waits for the visitor, or goes with it. */
+  #gone(conversation: ConversationId, all = false): void {
+    for (const item of this.#store.unsent()) {
+      if (item.conversation !== conversation) continue;
+      if (all || item.kind === 'open') this.#store.remove(item);
+      else if (!item.failed) this.#happen({ kind: 'failed', message: item.message, why: 'not-found' });
+    }
     this.#keep({ live: false }, true);
-    this.#happen({ kind: 'ended' });
+    this.#happen({ kind: 'ended', all });
   }
 
   #line(state: LineState): void {
-    this.#happen({ kind: 'line', line: state.kind });
+    const input: Input = { kind: 'line', line: state.kind };
+    // That this tab lets go says nothing about the one that takes over.
+    if (state.kind === 'idle') this.#apply(input);
+    else this.#happen(input);
     if (state.kind === 'stopped' && state.code === NOT_AUTHENTICATED && this.#token !== undefined) {
       // The token ended. Without one the server makes a new visitor, once.
       this.#token = undefined;
-        this.#socket.start();
+      this.#socket.start();
     }
   }
 
   #hear(frame: ServerFrame): void {
     const now = Date.now() + this.#ahead_ms;
     if (frame.kind === 'forget' && !frame.messages && frame.conversation === this.#state.conversation) {
-      this.#gone(frame.conversation);
+      this.#gone(frame.conversation, true);
       return;
     }
     this.#happen({ kind: 'frame', frame, now });
@@ -371,6 +477,10 @@ export class Chat {
     }
     if (frame.kind === 'conversation' && frame.card.conversation === this.#state.conversation) {
       this.#keep_whether_live();
+      // What was read without a line.
+      const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
+      if (this.#fresh && this.#state.seen > (mine?.seen ?? 0)) this.do({ kind: 'seen', seq: this.#state.seen });
+      this.#fresh = false;
     }
     if (frame.kind === 'message' || frame.kind === 'history') {
       this.#say_delivered();
@@ -403,6 +513,7 @@ export class Chat {
     if (this.#socket.state.kind !== 'online') return;
     for (const item of this.#store.unsent()) {
       if (item.kind === 'send') {
+        if (item.failed) continue;
         if (this.#sending === undefined) void this.#send(item);
         return;
       }
@@ -429,9 +540,7 @@ export class Chat {
   #refused(item: SavedOpen, why: RejectCode): void {
     this.#store.remove(item);
     for (const sent of this.#store.unsent()) {
-      if (sent.kind !== 'send' || sent.conversation !== item.conversation) continue;
-      this.#store.remove(sent);
-      this.#happen({ kind: 'failed', message: sent.message, why });
+      if (sent.kind === 'send' && sent.conversation === item.conversation) this.#happen({ kind: 'failed', message: sent.message, why });
     }
     this.#happen({ kind: 'refused', why });
   }
@@ -443,7 +552,6 @@ export class Chat {
     const answer = await this.#socket.ask(CLIENT_SEND, { conversation, message, seen_seq, body: { kind: 'text', text } });
     if (this.#sending !== message) return;
     if (answer.kind === 'ack') {
-      this.#store.remove(item);
       const { seq = 0, at = item.at, expires = null, body } = answer;
       const kept = body?.kind === 'text' ? body.text : text;
       this.#happen({ kind: 'acked', conversation, message, seq, at, expires, text: kept });
@@ -454,10 +562,7 @@ export class Chat {
       if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
       const reopened = answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack';
-      if (!reopened) {
-        this.#store.remove(item);
-        this.#happen({ kind: 'failed', message, why: answer.code });
-      }
+      if (!reopened) this.#happen({ kind: 'failed', message, why: answer.code });
     }
     this.#sending = undefined;
     this.#flush();
@@ -478,7 +583,14 @@ function signals(): number {
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
+/** The page's own title, without the number that the chat puts before it. */
+export function page_title(): string {
+  return document.title.replace(/^\(\d+\) /, '');
+}
+
 /** The page without its query; nothing at all where the visitor asked not to be followed. */
 function page_view(): PageView | undefined {
-  return signals() === 0 ? { url: location.origin + location.pathname, title: document.title } : undefined;
+  if (signals() !== 0) return undefined;
+  // The bounds are in bytes, and a unit of a text takes three at most.
+  return { url: (location.origin + location.pathname).slice(0, URL_BYTES_MAX), title: page_title().slice(0, ANSWER_BYTES_MAX / 3) };
 }

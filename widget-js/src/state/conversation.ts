@@ -58,14 +58,19 @@ export type Input =
   | { kind: 'frame'; frame: ServerFrame; now: number }
   | { kind: 'read'; seq: number }
   | { kind: 'time'; now: number }
-  /** No conversation any more: erased, reset, or the visitor begins anew. */
-  | { kind: 'ended' };
+  /** No conversation any more: it is gone, or the visitor begins anew; `all`: what could not be sent goes as well. */
+  | { kind: 'ended'; all?: boolean };
 
 export function initial(availability: SiteAvailability): ChatState {
   return {
     line: 'idle', lost: false, availability, conversation: undefined, card: undefined, entries: [], more: false,
     typing: undefined, queue: undefined, seen: 0, refused: undefined,
   };
+}
+
+/** What is left where there is no conversation. */
+function emptied({ availability, line, lost }: ChatState): ChatState {
+  return { ...initial(availability), line, lost };
 }
 
 export function reduce(state: ChatState, input: Input): ChatState {
@@ -79,7 +84,7 @@ export function reduce(state: ChatState, input: Input): ChatState {
       return { ...state, availability: input.availability };
     case 'began':
       if (state.conversation === input.conversation) return state;
-      return { ...initial(state.availability), line: state.line, lost: state.lost, conversation: input.conversation };
+      return { ...emptied(state), conversation: input.conversation };
     case 'written':
       return written(state, input);
     case 'acked':
@@ -97,7 +102,7 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'time':
       return later(state, input.now);
     case 'ended':
-      return { ...initial(state.availability), line: state.line, lost: state.lost };
+      return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed !== undefined) };
   }
 }
 
@@ -202,7 +207,7 @@ function voided(state: ChatState, message: MessageId, seq: number): ChatState {
 }
 
 function forgot(state: ChatState, messages: readonly MessageId[] | undefined): ChatState {
-  if (!messages) return { ...initial(state.availability), line: state.line, lost: state.lost };
+  if (!messages) return emptied(state);
   return { ...state, entries: state.entries.filter((entry) => !messages.includes(entry.message)) };
 }
 
@@ -251,6 +256,11 @@ export function newest(state: ChatState): number {
 export function unread(state: ChatState): number {
   return state.entries.filter(({ seq, author, body }) =>
     seq > state.seen && body.kind === 'text' && (author.kind === 'agent' || author.kind === 'bot')).length;
+}
+
+/** Whether anything is on its way. */
+export function waits(state: ChatState): boolean {
+  return state.entries.some((entry) => entry.seq === 0 && entry.failed === undefined);
 }
 
 /** The agent with this id, as far as the visitor knows him. */

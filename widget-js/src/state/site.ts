@@ -10,7 +10,7 @@ export interface SiteConfig {
   /** The language of a page that names none. */
   locale_default: string | undefined;
   availability: SiteAvailability;
-  texts: { title?: string; greeting?: string; offline?: string };
+  texts: { readonly [name in 'title' | 'greeting' | 'offline']: string | undefined };
   form: { name: Asked; email: Asked };
   notice: { text: string; url: string; hash: string } | undefined;
 }
@@ -32,7 +32,7 @@ function asked(value: unknown): Asked {
 /** Takes what has the right type and leaves the rest at its default. */
 export function read_site(value: unknown): SiteConfig {
   const site = fields(value);
-  const { title, greeting, offline } = fields(site['texts']);
+  const texts = fields(site['texts']);
   const form = fields(site['form']);
   const notice = fields(site['notice']);
   const availability = site['availability'];
@@ -42,17 +42,12 @@ export function read_site(value: unknown): SiteConfig {
     name: text(site['name']) ?? '',
     locale_default: text(site['locale_default']),
     availability: availability === 'available' || availability === 'busy' ? availability : 'unavailable',
-    texts: { ...opt('title', title), ...opt('greeting', greeting), ...opt('offline', offline) },
+    texts: { title: text(texts['title']), greeting: text(texts['greeting']), offline: text(texts['offline']) },
     form: { name: asked(form['name']), email: asked(form['email']) },
     notice: notice_text === undefined
       ? undefined
       : { text: notice_text, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
   };
-}
-
-function opt(name: 'title' | 'greeting' | 'offline', value: unknown): { [key in typeof name]?: string } {
-  const found = text(value);
-  return found === undefined ? {} : { [name]: found };
 }
 
 export type SiteAnswer =

@@ -3,7 +3,7 @@
 // Lives here: the session and the outbox under names that carry server and site. One key for each
 // unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
 
-import type { ConversationId, FormAnswer, MessageId } from '../wire/frames.ts';
+import type { ConversationId, FormAnswer, MessageId, RejectCode } from '../wire/frames.ts';
 
 /** Who the visitor is to the server, and the conversation that goes on. */
 export interface SavedSession {
@@ -30,6 +30,8 @@ export interface SavedSend {
   text: string;
   seen_seq: number;
   at: number;
+  /** Why it will not go out by itself; it stays until the visitor tries it again or drops it. */
+  failed?: RejectCode;
 }
 
 /** As much as localStorage should be asked to hold for one site. */
@@ -38,6 +40,9 @@ const UNSENT_BYTES_MAX = 64 * 1024;
 
 /** The part of `Storage` that is used here. */
 export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
+
+/** What of an item its name is made of. */
+export type ItemName = Pick<SavedOpen, 'kind' | 'conversation'> | Pick<SavedSend, 'kind' | 'message'>;
 
 export class Store {
   readonly #prefix: string;
@@ -51,19 +56,27 @@ export class Store {
     this.#tab_shelf = tab_shelf;
   }
 
-  /** Whether the panel stands open in this tab, from one page of the site to the next. */
-  get open(): boolean {
+  /** One for each server and site. */
+  get name(): string {
+    return this.#prefix.trim();
+  }
+
+  /**
+   * What stands half written in the panel that is open in this tab, from one page of the site to the next;
+   * `undefined` where it is closed.
+   */
+  get draft(): string | undefined {
     try {
-      return this.#tab_shelf?.getItem(`${this.#prefix}open`) === '1';
+      return this.#tab_shelf?.getItem(`${this.#prefix}open`) ?? undefined;
     } catch {
-      return false;
+      return undefined;
     }
   }
 
-  set open(open: boolean) {
+  set draft(text: string | undefined) {
     try {
-      if (open) this.#tab_shelf?.setItem(`${this.#prefix}open`, '1');
-      else this.#tab_shelf?.removeItem(`${this.#prefix}open`);
+      if (text === undefined) this.#tab_shelf?.removeItem(`${this.#prefix}open`);
+      else this.#tab_shelf?.setItem(`${this.#prefix}open`, text);
     } catch {
       // Then it is closed on the next page.
     }
@@ -86,11 +99,18 @@ export class Store {
     return true;
   }
 
-  remove(item: SavedOpen | SavedSend): void {
+  remove(item: ItemName): void {
     this.#erase(name_of(item));
   }
 
-  /** Everything unsent: conversations first, then messages in the order of their making. */
+  /** Marks what the server will not have. */
+  fail(message: MessageId, why: RejectCode): void {
+    const name = name_of({ kind: 'send', message });
+    const item = this.#read<SavedSend>(name);
+    if (item) this.#write(name, { ...item, failed: why });
+  }
+
+  /** Everything unsent, what failed included: conversations first, then messages in the order of their making. */
   unsent(): (SavedOpen | SavedSend)[] {
     return this.#names()
       .filter((name) => name.startsWith('unsent '))
@@ -100,7 +120,7 @@ export class Store {
 
   /** Leaves nothing. */
   clear(): void {
-    this.open = false;
+    this.draft = undefined;
     for (const name of this.#names()) this.#erase(name);
   }
 
@@ -151,7 +171,7 @@ export class Store {
 }
 
 /** Sorts conversations before messages, and both by the time in their ids. */
-function name_of(item: SavedOpen | SavedSend): string {
+function name_of(item: ItemName): string {
   return item.kind === 'open' ? `unsent 0 ${item.conversation}` : `unsent 1 ${item.message}`;
 }
 

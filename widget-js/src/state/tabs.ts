@@ -1,11 +1,14 @@
 // The tabs of one browser agree on one of them that holds the line.
 //
-// Lives here: the lock that makes a leader, the channel between them, and both put down while a page
-// lies in the back/forward cache. Without locks or channel (no secure context) each tab leads itself.
+// Lives here: the lock that makes a leader, how one that is silent loses it, the channel between them, and
+// all put down while a page lies in the back/forward cache. Without locks or channel (no secure context) each tab leads itself.
 
 export interface TabsOptions<Note> {
+  /** Takes part, for the first time or again, and does not lead yet. */
+  on_enter: () => void;
   on_lead: () => void;
-  on_resign: () => void;
+  /** Does not take part any more, or not as the leader. */
+  on_exit: () => void;
   on_note: (note: Note) => void;
 }
 
@@ -15,7 +18,7 @@ export class Tabs<Note> {
   #channel: BroadcastChannel | undefined;
   #release: (() => void) | undefined;
   #waiting: AbortController | undefined;
-  #joined = false;
+  joined = false;
   leads = false;
 
   constructor(name: string, options: TabsOptions<Note>) {
@@ -25,18 +28,18 @@ export class Tabs<Note> {
 
   /** Takes part from now on; never before the visitor acted. Whether it did not before. */
   join(): boolean {
-    if (this.#joined) return false;
-    this.#joined = true;
-    window.addEventListener('pagehide', this);
-    window.addEventListener('pageshow', this);
+    if (this.joined) return false;
+    this.joined = true;
+    addEventListener('pagehide', this);
+    addEventListener('pageshow', this);
     this.#enter();
     return true;
   }
 
   leave(): void {
-    this.#joined = false;
-    window.removeEventListener('pagehide', this);
-    window.removeEventListener('pageshow', this);
+    this.joined = false;
+    removeEventListener('pagehide', this);
+    removeEventListener('pageshow', this);
     this.#exit();
   }
 
@@ -58,10 +61,23 @@ export class Tabs<Note> {
     const channel = new BroadcastChannel(this.#name);
     channel.addEventListener('message', (event: MessageEvent<Note>) => this.#options.on_note(event.data));
     this.#channel = channel;
+    this.#stand(false);
+    this.#options.on_enter();
+  }
+
+  /** The leader does not answer: takes the line from it. */
+  seize(): void {
+    if (this.leads || !this.#channel) return;
+    this.#waiting?.abort();
+    this.#stand(true);
+  }
+
+  #stand(steal: boolean): void {
     const waiting = new AbortController();
     this.#waiting = waiting;
     navigator.locks
-      .request(this.#name, { signal: waiting.signal }, () => {
+      // A theft does not wait, so there is nothing to give up.
+      .request(this.#name, steal ? { steal } : { signal: waiting.signal }, () => {
         if (waiting.signal.aborted) return undefined;
         return new Promise<void>((resolve) => {
           this.#release = resolve;
@@ -70,19 +86,26 @@ export class Tabs<Note> {
       })
       .catch(() => {
         // Given up while waiting; or locks are refused here, and then this tab stands for itself.
-        if (!waiting.signal.aborted) this.#lead();
+        if (waiting.signal.aborted) return;
+        if (!this.leads) {
+          this.#lead();
+          return;
+        }
+        // Another tab got no answer from this one and took the line.
+        this.leads = false;
+        this.#options.on_exit();
+        this.#stand(false);
+        this.#options.on_enter();
       });
   }
 
   #exit(): void {
-    if (this.leads) {
-      this.leads = false;
-      this.#options.on_resign();
-    }
+    this.leads = false;
     this.#waiting?.abort();
     this.#waiting = undefined;
     this.#release?.();
     this.#release = undefined;
+    this.#options.on_exit();
     this.#channel?.close();
     this.#channel = undefined;
   }

@@ -1,61 +1,68 @@
 // German. The same texts as `en.ts`, in the same order.
 
-import type { Strings } from './en.ts';
+import type { Events, Reasons } from './en.ts';
 
-export const strings: Strings = {
-  close: 'Chat schließen',
-  title: 'Chatten Sie mit uns',
-  greeting: 'Guten Tag! Wie können wir Ihnen helfen?',
-  offline: 'Gerade ist niemand da. Hinterlassen Sie uns eine Nachricht, wir antworten, sobald wir zurück sind.',
+export const close = 'Chat schließen';
+export const title = 'Chatten Sie mit uns';
+export const greeting = 'Guten Tag! Wie können wir Ihnen helfen?';
+export const offline = 'Gerade ist niemand da. Hinterlassen Sie uns eine Nachricht, wir antworten, sobald wir zurück sind.';
+export const availability = {
   available: 'Wir sind für Sie da',
   busy: 'Alle sind im Gespräch; es kann etwas dauern',
   unavailable: 'Hinterlassen Sie uns eine Nachricht',
-  with_agent: 'Im Gespräch mit Ihnen',
-  name: 'Ihr Name',
-  email: 'Ihre E-Mail-Adresse',
-  optional: 'freiwillig',
-  privacy: 'Datenschutzhinweis',
-  message: 'Ihre Nachricht',
-  placeholder: 'Nachricht schreiben …',
-  send: 'Senden',
-  messages: 'Nachrichten',
-  earlier: 'Frühere Nachrichten',
+};
+export const with_agent = 'Im Gespräch mit Ihnen';
+export const name = 'Ihr Name';
+export const email = 'Ihre E-Mail-Adresse';
+export const optional = 'freiwillig';
+export const privacy = 'Datenschutzhinweis';
+export const message = 'Ihre Nachricht';
+export const placeholder = 'Nachricht schreiben …';
+export const send = 'Senden';
+export const messages = 'Nachrichten';
+export const earlier = 'Frühere Nachrichten';
+export const newer = 'Neue Nachricht';
+export const progress = {
   sending: 'Wird gesendet …',
-  waiting_for_line: 'Wartet auf die Verbindung',
   sent: 'Gesendet',
   delivered: 'Zugestellt',
   seen: 'Gelesen',
-  failed: (why: string) => `Nicht gesendet: ${why}`,
-  retry: 'Erneut versuchen',
-  you: 'Sie',
-  someone: 'Support',
-  bot: 'Assistent',
-  is_typing: (name: string) => `${name} schreibt …`,
-  reconnecting: 'Die Verbindung ist unterbrochen. Wir versuchen, sie wiederherzustellen …',
-  stopped: 'Der Chat ist von dieser Seite aus nicht erreichbar.',
-  queue: (position: number) => (position === 1 ? 'Sie sind als Nächstes an der Reihe.' : `Sie sind Nummer ${position} in der Warteschlange.`),
-  queue_wait: (minutes: number) => (minutes <= 1 ? 'Noch etwa eine Minute.' : `Noch etwa ${minutes} Minuten.`),
-  offered: 'Sie werden gerade verbunden …',
-  left: 'Danke. Wir haben Ihre Nachricht und antworten hier.',
-  refused: (why: string) => `Das Gespräch konnte nicht begonnen werden: ${why}`,
-  full: 'Zu viel wartet darauf, gesendet zu werden. Bitte warten Sie, bis Sie wieder online sind.',
-  reasons: {
-    'too-long': 'sie ist zu lang',
-    'limit-reached': 'es sind schon zu viele',
-    'site-closed': 'dieser Chat ist geschlossen',
-    closed: 'das Gespräch ist beendet',
-    other: 'der Server hat sie nicht angenommen',
-  },
-  end: 'Gespräch beenden',
-  end_question: 'Dieses Gespräch beenden?',
-  end_yes: 'Beenden',
-  end_no: 'Fortsetzen',
-  closed: 'Dieses Gespräch ist beendet. Schreiben Sie, um es wieder zu öffnen.',
-  anew: 'Neues beginnen',
-  event_assigned: (name: string) => `${name} ist jetzt für Sie da`,
-  event_requeued: 'Die Verbindung zu unserem Mitarbeiter ist abgebrochen. Sie sind wieder als Erstes an der Reihe.',
-  event_transferred: (name: string) => `${name} hat das Gespräch übernommen`,
-  event_closed: 'Das Gespräch wurde beendet',
-  event_reopened: 'Das Gespräch wurde wieder geöffnet',
-  event_unknown: 'Etwas ist geschehen, das diese Version des Chats nicht anzeigen kann',
+};
+export const waiting_for_line = 'Wartet auf die Verbindung';
+export const failed = (why: string) => `Nicht gesendet: ${why}`;
+export const retry = 'Erneut versuchen';
+export const discard = 'Löschen';
+export const you = 'Sie';
+export const someone = 'Support';
+export const bot = 'Assistent';
+export const is_typing = (name: string) => `${name} schreibt …`;
+export const reconnecting = 'Die Verbindung ist unterbrochen. Wir versuchen, sie wiederherzustellen …';
+export const stopped = 'Der Chat ist von dieser Seite aus nicht erreichbar.';
+export const queue = (position: number) => (position === 1 ? 'Sie sind als Nächstes an der Reihe.' : `Sie sind Nummer ${position} in der Warteschlange.`);
+export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Noch etwa eine Minute.' : `Noch etwa ${minutes} Minuten.`);
+export const offered = 'Sie werden gerade verbunden …';
+export const left = 'Danke. Wir haben Ihre Nachricht und antworten hier.';
+export const refused = (why: string) => `Das Gespräch konnte nicht begonnen werden: ${why}`;
+export const full = 'Zu viel wartet darauf, gesendet zu werden. Bitte warten Sie, bis Sie wieder online sind.';
+export const reasons: Reasons = {
+  'too-long': 'sie ist zu lang. Teilen Sie sie auf.',
+  'limit-reached': 'es sind schon zu viele. Warten Sie etwas und versuchen Sie es dann noch einmal.',
+  'site-closed': 'dieser Chat ist geschlossen.',
+  closed: 'das Gespräch ist beendet. Beginnen Sie ein neues.',
+  'not-found': 'das Gespräch gibt es nicht mehr. Ein neuer Versuch beginnt ein anderes.',
+  other: 'der Server hat sie nicht angenommen. Versuchen Sie es noch einmal oder mit anderen Worten.',
+};
+export const end = 'Gespräch beenden';
+export const end_question = 'Dieses Gespräch beenden?';
+export const end_yes = 'Beenden';
+export const end_no = 'Fortsetzen';
+export const closed = 'Dieses Gespräch ist beendet. Schreiben Sie, um es wieder zu öffnen.';
+export const anew = 'Neues beginnen';
+export const events: Events = {
+  assigned: (name) => `${name} ist jetzt für Sie da`,
+  requeued: () => 'Die Verbindung zu unserem Mitarbeiter ist abgebrochen. Sie sind wieder als Erstes an der Reihe.',
+  transferred: (name) => `${name} hat das Gespräch übernommen`,
+  closed: () => 'Das Gespräch wurde beendet',
+  reopened: () => 'Das Gespräch wurde wieder geöffnet',
+  unknown: () => 'Etwas ist geschehen, das diese Version des Chats nicht anzeigen kann',
 };

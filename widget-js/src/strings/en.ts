@@ -1,64 +1,74 @@
-// English. Every text that a visitor reads in the open chat; another language is another file of the same shape.
+// English. Every text that a visitor reads in the open chat. Another language is another file with the same
+// names: the chat is built once for each, with its file in the place of this one.
 
-import type { RejectCode } from '../wire/frames.ts';
+import type { EventKind, RejectCode } from '../wire/frames.ts';
 
-export const strings = {
-  close: 'Close the chat',
-  title: 'Chat with us',
-  greeting: 'Hello! How can we help you?',
-  offline: 'No one is here right now. Leave us a message and we will answer as soon as we are back.',
+export type Events = { readonly [kind in EventKind]: (name: string) => string };
+export type Reasons = { readonly [code in RejectCode]?: string } & { readonly other: string };
+
+export const close = 'Close the chat';
+export const title = 'Chat with us';
+export const greeting = 'Hello! How can we help you?';
+export const offline = 'No one is here right now. Leave us a message and we will answer as soon as we are back.';
+export const availability = {
   available: 'We are here for you',
   busy: 'All agents are busy; you may have to wait a little',
   unavailable: 'Leave us a message',
-  with_agent: 'Here with you',
-  name: 'Your name',
-  email: 'Your e-mail',
-  optional: 'optional',
-  privacy: 'Privacy notice',
-  message: 'Your message',
-  placeholder: 'Write a message…',
-  send: 'Send',
-  messages: 'Messages',
-  earlier: 'Earlier messages',
+};
+export const with_agent = 'Here with you';
+export const name = 'Your name';
+export const email = 'Your e-mail';
+export const optional = 'optional';
+export const privacy = 'Privacy notice';
+export const message = 'Your message';
+export const placeholder = 'Write a message…';
+export const send = 'Send';
+export const messages = 'Messages';
+export const earlier = 'Earlier messages';
+export const newer = 'New message';
+export const progress = {
   sending: 'Sending…',
-  waiting_for_line: 'Waiting for the connection',
   sent: 'Sent',
   delivered: 'Delivered',
   seen: 'Seen',
-  failed: (why: string) => `Not sent: ${why}`,
-  retry: 'Try again',
-  you: 'You',
-  someone: 'Support',
-  bot: 'Assistant',
-  is_typing: (name: string) => `${name} is typing…`,
-  reconnecting: 'The connection is lost. We are trying to get it back…',
-  stopped: 'The chat cannot be reached from this page.',
-  queue: (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`),
-  queue_wait: (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`),
-  offered: 'You are being connected to an agent…',
-  left: 'Thank you. We have your message and will answer here.',
-  refused: (why: string) => `The conversation could not be started: ${why}`,
-  full: 'Too much is waiting to be sent. Please wait until you are back online.',
-  /** Why something was refused; what has no words of its own is `other`. */
-  reasons: {
-    'too-long': 'it is too long',
-    'limit-reached': 'there are too many already',
-    'site-closed': 'this chat is closed',
-    closed: 'the conversation has ended',
-    other: 'the server did not take it',
-  } as { readonly [code in RejectCode]?: string } & { readonly other: string },
-  end: 'End the conversation',
-  end_question: 'End this conversation?',
-  end_yes: 'End it',
-  end_no: 'Keep it',
-  closed: 'This conversation has ended. Write to open it again.',
-  anew: 'Start a new one',
-  event_assigned: (name: string) => `${name} joined the conversation`,
-  event_requeued: 'The connection to our agent was lost. You are first in line again.',
-  event_transferred: (name: string) => `${name} took over the conversation`,
-  event_closed: 'The conversation was closed',
-  event_reopened: 'The conversation was opened again',
-  event_unknown: 'Something happened that this version of the chat cannot show',
 };
-
-export type Strings = typeof strings;
+export const waiting_for_line = 'Waiting for the connection';
+export const failed = (why: string) => `Not sent: ${why}`;
+export const retry = 'Try again';
+export const discard = 'Delete';
+export const you = 'You';
+export const someone = 'Support';
+export const bot = 'Assistant';
+export const is_typing = (name: string) => `${name} is typing…`;
+export const reconnecting = 'The connection is lost. We are trying to get it back…';
+export const stopped = 'The chat cannot be reached from this page.';
+export const queue = (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`);
+export const queue_wait = (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`);
+export const offered = 'You are being connected to an agent…';
+export const left = 'Thank you. We have your message and will answer here.';
+export const refused = (why: string) => `The conversation could not be started: ${why}`;
+export const full = 'Too much is waiting to be sent. Please wait until you are back online.';
+/** Why something was refused, and what to do; what has no words of its own is `other`. */
+export const reasons: Reasons = {
+  'too-long': 'it is too long. Send it in parts.',
+  'limit-reached': 'there are too many already. Wait a little, then try again.',
+  'site-closed': 'this chat is closed.',
+  closed: 'the conversation has ended. Start a new one.',
+  'not-found': 'the conversation is no longer there. Try again to begin another.',
+  other: 'the server did not take it. Try again, or put it in other words.',
+};
+export const end = 'End the conversation';
+export const end_question = 'End this conversation?';
+export const end_yes = 'End it';
+export const end_no = 'Keep it';
+export const closed = 'This conversation has ended. Write to open it again.';
+export const anew = 'Start a new one';
+/** What happened, and who it was about. */
+export const events: Events = {
+  assigned: (name) => `${name} joined the conversation`,
+  requeued: () => 'The connection to our agent was lost. You are first in line again.',
+  transferred: (name) => `${name} took over the conversation`,
+  closed: () => 'The conversation was closed',
+  reopened: () => 'The conversation was opened again',
+  unknown: () => 'Something happened that this version of the chat cannot show',
+};

@@ -1,61 +1,68 @@
 // Spanish. The same texts as `en.ts`, in the same order.
 
-import type { Strings } from './en.ts';
+import type { Events, Reasons } from './en.ts';
 
-export const strings: Strings = {
-  close: 'Cerrar el chat',
-  title: 'Hable con nosotros',
-  greeting: '¡Hola! ¿En qué podemos ayudarle?',
-  offline: 'Ahora mismo no hay nadie. Déjenos un mensaje y le responderemos en cuanto volvamos.',
+export const close = 'Cerrar el chat';
+export const title = 'Hable con nosotros';
+export const greeting = '¡Hola! ¿En qué podemos ayudarle?';
+export const offline = 'Ahora mismo no hay nadie. Déjenos un mensaje y le responderemos en cuanto volvamos.';
+export const availability = {
   available: 'Estamos aquí para ayudarle',
   busy: 'Todos los agentes están ocupados; puede tardar un poco',
   unavailable: 'Déjenos un mensaje',
-  with_agent: 'Está con usted',
-  name: 'Su nombre',
-  email: 'Su correo electrónico',
-  optional: 'opcional',
-  privacy: 'Aviso de privacidad',
-  message: 'Su mensaje',
-  placeholder: 'Escriba un mensaje…',
-  send: 'Enviar',
-  messages: 'Mensajes',
-  earlier: 'Mensajes anteriores',
+};
+export const with_agent = 'Está con usted';
+export const name = 'Su nombre';
+export const email = 'Su correo electrónico';
+export const optional = 'opcional';
+export const privacy = 'Aviso de privacidad';
+export const message = 'Su mensaje';
+export const placeholder = 'Escriba un mensaje…';
+export const send = 'Enviar';
+export const messages = 'Mensajes';
+export const earlier = 'Mensajes anteriores';
+export const newer = 'Mensaje nuevo';
+export const progress = {
   sending: 'Enviando…',
-  waiting_for_line: 'Esperando la conexión',
   sent: 'Enviado',
   delivered: 'Entregado',
   seen: 'Leído',
-  failed: (why: string) => `No enviado: ${why}`,
-  retry: 'Reintentar',
-  you: 'Usted',
-  someone: 'Soporte',
-  bot: 'Asistente',
-  is_typing: (name: string) => `${name} está escribiendo…`,
-  reconnecting: 'Se ha perdido la conexión. Intentamos recuperarla…',
-  stopped: 'No se puede acceder al chat desde esta página.',
-  queue: (position: number) => (position === 1 ? 'Es usted el siguiente.' : `Es usted el número ${position} de la cola.`),
-  queue_wait: (minutes: number) => (minutes <= 1 ? 'Alrededor de un minuto de espera.' : `Alrededor de ${minutes} minutos de espera.`),
-  offered: 'Le estamos pasando con un agente…',
-  left: 'Gracias. Tenemos su mensaje y le responderemos aquí.',
-  refused: (why: string) => `No se pudo iniciar la conversación: ${why}`,
-  full: 'Hay demasiados mensajes por enviar. Espere a estar de nuevo en línea.',
-  reasons: {
-    'too-long': 'es demasiado largo',
-    'limit-reached': 'ya hay demasiados',
-    'site-closed': 'este chat está cerrado',
-    closed: 'la conversación ha terminado',
-    other: 'el servidor no lo ha aceptado',
-  },
-  end: 'Terminar la conversación',
-  end_question: '¿Terminar esta conversación?',
-  end_yes: 'Terminar',
-  end_no: 'Seguir',
-  closed: 'Esta conversación ha terminado. Escriba para reabrirla.',
-  anew: 'Empezar otra',
-  event_assigned: (name: string) => `${name} se ha unido a la conversación`,
-  event_requeued: 'Se perdió la conexión con nuestro agente. Vuelve a estar al principio de la cola.',
-  event_transferred: (name: string) => `${name} se ha hecho cargo de la conversación`,
-  event_closed: 'La conversación se ha cerrado',
-  event_reopened: 'La conversación se ha reabierto',
-  event_unknown: 'Ha ocurrido algo que esta versión del chat no puede mostrar',
+};
+export const waiting_for_line = 'Esperando la conexión';
+export const failed = (why: string) => `No enviado: ${why}`;
+export const retry = 'Reintentar';
+export const discard = 'Eliminar';
+export const you = 'Usted';
+export const someone = 'Soporte';
+export const bot = 'Asistente';
+export const is_typing = (name: string) => `${name} está escribiendo…`;
+export const reconnecting = 'Se ha perdido la conexión. Intentamos recuperarla…';
+export const stopped = 'No se puede acceder al chat desde esta página.';
+export const queue = (position: number) => (position === 1 ? 'Es usted el siguiente.' : `Es usted el número ${position} de la cola.`);
+export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Alrededor de un minuto de espera.' : `Alrededor de ${minutes} minutos de espera.`);
+export const offered = 'Le estamos pasando con un agente…';
+export const left = 'Gracias. Tenemos su mensaje y le responderemos aquí.';
+export const refused = (why: string) => `No se pudo iniciar la conversación: ${why}`;
+export const full = 'Hay demasiados mensajes por enviar. Espere a estar de nuevo en línea.';
+export const reasons: Reasons = {
+  'too-long': 'es demasiado largo. Envíelo por partes.',
+  'limit-reached': 'ya hay demasiados. Espere un poco y vuelva a intentarlo.',
+  'site-closed': 'este chat está cerrado.',
+  closed: 'la conversación ha terminado. Empiece otra.',
+  'not-found': 'la conversación ya no existe. Reinténtelo para empezar otra.',
+  other: 'el servidor no lo ha aceptado. Reinténtelo o dígalo de otra forma.',
+};
+export const end = 'Terminar la conversación';
+export const end_question = '¿Terminar esta conversación?';
+export const end_yes = 'Terminar';
+export const end_no = 'Seguir';
+export const closed = 'Esta conversación ha terminado. Escriba para reabrirla.';
+export const anew = 'Empezar otra';
+export const events: Events = {
+  assigned: (name) => `${name} se ha unido a la conversación`,
+  requeued: () => 'Se perdió la conexión con nuestro agente. Vuelve a estar al principio de la cola.',
+  transferred: (name) => `${name} se ha hecho cargo de la conversación`,
+  closed: () => 'La conversación se ha cerrado',
+  reopened: () => 'La conversación se ha reabierto',
+  unknown: () => 'Ha ocurrido algo que esta versión del chat no puede mostrar',
 };

@@ -1,61 +1,68 @@
 // French. The same texts as `en.ts`, in the same order.
 
-import type { Strings } from './en.ts';
+import type { Events, Reasons } from './en.ts';
 
-export const strings: Strings = {
-  close: 'Fermer le chat',
-  title: 'Discutez avec nous',
-  greeting: 'Bonjour ! Comment pouvons-nous vous aider ?',
-  offline: 'Personne n’est là pour le moment. Laissez-nous un message, nous répondrons dès notre retour.',
+export const close = 'Fermer le chat';
+export const title = 'Discutez avec nous';
+export const greeting = 'Bonjour ! Comment pouvons-nous vous aider ?';
+export const offline = 'Personne n’est là pour le moment. Laissez-nous un message, nous répondrons dès notre retour.';
+export const availability = {
   available: 'Nous sommes là pour vous',
   busy: 'Tous nos agents sont occupés ; un peu de patience',
   unavailable: 'Laissez-nous un message',
-  with_agent: 'En ligne avec vous',
-  name: 'Votre nom',
-  email: 'Votre e-mail',
-  optional: 'facultatif',
-  privacy: 'Avis de confidentialité',
-  message: 'Votre message',
-  placeholder: 'Écrivez un message…',
-  send: 'Envoyer',
-  messages: 'Messages',
-  earlier: 'Messages précédents',
+};
+export const with_agent = 'En ligne avec vous';
+export const name = 'Votre nom';
+export const email = 'Votre e-mail';
+export const optional = 'facultatif';
+export const privacy = 'Avis de confidentialité';
+export const message = 'Votre message';
+export const placeholder = 'Écrivez un message…';
+export const send = 'Envoyer';
+export const messages = 'Messages';
+export const earlier = 'Messages précédents';
+export const newer = 'Nouveau message';
+export const progress = {
   sending: 'Envoi…',
-  waiting_for_line: 'En attente de la connexion',
   sent: 'Envoyé',
   delivered: 'Remis',
   seen: 'Lu',
-  failed: (why: string) => `Non envoyé : ${why}`,
-  retry: 'Réessayer',
-  you: 'Vous',
-  someone: 'Assistance',
-  bot: 'Assistant',
-  is_typing: (name: string) => `${name} est en train d’écrire…`,
-  reconnecting: 'La connexion est perdue. Nous essayons de la rétablir…',
-  stopped: 'Le chat n’est pas accessible depuis cette page.',
-  queue: (position: number) => (position === 1 ? 'C’est bientôt votre tour.' : `Vous êtes numéro ${position} dans la file.`),
-  queue_wait: (minutes: number) => (minutes <= 1 ? 'Environ une minute d’attente.' : `Environ ${minutes} minutes d’attente.`),
-  offered: 'Nous vous mettons en relation avec un agent…',
-  left: 'Merci. Nous avons votre message et répondrons ici.',
-  refused: (why: string) => `La conversation n’a pas pu commencer : ${why}`,
-  full: 'Trop de messages attendent d’être envoyés. Attendez d’être de nouveau en ligne.',
-  reasons: {
-    'too-long': 'il est trop long',
-    'limit-reached': 'il y en a déjà trop',
-    'site-closed': 'ce chat est fermé',
-    closed: 'la conversation est terminée',
-    other: 'le serveur ne l’a pas accepté',
-  },
-  end: 'Terminer la conversation',
-  end_question: 'Terminer cette conversation ?',
-  end_yes: 'Terminer',
-  end_no: 'Continuer',
-  closed: 'Cette conversation est terminée. Écrivez pour la rouvrir.',
-  anew: 'En commencer une autre',
-  event_assigned: (name: string) => `${name} a rejoint la conversation`,
-  event_requeued: 'La connexion avec notre agent a été perdue. Vous êtes de nouveau en tête de la file.',
-  event_transferred: (name: string) => `${name} a repris la conversation`,
-  event_closed: 'La conversation a été terminée',
-  event_reopened: 'La conversation a été rouverte',
-  event_unknown: 'Il s’est passé quelque chose que cette version du chat ne peut pas afficher',
+};
+export const waiting_for_line = 'En attente de la connexion';
+export const failed = (why: string) => `Non envoyé : ${why}`;
+export const retry = 'Réessayer';
+export const discard = 'Supprimer';
+export const you = 'Vous';
+export const someone = 'Assistance';
+export const bot = 'Assistant';
+export const is_typing = (name: string) => `${name} est en train d’écrire…`;
+export const reconnecting = 'La connexion est perdue. Nous essayons de la rétablir…';
+export const stopped = 'Le chat n’est pas accessible depuis cette page.';
+export const queue = (position: number) => (position === 1 ? 'C’est bientôt votre tour.' : `Vous êtes numéro ${position} dans la file.`);
+export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Environ une minute d’attente.' : `Environ ${minutes} minutes d’attente.`);
+export const offered = 'Nous vous mettons en relation avec un agent…';
+export const left = 'Merci. Nous avons votre message et répondrons ici.';
+export const refused = (why: string) => `La conversation n’a pas pu commencer : ${why}`;
+export const full = 'Trop de messages attendent d’être envoyés. Attendez d’être de nouveau en ligne.';
+export const reasons: Reasons = {
+  'too-long': 'il est trop long. Envoyez-le en plusieurs fois.',
+  'limit-reached': 'il y en a déjà trop. Patientez un peu, puis réessayez.',
+  'site-closed': 'ce chat est fermé.',
+  closed: 'la conversation est terminée. Commencez-en une autre.',
+  'not-found': 'la conversation n’existe plus. Réessayez pour en commencer une autre.',
+  other: 'le serveur ne l’a pas accepté. Réessayez, ou dites-le autrement.',
+};
+export const end = 'Terminer la conversation';
+export const end_question = 'Terminer cette conversation ?';
+export const end_yes = 'Terminer';
+export const end_no = 'Continuer';
+export const closed = 'Cette conversation est terminée. Écrivez pour la rouvrir.';
+export const anew = 'En commencer une autre';
+export const events: Events = {
+  assigned: (name) => `${name} a rejoint la conversation`,
+  requeued: () => 'La connexion avec notre agent a été perdue. Vous êtes de nouveau en tête de la file.',
+  transferred: (name) => `${name} a repris la conversation`,
+  closed: () => 'La conversation a été terminée',
+  reopened: () => 'La conversation a été rouverte',
+  unknown: () => 'Il s’est passé quelque chose que cette version du chat ne peut pas afficher',
 };

@@ -4,19 +4,21 @@ export interface LauncherStrings {
   readonly open: string;
   readonly close: string;
   readonly unread: (count: number) => string;
+  readonly failed: string;
 }
 
-const some = (open: string, close: string, one: string, many: string): LauncherStrings => ({
+const some = (open: string, close: string, one: string, many: string, failed: string): LauncherStrings => ({
   open,
   close,
+  failed,
   unread: (count) => `${open}, ${count === 1 ? one : `${count} ${many}`}`,
 });
 
 export const LAUNCHER = {
-  en: some('Open the chat', 'Close the chat', 'one unread message', 'unread messages'),
-  de: some('Chat öffnen', 'Chat schließen', 'eine ungelesene Nachricht', 'ungelesene Nachrichten'),
-  fr: some('Ouvrir le chat', 'Fermer le chat', 'un message non lu', 'messages non lus'),
-  es: some('Abrir el chat', 'Cerrar el chat', 'un mensaje sin leer', 'mensajes sin leer'),
+  en: some('Open the chat', 'Close the chat', 'one unread message', 'unread messages', 'The chat could not be loaded. Please try again.'),
+  de: some('Chat öffnen', 'Chat schließen', 'eine ungelesene Nachricht', 'ungelesene Nachrichten', 'Der Chat konnte nicht geladen werden. Bitte versuchen Sie es noch einmal.'),
+  fr: some('Ouvrir le chat', 'Fermer le chat', 'un message non lu', 'messages non lus', 'Le chat n’a pas pu être chargé. Veuillez réessayer.'),
+  es: some('Abrir el chat', 'Cerrar el chat', 'un mensaje sin leer', 'mensajes sin leer', 'No se pudo cargar el chat. Inténtelo de nuevo.'),
 };
 
 export type Language = keyof typeof LAUNCHER;

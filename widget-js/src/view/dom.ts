@@ -23,6 +23,14 @@ export function set(element: Element, attributes: Attributes): void {
   }
 }
 
+/** A button that says what it does, on its face or, with a drawing there, by its name. */
+export function button(words: string, pressed: () => void, drawing?: Element): HTMLButtonElement {
+  const attributes = drawing ? { 'aria-label': words, title: words } : { class: 'small' };
+  const made = el('button', { type: 'button', ...attributes }, drawing ?? words);
+  made.addEventListener('click', pressed);
+  return made;
+}
+
 /** Shows a text where it differs from what stands there, so that screen readers hear it once. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

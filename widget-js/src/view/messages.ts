@@ -1,10 +1,10 @@
 // The list of messages: one row for each, kept by its id, so that a row that moves is the same row.
 
-import { agent, progress } from '../state/conversation.ts';
+import { agent, newest, progress, unread } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
-import type { Strings } from '../strings/en.ts';
+import * as strings from '../strings/en.ts';
 import type { MessageId, RejectCode } from '../wire/frames.ts';
-import { el, icon, say } from './dom.ts';
+import { button, el, icon, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
 const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
@@ -23,35 +23,49 @@ interface Row {
   face: string;
 }
 
+export interface MessagesEvents {
+  earlier: () => void;
+  retry: (message: MessageId) => void;
+  discard: (message: MessageId) => void;
+  /** The newest came in sight. */
+  read: () => void;
+}
+
 export class Messages {
   readonly element: HTMLElement;
+  /** The way down to what came while something earlier was being read. */
+  readonly newer: HTMLElement;
   readonly #earlier: HTMLButtonElement;
   readonly #greeting = el('div', { class: 'greeting', dir: 'auto' });
   readonly #rows = new Map<MessageId, Row>();
-  readonly #strings: Strings;
-  readonly #retry: (message: MessageId) => void;
+  readonly #on: MessagesEvents;
   #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
-  #at_end = true;
+  at_end = true;
+  /** The place of the newest that was shown: what comes above it is news. */
+  #newest = 0;
 
-  constructor(strings: Strings, locale: string, on: { earlier: () => void; retry: (message: MessageId) => void }) {
-    this.#strings = strings;
+  constructor(locale: string, on: MessagesEvents) {
     this.#locale = locale;
-    this.#retry = on.retry;
-    this.#earlier = el('button', { type: 'button', class: 'small', hidden: true }, strings.earlier);
+    this.#on = on;
+    this.#earlier = button(strings.earlier, on.earlier);
     this.element = el(
       'div',
       { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': strings.messages, tabindex: '0' },
       this.#earlier,
       this.#greeting,
     );
-    this.#earlier.addEventListener('click', on.earlier);
+    this.newer = el('div', { class: 'newer', hidden: true }, button(strings.newer, () => {
+      this.to_end();
+      this.element.focus();
+    }));
     new ResizeObserver(() => {
-      if (this.#at_end) this.to_end();
+      if (this.at_end) this.to_end();
     }).observe(this.element);
     this.element.addEventListener('scroll', () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
-      this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
+      this.at_end = scrollHeight - scrollTop - clientHeight < END_PX;
+      if (this.at_end) on.read();
       if (this.element.scrollTop < 40 && !this.#earlier.hidden) on.earlier();
     });
   }
@@ -81,13 +95,15 @@ export class Messages {
 
     const grew = log.lastElementChild !== last_before;
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
-    if (this.#at_end || own) this.to_end();
+    if (this.at_end || own) this.to_end();
     // Earlier ones came in above: what was being read stays where it is.
     else if (this.#greeting.nextElementSibling !== oldest_before) log.scrollTop = log.scrollHeight - from_end;
+    this.#newest = newest(state);
+    this.newer.hidden = this.at_end || unread(state) === 0;
   }
 
   to_end(): void {
-    this.#at_end = true;
+    this.at_end = true;
     this.element.scrollTop = this.element.scrollHeight;
   }
 
@@ -96,28 +112,22 @@ export class Messages {
     if (known) return known;
     const who = el('span', { class: 'who' });
     const bubble = el('div', { class: 'bubble', dir: 'auto' });
-    const meta = el('div', { class: 'meta' });
+    const meta = el('div', { class: 'meta', 'aria-live': 'off' });
     const element = entry.body.kind === 'text'
       ? el('div', { class: 'row' }, who, bubble, meta)
       : el('div', { class: 'event' }, this.#event(state, entry));
     element.dataset['message'] = entry.message;
+    // Read out is what others say now; not one's own words, and not what was there before.
+    const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
+    set(element, { 'aria-live': !news && 'off' });
     const row = { element, who, bubble, meta, face: '' };
     this.#rows.set(entry.message, row);
     return row;
   }
 
   #event(state: ChatState, { body }: Entry): string {
-    const { event_assigned, event_requeued, event_transferred, event_closed, event_reopened, event_unknown, someone } = this.#strings;
-    if (body.kind !== 'event') return event_unknown;
-    const name = agent(state, body.agent)?.name ?? someone;
-    switch (body.event) {
-      case 'assigned': return event_assigned(name);
-      case 'requeued': return event_requeued;
-      case 'transferred': return event_transferred(name);
-      case 'closed': return event_closed;
-      case 'reopened': return event_reopened;
-      default: return event_unknown;
-    }
+    const [event, about] = body.kind === 'event' ? [body.event, body.agent] : ['unknown' as const];
+    return strings.events[event](agent(state, about)?.name ?? strings.someone);
   }
 
   #refresh(row: Row, state: ChatState, entry: Entry, former: Entry | undefined, next: Entry | undefined): void {
@@ -142,25 +152,24 @@ export class Messages {
     const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line === 'online'}` : '';
     if (face === row.face) return;
     row.face = face;
+    set(row.meta, { 'aria-live': came === 'failed' ? 'polite' : 'off' });
     row.meta.replaceChildren(...(shows ? this.#meta(state, entry, mine, came) : []));
   }
 
   #name(state: ChatState, { author }: Entry): string {
-    const { you, bot, someone } = this.#strings;
-    if (author.kind === 'visitor') return you;
-    return author.kind === 'bot' ? bot : (agent(state, author.agent)?.name ?? someone);
+    if (author.kind === 'visitor') return strings.you;
+    return author.kind === 'bot' ? strings.bot : (agent(state, author.agent)?.name ?? strings.someone);
   }
 
   #meta(state: ChatState, entry: Entry, mine: boolean, came: Progress): (Node | string)[] {
-    const { sending, waiting_for_line, sent, delivered, seen, failed, retry } = this.#strings;
     const time = el('time', { datetime: new Date(entry.at).toISOString() }, this.#time(entry.at));
     if (!mine) return [time];
     if (came === 'failed') {
-      const again = el('button', { type: 'button', class: 'small' }, retry);
-      again.addEventListener('click', () => this.#retry(entry.message));
-      return [failed(reason(this.#strings, entry.failed)), again];
+      const acts = ([[strings.retry, this.#on.retry], [strings.discard, this.#on.discard]] as const)
+        .map(([label, act]) => button(label, () => act(entry.message)));
+      return [strings.failed(reason(entry.failed)), ...acts];
     }
-    const words = { sending: state.line === 'online' ? sending : waiting_for_line, sent, delivered, seen }[came];
+    const words = came === 'sending' && state.line !== 'online' ? strings.waiting_for_line : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');
     return [time, ' · ', el('span', {}, words), drawing];
@@ -180,8 +189,8 @@ export class Messages {
 }
 
 /** Why something was refused, in words. */
-export function reason({ reasons }: Strings, code: RejectCode | undefined): string {
-  return (code && reasons[code]) ?? reasons.other;
+export function reason(code: RejectCode | undefined): string {
+  return (code && strings.reasons[code]) ?? strings.reasons.other;
 }
 
 function key({ author }: Entry): string {

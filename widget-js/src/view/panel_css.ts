@@ -4,11 +4,11 @@ export const PANEL_CSS = `
 .panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483001; inline-size: min(384px, calc(100vw - 40px));
   block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
-  animation: rise .22s cubic-bezier(.2, .8, .2, 1); }
+  animation: rise .2s; }
 .panel.again { animation: none; }
-@keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.98); } }
+@keyframes rise { from { opacity: 0; transform: translateY(14px); } }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
-  background: linear-gradient(120deg, var(--accent), var(--accent-2)); }
+  background: var(--paint); }
 .face { flex: none; inline-size: 42px; block-size: 42px; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
   background: #ffffff2e; font-size: 16px; }
 .names { flex: 1; min-inline-size: 0; }
@@ -21,19 +21,21 @@ export const PANEL_CSS = `
 .head :focus-visible { outline-color: #fff; }
 .banner { padding: 10px 16px; font-size: 13.5px; background: var(--raised); border-block-end: 1px solid var(--line); display: flex; gap: 10px;
   align-items: center; flex-wrap: wrap; }
+.banner.quiet { padding: 0; border: 0; }
 .banner p { margin: 0; flex: 1; min-inline-size: 60%; }
 .small { border: 1px solid var(--line); background: var(--ground); color: var(--ink); border-radius: 8px; padding: 5px 12px; font-size: 13px; font-weight: 600;
   min-block-size: 30px; }
 .small:hover { border-color: var(--accent-2); }
 .log { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 16px; display: flex; flex-direction: column; gap: 4px; }
-.greeting { align-self: flex-start; max-inline-size: 86%; padding: 10px 14px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised);
-  white-space: pre-wrap; overflow-wrap: anywhere; }
+.newer { position: relative; block-size: 0; }
+.newer button { position: absolute; inset-block-end: 8px; inset-inline: 0; margin-inline: auto; inline-size: fit-content; box-shadow: var(--shadow); }
+.greeting, .bubble { padding: 9px 13px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised); white-space: pre-wrap; overflow-wrap: anywhere; }
+.greeting { align-self: flex-start; max-inline-size: 86%; }
 .row { display: flex; flex-direction: column; align-items: flex-start; max-inline-size: 86%; }
 .row.mine { align-self: flex-end; align-items: flex-end; }
 .row.first { margin-block-start: 10px; }
 .who { font-size: 12px; font-weight: 600; color: var(--ink-2); margin-block-end: 2px; padding-inline: 4px; }
-.bubble { padding: 9px 13px; border-radius: 16px; border-end-start-radius: 4px; background: var(--raised); white-space: pre-wrap; overflow-wrap: anywhere; }
-.mine .bubble { background: linear-gradient(135deg, var(--accent), var(--accent-2)); color: var(--on-accent); border-end-start-radius: 16px; border-end-end-radius: 4px; }
+.mine .bubble { background: var(--paint); color: var(--on-accent); border-end-start-radius: 16px; border-end-end-radius: 4px; }
 .bubble a { color: inherit; }
 .meta { display: flex; align-items: center; gap: 4px; font-size: 11.5px; color: var(--ink-2); padding-inline: 4px; margin-block-start: 2px; }
 .meta:empty { display: none; }
@@ -58,11 +60,12 @@ input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-o
 .write textarea { border: 0; outline: 0; background: none; resize: none; display: block; max-block-size: 132px; padding: 9px 8px; line-height: 22px; }
 ::placeholder { color: var(--ink-2); opacity: 1; }
 .go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
-  background: linear-gradient(135deg, var(--accent), var(--accent-2)); }
-.go:hover { filter: brightness(1.1); }
+  background: var(--paint); }
 .notice { margin: 0; font-size: 12px; color: var(--ink-2); overflow-wrap: anywhere; }
 .notice a { color: inherit; }
 .hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+/* Below 16 px a phone zooms into the field. */
+@media (pointer: coarse), (max-width: 480px) { input, textarea { font-size: 16px; } }
 @media (max-width: 480px) { .panel { inset: 0; inline-size: 100%; block-size: 100dvh; border-radius: 0; border: 0; } }
 @media (forced-colors: active) { .bubble, .go, .face, .dot { border: 1px solid CanvasText; } }
 :dir(rtl) .flip { transform: scaleX(-1); }
