@@ -370,11 +370,13 @@ test('a leader that does not answer loses the line', async () => {
   await write(first, 'hello');
   await first.getByText('Sent', { exact: true }).waitFor();
   // A script of its page that does not come to an end for a while; a frozen tab is no different.
-  await first.evaluate(`setTimeout(() => { for (const end = Date.now() + 6_000; Date.now() < end;); })`);
+  const until = Date.now() + 8_000;
+  await first.evaluate(`setTimeout(() => { while (Date.now() < ${until}); })`);
   const second = await visit('/about.html');
   await open(second);
   await write(second, 'anyone?');
   await eventually(async () => bodies(conversation_of(server)).join() === 'hello,anyone?');
+  assert.ok(Date.now() < until);
   await eventually(async () => server.lines.size === 1);
   // The former one follows now, and hears the other.
   await eventually(async () => (await texts(first)).includes('anyone?'));
@@ -552,7 +554,7 @@ test('what was read without a line is seen when the line is back', async () => {
   await page.getByText('The connection is lost.').waitFor();
   assert.equal(server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2), false);
   await context.setOffline(false);
-  await server.hears('seen', ({ seq }) => seq === 2);
+  await eventually(async () => server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2));
 });
 
 test('what comes out of sight is not seen before the visitor goes down to it', async () => {
@@ -797,6 +799,17 @@ test('what is half written is there on the next page, and nowhere once the panel
   await eventually(async () => (await composer.inputValue()) === 'Do you have');
   await page.getByRole('button', { name: 'Close the chat' }).first().click();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
+});
+
+test('a page that changes its address without a load is told, once for each', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const told = (): (string | undefined)[] => server.heard.flatMap((frame) => (frame.kind === 'page' ? [frame.page.url.replace(shop_origin, '')] : []));
+  for (const address of ['/a', '/a?of=it', '/b']) await page.evaluate(`history.pushState(null, '', '${address}')`);
+  await eventually(async () => told().at(-1) === '/b');
+  assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
 });
 
 test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {

@@ -112,6 +112,13 @@ export class Chat {
       on_frame: (frame) => this.#hear(frame),
       on_state: (state) => this.#line(state),
     });
+    // A page that changes its address without being loaded, where the browser tells of it.
+    const { navigation } = window as { navigation?: EventTarget };
+    let { pathname } = location;
+    navigation?.addEventListener('navigatesuccess', () => {
+      if (pathname !== location.pathname) this.#tell_page();
+      ({ pathname } = location);
+    });
     const { conversation, token } = this.#store.session;
     this.#token = token;
     this.#stored = token !== undefined;
@@ -334,6 +341,10 @@ export class Chat {
 
   #entered(): void {
     this.#call_leader();
+    this.#tell_page();
+  }
+
+  #tell_page(): void {
     const page = page_view();
     if (page) this.do({ kind: 'page', page });
   }
@@ -436,8 +447,7 @@ export class Chat {
     this.#asked_earlier = false;
     this.#delivered = 0;
     this.#fresh = true;
-    const page = page_view();
-    if (page && this.#state.conversation) this.#socket.say(CLIENT_PAGE, { page });
+    this.#tell_page();
     this.#flush();
   }
 

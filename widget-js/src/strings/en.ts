@@ -70,5 +70,5 @@ export const events: Events = {
   transferred: (name) => `${name} took over the conversation`,
   closed: () => 'The conversation was closed',
   reopened: () => 'The conversation was opened again',
-  unknown: () => 'Something happened that this version of the chat cannot show',
+  unknown: () => 'Something happened that this chat cannot show',
 };

@@ -7,7 +7,7 @@ export const LAUNCHER_CSS = `
   --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec;
   --ink: #1b1b27; --ink-2: #5b5b6e; --alert: #b42318; --shadow: 0 12px 48px #16163a38, 0 2px 8px #16163a1f;
   --paint: linear-gradient(135deg, var(--accent), var(--accent-2));
-  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+  font: 15px/1.45 system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) { :host { --accent: #5148d8; --accent-2: #7c4ef0; --ground: #17171f; --raised: #24242f;
   --line: #34343f; --ink: #f2f2f7; --ink-2: #a9a9bb; --alert: #ff8a80; --shadow: 0 12px 48px #000a, 0 2px 8px #0008; } }
 *, *::before, *::after { box-sizing: border-box; }
@@ -18,9 +18,7 @@ button:hover { filter: brightness(1.1); }
 svg { inline-size: 24px; block-size: 24px; display: block; }
 .launcher { position: fixed; inset-block-end: 20px; inset-inline-end: 20px; z-index: 2147483000; inline-size: 60px; block-size: 60px;
   padding: 0; border: 0; border-radius: 50%; display: grid; place-items: center; color: var(--on-accent);
-  background: var(--paint); box-shadow: var(--shadow);
-  transition: transform .18s; }
-.launcher:hover { transform: scale(1.06); }
+  background: var(--paint); box-shadow: var(--shadow); }
 .launcher svg { inline-size: 28px; block-size: 28px; }
 .badge { position: absolute; inset-block-start: -4px; inset-inline-end: -4px; min-inline-size: 24px; block-size: 24px; padding-inline: 6px;
   border-radius: 12px; border: 2px solid var(--ground); background: #d92d20; color: #fff; font-size: 12px; font-weight: 700; line-height: 20px; }
@@ -28,6 +26,6 @@ svg { inline-size: 24px; block-size: 24px; display: block; }
 .note:not(:empty) { padding: 10px 14px; border-radius: 12px; border: 1px solid var(--line); background: var(--ground); color: var(--ink);
   box-shadow: var(--shadow); z-index: 2147483000; }
 @media (max-width: 480px) { .open .launcher { display: none; } }
-@media (prefers-reduced-motion: reduce) { *, *::before, *::after { transition: none !important; animation: none !important; } }
+@media (prefers-reduced-motion: reduce) { * { animation: none !important; } }
 @media (forced-colors: active) { .launcher, .badge { border: 2px solid ButtonText; } }
 `;
