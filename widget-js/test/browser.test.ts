@@ -334,6 +334,13 @@ test('that too much is waiting is said until it is gone', async () => {
   await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
 });
 
+test('the chat is in the letters of the system, whatever those of the page', async () => {
+  const page = await visit();
+  await open(page);
+  const { fontFamily, fontSize, colorScheme } = await page.getByRole('dialog').evaluate((panel) => ({ ...getComputedStyle(panel) }));
+  assert.deepEqual([fontFamily, fontSize, colorScheme], ['system-ui, sans-serif', '15px', 'light dark']);
+});
+
 test('an Enter that ends a composition sends nothing', async () => {
   const page = await visit();
   await open(page);
@@ -823,14 +830,16 @@ test('the title that agents see is the page\'s own, and not longer than the serv
 
 test('a chat that could not be fetched says so, and the next click fetches it', async () => {
   const page = await visit();
-  let fetches = 0;
-  await page.route('**/assets/chat_*', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
+  const asked: string[] = [];
+  await page.route('**/assets/chat_*', (route) => (asked.push(route.request().url()) === 1 ? route.abort() : route.continue()));
   await page.getByRole('button', { name: 'Open the chat' }).click();
   await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
   await shoot(page, 'not-loaded');
   await open(page);
   assert.equal(await page.getByText('The chat could not be loaded.').count(), 0);
+  // Some browsers remember for the life of a page that an address failed.
+  assert.deepEqual(asked.slice(1), [`${asked[0]}?1`]);
   complaints.length = 0;
 });
 
@@ -871,7 +880,20 @@ test('a reset empties the form and the composer too', async () => {
   assert.deepEqual(await texts(page), []);
 });
 
-test('a reset where no chat is loaded is heard by the tabs that have one, and by those in the cache', async () => {
+test('a reset where no chat is loaded closes the line of the tab that has one', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'closed' });
+  await page.getByText('This conversation has ended.').waitFor();
+  const other = await visit();
+  await other.getByRole('button', { name: 'Open the chat' }).waitFor();
+  await other.evaluate(`LiveHelp('reset')`);
+  await eventually(async () => server.lines.size === 0 && (await texts(page)).length === 0);
+});
+
+test('a tab in the back/forward cache writes nothing back of what another one erased', async () => {
   const [open_one, cached] = [await visit(), await visit()];
   await open(cached);
   await write(cached, 'hello');

@@ -3,11 +3,11 @@
 // A page's own rules may reach the host element, so it starts from nothing and cannot be hidden by accident.
 
 export const LAUNCHER_CSS = `
-:host { all: initial !important; display: block !important; color-scheme: light dark;
+:host { all: initial !important; display: block !important; color-scheme: light dark !important;
   --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec;
   --ink: #1b1b27; --ink-2: #5b5b6e; --alert: #b42318; --shadow: 0 12px 48px #16163a38, 0 2px 8px #16163a1f;
   --paint: linear-gradient(135deg, var(--accent), var(--accent-2));
-  font: 15px/1.45 system-ui, sans-serif; }
+  font: 15px/1.45 system-ui, sans-serif !important; }
 @media (prefers-color-scheme: dark) { :host { --accent: #5148d8; --accent-2: #7c4ef0; --ground: #17171f; --raised: #24242f;
   --line: #34343f; --ink: #f2f2f7; --ink-2: #a9a9bb; --alert: #ff8a80; --shadow: 0 12px 48px #000a, 0 2px 8px #0008; } }
 *, *::before, *::after { box-sizing: border-box; }
