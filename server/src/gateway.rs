@@ -22,7 +22,7 @@ use protocol::reject::CloseCode;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::clock::Clock;
-use crate::http::{Peer, Socket, SocketEdge};
+use crate::http::{Peer, SocketEdge, SocketReader};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -177,9 +177,9 @@ impl SocketEdge for Gateway {
         Ok((response, accepted))
     }
 
-    fn connected(&self, accepted: Accepted, socket: Socket, early: Bytes) {
+    fn connected(&self, accepted: Accepted, reader: SocketReader, early: Bytes) {
         if let Some(gateway) = self.me.upgrade() {
-            tasks::spawn("connection", connection::run(gateway, accepted, socket, early));
+            tasks::spawn("connection", connection::run(gateway, accepted, reader, early));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Not here: locks (`hub`), clocks (`clock`), numbering across nodes (`bus`), storage (`store`), rules about
 //! data (`privacy`). Called by `hub` alone, under the room's lock; so nothing here waits.
 
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use protocol::conversation::{Marks, ResumePoint};
 use protocol::ids::{ConnectionId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq, Visibility};
 
+use self::tail::Tail;
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::gate::Reader;
 
@@ -121,7 +123,7 @@ pub struct Room<O> {
     lasting: Seq,
     /// Everything above this place is in `tail`.
     tail_after: Seq,
-    tail: VecDeque<Arc<Placed>>,
+    tail: Tail,
     /// Places given and not yet stored, in order.
     unstored: VecDeque<Seq>,
     /// Places in `tail` that other nodes gave and that are not known to be stored, in order.
@@ -253,7 +255,7 @@ impl<O> Room<O> {
         assert!(placed.seq() > self.seq_last, "a place is given once");
         self.seq_last = placed.seq();
         self.unstored.push_back(placed.seq());
-        self.tail.push_back(placed);
+        self.tail.push(placed);
         self.shorten();
     }
 
@@ -331,8 +333,7 @@ impl<O> Room<O> {
         }
         // The store has the last word on a place: who lost it is given another.
         self.displaced(seq);
-        let at = self.tail.partition_point(|placed| placed.seq() < seq);
-        self.tail.insert(at, Arc::clone(stored));
+        self.tail.insert(Arc::clone(stored));
         self.raise(seq);
         self.shorten();
         true
@@ -340,7 +341,7 @@ impl<O> Room<O> {
 
     /// A place is no longer its message's, which is about to get another.
     pub fn displaced(&mut self, seq: Seq) {
-        self.tail.retain(|placed| placed.seq() != seq);
+        self.tail.remove(seq);
         self.unstored.retain(|unstored| *unstored != seq);
         self.elsewhere.retain(|heard| *heard != seq);
     }
@@ -373,8 +374,7 @@ impl<O> Room<O> {
     pub fn failed(&mut self, seq: Seq) -> Option<Arc<Placed>> {
         self.unstored.retain(|unstored| *unstored != seq);
         self.elsewhere.retain(|heard| *heard != seq);
-        let at = self.tail.iter().position(|placed| placed.seq() == seq)?;
-        let void = self.tail.remove(at)?;
+        let void = self.tail.remove(seq)?;
         if self.voids.len() == TAIL_MAX {
             self.voids.pop_front();
         }
@@ -397,7 +397,7 @@ impl<O> Room<O> {
 
     /// A message by its id, if memory has it.
     pub fn find(&self, message: MessageId) -> Option<&Arc<Placed>> {
-        self.tail.iter().rev().find(|placed| placed.envelope().message() == message)
+        self.tail.find(message)
     }
 
     /// Everyone who hears something of this visibility, but for one connection.

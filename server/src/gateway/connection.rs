@@ -1,9 +1,12 @@
 //! One connection: reads, frames to the hub, and waiting for room to write.
 
 use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +18,7 @@ use protocol::limits::{
     FRAME_BYTES_MAX, HELLO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
 };
 use protocol::message::Visibility;
+use protocol::personal::Personal;
 use protocol::reject::{CloseCode, Reject, RejectCode};
 use smallvec::SmallVec;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
@@ -25,7 +29,7 @@ use super::hello::{Greeting, Session};
 use super::outbox::Outbox;
 use super::rate::Rate;
 use super::{Accepted, Gateway, connection_id};
-use crate::http::Socket;
+use crate::http::SocketReader;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
 use crate::privacy::ingest::Said;
@@ -66,14 +70,6 @@ impl Write for Feed<'_> {
     }
 }
 
-/// What a connection can go on with.
-enum Ready {
-    Read,
-    Write,
-    /// It is blocked, or over.
-    Woken,
-}
-
 /// Frames of one read; usually one.
 type Messages = SmallVec<[Message; 2]>;
 
@@ -82,7 +78,9 @@ struct Connection {
     outbox: Arc<Outbox>,
     encoding: Encoding,
     parser: WebSocketContext,
-    accepted: Accepted,
+    /// What the upgrade told, until `hello`.
+    accepted: Option<Box<Accepted>>,
+    address: Personal<IpAddr>,
     session: Option<Session>,
     frames: Rate,
     messages: Option<Rate>,
@@ -101,14 +99,19 @@ impl Session {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socket, early: Bytes) {
-    let socket = Arc::new(socket);
+pub(super) async fn run(
+    gateway: Arc<Gateway>,
+    accepted: Accepted,
+    mut reader: SocketReader,
+    early: Bytes,
+) {
+    let spoken = accepted.encoding.is_some();
     let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
     let bounds = (gateway.config.outbox_bytes_max, gateway.config.outbox_frames_max);
     let outbox = Outbox::new(
         connection_id(),
         encoding,
-        Arc::clone(&socket),
+        Arc::clone(reader.socket()),
         Arc::clone(&gateway.metrics),
         bounds,
     );
@@ -123,26 +126,27 @@ pub(super) async fn run(gateway: Arc<Gateway>, accepted: Accepted, socket: Socke
         outbox: Arc::clone(&outbox),
         encoding,
         parser,
-        accepted,
+        address: accepted.address,
+        accepted: Some(Box::new(accepted)),
         session: None,
         frames,
         messages: None,
         left: false,
         began: gateway.clock.instant(),
     };
-    if connection.accepted.encoding.is_none() {
+    if !spoken {
         outbox.close(CloseCode::Protocol);
     } else if gateway.draining.load(Ordering::SeqCst) {
         outbox.close(CloseCode::Draining);
     } else {
-        connection.serve(&socket, &early).await;
+        connection.serve(&mut reader, early).await;
     }
     if let Some(session) = &connection.session {
         gateway.farewell(&session.speaker, &session.rooms).await;
     }
     // After it is over for the hub: what the metrics say is so.
     connection.count_end();
-    goodbye(&socket, &outbox).await;
+    goodbye(&mut reader, &outbox).await;
     gateway.connections.fetch_sub(1, Ordering::SeqCst);
     tracing::debug!(
         connection_id = %outbox.connection(),
@@ -161,29 +165,20 @@ fn terms(bytes_max: usize) -> WebSocketConfig {
 
 /// Writes what is left, then waits a little for the other end to close, so that the close frame is not
 /// lost to a reset.
-async fn goodbye(socket: &Socket, outbox: &Outbox) {
+async fn goodbye(reader: &mut SocketReader, outbox: &Outbox) {
+    let socket = Arc::clone(reader.socket());
     let last_words = async {
         while outbox.closed_with() != 0 && !outbox.is_empty() {
-            if socket.writable().await.is_err() {
+            if poll_fn(|cx| socket.poll_writable(cx)).await.is_err() {
                 return;
             }
             outbox.unblock();
             tokio::task::yield_now().await;
         }
         socket.shutdown();
-        loop {
-            if socket.readable().await.is_err() {
-                return;
-            }
-            let ended = READ.with_borrow_mut(|buffer| match socket.try_read(buffer) {
-                Ok(0) => true,
-                Ok(_) => false,
-                Err(error) => error.kind() != ErrorKind::WouldBlock,
-            });
-            if ended {
-                return;
-            }
-        }
+        let more = |cx: &mut Context<'_>| READ.with_borrow_mut(|into| reader.poll_read(cx, into));
+        let mut more = more;
+        while poll_fn(&mut more).await.is_ok_and(|read| read > 0) {}
     };
     if tokio::time::timeout(GOODBYE, last_words).await.is_err() {
         socket.cut();
@@ -191,66 +186,59 @@ async fn goodbye(socket: &Socket, outbox: &Outbox) {
 }
 
 impl Connection {
-    async fn serve(&mut self, socket: &Socket, early: &[u8]) {
+    async fn serve(&mut self, reader: &mut SocketReader, early: Bytes) {
         let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
-        let hello_by = tokio::time::sleep(hello_by);
-        let early = self.parse(early);
+        let mut hello_by = Box::pin(tokio::time::sleep(hello_by));
+        let early = self.parse(&early);
         self.handle(early).await;
-        {
-            let mut hello_by = Box::pin(hello_by);
-            while self.session.is_none() && !self.outbox.is_over() {
-                // Only the peer is bounded by it. A greeting that was cut off in the middle would leave
-                // a connection that nobody serves in the rooms and at the desk.
-                let ready = tokio::select! {
-                    ready = self.ready(socket) => ready,
-                    () = &mut hello_by => {
-                        self.outbox.close(CloseCode::Idle);
-                        return;
-                    }
-                };
-                self.turn(ready, socket).await;
+        while self.session.is_none() && !self.outbox.is_over() {
+            // Only the peer is bounded by it. A greeting that was cut off in the middle would leave a
+            // connection that nobody serves in the rooms and at the desk.
+            let messages = poll_fn(|cx| match self.poll_messages(reader, cx) {
+                Poll::Pending => hello_by.as_mut().poll(cx).map(|()| None),
+                Poll::Ready(messages) => Poll::Ready(Some(messages)),
+            });
+            match messages.await {
+                Some(messages) => self.handle(messages).await,
+                None => return self.outbox.close(CloseCode::Idle),
+            }
+        }
+        drop(hello_by);
+        while !self.outbox.is_over() {
+            let messages = poll_fn(|cx| self.poll_messages(reader, cx)).await;
+            self.handle(messages).await;
+        }
+    }
+
+    /// Waits for whole messages, and writes on when there is room again. Ends without any when the
+    /// connection is over.
+    fn poll_messages(&mut self, reader: &mut SocketReader, cx: &mut Context<'_>) -> Poll<Messages> {
+        self.outbox.wake.register(cx.waker());
+        while self.outbox.is_blocked() {
+            match reader.socket().poll_writable(cx) {
+                Poll::Ready(Ok(())) => self.outbox.unblock(),
+                Poll::Ready(Err(_)) => self.outbox.cut_off(),
+                Poll::Pending => break,
             }
         }
         while !self.outbox.is_over() {
-            let ready = self.ready(socket).await;
-            self.turn(ready, socket).await;
-        }
-    }
-
-    /// Waits for something to read, or for room to write.
-    async fn ready(&self, socket: &Socket) -> io::Result<Ready> {
-        tokio::select! {
-            readable = socket.readable() => readable.map(|()| Ready::Read),
-            () = self.outbox.wake.notified() => Ok(Ready::Woken),
-            room = socket.writable(), if self.outbox.is_blocked() => room.map(|()| Ready::Write),
-        }
-    }
-
-    async fn turn(&mut self, ready: io::Result<Ready>, socket: &Socket) {
-        match ready {
-            Ok(Ready::Read) => self.read(socket).await,
-            Ok(Ready::Write) => self.outbox.unblock(),
-            Ok(Ready::Woken) => {}
-            Err(_) => self.outbox.cut_off(),
-        }
-    }
-
-    async fn read(&mut self, socket: &Socket) {
-        let read = READ.with_borrow_mut(|buffer| match socket.try_read(buffer) {
-            Ok(0) => Some(None),
-            Ok(count) => Some(Some(self.parse(buffer.get(..count).unwrap_or_default()))),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(_) => Some(None),
-        });
-        match read {
-            None => {}
-            Some(None) => self.outbox.cut_off(),
-            Some(Some(messages)) => {
-                let now_ms = self.now_ms();
-                self.outbox.heard_ms.store(now_ms, Ordering::Relaxed);
-                self.handle(messages).await;
+            let messages = ready!(READ.with_borrow_mut(|into| {
+                let read = ready!(reader.poll_read(cx, into));
+                Poll::Ready(match read {
+                    Ok(read @ 1..) => self.parse(into.get(..read).unwrap_or_default()),
+                    // The end, or a broken line.
+                    Ok(0) | Err(_) => {
+                        self.outbox.cut_off();
+                        Messages::new()
+                    }
+                })
+            }));
+            self.outbox.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+            if !messages.is_empty() {
+                return Poll::Ready(messages);
             }
         }
+        Poll::Ready(Messages::new())
     }
 
     fn now_ms(&self) -> u64 {
@@ -321,7 +309,12 @@ impl Connection {
     async fn take(&mut self, frame: ClientFrame<'_>, read_at: Instant) {
         if self.session.is_some() {
             let request = request_of(&frame);
-            if let Err(reject) = Box::pin(self.frame(frame, read_at)).await {
+            let done = match self.at_once(&frame, read_at) {
+                Some(done) => done,
+                // Boxed, so that a connection that says nothing is small.
+                None => Box::pin(self.frame(frame, read_at)).await,
+            };
+            if let Err(reject) = done {
                 tracing::debug!(connection_id = %self.outbox.connection(), reject_code = reject.code.word(), "a frame was refused");
                 self.gateway.hub.refuse(&*self.outbox, request, reject);
             }
@@ -342,7 +335,8 @@ impl Connection {
         let greeting = Greeting { request, role, locale, resume, site, token, gpc };
         let outlet: Arc<dyn Outlet> = Arc::<Outbox>::clone(&self.outbox);
         let gateway = Arc::clone(&self.gateway);
-        match Box::pin(gateway.greet(&self.accepted, greeting, outlet)).await {
+        let Some(accepted) = self.accepted.take() else { return };
+        match Box::pin(gateway.greet(&accepted, greeting, outlet)).await {
             Ok(session) => self.begin(session),
             Err(code) => self.outbox.close(code),
         }
@@ -394,10 +388,42 @@ impl Connection {
         }
     }
 
+    /// A message, where it needs to wait for nothing; `None` for everything else.
+    fn at_once(&mut self, frame: &ClientFrame<'_>, read_at: Instant) -> Option<Result<(), Reject>> {
+        let ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } =
+            frame
+        else {
+            return None;
+        };
+        if let Err(reject) = self.slow_down() {
+            return Some(Err(reject));
+        }
+        let session = self.session.as_ref()?;
+        let said = Said {
+            conversation: *conversation,
+            message: *message,
+            seen_seq: *seen_seq,
+            body: body.clone(),
+            visibility: visibility.unwrap_or(Visibility::Everyone),
+        };
+        let watched = session.room(*conversation)?;
+        self.gateway.hub.send_at_once(&session.speaker, watched, *request, &said, read_at)
+    }
+
+    /// Refuses a message that comes too soon after the others.
+    fn slow_down(&mut self) -> Result<(), Reject> {
+        let now_ms = self.now_ms();
+        let Some(Err(ms)) = self.messages.as_mut().map(|rate| rate.take(now_ms)) else {
+            return Ok(());
+        };
+        self.gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
+        let words = "you send faster than the limit; wait a moment";
+        Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms))
+    }
+
     /// A frame of someone who was let in.
     #[expect(clippy::too_many_lines, reason = "one arm a kind: a flat list reads best whole")]
     async fn frame(&mut self, frame: ClientFrame<'_>, read_at: Instant) -> Result<(), Reject> {
-        let now_ms = self.now_ms();
         let gateway = Arc::clone(&self.gateway);
         let hub = &gateway.hub;
         let Some(session) = self.session.as_mut() else { return Ok(()) };
@@ -408,11 +434,6 @@ impl Connection {
                 Ok(())
             }
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
-                if let Some(Err(ms)) = self.messages.as_mut().map(|rate| rate.take(now_ms)) {
-                    gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
-                    let words = "you send faster than the limit; wait a moment";
-                    return Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms));
-                }
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let said = Said { conversation, message, seen_seq, body, visibility };
                 hub.send(&speaker, request, said, read_at).await
@@ -427,7 +448,7 @@ impl Connection {
                     locale: &session.locale,
                     secret: session.secret.unwrap_or(crate::store::SecretHash([0; 32])),
                     secret_expires_at: session.token_from.plus_ms(gateway.config.visitor_token_ms),
-                    address: *self.accepted.address.expose(),
+                    address: *self.address.expose(),
                     gpc: session.gpc,
                 };
                 hub.open(&speaker, opening).await?;

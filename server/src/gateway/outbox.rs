@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use protocol::codec::Encoding;
 use protocol::frame::ServerFrame;
 use protocol::ids::ConnectionId;
 use protocol::reject::CloseCode;
-use tokio::sync::Notify;
 
 use super::close_frame;
 use crate::http::Socket;
@@ -31,9 +31,59 @@ const PAGE_SHARE: usize = 2;
 /// Frames that are joined for one write.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
 
+/// Frames in a row. One is the rule and lies here; for more there is a queue as long as they wait, so that
+/// an idle connection holds no memory for them.
+#[derive(Debug, Default)]
+struct Frames {
+    first: Option<Bytes>,
+    rest: VecDeque<Bytes>,
+}
+
+impl Frames {
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    fn front(&self) -> Option<&Bytes> {
+        self.first.as_ref()
+    }
+
+    fn push_back(&mut self, frame: Bytes) {
+        match self.first {
+            None => self.first = Some(frame),
+            Some(_) => self.rest.push_back(frame),
+        }
+    }
+
+    fn push_front(&mut self, frame: Bytes) {
+        if let Some(second) = self.first.replace(frame) {
+            self.rest.push_front(second);
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Bytes> {
+        let first = self.first.take()?;
+        self.first = self.rest.pop_front();
+        if self.first.is_none() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+        Some(first)
+    }
+
+    /// Forgets all but the first.
+    fn keep_first(&mut self) {
+        self.rest = VecDeque::new();
+    }
+
+    /// Bytes of all of them.
+    fn bytes(&self) -> usize {
+        self.first.iter().chain(&self.rest).map(Bytes::len).sum()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
-    frames: VecDeque<Bytes>,
+    frames: Frames,
     bytes: usize,
     /// So many of them are a page that may be larger than the bound.
     page: usize,
@@ -58,7 +108,7 @@ pub(super) struct Outbox {
     frames_max: usize,
     waiting: Mutex<Waiting>,
     /// Wakes the connection's task: blocked, or over.
-    pub(super) wake: Notify,
+    pub(super) wake: AtomicWaker,
     /// When the peer was last heard, in milliseconds of the gateway's monotonic clock.
     pub(super) heard_ms: AtomicU64,
     /// A ping waits for its pong.
@@ -84,7 +134,7 @@ impl Outbox {
             bytes_max,
             frames_max,
             waiting: Mutex::new(Waiting::default()),
-            wake: Notify::new(),
+            wake: AtomicWaker::new(),
             heard_ms: AtomicU64::new(0),
             probed: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -105,7 +155,7 @@ impl Outbox {
     /// Whether everything that was appended is written.
     pub(super) fn is_empty(&self) -> bool {
         let waiting = self.waiting.lock();
-        waiting.frames.is_empty() && !waiting.flushing
+        waiting.frames.len() == 0 && !waiting.flushing
     }
 
     /// The code with which this side closed.
@@ -122,7 +172,7 @@ impl Outbox {
     /// The line broke, or the other end closed: nothing more is to be said.
     pub(super) fn cut_off(&self) {
         self.over.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.wake.wake();
     }
 
     /// Raw bytes of a control frame.
@@ -169,9 +219,8 @@ impl Outbox {
         if full {
             // What waits is of no use to a client that will resume: it makes room for the verdict.
             let mut waiting = self.waiting.lock();
-            let kept = waiting.frames.len().min(1);
-            waiting.frames.truncate(kept);
-            waiting.bytes = waiting.frames.iter().map(Bytes::len).sum();
+            waiting.frames.keep_first();
+            waiting.bytes = waiting.frames.bytes();
             waiting.page = 0;
             self.gauge(&mut waiting);
             drop(waiting);
@@ -198,7 +247,7 @@ impl Outbox {
         waiting.frames.push_back(close_frame(code));
         drop(waiting);
         self.over.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.wake.wake();
     }
 
     /// What is to be written next, joined; marks the outbox as being flushed.
@@ -224,7 +273,7 @@ impl Outbox {
 
     fn joined(&self, waiting: &mut Waiting) -> Option<Bytes> {
         let first = self.next(waiting)?;
-        if waiting.frames.is_empty() {
+        if waiting.frames.len() == 0 {
             return Some(first);
         }
         let mut joined = Vec::with_capacity(first.len() + waiting.bytes.min(JOINED_BYTES_MAX));
@@ -237,6 +286,17 @@ impl Outbox {
             joined.extend_from_slice(&next);
         }
         Some(Bytes::from(joined))
+    }
+
+    /// After a whole write: what is to be written next, if anything came meanwhile.
+    fn written(&self) -> Option<Bytes> {
+        let mut waiting = self.waiting.lock();
+        let next = self.joined(&mut waiting);
+        waiting.flushing = next.is_some();
+        if waiting.gauged > 0 {
+            self.gauge(&mut waiting);
+        }
+        next
     }
 
     /// After a write: what is left goes back to the front.
@@ -259,7 +319,7 @@ impl Outbox {
         }
         if blocked {
             drop(waiting);
-            self.wake.notify_one();
+            self.wake.wake();
         }
     }
 }
@@ -295,24 +355,21 @@ impl Outlet for Outbox {
     }
 
     fn flush(&self) {
-        while let Some(mut bytes) = self.take() {
-            loop {
-                match self.socket.try_write(&bytes) {
-                    Ok(written) if written >= bytes.len() => {
-                        self.give_back(Bytes::new(), false);
-                        break;
-                    }
-                    Ok(written) => bytes = bytes.slice(written..),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.give_back(bytes, true);
-                        return;
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => {
-                        self.give_back(Bytes::new(), false);
-                        self.cut_off();
-                        return;
-                    }
+        let Some(mut bytes) = self.take() else { return };
+        loop {
+            match self.socket.try_write(&bytes) {
+                Ok(written) if written >= bytes.len() => match self.written() {
+                    Some(next) => bytes = next,
+                    None => return,
+                },
+                Ok(written) => bytes = bytes.slice(written..),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.give_back(bytes, true);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.give_back(Bytes::new(), false);
+                    return self.cut_off();
                 }
             }
         }

@@ -1,16 +1,21 @@
 //! A connection after its upgrade: the raw stream, with a TLS session behind it where there is one.
 //!
 //! Any thread may write to any socket; nothing is buffered here for a plain one, and for TLS only what
-//! was already encrypted when the stream filled up.
+//! was already encrypted when the stream filled up. One task, its owner, has the [`SocketReader`] half and reads.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rustls::ServerConnection;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::line::Line;
 use super::{Share, Slot};
@@ -18,30 +23,34 @@ use super::{Share, Slot};
 /// Bytes of one read when what TLS had already decrypted is fetched at the upgrade.
 const DRAIN_BYTES: usize = 4 * 1024;
 
-/// The raw stream of one connection.
+/// The way out of one connection, for any thread.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: OwnedWriteHalf,
     session: Option<Box<Session>>,
     /// Gives the listener and the address their places back.
     _places: (Slot, Share),
+}
+
+/// The way in, for the one task that owns the connection.
+///
+/// Tokio's `poll_read` marks a socket as drained by a short read. `try_read` does not, and would cost a
+/// second system call for each message, only to hear that there is no more.
+#[derive(Debug)]
+pub struct SocketReader {
+    stream: OwnedReadHalf,
+    socket: Arc<Socket>,
 }
 
 #[derive(Debug)]
 struct Session {
     tls: Mutex<ServerConnection>,
     /// Ciphertext was left over: the owner waits for room, whoever wrote.
-    left_over: Notify,
+    left_over: AtomicWaker,
 }
 
-/// The stream as rustls wants it.
+/// The stream as rustls wants to write to it.
 struct Raw<'a>(&'a TcpStream);
-
-impl io::Read for Raw<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buf)
-    }
-}
 
 impl io::Write for Raw<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -57,55 +66,37 @@ impl io::Write for Raw<'_> {
     }
 }
 
+/// The stream as rustls wants to read from it; where nothing is there, the task is woken later.
+struct Polled<'a, 'c>(&'a mut OwnedReadHalf, &'a mut Context<'c>);
+
+impl io::Read for Polled<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match poll_read(self.0, self.1, into) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+fn poll_read(
+    stream: &mut OwnedReadHalf,
+    cx: &mut Context<'_>,
+    into: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut into = ReadBuf::new(into);
+    ready!(Pin::new(stream).poll_read(cx, &mut into))?;
+    Poll::Ready(Ok(into.filled().len()))
+}
+
 impl Socket {
-    /// The socket, and what came before it: what HTTP had read, then what TLS had decrypted.
-    pub(super) fn new(
-        line: Line,
-        places: (Slot, Share),
-        early: Bytes,
-    ) -> io::Result<(Self, Bytes)> {
-        match line {
-            Line::Plain(stream) => Ok((Self { stream, session: None, _places: places }, early)),
-            Line::Tls(stream) => {
-                let (stream, mut tls) = stream.into_inner();
-                let early = drain(&mut tls, early)?;
-                let session = Session { tls: Mutex::new(tls), left_over: Notify::new() };
-                let session = Some(Box::new(session));
-                Ok((Self { stream, session, _places: places }, early))
-            }
-        }
+    fn stream(&self) -> &TcpStream {
+        self.stream.as_ref()
     }
 
-    /// Waits until [`Self::try_read`] may find something. Under TLS it also sends on what a full
-    /// stream had kept back, so the owner of a socket always waits here.
-    ///
-    /// # Errors
-    /// If the connection broke.
-    pub async fn readable(&self) -> io::Result<()> {
-        match &self.session {
-            None => self.stream.readable().await,
-            // Boxed, so that the future of a plain connection stays small.
-            Some(session) => Box::pin(session.readable(&self.stream)).await,
-        }
-    }
-
-    /// Waits until [`Self::try_write`] may find room.
-    ///
-    /// # Errors
-    /// If the connection broke.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.writable().await
-    }
-
-    /// Reads what is there; 0 is the end. Call it until it would block before waiting again.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing is there; others if the connection broke.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match &self.session {
-            None => self.stream.try_read(buf),
-            Some(session) => session.try_read(&self.stream, buf),
-        }
+    /// Whether [`Self::try_write`] may find room; the task is woken when it does. For the owner's task
+    /// only: the last one to ask is the one that is woken.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_write_ready(cx)
     }
 
     /// Writes what fits; the count is of the bytes that need not be given again. Under TLS it first
@@ -115,8 +106,8 @@ impl Socket {
     /// `WouldBlock` if nothing fits; others if the connection broke.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.session {
-            None => self.stream.try_write(bytes),
-            Some(session) => session.try_write(&self.stream, bytes),
+            None => self.stream().try_write(bytes),
+            Some(session) => session.try_write(self.stream(), bytes),
         }
     }
 
@@ -126,57 +117,93 @@ impl Socket {
         if let Some(session) = &self.session {
             let mut tls = session.tls.lock();
             tls.send_close_notify();
-            if let Err(error) = flush(&mut tls, &self.stream) {
+            if let Err(error) = flush(&mut tls, self.stream()) {
                 tracing::trace!(%error, "no TLS goodbye");
             }
         }
         self.close(Shutdown::Write);
     }
 
-    /// Ends both directions: whoever waits in [`Self::readable`] wakes and reads the end.
+    /// Ends both directions: the owner's read finds the end.
     pub fn cut(&self) {
         self.close(Shutdown::Both);
     }
 
     fn close(&self, how: Shutdown) {
-        if let Err(error) = socket2::SockRef::from(&self.stream).shutdown(how) {
+        if let Err(error) = socket2::SockRef::from(self.stream()).shutdown(how) {
             tracing::trace!(%error, "the connection was closed already");
         }
     }
 }
 
-impl Session {
-    async fn readable(&self, stream: &TcpStream) -> io::Result<()> {
-        loop {
-            let full = self.tls.lock().wants_write();
-            tokio::select! {
-                biased;
-                readable = stream.readable() => return readable,
-                writable = stream.writable(), if full => {
-                    writable?;
-                    match flush(&mut self.tls.lock(), stream) {
-                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                        Ok(()) | Err(_) => {}
-                    }
-                }
-                () = self.left_over.notified(), if !full => {}
+impl SocketReader {
+    /// Both halves, and what came before: what HTTP had read, then what TLS had decrypted.
+    pub(super) fn new(
+        line: Line,
+        places: (Slot, Share),
+        early: Bytes,
+    ) -> io::Result<(Self, Bytes)> {
+        let (stream, session, early) = match line {
+            Line::Plain(stream) => (stream, None, early),
+            Line::Tls(stream) => {
+                let (stream, mut tls) = stream.into_inner();
+                let early = drain(&mut tls, early)?;
+                let session = Session { tls: Mutex::new(tls), left_over: AtomicWaker::new() };
+                (stream, Some(Box::new(session)), early)
             }
-        }
+        };
+        let (incoming, outgoing) = stream.into_split();
+        let socket = Arc::new(Socket { stream: outgoing, session, _places: places });
+        Ok((Self { stream: incoming, socket }, early))
     }
 
-    fn try_read(&self, stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    /// The other half.
+    pub fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back,
+    /// so the owner of a socket always waits here.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.socket.session {
+            None => poll_read(&mut self.stream, cx, into),
+            Some(session) => session.poll_read(&mut self.stream, cx, into),
+        }
+    }
+}
+
+impl Session {
+    fn poll_read(
+        &self,
+        stream: &mut OwnedReadHalf,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.left_over.register(cx.waker());
         let mut tls = self.tls.lock();
+        while tls.wants_write() {
+            let Poll::Ready(room) = stream.as_ref().poll_write_ready(cx) else { break };
+            room?;
+            would_block_is_fine(flush(&mut tls, stream.as_ref()))?;
+        }
         loop {
-            match tls.reader().read(buf) {
+            match tls.reader().read(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
+                read => return Poll::Ready(read),
             }
-            tls.read_tls(&mut Raw(stream))?;
+            match tls.read_tls(&mut Polled(stream, cx)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(_) => {}
+            }
             let processed = tls.process_new_packets();
-            // Alerts and answers to key updates leave now; where they cannot, the owner sees to it.
-            match flush(&mut tls, stream) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Ok(()) | Err(_) => {}
+            // Alerts and answers to key updates leave now; where they cannot, this is woken for room.
+            would_block_is_fine(flush(&mut tls, stream.as_ref()))?;
+            if tls.wants_write()
+                && let Poll::Ready(room) = stream.as_ref().poll_write_ready(cx)
+            {
+                room?;
+                cx.waker().wake_by_ref();
             }
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
@@ -187,10 +214,17 @@ impl Session {
         flush(&mut tls, stream)?;
         let taken = tls.writer().write(bytes)?;
         match flush(&mut tls, stream) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.left_over.notify_one(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.left_over.wake(),
             flushed => flushed?,
         }
         Ok(taken)
+    }
+}
+
+fn would_block_is_fine(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        done => done,
     }
 }
 

@@ -31,17 +31,15 @@ impl SocketEdge for Echo {
         Ok((response.body(()).unwrap(), ()))
     }
 
-    fn connected(&self, (): (), socket: Socket, early: Bytes) {
+    fn connected(&self, (): (), mut reader: SocketReader, early: Bytes) {
         tasks::spawn("echo", async move {
+            let socket = Arc::clone(reader.socket());
             write_all(&socket, &early).await.unwrap();
             let mut buf = [0; 16 * 1024];
             loop {
-                match socket.try_read(&mut buf) {
+                match poll_fn(|cx| reader.poll_read(cx, &mut buf)).await {
                     Ok(0) => return socket.shutdown(),
                     Ok(read) => write_all(&socket, &buf[..read]).await.unwrap(),
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                        socket.readable().await.unwrap();
-                    }
                     Err(_) => return,
                 }
             }
@@ -54,7 +52,7 @@ async fn write_all(socket: &Socket, mut bytes: &[u8]) -> std::io::Result<()> {
         match socket.try_write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                socket.writable().await?
+                poll_fn(|cx| socket.poll_writable(cx)).await?
             }
             Err(error) => return Err(error),
         }

@@ -11,7 +11,7 @@ use protocol::ids::{AgentId, ConnectionId, ConversationId, SiteId, TenantId, Vis
 use protocol::limits::List;
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
-use protocol::reject::Reject;
+use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
@@ -45,6 +45,37 @@ pub(super) struct DeskState {
     pub(super) unwritten: BTreeSet<ConversationId>,
     /// The headers of each visitor.
     by_visitor: HashMap<VisitorId, Vec<ConversationId>>,
+}
+
+/// What decides whether something may be said in a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// It began as a message that was left.
+    pub(super) offline: bool,
+    closed: bool,
+    /// Who has it; nobody has what is closed.
+    pub(super) assignee: Option<AgentId>,
+}
+
+impl Standing {
+    pub(super) fn of(row: &ConversationRow) -> Self {
+        let closed = row.state == ConversationState::Closed;
+        let assignee = row.assignee.filter(|_| !closed);
+        Self { offline: row.offline_message, closed, assignee }
+    }
+
+    /// Why nothing new may be said.
+    pub(super) fn refusal(&self) -> Option<Reject> {
+        let words = "this conversation is closed; reopen it";
+        self.closed.then(|| Reject::new(RejectCode::Closed, words))
+    }
+}
+
+impl Desk {
+    /// Where a conversation stands that is not closed, or was closed a moment ago.
+    pub(super) fn standing(&self, conversation: ConversationId) -> Option<Standing> {
+        self.state.lock().headers.get(&conversation).map(|header| Standing::of(&header.row))
+    }
 }
 
 /// A conversation's header in memory.
@@ -332,13 +363,6 @@ impl DeskState {
             offered_to: standing.and_then(|standing| standing.offered_to).filter(|_| for_agents),
             last_author: facts.last_author.filter(|_| for_agents),
         }
-    }
-
-    /// Whether an agent has it.
-    pub(super) fn is_assignee(&self, conversation: ConversationId, agent: AgentId) -> bool {
-        self.headers.get(&conversation).is_some_and(|header| {
-            header.row.assignee == Some(agent) && header.row.state != ConversationState::Closed
-        })
     }
 }
 

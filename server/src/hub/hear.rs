@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Hub;
 use super::shard::RoomHandle;
-use super::speak::{Answer, Asked, Delivered, Going};
+use super::speak::{Answer, Asked, Delivered, Going, Outlets};
 use crate::bus::{BusError, Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::room::Hearing;
@@ -283,7 +283,7 @@ impl Hub {
             let hearing = live.hear(placed, false);
             let hearers = match hearing {
                 Hearing::Newest { .. } => self.deliver(live, placed, None).0,
-                Hearing::Known | Hearing::Behind => Vec::new(),
+                Hearing::Known | Hearing::Behind => Outlets::new(),
             };
             (hearing, hearers)
         });

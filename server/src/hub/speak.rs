@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::conversation::ConversationState;
 use protocol::frame::{RequestId, ServerFrame};
-use protocol::ids::{ConnectionId, ConversationId, MessageId, TenantId};
+use protocol::ids::{ConnectionId, ConversationId, MessageId, TenantId, VisitorId};
 use protocol::message::{Author, Body, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::{Day, UnixMillis};
+use smallvec::SmallVec;
 
+use super::attend::Watched;
+use super::desk::Standing;
 use super::fanout::Fanned;
 use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
@@ -62,9 +64,12 @@ pub(super) struct Going {
     pub(super) since: Instant,
 }
 
+/// Connections that are to be flushed; in most rooms there are a few.
+pub(super) type Outlets = SmallVec<[Arc<dyn Outlet>; 4]>;
+
 /// Whom a message reached here.
 pub(super) struct Delivered {
-    pub(super) hearers: Vec<Arc<dyn Outlet>>,
+    pub(super) hearers: Outlets,
     pub(super) to: Hearers,
     pub(super) first_answer_ms: Option<u64>,
 }
@@ -76,6 +81,52 @@ const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 const PLACES_MAX: u8 = 8;
 
 impl Hub {
+    /// Takes what someone says in a room that he is in, where all that decides is in memory and the store
+    /// has room: the way of nearly every message, which waits for nothing. `None`: nothing has happened,
+    /// and it goes by [`Hub::send`].
+    pub(crate) fn send_at_once(
+        self: &Arc<Self>,
+        speaker: &Speaker,
+        watched: &Watched,
+        request: RequestId,
+        said: &Said<'_>,
+        since: Instant,
+    ) -> Option<Result<(), Reject>> {
+        let room = &watched.room;
+        let (site, visitor) = room.with(|live| (live.site(), live.visitor())).ok()?;
+        let site = self.live_site(site)?;
+        let standing = self.live_desk(speaker.tenant)?.standing(said.conversation)?;
+        let slot = self.store.try_reserve().ok()?;
+        let decided = permit(speaker.who, said, visitor, &standing).and_then(|refusal| {
+            let ground = site.ground(visitor, Flags::default(), standing.offline)?;
+            let envelope = ingest(said.clone(), speaker.author(), &ground, self.now())?;
+            Ok((refusal, envelope))
+        });
+        let (refusal, envelope) = match decided {
+            Ok(decided) => decided,
+            Err(reject) => return Some(Err(reject)),
+        };
+        let kept = envelope.kept_of(&said.body);
+        let from = Some(speaker.outlet.connection());
+        let placed = room.with(|live| match live.accept(&envelope, None) {
+            Accepted::New { floor } if refusal.is_none() => {
+                let seq = self.bus.place_here(&envelope, floor)?;
+                Some(self.settle(live, envelope, seq, from))
+            }
+            Accepted::New { .. }
+            | Accepted::Known { .. }
+            | Accepted::KnownElsewhere { .. }
+            | Accepted::Conflict
+            | Accepted::LookInStore(_)
+            | Accepted::Wait { .. } => None,
+        });
+        let (placed, delivered) = placed.ok()??;
+        let answer = self.answer(speaker, request, since, kept);
+        let going = Going { room: room.clone(), slot, answer, from, since };
+        self.placed(going, placed, &delivered);
+        Some(Ok(()))
+    }
+
     /// Takes what someone says, in a frame that was read at `since`; he hears once it is on disk, or why it
     /// is not.
     pub(crate) async fn send(
@@ -85,11 +136,24 @@ impl Hub {
         said: Said<'_>,
         since: Instant,
     ) -> Result<(), Reject> {
+        let answer = self.answer(speaker, request, since, None);
+        let asked = Asked { from: Some(speaker.outlet.connection()), refusal: None, since };
+        self.say(speaker.tenant, Some(speaker.who), said, asked, answer).await
+    }
+
+    /// What a connection hears of the fate of its message.
+    fn answer(
+        &self,
+        speaker: &Speaker,
+        request: RequestId,
+        since: Instant,
+        kept: Option<Personal<String>>,
+    ) -> Answer {
         let outlet = Arc::clone(&speaker.outlet);
         let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
-        let author = speaker.author();
-        let answer: Answer = Box::new(move |fate| match fate {
-            Ok(Acked { seq, at, expires, kept }) => {
+        Box::new(move |fate| match fate {
+            Ok(Acked { seq, at, expires, kept: later }) => {
+                let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
                 let (seq, at) = (Some(seq), Some(at));
                 Self::tell(&*outlet, ServerFrame::Ack { request, seq, at, expires, body });
@@ -97,10 +161,7 @@ impl Hub {
                 metrics.ack_latency_seconds.observe(took);
             }
             Err(reject) => refuse(&metrics, &*outlet, request, reject),
-        });
-        let refusal = self.may_write(speaker.tenant, speaker.who, &said).await?.err();
-        let from = Some(speaker.outlet.connection());
-        self.say(speaker.tenant, author, said, Asked { from, refusal, since }, answer).await
+        })
     }
 
     /// Says something that comes over REST, and waits for its fate. Without a `who` a program of the
@@ -111,60 +172,23 @@ impl Hub {
         who: Option<Who>,
         said: Said<'_>,
     ) -> Result<(Seq, UnixMillis), Reject> {
-        let (author, refusal) = match who {
-            None => (Author::Bot, None),
-            Some(who) => (who.author(), self.may_write(tenant, who, &said).await?.err()),
-        };
         let (tell, told) = tokio::sync::oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
             let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
         });
-        let asked = Asked { from: None, refusal, since: self.clock.instant() };
-        self.say(tenant, author, said, asked, answer).await?;
+        let asked = Asked { from: None, refusal: None, since: self.clock.instant() };
+        self.say(tenant, who, said, asked, answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
         })
     }
 
-    /// A visitor writes in his own, an agent in what he has; notes are open to every agent. The inner
-    /// refusal is for what is new: what was said while it was allowed is acked all the same.
-    async fn may_write(
-        &self,
-        tenant: TenantId,
-        who: Who,
-        said: &Said<'_>,
-    ) -> Result<Result<(), Reject>, Reject> {
-        let room = self.room(tenant, said.conversation).await?;
-        match who {
-            Who::Visitor { visitor, .. } => {
-                if room.with(|room| room.visitor()).ok() == Some(visitor) {
-                    Ok(Ok(()))
-                } else {
-                    Err(not_found("there is no such conversation"))
-                }
-            }
-            Who::Agent { .. } if said.visibility == Visibility::Agents => Ok(Ok(())),
-            Who::Agent { agent, .. } => {
-                let desk = self.desk(tenant).await?;
-                let assignee = desk.state.lock().is_assignee(said.conversation, agent);
-                Ok(if assignee {
-                    Ok(())
-                } else {
-                    Err(Reject::new(
-                        RejectCode::Forbidden,
-                        "another agent has this conversation, or nobody: take it first, or write a note",
-                    ))
-                })
-            }
-        }
-    }
-
-    /// Tags, places, delivers and stores what an author says.
-    pub(super) async fn say(
+    /// Tags, places, delivers and stores what someone says; without a `who` a program of the Organization.
+    async fn say(
         self: &Arc<Self>,
         tenant: TenantId,
-        author: Author,
+        who: Option<Who>,
         said: Said<'_>,
         mut asked: Asked,
         answer: Answer,
@@ -174,12 +198,18 @@ impl Hub {
             .with(|room| (room.site(), room.visitor()))
             .map_err(|_| not_found("there is no such conversation"))?;
         let site = self.site(tenant, site).await?;
-        let (offline, closed) = self.standing_of(tenant, said.conversation).await?;
-        if closed {
-            let words = "this conversation is closed; reopen it";
-            asked.refusal = Some(Reject::new(RejectCode::Closed, words));
-        }
-        let ground = site.ground(visitor, Flags::default(), offline)?;
+        let standing = self.standing_of(tenant, said.conversation).await?;
+        let author = match who {
+            None => {
+                asked.refusal = standing.refusal();
+                Author::Bot
+            }
+            Some(who) => {
+                asked.refusal = permit(who, &said, visitor, &standing)?;
+                who.author()
+            }
+        };
+        let ground = site.ground(visitor, Flags::default(), standing.offline)?;
         let written = said.body.clone();
         let envelope = ingest(said, author, &ground, self.now())?;
         let answer = match envelope.kept_of(&written) {
@@ -191,23 +221,19 @@ impl Hub {
         self.place(room, envelope, asked, answer).await
     }
 
-    /// Whether a conversation began as a message that was left, and whether it is closed.
     async fn standing_of(
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<(bool, bool), Reject> {
+    ) -> Result<Standing, Reject> {
         let desk = self.desk(tenant).await?;
-        let known = desk.state.lock().headers.get(&conversation).map(|header| {
-            (header.row.offline_message, header.row.state == ConversationState::Closed)
-        });
-        if let Some(standing) = known {
+        if let Some(standing) = desk.standing(conversation) {
             return Ok(standing);
         }
         let row = self.store.conversation(tenant, conversation).await;
         let row = row.map_err(|error| store_reject(&error))?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
-        Ok((row.offline_message, row.state == ConversationState::Closed))
+        Ok(Standing::of(&row))
     }
 
     /// Gives an envelope its place, delivers it, and hands it to the store.
@@ -324,13 +350,25 @@ impl Hub {
                     live.ask();
                     return Step::AskBus { floor };
                 };
-                let placed = Arc::new(envelope.clone().place(seq));
-                let first_answer_ms = live.first_answer_ms(envelope);
-                live.placed(Arc::clone(&placed));
-                let (hearers, to) = self.deliver(live, &placed, from);
-                Step::Placed { placed, delivered: Delivered { hearers, to, first_answer_ms } }
+                let (placed, delivered) = self.settle(live, envelope.clone(), seq, from);
+                Step::Placed { placed, delivered }
             }
         }
+    }
+
+    /// Under the room's lock: it has its place, and everyone here gets it.
+    fn settle(
+        &self,
+        live: &mut LiveRoom,
+        envelope: Envelope,
+        seq: Seq,
+        from: Option<ConnectionId>,
+    ) -> (Arc<Placed>, Delivered) {
+        let first_answer_ms = live.first_answer_ms(&envelope);
+        let placed = Arc::new(envelope.place(seq));
+        live.placed(Arc::clone(&placed));
+        let (hearers, to) = self.deliver(live, &placed, from);
+        (placed, Delivered { hearers, to, first_answer_ms })
     }
 
     /// Appends a message to everyone who hears it.
@@ -339,10 +377,10 @@ impl Hub {
         live: &LiveRoom,
         placed: &Placed,
         except: Option<ConnectionId>,
-    ) -> (Vec<Arc<dyn Outlet>>, Hearers) {
+    ) -> (Outlets, Hearers) {
         let grant = ReadGrant::fan_out(Reader::Agents, self.today());
         let mut to = Hearers::default();
-        let Some(frame) = placed.frame(&grant) else { return (Vec::new(), to) };
+        let Some(frame) = placed.frame(&grant) else { return (Outlets::new(), to) };
         let frame = Fanned::new(frame);
         let hearers = live
             .hearers(placed.envelope().visibility(), except)
@@ -486,6 +524,30 @@ impl Hub {
             outlet.flush();
         }
     }
+}
+
+/// Whether someone may say this here: a visitor in his own, an agent in what he has; notes are open to
+/// every agent. The inner refusal is for what is new: what was said while it was allowed is acked all the
+/// same.
+fn permit(
+    who: Who,
+    said: &Said<'_>,
+    visitor: VisitorId,
+    standing: &Standing,
+) -> Result<Option<Reject>, Reject> {
+    let taken = match who {
+        Who::Visitor { visitor: own, .. } if own != visitor => {
+            return Err(not_found("there is no such conversation"));
+        }
+        Who::Visitor { .. } => None,
+        Who::Agent { .. } if said.visibility == Visibility::Agents => None,
+        Who::Agent { agent, .. } if standing.assignee == Some(agent) => None,
+        Who::Agent { .. } => Some(Reject::new(
+            RejectCode::Forbidden,
+            "another agent has this conversation, or nobody: take it first, or write a note",
+        )),
+    };
+    Ok(standing.refusal().or(taken))
 }
 
 /// Answers for a message that was found in the store.

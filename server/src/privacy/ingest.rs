@@ -13,7 +13,7 @@ use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
 
 /// What a frame or a request asks to say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Said<'a> {
     pub conversation: ConversationId,
     pub message: MessageId,
