@@ -78,8 +78,8 @@ pub struct Speaker {
 pub enum Who {
     /// A website visitor.
     Visitor { site: SiteId, visitor: VisitorId },
-    /// An agent; a supervisor or admin may move what is not his.
-    Agent { agent: AgentId, session: SessionId, supervises: bool },
+    /// An agent. What his role lets him do is asked at each act: it may change while he is here.
+    Agent { agent: AgentId, session: SessionId },
 }
 
 impl Who {

@@ -14,7 +14,6 @@ use crate::auth::Principal;
 use crate::hub::{Act, Hub, Who};
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, SiteRow};
-use crate::tasks;
 
 /// The hub as REST sees it.
 #[derive(Debug)]
@@ -22,14 +21,12 @@ pub(crate) struct LiveHub(pub(crate) Arc<Hub>);
 
 /// Whom the hub takes a principal for: a program moves what a supervisor may move.
 fn who(principal: &Principal) -> Result<(TenantId, Option<Who>), Reject> {
-    use protocol::conversation::Role;
     match principal {
         Principal::Visitor { tenant, site, visitor } => {
             Ok((*tenant, Some(Who::Visitor { site: *site, visitor: *visitor })))
         }
-        Principal::Agent { tenant, agent, role, session } => {
-            let supervises = *role != Role::Agent;
-            Ok((*tenant, Some(Who::Agent { agent: *agent, session: *session, supervises })))
+        Principal::Agent { tenant, agent, session, .. } => {
+            Ok((*tenant, Some(Who::Agent { agent: *agent, session: *session })))
         }
         Principal::Key { tenant, .. } => Ok((*tenant, None)),
         Principal::Operator { .. } => {
@@ -113,9 +110,7 @@ impl Live for LiveHub {
     }
 
     fn agent_changed(&self, agent: &AgentRow) {
-        let (hub, agent) = (Arc::clone(&self.0), agent.clone());
-        // Ends once the desk has taken it in; REST answers without waiting for offers to move.
-        tasks::spawn("agent changed", async move { hub.agent_changed(agent).await });
+        self.0.agent_changed(agent.clone());
     }
 
     fn session_ended(&self, session: SessionId) {

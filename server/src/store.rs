@@ -413,7 +413,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     -> Result<Vec<SiteRow>, StoreError>;
 
     async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError>;
+    /// Replaces name, e-mail, role, state and capacity. What he chooses himself has writes of its own, so
+    /// that neither undoes the other.
     async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError>;
+    /// Replaces his availability, and his capacity where one is given; of an active agent alone.
+    async fn agent_availability(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), StoreError>;
+    /// Replaces his password's hash.
+    async fn agent_password(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: Arc<str>,
+    ) -> Result<(), StoreError>;
     async fn agent(&self, tenant: TenantId, agent: AgentId)
     -> Result<Option<AgentRow>, StoreError>;
     /// At login the tenant is not known yet: every account with this e-mail.

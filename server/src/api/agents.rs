@@ -148,7 +148,7 @@ pub(crate) async fn update(
     }
     state.store.agent_update(row.clone()).await?;
     if was.1 && !row.active {
-        sessions::end_all(&state, &row, None).await?;
+        sessions::end_all(&state, row.tenant, row.agent, None).await?;
     }
     state.live.agent_changed(&row);
     Ok(Json(Agent::from(row)))
@@ -184,11 +184,8 @@ pub(crate) async fn set_password(
         .hash(change.new_password.0)
         .await
         .map_err(|error| Problem::from(error).of_field("new_password"))?;
-    let _turn = state.changes.lock().await;
-    let mut row = find(&state, access.tenant, agent).await?;
-    row.password_hash = hash;
-    state.store.agent_update(row.clone()).await?;
-    sessions::end_all(&state, &row, Some(me.session.session)).await?;
+    state.store.agent_password(access.tenant, agent, hash).await?;
+    sessions::end_all(&state, access.tenant, agent, Some(me.session.session)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use protocol::ids::{SessionId, TenantId};
+use protocol::ids::{AgentId, SessionId, TenantId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use secrecy::ExposeSecret as _;
@@ -209,10 +209,11 @@ pub(crate) async fn delete(
 /// Ends all sessions of an agent but one, for instance after his password changed.
 pub(crate) async fn end_all(
     state: &ApiState,
-    agent: &AgentRow,
+    tenant: TenantId,
+    agent: AgentId,
     but: Option<SessionId>,
 ) -> Result<(), Problem> {
-    for row in state.store.sessions(agent.tenant, agent.agent).await? {
+    for row in state.store.sessions(tenant, agent).await? {
         if Some(row.session) != but {
             end(state, &row).await?;
         }

@@ -201,8 +201,7 @@ impl Gateway {
         let tenant = signed_in.agent.tenant;
         let agent = signed_in.agent.agent;
         let session = signed_in.session.session;
-        let supervises = signed_in.agent.role != protocol::conversation::Role::Agent;
-        let who = Who::Agent { agent, session, supervises };
+        let who = Who::Agent { agent, session };
         let speaker = Speaker { tenant, who, outlet };
         let card = self.hub.own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
@@ -227,10 +226,10 @@ impl Gateway {
         };
         crate::hub::Hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
-        if self.hub.agent_connected(&speaker).await.is_err() {
+        if let Err(code) = self.seat_agent(accepted, &speaker, signed_in.session.expires_at).await {
             // He is told to come back: nothing of this connection may stay behind.
             self.farewell(&speaker, &rooms).await;
-            return Err(CloseCode::Overload);
+            return Err(code);
         }
         let (locale, gpc) = (greeting.locale, greeting.gpc);
         Ok(Session { speaker, rooms, locale, gpc, secret: None, token_from: now })
@@ -242,6 +241,22 @@ impl Gateway {
             self.hub.leave(speaker, watched);
         }
         self.hub.disconnected(speaker).await;
+    }
+
+    /// From here on he hears of offers, and of the end of his session.
+    async fn seat_agent(
+        &self,
+        accepted: &Accepted,
+        speaker: &Speaker,
+        expires_at: UnixMillis,
+    ) -> Result<(), CloseCode> {
+        let seated = self.hub.agent_connected(speaker, expires_at).await;
+        seated.map_err(|_| CloseCode::Overload)?;
+        // Asked once more: a session that was ended since the first time closed the connections that it
+        // had then, and this was none of them.
+        let now = self.clock.now();
+        let still = authenticate_cookie(&*self.store, accepted.cookie.as_deref(), now).await;
+        still.map_err(unavailable)?.map(|_| ()).ok_or(CloseCode::NotAuthenticated)
     }
 
     async fn attend_all(&self, speaker: &Speaker, points: &[ResumePoint]) -> Vec<Watched> {

@@ -12,8 +12,9 @@ use protocol::message::EventKind;
 use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::retention::RetentionClass;
+use protocol::time::UnixMillis;
 
-use super::desk::{Desk, DeskState, Guest};
+use super::desk::{AgentLine, Desk, DeskState, Guest};
 use super::fanout::Fanned;
 use super::speak::Asked;
 use super::tally;
@@ -22,6 +23,7 @@ use crate::privacy::gate::Reader;
 use crate::privacy::ingest::event;
 use crate::routing::{Effect, Input, Standing};
 use crate::store::{AgentRow, DraftRow, Write};
+use crate::tasks;
 
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
@@ -182,14 +184,20 @@ impl Hub {
     }
 
     /// An agent connects: he is told what is offered to him, and may be offered more.
-    pub(crate) async fn agent_connected(self: &Arc<Self>, speaker: &Speaker) -> Result<(), Reject> {
+    /// `expires_at` is the end of his session, and then of this connection.
+    pub(crate) async fn agent_connected(
+        self: &Arc<Self>,
+        speaker: &Speaker,
+        expires_at: UnixMillis,
+    ) -> Result<(), Reject> {
         let Who::Agent { agent, session, .. } = speaker.who else { return Ok(()) };
         let desk = self.desk(speaker.tenant).await?;
         let pending: Vec<_> = {
             let mut state = desk.state.lock();
             let seat = state.agents.get_mut(&agent).filter(|seat| seat.row.active);
             let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
-            seat.lines.push((Arc::clone(&speaker.outlet), session));
+            let outlet = Arc::clone(&speaker.outlet);
+            seat.lines.push(AgentLine { outlet, session, expires_at });
             let offered = state.headers.keys().filter_map(|conversation| {
                 let standing = state.routing.standing(*conversation)?;
                 (standing.offered_to == Some(agent)).then_some((*conversation, *standing))
@@ -382,7 +390,7 @@ impl Hub {
         }
     }
 
-    /// An agent chooses; his choice is kept.
+    /// An agent chooses; his choice is kept, and nothing else of his account is written with it.
     pub(crate) async fn choose(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -391,15 +399,12 @@ impl Hub {
         capacity: Option<u16>,
     ) -> Result<(), Reject> {
         let desk = self.desk(tenant).await?;
-        let row = {
-            let mut state = desk.state.lock();
-            let seat = state.agents.get_mut(&agent);
-            let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
+        let kept = self.store.agent_availability(tenant, agent, availability, capacity).await;
+        kept.map_err(|error| store_reject(&error))?;
+        if let Some(seat) = desk.state.lock().agents.get_mut(&agent) {
             seat.row.availability = availability;
             seat.row.capacity = capacity.unwrap_or(seat.row.capacity);
-            seat.row.clone()
-        };
-        self.store.agent_update(row).await.map_err(|error| store_reject(&error))?;
+        }
         self.route(&desk, Input::Availability { agent, availability, capacity }).await
     }
 
@@ -411,13 +416,13 @@ impl Hub {
         act: Act,
     ) -> Result<(), Reject> {
         let only_agents = || Reject::new(RejectCode::Forbidden, "only agents do that");
+        let desk = self.desk(tenant).await?;
         let (own, supervises) = match who {
-            Some(Who::Agent { agent, supervises, .. }) => (Some(agent), supervises),
+            Some(Who::Agent { agent, .. }) => (Some(agent), desk.state.lock().supervises(agent)),
             Some(Who::Visitor { .. }) => return Err(only_agents()),
             // A program of the Organization.
             None => (None, true),
         };
-        let desk = self.desk(tenant).await?;
         let input = match act {
             Act::Accept(conversation) => {
                 Input::Accept { agent: own.ok_or_else(only_agents)?, conversation }
@@ -476,9 +481,27 @@ impl Hub {
         Ok(())
     }
 
-    /// An agent was stored anew, or is new.
-    pub(crate) async fn agent_changed(self: &Arc<Self>, row: AgentRow) {
-        let Ok(desk) = self.desk(row.tenant).await else { return };
+    /// An agent was stored anew, or is new. What he may do counts at once; offers move afterwards.
+    pub(crate) fn agent_changed(self: &Arc<Self>, row: AgentRow) {
+        let hub = Arc::clone(self);
+        let Some(desk) = self.live_desk(row.tenant) else {
+            // It may be loading at this moment, from what stood in the store before.
+            tasks::spawn("agent changed", async move {
+                let Ok(desk) = hub.desk(row.tenant).await else { return };
+                hub.know_agent(&desk, row).await;
+            });
+            return;
+        };
+        let moved = self.know_agent(&desk, row);
+        tasks::spawn("agent changed", moved);
+    }
+
+    /// Takes an agent in; the future then runs what comes of it.
+    fn know_agent(
+        self: &Arc<Self>,
+        desk: &Arc<Desk>,
+        row: AgentRow,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let now = self.now();
         let active = row.active;
         let agent = row.agent;
@@ -494,23 +517,30 @@ impl Hub {
                 line.close(CloseCode::NotAuthenticated);
             }
         }
-        if let Err(reject) = self.run(&desk, effects).await {
-            tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
+        let (hub, desk) = (Arc::clone(self), Arc::clone(desk));
+        async move {
+            if let Err(reject) = hub.run(&desk, effects).await {
+                tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
+            }
         }
     }
 
     /// A session is over: its connections are, too.
     pub(crate) fn session_ended(&self, session: protocol::ids::SessionId) {
-        let desks: Vec<_> = self.desks.iter().filter_map(|cell| cell.get().cloned()).collect();
-        for desk in desks {
-            let lines: Vec<_> = {
-                let state = desk.state.lock();
-                let lines = state.agents.values().flat_map(|seat| seat.lines.iter());
-                lines.filter(|(_, s)| *s == session).map(|(line, _)| Arc::clone(line)).collect()
-            };
-            for line in lines {
-                line.close(CloseCode::NotAuthenticated);
-            }
+        for desk in self.all_desks() {
+            Self::close_lines(&desk, |line| line.session == session);
+        }
+    }
+
+    /// Ends the connections of agents for which `over` holds.
+    pub(super) fn close_lines(desk: &Desk, over: impl Fn(&AgentLine) -> bool) {
+        let lines: Vec<_> = {
+            let state = desk.state.lock();
+            let lines = state.agents.values().flat_map(|seat| seat.lines.iter());
+            lines.filter(|line| over(line)).map(|line| Arc::clone(&line.outlet)).collect()
+        };
+        for line in lines {
+            line.close(CloseCode::NotAuthenticated);
         }
     }
 
@@ -537,7 +567,7 @@ pub(crate) enum Act {
 
 impl DeskState {
     /// Writes what routing decided into the headers.
-    pub(super) fn apply(&mut self, effects: &[Effect], now: protocol::time::UnixMillis) {
+    pub(super) fn apply(&mut self, effects: &[Effect], now: UnixMillis) {
         for effect in effects {
             let Effect::Changed { conversation, standing } = effect else { continue };
             let Some(header) = self.headers.get_mut(conversation) else { continue };

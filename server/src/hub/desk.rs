@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use protocol::conversation::{
-    AgentCard, ConversationCard, ConversationState, FormAnswer, Marks, Presence, VisitorCard,
+    AgentCard, ConversationCard, ConversationState, FormAnswer, Marks, Presence, Role, VisitorCard,
 };
-use protocol::ids::{AgentId, ConnectionId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::ids::{
+    AgentId, ConnectionId, ConversationId, SessionId, SiteId, TenantId, VisitorId,
+};
 use protocol::limits::List;
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
@@ -89,7 +91,15 @@ pub(super) struct Header {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) row: AgentRow,
-    pub(super) lines: Vec<(Arc<dyn Outlet>, protocol::ids::SessionId)>,
+    pub(super) lines: Vec<AgentLine>,
+}
+
+/// An agent's connection, and the session that it lives by.
+#[derive(Debug)]
+pub(super) struct AgentLine {
+    pub(super) outlet: Arc<dyn Outlet>,
+    pub(super) session: SessionId,
+    pub(super) expires_at: UnixMillis,
 }
 
 /// A visitor's connections at one site.
@@ -207,12 +217,12 @@ impl DeskState {
 
     /// Takes in an agent, new or changed. What routing wants done in turn is for the caller.
     pub(super) fn know_agent(&mut self, row: AgentRow, now: UnixMillis) -> Vec<Effect> {
+        // Of one who is known already, routing knows better: what he chose since the row was read, or
+        // what the offers that he missed chose for him.
+        let standing = self.routing.agents().find(|standing| standing.agent == row.agent);
+        let availability = standing.map_or(row.availability, |standing| standing.availability);
         let input = if row.active {
-            Input::AgentKnown {
-                agent: row.agent,
-                availability: row.availability,
-                capacity: row.capacity,
-            }
+            Input::AgentKnown { agent: row.agent, availability, capacity: row.capacity }
         } else {
             Input::AgentRemoved { agent: row.agent }
         };
@@ -225,11 +235,16 @@ impl DeskState {
         self.routing.handle(input, now).unwrap_or_default()
     }
 
+    /// Whether he may move what is not his, as his account says now.
+    pub(super) fn supervises(&self, agent: AgentId) -> bool {
+        self.agents.get(&agent).is_some_and(|seat| seat.row.active && seat.row.role != Role::Agent)
+    }
+
     /// The agent's connections.
     pub(super) fn agent_lines(&self, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
         self.agents
             .get(&agent)
-            .map(|seat| seat.lines.iter().map(|(line, _)| Arc::clone(line)).collect())
+            .map(|seat| seat.lines.iter().map(|line| Arc::clone(&line.outlet)).collect())
             .unwrap_or_default()
     }
 
@@ -237,7 +252,7 @@ impl DeskState {
     pub(super) fn remove_line(&mut self, connection: ConnectionId) {
         self.board.retain(|line| line.connection() != connection);
         for seat in self.agents.values_mut() {
-            seat.lines.retain(|(line, _)| line.connection() != connection);
+            seat.lines.retain(|line| line.outlet.connection() != connection);
         }
     }
 
@@ -368,16 +383,29 @@ impl DeskState {
 
 #[cfg(test)]
 mod tests {
+    use protocol::conversation::Availability;
+
     use super::*;
     use crate::routing::RoutingConfig;
     use crate::store::conformance::World;
 
     #[test]
-    fn a_conversation_that_nobody_closes_keeps_no_name_beyond_its_time() {
+    fn a_change_of_the_account_leaves_an_agent_away_who_went_away_meanwhile() {
         let world = World::new(1);
-        let (row, visitor) = (world.conversation_row(), world.visitor_row());
-        let (opened, contact) = (row.created_at.day(), visitor.contact_day);
-        let mut state = DeskState {
+        let mut state = empty(&world);
+        let row = AgentRow { availability: Availability::Available, ..world.agent_row() };
+        let (agent, now) = (row.agent, row.created_at);
+        state.know_agent(row.clone(), now);
+        let availability = Availability::Away;
+        let away = Input::Availability { agent, availability, capacity: None };
+        state.routing.handle(away, now).unwrap();
+        state.know_agent(AgentRow { capacity: 9, ..row }, now);
+        let standing = state.routing.agents().next().unwrap();
+        assert_eq!((standing.availability, standing.capacity), (Availability::Away, 9));
+    }
+
+    fn empty(world: &World) -> DeskState {
+        DeskState {
             routing: Routing::new(world.tenant, RoutingConfig::default()),
             headers: HashMap::new(),
             agents: BTreeMap::new(),
@@ -385,7 +413,15 @@ mod tests {
             board: Vec::new(),
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_nobody_closes_keeps_no_name_beyond_its_time() {
+        let world = World::new(1);
+        let (row, visitor) = (world.conversation_row(), world.visitor_row());
+        let (opened, contact) = (row.created_at.day(), visitor.contact_day);
+        let mut state = empty(&world);
         state.insert(Header { row, visitor });
         let kept = |state: &DeskState| {
             let header = &state.headers[&world.conversation];

@@ -258,8 +258,11 @@ impl Hub {
             None => Ok(()),
             Some(Who::Visitor { visitor: own, .. }) if own == visitor => Ok(()),
             Some(Who::Visitor { .. }) => Err(not_found("there is no such conversation")),
-            Some(Who::Agent { supervises: true, .. }) => Ok(()),
-            Some(Who::Agent { agent, .. }) if !live_only_assignee || assignee == Some(agent) => {
+            Some(Who::Agent { agent, .. })
+                if !live_only_assignee
+                    || assignee == Some(agent)
+                    || desk.state.lock().supervises(agent) =>
+            {
                 Ok(())
             }
             Some(Who::Agent { .. }) => Err(Reject::new(

@@ -86,10 +86,11 @@ impl Hub {
         self.follow_high_water().await;
     }
 
-    /// Deadlines, grace, and headers that could not be written before.
+    /// Deadlines, grace, sessions that are over, and headers that could not be written before.
     pub(super) async fn turn_desks(self: &Arc<Self>) {
         for desk in self.all_desks() {
             let now = self.now();
+            Self::close_lines(&desk, |line| now >= line.expires_at);
             let (due, unwritten, gone) = {
                 let mut state = desk.state.lock();
                 let due = state.routing.next_deadline().is_some_and(|deadline| deadline <= now);

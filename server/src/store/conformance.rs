@@ -438,9 +438,27 @@ async fn accounts_come_back_as_they_went_in(store: &dyn Store) {
     twin.agent = AgentId::from_bytes([200; 16]);
     twin.email = Personal::new(" grace@EXAMPLE.test".to_owned());
     assert_eq!(store.agent_create(twin).await, Err(StoreError::Exists { what: "email" }));
+    let chosen = store.agent_availability(tenant, agent, Availability::Available, Some(7)).await;
+    chosen.unwrap();
+    let password_hash: Arc<str> = Arc::from("$argon2id$v=19$m=1$c2FsdA$b3RoZXI");
+    store.agent_password(tenant, agent, Arc::clone(&password_hash)).await.unwrap();
     account.active = false;
     account.email = Personal::new("new@example.test".to_owned());
     store.agent_update(account.clone()).await.unwrap();
+    account.availability = Availability::Available;
+    account.password_hash = password_hash;
+    assert_eq!(
+        store.agent(tenant, agent).await.unwrap(),
+        Some(account.clone()),
+        "an update leaves what he chose himself, and takes the capacity that it has"
+    );
+    let late = store.agent_availability(tenant, agent, Availability::Away, None).await;
+    assert_eq!(late, Err(StoreError::NotFound), "a deactivated agent chooses nothing");
+    let stranger = World::new(41).tenant;
+    let foreign = store.agent_availability(stranger, agent, Availability::Away, None).await;
+    assert_eq!(foreign, Err(StoreError::NotFound));
+    let foreign = store.agent_password(stranger, agent, Arc::from("none")).await;
+    assert_eq!(foreign, Err(StoreError::NotFound));
     assert_eq!(store.agent(tenant, agent).await.unwrap(), Some(account.clone()));
     let spelled = Personal::new("NEW@example.test ".to_owned());
     assert_eq!(store.agents_by_email(&spelled).await.unwrap(), [account.clone()]);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use protocol::conversation::Availability;
 use protocol::ids::{
     AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
     TenantId, VisitorId,
@@ -662,6 +663,25 @@ impl Store for SqliteStore {
 
     async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
         self.act(move |desk| desk.agent_update(&row)).await
+    }
+
+    async fn agent_availability(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), StoreError> {
+        self.act(move |desk| desk.agent_availability(tenant, agent, availability, capacity)).await
+    }
+
+    async fn agent_password(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: Arc<str>,
+    ) -> Result<(), StoreError> {
+        self.act(move |desk| desk.agent_password(tenant, agent, &password_hash)).await
     }
 
     async fn agent(

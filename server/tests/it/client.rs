@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::Request;
 use protocol::codec::{Encoding, decode_server, encode_client};
-use protocol::conversation::{Availability, ResumePoint};
+use protocol::conversation::{AgentCard, Availability, ResumePoint};
 use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteKey};
 use protocol::limits::List;
@@ -251,6 +251,18 @@ impl Client {
             signals: None,
         })
         .await;
+    }
+
+    /// The colleagues as the board shows them.
+    pub async fn board(&mut self) -> Vec<AgentCard> {
+        let request = self.next_request();
+        let topic = WatchTopic::Board;
+        self.tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None }).await;
+        self.until(|frame| match frame {
+            ServerFrame::Board { request: r, agents, .. } if *r == request => Some(agents.clone()),
+            _ => None,
+        })
+        .await
     }
 
     pub async fn available(&mut self) {

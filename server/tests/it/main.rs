@@ -29,3 +29,4 @@ mod retention;
 mod canary;
 mod faults;
 mod strangers;
+mod accounts;

@@ -86,6 +86,8 @@ pub struct Setup {
     pub role: Role,
     /// What the agents are called, with a number after it.
     pub person: String,
+    /// What the agents sign in with; nothing does where a test does not say.
+    pub password_hash: Arc<str>,
 }
 
 /// What the operator's programs show.
@@ -104,6 +106,7 @@ impl Setup {
             plan: Plan::Team,
             role: Role::Agent,
             person: String::from("Agent"),
+            password_hash: Arc::from("none"),
         }
     }
 
@@ -148,7 +151,7 @@ impl Setup {
                 active: true,
                 capacity: 5,
                 availability: Availability::Offline,
-                password_hash: Arc::from("none"),
+                password_hash: Arc::clone(&self.password_hash),
                 created_at: now,
             };
             opened.store.agent_create(row).await.unwrap();

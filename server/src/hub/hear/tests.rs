@@ -260,7 +260,7 @@ async fn two_nodes_show_one_order(nodes: &Nodes, one: Arc<Hub>, two: Arc<Hub>) {
     right.until_shows("the right tab", &transcript).await;
 
     let session = protocol::ids::SessionId::from_bytes([7; 16]);
-    let who = Who::Agent { agent: nodes.world.agent, session, supervises: false };
+    let who = Who::Agent { agent: nodes.world.agent, session };
     let agent = Tab::open_for(&two, nodes.world, 9, who).await;
     one.typing(&left.speaker, &left.watched, true);
     agent.until("typing", |screen| screen.typing == [Author::Visitor]).await;

@@ -91,7 +91,7 @@ async fn whatever_fails_nothing_is_lost_doubled_or_out_of_order() {
         let people = [
             Person::visitor(&world),
             Person::visitor(&world),
-            Person::new(&world, Who::Agent { agent, session, supervises: false }),
+            Person::new(&world, Who::Agent { agent, session }),
         ];
         worlds.push(world);
         for person in people {

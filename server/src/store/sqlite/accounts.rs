@@ -125,7 +125,7 @@ impl Desk<'_> {
         let changed = self
             .execute(
                 "UPDATE agents SET bucket = ?3, name = ?4, email = ?5, email_hash = ?6, role = ?7,
-                     active = ?8, capacity = ?9, availability = ?10, password_hash = ?11
+                     active = ?8, capacity = ?9
                  WHERE agent = ?1 AND tenant = ?2",
                 params![
                     row.agent.as_bytes(),
@@ -136,13 +136,37 @@ impl Desk<'_> {
                     hash,
                     row.role.code(),
                     row.active,
-                    row.capacity,
-                    row.availability.code(),
-                    &*row.password_hash
+                    row.capacity
                 ],
             )
             .map_err(|fault| fault.exists("email"))?;
         found(changed)
+    }
+
+    pub(super) fn agent_availability(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), Fault> {
+        found(self.execute(
+            "UPDATE agents SET availability = ?3, capacity = coalesce(?4, capacity)
+             WHERE agent = ?1 AND tenant = ?2 AND active",
+            params![agent.as_bytes(), tenant.as_bytes(), availability.code(), capacity],
+        )?)
+    }
+
+    pub(super) fn agent_password(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: &str,
+    ) -> Result<(), Fault> {
+        found(self.execute(
+            "UPDATE agents SET password_hash = ?3 WHERE agent = ?1 AND tenant = ?2",
+            params![agent.as_bytes(), tenant.as_bytes(), password_hash],
+        )?)
     }
 
     #[expect(clippy::type_complexity, reason = "the four columns of one row")]
