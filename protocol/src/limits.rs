@@ -42,6 +42,12 @@ pub const DEPTH_MAX: usize = 12;
 /// Conversations that one connection may have open at a time, as a member of their rooms.
 pub const ROOMS_PER_CONNECTION_MAX: usize = 256;
 
+/// Conversations that an agent can be made to take at a time; more than a person can follow.
+pub const CAPACITY_MAX: u16 = 100;
+
+/// The highest place of a message: what a signed column of a database holds.
+pub const SEQ_MAX: u64 = i64::MAX as u64;
+
 /// Milliseconds for which a typing mark holds without being renewed.
 pub const TYPING_MS: u64 = 6_000;
 

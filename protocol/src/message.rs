@@ -5,15 +5,25 @@ use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{AgentId, MessageId};
+use crate::limits::SEQ_MAX;
 use crate::personal::Text;
 use crate::time::{Day, UnixMillis};
 
 /// Position of a message in its conversation. From 1; each is taken once or void; 0 is before the first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+/// At most [`SEQ_MAX`]; a higher one is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seq = u64::deserialize(deserializer)?;
+        if seq > SEQ_MAX {
+            return Err(de::Error::custom("a place above the highest"));
+        }
+        Ok(Self(seq))
+    }
+}
 
 impl Seq {
     /// The place after this one.

@@ -6,7 +6,7 @@ use protocol::frame::{ClientFrame, ClientRole, RequestId};
 use protocol::ids::{ConversationId, MessageId};
 use protocol::limits::{
     ANSWERS_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX, List, MESSAGE_OVERHEAD_BYTES_MAX,
-    RESUME_POINTS_MAX, TEXT_BYTES_MAX, TEXT_CHARS_MAX,
+    RESUME_POINTS_MAX, SEQ_MAX, TEXT_BYTES_MAX, TEXT_CHARS_MAX,
 };
 use protocol::message::{Body, Seq};
 use protocol::personal::{Personal, Text};
@@ -41,6 +41,21 @@ fn a_list_is_refused_at_one_more_than_its_bound() {
     assert!(decode_client(Encoding::Json, fits.as_bytes()).is_ok());
     let over = points(RESUME_POINTS_MAX + 1);
     assert!(decode_client(Encoding::Json, over.as_bytes()).is_err());
+}
+
+#[test]
+fn a_place_above_the_highest_is_no_frame() {
+    let frame = |seq: u64| ClientFrame::Seen {
+        conversation: ConversationId::from_bytes([1; 16]),
+        seq: Seq(seq),
+    };
+    for encoding in Encoding::ALL {
+        let highest = written(encoding, &frame(SEQ_MAX));
+        assert_eq!(decode_client(encoding, &highest).unwrap(), frame(SEQ_MAX));
+        for seq in [SEQ_MAX + 1, u64::MAX] {
+            assert!(decode_client(encoding, &written(encoding, &frame(seq))).is_err(), "{seq}");
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use protocol::codec::{Encoding, decode_client, decode_server, encode_client, enc
 use protocol::conversation::{FormAnswer, PageView, ResumePoint};
 use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteKey};
-use protocol::limits::List;
+use protocol::limits::{List, SEQ_MAX};
 use protocol::message::{Author, Body, EventKind, Message, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::time::{Day, UnixMillis};
@@ -24,7 +24,7 @@ fn agent() -> impl Strategy<Value = AgentId> {
 }
 
 fn seq() -> impl Strategy<Value = Seq> {
-    any::<u64>().prop_map(Seq)
+    (0..=SEQ_MAX).prop_map(Seq)
 }
 
 fn request() -> impl Strategy<Value = RequestId> {

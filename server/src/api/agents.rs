@@ -5,6 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 use protocol::conversation::Role;
 use protocol::ids::{AgentId, TenantId};
+use protocol::limits::CAPACITY_MAX;
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,6 @@ use super::request::{Asked, Body, Id, Secret, name};
 use super::{schema, sessions};
 use crate::auth::Scope;
 use crate::store::{AgentRow, Page};
-
-/// Conversations that an agent can be made to take at most.
-const CAPACITY_MAX: u16 = 100;
 
 /// Characters of a name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
@@ -115,6 +113,8 @@ pub(crate) async fn get(
 }
 
 /// PATCH /v1/agents/{agent_id}
+///
+/// Role and state of an admin are changed by people who signed in, not by a key; so is who becomes one.
 #[utoipa::path(patch, path = "/v1/agents/{agent_id}", tag = "agents", operation_id = "update_agent",
     params(("agent_id" = String, Path)), request_body = AgentChange,
     responses((status = 200, body = Agent), (status = 403), (status = 404), (status = 409)))]
@@ -143,6 +143,10 @@ pub(crate) async fn update(
     }
     row.role = change.role.unwrap_or(row.role);
     row.active = change.state.map_or(row.active, |state| state == AccountState::Active);
+    if was != (row.role, row.active) && [was.0, row.role].contains(&Role::Admin) {
+        // As for invitations: programs neither make admins nor unmake them.
+        access.person()?;
+    }
     if was == (Role::Admin, true) && (row.role, row.active) != was {
         keep_an_admin(&state, &row).await?;
     }

@@ -8,6 +8,7 @@ use protocol::conversation::{
 };
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
+use protocol::limits::CAPACITY_MAX;
 use protocol::message::EventKind;
 use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
@@ -178,7 +179,7 @@ impl Hub {
             let fate = Box::new(|_| {});
             let asked = Asked { from: None, refusal: None, since: self.clock.instant() };
             if let Err(reject) = self.place(room, envelope, asked, fate).await {
-                tracing::warn!(%conversation, reject_code = reject.code.word(), "a line of the system was not stored");
+                tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
             }
         }
     }
@@ -398,6 +399,10 @@ impl Hub {
         availability: Availability,
         capacity: Option<u16>,
     ) -> Result<(), Reject> {
+        if capacity.is_some_and(|capacity| capacity > CAPACITY_MAX) {
+            let words = "capacity: 0 to 100 conversations";
+            return Err(Reject::new(RejectCode::Invalid, words));
+        }
         let desk = self.desk(tenant).await?;
         let kept = self.store.agent_availability(tenant, agent, availability, capacity).await;
         kept.map_err(|error| store_reject(&error))?;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use livehelp::auth::hash_password;
 use livehelp::clock::{Clock, ManualClock, SystemClock};
 use protocol::conversation::{Availability, Role};
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId};
+use protocol::limits::CAPACITY_MAX;
 use protocol::reject::{CloseCode, RejectCode};
 use protocol::time::UnixMillis;
 
@@ -70,6 +71,11 @@ async fn transferred(
 ) -> Option<RejectCode> {
     let request = agent.next_request();
     agent.tell(&ClientFrame::Transfer { request, conversation, agent: to }).await;
+    answer_to(agent, request).await
+}
+
+/// None: it was done.
+async fn answer_to(agent: &mut Client, request: RequestId) -> Option<RejectCode> {
     agent
         .until(|frame| match frame {
             ServerFrame::Ack { request: r, .. } if *r == request => Some(None),
@@ -102,19 +108,28 @@ async fn a_role_that_is_taken_away_is_gone_on_open_sockets_too() {
     assert_eq!(refused, Some(RejectCode::Forbidden));
     let request = second.next_request();
     second.tell(&ClientFrame::Close { request, conversation }).await;
-    let refused = second
-        .until(|frame| match frame {
-            ServerFrame::Ack { request: r, .. } if *r == request => Some(None),
-            ServerFrame::Reject { request: r, code, .. } if *r == request => Some(Some(*code)),
-            _ => None,
-        })
-        .await;
+    let refused = answer_to(&mut second, request).await;
     assert_eq!(refused, Some(RejectCode::Forbidden));
 
     let promoted =
         from_console(&server, &cookie(0), ("PATCH", &path), r#"{"role":"supervisor"}"#).await;
     assert_eq!(promoted.status, 200);
     assert_eq!(transferred(&mut second, conversation, server.agents[1]).await, None);
+}
+
+#[tokio::test]
+async fn an_agent_takes_at_most_as_many_as_an_admin_may_give_him() {
+    let server = start(Role::Agent).await;
+    let mut agent = Client::agent(&server, 0).await;
+    let mut choose = async |capacity: u16| {
+        let request = agent.next_request();
+        let (availability, capacity) = (Availability::Available, Some(capacity));
+        agent.tell(&ClientFrame::Availability { request, availability, capacity }).await;
+        answer_to(&mut agent, request).await
+    };
+    assert_eq!(choose(CAPACITY_MAX + 1).await, Some(RejectCode::Invalid));
+    assert_eq!(choose(u16::MAX).await, Some(RejectCode::Invalid));
+    assert_eq!(choose(CAPACITY_MAX).await, None);
 }
 
 #[tokio::test]
