@@ -468,6 +468,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         invitation: InvitationId,
     ) -> Result<(), StoreError>;
 
+    /// Deletes every Organization's sessions and invitations that were over at `at`.
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
+
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError>;
     async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError>;
     async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError>;

@@ -1,4 +1,5 @@
-//! Destroys what is due: first the keys, which ends it, then the rows, which cleans up.
+//! Destroys what is due: first the keys, which ends it, then the rows, which cleans up. Sessions and
+//! invitations that are over go with it.
 //!
 //! Lives here: the round, and the judgement of the clock by which it destroys.
 //! Not here: what is due (`privacy::sweep`), keys (`keys`), rows (`store`). Started by `run`.
@@ -118,7 +119,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
             }
             match self.round().await {
                 Ok(0) => {}
-                Ok(destroyed) => tracing::info!(destroyed, "expired buckets are destroyed"),
+                Ok(count) => tracing::info!(count, "expired buckets are destroyed"),
                 Err(error) => tracing::error!(%error, "a sweep was not finished; it begins anew"),
             }
         }
@@ -130,6 +131,15 @@ impl<S: Sealer + 'static> Sweeper<S> {
     /// If the store or the keys failed; what was destroyed stays so, the rest is for the next round.
     pub async fn round(&mut self) -> Result<usize, SweepError> {
         let Some(mark) = self.trusted_time().await? else { return Ok(0) };
+        let destroyed = self.destroy(mark).await?;
+        // A disk that takes nothing keeps them until it does; they open nothing meanwhile.
+        if self.store.healthy() {
+            self.store.delete_ended(mark).await?;
+        }
+        Ok(destroyed)
+    }
+
+    async fn destroy(&self, mark: UnixMillis) -> Result<usize, SweepError> {
         let buckets = self.store.buckets().await?;
         let mut timelines: HashMap<(TenantId, SiteId), SiteTimeline> = HashMap::new();
         for bucket in &buckets {
@@ -194,5 +204,60 @@ impl<S: Sealer + 'static> Sweeper<S> {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::conversation::Role;
+    use protocol::ids::{InvitationId, SessionId};
+    use protocol::personal::Personal;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::conformance::{NOW, World};
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{InvitationRow, SessionRow};
+
+    #[tokio::test]
+    async fn a_round_takes_sessions_and_invitations_that_are_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+        let world = World::new(1);
+        let World { tenant, agent, .. } = world;
+        let expires_at = NOW.plus_ms(60_000);
+        let session = SessionRow {
+            session: SessionId::from_bytes([1; 16]),
+            agent,
+            tenant,
+            secret: world.secret(1),
+            client: Personal::new(String::from("Firefox")),
+            created_at: NOW,
+            expires_at,
+        };
+        let invitation = InvitationRow {
+            invitation: InvitationId::from_bytes([1; 16]),
+            tenant,
+            email: Personal::new(String::from("linus@example.test")),
+            role: Role::Agent,
+            secret: world.secret(2),
+            created_at: NOW,
+            expires_at,
+        };
+        store.session_create(session).await.unwrap();
+        store.invitation_create(invitation).await.unwrap();
+        let held: Arc<dyn Store> = store.clone();
+        let by: Arc<dyn Clock> = clock.clone();
+        let mut sweeper = Sweeper::new(held, keys, by, Arc::default(), Metrics::new());
+        let left = async || {
+            let sessions = store.sessions(tenant, agent).await.unwrap().len();
+            (sessions, store.invitations(tenant).await.unwrap().len())
+        };
+        sweeper.round().await.unwrap();
+        assert_eq!(left().await, (1, 1));
+        clock.advance_ms(60_000);
+        sweeper.round().await.unwrap();
+        assert_eq!(left().await, (0, 0));
     }
 }

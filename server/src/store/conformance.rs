@@ -226,6 +226,8 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     sessions_invitations_keys_and_tags_come_and_go(store).await;
     another_tenant_finds_nothing(store).await;
     lists_have_pages(store).await;
+    a_place_in_another_tenants_list_says_nothing(store).await;
+    what_is_over_is_deleted_and_the_rest_stays(store).await;
     answers_are_kept(store).await;
     fates_come_in_order(store).await;
     the_latest_time_never_goes_back(store).await;
@@ -623,6 +625,61 @@ async fn lists_have_pages(store: &dyn Store) {
     assert!(rest.iter().any(|row| row.tenant == tenant));
     assert!(!rest.iter().any(|row| row.tenant == tenants[0].tenant));
     assert_eq!(store.sites(tenant, page(9)).await.unwrap(), [world.site_row()]);
+}
+
+async fn a_place_in_another_tenants_list_says_nothing(store: &dyn Store) {
+    let world = World::new(45);
+    world.settle(store).await;
+    let tenant = world.tenant;
+    store.agent_create(world.agent_row()).await.unwrap();
+    // Made later than all of ours: its place in the tables must not show.
+    let stranger = World::new(43);
+    stranger.settle(store).await;
+    store.agent_create(stranger.agent_row()).await.unwrap();
+    let foreign = Page { limit: 9, after: Some(stranger.site) };
+    assert_eq!(store.sites(tenant, foreign).await.unwrap(), [world.site_row()]);
+    let foreign = Page { limit: 9, after: Some(stranger.agent) };
+    assert_eq!(store.agents(tenant, foreign).await.unwrap(), [world.agent_row()]);
+    let foreign = Page { limit: 9, after: Some(stranger.visitor) };
+    assert_eq!(store.visitors(tenant, foreign).await.unwrap(), []);
+    let foreign = Page { limit: 9, after: Some(stranger.conversation) };
+    let everything = ConversationFilter::default();
+    assert_eq!(store.conversations(tenant, &everything, foreign).await.unwrap(), []);
+}
+
+async fn what_is_over_is_deleted_and_the_rest_stays(store: &dyn Store) {
+    let world = World::new(44);
+    let World { tenant, agent, .. } = world;
+    let mut kept = Vec::new();
+    for (n, expires_at) in [(1, NOW), (2, NOW.plus_ms(1)), (3, UnixMillis(NOW.0 - 1))] {
+        let session = SessionRow {
+            session: SessionId::from_bytes([n + 100; 16]),
+            agent,
+            tenant,
+            secret: world.secret(50 + n),
+            client: Personal::new("Firefox on Linux".to_owned()),
+            created_at: NOW,
+            expires_at,
+        };
+        let invitation = InvitationRow {
+            invitation: InvitationId::from_bytes([n + 100; 16]),
+            tenant,
+            email: Personal::new("linus@example.test".to_owned()),
+            role: Role::Agent,
+            secret: world.secret(60 + n),
+            created_at: NOW,
+            expires_at,
+        };
+        store.session_create(session.clone()).await.unwrap();
+        store.invitation_create(invitation.clone()).await.unwrap();
+        if expires_at > NOW {
+            kept.push((session, invitation));
+        }
+    }
+    store.delete_ended(NOW).await.unwrap();
+    let (sessions, invitations): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    assert_eq!(store.sessions(tenant, agent).await.unwrap(), sessions);
+    assert_eq!(store.invitations(tenant).await.unwrap(), invitations);
 }
 
 async fn answers_are_kept(store: &dyn Store) {

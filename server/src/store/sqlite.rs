@@ -756,6 +756,11 @@ impl Store for SqliteStore {
         self.act(move |desk| desk.invitation_delete(tenant, invitation)).await
     }
 
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
+        while self.ask(move |desk| desk.delete_ended(at)).await? {}
+        Ok(())
+    }
+
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
         self.act(move |desk| desk.key_create(&row)).await
     }

@@ -23,6 +23,8 @@ use crate::store::{
 const ANSWER_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Old answers that each new one sweeps away.
 const ANSWERS_SWEPT: u16 = 64;
+/// Sessions, and invitations, that one transaction deletes, so that no message waits long behind it.
+const ENDED_AT_ONCE: usize = 500;
 /// Hash of a request and the answer to it.
 type Answer = ([u8; 32], Vec<u8>);
 
@@ -249,6 +251,20 @@ impl Desk<'_> {
         )?)
     }
 
+    /// Some of the sessions and invitations that are over; whether there may be more.
+    pub(super) fn delete_ended(&mut self, at: UnixMillis) -> Result<bool, Fault> {
+        let mut more = false;
+        for table in ["sessions", "invitations"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE id IN
+                     (SELECT id FROM {table} WHERE expires_at <= ?1 LIMIT ?2)"
+            );
+            let deleted = self.execute(&sql, params![at.0, ENDED_AT_ONCE])?;
+            more |= deleted == ENDED_AT_ONCE;
+        }
+        Ok(more)
+    }
+
     pub(super) fn key_create(&mut self, row: &KeyRow) -> Result<(), Fault> {
         self.execute(
             "INSERT INTO api_keys (api_key, tenant, name, scopes, secret, created_at)
@@ -410,7 +426,8 @@ impl Reader<'_> {
         page: Page<SiteId>,
     ) -> Result<Vec<SiteRow>, Fault> {
         let sql = format!(
-            "{SITE} WHERE tenant = ?1 AND id > coalesce((SELECT id FROM sites WHERE site = ?2), 0)
+            "{SITE} WHERE tenant = ?1 AND id > coalesce(
+                 (SELECT id FROM sites WHERE site = ?2 AND tenant = ?1), 0)
              ORDER BY id LIMIT ?3"
         );
         let after = page.after.map(|site| *site.as_bytes());
@@ -438,7 +455,8 @@ impl Reader<'_> {
         page: Page<AgentId>,
     ) -> Result<Vec<AgentRow>, Fault> {
         let sql = format!(
-            "{AGENT} WHERE tenant = ?1 AND id > coalesce((SELECT id FROM agents WHERE agent = ?2), 0)
+            "{AGENT} WHERE tenant = ?1 AND id > coalesce(
+                 (SELECT id FROM agents WHERE agent = ?2 AND tenant = ?1), 0)
              ORDER BY id LIMIT ?3"
         );
         let after = page.after.map(|agent| *agent.as_bytes());

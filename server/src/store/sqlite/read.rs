@@ -385,7 +385,8 @@ impl Reader<'_> {
         page: Page<VisitorId>,
     ) -> Result<Vec<VisitorRow>, Fault> {
         let sql = format!(
-            "{VISITOR} WHERE tenant = ?1 AND (?2 IS NULL OR id < (SELECT id FROM visitors WHERE visitor = ?2))
+            "{VISITOR} WHERE tenant = ?1 AND (?2 IS NULL OR id <
+                 (SELECT id FROM visitors WHERE visitor = ?2 AND tenant = ?1))
              ORDER BY id DESC LIMIT ?3"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
