@@ -47,6 +47,8 @@ enum CliError {
     Output(#[source] std::io::Error),
     #[error("there is no server in {}: make one with `livehelp init`", .0.display())]
     NoServer(PathBuf),
+    #[error("the data folder {} is empty: make a server in it with `livehelp init`", .0.display())]
+    EmptyData(PathBuf),
     #[error("{0}")]
     Refused(String),
 }
@@ -116,7 +118,8 @@ fn command() -> Command {
             ),
         )
         .subcommand(with_settings(
-            Command::new("check").about("Checks settings, keys and data, without starting"),
+            Command::new("check")
+                .about("Checks settings, keys and data; starts, makes and changes nothing"),
             &[],
         ))
         .subcommand(init_arguments(with_settings(

@@ -143,6 +143,26 @@ impl KeyStore {
         Ok(keys)
     }
 
+    /// Looks at the keys in `folder` as a start would, without making or changing anything; `None` where
+    /// there are none and no data needs any.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open`].
+    pub fn look(
+        folder: &Path,
+        data_folder: &Path,
+        generation_of_data: Option<u64>,
+    ) -> Result<Option<Self>, KeysError> {
+        file::check_apart(folder, data_folder)?;
+        if !file::exists(folder)? {
+            return match generation_of_data {
+                Some(_) => Err(KeysError::Missing(folder.to_owned())),
+                None => Ok(None),
+            };
+        }
+        Self::from_file(KeyFile::look(folder)?).map(Some)
+    }
+
     /// Makes the keys of a new server.
     ///
     /// # Errors

@@ -24,3 +24,4 @@ pub mod telemetry;
 pub mod config;
 pub mod clock;
 mod recent;
+mod onlooker;

@@ -25,7 +25,7 @@ use crate::live::LiveHub;
 use crate::metrics::Metrics;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
-use crate::store::sqlite::{OpenError, SqliteConfig, SqliteStore};
+use crate::store::sqlite::{Looked as Seen, OpenError, SqliteConfig, SqliteStore};
 use crate::store::{NoStats, Page, Store, StoreStats};
 use crate::sweep::{ClockTrust, Sweeper};
 use crate::tasks;
@@ -83,6 +83,38 @@ pub struct Opened {
 /// If either is damaged, missing, in use, or not the other's.
 pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> {
     open_counted(config, clock, Arc::new(NoStats))
+}
+
+/// What a look at the folders found.
+#[derive(Debug)]
+pub enum Looked {
+    /// No data yet.
+    Empty,
+    /// A running server's: neither data nor keys were looked into.
+    InUse { pid: u32 },
+    /// Data and keys that a start would take; it would first bring the data from one version to another
+    /// where these differ.
+    Good { version: u32, known: u32 },
+}
+
+/// Looks at keys and data as a start would judge them, without making, changing or keeping anything.
+///
+/// # Errors
+/// As [`open`].
+pub fn look(config: &Config) -> Result<Looked, RunError> {
+    Ok(match SqliteStore::look(&config.data)? {
+        Seen::InUse { pid } => Looked::InUse { pid },
+        Seen::Empty => {
+            KeyStore::look(&config.keys, &config.data, None)?;
+            Looked::Empty
+        }
+        Seen::Data(data) => {
+            if let Some(keys) = KeyStore::look(&config.keys, &config.data, data.generation())? {
+                data.check_keys(&keys)?;
+            }
+            Looked::Good { version: data.version, known: data.known }
+        }
+    })
 }
 
 fn open_counted(

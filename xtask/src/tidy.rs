@@ -25,7 +25,7 @@ const ROWS: [&[&str]; 8] = [
     &["auth/", "sweep"],
     &["bus", "store", "audit", "keys"],
     &["room", "routing", "privacy", "auth"],
-    &["metrics", "telemetry", "clock", "tasks", "config", "recent"],
+    &["metrics", "telemetry", "clock", "tasks", "config", "recent", "onlooker"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.
 const ALLOWED: [(&str, &str); 2] = [("room", "privacy::"), ("routing", "privacy::")];
@@ -48,7 +48,7 @@ const DOORS: [(&[&str], &[&str]); 13] = [
     (&["utoipa"], &["api", "store", "auth", "protocol"]),
     (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http", "loadtest"]),
     (&["prometheus"], &["metrics"]),
-    (&["rusqlite"], &["store/sqlite", "keys"]),
+    (&["rusqlite"], &["store/sqlite", "keys", "onlooker"]),
     (&["tokio_postgres"], &["store/postgres"]),
     (&["tracing_subscriber"], &["telemetry"]),
     (&["ring", "argon2"], &["keys", "auth"]),

@@ -1,7 +1,6 @@
 //! `livehelp serve` and `livehelp check`: the runtime, the listeners' addresses, the signals.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -9,10 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{CliError, print};
-use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, LogLevel, Resolved};
 use crate::http::{Tls, bind};
-use crate::run::{self, Listeners};
+use crate::run::{self, Listeners, Looked};
 use crate::{tasks, telemetry};
 
 /// Exit code after a second signal, as of a process that a signal ended.
@@ -58,14 +56,21 @@ pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
         print("certificate: good\n")?;
     }
     print("settings: good\n")?;
-    if !config.data.exists() {
-        return Err(CliError::NoServer(config.data.clone()));
+    match run::look(config)? {
+        Looked::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
+        Looked::Empty => Err(CliError::NoServer(config.data.clone())),
+        Looked::InUse { pid } => {
+            let words = "keys and data: in use by the running server, process";
+            print(&format!("{words} {pid}; they were not looked into\n"))
+        }
+        Looked::Good { version, known } => {
+            if version < known {
+                let words = "the next start brings it to version";
+                print(&format!("data: of version {version}; {words} {known}\n"))?;
+            }
+            print("keys and data: good\n")
+        }
     }
-    runtime(config)?.block_on(async {
-        let opened = run::open(config, Arc::new(SystemClock))?;
-        crate::store::Store::close(&*opened.store).await;
-        print("keys and data: good\n")
-    })
 }
 
 fn start_logs(config: &Config) {

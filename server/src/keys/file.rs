@@ -200,6 +200,18 @@ fn connect(path: &Path) -> Result<Connection, KeysError> {
 
 impl KeyFile {
     pub(super) fn open(folder: &Path) -> Result<Self, KeysError> {
+        Self::open_by(folder, connect)
+    }
+
+    /// The same for reading alone: the folder stays as it is.
+    pub(super) fn look(folder: &Path) -> Result<Self, KeysError> {
+        Self::open_by(folder, |path| crate::onlooker::open(path).map_err(file_error("open it")))
+    }
+
+    fn open_by(
+        folder: &Path,
+        connect: impl FnOnce(&Path) -> Result<Connection, KeysError>,
+    ) -> Result<Self, KeysError> {
         let (master_path, sqlite_path) = (master_path(folder), sqlite_path(folder));
         check_mode(folder, true)?;
         check_mode(&master_path, false)?;

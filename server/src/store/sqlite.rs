@@ -127,6 +127,44 @@ impl Default for SqliteConfig {
     }
 }
 
+/// What a look at a data folder found.
+#[derive(Debug)]
+pub enum Looked {
+    /// No data.
+    Empty,
+    /// A running server's: its data is not looked into.
+    InUse { pid: u32 },
+    /// Data that a start would take.
+    Data(LookedData),
+}
+
+/// Data as it lies there.
+#[derive(Debug)]
+pub struct LookedData {
+    path: PathBuf,
+    /// Of which version it is.
+    pub version: u32,
+    /// To which version a start would bring it.
+    pub known: u32,
+    keys: Option<(u64, [u8; 32])>,
+}
+
+impl LookedData {
+    /// The key store's number that it needs at least; none before its first start.
+    pub fn generation(&self) -> Option<u64> {
+        self.keys.map(|(generation, _)| generation)
+    }
+
+    /// Whether these are its keys, at least as new as it is.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn check_keys(&self, sealer: &dyn Sealer) -> Result<(), OpenError> {
+        let Some((generation, stored)) = self.keys else { return Ok(()) };
+        judge_keys(&self.path, generation, stored, sealer)
+    }
+}
+
 /// The store of one server.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -173,6 +211,23 @@ impl SqliteStore {
     /// If another has it, or it cannot be made.
     pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         file::lock(folder)
+    }
+
+    /// Looks at the data in `folder` without making, changing or keeping anything.
+    ///
+    /// # Errors
+    /// If it is damaged, from a later version or another program's.
+    pub fn look(folder: &Path) -> Result<Looked, OpenError> {
+        if let Some(pid) = file::user(folder)? {
+            return Ok(Looked::InUse { pid });
+        }
+        let path = file::database_path(folder);
+        Ok(match file::look(folder)? {
+            None => Looked::Empty,
+            Some(file::Seen { version, known, keys }) => {
+                Looked::Data(LookedData { path, version, known, keys })
+            }
+        })
     }
 
     /// Opens the data in `folder`, or begins it.
@@ -447,9 +502,7 @@ fn check_keys(
     sealer: &dyn Sealer,
 ) -> Result<(), OpenError> {
     let path = file::database_path(folder);
-    let mark = sealer
-        .find_hash(TenantId::from_bytes([0; 16]), "keys", "mark")
-        .map_err(|_| OpenError::Keys)?;
+    let mark = keys_mark(sealer)?;
     let failed = |source| OpenError::File { act: "read", path: path.clone(), source };
     connection
         .execute(
@@ -463,8 +516,23 @@ fn check_keys(
             Ok((row.get(0)?, row.get(1)?))
         })
         .map_err(failed)?;
-    if stored != mark {
-        return Err(OpenError::WrongKeys(path));
+    judge_keys(&path, generation, stored, sealer)
+}
+
+/// A keyed hash of nothing: other keys would give another one.
+fn keys_mark(sealer: &dyn Sealer) -> Result<[u8; 32], OpenError> {
+    let any = TenantId::from_bytes([0; 16]);
+    sealer.find_hash(any, "keys", "mark").map_err(|_| OpenError::Keys)
+}
+
+fn judge_keys(
+    path: &Path,
+    generation: u64,
+    stored: [u8; 32],
+    sealer: &dyn Sealer,
+) -> Result<(), OpenError> {
+    if stored != keys_mark(sealer)? {
+        return Err(OpenError::WrongKeys(path.to_owned()));
     }
     if sealer.generation() < generation {
         return Err(OpenError::KeysOlder { keys: sealer.generation(), data: generation });

@@ -59,13 +59,7 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // Unreadable: the pid is then given as 0.
-            let _read = file.take(16).read_to_string(&mut pid);
-            return Err(OpenError::InUse {
-                folder: folder.to_owned(),
-                pid: pid.trim().parse().unwrap_or(0),
-            });
+            return Err(OpenError::InUse { folder: folder.to_owned(), pid: pid_in(file) });
         }
         Err(TryLockError::Error(source)) => {
             return Err(OpenError::Io { act: "lock", path, source });
@@ -136,22 +130,11 @@ pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
             .map_err(not_writable(folder))?;
     }
     let mut connection = connect_writer(folder).map_err(named("open"))?;
-    let id: u32 = connection
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(named("read"))?;
-    let version: u32 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(named("read"))?;
+    let (id, version) = marks(&connection).map_err(named("read"))?;
     if bytes > 0 {
         check(&connection, &path, bytes).map_err(named("check"))?.map_or(Ok(()), Err)?;
     }
-    if id != APPLICATION_ID && (id != 0 || version != 0) {
-        return Err(OpenError::NotOurs(path));
-    }
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    if version > known {
-        return Err(OpenError::Newer { path, found: version, known });
-    }
+    let known = judge(&path, id, version)?;
     for (version, migration) in
         (1..=known).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(usize::MAX))
     {
@@ -208,6 +191,85 @@ pub(super) fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
         connection.query_row("SELECT generation FROM meta", [], |row| row.get(0)).optional()
     };
     read().map_err(|source| refuse("read", path, source))
+}
+
+/// The server that uses the folder now; `None` where nobody does. Nothing is made for the question.
+pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
+    let path = folder.join("livehelp.lock");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { act: "read", path, source }),
+    };
+    match file.try_lock_shared() {
+        // Let go of at once, with the file.
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(pid_in(file))),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { act: "lock", path, source }),
+    }
+}
+
+/// The pid that a lock file names; 0 where it cannot be read.
+fn pid_in(file: File) -> u32 {
+    let mut pid = String::new();
+    match file.take(16).read_to_string(&mut pid) {
+        Ok(_) => pid.trim().parse().unwrap_or(0),
+        Err(_) => 0,
+    }
+}
+
+/// What a look at the file found.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) version: u32,
+    pub(super) known: u32,
+    /// Generation and mark of the keys, once there is a row.
+    pub(super) keys: Option<(u64, [u8; 32])>,
+}
+
+/// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
+pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
+    let path = database_path(folder);
+    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let named = |act: &'static str| {
+        let path = path.clone();
+        move |source: rusqlite::Error| refuse(act, path, source)
+    };
+    let connection = crate::onlooker::open(&path).map_err(named("open"))?;
+    let (id, version) = marks(&connection).map_err(named("read"))?;
+    check(&connection, &path, bytes).map_err(named("check"))?.map_or(Ok(()), Err)?;
+    let known = judge(&path, id, version)?;
+    if version == 0 {
+        return Ok(Some(Seen { version, known, keys: None }));
+    }
+    let keys = connection
+        .query_row("SELECT generation, keys_mark FROM meta", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(named("read"))?;
+    Ok(Some(Seen { version, known, keys }))
+}
+
+/// Whose file it is, and of which version.
+fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
+    let read = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((read("application_id")?, read("user_version")?))
+}
+
+/// Refuses what is not ours or from a later version; the version that is known here.
+fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
+    if id != APPLICATION_ID && (id != 0 || version != 0) {
+        return Err(OpenError::NotOurs(path.to_owned()));
+    }
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    if version > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
+    }
+    Ok(known)
 }
 
 /// Keeps some of the disk for clean-up; without room for it there is none, and that is said.
