@@ -29,10 +29,12 @@ pub const FIELDS: &[&str] = &[
     "connection_id",
     "session_id",
     "key_id",
+    "by_key_id",
     "message_id",
     "node_id",
     "seq",
     // What happened.
+    "act",
     "close_code",
     "reject_code",
     "code",
@@ -94,4 +96,82 @@ pub fn start(
         level,
         BoxMakeWriter::new(std::io::stderr),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::FIELDS;
+
+    /// The arguments of a macro, split at the commas that stand in no bracket and no text.
+    fn arguments(text: &str) -> Vec<String> {
+        let (mut all, mut one) = (Vec::new(), String::new());
+        let (mut depth, mut quoted, mut escaped) = (0_u32, false, false);
+        for sign in text.chars() {
+            match sign {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                '(' | '[' | '{' if !quoted => depth += 1,
+                ')' | ']' | '}' if !quoted && depth == 0 => break,
+                ')' | ']' | '}' if !quoted => depth -= 1,
+                ',' if !quoted && depth == 0 => {
+                    all.push(std::mem::take(&mut one).trim().to_owned());
+                    continue;
+                }
+                _ => {}
+            }
+            one.push(sign);
+        }
+        all.push(one.trim().to_owned());
+        all.retain(|one| !one.is_empty());
+        all
+    }
+
+    /// The names of a log line's fields; an argument that is none comes back whole, so that it is not found.
+    fn fields(text: &str) -> Vec<String> {
+        let mut arguments = arguments(text);
+        // The fixed sentence.
+        arguments.retain(|argument| !argument.starts_with('"'));
+        let name = |argument: String| {
+            let name = argument.split_once('=').map_or(&*argument, |(name, _)| name).trim();
+            name.trim_start_matches(['%', '?']).to_owned()
+        };
+        arguments.into_iter().map(name).collect()
+    }
+
+    fn each_file(folder: &Path, visit: &mut impl FnMut(&Path, &str)) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                each_file(&path, visit);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                visit(&path, &std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_line_has_no_field_that_is_not_on_the_list() {
+        let mut lines = 0;
+        let mut strangers = Vec::new();
+        each_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
+            for level in ["trace", "debug", "info", "warn", "error"] {
+                for after in text.split(&format!("tracing::{level}!(")).skip(1) {
+                    lines += 1;
+                    let unknown = fields(after).into_iter().filter(|f| !FIELDS.contains(&&**f));
+                    strangers.extend(unknown.map(|field| format!("{}: {field}", path.display())));
+                }
+            }
+        });
+        assert!(lines > 40, "the tree is read: {lines}");
+        assert!(strangers.is_empty(), "{strangers:#?}");
+    }
+
+    #[test]
+    fn a_field_is_found_however_it_is_written() {
+        let text = r#"%agent_id, act, error = ?cause(a, "b, c"), %row.id, "said, \"so\"");"#;
+        assert_eq!(fields(text), ["agent_id", "act", "error", "row.id"]);
+    }
 }

@@ -106,6 +106,28 @@ pub(super) async fn every_promise(nodes: impl AsyncFn() -> (Node, Node)) {
     following_is_counted(nodes().await).await;
 }
 
+/// The promises that a bus of one node keeps: places, for there is nobody to hear of them. The floor is
+/// what the room knows, as the hub hands it.
+pub(super) async fn every_promise_of_one_node(bus: Arc<dyn Bus>) {
+    let mut floor = Seq(0);
+    let conversation = envelope(0, "x").conversation();
+    bus.follow(conversation).await;
+    for message in 0..60 {
+        let envelope = envelope(message, "x");
+        let here = bus.place_here(&envelope, floor).expect("it needs no round trip");
+        assert_eq!(bus.place(&envelope, floor).await, Ok(here), "either way gives the same");
+        assert_eq!(here, floor.next(), "above the floor, none left out");
+        floor = here;
+    }
+    // Whoever knows more lifts it, and another conversation counts on its own.
+    assert_eq!(bus.place(&envelope(61, "x"), Seq(100)).await, Ok(Seq(101)));
+    assert_eq!(bus.place(&elsewhere(62), Seq(0)).await, Ok(Seq(1)));
+    let (tenant, author) = (envelope(0, "x").tenant(), Author::Visitor);
+    bus.announce(Notice::Typing { tenant, conversation, author, typing: true });
+    bus.unfollow(conversation);
+    assert!(bus.healthy());
+}
+
 async fn places_rise_and_each_is_given_once((one, two): (Node, Node)) {
     let mut asking = Vec::new();
     for message in 0..60 {

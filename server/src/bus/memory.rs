@@ -181,9 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_alone_counts_from_the_floor() {
-        let envelope = conformance::envelope(1, "hello");
-        assert_eq!(MemoryBus.place_here(&envelope, Seq(6)), Some(Seq(7)));
-        assert_eq!(MemoryBus.place(&envelope, Seq(6)).await, Ok(Seq(7)));
+    async fn the_bus_of_a_single_node_keeps_the_promises_that_concern_it() {
+        conformance::every_promise_of_one_node(Arc::new(MemoryBus)).await;
     }
 }

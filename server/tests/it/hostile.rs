@@ -1,11 +1,13 @@
 //! What a socket may meet, and the clear answer to it.
 
+use futures_util::StreamExt as _;
 use protocol::codec::{Encoding, encode_client};
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::SiteKey;
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::message::{Body, Seq};
 use protocol::personal::Text;
+use protocol::reject::CloseCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -90,6 +92,32 @@ async fn bytes_that_are_no_frame_end_the_connection_and_harm_nobody() {
     assert_eq!(client.closed().await, 4009);
     bystander.say(conversation, "unharmed").await;
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subprotocol_that_is_not_spoken_here_is_echoed_and_then_refused_by_code() {
+    let server = TestServer::start().await;
+    for offered in ["chat.v9", "chat.v9, other.v1"] {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let request = ::http::Request::get(format!("ws://{}/v1/socket", server.address))
+            .header("host", server.address.to_string())
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", offered)
+            .header("origin", SHOP);
+        let (mut socket, answer) =
+            tokio_tungstenite::client_async(request.body(()).unwrap(), stream).await.unwrap();
+        assert_eq!(answer.headers()["sec-websocket-protocol"], "chat.v9");
+        match socket.next().await {
+            Some(Ok(WsMessage::Close(Some(frame)))) => {
+                assert_eq!(u16::from(frame.code), CloseCode::Protocol.code());
+                assert_eq!(CloseCode::Protocol.code(), 4009);
+            }
+            other => panic!("a close frame was expected, not {other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

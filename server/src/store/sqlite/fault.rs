@@ -61,7 +61,7 @@ impl Fault {
             Self::Refused(error) => return error,
             Self::File(error) => tracing::error!(act, error = %error, "the database failed"),
             Self::Keys(error) => tracing::error!(act, error = %error, "the keys failed"),
-            Self::Row(what) => tracing::error!(act, what, "a row cannot be read"),
+            Self::Row(what) => tracing::error!(act, name = what, "a row cannot be read"),
         }
         StoreError::Unavailable { act }
     }
