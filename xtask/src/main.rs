@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
-cargo xtask run              build the front ends and the server, then serve the demo on 127.0.0.1
+cargo xtask run [FLAG…]      build the front ends and the server, then serve the demo on 127.0.0.1; flags are the server's
 cargo xtask test [--quick]   everything that has to be green; --quick leaves browsers and slow tests out
 cargo xtask tidy             layers, doors and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn dispatch(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["run"] => run::run(),
+        ["run", "--", flags @ ..] | ["run", flags @ ..] => run::run(flags),
         ["test"] => test::run(test::Extent::Everything),
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["tidy"] => tidy::run(),
