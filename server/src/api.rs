@@ -44,6 +44,7 @@ mod visitors;
 mod keys;
 mod widget;
 mod tenants;
+mod operator_keys;
 mod clock;
 
 use problem::{Problem, ProblemCode};
@@ -54,7 +55,7 @@ pub use router::{admin_router, openapi, openapi_admin, openapi_files, public_rou
 pub struct ApiConfig {
     /// Where browsers reach the console: scheme, host, port.
     pub public_url: String,
-    /// Off only for plain HTTP on loopback.
+    /// Off where our own address is plain HTTP; a browser that asks over TLS gets secure ones even then.
     pub secure_cookies: bool,
     /// Milliseconds until an agent has to sign in again.
     pub session_ms: u64,
@@ -76,7 +77,7 @@ pub struct ApiState {
     pub(crate) passwords: Arc<Passwords>,
     /// Where browsers reach the console: scheme, host, port.
     pub(crate) public_url: Arc<str>,
-    /// Off only for plain HTTP on loopback.
+    /// As in [`ApiConfig`].
     pub(crate) secure_cookies: bool,
     pub(crate) session_ms: u64,
     pub(crate) agent_capacity: u16,

@@ -74,7 +74,7 @@ settings! {
         insecure_http: bool = "false", "", ANY,
             "Allows plain HTTP beyond loopback, for a server that stands behind a proxy which ends TLS.";
         trusted_proxies: Vec<std::net::IpAddr> = "", "", ANY,
-            "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
+            "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas.";
     }
     "Folders" {
         data: PathBuf = "./var/data", "", ANY,

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{
     EmailError, OriginError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
-    parse_origin,
+    parse_origin, token_hash,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -73,8 +73,11 @@ pub enum InitError {
     #[error("the data folder did not take it")]
     Store(#[from] StoreError),
     /// The key's file.
+    #[error("cannot read the operator's key in {}", path.display())]
+    ReadKey { path: PathBuf, source: std::io::Error },
+    /// The key's file.
     #[error("cannot write the operator's key to {}", path.display())]
-    KeyFile { path: PathBuf, source: std::io::Error },
+    WriteKey { path: PathBuf, source: std::io::Error },
 }
 
 /// What was made.
@@ -191,8 +194,10 @@ impl FirstRows {
         store.tenant_create(self.tenant).await?;
         store.site_create(self.site).await?;
         store.agent_create(self.agent).await?;
-        // A second Organization on the same server is run by the same operator.
-        if !operator_key_file.exists() {
+        // A second Organization on the same server is run by the same operator. A file whose key this
+        // server does not know was left by data that is gone: it opens nothing, and a new one takes its
+        // place.
+        if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
             let issued = new_operator_key();
             let key = KeyRow {
                 key: KeyId::from_uuid(uuid_v7(at)),
@@ -204,7 +209,7 @@ impl FirstRows {
             };
             store.key_create(key).await?;
             write_secret(&operator_key_file, issued.text.expose_secret())
-                .map_err(|source| InitError::KeyFile { path: operator_key_file, source })?;
+                .map_err(|source| InitError::WriteKey { path: operator_key_file, source })?;
         }
         Ok(made)
     }
@@ -218,12 +223,30 @@ fn name(flag: &'static str, text: &str) -> Result<String, InitError> {
     Ok(text.to_owned())
 }
 
-/// Writes a file that only its owner reads, and has it on disk before it says so.
+/// Whether the file holds the text of one of these keys.
+fn holds_one_of(path: &Path, keys: &[KeyRow]) -> Result<bool, InitError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => SecretString::from(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(InitError::ReadKey { path: path.to_owned(), source }),
+    };
+    let hash = token_hash(text.expose_secret().trim());
+    Ok(keys.iter().any(|row| row.secret == hash))
+}
+
+/// Writes a file that only its owner reads, and has it on disk before it says so. What stood there before
+/// is replaced in one step.
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
+    std::fs::rename(&new, path)?;
     if let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
     }

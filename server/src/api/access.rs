@@ -110,6 +110,8 @@ impl FromRequestParts<ApiState> for OperatorAccess {
 #[derive(Debug)]
 pub(crate) struct Anyone {
     pub(crate) address: IpAddr,
+    /// Whether the browser speaks TLS, to us or to a trusted proxy.
+    pub(crate) secure: bool,
     /// Browser and system, as their user would recognise them.
     pub(crate) client: String,
 }
@@ -121,12 +123,11 @@ impl FromRequestParts<ApiState> for Anyone {
         if own_page(&parts.headers, state) == Some(false) {
             return Err(foreign_page());
         }
-        let address = parts
-            .extensions
-            .get::<Peer>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip);
+        let peer = parts.extensions.get::<Peer>();
+        let (address, secure) =
+            peer.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), false), |peer| (peer.ip, peer.secure));
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self { address, client: client_words(agent.unwrap_or_default()) })
+        Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()) })
     }
 }
 

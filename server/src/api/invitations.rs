@@ -119,6 +119,8 @@ pub(crate) async fn list(
 }
 
 /// POST /v1/invitations
+///
+/// A key invites agents and supervisors; admins are invited by people who signed in, and by the operator.
 #[utoipa::path(post, path = "/v1/invitations", tag = "invitations", operation_id = "create_invitation",
     request_body = NewInvitation, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedInvitation), (status = 403), (status = 409)))]
@@ -129,6 +131,10 @@ pub(crate) async fn create(
     Body { value: new, bytes }: Body<NewInvitation>,
 ) -> Result<Response, Problem> {
     access.need(Role::Admin, Scope::AgentsWrite)?;
+    if new.role == Role::Admin {
+        // A program that could make an admin could make itself keys of every scope.
+        access.person()?;
+    }
     let create = invite(&state, access.tenant, new);
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }
@@ -237,7 +243,7 @@ pub(crate) async fn accept(
     state.store.agent_create(agent.clone()).await?;
     state.store.invitation_delete(row.tenant, row.invitation).await?;
     state.live.agent_changed(&agent);
-    sessions::begin(&state, agent, anyone.client).await
+    sessions::begin(&state, agent, anyone).await
 }
 
 async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {

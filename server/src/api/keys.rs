@@ -19,10 +19,11 @@ use super::{ApiState, schema};
 use crate::auth::{Scope, new_tenant_key};
 use crate::store::KeyRow;
 
-const NAME_CHARS_MAX: usize = 100;
+/// Characters of a key's name.
+pub(crate) const NAME_CHARS_MAX: usize = 100;
 
-/// Keys of one Organization.
-const KEYS_MAX: usize = 100;
+/// Keys of one Organization, and of the operator.
+pub(crate) const KEYS_MAX: usize = 100;
 
 /// An API key without its text.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -50,8 +51,14 @@ pub(crate) struct NewKey {
 pub(crate) struct IssuedKey {
     #[serde(flatten)]
     key: Key,
-    /// Shown now and never again: `Authorization: Bearer lhk_…`.
+    /// Shown now and never again: `Authorization: Bearer …`.
     text: String,
+}
+
+impl IssuedKey {
+    pub(crate) fn new(row: KeyRow, text: &str) -> Self {
+        Self { key: Key::from(row), text: text.to_owned() }
+    }
 }
 
 impl From<KeyRow> for Key {
@@ -86,10 +93,7 @@ pub(crate) async fn create(
     let create = async {
         let scopes = check_scopes(&new.scopes, Scope::TENANT)?;
         if state.store.keys(Some(access.tenant)).await?.len() >= KEYS_MAX {
-            return Err(Problem::new(
-                ProblemCode::LimitReached,
-                "There are 100 keys. Delete some first.",
-            ));
+            return Err(too_many());
         }
         let secret = new_tenant_key();
         let row = KeyRow {
@@ -101,7 +105,7 @@ pub(crate) async fn create(
             created_at: state.now(),
         };
         state.store.key_create(row.clone()).await?;
-        Ok(IssuedKey { key: Key::from(row), text: secret.text.expose_secret().to_owned() })
+        Ok(IssuedKey::new(row, secret.text.expose_secret()))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }
@@ -131,8 +135,13 @@ fn admin(access: &Access) -> Result<(), Problem> {
     Err(Problem::new(ProblemCode::Forbidden, "This needs the role `admin`."))
 }
 
+/// There are as many keys as may be.
+pub(crate) fn too_many() -> Problem {
+    Problem::new(ProblemCode::LimitReached, "There are 100 keys. Delete some first.")
+}
+
 /// Known scopes, each once, at least one.
-fn check_scopes(given: &[String], allowed: &[Scope]) -> Result<Vec<String>, Problem> {
+pub(crate) fn check_scopes(given: &[String], allowed: &[Scope]) -> Result<Vec<String>, Problem> {
     let known = |scope: &String| allowed.iter().any(|known| known.word() == scope);
     if given.is_empty() || !given.iter().all(known) {
         let words: Vec<&str> = allowed.iter().map(|scope| scope.word()).collect();

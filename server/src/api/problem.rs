@@ -50,6 +50,7 @@ codes! {
     Conflict "conflict" CONFLICT "It conflicts with what is there",
     Exists "exists" CONFLICT "It exists already",
     LastAdmin "last-admin" CONFLICT "An Organization keeps one active admin",
+    LastKey "last-key" CONFLICT "One key that manages operator keys is kept",
     Closed "closed" CONFLICT "The conversation is closed",
     SiteClosed "site-closed" CONFLICT "The site is closed",
     AtCapacity "at-capacity" CONFLICT "The receiver has no room",

@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 use super::problem::{Problem, ProblemCode, ProblemDocument};
 use super::request::BODY_BYTES_MAX;
 use super::{
-    ApiState, agents, clock, conversations, invitations, keys, messages, sessions, sites, tags,
-    tenants, visitors, widget,
+    ApiState, agents, clock, conversations, invitations, keys, messages, operator_keys, sessions,
+    sites, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 
@@ -107,6 +107,8 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::set_plan))
         .routes(routes!(tenants::close_site))
         .routes(routes!(tenants::reopen_site))
+        .routes(routes!(operator_keys::list, operator_keys::create))
+        .routes(routes!(operator_keys::delete))
         .routes(routes!(clock::get))
         .routes(routes!(clock::confirm))
 }

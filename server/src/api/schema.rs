@@ -53,8 +53,17 @@ words! {
 
 /// A list of what a key of an Organization may do.
 pub(crate) fn tenant_scopes() -> Array {
+    scopes(Scope::TENANT)
+}
+
+/// A list of what a key of the operator may do.
+pub(crate) fn operator_scopes() -> Array {
+    scopes(Scope::OPERATOR)
+}
+
+fn scopes(known: &[Scope]) -> Array {
     let word = ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(Scope::TENANT.iter().map(|scope| scope.word())));
+        .enum_values(Some(known.iter().map(|scope| scope.word())));
     ArrayBuilder::new().items(word).build()
 }

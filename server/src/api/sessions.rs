@@ -89,7 +89,7 @@ pub(crate) async fn create(
         return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
     };
     state.attempt_succeeded(&email, anyone.address);
-    begin(&state, account, anyone.client).await
+    begin(&state, account, anyone).await
 }
 
 /// The active account whose password this is. One hash is computed where there is no account, too.
@@ -114,7 +114,7 @@ async fn right_account(
 pub(crate) async fn begin(
     state: &ApiState,
     agent: AgentRow,
-    client: String,
+    anyone: Anyone,
 ) -> Result<Response, Problem> {
     let secret = issue("lhs_");
     let now = state.now();
@@ -123,14 +123,15 @@ pub(crate) async fn begin(
         agent: agent.agent,
         tenant: agent.tenant,
         secret: secret.hash,
-        client: Personal::new(client),
+        client: Personal::new(anyone.client),
         created_at: now,
         expires_at: now.plus_ms(state.session_ms),
     };
     make_room(state, &agent).await?;
     state.store.session_create(session.clone()).await?;
     let shape = shape(state, &session, agent).await?;
-    let cookie = cookie(state, secret.text.expose_secret(), state.session_ms / 1000)?;
+    let seconds = state.session_ms / 1000;
+    let cookie = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(shape)).into_response())
 }
 
@@ -184,10 +185,12 @@ pub(crate) async fn current(
 pub(crate) async fn delete_current(
     State(state): State<ApiState>,
     access: Access,
+    anyone: Anyone,
 ) -> Result<Response, Problem> {
     let me = access.person()?;
     end(&state, &me.session).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&state, "", 0)?)]).into_response())
+    let cookie = cookie(&state, anyone.secure, "", 0)?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
 /// DELETE /v1/sessions/{session_id}
@@ -242,8 +245,14 @@ async fn shape(
     })
 }
 
-fn cookie(state: &ApiState, token: &str, seconds: u64) -> Result<HeaderValue, Problem> {
-    let secure = if state.secure_cookies { "; Secure" } else { "" };
+/// `secure`: the browser asked over TLS, whatever the settings say of our address.
+fn cookie(
+    state: &ApiState,
+    secure: bool,
+    token: &str,
+    seconds: u64,
+) -> Result<HeaderValue, Problem> {
+    let secure = if state.secure_cookies || secure { "; Secure" } else { "" };
     let text = format!(
         "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );

@@ -26,8 +26,8 @@ const NAME_CHARS_MAX: usize = 200;
 /// Characters of an address to turn to.
 const CONTACT_CHARS_MAX: usize = 300;
 
-/// Under whose name the answers to the creation of Organizations are kept: none is there yet.
-const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
+/// Under whose name the answers to creations are kept that belong to no Organization.
+pub(crate) const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
 
 /// An Organization.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -41,7 +41,8 @@ scopes! {
     SitesWrite "sites:write",
     /// Read agents and open invitations.
     AgentsRead "agents:read",
-    /// Change and invite agents.
+    /// Change agents and invite them, also as supervisors. Admins are made and changed by people alone: an
+    /// admin makes keys of every scope.
     AgentsWrite "agents:write",
     /// Read labels.
     TagsRead "tags:read",
@@ -53,6 +54,8 @@ scopes! {
     TenantsWrite "tenants:write",
     /// The operator sees and confirms the server's clock, by which retention destroys.
     ClockConfirm "clock:confirm",
+    /// The operator lists, makes and deletes operator keys; none with a scope that the asking key lacks.
+    OperatorKeysManage "operator-keys:manage",
 }
 
 impl Scope {
@@ -76,6 +79,7 @@ impl Scope {
         Self::SitesRead,
         Self::SitesWrite,
         Self::ClockConfirm,
+        Self::OperatorKeysManage,
     ];
 
     /// Whether a key's list names it.

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{CliError, print, serve, settings};
+use crate::auth::Scope;
 use crate::http::client;
 use crate::init::OPERATOR_KEY_FILE;
 
@@ -88,6 +90,31 @@ pub(super) fn command(command: Command) -> Command {
                 ),
         )
         .subcommand(
+            Command::new("keys")
+                .about("Lists, makes and deletes operator keys")
+                .subcommand_required(true)
+                .subcommand(Command::new("list").about("Lists operator keys, without their texts"))
+                .subcommand(
+                    Command::new("create")
+                        .about("Makes an operator key; its text is in the answer, once")
+                        .arg(required("name", "NAME", "What it is for"))
+                        .arg(
+                            required("scope", "SCOPE", "What it may do; may be repeated")
+                                .action(ArgAction::Append)
+                                .value_parser(PossibleValuesParser::new(
+                                    Scope::OPERATOR.iter().map(|scope| scope.word()),
+                                )),
+                        ),
+                )
+                .subcommand(
+                    Command::new("delete")
+                        .about("Deletes an operator key: it opens nothing from then on")
+                        .arg(
+                            Arg::new("key").value_name("KEY_ID").required(true).help("Key, key_…"),
+                        ),
+                ),
+        )
+        .subcommand(
             Command::new("clock").about("Shows the server's clock and how far it is trusted"),
         )
         .subcommand(
@@ -132,7 +159,7 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
         Ok(Some(text)) => text.clone(),
         Ok(None) | Err(_) => String::new(),
     };
-    let in_path = |name: &str| in_path(&text(name));
+    let in_path = |name: &str| escaped(&text(name));
     let (tenant, site) = (in_path("tenant"), in_path("site"));
     let page = || {
         let limit = given.get_one::<u16>("limit").map(|limit| format!("limit={limit}"));
@@ -168,12 +195,28 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
             let body = json!({ "today": text("today") });
             (Method::POST, "/v1/clock/confirm".to_owned(), Some(body))
         }
+        "keys" => {
+            let keys = "/v1/operator-keys".to_owned();
+            match given.subcommand()? {
+                ("list", _) => (Method::GET, keys, None),
+                ("create", given) => {
+                    let name: &String = given.get_one("name")?;
+                    let scopes: Vec<&String> = given.get_many("scope")?.collect();
+                    (Method::POST, keys, Some(json!({ "name": name, "scopes": scopes })))
+                }
+                ("delete", given) => {
+                    let key: &String = given.get_one("key")?;
+                    (Method::DELETE, format!("{keys}/{}", escaped(key)), None)
+                }
+                _ => return None,
+            }
+        }
         _ => return None,
     })
 }
 
 /// A word as a part of a path or a query: whatever is no letter or digit is escaped.
-fn in_path(word: &str) -> String {
+fn escaped(word: &str) -> String {
     word.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
@@ -225,6 +268,18 @@ mod tests {
         assert_eq!(
             asked(&["confirm-clock", "2026-11-24"]),
             (Method::POST, "/v1/clock/confirm".to_owned(), Some(json!({ "today": "2026-11-24" })))
+        );
+        assert_eq!(
+            asked(&["keys", "create", "--name", "ci", "--scope", "sites:read"]),
+            (
+                Method::POST,
+                "/v1/operator-keys".to_owned(),
+                Some(json!({ "name": "ci", "scopes": ["sites:read"] }))
+            )
+        );
+        assert_eq!(
+            asked(&["keys", "delete", "key/1"]),
+            (Method::DELETE, "/v1/operator-keys/key%2F1".to_owned(), None)
         );
         let (method, path, body) = asked(&[
             "create-site",

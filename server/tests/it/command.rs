@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -100,6 +101,121 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     assert!(!logs.contains("admin@example.test") && !logs.contains("horse"), "{logs}");
     let (code, out, err) = done(livehelp(folder.path(), &["check"]));
     assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");
+}
+
+/// Name, size and time of every file and folder below.
+fn listed(folder: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let about = entry.metadata().unwrap();
+        found.push((entry.path(), about.len(), about.modified().unwrap()));
+        if about.is_dir() {
+            found.extend(listed(&entry.path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The program's answer, where the folders stay as they are.
+fn checked(folder: &Path) -> (i32, String, String) {
+    let before = listed(folder);
+    let answer = done(livehelp(folder, &["check"]));
+    assert_eq!(listed(folder), before, "a check changes nothing");
+    answer
+}
+
+#[test]
+fn a_check_looks_and_leaves_everything_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = checked(folder.path());
+    assert!(code == 1 && err.contains("there is no server"), "{err}");
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let (code, out, err) = checked(folder.path());
+    assert!(code == 1 && err.contains("is empty") && err.contains("livehelp init"), "{out}{err}");
+
+    init(folder.path(), &[]);
+    let (code, out, err) = checked(folder.path());
+    assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");
+
+    let serving = Serving::start(folder.path(), &[]);
+    let pid = serving.child.id();
+    let (code, out, err) = checked(folder.path());
+    assert!(code == 0 && out.contains(&format!("process {pid};")), "{out}{err}");
+    let (code, _, err) = done(livehelp(folder.path(), &["check", "--tls-cert", "/nowhere"]));
+    assert!(code != 0 && err.contains("tls"), "the settings are checked all the same: {err}");
+    // Ends as by a loss of power: its log lies beside the data.
+    drop(serving);
+    assert!(folder.path().join("data/livehelp.sqlite-wal").exists());
+    let (code, out, err) = checked(folder.path());
+    assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");
+
+    let keys = folder.path().join("keys");
+    std::fs::rename(&keys, folder.path().join("elsewhere")).unwrap();
+    let (code, _, err) = checked(folder.path());
+    assert!(code == 1 && err.contains("no keys in"), "{err}");
+}
+
+#[test]
+fn a_check_says_that_older_data_would_be_migrated_and_does_not_do_it() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path(), &[]);
+    let path = folder.path().join("data/livehelp.sqlite");
+    let version = |set: Option<u32>| -> u32 {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        if let Some(version) = set {
+            connection.pragma_update(None, "user_version", version).unwrap();
+        }
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    let newest = version(None);
+    version(Some(1));
+    let (code, out, err) = checked(folder.path());
+    let words = format!("data: of version 1; the next start brings it to version {newest}");
+    assert!(code == 0 && out.contains(&words), "{out}{err}");
+    assert_eq!(version(None), 1);
+    version(Some(newest + 1));
+    let (code, _, err) = checked(folder.path());
+    assert!(code == 1 && err.contains("use a newer one"), "{err}");
+}
+
+#[test]
+fn operator_keys_are_made_and_revoked_and_a_stale_file_gives_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = init(folder.path(), &[]);
+    let key_file = Path::new(made["operator_key_file"].as_str().unwrap()).to_owned();
+    let first = std::fs::read_to_string(&key_file).unwrap();
+    init(folder.path(), &[]);
+    assert_eq!(std::fs::read_to_string(&key_file).unwrap(), first, "one operator, one key");
+
+    std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+    init(folder.path(), &[]);
+    assert_ne!(std::fs::read_to_string(&key_file).unwrap(), first, "it opened nothing any more");
+    assert_eq!(std::fs::metadata(&key_file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let serving = Serving::start(folder.path(), &[]);
+    let operator = |more: &[&str]| {
+        let admin = ["operator", "--admin-listen", serving.address("admin")];
+        let (code, out, err) = done(livehelp(folder.path(), &[&admin[..], more].concat()));
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_default(), err)
+    };
+    let (code, listed, err) = operator(&["keys", "list"]);
+    assert_eq!((code, listed["items"].as_array().map(Vec::len)), (0, Some(1)), "{err}");
+    let only = listed["items"][0]["key_id"].as_str().unwrap();
+    let (code, _, err) = operator(&["keys", "delete", only]);
+    assert!(code == 1 && err.contains("last key"), "{err}");
+    let (code, made, err) =
+        operator(&["keys", "create", "--name", "ci", "--scope", "tenants:read"]);
+    assert_eq!(code, 0, "{err}");
+    let other = folder.path().join("other-key");
+    std::fs::write(&other, made["text"].as_str().unwrap()).unwrap();
+    let other = other.to_str().unwrap();
+    assert_eq!(operator(&["--key-file", other, "tenants"]).0, 0);
+    let (code, _, err) = operator(&["--key-file", other, "clock"]);
+    assert!(code == 1 && err.contains("clock:confirm"), "{err}");
+    assert_eq!(operator(&["keys", "delete", made["key_id"].as_str().unwrap()]).0, 0);
+    assert_eq!(operator(&["--key-file", other, "tenants"]).0, 1);
 }
 
 #[test]

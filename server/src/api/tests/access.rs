@@ -1,7 +1,9 @@
 //! Who gets in, and that no Organization sees another.
 
+use axum::http::Request;
 use serde_json::{Value, json};
 
+use super::super::access::Anyone;
 use super::super::{openapi, openapi_admin, sessions};
 use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
 
@@ -70,6 +72,7 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "set_conversation_tags" => json!({ "tags": [of.tag] }),
         "create_message" => json!({ "text": "hello" }),
         "create_tag" => json!({ "name": "T" }),
+        "create_operator_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_tenant" => json!({ "name": "T", "privacy_contact": "p@example.test" }),
         _ => return None,
@@ -237,6 +240,105 @@ async fn signing_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use() {
 }
 
 #[tokio::test]
+async fn a_browser_that_asks_over_tls_gets_a_cookie_for_tls_alone() {
+    let world = World::new().await;
+    let login = json!({ "email": world.a.admin.email.expose(), "password": PASSWORD }).to_string();
+    for (secure, method, path) in [
+        (true, "POST", "/v1/sessions"),
+        (true, "DELETE", "/v1/sessions/current"),
+        (false, "POST", "/v1/sessions"),
+    ] {
+        let token = world.a.by_admin.cookie.clone().unwrap();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "127.0.0.1:8080")
+            .header("origin", ORIGIN)
+            .header("cookie", token)
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(login.clone()))
+            .unwrap();
+        let ip = std::net::IpAddr::from([203, 0, 113, 9]);
+        request.extensions_mut().insert(crate::http::Peer { ip, secure });
+        let answer = super::world::answer(&world.public, request).await;
+        let cookie = answer.header("set-cookie");
+        assert_eq!(cookie.ends_with("; Secure"), secure, "{method}: {cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_neither_makes_nor_changes_admins() {
+    let world = World::new().await;
+    let by = &world.a.by_key;
+    let invite = |role: &str| json!({ "email": format!("{role}@example.test"), "role": role });
+    world.post(by, "/v1/invitations", invite("admin")).await.expect_code(403, "forbidden");
+    world.post(by, "/v1/invitations", invite("supervisor")).await.expect(201);
+    world.post(&world.a.by_admin, "/v1/invitations", invite("admin")).await.expect(201);
+    let agent = format!("/v1/agents/{}", world.a.agent.agent);
+    let admin = format!("/v1/agents/{}", world.a.admin.agent);
+    let refused = [
+        (&agent, json!({ "role": "admin" })),
+        (&admin, json!({ "role": "agent" })),
+        (&admin, json!({ "state": "deactivated" })),
+    ];
+    for (path, change) in refused {
+        world.patch(by, path, change).await.expect_code(403, "forbidden");
+    }
+    world.patch(by, &agent, json!({ "role": "supervisor" })).await.expect(200);
+    world.patch(by, &admin, json!({ "capacity": 2 })).await.expect(200);
+    let stays = world.get(&world.a.by_admin, &admin).await.expect(200).json();
+    assert_eq!((&stays["role"], &stays["state"]), (&json!("admin"), &json!("active")));
+}
+
+#[tokio::test]
+async fn operator_keys_are_made_listed_and_deleted_and_the_last_one_stays() {
+    let world = World::new().await;
+    let ask = async |by: &By, method: &str, path: &str, body: Option<Value>| {
+        send(&world.admin, by, method, path, body).await
+    };
+    let by = &world.by_operator;
+    let keys = "/v1/operator-keys";
+    let first = ask(by, "GET", keys, None).await.expect(200).json();
+    let first = format!("{keys}/{}", first["items"][0]["key_id"].as_str().unwrap());
+    ask(by, "DELETE", &first, None).await.expect_code(409, "last-key");
+
+    let new = json!({ "name": "deploys", "scopes": ["tenants:read", "operator-keys:manage"] });
+    let once = by.clone().once("key-1");
+    let made = ask(&once, "POST", keys, Some(new.clone())).await.expect(201);
+    let again = ask(&once, "POST", keys, Some(new)).await.expect(201);
+    assert_eq!(made.text, again.text);
+    let text = made.json()["text"].as_str().unwrap().to_owned();
+    let second = By::key(&text);
+    ask(&second, "GET", "/v1/tenants", None).await.expect(200);
+    ask(&second, "GET", "/v1/clock", None).await.expect_code(403, "missing-scope");
+    world.get(&second, "/v1/tags").await.expect(401);
+    let listed = ask(&second, "GET", keys, None).await.expect(200);
+    assert_eq!(listed.json()["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.text.contains(&text), "its text is shown once");
+
+    let more = json!({ "name": "all", "scopes": ["sites:write"] });
+    ask(&second, "POST", keys, Some(more)).await.expect_code(403, "missing-scope");
+    for scopes in [json!([]), json!(["conversations:read"])] {
+        let wrong = json!({ "name": "x", "scopes": scopes });
+        ask(by, "POST", keys, Some(wrong)).await.expect_code(422, "invalid");
+    }
+    let poor = json!({ "name": "reader", "scopes": ["sites:read"] });
+    let poor = ask(by, "POST", keys, Some(poor)).await.expect(201).json();
+    let poor_by = By::key(poor["text"].as_str().unwrap());
+    ask(&poor_by, "GET", keys, None).await.expect_code(403, "missing-scope");
+    ask(&poor_by, "DELETE", &first, None).await.expect_code(403, "missing-scope");
+
+    ask(&second, "DELETE", &first, None).await.expect(204);
+    ask(&second, "DELETE", &first, None).await.expect(404);
+    ask(by, "GET", keys, None).await.expect_code(401, "not-authenticated");
+    let tenant_key = format!("{keys}/{}", world.a.key);
+    ask(&second, "DELETE", &tenant_key, None).await.expect(404);
+    let own = format!("{keys}/{}", made.json()["key_id"].as_str().unwrap());
+    ask(&second, "DELETE", &own, None).await.expect_code(409, "last-key");
+    world.get(&world.a.by_key, "/v1/tags").await.expect(200);
+}
+
+#[tokio::test]
 async fn a_session_ends_by_time_by_its_owner_and_with_its_agent() {
     let world = World::new().await;
     let admin = format!("/v1/agents/{}", world.a.agent.agent);
@@ -261,7 +363,9 @@ async fn an_agent_has_so_many_sessions_and_a_further_one_ends_the_oldest() {
     for _ in 0..29 {
         world.clock.advance_ms(1);
         let agent = world.b.agent.clone();
-        sessions::begin(&world.state, agent, String::from("Firefox")).await.unwrap();
+        let address = std::net::IpAddr::from([127, 0, 0, 1]);
+        let anyone = Anyone { address, secure: false, client: String::from("Firefox") };
+        sessions::begin(&world.state, agent, anyone).await.unwrap();
     }
     world.get(&world.b.by_agent, "/v1/sessions").await.expect(200);
     let newest = By::cookie(&token(&world.login(email, PASSWORD).await.expect(201)));
