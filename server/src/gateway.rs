@@ -76,6 +76,7 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     config: GatewayConfig,
     heartbeats: Heartbeats,
+    rates: rate::Rates,
     connections: AtomicUsize,
     draining: std::sync::atomic::AtomicBool,
 }
@@ -201,6 +202,7 @@ impl Gateway {
             metrics,
             config,
             heartbeats: Heartbeats::default(),
+            rates: rate::Rates::default(),
             connections: AtomicUsize::new(0),
             draining: std::sync::atomic::AtomicBool::new(false),
         })

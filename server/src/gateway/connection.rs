@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::hello::{Greeting, Session};
 use super::outbox::Outbox;
-use super::rate::Rate;
+use super::rate::{Rate, Shared};
 use super::{Accepted, Gateway, connection_id};
 use crate::http::SocketReader;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
@@ -83,13 +83,20 @@ struct Connection {
     address: Personal<IpAddr>,
     session: Option<Session>,
     frames: Rate,
-    messages: Option<Rate>,
+    messages: Option<Shared>,
     /// The other end has said goodbye.
     left: bool,
     began: Instant,
 }
 
 impl Session {
+    fn person(&self) -> [u8; 16] {
+        match self.speaker.who {
+            Who::Visitor { visitor, .. } => *visitor.as_bytes(),
+            Who::Agent { agent, .. } => *agent.as_bytes(),
+        }
+    }
+
     fn role(&self) -> PeerRole {
         match self.speaker.who {
             Who::Visitor { .. } => PeerRole::Visitor,
@@ -143,6 +150,9 @@ pub(super) async fn run(
     }
     if let Some(session) = &connection.session {
         gateway.farewell(&session.speaker, &session.rooms).await;
+        if let Some(rate) = connection.messages.take() {
+            gateway.rates.leave(session.person(), rate);
+        }
     }
     // After it is over for the hub: what the metrics say is so.
     connection.count_end();
@@ -348,7 +358,8 @@ impl Connection {
             Who::Visitor { .. } => (config.messages_per_minute, config.heartbeat_visitor_ms),
             Who::Agent { .. } => (config.agent_messages_per_minute, config.heartbeat_agent_ms),
         };
-        self.messages = Some(Rate::new(per_minute, config.messages_burst, self.now_ms()));
+        let full = Rate::new(per_minute, config.messages_burst, self.now_ms());
+        self.messages = Some(self.gateway.rates.join(session.person(), full));
         self.gateway.heartbeats.watch(&self.outbox, interval_ms);
         self.parser.set_config(|config| {
             config.max_message_size = Some(FRAME_BYTES_MAX);
@@ -413,7 +424,7 @@ impl Connection {
     /// Refuses a message that comes too soon after the others.
     fn slow_down(&mut self) -> Result<(), Reject> {
         let now_ms = self.now_ms();
-        let Some(Err(ms)) = self.messages.as_mut().map(|rate| rate.take(now_ms)) else {
+        let Some(Err(ms)) = self.messages.as_ref().map(|rate| rate.lock().take(now_ms)) else {
             return Ok(());
         };
         self.gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
