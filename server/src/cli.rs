@@ -97,6 +97,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         Some(("init", matches)) => init_command(matches),
         Some(("check", matches)) => serve::check(&settings(matches)?),
         Some(("operator", matches)) => operator::run(matches),
+        // It has the one subcommand, and clap requires it.
+        Some(("keys", matches)) => serve::rotate_keys(&settings(matches)?),
         // `version`; clap lets nothing else through.
         _ => print(&format!("livehelp {VERSION} ({COMMIT})\n")),
     }
@@ -133,6 +135,16 @@ fn command() -> Command {
                 .about("Organizations, plans and sites, over the admin listener"),
             &["admin_listen", "keys"],
         )))
+        .subcommand(
+            with_settings(
+                Command::new("keys").about("The keys folder of a stopped server"),
+                &["data", "keys"],
+            )
+            .subcommand_required(true)
+            .subcommand(Command::new("rotate").about(
+                "Makes a new master key and wraps every key under it; old copies of the master key open nothing any more",
+            )),
+        )
         .subcommand(Command::new("version").about("Names version and commit"))
 }
 

@@ -84,6 +84,8 @@ pub enum KeysError {
     },
     #[error("the system has no random numbers to give")]
     NoRandom,
+    #[error("a key that was to be destroyed was read back from keys.sqlite")]
+    StillThere,
 }
 
 /// The key store of one server.
@@ -191,6 +193,18 @@ impl KeyStore {
             find_root,
             transit: Mutex::new(Recent::new(TRANSIT_KEYS_HALF_LEN)),
         })
+    }
+
+    /// Wraps every key anew under a fresh master key: a copy of the old one then opens nothing that is
+    /// here. The server must be stopped; returns how many keys there are.
+    ///
+    /// # Errors
+    /// If the folder cannot be written; the keys stay usable, under the old master key or the new one.
+    pub fn rotate_master(&self) -> Result<usize, KeysError> {
+        let mut held = self.file.lock();
+        let wrapped = held.file.rotate();
+        self.generation.store(held.file.generation()?, Ordering::Release);
+        wrapped
     }
 
     fn transit_key(&self, day: Day) -> ValueKey {

@@ -73,6 +73,26 @@ pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
     }
 }
 
+/// `livehelp keys rotate`: on a stopped server, for the lock on its data is taken.
+pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
+    let config = &resolved.config;
+    start_logs(config);
+    if !config.data.exists() {
+        return Err(CliError::NoServer(config.data.clone()));
+    }
+    runtime(config)?.block_on(async {
+        let opened = run::open(config, Arc::new(SystemClock))?;
+        let keys = Arc::clone(&opened.keys);
+        let rotated = tokio::task::spawn_blocking(move || keys.rotate_master()).await;
+        crate::store::Store::close(&*opened.store).await;
+        match rotated {
+            Ok(Ok(keys)) => print(&format!("{keys} keys are wrapped under a new master key\n")),
+            Ok(Err(error)) => Err(run::RunError::from(error).into()),
+            Err(_) => Err(CliError::Refused("the rotation was cut off: start it again".to_owned())),
+        }
+    })
+}
+
 fn start_logs(config: &Config) {
     let lines = match config.log_format {
         LogFormat::Json => telemetry::Lines::Json,

@@ -60,6 +60,11 @@ fn new_master_path(folder: &Path) -> PathBuf {
     folder.join("master.key.new")
 }
 
+/// The master key that a rotation is going over to.
+fn next_master_path(folder: &Path) -> PathBuf {
+    folder.join("master.key.next")
+}
+
 fn sqlite_path(folder: &Path) -> PathBuf {
     folder.join("keys.sqlite")
 }
@@ -160,10 +165,9 @@ pub(super) fn create(folder: &Path) -> Result<(), KeysError> {
         .and_then(|_| connection.pragma_update(None, "user_version", FORMAT))
         .map_err(file_error("write the first row"))?;
     connection.close().map_err(|(_, source)| KeysError::File { act: "close", source })?;
-    let sync_folder = || File::open(folder).and_then(|folder| folder.sync_all());
-    sync_folder().map_err(io_error("sync", folder))?;
+    sync_folder(folder).map_err(io_error("sync", folder))?;
     fs::rename(&new_master, master_path(folder))
-        .and_then(|()| sync_folder())
+        .and_then(|()| sync_folder(folder))
         .map_err(io_error("name", &new_master))
 }
 
@@ -216,16 +220,7 @@ impl KeyFile {
         check_mode(folder, true)?;
         check_mode(&master_path, false)?;
         check_mode(&sqlite_path, false)?;
-        let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
-        File::open(&master_path)
-            .and_then(|file| file.take(64).read_to_end(&mut bytes))
-            .map_err(io_error("read", &master_path))?;
-        let mut master = Secret::default();
-        if bytes.len() != KEY_BYTES {
-            return Err(KeysError::NotAMaster(master_path));
-        }
-        master.copy_from_slice(&bytes);
-        let master = ValueKey::new(&master);
+        let mut master = ValueKey::new(&read_master(&master_path)?);
         let connection = connect(&sqlite_path)?;
         let format: u32 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -236,8 +231,20 @@ impl KeyFile {
         let wrapped: Vec<u8> = connection
             .query_row("SELECT find_root FROM meta", [], |row| row.get(0))
             .map_err(file_error("read its first row"))?;
-        let find_root = unwrap(&master, FIND_ROOT, &wrapped)
-            .map_err(|_| KeysError::WrongMaster(folder.to_owned()))?;
+        let next = next_master_path(folder);
+        let find_root = match unwrap(&master, FIND_ROOT, &wrapped) {
+            Ok(find_root) => find_root,
+            // A rotation was cut off: the keys are wrapped anew, and the new master has not its name yet.
+            Err(_) if next.try_exists().map_err(io_error("look at", &next))? => {
+                check_mode(&next, false)?;
+                master = ValueKey::new(&read_master(&next)?);
+                let found = unwrap(&master, FIND_ROOT, &wrapped)
+                    .map_err(|_| KeysError::WrongMaster(folder.to_owned()))?;
+                take_its_name(folder)?;
+                found
+            }
+            Err(_) => return Err(KeysError::WrongMaster(folder.to_owned())),
+        };
         Ok(Self { folder: folder.to_owned(), master, connection, find_root })
     }
 
@@ -358,6 +365,85 @@ impl KeyFile {
         self.master.seal(bound, key.as_slice()).map_err(|_| KeysError::NoRandom)
     }
 
+    /// Wraps every key anew under a fresh master key and wipes the old one. Whatever it is cut off at, one
+    /// of the two master keys in the folder opens the file, and the next start goes on with that one. The
+    /// caller sees to it that nobody else has the folder open. Returns how many keys were wrapped.
+    pub(super) fn rotate(&mut self) -> Result<usize, KeysError> {
+        let next = next_master_path(&self.folder);
+        match fs::remove_file(&next) {
+            // Left by a rotation that was cut off before it wrapped anything: it opens nothing.
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error("remove", &next)(error)),
+        }
+        let mut bytes = Secret::default();
+        fill_random(bytes.as_mut_slice())?;
+        let mut file = private_file(&next)?;
+        file.write_all(bytes.as_slice())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| sync_folder(&self.folder))
+            .map_err(io_error("write", &next))?;
+        let master = ValueKey::new(&bytes);
+        let wrapped = self.wrap_all(&master)?;
+        self.master = master;
+        take_its_name(&self.folder)?;
+        self.leave_nothing()?;
+        Ok(wrapped)
+    }
+
+    fn wrap_all(&mut self, master: &ValueKey) -> Result<usize, KeysError> {
+        let act = || file_error("wrap keys anew");
+        let foreign = || KeysError::WrongMaster(self.folder.clone());
+        let over = |bound: &[u8], wrapped: &[u8]| {
+            let key = unwrap(&self.master, bound, wrapped).map_err(|_| foreign())?;
+            master.seal(bound, key.as_slice()).map_err(|_| KeysError::NoRandom)
+        };
+        let transaction = self.connection.unchecked_transaction().map_err(act())?;
+        let mut count = 0;
+        for (table, columns) in
+            [("bucket_keys", "tenant, site, class, day"), ("subject_keys", "tenant, kind, subject")]
+        {
+            // The primary key is all of a row but the key itself, in the order of what it is bound to.
+            let sql =
+                format!("SELECT rowid, wrapped, {columns} FROM {table} WHERE wrapped IS NOT NULL");
+            let mut rows: Vec<(i64, Vec<u8>, Vec<u8>)> = Vec::new();
+            {
+                let mut statement = transaction.prepare(&sql).map_err(act())?;
+                let mut found = statement.query([]).map_err(act())?;
+                while let Some(row) = found.next().map_err(act())? {
+                    let bound = if table == "bucket_keys" {
+                        bucket_bound(row).map_err(act())?
+                    } else {
+                        subject_bound(row).map_err(act())?
+                    };
+                    rows.push((row.get(0).map_err(act())?, row.get(1).map_err(act())?, bound));
+                }
+            }
+            let sql = format!("UPDATE {table} SET wrapped = ?2 WHERE rowid = ?1");
+            let mut write = transaction.prepare(&sql).map_err(act())?;
+            for (row, wrapped, bound) in rows {
+                write.execute(params![row, over(&bound, &wrapped)?]).map_err(act())?;
+                count += 1;
+            }
+        }
+        let root =
+            master.seal(FIND_ROOT, self.find_root.as_slice()).map_err(|_| KeysError::NoRandom)?;
+        transaction.execute("UPDATE meta SET find_root = ?1", [root]).map_err(act())?;
+        raise(&transaction).map_err(act())?;
+        transaction.commit().map_err(act())?;
+        Ok(count)
+    }
+
+    /// Whether nothing is left where these keys lay, read back from the file.
+    fn read_back(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), KeysError> {
+        let there: bool = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
+            .map_err(file_error("read back what was destroyed"))?;
+        if there { Err(KeysError::StillThere) } else { Ok(()) }
+    }
+
     /// Overwrites these keys and leaves a mark in their place.
     pub(super) fn destroy_buckets(&mut self, buckets: &[Bucket]) -> Result<u64, KeysError> {
         let act = || file_error("destroy buckets' keys");
@@ -380,6 +466,18 @@ impl KeyFile {
         let generation = raise(&transaction).map_err(act())?;
         transaction.commit().map_err(act())?;
         self.leave_nothing()?;
+        for bucket in buckets {
+            self.read_back(
+                "SELECT count(*) <> 1 OR total(wrapped IS NOT NULL) > 0 FROM bucket_keys
+                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
+                &[
+                    bucket.tenant.as_bytes(),
+                    &site_bytes(bucket),
+                    &bucket.class.code(),
+                    &bucket.day.0,
+                ],
+            )?;
+        }
         Ok(generation)
     }
 
@@ -401,6 +499,11 @@ impl KeyFile {
         let generation = raise(&transaction).map_err(act())?;
         transaction.commit().map_err(act())?;
         self.leave_nothing()?;
+        self.read_back(
+            "SELECT count(*) <> 1 OR total(wrapped IS NOT NULL) > 0 FROM subject_keys
+             WHERE tenant = ?1 AND kind = ?2 AND subject = ?3",
+            &[tenant.as_bytes(), &kind, id],
+        )?;
         Ok(generation)
     }
 
@@ -420,6 +523,48 @@ impl KeyFile {
             })
         }
     }
+}
+
+fn read_master(path: &Path) -> Result<Secret, KeysError> {
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
+    File::open(path)
+        .and_then(|file| file.take(64).read_to_end(&mut bytes))
+        .map_err(io_error("read", path))?;
+    let mut master = Secret::default();
+    if bytes.len() != KEY_BYTES {
+        return Err(KeysError::NotAMaster(path.to_owned()));
+    }
+    master.copy_from_slice(&bytes);
+    Ok(master)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all())
+}
+
+/// The new master key becomes the master key, and the old one's bytes are overwritten, as far as the disk
+/// writes in place.
+fn take_its_name(folder: &Path) -> Result<(), KeysError> {
+    let (next, path) = (next_master_path(folder), master_path(folder));
+    let mut old = OpenOptions::new().write(true).open(&path).map_err(io_error("open", &path))?;
+    fs::rename(&next, &path).and_then(|()| sync_folder(folder)).map_err(io_error("name", &next))?;
+    old.write_all(&[0; KEY_BYTES])
+        .and_then(|()| old.sync_all())
+        .map_err(io_error("overwrite the old", &path))
+}
+
+/// What a row's key is bound to, as [`bucket_bytes`] has it; for classes of later versions too.
+fn bucket_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
+    let (tenant, site): ([u8; 16], Vec<u8>) = (row.get(2)?, row.get(3)?);
+    let (class, day): (u8, u16) = (row.get(4)?, row.get(5)?);
+    let site = if site.is_empty() { vec![0; 16] } else { site };
+    Ok([&b"b"[..], &tenant, &site, &[class], &day.to_be_bytes()].concat())
+}
+
+/// The same as [`subject_bytes`] has it.
+fn subject_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
+    let (tenant, kind, subject): ([u8; 16], u8, [u8; 16]) = (row.get(2)?, row.get(3)?, row.get(4)?);
+    Ok([&b"s"[..], &[kind], &tenant, &subject].concat())
 }
 
 fn raise(transaction: &rusqlite::Transaction<'_>) -> rusqlite::Result<u64> {

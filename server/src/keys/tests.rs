@@ -114,6 +114,77 @@ fn no_byte_of_a_destroyed_key_is_left_in_the_folder() {
 }
 
 #[test]
+fn a_rotated_master_key_opens_everything_and_the_old_one_nothing() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let (live, dead) = (lock(1, 1), lock(2, 2));
+    let mut of_no_site = lock(3, 3);
+    of_no_site.bucket.site = None;
+    keys.prepare(&[live, dead, of_no_site]).unwrap();
+    let (kept, own) =
+        (keys.seal(&live, b"", b"hello").unwrap(), keys.seal(&of_no_site, b"", b"own").unwrap());
+    let hash = keys.find_hash(live.bucket.tenant, "email", "ada").unwrap();
+    keys.destroy_buckets(&[dead.bucket]).unwrap();
+    let master = place.keys().join("master.key");
+    let (old_master, before) = (fs::read(&master).unwrap(), keys.generation());
+    let wrapped: Vec<u8> = {
+        let look = rusqlite::Connection::open(place.keys().join("keys.sqlite")).unwrap();
+        let sql = "SELECT wrapped FROM bucket_keys WHERE day = 1";
+        look.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(keys.rotate_master().unwrap(), 2 + 3, "but for the one that is destroyed");
+    assert!(keys.generation() > before, "older copies of the folder are refused");
+    let check = |keys: &KeyStore| {
+        assert_eq!(keys.unseal(&live, b"", &kept), Ok(b"hello".to_vec()));
+        assert_eq!(keys.unseal(&of_no_site, b"", &own), Ok(b"own".to_vec()));
+        assert_eq!(keys.find_hash(live.bucket.tenant, "email", "ada").unwrap(), hash);
+        assert_eq!(keys.prepare(&[dead]), Err(SealError::Destroyed));
+        assert_eq!(keys.prepare(&[lock(9, 9)]), Ok(()), "it goes on");
+    };
+    check(&keys);
+    drop(keys);
+    check(&place.open().unwrap());
+    assert_ne!(fs::read(&master).unwrap(), old_master);
+    for entry in fs::read_dir(place.keys()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        for gone in [&old_master[..16], &wrapped[20..36]] {
+            assert!(!bytes.windows(16).any(|window| window == gone), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_rotation_that_is_cut_off_leaves_a_folder_that_opens() {
+    let place = Place::new();
+    let keys = place.open().unwrap();
+    let mine = lock(1, 1);
+    keys.prepare(&[mine]).unwrap();
+    let sealed = keys.seal(&mine, b"", b"hello").unwrap();
+    let (master, next) = (place.keys().join("master.key"), place.keys().join("master.key.next"));
+    let opens = |place: &Place| {
+        let keys = place.open().unwrap();
+        assert_eq!(keys.unseal(&mine, b"", &sealed), Ok(b"hello".to_vec()));
+        keys
+    };
+    drop(keys);
+    // Before anything was wrapped: the next one opens nothing and is replaced by the next rotation.
+    fs::write(&next, [7; 32]).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+    let old = fs::read(&master).unwrap();
+    opens(&place).rotate_master().unwrap();
+    assert!(!next.exists());
+    // After everything was wrapped and before the new one had its name.
+    fs::rename(&master, &next).unwrap();
+    fs::write(&master, &old).unwrap();
+    fs::set_permissions(&master, fs::Permissions::from_mode(0o600)).unwrap();
+    let new = fs::read(&next).unwrap();
+    opens(&place);
+    assert!(!next.exists() && fs::read(&master).unwrap() == new);
+    opens(&place);
+}
+
+#[test]
 fn a_keyed_hash_finds_within_its_tenant_and_field_only() {
     let place = Place::new();
     let keys = place.open().unwrap();

@@ -88,8 +88,10 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     let tenants: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(tenants["items"][0]["tenant_id"], made["tenant_id"]);
     // A second server is told who has the folder, and which port is taken.
-    let (code, _, err) = done(livehelp(folder.path(), &FREE));
-    assert!(code == 1 && err.contains(&format!("process {pid}")), "{err}");
+    for taken in [&FREE[..], &["keys", "rotate"]] {
+        let (code, _, err) = done(livehelp(folder.path(), taken));
+        assert!(code == 1 && err.contains(&format!("process {pid}")), "{err}");
+    }
     let public = serving.address("public");
     let (code, _, err) = done(livehelp(folder.path(), &["serve", "--listen", public]));
     assert!(code == 1 && err.contains(public) && err.contains("--listen"), "{err}");
@@ -99,6 +101,11 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     let mut logs = String::new();
     serving.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
     assert!(!logs.contains("admin@example.test") && !logs.contains("horse"), "{logs}");
+    let master = Path::new(key_file).with_file_name("master.key");
+    let before = std::fs::read(&master).unwrap();
+    let (code, out, err) = done(livehelp(folder.path(), &["keys", "rotate"]));
+    assert!(code == 0 && out.contains("under a new master key"), "{out}{err}");
+    assert_ne!(std::fs::read(&master).unwrap(), before);
     let (code, out, err) = done(livehelp(folder.path(), &["check"]));
     assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");
 }
