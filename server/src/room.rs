@@ -17,7 +17,7 @@ use protocol::ids::{ConnectionId, ConversationId, MessageId, SiteId, TenantId, V
 use protocol::message::{Author, Seq, Visibility};
 
 use self::tail::Tail;
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::{Envelope, Placed, Tag};
 use crate::privacy::gate::Reader;
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
@@ -261,10 +261,23 @@ impl<O> Room<O> {
 
     fn shorten(&mut self) {
         while self.tail.len() > TAIL_MAX && self.oldest_is_stored() {
-            if let Some(gone) = self.tail.pop_front() {
-                self.tail_after = gone.seq();
-                self.elsewhere.retain(|heard| *heard > gone.seq());
-            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(gone) = self.tail.pop_front() {
+            self.tail_after = gone.seq();
+            self.elsewhere.retain(|heard| *heard > gone.seq());
+        }
+    }
+
+    /// Lets go of the oldest messages that are dead: memory is a copy of them like any other.
+    pub fn forget_dead(&mut self, dead: impl Fn(&Tag) -> bool) {
+        while self.oldest_is_stored()
+            && self.tail.front().is_some_and(|oldest| dead(oldest.envelope().tag()))
+        {
+            self.drop_oldest();
         }
     }
 

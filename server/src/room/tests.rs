@@ -89,6 +89,25 @@ fn what_follows_the_last_message_is_all_that_follows_it() {
     assert!(is_reset(&room.resume(Some(&later), None)), "never placed here");
 }
 
+#[test]
+fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
+    const DAY_MS: u64 = 86_400_000;
+    let stored: Vec<_> = (1..=4).map(|n| placed(n, n, n * DAY_MS)).collect();
+    let mut room = loaded(&stored);
+    room.placed(placed(5, 5, 5 * DAY_MS));
+    let dead_until = |n: usize| stored[n - 1].envelope().tag().ingest_day;
+    room.forget_dead(|tag| tag.ingest_day <= dead_until(2));
+    assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(3), Seq(4), Seq(5)]));
+    let dead = room.resume(Some(&point(&stored[1])), None);
+    assert!(matches!(dead, Resumed::LookInStore { .. }));
+    assert!(is_reset(&room.resume(Some(&point(&stored[1])), Some(&[]))));
+    room.forget_dead(|_| true);
+    assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(5)]), "which is under way");
+    room.stored(Seq(5));
+    room.forget_dead(|_| true);
+    assert_eq!((after(&room.resume(None, None)), room.seq_last()), (Some(vec![]), Seq(5)));
+}
+
 /// Three was void and four never stored; after a crash another message took three, and the very same one
 /// took four again.
 #[test]
