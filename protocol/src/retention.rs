@@ -24,6 +24,8 @@ pub enum RetentionClass {
     AgentNote = 6,
     /// An agent's own account.
     UserAccount = 7,
+    /// What the server keeps for a while for its own work, such as an answer for a request sent again.
+    Operational = 10,
 }
 
 impl RetentionClass {
@@ -37,6 +39,7 @@ impl RetentionClass {
             5 => Some(Self::Survey),
             6 => Some(Self::AgentNote),
             7 => Some(Self::UserAccount),
+            10 => Some(Self::Operational),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The only place that asks what time it is. Everything else is handed a [`Clock`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::time::UnixMillis;
@@ -11,11 +11,37 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now(&self) -> UnixMillis;
     /// Monotonic time.
     fn instant(&self) -> Instant;
+    /// Whether something says that others keep the wall clock right.
+    fn synced(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
+
+/// The machine's clocks, with what tells that they are right.
+#[derive(Debug, Clone)]
+pub struct SyncedClock {
+    /// A path that exists while the system's clock is synchronised.
+    pub sync_file: std::path::PathBuf,
+}
+
+impl Clock for SyncedClock {
+    fn now(&self) -> UnixMillis {
+        SystemClock.now()
+    }
+
+    fn instant(&self) -> Instant {
+        SystemClock.instant()
+    }
+
+    fn synced(&self) -> bool {
+        // A path that cannot be looked at tells nothing.
+        self.sync_file.try_exists().unwrap_or(false)
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one door to the wall clock")]
@@ -36,18 +62,29 @@ pub struct ManualClock {
     wall_ms: AtomicU64,
     origin: Instant,
     start_ms: u64,
+    synced: AtomicBool,
 }
 
 impl ManualClock {
     /// Stands at this moment until it is moved.
     #[expect(clippy::disallowed_methods, reason = "an arbitrary origin for monotonic time")]
     pub fn new(at: UnixMillis) -> Self {
-        Self { wall_ms: AtomicU64::new(at.0), origin: Instant::now(), start_ms: at.0 }
+        Self {
+            wall_ms: AtomicU64::new(at.0),
+            origin: Instant::now(),
+            start_ms: at.0,
+            synced: AtomicBool::new(true),
+        }
     }
 
     /// Moves on.
     pub fn advance_ms(&self, ms: u64) {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// From now on others keep it right, or nobody does.
+    pub fn set_synced(&self, synced: bool) {
+        self.synced.store(synced, Ordering::SeqCst);
     }
 
     /// Jumps, back as well.
@@ -63,5 +100,9 @@ impl Clock for ManualClock {
 
     fn instant(&self) -> Instant {
         self.origin + Duration::from_millis(self.now().0.saturating_sub(self.start_ms))
+    }
+
+    fn synced(&self) -> bool {
+        self.synced.load(Ordering::SeqCst)
     }
 }

@@ -171,6 +171,8 @@ settings! {
             "Time for which a busy writer gathers neighbours into one commit. 0: it does not wait.";
         sweep_ms: u64 = "3600000", "ms", (1_000, 86_400_000),
             "Time between two sweeps of what has expired.";
+        clock_sync_file: PathBuf = "/run/systemd/timesync/synchronized", "", ANY,
+            "A path that exists while the system's clock is synchronised. Without it a server that was off for more than 3 hours asks its operator for the day before it destroys anything.";
     }
 }
 

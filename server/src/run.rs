@@ -13,7 +13,7 @@ use crate::auth::ThrottleConfig;
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SyncedClock};
 use crate::config::{Bus as BusSetting, Config};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
@@ -148,7 +148,8 @@ pub async fn run(
     shutdown: watch::Receiver<bool>,
     ready: impl FnOnce(&Listeners) + Send,
 ) -> Result<(), RunError> {
-    run_with(config, listeners, shutdown, ready, Arc::new(SystemClock)).await
+    let clock = SyncedClock { sync_file: config.clock_sync_file.clone() };
+    run_with(config, listeners, shutdown, ready, Arc::new(clock)).await
 }
 
 /// The same by another clock, so that years pass in a test.

@@ -161,6 +161,17 @@ pub struct TagRow {
     pub name: String,
 }
 
+/// What an operator says about the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockAct {
+    /// Whose key it was.
+    pub key: KeyId,
+    /// What the clock says; he says that it is right.
+    pub wall: UnixMillis,
+    /// The mark was set by a clock in the future, and is to go back to where the clock is.
+    pub lower: bool,
+}
+
 /// A visitor. Written first when he opens a conversation. His contact data is sealed into the bucket of
 /// `contact_day`, the day of his newest conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -434,6 +445,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn agent(&self, tenant: TenantId, agent: AgentId)
     -> Result<Option<AgentRow>, StoreError>;
     /// At login the tenant is not known yet: every account with this e-mail.
+    /// Clears an agent's row once his key is destroyed: afterwards he is one without a name.
+    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError>;
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError>;
     async fn agents(
         &self,
@@ -497,12 +510,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         at: UnixMillis,
     ) -> Result<(), StoreError>;
 
+    /// Deletes the answers that were kept until this moment; their buckets' keys are the sweep's.
+    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError>;
+
     /// Every bucket that has traffic and is not destroyed.
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError>;
     /// Deletes the rows of destroyed buckets, in chunks, and what they leave in the WAL.
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError>;
     /// The latest trusted time that was persisted: reads use the later of it and the wall clock.
     async fn high_water(&self) -> Result<UnixMillis, StoreError>;
-    /// Raises it; it never goes back.
+    /// Raises it; by itself it never goes back.
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError>;
+    /// Keys are about to be destroyed by this time. `false`: the mark went back meanwhile, nothing may be.
+    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError>;
+    /// Notes what an operator said about the clock, and does what he may do to the mark: `false` where
+    /// he may not, and then nothing is changed or noted.
+    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError>;
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::{SealError, Sealer};
-use crate::privacy::sweep::{Trust, due, judge, judge_at_start};
+use crate::privacy::sweep::{ANSWER_MS, Trust, due, judge, judge_at_start};
 use crate::store::{Store, StoreError};
 
 /// Why a round was not finished; the next one begins anew.
@@ -135,6 +135,8 @@ impl<S: Sealer + 'static> Sweeper<S> {
         // A disk that takes nothing keeps them until it does; they open nothing meanwhile.
         if self.store.healthy() {
             self.store.delete_ended(mark).await?;
+            let answered = UnixMillis(mark.0.saturating_sub(ANSWER_MS));
+            self.store.idempotent_forget(answered).await?;
         }
         Ok(destroyed)
     }
@@ -153,6 +155,10 @@ impl<S: Sealer + 'static> Sweeper<S> {
         let due = due(&buckets, |tenant, site| timelines.get(&(tenant, site)), mark.day());
         if due.is_empty() {
             self.metrics.swept(mark, 0);
+            return Ok(0);
+        }
+        if !self.store.destroying(mark).await? {
+            // The operator put the mark back meanwhile; the next round goes by that.
             return Ok(0);
         }
         let sealer = Arc::clone(&self.sealer);
@@ -174,7 +180,10 @@ impl<S: Sealer + 'static> Sweeper<S> {
         }
         let (wall, instant) = (self.clock.now(), self.clock.instant());
         let trust = match self.trusted {
-            None => judge_at_start(Some(mark).filter(|mark| mark.0 > 0), wall),
+            None => {
+                let mark = Some(mark).filter(|mark| mark.0 > 0);
+                judge_at_start(mark, wall, self.clock.synced())
+            }
             Some((at, since)) => {
                 let passed = instant.saturating_duration_since(since).as_millis();
                 judge(mark, at.plus_ms(u64::try_from(passed).unwrap_or(u64::MAX)), wall)

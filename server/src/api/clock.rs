@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::OperatorAccess;
 use super::date::{iso_day, iso_moment};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;
+use crate::store::ClockAct;
 use crate::sweep::Standing;
 
 /// The clock, and how far retention has gone by it.
@@ -50,7 +51,8 @@ pub(crate) async fn get(
 
 /// POST /v1/clock/confirm
 #[utoipa::path(post, path = "/v1/clock/confirm", tag = "clock", operation_id = "confirm_clock",
-    request_body = Confirmation, responses((status = 200, body = ClockState), (status = 422)))]
+    request_body = Confirmation,
+    responses((status = 200, body = ClockState), (status = 409), (status = 422)))]
 pub(crate) async fn confirm(
     State(state): State<ApiState>,
     access: OperatorAccess,
@@ -58,16 +60,52 @@ pub(crate) async fn confirm(
 ) -> Result<Json<ClockState>, Problem> {
     access.need(Scope::ClockConfirm)?;
     let now = state.now();
-    // Who has not looked at a calendar has not confirmed anything.
-    if word.today != iso_day(now.day()) {
-        return Err(Problem::field(
-            "today",
-            "The server's clock says another day. Correct the clock, or look at the calendar again.",
+    looked_at_a_calendar(&word, now)?;
+    let act = ClockAct { key: access.key, wall: now, lower: false };
+    if !state.store.clock_act(act).await? {
+        return Err(Problem::new(
+            ProblemCode::Conflict,
+            "The latest trusted time lies after the clock: retention would destroy by that, not by what you confirm. If that time is wrong, lower it; otherwise correct the clock.",
         ));
     }
     state.clock_trust.confirm(now, state.clock.instant());
     tracing::info!(key_id = %access.key, "the operator confirmed the clock: sweeps go on by it");
     Ok(Json(shape(&state).await?))
+}
+
+/// POST /v1/clock/lower
+#[utoipa::path(post, path = "/v1/clock/lower", tag = "clock", operation_id = "lower_clock_mark",
+    request_body = Confirmation,
+    responses((status = 200, body = ClockState), (status = 409), (status = 422)))]
+pub(crate) async fn lower(
+    State(state): State<ApiState>,
+    access: OperatorAccess,
+    Body { value: word, .. }: Body<Confirmation>,
+) -> Result<Json<ClockState>, Problem> {
+    access.need(Scope::ClockConfirm)?;
+    let now = state.now();
+    looked_at_a_calendar(&word, now)?;
+    let act = ClockAct { key: access.key, wall: now, lower: true };
+    if !state.store.clock_act(act).await? {
+        return Err(Problem::new(
+            ProblemCode::Conflict,
+            "The latest trusted time stays: it does not lie after the clock, or something was destroyed by it.",
+        ));
+    }
+    state.clock_trust.confirm(now, state.clock.instant());
+    tracing::warn!(key_id = %access.key, "the operator put the latest trusted time back to the clock's: what it hid is shown again");
+    Ok(Json(shape(&state).await?))
+}
+
+/// Who has not looked at a calendar has not confirmed anything.
+fn looked_at_a_calendar(word: &Confirmation, now: UnixMillis) -> Result<(), Problem> {
+    if word.today == iso_day(now.day()) {
+        return Ok(());
+    }
+    Err(Problem::field(
+        "today",
+        "The server's clock says another day. Correct the clock, or look at the calendar again.",
+    ))
 }
 
 async fn shape(state: &ApiState) -> Result<ClockState, Problem> {

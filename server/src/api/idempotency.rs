@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use protocol::ids::TenantId;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::ApiState;
 use super::problem::{Problem, ProblemCode};
@@ -47,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 
 impl Idempotency {
     /// Creates it once: a second request with the same key and body gets the first one's answer, one with
-    /// another body a refusal. Answers 201.
+    /// another body a refusal. Answers 201. Not for what people say: see [`Idempotency::once_shown`].
     pub(crate) async fn once<T: Serialize>(
         &self,
         state: &ApiState,
@@ -56,26 +57,91 @@ impl Idempotency {
         body: &[u8],
         create: impl Future<Output = Result<T, Problem>>,
     ) -> Result<Response, Problem> {
-        let Some(key) = &self.key else {
-            return Ok(created(to_json(&create.await?)?, false));
+        match self.before(state, tenant, owner, body).await? {
+            Before::Unnamed => Ok(created(to_json(&create.await?)?, false)),
+            Before::Answered(answer) => Ok(created(answer, true)),
+            Before::New(slot) => {
+                let answer = to_json(&create.await?)?;
+                slot.keep(answer.clone()).await?;
+                Ok(created(answer, false))
+            }
+        }
+    }
+
+    /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is made
+    /// anew each time, through the read gate.
+    pub(crate) async fn once_shown<T: Serialize + DeserializeOwned, A: Serialize>(
+        &self,
+        state: &ApiState,
+        (tenant, owner): (TenantId, &str),
+        body: &[u8],
+        create: impl Future<Output = Result<T, Problem>>,
+        show: impl AsyncFnOnce(T) -> Result<A, Problem>,
+    ) -> Result<Response, Problem> {
+        let (made, replayed) = match self.before(state, tenant, owner, body).await? {
+            Before::Unnamed => (create.await?, false),
+            Before::Answered(kept) => {
+                (serde_json::from_slice(&kept).map_err(|_| Problem::internal())?, true)
+            }
+            Before::New(slot) => {
+                let made = create.await?;
+                slot.keep(to_json(&made)?).await?;
+                (made, false)
+            }
         };
+        Ok(created(to_json(&show(made).await?)?, replayed))
+    }
+
+    /// What is known of a request with this key.
+    async fn before<'a>(
+        &self,
+        state: &'a ApiState,
+        tenant: TenantId,
+        owner: &str,
+        body: &[u8],
+    ) -> Result<Before<'a>, Problem> {
+        let Some(key) = &self.key else { return Ok(Before::Unnamed) };
         // What the caller chose as a key is nobody's business: only its hash is kept.
         let slot = content_hash(format!("{tenant} {owner} {key}").as_bytes());
         let kept_as: String = slot.iter().map(|byte| format!("{byte:02x}")).collect();
         let request = request_hash(&self.request, body);
-        let _turn = Turn::take(state, slot)?;
-        if let Some((before, answer)) = state.store.idempotent_answer(tenant, &kept_as).await? {
-            if before == request {
-                return Ok(created(answer, true));
-            }
-            return Err(Problem::new(
+        let turn = Turn::take(state, slot)?;
+        match state.store.idempotent_answer(tenant, &kept_as).await? {
+            None => Ok(Before::New(Slot { turn, tenant, kept_as, request })),
+            Some((before, answer)) if before == request => Ok(Before::Answered(answer)),
+            Some(_) => Err(Problem::new(
                 ProblemCode::IdempotencyConflict,
                 "This Idempotency-Key came before with another request. Use a new key.",
-            ));
+            )),
         }
-        let answer = to_json(&create.await?)?;
-        state.store.idempotent_keep(tenant, &kept_as, request, answer.clone(), state.now()).await?;
-        Ok(created(answer, false))
+    }
+}
+
+/// What is known of a request.
+enum Before<'a> {
+    /// It has no key.
+    Unnamed,
+    /// Its key is new.
+    New(Slot<'a>),
+    /// It came before: what was kept of the answer.
+    Answered(Vec<u8>),
+}
+
+/// Where the answer to a new key goes; nobody else works on it meanwhile.
+struct Slot<'a> {
+    turn: Turn<'a>,
+    tenant: TenantId,
+    kept_as: String,
+    request: [u8; 32],
+}
+
+impl Slot<'_> {
+    async fn keep(self, answer: Vec<u8>) -> Result<(), Problem> {
+        let state = self.turn.state;
+        // A clock that stepped back would seal it under a day whose key may be gone.
+        let at = state.now().max(state.store.high_water().await?);
+        let (tenant, kept_as) = (self.tenant, &self.kept_as);
+        Ok(state.store.idempotent_keep(tenant, kept_as, self.request, answer, at).await?)
     }
 }
 

@@ -196,17 +196,26 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     access.need(Role::Agent, Scope::ConversationsWrite)?;
     let gate = Gate::open(&state, access.tenant, conversation).await?;
-    let say = say(&state, &access, &gate, conversation, new);
-    once.once(&state, access.tenant, &access.owner(), &bytes, say).await
+    let owner = access.owner();
+    let say = say(&state, &access, conversation, new);
+    let show = async |kept: Kept| gate.find(&state, access.tenant, conversation, kept).await;
+    once.once_shown(&state, (access.tenant, &owner), &bytes, say, show).await
+}
+
+/// What is kept of the answer to a message, for a request that comes again: where it stands, not what
+/// it says.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Kept {
+    message: MessageId,
+    seq: Seq,
 }
 
 async fn say(
     state: &ApiState,
     access: &Access,
-    gate: &Gate,
     conversation: ConversationId,
     new: NewMessage,
-) -> Result<Message, Problem> {
+) -> Result<Kept, Problem> {
     let text = new.text.expose();
     if text.trim().is_empty() {
         return Err(Problem::field("text", "This field must not be empty."));
@@ -228,10 +237,7 @@ async fn say(
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
     let (seq, _) = state.live.say(&access.principal, said).await?;
-    // Said is stored, so it is there; it is shown as it was kept, with what redaction hid.
-    let after = Seq(seq.0.saturating_sub(1));
-    let kept = state.store.message(access.tenant, conversation, message, after).await?;
-    kept.and_then(|kept| gate.show(&kept)).ok_or_else(Problem::internal)
+    Ok(Kept { message, seq })
 }
 
 /// GET /v1/conversations/{conversation_id}/transcript
@@ -331,6 +337,19 @@ impl Gate {
         let grant = ReadGrant::stored(Door::Api, Reader::Agents, self.today, &self.timeline);
         placed.shown(&grant).map(Message::from)
     }
+
+    /// What was said, as it was kept, with what redaction hid; not found once it may not be read.
+    async fn find(
+        &self,
+        state: &ApiState,
+        tenant: TenantId,
+        conversation: ConversationId,
+        Kept { message, seq }: Kept,
+    ) -> Result<Message, Problem> {
+        let after = Seq(seq.0.saturating_sub(1));
+        let placed = state.store.message(tenant, conversation, message, after).await?;
+        placed.and_then(|placed| self.show(&placed)).ok_or_else(|| Problem::not_found("message"))
+    }
 }
 
 /// The newest message as a list shows it.
@@ -420,7 +439,9 @@ fn plain(
     names: &HashMap<AgentId, Personal<String>>,
 ) -> String {
     let name = |agent: Option<AgentId>| {
-        agent.and_then(|agent| names.get(&agent)).map_or("Agent", |name| name.expose().as_str())
+        let name = agent.and_then(|agent| names.get(&agent)).map(|name| name.expose().as_str());
+        // One who is erased has none.
+        name.filter(|name| !name.is_empty()).unwrap_or("Agent")
     };
     let mut text = String::new();
     if truncated {

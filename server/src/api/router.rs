@@ -111,6 +111,7 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(operator_keys::delete))
         .routes(routes!(clock::get))
         .routes(routes!(clock::confirm))
+        .routes(routes!(clock::lower))
 }
 
 fn finish(router: Router<ApiState>, state: ApiState) -> Router {

@@ -27,6 +27,12 @@ pub(super) fn command(command: Command) -> Command {
     let tenant = || required("tenant", "TENANT_ID", "Organization, ten_…");
     let site = || Arg::new("site").value_name("SITE_ID").required(true).help("Site, sit_…");
     let plan = || Arg::new("plan").value_parser(["free", "team", "business", "enterprise"]);
+    let today = || {
+        Arg::new("today")
+            .value_name("DATE")
+            .required(true)
+            .help("The day that it really is, UTC, such as 2026-11-24")
+    };
     let paged = |command: Command| {
         command
             .arg(Arg::new("limit").long("limit").value_parser(clap::value_parser!(u16)))
@@ -120,12 +126,12 @@ pub(super) fn command(command: Command) -> Command {
         .subcommand(
             Command::new("confirm-clock")
                 .about("Confirms a clock that nothing explains, so that sweeps go on by it")
-                .arg(
-                    Arg::new("today")
-                        .value_name("DATE")
-                        .required(true)
-                        .help("The day that it really is, UTC, such as 2026-11-24"),
-                ),
+                .arg(today()),
+        )
+        .subcommand(
+            Command::new("lower-clock-mark")
+                .about("Puts a latest trusted time that a clock in the future set back to the clock's; refused once something was destroyed by it")
+                .arg(today()),
         )
 }
 
@@ -210,6 +216,10 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
                 }
                 _ => return None,
             }
+        }
+        "lower-clock-mark" => {
+            let body = json!({ "today": text("today") });
+            (Method::POST, "/v1/clock/lower".to_owned(), Some(body))
         }
         _ => return None,
     })

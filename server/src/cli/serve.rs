@@ -1,6 +1,7 @@
 //! `livehelp serve` and `livehelp check`: the runtime, the listeners' addresses, the signals.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -8,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{CliError, print};
+use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, LogLevel, Resolved};
 use crate::http::{Tls, bind};
 use crate::run::{self, Listeners, Looked};

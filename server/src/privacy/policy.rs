@@ -252,6 +252,15 @@ pub fn evaluate(
                 rules: &["RET-19"],
             };
         }
+        RetentionClass::Operational => {
+            return Decision {
+                visible: true,
+                expires: None,
+                destroy: false,
+                reason: "it belongs to no site: its own time decides, see `sweep`",
+                rules: &[],
+            };
+        }
     }
     let end = end_of(timeline, ingest_day);
     let dead = today >= end.day;

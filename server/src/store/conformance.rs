@@ -16,9 +16,9 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{
-    AgentRow, ConversationFilter, ConversationRow, DraftRow, FieldRule, InvitationRow, KeyRow,
-    MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError, TagRow,
-    TenantRow, VisitorRow, Write,
+    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, FieldRule, InvitationRow,
+    KeyRow, MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError,
+    TagRow, TenantRow, VisitorRow, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -232,6 +232,8 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     fates_come_in_order(store).await;
     the_latest_time_never_goes_back(store).await;
     what_is_destroyed_is_gone(store, sealer).await;
+    an_erased_agent_is_one_without_a_name(store, sealer).await;
+    the_mark_goes_back_only_by_an_operators_word(store).await;
 }
 
 async fn messages_come_back_as_they_went_in(store: &dyn Store) {
@@ -467,6 +469,43 @@ async fn accounts_come_back_as_they_went_in(store: &dyn Store) {
     assert_eq!(store.agents(tenant, page(9)).await.unwrap(), [account]);
 }
 
+async fn an_erased_agent_is_one_without_a_name(store: &dyn Store, sealer: &dyn Sealer) {
+    let world = World::new(31);
+    let tenant = world.tenant;
+    store.tenant_create(world.tenant_row()).await.unwrap();
+    let agent = |n: u8| {
+        let mut row = world.agent_row();
+        row.agent = AgentId::from_bytes([n; 16]);
+        row.email = Personal::new(format!("erased{n}@example.test"));
+        row
+    };
+    for n in 1..=3 {
+        store.agent_create(agent(n)).await.unwrap();
+    }
+    let gone = agent(2);
+    let by_email = async || store.agents_by_email(&gone.email).await.unwrap();
+    assert_eq!(by_email().await, [agent(2)]);
+    sealer.destroy_subject(tenant, Subject::Agent(gone.agent)).unwrap();
+    for cleared in [false, true] {
+        if cleared {
+            store.agent_forget(tenant, gone.agent).await.unwrap();
+        }
+        let listed = store.agents(tenant, page(9)).await.unwrap();
+        assert_eq!(listed.len(), 3, "a page is not cut short by him");
+        let row = store.agent(tenant, gone.agent).await.unwrap().unwrap();
+        assert_eq!(listed[1], row);
+        let nothing = (row.name.expose().len(), row.email.expose().len(), row.password_hash.len());
+        assert_eq!((nothing, row.active), ((0, 0, 0), false));
+        assert_eq!(by_email().await, []);
+        assert_eq!(store.agent_update(gone.clone()).await, Err(StoreError::NotFound));
+    }
+    // His address is free again: nothing in the file knows it any more.
+    let mut again = agent(4);
+    again.email = gone.email.clone();
+    store.agent_create(again.clone()).await.unwrap();
+    assert_eq!(by_email().await, [again]);
+}
+
 async fn sessions_invitations_keys_and_tags_come_and_go(store: &dyn Store) {
     let world = World::new(19);
     let World { tenant, agent, .. } = world;
@@ -692,6 +731,10 @@ async fn answers_are_kept(store: &dyn Store) {
     let long_ago = UnixMillis(NOW.0 - 24 * 60 * 60 * 1_000);
     store.idempotent_keep(tenant, "k2", [1; 32], b"old".to_vec(), long_ago).await.unwrap();
     assert_eq!(store.idempotent_answer(tenant, "k2").await.unwrap(), None);
+    store.idempotent_forget(UnixMillis(NOW.0 - 1)).await.unwrap();
+    assert!(store.idempotent_answer(tenant, "k1").await.unwrap().is_some());
+    store.idempotent_forget(NOW).await.unwrap();
+    assert_eq!(store.idempotent_answer(tenant, "k1").await.unwrap(), None);
 }
 
 async fn fates_come_in_order(store: &dyn Store) {
@@ -715,6 +758,22 @@ async fn the_latest_time_never_goes_back(store: &dyn Store) {
     store.raise_high_water(NOW).await.unwrap();
     store.raise_high_water(UnixMillis(5)).await.unwrap();
     assert_eq!(store.high_water().await.unwrap(), NOW);
+}
+
+async fn the_mark_goes_back_only_by_an_operators_word(store: &dyn Store) {
+    let mark = store.high_water().await.unwrap();
+    let (hour, key) = (3_600_000, KeyId::from_bytes([31; 16]));
+    let before = UnixMillis(mark.0 - hour);
+    let act = |wall, lower| ClockAct { key, wall, lower };
+    assert_eq!(store.clock_act(act(before, false)).await, Ok(false), "the mark is later");
+    assert_eq!(store.clock_act(act(mark, true)).await, Ok(false), "there is nothing to lower");
+    assert_eq!(store.clock_act(act(before, true)).await, Ok(true));
+    assert_eq!(store.high_water().await.unwrap(), before);
+    assert_eq!(store.destroying(mark).await, Ok(false), "a round by the mark of before ends");
+    store.raise_high_water(mark).await.unwrap();
+    assert_eq!(store.destroying(mark).await, Ok(true));
+    assert_eq!(store.clock_act(act(before, true)).await, Ok(false), "something died by it");
+    assert_eq!(store.clock_act(act(mark, false)).await, Ok(true));
 }
 
 async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Sealer) {

@@ -40,8 +40,8 @@ pub use self::file::FolderLock;
 use self::read::Reader;
 use self::writer::{Fates, Job, Rate, Work, Writer};
 use super::{
-    AgentRow, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow, NoStats,
-    Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
+    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
+    NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
     TenantRow, VisitorRow, Write, WriteSlot,
 };
 use crate::clock::Clock;
@@ -256,6 +256,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let connection = file::open(folder)?;
         check_keys(folder, &connection, &*sealer)?;
+        seal_old_rows(folder, &connection, &*sealer, clock.now())?;
         let path = file::database_path(folder);
         let readers = config.readers.max(1);
         let mut idle = Vec::with_capacity(readers);
@@ -493,6 +494,27 @@ impl Shared {
         }
         value
     }
+}
+
+/// Seals what a file of an earlier version had in the open.
+fn seal_old_rows(
+    folder: &Path,
+    connection: &Connection,
+    sealer: &dyn Sealer,
+    now: UnixMillis,
+) -> Result<(), OpenError> {
+    let failed = |source| {
+        let path = file::database_path(folder);
+        OpenError::File { act: "seal old rows of", path, source }
+    };
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let mut memory = Memory::new();
+    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    desk.seal_passwords().map_err(|fault| match fault {
+        Fault::File(source) => failed(source),
+        Fault::Refused(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
+    })?;
+    transaction.commit().map_err(failed)
 }
 
 /// Whether these are the keys of this data, at least as new as it is. New data notes whose it is.
@@ -760,6 +782,10 @@ impl Store for SqliteStore {
         self.read("read an agent", move |reader| reader.agent(tenant, agent)).await
     }
 
+    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
+        self.act(move |desk| desk.agent_forget(tenant, agent)).await
+    }
+
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
         let email = email.clone();
         self.read("find an agent", move |reader| reader.agents_by_email(&email)).await
@@ -878,6 +904,11 @@ impl Store for SqliteStore {
         self.act(move |desk| desk.idempotent_keep(tenant, &key, request, &answer, at)).await
     }
 
+    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
+        while self.ask(move |desk| desk.answers_forget(until)).await? {}
+        Ok(())
+    }
+
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
         self.read("list buckets", |reader| reader.buckets()).await
     }
@@ -908,6 +939,18 @@ impl Store for SqliteStore {
             Ok(())
         })
         .await
+    }
+
+    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
+        self.ask(move |desk| {
+            let sql = "UPDATE meta SET destroyed_by = max(destroyed_by, ?1) WHERE high_water >= ?1";
+            Ok(desk.execute(sql, [by.0])? > 0)
+        })
+        .await
+    }
+
+    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
+        self.ask(move |desk| desk.clock_act(act)).await
     }
 }
 

@@ -14,13 +14,12 @@ use super::fault::Fault;
 use super::read::Reader;
 use super::sealed;
 use crate::privacy::seal::{Lock, SealError, Sealer};
+use crate::privacy::sweep::{ANSWER_MS, may_confirm, may_lower};
 use crate::store::{
-    AgentRow, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError, TagRow,
-    TenantRow,
+    AgentRow, ClockAct, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError,
+    TagRow, TenantRow,
 };
 
-/// How long an answer is kept.
-const ANSWER_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Old answers that each new one sweeps away.
 const ANSWERS_SWEPT: u16 = 64;
 /// Sessions, and invitations, that one transaction deletes, so that no message waits long behind it.
@@ -37,6 +36,15 @@ pub(super) fn email_hash(
     email: &Personal<String>,
 ) -> Result<[u8; 32], SealError> {
     sealer.find_hash(ANY_TENANT, "agents.email", &email.expose().trim().to_lowercase())
+}
+
+/// The sealed columns of an agent.
+struct SealedAgent {
+    bucket: i64,
+    name: Vec<u8>,
+    email: Vec<u8>,
+    email_hash: [u8; 32],
+    password: Vec<u8>,
 }
 
 impl Desk<'_> {
@@ -98,23 +106,23 @@ impl Desk<'_> {
     }
 
     pub(super) fn agent_create(&mut self, row: &AgentRow) -> Result<(), Fault> {
-        let (name, email, hash, bucket) = self.seal_agent(row)?;
+        let sealed = self.seal_agent(row)?;
         self.execute(
             "INSERT INTO agents (agent, tenant, bucket, name, email, email_hash, role, active, capacity,
-                 availability, password_hash, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 availability, password, password_hash, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', ?12)",
             params![
                 row.agent.as_bytes(),
                 row.tenant.as_bytes(),
-                bucket,
-                name,
-                email,
-                hash,
+                sealed.bucket,
+                sealed.name,
+                sealed.email,
+                sealed.email_hash,
                 row.role.code(),
                 row.active,
                 row.capacity,
                 row.availability.code(),
-                &*row.password_hash,
+                sealed.password,
                 row.created_at.0
             ],
         )
@@ -123,7 +131,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn agent_update(&mut self, row: &AgentRow) -> Result<(), Fault> {
-        let (name, email, hash, bucket) = self.seal_agent(row)?;
+        let sealed = self.seal_agent(row)?;
         let changed = self
             .execute(
                 "UPDATE agents SET bucket = ?3, name = ?4, email = ?5, email_hash = ?6, role = ?7,
@@ -132,10 +140,10 @@ impl Desk<'_> {
                 params![
                     row.agent.as_bytes(),
                     row.tenant.as_bytes(),
-                    bucket,
-                    name,
-                    email,
-                    hash,
+                    sealed.bucket,
+                    sealed.name,
+                    sealed.email,
+                    sealed.email_hash,
                     row.role.code(),
                     row.active,
                     row.capacity
@@ -165,22 +173,80 @@ impl Desk<'_> {
         agent: AgentId,
         password_hash: &str,
     ) -> Result<(), Fault> {
+        let created_at: Option<u64> = self
+            .connection
+            .prepare_cached("SELECT created_at FROM agents WHERE agent = ?1 AND tenant = ?2")?
+            .query_row(params![agent.as_bytes(), tenant.as_bytes()], |row| row.get(0))
+            .optional()?;
+        let created_at = UnixMillis(created_at.ok_or(StoreError::NotFound)?);
+        let password = self.seal_password(tenant, agent, created_at, password_hash)?;
         found(self.execute(
-            "UPDATE agents SET password_hash = ?3 WHERE agent = ?1 AND tenant = ?2",
-            params![agent.as_bytes(), tenant.as_bytes(), password_hash],
+            "UPDATE agents SET password = ?3, password_hash = '' WHERE agent = ?1 AND tenant = ?2",
+            params![agent.as_bytes(), tenant.as_bytes(), password],
         )?)
     }
 
-    #[expect(clippy::type_complexity, reason = "the four columns of one row")]
-    fn seal_agent(&mut self, row: &AgentRow) -> Result<(Vec<u8>, Vec<u8>, [u8; 32], i64), Fault> {
+    fn seal_password(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        created_at: UnixMillis,
+        hash: &str,
+    ) -> Result<Vec<u8>, Fault> {
+        let lock = sealed::account_lock(tenant, agent, created_at.day());
+        let bound = sealed::bound("agents.password", tenant, agent.as_bytes());
+        sealed::unless_destroyed(self.sealer.seal(&lock, &bound, hash.as_bytes()))?
+            .ok_or_else(|| StoreError::NotFound.into())
+    }
+
+    fn seal_agent(&mut self, row: &AgentRow) -> Result<SealedAgent, Fault> {
         let lock = sealed::account_lock(row.tenant, row.agent, row.created_at.day());
         let bound = |column| sealed::bound(column, row.tenant, row.agent.as_bytes());
         let (name, bucket) =
             self.seal_one(&lock, &bound("agents.name"), row.name.expose().as_bytes())?;
         let (email, _) =
             self.seal_one(&lock, &bound("agents.email"), row.email.expose().as_bytes())?;
-        let hash = email_hash(self.sealer, &row.email).map_err(Fault::Keys)?;
-        Ok((name, email, hash, bucket))
+        let (password, _) =
+            self.seal_one(&lock, &bound("agents.password"), row.password_hash.as_bytes())?;
+        let email_hash = email_hash(self.sealer, &row.email).map_err(Fault::Keys)?;
+        Ok(SealedAgent { bucket, name, email, email_hash, password })
+    }
+
+    /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which his address
+    /// could be looked for. His id stays, for transcripts name it.
+    pub(super) fn agent_forget(&mut self, tenant: TenantId, agent: AgentId) -> Result<(), Fault> {
+        let of = params![agent.as_bytes(), tenant.as_bytes()];
+        // Each has another in the place of the hash, and no hash is so short.
+        found(self.execute(
+            "UPDATE agents SET name = x'', email = x'', email_hash = agent, password = NULL,
+                 password_hash = '', active = 0 WHERE agent = ?1 AND tenant = ?2",
+            of,
+        )?)?;
+        self.execute("DELETE FROM sessions WHERE agent = ?1 AND tenant = ?2", of)?;
+        Ok(())
+    }
+
+    /// Seals the passwords' hashes of a file of an earlier version.
+    pub(super) fn seal_passwords(&mut self) -> Result<(), Fault> {
+        let sql =
+            "SELECT agent, tenant, created_at, password_hash FROM agents WHERE password_hash <> ''";
+        let rows: Vec<([u8; 16], [u8; 16], u64, String)> = self
+            .connection
+            .prepare(sql)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .collect::<Result<_, _>>()?;
+        for (agent, tenant, created_at, hash) in rows {
+            let (agent, tenant) = (AgentId::from_bytes(agent), TenantId::from_bytes(tenant));
+            let lock = sealed::account_lock(tenant, agent, UnixMillis(created_at).day());
+            let bound = sealed::bound("agents.password", tenant, agent.as_bytes());
+            let sealed =
+                sealed::unless_destroyed(self.sealer.seal(&lock, &bound, hash.as_bytes()))?;
+            self.execute(
+                "UPDATE agents SET password = ?2, password_hash = '' WHERE agent = ?1",
+                params![agent.as_bytes(), sealed],
+            )?;
+        }
+        Ok(())
     }
 
     pub(super) fn session_create(&mut self, row: &SessionRow) -> Result<(), Fault> {
@@ -315,19 +381,50 @@ impl Desk<'_> {
         at: UnixMillis,
     ) -> Result<(), Fault> {
         let hash = answer_hash(self.sealer, tenant, key)?;
+        self.answers_forget(UnixMillis(at.0.saturating_sub(ANSWER_MS)))?;
+        let lock = sealed::answer_lock(tenant, at.day());
+        let plain = [&request[..], answer].concat();
+        let (sealed, bucket) = self.seal_one(&lock, &answer_bound(tenant, &hash), &plain)?;
         self.execute(
-            "DELETE FROM idempotent_answers WHERE id IN
-                 (SELECT id FROM idempotent_answers WHERE at <= ?1 ORDER BY at LIMIT ?2)",
-            params![at.0.saturating_sub(ANSWER_MS), ANSWERS_SWEPT],
-        )?;
-        let lock = sealed::own_lock(tenant, tenant.as_bytes(), at.day());
-        let (sealed, bucket) = self.seal_one(&lock, &answer_bound(tenant, &hash), answer)?;
-        self.execute(
-            "INSERT INTO idempotent_answers (tenant, key_hash, bucket, request, answer, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-            params![tenant.as_bytes(), hash, bucket, request, sealed, at.0],
+            "INSERT INTO idempotent_answers (tenant, key_hash, bucket, answer, at)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            params![tenant.as_bytes(), hash, bucket, sealed, at.0],
         )?;
         Ok(())
+    }
+
+    /// The operator's word on the clock, if it may count.
+    pub(super) fn clock_act(&mut self, act: ClockAct) -> Result<bool, Fault> {
+        let sql = "SELECT high_water, destroyed_by FROM meta";
+        let (mark, destroyed_by) = self
+            .connection
+            .query_row(sql, [], |row| Ok((UnixMillis(row.get(0)?), UnixMillis(row.get(1)?))))?;
+        let allowed = if act.lower {
+            may_lower(mark, act.wall, destroyed_by)
+        } else {
+            may_confirm(mark, act.wall)
+        };
+        if !allowed {
+            return Ok(false);
+        }
+        if act.lower {
+            self.execute("UPDATE meta SET high_water = ?1", [act.wall.0])?;
+        }
+        self.execute(
+            "INSERT INTO clock_acts (at, api_key, act, mark_before) VALUES (?1, ?2, ?3, ?4)",
+            params![act.wall.0, act.key.as_bytes(), 1 + u8::from(act.lower), mark.0],
+        )?;
+        Ok(true)
+    }
+
+    /// Deletes some of the answers that were kept until this moment. Returns whether there may be more.
+    pub(super) fn answers_forget(&mut self, until: UnixMillis) -> Result<bool, Fault> {
+        let gone = self.execute(
+            "DELETE FROM idempotent_answers WHERE id IN
+                 (SELECT id FROM idempotent_answers WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+            params![until.0, ANSWERS_SWEPT],
+        )?;
+        Ok(gone >= usize::from(ANSWERS_SWEPT))
     }
 }
 
@@ -358,7 +455,7 @@ fn answer_bound(tenant: TenantId, hash: &[u8; 32]) -> Vec<u8> {
 const TENANT: &str = "SELECT tenant, name, privacy_contact, created_at FROM tenants";
 const SITE: &str = "SELECT site, tenant, site_key, name, timeline, settings, created_at FROM sites";
 const AGENT: &str = "SELECT agent, tenant, name, email, role, active, capacity, availability,
-    password_hash, created_at FROM agents";
+    password, created_at FROM agents";
 const SESSION: &str =
     "SELECT session, agent, tenant, secret, client, created_at, expires_at FROM sessions";
 const INVITATION: &str =
@@ -446,7 +543,14 @@ impl Reader<'_> {
 
     pub(super) fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, Fault> {
         let hash = email_hash(self.sealer, email).map_err(Fault::Keys)?;
-        self.all(&format!("{AGENT} WHERE email_hash = ?1 ORDER BY id"), [hash], Self::agent_row)
+        let mut rows = self.all(
+            &format!("{AGENT} WHERE email_hash = ?1 ORDER BY id"),
+            [hash],
+            Self::agent_row,
+        )?;
+        // One whose key is destroyed is not found by his address, though his row is not cleared yet.
+        rows.retain(|row| !row.email.expose().is_empty());
+        Ok(rows)
     }
 
     pub(super) fn agents(
@@ -463,7 +567,8 @@ impl Reader<'_> {
         self.all(&sql, params![tenant.as_bytes(), after, page.limit], Self::agent_row)
     }
 
-    /// `None` once the agent is erased.
+    /// An erased agent is one without a name, an address and a way to sign in: transcripts and pages
+    /// still count him.
     fn agent_row(&self, row: &Row<'_>) -> Result<Option<AgentRow>, Fault> {
         let agent = AgentId::from_bytes(row.get(0)?);
         let tenant = TenantId::from_bytes(row.get(1)?);
@@ -472,19 +577,24 @@ impl Reader<'_> {
         let text = |column: &str, index: usize| {
             self.text(&lock, &sealed::bound(column, tenant, agent.as_bytes()), row, index)
         };
-        let (Some(name), Some(email)) = (text("agents.name", 2)?, text("agents.email", 3)?) else {
-            return Ok(None);
+        // His key is destroyed, or the clean-up has been here.
+        let erased = row.get_ref(2)?.as_bytes().is_ok_and(<[u8]>::is_empty);
+        let name = if erased { None } else { text("agents.name", 2)? };
+        let (email, password) = match name {
+            Some(_) => (text("agents.email", 3)?, text("agents.password", 8)?),
+            None => (None, None),
         };
+        let active = name.is_some() && row.get(5)?;
         Ok(Some(AgentRow {
             agent,
             tenant,
-            name,
-            email,
+            name: name.unwrap_or_default(),
+            email: email.unwrap_or_default(),
             role: Role::from_code(row.get(4)?).ok_or(Fault::Row("role"))?,
-            active: row.get(5)?,
+            active,
             capacity: row.get(6)?,
             availability: Availability::from_code(row.get(7)?).ok_or(Fault::Row("availability"))?,
-            password_hash: Arc::from(row.get::<_, String>(8)?),
+            password_hash: Arc::from(password.unwrap_or_default().into_exposed()),
             created_at,
         }))
     }
@@ -578,24 +688,23 @@ impl Reader<'_> {
         key: &str,
     ) -> Result<Option<Answer>, Fault> {
         let hash = answer_hash(self.sealer, tenant, key)?;
-        let kept: Option<([u8; 32], Vec<u8>, u64)> = self
+        let kept: Option<(Vec<u8>, u64)> = self
             .connection
             .prepare_cached(
-                "SELECT request, answer, at FROM idempotent_answers
-                 WHERE tenant = ?1 AND key_hash = ?2",
+                "SELECT answer, at FROM idempotent_answers WHERE tenant = ?1 AND key_hash = ?2",
             )?
-            .query_row(params![tenant.as_bytes(), hash], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row(params![tenant.as_bytes(), hash], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((request, sealed, at)) = kept else { return Ok(None) };
+        let Some((sealed, at)) = kept else { return Ok(None) };
         let day: Day = UnixMillis(at).day();
         if self.now.ms_since(UnixMillis(at)) >= ANSWER_MS {
             return Ok(None);
         }
-        let lock = sealed::own_lock(tenant, tenant.as_bytes(), day);
-        let answer = self.sealer.unseal(&lock, &answer_bound(tenant, &hash), &sealed);
-        Ok(sealed::unless_destroyed(answer)?.map(|answer| (request, answer)))
+        let lock = sealed::answer_lock(tenant, day);
+        let kept = self.sealer.unseal(&lock, &answer_bound(tenant, &hash), &sealed);
+        let Some(kept) = sealed::unless_destroyed(kept)? else { return Ok(None) };
+        let (request, answer) = kept.split_first_chunk().ok_or(Fault::Row("answer"))?;
+        Ok(Some((*request, answer.to_vec())))
     }
 }
 

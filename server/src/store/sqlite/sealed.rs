@@ -89,8 +89,15 @@ pub(super) fn account_lock(tenant: TenantId, agent: AgentId, day: Day) -> Lock {
     }
 }
 
+/// An answer that is kept for a day: its bucket dies with the day after. The Organization's own id
+/// stands for the person.
+pub(super) fn answer_lock(tenant: TenantId, day: Day) -> Lock {
+    let lock = own_lock(tenant, tenant.as_bytes(), day);
+    Lock { bucket: Bucket { class: RetentionClass::Operational, ..lock.bucket }, ..lock }
+}
+
 /// Something of the Organization's that is about a person who has no account (yet): an invitation, the
-/// privacy contact, a kept answer. Its own id stands for the person.
+/// privacy contact. Its own id stands for the person.
 pub(super) fn own_lock(tenant: TenantId, id: &[u8; 16], day: Day) -> Lock {
     account_lock(tenant, AgentId::from_bytes(*id), day)
 }

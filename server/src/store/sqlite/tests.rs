@@ -260,17 +260,39 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let world = World::new(1);
     world.settle(&*store).await;
     world.begin(&*store).await;
+    store.agent_create(world.agent_row()).await.unwrap();
     store.write(vec![Write::Message(world.message(1, "from before"))]).await.unwrap();
     store.close().await;
     drop((store, keys));
     let old = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
-    old.execute_batch("ALTER TABLE conversations DROP COLUMN notice; PRAGMA user_version = 1;")
-        .unwrap();
+    old.execute_batch(
+        "ALTER TABLE conversations DROP COLUMN notice;
+         ALTER TABLE agents DROP COLUMN password;
+         ALTER TABLE meta DROP COLUMN destroyed_by;
+         UPDATE meta SET high_water = 5;
+         DROP TABLE clock_acts;
+         UPDATE agents SET password_hash = 'of before';
+         UPDATE visitors SET locale = 'my name is Ada';
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
     drop(old);
     let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     let row = store.conversation(world.tenant, world.conversation).await.unwrap().unwrap();
     let former = world.conversation_row();
     assert_eq!((row.notice, row.form), (None, former.form));
+    let agent = store.agent(world.tenant, world.agent).await.unwrap().unwrap();
+    assert_eq!((&*agent.password_hash, agent.active), ("of before", true));
+    let visitor = store.visitor(world.tenant, world.visitor).await.unwrap().unwrap();
+    assert_eq!(visitor.locale, "");
+    let file = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
+    let open: String = file
+        .query_row("SELECT group_concat(password_hash) FROM agents", [], |row| row.get(0))
+        .unwrap();
+    let destroyed_by: u64 =
+        file.query_row("SELECT destroyed_by FROM meta", [], |row| row.get(0)).unwrap();
+    assert_eq!((open.as_str(), destroyed_by), ("", 5));
+    drop(file);
     let room = store.room(world.tenant, world.conversation, 10).await.unwrap().unwrap();
     assert_eq!(room.tail, [world.message(1, "from before")]);
     store.close().await;
