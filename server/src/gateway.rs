@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::http::{Peer, SocketEdge, SocketReader};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::privacy::envelope::Flags;
 use crate::store::Store;
 use crate::tasks;
 
@@ -96,7 +97,8 @@ pub struct Accepted {
     cookie: Option<String>,
     /// The address that this server was reached by, to judge the console's origin.
     host: Option<String>,
-    gpc: bool,
+    /// Global Privacy Control and Do Not Track, as the upgrade's headers have them.
+    signals: Flags,
     /// The browser's address: for limits, never stored.
     address: Personal<IpAddr>,
 }
@@ -167,12 +169,13 @@ impl SocketEdge for Gateway {
         if let Some(Ok(value)) = echoed.map(str::parse) {
             answer.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
         }
+        let is_one = |name| headers.get(name).is_some_and(|value| value.as_bytes() == b"1");
         let accepted = Accepted {
             encoding,
             origin: text(headers, header::ORIGIN),
             cookie: text(headers, header::COOKIE),
             host: text(headers, header::HOST),
-            gpc: headers.get("sec-gpc").is_some_and(|value| value.as_bytes() == b"1"),
+            signals: Flags::asked(is_one("sec-gpc"), is_one("dnt")),
             address: Personal::new(peer.ip),
         };
         Ok((response, accepted))

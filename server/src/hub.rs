@@ -23,6 +23,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::privacy::gate::Reader;
+use crate::privacy::sweep::{reading_day, record_time};
 use crate::room::{Room, TAIL_MAX};
 use crate::routing::RoutingConfig;
 use crate::store::{Store, StoreError};
@@ -142,13 +143,20 @@ pub struct Hub {
     desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
     sites: DashMap<SiteId, Arc<Site>>,
     /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
-    high_water: Mutex<UnixMillis>,
+    high_water: Mutex<HighWater>,
 }
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").finish_non_exhaustive()
     }
+}
+
+/// The persisted mark as it was read, and when that was.
+#[derive(Debug, Clone, Copy)]
+struct HighWater {
+    mark: UnixMillis,
+    read_at: std::time::Instant,
 }
 
 /// So many shares of all ids: two strangers seldom wait for one another.
@@ -188,7 +196,7 @@ impl Hub {
         metrics: Arc<Metrics>,
         config: HubConfig,
     ) -> Arc<Self> {
-        let high_water = Mutex::new(clock.now());
+        let high_water = HighWater { mark: clock.now(), read_at: clock.instant() };
         Arc::new(Self {
             store,
             bus,
@@ -201,18 +209,34 @@ impl Hub {
             turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             desks: DashMap::new(),
             sites: DashMap::new(),
-            high_water,
+            high_water: Mutex::new(high_water),
         })
     }
 
-    /// Wall time, never before what was persisted.
+    /// Wall time, for deadlines.
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
     }
 
+    /// The time that a record gets.
+    pub(super) fn record_time(&self) -> UnixMillis {
+        let HighWater { mark, read_at } = *self.high_water.lock();
+        let passed = self.clock.instant().saturating_duration_since(read_at).as_millis();
+        record_time(mark, u64::try_from(passed).unwrap_or(u64::MAX), self.now())
+    }
+
+    /// Takes in what the store says of the mark.
+    fn marked(&self, mark: UnixMillis) {
+        let mut known = self.high_water.lock();
+        // The same mark read again has not begun anew: time went on from when it was first read.
+        if known.mark != mark {
+            *known = HighWater { mark, read_at: self.clock.instant() };
+        }
+    }
+
     /// The day by which reads judge: the later of the wall clock and the persisted mark.
     fn today(&self) -> Day {
-        self.now().max(*self.high_water.lock()).day()
+        reading_day(self.high_water.lock().mark, self.now())
     }
 
     /// The room, loaded if need be.

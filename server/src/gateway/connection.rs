@@ -32,6 +32,7 @@ use super::{Accepted, Gateway, connection_id};
 use crate::http::SocketReader;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
+use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
 
 /// One read; shared by all connections of a thread, so that an idle one holds none.
@@ -341,8 +342,9 @@ impl Connection {
             return;
         }
         let resume = resume.into_vec();
-        let gpc = signals.unwrap_or(0) & 1 == 1;
-        let greeting = Greeting { request, role, locale, resume, site, token, gpc };
+        let signals = signals.unwrap_or(0);
+        let signals = Flags::asked(signals & 1 != 0, signals & 2 != 0);
+        let greeting = Greeting { request, role, locale, resume, site, token, signals };
         let outlet: Arc<dyn Outlet> = Arc::<Outbox>::clone(&self.outbox);
         let gateway = Arc::clone(&self.gateway);
         let Some(accepted) = self.accepted.take() else { return };

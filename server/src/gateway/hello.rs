@@ -20,6 +20,7 @@ use crate::auth::{
 };
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
+use crate::privacy::envelope::Flags;
 use crate::store::{ConversationFilter, Page, SecretHash, StoreError, VisitorRow, Write};
 
 /// What a client says of itself.
@@ -31,7 +32,7 @@ pub(super) struct Greeting {
     pub(super) resume: Vec<ResumePoint>,
     pub(super) site: Option<SiteKey>,
     pub(super) token: Option<Personal<String>>,
-    pub(super) gpc: bool,
+    pub(super) signals: Flags,
 }
 
 /// Who was let in, and with what.
@@ -109,8 +110,9 @@ impl Gateway {
         };
         let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, outlet };
         let points = self.own_conversations(&speaker, visitor, &greeting.resume).await?;
-        let availability =
-            self.hub.visitor_connected(&speaker).await.map_err(|_| CloseCode::Overload)?;
+        let signals = greeting.signals.and(accepted.signals);
+        let availability = self.hub.visitor_connected(&speaker, signals).await;
+        let availability = availability.map_err(|_| CloseCode::Overload)?;
         let welcome = ServerFrame::Welcome {
             request: greeting.request,
             session: SessionId::from_uuid(uuid::Uuid::new_v4()),
@@ -126,7 +128,7 @@ impl Gateway {
         };
         crate::hub::Hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
-        let (locale, gpc) = (greeting.locale, greeting.gpc || accepted.gpc);
+        let (locale, gpc) = (greeting.locale, signals.gpc());
         Ok(Session { speaker, rooms, locale, gpc, secret, token_from: now })
     }
 
@@ -231,7 +233,7 @@ impl Gateway {
             self.farewell(&speaker, &rooms).await;
             return Err(code);
         }
-        let (locale, gpc) = (greeting.locale, greeting.gpc);
+        let (locale, gpc) = (greeting.locale, greeting.signals.gpc());
         Ok(Session { speaker, rooms, locale, gpc, secret: None, token_from: now })
     }
 

@@ -20,6 +20,7 @@ use super::fanout::Fanned;
 use super::speak::Asked;
 use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use crate::privacy::envelope::Flags;
 use crate::privacy::gate::Reader;
 use crate::privacy::ingest::event;
 use crate::routing::{Effect, Input, Standing};
@@ -172,7 +173,7 @@ impl Hub {
         let Ok(room) = self.room(tenant, conversation).await else { return };
         let Ok((site, visitor)) = room.with(|live| (live.site(), live.visitor())) else { return };
         let Ok(site) = self.site(tenant, site).await else { return };
-        let now = self.now();
+        let now = self.record_time();
         let ground = site.wordless_ground(visitor);
         let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
@@ -233,6 +234,7 @@ impl Hub {
     pub(crate) async fn visitor_connected(
         &self,
         speaker: &Speaker,
+        signals: Flags,
     ) -> Result<SiteAvailability, Reject> {
         let Who::Visitor { site, visitor } = speaker.who else {
             return Ok(SiteAvailability::Unavailable);
@@ -249,7 +251,10 @@ impl Hub {
                 lost_at: None,
                 presence: Presence::Gone,
                 page: None,
+                signals: Flags::default(),
             });
+            // What one of his windows asked for holds for all that is said while he is here.
+            guest.signals = guest.signals.and(signals);
             guest.lines.push(Arc::clone(&speaker.outlet));
             guest.lost_at = None;
             let came = guest.presence == Presence::Gone;

@@ -271,7 +271,7 @@ impl Hub {
             visitor: row.visitor,
             agent,
             text: text.clone(),
-            day: self.now().day(),
+            day: self.record_time().day(),
         };
         let write = vec![Write::Draft(Box::new(draft))];
         self.store.write(write).await.map_err(|error| store_reject(&error))?;

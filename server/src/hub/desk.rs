@@ -19,6 +19,7 @@ use protocol::time::{Day, UnixMillis};
 
 use super::site::Shown;
 use super::{Hub, Outlet, store_reject};
+use crate::privacy::envelope::Flags;
 use crate::privacy::gate::Reader;
 use crate::routing::{AgentStanding, Effect, Input, Routing};
 use crate::store::{AgentRow, ConversationRow, Page, VisitorRow};
@@ -57,13 +58,15 @@ pub(super) struct Standing {
     closed: bool,
     /// Who has it; nobody has what is closed.
     pub(super) assignee: Option<AgentId>,
+    /// What the visitor's browser asked for; nothing is known of one who is not here.
+    pub(super) signals: Flags,
 }
 
 impl Standing {
     pub(super) fn of(row: &ConversationRow) -> Self {
         let closed = row.state == ConversationState::Closed;
         let assignee = row.assignee.filter(|_| !closed);
-        Self { offline: row.offline_message, closed, assignee }
+        Self { offline: row.offline_message, closed, assignee, signals: Flags::default() }
     }
 
     /// Why nothing new may be said.
@@ -76,7 +79,11 @@ impl Standing {
 impl Desk {
     /// Where a conversation stands that is not closed, or was closed a moment ago.
     pub(super) fn standing(&self, conversation: ConversationId) -> Option<Standing> {
-        self.state.lock().headers.get(&conversation).map(|header| Standing::of(&header.row))
+        let state = self.state.lock();
+        let row = &state.headers.get(&conversation)?.row;
+        let guest = state.visitors.get(&row.visitor);
+        let signals = guest.map_or_else(Flags::default, |guest| guest.signals);
+        Some(Standing { signals, ..Standing::of(row) })
     }
 }
 
@@ -112,6 +119,8 @@ pub(super) struct Guest {
     pub(super) presence: Presence,
     /// The page he is on, where he lets us know.
     pub(super) page: Option<(Personal<String>, Personal<String>)>,
+    /// What his browser asked for: it stands in the tag of what is said in his conversations.
+    pub(super) signals: Flags,
 }
 
 /// What a room adds to a conversation's card.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use protocol::conversation::{ConversationState, PageView};
 use protocol::ids::{ConversationId, TenantId, VisitorId};
-use protocol::limits::{ANSWER_BYTES_MAX, WORD_BYTES_MAX};
+use protocol::limits::ANSWER_BYTES_MAX;
 use protocol::message::EventKind;
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
+use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
 use super::desk::Header;
@@ -16,7 +17,7 @@ use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
 use crate::metrics::Throttle;
 use crate::privacy::consent::notice_shown;
-use crate::privacy::ingest::{field, page_url};
+use crate::privacy::ingest::{field, locale, page_url};
 use crate::routing::Input;
 use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
@@ -86,7 +87,7 @@ impl Hub {
             let wait_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
             Reject::new(RejectCode::TooFast, words).retry_after_ms(wait_ms)
         })?;
-        let (visitor_row, row) = self.rows(&site, visitor, &opening, now).await?;
+        let (visitor_row, row) = self.rows(&site, visitor, &opening, self.record_time()).await?;
         let writes = vec![
             Write::Visitor(Box::new(visitor_row.clone())),
             Write::Conversation(Box::new(row.clone())),
@@ -131,11 +132,14 @@ impl Hub {
         let tenant = site.row.tenant;
         let known = self.store.visitor(tenant, visitor).await;
         let known = known.map_err(|error| store_reject(&error))?;
-        let locale: String = opening.locale.chars().take(WORD_BYTES_MAX / 4).collect();
+        let locale = locale(opening.locale);
         let visitor_row = match known {
             Some(mut row) => {
-                row.name = answer("name").or(row.name);
-                row.email = answer("email").or(row.email);
+                // What may no longer be shown is not taken over: sealed anew by today's day it would
+                // live a second time.
+                let alive = self.shown().allows(row.site, RetentionClass::Contact, row.contact_day);
+                row.name = answer("name").or(row.name.filter(|_| alive));
+                row.email = answer("email").or(row.email.filter(|_| alive));
                 row.contact_day = now.day();
                 row.locale.clone_from(&locale);
                 row

@@ -19,7 +19,7 @@ use super::shard::{LiveRoom, RoomHandle};
 use super::tally::{Hearers, refuse};
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
 use crate::bus::Notice;
-use crate::privacy::envelope::{Envelope, Flags, Placed};
+use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::gate::{ReadGrant, Reader};
 use crate::privacy::ingest::{Said, ingest};
 use crate::room::{Accepted, Looked};
@@ -98,8 +98,8 @@ impl Hub {
         let standing = self.live_desk(speaker.tenant)?.standing(said.conversation)?;
         let slot = self.store.try_reserve().ok()?;
         let decided = permit(speaker.who, said, visitor, &standing).and_then(|refusal| {
-            let ground = site.ground(visitor, Flags::default(), standing.offline)?;
-            let envelope = ingest(said.clone(), speaker.author(), &ground, self.now())?;
+            let ground = site.ground(visitor, standing.signals, standing.offline)?;
+            let envelope = ingest(said.clone(), speaker.author(), &ground, self.record_time())?;
             Ok((refusal, envelope))
         });
         let (refusal, envelope) = match decided {
@@ -209,9 +209,9 @@ impl Hub {
                 who.author()
             }
         };
-        let ground = site.ground(visitor, Flags::default(), standing.offline)?;
+        let ground = site.ground(visitor, standing.signals, standing.offline)?;
         let written = said.body.clone();
-        let envelope = ingest(said, author, &ground, self.now())?;
+        let envelope = ingest(said, author, &ground, self.record_time())?;
         let answer = match envelope.kept_of(&written) {
             None => answer,
             kept => Box::new(move |fate: Result<Acked, Reject>| {

@@ -33,10 +33,7 @@ impl Hub {
     /// If the store cannot be read.
     pub async fn start(self: &Arc<Self>) -> Result<(), Reject> {
         let mark = self.store.high_water().await.map_err(|error| store_reject(&error))?;
-        {
-            let mut high_water = self.high_water.lock();
-            *high_water = mark;
-        }
+        self.marked(mark);
         let rows = self.store.conversations_live().await.map_err(|error| store_reject(&error))?;
         for row in rows {
             let desk = self.desk(row.tenant).await?;
@@ -163,8 +160,8 @@ impl Hub {
     /// The mark is the sweep's to raise; the reads follow it.
     async fn follow_high_water(&self) {
         if let Ok(stored) = self.store.high_water().await {
-            let mut mark = self.high_water.lock();
-            *mark = stored.max(*mark);
+            // Lower than before only where the operator lowered it.
+            self.marked(stored);
         }
     }
 
@@ -175,13 +172,18 @@ impl Hub {
 
     /// Takes out of memory what the sweep may destroy: by the mark, for it does not come back.
     fn forget_dead(&self) {
-        let mark = self.high_water.lock().day();
+        let mark = self.high_water.lock().mark.day();
         let dead = |site, class, day| {
             self.live_site(site)
                 .is_some_and(|site| evaluate(&site.row.timeline, class, day, mark).destroy)
         };
         for desk in self.all_desks() {
             desk.state.lock().forget(&dead);
+        }
+        for room in self.rooms.all() {
+            // One that was dropped meanwhile keeps nothing.
+            room.with(|live| live.forget_dead(|tag| dead(tag.site, tag.class, tag.ingest_day)))
+                .unwrap_or_default();
         }
     }
 

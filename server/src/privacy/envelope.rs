@@ -26,6 +26,22 @@ impl Flags {
     pub const GPC: u16 = 1 << 4;
     /// The visitor's browser sent Do Not Track.
     pub const DNT: u16 = 1 << 5;
+
+    /// What a browser asked for.
+    pub fn asked(gpc: bool, dnt: bool) -> Self {
+        Self(if gpc { Self::GPC } else { 0 } | if dnt { Self::DNT } else { 0 })
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the visitor's browser sent Global Privacy Control.
+    pub fn gpc(self) -> bool {
+        self.0 & Self::GPC != 0
+    }
 }
 
 /// What every record carries from ingestion on: whose it is, why it is kept and until when.

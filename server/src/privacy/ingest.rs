@@ -154,6 +154,34 @@ pub fn field(
     Ok(Personal::new(kept.into_owned()))
 }
 
+/// A browser's language as BCP 47 has it: language, script and region, and nothing else. Variants,
+/// extensions and private parts are dropped, for anything may stand in them; a text of another form is
+/// no language and gives the empty one. Bounded: 11 characters.
+pub fn locale(text: &str) -> String {
+    let letters = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let mut parts = text.trim().split(['-', '_']).peekable();
+    let Some(language) = parts.next().filter(|part| letters(part, 2..=3)) else {
+        return String::new();
+    };
+    let mut kept = language.to_ascii_lowercase();
+    if let Some(script) = parts.next_if(|part| letters(part, 4..=4)) {
+        let (first, rest) = script.split_at(1);
+        kept.push('-');
+        kept.push_str(&first.to_ascii_uppercase());
+        kept.push_str(&rest.to_ascii_lowercase());
+    }
+    let is_region = |part: &str| {
+        letters(part, 2..=2) || (part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if let Some(region) = parts.next_if(|part| is_region(part)) {
+        kept.push('-');
+        kept.push_str(&region.to_ascii_uppercase());
+    }
+    kept
+}
+
 /// A page's address without what a site may have put behind it: query, fragment, name and password.
 ///
 /// # Errors
@@ -422,6 +450,27 @@ mod tests {
         assert_eq!(reject.code, RejectCode::TooLong);
         assert_eq!(reject.words, "email: longer than 100 bytes");
         assert_eq!(peek("card 4111 111", &redactor).unwrap().expose(), "card [hidden]");
+    }
+
+    #[test]
+    fn a_locale_is_a_language_a_script_and_a_region_and_carries_nothing_else() {
+        for (said, kept) in [
+            ("de", "de"),
+            ("de-DE", "de-DE"),
+            ("pt_br", "pt-BR"),
+            ("zh-hant-TW", "zh-Hant-TW"),
+            ("es-419", "es-419"),
+            ("sl-rozaj-biske", "sl"),
+            ("en-GB-x-my-name-is-ada", "en-GB"),
+            ("my name is Ada", ""),
+            ("ada@example.test", ""),
+            ("i-klingon", ""),
+            ("4111111111111111", ""),
+            ("é", ""),
+            ("", ""),
+        ] {
+            assert_eq!(locale(said), kept, "{said}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use protocol::ids::ConversationId;
 use protocol::limits::List;
 use protocol::message::{Body, Seq, Visibility};
 use protocol::personal::{Personal, Text};
+use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -206,6 +207,15 @@ async fn nothing_of_a_person_is_in_a_log_a_metric_an_error_or_a_file() {
     assert!(
         metrics.contains("livehelp_messages_received_total") && !holds_a_canary(metrics.as_bytes())
     );
+    // What the client said beside its language went no further than its hello.
+    assert!(holds_a_canary(b"en-GB-x-canarylocale"));
+    let data = Connection::open(folder.path().join("data/livehelp.sqlite")).unwrap();
+    for table in ["visitors", "conversations"] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE locale <> 'en-GB'");
+        let other: u64 = data.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(other, 0, "{table}");
+    }
+    drop(data);
     // The log of the database is still full of it.
     let mut searched = 0;
     search(folder.path(), &mut searched);

@@ -194,17 +194,29 @@ impl Client {
         token: Option<String>,
         resume: Vec<ResumePoint>,
     ) {
+        self.greet_asking(site_key, token, resume, None).await;
+    }
+
+    /// The same with what the browser asks for.
+    pub async fn greet_asking(
+        &mut self,
+        site_key: SiteKey,
+        token: Option<String>,
+        resume: Vec<ResumePoint>,
+        signals: Option<u8>,
+    ) {
         let request = self.next_request();
         self.token.clone_from(&token);
         self.tell(&ClientFrame::Hello {
             request,
             role: ClientRole::Visitor,
             client: String::from("test/1"),
-            locale: String::from("en"),
+            // Nothing keeps a client from saying more than its language.
+            locale: String::from("en-GB-x-canarylocale"),
             resume: List::new(resume),
             site: Some(site_key),
             token: token.map(Personal::new),
-            signals: None,
+            signals,
         })
         .await;
         let fresh = self

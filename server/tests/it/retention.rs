@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use livehelp::clock::ManualClock;
+use livehelp::privacy::envelope::Flags;
 use livehelp::privacy::policy::Plan;
 use livehelp::store::FieldRule;
 use protocol::conversation::{FormAnswer, PageView};
 use protocol::frame::{ClientFrame, RequestId};
-use protocol::ids::ConversationId;
+use protocol::ids::{ConversationId, SiteId};
 use protocol::limits::List;
 use protocol::message::{Body, Seq, Visibility};
 use protocol::personal::{Personal, Text};
@@ -21,7 +22,7 @@ use serde_json::json;
 use crate::client::{Client, new_conversation, new_message};
 use crate::http;
 use crate::metrics::Scrape;
-use crate::server::{COOKIES, OPERATOR_KEY, Site, TestServer};
+use crate::server::{COOKIES, OPERATOR_KEY, SHOP, Site, TestServer};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -33,7 +34,9 @@ const NAME: &str = "canary-name";
 const EMAIL: &str = "canary-email@example.test";
 const PAGE: &str = "canary-page";
 const DRAFT: &str = "canary-draft";
-const ALL: [&str; 7] = [SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE, DRAFT];
+/// Said over REST with an `Idempotency-Key`, whose answer is kept.
+const PROGRAM: &str = "canary-program";
+const ALL: [&str; 8] = [SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE, DRAFT, PROGRAM];
 
 /// Midnight UTC of a date, by a calendar of the test's own: it walks.
 fn midnight(year: u64, month: u64, day: u64) -> UnixMillis {
@@ -94,11 +97,23 @@ async fn tell_a_story(server: &Site) -> Story {
     agent.available().await;
     let mut visitor = Client::visitor(server, None, vec![]).await;
     let closed = talk(&mut visitor, &mut agent).await;
+    assert_eq!(say_once(server, closed).await.status, 201);
     let request = agent.next_request();
     agent.tell(&ClientFrame::Close { request, conversation: closed }).await;
     agent.acked(request).await;
     let open = talk(&mut visitor, &mut agent).await;
     Story { open, closed, token: visitor.token }
+}
+
+/// Says something over REST that is answered the same when it is asked again.
+async fn say_once(server: &Site, conversation: ConversationId) -> http::Answer {
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let origin = format!("http://{}", server.address);
+    let headers =
+        [("cookie", cookie.as_str()), ("origin", origin.as_str()), ("idempotency-key", "the same")];
+    let path = format!("/v1/conversations/{conversation}/messages");
+    let body = json!({ "text": PROGRAM, "visibility": "agents" }).to_string();
+    http::ask(server.address, "POST", &path, &headers, &body).await
 }
 
 /// All that each door yields, as raw text.
@@ -116,6 +131,13 @@ async fn doors(server: &Site, story: &mut Story) -> BTreeMap<&'static str, Strin
         visitor.history(request).await;
     }
     found.insert("visitor pages back", visitor.raw());
+    found.extend(agents_doors(server, story).await);
+    found
+}
+
+/// What the doors of the Organization's people yield.
+async fn agents_doors(server: &Site, story: &Story) -> BTreeMap<&'static str, String> {
+    let mut found = BTreeMap::new();
     let mut agent = Client::agent(server, 0).await;
     agent.settled().await;
     found.insert("board", agent.raw());
@@ -156,9 +178,9 @@ fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
         ("REST conversation", vec![ANSWERED, NAME, EMAIL, PAGE]),
         ("REST closed conversation", vec![NAME, EMAIL, PAGE]),
         ("REST messages", vec![SAID, ANSWERED, NOTE]),
-        ("REST closed messages", vec![SAID, ANSWERED, NOTE]),
+        ("REST closed messages", vec![SAID, ANSWERED, NOTE, PROGRAM]),
         ("REST transcript", vec![SAID, ANSWERED]),
-        ("REST text", vec![SAID, ANSWERED, NOTE]),
+        ("REST text", vec![SAID, ANSWERED, NOTE, PROGRAM]),
         ("REST visitors", vec![NAME, EMAIL]),
     ]
 }
@@ -226,13 +248,16 @@ async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, 
     let data = server.folder.path().join("data/livehelp.sqlite");
     let before = Connection::open(&data).unwrap();
     let bodies: Vec<Vec<u8>> = before
-        .prepare("SELECT body FROM messages UNION ALL SELECT form FROM conversations")
+        .prepare(
+            "SELECT body FROM messages UNION ALL SELECT form FROM conversations
+             UNION ALL SELECT answer FROM idempotent_answers",
+        )
         .unwrap()
         .query_map([], |row| row.get(0))
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert!(bodies.len() >= 8);
+    assert!(bodies.len() >= 10);
     drop(before);
     confirm(&server, &format!("{year}-{month:02}-{day:02}")).await;
     Scrape::until(server.admin, |scrape| scrape.value("sweep_buckets_destroyed_total") >= 2.0)
@@ -269,13 +294,175 @@ async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, 
     assert_eq!(count("SELECT count(*) FROM conversations WHERE form IS NOT NULL"), 0);
     assert_eq!(count("SELECT count(*) FROM visitors WHERE name IS NOT NULL"), 0);
     assert_eq!(count("SELECT count(*) FROM drafts"), 0);
+    assert_eq!(count("SELECT count(*) FROM idempotent_answers"), 0);
     for body in bodies {
         assert!(!holds(&bytes, &body), "a sealed text that nobody can open is still in a file");
     }
     let keys = Connection::open(folder.path().join("keys/keys.sqlite")).unwrap();
-    let left = "SELECT count(*) FROM bucket_keys WHERE wrapped IS NOT NULL AND length(site) > 0 AND day < 3000";
+    let left =
+        "SELECT count(*) FROM bucket_keys WHERE wrapped IS NOT NULL AND class <> 7 AND day < 3000";
     let left: u64 = keys.query_row(left, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0, "keys of 2028");
+}
+
+/// A server by a clock that stands at the morning of 29 February 2028, which sweeps when it is told to.
+async fn start(plan: Plan, clock: &Arc<ManualClock>) -> TestServer {
+    TestServer::start_as(|setup| {
+        setup.clock = Arc::clone(clock) as _;
+        setup.plan = plan;
+        setup.settings.form.insert(String::from("email"), FieldRule::Optional);
+        setup.config.visitor_token_days = 396;
+        setup.config.sweep_ms = DAY_MS;
+    })
+    .await
+}
+
+fn morning() -> UnixMillis {
+    UnixMillis(midnight(2028, 2, 29).0 + 6 * 3_600_000)
+}
+
+async fn visitors(server: &Site) -> String {
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    http::get(server.address, "/v1/visitors", &[("cookie", &cookie)]).await.body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_died_is_not_brought_back_by_the_next_conversation() {
+    let clock = Arc::new(ManualClock::new(morning()));
+    let server = start(Plan::Free, &clock).await;
+    let story = tell_a_story(&server).await;
+    // The first dead day; nothing was swept yet.
+    clock.set(midnight(2028, 4, 30));
+    assert!(!visitors(&server).await.contains(NAME));
+    let mut visitor = Client::visitor(&server, story.token, vec![]).await;
+    visitor.open().await;
+    let seen = visitors(&server).await;
+    assert!(!seen.contains(NAME) && !seen.contains(EMAIL), "{seen}");
+    // One that lives goes along into the next.
+    let mut agent = Client::agent(&server, 0).await;
+    agent.available().await;
+    let mut other = Client::visitor(&server, None, vec![]).await;
+    talk(&mut other, &mut agent).await;
+    clock.advance_ms(59 * DAY_MS);
+    let mut other = Client::visitor(&server, other.token, vec![]).await;
+    other.open().await;
+    clock.advance_ms(59 * DAY_MS);
+    assert!(visitors(&server).await.contains(NAME));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_tells_where_a_message_stands_and_not_what_it_says() {
+    let clock = Arc::new(ManualClock::new(morning()));
+    let server = start(Plan::Free, &clock).await;
+    let story = tell_a_story(&server).await;
+    let again = say_once(&server, story.closed).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    assert!(again.body.contains(PROGRAM) && again.body.contains("message_id"), "{}", again.body);
+    // Nobody asks for anything any more; the day after the next all of it is gone, though the message lives.
+    clock.advance_ms(2 * DAY_MS);
+    confirm(&server, "2028-03-02").await;
+    Scrape::until(server.admin, |scrape| scrape.value("sweep_buckets_destroyed_total") >= 1.0)
+        .await;
+    let folder = server.stop().await;
+    let keys = Connection::open(folder.path().join("keys/keys.sqlite")).unwrap();
+    let keys_of = |sql: &str| keys.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    assert_eq!(keys_of("SELECT count(*) FROM bucket_keys WHERE class = 10 AND wrapped IS NULL"), 1);
+    assert_eq!(keys_of("SELECT count(*) FROM bucket_keys WHERE wrapped IS NULL"), 1);
+    let data = Connection::open(folder.path().join("data/livehelp.sqlite")).unwrap();
+    let rows: u64 =
+        data.query_row("SELECT count(*) FROM idempotent_answers", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_back_shortens_no_life() {
+    let clock = Arc::new(ManualClock::new(morning()));
+    let server = start(Plan::Free, &clock).await;
+    Scrape::until(server.admin, |scrape| scrape.value("sweep_clock_trusted") == 1.0).await;
+    let server = server.restart_after(|| clock.set(midnight(2027, 2, 28))).await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, SAID).await;
+    let read = async || {
+        let cookie = format!("livehelp_session={}", COOKIES[0]);
+        let path = format!("/v1/conversations/{conversation}/messages");
+        http::get(server.address, &path, &[("cookie", &cookie)]).await.body
+    };
+    assert!(read().await.contains(SAID), "{}", read().await);
+    clock.set(UnixMillis(midnight(2028, 4, 30).0 - 1));
+    assert!(read().await.contains(SAID), "its sixty days are those that really passed");
+    clock.advance_ms(1);
+    assert!(!read().await.contains(SAID));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_asks_for_stands_in_the_tag_of_all_that_is_said() {
+    let server = TestServer::start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    agent.available().await;
+    let headers = [("origin", SHOP), ("sec-gpc", "1")];
+    let mut visitor = Client::connect(&server, &headers).await;
+    visitor.greet_asking(server.site_key.clone(), None, vec![], Some(2)).await;
+    let conversation = visitor.open().await;
+    agent.accept(conversation).await;
+    visitor.say(conversation, "one").await;
+    agent.heard("one").await;
+    agent.say(conversation, "two").await;
+    let mut other = Client::visitor(&server, None, vec![]).await;
+    let plain = other.open().await;
+    other.say(plain, "three").await;
+    let folder = server.stop().await;
+    let data = Connection::open(folder.path().join("data/livehelp.sqlite")).unwrap();
+    let flags: Vec<u16> = data
+        .prepare("SELECT flags FROM messages WHERE author < 2 ORDER BY id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let both = Flags::GPC | Flags::DNT;
+    assert_eq!(flags, [both, both, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_sites_data_ends_six_months_after_it_was_closed() {
+    let clock = Arc::new(ManualClock::new(morning()));
+    let server = start(Plan::Enterprise, &clock).await;
+    let mut story = tell_a_story(&server).await;
+    let key = format!("Bearer {OPERATOR_KEY}");
+    let headers = [("authorization", key.as_str())];
+    let path = format!("/v1/sites/{}/close", SiteId::from_bytes([8; 16]));
+    let answer = http::ask(server.admin, "POST", &path, &headers, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    story.token = None;
+    // 29 February and six months, and the day after.
+    clock.set(UnixMillis(midnight(2028, 8, 30).0 - 1));
+    for (door, text) in agents_doors(&server, &story).await {
+        assert!(text.contains(ANSWERED) || text.contains(NAME), "gone too early: {door}");
+    }
+    clock.advance_ms(1);
+    for (door, text) in agents_doors(&server, &story).await {
+        for canary in ALL {
+            assert!(!text.contains(canary), "{canary} is read too late: {door}");
+        }
+    }
+    confirm(&server, "2028-08-30").await;
+    Scrape::until(server.admin, |scrape| {
+        scrape.value(r#"store_write_duration_seconds_count{op="sweep"}"#) >= 1.0
+    })
+    .await;
+    let folder = server.stop().await;
+    let keys = Connection::open(folder.path().join("keys/keys.sqlite")).unwrap();
+    let left = "SELECT count(*) FROM bucket_keys WHERE wrapped IS NOT NULL AND class <> 7";
+    let left: u64 = keys.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "keys of a closed site");
+    let mut bytes = Vec::new();
+    every_byte(folder.path(), &mut bytes);
+    for canary in ALL {
+        assert!(!holds(&bytes, canary.as_bytes()), "{canary} is in a file");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,6 +206,7 @@ impl World {
             tenants.iter().find(|t| t.id == tenant && t.site == site).map(|t| &t.timeline)
         };
         let due: BTreeSet<_> = sweep::due(&buckets, timeline, day).into_iter().collect();
+        let mut early = Vec::new();
         for (conversation, messages) in &mut self.disk.messages {
             let before = messages.len();
             if let Some(last) = messages.last() {
@@ -214,12 +215,22 @@ impl World {
             }
             messages.retain(|p| {
                 let goes = due.contains(&bucket_of(p));
+                let message = message_of(p);
                 if goes && is_dead(p, mark_day) {
-                    self.swept.insert(message_of(p));
+                    self.swept.insert(message);
+                }
+                // Counted from when it was taken, whatever day its tag says.
+                if goes
+                    && self.taken.get(&message).is_some_and(|day| mark_day.0 <= day.0 + KEPT_DAYS)
+                {
+                    early.push(message);
                 }
                 !goes
             });
             self.counts.expired += u32::try_from(before - messages.len()).unwrap();
+        }
+        for message in early {
+            self.break_promise(format!("{message} was taken and died before its time"));
         }
     }
 }

@@ -93,6 +93,8 @@ pub(crate) enum Planted {
     LookAboveSeen,
     /// A sweep that goes by the wall clock, wherever it jumped.
     SweepByWallClock,
+    /// Records get the wall clock's time, though it stepped back behind the mark.
+    IngestByWallClock,
 }
 
 /// How often each thing went wrong, so that no run is quiet by accident.

@@ -42,6 +42,8 @@ pub(crate) struct Server {
     /// Committed (or failed), and nobody was told yet.
     pub(crate) fates: VecDeque<(Write, bool)>,
     pub(crate) mark: UnixMillis,
+    /// Where `expected` stood then.
+    pub(crate) marked_at: UnixMillis,
     /// Where the wall clock would be without its steps.
     pub(crate) expected: UnixMillis,
     pub(crate) trusted: bool,
@@ -49,7 +51,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(tenants: &[Tenant], disk: &Disk, now: UnixMillis) -> Self {
-        let trust = sweep::judge_at_start(disk.mark, now);
+        let trust = sweep::judge_at_start(disk.mark, now, true);
         let mark = match trust {
             Trust::Trusted(at) => at,
             Trust::Ahead | Trust::Behind => disk.mark.unwrap_or(now),
@@ -78,6 +80,7 @@ impl Server {
             queue: VecDeque::new(),
             fates: VecDeque::new(),
             mark,
+            marked_at: now,
             expected: now,
             trusted: matches!(trust, Trust::Trusted(_)),
         };

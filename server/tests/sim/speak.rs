@@ -53,7 +53,7 @@ impl World {
             flags: Flags::default(),
             offline_message: header.standing.offline_message,
         };
-        let Ok(envelope) = ingest(said, author, &ground, self.now) else {
+        let Ok(envelope) = ingest(said, author, &ground, self.record_time()) else {
             return refuse(self);
         };
         self.offer(Some(conn), envelope, may_write);
@@ -119,6 +119,7 @@ impl World {
             return;
         }
         let placed = Arc::new(envelope.place(floor.next()));
+        self.taken.insert(message_of(&placed), self.server.mark.day());
         self.deliver(conversation, &placed, from);
         if self.has(Planted::AckBeforeCommit) {
             self.answer(from, ack_of(&placed));
@@ -178,7 +179,8 @@ impl World {
             flags: Flags::default(),
             offline_message: false,
         };
-        let Some(envelope) = event(&ground, conversation, message, kind, agent, self.now) else {
+        let Some(envelope) = event(&ground, conversation, message, kind, agent, self.record_time())
+        else {
             return;
         };
         self.offer(None, envelope, true);

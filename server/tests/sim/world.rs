@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) next: u64,
     /// What a sweep destroyed rightly.
     pub(crate) swept: BTreeSet<MessageId>,
+    /// The mark's day when each message got its place: its promised time begins there or later.
+    pub(crate) taken: BTreeMap<MessageId, Day>,
     /// What a clock that ran ahead hid from someone; it comes back when he loads the page anew.
     pub(crate) hidden: BTreeSet<MessageId>,
     /// What could not be stored at the first try, so that it came later than what followed it.
@@ -125,6 +127,7 @@ impl World {
             wires: BTreeMap::new(),
             next: 1,
             swept: BTreeSet::new(),
+            taken: BTreeMap::new(),
             failed: BTreeSet::new(),
             hidden: BTreeSet::new(),
             broken: Vec::new(),
@@ -142,6 +145,15 @@ impl World {
     /// The day by which reading hides.
     pub(crate) fn today(&self) -> Day {
         sweep::reading_day(self.server.mark, self.now)
+    }
+
+    /// The time that a record gets.
+    pub(crate) fn record_time(&self) -> UnixMillis {
+        if self.has(Planted::IngestByWallClock) {
+            return self.now;
+        }
+        let passed = self.server.expected.ms_since(self.server.marked_at);
+        sweep::record_time(self.server.mark, passed, self.now)
     }
 
     pub(crate) fn message_id(&mut self) -> MessageId {
@@ -267,6 +279,7 @@ impl World {
             Trust::Trusted(mark) => {
                 self.server.trusted = true;
                 self.server.mark = mark.max(self.server.mark);
+                self.server.marked_at = self.server.expected;
             }
             Trust::Ahead | Trust::Behind => self.server.trusted = false,
         }
