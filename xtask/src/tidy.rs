@@ -68,6 +68,8 @@ const NOT_IN_THE_CORE: [&str; 9] = [
 ];
 /// Who may call what was tagged before back into an envelope.
 const RESTORERS: [&str; 3] = ["bus", "store", "privacy"];
+/// Who may ask the evaluator itself; whoever shows something asks a `ReadGrant`.
+const JUDGES: [&str; 3] = ["privacy", "store", "api/messages"];
 const WRONG_WORDS: [&str; 8] =
     ["workspace", "inbox", "nack", "gdpr_delete", "takeout", "util", "helpers", "manager"];
 /// Other people's names, which we cannot choose.
@@ -180,6 +182,11 @@ fn check_doors(file: &str, place: &str, package: &str, code: &str, faults: &mut 
             faults.push(format!("{file}: names `{name}`; its only door is {}", doors.join(", ")));
         }
     }
+    if words(code).any(|word| word == "evaluate")
+        && !JUDGES.iter().any(|judge| place.starts_with(judge))
+    {
+        faults.push(format!("{file}: asks the evaluator; what shows something asks a `ReadGrant`"));
+    }
 }
 
 fn check_layers(file: &str, module: &str, code: &str, faults: &mut Vec<String>) {
@@ -264,6 +271,15 @@ mod tests {
         assert_eq!(faults("server", "auth/session", "use crate::store::Store;"), "");
         assert!(faults("server", "auth", "use crate::store::Store;").contains("`store`"));
         assert!(faults("server", "mystery", "").contains("has no row"));
+    }
+
+    #[test]
+    fn what_may_be_shown_is_judged_by_the_read_gate() {
+        let code = "use crate::privacy::policy::evaluate;";
+        assert!(faults("server", "hub/site", code).contains("asks a `ReadGrant`"));
+        for judge in ["privacy/gate", "store/sqlite/read", "api/messages"] {
+            assert_eq!(faults("server", judge, code), "");
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ use super::problem::Problem;
 use super::request::{Asked, Body, Id};
 use super::{ApiState, schema};
 use crate::auth::Scope;
-use crate::privacy::policy::{SiteTimeline, evaluate};
+use crate::privacy::gate::{Door, ReadGrant, Reader};
+use crate::privacy::policy::SiteTimeline;
 use crate::store::{ConversationFilter, ConversationRow, MarkRow, VisitorRow};
 
 /// Messages that are looked through for the last words: a conversation ends with lines of the system.
@@ -348,11 +349,20 @@ impl<'a> Shaper<'a> {
         let timeline = self.timelines.get(&row.site).and_then(Option::as_ref);
         let visitor = self.visitors.get(&row.visitor).and_then(Option::as_ref);
         // Without its site nothing says how long it may be shown: then not at all.
-        let readable = |class, day| {
-            timeline.is_some_and(|timeline| evaluate(timeline, class, day, self.today).visible)
-        };
-        let opened = readable(RetentionClass::Transcript, row.created_at.day());
-        let contact = visitor.filter(|row| readable(RetentionClass::Contact, row.contact_day));
+        let grant = timeline
+            .map(|timeline| ReadGrant::stored(Door::Api, Reader::Agents, self.today, timeline));
+        let of_header = (row.page_url, row.page_title, row.form);
+        let opened = row.created_at.day();
+        let (page_url, page_title, form) = grant
+            .and_then(|grant| grant.show(RetentionClass::Transcript, opened, of_header))
+            .unwrap_or_default();
+        let (name, email) = grant
+            .zip(visitor)
+            .and_then(|(grant, of)| {
+                let contact = (of.name.clone(), of.email.clone());
+                grant.show(RetentionClass::Contact, of.contact_day, contact)
+            })
+            .unwrap_or_default();
         // A line of the system says nothing about what was said.
         let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
         let last = timeline.and_then(|timeline| {
@@ -374,18 +384,13 @@ impl<'a> Shaper<'a> {
             tags: row.tags,
             visitor: ConversationVisitor {
                 visitor_id: row.visitor,
-                name: contact.and_then(|row| row.name.clone()),
-                email: contact.and_then(|row| row.email.clone()),
-                page_url: row.page_url.filter(|_| opened),
-                page_title: row.page_title.filter(|_| opened),
+                name,
+                email,
+                page_url,
+                page_title,
                 locale: row.locale,
             },
-            form: row
-                .form
-                .into_iter()
-                .filter(|_| opened)
-                .map(|(field, answer)| FormAnswer { field, answer })
-                .collect(),
+            form: form.into_iter().map(|(field, answer)| FormAnswer { field, answer }).collect(),
             notice_hash: row.notice.map(|notice| notice.to_string()),
             marks: marks.iter().map(Marks::from).collect(),
             seq_last,

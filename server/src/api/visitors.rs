@@ -18,7 +18,8 @@ use super::problem::Problem;
 use super::request::{Asked, Id};
 use super::{ApiState, schema};
 use crate::auth::Scope;
-use crate::privacy::policy::{SiteTimeline, evaluate};
+use crate::privacy::gate::{Door, ReadGrant, Reader};
+use crate::privacy::policy::SiteTimeline;
 use crate::store::VisitorRow;
 
 /// A visitor.
@@ -41,14 +42,16 @@ pub(crate) struct Visitor {
 
 /// Shapes a visitor; what he said about himself is left out once its time is over.
 fn shape(row: VisitorRow, timeline: Option<&SiteTimeline>, today: Day) -> Visitor {
-    let readable = timeline.is_some_and(|timeline| {
-        evaluate(timeline, RetentionClass::Contact, row.contact_day, today).visible
+    let contact = timeline.and_then(|timeline| {
+        let grant = ReadGrant::stored(Door::Api, Reader::Agents, today, timeline);
+        grant.show(RetentionClass::Contact, row.contact_day, (row.name, row.email))
     });
+    let (name, email) = contact.unwrap_or_default();
     Visitor {
         visitor_id: row.visitor,
         site_id: row.site,
-        name: row.name.filter(|_| readable),
-        email: row.email.filter(|_| readable),
+        name,
+        email,
         locale: row.locale,
         created_at: row.created_at,
     }

@@ -21,10 +21,10 @@ use super::speak::Asked;
 use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
 use crate::privacy::envelope::Flags;
-use crate::privacy::gate::Reader;
+use crate::privacy::gate::{Door, Reader};
 use crate::privacy::ingest::event;
 use crate::routing::{Effect, Input, Standing};
-use crate::store::{AgentRow, DraftRow, Write};
+use crate::store::{AgentRow, Write};
 use crate::tasks;
 
 impl Hub {
@@ -377,9 +377,9 @@ impl Hub {
             state.board.push(Arc::clone(&speaker.outlet));
         }
         let shown = self.shown();
-        let readable =
-            |draft: &&DraftRow| shown.allows(draft.site, RetentionClass::Transcript, draft.day);
-        for draft in drafts.iter().filter(readable) {
+        for draft in &drafts {
+            let of = (RetentionClass::Transcript, draft.day);
+            let Some(draft) = shown.show(Door::Draft, draft.site, of, draft) else { continue };
             let (conversation, text) =
                 (draft.conversation, Text::new(draft.text.expose().as_str()));
             speaker.outlet.append(&Fanned::new(ServerFrame::Draft { conversation, text }));

@@ -174,13 +174,6 @@ impl Hub {
     }
 }
 
-impl Shown<'_> {
-    /// Form and page go with the transcript of the day on which a conversation was opened.
-    fn allows_header(&self, row: &ConversationRow) -> bool {
-        self.allows(row.site, RetentionClass::Transcript, row.created_at.day())
-    }
-}
-
 impl DeskState {
     /// Takes in a conversation's header.
     pub(super) fn insert(&mut self, header: Header) {
@@ -305,18 +298,17 @@ impl DeskState {
         header: &ConversationRow,
         shown: &Shown<'_>,
     ) -> VisitorCard {
-        let contact = shown.allows(row.site, RetentionClass::Contact, row.contact_day);
-        let opened = shown.allows_header(header);
         let guest = self.visitors.get(&row.visitor);
         let (page_url, page_title) = match guest.and_then(|guest| guest.page.clone()) {
             Some((url, title)) => (Some(url), Some(title)),
-            None if opened => (header.page_url.clone(), header.page_title.clone()),
-            None => (None, None),
+            None => shown
+                .header(header, (header.page_url.clone(), header.page_title.clone()))
+                .unwrap_or_default(),
         };
         VisitorCard {
             visitor: row.visitor,
-            name: row.name.clone().filter(|_| contact),
-            email: row.email.clone().filter(|_| contact),
+            name: shown.contact(row, row.name.clone()),
+            email: shown.contact(row, row.email.clone()),
             page_url,
             page_title,
             locale: Some(row.locale.clone()),
@@ -375,8 +367,8 @@ impl DeskState {
             offline_message: Some(row.offline_message),
             visitor: for_agents.then(|| self.visitor_card(visitor, row, shown)),
             form: for_agents.then(|| {
-                let form = row.form.iter().filter(|_| shown.allows_header(row));
-                List::new(form.map(|(field, answer)| FormAnswer {
+                let form = shown.header(row, row.form.as_slice()).unwrap_or_default();
+                List::new(form.iter().map(|(field, answer)| FormAnswer {
                     field: field.clone(),
                     answer: answer.clone(),
                 }))

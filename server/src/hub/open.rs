@@ -9,7 +9,6 @@ use protocol::limits::ANSWER_BYTES_MAX;
 use protocol::message::EventKind;
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
-use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
 use super::desk::Header;
@@ -137,9 +136,9 @@ impl Hub {
             Some(mut row) => {
                 // What may no longer be shown is not taken over: sealed anew by today's day it would
                 // live a second time.
-                let alive = self.shown().allows(row.site, RetentionClass::Contact, row.contact_day);
-                row.name = answer("name").or(row.name.filter(|_| alive));
-                row.email = answer("email").or(row.email.filter(|_| alive));
+                let shown = self.shown();
+                row.name = answer("name").or_else(|| shown.contact(&row, row.name.clone()));
+                row.email = answer("email").or_else(|| shown.contact(&row, row.email.clone()));
                 row.contact_day = now.day();
                 row.locale.clone_from(&locale);
                 row

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use protocol::ids::{SiteId, SiteKey, TenantId};
+use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
 use super::{Hub, not_found, store_reject};
 use crate::privacy::envelope::Flags;
+use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Ground;
-use crate::privacy::policy::evaluate;
 use crate::privacy::redact::Redactor;
-use crate::store::SiteRow;
+use crate::store::{ConversationRow, SiteRow, VisitorRow};
 
 /// When a client may try again that met masks which cannot be used.
 const BROKEN_RETRY_MS: u32 = 60_000;
@@ -93,10 +94,32 @@ pub(super) struct Shown<'h> {
 }
 
 impl Shown<'_> {
-    /// Whether a record of this class and day can still be read.
-    pub(super) fn allows(&self, site: SiteId, class: RetentionClass, day: Day) -> bool {
-        let site = self.sites.get(&site);
-        site.is_some_and(|site| evaluate(&site.row.timeline, class, day, self.today).visible)
+    /// What was said of this class on this day, if it may still be read.
+    pub(super) fn show<T>(
+        &self,
+        door: Door,
+        site: SiteId,
+        (class, day): (RetentionClass, Day),
+        value: T,
+    ) -> Option<T> {
+        let site = self.sites.get(&site)?;
+        let timeline = &site.row.timeline;
+        ReadGrant::stored(door, Reader::Agents, self.today, timeline).show(class, day, value)
+    }
+
+    /// A visitor's own words of himself: his name, his address.
+    pub(super) fn contact(
+        &self,
+        row: &VisitorRow,
+        value: Option<Personal<String>>,
+    ) -> Option<Personal<String>> {
+        let of = (RetentionClass::Contact, row.contact_day);
+        self.show(Door::Card, row.site, of, value?)
+    }
+
+    /// Form and page of a header: they go with the transcript of the day on which it was opened.
+    pub(super) fn header<T>(&self, row: &ConversationRow, value: T) -> Option<T> {
+        self.show(Door::Card, row.site, (RetentionClass::Transcript, row.created_at.day()), value)
     }
 }
 

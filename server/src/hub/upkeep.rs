@@ -13,7 +13,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::desk::{Desk, Header};
 use super::shard::RoomHandle;
 use super::{Hub, store_reject};
-use crate::privacy::policy::evaluate;
+use crate::privacy::sweep::is_due;
 use crate::routing::Input;
 use crate::store::{MarkRow, StoreError, Write};
 
@@ -174,8 +174,7 @@ impl Hub {
     fn forget_dead(&self) {
         let mark = self.high_water.lock().mark.day();
         let dead = |site, class, day| {
-            self.live_site(site)
-                .is_some_and(|site| evaluate(&site.row.timeline, class, day, mark).destroy)
+            self.live_site(site).is_some_and(|site| is_due(&site.row.timeline, class, day, mark))
         };
         for desk in self.all_desks() {
             desk.state.lock().forget(&dead);

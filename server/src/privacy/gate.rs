@@ -1,6 +1,7 @@
-//! The read gate's permit: every door to a message asks for one.
+//! The read gate's permit: every door to a message, and to what people said about themselves, asks for one.
 
 use protocol::message::Visibility;
+use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
 use super::envelope::{Flags, Tag};
@@ -20,6 +21,10 @@ pub enum Door {
     Api,
     /// The newest line in a list of conversations.
     Preview,
+    /// Name, address, form and page beside a live conversation.
+    Card,
+    /// An agent's own draft.
+    Draft,
 }
 
 /// Leave to show messages through one door, on one day, to one kind of reader.
@@ -56,6 +61,13 @@ impl<'a> ReadGrant<'a> {
         self.door
     }
 
+    /// What was said about a person beside the messages, a name, a form, a page, a draft, if it may still
+    /// be shown. It is for the Organization's people; what came a moment ago has no such thing.
+    pub fn show<T>(&self, class: RetentionClass, day: Day, value: T) -> Option<T> {
+        let timeline = self.timeline.filter(|_| self.reader == Reader::Agents)?;
+        evaluate(timeline, class, day, self.today).visible.then_some(value)
+    }
+
     /// Whether a record may be shown; inside, the day it expires.
     #[expect(clippy::option_option, reason = "refused, or admitted with or without an end")]
     pub(super) fn admits(&self, tag: &Tag, visibility: Visibility) -> Option<Option<Day>> {
@@ -74,5 +86,28 @@ impl<'a> ReadGrant<'a> {
             Some(day) if self.today >= day => None,
             alive => Some(alive),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::time::UnixMillis;
+
+    use super::super::policy::Plan;
+    use super::*;
+
+    #[test]
+    fn what_people_said_of_themselves_is_for_agents_and_until_its_end() {
+        let timeline = SiteTimeline::new(UnixMillis(0), Plan::Free);
+        let (came, dead) = (Day(3_000), Day(3_061));
+        let shown = |reader, today| {
+            let grant = ReadGrant::stored(Door::Card, reader, today, &timeline);
+            grant.show(RetentionClass::Contact, came, "Ada")
+        };
+        assert_eq!(shown(Reader::Agents, Day(dead.0 - 1)), Some("Ada"));
+        assert_eq!(shown(Reader::Agents, dead), None);
+        assert_eq!(shown(Reader::Visitor, came), None);
+        let without = ReadGrant::fan_out(Reader::Agents, came);
+        assert_eq!(without.show(RetentionClass::Contact, came, "Ada"), None);
     }
 }

@@ -33,15 +33,20 @@ pub fn due<'t>(
     timeline: impl Fn(TenantId, SiteId) -> Option<&'t SiteTimeline>,
     today: Day,
 ) -> Vec<Bucket> {
-    let is_due = |bucket: &&Bucket| match bucket.site {
+    let of_the_day = |bucket: &&Bucket| match bucket.site {
         Some(site) => timeline(bucket.tenant, site)
-            .is_some_and(|timeline| evaluate(timeline, bucket.class, bucket.day, today).destroy),
+            .is_some_and(|timeline| is_due(timeline, bucket.class, bucket.day, today)),
         None => {
             bucket.class == RetentionClass::Operational
                 && today.start().ms_since(bucket.day.start()) >= 2 * ANSWER_MS
         }
     };
-    buckets.iter().filter(is_due).copied().collect()
+    buckets.iter().filter(of_the_day).copied().collect()
+}
+
+/// Whether what came on `day` is due by the day of the mark, so that memory lets go of it too.
+pub fn is_due(timeline: &SiteTimeline, class: RetentionClass, day: Day, mark: Day) -> bool {
+    evaluate(timeline, class, day, mark).destroy
 }
 
 /// What the wall clock is worth.
