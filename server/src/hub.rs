@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use protocol::frame::ServerFrame;
 use protocol::ids::{
-    AgentId, ConnectionId, ConversationId, SessionId, SiteId, TenantId, VisitorId,
+    AgentId, ConnectionId, ConversationId, SessionId, SiteId, SiteKey, TenantId, VisitorId,
 };
 use protocol::message::Author;
 use protocol::reject::{CloseCode, Reject, RejectCode};
@@ -142,6 +142,7 @@ pub struct Hub {
     turns: [tokio::sync::Mutex<()>; TURNS],
     desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
     sites: DashMap<SiteId, Arc<Site>>,
+    site_keys: DashMap<SiteKey, SiteId>,
     /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
     high_water: Mutex<HighWater>,
 }
@@ -209,6 +210,7 @@ impl Hub {
             turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             desks: DashMap::new(),
             sites: DashMap::new(),
+            site_keys: DashMap::new(),
             high_water: Mutex::new(high_water),
         })
     }

@@ -192,6 +192,17 @@ pub struct VisitorRow {
     pub created_at: UnixMillis,
 }
 
+/// What of a visitor's row lets him in: no word about him, so that nothing need be unsealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitorToken {
+    pub visitor: VisitorId,
+    pub tenant: TenantId,
+    pub secret: SecretHash,
+    /// As in [`VisitorRow`].
+    pub secret_before: Option<(SecretHash, UnixMillis)>,
+    pub secret_expires_at: UnixMillis,
+}
+
 /// A conversation's header: everything but its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationRow {
@@ -267,7 +278,7 @@ pub enum Write {
     /// A visitor, new, or with other contact data; the token of one who is known stays as it is.
     Visitor(Box<VisitorRow>),
     /// A known visitor's token, the one before it and their ends; nothing else of the row.
-    VisitorToken(Box<VisitorRow>),
+    VisitorToken(Box<VisitorToken>),
     /// A mark; it never goes back.
     Mark(MarkRow),
     /// A draft.
@@ -402,7 +413,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorRow>, StoreError>;
+    ) -> Result<Option<VisitorToken>, StoreError>;
     async fn visitors(
         &self,
         tenant: TenantId,

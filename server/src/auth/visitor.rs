@@ -4,10 +4,10 @@ use protocol::time::UnixMillis;
 use secrecy::SecretString;
 
 use super::token::{Issued, issue, same, token_hash};
-use crate::store::VisitorRow;
+use crate::store::VisitorToken;
 
 /// What the text begins with.
-const VISITOR_TOKEN: &str = "lhv_";
+const TOKEN_BEGIN: &str = "lhv_";
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -19,7 +19,7 @@ const FORMER_MS: u64 = 60 * 1000;
 
 /// Makes a first token.
 pub fn new_visitor_token() -> Issued {
-    issue(VISITOR_TOKEN)
+    issue(TOKEN_BEGIN)
 }
 
 /// A visitor who was let in.
@@ -37,12 +37,12 @@ pub struct Admitted {
 /// The former token holds until the new one is first shown, and 60 s after: an answer that was lost on the
 /// way costs nobody his conversation.
 pub fn admit_visitor(
-    row: &mut VisitorRow,
+    row: &mut VisitorToken,
     token: &str,
     life_ms: u64,
     now: UnixMillis,
 ) -> Option<Admitted> {
-    if !token.starts_with(VISITOR_TOKEN) {
+    if !token.starts_with(TOKEN_BEGIN) {
         return None;
     }
     let shown = token_hash(token);
@@ -74,7 +74,7 @@ pub fn admit_visitor(
     Some(Admitted { changed: lost, fresh })
 }
 
-fn replace(row: &mut VisitorRow, life_ms: u64, now: UnixMillis) -> SecretString {
+fn replace(row: &mut VisitorToken, life_ms: u64, now: UnixMillis) -> SecretString {
     let Issued { text, hash } = new_visitor_token();
     row.secret = hash;
     row.secret_expires_at = now.plus_ms(life_ms);
@@ -83,7 +83,7 @@ fn replace(row: &mut VisitorRow, life_ms: u64, now: UnixMillis) -> SecretString 
 
 #[cfg(test)]
 mod tests {
-    use protocol::ids::{SiteId, TenantId, VisitorId};
+    use protocol::ids::{TenantId, VisitorId};
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -91,24 +91,18 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
     const LIFE_MS: u64 = 90 * DAY_MS;
 
-    fn admit(row: &mut VisitorRow, token: &str, now: UnixMillis) -> Option<Admitted> {
+    fn admit(row: &mut VisitorToken, token: &str, now: UnixMillis) -> Option<Admitted> {
         admit_visitor(row, token, LIFE_MS, now)
     }
 
-    fn visitor() -> (VisitorRow, String) {
+    fn visitor() -> (VisitorToken, String) {
         let Issued { text, hash } = new_visitor_token();
-        let row = VisitorRow {
+        let row = VisitorToken {
             visitor: VisitorId::from_bytes([1; 16]),
             tenant: TenantId::from_bytes([2; 16]),
-            site: SiteId::from_bytes([3; 16]),
-            name: None,
-            email: None,
-            locale: String::from("en"),
-            contact_day: NOW.day(),
             secret: hash,
             secret_before: None,
             secret_expires_at: NOW.plus_ms(LIFE_MS),
-            created_at: NOW,
         };
         (row, text.expose_secret().to_owned())
     }

@@ -1,9 +1,10 @@
 //! One connection: reads, frames to the hub, and waiting for room to write.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -107,13 +108,15 @@ impl Session {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn run(
+///
+/// A function that returns a future, so that the future has only what the connection lives on, and not
+/// what it was made of as well. What happens once in its life is boxed for as long as it takes.
+pub(super) fn run(
     gateway: Arc<Gateway>,
     accepted: Accepted,
     mut reader: SocketReader,
     early: Bytes,
-) {
-    let spoken = accepted.encoding.is_some();
+) -> impl Future<Output = ()> + Send {
     let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
     let bounds = (gateway.config.outbox_bytes_max, gateway.config.outbox_frames_max);
     let outbox = Outbox::new(
@@ -128,12 +131,10 @@ pub(super) async fn run(
     outbox.heard_ms.store(now_ms, Ordering::Relaxed);
     let config = &gateway.config;
     let frames = Rate::new(config.frames_per_second * 60, config.frames_burst, now_ms);
-    let parser = WebSocketContext::new(Role::Server, Some(terms(HELLO_BYTES_MAX)));
     let mut connection = Connection {
-        gateway: Arc::clone(&gateway),
-        outbox: Arc::clone(&outbox),
+        outbox,
         encoding,
-        parser,
+        parser: WebSocketContext::new(Role::Server, Some(terms(HELLO_BYTES_MAX))),
         address: accepted.address,
         accepted: Some(Box::new(accepted)),
         session: None,
@@ -141,29 +142,25 @@ pub(super) async fn run(
         messages: None,
         left: false,
         began: gateway.clock.instant(),
+        gateway,
     };
-    if !spoken {
-        outbox.close(CloseCode::Protocol);
-    } else if gateway.draining.load(Ordering::SeqCst) {
-        outbox.close(CloseCode::Draining);
-    } else {
-        connection.serve(&mut reader, early).await;
-    }
-    if let Some(session) = &connection.session {
-        gateway.farewell(&session.speaker, &session.rooms).await;
-        if let Some(rate) = connection.messages.take() {
-            gateway.rates.leave(session.person(), rate);
+    // A block, for the arguments of an async function lie in its future twice.
+    async move {
+        on_heap(|| connection.greeted(&mut reader, early)).await;
+        while !connection.outbox.is_over() {
+            let messages = poll_fn(|cx| connection.poll_messages(&mut reader, cx)).await;
+            on_heap(|| connection.handle(messages)).await;
         }
+        on_heap(|| connection.end(&mut reader)).await;
     }
-    // After it is over for the hub: what the metrics say is so.
-    connection.count_end();
-    goodbye(&mut reader, &outbox).await;
-    gateway.connections.fetch_sub(1, Ordering::SeqCst);
-    tracing::debug!(
-        connection_id = %outbox.connection(),
-        close_code = outbox.closed_with(),
-        "connection ended"
-    );
+}
+
+/// A future that is on the heap from its first moment: one that was made and then moved there would keep
+/// its place in the connection's own.
+fn on_heap<'c, F: Future<Output = ()> + Send + 'c>(
+    make: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'c>> {
+    Box::pin(make())
 }
 
 fn terms(bytes_max: usize) -> WebSocketConfig {
@@ -197,7 +194,15 @@ async fn goodbye(reader: &mut SocketReader, outbox: &Outbox) {
 }
 
 impl Connection {
-    async fn serve(&mut self, reader: &mut SocketReader, early: Bytes) {
+    /// Until `hello` was answered, or it is over.
+    async fn greeted(&mut self, reader: &mut SocketReader, early: Bytes) {
+        let spoken = self.accepted.as_ref().is_some_and(|accepted| accepted.encoding.is_some());
+        if !spoken {
+            return self.outbox.close(CloseCode::Protocol);
+        }
+        if self.gateway.draining.load(Ordering::SeqCst) {
+            return self.outbox.close(CloseCode::Draining);
+        }
         let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
         let mut hello_by = Box::pin(tokio::time::sleep(hello_by));
         let early = self.parse(&early);
@@ -214,11 +219,25 @@ impl Connection {
                 None => return self.outbox.close(CloseCode::Idle),
             }
         }
-        drop(hello_by);
-        while !self.outbox.is_over() {
-            let messages = poll_fn(|cx| self.poll_messages(reader, cx)).await;
-            self.handle(messages).await;
+    }
+
+    async fn end(&mut self, reader: &mut SocketReader) {
+        let (gateway, outbox) = (Arc::clone(&self.gateway), Arc::clone(&self.outbox));
+        if let Some(session) = &self.session {
+            gateway.farewell(&session.speaker, &session.rooms).await;
+            if let Some(rate) = self.messages.take() {
+                gateway.rates.leave(session.person(), rate);
+            }
         }
+        // After it is over for the hub: what the metrics say is so.
+        self.count_end();
+        goodbye(reader, &outbox).await;
+        gateway.connections.fetch_sub(1, Ordering::SeqCst);
+        tracing::debug!(
+            connection_id = %outbox.connection(),
+            close_code = outbox.closed_with(),
+            "connection ended"
+        );
     }
 
     /// Waits for whole messages, and writes on when there is room again. Ends without any when the
@@ -656,5 +675,23 @@ fn request_of(frame: &ClientFrame<'_>) -> RequestId {
         | ClientFrame::Delivered { .. }
         | ClientFrame::Seen { .. }
         | ClientFrame::Page { .. } => RequestId(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand silent connections are ten thousand times this, the kernel's part not counted. Who
+    /// raises a bound says why.
+    #[test]
+    fn a_silent_connection_is_small() {
+        assert!(size_of_future(run) <= 608, "{} bytes", size_of_future(run));
+        assert!(size_of::<Outbox>() <= 192, "{} bytes", size_of::<Outbox>());
+        assert!(size_of::<crate::http::Socket>() <= 64);
     }
 }

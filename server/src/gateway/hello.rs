@@ -21,7 +21,7 @@ use crate::auth::{
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
 use crate::privacy::envelope::Flags;
-use crate::store::{ConversationFilter, Page, SecretHash, StoreError, VisitorRow, Write};
+use crate::store::{SecretHash, StoreError, VisitorToken, Write};
 
 /// What a client says of itself.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ pub(super) struct Session {
     pub(super) token_from: UnixMillis,
 }
 
-/// A page of conversations that a visitor goes on with without naming them.
-const OWN_CONVERSATIONS_MAX: u16 = 16;
+/// Conversations that a visitor goes on with without naming them.
+const OWN_CONVERSATIONS_MAX: usize = 16;
 
 fn unavailable(_: StoreError) -> CloseCode {
     CloseCode::Overload
@@ -99,8 +99,9 @@ impl Gateway {
             }
             None => None,
         };
+        let is_known = known.is_some();
         let (visitor, fresh, secret, expires_at) = match known {
-            Some((row, fresh)) => (row.visitor, fresh, None, row.secret_expires_at),
+            Some((token, fresh)) => (token.visitor, fresh, None, token.secret_expires_at),
             // Nobody we know: a new visitor, of whom nothing is written before he opens a conversation.
             None => {
                 let issued = new_visitor_token();
@@ -109,7 +110,11 @@ impl Gateway {
             }
         };
         let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, outlet };
-        let points = self.own_conversations(&speaker, visitor, &greeting.resume).await?;
+        let points = if is_known {
+            self.own_conversations(&speaker, visitor, &greeting.resume).await?
+        } else {
+            Vec::new()
+        };
         let signals = greeting.signals.and(accepted.signals);
         let availability = self.hub.visitor_connected(&speaker, signals).await;
         let availability = availability.map_err(|_| CloseCode::Overload)?;
@@ -139,7 +144,7 @@ impl Gateway {
         site: SiteId,
         token: &str,
         now: UnixMillis,
-    ) -> Result<Option<(VisitorRow, Option<SecretString>)>, StoreError> {
+    ) -> Result<Option<(VisitorToken, Option<SecretString>)>, StoreError> {
         let life_ms = self.config.visitor_token_ms;
         let admit = async || {
             let known = self.store.visitor_by_secret(tenant, site, token_hash(token)).await?;
@@ -168,20 +173,22 @@ impl Gateway {
         visitor: VisitorId,
         named: &[ResumePoint],
     ) -> Result<Vec<ResumePoint>, CloseCode> {
+        let tenant = speaker.tenant;
+        let open = self.hub.open_conversations(tenant, visitor).await;
+        let open = open.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
         for point in named.iter().take(RESUME_POINTS_MAX) {
-            let row = self.store.conversation(speaker.tenant, point.conversation).await;
-            if row.map_err(unavailable)?.is_some_and(|row| row.visitor == visitor) {
+            let his = open.contains(&point.conversation) || {
+                let row = self.store.conversation(tenant, point.conversation).await;
+                row.map_err(unavailable)?.is_some_and(|row| row.visitor == visitor)
+            };
+            if his {
                 points.push(point.clone());
             }
         }
-        let filter =
-            ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };
-        let page = Page { limit: OWN_CONVERSATIONS_MAX, after: None };
-        let open = self.store.conversations(speaker.tenant, &filter, page).await;
-        for row in open.map_err(unavailable)? {
-            if points.iter().all(|point| point.conversation != row.conversation) {
-                points.push(from_the_start(row.conversation));
+        for conversation in open.into_iter().take(OWN_CONVERSATIONS_MAX) {
+            if points.iter().all(|point| point.conversation != conversation) {
+                points.push(from_the_start(conversation));
             }
         }
         Ok(points)

@@ -273,9 +273,9 @@ impl Hub {
         let connection = speaker.outlet.connection();
         let agent_gone = {
             let mut state = desk.state.lock();
-            state.remove_line(connection);
             match speaker.who {
                 Who::Agent { agent, .. } => {
+                    state.remove_line(connection);
                     let last = state.agents.get(&agent).is_some_and(|seat| seat.lines.is_empty());
                     last.then_some(agent)
                 }

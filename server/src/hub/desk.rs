@@ -141,6 +141,25 @@ impl Hub {
         desk.cloned().map_err(|error| store_reject(&error))
     }
 
+    /// A visitor's conversations that are not closed, the newest first.
+    pub(crate) async fn open_conversations(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<Vec<ConversationId>, Reject> {
+        let desk = self.desk(tenant).await?;
+        let state = desk.state.lock();
+        let open = |id: &&ConversationId| {
+            let header = state.headers.get(*id);
+            header.is_some_and(|header| header.row.state != ConversationState::Closed)
+        };
+        let mut own: Vec<_> =
+            state.conversations_of(visitor).iter().filter(open).copied().collect();
+        // A version 7 UUID begins with the time at which it was made.
+        own.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(own)
+    }
+
     /// The desk if it is loaded.
     pub(super) fn live_desk(&self, tenant: TenantId) -> Option<Arc<Desk>> {
         self.desks.get(&tenant)?.get().cloned()

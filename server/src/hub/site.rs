@@ -158,10 +158,18 @@ impl Hub {
 
     /// The site of an embed tag.
     pub(crate) async fn site_by_key(&self, key: &SiteKey) -> Result<Option<Arc<Site>>, Reject> {
+        let known = self.site_keys.get(key).map(|site| *site);
+        if let Some(site) = known.and_then(|site| self.live_site(site)) {
+            return Ok(Some(site));
+        }
         let found = self.store.site_by_key(key).await.map_err(|error| store_reject(&error))?;
-        Ok(found.map(|row| match self.sites.get(&row.site) {
-            Some(known) => Arc::clone(&known),
-            None => self.read_site(row),
+        Ok(found.map(|row| {
+            // A site's key never changes, and only one that exists is kept.
+            self.site_keys.insert(key.clone(), row.site);
+            match self.live_site(row.site) {
+                Some(known) => known,
+                None => self.read_site(row),
+            }
         }))
     }
 

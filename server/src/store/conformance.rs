@@ -18,7 +18,7 @@ use protocol::time::{Day, UnixMillis};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, FieldRule, InvitationRow,
     KeyRow, MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError,
-    TagRow, TenantRow, VisitorRow, Write,
+    TagRow, TenantRow, VisitorRow, VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -360,26 +360,39 @@ async fn visitors_are_found_by_either_token(store: &dyn Store) {
     let row = world.visitor_row();
     let World { tenant, site, visitor, .. } = world;
     assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(row.clone()));
+    let token = VisitorToken {
+        visitor,
+        tenant,
+        secret: row.secret,
+        secret_before: row.secret_before,
+        secret_expires_at: row.secret_expires_at,
+    };
     for secret in [world.secret(1), world.secret(2)] {
         let found = store.visitor_by_secret(tenant, site, secret).await.unwrap();
-        assert_eq!(found, Some(row.clone()));
+        assert_eq!(found, Some(token.clone()));
     }
     assert_eq!(store.visitor_by_secret(tenant, site, world.secret(3)).await.unwrap(), None);
     let other_site = SiteId::from_bytes([99; 16]);
     assert_eq!(store.visitor_by_secret(tenant, other_site, world.secret(1)).await.unwrap(), None);
     // Two connections read a row, and each writes what it changed: neither undoes the other's.
     let nameless = VisitorRow { name: None, ..row.clone() };
-    let renewed = VisitorRow {
+    let renewed = VisitorToken {
         secret: world.secret(4),
         secret_before: None,
         secret_expires_at: NOW.plus_ms(9),
-        ..row
+        ..token
     };
     store.write(vec![Write::VisitorToken(Box::new(renewed.clone()))]).await.unwrap();
     store.write(vec![Write::Visitor(Box::new(nameless))]).await.unwrap();
-    let both = VisitorRow { name: None, ..renewed.clone() };
+    let both = VisitorRow {
+        name: None,
+        secret: renewed.secret,
+        secret_before: None,
+        secret_expires_at: renewed.secret_expires_at,
+        ..row
+    };
     assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(both));
-    let stranger = VisitorRow { tenant: World::new(99).tenant, ..renewed };
+    let stranger = VisitorToken { tenant: World::new(99).tenant, ..renewed };
     let foreign = store.write(vec![Write::VisitorToken(Box::new(stranger))]).await;
     assert_eq!(foreign, Err(StoreError::NotFound));
 }

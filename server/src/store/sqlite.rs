@@ -42,7 +42,7 @@ use self::writer::{Fates, Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
     NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
-    TenantRow, VisitorRow, Write, WriteSlot,
+    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -693,7 +693,7 @@ impl Store for SqliteStore {
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorRow>, StoreError> {
+    ) -> Result<Option<VisitorToken>, StoreError> {
         self.read("read a visitor", move |reader| reader.visitor_by_secret(tenant, site, secret))
             .await
     }

@@ -12,7 +12,9 @@ use super::sealed;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
-use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, Write};
+use crate::store::{
+    ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, VisitorToken, Write,
+};
 
 /// Conversations and buckets that the writer knows by heart.
 const REMEMBERED_HALF_LEN: usize = 8_192;
@@ -264,7 +266,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn visitor_token(&self, row: &VisitorRow) -> Result<(), Fault> {
+    fn visitor_token(&self, row: &VisitorToken) -> Result<(), Fault> {
         let changed = self.execute(
             "UPDATE visitors SET secret = ?3, secret_before = ?4, secret_before_at = ?5,
                  secret_expires_at = ?6

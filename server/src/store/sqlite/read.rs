@@ -19,6 +19,7 @@ use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError, Sealer};
 use crate::store::{
     ConversationFilter, ConversationRow, DraftRow, MarkRow, Page, RoomRow, SecretHash, VisitorRow,
+    VisitorToken,
 };
 
 /// One short read transaction.
@@ -369,14 +370,25 @@ impl Reader<'_> {
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorRow>, Fault> {
-        let sql = format!(
-            "{VISITOR} WHERE (secret = ?1 OR secret_before = ?1) AND tenant = ?2 AND site = ?3
-             ORDER BY secret = ?1 DESC"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+    ) -> Result<Option<VisitorToken>, Fault> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT visitor, secret, secret_before, secret_before_at, secret_expires_at FROM visitors
+             WHERE (secret = ?1 OR secret_before = ?1) AND tenant = ?2 AND site = ?3
+             ORDER BY secret = ?1 DESC",
+        )?;
         let mut rows = statement.query(params![secret.0, tenant.as_bytes(), site.as_bytes()])?;
-        rows.next()?.map(|row| self.visitor_row(row)).transpose()
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let before: Option<[u8; 32]> = row.get(2)?;
+        let before_at: Option<u64> = row.get(3)?;
+        Ok(Some(VisitorToken {
+            visitor: VisitorId::from_bytes(row.get(0)?),
+            tenant,
+            secret: SecretHash(row.get(1)?),
+            secret_before: before
+                .zip(before_at)
+                .map(|(hash, at)| (SecretHash(hash), UnixMillis(at))),
+            secret_expires_at: UnixMillis(row.get(4)?),
+        }))
     }
 
     pub(super) fn visitors(
