@@ -1,6 +1,43 @@
 //! The load harness as a library: what its binary and the side-by-side with other servers share.
 //!
-//! In reading order: one WebSocket of a client, and what a process on this machine costs.
+//! In reading order: the command line, a scenario, one run; then who is there and what they do; then how all of it is
+//! recorded and judged.
 
+pub mod cli;
+mod scenario;
+mod controller;
+mod search;
+mod crew;
+mod distant;
+mod worker;
+mod world;
+mod setup;
+mod throwaway;
+mod pace;
+mod rooms;
+mod party;
+mod desk;
+mod visit;
+mod idle;
+mod slow;
+mod malformed;
+mod bot;
+mod talk;
+mod caller;
 pub mod line;
+mod rest;
+mod trust;
+mod stamp;
+mod ledger;
+mod histogram;
+mod series;
+mod observe;
 pub mod process;
+mod verdict;
+mod outcome;
+mod report;
+mod compare;
+mod screen;
+mod clock;
+mod tasks;
+mod number;

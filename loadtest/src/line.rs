@@ -119,7 +119,18 @@ impl Line {
     /// # Errors
     /// [`LineError::Connect`] or [`LineError::Handshake`].
     pub async fn connect(target: &Target) -> Result<Self, LineError> {
-        let wire = wire(target).await.map_err(LineError::Connect)?;
+        Self::connect_with(target, None).await
+    }
+
+    /// The same with a receive buffer of so many bytes, so that a reader who does not read is felt soon.
+    ///
+    /// # Errors
+    /// As [`Line::connect`].
+    pub async fn connect_with(
+        target: &Target,
+        receive_bytes: Option<u32>,
+    ) -> Result<Self, LineError> {
+        let wire = wire(target, receive_bytes).await.map_err(LineError::Connect)?;
         let scheme = if target.tls.is_some() { "wss" } else { "ws" };
         let mut request = Request::get(format!("{scheme}://{}{}", target.address, target.path))
             .header("host", target.address.to_string())
@@ -188,11 +199,14 @@ fn broken(error: WsError) -> LineError {
     LineError::Broken(Box::new(error))
 }
 
-async fn wire(target: &Target) -> io::Result<Wire> {
+async fn wire(target: &Target, receive_bytes: Option<u32>) -> io::Result<Wire> {
     let socket = match target.address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     if let Some(source) = target.source {
         socket.bind(SocketAddr::new(source, 0))?;
     }

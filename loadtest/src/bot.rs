@@ -1,0 +1,69 @@
+//! A program that writes into rooms over REST, with an API key. What it says is heard and accounted for like all else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::clock::Micros;
+use crate::histogram::{Count, Timing};
+use crate::ledger::SaidTally;
+use crate::rest::{Rest, Shown};
+use crate::stamp::Stamp;
+use crate::tasks;
+use crate::world::{Stage, World};
+
+/// Begins with the run; writes into one room of this worker.
+pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()> {
+    let me = world.speaker();
+    tasks::spawn("bot", async move {
+        let mut stage = world.stage.subscribe();
+        // The world outlives everyone in it.
+        let _there = stage.wait_for(|stage| *stage >= Stage::Running).await.is_ok();
+        let rooms = world.rooms.lock().clone();
+        let Some(conversation) = rooms.get(number % rooms.len().max(1)).copied() else { return };
+        let mut chance = world.chance(me);
+        let mut tally = SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
+        let every = Duration::from_millis(world.scenario().habits.bot_ms);
+        let mut due = world.clock.now();
+        while world.stage() <= Stage::Running {
+            say(&world, &rest, &mut tally, &mut chance, due).await;
+            due = due.plus(every);
+            tokio::time::sleep_until(world.clock.instant(due)).await;
+        }
+        world.ledger.lock().said(tally);
+    })
+}
+
+async fn say(world: &World, rest: &Rest, tally: &mut SaidTally, chance: &mut fastrand::Rng, due: Micros) {
+    let number = tally.used;
+    tally.used += 1;
+    let now = world.clock.now();
+    let late_us = u32::try_from(now.since(due)).unwrap_or(u32::MAX);
+    let stamp = Stamp { run: world.plan.run, sender: tally.sender, number, intended_us: due.0, late_us, last: false };
+    let text = stamp.text(world.chars(chance));
+    let message = format!("msg_{}", Uuid::now_v7().simple());
+    let body = json!({ "message_id": message, "text": text });
+    let path = format!("/v1/conversations/{}/messages", tally.conversation);
+    let key = world.plan.grounds.bot_key.as_deref().unwrap_or_default();
+    world.count_at(Count::Sent, due);
+    world.count_at(Count::BotMessages, due);
+    world.asked();
+    let answer = rest.ask(Method::POST, &path, Shown::Bearer(key), Some(body)).await;
+    world.answered();
+    match answer {
+        Ok(answer) if answer.status.is_success() => {
+            let took = world.clock.now().since(due);
+            world.record(Timing::Ack, due, took);
+            world.count_at(Count::Acked, due);
+        }
+        Ok(_) => {
+            tally.refused.push(number);
+            world.count_at(Count::Refused, due);
+        }
+        Err(_) => tally.unacked.push(number),
+    }
+}

@@ -1,0 +1,190 @@
+//! One connection that speaks livehelp: the greeting, frames out, frames in.
+
+use bytes::Bytes;
+use protocol::codec::{Encoding, decode_server, encode_client};
+use protocol::conversation::ResumePoint;
+use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame};
+use protocol::ids::AgentId;
+use protocol::limits::List;
+use protocol::personal::Personal;
+
+use crate::clock::Micros;
+use crate::histogram::{Count, Timing};
+use crate::line::{Incoming, Line, LineError};
+use crate::world::World;
+
+/// Why someone is not connected.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The server said no to the greeting, or something that is no welcome.
+    #[error("the server did not answer hello with welcome")]
+    NotWelcome,
+}
+
+impl CallError {
+    /// Whether the server's close code says to stay away.
+    pub(crate) fn stop(&self) -> bool {
+        match self {
+            Self::Line(LineError::Closed(code)) => matches!(code, 1009 | 4000..=4099),
+            Self::Line(LineError::Connect(_) | LineError::Handshake(_) | LineError::Broken(_)) | Self::NotWelcome => false,
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Visitor { token: Option<String> },
+    Agent { cookie: String },
+}
+
+/// An open connection, greeted.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    line: Line,
+    request: u32,
+    /// Who an agent is.
+    pub(crate) agent: Option<AgentId>,
+    /// Whether the server goes on with the conversation that was to be resumed.
+    pub(crate) resumed: bool,
+}
+
+/// Encodes a frame.
+pub(crate) fn encoded(frame: &ClientFrame<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(256);
+    // Only an unknown kind has no form, and there is none here.
+    let _known = encode_client(Encoding::Msgpack, frame, &mut bytes);
+    Bytes::from(bytes)
+}
+
+/// Decodes a frame; bytes that are none are a fault of what came.
+pub(crate) fn decoded(bytes: &[u8]) -> Option<ServerFrame<'_>> {
+    decode_server(Encoding::Msgpack, bytes).ok()
+}
+
+impl Caller {
+    /// Connects and greets. What it took counts from `due`.
+    ///
+    /// # Errors
+    /// If there is no line or no welcome.
+    pub(crate) async fn greet(
+        world: &World,
+        who: &mut Who,
+        resume: Option<ResumePoint>,
+        due: Micros,
+    ) -> Result<Self, CallError> {
+        Self::greet_with(world, who, resume, due, None).await
+    }
+
+    /// The same with a receive buffer of so many bytes.
+    ///
+    /// # Errors
+    /// As [`Caller::greet`].
+    pub(crate) async fn greet_with(
+        world: &World,
+        who: &mut Who,
+        resume: Option<ResumePoint>,
+        due: Micros,
+        receive_bytes: Option<u32>,
+    ) -> Result<Self, CallError> {
+        let called = Box::pin(Self::call(world, who, resume, receive_bytes)).await;
+        let now = world.clock.now();
+        match called {
+            Ok(caller) => {
+                world.record(Timing::Connect, due, now.since(due));
+                world.count_at(Count::Connects, due);
+                world.connected();
+                Ok(caller)
+            }
+            Err(error) => {
+                world.count_at(Count::ConnectFailures, due);
+                Err(error)
+            }
+        }
+    }
+
+    async fn call(
+        world: &World,
+        who: &mut Who,
+        resume: Option<ResumePoint>,
+        receive_bytes: Option<u32>,
+    ) -> Result<Self, CallError> {
+        let cookie = match &*who {
+            Who::Visitor { .. } => None,
+            Who::Agent { cookie } => Some(cookie.as_str()),
+        };
+        let line = Line::connect_with(&world.target(cookie), receive_bytes).await?;
+        let mut caller = Self { line, request: 0, agent: None, resumed: false };
+        let request = caller.next_request();
+        let hello = ClientFrame::Hello {
+            request,
+            role: if cookie.is_some() { ClientRole::Agent } else { ClientRole::Visitor },
+            client: String::from("livehelp-load/1"),
+            locale: String::from("en"),
+            resume: List::new(resume),
+            site: cookie.is_none().then(|| world.site_key.clone()),
+            token: match &*who {
+                Who::Visitor { token } => token.clone().map(Personal::new),
+                Who::Agent { .. } => None,
+            },
+            signals: None,
+        };
+        caller.send(encoded(&hello)).await?;
+        let bytes = caller.next().await?;
+        let Some(ServerFrame::Welcome { token: fresh, agent, conversations, .. }) = decoded(&bytes) else {
+            return Err(CallError::NotWelcome);
+        };
+        if let (Who::Visitor { token }, Some(fresh)) = (who, fresh) {
+            *token = Some(fresh.into_exposed());
+        }
+        caller.agent = agent.map(|card| card.agent);
+        caller.resumed = !conversations.is_empty();
+        Ok(caller)
+    }
+
+    pub(crate) fn next_request(&mut self) -> RequestId {
+        self.request += 1;
+        RequestId(self.request)
+    }
+
+    /// Sends encoded bytes.
+    ///
+    /// # Errors
+    /// If the line broke.
+    pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), LineError> {
+        self.line.send(bytes).await
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// If the line broke.
+    pub(crate) async fn tell(&mut self, frame: &ClientFrame<'_>) -> Result<(), LineError> {
+        self.line.send(encoded(frame)).await
+    }
+
+    /// The next frame's bytes. Cancel safe.
+    ///
+    /// # Errors
+    /// If the line ended.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, LineError> {
+        match self.line.next().await? {
+            Incoming::Binary(bytes) => Ok(bytes),
+            // Nothing of this subprotocol is text; the caller finds that it is no frame.
+            Incoming::Text(text) => Ok(Bytes::from(text)),
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(mut self, world: &World) {
+        world.disconnected();
+        self.line.close().await;
+    }
+
+    /// Goes without a goodbye.
+    pub(crate) fn cut(self, world: &World) {
+        world.disconnected();
+    }
+}

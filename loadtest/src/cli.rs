@@ -1,0 +1,243 @@
+//! The command line: what is wanted, in words; what came of it, as words and as an exit code.
+//!
+//! Exit codes: 0 every threshold kept, 1 one broken, 2 could not run, 3 the generator was the bottleneck.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::controller::{Server, Wanted, conduct};
+use crate::crew::runtime;
+use crate::outcome::Outcome;
+use crate::scenario::{SHIPPED, Scenario};
+use crate::screen::Screen;
+use crate::verdict::Verdict;
+use crate::{compare, distant, report, throwaway};
+
+/// Loads a livehelp server with real visitors and agents, and accounts for every message.
+#[derive(Debug, Parser)]
+#[command(name = "livehelp-load", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a scenario: a shipped one by its name, or a file
+    Run(Box<Run>),
+    /// Shows the shipped scenarios
+    List,
+    /// Says whether a scenario is right, and shows it with all its defaults
+    Check {
+        /// Name or file
+        scenario: String,
+    },
+    /// Compares two results: the second against the first
+    Compare {
+        old: PathBuf,
+        new: PathBuf,
+        /// Differences up to this part are noise
+        #[arg(long, default_value_t = compare::NOISE)]
+        noise: f64,
+    },
+    /// Makes the report of a result anew
+    Report {
+        /// `result.json` or its folder
+        result: PathBuf,
+        /// Where to; beside the result if absent
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Works for a controller; started by it
+    #[command(hide = true)]
+    Worker {
+        #[arg(long)]
+        controller: SocketAddr,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Name or file
+    scenario: String,
+    /// Public listener of a running server
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// Its admin listener
+    #[arg(long, default_value = "http://127.0.0.1:8081")]
+    admin: String,
+    /// File with the operator's key, by which the run makes an Organization of its own
+    #[arg(long, required_unless_present = "start")]
+    operator_key_file: Option<PathBuf>,
+    /// Process of the server, for its CPU and memory; may be repeated. Without it, its /metrics say what they can
+    #[arg(long)]
+    pid: Vec<u32>,
+    /// Certificates to trust where --server is https
+    #[arg(long)]
+    tls_ca: Option<PathBuf>,
+    /// Starts a server of its own in a folder that is thrown away, with limits that a load would meet raised
+    #[arg(long, conflicts_with_all = ["operator_key_file", "pid", "tls_ca", "server", "admin"])]
+    start: bool,
+    /// The server's program; beside this one, or in PATH, if absent
+    #[arg(long, requires = "start")]
+    binary: Option<PathBuf>,
+    /// A further flag of that server, such as --server-flag=--worker-threads=1; may be repeated
+    #[arg(long, requires = "start", allow_hyphen_values = true)]
+    server_flag: Vec<String>,
+    /// Loads a server beyond this machine
+    #[arg(long)]
+    allow_remote: bool,
+    /// Processes that generate the load; as many as the sockets need if absent
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=250))]
+    workers: Option<u32>,
+    /// Another seed than the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder for result.json, report.html and the histograms
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// An earlier result to compare with
+    #[arg(long)]
+    compare: Option<PathBuf>,
+    /// Differences up to this part are noise
+    #[arg(long, default_value_t = compare::NOISE)]
+    noise: f64,
+    /// Says nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(verdict) => ExitCode::from(verdict.code()),
+        Err(error) => {
+            // Nowhere else to complain.
+            drop(writeln!(std::io::stderr(), "livehelp-load: {error:#}"));
+            ExitCode::from(Verdict::CouldNotRun.code())
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+}
+
+fn dispatch(command: Command) -> Result<Verdict> {
+    match command {
+        Command::Run(wanted) => run(*wanted),
+        Command::List => {
+            for (name, _) in SHIPPED {
+                let scenario = Scenario::find(name)?;
+                print(&format!("{name:16} {}\n", scenario.about))?;
+            }
+            Ok(Verdict::Kept)
+        }
+        Command::Check { scenario } => {
+            let scenario = Scenario::find(&scenario)?;
+            let text = toml::to_string(&scenario).context("cannot show the scenario")?;
+            print(&format!("# right; {} sockets beside visits\n{text}", scenario.sockets()))?;
+            Ok(Verdict::Kept)
+        }
+        Command::Compare { old, new, noise } => compared(&old, &Outcome::read(&new)?, noise, true),
+        Command::Report { result, out } => {
+            let outcome = Outcome::read(&result)?;
+            let beside = if result.is_dir() { Some(result.as_path()) } else { result.parent() };
+            let folder = out.as_deref().or(beside).unwrap_or(Path::new("."));
+            let path = folder.join("report.html");
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            std::fs::write(&path, report::html(&outcome))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            print(&format!("{}\n", path.display()))?;
+            Ok(Verdict::Kept)
+        }
+        Command::Worker { controller } => {
+            let secret = std::env::vars().find(|(name, _)| name == distant::SECRET);
+            let (_, secret) = secret.context("a worker is started by its controller")?;
+            runtime()?.block_on(distant::serve(controller, &secret))?;
+            Ok(Verdict::Kept)
+        }
+    }
+}
+
+fn run(wanted: Run) -> Result<Verdict> {
+    let mut scenario = Scenario::find(&wanted.scenario)?;
+    if let Some(seed) = wanted.seed {
+        scenario.seed = seed;
+    }
+    let old = wanted.compare.as_deref().map(Outcome::read).transpose()?;
+    let server = server(&wanted)?;
+    let mut screen = Screen::of(wanted.quiet, &scenario);
+    let order = Wanted { scenario, server, workers: wanted.workers };
+    let outcome = runtime()?.block_on(async { Box::pin(conduct(order, &mut screen)).await });
+    drop(screen);
+    let outcome = outcome?;
+    if let Some(folder) = &wanted.out {
+        outcome.write(folder)?;
+    }
+    if !wanted.quiet {
+        print(&report::words(&outcome))?;
+        if let Some(folder) = &wanted.out {
+            print(&format!("\n{}\n", folder.join("report.html").display()))?;
+        }
+    }
+    let Some(old) = old else { return Ok(outcome.verdict) };
+    let comparison = compare::compare(&old, &outcome, wanted.noise);
+    if !wanted.quiet {
+        print(&comparison.words())?;
+    }
+    Ok(if outcome.verdict == Verdict::Kept && comparison.worse() { Verdict::Broken } else { outcome.verdict })
+}
+
+fn compared(old: &Path, new: &Outcome, noise: f64, aloud: bool) -> Result<Verdict> {
+    let comparison = compare::compare(&Outcome::read(old)?, new, noise);
+    if aloud {
+        print(&comparison.words())?;
+    }
+    Ok(if comparison.worse() { Verdict::Broken } else { Verdict::Kept })
+}
+
+fn server(wanted: &Run) -> Result<Server> {
+    if wanted.start {
+        let program = throwaway::program(wanted.binary.as_deref());
+        return Ok(Server::Started { program, flags: wanted.server_flag.clone() });
+    }
+    let (public, tls) = address("--server", &wanted.server)?;
+    let (admin, admin_tls) = address("--admin", &wanted.admin)?;
+    if admin_tls {
+        bail!("--admin is https, but an admin listener speaks plain HTTP");
+    }
+    if tls != wanted.tls_ca.is_some() {
+        bail!("--tls-ca goes with an https --server, and only with one");
+    }
+    for (flag, address) in [("--server", public), ("--admin", admin)] {
+        if !address.ip().is_loopback() && !wanted.allow_remote {
+            bail!("{flag} {address} is not on this machine: a load without its owner's leave is an attack; if it is yours, say --allow-remote");
+        }
+    }
+    let file = wanted.operator_key_file.as_deref().context("--operator-key-file is missing")?;
+    let key = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read {} (flag --operator-key-file)", file.display()))?;
+    let operator_key = key.trim().to_owned();
+    let pids = wanted.pid.clone();
+    Ok(Server::There { public, admin, tls_ca: wanted.tls_ca.clone(), operator_key, pids })
+}
+
+/// `http://127.0.0.1:8080`, and whether it is https. A name is looked up.
+fn address(flag: &str, text: &str) -> Result<(SocketAddr, bool)> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    if scheme != "http" && scheme != "https" {
+        bail!("{flag} {text} is neither http nor https");
+    }
+    let rest = rest.trim_end_matches('/');
+    let mut found = std::net::ToSocketAddrs::to_socket_addrs(rest)
+        .with_context(|| format!("{flag} {text} is no address with a port"))?;
+    let found = found.next().with_context(|| format!("{flag} {text} is the name of nothing"))?;
+    Ok((found, scheme == "https"))
+}

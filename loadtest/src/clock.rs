@@ -1,0 +1,63 @@
+//! What time it is, for the whole harness, and the one way to wait for a moment that is nearer than a timer's tick.
+//!
+//! All times of a run are microseconds since 1970, so that workers in other processes mean the same moment.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A moment in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Micros(pub u64);
+
+impl Micros {
+    /// From an earlier moment to this one; 0 if it is not earlier.
+    #[must_use]
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Later by so much.
+    #[must_use]
+    pub(crate) fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(micros(later)))
+    }
+}
+
+/// A duration in microseconds.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Reads wall time once and counts on with the monotonic clock: a step of the wall clock does not touch a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    anchor: Instant,
+    anchor_us: u64,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the harness's one door to the clocks")]
+    pub(crate) fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { anchor: Instant::now(), anchor_us: micros(since) }
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        Micros(self.anchor_us.saturating_add(micros(self.anchor.elapsed())))
+    }
+
+    /// The instant of a moment, for timers.
+    pub(crate) fn instant(&self, at: Micros) -> tokio::time::Instant {
+        let later = Duration::from_micros(at.0.saturating_sub(self.anchor_us));
+        tokio::time::Instant::from_std(self.anchor + later)
+    }
+
+    /// Stops this thread until the moment. Only for threads of their own: a timer of tokio is up to 1 ms late.
+    #[expect(clippy::disallowed_methods, reason = "the pacer's thread has nothing else to do")]
+    pub(crate) fn park_until(&self, at: Micros) {
+        let left = at.since(self.now());
+        if left > 0 {
+            std::thread::sleep(Duration::from_micros(left));
+        }
+    }
+}

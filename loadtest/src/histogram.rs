@@ -1,0 +1,328 @@
+//! What was timed and counted: HDR histograms and counters for each phase, and for each second of the run.
+//!
+//! A value belongs to the phase in which it was due, not to the one in which it came. The same type is what a worker
+//! records into, what it sends to the controller, and what the controller adds up.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Micros;
+use crate::number;
+
+/// One microsecond to a minute, at three digits. What takes longer counts as a minute.
+const LOWEST_US: u64 = 1;
+const HIGHEST_US: u64 = 60_000_000;
+const DIGITS: u8 = 3;
+
+macro_rules! words {
+    ($(#[doc = $doc:literal])* $name:ident { $( $(#[doc = $vdoc:literal])+ $variant:ident $word:literal, )+ }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub(crate) enum $name { $( $(#[doc = $vdoc])+ $variant, )+ }
+
+        impl $name {
+            pub(crate) const ALL: &'static [Self] = &[$( Self::$variant, )+];
+
+            pub(crate) const fn word(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+
+            pub(crate) const fn about(self) -> &'static str {
+                match self { $( Self::$variant => concat!($( $vdoc ),+), )+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What is timed.
+    Timing {
+        /// From the moment a message was due until one of those who hear it had it.
+        Delivery "delivery",
+        /// The same from the moment it was really sent.
+        DeliveryService "delivery_service",
+        /// From the moment a message was due until its sender knew that it is stored.
+        Ack "ack",
+        /// The same from the moment it was really sent.
+        AckService "ack_service",
+        /// From the moment someone was due to come until his welcome.
+        Connect "connect",
+        /// From a line's end until its owner is where he was, all that he missed included.
+        Resume "resume",
+        /// From the opening of a conversation until an agent has it.
+        QueueWait "queue_wait",
+        /// From the opening of a conversation until its first answer.
+        FirstResponse "first_response",
+        /// How late the generator itself sent what was due.
+        SendLag "send_lag",
+        /// How late the generator's own timers fire.
+        LoopLag "loop_lag",
+    }
+}
+
+words! {
+    /// What is counted.
+    Count {
+        /// Messages sent, each once.
+        Sent "sent",
+        /// Messages that were acked.
+        Acked "acked",
+        /// Messages that came, at each of those who hear them.
+        Delivered "delivered",
+        /// Messages that were refused for good.
+        Refused "refused",
+        /// Messages that were due and that the generator could not even begin to send.
+        Unsent "unsent",
+        /// Messages sent again, because their answer was lost or they were refused for a while.
+        Resent "resent",
+        /// Questions other than messages that were refused.
+        Rejected "rejected",
+        /// Connections that were welcomed.
+        Connects "connects",
+        /// Attempts to connect that failed.
+        ConnectFailures "connect_failures",
+        /// Lines that ended without our doing.
+        Disconnects "disconnects",
+        /// Lines of slow readers that the server closed.
+        SlowCloses "slow_closes",
+        /// Lines that we cut.
+        Cuts "cuts",
+        /// Visits that began.
+        Visits "visits",
+        /// Visits that ended as they should.
+        VisitsDone "visits_done",
+        /// Visitors who left before an agent came.
+        Abandoned "abandoned",
+        /// Conversations that an agent took.
+        Taken "taken",
+        /// Hostile clients that were turned away as they should.
+        Repelled "repelled",
+        /// Hostile clients that were neither answered nor turned away.
+        Unrepelled "unrepelled",
+        /// Messages of bots.
+        BotMessages "bot_messages",
+        /// Agents seen with more conversations than they take.
+        OverCapacity "over_capacity",
+        /// Conversations offered to one agent while another one had them.
+        OfferedTwice "offered_twice",
+        /// Places in the queue that went back.
+        PositionGrew "position_grew",
+    }
+}
+
+/// A histogram that goes over a wire as pairs of value and count.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Times(Histogram<u64>);
+
+impl Default for Times {
+    #[expect(clippy::expect_used, reason = "the bounds are constants that hdrhistogram takes; a test makes one")]
+    fn default() -> Self {
+        let empty = Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, DIGITS);
+        Self(empty.expect("bounds that hdrhistogram takes"))
+    }
+}
+
+impl Times {
+    pub(crate) fn record(&mut self, us: u64) {
+        self.0.saturating_record(us.max(LOWEST_US));
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        // The bounds are the same for all, so there is nothing that would not fit.
+        let _fits = self.0.add(&other.0);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    pub(crate) fn max_us(&self) -> u64 {
+        self.0.max()
+    }
+
+    pub(crate) fn mean_us(&self) -> f64 {
+        self.0.mean()
+    }
+
+    /// The value below which this part of all lies.
+    pub(crate) fn quantile_us(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    pub(crate) fn pairs(&self) -> Vec<(u64, u64)> {
+        let recorded = self.0.iter_recorded();
+        recorded.map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+
+    /// The text that HdrHistogram's plotter reads: values in milliseconds.
+    pub(crate) fn hgrm(&self) -> String {
+        let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
+        let mut seen = 0;
+        for step in self.0.iter_quantiles(5) {
+            seen += step.count_since_last_iteration();
+            let quantile = step.quantile_iterated_to();
+            let value = number::float(step.value_iterated_to()) / 1_000.0;
+            text.push_str(&format!("{value:12.3} {quantile:2.12} {seen:10}"));
+            if quantile < 1.0 {
+                text.push_str(&format!(" {:14.2}", 1.0 / (1.0 - quantile)));
+            }
+            text.push('\n');
+        }
+        let (mean, spread) = (self.0.mean() / 1_000.0, self.0.stdev() / 1_000.0);
+        let max = number::float(self.0.max()) / 1_000.0;
+        text.push_str(&format!("#[Mean    = {mean:12.3}, StdDeviation   = {spread:12.3}]\n"));
+        text.push_str(&format!("#[Max     = {max:12.3}, Total count    = {:12}]\n", self.0.len()));
+        text
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.pairs().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut times = Self::default();
+        for (value, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            times.0.saturating_record_n(value.max(LOWEST_US), count);
+        }
+        Ok(times)
+    }
+}
+
+/// All of one phase.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tally {
+    pub(crate) times: BTreeMap<Timing, Times>,
+    pub(crate) counts: BTreeMap<Count, u64>,
+}
+
+impl Tally {
+    pub(crate) fn record(&mut self, timing: Timing, us: u64) {
+        self.times.entry(timing).or_default().record(us);
+    }
+
+    pub(crate) fn count(&mut self, count: Count, by: u64) {
+        *self.counts.entry(count).or_default() += by;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (timing, times) in &other.times {
+            self.times.entry(*timing).or_default().add(times);
+        }
+        for (count, by) in &other.counts {
+            self.count(*count, *by);
+        }
+    }
+
+    pub(crate) fn of(&self, count: Count) -> u64 {
+        self.counts.get(&count).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn time(&self, timing: Timing) -> Option<&Times> {
+        self.times.get(&timing).filter(|times| times.count() > 0)
+    }
+}
+
+/// What one worker records into: a tally for each phase, and one for the running second.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    /// When each phase ends; what is due later belongs to the last.
+    ends: Vec<Micros>,
+    phases: Vec<Tally>,
+    /// What happens before the first phase: connecting.
+    before: Tally,
+    second: Tally,
+}
+
+impl Recorder {
+    /// A further phase, until this moment.
+    pub(crate) fn phase(&mut self, end: Micros) {
+        self.ends.push(end);
+        self.phases.push(Tally::default());
+    }
+
+    fn at(&mut self, due: Micros) -> &mut Tally {
+        let last = self.phases.len().saturating_sub(1);
+        let index = self.ends.iter().position(|end| due < *end).unwrap_or(last);
+        self.phases.get_mut(index).unwrap_or(&mut self.before)
+    }
+
+    pub(crate) fn record(&mut self, timing: Timing, due: Micros, us: u64) {
+        self.at(due).record(timing, us);
+        if matches!(timing, Timing::Delivery | Timing::Ack) {
+            self.second.record(timing, us);
+        }
+    }
+
+    pub(crate) fn count(&mut self, count: Count, due: Micros) {
+        self.at(due).count(count, 1);
+        self.second.count(count, 1);
+    }
+
+    /// What the last second was, and begins the next.
+    pub(crate) fn take_second(&mut self) -> Tally {
+        std::mem::take(&mut self.second)
+    }
+
+    /// Each phase so far; further ones may follow.
+    pub(crate) fn take_phases(&mut self) -> Vec<Tally> {
+        self.ends.clear();
+        std::mem::take(&mut self.phases)
+    }
+
+    /// What belongs to no phase.
+    pub(crate) fn take_before(&mut self) -> Tally {
+        std::mem::take(&mut self.before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_workers_recorded_adds_up() {
+        let (mut one, mut two, mut both) = (Times::default(), Times::default(), Times::default());
+        for us in 1..5_000 {
+            if us % 3 == 0 { one.record(us * 7) } else { two.record(us * 7) }
+            both.record(us * 7);
+        }
+        let text = serde_json::to_string(&two).unwrap();
+        let two: Times = serde_json::from_str(&text).unwrap();
+        one.add(&two);
+        assert_eq!(one, both);
+        let p50 = both.quantile_us(0.5);
+        assert!((17_480..=17_530).contains(&p50), "{p50}");
+    }
+
+    #[test]
+    fn more_than_a_minute_counts_as_a_minute() {
+        let mut times = Times::default();
+        times.record(3_600_000_000);
+        times.record(0);
+        assert!((60_000_000..61_000_000).contains(&times.max_us()), "{}", times.max_us());
+        assert!(times.hgrm().contains("Total count    =            2"));
+    }
+
+    #[test]
+    fn a_value_belongs_to_the_phase_in_which_it_was_due() {
+        let mut recorder = Recorder::default();
+        recorder.record(Timing::Connect, Micros(5), 1);
+        recorder.phase(Micros(100));
+        recorder.phase(Micros(200));
+        recorder.record(Timing::Ack, Micros(99), 500);
+        recorder.record(Timing::Ack, Micros(100), 500);
+        recorder.record(Timing::Ack, Micros(999), 500);
+        let (phases, before) = (recorder.take_phases(), recorder.take_before());
+        assert_eq!(before.time(Timing::Connect).map(Times::count), Some(1));
+        let counts: Vec<_> = phases.iter().map(|p| p.time(Timing::Ack).map(Times::count)).collect();
+        assert_eq!(counts, [Some(1), Some(2)]);
+    }
+}

@@ -1,0 +1,356 @@
+//! Whether every message came: once, in order, unchanged, to everyone who was to hear it.
+//!
+//! Each speaker and each hearer keeps his own tally and hands it in when he goes; the controller compares all tallies
+//! of all workers at the end. What was acked must have come; what was refused need not; of what was never answered nobody
+//! knows, and that is counted for itself.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use protocol::ids::ConversationId;
+use serde::{Deserialize, Serialize};
+
+use crate::stamp::{Fault, Stamp};
+
+/// Messages that a `void` may still name; a server takes back the newest only.
+const RECENT_MAX: usize = 64;
+/// Examples of what went wrong in a report.
+const EXAMPLES_MAX: usize = 10;
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As it was said.
+    Pushed,
+    /// In the page that one gets on entering: what was said before.
+    Entered,
+    /// In the page after a resume.
+    Resumed,
+    /// In a page that replaces what was there: seeing it again is right.
+    Replaced,
+}
+
+/// What one hearer has of one speaker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Heard {
+    /// One more than the highest number that came.
+    next: u32,
+    /// Lower numbers that did not.
+    missing: BTreeSet<u32>,
+}
+
+/// What was wrong with what came, and how much of it was right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Findings {
+    /// Messages that came, each once.
+    pub(crate) received: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) reordered: u64,
+    pub(crate) corrupt: u64,
+    /// Of `received`: those that came after a resume.
+    pub(crate) resumed: u64,
+    /// Sent and never answered.
+    pub(crate) unacked: u64,
+    /// Taken back with `void`.
+    pub(crate) voided: u64,
+}
+
+impl Findings {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.lost += other.lost;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.corrupt += other.corrupt;
+        self.resumed += other.resumed;
+        self.unacked += other.unacked;
+        self.voided += other.voided;
+    }
+}
+
+/// One hearer's tally of one conversation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hearing {
+    run: u32,
+    from: HashMap<u32, Heard>,
+    seq_last: u64,
+    recent: VecDeque<(u64, u32, u32)>,
+    /// Taken back: they come again, and later.
+    voided: BTreeSet<(u32, u32)>,
+    pub(crate) found: Findings,
+}
+
+impl Hearing {
+    pub(crate) fn new(run: u32) -> Self {
+        Self { run, ..Self::default() }
+    }
+
+    /// Takes a text at its place. Gives its stamp where it is news.
+    pub(crate) fn take(&mut self, text: &str, seq: u64, way: Way) -> Option<Stamp> {
+        let stamp = match Stamp::read(text) {
+            Ok(stamp) if stamp.run == self.run => stamp,
+            // Another run's conversation cannot be this one.
+            Ok(_) | Err(Fault::Corrupt) => {
+                self.found.corrupt += 1;
+                return None;
+            }
+            Err(Fault::Foreign) => {
+                // Everything that is said in a run is stamped.
+                self.found.corrupt += 1;
+                return None;
+            }
+        };
+        let out_of_place = way == Way::Pushed && seq <= self.seq_last;
+        self.seq_last = self.seq_last.max(seq);
+        let heard = self.from.entry(stamp.sender).or_default();
+        let late = stamp.number < heard.next;
+        if late && !heard.missing.remove(&stamp.number) {
+            if matches!(way, Way::Pushed | Way::Resumed) {
+                self.found.duplicate += 1;
+            }
+            return None;
+        }
+        if !late {
+            heard.missing.extend(heard.next..stamp.number);
+            heard.next = stamp.number + 1;
+        }
+        let again = self.voided.remove(&(stamp.sender, stamp.number));
+        if way == Way::Pushed && !again && (late || out_of_place) {
+            self.found.reordered += 1;
+        }
+        self.found.received += 1;
+        self.found.resumed += u64::from(matches!(way, Way::Resumed | Way::Replaced));
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((seq, stamp.sender, stamp.number));
+        Some(stamp)
+    }
+
+    /// A frame came that is none, or one of the system's lines moves the place on.
+    pub(crate) fn passed(&mut self, seq: u64) {
+        self.seq_last = self.seq_last.max(seq);
+    }
+
+    /// The server takes a message back.
+    pub(crate) fn void(&mut self, seq: u64) {
+        let Some(at) = self.recent.iter().position(|(place, ..)| *place == seq) else { return };
+        if let Some((_, sender, number)) = self.recent.remove(at) {
+            self.from.entry(sender).or_default().missing.insert(number);
+            self.voided.insert((sender, number));
+            self.found.received -= 1;
+            self.found.voided += 1;
+        }
+    }
+
+    /// The tally as it is handed in. `judged`: whether he was to hear everything.
+    pub(crate) fn tally(&self, conversation: ConversationId, own: Option<u32>, judged: bool) -> HeardTally {
+        let from = self.from.iter().map(|(sender, heard)| (*sender, heard.clone())).collect();
+        HeardTally { conversation, own, judged, from, found: self.found }
+    }
+}
+
+/// What one hearer hands in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HeardTally {
+    conversation: ConversationId,
+    /// His own number as a speaker: he does not hear himself.
+    own: Option<u32>,
+    judged: bool,
+    from: Vec<(u32, Heard)>,
+    found: Findings,
+}
+
+/// What one speaker hands in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SaidTally {
+    pub(crate) conversation: ConversationId,
+    pub(crate) sender: u32,
+    /// Numbers that he used: all below this.
+    pub(crate) used: u32,
+    /// Of these: refused for good.
+    pub(crate) refused: Vec<u32>,
+    /// Of these: never answered.
+    pub(crate) unacked: Vec<u32>,
+}
+
+/// All tallies of one worker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Ledger {
+    said: Vec<SaidTally>,
+    heard: Vec<HeardTally>,
+    /// Of conversations that were settled before the end.
+    settled: Findings,
+    examples: Vec<String>,
+}
+
+impl Ledger {
+    pub(crate) fn said(&mut self, tally: SaidTally) {
+        if tally.used > 0 {
+            self.said.push(tally);
+        }
+    }
+
+    pub(crate) fn heard(&mut self, tally: HeardTally) {
+        self.heard.push(tally);
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.said.extend(other.said);
+        self.heard.extend(other.heard);
+        self.settled.add(&other.settled);
+        self.examples.extend(other.examples);
+    }
+
+    /// Settles conversations that nobody will hand in more of, so that a long run does not fill the memory.
+    pub(crate) fn settle(&mut self, over: &BTreeSet<ConversationId>) {
+        let mut part = Self::default();
+        let is_over = |conversation: &ConversationId| over.contains(conversation);
+        part.said = self.said.extract_if(.., |tally| is_over(&tally.conversation)).collect();
+        part.heard = self.heard.extract_if(.., |tally| is_over(&tally.conversation)).collect();
+        let (found, examples) = part.judge();
+        self.settled.add(&found);
+        self.examples.extend(examples);
+        self.examples.truncate(EXAMPLES_MAX);
+    }
+
+    /// Compares what was said with what was heard.
+    pub(crate) fn judge(&self) -> (Findings, Vec<String>) {
+        let mut found = self.settled;
+        let mut examples = self.examples.clone();
+        let mut speakers: HashMap<ConversationId, Vec<&SaidTally>> = HashMap::new();
+        for said in &self.said {
+            speakers.entry(said.conversation).or_default().push(said);
+            found.unacked += u64::from(crate::number::short(said.unacked.len()));
+            if let Some(number) = said.unacked.first() {
+                let words = format!("message {number} of speaker {} in {} was never acked", said.sender, said.conversation);
+                examples.push(words);
+            }
+        }
+        for hearer in &self.heard {
+            found.add(&hearer.found);
+            let speakers = speakers.get(&hearer.conversation).map_or(&[][..], Vec::as_slice);
+            for said in speakers.iter().filter(|said| hearer.judged && hearer.own != Some(said.sender)) {
+                let lost = hearer.lost(said);
+                found.lost += crate::number::long(lost.len());
+                if let Some(number) = lost.first() {
+                    let words = format!("message {number} of speaker {} never reached one who watches {}", said.sender, said.conversation);
+                    examples.push(words);
+                }
+            }
+        }
+        examples.truncate(EXAMPLES_MAX);
+        (found, examples)
+    }
+}
+
+impl HeardTally {
+    /// Numbers that were acked and did not come.
+    fn lost(&self, said: &SaidTally) -> Vec<u32> {
+        let none = Heard::default();
+        let heard = self.from.iter().find(|(sender, _)| *sender == said.sender);
+        let heard = heard.map_or(&none, |(_, heard)| heard);
+        let never = heard.next..said.used;
+        let missing = heard.missing.iter().copied().filter(|number| *number < said.used);
+        missing
+            .chain(never)
+            .filter(|number| !said.refused.contains(number) && !said.unacked.contains(number))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: ConversationId = ConversationId::from_bytes([1; 16]);
+
+    fn text(number: u32) -> String {
+        Stamp { run: 1, sender: 5, number, ..Stamp::default() }.text(100)
+    }
+
+    fn judged(hearing: &Hearing, used: u32, refused: Vec<u32>, unacked: Vec<u32>) -> Findings {
+        let mut ledger = Ledger::default();
+        ledger.said(SaidTally { conversation: ROOM, sender: 5, used, refused, unacked });
+        ledger.heard(hearing.tally(ROOM, Some(6), true));
+        ledger.judge().0
+    }
+
+    fn hearing(numbers: &[u32]) -> Hearing {
+        let mut hearing = Hearing::new(1);
+        for (number, seq) in numbers.iter().zip(1..) {
+            hearing.take(&text(*number), seq, Way::Pushed);
+        }
+        hearing
+    }
+
+    #[test]
+    fn what_came_once_and_in_order_is_right() {
+        let found = judged(&hearing(&[0, 1, 2]), 3, vec![], vec![]);
+        assert_eq!(found, Findings { received: 3, ..Findings::default() });
+    }
+
+    #[test]
+    fn what_was_acked_and_did_not_come_is_lost() {
+        assert_eq!(judged(&hearing(&[0, 2]), 5, vec![], vec![]).lost, 3);
+        assert_eq!(judged(&hearing(&[]), 5, vec![], vec![]).lost, 5);
+        let found = judged(&hearing(&[0, 2]), 5, vec![1], vec![4]);
+        assert_eq!((found.lost, found.unacked), (1, 1));
+    }
+
+    #[test]
+    fn what_comes_twice_or_late_is_counted() {
+        assert_eq!(judged(&hearing(&[0, 1, 1, 2]), 3, vec![], vec![]).duplicate, 1);
+        let found = judged(&hearing(&[0, 2, 1]), 3, vec![], vec![]);
+        assert_eq!((found.reordered, found.lost, found.duplicate), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_place_that_goes_back_is_out_of_order() {
+        let mut hearing = hearing(&[0, 1]);
+        hearing.take(&text(2), 1, Way::Pushed);
+        assert_eq!(hearing.found.reordered, 1);
+    }
+
+    #[test]
+    fn a_changed_text_is_corrupt_and_so_is_a_stranger() {
+        let mut hearing = hearing(&[0]);
+        hearing.take(&text(1).replace('l', "m"), 2, Way::Pushed);
+        hearing.take(&Stamp { run: 2, ..Stamp::default() }.text(80), 3, Way::Pushed);
+        assert_eq!(hearing.found.corrupt, 2);
+    }
+
+    #[test]
+    fn a_page_after_a_resume_may_fill_holes_and_a_reset_may_repeat() {
+        let mut hearing = hearing(&[0, 3]);
+        hearing.take(&text(1), 5, Way::Resumed);
+        hearing.take(&text(1), 5, Way::Replaced);
+        hearing.take(&text(2), 6, Way::Replaced);
+        let found = judged(&hearing, 4, vec![], vec![]);
+        let right = Findings { received: 4, resumed: 2, ..Findings::default() };
+        assert_eq!(found, right);
+    }
+
+    #[test]
+    fn what_was_taken_back_comes_again() {
+        let mut hearing = hearing(&[0, 1]);
+        hearing.void(2);
+        assert_eq!(judged(&hearing, 2, vec![], vec![]).lost, 1);
+        hearing.take(&text(1), 4, Way::Pushed);
+        let right = Findings { received: 2, voided: 1, ..Findings::default() };
+        assert_eq!(judged(&hearing, 2, vec![], vec![]), right);
+    }
+
+    #[test]
+    fn what_is_settled_is_judged_once() {
+        let mut ledger = Ledger::default();
+        ledger.said(SaidTally { conversation: ROOM, sender: 5, used: 2, refused: vec![], unacked: vec![] });
+        ledger.heard(hearing(&[0]).tally(ROOM, None, true));
+        let before = ledger.judge().0;
+        ledger.settle(&BTreeSet::from([ROOM]));
+        assert!(ledger.said.is_empty() && ledger.heard.is_empty());
+        assert_eq!(ledger.judge().0, before);
+        assert_eq!(before.lost, 1);
+    }
+}

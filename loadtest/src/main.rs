@@ -1,0 +1,7 @@
+//! The load harness's program; see `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loadtest::cli::main()
+}

@@ -1,0 +1,160 @@
+//! The server from outside: its CPU and memory by process id, and what it says of itself in `/metrics`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use http::Method;
+
+use crate::number::{float, ratio};
+use crate::process::Usage;
+use crate::rest::{Rest, Shown};
+
+/// One look at `/metrics`: every series by its name with labels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Metrics(BTreeMap<String, f64>);
+
+/// Histograms of the server that are set beside the clients'.
+const HISTOGRAMS: [(&str, &str); 4] = [
+    ("livehelp_delivery_latency_seconds", "delivery"),
+    ("livehelp_ack_latency_seconds", "ack"),
+    ("livehelp_store_fsync_duration_seconds", "store_fsync"),
+    ("livehelp_store_batch_messages", "store_batch_messages"),
+];
+
+impl Metrics {
+    /// Asks the admin listener.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub(crate) async fn of(admin: &Rest) -> Result<Self> {
+        let answer = admin.ask(Method::GET, "/metrics", Shown::Nothing, None).await?;
+        let text = std::str::from_utf8(&answer.body).context("/metrics is no text")?;
+        Ok(Self::parse(text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Self(series.collect())
+    }
+
+    /// The sum over all labels of a name.
+    fn sum(&self, name: &str) -> f64 {
+        let series = self.0.iter().filter(|(series, _)| bare(series) == name);
+        series.map(|(_, value)| value).sum()
+    }
+
+    /// CPU and memory as the server counts them itself: in ticks of 10 ms, as everyone's.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let cpu = self.0.get("process_cpu_seconds_total")?;
+        let resident = self.0.get("process_resident_memory_bytes")?;
+        Some(Usage {
+            cpu: std::time::Duration::from_secs_f64(cpu.max(0.0)),
+            resident_bytes: crate::number::whole(*resident),
+        })
+    }
+
+    /// What changed since an earlier look: counters that moved, and percentiles of some histograms.
+    pub(crate) fn since(&self, earlier: &Self) -> BTreeMap<String, f64> {
+        let mut changed = BTreeMap::new();
+        for series in self.0.keys().filter(|series| bare(series).ends_with("_total")) {
+            let name = bare(series);
+            let by = self.sum(name) - earlier.sum(name);
+            if by != 0.0 {
+                changed.insert(name.to_owned(), by);
+            }
+        }
+        for (name, short) in HISTOGRAMS {
+            let unit = if name.ends_with("_seconds") { 1_000.0 } else { 1.0 };
+            let ending = if name.ends_with("_seconds") { "_ms" } else { "" };
+            for (quantile, word) in [(0.5, "p50"), (0.99, "p99")] {
+                if let Some(value) = self.quantile(earlier, name, quantile) {
+                    changed.insert(format!("server_{short}_{word}{ending}"), value * unit);
+                }
+            }
+        }
+        changed
+    }
+
+    /// The upper end of the bucket in which the quantile lies.
+    fn quantile(&self, earlier: &Self, name: &str, quantile: f64) -> Option<f64> {
+        let prefix = format!("{name}_bucket{{");
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for (series, value) in self.0.iter().filter(|(series, _)| series.starts_with(&prefix)) {
+            let bound = series.split("le=\"").nth(1)?.split('"').next()?;
+            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+            let before = earlier.0.get(series).copied().unwrap_or(0.0);
+            match buckets.iter_mut().find(|(known, _)| *known == bound) {
+                Some((_, count)) => *count += value - before,
+                None => buckets.push((bound, value - before)),
+            }
+        }
+        buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let all = buckets.last()?.1;
+        let found = buckets.iter().find(|(_, count)| *count >= all * quantile && all > 0.0)?;
+        Some(if found.0.is_finite() { found.0 } else { buckets.iter().rev().nth(1)?.0 })
+    }
+}
+
+fn bare(series: &str) -> &str {
+    series.split('{').next().unwrap_or(series)
+}
+
+/// Whose CPU and memory is looked at.
+#[derive(Debug, Clone)]
+pub(crate) enum Eye {
+    Pids(Vec<u32>),
+    /// By `/metrics` alone: the server is elsewhere.
+    Metrics(Rest),
+}
+
+impl Eye {
+    /// One look.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub(crate) async fn look(&self) -> Result<Usage> {
+        match self {
+            Self::Pids(pids) => {
+                Usage::of(pids).with_context(|| format!("cannot see the server's process {pids:?}"))
+            }
+            Self::Metrics(admin) => {
+                let metrics = Metrics::of(admin).await.context("cannot read the server's /metrics")?;
+                metrics.usage().context("/metrics says nothing of CPU and memory; name the process with --pid")
+            }
+        }
+    }
+}
+
+/// Microseconds of CPU for each of so many.
+pub(crate) fn cpu_us_each(later: &Usage, earlier: &Usage, count: u64) -> f64 {
+    ratio(float(crate::clock::micros(later.cpu_since(earlier))), float(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EARLIER: &str = "\
+# HELP x y
+livehelp_messages_received_total{role=\"visitor\",kind=\"text\"} 5
+livehelp_messages_received_total{role=\"agent\",kind=\"text\"} 5
+livehelp_ack_latency_seconds_bucket{le=\"0.001\"} 4
+livehelp_ack_latency_seconds_bucket{le=\"0.01\"} 4
+livehelp_ack_latency_seconds_bucket{le=\"+Inf\"} 4
+process_cpu_seconds_total 1.5
+process_resident_memory_bytes 1048576
+";
+
+    #[test]
+    fn what_changed_is_summed_over_labels() {
+        let later = EARLIER.replace("} 5", "} 8").replace("\"0.01\"} 4", "\"0.01\"} 9").replace("+Inf\"} 4", "+Inf\"} 10");
+        let (earlier, later) = (Metrics::parse(EARLIER), Metrics::parse(&later));
+        let changed = later.since(&earlier);
+        assert_eq!(changed["livehelp_messages_received_total"], 6.0);
+        assert_eq!(changed["server_ack_p50_ms"], 10.0);
+        assert_eq!(later.usage().unwrap().resident_bytes, 1_048_576);
+    }
+}

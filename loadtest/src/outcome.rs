@@ -1,0 +1,146 @@
+//! The result of a run, as it is written to disk and read again. The schema is versioned: what a name means never changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::{Times, Timing};
+use crate::scenario::Scenario;
+use crate::verdict::{Figures, Judged, Verdict};
+
+/// Grows its number when a field changes its meaning or goes; not when one is added.
+pub(crate) const SCHEMA: &str = "livehelp-load/1";
+
+/// One phase.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PhaseOutcome {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) begin_s: f64,
+    pub(crate) seconds: f64,
+    pub(crate) measured: bool,
+    pub(crate) figures: Figures,
+}
+
+/// One second.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Point {
+    /// From the beginning of the first phase; below 0 while people came.
+    pub(crate) second: f64,
+    pub(crate) sent: u64,
+    pub(crate) acked: u64,
+    pub(crate) delivered: u64,
+    pub(crate) connections: u64,
+    pub delivery_p50_ms: f64,
+    pub delivery_p99_ms: f64,
+    pub ack_p99_ms: f64,
+    pub(crate) server_cpu_cores: f64,
+    pub(crate) server_resident_mb: f64,
+    pub(crate) generator_cpu_cores: f64,
+}
+
+/// One try of a search.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) rate: f64,
+    pub(crate) kept: bool,
+    /// The generator was late: the try says nothing.
+    pub(crate) void: bool,
+    pub(crate) figures: Figures,
+}
+
+/// Where it ran.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: u64,
+    pub(crate) memory_mb: u64,
+    pub(crate) system: String,
+}
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name));
+            line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let memory = field(&read("/proc/meminfo"), "MemTotal");
+        let kib = memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
+        Self {
+            processor: field(&read("/proc/cpuinfo"), "model name"),
+            cores: std::thread::available_parallelism().map_or(0, |cores| crate::number::long(cores.get())),
+            memory_mb: kib.unwrap_or(0) / 1_024,
+            system: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        }
+    }
+}
+
+/// The whole result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) schema: String,
+    /// The harness's version.
+    pub(crate) version: String,
+    pub(crate) run: String,
+    pub(crate) begun_unix_ms: u64,
+    pub(crate) machine: Machine,
+    /// Processes that generated the load.
+    pub(crate) workers: u32,
+    pub(crate) scenario: Scenario,
+    pub(crate) verdict: Verdict,
+    /// Why the run is void, if it is.
+    pub(crate) void: Option<String>,
+    pub(crate) thresholds: Vec<Judged>,
+    /// Of all measured phases together.
+    pub(crate) figures: Figures,
+    pub(crate) phases: Vec<PhaseOutcome>,
+    pub(crate) trials: Vec<Trial>,
+    pub(crate) series: Vec<Point>,
+    /// Pairs of microseconds and count, of all measured phases together.
+    pub(crate) times: BTreeMap<Timing, Times>,
+    /// Some of what went wrong.
+    pub(crate) examples: Vec<String>,
+    /// What the server said of itself: how its counters moved, and percentiles of its histograms.
+    pub(crate) server: Figures,
+}
+
+impl Outcome {
+    /// Reads a result.
+    ///
+    /// # Errors
+    /// If it is none, or of another schema.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let path = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        let schema = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("none");
+        if schema != SCHEMA {
+            bail!("{} has the schema `{schema}`; this program reads `{SCHEMA}`", path.display());
+        }
+        serde_json::from_value(value).with_context(|| format!("{} is no result of a run", path.display()))
+    }
+
+    /// Writes `result.json`, `report.html` and the histograms into a folder.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut json = serde_json::to_string(self).context("cannot put the result into JSON")?;
+        json.push('\n');
+        write("result.json", json)?;
+        write("report.html", crate::report::html(self))?;
+        for (timing, times) in self.times.iter().filter(|(_, times)| times.count() > 0) {
+            write(&format!("{}.hgrm", timing.word()), times.hgrm())?;
+        }
+        Ok(())
+    }
+}

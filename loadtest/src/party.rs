@@ -1,0 +1,371 @@
+//! Somebody in one conversation: a visitor, an agent's window, or a supervisor who only watches.
+//!
+//! Speaks when the schedule says so, or in turn; hears, and comes back where he was when his line breaks or is cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
+use protocol::message::{Body, Message, Seq, Visibility};
+use tokio::sync::{mpsc, watch};
+
+use crate::caller::{CallError, Caller, Who, decoded};
+use crate::clock::Micros;
+use crate::histogram::{Count, Timing};
+use crate::ledger::Way;
+use crate::line::LineError;
+use crate::stamp::Stamp;
+use crate::talk::Talk;
+use crate::world::{Due, Stage, World, between};
+
+/// Messages in one page of history, the most that a server gives.
+const PAGE: u16 = 100;
+/// Bounds of the wait before coming back: docs/wire.md.
+const JITTER_FIRST_MS: u64 = 500;
+const JITTER_LAST_MS: u64 = 30_000;
+/// A send that takes longer than this waited for the server, and what came due meanwhile was not late by our doing.
+const BLOCKED_US: u64 = 1_000;
+
+/// What he does besides hearing.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Watches.
+    Silent,
+    /// Speaks when something is due.
+    Scheduled(mpsc::Receiver<Due>),
+    /// Speaks when it is his turn: `true` for who begins.
+    InTurn(bool),
+}
+
+/// How he comes to be where he was before.
+#[derive(Debug)]
+struct Return {
+    since: Micros,
+    /// The answer that brings what was missed.
+    page: RequestId,
+}
+
+pub(crate) struct Party {
+    pub(crate) world: Arc<World>,
+    pub(crate) who: Who,
+    pub(crate) caller: Caller,
+    pub(crate) talk: Talk,
+    pub(crate) part: Part,
+    /// When his line is cut next.
+    pub(crate) cut_at: Option<Micros>,
+    chance: fastrand::Rng,
+    returning: Option<Return>,
+    speak_at: Option<Micros>,
+    /// Until when the last send waited for the server.
+    blocked_until: Micros,
+}
+
+enum Step {
+    Came(Result<bytes::Bytes, LineError>),
+    Due(Due),
+    Stage,
+    Wake,
+}
+
+impl Party {
+    pub(crate) fn new(world: &Arc<World>, who: Who, caller: Caller, talk: Talk, part: Part) -> Self {
+        let chance = world.chance(talk.me);
+        Self {
+            world: Arc::clone(world),
+            who,
+            caller,
+            talk,
+            part,
+            cut_at: None,
+            chance,
+            returning: None,
+            speak_at: None,
+            blocked_until: Micros(0),
+        }
+    }
+
+    /// Until the run is over.
+    pub(crate) async fn run(mut self) {
+        let mut stage = self.world.stage.subscribe();
+        loop {
+            if *stage.borrow_and_update() == Stage::Over {
+                break;
+            }
+            self.turn();
+            let step = self.step(&mut stage).await;
+            let went = match step {
+                Step::Came(Ok(bytes)) => self.came(&bytes).await,
+                Step::Came(Err(error)) => Err(error),
+                Step::Due(due) => self.due(due).await,
+                Step::Wake => self.wake().await,
+                Step::Stage => Ok(()),
+            };
+            if let Err(error) = went {
+                if !self.fell(CallError::Line(error), &mut stage).await {
+                    break;
+                }
+            }
+        }
+        let Self { world, caller, talk, .. } = self;
+        talk.hand_in(&world, true);
+        caller.close(&world).await;
+    }
+
+    async fn step(&mut self, stage: &mut watch::Receiver<Stage>) -> Step {
+        let wake = [self.cut_at, self.speak_at].into_iter().flatten().min();
+        let wake = wake.map(|at| self.world.clock.instant(at));
+        let may_speak = self.returning.is_none();
+        tokio::select! {
+            biased;
+            came = self.caller.next() => Step::Came(came),
+            due = next_due(&mut self.part), if may_speak => Step::Due(due),
+            () = sleep(wake), if wake.is_some() => Step::Wake,
+            changed = stage.changed() => {
+                // The world outlives everyone in it.
+                let _there = changed;
+                Step::Stage
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what one does not know one passes over, as the wire wants it")]
+    async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        let Some(frame) = decoded(bytes) else {
+            self.talk.garbled();
+            return Ok(());
+        };
+        match frame {
+            ServerFrame::Message { conversation, seq, message, author, at, body, expires, visibility }
+                if conversation == self.talk.conversation =>
+            {
+                let visibility = visibility.unwrap_or(Visibility::Everyone);
+                let message = Message { seq, message, author, at, body, expires, visibility };
+                let stamp = self.talk.heard(&self.world, &message, Way::Pushed);
+                self.answer(stamp);
+            }
+            ServerFrame::Ack { request, seq, at, body, .. } => {
+                // Something of ours was masked: it cannot reach anyone unchanged.
+                if matches!(body, Some(Body::Text(_))) {
+                    self.talk.garbled();
+                }
+                self.talk.acked(&self.world, request, seq, at);
+            }
+            ServerFrame::Reject { request, .. } => {
+                if !self.talk.refused(&self.world, request) {
+                    self.world.count(Count::Rejected);
+                }
+            }
+            ServerFrame::Void { conversation, seq, .. } if conversation == self.talk.conversation => {
+                self.talk.void(seq);
+            }
+            ServerFrame::History { request, conversation, reset, more, messages }
+                if conversation == self.talk.conversation =>
+            {
+                self.page(request, reset, more, &messages).await?;
+            }
+            ServerFrame::Queue { conversation, position, .. }
+                if conversation == self.talk.conversation =>
+            {
+                self.talk.queued(&self.world, position);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Somebody else spoke: in a closed loop it is one's turn.
+    fn answer(&mut self, stamp: Option<Stamp>) {
+        if let (Some(_), Part::InTurn(mine)) = (stamp, &mut self.part) {
+            *mine = true;
+        }
+    }
+
+    /// In a closed loop: speaks soon if it is his turn and his last message is answered.
+    fn turn(&mut self) {
+        if self.speak_at.is_some() || self.returning.is_some() || self.world.stage() != Stage::Running {
+            return;
+        }
+        if let Part::InTurn(mine @ true) = &mut self.part {
+            if self.talk.nothing_pending() {
+                *mine = false;
+                let think = Duration::from_millis(self.world.scenario().habits.closed_think_ms);
+                self.speak_at = Some(self.world.clock.now().plus(think));
+            }
+        }
+    }
+
+    async fn due(&mut self, due: Due) -> Result<(), LineError> {
+        let now = self.world.clock.now();
+        if due.at > self.blocked_until {
+            self.world.record(Timing::SendLag, due.at, now.since(due.at));
+        }
+        self.speak(due.at).await
+    }
+
+    async fn speak(&mut self, due: Micros) -> Result<(), LineError> {
+        let request = self.caller.next_request();
+        let chars = self.world.chars(&mut self.chance);
+        let bytes = self.talk.say(&self.world, request, due, chars, false);
+        let before = self.world.clock.now();
+        self.caller.send(bytes).await?;
+        let after = self.world.clock.now();
+        if after.since(before) > BLOCKED_US {
+            self.blocked_until = after;
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self) -> Result<(), LineError> {
+        let now = self.world.clock.now();
+        if self.cut_at.is_some_and(|at| at <= now) {
+            let every = Duration::from_millis(self.world.scenario().reconnect.every_ms);
+            self.cut_at = self.cut_at.map(|at| at.plus(every));
+            if self.world.stage() == Stage::Running && self.returning.is_none() {
+                self.world.count(Count::Cuts);
+                return Err(LineError::Closed(0));
+            }
+        }
+        if self.speak_at.is_some_and(|at| at <= now) && self.returning.is_none() {
+            // In a closed loop nothing is due before one can speak.
+            self.speak_at = None;
+            return self.speak(self.world.clock.now()).await;
+        }
+        Ok(())
+    }
+
+    /// The line ended. Comes back, unless the run is over or the server wants him to stay away.
+    async fn fell(&mut self, error: CallError, stage: &mut watch::Receiver<Stage>) -> bool {
+        let since = self.world.clock.now();
+        let cut = matches!(error, CallError::Line(LineError::Closed(0)));
+        if !cut {
+            self.world.count(Count::Disconnects);
+        }
+        let mut bound_ms = JITTER_FIRST_MS;
+        let mut wait = Duration::from_millis(self.chance.u64(0..=bound_ms));
+        if cut {
+            wait = between(self.world.scenario().reconnect.away_ms, &mut self.chance);
+        }
+        let mut error = Some(error);
+        let mut first = true;
+        loop {
+            if error.take().is_some_and(|error| error.stop()) {
+                return false;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = stage.wait_for(|stage| *stage == Stage::Over) => {
+                    let _there = changed;
+                    return false;
+                }
+            }
+            match Box::pin(self.come_back(since, &mut first)).await {
+                Ok(()) => return true,
+                Err(failed) => error = Some(failed),
+            }
+            bound_ms = (bound_ms * 2).min(JITTER_LAST_MS);
+            wait = Duration::from_millis(self.chance.u64(0..=bound_ms));
+        }
+    }
+
+    async fn come_back(&mut self, since: Micros, first: &mut bool) -> Result<(), CallError> {
+        if std::mem::take(first) {
+            self.world.disconnected();
+        }
+        let point = self.talk.resume_point();
+        let visitor = matches!(self.who, Who::Visitor { .. });
+        let now = self.world.clock.now();
+        let resume = visitor.then(|| point.clone());
+        let mut caller = Caller::greet(&self.world, &mut self.who, resume, now).await?;
+        let mut page = RequestId(0);
+        if !visitor {
+            page = caller.next_request();
+            let told = caller.tell(&watch_frame(page, point)).await;
+            if let Err(error) = told {
+                caller.cut(&self.world);
+                *first = false;
+                return Err(error.into());
+            }
+        }
+        self.caller = caller;
+        self.returning = Some(Return { since, page });
+        Ok(())
+    }
+
+    /// A page of history: what was missed, or what was said before.
+    async fn page(
+        &mut self,
+        request: RequestId,
+        reset: bool,
+        more: bool,
+        messages: &[Message<'_>],
+    ) -> Result<(), LineError> {
+        let Some(returning) = &mut self.returning else {
+            for message in messages {
+                let stamp = self.talk.heard(&self.world, message, Way::Entered);
+                self.answer(stamp);
+            }
+            return Ok(());
+        };
+        if request != returning.page {
+            return Ok(());
+        }
+        let known = self.talk.seen();
+        let way = if reset || request.0 != 0 && !matches!(self.who, Who::Agent { .. }) {
+            Way::Replaced
+        } else {
+            Way::Resumed
+        };
+        let oldest = messages.first().map_or(Seq(0), |message| message.seq);
+        let asks_on = reset && more && oldest.0 > known.0 + 1;
+        for message in messages {
+            let stamp = self.talk.heard(&self.world, message, way);
+            self.answer(stamp);
+        }
+        if asks_on {
+            // The page does not reach back to what he has.
+            let request = self.caller.next_request();
+            if let Some(returning) = &mut self.returning {
+                returning.page = request;
+            }
+            let conversation = self.talk.conversation;
+            let frame = ClientFrame::History { request, conversation, before: oldest, limit: PAGE };
+            return self.caller.tell(&frame).await;
+        }
+        self.returned().await
+    }
+
+    /// He is where he was: says again what was never answered.
+    async fn returned(&mut self) -> Result<(), LineError> {
+        if let Some(Return { since, .. }) = self.returning.take() {
+            let took = self.world.clock.now().since(since);
+            self.world.record(Timing::Resume, since, took);
+        }
+        let caller = &mut self.caller;
+        for bytes in self.talk.again(&self.world, || caller.next_request()) {
+            caller.send(bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks to hear a conversation.
+pub(crate) fn watch_frame(request: RequestId, resume: protocol::conversation::ResumePoint) -> ClientFrame<'static> {
+    let conversation = Some(resume.conversation);
+    let resume = resume.message.is_some().then_some(resume);
+    ClientFrame::Watch { request, topic: WatchTopic::Conversation, conversation, resume }
+}
+
+async fn next_due(part: &mut Part) -> Due {
+    if let Part::Scheduled(due) = part {
+        if let Some(due) = due.recv().await {
+            return due;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn sleep(until: Option<tokio::time::Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
+    }
+}

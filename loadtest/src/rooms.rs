@@ -1,0 +1,179 @@
+//! Rooms: a visitor, his agent's window, and those who watch. All of them find their places before the run begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use protocol::conversation::ConversationState;
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
+use protocol::ids::{AgentId, ConversationId};
+use protocol::limits::List;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::caller::{Caller, Who, decoded};
+use crate::clock::Micros;
+use crate::party::{Part, Party, watch_frame};
+use crate::scenario::{Loop, Speakers};
+use crate::talk::Talk;
+use crate::tasks;
+use crate::world::{DUE_MAX, Purpose, Stage, World};
+
+/// Time for one person to find his place.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens a conversation, waits for its agent, brings his window in, and lets both speak.
+///
+/// # Errors
+/// If one of them does not find his place.
+pub(crate) async fn room(world: Arc<World>, cut: bool) -> Result<Vec<JoinHandle<()>>> {
+    let entering = tokio::time::timeout(PATIENCE, Box::pin(enter(&world)));
+    let (visitor, agent) = entering.await.context("no agent came to a room in time")??;
+    let conversation = visitor.2.conversation;
+    let account = world.account(agent).context("an agent of another Organization took a room")?;
+    let who = Who::Agent { cookie: account.cookie.clone() };
+    let (who, caller, talk) = window(&world, who, conversation, None).await?;
+    world.rooms.lock().push(conversation);
+    let (first, second) = parts(&world);
+    let window = Party::new(&world, who, caller, talk, second);
+    let mut visitor = Party::new(&world, visitor.0, visitor.1, visitor.2, first);
+    if cut {
+        visitor.cut_at = Some(first_cut(&world, visitor.talk.me));
+        return Ok(vec![cutting(visitor), tasks::spawn("window", window.run())]);
+    }
+    Ok(vec![tasks::spawn("visitor", visitor.run()), tasks::spawn("window", window.run())])
+}
+
+/// Cuts count from the run's beginning, not from when somebody came.
+fn cutting(mut visitor: Party) -> JoinHandle<()> {
+    tasks::spawn("reconnector", async move {
+        let delay = visitor.cut_at.take().map_or(0, |at| at.0);
+        let mut stage = visitor.world.stage.subscribe();
+        // The world outlives everyone in it.
+        let _there = stage.wait_for(|stage| *stage >= Stage::Running).await.is_ok();
+        visitor.cut_at = Some(Micros(visitor.world.clock.now().0 + delay));
+        visitor.run().await;
+    })
+}
+
+fn first_cut(world: &World, person: u32) -> Micros {
+    let every_us = world.scenario().reconnect.every_ms * 1_000;
+    let together = world.scenario().reconnect.together;
+    Micros(if together { every_us } else { world.chance(person).u64(1..=every_us) })
+}
+
+fn parts(world: &World) -> (Part, Part) {
+    if world.scenario().pacing == Loop::Closed {
+        return (Part::InTurn(true), Part::InTurn(false));
+    }
+    let speakers = world.scenario().speakers;
+    let part = |speaks: bool| {
+        if !speaks {
+            return Part::Silent;
+        }
+        // Full: what is due is counted as unsent by the pacer.
+        let (tell, told) = mpsc::channel(DUE_MAX);
+        world.speakers.lock().push(tell);
+        Part::Scheduled(told)
+    };
+    (part(speakers != Speakers::Agents), part(speakers != Speakers::Visitors))
+}
+
+async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
+    let mut who = Who::Visitor { token: None };
+    let mut caller = Caller::greet(world, &mut who, None, world.clock.now())
+        .await
+        .context("a visitor could not connect")?;
+    let mut talk = Talk::new(world, world.conversation(Purpose::Room));
+    open(&mut caller, talk.conversation).await?;
+    loop {
+        let bytes = caller.next().await.context("a visitor's line ended before an agent came")?;
+        match decoded(&bytes) {
+            Some(ServerFrame::Conversation { card }) if card.state == ConversationState::Active => {
+                talk.assigned();
+                let agent = card.assignee.context("an active conversation without an agent")?;
+                return Ok(((who, caller, talk), agent));
+            }
+            Some(ServerFrame::Queue { position, .. }) => talk.queued(world, position),
+            Some(ServerFrame::History { messages, .. }) => {
+                for message in &messages {
+                    talk.heard(world, message, crate::ledger::Way::Entered);
+                }
+            }
+            Some(ServerFrame::Reject { code, words, .. }) => {
+                bail!("a conversation was refused ({}): {words}", code.word());
+            }
+            Some(_) => {}
+            None => talk.garbled(),
+        }
+    }
+}
+
+/// Asks for a conversation; the answer comes with the other frames.
+///
+/// # Errors
+/// If the line broke.
+pub(crate) async fn open(caller: &mut Caller, conversation: ConversationId) -> Result<RequestId> {
+    let request = caller.next_request();
+    let form = List::default();
+    let frame = ClientFrame::Open { request, conversation, form, notice: None, page: None };
+    caller.tell(&frame).await.context("a visitor could not open a conversation")?;
+    Ok(request)
+}
+
+/// A window that hears a conversation, with all that was said in it before.
+///
+/// # Errors
+/// If it is not let in.
+pub(crate) async fn window(
+    world: &Arc<World>,
+    mut who: Who,
+    conversation: ConversationId,
+    receive_bytes: Option<u32>,
+) -> Result<(Who, Caller, Talk)> {
+    let due = world.clock.now();
+    let mut caller = Caller::greet_with(world, &mut who, None, due, receive_bytes)
+        .await
+        .context("an agent's window could not connect")?;
+    let mut talk = Talk::new(world, conversation);
+    let watch = caller.next_request();
+    let frame = watch_frame(watch, talk.resume_point());
+    caller.tell(&frame).await.context("an agent's window could not ask")?;
+    loop {
+        let bytes = caller.next().await.context("an agent's line ended")?;
+        match decoded(&bytes) {
+            Some(ServerFrame::History { request, messages, .. }) if request == watch => {
+                for message in &messages {
+                    talk.heard(world, message, crate::ledger::Way::Entered);
+                }
+                return Ok((who, caller, talk));
+            }
+            Some(ServerFrame::Reject { request, code, words, .. }) if request == watch => {
+                bail!("a window was not let in ({}): {words}", code.word());
+            }
+            Some(_) => {}
+            None => talk.garbled(),
+        }
+    }
+}
+
+/// A supervisor's window that hears the first room.
+///
+/// # Errors
+/// If it is not let in.
+pub(crate) async fn watcher(world: Arc<World>, number: usize, conversation: ConversationId) -> Result<Vec<JoinHandle<()>>> {
+    let who = supervisor(&world, number)?;
+    let (who, caller, talk) = window(&world, who, conversation, None).await?;
+    let party = Party::new(&world, who, caller, talk, Part::Silent);
+    Ok(vec![tasks::spawn("watcher", party.run())])
+}
+
+/// One of the supervisors.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn supervisor(world: &World, number: usize) -> Result<Who> {
+    let accounts = &world.plan.grounds.supervisors;
+    let account = accounts.get(number % accounts.len().max(1)).context("there is no supervisor")?;
+    Ok(Who::Agent { cookie: account.cookie.clone() })
+}

@@ -1,0 +1,81 @@
+//! The run second by second, all workers together: for the screen and for the report's plots.
+
+use crate::clock::Micros;
+use crate::histogram::{Count, Tally, Times, Timing};
+use crate::number::{float, ratio};
+use crate::outcome::Point;
+use crate::process::Usage;
+
+/// Points that are kept; beyond it every second one goes, so that a day's run still is a plot.
+const POINTS_MAX: usize = 7_200;
+const MB: f64 = 1_048_576.0;
+
+/// What the workers said of the running second, and all seconds before it.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pids: Vec<u32>,
+    begin: Option<Micros>,
+    heard: Vec<Option<u64>>,
+    sum: Tally,
+    former: Option<(Micros, Usage, Usage)>,
+    pub(crate) points: Vec<Point>,
+}
+
+impl Series {
+    /// `pids` are the generator's.
+    pub(crate) fn new(pids: Vec<u32>) -> Self {
+        let workers = if pids.len() > 1 { pids.len() - 1 } else { 1 };
+        Self { pids, begin: None, heard: vec![None; workers], sum: Tally::default(), former: None, points: Vec::new() }
+    }
+
+    /// The first phase begins at this moment.
+    pub(crate) fn begin(&mut self, at: Micros) {
+        if self.begin.is_none() {
+            self.begin = Some(at);
+            for point in &mut self.points {
+                point.second -= float(at.0) / 1e6;
+            }
+        }
+    }
+
+    /// A worker's second; gives a point once every worker has said his.
+    pub(crate) fn second(&mut self, worker: usize, at: Micros, tally: &Tally, connections: u64, server: Usage) -> Option<Point> {
+        self.sum.add(tally);
+        if let Some(heard) = self.heard.get_mut(worker) {
+            *heard = Some(connections);
+        }
+        if self.heard.iter().any(Option::is_none) {
+            return None;
+        }
+        let connections = self.heard.iter_mut().filter_map(Option::take).sum();
+        let generator = Usage::of(&self.pids).unwrap_or_default();
+        let sum = std::mem::take(&mut self.sum);
+        let ms = |timing, quantile| sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3);
+        let mut point = Point {
+            second: float(at.0) / 1e6 - self.begin.map_or(0.0, |begin| float(begin.0) / 1e6),
+            sent: sum.of(Count::Sent),
+            acked: sum.of(Count::Acked),
+            delivered: sum.of(Count::Delivered),
+            connections,
+            delivery_p50_ms: ms(Timing::Delivery, 0.5),
+            delivery_p99_ms: ms(Timing::Delivery, 0.99),
+            ack_p99_ms: ms(Timing::Ack, 0.99),
+            server_resident_mb: float(server.resident_bytes) / MB,
+            ..Point::default()
+        };
+        if let Some((before, server_before, generator_before)) = self.former.replace((at, server, generator)) {
+            let seconds = float(at.since(before)) / 1e6;
+            point.server_cpu_cores = ratio(server.cpu_since(&server_before).as_secs_f64(), seconds);
+            point.generator_cpu_cores = ratio(generator.cpu_since(&generator_before).as_secs_f64(), seconds);
+        }
+        if self.points.len() >= POINTS_MAX {
+            let mut number = 0_usize;
+            self.points.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+        }
+        self.points.push(point.clone());
+        Some(point)
+    }
+}

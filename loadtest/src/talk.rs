@@ -1,0 +1,220 @@
+//! One person's side of one conversation: what he said and waits for, what he heard, where he would go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::conversation::ResumePoint;
+use protocol::frame::{ClientFrame, RequestId};
+use protocol::ids::{ConversationId, MessageId};
+use protocol::message::{Body, Message, Seq};
+use protocol::personal::Text;
+use protocol::time::UnixMillis;
+use uuid::Uuid;
+
+use crate::caller::encoded;
+use crate::clock::Micros;
+use crate::histogram::{Count, Timing};
+use crate::ledger::{Hearing, SaidTally, Way};
+use crate::stamp::Stamp;
+use crate::world::World;
+
+/// A message that is not answered yet.
+#[derive(Debug, Clone)]
+struct Pending {
+    message: MessageId,
+    number: u32,
+    seen_seq: Seq,
+    text: String,
+    due: Micros,
+    sent: Micros,
+}
+
+#[derive(Debug)]
+pub(crate) struct Talk {
+    pub(crate) conversation: ConversationId,
+    pub(crate) me: u32,
+    next: u32,
+    refused: Vec<u32>,
+    /// By request: in the order of sending.
+    pending: BTreeMap<u32, Pending>,
+    hearing: Hearing,
+    seen: Seq,
+    last: Option<(MessageId, UnixMillis)>,
+    position: Option<u32>,
+}
+
+impl Talk {
+    pub(crate) fn new(world: &World, conversation: ConversationId) -> Self {
+        Self {
+            conversation,
+            me: world.speaker(),
+            next: 0,
+            refused: Vec::new(),
+            pending: BTreeMap::new(),
+            hearing: Hearing::new(world.plan.run),
+            seen: Seq(0),
+            last: None,
+            position: None,
+        }
+    }
+
+    pub(crate) fn nothing_pending(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The newest place that is known.
+    pub(crate) fn seen(&self) -> Seq {
+        self.seen
+    }
+
+    /// A new message, ready to be sent.
+    pub(crate) fn say(&mut self, world: &World, request: RequestId, due: Micros, chars: usize, last: bool) -> Bytes {
+        let sent = world.clock.now();
+        let late = u32::try_from(sent.since(due)).unwrap_or(u32::MAX);
+        let number = self.next;
+        self.next += 1;
+        let stamp = Stamp { run: world.plan.run, sender: self.me, number, intended_us: due.0, late_us: late, last };
+        let message = MessageId::from_uuid(Uuid::now_v7());
+        let pending = Pending { message, number, seen_seq: self.seen, text: stamp.text(chars), due, sent };
+        let bytes = self.frame(request, &pending);
+        self.pending.insert(request.0, pending);
+        world.count_at(Count::Sent, due);
+        world.asked();
+        bytes
+    }
+
+    fn frame(&self, request: RequestId, pending: &Pending) -> Bytes {
+        encoded(&ClientFrame::Send {
+            request,
+            conversation: self.conversation,
+            message: pending.message,
+            seen_seq: pending.seen_seq,
+            body: Body::Text(Text::new(pending.text.as_str())),
+            visibility: None,
+        })
+    }
+
+    /// What was never answered, again and in its order, under new requests.
+    pub(crate) fn again(&mut self, world: &World, mut request: impl FnMut() -> RequestId) -> Vec<Bytes> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut frames = Vec::with_capacity(pending.len());
+        for pending in pending.into_values() {
+            let request = request();
+            frames.push(self.frame(request, &pending));
+            self.pending.insert(request.0, pending);
+            world.count(Count::Resent);
+        }
+        frames
+    }
+
+    /// A message was acked. False: it was another question.
+    pub(crate) fn acked(&mut self, world: &World, request: RequestId, seq: Option<Seq>, at: Option<UnixMillis>) -> bool {
+        let Some(pending) = self.pending.remove(&request.0) else { return false };
+        let now = world.clock.now();
+        world.answered();
+        {
+            let mut recorder = world.recorder.lock();
+            recorder.record(Timing::Ack, pending.due, now.since(pending.due));
+            recorder.record(Timing::AckService, pending.due, now.since(pending.sent));
+            recorder.count(Count::Acked, pending.due);
+        }
+        if let (Some(seq), Some(at)) = (seq, at) {
+            self.reached(seq, pending.message, at);
+        }
+        true
+    }
+
+    /// A message was refused. False: it was another question.
+    pub(crate) fn refused(&mut self, world: &World, request: RequestId) -> bool {
+        let Some(pending) = self.pending.remove(&request.0) else { return false };
+        world.answered();
+        world.count_at(Count::Refused, pending.due);
+        self.refused.push(pending.number);
+        true
+    }
+
+    fn reached(&mut self, seq: Seq, message: MessageId, at: UnixMillis) {
+        if seq >= self.seen {
+            self.seen = seq;
+            self.last = Some((message, at));
+        }
+    }
+
+    /// Something was said; gives its stamp where it is another's news.
+    pub(crate) fn heard(&mut self, world: &World, message: &Message<'_>, way: Way) -> Option<Stamp> {
+        let now = world.clock.now();
+        world.arrived(now);
+        let stamp = match &message.body {
+            Body::Text(text) => {
+                let own = Stamp::read(text.expose()).is_ok_and(|stamp| stamp.sender == self.me);
+                if own { None } else { self.hearing.take(text.expose(), message.seq.0, way) }
+            }
+            Body::Event { .. } => None,
+        };
+        if stamp.is_none() {
+            self.hearing.passed(message.seq.0);
+        }
+        self.reached(message.seq, message.message, message.at);
+        let stamp = stamp?;
+        let due = Micros(stamp.intended_us);
+        let mut recorder = world.recorder.lock();
+        recorder.count(Count::Delivered, due);
+        if way == Way::Pushed {
+            let took = now.since(due);
+            recorder.record(Timing::Delivery, due, took);
+            recorder.record(Timing::DeliveryService, due, took.saturating_sub(u64::from(stamp.late_us)));
+        }
+        Some(stamp)
+    }
+
+    /// A frame that is none.
+    pub(crate) fn garbled(&mut self) {
+        self.hearing.found.corrupt += 1;
+    }
+
+    pub(crate) fn void(&mut self, seq: Seq) {
+        self.hearing.void(seq.0);
+    }
+
+    /// A place in the queue; it never goes back.
+    pub(crate) fn queued(&mut self, world: &World, position: u32) {
+        if self.position.is_some_and(|former| position > former) {
+            world.count(Count::PositionGrew);
+        }
+        self.position = Some(position);
+    }
+
+    /// A new wait begins.
+    pub(crate) fn assigned(&mut self) {
+        self.position = None;
+    }
+
+    pub(crate) fn resume_point(&self) -> ResumePoint {
+        ResumePoint {
+            conversation: self.conversation,
+            seq: self.last.map_or(Seq(0), |_| self.seen),
+            message: self.last.map(|(message, _)| message),
+            at: self.last.map(|(_, at)| at),
+        }
+    }
+
+    /// Hands in what was said and heard. `judged`: whether he was to hear everything.
+    pub(crate) fn hand_in(self, world: &Arc<World>, judged: bool) {
+        let unacked: Vec<u32> = self.pending.values().map(|pending| pending.number).collect();
+        for _ in &unacked {
+            world.answered();
+        }
+        let heard = self.hearing.tally(self.conversation, Some(self.me), judged);
+        let said = SaidTally {
+            conversation: self.conversation,
+            sender: self.me,
+            used: self.next,
+            refused: self.refused,
+            unacked,
+        };
+        let mut ledger = world.ledger.lock();
+        ledger.said(said);
+        ledger.heard(heard);
+    }
+}

@@ -1,0 +1,267 @@
+//! Figures of a run by their names, the bounds that a scenario sets them, and what follows: the exit code.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::{Count, Tally, Timing};
+use crate::ledger::Findings;
+use crate::number::{float, ratio};
+use crate::scenario::{Bound, Limits};
+
+/// Figures by name.
+pub(crate) type Figures = BTreeMap<String, f64>;
+
+/// The generator may send so late at the 99th percentile; beyond it the run says nothing about the server.
+pub(crate) const LAG_MS_MAX: f64 = 10.0;
+
+/// What a run comes to, as an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// Every bound held.
+    Kept,
+    /// A bound was broken.
+    Broken,
+    /// There was no run.
+    CouldNotRun,
+    /// The generator was the bottleneck: void.
+    Void,
+}
+
+impl Verdict {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Kept => 0,
+            Self::Broken => 1,
+            Self::CouldNotRun => 2,
+            Self::Void => 3,
+        }
+    }
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Kept => "every threshold kept",
+            Self::Broken => "a threshold is broken",
+            Self::CouldNotRun => "could not run",
+            Self::Void => "VOID: the generator itself was late, so this says nothing about the server",
+        }
+    }
+}
+
+/// One bound and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Judged {
+    pub(crate) figure: String,
+    /// Absent: the run has no such figure, which breaks a bound.
+    pub(crate) value: Option<f64>,
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
+    pub(crate) kept: bool,
+}
+
+const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999)];
+
+/// What is neither timed nor counted as such.
+const OTHERS: [(&str, &str); 16] = [
+    ("messages_per_second", "messages acked in a second of the measured phases"),
+    ("deliveries_per_second", "the same, of messages that came"),
+    ("server_cpu_us_per_message", "the server's user and system time for each message sent"),
+    ("server_cpu_us_per_delivery", "the same for each message that came"),
+    ("server_cpu_us_per_connect", "the same for each connection of the beginning, its conversation included"),
+    ("server_cpu_cores", "cores that the server used on average"),
+    ("server_resident_mb", "its resident memory at the end"),
+    ("server_resident_mb_max", "the most that was seen of it"),
+    ("server_resident_growth_mb", "its growth from a tenth of the measured time to the end"),
+    ("server_bytes_per_connection", "its growth while people came, for each of them"),
+    ("generator_cpu_cores", "cores that the generator used on average"),
+    ("generator_resident_mb", "its resident memory at the end"),
+    ("connections", "connections when the run began"),
+    ("highest_rate", "the highest rate that kept the aim of a search"),
+    ("measured_seconds", "length of the measured phases"),
+    ("size_mean_chars", "characters of a message, on average"),
+];
+
+const FINDINGS: [(&str, &str); 8] = [
+    ("received", "messages that came, each once at each hearer"),
+    ("lost", "acked, and never came to one who was to hear them"),
+    ("duplicate", "came twice"),
+    ("reordered", "came after a later one"),
+    ("corrupt", "came changed, or are no frame"),
+    ("resumed", "came after a resume"),
+    ("unacked", "were never answered"),
+    ("voided", "were taken back"),
+];
+
+/// Bounds that hold for every run, unless its scenario says otherwise.
+const ALWAYS_ZERO: [&str; 11] = [
+    "lost",
+    "duplicate",
+    "reordered",
+    "corrupt",
+    "unacked",
+    "unsent",
+    "refused",
+    "over_capacity",
+    "offered_twice",
+    "position_grew",
+    "unrepelled",
+];
+
+/// Every name of a figure.
+pub(crate) fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for timing in Timing::ALL {
+        let stats = QUANTILES.iter().map(|(stat, _)| *stat).chain(["max", "mean"]);
+        names.extend(stats.map(|stat| format!("{}_{stat}_ms", timing.word())));
+    }
+    names.extend(Count::ALL.iter().map(|count| count.word().to_owned()));
+    names.extend(FINDINGS.iter().chain(&OTHERS).map(|(name, _)| (*name).to_owned()));
+    names
+}
+
+/// What a figure is, in words.
+pub(crate) fn about(name: &str) -> &'static str {
+    if let Some((_, about)) = FINDINGS.iter().chain(&OTHERS).find(|(known, _)| *known == name) {
+        return about;
+    }
+    let timing = Timing::ALL.iter().find(|timing| {
+        name.strip_prefix(timing.word()).is_some_and(|rest| {
+            let stat = rest.trim_start_matches('_').trim_end_matches("_ms");
+            matches!(stat, "max" | "mean") || QUANTILES.iter().any(|(known, _)| *known == stat)
+        })
+    });
+    let count = Count::ALL.iter().find(|count| count.word() == name);
+    timing.map(|timing| timing.about()).or(count.map(|count| count.about())).unwrap_or("")
+}
+
+pub(crate) fn is_figure(name: &str) -> bool {
+    names().iter().any(|known| known == name)
+}
+
+pub(crate) fn nearest_figure(name: &str) -> String {
+    let names = names().into_iter();
+    names.min_by_key(|known| strsim::levenshtein(known, name)).unwrap_or_default()
+}
+
+/// Whether more of it is better; for all else less is.
+pub(crate) fn more_is_better(name: &str) -> bool {
+    matches!(name, "messages_per_second" | "deliveries_per_second" | "highest_rate")
+}
+
+/// Figures of a tally over so many seconds.
+pub(crate) fn figures(tally: &Tally, seconds: f64) -> Figures {
+    let mut figures = Figures::new();
+    let ms = |us: u64| float(us) / 1_000.0;
+    for timing in Timing::ALL {
+        let Some(times) = tally.time(*timing) else { continue };
+        let word = timing.word();
+        for (stat, quantile) in QUANTILES {
+            figures.insert(format!("{word}_{stat}_ms"), ms(times.quantile_us(quantile)));
+        }
+        figures.insert(format!("{word}_max_ms"), ms(times.max_us()));
+        figures.insert(format!("{word}_mean_ms"), times.mean_us() / 1_000.0);
+    }
+    for count in Count::ALL {
+        figures.insert(count.word().to_owned(), float(tally.of(*count)));
+    }
+    figures.insert(String::from("messages_per_second"), ratio(float(tally.of(Count::Acked)), seconds));
+    figures.insert(String::from("deliveries_per_second"), ratio(float(tally.of(Count::Delivered)), seconds));
+    figures
+}
+
+/// Figures of the ledger.
+pub(crate) fn found(findings: &Findings, figures: &mut Figures) {
+    let values = [
+        findings.received,
+        findings.lost,
+        findings.duplicate,
+        findings.reordered,
+        findings.corrupt,
+        findings.resumed,
+        findings.unacked,
+        findings.voided,
+    ];
+    for ((name, _), value) in FINDINGS.iter().zip(values) {
+        figures.insert((*name).to_owned(), float(value));
+    }
+}
+
+/// Whether the generator was too late itself.
+pub(crate) fn is_void(figures: &Figures) -> bool {
+    figures.get("send_lag_p99_ms").is_some_and(|lag| *lag > LAG_MS_MAX)
+}
+
+/// Holds the figures against a scenario's bounds and those of every run.
+pub(crate) fn judge(figures: &Figures, thresholds: &BTreeMap<String, Bound>) -> Vec<Judged> {
+    let mut bounds: BTreeMap<&str, Limits> =
+        ALWAYS_ZERO.iter().map(|name| (*name, Bound::Most(0.0).limits())).collect();
+    for (name, bound) in thresholds {
+        bounds.insert(name, bound.limits());
+    }
+    let judged = bounds.into_iter().map(|(name, Limits { min, max })| {
+        let value = figures.get(name).copied();
+        let kept = value.is_some_and(|value| {
+            min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
+        });
+        Judged { figure: name.to_owned(), value, min, max, kept }
+    });
+    judged.collect()
+}
+
+/// What the whole run comes to.
+pub(crate) fn sum_up(judged: &[Judged], void: bool) -> Verdict {
+    if void {
+        Verdict::Void
+    } else if judged.iter().all(|judged| judged.kept) {
+        Verdict::Kept
+    } else {
+        Verdict::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Figures {
+        let mut figures = figures(&Tally::default(), 1.0);
+        found(&Findings::default(), &mut figures);
+        figures
+    }
+
+    #[test]
+    fn a_bound_that_is_broken_or_has_no_figure_breaks_the_run() {
+        let mut figures = full();
+        assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), false), Verdict::Kept);
+        figures.insert(String::from("lost"), 1.0);
+        assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), false), Verdict::Broken);
+        let allowed = BTreeMap::from([(String::from("lost"), Bound::Most(1.0))]);
+        assert_eq!(sum_up(&judge(&figures, &allowed), false), Verdict::Kept);
+        let least = Limits { min: Some(5.0), max: None };
+        let bounds = BTreeMap::from([
+            (String::from("lost"), Bound::Most(1.0)),
+            (String::from("sent"), Bound::Between(least)),
+        ]);
+        assert_eq!(sum_up(&judge(&figures, &bounds), false), Verdict::Broken);
+        let absent = BTreeMap::from([(String::from("delivery_p99_ms"), Bound::Most(1.0))]);
+        assert_eq!(sum_up(&judge(&full(), &absent), false), Verdict::Broken);
+    }
+
+    #[test]
+    fn a_late_generator_voids_all_else() {
+        let mut figures = full();
+        figures.insert(String::from("send_lag_p99_ms"), 10.5);
+        assert!(is_void(&figures));
+        assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), true), Verdict::Void);
+    }
+
+    #[test]
+    fn every_figure_says_what_it_is() {
+        for name in names() {
+            assert!(!about(&name).is_empty(), "{name}");
+        }
+        assert_eq!(nearest_figure("delivry_p99"), "delivery_p99_ms");
+    }
+}

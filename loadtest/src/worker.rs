@@ -1,0 +1,273 @@
+//! One worker: takes orders from the controller, brings its part of the people, and hands in what they recorded.
+//!
+//! The same orders go to a worker in this process, through a channel, and to one in a process of its own, through a
+//! line of JSON over TCP (`distant.rs`).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use protocol::ids::ConversationId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::clock::{Micros, micros};
+use crate::histogram::{Tally, Timing};
+use crate::ledger::Ledger;
+use crate::rest::Rest;
+use crate::scenario::Phase;
+use crate::world::{Due, Plan, Stage, World};
+use crate::{bot, desk, idle, malformed, pace, rooms, slow, tasks, trust, visit};
+
+/// Orders or words on their way. Full: whoever speaks waits.
+pub(crate) const LETTERS_MAX: usize = 64;
+/// People who find their places at the same time.
+const COMING_MAX: usize = 64;
+/// Visitors who are due at the same moment. Full: they are counted as unsent.
+const VISITS_MAX: usize = 10_000;
+/// Nothing came for so long, and all was answered: it is quiet.
+const QUIET_US: u64 = 300_000;
+/// How often the generator looks at its own lag.
+const PROBE: Duration = Duration::from_millis(20);
+/// Time for people to go at the end.
+const GOING: Duration = Duration::from_secs(10);
+
+/// What the controller says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// Who this worker is.
+    Plan(Box<Plan>),
+    /// Agents sit down.
+    Sit,
+    /// Rooms and idle visitors come.
+    Enter,
+    /// Those come who watch this room.
+    Attend(Option<ConversationId>),
+    /// Phases begin at this moment.
+    Run { phases: Vec<Phase>, begin: Micros },
+    /// All go.
+    Finish,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Word {
+    /// The order before is carried out.
+    Done { connections: u64, first_room: Option<ConversationId> },
+    /// What the last second was.
+    Second { at: Micros, tally: Tally, connections: u64 },
+    /// What each phase was.
+    Ran { phases: Vec<Tally> },
+    /// What came before the phases, and all that was said and heard.
+    Result { before: Tally, ledger: Box<Ledger> },
+    /// It cannot go on.
+    Failed { words: String },
+}
+
+/// Carries out orders until the last.
+pub(crate) async fn work(mut orders: mpsc::Receiver<Order>, words: mpsc::Sender<Word>) {
+    if let Err(error) = Box::pin(obey(&mut orders, &words)).await {
+        // The controller may be gone; then there is nobody to say it to.
+        let _gone = words.send(Word::Failed { words: format!("{error:#}") }).await;
+    }
+}
+
+async fn obey(orders: &mut mpsc::Receiver<Order>, words: &mpsc::Sender<Word>) -> Result<()> {
+    let Some(Order::Plan(plan)) = orders.recv().await else { bail!("the first order is no plan") };
+    let world = World::new(*plan)?;
+    let mut worker = Worker { world, people: Vec::new(), words: words.clone() };
+    let second = tasks::spawn("second", seconds(Arc::clone(&worker.world), words.clone()));
+    let probe = tasks::spawn("probe", probe(Arc::clone(&worker.world)));
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Plan(_) => bail!("a second plan"),
+            Order::Sit => worker.sit().await?,
+            Order::Enter => worker.enter().await?,
+            Order::Attend(room) => worker.attend(room).await?,
+            Order::Run { phases, begin } => worker.run(&phases, begin).await?,
+            Order::Finish => {
+                second.abort();
+                probe.abort();
+                return worker.finish().await;
+            }
+        }
+    }
+    bail!("the controller is gone")
+}
+
+struct Worker {
+    world: Arc<World>,
+    people: Vec<JoinHandle<()>>,
+    words: mpsc::Sender<Word>,
+}
+
+impl Worker {
+    async fn say(&self, word: Word) -> Result<()> {
+        self.words.send(word).await.context("the controller is gone")
+    }
+
+    async fn done(&self) -> Result<()> {
+        let first_room = self.world.rooms.lock().first().copied();
+        self.say(Word::Done { connections: self.world.connections(), first_room }).await
+    }
+
+    async fn sit(&mut self) -> Result<()> {
+        // All desks are in one process: what nobody may have twice can be seen there.
+        if self.world.plan.index == 0 {
+            let accounts = self.world.plan.grounds.agents.clone();
+            let world = Arc::clone(&self.world);
+            let sitting = accounts.into_iter().map(|account| {
+                let world = Arc::clone(&world);
+                async move {
+                    let desk = tokio::time::timeout(desk::PATIENCE, desk::sit(world, account)).await;
+                    Ok(vec![desk.context("an agent was not ready in time")??])
+                }
+            });
+            self.come(sitting).await?;
+        }
+        self.done().await
+    }
+
+    async fn enter(&mut self) -> Result<()> {
+        let (plan, mix) = (&self.world.plan, &self.world.plan.scenario.mix);
+        let (all, cut, idle) = (plan.share(mix.rooms), plan.share(mix.reconnectors), plan.share(mix.idle));
+        let entering = (0..all + cut).map(|number| rooms::room(Arc::clone(&self.world), number >= all));
+        let entering: Vec<_> = entering.collect();
+        self.come(entering).await?;
+        let coming: Vec<_> = (0..idle).map(|_| idle::idle(Arc::clone(&self.world))).collect();
+        self.come(coming).await?;
+        self.done().await
+    }
+
+    async fn attend(&mut self, room: Option<ConversationId>) -> Result<()> {
+        let mix = self.world.scenario().mix.clone();
+        let plan = &self.world.plan;
+        let (watchers, slow) = (plan.share(mix.watchers), plan.share(mix.slow_readers));
+        let (malformed, bots) = (plan.share(mix.malformed), plan.share(mix.bots));
+        if let Some(room) = room {
+            let number = |number: u32| usize::try_from(number).unwrap_or(0);
+            let watching = (0..watchers).map(|n| rooms::watcher(Arc::clone(&self.world), number(n), room));
+            let watching: Vec<_> = watching.collect();
+            self.come(watching).await?;
+            let reading = (0..slow).map(|n| slow::slow_reader(Arc::clone(&self.world), number(n), room));
+            let reading: Vec<_> = reading.collect();
+            self.come(reading).await?;
+        }
+        for _ in 0..malformed {
+            self.people.push(malformed::malformed(Arc::clone(&self.world)));
+        }
+        for number in 0..usize::try_from(bots).unwrap_or(0) {
+            let plan = &self.world.plan;
+            let rest = Rest {
+                address: plan.address,
+                tls: plan.tls_ca.as_deref().map(trust::only).transpose()?,
+                origin: plan.origin.clone(),
+            };
+            self.people.push(bot::bot(Arc::clone(&self.world), rest, number));
+        }
+        self.done().await
+    }
+
+    /// Brings people to their places, some at a time.
+    async fn come<F>(&mut self, people: impl IntoIterator<Item = F>) -> Result<()>
+    where
+        F: Future<Output = Result<Vec<JoinHandle<()>>>> + Send + 'static,
+    {
+        let mut coming = JoinSet::new();
+        let mut people = people.into_iter();
+        loop {
+            while coming.len() < COMING_MAX {
+                let Some(person) = people.next() else { break };
+                coming.spawn(person);
+            }
+            match coming.join_next().await {
+                None => return Ok(()),
+                Some(came) => self.people.extend(came.context("someone's task broke off")??),
+            }
+        }
+    }
+
+    async fn run(&mut self, phases: &[Phase], begin: Micros) -> Result<()> {
+        let mut end = begin;
+        {
+            let mut recorder = self.world.recorder.lock();
+            for phase in phases {
+                end = end.plus(phase.length());
+                recorder.phase(end);
+            }
+        }
+        // Full: a visitor who is due is counted as unsent by the pacer.
+        let (tell, mut told) = mpsc::channel::<Due>(VISITS_MAX);
+        let world = Arc::clone(&self.world);
+        let arriving = tasks::spawn("arrivals", async move {
+            while let Some(due) = told.recv().await {
+                tasks::spawn("visit", visit::visit(Arc::clone(&world), due));
+            }
+        });
+        let plan = &self.world.plan;
+        let schedule = pace::Schedule::new(&plan.scenario, phases, plan.index, plan.of);
+        tokio::time::sleep_until(self.world.clock.instant(begin)).await;
+        self.world.stage.send_replace(Stage::Running);
+        let pacer = pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
+        tokio::time::sleep_until(self.world.clock.instant(end)).await;
+        self.world.stage.send_replace(Stage::Draining);
+        self.quiet().await;
+        arriving.abort();
+        // It ends with its schedule, whose last moment is over.
+        let _ended = tokio::task::spawn_blocking(move || pacer.join().is_ok()).await;
+        let phases = self.world.recorder.lock().take_phases();
+        self.say(Word::Ran { phases }).await
+    }
+
+    /// Waits until nothing is on its way any more, or long enough.
+    async fn quiet(&self) {
+        let end = self.world.clock.now().0 + micros(self.world.scenario().drain());
+        while !self.world.quiet(QUIET_US) && self.world.clock.now().0 < end {
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+
+    async fn finish(self) -> Result<()> {
+        self.world.stage.send_replace(Stage::Over);
+        let going = async {
+            for person in self.people {
+                // Whose task broke off handed nothing in; what he was to hear is then lost, and seen as such.
+                let _ended = person.await;
+            }
+            // Visits are not among them.
+            while self.world.connections() > 0 {
+                tokio::time::sleep(PROBE).await;
+            }
+        };
+        let _in_time = tokio::time::timeout(GOING, going).await;
+        let before = self.world.recorder.lock().take_before();
+        let ledger = Box::new(std::mem::take(&mut *self.world.ledger.lock()));
+        let word = Word::Result { before, ledger };
+        self.words.send(word).await.context("the controller is gone")
+    }
+}
+
+async fn seconds(world: Arc<World>, words: mpsc::Sender<Word>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        let tally = world.recorder.lock().take_second();
+        let word = Word::Second { at: world.clock.now(), tally, connections: world.connections() };
+        if words.send(word).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks how late timers fire: what the generator's own work costs everything that it times.
+async fn probe(world: Arc<World>) {
+    loop {
+        let due = world.clock.now().plus(PROBE);
+        tokio::time::sleep_until(world.clock.instant(due)).await;
+        world.record(Timing::LoopLag, due, world.clock.now().since(due));
+    }
+}

@@ -1,0 +1,297 @@
+//! What everyone in one worker shares: the plan, the clock, the stage of the run, and where results go.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
+use protocol::codec::Encoding;
+use protocol::ids::{AgentId, ConversationId, SiteKey};
+use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::clock::{Clock, Micros};
+use crate::histogram::{Count, Recorder, Timing};
+use crate::ledger::Ledger;
+use crate::line::Target;
+use crate::scenario::{Scenario, Size};
+use crate::setup::{Account, Grounds, ORIGIN};
+use crate::{number, trust};
+
+/// Messages that may be due at one speaker before he could send them. Full: they are counted as unsent.
+pub(crate) const DUE_MAX: usize = 1_024;
+/// Finished conversations that are settled together.
+const OVER_MAX: usize = 1_000;
+/// After an offer's deadline it may be made to somebody else; the server's default.
+const OFFER_US: u64 = 30_000_000;
+
+/// What the controller tells a worker to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) run: u32,
+    pub(crate) scenario: Scenario,
+    pub(crate) grounds: Grounds,
+    pub(crate) address: SocketAddr,
+    /// PEM file of whom to trust, where the server speaks TLS.
+    pub(crate) tls_ca: Option<std::path::PathBuf>,
+    pub(crate) origin: String,
+    /// Which worker of how many.
+    pub(crate) index: u32,
+    pub(crate) of: u32,
+}
+
+impl Plan {
+    /// This worker's part of a number of people.
+    pub(crate) fn share(&self, all: u32) -> u32 {
+        all / self.of + u32::from(self.index < all % self.of)
+    }
+}
+
+/// Where the run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// People come and find their places.
+    Coming,
+    /// They do what they do.
+    Running,
+    /// They begin nothing new.
+    Draining,
+    /// They go.
+    Over,
+}
+
+/// Something that is due at somebody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) at: Micros,
+}
+
+/// Why a conversation exists; it stands in its id, so that every worker can see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A window of its own speaks in it.
+    Room,
+    /// Its agent answers from his desk.
+    Visit,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) clock: Clock,
+    pub(crate) site_key: SiteKey,
+    pub(crate) recorder: Mutex<Recorder>,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) stage: watch::Sender<Stage>,
+    /// Where the schedule's messages go: every speaker of this worker.
+    pub(crate) speakers: Mutex<Vec<mpsc::Sender<Due>>>,
+    /// Conversations in which rooms of this worker speak.
+    pub(crate) rooms: Mutex<Vec<ConversationId>>,
+    target: Target,
+    /// Whose each conversation is: of an agent who was offered it, since when.
+    offered: Mutex<HashMap<ConversationId, (AgentId, Micros)>>,
+    leaving: Mutex<Leaving>,
+    /// When the last message came, in microseconds: the end waits until it is quiet.
+    arrival_us: AtomicU64,
+    /// Messages sent and not answered.
+    unanswered: AtomicU64,
+    connections: AtomicU64,
+    people: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Leaving {
+    half: BTreeSet<ConversationId>,
+    over: BTreeSet<ConversationId>,
+}
+
+impl World {
+    /// # Errors
+    /// If the plan cannot be used.
+    pub(crate) fn new(plan: Plan) -> Result<Arc<Self>> {
+        let tls = plan.tls_ca.as_deref().map(trust::only).transpose()?;
+        let target = target(&plan, tls);
+        let site_key = SiteKey::parse(&plan.grounds.site_key).context("a site key of another form")?;
+        Ok(Arc::new(Self {
+            site_key,
+            target,
+            clock: Clock::start(),
+            recorder: Mutex::default(),
+            ledger: Mutex::default(),
+            stage: watch::Sender::new(Stage::Coming),
+            speakers: Mutex::default(),
+            rooms: Mutex::default(),
+            offered: Mutex::default(),
+            leaving: Mutex::default(),
+            arrival_us: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            people: AtomicU64::new(0),
+            plan,
+        }))
+    }
+
+    pub(crate) fn scenario(&self) -> &Scenario {
+        &self.plan.scenario
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// A line's target: as an agent with his cookie, as a visitor from the site's page.
+    pub(crate) fn target(&self, cookie: Option<&str>) -> Target {
+        let mut target = self.target.clone();
+        let origin = if cookie.is_some() { self.plan.origin.as_str() } else { ORIGIN };
+        target.headers.push((String::from("origin"), origin.to_owned()));
+        if let Some(cookie) = cookie {
+            target.headers.push((String::from("cookie"), cookie.to_owned()));
+        }
+        target
+    }
+
+    /// A number for one more speaker, unique among all workers.
+    pub(crate) fn speaker(&self) -> u32 {
+        let count = self.people.fetch_add(1, Ordering::Relaxed);
+        let all = count * u64::from(self.plan.of) + u64::from(self.plan.index);
+        u32::try_from(all).unwrap_or(u32::MAX)
+    }
+
+    /// Chance for one person: the same in each run with this seed.
+    pub(crate) fn chance(&self, person: u32) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.scenario().seed.wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(person)))
+    }
+
+    pub(crate) fn conversation(&self, purpose: Purpose) -> ConversationId {
+        let mut bytes = *Uuid::now_v7().as_bytes();
+        if let Some(last) = bytes.last_mut() {
+            *last = *last & 0xfe | u8::from(purpose == Purpose::Visit);
+        }
+        ConversationId::from_bytes(bytes)
+    }
+
+    pub(crate) fn purpose(conversation: ConversationId) -> Purpose {
+        let last = conversation.as_bytes().last().copied().unwrap_or(0);
+        if last & 1 == 1 { Purpose::Visit } else { Purpose::Room }
+    }
+
+    pub(crate) fn account(&self, agent: AgentId) -> Option<&Account> {
+        let name = agent.to_string();
+        self.plan.grounds.agents.iter().find(|account| account.agent == name)
+    }
+
+    /// How long the next message is.
+    pub(crate) fn chars(&self, chance: &mut fastrand::Rng) -> usize {
+        let chars = match self.scenario().size {
+            Size::Fixed { chars } => f64::from(chars),
+            Size::Uniform { min, max } => f64::from(chance.u32(min..=max)),
+            Size::Normal { mean, deviation } => mean + deviation * normal(chance),
+            Size::LogNormal { median, sigma } => median * (sigma * normal(chance)).exp(),
+        };
+        number::index(number::whole(chars.clamp(1.0, 4_000.0)))
+    }
+
+    pub(crate) fn record(&self, timing: Timing, due: Micros, us: u64) {
+        self.recorder.lock().record(timing, due, us);
+    }
+
+    pub(crate) fn count(&self, count: Count) {
+        let now = self.clock.now();
+        self.recorder.lock().count(count, now);
+    }
+
+    pub(crate) fn count_at(&self, count: Count, due: Micros) {
+        self.recorder.lock().count(count, due);
+    }
+
+    pub(crate) fn arrived(&self, now: Micros) {
+        self.arrival_us.store(now.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn asked(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answered(&self) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether everything was answered and nothing came for a while.
+    pub(crate) fn quiet(&self, us: u64) -> bool {
+        let since = self.clock.now().since(Micros(self.arrival_us.load(Ordering::Relaxed)));
+        self.unanswered.load(Ordering::Relaxed) == 0 && since > us
+    }
+
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// An agent is asked; it counts where another one has the conversation.
+    pub(crate) fn offer(&self, conversation: ConversationId, agent: AgentId) {
+        let now = self.clock.now();
+        let former = self.offered.lock().insert(conversation, (agent, now));
+        if former.is_some_and(|(other, since)| other != agent && now.since(since) < OFFER_US) {
+            self.count(Count::OfferedTwice);
+        }
+    }
+
+    pub(crate) fn offer_over(&self, conversation: ConversationId, agent: AgentId) {
+        let mut offered = self.offered.lock();
+        if offered.get(&conversation).is_some_and(|(other, _)| *other == agent) {
+            offered.remove(&conversation);
+        }
+    }
+
+    /// One of the two who take part in a visit has handed in all his tallies.
+    pub(crate) fn left(&self, conversation: ConversationId) {
+        let mut leaving = self.leaving.lock();
+        if leaving.half.insert(conversation) || self.plan.of > 1 {
+            return;
+        }
+        leaving.half.remove(&conversation);
+        leaving.over.insert(conversation);
+        if leaving.over.len() >= OVER_MAX {
+            let over = std::mem::take(&mut leaving.over);
+            drop(leaving);
+            self.ledger.lock().settle(&over);
+        }
+    }
+}
+
+fn target(plan: &Plan, tls: Option<Arc<ClientConfig>>) -> Target {
+    // Each worker comes from an address of its own: one has only some 28,000 ports towards a server.
+    let source = (plan.of > 1 && plan.address.ip() == IpAddr::from(Ipv4Addr::LOCALHOST))
+        .then(|| IpAddr::from([127, 0, 0, u8::try_from(plan.index % 250).unwrap_or(0) + 2]));
+    Target {
+        address: plan.address,
+        path: String::from("/v1/socket"),
+        subprotocol: Some(Encoding::Msgpack.subprotocol()),
+        headers: Vec::new(),
+        source,
+        tls,
+    }
+}
+
+/// A number of the standard normal distribution (Box and Muller).
+fn normal(chance: &mut fastrand::Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - chance.f64()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * chance.f64()).cos()
+}
+
+/// A time between two bounds.
+pub(crate) fn between(span: crate::scenario::Span, chance: &mut fastrand::Rng) -> std::time::Duration {
+    let crate::scenario::Span([least, most]) = span;
+    std::time::Duration::from_millis(chance.u64(least..=most))
+}
