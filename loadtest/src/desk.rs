@@ -27,7 +27,6 @@ use crate::world::{Purpose, Stage, World, between};
 #[derive(Debug, Clone, Copy)]
 enum Asked {
     Accept(ConversationId),
-    Watch(ConversationId),
     Say(ConversationId),
     Other,
 }
@@ -159,7 +158,7 @@ impl Desk {
                     }
                     self.leave(conversation).await?;
                 }
-                Some(Asked::Watch(_) | Asked::Other) | None => {}
+                Some(Asked::Other) | None => {}
             },
             ServerFrame::Reject { request, .. } => self.rejected(request).await?,
             ServerFrame::Message { conversation, seq, message, author, at, body, expires, visibility } => {
@@ -219,7 +218,7 @@ impl Desk {
             return Ok(());
         }
         let talk = Talk::new(&self.world, conversation);
-        let request = self.ask(Asked::Watch(conversation));
+        let request = self.ask(Asked::Other);
         let frame = watch_frame(request, talk.resume_point());
         self.talks.insert(conversation, talk);
         self.caller.tell(&frame).await
@@ -235,7 +234,7 @@ impl Desk {
             }
             // The visitor was gone before he was answered.
             Some(Asked::Accept(conversation)) => self.gone(conversation),
-            Some(Asked::Watch(_) | Asked::Other) | None => self.world.count(Count::Rejected),
+            Some(Asked::Other) | None => self.world.count(Count::Rejected),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, Micros};
-use crate::histogram::{Count, Timing};
+use crate::histogram::Count;
 use crate::scenario::{Arrivals, Phase, PhaseKind, Scenario};
 use crate::tasks;
 use crate::world::{Due, World};
@@ -184,10 +184,7 @@ fn run(
 
 /// So much is due at somebody already that no more fits.
 fn missed(world: &World, due: Due) {
-    let late = world.clock.now().since(due.at);
-    let mut recorder = world.recorder.lock();
-    recorder.count(Count::Unsent, due.at);
-    recorder.record(Timing::SendLag, due.at, late);
+    world.count_at(Count::Unsent, due.at);
 }
 
 #[cfg(test)]

@@ -339,6 +339,8 @@ impl Party {
         if let Some(Return { since, .. }) = self.returning.take() {
             let took = self.world.clock.now().since(since);
             self.world.record(Timing::Resume, since, took);
+            // What came due meanwhile waited for him, not for the generator.
+            self.blocked_until = self.world.clock.now();
         }
         let caller = &mut self.caller;
         for bytes in self.talk.again(&self.world, || caller.next_request()) {

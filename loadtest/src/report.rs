@@ -1,4 +1,298 @@
-//! x
-use crate::outcome::Outcome;
-pub(crate) fn html(_: &Outcome) -> String { String::new() }
-pub(crate) fn words(o: &Outcome) -> String { format!("{:#?}\n{:?}\n", o.figures, o.verdict) }
+//! A result for people: words for a terminal, and one HTML page that needs nothing but itself.
+
+mod plot;
+
+use crate::histogram::{Times, Timing};
+use crate::number::float;
+use crate::outcome::{Outcome, Point, Trial};
+use crate::verdict::{self, Figures, Verdict};
+
+use self::plot::{Curve, Plot};
+
+/// The figures that come first, where a run has them.
+const FIRST: [&str; 24] = [
+    "messages_per_second",
+    "deliveries_per_second",
+    "highest_rate",
+    "delivery_p50_ms",
+    "delivery_p99_ms",
+    "delivery_p999_ms",
+    "delivery_max_ms",
+    "delivery_service_p99_ms",
+    "ack_p50_ms",
+    "ack_p99_ms",
+    "connect_p50_ms",
+    "connect_p99_ms",
+    "resume_p99_ms",
+    "queue_wait_p99_ms",
+    "first_response_p99_ms",
+    "server_cpu_us_per_message",
+    "server_cpu_us_per_delivery",
+    "server_cpu_us_per_connect",
+    "server_bytes_per_connection",
+    "server_cpu_cores",
+    "server_resident_mb",
+    "server_resident_growth_mb",
+    "generator_cpu_cores",
+    "send_lag_p99_ms",
+];
+
+const COUNTED: [&str; 19] = [
+    "sent",
+    "acked",
+    "received",
+    "lost",
+    "duplicate",
+    "reordered",
+    "corrupt",
+    "resumed",
+    "unacked",
+    "refused",
+    "unsent",
+    "disconnects",
+    "cuts",
+    "visits",
+    "visits_done",
+    "abandoned",
+    "over_capacity",
+    "offered_twice",
+    "position_grew",
+];
+
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 1_000.0 || value.fract() == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
+/// For a terminal.
+pub(crate) fn words(outcome: &Outcome) -> String {
+    let mut text = format!("\n{}: {}\n\n", outcome.scenario.name, outcome.scenario.about);
+    let mut rows = |names: &[&str]| {
+        for name in names {
+            if let Some(value) = outcome.figures.get(*name) {
+                text.push_str(&format!("  {name:28} {:>12}  {}\n", number(*value), verdict::about(name)));
+            }
+        }
+        text.push('\n');
+    };
+    rows(&FIRST);
+    rows(&COUNTED);
+    for trial in &outcome.trials {
+        text.push_str(&format!("  {:>10} messages/s: {}\n", number(trial.rate), trial_words(trial)));
+    }
+    for example in &outcome.examples {
+        text.push_str(&format!("  for example: {example}\n"));
+    }
+    for judged in outcome.thresholds.iter().filter(|judged| !judged.kept) {
+        let value = judged.value.map_or_else(|| String::from("absent"), number);
+        text.push_str(&format!("  BROKEN: {} is {value}, wanted {}\n", judged.figure, bounds(judged.min, judged.max)));
+    }
+    if let Some(void) = &outcome.void {
+        text.push_str(&format!("  VOID: {void}\n"));
+    }
+    text.push_str(&format!("{}\n", outcome.verdict.words()));
+    text
+}
+
+fn trial_words(trial: &Trial) -> &'static str {
+    match (trial.void, trial.kept) {
+        (true, _) => "void, the generator was at its end",
+        (false, true) => "kept",
+        (false, false) => "not kept",
+    }
+}
+
+fn bounds(min: Option<f64>, max: Option<f64>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("{} to {}", number(min), number(max)),
+        (Some(min), None) => format!("at least {}", number(min)),
+        (None, Some(max)) => format!("at most {}", number(max)),
+        (None, None) => String::from("anything"),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6575;--line:#d7dce3;--page:#fff;--good:#18794e;--bad:#c0222f;\
+--a:#2962c4;--b:#c4552b;--c:#2e8b57;--d:#8a4fbf}\
+@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--dim:#98a3b3;--line:#384150;--page:#14181f;--good:#57c38e;--bad:#ff7b84;\
+--a:#7fa8f0;--b:#f0a17f;--c:#74cf9c;--d:#c39bea}}\
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:64rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3rem 0}.dim,td.about{color:var(--dim)}\
+.good{color:var(--good)}.bad{color:var(--bad)}.verdict{font-weight:600;font-size:1.1rem;margin:.8rem 0}\
+table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem .2rem 0;border-bottom:1px solid var(--line);text-align:left}\
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}svg{width:100%;height:auto;display:block;margin:.5rem 0}\
+svg text{fill:var(--dim);font:11px system-ui,sans-serif}.wide{overflow-x:auto}pre{white-space:pre-wrap;font-size:12px}";
+
+/// One page without anything from elsewhere.
+pub(crate) fn html(outcome: &Outcome) -> String {
+    let name = escaped(&outcome.scenario.name);
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{name} – livehelp-load</title><style>{STYLE}</style></head><body><h1>{name}</h1><p>{}</p>",
+        escaped(&outcome.scenario.about)
+    );
+    let class = if outcome.verdict == Verdict::Kept { "good" } else { "bad" };
+    page.push_str(&format!("<p class=\"verdict {class}\">{}</p>", outcome.verdict.words()));
+    if let Some(void) = &outcome.void {
+        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(void)));
+    }
+    let machine = &outcome.machine;
+    page.push_str(&format!(
+        "<p class=\"dim\">run {} at <time>{}</time> (Unix ms) · {} · {} cores · {} MB · Linux {} · {} process(es) generated the load · livehelp-load {}</p>",
+        outcome.run,
+        outcome.begun_unix_ms,
+        escaped(&machine.processor),
+        machine.cores,
+        machine.memory_mb,
+        escaped(&machine.system),
+        outcome.workers,
+        escaped(&outcome.version)
+    ));
+    page.push_str("<h2>Figures</h2>");
+    page.push_str(&table(&outcome.figures, &FIRST));
+    page.push_str("<h2>Every message accounted for</h2>");
+    page.push_str(&table(&outcome.figures, &COUNTED));
+    for example in &outcome.examples {
+        page.push_str(&format!("<p class=\"bad\">For example: {}</p>", escaped(example)));
+    }
+    thresholds(outcome, &mut page);
+    trials(outcome, &mut page);
+    plots(outcome, &mut page);
+    phases(outcome, &mut page);
+    server(outcome, &mut page);
+    let scenario = toml::to_string(&outcome.scenario).unwrap_or_default();
+    page.push_str(&format!("<h2>Scenario</h2><pre>{}</pre></body></html>\n", escaped(&scenario)));
+    page
+}
+
+fn table(figures: &Figures, names: &[&str]) -> String {
+    let rows: String = names
+        .iter()
+        .filter_map(|name| {
+            let value = figures.get(*name)?;
+            let about = escaped(verdict::about(name));
+            Some(format!("<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>", number(*value)))
+        })
+        .collect();
+    format!("<table>{rows}</table>")
+}
+
+fn thresholds(outcome: &Outcome, page: &mut String) {
+    page.push_str("<h2>Thresholds</h2><table><tr><th>figure</th><th class=\"n\">value</th><th>wanted</th><th></th></tr>");
+    for judged in &outcome.thresholds {
+        let (class, word) = if judged.kept { ("good", "kept") } else { ("bad", "broken") };
+        let value = judged.value.map_or_else(|| String::from("absent"), number);
+        page.push_str(&format!(
+            "<tr><td>{}</td><td class=\"n\">{value}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>",
+            escaped(&judged.figure),
+            bounds(judged.min, judged.max)
+        ));
+    }
+    page.push_str("</table>");
+}
+
+fn trials(outcome: &Outcome, page: &mut String) {
+    if outcome.trials.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Search</h2><table><tr><th class=\"n\">messages/s</th><th></th><th class=\"n\">delivery p99, ms</th><th class=\"n\">ack p99, ms</th></tr>");
+    for trial in &outcome.trials {
+        let figure = |name: &str| trial.figures.get(name).copied().map_or_else(String::new, number);
+        page.push_str(&format!(
+            "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            number(trial.rate),
+            trial_words(trial),
+            figure("delivery_p99_ms"),
+            figure("ack_p99_ms")
+        ));
+    }
+    page.push_str("</table>");
+}
+
+fn plots(outcome: &Outcome, page: &mut String) {
+    let over = |of: fn(&Point) -> f64| outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>();
+    let plots = [
+        Plot::new("Messages a second", "s", "1/s")
+            .with(Curve::new("sent", over(|p| float(p.sent))))
+            .with(Curve::new("acked", over(|p| float(p.acked))))
+            .with(Curve::new("delivered", over(|p| float(p.delivered)))),
+        Plot::new("Latency in each second, from the intended time", "s", "ms")
+            .with(Curve::new("delivery p50", over(|p| p.delivery_p50_ms)))
+            .with(Curve::new("delivery p99", over(|p| p.delivery_p99_ms)))
+            .with(Curve::new("ack p99", over(|p| p.ack_p99_ms))),
+        Plot::new("CPU", "s", "cores")
+            .with(Curve::new("server", over(|p| p.server_cpu_cores)))
+            .with(Curve::new("generator", over(|p| p.generator_cpu_cores))),
+        Plot::new("The server's resident memory", "s", "MB")
+            .with(Curve::new("server", over(|p| p.server_resident_mb))),
+        Plot::new("Connections", "s", "").with(Curve::new("open", over(|p| float(p.connections)))),
+    ];
+    page.push_str("<h2>Over time</h2>");
+    for plot in &plots {
+        page.push_str(&plot.svg());
+    }
+    page.push_str("<h2>Distribution</h2>");
+    let shown = [Timing::Delivery, Timing::DeliveryService, Timing::Ack, Timing::SendLag];
+    let mut plot = Plot::new("Latency by percentile", "percentile", "ms").by_percentile();
+    for timing in shown {
+        if let Some(times) = outcome.times.get(&timing).filter(|times| times.count() > 0) {
+            plot = plot.with(Curve::new(timing.word(), percentiles(times)));
+        }
+    }
+    page.push_str(&plot.svg());
+}
+
+/// Against the number of nines: 1 is 90 %, 2 is 99 %.
+fn percentiles(times: &Times) -> Vec<(f64, f64)> {
+    let most = float(times.count()).log10().max(1.0);
+    let steps = (0..=100_u32).map(|step| f64::from(step) / 100.0 * most);
+    steps.map(|nines| (nines, float(times.quantile_us(1.0 - 10_f64.powf(-nines))) / 1_000.0)).collect()
+}
+
+fn phases(outcome: &Outcome, page: &mut String) {
+    if outcome.phases.is_empty() {
+        return;
+    }
+    let columns = [
+        ("messages_per_second", "messages/s"),
+        ("delivery_p50_ms", "delivery p50"),
+        ("delivery_p99_ms", "p99"),
+        ("ack_p50_ms", "ack p50"),
+        ("ack_p99_ms", "p99"),
+        ("send_lag_p99_ms", "send lag p99"),
+        ("server_cpu_us_per_message", "CPU µs a message"),
+        ("server_cpu_cores", "cores"),
+    ];
+    page.push_str("<h2>Phases</h2><div class=\"wide\"><table><tr><th>phase</th><th class=\"n\">s</th><th>measured</th>");
+    for (_, title) in columns {
+        page.push_str(&format!("<th class=\"n\">{title}</th>"));
+    }
+    page.push_str("</tr>");
+    for phase in &outcome.phases {
+        let measured = if phase.measured { "yes" } else { "no" };
+        page.push_str(&format!("<tr><td>{}</td><td class=\"n\">{}</td><td>{measured}</td>", escaped(&phase.name), number(phase.seconds)));
+        for (name, _) in columns {
+            let value = phase.figures.get(name).copied().map_or_else(String::new, number);
+            page.push_str(&format!("<td class=\"n\">{value}</td>"));
+        }
+        page.push_str("</tr>");
+    }
+    page.push_str("</table></div>");
+}
+
+fn server(outcome: &Outcome, page: &mut String) {
+    page.push_str("<h2>What the server said of itself</h2><table>");
+    for (name, value) in &outcome.server {
+        page.push_str(&format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escaped(name), number(*value)));
+    }
+    page.push_str("</table>");
+}

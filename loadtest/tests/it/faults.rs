@@ -1,0 +1,100 @@
+//! A proxy that mishandles frames is caught each time, and one that does not is not.
+
+use std::time::Duration;
+
+use crate::harness::{Ran, start};
+use crate::proxy::{Fault, Proxy};
+use crate::server::Server;
+
+const OPEN: &str = "
+loop = \"open\"
+arrivals = \"constant\"
+drain_ms = 3000
+[mix]
+rooms = 2
+watchers = 2
+[[phase]]
+seconds = 3
+rate = 100
+[thresholds]
+delivery_p99_ms = 500
+";
+
+async fn through(fault: Fault, scenario: &str) -> Ran {
+    let proxy = Proxy::bind().await;
+    let server = Server::start_behind(Some(proxy.address)).await;
+    let address = proxy.address;
+    proxy.carry(server.public, fault);
+    let ran = start(&server, address, scenario, &[]).end().await;
+    server.stop().await;
+    ran
+}
+
+/// Exactly this is found, and the run does not pass.
+async fn is_caught(fault: Fault, figure: &str) -> Ran {
+    let ran = through(fault, OPEN).await;
+    assert!(ran.figure(figure) > 0.0, "{fault:?}: {}", ran.told());
+    assert!(!ran.kept(figure), "{fault:?}: {}", ran.told());
+    assert_ne!(ran.code, 0, "{}", ran.told());
+    ran
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_nothing_is_not_accused() {
+    let ran = through(Fault::Nothing, OPEN).await;
+    ran.is_clean();
+    assert_eq!(ran.figure("sent"), ran.figure("acked"), "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_message_is_lost() {
+    let ran = is_caught(Fault::Drop, "lost").await;
+    assert_eq!(ran.figure("duplicate") + ran.figure("corrupt"), 0.0, "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubled_message_is_a_duplicate() {
+    let ran = is_caught(Fault::Double, "duplicate").await;
+    assert_eq!(ran.figure("lost") + ran.figure("corrupt"), 0.0, "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_after_its_follower_is_out_of_order() {
+    let ran = is_caught(Fault::Reorder, "reordered").await;
+    assert_eq!(ran.figure("duplicate") + ran.figure("corrupt"), 0.0, "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_letter_is_corrupt() {
+    let ran = is_caught(Fault::Corrupt, "corrupt").await;
+    assert_eq!(ran.figure("duplicate") + ran.figure("reordered"), 0.0, "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_none_is_corrupt() {
+    is_caught(Fault::Garble, "corrupt").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_message_breaks_the_bound_of_its_time() {
+    let ran = through(Fault::Delay(Duration::from_millis(900)), OPEN).await;
+    ran.is_clean();
+    assert!(!ran.kept("delivery_p99_ms"), "{}", ran.told());
+    assert_ne!(ran.code, 0);
+}
+
+/// One stall hits the one message that a closed loop has on its way; an open loop counts all that were due in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_shows_in_an_open_loop_and_not_in_a_closed_one() {
+    let stall = Fault::Stall(150, Duration::from_millis(200));
+    let phase = "[mix]\nrooms = 1\n[[phase]]\nseconds = 4\n";
+    let open = format!("loop = \"open\"\narrivals = \"constant\"\n{phase}rate = 200\n");
+    let open = through(stall, &open).await;
+    let closed = through(stall, &format!("loop = \"closed\"\n{phase}")).await;
+    for ran in [&open, &closed] {
+        ran.is_clean();
+        assert!(ran.figure("delivery_max_ms") > 150.0, "{}", ran.told());
+    }
+    assert!(open.figure("delivery_p99_ms") > 100.0, "{}", open.told());
+    assert!(closed.figure("delivery_p99_ms") < 100.0, "{}", closed.told());
+}

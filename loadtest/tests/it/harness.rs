@@ -1,0 +1,99 @@
+//! The harness's program, run as people run it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::server::Server;
+
+/// What a run came to.
+pub struct Ran {
+    pub code: i32,
+    pub result: Value,
+    pub stderr: String,
+    pub stdout: String,
+    pub out: TempDir,
+}
+
+impl Ran {
+    pub fn figure(&self, name: &str) -> f64 {
+        self.result["figures"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {}", self.told()))
+    }
+
+    /// Whether the threshold of this figure was kept.
+    pub fn kept(&self, figure: &str) -> bool {
+        let all = self.result["thresholds"].as_array().unwrap();
+        let judged = all.iter().find(|judged| judged["figure"] == figure).unwrap();
+        judged["kept"].as_bool().unwrap()
+    }
+
+    /// Every message came once, in order and unchanged.
+    pub fn is_clean(&self) {
+        for name in ["lost", "duplicate", "reordered", "corrupt", "unacked", "over_capacity", "offered_twice", "position_grew"] {
+            assert_eq!(self.figure(name), 0.0, "{name}: {}", self.told());
+        }
+        assert!(self.figure("received") > 0.0, "{}", self.told());
+    }
+
+    pub fn told(&self) -> String {
+        format!("exit {}\n{}\n{}\n{}", self.code, self.result["examples"], self.stdout, self.stderr)
+    }
+}
+
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp-load"));
+    command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A scenario as a file.
+pub fn file(folder: &Path, scenario: &str) -> PathBuf {
+    let path = folder.join("scenario.toml");
+    std::fs::write(&path, format!("name = \"test\"\n{scenario}")).unwrap();
+    path
+}
+
+pub struct Started {
+    pub child: Child,
+    out: TempDir,
+}
+
+/// Starts a run against the server, by way of `public`.
+pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Started {
+    let out = TempDir::new().unwrap();
+    let shipped = !scenario.contains('\n');
+    let scenario = if shipped { PathBuf::from(scenario) } else { file(out.path(), scenario) };
+    let child = command()
+        .arg("run")
+        .arg(scenario)
+        .args(["--server", &format!("http://{public}"), "--admin", &format!("http://{}", server.admin)])
+        .arg("--operator-key-file")
+        .arg(server.operator_key_file())
+        .args(["--pid", &std::process::id().to_string()])
+        .arg("--out")
+        .arg(out.path())
+        .args(more)
+        .spawn()
+        .unwrap();
+    Started { child, out }
+}
+
+impl Started {
+    pub async fn end(self) -> Ran {
+        let output = self.child.wait_with_output().await.unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = std::fs::read_to_string(self.out.path().join("result.json"));
+        let result = text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ran { code: output.status.code().unwrap(), result, stderr, stdout, out: self.out }
+    }
+}
+
+/// The same to its end.
+pub async fn run(server: &Server, scenario: &str, more: &[&str]) -> Ran {
+    start(server, server.public, scenario, more).end().await
+}
