@@ -26,7 +26,8 @@ pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()
         let rooms = world.rooms.lock().clone();
         let Some(conversation) = rooms.get(number % rooms.len().max(1)).copied() else { return };
         let mut chance = world.chance(me);
-        let mut tally = SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
+        let mut tally =
+            SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
         let every = Duration::from_millis(world.scenario().habits.bot_ms);
         let mut due = world.clock.now();
         while world.stage() <= Stage::Running {
@@ -38,12 +39,25 @@ pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()
     })
 }
 
-async fn say(world: &World, rest: &Rest, tally: &mut SaidTally, chance: &mut fastrand::Rng, due: Micros) {
+async fn say(
+    world: &World,
+    rest: &Rest,
+    tally: &mut SaidTally,
+    chance: &mut fastrand::Rng,
+    due: Micros,
+) {
     let number = tally.used;
     tally.used += 1;
     let now = world.clock.now();
     let late_us = u32::try_from(now.since(due)).unwrap_or(u32::MAX);
-    let stamp = Stamp { run: world.plan.run, sender: tally.sender, number, intended_us: due.0, late_us, last: false };
+    let stamp = Stamp {
+        run: world.plan.run,
+        sender: tally.sender,
+        number,
+        intended_us: due.0,
+        late_us,
+        last: false,
+    };
     let text = stamp.text(world.chars(chance));
     let message = format!("msg_{}", Uuid::now_v7().simple());
     let body = json!({ "message_id": message, "text": text });

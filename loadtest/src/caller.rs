@@ -28,7 +28,8 @@ impl CallError {
     pub(crate) fn stop(&self) -> bool {
         match self {
             Self::Line(LineError::Closed(code)) => matches!(code, 1009 | 4000..=4099),
-            Self::Line(LineError::Connect(_) | LineError::Handshake(_) | LineError::Broken(_)) | Self::NotWelcome => false,
+            Self::Line(LineError::Connect(_) | LineError::Handshake(_) | LineError::Broken(_))
+            | Self::NotWelcome => false,
         }
     }
 }
@@ -133,7 +134,8 @@ impl Caller {
         };
         caller.send(encoded(&hello)).await?;
         let bytes = caller.next().await?;
-        let Some(ServerFrame::Welcome { token: fresh, agent, conversations, .. }) = decoded(&bytes) else {
+        let Some(ServerFrame::Welcome { token: fresh, agent, conversations, .. }) = decoded(&bytes)
+        else {
             return Err(CallError::NotWelcome);
         };
         if let (Who::Visitor { token }, Some(fresh)) = (who, fresh) {

@@ -151,7 +151,8 @@ fn dispatch(command: Command) -> Result<Verdict> {
             let beside = if result.is_dir() { Some(result.as_path()) } else { result.parent() };
             let folder = out.as_deref().or(beside).unwrap_or(Path::new("."));
             let path = folder.join("report.html");
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
             std::fs::write(&path, report::html(&outcome))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             print(&format!("{}\n", path.display()))?;
@@ -192,7 +193,11 @@ fn run(wanted: Run) -> Result<Verdict> {
     if !wanted.quiet {
         print(&comparison.words())?;
     }
-    Ok(if outcome.verdict == Verdict::Kept && comparison.worse() { Verdict::Broken } else { outcome.verdict })
+    Ok(if outcome.verdict == Verdict::Kept && comparison.worse() {
+        Verdict::Broken
+    } else {
+        outcome.verdict
+    })
 }
 
 fn compared(old: &Path, new: &Outcome, noise: f64, aloud: bool) -> Result<Verdict> {
@@ -218,7 +223,9 @@ fn server(wanted: &Run) -> Result<Server> {
     }
     for (flag, address) in [("--server", public), ("--admin", admin)] {
         if !address.ip().is_loopback() && !wanted.allow_remote {
-            bail!("{flag} {address} is not on this machine: a load without its owner's leave is an attack; if it is yours, say --allow-remote");
+            bail!(
+                "{flag} {address} is not on this machine: a load without its owner's leave is an attack; if it is yours, say --allow-remote"
+            );
         }
     }
     let file = wanted.operator_key_file.as_deref().context("--operator-key-file is missing")?;

@@ -105,7 +105,14 @@ impl Comparison {
         for warning in &self.warnings {
             text.push_str(&format!("careful: {warning}\n"));
         }
-        text.push_str(&format!("{:30} {:>12} {:>12} {:>8}  beyond {:.0} %\n", "figure", "old", "new", "", self.noise * 100.0));
+        text.push_str(&format!(
+            "{:30} {:>12} {:>12} {:>8}  beyond {:.0} %\n",
+            "figure",
+            "old",
+            "new",
+            "",
+            self.noise * 100.0
+        ));
         for Row { figure, old, new, change } in &self.rows {
             let part = ratio(new - old, old.abs()) * 100.0;
             let word = match change {

@@ -39,7 +39,13 @@ const MB: f64 = 1_048_576.0;
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
     /// It runs already.
-    There { public: SocketAddr, admin: SocketAddr, tls_ca: Option<PathBuf>, operator_key: String, pids: Vec<u32> },
+    There {
+        public: SocketAddr,
+        admin: SocketAddr,
+        tls_ca: Option<PathBuf>,
+        operator_key: String,
+        pids: Vec<u32>,
+    },
     /// It is started for this run.
     Started { program: PathBuf, flags: Vec<String> },
 }
@@ -75,9 +81,10 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
     });
     let run = fastrand::u32(..);
     screen.say("making an Organization, its site and its agents");
-    let grounds = setup::furnish(&scene.public, &scene.admin, &scene.operator_key, run, &scenario.mix)
-        .await
-        .context("the run's Organization could not be made")?;
+    let grounds =
+        setup::furnish(&scene.public, &scene.admin, &scene.operator_key, run, &scenario.mix)
+            .await
+            .context("the run's Organization could not be made")?;
     let crew = Crew::muster(count).await?;
     let plan = Plan {
         run,
@@ -91,7 +98,15 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
     };
     let clock = Clock::start();
     let series = Arc::new(Mutex::new(Series::new(crew.pids())));
-    let mut conductor = Conductor { clock, crew, scenario, screen, series, eye: scene.eye.clone(), phase: String::new() };
+    let mut conductor = Conductor {
+        clock,
+        crew,
+        scenario,
+        screen,
+        series,
+        eye: scene.eye.clone(),
+        phase: String::new(),
+    };
     let metrics = Metrics::of(&scene.admin).await.unwrap_or_default();
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
     conductor.crew.dismiss().await;
@@ -111,11 +126,13 @@ impl Scene {
                 let origin = format!("{scheme}://{public}");
                 let public = Rest { address: public, tls, origin: origin.clone() };
                 let admin = Rest { address: admin, tls: None, origin };
-                let eye = if pids.is_empty() { Eye::Metrics(admin.clone()) } else { Eye::Pids(pids) };
+                let eye =
+                    if pids.is_empty() { Eye::Metrics(admin.clone()) } else { Eye::Pids(pids) };
                 Ok(Self { public, admin, tls_ca, operator_key, eye, throwaway: None })
             }
             Server::Started { program, flags } => {
-                let flags: Vec<String> = scenario.server_flags.iter().chain(&flags).cloned().collect();
+                let flags: Vec<String> =
+                    scenario.server_flags.iter().chain(&flags).cloned().collect();
                 let started = Throwaway::start(&program, &flags).await?;
                 let origin = format!("http://{}", started.public);
                 let rest = |address| Rest { address, tls: None, origin: origin.clone() };
@@ -176,11 +193,19 @@ impl Conductor<'_> {
         let opened = first.of(Count::Connects).max(1);
         let growth = float(there.resident_bytes) - float(before.resident_bytes);
         figures.insert(String::from("connections"), float(connections));
-        figures.insert(String::from("server_bytes_per_connection"), ratio(growth, float(connections)));
-        figures.insert(String::from("server_cpu_us_per_connect"), cpu_us_each(&there, &before, opened));
+        figures
+            .insert(String::from("server_bytes_per_connection"), ratio(growth, float(connections)));
+        figures.insert(
+            String::from("server_cpu_us_per_connect"),
+            cpu_us_each(&there, &before, opened),
+        );
         if !figures.contains_key("connect_p50_ms") {
             let coming = verdict::figures(&first, 1.0);
-            figures.extend(coming.into_iter().filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")));
+            figures.extend(
+                coming
+                    .into_iter()
+                    .filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")),
+            );
         }
         let later = Metrics::of(admin).await.unwrap_or_default();
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
@@ -244,10 +269,19 @@ impl Conductor<'_> {
         loop {
             let (worker, word) = self.crew.hear().await?;
             let Word::Second { at, tally, connections } = word else { return Ok(word) };
-            let second = Mark { at, server: self.eye.look().await.unwrap_or_default(), generator: Usage::default() };
-            let point = self.series.lock().second(worker, second.at, &tally, connections, second.server);
+            let second = Mark {
+                at,
+                server: self.eye.look().await.unwrap_or_default(),
+                generator: Usage::default(),
+            };
+            let point =
+                self.series.lock().second(worker, second.at, &tally, connections, second.server);
             if let Some(point) = point {
-                self.screen.show(&Live { phase: &self.phase, point: &point, series: &self.series.lock().points });
+                self.screen.show(&Live {
+                    phase: &self.phase,
+                    point: &point,
+                    series: &self.series.lock().points,
+                });
             }
         }
     }
@@ -257,7 +291,10 @@ impl Conductor<'_> {
         let begin = self.clock.now().plus(HEADWAY);
         self.series.lock().begin(begin);
         self.crew.order(|_| Order::Run { phases: phases.to_vec(), begin }).await?;
-        let marks = tasks::spawn("marks", marks(self.clock, self.eye.clone(), self.crew.pids(), begin, phases.to_vec()));
+        let marks = tasks::spawn(
+            "marks",
+            marks(self.clock, self.eye.clone(), self.crew.pids(), begin, phases.to_vec()),
+        );
         let mut tallies = vec![Tally::default(); phases.len()];
         let mut left = self.crew.len();
         while left > 0 {
@@ -312,12 +349,20 @@ impl Conductor<'_> {
         let Some(end) = marks.last() else { return };
         let resident = float(end.server.resident_bytes) / MB;
         figures.insert(String::from("server_resident_mb"), resident);
-        figures.insert(String::from("generator_resident_mb"), float(end.generator.resident_bytes) / MB);
-        let most = series.points.iter().map(|point| point.server_resident_mb).fold(resident, f64::max);
+        figures.insert(
+            String::from("generator_resident_mb"),
+            float(end.generator.resident_bytes) / MB,
+        );
+        let most =
+            series.points.iter().map(|point| point.server_resident_mb).fold(resident, f64::max);
         figures.insert(String::from("server_resident_mb_max"), most);
-        let running: Vec<&Point> = series.points.iter().filter(|point| point.second >= 0.0).collect();
+        let running: Vec<&Point> =
+            series.points.iter().filter(|point| point.second >= 0.0).collect();
         if let Some(early) = running.get(running.len() / 10) {
-            figures.insert(String::from("server_resident_growth_mb"), resident - early.server_resident_mb);
+            figures.insert(
+                String::from("server_resident_growth_mb"),
+                resident - early.server_resident_mb,
+            );
         }
     }
 
@@ -336,7 +381,16 @@ impl Conductor<'_> {
             let void = verdict::is_void(&figures);
             let kept = !void && search::keeps(&figures, &self.scenario.search);
             search.tried(rate, kept);
-            self.screen.say(&format!("{rate:.0} messages/s: {}", if void { "the generator is at its end" } else if kept { "kept" } else { "not kept" }));
+            self.screen.say(&format!(
+                "{rate:.0} messages/s: {}",
+                if void {
+                    "the generator is at its end"
+                } else if kept {
+                    "kept"
+                } else {
+                    "not kept"
+                }
+            ));
             trials.push(Trial { rate, kept, void, figures: figures.clone() });
             if kept {
                 self.memory(&marks, &mut figures);
@@ -352,7 +406,8 @@ impl Conductor<'_> {
 
     async fn finish(&mut self) -> Result<(Tally, Ledger)> {
         self.crew.order(|_| Order::Finish).await?;
-        let (mut first, mut ledger, mut left) = (Tally::default(), Ledger::default(), self.crew.len());
+        let (mut first, mut ledger, mut left) =
+            (Tally::default(), Ledger::default(), self.crew.len());
         while left > 0 {
             match self.hear().await? {
                 Word::Result { before, ledger: part } => {
@@ -368,7 +423,13 @@ impl Conductor<'_> {
 }
 
 /// Looks at both at each border of the phases.
-async fn marks(clock: Clock, eye: Eye, pids: Vec<u32>, begin: Micros, phases: Vec<Phase>) -> Result<Vec<Mark>> {
+async fn marks(
+    clock: Clock,
+    eye: Eye,
+    pids: Vec<u32>,
+    begin: Micros,
+    phases: Vec<Phase>,
+) -> Result<Vec<Mark>> {
     let mut at = begin;
     let mut marks = Vec::new();
     let lengths = phases.iter().map(Phase::length);
@@ -392,7 +453,9 @@ struct Spent {
 
 impl Spent {
     fn between(marks: &[Mark]) -> Self {
-        let (Some(begin), Some(end)) = (marks.first(), marks.last()) else { return Self::default() };
+        let (Some(begin), Some(end)) = (marks.first(), marks.last()) else {
+            return Self::default();
+        };
         Self {
             seconds: float(end.at.since(begin.at)) / 1e6,
             server: end.server.cpu_since(&begin.server).as_secs_f64(),

@@ -63,12 +63,18 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
     let agent = caller.agent.context("a welcome that does not say who one is")?;
     if world.scenario().agent.board {
         let request = caller.next_request();
-        let frame = ClientFrame::Watch { request, topic: WatchTopic::Board, conversation: None, resume: None };
+        let frame = ClientFrame::Watch {
+            request,
+            topic: WatchTopic::Board,
+            conversation: None,
+            resume: None,
+        };
         caller.tell(&frame).await.context("an agent could not ask for the board")?;
     }
     let request = caller.next_request();
     let capacity = Some(world.scenario().agent.capacity);
-    let frame = ClientFrame::Availability { request, availability: Availability::Available, capacity };
+    let frame =
+        ClientFrame::Availability { request, availability: Availability::Available, capacity };
     caller.tell(&frame).await.context("an agent could not become available")?;
     let chance = world.chance(world.speaker());
     let mut desk = Desk {
@@ -91,8 +97,12 @@ impl Desk {
         loop {
             let bytes = self.caller.next().await.context("an agent's line ended")?;
             match decoded(&bytes) {
-                Some(ServerFrame::Ack { request: answered, .. }) if answered == request => return Ok(()),
-                Some(ServerFrame::Reject { request: answered, words, .. }) if answered == request => {
+                Some(ServerFrame::Ack { request: answered, .. }) if answered == request => {
+                    return Ok(());
+                }
+                Some(ServerFrame::Reject { request: answered, words, .. })
+                    if answered == request =>
+                {
                     anyhow::bail!("an agent cannot become available: {words}");
                 }
                 _ => self.came(&bytes).await.context("an agent's line broke")?,
@@ -103,7 +113,8 @@ impl Desk {
     async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
         while *stage.borrow_and_update() != Stage::Over {
-            let next = self.answers.first_key_value().map(|((at, _), _)| self.world.clock.instant(*at));
+            let next =
+                self.answers.first_key_value().map(|((at, _), _)| self.world.clock.instant(*at));
             let went = tokio::select! {
                 biased;
                 came = self.caller.next() => match came {
@@ -139,7 +150,10 @@ impl Desk {
         request
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what one does not know one passes over, as the wire wants it")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what one does not know one passes over, as the wire wants it"
+    )]
     async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some(frame) = decoded(bytes) else {
             if let Some(talk) = self.talks.values_mut().next() {
@@ -161,7 +175,16 @@ impl Desk {
                 Some(Asked::Other) | None => {}
             },
             ServerFrame::Reject { request, .. } => self.rejected(request).await?,
-            ServerFrame::Message { conversation, seq, message, author, at, body, expires, visibility } => {
+            ServerFrame::Message {
+                conversation,
+                seq,
+                message,
+                author,
+                at,
+                body,
+                expires,
+                visibility,
+            } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 self.heard(conversation, &[message], Way::Pushed);
@@ -206,7 +229,10 @@ impl Desk {
     }
 
     fn over(&mut self, conversation: ConversationId) {
-        let accepting = self.asked.values().any(|asked| matches!(asked, Asked::Accept(c) if *c == conversation));
+        let accepting = self
+            .asked
+            .values()
+            .any(|asked| matches!(asked, Asked::Accept(c) if *c == conversation));
         if !accepting && !self.talks.contains_key(&conversation) {
             self.world.offer_over(conversation, self.agent);
         }
@@ -300,7 +326,9 @@ impl Desk {
         }
         let request = self.ask(Asked::Other);
         let topic = WatchTopic::Conversation;
-        self.caller.tell(&ClientFrame::Unwatch { request, topic, conversation: Some(conversation) }).await
+        self.caller
+            .tell(&ClientFrame::Unwatch { request, topic, conversation: Some(conversation) })
+            .await
     }
 }
 

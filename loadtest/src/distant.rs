@@ -39,9 +39,13 @@ async fn write<T: Serialize>(writer: &mut OwnedWriteHalf, letter: &T) -> Result<
     writer.write_all(&line).await.context("the line between controller and worker broke")
 }
 
-async fn read<T: DeserializeOwned>(reader: &mut BufReader<OwnedReadHalf>, line: &mut String) -> Result<Option<T>> {
+async fn read<T: DeserializeOwned>(
+    reader: &mut BufReader<OwnedReadHalf>,
+    line: &mut String,
+) -> Result<Option<T>> {
     line.clear();
-    let read = reader.read_line(line).await.context("the line between controller and worker broke")?;
+    let read =
+        reader.read_line(line).await.context("the line between controller and worker broke")?;
     if read == 0 {
         return Ok(None);
     }

@@ -118,7 +118,10 @@ words! {
 pub(crate) struct Times(Histogram<u64>);
 
 impl Default for Times {
-    #[expect(clippy::expect_used, reason = "the bounds are constants that hdrhistogram takes; a test makes one")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the bounds are constants that hdrhistogram takes; a test makes one"
+    )]
     fn default() -> Self {
         let empty = Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, DIGITS);
         Self(empty.expect("bounds that hdrhistogram takes"))
@@ -291,7 +294,11 @@ mod tests {
     fn what_two_workers_recorded_adds_up() {
         let (mut one, mut two, mut both) = (Times::default(), Times::default(), Times::default());
         for us in 1..5_000 {
-            if us % 3 == 0 { one.record(us * 7) } else { two.record(us * 7) }
+            if us % 3 == 0 {
+                one.record(us * 7)
+            } else {
+                two.record(us * 7)
+            }
             both.record(us * 7);
         }
         let text = serde_json::to_string(&two).unwrap();

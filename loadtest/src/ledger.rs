@@ -145,7 +145,12 @@ impl Hearing {
     }
 
     /// The tally as it is handed in. `judged`: whether he was to hear everything.
-    pub(crate) fn tally(&self, conversation: ConversationId, own: Option<u32>, judged: bool) -> HeardTally {
+    pub(crate) fn tally(
+        &self,
+        conversation: ConversationId,
+        own: Option<u32>,
+        judged: bool,
+    ) -> HeardTally {
         let from = self.from.iter().map(|(sender, heard)| (*sender, heard.clone())).collect();
         HeardTally { conversation, own, judged, from, found: self.found }
     }
@@ -224,18 +229,26 @@ impl Ledger {
             speakers.entry(said.conversation).or_default().push(said);
             found.unacked += u64::from(crate::number::short(said.unacked.len()));
             if let Some(number) = said.unacked.first() {
-                let words = format!("message {number} of speaker {} in {} was never acked", said.sender, said.conversation);
+                let words = format!(
+                    "message {number} of speaker {} in {} was never acked",
+                    said.sender, said.conversation
+                );
                 examples.push(words);
             }
         }
         for hearer in &self.heard {
             found.add(&hearer.found);
             let speakers = speakers.get(&hearer.conversation).map_or(&[][..], Vec::as_slice);
-            for said in speakers.iter().filter(|said| hearer.judged && hearer.own != Some(said.sender)) {
+            for said in
+                speakers.iter().filter(|said| hearer.judged && hearer.own != Some(said.sender))
+            {
                 let lost = hearer.lost(said);
                 found.lost += crate::number::long(lost.len());
                 if let Some(number) = lost.first() {
-                    let words = format!("message {number} of speaker {} never reached one who watches {}", said.sender, said.conversation);
+                    let words = format!(
+                        "message {number} of speaker {} never reached one who watches {}",
+                        said.sender, said.conversation
+                    );
                     examples.push(words);
                 }
             }
@@ -345,7 +358,13 @@ mod tests {
     #[test]
     fn what_is_settled_is_judged_once() {
         let mut ledger = Ledger::default();
-        ledger.said(SaidTally { conversation: ROOM, sender: 5, used: 2, refused: vec![], unacked: vec![] });
+        ledger.said(SaidTally {
+            conversation: ROOM,
+            sender: 5,
+            used: 2,
+            refused: vec![],
+            unacked: vec![],
+        });
         ledger.heard(hearing(&[0]).tally(ROOM, None, true));
         let before = ledger.judge().0;
         ledger.settle(&BTreeSet::from([ROOM]));

@@ -121,8 +121,11 @@ impl Eye {
                 Usage::of(pids).with_context(|| format!("cannot see the server's process {pids:?}"))
             }
             Self::Metrics(admin) => {
-                let metrics = Metrics::of(admin).await.context("cannot read the server's /metrics")?;
-                metrics.usage().context("/metrics says nothing of CPU and memory; name the process with --pid")
+                let metrics =
+                    Metrics::of(admin).await.context("cannot read the server's /metrics")?;
+                metrics
+                    .usage()
+                    .context("/metrics says nothing of CPU and memory; name the process with --pid")
             }
         }
     }
@@ -150,7 +153,10 @@ process_resident_memory_bytes 1048576
 
     #[test]
     fn what_changed_is_summed_over_labels() {
-        let later = EARLIER.replace("} 5", "} 8").replace("\"0.01\"} 4", "\"0.01\"} 9").replace("+Inf\"} 4", "+Inf\"} 10");
+        let later = EARLIER
+            .replace("} 5", "} 8")
+            .replace("\"0.01\"} 4", "\"0.01\"} 9")
+            .replace("+Inf\"} 4", "+Inf\"} 10");
         let (earlier, later) = (Metrics::parse(EARLIER), Metrics::parse(&later));
         let changed = later.since(&earlier);
         assert_eq!(changed["livehelp_messages_received_total"], 6.0);

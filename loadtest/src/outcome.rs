@@ -65,13 +65,16 @@ impl Machine {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name));
-            line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+            line.and_then(|line| line.split_once(':'))
+                .map(|(_, value)| value.trim().to_owned())
+                .unwrap_or_default()
         };
         let memory = field(&read("/proc/meminfo"), "MemTotal");
         let kib = memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
         Self {
             processor: field(&read("/proc/cpuinfo"), "model name"),
-            cores: std::thread::available_parallelism().map_or(0, |cores| crate::number::long(cores.get())),
+            cores: std::thread::available_parallelism()
+                .map_or(0, |cores| crate::number::long(cores.get())),
             memory_mb: kib.unwrap_or(0) / 1_024,
             system: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         }
@@ -114,14 +117,16 @@ impl Outcome {
     /// If it is none, or of another schema.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let path = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no JSON", path.display()))?;
         let schema = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("none");
         if schema != SCHEMA {
             bail!("{} has the schema `{schema}`; this program reads `{SCHEMA}`", path.display());
         }
-        serde_json::from_value(value).with_context(|| format!("{} is no result of a run", path.display()))
+        serde_json::from_value(value)
+            .with_context(|| format!("{} is no result of a run", path.display()))
     }
 
     /// Writes `result.json`, `report.html` and the histograms into a folder.
@@ -133,7 +138,8 @@ impl Outcome {
             let path = folder.join(name);
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         let mut json = serde_json::to_string(self).context("cannot put the result into JSON")?;
         json.push('\n');
         write("result.json", json)?;

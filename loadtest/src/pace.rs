@@ -45,7 +45,11 @@ fn stretches(kind: PhaseKind, seconds: f64, before: f64, rate: f64) -> Vec<Stret
         PhaseKind::Hold | PhaseKind::Soak => vec![stretch(seconds, rate, rate)],
         PhaseKind::Spike => {
             let third = seconds / 3.0;
-            vec![stretch(third, before, before), stretch(third, rate, rate), stretch(third, before, before)]
+            vec![
+                stretch(third, before, before),
+                stretch(third, rate, rate),
+                stretch(third, before, before),
+            ]
         }
     }
 }
@@ -103,13 +107,21 @@ impl Schedule {
             let all = rates.into_iter().flat_map(|(kind, seconds, before, rate)| {
                 stretches(kind, seconds, before / part, rate / part)
             });
-            let seed = scenario.seed.wrapping_mul(31).wrapping_add(salt).wrapping_add(u64::from(index) << 32);
-            Moments::new(all.collect(), scenario.arrivals, fastrand::Rng::with_seed(seed)).peekable()
+            let seed = scenario
+                .seed
+                .wrapping_mul(31)
+                .wrapping_add(salt)
+                .wrapping_add(u64::from(index) << 32);
+            Moments::new(all.collect(), scenario.arrivals, fastrand::Rng::with_seed(seed))
+                .peekable()
         };
-        let before = |at: usize| if phases.len() == scenario.phases.len() { scenario.before(at) } else { (0.0, 0.0) };
+        let before = |at: usize| {
+            if phases.len() == scenario.phases.len() { scenario.before(at) } else { (0.0, 0.0) }
+        };
         let rates = |of: fn(&Phase) -> f64, first: fn((f64, f64)) -> f64| {
             let each = phases.iter().enumerate();
-            each.map(|(at, phase)| (phase.kind, phase.seconds, first(before(at)), of(phase))).collect()
+            each.map(|(at, phase)| (phase.kind, phase.seconds, first(before(at)), of(phase)))
+                .collect()
         };
         Self {
             messages: stream(1, rates(|phase| phase.rate, |before| before.0)),
@@ -159,7 +171,8 @@ fn run(
 ) {
     let clock: Clock = world.clock;
     let even = world.scenario().arrivals == Arrivals::Constant;
-    let mut chance = fastrand::Rng::with_seed(world.scenario().seed.wrapping_add(u64::from(world.plan.index)));
+    let mut chance =
+        fastrand::Rng::with_seed(world.scenario().seed.wrapping_add(u64::from(world.plan.index)));
     let mut turn = 0_usize;
     while let Some((seconds, message)) = schedule.next() {
         let at = begin.plus(std::time::Duration::from_secs_f64(seconds));
@@ -231,7 +244,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_schedule_and_workers_share_it() {
-        let phases = vec![Phase { seconds: 4.0, rate: 1_000.0, arrivals: 10.0, ..Phase::default() }];
+        let phases =
+            vec![Phase { seconds: 4.0, rate: 1_000.0, arrivals: 10.0, ..Phase::default() }];
         let scenario = Scenario { seed: 3, phases: phases.clone(), ..Scenario::default() };
         let all = |index, of| {
             let mut schedule = Schedule::new(&scenario, &phases, index, of);

@@ -68,7 +68,13 @@ enum Step {
 }
 
 impl Party {
-    pub(crate) fn new(world: &Arc<World>, who: Who, caller: Caller, talk: Talk, part: Part) -> Self {
+    pub(crate) fn new(
+        world: &Arc<World>,
+        who: Who,
+        caller: Caller,
+        talk: Talk,
+        part: Part,
+    ) -> Self {
         let chance = world.chance(talk.me);
         Self {
             world: Arc::clone(world),
@@ -128,16 +134,26 @@ impl Party {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what one does not know one passes over, as the wire wants it")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what one does not know one passes over, as the wire wants it"
+    )]
     async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some(frame) = decoded(bytes) else {
             self.talk.garbled();
             return Ok(());
         };
         match frame {
-            ServerFrame::Message { conversation, seq, message, author, at, body, expires, visibility }
-                if conversation == self.talk.conversation =>
-            {
+            ServerFrame::Message {
+                conversation,
+                seq,
+                message,
+                author,
+                at,
+                body,
+                expires,
+                visibility,
+            } if conversation == self.talk.conversation => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 let stamp = self.talk.heard(&self.world, &message, Way::Pushed);
@@ -155,7 +171,9 @@ impl Party {
                     self.world.count(Count::Rejected);
                 }
             }
-            ServerFrame::Void { conversation, seq, .. } if conversation == self.talk.conversation => {
+            ServerFrame::Void { conversation, seq, .. }
+                if conversation == self.talk.conversation =>
+            {
                 self.talk.void(seq);
             }
             ServerFrame::History { request, conversation, reset, more, messages }
@@ -182,7 +200,10 @@ impl Party {
 
     /// In a closed loop: speaks soon if it is his turn and his last message is answered.
     fn turn(&mut self) {
-        if self.speak_at.is_some() || self.returning.is_some() || self.world.stage() != Stage::Running {
+        if self.speak_at.is_some()
+            || self.returning.is_some()
+            || self.world.stage() != Stage::Running
+        {
             return;
         }
         if let Part::InTurn(mine @ true) = &mut self.part {
@@ -351,7 +372,10 @@ impl Party {
 }
 
 /// Asks to hear a conversation.
-pub(crate) fn watch_frame(request: RequestId, resume: protocol::conversation::ResumePoint) -> ClientFrame<'static> {
+pub(crate) fn watch_frame(
+    request: RequestId,
+    resume: protocol::conversation::ResumePoint,
+) -> ClientFrame<'static> {
     let conversation = Some(resume.conversation);
     let resume = resume.message.is_some().then_some(resume);
     ClientFrame::Watch { request, topic: WatchTopic::Conversation, conversation, resume }

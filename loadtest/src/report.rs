@@ -5,6 +5,7 @@ mod plot;
 use crate::histogram::{Times, Timing};
 use crate::number::float;
 use crate::outcome::{Outcome, Point, Trial};
+use crate::scenario::Loop;
 use crate::verdict::{self, Figures, Verdict};
 
 use self::plot::{Curve, Plot};
@@ -75,7 +76,11 @@ pub(crate) fn words(outcome: &Outcome) -> String {
     let mut rows = |names: &[&str]| {
         for name in names {
             if let Some(value) = outcome.figures.get(*name) {
-                text.push_str(&format!("  {name:28} {:>12}  {}\n", number(*value), verdict::about(name)));
+                text.push_str(&format!(
+                    "  {name:28} {:>12}  {}\n",
+                    number(*value),
+                    verdict::about(name)
+                ));
             }
         }
         text.push('\n');
@@ -83,20 +88,38 @@ pub(crate) fn words(outcome: &Outcome) -> String {
     rows(&FIRST);
     rows(&COUNTED);
     for trial in &outcome.trials {
-        text.push_str(&format!("  {:>10} messages/s: {}\n", number(trial.rate), trial_words(trial)));
+        text.push_str(&format!(
+            "  {:>10} messages/s: {}\n",
+            number(trial.rate),
+            trial_words(trial)
+        ));
     }
     for example in &outcome.examples {
         text.push_str(&format!("  for example: {example}\n"));
     }
     for judged in outcome.thresholds.iter().filter(|judged| !judged.kept) {
         let value = judged.value.map_or_else(|| String::from("absent"), number);
-        text.push_str(&format!("  BROKEN: {} is {value}, wanted {}\n", judged.figure, bounds(judged.min, judged.max)));
+        text.push_str(&format!(
+            "  BROKEN: {} is {value}, wanted {}\n",
+            judged.figure,
+            bounds(judged.min, judged.max)
+        ));
+    }
+    if let Some(note) = note(outcome) {
+        text.push_str(&format!("  note: {note}\n"));
     }
     if let Some(void) = &outcome.void {
         text.push_str(&format!("  VOID: {void}\n"));
     }
     text.push_str(&format!("{}\n", outcome.verdict.words()));
     text
+}
+
+/// A closed loop has nothing that is due, so its generator cannot be late; it can be slow, and its times then are too.
+fn note(outcome: &Outcome) -> Option<String> {
+    let lag = *outcome.figures.get("loop_lag_p99_ms")?;
+    let slow = lag > verdict::LAG_MS_MAX && outcome.scenario.pacing == Loop::Closed;
+    slow.then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this closed loop contain it, CPU a message does not"))
 }
 
 fn trial_words(trial: &Trial) -> &'static str {
@@ -145,6 +168,9 @@ pub(crate) fn html(outcome: &Outcome) -> String {
     if let Some(void) = &outcome.void {
         page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(void)));
     }
+    if let Some(note) = note(outcome) {
+        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(&note)));
+    }
     let machine = &outcome.machine;
     page.push_str(&format!(
         "<p class=\"dim\">run {} at <time>{}</time> (Unix ms) · {} · {} cores · {} MB · Linux {} · {} process(es) generated the load · livehelp-load {}</p>",
@@ -180,7 +206,10 @@ fn table(figures: &Figures, names: &[&str]) -> String {
         .filter_map(|name| {
             let value = figures.get(*name)?;
             let about = escaped(verdict::about(name));
-            Some(format!("<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>", number(*value)))
+            Some(format!(
+                "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>",
+                number(*value)
+            ))
         })
         .collect();
     format!("<table>{rows}</table>")
@@ -219,7 +248,9 @@ fn trials(outcome: &Outcome, page: &mut String) {
 }
 
 fn plots(outcome: &Outcome, page: &mut String) {
-    let over = |of: fn(&Point) -> f64| outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>();
+    let over = |of: fn(&Point) -> f64| {
+        outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
+    };
     let plots = [
         Plot::new("Messages a second", "s", "1/s")
             .with(Curve::new("sent", over(|p| float(p.sent))))
@@ -255,7 +286,9 @@ fn plots(outcome: &Outcome, page: &mut String) {
 fn percentiles(times: &Times) -> Vec<(f64, f64)> {
     let most = float(times.count()).log10().max(1.0);
     let steps = (0..=100_u32).map(|step| f64::from(step) / 100.0 * most);
-    steps.map(|nines| (nines, float(times.quantile_us(1.0 - 10_f64.powf(-nines))) / 1_000.0)).collect()
+    steps
+        .map(|nines| (nines, float(times.quantile_us(1.0 - 10_f64.powf(-nines))) / 1_000.0))
+        .collect()
 }
 
 fn phases(outcome: &Outcome, page: &mut String) {
@@ -279,7 +312,11 @@ fn phases(outcome: &Outcome, page: &mut String) {
     page.push_str("</tr>");
     for phase in &outcome.phases {
         let measured = if phase.measured { "yes" } else { "no" };
-        page.push_str(&format!("<tr><td>{}</td><td class=\"n\">{}</td><td>{measured}</td>", escaped(&phase.name), number(phase.seconds)));
+        page.push_str(&format!(
+            "<tr><td>{}</td><td class=\"n\">{}</td><td>{measured}</td>",
+            escaped(&phase.name),
+            number(phase.seconds)
+        ));
         for (name, _) in columns {
             let value = phase.figures.get(name).copied().map_or_else(String::new, number);
             page.push_str(&format!("<td class=\"n\">{value}</td>"));
@@ -292,7 +329,11 @@ fn phases(outcome: &Outcome, page: &mut String) {
 fn server(outcome: &Outcome, page: &mut String) {
     page.push_str("<h2>What the server said of itself</h2><table>");
     for (name, value) in &outcome.server {
-        page.push_str(&format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escaped(name), number(*value)));
+        page.push_str(&format!(
+            "<tr><td>{}</td><td class=\"n\">{}</td></tr>",
+            escaped(name),
+            number(*value)
+        ));
     }
     page.push_str("</table>");
 }

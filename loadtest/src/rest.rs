@@ -94,7 +94,8 @@ impl Rest {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = body.map(|value| value.to_string()).unwrap_or_default();
-        let request = request.body(Full::new(Bytes::from(body))).context("cannot make a request")?;
+        let request =
+            request.body(Full::new(Bytes::from(body))).context("cannot make a request")?;
         let exchange = Box::pin(self.exchange(request));
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
         answer.with_context(|| format!("{} did not answer in {PATIENCE:?}", self.address))?

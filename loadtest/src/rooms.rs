@@ -161,7 +161,11 @@ pub(crate) async fn window(
 ///
 /// # Errors
 /// If it is not let in.
-pub(crate) async fn watcher(world: Arc<World>, number: usize, conversation: ConversationId) -> Result<Vec<JoinHandle<()>>> {
+pub(crate) async fn watcher(
+    world: Arc<World>,
+    number: usize,
+    conversation: ConversationId,
+) -> Result<Vec<JoinHandle<()>>> {
     let who = supervisor(&world, number)?;
     let (who, caller, talk) = window(&world, who, conversation, None).await?;
     let party = Party::new(&world, who, caller, talk, Part::Silent);

@@ -91,11 +91,22 @@ pub(crate) struct Mix {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Size {
-    Fixed { chars: u32 },
-    Uniform { min: u32, max: u32 },
-    Normal { mean: f64, deviation: f64 },
+    Fixed {
+        chars: u32,
+    },
+    Uniform {
+        min: u32,
+        max: u32,
+    },
+    Normal {
+        mean: f64,
+        deviation: f64,
+    },
     /// Most are short, some are long: half below the median.
-    LogNormal { median: f64, sigma: f64 },
+    LogNormal {
+        median: f64,
+        sigma: f64,
+    },
 }
 
 impl Default for Size {
@@ -310,7 +321,9 @@ impl Scenario {
             let names = SHIPPED.map(|(name, _)| name);
             let nearest = names.iter().min_by_key(|known| strsim::levenshtein(known, name));
             let hint = nearest.map_or("", |nearest| *nearest);
-            bail!("there is no scenario `{name}`, and no such file; did you mean `{hint}`? `livehelp-load list` shows all");
+            bail!(
+                "there is no scenario `{name}`, and no such file; did you mean `{hint}`? `livehelp-load list` shows all"
+            );
         }
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
         Self::parse(&text).with_context(|| format!("the scenario {name}"))
@@ -334,7 +347,8 @@ impl Scenario {
     pub(crate) fn sockets(&self) -> u64 {
         let mix = &self.mix;
         let rooms = u64::from(mix.rooms) + u64::from(mix.reconnectors);
-        let others = [mix.agents, mix.watchers, mix.idle, mix.slow_readers, mix.malformed, mix.bots];
+        let others =
+            [mix.agents, mix.watchers, mix.idle, mix.slow_readers, mix.malformed, mix.bots];
         rooms * 2 + others.into_iter().map(u64::from).sum::<u64>()
     }
 
@@ -364,7 +378,8 @@ mod tests {
     #[test]
     fn every_shipped_scenario_is_right_and_says_what_it_is() {
         for (name, text) in SHIPPED {
-            let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            let scenario =
+                Scenario::parse(text).unwrap_or_else(|error| panic!("{name}: {error:#}"));
             assert_eq!(scenario.name, name);
             assert!(!scenario.about.is_empty());
         }
@@ -381,16 +396,27 @@ mod tests {
         assert!(words.contains("line 3") && words.contains("roms"), "{words}");
         let words = complaint("name = \"x\"\nseed = \"one\"\n");
         assert!(words.contains("line 2"), "{words}");
-        let words = complaint("name = \"x\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 1\n[[phase]]\nseconds = -1\n");
+        let words = complaint(
+            "name = \"x\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 1\n[[phase]]\nseconds = -1\n",
+        );
         assert!(words.contains("line 7") && words.contains("phase[1].seconds"), "{words}");
-        let words = complaint("name = \"x\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 1\n[thresholds]\ndelivry_p99_ms = 3\n");
+        let words = complaint(
+            "name = \"x\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 1\n[thresholds]\ndelivry_p99_ms = 3\n",
+        );
         assert!(words.contains("line 7") && words.contains("delivery_p99_ms"), "{words}");
-        let words = complaint("name = \"x\"\n[mix]\nrooms = 500\nagents = 2\n[[phase]]\nseconds = 1\n");
+        let words =
+            complaint("name = \"x\"\n[mix]\nrooms = 500\nagents = 2\n[[phase]]\nseconds = 1\n");
         assert!(words.contains("mix.agents") && words.contains("line 4"), "{words}");
-        let words = complaint("name = \"x\"\nloop = \"open\"\n[mix]\nrooms = 5\n[[phase]]\nseconds = 1\n");
+        let words =
+            complaint("name = \"x\"\nloop = \"open\"\n[mix]\nrooms = 5\n[[phase]]\nseconds = 1\n");
         assert!(words.contains("phase[0].rate"), "{words}");
-        assert!(complaint("name = \"x\"\n[size]\nkind = \"fixed\"\nchars = 3\n").contains("size.chars"));
-        assert!(complaint("name = \"x\"\n").contains("phase"));
+        let room = "name = \"x\"\n[mix]\nrooms = 1\n";
+        let words = complaint(&format!(
+            "{room}[size]\nkind = \"fixed\"\nchars = 3\n[[phase]]\nseconds = 1\n"
+        ));
+        assert!(words.contains("line 6") && words.contains("size.chars"), "{words}");
+        assert!(complaint(room).contains("phase"));
+        assert!(complaint("name = \"x\"\n").contains("nobody"));
     }
 
     #[test]

@@ -167,17 +167,32 @@ fn draw(frame: &mut Frame<'_>, sight: &Sight<'_>) {
 
 fn table(point: &Point) -> Paragraph<'static> {
     let lines = vec![
-        Line::from(format!("sent {:>10}/s   acked {:>10}/s   delivered {:>10}/s", point.sent, point.acked, point.delivered)),
-        Line::from(format!("delivery p50 {:>10.2} ms   p99 {:>10.2} ms", point.delivery_p50_ms, point.delivery_p99_ms)),
+        Line::from(format!(
+            "sent {:>10}/s   acked {:>10}/s   delivered {:>10}/s",
+            point.sent, point.acked, point.delivered
+        )),
+        Line::from(format!(
+            "delivery p50 {:>10.2} ms   p99 {:>10.2} ms",
+            point.delivery_p50_ms, point.delivery_p99_ms
+        )),
         Line::from(format!("ack p99 {:>15.2} ms", point.ack_p99_ms)),
         Line::from(format!("connections {:>11}", point.connections)),
-        Line::from(format!("server {:>8.2} cores {:>8.0} MB", point.server_cpu_cores, point.server_resident_mb)),
+        Line::from(format!(
+            "server {:>8.2} cores {:>8.0} MB",
+            point.server_cpu_cores, point.server_resident_mb
+        )),
         Line::from(format!("generator {:>5.2} cores", point.generator_cpu_cores)),
     ];
     Paragraph::new(lines).block(Block::bordered().title(" this second "))
 }
 
-fn spark(frame: &mut Frame<'_>, area: Rect, title: &'static str, series: &[Point], of: fn(&Point) -> u64) {
+fn spark(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &'static str,
+    series: &[Point],
+    of: fn(&Point) -> u64,
+) {
     let room = usize::from(area.width.saturating_sub(2));
     let from = series.len().saturating_sub(room);
     let values: Vec<u64> = series.iter().skip(from).map(of).collect();
@@ -207,7 +222,8 @@ mod tests {
         let series: Vec<Point> = (0..30).map(point).collect();
         let live = Live { phase: "hold", point: &series[29], series: &series };
         let words = [String::from("people come")];
-        let sight = Sight { title: "smoke", phase: "hold", words: &words, seconds: 60.0, live: &live };
+        let sight =
+            Sight { title: "smoke", phase: "hold", words: &words, seconds: 60.0, live: &live };
         let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
         terminal.draw(|frame| draw(frame, &sight)).unwrap();
         let text = terminal.backend().to_string();

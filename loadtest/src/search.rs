@@ -18,7 +18,13 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn new(wanted: &scenario::Search) -> Self {
-        Self { from: wanted.from, to: wanted.to, precision: wanted.precision, kept: None, broken: None }
+        Self {
+            from: wanted.from,
+            to: wanted.to,
+            precision: wanted.precision,
+            kept: None,
+            broken: None,
+        }
     }
 
     /// The next rate to try; none when the bounds are near enough.
@@ -51,10 +57,12 @@ impl Search {
 /// Whether a try kept the aim: every figure below its bound, nothing unsent or refused, and no backlog.
 pub(crate) fn keeps(figures: &Figures, wanted: &scenario::Search) -> bool {
     let value = |name: &str| figures.get(name).copied();
-    let nothing = ["unsent", "refused"].iter().all(|name| value(name).is_none_or(|value| value == 0.0));
+    let nothing =
+        ["unsent", "refused"].iter().all(|name| value(name).is_none_or(|value| value == 0.0));
     let sent = value("sent").unwrap_or(0.0);
     let acked = value("acked").unwrap_or(0.0);
-    let within = wanted.aim.iter().all(|(name, most)| value(name).is_some_and(|value| value <= *most));
+    let within =
+        wanted.aim.iter().all(|(name, most)| value(name).is_some_and(|value| value <= *most));
     nothing && within && sent > 0.0 && acked >= sent * PACE
 }
 
@@ -63,7 +71,12 @@ mod tests {
     use super::*;
 
     fn found(limit: f64) -> (f64, usize) {
-        let wanted = scenario::Search { from: 100.0, to: 50_000.0, precision: 0.05, ..scenario::Search::default() };
+        let wanted = scenario::Search {
+            from: 100.0,
+            to: 50_000.0,
+            precision: 0.05,
+            ..scenario::Search::default()
+        };
         let mut search = Search::new(&wanted);
         let mut tries = 0;
         while let Some(rate) = search.next() {

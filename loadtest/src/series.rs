@@ -25,7 +25,14 @@ impl Series {
     /// `pids` are the generator's.
     pub(crate) fn new(pids: Vec<u32>) -> Self {
         let workers = if pids.len() > 1 { pids.len() - 1 } else { 1 };
-        Self { pids, begin: None, heard: vec![None; workers], sum: Tally::default(), former: None, points: Vec::new() }
+        Self {
+            pids,
+            begin: None,
+            heard: vec![None; workers],
+            sum: Tally::default(),
+            former: None,
+            points: Vec::new(),
+        }
     }
 
     /// The first phase begins at this moment.
@@ -39,7 +46,14 @@ impl Series {
     }
 
     /// A worker's second; gives a point once every worker has said his.
-    pub(crate) fn second(&mut self, worker: usize, at: Micros, tally: &Tally, connections: u64, server: Usage) -> Option<Point> {
+    pub(crate) fn second(
+        &mut self,
+        worker: usize,
+        at: Micros,
+        tally: &Tally,
+        connections: u64,
+        server: Usage,
+    ) -> Option<Point> {
         self.sum.add(tally);
         if let Some(heard) = self.heard.get_mut(worker) {
             *heard = Some(connections);
@@ -50,7 +64,9 @@ impl Series {
         let connections = self.heard.iter_mut().filter_map(Option::take).sum();
         let generator = Usage::of(&self.pids).unwrap_or_default();
         let sum = std::mem::take(&mut self.sum);
-        let ms = |timing, quantile| sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3);
+        let ms = |timing, quantile| {
+            sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3)
+        };
         let mut point = Point {
             second: float(at.0) / 1e6 - self.begin.map_or(0.0, |begin| float(begin.0) / 1e6),
             sent: sum.of(Count::Sent),
@@ -63,10 +79,13 @@ impl Series {
             server_resident_mb: float(server.resident_bytes) / MB,
             ..Point::default()
         };
-        if let Some((before, server_before, generator_before)) = self.former.replace((at, server, generator)) {
+        if let Some((before, server_before, generator_before)) =
+            self.former.replace((at, server, generator))
+        {
             let seconds = float(at.since(before)) / 1e6;
             point.server_cpu_cores = ratio(server.cpu_since(&server_before).as_secs_f64(), seconds);
-            point.generator_cpu_cores = ratio(generator.cpu_since(&generator_before).as_secs_f64(), seconds);
+            point.generator_cpu_cores =
+                ratio(generator.cpu_since(&generator_before).as_secs_f64(), seconds);
         }
         if self.points.len() >= POINTS_MAX {
             let mut number = 0_usize;

@@ -37,10 +37,18 @@ pub(crate) struct Grounds {
 ///
 /// # Errors
 /// If the server refuses, with its words.
-pub(crate) async fn furnish(public: &Rest, admin: &Rest, operator_key: &str, run: u32, mix: &Mix) -> Result<Grounds> {
+pub(crate) async fn furnish(
+    public: &Rest,
+    admin: &Rest,
+    operator_key: &str,
+    run: u32,
+    mix: &Mix,
+) -> Result<Grounds> {
     let by = Shown::Bearer(operator_key);
-    let body = json!({ "name": format!("Load {run:08x}"), "privacy_contact": "privacy@load.example" });
-    let tenant = post(admin, "/v1/tenants", by, body).await.context("cannot make an Organization")?;
+    let body =
+        json!({ "name": format!("Load {run:08x}"), "privacy_contact": "privacy@load.example" });
+    let tenant =
+        post(admin, "/v1/tenants", by, body).await.context("cannot make an Organization")?;
     let tenant = text(&tenant, "tenant_id")?;
     let body = json!({ "name": "Load", "origins": [ORIGIN], "plan": "team" });
     let path = format!("/v1/tenants/{tenant}/sites");
@@ -79,7 +87,8 @@ fn email(run: u32, role: &str, number: u32) -> String {
 
 async fn join(public: &Rest, by: Shown<'_>, email: &str, role: &str) -> Result<Account> {
     let body = json!({ "email": email, "role": role });
-    let invitation = post(public, "/v1/invitations", by, body).await.context("cannot invite an agent")?;
+    let invitation =
+        post(public, "/v1/invitations", by, body).await.context("cannot invite an agent")?;
     accept(public, &invitation, role).await
 }
 

@@ -28,7 +28,8 @@ pub(crate) async fn slow_reader(
     number: usize,
     conversation: ConversationId,
 ) -> Result<Vec<JoinHandle<()>>> {
-    let (_, caller, _) = window(&world, supervisor(&world, number)?, conversation, Some(RECEIVE_BYTES)).await?;
+    let (_, caller, _) =
+        window(&world, supervisor(&world, number)?, conversation, Some(RECEIVE_BYTES)).await?;
     Ok(vec![tasks::spawn("slow reader", read(world, number, conversation, caller))])
 }
 
@@ -58,7 +59,10 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
             }
             None => {
                 let Ok(who) = supervisor(&world, number) else { break };
-                caller = window(&world, who, conversation, Some(RECEIVE_BYTES)).await.ok().map(|(_, caller, _)| caller);
+                caller = window(&world, who, conversation, Some(RECEIVE_BYTES))
+                    .await
+                    .ok()
+                    .map(|(_, caller, _)| caller);
             }
         }
     }

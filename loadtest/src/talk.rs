@@ -69,14 +69,29 @@ impl Talk {
     }
 
     /// A new message, ready to be sent.
-    pub(crate) fn say(&mut self, world: &World, request: RequestId, due: Micros, chars: usize, last: bool) -> Bytes {
+    pub(crate) fn say(
+        &mut self,
+        world: &World,
+        request: RequestId,
+        due: Micros,
+        chars: usize,
+        last: bool,
+    ) -> Bytes {
         let sent = world.clock.now();
         let late = u32::try_from(sent.since(due)).unwrap_or(u32::MAX);
         let number = self.next;
         self.next += 1;
-        let stamp = Stamp { run: world.plan.run, sender: self.me, number, intended_us: due.0, late_us: late, last };
+        let stamp = Stamp {
+            run: world.plan.run,
+            sender: self.me,
+            number,
+            intended_us: due.0,
+            late_us: late,
+            last,
+        };
         let message = MessageId::from_uuid(Uuid::now_v7());
-        let pending = Pending { message, number, seen_seq: self.seen, text: stamp.text(chars), due, sent };
+        let pending =
+            Pending { message, number, seen_seq: self.seen, text: stamp.text(chars), due, sent };
         let bytes = self.frame(request, &pending);
         self.pending.insert(request.0, pending);
         world.count_at(Count::Sent, due);
@@ -96,7 +111,11 @@ impl Talk {
     }
 
     /// What was never answered, again and in its order, under new requests.
-    pub(crate) fn again(&mut self, world: &World, mut request: impl FnMut() -> RequestId) -> Vec<Bytes> {
+    pub(crate) fn again(
+        &mut self,
+        world: &World,
+        mut request: impl FnMut() -> RequestId,
+    ) -> Vec<Bytes> {
         let pending = std::mem::take(&mut self.pending);
         let mut frames = Vec::with_capacity(pending.len());
         for pending in pending.into_values() {
@@ -109,7 +128,13 @@ impl Talk {
     }
 
     /// A message was acked. False: it was another question.
-    pub(crate) fn acked(&mut self, world: &World, request: RequestId, seq: Option<Seq>, at: Option<UnixMillis>) -> bool {
+    pub(crate) fn acked(
+        &mut self,
+        world: &World,
+        request: RequestId,
+        seq: Option<Seq>,
+        at: Option<UnixMillis>,
+    ) -> bool {
         let Some(pending) = self.pending.remove(&request.0) else { return false };
         let now = world.clock.now();
         world.answered();
@@ -142,7 +167,12 @@ impl Talk {
     }
 
     /// Something was said; gives its stamp where it is another's news.
-    pub(crate) fn heard(&mut self, world: &World, message: &Message<'_>, way: Way) -> Option<Stamp> {
+    pub(crate) fn heard(
+        &mut self,
+        world: &World,
+        message: &Message<'_>,
+        way: Way,
+    ) -> Option<Stamp> {
         let now = world.clock.now();
         world.arrived(now);
         let stamp = match &message.body {
@@ -163,7 +193,11 @@ impl Talk {
         if way == Way::Pushed {
             let took = now.since(due);
             recorder.record(Timing::Delivery, due, took);
-            recorder.record(Timing::DeliveryService, due, took.saturating_sub(u64::from(stamp.late_us)));
+            recorder.record(
+                Timing::DeliveryService,
+                due,
+                took.saturating_sub(u64::from(stamp.late_us)),
+            );
         }
         Some(stamp)
     }

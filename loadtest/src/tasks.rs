@@ -18,7 +18,10 @@ where
 ///
 /// # Errors
 /// If the system has no thread to give.
-pub(crate) fn thread<T, F>(name: &'static str, work: F) -> std::io::Result<std::thread::JoinHandle<T>>
+pub(crate) fn thread<T, F>(
+    name: &'static str,
+    work: F,
+) -> std::io::Result<std::thread::JoinHandle<T>>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,

@@ -59,10 +59,14 @@ impl Throwaway {
     /// # Errors
     /// If it is not ready in time.
     pub(crate) async fn start(program: &Path, flags: &[String]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("livehelp-load-").tempdir().context("cannot make a folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("livehelp-load-")
+            .tempdir()
+            .context("cannot make a folder")?;
         let (data, keys) = (folder.path().join("data"), folder.path().join("keys"));
         let password = folder.path().join("password");
-        std::fs::write(&password, "a long password of a load run\n").context("cannot write a password")?;
+        std::fs::write(&password, "a long password of a load run\n")
+            .context("cannot write a password")?;
         let made = Command::new(program)
             .args(["init", "--organization", "Load", "--site", "Load", "--origin", ORIGIN])
             .args(["--admin-email", "admin@load.example", "--admin-password-file"])
@@ -77,7 +81,8 @@ impl Throwaway {
         if !made.status.success() {
             bail!("`livehelp init` failed: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
-        let operator_key = std::fs::read_to_string(keys.join("operator-key")).context("no operator's key")?;
+        let operator_key =
+            std::fs::read_to_string(keys.join("operator-key")).context("no operator's key")?;
         let log = std::fs::File::create(folder.path().join("log")).context("cannot make a log")?;
         let kept = |flag: &&&str| {
             let name = flag.split('=').next().unwrap_or_default();
@@ -118,7 +123,8 @@ impl Throwaway {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a process id")?;
         kill_process(pid, Signal::TERM).context("cannot stop the server")?;
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let status = ended.context("the server did not stop in time")?.context("lost the server")?;
+        let status =
+            ended.context("the server did not stop in time")?.context("lost the server")?;
         if !status.success() {
             let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             bail!("the server ended with {status}: {}", log.trim());

@@ -44,7 +44,9 @@ impl Verdict {
             Self::Kept => "every threshold kept",
             Self::Broken => "a threshold is broken",
             Self::CouldNotRun => "could not run",
-            Self::Void => "VOID: the generator itself was late, so this says nothing about the server",
+            Self::Void => {
+                "VOID: the generator itself was late, so this says nothing about the server"
+            }
         }
     }
 }
@@ -69,7 +71,10 @@ const OTHERS: [(&str, &str); 16] = [
     ("deliveries_per_second", "the same, of messages that came"),
     ("server_cpu_us_per_message", "the server's user and system time for each message sent"),
     ("server_cpu_us_per_delivery", "the same for each message that came"),
-    ("server_cpu_us_per_connect", "the same for each connection of the beginning, its conversation included"),
+    (
+        "server_cpu_us_per_connect",
+        "the same for each connection of the beginning, its conversation included",
+    ),
     ("server_cpu_cores", "cores that the server used on average"),
     ("server_resident_mb", "its resident memory at the end"),
     ("server_resident_mb_max", "the most that was seen of it"),
@@ -166,8 +171,12 @@ pub(crate) fn figures(tally: &Tally, seconds: f64) -> Figures {
     for count in Count::ALL {
         figures.insert(count.word().to_owned(), float(tally.of(*count)));
     }
-    figures.insert(String::from("messages_per_second"), ratio(float(tally.of(Count::Acked)), seconds));
-    figures.insert(String::from("deliveries_per_second"), ratio(float(tally.of(Count::Delivered)), seconds));
+    figures
+        .insert(String::from("messages_per_second"), ratio(float(tally.of(Count::Acked)), seconds));
+    figures.insert(
+        String::from("deliveries_per_second"),
+        ratio(float(tally.of(Count::Delivered)), seconds),
+    );
     figures
 }
 

@@ -80,7 +80,11 @@ impl Visit {
             self.world.count(Count::Abandoned);
             return self.close().await;
         }
-        self.world.record(Timing::QueueWait, self.opened, self.world.clock.now().since(self.opened));
+        self.world.record(
+            Timing::QueueWait,
+            self.opened,
+            self.world.clock.now().since(self.opened),
+        );
         let [least, most] = self.world.scenario().visit.messages;
         let messages = self.chance.u32(least..=most);
         let agent_closes = self.chance.bool();
@@ -178,14 +182,19 @@ impl Visit {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what a visitor does not know he passes over, as the wire wants it")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what a visitor does not know he passes over, as the wire wants it"
+    )]
     fn came(&mut self, bytes: &[u8]) {
         let Some(frame) = decoded(bytes) else {
             self.talk.garbled();
             return;
         };
         match frame {
-            ServerFrame::Message { seq, message, author, at, body, expires, visibility, .. } => {
+            ServerFrame::Message {
+                seq, message, author, at, body, expires, visibility, ..
+            } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 let stamp = self.talk.heard(&self.world, &message, Way::Pushed);
@@ -197,7 +206,8 @@ impl Visit {
                 }
             }
             ServerFrame::Ack { request, seq, at, .. } => {
-                if !self.talk.acked(&self.world, request, seq, at) && self.closing == Some(request) {
+                if !self.talk.acked(&self.world, request, seq, at) && self.closing == Some(request)
+                {
                     self.closing = None;
                 }
             }

@@ -123,7 +123,8 @@ impl Worker {
             let sitting = accounts.into_iter().map(|account| {
                 let world = Arc::clone(&world);
                 async move {
-                    let desk = tokio::time::timeout(desk::PATIENCE, desk::sit(world, account)).await;
+                    let desk =
+                        tokio::time::timeout(desk::PATIENCE, desk::sit(world, account)).await;
                     Ok(vec![desk.context("an agent was not ready in time")??])
                 }
             });
@@ -134,8 +135,10 @@ impl Worker {
 
     async fn enter(&mut self) -> Result<()> {
         let (plan, mix) = (&self.world.plan, &self.world.plan.scenario.mix);
-        let (all, cut, idle) = (plan.share(mix.rooms), plan.share(mix.reconnectors), plan.share(mix.idle));
-        let entering = (0..all + cut).map(|number| rooms::room(Arc::clone(&self.world), number >= all));
+        let (all, cut, idle) =
+            (plan.share(mix.rooms), plan.share(mix.reconnectors), plan.share(mix.idle));
+        let entering =
+            (0..all + cut).map(|number| rooms::room(Arc::clone(&self.world), number >= all));
         let entering: Vec<_> = entering.collect();
         self.come(entering).await?;
         let coming: Vec<_> = (0..idle).map(|_| idle::idle(Arc::clone(&self.world))).collect();
@@ -150,10 +153,12 @@ impl Worker {
         let (malformed, bots) = (plan.share(mix.malformed), plan.share(mix.bots));
         if let Some(room) = room {
             let number = |number: u32| usize::try_from(number).unwrap_or(0);
-            let watching = (0..watchers).map(|n| rooms::watcher(Arc::clone(&self.world), number(n), room));
+            let watching =
+                (0..watchers).map(|n| rooms::watcher(Arc::clone(&self.world), number(n), room));
             let watching: Vec<_> = watching.collect();
             self.come(watching).await?;
-            let reading = (0..slow).map(|n| slow::slow_reader(Arc::clone(&self.world), number(n), room));
+            let reading =
+                (0..slow).map(|n| slow::slow_reader(Arc::clone(&self.world), number(n), room));
             let reading: Vec<_> = reading.collect();
             self.come(reading).await?;
         }
@@ -212,7 +217,8 @@ impl Worker {
         let schedule = pace::Schedule::new(&plan.scenario, phases, plan.index, plan.of);
         tokio::time::sleep_until(self.world.clock.instant(begin)).await;
         self.world.stage.send_replace(Stage::Running);
-        let pacer = pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
+        let pacer =
+            pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
         tokio::time::sleep_until(self.world.clock.instant(end)).await;
         self.world.stage.send_replace(Stage::Draining);
         self.quiet().await;

@@ -115,7 +115,8 @@ impl World {
     pub(crate) fn new(plan: Plan) -> Result<Arc<Self>> {
         let tls = plan.tls_ca.as_deref().map(trust::only).transpose()?;
         let target = target(&plan, tls);
-        let site_key = SiteKey::parse(&plan.grounds.site_key).context("a site key of another form")?;
+        let site_key =
+            SiteKey::parse(&plan.grounds.site_key).context("a site key of another form")?;
         Ok(Arc::new(Self {
             site_key,
             target,
@@ -163,7 +164,9 @@ impl World {
 
     /// Chance for one person: the same in each run with this seed.
     pub(crate) fn chance(&self, person: u32) -> fastrand::Rng {
-        fastrand::Rng::with_seed(self.scenario().seed.wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(person)))
+        fastrand::Rng::with_seed(
+            self.scenario().seed.wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(person)),
+        )
     }
 
     pub(crate) fn conversation(&self, purpose: Purpose) -> ConversationId {
@@ -291,7 +294,10 @@ fn normal(chance: &mut fastrand::Rng) -> f64 {
 }
 
 /// A time between two bounds.
-pub(crate) fn between(span: crate::scenario::Span, chance: &mut fastrand::Rng) -> std::time::Duration {
+pub(crate) fn between(
+    span: crate::scenario::Span,
+    chance: &mut fastrand::Rng,
+) -> std::time::Duration {
     let crate::scenario::Span([least, most]) = span;
     std::time::Duration::from_millis(chance.u64(least..=most))
 }

@@ -75,14 +75,30 @@ impl Plot {
             ));
             value += step;
         }
-        svg.push_str(&format!("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, TOP - 12.0, self.unit));
+        svg.push_str(&format!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            TOP - 12.0,
+            self.unit
+        ));
         for (at, label) in self.ticks(first, last) {
-            svg.push_str(&format!("<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>", x(at), HEIGHT - 10.0));
+            svg.push_str(&format!(
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
+                x(at),
+                HEIGHT - 10.0
+            ));
         }
         for (number, curve) in self.curves.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
-            let path: Vec<String> = curve.points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
-            svg.push_str(&format!("<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>", path.join(" ")));
+            let path: Vec<String> = curve
+                .points
+                .iter()
+                .map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value)))
+                .collect();
+            svg.push_str(&format!(
+                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>",
+                path.join(" ")
+            ));
             let from_right = f64::from(u32::try_from(self.curves.len() - number).unwrap_or(0));
             let place = WIDTH - RIGHT - from_right * 130.0 + 110.0;
             svg.push_str(&format!(
@@ -100,7 +116,10 @@ impl Plot {
     fn ticks(&self, first: f64, last: f64) -> Vec<(f64, String)> {
         if self.percentiles {
             let labels = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"];
-            let ticks = labels.iter().zip(0_u32..).map(|(label, nines)| (f64::from(nines), (*label).to_owned()));
+            let ticks = labels
+                .iter()
+                .zip(0_u32..)
+                .map(|(label, nines)| (f64::from(nines), (*label).to_owned()));
             return ticks.filter(|(nines, _)| *nines <= last).collect();
         }
         let step = round_step((last - first) / 8.0);
@@ -135,7 +154,10 @@ mod tests {
         assert_eq!([0.3, 1.0, 1.1, 7.0, 430.0].map(round_step), [0.5, 1.0, 2.0, 10.0, 500.0]);
         let points = (0..10).map(|at| (f64::from(at), f64::from(at * 37))).collect();
         let svg = Plot::new("Title", "s", "ms").with(Curve::new("one", points)).svg();
-        assert!(svg.contains(">300<") && svg.contains(">4 s<") && svg.contains("<polyline"), "{svg}");
+        assert!(
+            svg.contains(">300<") && svg.contains(">4 s<") && svg.contains("<polyline"),
+            "{svg}"
+        );
         assert_eq!(Plot::new("Title", "s", "ms").svg(), "");
     }
 }

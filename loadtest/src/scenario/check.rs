@@ -42,7 +42,9 @@ fn people(scenario: &Scenario) -> Complaint {
     if places < rooms {
         return wrong(
             "mix.agents",
-            format!("have room for {places} conversations of the {rooms}; leave it out for as many as are needed"),
+            format!(
+                "have room for {places} conversations of the {rooms}; leave it out for as many as are needed"
+            ),
         );
     }
     let watched = mix.watchers + mix.slow_readers + mix.bots;
@@ -64,12 +66,19 @@ fn phases(scenario: &Scenario) -> Complaint {
         let search = &scenario.search;
         let right = search.from > 0.0 && search.to >= search.from && search.seconds > 0.0;
         if !right || !(0.001..1.0).contains(&search.precision) {
-            return wrong("search", "wants 0 < from <= to, seconds > 0, and a precision from 0.001 to 1");
+            return wrong(
+                "search",
+                "wants 0 < from <= to, seconds > 0, and a precision from 0.001 to 1",
+            );
         }
         if scenario.mix.rooms == 0 {
             return wrong("mix.rooms", "is 0: a search needs rooms to speak in");
         }
-        return if scenario.phases.is_empty() { None } else { wrong("phase", "has no place in a search: it makes its own") };
+        return if scenario.phases.is_empty() {
+            None
+        } else {
+            wrong("phase", "has no place in a search: it makes its own")
+        };
     }
     if scenario.phases.is_empty() {
         return wrong("phase", "is missing: at least one [[phase]] with `seconds`");
@@ -85,7 +94,10 @@ fn phases(scenario: &Scenario) -> Complaint {
             }
         }
         if phase.rate > 0.0 && scenario.pacing == Loop::Closed {
-            return wrong(key("rate"), "has no meaning in a closed loop: it is as fast as the answers come");
+            return wrong(
+                key("rate"),
+                "has no meaning in a closed loop: it is as fast as the answers come",
+            );
         }
         if phase.rate > 0.0 && scenario.mix.rooms + scenario.mix.reconnectors == 0 {
             return wrong(key("rate"), "needs rooms to speak in");
@@ -93,7 +105,10 @@ fn phases(scenario: &Scenario) -> Complaint {
     }
     let silent = scenario.phases.iter().all(|phase| phase.rate <= 0.0);
     if scenario.pacing == Loop::Open && scenario.mix.rooms > 0 && silent {
-        return wrong("phase[0].rate", "is missing: in an open loop it says how many messages a second");
+        return wrong(
+            "phase[0].rate",
+            "is missing: in an open loop it says how many messages a second",
+        );
     }
     if scenario.phases.iter().all(|phase| phase.kind == PhaseKind::Ramp && !phase.measured()) {
         return wrong("phase[0].measure", "is false for all phases: nothing would be measured");
@@ -104,7 +119,8 @@ fn phases(scenario: &Scenario) -> Complaint {
 fn sizes(scenario: &Scenario) -> Complaint {
     let least = u32::try_from(STAMP_CHARS).unwrap_or(u32::MAX);
     let right = |chars: u32| (least..=CHARS_MAX).contains(&chars);
-    let words = format!("is not between {least} (what proves a message) and {CHARS_MAX} characters");
+    let words =
+        format!("is not between {least} (what proves a message) and {CHARS_MAX} characters");
     match scenario.size {
         Size::Fixed { chars } if !right(chars) => wrong("size.chars", words),
         Size::Uniform { min, max } if !right(min) || !right(max) || min > max => {
@@ -116,7 +132,10 @@ fn sizes(scenario: &Scenario) -> Complaint {
         Size::LogNormal { median, sigma } if median <= 0.0 || sigma < 0.0 => {
             wrong("size.median", "and size.sigma must not be negative")
         }
-        Size::Fixed { .. } | Size::Uniform { .. } | Size::Normal { .. } | Size::LogNormal { .. } => None,
+        Size::Fixed { .. }
+        | Size::Uniform { .. }
+        | Size::Normal { .. }
+        | Size::LogNormal { .. } => None,
     }
 }
 
@@ -154,7 +173,10 @@ fn figures(scenario: &Scenario) -> Complaint {
     for (table, name) in names.chain(scenario.search.aim.keys().map(|name| ("search.aim", name))) {
         if !verdict::is_figure(name) {
             let nearest = verdict::nearest_figure(name);
-            return wrong(format!("{table}.{name}"), format!("is no figure of a run; did you mean `{nearest}`?"));
+            return wrong(
+                format!("{table}.{name}"),
+                format!("is no figure of a run; did you mean `{nearest}`?"),
+            );
         }
     }
     for (name, bound) in &scenario.thresholds {

@@ -21,7 +21,9 @@ pub struct Ran {
 
 impl Ran {
     pub fn figure(&self, name: &str) -> f64 {
-        self.result["figures"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {}", self.told()))
+        self.result["figures"][name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("no {name}: {}", self.told()))
     }
 
     /// Whether the threshold of this figure was kept.
@@ -33,7 +35,16 @@ impl Ran {
 
     /// Every message came once, in order and unchanged.
     pub fn is_clean(&self) {
-        for name in ["lost", "duplicate", "reordered", "corrupt", "unacked", "over_capacity", "offered_twice", "position_grew"] {
+        for name in [
+            "lost",
+            "duplicate",
+            "reordered",
+            "corrupt",
+            "unacked",
+            "over_capacity",
+            "offered_twice",
+            "position_grew",
+        ] {
             assert_eq!(self.figure(name), 0.0, "{name}: {}", self.told());
         }
         assert!(self.figure("received") > 0.0, "{}", self.told());
@@ -70,7 +81,12 @@ pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str])
     let child = command()
         .arg("run")
         .arg(scenario)
-        .args(["--server", &format!("http://{public}"), "--admin", &format!("http://{}", server.admin)])
+        .args([
+            "--server",
+            &format!("http://{public}"),
+            "--admin",
+            &format!("http://{}", server.admin),
+        ])
         .arg("--operator-key-file")
         .arg(server.operator_key_file())
         .args(["--pid", &std::process::id().to_string()])

@@ -43,7 +43,11 @@ impl Proxy {
 
     /// Carries to and fro until the test ends.
     pub fn carry(self, to: SocketAddr, fault: Fault) {
-        let ruin = Arc::new(Ruin { fault, messages: AtomicUsize::new(0), still: tokio::sync::RwLock::new(()) });
+        let ruin = Arc::new(Ruin {
+            fault,
+            messages: AtomicUsize::new(0),
+            still: tokio::sync::RwLock::new(()),
+        });
         livehelp::tasks::spawn("proxy", async move {
             loop {
                 let Ok((near, _)) = self.listener.accept().await else { return };
@@ -76,7 +80,11 @@ struct Ruin {
 }
 
 impl Ruin {
-    async fn downstream(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> std::io::Result<()> {
+    async fn downstream(
+        &self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         let head_len = loop {
             if from.read_buf(&mut bytes).await? == 0 {
@@ -106,7 +114,12 @@ impl Ruin {
         }
     }
 
-    async fn frame(&self, mut frame: Vec<u8>, held: &mut Option<Vec<u8>>, to: &mut OwnedWriteHalf) -> std::io::Result<()> {
+    async fn frame(
+        &self,
+        mut frame: Vec<u8>,
+        held: &mut Option<Vec<u8>>,
+        to: &mut OwnedWriteHalf,
+    ) -> std::io::Result<()> {
         // A binary frame with an array that begins with 66, `message`, and has a stamp.
         let stamp = frame.windows(2).position(|two| two == b"lh");
         let payload = if frame[1] < 126 { 2 } else { 4 };
@@ -147,7 +160,9 @@ impl Ruin {
 fn frame_len(bytes: &[u8]) -> Option<usize> {
     let len = match *bytes.get(1)? {
         126 => 4 + usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
-        127 => 10 + usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap())).unwrap(),
+        127 => {
+            10 + usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap())).unwrap()
+        }
         len => 2 + usize::from(len),
     };
     (bytes.len() >= len).then_some(len)

@@ -86,7 +86,11 @@ delivery_p99_ms = 20000
     let trials = ran.result["trials"].as_array().unwrap();
     assert!(trials.len() >= 2, "{}", ran.told());
     let highest = ran.figure("highest_rate");
-    assert!(trials.iter().any(|trial| trial["rate"] == highest && trial["kept"] == true), "{}", ran.told());
+    assert!(
+        trials.iter().any(|trial| trial["rate"] == highest && trial["kept"] == true),
+        "{}",
+        ran.told()
+    );
     server.stop().await;
 }
 
@@ -106,14 +110,16 @@ async fn a_result_is_written_read_compared_and_reported() {
     assert!(page.contains("<svg") && page.contains("<polyline"));
     let histogram = std::fs::read_to_string(out.join("delivery.hgrm")).unwrap();
     assert!(histogram.contains("1/(1-Percentile)"));
-    let with_itself = crate::harness::command().arg("compare").args([out, out]).output().await.unwrap();
+    let with_itself =
+        crate::harness::command().arg("compare").args([out, out]).output().await.unwrap();
     assert!(with_itself.status.success());
     // The same, ten times slower.
     let mut worse = ran.result.clone();
     worse["figures"]["delivery_p99_ms"] = (ran.figure("delivery_p99_ms") * 10.0 + 10.0).into();
     let path = out.join("worse.json");
     std::fs::write(&path, worse.to_string()).unwrap();
-    let compared = crate::harness::command().arg("compare").arg(out).arg(&path).output().await.unwrap();
+    let compared =
+        crate::harness::command().arg("compare").arg(out).arg(&path).output().await.unwrap();
     assert_eq!(compared.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&compared.stdout).contains("WORSE"));
     let report = crate::harness::command().arg("report").arg(&path).output().await.unwrap();

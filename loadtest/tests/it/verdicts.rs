@@ -65,7 +65,16 @@ async fn what_cannot_run_is_2_and_says_why() {
     let remote = ["run", "smoke", "--operator-key-file", key, "--server", "http://192.0.2.1:80"];
     let words = refused(&remote).await;
     assert!(words.contains("--allow-remote"), "{words}");
-    let nobody = ["run", "smoke", "--operator-key-file", key, "--server", "http://127.0.0.1:1", "--admin", "http://127.0.0.1:1"];
+    let nobody = [
+        "run",
+        "smoke",
+        "--operator-key-file",
+        key,
+        "--server",
+        "http://127.0.0.1:1",
+        "--admin",
+        "http://127.0.0.1:1",
+    ];
     let words = refused(&nobody).await;
     assert!(words.contains("no server answers"), "{words}");
     let words = refused(&["run", "smoke", "--operator-key-file", "/nowhere"]).await;
@@ -83,7 +92,17 @@ async fn what_cannot_run_is_2_and_says_why() {
 async fn every_shipped_scenario_is_listed_and_right() {
     let output = command().arg("list").output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let names = ["smoke", "closed", "open", "fanout", "idle", "reconnect-storm", "busy-day", "slow-readers", "soak"];
+    let names = [
+        "smoke",
+        "closed",
+        "open",
+        "fanout",
+        "idle",
+        "reconnect-storm",
+        "busy-day",
+        "slow-readers",
+        "soak",
+    ];
     for name in names {
         assert!(text.contains(name), "{text}");
         assert!(command().args(["check", name]).output().await.unwrap().status.success(), "{name}");
