@@ -50,6 +50,8 @@ pub(crate) struct Caller {
     pub(crate) agent: Option<AgentId>,
     /// Whether the server goes on with the conversation that was to be resumed.
     pub(crate) resumed: bool,
+    /// Whether it is among the world's connections.
+    counted: bool,
 }
 
 /// Encodes a frame.
@@ -93,7 +95,8 @@ impl Caller {
         let called = Box::pin(Self::call(world, who, resume, receive_bytes)).await;
         let now = world.clock.now();
         match called {
-            Ok(caller) => {
+            Ok(mut caller) => {
+                caller.counted = true;
                 world.record(Timing::Connect, due, now.since(due));
                 world.count_at(Count::Connects, due);
                 world.connected();
@@ -117,7 +120,7 @@ impl Caller {
             Who::Agent { cookie } => Some(cookie.as_str()),
         };
         let line = Line::connect_with(&world.target(cookie), receive_bytes).await?;
-        let mut caller = Self { line, request: 0, agent: None, resumed: false };
+        let mut caller = Self { line, request: 0, agent: None, resumed: false, counted: false };
         let request = caller.next_request();
         let hello = ClientFrame::Hello {
             request,
@@ -181,12 +184,14 @@ impl Caller {
 
     /// Says goodbye.
     pub(crate) async fn close(mut self, world: &World) {
-        world.disconnected();
+        self.gone(world);
         self.line.close().await;
     }
 
-    /// Goes without a goodbye.
-    pub(crate) fn cut(self, world: &World) {
-        world.disconnected();
+    /// It is a connection no more; dropped, it goes without a goodbye.
+    pub(crate) fn gone(&mut self, world: &World) {
+        if std::mem::take(&mut self.counted) {
+            world.disconnected();
+        }
     }
 }

@@ -131,7 +131,7 @@ fn print(text: &str) -> Result<()> {
 
 fn dispatch(command: Command) -> Result<Verdict> {
     match command {
-        Command::Run(wanted) => run(*wanted),
+        Command::Run(wanted) => run(&wanted),
         Command::List => {
             for (name, _) in SHIPPED {
                 let scenario = Scenario::find(name)?;
@@ -167,13 +167,13 @@ fn dispatch(command: Command) -> Result<Verdict> {
     }
 }
 
-fn run(wanted: Run) -> Result<Verdict> {
+fn run(wanted: &Run) -> Result<Verdict> {
     let mut scenario = Scenario::find(&wanted.scenario)?;
     if let Some(seed) = wanted.seed {
         scenario.seed = seed;
     }
     let old = wanted.compare.as_deref().map(Outcome::read).transpose()?;
-    let server = server(&wanted)?;
+    let server = server(wanted)?;
     let mut screen = Screen::of(wanted.quiet, &scenario);
     let order = Wanted { scenario, server, workers: wanted.workers };
     let outcome = runtime()?.block_on(async { Box::pin(conduct(order, &mut screen)).await });

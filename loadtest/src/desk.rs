@@ -211,10 +211,10 @@ impl Desk {
 
     /// No agent has more than he takes.
     fn judge(&self, card: &AgentCard) {
-        if let (Some(load), Some(capacity)) = (card.load, card.capacity) {
-            if load > capacity {
-                self.world.count(Count::OverCapacity);
-            }
+        if let (Some(load), Some(capacity)) = (card.load, card.capacity)
+            && load > capacity
+        {
+            self.world.count(Count::OverCapacity);
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn idle(world: Arc<World>) -> Result<Vec<JoinHandle<()>>> {
             tokio::select! {
                 came = caller.next() => if came.is_err() {
                     world.count(Count::Disconnects);
-                    world.disconnected();
+                    caller.gone(&world);
                     return;
                 },
                 over = stage.wait_for(|stage| *stage == Stage::Over) => {

@@ -64,7 +64,7 @@ async fn attack(world: &World, kind: u8, junk: Vec<u8>) -> bool {
     };
     let sent = caller.send(bytes).await;
     let turned_away = sent.is_err() || ended(refused(&mut caller)).await;
-    caller.cut(world);
+    caller.gone(world);
     turned_away
 }
 

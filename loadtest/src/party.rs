@@ -106,10 +106,10 @@ impl Party {
                 Step::Wake => self.wake().await,
                 Step::Stage => Ok(()),
             };
-            if let Err(error) = went {
-                if !self.fell(CallError::Line(error), &mut stage).await {
-                    break;
-                }
+            if let Err(error) = went
+                && !self.fell(CallError::Line(error), &mut stage).await
+            {
+                break;
             }
         }
         let Self { world, caller, talk, .. } = self;
@@ -166,10 +166,8 @@ impl Party {
                 }
                 self.talk.acked(&self.world, request, seq, at);
             }
-            ServerFrame::Reject { request, .. } => {
-                if !self.talk.refused(&self.world, request) {
-                    self.world.count(Count::Rejected);
-                }
+            ServerFrame::Reject { request, .. } if !self.talk.refused(&self.world, request) => {
+                self.world.count(Count::Rejected);
             }
             ServerFrame::Void { conversation, seq, .. }
                 if conversation == self.talk.conversation =>
@@ -206,12 +204,12 @@ impl Party {
         {
             return;
         }
-        if let Part::InTurn(mine @ true) = &mut self.part {
-            if self.talk.nothing_pending() {
-                *mine = false;
-                let think = Duration::from_millis(self.world.scenario().habits.closed_think_ms);
-                self.speak_at = Some(self.world.clock.now().plus(think));
-            }
+        if let Part::InTurn(mine @ true) = &mut self.part
+            && self.talk.nothing_pending()
+        {
+            *mine = false;
+            let think = Duration::from_millis(self.world.scenario().habits.closed_think_ms);
+            self.speak_at = Some(self.world.clock.now().plus(think));
         }
     }
 
@@ -267,7 +265,6 @@ impl Party {
             wait = between(self.world.scenario().reconnect.away_ms, &mut self.chance);
         }
         let mut error = Some(error);
-        let mut first = true;
         loop {
             if error.take().is_some_and(|error| error.stop()) {
                 return false;
@@ -279,7 +276,7 @@ impl Party {
                     return false;
                 }
             }
-            match Box::pin(self.come_back(since, &mut first)).await {
+            match Box::pin(self.come_back(since)).await {
                 Ok(()) => return true,
                 Err(failed) => error = Some(failed),
             }
@@ -288,10 +285,8 @@ impl Party {
         }
     }
 
-    async fn come_back(&mut self, since: Micros, first: &mut bool) -> Result<(), CallError> {
-        if std::mem::take(first) {
-            self.world.disconnected();
-        }
+    async fn come_back(&mut self, since: Micros) -> Result<(), CallError> {
+        self.caller.gone(&self.world);
         let point = self.talk.resume_point();
         let visitor = matches!(self.who, Who::Visitor { .. });
         let now = self.world.clock.now();
@@ -302,8 +297,7 @@ impl Party {
             page = caller.next_request();
             let told = caller.tell(&watch_frame(page, point)).await;
             if let Err(error) = told {
-                caller.cut(&self.world);
-                *first = false;
+                caller.gone(&self.world);
                 return Err(error.into());
             }
         }
@@ -382,10 +376,10 @@ pub(crate) fn watch_frame(
 }
 
 async fn next_due(part: &mut Part) -> Due {
-    if let Part::Scheduled(due) = part {
-        if let Some(due) = due.recv().await {
-            return due;
-        }
+    if let Part::Scheduled(due) = part
+        && let Some(due) = due.recv().await
+    {
+        return due;
     }
     std::future::pending().await
 }

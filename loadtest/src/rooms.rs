@@ -84,7 +84,7 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
     let mut caller = Caller::greet(world, &mut who, None, world.clock.now())
         .await
         .context("a visitor could not connect")?;
-    let mut talk = Talk::new(world, world.conversation(Purpose::Room));
+    let mut talk = Talk::new(world, World::conversation(Purpose::Room));
     open(&mut caller, talk.conversation).await?;
     loop {
         let bytes = caller.next().await.context("a visitor's line ended before an agent came")?;

@@ -53,7 +53,7 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
                 let came = tokio::time::timeout(Duration::from_millis(1), reader.next()).await;
                 if came.is_ok_and(|came| came.is_err()) {
                     world.count(Count::SlowCloses);
-                    world.disconnected();
+                    reader.gone(&world);
                     caller = None;
                 }
             }

@@ -43,7 +43,7 @@ pub(crate) async fn visit(world: Arc<World>, due: Due) {
     world.count_at(Count::Visits, due.at);
     let mut who = Who::Visitor { token: None };
     let Ok(caller) = Caller::greet(&world, &mut who, None, due.at).await else { return };
-    let talk = Talk::new(&world, world.conversation(Purpose::Visit));
+    let talk = Talk::new(&world, World::conversation(Purpose::Visit));
     let chance = world.chance(talk.me);
     let mut visit = Visit {
         opened: world.clock.now(),
@@ -205,20 +205,18 @@ impl Visit {
                     self.talk.heard(&self.world, message, Way::Entered);
                 }
             }
-            ServerFrame::Ack { request, seq, at, .. } => {
-                if !self.talk.acked(&self.world, request, seq, at) && self.closing == Some(request)
-                {
-                    self.closing = None;
-                }
+            ServerFrame::Ack { request, seq, at, .. }
+                if !self.talk.acked(&self.world, request, seq, at)
+                    && self.closing == Some(request) =>
+            {
+                self.closing = None;
             }
-            ServerFrame::Reject { request, .. } => {
-                if !self.talk.refused(&self.world, request) {
-                    // Both closed at once: the second is told that there is nothing to close.
-                    if self.closing == Some(request) {
-                        self.closing = None;
-                    } else {
-                        self.world.count(Count::Rejected);
-                    }
+            ServerFrame::Reject { request, .. } if !self.talk.refused(&self.world, request) => {
+                // Both closed at once: the second is told that there is nothing to close.
+                if self.closing == Some(request) {
+                    self.closing = None;
+                } else {
+                    self.world.count(Count::Rejected);
                 }
             }
             ServerFrame::Conversation { card } => {

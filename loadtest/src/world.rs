@@ -169,7 +169,8 @@ impl World {
         )
     }
 
-    pub(crate) fn conversation(&self, purpose: Purpose) -> ConversationId {
+    /// A new conversation's id.
+    pub(crate) fn conversation(purpose: Purpose) -> ConversationId {
         let mut bytes = *Uuid::now_v7().as_bytes();
         if let Some(last) = bytes.last_mut() {
             *last = *last & 0xfe | u8::from(purpose == Purpose::Visit);
