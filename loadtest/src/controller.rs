@@ -294,6 +294,10 @@ impl Conductor<'_> {
             marks(self.clock, self.eye.clone(), self.crew.pids(), begin, phases.to_vec()),
         );
         let mut tallies = vec![Tally::default(); phases.len()];
+        for _ in 0..self.crew.len() {
+            let Word::Drained = self.hear().await? else { return out_of_turn() };
+        }
+        self.crew.order(|_| Order::Settle).await?;
         let mut left = self.crew.len();
         while left > 0 {
             let Word::Ran { phases } = self.hear().await? else { return out_of_turn() };

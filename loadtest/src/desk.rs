@@ -16,7 +16,7 @@ use crate::clock::Micros;
 use crate::histogram::Count;
 use crate::ledger::Way;
 use crate::line::LineError;
-use crate::party::watch_frame;
+use crate::party::{Settling, watch_frame};
 use crate::setup::Account;
 use crate::stamp::Stamp;
 use crate::talk::Talk;
@@ -49,6 +49,7 @@ struct Desk {
     asked: HashMap<u32, Asked>,
     answers: BTreeMap<(Micros, u32), Answer>,
     answer_count: u32,
+    settling: Settling,
 }
 
 /// Sits an agent down; he stays until the run is over.
@@ -87,6 +88,7 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         asked: HashMap::new(),
         answers: BTreeMap::new(),
         answer_count: 0,
+        settling: Settling::No,
     };
     desk.until_available(request).await?;
     Ok(tasks::spawn("agent", desk.run()))
@@ -112,6 +114,7 @@ impl Desk {
 
     async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
+        self.world.hearer_comes();
         while *stage.borrow_and_update() != Stage::Over {
             let next =
                 self.answers.first_key_value().map(|((at, _), _)| self.world.clock.instant(*at));
@@ -128,7 +131,7 @@ impl Desk {
                 }, if next.is_some() => self.answer().await,
                 changed = stage.changed() => {
                     let _there = changed;
-                    Ok(())
+                    self.settle().await
                 }
             };
             if went.is_err() {
@@ -138,10 +141,22 @@ impl Desk {
             }
         }
         let world = Arc::clone(&self.world);
+        world.hearer_goes();
         for (_, talk) in self.talks {
             talk.hand_in(&world, true);
         }
         self.caller.close(&world).await;
+    }
+
+    /// As everyone who hears: see `party`.
+    async fn settle(&mut self) -> Result<(), LineError> {
+        if self.world.stage() != Stage::Settling {
+            self.settling = Settling::No;
+            return Ok(());
+        }
+        let request = self.caller.next_request();
+        self.settling = Settling::Asked(request);
+        self.caller.tell(&ClientFrame::Ping { request }).await
     }
 
     fn ask(&mut self, what: Asked) -> RequestId {
@@ -198,6 +213,10 @@ impl Desk {
                 }
             }
             ServerFrame::Conversation { card } => self.changed(&card).await?,
+            ServerFrame::Pong { request } if self.settling == Settling::Asked(request) => {
+                self.settling = Settling::Yes;
+                self.world.settles();
+            }
             ServerFrame::Agent { card } => self.judge(&card),
             ServerFrame::Board { agents, .. } => {
                 for card in &agents {

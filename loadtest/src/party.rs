@@ -58,6 +58,18 @@ pub(crate) struct Party {
     speak_at: Option<Micros>,
     /// Until when the last send waited for the server.
     blocked_until: Micros,
+    /// The last question before all is over.
+    settling: Settling,
+}
+
+/// Whether all that was on its way to somebody has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settling {
+    /// It is not asked for.
+    No,
+    /// The answer to this comes behind it.
+    Asked(RequestId),
+    Yes,
 }
 
 enum Step {
@@ -87,12 +99,14 @@ impl Party {
             returning: None,
             speak_at: None,
             blocked_until: Micros(0),
+            settling: Settling::No,
         }
     }
 
     /// Until the run is over.
     pub(crate) async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
+        self.world.hearer_comes();
         loop {
             if *stage.borrow_and_update() == Stage::Over {
                 break;
@@ -104,7 +118,7 @@ impl Party {
                 Step::Came(Err(error)) => Err(error),
                 Step::Due(due) => self.due(due).await,
                 Step::Wake => self.wake().await,
-                Step::Stage => Ok(()),
+                Step::Stage => self.settle().await,
             };
             if let Err(error) = went
                 && !self.fell(CallError::Line(error), &mut stage).await
@@ -113,6 +127,7 @@ impl Party {
             }
         }
         let Self { world, caller, talk, .. } = self;
+        world.hearer_goes();
         talk.hand_in(&world, true);
         caller.close(&world).await;
     }
@@ -178,6 +193,10 @@ impl Party {
                 if conversation == self.talk.conversation =>
             {
                 self.page(request, reset, more, &messages).await?;
+            }
+            ServerFrame::Pong { request } if self.settling == Settling::Asked(request) => {
+                self.settling = Settling::Yes;
+                self.world.settles();
             }
             ServerFrame::Queue { conversation, position, .. }
                 if conversation == self.talk.conversation =>
@@ -360,6 +379,18 @@ impl Party {
         let caller = &mut self.caller;
         for bytes in self.talk.again(&self.world, || caller.next_request()) {
             caller.send(bytes).await?;
+        }
+        self.settle().await
+    }
+
+    /// Asks, once all was answered: the answer comes behind everything that is on its way.
+    async fn settle(&mut self) -> Result<(), LineError> {
+        if self.world.stage() != Stage::Settling {
+            self.settling = Settling::No;
+        } else if self.settling != Settling::Yes && self.returning.is_none() {
+            let request = self.caller.next_request();
+            self.settling = Settling::Asked(request);
+            return self.caller.tell(&ClientFrame::Ping { request }).await;
         }
         Ok(())
     }

@@ -14,7 +14,9 @@ const MB: f64 = 1_048_576.0;
 #[derive(Debug)]
 pub(crate) struct Series {
     pids: Vec<u32>,
-    begin: Option<Micros>,
+    /// What the seconds count from: the first look, and then the first phase.
+    zero: Option<Micros>,
+    running: bool,
     heard: Vec<Option<u64>>,
     sum: Tally,
     former: Option<(Micros, Usage, Usage)>,
@@ -27,7 +29,8 @@ impl Series {
         let workers = if pids.len() > 1 { pids.len() - 1 } else { 1 };
         Self {
             pids,
-            begin: None,
+            zero: None,
+            running: false,
             heard: vec![None; workers],
             sum: Tally::default(),
             former: None,
@@ -37,10 +40,11 @@ impl Series {
 
     /// The first phase begins at this moment.
     pub(crate) fn begin(&mut self, at: Micros) {
-        if self.begin.is_none() {
-            self.begin = Some(at);
+        if !self.running {
+            self.running = true;
+            let later = float(at.since(self.zero.replace(at).unwrap_or(at))) / 1e6;
             for point in &mut self.points {
-                point.second -= float(at.0) / 1e6;
+                point.second -= later;
             }
         }
     }
@@ -68,7 +72,7 @@ impl Series {
             sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3)
         };
         let mut point = Point {
-            second: float(at.0) / 1e6 - self.begin.map_or(0.0, |begin| float(begin.0) / 1e6),
+            second: (float(at.0) - float(self.zero.get_or_insert(at).0)) / 1e6,
             sent: sum.of(Count::Sent),
             acked: sum.of(Count::Acked),
             delivered: sum.of(Count::Delivered),

@@ -174,7 +174,6 @@ impl Talk {
         way: Way,
     ) -> Option<Stamp> {
         let now = world.clock.now();
-        world.arrived(now);
         let stamp = match &message.body {
             Body::Text(text) => {
                 let own = Stamp::read(text.expose()).is_ok_and(|stamp| stamp.sender == self.me);

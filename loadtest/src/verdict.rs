@@ -138,7 +138,8 @@ pub(crate) fn about(name: &str) -> &'static str {
         })
     });
     let count = Count::ALL.iter().find(|count| count.word() == name);
-    timing.map(|timing| timing.about()).or(count.map(|count| count.about())).unwrap_or("")
+    let about = timing.map(|timing| timing.about()).or(count.map(|count| count.about()));
+    about.map_or("", |about| about.trim().trim_end_matches('.'))
 }
 
 pub(crate) fn is_figure(name: &str) -> bool {

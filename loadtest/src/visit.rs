@@ -41,13 +41,19 @@ struct Visit {
 pub(crate) async fn visit(world: Arc<World>, due: Due) {
     world.record(Timing::SendLag, due.at, world.clock.now().since(due.at));
     world.count_at(Count::Visits, due.at);
+    world.visit_begins();
+    Box::pin(go(&world, due)).await;
+    world.visit_ends();
+}
+
+async fn go(world: &Arc<World>, due: Due) {
     let mut who = Who::Visitor { token: None };
-    let Ok(caller) = Caller::greet(&world, &mut who, None, due.at).await else { return };
-    let talk = Talk::new(&world, World::conversation(Purpose::Visit));
+    let Ok(caller) = Caller::greet(world, &mut who, None, due.at).await else { return };
+    let talk = Talk::new(world, World::conversation(Purpose::Visit));
     let chance = world.chance(talk.me);
     let mut visit = Visit {
         opened: world.clock.now(),
-        world,
+        world: Arc::clone(world),
         caller,
         talk,
         chance,
@@ -76,8 +82,12 @@ impl Visit {
         self.opened = self.world.clock.now();
         self.say(false).await?;
         let patience = Duration::from_millis(self.world.scenario().visit.patience_ms);
-        if !self.until(patience, |visit| visit.state == ConversationState::Active).await? {
+        let over = |visit: &Self| visit.world.stage() > Stage::Running;
+        let taken = |visit: &Self| visit.state == ConversationState::Active;
+        if !self.until(patience, |visit| taken(visit) || over(visit)).await? {
             self.world.count(Count::Abandoned);
+        }
+        if !taken(self) {
             return self.close().await;
         }
         self.world.record(
@@ -91,10 +101,13 @@ impl Visit {
         self.answer().await?;
         for said in 1..messages {
             self.think().await?;
+            if over(self) {
+                break;
+            }
             self.say(agent_closes && said + 1 == messages).await?;
             self.answer().await?;
         }
-        if agent_closes && messages > 1 {
+        if agent_closes && messages > 1 && !over(self) {
             let long = Duration::from_millis(ANSWER_MS);
             self.until(long, |visit| visit.closed).await?;
         }

@@ -27,8 +27,6 @@ pub(crate) const LETTERS_MAX: usize = 64;
 const COMING_MAX: usize = 64;
 /// Visitors who are due at the same moment. Full: they are counted as unsent.
 const VISITS_MAX: usize = 10_000;
-/// Nothing came for so long, and all was answered: it is quiet.
-const QUIET_US: u64 = 300_000;
 /// How often the generator looks at its own lag.
 const PROBE: Duration = Duration::from_millis(20);
 /// Time for people to go at the end.
@@ -48,6 +46,8 @@ pub(crate) enum Order {
     Attend(Option<ConversationId>),
     /// Phases begin at this moment.
     Run { phases: Vec<Phase>, begin: Micros },
+    /// All was answered in all workers: hear what is still on its way.
+    Settle,
     /// All go.
     Finish,
 }
@@ -60,6 +60,8 @@ pub(crate) enum Word {
     Done { connections: u64, first_room: Option<ConversationId> },
     /// What the last second was.
     Second { at: Micros, tally: Tally, connections: u64 },
+    /// The phases are over, and all that was sent was answered, or will not be.
+    Drained,
     /// What each phase was.
     Ran { phases: Vec<Tally> },
     /// What came before the phases, and all that was said and heard.
@@ -89,6 +91,7 @@ async fn obey(orders: &mut mpsc::Receiver<Order>, words: &mpsc::Sender<Word>) ->
             Order::Enter => worker.enter().await?,
             Order::Attend(room) => worker.attend(room).await?,
             Order::Run { phases, begin } => worker.run(&phases, begin).await?,
+            Order::Settle => worker.settle().await?,
             Order::Finish => {
                 second.abort();
                 probe.abort();
@@ -221,18 +224,25 @@ impl Worker {
             pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
         tokio::time::sleep_until(self.world.clock.instant(end)).await;
         self.world.stage.send_replace(Stage::Draining);
-        self.quiet().await;
+        self.wait(World::drained).await;
         arriving.abort();
         // It ends with its schedule, whose last moment is over.
         let _ended = tokio::task::spawn_blocking(move || pacer.join().is_ok()).await;
+        self.say(Word::Drained).await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        self.world.unsettle();
+        self.world.stage.send_replace(Stage::Settling);
+        self.wait(World::all_settled).await;
         let phases = self.world.recorder.lock().take_phases();
         self.say(Word::Ran { phases }).await
     }
 
-    /// Waits until nothing is on its way any more, or long enough.
-    async fn quiet(&self) {
+    /// Waits until something holds, or long enough.
+    async fn wait(&self, holds: fn(&World) -> bool) {
         let end = self.world.clock.now().0 + micros(self.world.scenario().drain());
-        while !self.world.quiet(QUIET_US) && self.world.clock.now().0 < end {
+        while !holds(&self.world) && self.world.clock.now().0 < end {
             tokio::time::sleep(PROBE).await;
         }
     }

@@ -58,8 +58,10 @@ pub(crate) enum Stage {
     Coming,
     /// They do what they do.
     Running,
-    /// They begin nothing new.
+    /// They begin nothing new, and wait for their answers.
     Draining,
+    /// All was answered in all workers: each asks for a last answer, before which all that was on its way has come.
+    Settling,
     /// They go.
     Over,
 }
@@ -95,10 +97,13 @@ pub(crate) struct World {
     /// Whose each conversation is: of an agent who was offered it, since when.
     offered: Mutex<HashMap<ConversationId, (AgentId, Micros)>>,
     leaving: Mutex<Leaving>,
-    /// When the last message came, in microseconds: the end waits until it is quiet.
-    arrival_us: AtomicU64,
     /// Messages sent and not answered.
     unanswered: AtomicU64,
+    /// Visits that are going on.
+    visits: AtomicU64,
+    /// Those who hear what is said, and those of them who heard all.
+    hearers: AtomicU64,
+    settled: AtomicU64,
     connections: AtomicU64,
     people: AtomicU64,
 }
@@ -128,8 +133,10 @@ impl World {
             rooms: Mutex::default(),
             offered: Mutex::default(),
             leaving: Mutex::default(),
-            arrival_us: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            visits: AtomicU64::new(0),
+            hearers: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             people: AtomicU64::new(0),
             plan,
@@ -212,10 +219,6 @@ impl World {
         self.recorder.lock().count(count, due);
     }
 
-    pub(crate) fn arrived(&self, now: Micros) {
-        self.arrival_us.store(now.0, Ordering::Relaxed);
-    }
-
     pub(crate) fn asked(&self) {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
     }
@@ -224,10 +227,39 @@ impl World {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether everything was answered and nothing came for a while.
-    pub(crate) fn quiet(&self, us: u64) -> bool {
-        let since = self.clock.now().since(Micros(self.arrival_us.load(Ordering::Relaxed)));
-        self.unanswered.load(Ordering::Relaxed) == 0 && since > us
+    /// Whether everything was answered, and every visit is over.
+    pub(crate) fn drained(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) == 0 && self.visits.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn visit_begins(&self) {
+        self.visits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn visit_ends(&self) {
+        self.visits.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hearer_comes(&self) {
+        self.hearers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hearer_goes(&self) {
+        self.hearers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Everyone is asked anew.
+    pub(crate) fn unsettle(&self) {
+        self.settled.store(0, Ordering::Relaxed);
+    }
+
+    /// One has heard all that was on its way to him.
+    pub(crate) fn settles(&self) {
+        self.settled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn all_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed) >= self.hearers.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connected(&self) {
