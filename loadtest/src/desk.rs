@@ -23,6 +23,9 @@ use crate::talk::Talk;
 use crate::tasks;
 use crate::world::{Purpose, Stage, World, between};
 
+/// The end of a conversation and the offer that follows it reach an agent within so long.
+const MOMENT_US: u64 = 500_000;
+
 /// What was asked for which conversation.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
@@ -50,6 +53,8 @@ struct Desk {
     answers: BTreeMap<(Micros, u32), Answer>,
     answer_count: u32,
     settling: Settling,
+    /// Since when he has more than he takes.
+    over_since: Option<Micros>,
 }
 
 /// Sits an agent down; he stays until the run is over.
@@ -89,6 +94,7 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         answers: BTreeMap::new(),
         answer_count: 0,
         settling: Settling::No,
+        over_since: None,
     };
     desk.until_available(request).await?;
     Ok(tasks::spawn("agent", desk.run()))
@@ -140,6 +146,7 @@ impl Desk {
                 break;
             }
         }
+        self.weigh();
         let world = Arc::clone(&self.world);
         world.hearer_goes();
         for (_, talk) in self.talks {
@@ -239,9 +246,7 @@ impl Desk {
 
     async fn offered(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         self.has.insert(conversation);
-        if self.has.len() > usize::from(self.world.scenario().agent.capacity) {
-            self.world.count(Count::OverCapacity);
-        }
+        self.weigh();
         self.world.offer(conversation, self.agent);
         let request = self.ask(Asked::Accept(conversation));
         self.caller.tell(&ClientFrame::Accept { request, conversation }).await
@@ -284,8 +289,23 @@ impl Desk {
         Ok(())
     }
 
+    /// More than he takes, by what he was told: for a moment only, while the end of another is still on its way to him.
+    fn weigh(&mut self) {
+        let now = self.world.clock.now();
+        let over = self.has.len() > usize::from(self.world.scenario().agent.capacity);
+        let since = self.over_since.take();
+        if over {
+            self.over_since = since.or(Some(now));
+        }
+        if since.is_some_and(|since| now.since(since) > MOMENT_US) {
+            self.world.count(Count::OverCapacity);
+            self.over_since = over.then_some(now);
+        }
+    }
+
     fn gone(&mut self, conversation: ConversationId) {
         self.has.remove(&conversation);
+        self.weigh();
         self.world.offer_over(conversation, self.agent);
     }
 
