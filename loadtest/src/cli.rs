@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::controller::{Server, Wanted, conduct};
 use crate::crew::runtime;
@@ -176,7 +177,12 @@ fn run(wanted: &Run) -> Result<Verdict> {
     let server = server(wanted)?;
     let mut screen = Screen::of(wanted.quiet, &scenario);
     let order = Wanted { scenario, server, workers: wanted.workers };
-    let outcome = runtime()?.block_on(async { Box::pin(conduct(order, &mut screen)).await });
+    let outcome = runtime()?.block_on(async {
+        tokio::select! {
+            outcome = Box::pin(conduct(order, &mut screen)) => outcome,
+            interrupted = interrupted() => Err(interrupted),
+        }
+    });
     drop(screen);
     let outcome = outcome?;
     if let Some(folder) = &wanted.out {
@@ -198,6 +204,20 @@ fn run(wanted: &Run) -> Result<Verdict> {
     } else {
         outcome.verdict
     })
+}
+
+/// Waits for Ctrl-C or SIGTERM: the run then ends here, and what it started ends with it.
+async fn interrupted() -> anyhow::Error {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        // The system's own answer to them then holds.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    anyhow::anyhow!("interrupted")
 }
 
 fn compared(old: &Path, new: &Outcome, noise: f64, aloud: bool) -> Result<Verdict> {

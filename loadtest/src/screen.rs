@@ -48,7 +48,11 @@ impl Screen {
             Form::Quiet
         } else if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
             // A terminal that cannot be drawn on gets lines.
-            ratatui::try_init().map_or(Form::Lines, |terminal| Form::Terminal(Box::new(terminal)))
+            ratatui::try_init().map_or(Form::Lines, |terminal| {
+                // Ctrl-C stays a signal: no key is read here.
+                let _cooked = ratatui::crossterm::terminal::disable_raw_mode().is_ok();
+                Form::Terminal(Box::new(terminal))
+            })
         } else {
             Form::Lines
         };

@@ -141,7 +141,8 @@ fn round_step(least: f64) -> f64 {
 }
 
 fn short(value: f64) -> String {
-    let rounded = (value * 1e6).round() / 1e6;
+    // Adding nothing makes a plain zero of the negative one.
+    let rounded = (value * 1e6).round() / 1e6 + 0.0;
     if rounded.abs() >= 10_000.0 { format!("{}k", rounded / 1_000.0) } else { format!("{rounded}") }
 }
 

@@ -48,6 +48,28 @@ async fn a_generator_that_was_held_up_voids_its_run() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_ends_and_is_none() {
+    let server = Server::start().await;
+    let scenario = "loop = \"closed\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 600\n";
+    let mut started = start(&server, server.public, scenario, &[]);
+    let pid = Pid::from_raw(i32::try_from(started.child.id().unwrap()).unwrap()).unwrap();
+    let mut lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("hold") {
+            break;
+        }
+    }
+    kill_process(pid, Signal::INT).unwrap();
+    let mut words = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        words = line;
+    }
+    assert!(words.contains("interrupted"), "{words}");
+    assert_eq!(started.end().await.code, 2);
+    server.stop().await;
+}
+
 async fn refused(arguments: &[&str]) -> String {
     let output = command().args(arguments).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}");
