@@ -14,6 +14,10 @@ use crate::rooms::{supervisor, window};
 use crate::tasks;
 use crate::world::{Stage, World};
 
+/// A frame that does not come in time is one that is not there.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// The same at the end, when much is on its way.
+const CATCH_UP: Duration = Duration::from_millis(500);
 /// What the kernel keeps for him: little, so that what he does not read waits at the server.
 const RECEIVE_BYTES: u32 = 4 * 1024;
 /// Time before one who was closed comes back.
@@ -37,36 +41,46 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
     let every = Duration::from_millis(world.scenario().habits.slow_read_ms);
     let mut stage = world.stage.subscribe();
     let mut caller = Some(caller);
-    loop {
+    world.hearer_comes();
+    while *stage.borrow_and_update() != Stage::Over {
         let pause = if caller.is_some() { every } else { AWAY };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            over = stage.wait_for(|stage| *stage == Stage::Over) => {
+        let went_on = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            changed = stage.changed() => {
                 // The world outlives everyone in it.
-                let _there = over.is_ok();
-                break;
+                let _there = changed;
+                true
             }
-        }
-        match &mut caller {
-            Some(reader) => {
-                // A frame that does not come in time is one that is not there.
-                let came = tokio::time::timeout(Duration::from_millis(1), reader.next()).await;
-                if came.is_ok_and(|came| came.is_err()) {
-                    world.count(Count::SlowCloses);
-                    reader.gone(&world);
-                    caller = None;
-                }
-            }
-            None => {
-                let Ok(who) = supervisor(&world, number) else { break };
-                caller = window(&world, who, conversation, Some(RECEIVE_BYTES))
-                    .await
-                    .ok()
-                    .map(|(_, caller, _)| caller);
-            }
+        };
+        if went_on && world.stage() == Stage::Settling {
+            // Whether he was closed stands behind all that he did not read.
+            while one_frame(&world, &mut caller, CATCH_UP).await {}
+            world.settles();
+        } else if !went_on && caller.is_some() {
+            one_frame(&world, &mut caller, AT_ONCE).await;
+        } else if !went_on && world.stage() <= Stage::Running {
+            let Ok(who) = supervisor(&world, number) else { break };
+            let entered = window(&world, who, conversation, Some(RECEIVE_BYTES)).await;
+            caller = entered.ok().map(|(_, caller, _)| caller);
         }
     }
+    world.hearer_goes();
     if let Some(caller) = caller {
         caller.close(&world).await;
+    }
+}
+
+/// Reads a frame, if one comes in time; whether it did.
+async fn one_frame(world: &World, caller: &mut Option<Caller>, patience: Duration) -> bool {
+    let Some(reader) = caller else { return false };
+    match tokio::time::timeout(patience, reader.next()).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(_)) => {
+            world.count(Count::SlowCloses);
+            reader.gone(world);
+            *caller = None;
+            false
+        }
+        Err(_) => false,
     }
 }
