@@ -371,24 +371,28 @@ impl Reader<'_> {
         site: SiteId,
         secret: SecretHash,
     ) -> Result<Option<VisitorToken>, Fault> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT visitor, secret, secret_before, secret_before_at, secret_expires_at FROM visitors
-             WHERE (secret = ?1 OR secret_before = ?1) AND tenant = ?2 AND site = ?3
-             ORDER BY secret = ?1 DESC",
-        )?;
-        let mut rows = statement.query(params![secret.0, tenant.as_bytes(), site.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let before: Option<[u8; 32]> = row.get(2)?;
-        let before_at: Option<u64> = row.get(3)?;
-        Ok(Some(VisitorToken {
-            visitor: VisitorId::from_bytes(row.get(0)?),
-            tenant,
-            secret: SecretHash(row.get(1)?),
-            secret_before: before
-                .zip(before_at)
-                .map(|(hash, at)| (SecretHash(hash), UnixMillis(at))),
-            secret_expires_at: UnixMillis(row.get(4)?),
-        }))
+        // Asked one after the other: with OR between them, SQLite goes by the tenant's index and looks at
+        // every visitor that it has.
+        for column in ["secret", "secret_before"] {
+            let sql = format!(
+                "SELECT visitor, secret, secret_before, secret_before_at, secret_expires_at
+                 FROM visitors WHERE {column} = ?1 AND tenant = ?2 AND site = ?3"
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let of = params![secret.0, tenant.as_bytes(), site.as_bytes()];
+            let mut rows = statement.query(of)?;
+            let Some(row) = rows.next()? else { continue };
+            let before: Option<[u8; 32]> = row.get(2)?;
+            let before = before.zip(row.get::<_, Option<u64>>(3)?);
+            return Ok(Some(VisitorToken {
+                visitor: VisitorId::from_bytes(row.get(0)?),
+                tenant,
+                secret: SecretHash(row.get(1)?),
+                secret_before: before.map(|(hash, at)| (SecretHash(hash), UnixMillis(at))),
+                secret_expires_at: UnixMillis(row.get(4)?),
+            }));
+        }
+        Ok(None)
     }
 
     pub(super) fn visitors(
