@@ -90,7 +90,7 @@ settings! {
     }
     "Process" {
         worker_threads: usize = "0", "threads", (0, 1024),
-            "Threads that serve. 0: one for each core.";
+            "Threads that serve. 0: one for every two cores, for the store has threads of its own.";
         log_format: LogFormat = "json", "", ANY,
             "How a log line looks: `json`, or `human` for a terminal. Logs go to stderr.";
         log_level: LogLevel = "info", "", ANY,
