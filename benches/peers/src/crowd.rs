@@ -1,0 +1,222 @@
+//! Many members of one server: they come in, and then they work.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::clock::now;
+use crate::dialect::{Dialect, Heard, Member};
+use crate::net::{Ears, Net};
+
+/// How many may be on their way in at once: fewer than any server's bound on unfinished handshakes.
+const COMING_MAX: usize = 48;
+/// What a member may take to come in, and anything to happen at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What is done once all are in.
+pub trait Work {
+    /// Something came.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn heard(&mut self, post: &mut Post<'_>, line: usize, heard: Heard) -> Result<()>;
+    /// The timer ran out so many times.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn ticked(&mut self, _: &mut Post<'_>, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What work may do.
+pub struct Post<'a> {
+    net: &'a mut Net,
+    dialect: &'a mut dyn Dialect,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl Post<'_> {
+    /// Sends the message with this number.
+    ///
+    /// # Errors
+    /// If the line is broken.
+    pub fn say(&mut self, line: usize, stamp: u32) -> Result<()> {
+        self.scratch.clear();
+        self.dialect.say(line, stamp, self.scratch);
+        self.net.send(line, self.dialect.opcode(), self.scratch)
+    }
+}
+
+/// The members of one server.
+pub struct Crowd {
+    net: Net,
+    dialect: Box<dyn Dialect>,
+    scratch: Vec<u8>,
+    ready: usize,
+    lines: usize,
+    ended: usize,
+}
+
+impl std::fmt::Debug for Crowd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crowd").field("lines", &self.lines).field("ready", &self.ready).finish()
+    }
+}
+
+struct Nothing;
+
+impl Work for Nothing {
+    fn heard(&mut self, _: &mut Post<'_>, _: usize, _: Heard) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Turns what comes on sockets into what work understands.
+struct Listener<'a> {
+    dialect: &'a mut dyn Dialect,
+    scratch: &'a mut Vec<u8>,
+    work: &'a mut dyn Work,
+    heard: Vec<Heard>,
+    say: Vec<Vec<u8>>,
+    ready: usize,
+    ended: usize,
+}
+
+impl Listener<'_> {
+    fn answer(&mut self, net: &mut Net, line: usize) -> Result<()> {
+        for words in self.say.drain(..) {
+            net.send(line, self.dialect.opcode(), &words)?;
+        }
+        Ok(())
+    }
+}
+
+impl Ears for Listener<'_> {
+    fn upgraded(&mut self, net: &mut Net, line: usize) -> Result<()> {
+        if self.dialect.greet(line, &mut self.say) {
+            self.ready += 1;
+        }
+        self.answer(net, line)
+    }
+
+    fn heard(&mut self, net: &mut Net, line: usize, payload: &[u8]) -> Result<()> {
+        self.dialect.hear(line, payload, &mut self.heard, &mut self.say)?;
+        self.answer(net, line)?;
+        let mut heard = std::mem::take(&mut self.heard);
+        for one in heard.drain(..) {
+            if one == Heard::Ready {
+                self.ready += 1;
+            }
+            let mut post =
+                Post { net: &mut *net, dialect: &mut *self.dialect, scratch: &mut *self.scratch };
+            self.work.heard(&mut post, line, one)?;
+        }
+        self.heard = heard;
+        Ok(())
+    }
+
+    fn ended(&mut self, _: &mut Net, _: usize) -> Result<()> {
+        self.ended += 1;
+        Ok(())
+    }
+
+    fn ticked(&mut self, net: &mut Net, times: u64) -> Result<()> {
+        let mut post = Post { net, dialect: &mut *self.dialect, scratch: &mut *self.scratch };
+        self.work.ticked(&mut post, times)
+    }
+}
+
+impl Crowd {
+    /// Nobody yet.
+    pub fn new(net: Net, dialect: Box<dyn Dialect>) -> Self {
+        Self { net, dialect, scratch: Vec::new(), ready: 0, lines: 0, ended: 0 }
+    }
+
+    /// Whether each message is confirmed.
+    pub fn acks(&self) -> bool {
+        self.dialect.acks()
+    }
+
+    /// Lets these in and waits until the last of them is.
+    ///
+    /// # Errors
+    /// If one is refused, or none comes in for a while.
+    pub fn enter(&mut self, members: impl IntoIterator<Item = Member>) -> Result<()> {
+        let mut coming = members.into_iter().peekable();
+        let (mut before, mut since) = (self.ready, now());
+        while coming.peek().is_some() || self.ready < self.lines {
+            while self.lines - self.ready < COMING_MAX
+                && let Some(member) = coming.next()
+            {
+                let upgrade = self.dialect.upgrade(member);
+                let line = self.net.connect(&upgrade).context("let somebody in")?;
+                self.lines += 1;
+                debug_assert_eq!(line + 1, self.lines);
+            }
+            self.turn(WAIT, &mut Nothing)?;
+            if self.ended > 0 {
+                bail!("the server ended a line that was to come in");
+            }
+            if self.ready > before {
+                (before, since) = (self.ready, now());
+            } else if since.elapsed() > PATIENCE {
+                bail!("{} of {} came in, and no more", self.ready, self.lines);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a turn pass.
+    ///
+    /// # Errors
+    /// If the server breaks something off.
+    pub fn turn(&mut self, wait: Duration, work: &mut dyn Work) -> Result<()> {
+        let (heard, say) = (Vec::new(), Vec::new());
+        let mut ears = Listener {
+            dialect: &mut *self.dialect,
+            scratch: &mut self.scratch,
+            work,
+            heard,
+            say,
+            ready: 0,
+            ended: 0,
+        };
+        self.net.turn(wait, &mut ears)?;
+        self.ready += ears.ready;
+        self.ended += ears.ended;
+        Ok(())
+    }
+
+    /// The first word of some work.
+    ///
+    /// # Errors
+    /// If a line is broken.
+    pub fn begin(&mut self, first: impl FnOnce(&mut Post<'_>) -> Result<()>) -> Result<()> {
+        let mut post = Post {
+            net: &mut self.net,
+            dialect: &mut *self.dialect,
+            scratch: &mut self.scratch,
+        };
+        first(&mut post)
+    }
+
+    /// Starts or stops the timer.
+    ///
+    /// # Errors
+    /// If the kernel has none.
+    pub fn set_timer(&mut self, every: Option<Duration>) -> Result<()> {
+        self.net.set_timer(every)
+    }
+
+    /// A slow reader from now on.
+    pub fn set_deaf(&mut self, line: usize) {
+        self.net.set_deaf(line, true);
+    }
+
+    /// How many lines the server has ended.
+    pub fn ended(&self) -> usize {
+        self.ended
+    }
+}

@@ -1,0 +1,427 @@
+//! The work itself: who says what when, and what is counted.
+//!
+//! Lives here: closed loop, open loop, one room of many, idling. Not here: servers (`peer`) and what is compared (`row`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use loadtest::process::Usage;
+
+use crate::clock::{now, pause};
+use crate::crowd::{Crowd, Post, Work};
+use crate::dialect::{Heard, Member};
+use crate::peer::Running;
+
+/// What a run found, by the name of the figure.
+pub type Figures = BTreeMap<&'static str, f64>;
+
+/// Names of figures; their units stand last.
+pub const CPU_MESSAGE: &str = "cpu_us_per_message";
+pub const CPU_DELIVERY: &str = "cpu_us_per_delivery";
+pub const CPU_CONNECT: &str = "cpu_us_per_connection";
+pub const MEMORY: &str = "bytes_per_connection";
+pub const RATE: &str = "messages_per_second";
+pub const DELIVERY_P50: &str = "delivery_p50_us";
+pub const DELIVERY_P99: &str = "delivery_p99_us";
+pub const ACK_P50: &str = "ack_p50_us";
+pub const ACK_P99: &str = "ack_p99_us";
+pub const LAG_P99: &str = "generator_lag_p99_us";
+
+/// How long things take.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub warm: Duration,
+    pub window: Duration,
+}
+
+const WAIT: Duration = Duration::from_millis(20);
+/// What may be under way when the window ends has so long to arrive.
+const DRAIN: Duration = Duration::from_secs(20);
+/// What a server does after its last answer, such as a checkpoint, belongs to its work.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Two members for each room: lines 2n and 2n + 1.
+pub fn pairs(rooms: usize) -> impl Iterator<Item = Member> {
+    (0..2 * rooms).map(|number| Member { room: Some(number / 2), seat: number % 2, number })
+}
+
+/// Members who are in no room.
+pub fn alone(count: usize) -> impl Iterator<Item = Member> {
+    (0..count).map(|number| Member { room: None, seat: 0, number })
+}
+
+/// One who speaks in room 0 and so many who listen.
+pub fn audience(listeners: usize) -> impl Iterator<Item = Member> {
+    (0..=listeners).map(|number| Member {
+        room: Some(0),
+        seat: if number == 0 { 0 } else { number + 1 },
+        number,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn ratio(sum: f64, count: u64) -> f64 {
+    sum / count.max(1) as f64
+}
+
+fn cpu_us(before: &Usage, after: &Usage) -> f64 {
+    after.cpu_since(before).as_secs_f64() * 1e6
+}
+
+fn us(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// The value below which this share of them lies.
+fn quantile(values: &mut [u32], share: f64) -> f64 {
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    values.sort_unstable();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a list, between its ends"
+    )]
+    let at = ((values.len() - 1) as f64 * share).round() as usize;
+    values.get(at).copied().map_or(f64::NAN, f64::from)
+}
+
+fn for_a_while(crowd: &mut Crowd, length: Duration, work: &mut dyn Work) -> Result<()> {
+    let begin = now();
+    while begin.elapsed() < length {
+        crowd.turn(WAIT, work)?;
+        if crowd.ended() > 0 {
+            bail!("the server ended a line during its work");
+        }
+    }
+    Ok(())
+}
+
+/// Each room has one message under way: who got it speaks next.
+struct Closed {
+    rooms: Vec<Pair>,
+    acks: bool,
+    going: bool,
+    done: u64,
+    under_way: usize,
+    measuring: bool,
+    trips: Vec<u32>,
+}
+
+#[derive(Clone)]
+struct Pair {
+    turn: usize,
+    delivered: bool,
+    acked: bool,
+    sent: Instant,
+}
+
+impl Closed {
+    fn say(&mut self, post: &mut Post<'_>, room: usize) -> Result<()> {
+        let Some(pair) = self.rooms.get_mut(room) else { return Ok(()) };
+        (pair.delivered, pair.acked, pair.sent) = (false, !self.acks, now());
+        post.say(2 * room + pair.turn, u32::try_from(room).unwrap_or_default())
+    }
+}
+
+impl Work for Closed {
+    fn heard(&mut self, post: &mut Post<'_>, line: usize, heard: Heard) -> Result<()> {
+        let Some(pair) = self.rooms.get_mut(line / 2) else { return Ok(()) };
+        match heard {
+            Heard::Ready => return Ok(()),
+            Heard::Delivered(stamp) => {
+                if pair.turn == line % 2 || usize::try_from(stamp) != Ok(line / 2) || pair.delivered {
+                    bail!("a message came to the wrong one, or twice");
+                }
+                pair.delivered = true;
+                if self.measuring {
+                    self.trips.push(us(pair.sent.elapsed()));
+                }
+            }
+            Heard::Acked => pair.acked = true,
+        }
+        if !(pair.delivered && pair.acked) {
+            return Ok(());
+        }
+        pair.turn = 1 - pair.turn;
+        self.done += 1;
+        if self.going {
+            return self.say(post, line / 2);
+        }
+        self.under_way -= 1;
+        Ok(())
+    }
+}
+
+/// Rooms of two in closed loop.
+///
+/// # Errors
+/// If a message is lost, or the server ends something.
+pub fn closed(server: &Running, rooms: usize, span: Span) -> Result<Figures> {
+    let mut crowd = server.crowd()?;
+    crowd.enter(pairs(rooms))?;
+    closed_with(server, &mut crowd, rooms, span)
+}
+
+/// The same with members who are in already.
+///
+/// # Errors
+/// As [`closed`].
+pub fn closed_with(
+    server: &Running,
+    crowd: &mut Crowd,
+    rooms: usize,
+    span: Span,
+) -> Result<Figures> {
+    let pair = Pair { turn: 0, delivered: false, acked: false, sent: now() };
+    let mut work = Closed {
+        rooms: vec![pair; rooms],
+        acks: crowd.acks(),
+        going: true,
+        done: 0,
+        under_way: rooms,
+        measuring: false,
+        trips: Vec::new(),
+    };
+    crowd.begin(|post| (0..rooms).try_for_each(|room| work.say(post, room)))?;
+    for_a_while(crowd, span.warm, &mut work)?;
+    let (before, done, begin) = (server.usage()?, work.done, now());
+    work.measuring = true;
+    for_a_while(crowd, span.window, &mut work)?;
+    let (length, in_window) = (begin.elapsed(), work.done - done);
+    (work.measuring, work.going) = (false, false);
+    let deadline = now() + DRAIN;
+    while work.under_way > 0 {
+        crowd.turn(WAIT, &mut work)?;
+        if now() > deadline {
+            bail!("{} messages were lost", work.under_way);
+        }
+    }
+    pause(SETTLE);
+    let cpu = cpu_us(&before, &server.usage()?);
+    Ok(Figures::from([
+        (CPU_MESSAGE, ratio(cpu, work.done - done)),
+        (RATE, ratio(f64::from(u32::try_from(in_window)?), 1) / length.as_secs_f64()),
+        (DELIVERY_P50, quantile(&mut work.trips, 0.5)),
+        (DELIVERY_P99, quantile(&mut work.trips, 0.99)),
+    ]))
+}
+
+/// A fixed schedule, whatever the server does; every latency counts from the intended time.
+struct Open {
+    rooms: usize,
+    begin: Instant,
+    between: Duration,
+    /// The next message, the first that is measured, and where it ends.
+    next: u32,
+    first: u32,
+    end: u32,
+    acks: bool,
+    /// What each line has not had confirmed.
+    unacked: Vec<VecDeque<u32>>,
+    delivered: u32,
+    acked: u32,
+    deliveries: Vec<u32>,
+    confirmations: Vec<u32>,
+    lags: Vec<u32>,
+}
+
+impl Open {
+    fn late(&self, stamp: u32) -> u32 {
+        us(self.begin.elapsed().saturating_sub(self.between * stamp))
+    }
+}
+
+impl Work for Open {
+    fn heard(&mut self, _: &mut Post<'_>, line: usize, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Ready => {}
+            Heard::Delivered(stamp) => {
+                self.delivered += 1;
+                if stamp >= self.first {
+                    self.deliveries.push(self.late(stamp));
+                }
+            }
+            Heard::Acked => {
+                self.acked += 1;
+                let Some(stamp) = self.unacked.get_mut(line).and_then(VecDeque::pop_front) else {
+                    bail!("an ack came for nothing");
+                };
+                if stamp >= self.first {
+                    self.confirmations.push(self.late(stamp));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ticked(&mut self, post: &mut Post<'_>, _: u64) -> Result<()> {
+        while self.next < self.end && self.begin.elapsed() >= self.between * self.next {
+            let number = usize::try_from(self.next)?;
+            let line = 2 * (number % self.rooms) + (number / self.rooms) % 2;
+            post.say(line, self.next)?;
+            if self.acks && let Some(unacked) = self.unacked.get_mut(line) {
+                unacked.push_back(self.next);
+            }
+            if self.next >= self.first {
+                self.lags.push(self.late(self.next));
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+/// So many messages a second over rooms of two.
+///
+/// # Errors
+/// If a message is lost, or the server ends something.
+pub fn open(server: &Running, rooms: usize, per_second: u32, span: Span) -> Result<Figures> {
+    let mut crowd = server.crowd()?;
+    crowd.enter(pairs(rooms))?;
+    open_with(server, &mut crowd, rooms, per_second, span)
+}
+
+/// The same with members who are in already.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    server: &Running,
+    crowd: &mut Crowd,
+    rooms: usize,
+    per_second: u32,
+    span: Span,
+) -> Result<Figures> {
+    let count = |span: Duration| -> Result<u32> {
+        Ok(u32::try_from(span.as_millis())?.saturating_mul(per_second) / 1000)
+    };
+    let (first, window) = (count(span.warm)?, count(span.window)?);
+    let acks = crowd.acks();
+    let mut work = Open {
+        rooms,
+        begin: now(),
+        between: Duration::from_secs(1) / per_second,
+        next: 0,
+        first,
+        end: first + window,
+        acks,
+        unacked: vec![VecDeque::new(); 2 * rooms],
+        delivered: 0,
+        acked: 0,
+        deliveries: Vec::new(),
+        confirmations: Vec::new(),
+        lags: Vec::new(),
+    };
+    crowd.set_timer(Some(work.between.max(Duration::from_micros(200))))?;
+    for_a_while(crowd, span.warm, &mut work)?;
+    let before = server.usage()?;
+    let deadline = now() + span.window + DRAIN;
+    while work.delivered < work.end || (acks && work.acked < work.end) {
+        crowd.turn(WAIT, &mut work)?;
+        if now() > deadline {
+            bail!("{} of {} messages came", work.delivered, work.end);
+        }
+    }
+    crowd.set_timer(None)?;
+    pause(SETTLE);
+    let cpu = cpu_us(&before, &server.usage()?);
+    let mut figures = Figures::from([
+        (CPU_MESSAGE, ratio(cpu, window.into())),
+        (DELIVERY_P50, quantile(&mut work.deliveries, 0.5)),
+        (DELIVERY_P99, quantile(&mut work.deliveries, 0.99)),
+        (LAG_P99, quantile(&mut work.lags, 0.99)),
+    ]);
+    if acks {
+        figures.insert(ACK_P50, quantile(&mut work.confirmations, 0.5));
+        figures.insert(ACK_P99, quantile(&mut work.confirmations, 0.99));
+    }
+    Ok(figures)
+}
+
+/// One speaks, all others listen; the next message follows when the last has come to everybody.
+struct FanOut {
+    listeners: usize,
+    missing: usize,
+    acked: bool,
+    acks: bool,
+    going: bool,
+    deliveries: u64,
+}
+
+impl FanOut {
+    fn say(&mut self, post: &mut Post<'_>) -> Result<()> {
+        (self.missing, self.acked) = (self.listeners, !self.acks);
+        post.say(0, 0)
+    }
+}
+
+impl Work for FanOut {
+    fn heard(&mut self, post: &mut Post<'_>, _: usize, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Ready => return Ok(()),
+            Heard::Delivered(_) => {
+                self.deliveries += 1;
+                self.missing = self.missing.saturating_sub(1);
+            }
+            Heard::Acked => self.acked = true,
+        }
+        if self.going && self.missing == 0 && self.acked { self.say(post) } else { Ok(()) }
+    }
+}
+
+/// One room of so many listeners.
+///
+/// # Errors
+/// If a message is lost, or the server ends something.
+pub fn fan_out(server: &Running, listeners: usize, span: Span) -> Result<Figures> {
+    let mut crowd = server.crowd()?;
+    crowd.enter(audience(listeners))?;
+    let acks = crowd.acks();
+    let mut work = FanOut { listeners, missing: 0, acked: true, acks, going: true, deliveries: 0 };
+    crowd.begin(|post| work.say(post))?;
+    for_a_while(&mut crowd, span.warm, &mut work)?;
+    let (before, done, begin) = (server.usage()?, work.deliveries, now());
+    for_a_while(&mut crowd, span.window, &mut work)?;
+    let (length, in_window) = (begin.elapsed(), work.deliveries - done);
+    work.going = false;
+    let deadline = now() + DRAIN;
+    while work.missing > 0 || !work.acked {
+        crowd.turn(WAIT, &mut work)?;
+        if now() > deadline {
+            bail!("{} deliveries were lost", work.missing);
+        }
+    }
+    pause(SETTLE);
+    let cpu = cpu_us(&before, &server.usage()?);
+    Ok(Figures::from([
+        (CPU_DELIVERY, ratio(cpu, work.deliveries - done)),
+        ("deliveries_per_second", f64::from(u32::try_from(in_window)?) / length.as_secs_f64()),
+    ]))
+}
+
+/// Members who come in and do nothing: what each costs to let in, and to have.
+///
+/// # Errors
+/// If one is refused.
+pub fn idle(server: &Running, count: usize) -> Result<Figures> {
+    /// The first ones pay for what is made once.
+    const FIRST: usize = 50;
+    let mut crowd = server.crowd()?;
+    let mut members = alone(count + FIRST);
+    crowd.enter(members.by_ref().take(FIRST))?;
+    pause(SETTLE);
+    let before = server.usage()?;
+    crowd.enter(members)?;
+    pause(5 * SETTLE);
+    let after = server.usage()?;
+    let count = u64::try_from(count)?;
+    let grown = after.resident_bytes.saturating_sub(before.resident_bytes);
+    Ok(Figures::from([
+        (MEMORY, ratio(f64::from(u32::try_from(grown)?), count)),
+        (CPU_CONNECT, ratio(cpu_us(&before, &after), count)),
+    ]))
+}
