@@ -31,6 +31,7 @@ pub trait Work {
 }
 
 /// What work may do.
+#[expect(missing_debug_implementations, reason = "a borrowed view")]
 pub struct Post<'a> {
     net: &'a mut Net,
     dialect: &'a mut dyn Dialect,

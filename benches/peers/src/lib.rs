@@ -9,7 +9,6 @@ pub mod stamp;
 pub mod net;
 pub mod dialect;
 pub mod crowd;
-pub mod furnish;
 pub mod peer;
 pub mod work;
 pub mod row;

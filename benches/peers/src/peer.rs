@@ -10,14 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use furnish::{Names, World};
 use loadtest::process::Usage;
 
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
 use crate::dialect::{Dialect, Plain, SocketIo};
-use crate::furnish::{Names, World, furnish};
 use crate::net::Net;
 
 /// A server that can take part.
@@ -84,7 +84,12 @@ pub struct Place {
 
 impl Place {
     fn bun(&self) -> PathBuf {
-        self.js.join("node_modules/@oven/bun-linux-x64/bin/bun")
+        // Its own package would only move the binary in an install script.
+        let name = match std::env::consts::ARCH {
+            "x86_64" => "bun-linux-x64",
+            other => return self.js.join(format!("node_modules/@oven/bun-linux-{other}/bin/bun")),
+        };
+        self.js.join("node_modules/@oven").join(name).join("bin/bun")
     }
 
     /// Whether this server can be started here.
@@ -130,7 +135,7 @@ impl Running {
         let _absent = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         if peer.livehelp() {
-            furnish(&folder, world)?;
+            furnish(place, &folder, world)?;
         }
         let command = command(place, peer, &folder);
         let (child, address) =
@@ -167,6 +172,16 @@ impl Drop for Running {
         }
         let _left = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn furnish(place: &Place, folder: &Path, world: World) -> Result<()> {
+    let numbers = [world.rooms.to_string(), world.alone.to_string()];
+    let mut command = Command::new(place.binaries.join("livehelp-furnish"));
+    let status = command.arg(folder).args(numbers).status().context("start livehelp-furnish")?;
+    if !status.success() {
+        bail!("livehelp's folder could not be furnished");
+    }
+    Ok(())
 }
 
 fn command(place: &Place, peer: Peer, folder: &Path) -> Command {

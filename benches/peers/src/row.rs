@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use furnish::World;
 
-use crate::furnish::World;
 use crate::peer::{Peer, Place, Running};
 use crate::work::{
     self, ACK_P50, ACK_P99, CPU_CONNECT, CPU_DELIVERY, CPU_MESSAGE, DELIVERY_P50, DELIVERY_P99,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use furnish::{Names, ORIGIN};
 use protocol::codec::{Encoding, encode_client};
 use protocol::frame::{ClientFrame, ClientRole, RequestId, WatchTopic};
 use protocol::ids::{ConversationId, MessageId};
@@ -17,7 +18,6 @@ use super::pack::Walk;
 use super::{Dialect, Heard, Member};
 use crate::clock::wall_ms;
 use crate::framing::BINARY;
-use crate::furnish::{Names, ORIGIN};
 use crate::net::Upgrade;
 use crate::stamp::{self, MESSAGE_BYTES};
 
@@ -81,7 +81,7 @@ impl Livehelp {
             locale: String::from("en"),
             resume: List::default(),
             site: visitor.then(|| self.names.site_key()),
-            token: visitor.then(|| Personal::new(self.names.token(member))),
+            token: visitor.then(|| Personal::new(self.names.token(member.room, member.number))),
             signals: None,
         }
     }
@@ -138,7 +138,7 @@ impl Dialect for Livehelp {
             headers.push(header("Origin", ORIGIN.to_owned()));
         } else {
             headers.push(header("Origin", self.names.own_origin()));
-            let cookie = format!("livehelp_session={}", self.names.cookie(member));
+            let cookie = format!("livehelp_session={}", self.names.cookie(member.room, member.seat));
             headers.push(header("Cookie", cookie));
         }
         Upgrade { path: String::from("/v1/socket"), headers }

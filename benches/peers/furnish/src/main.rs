@@ -1,13 +1,14 @@
-//! livehelp's people: an Organization with agents, and visitors with and without a conversation, written before the server starts.
+//! Writes livehelp's people into a folder, before the server starts there:
 //!
-//! Lives here: their names, which the driver knows as well, and writing them. Not here: what they say.
+//!     furnish FOLDER ROOMS ALONE
 
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use furnish::{CAPACITY, Names, ORIGIN, SUPERVISORS, World, id, session_token, visitor_token};
 use livehelp::auth::token_hash;
-use livehelp::clock::SystemClock;
+use livehelp::clock::{Clock as _, SystemClock};
 use livehelp::config::Config;
 use livehelp::privacy::policy::{Plan, SiteTimeline};
 use livehelp::run::open;
@@ -16,109 +17,24 @@ use livehelp::store::{
     VisitorRow, Write,
 };
 use protocol::conversation::{Availability, ConversationState, Role};
-use protocol::ids::{
-    AgentId, ConversationId, SessionId, SiteId, SiteKey, TenantId, VisitorId,
-};
+use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TenantId, VisitorId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
-use crate::clock::wall_ms;
-use crate::dialect::Member;
-
-/// Where visitors' pages seem to come from.
-pub const ORIGIN: &str = "https://shop.example";
-
-/// The most conversations that one agent may have.
-const CAPACITY: usize = 100;
-/// Sessions that listen where many do.
-const SUPERVISORS: usize = 10;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Rows of one commit.
 const BATCH: usize = 500;
 const TENANT: TenantId = TenantId::from_bytes([9; 16]);
 const SITE: SiteId = SiteId::from_bytes([8; 16]);
 
-/// How many of what there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct World {
-    /// Conversations under way, each with a visitor and an agent who has it.
-    pub rooms: usize,
-    /// Visitors who have a token and nothing else.
-    pub alone: usize,
-}
-
-/// Everybody's names and secrets.
-#[derive(Debug, Default)]
-pub struct Names {
-    world: World,
-    /// The console's own origin, known once the server listens.
-    origin: String,
-}
-
-impl Names {
-    /// The names in such a world.
-    pub fn new(world: World, origin: String) -> Self {
-        Self { world, origin }
-    }
-
-    /// What the site's embed tag would say.
-    pub fn site_key(&self) -> SiteKey {
-        SiteKey::from_random([7; 16])
-    }
-
-    pub(crate) fn own_origin(&self) -> String {
-        self.origin.clone()
-    }
-
-    /// A visitor's token: of whoever opened the room, or of one who is alone.
-    pub(crate) fn token(&self, member: Member) -> String {
-        visitor_token(member.room.unwrap_or(self.world.rooms + member.number))
-    }
-
-    /// An agent's session: of whoever has the room, or of a supervisor.
-    pub(crate) fn cookie(&self, member: Member) -> String {
-        let agents = agents(self.world);
-        match member.seat {
-            1 => session_token(member.room.unwrap_or_default() % agents),
-            seat => session_token(agents + seat % SUPERVISORS),
-        }
-    }
-
-    pub(crate) fn conversation(&self, room: usize) -> ConversationId {
-        ConversationId::from_bytes(id(0xc0, room))
-    }
-}
-
-fn agents(world: World) -> usize {
-    world.rooms.div_ceil(CAPACITY).max(1)
-}
-
-/// An id of version 7 that no other thing of the world has.
-fn id(kind: u8, number: usize) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[0] = 1;
-    bytes[5] = kind;
-    bytes[6] = 0x70;
-    bytes[8..].copy_from_slice(&(number as u64).to_be_bytes());
-    bytes[8] = 0x80;
-    bytes
-}
-
-fn visitor_token(number: usize) -> String {
-    format!("lhv_{number:064x}")
-}
-
-fn session_token(number: usize) -> String {
-    format!("lhs_{number:064x}")
-}
-
-/// Writes the world into the two empty folders `data` and `keys` below `folder`.
-///
-/// # Errors
-/// If the store refuses.
-pub fn furnish(folder: &Path, world: World) -> Result<()> {
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, rooms, alone] = arguments.as_slice() else {
+        bail!("furnish FOLDER ROOMS ALONE");
+    };
+    let world = World { rooms: rooms.parse()?, alone: alone.parse()? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(write_world(folder, world)).context("furnish livehelp's folder")
+    runtime.block_on(write_world(Path::new(folder), world)).context("furnish livehelp's folder")
 }
 
 async fn write_world(folder: &Path, world: World) -> Result<()> {
@@ -126,7 +42,7 @@ async fn write_world(folder: &Path, world: World) -> Result<()> {
     config.data = folder.join("data");
     config.keys = folder.join("keys");
     let store = open(&config, Arc::new(SystemClock))?.store;
-    let now = UnixMillis(wall_ms());
+    let now = SystemClock.now();
     store
         .tenant_create(TenantRow {
             tenant: TENANT,
@@ -149,7 +65,7 @@ async fn write_world(folder: &Path, world: World) -> Result<()> {
             created_at: now,
         })
         .await?;
-    let agents = agents(world);
+    let agents = world.agents();
     for number in 0..agents + SUPERVISORS {
         let role = if number < agents { Role::Agent } else { Role::Supervisor };
         store.agent_create(agent(number, role, now)).await?;
