@@ -9,6 +9,7 @@ use crate::net::Upgrade;
 use crate::stamp;
 
 pub mod livehelp;
+pub mod nats;
 mod pack;
 
 /// Who sits behind a line.
@@ -20,6 +21,22 @@ pub struct Member {
     pub seat: usize,
     /// A number that no other member of the run has.
     pub number: usize,
+    /// How many rooms he follows: this one and every so-many-agents-th after it. livehelp only.
+    pub follows: usize,
+    /// Has room for little, to become a slow reader.
+    pub narrow: bool,
+}
+
+impl Member {
+    /// In a room.
+    pub const fn seated(number: usize, room: usize, seat: usize) -> Self {
+        Self { room: Some(room), seat, number, follows: 1, narrow: false }
+    }
+
+    /// In no room.
+    pub const fn alone(number: usize) -> Self {
+        Self { room: None, seat: 0, number, follows: 0, narrow: false }
+    }
 }
 
 /// What came.
@@ -71,7 +88,7 @@ impl Dialect for Plain {
             Some(room) => format!("/room/{room}"),
             None => format!("/alone/{}", member.number),
         };
-        Upgrade { path, headers: Vec::new() }
+        Upgrade { path, narrow: member.narrow, ..Upgrade::default() }
     }
 
     fn greet(&mut self, _: usize, _: &mut Vec<Vec<u8>>) -> bool {
@@ -115,7 +132,7 @@ impl Dialect for SocketIo {
     fn upgrade(&mut self, member: Member) -> Upgrade {
         self.members.push(member);
         let path = String::from("/socket.io/?EIO=4&transport=websocket");
-        Upgrade { path, headers: Vec::new() }
+        Upgrade { path, ..Upgrade::default() }
     }
 
     fn greet(&mut self, _: usize, _: &mut Vec<Vec<u8>>) -> bool {

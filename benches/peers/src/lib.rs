@@ -6,6 +6,7 @@
 pub mod framing;
 pub mod clock;
 pub mod stamp;
+pub mod tls;
 pub mod net;
 pub mod dialect;
 pub mod crowd;

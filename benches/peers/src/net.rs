@@ -19,12 +19,16 @@ use rustix::time::{
 };
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
+use socket2::{Domain, Socket, Type};
 
 use crate::framing::{CLOSE, MASK, PING, PONG, head_end, next_frame, push_frame};
 
 /// What one read asks for, and what one turn of the poll looks at.
 const READ_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
+/// A slow reader's buffer, and what one of its packets carries.
+const NARROW_BYTES: usize = 4 * 1024;
+const NARROW_SEGMENT_BYTES: u32 = 536;
 const TIMER: Token = Token(usize::MAX);
 
 /// The upgrade of one connection.
@@ -33,6 +37,8 @@ pub struct Upgrade {
     /// From `/`.
     pub path: String,
     pub headers: Vec<(String, String)>,
+    /// Room for little: on loopback a slow reader would otherwise have megabytes of the kernel before its server noticed.
+    pub narrow: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +121,16 @@ impl Net {
     /// # Errors
     /// If there is no connection.
     pub fn connect(&mut self, upgrade: &Upgrade) -> Result<usize> {
-        let stream = std::net::TcpStream::connect(self.address)
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        if upgrade.narrow {
+            // Before it connects: the sender's buffer follows from these.
+            socket.set_recv_buffer_size(NARROW_BYTES)?;
+            socket.set_tcp_mss(NARROW_SEGMENT_BYTES)?;
+        }
+        socket
+            .connect(&self.address.into())
             .with_context(|| format!("connect to {}", self.address))?;
+        let stream = std::net::TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);

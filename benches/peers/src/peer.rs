@@ -1,6 +1,7 @@
 //! The servers that are compared: how each is started, what it costs, how it ends.
 //!
-//! Each ends with this process, however that ends: `setpriv --pdeathsig` (util-linux) sees to it.
+//! Each ends with this process, however that ends: `setpriv --pdeathsig` (util-linux) sees to it. What must be up before a server,
+//! such as its database, is in `peer/backing.rs`.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -14,11 +15,16 @@ use anyhow::{Context as _, Result, bail};
 use furnish::{Names, World};
 use loadtest::process::Usage;
 
+use self::backing::{descendants, nats, postgres, redis};
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
+use crate::dialect::nats::Nats;
 use crate::dialect::{Dialect, Plain, SocketIo};
 use crate::net::Net;
+use crate::tls::Certificate;
+
+mod backing;
 
 /// A server that can take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +42,15 @@ pub enum Peer {
     Tungstenite,
     NodeWs,
     SocketIo,
+    Nats,
+    /// Node `ws` in front of Redis Streams, each batch synced.
+    NodeRedis,
+    /// Node `ws` in front of PostgreSQL.
+    NodePostgres,
+    /// An ack means: in the page cache.
+    JetStream,
+    /// An ack means: synced.
+    JetStreamSync,
 }
 
 impl Peer {
@@ -52,6 +67,11 @@ impl Peer {
             Self::Tungstenite => "tokio-tungstenite",
             Self::NodeWs => "Node ws",
             Self::SocketIo => "Socket.IO",
+            Self::Nats => "NATS",
+            Self::NodeRedis => "Node ws + Redis Streams",
+            Self::NodePostgres => "Node ws + PostgreSQL",
+            Self::JetStream => "JetStream, page cache",
+            Self::JetStreamSync => "JetStream, synced",
         }
     }
 
@@ -65,8 +85,14 @@ impl Peer {
             Self::Floor | Self::Bun | Self::Tungstenite | Self::NodeWs => {
                 Box::new(Plain { acks: false })
             }
-            Self::FloorAck | Self::FloorStore | Self::BunAck => Box::new(Plain { acks: true }),
+            Self::FloorAck
+            | Self::FloorStore
+            | Self::BunAck
+            | Self::NodeRedis
+            | Self::NodePostgres => Box::new(Plain { acks: true }),
             Self::SocketIo => Box::new(SocketIo::default()),
+            Self::Nats => Box::new(Nats::new(false)),
+            Self::JetStream | Self::JetStreamSync => Box::new(Nats::new(true)),
         })
     }
 }
@@ -74,12 +100,17 @@ impl Peer {
 /// Where everything is.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The release binaries.
+    /// The relays' release binaries.
     pub binaries: PathBuf,
+    /// livehelp's.
+    pub livehelp: PathBuf,
     /// The relays written in JavaScript, with their packages.
     pub js: PathBuf,
     /// Data of servers; on a real disk.
     pub work: PathBuf,
+    /// Where `nats-server` is, if it is.
+    pub nats: Option<PathBuf>,
+    pub certificate: Certificate,
 }
 
 impl Place {
@@ -87,18 +118,22 @@ impl Place {
         // Its own package would only move the binary in an install script.
         let name = match std::env::consts::ARCH {
             "x86_64" => "bun-linux-x64",
-            other => return self.js.join(format!("node_modules/@oven/bun-linux-{other}/bin/bun")),
+            _ => "bun-linux-aarch64",
         };
         self.js.join("node_modules/@oven").join(name).join("bin/bun")
     }
 
     /// Whether this server can be started here.
     pub fn has(&self, peer: Peer) -> bool {
+        let package = |name: &str| self.js.join("node_modules").join(name).is_dir();
         match peer {
             Peer::LivehelpMemory => self.has_memory_store(),
             Peer::Bun | Peer::BunAck => self.bun().is_file(),
-            Peer::NodeWs => self.js.join("node_modules/ws").is_dir(),
-            Peer::SocketIo => self.js.join("node_modules/socket.io").is_dir(),
+            Peer::NodeWs => package("ws"),
+            Peer::SocketIo => package("socket.io"),
+            Peer::NodeRedis => package("ioredis") && answers("redis-server"),
+            Peer::NodePostgres => package("pg") && answers("initdb") && answers("postgres"),
+            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
             Peer::Livehelp
             | Peer::Floor
             | Peer::FloorAck
@@ -108,18 +143,29 @@ impl Place {
     }
 
     fn has_memory_store(&self) -> bool {
-        let mut help = Command::new(self.binaries.join("livehelp"));
+        let mut help = Command::new(&self.livehelp);
         let said = help.args(["serve", "--help"]).output();
         said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("--store <"))
     }
 }
 
-/// A server that runs.
+/// Whether a program can be started at all.
+fn answers(program: &str) -> bool {
+    let mut ask = Command::new(program);
+    ask.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ask.status().is_ok_and(|status| status.success())
+}
+
+/// A server that runs, with whatever stands behind it.
 #[derive(Debug)]
 pub struct Running {
+    /// The server itself first.
     children: Vec<Child>,
     address: SocketAddr,
     peer: Peer,
+    place: Place,
+    world: World,
+    tls: bool,
     names: Arc<Names>,
     folder: PathBuf,
 }
@@ -130,18 +176,127 @@ impl Running {
     /// # Errors
     /// If it does not say that it listens.
     pub fn start(place: &Place, peer: Peer, world: World) -> Result<Self> {
+        Self::start_as(place, peer, world, false)
+    }
+
+    /// The same; it does TLS itself.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub fn start_tls(place: &Place, peer: Peer, world: World) -> Result<Self> {
+        Self::start_as(place, peer, world, true)
+    }
+
+    fn start_as(place: &Place, peer: Peer, world: World, tls: bool) -> Result<Self> {
         let folder = place.work.join("server");
         // What a broken run may have left.
         let _absent = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         if peer.livehelp() {
-            furnish(place, &folder, world)?;
+            write_world(place, &folder, world)?;
         }
-        let command = command(place, peer, &folder);
-        let (child, address) =
-            spawn(command, &folder).with_context(|| format!("start {}", peer.name()))?;
-        let names = Arc::new(Names::new(world, format!("http://{address}")));
-        Ok(Self { children: vec![child], address, peer, names, folder })
+        let mut running = Self {
+            children: Vec::new(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            peer,
+            place: place.clone(),
+            world,
+            tls,
+            names: Arc::default(),
+            folder,
+        };
+        running.again()?;
+        // What follows its first line is not part of any work.
+        pause(Duration::from_millis(200));
+        Ok(running)
+    }
+
+    /// Starts it once more in the folder that it left.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub fn again(&mut self) -> Result<()> {
+        self.launch().with_context(|| format!("start {}", self.peer.name()))
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let (place, folder) = (&self.place, &self.folder);
+        match self.peer {
+            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => {
+                let sync = self.peer == Peer::JetStreamSync;
+                let jetstream = (self.peer != Peer::Nats).then_some(sync);
+                let binary = place.nats.as_ref().context("nats-server is not here")?;
+                let (child, address) = nats(binary, folder, jetstream)?;
+                self.children.push(child);
+                self.address = address;
+            }
+            Peer::NodeRedis => {
+                let (child, port) = redis(folder)?;
+                self.children.push(child);
+                let mut relay = node(place, "ws.mjs");
+                self.serve(relay.args(["--redis", &port.to_string()]))?;
+            }
+            Peer::NodePostgres => {
+                let (child, url) = postgres(folder)?;
+                self.children.push(child);
+                let mut relay = node(place, "ws.mjs");
+                self.serve(relay.args(["--postgres", &url]))?;
+            }
+            _ => {
+                let mut command = self.command();
+                self.serve(&mut command)?;
+            }
+        }
+        let scheme = if self.tls { "https" } else { "http" };
+        self.names = Arc::new(Names::new(self.world, format!("{scheme}://{}", self.address)));
+        Ok(())
+    }
+
+    fn serve(&mut self, command: &mut Command) -> Result<()> {
+        let (child, address) = spawn(command, &self.folder)?;
+        self.children.insert(0, child);
+        self.address = address;
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        let (place, folder, peer) = (&self.place, &self.folder, self.peer);
+        let Certificate { cert, key, .. } = &place.certificate;
+        let mut command = with_this_process();
+        match peer {
+            Peer::Livehelp | Peer::LivehelpMemory => {
+                command.arg(&place.livehelp).args(SERVE);
+                command.arg("--data").arg(folder.join("data"));
+                command.arg("--keys").arg(folder.join("keys"));
+                if peer == Peer::LivehelpMemory {
+                    command.args(["--store", "memory"]);
+                }
+                if self.tls {
+                    command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
+                }
+                command.env_remove("LIVEHELP_CONFIG");
+            }
+            Peer::Floor | Peer::FloorAck | Peer::FloorStore => {
+                command.arg(place.binaries.join("floor"));
+            }
+            Peer::Bun | Peer::BunAck => {
+                command.arg(place.bun()).arg(place.js.join("bun.mjs"));
+                if self.tls {
+                    command.arg("--tls").arg(cert).arg(key);
+                }
+            }
+            Peer::SocketIo => return node(place, "socketio.mjs"),
+            Peer::NodeWs => return node(place, "ws.mjs"),
+            _ => {
+                command.arg(place.binaries.join("relay"));
+            }
+        }
+        match peer {
+            Peer::FloorAck | Peer::BunAck => drop(command.arg("--ack")),
+            Peer::FloorStore => drop(command.arg("--store").arg(folder.join("log"))),
+            _ => {}
+        }
+        command
     }
 
     /// Nobody yet, but ready to let members in.
@@ -149,7 +304,8 @@ impl Running {
     /// # Errors
     /// If the kernel gives no poll.
     pub fn crowd(&self) -> Result<Crowd> {
-        let net = Net::new(self.address, None)?;
+        let tls = self.tls.then(|| Arc::clone(&self.place.certificate.client));
+        let net = Net::new(self.address, tls)?;
         Ok(Crowd::new(net, self.peer.dialect(Arc::clone(&self.names))?))
     }
 
@@ -158,23 +314,46 @@ impl Running {
     /// # Errors
     /// If one of them has ended.
     pub fn usage(&self) -> Result<Usage> {
-        let pids: Vec<u32> = self.children.iter().map(Child::id).collect();
+        let mut pids: Vec<u32> = self.children.iter().map(Child::id).collect();
+        if self.peer == Peer::NodePostgres {
+            pids.extend(self.children.iter().flat_map(|child| descendants(child.id())));
+        }
         Usage::of(&pids).with_context(|| format!("{} has ended", self.peer.name()))
+    }
+
+    /// The size of livehelp's binary.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn binary_mb(&self) -> Result<f64> {
+        let bytes = fs::metadata(&self.place.livehelp).context("look at livehelp's binary")?.len();
+        Ok(f64::from(u32::try_from(bytes)?) / 1e6)
+    }
+
+    /// SIGKILL. Its folder stays.
+    pub fn kill(&mut self) {
+        for mut child in self.children.drain(..) {
+            if self.peer == Peer::NodePostgres {
+                // Its children and its shared memory are its own to clear up; it does so at once.
+                let pid = child.id().to_string();
+                let _ended = Command::new("kill").args(["-QUIT", &pid]).status();
+                pause(Duration::from_millis(200));
+            }
+            // It may have ended by itself.
+            let _killed = child.kill();
+            let _status = child.wait();
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            // It may have ended by itself.
-            let _killed = child.kill();
-            let _status = child.wait();
-        }
+        self.kill();
         let _left = fs::remove_dir_all(&self.folder);
     }
 }
 
-fn furnish(place: &Place, folder: &Path, world: World) -> Result<()> {
+fn write_world(place: &Place, folder: &Path, world: World) -> Result<()> {
     let numbers = [world.rooms.to_string(), world.alone.to_string()];
     let mut command = Command::new(place.binaries.join("livehelp-furnish"));
     let status = command.arg(folder).args(numbers).status().context("start livehelp-furnish")?;
@@ -184,48 +363,14 @@ fn furnish(place: &Place, folder: &Path, world: World) -> Result<()> {
     Ok(())
 }
 
-fn command(place: &Place, peer: Peer, folder: &Path) -> Command {
-    let binary = |name: &str| place.binaries.join(name);
-    let words: Vec<&str> = match peer {
-        Peer::FloorAck | Peer::BunAck => vec!["--ack"],
-        _ => Vec::new(),
-    };
+fn node(place: &Place, script: &str) -> Command {
     let mut command = with_this_process();
-    match peer {
-        Peer::Livehelp | Peer::LivehelpMemory => {
-            command.arg(binary("livehelp")).args(SERVE);
-            command.arg("--data").arg(folder.join("data"));
-            command.arg("--keys").arg(folder.join("keys"));
-            if peer == Peer::LivehelpMemory {
-                command.args(["--store", "memory"]);
-            }
-            command.env_remove("LIVEHELP_CONFIG");
-        }
-        Peer::Floor | Peer::FloorAck => {
-            command.arg(binary("floor"));
-        }
-        Peer::FloorStore => {
-            command.arg(binary("floor")).arg("--store").arg(folder.join("log"));
-        }
-        Peer::Tungstenite => {
-            command.arg(binary("relay"));
-        }
-        Peer::Bun | Peer::BunAck => {
-            command.arg(place.bun()).arg(place.js.join("bun.mjs"));
-        }
-        Peer::NodeWs => {
-            command.arg("node").arg(place.js.join("ws.mjs"));
-        }
-        Peer::SocketIo => {
-            command.arg("node").arg(place.js.join("socketio.mjs"));
-        }
-    }
-    command.args(words);
+    command.arg("node").arg(place.js.join(script));
     command
 }
 
 /// livehelp on a free port, everything on as by default, with limits that a driver does not meet.
-const SERVE: [&str; 22] = [
+const SERVE: [&str; 21] = [
     "serve",
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
@@ -247,7 +392,6 @@ const SERVE: [&str; 22] = [
     "--header-ms=60000",
     // The driver may be busy elsewhere for a while; nobody is to be sent away for that.
     "--pong-ms=60000",
-    "--worker-threads=0",
     "--store-patience-ms=60000",
     "--offer-ms=600000",
 ];
@@ -259,7 +403,7 @@ fn with_this_process() -> Command {
 }
 
 /// Starts a program whose first line says where it listens.
-fn spawn(mut command: Command, folder: &Path) -> Result<(Child, SocketAddr)> {
+fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, SocketAddr)> {
     let log = folder.join("log.txt");
     let errors = File::create(&log).with_context(|| format!("make {}", log.display()))?;
     let mut child = command
@@ -281,10 +425,7 @@ fn spawn(mut command: Command, folder: &Path) -> Result<(Child, SocketAddr)> {
         let log = fs::read_to_string(&log).unwrap_or_default();
         format!("it does not say where it listens, but {line:?} and {log:?}")
     };
-    let address = address.with_context(said)?;
-    // What follows its first line is not part of any work.
-    pause(Duration::from_millis(200));
-    Ok((child, address))
+    Ok((child, address.with_context(said)?))
 }
 
 fn listening(line: &str) -> Option<SocketAddr> {

@@ -1,7 +1,9 @@
-//! What the runs found, as tables for people.
+//! What the runs found: tables for people, JSON for programs, a plot of what is required beside what is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use serde_json::{Value, json};
 
 use crate::peer::Peer;
 use crate::row::{Bound, Required, Row};
@@ -12,6 +14,15 @@ use crate::work::Figures;
 pub struct Rounds {
     /// By server, in the order of the rounds.
     pub figures: BTreeMap<&'static str, Vec<Option<Figures>>>,
+}
+
+/// A requirement and what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    pub what: String,
+    pub spread: Spread,
+    pub most: f64,
+    pub met: bool,
 }
 
 /// The middle of some values and their ends.
@@ -60,37 +71,77 @@ impl Rounds {
         rounds.iter().flatten().filter_map(|round| round.get(figure).copied()).collect()
     }
 
-    /// A server's figure over another's, round by round.
-    pub fn ratios(&self, who: Peer, peer: Peer, figure: &str) -> Vec<f64> {
+    /// A server's figure over another, round by round.
+    fn ratios(&self, (who, figure): (Peer, &str), (peer, other): (Peer, &str)) -> Vec<f64> {
         let rounds = |peer: Peer| self.figures.get(peer.name()).map(Vec::as_slice);
         let (ours, theirs) = (rounds(who).unwrap_or_default(), rounds(peer).unwrap_or_default());
-        let figure = |round: &Option<Figures>| round.as_ref()?.get(figure).copied();
-        ours.iter().zip(theirs).filter_map(|(a, b)| Some(figure(a)? / figure(b)?)).collect()
+        let of = |round: &Option<Figures>, figure| round.as_ref()?.get(figure).copied();
+        ours.iter().zip(theirs).filter_map(|(a, b)| Some(of(a, figure)? / of(b, other)?)).collect()
     }
 
-    /// Whether a requirement is met, and by what figure; `None` where it was not measured.
-    pub fn verdict(&self, required: &Required) -> Option<(Spread, f64, bool)> {
-        let (spread, most) = match required.bound {
+    /// The row for programs.
+    pub fn json(&self, row: &Row) -> Value {
+        let spread = |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
+        let mut servers = serde_json::Map::new();
+        for peer in row.peers.iter().filter(|peer| self.figures.contains_key(peer.name())) {
+            let mut figures = serde_json::Map::new();
+            for name in self.names() {
+                let values = self.values(*peer, name);
+                if let Some(found) = Spread::of(values.clone()) {
+                    let mut figure = spread(found);
+                    figure["rounds"] = json!(values);
+                    figures.insert(name.to_owned(), figure);
+                }
+            }
+            servers.insert(peer.name().to_owned(), Value::Object(figures));
+        }
+        let verdicts: Vec<Value> = self
+            .verdicts(row)
+            .map(|verdict| {
+                json!({
+                    "what": verdict.what,
+                    "is": spread(verdict.spread),
+                    "at_most": verdict.most,
+                    "met": verdict.met,
+                })
+            })
+            .collect();
+        json!({ "row": row.name, "title": row.title, "servers": servers, "required": verdicts })
+    }
+
+    /// Every requirement of the row that was measured.
+    pub fn verdicts(&self, row: &Row) -> impl Iterator<Item = Verdict> {
+        row.required.iter().filter_map(|required| self.verdict(required))
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        let rounds = self.figures.values().flatten().flatten();
+        let names: BTreeSet<&str> = rounds.flat_map(|round| round.keys().copied()).collect();
+        names.into_iter().collect()
+    }
+
+    /// Whether a requirement is met, and by what; `None` where it was not measured.
+    pub fn verdict(&self, required: &Required) -> Option<Verdict> {
+        let Required { who, figure, bound } = *required;
+        let (what, values, most) = match bound {
             Bound::Times(most, peer) => {
-                (Spread::of(self.ratios(required.who, peer, required.figure))?, most)
+                let what = format!("{figure}, {} to {}", who.name(), peer.name());
+                (what, self.ratios((who, figure), (peer, figure)), most)
             }
-            Bound::Absolute(most) => {
-                (Spread::of(self.values(required.who, required.figure))?, most)
+            Bound::TimesOwn(most, other) => {
+                let what = format!("{figure} to {other}");
+                (what, self.ratios((who, figure), (who, other)), most)
             }
+            Bound::Absolute(most) => (figure.to_owned(), self.values(who, figure), most),
         };
-        Some((spread, most, spread.median <= most))
+        let spread = Spread::of(values)?;
+        Some(Verdict { what, spread, most, met: spread.median <= most })
     }
 
     /// The row as a table.
     pub fn table(&self, row: &Row) -> String {
         let mut text = format!("\n## {}: {}\n\n", row.name, row.title);
-        let mut names: Vec<&str> = Vec::new();
-        for round in self.figures.values().flatten().flatten() {
-            for name in round.keys().filter(|name| !names.contains(name)).collect::<Vec<_>>() {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
+        let names = self.names();
         let _infallible = writeln!(text, "| server | {} |", names.join(" | "));
         let _infallible = writeln!(text, "|---|{}", "---|".repeat(names.len()));
         for peer in row.peers.iter().filter(|peer| self.figures.contains_key(peer.name())) {
@@ -101,20 +152,57 @@ impl Rounds {
             let _infallible = writeln!(text, "| {} | {} |", peer.name(), cells.join(" | "));
         }
         text.push_str("\n| required | is | must be | |\n|---|---|---|---|\n");
-        for required in row.required {
-            let Some((spread, most, met)) = self.verdict(required) else { continue };
-            let what = match required.bound {
-                Bound::Times(_, peer) => {
-                    format!("{} of {} to {}", required.figure, required.who.name(), peer.name())
-                }
-                Bound::Absolute(_) => format!("{} of {}", required.figure, required.who.name()),
-            };
-            let verdict = if met { "met" } else { "MISSED" };
-            let _infallible =
-                writeln!(text, "| {what} | {} | {} | {verdict} |", spread.text(), number(most));
+        for Verdict { what, spread, most, met } in self.verdicts(row) {
+            let met = if met { "met" } else { "MISSED" };
+            let (is, most) = (spread.text(), number(most));
+            let _infallible = writeln!(text, "| {what} | {is} | {most} | {met} |");
         }
         text
     }
+}
+
+/// One bar for each requirement: what is, over what must be. Beyond the line is missed.
+pub fn plot(verdicts: &[(&str, Verdict)]) -> String {
+    const NAMES: f64 = 520.0;
+    const UNIT: f64 = 180.0;
+    /// Bars end here; their figures stand beside them.
+    const MOST: f64 = 2.5;
+    let end = NAMES + UNIT * MOST;
+    let height = 40 + 24 * verdicts.len();
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{height}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"{NAMES}\" y=\"18\">share of what is allowed: median, with the rounds' range</text>\n",
+        end + 90.0
+    );
+    for (at, (row, verdict)) in verdicts.iter().enumerate() {
+        let y = 30 + 24 * at;
+        let x = |value: f64| NAMES + UNIT * (value / verdict.most).min(MOST);
+        let colour = if verdict.met { "#2a7f4f" } else { "#b3372f" };
+        let Spread { median, min, max } = verdict.spread;
+        let (what, below) = (&verdict.what, y + 14);
+        let _infallible = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{below}\" text-anchor=\"end\">{row}: {what}</text>\n\
+             <rect x=\"{NAMES}\" y=\"{}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/>\n\
+             <path d=\"M{:.1} {}H{:.1}\" stroke=\"black\"/>\n\
+             <text x=\"{:.1}\" y=\"{below}\">{} of {}</text>",
+            NAMES - 8.0,
+            y + 3,
+            x(median) - NAMES,
+            x(min),
+            y + 10,
+            x(max),
+            x(median).max(x(max)) + 6.0,
+            number(median),
+            number(verdict.most),
+        );
+    }
+    let bound = NAMES + UNIT;
+    let _infallible =
+        writeln!(svg, "<path d=\"M{bound} 24V{height}\" stroke=\"black\" stroke-dasharray=\"4\"/>\n</svg>");
+    svg
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use furnish::World;
 use loadtest::process::Usage;
 
 use crate::clock::{now, pause};
@@ -27,6 +28,15 @@ pub const DELIVERY_P99: &str = "delivery_p99_us";
 pub const ACK_P50: &str = "ack_p50_us";
 pub const ACK_P99: &str = "ack_p99_us";
 pub const LAG_P99: &str = "generator_lag_p99_us";
+pub const CPU_FEW_LINES: &str = "cpu_us_per_message_few_connections";
+pub const CPU_MANY_LINES: &str = "cpu_us_per_message_many_connections";
+pub const CPU_FEW_ROOMS: &str = "cpu_us_per_message_few_rooms";
+pub const CPU_MANY_ROOMS: &str = "cpu_us_per_message_many_rooms";
+pub const P99_BESIDE_SLOW: &str = "delivery_p99_us_beside_slow_readers";
+pub const BYTES_SLOW: &str = "bytes_per_slow_reader";
+pub const START_MS: &str = "start_to_welcome_ms";
+pub const BINARY_MB: &str = "binary_mb";
+pub const BACK_S: &str = "all_back_s";
 
 /// How long things take.
 #[derive(Debug, Clone, Copy)]
@@ -43,21 +53,17 @@ const SETTLE: Duration = Duration::from_millis(100);
 
 /// Two members for each room: lines 2n and 2n + 1.
 pub fn pairs(rooms: usize) -> impl Iterator<Item = Member> {
-    (0..2 * rooms).map(|number| Member { room: Some(number / 2), seat: number % 2, number })
+    (0..2 * rooms).map(|number| Member::seated(number, number / 2, number % 2))
 }
 
 /// Members who are in no room.
 pub fn alone(count: usize) -> impl Iterator<Item = Member> {
-    (0..count).map(|number| Member { room: None, seat: 0, number })
+    (0..count).map(Member::alone)
 }
 
 /// One who speaks in room 0 and so many who listen.
 pub fn audience(listeners: usize) -> impl Iterator<Item = Member> {
-    (0..=listeners).map(|number| Member {
-        room: Some(0),
-        seat: if number == 0 { 0 } else { number + 1 },
-        number,
-    })
+    (0..=listeners).map(|number| Member::seated(number, 0, if number == 0 { 0 } else { number + 1 }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -120,6 +126,32 @@ struct Pair {
 }
 
 impl Closed {
+    fn new(rooms: usize, acks: bool) -> Self {
+        let pair = Pair { turn: 0, delivered: false, acked: false, sent: now() };
+        Self {
+            rooms: vec![pair; rooms],
+            acks,
+            going: true,
+            done: 0,
+            under_way: rooms,
+            measuring: false,
+            trips: Vec::new(),
+        }
+    }
+
+    /// Nobody says more; waits for what is under way.
+    fn finish(&mut self, crowd: &mut Crowd) -> Result<()> {
+        (self.measuring, self.going) = (false, false);
+        let deadline = now() + DRAIN;
+        while self.under_way > 0 {
+            crowd.turn(WAIT, self)?;
+            if now() > deadline {
+                bail!("{} messages were lost", self.under_way);
+            }
+        }
+        Ok(())
+    }
+
     fn say(&mut self, post: &mut Post<'_>, room: usize) -> Result<()> {
         let Some(pair) = self.rooms.get_mut(room) else { return Ok(()) };
         (pair.delivered, pair.acked, pair.sent) = (false, !self.acks, now());
@@ -176,30 +208,14 @@ pub fn closed_with(
     rooms: usize,
     span: Span,
 ) -> Result<Figures> {
-    let pair = Pair { turn: 0, delivered: false, acked: false, sent: now() };
-    let mut work = Closed {
-        rooms: vec![pair; rooms],
-        acks: crowd.acks(),
-        going: true,
-        done: 0,
-        under_way: rooms,
-        measuring: false,
-        trips: Vec::new(),
-    };
+    let mut work = Closed::new(rooms, crowd.acks());
     crowd.begin(|post| (0..rooms).try_for_each(|room| work.say(post, room)))?;
     for_a_while(crowd, span.warm, &mut work)?;
     let (before, done, begin) = (server.usage()?, work.done, now());
     work.measuring = true;
     for_a_while(crowd, span.window, &mut work)?;
     let (length, in_window) = (begin.elapsed(), work.done - done);
-    (work.measuring, work.going) = (false, false);
-    let deadline = now() + DRAIN;
-    while work.under_way > 0 {
-        crowd.turn(WAIT, &mut work)?;
-        if now() > deadline {
-            bail!("{} messages were lost", work.under_way);
-        }
-    }
+    work.finish(crowd)?;
     pause(SETTLE);
     let cpu = cpu_us(&before, &server.usage()?);
     Ok(Figures::from([
@@ -210,9 +226,36 @@ pub fn closed_with(
     ]))
 }
 
+/// Who speaks in open loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speakers {
+    /// The two of so many rooms by turns.
+    Pairs(usize),
+    /// Each of so many lines.
+    Each(usize),
+}
+
+impl Speakers {
+    fn lines(self) -> usize {
+        match self {
+            Self::Pairs(rooms) => 2 * rooms,
+            Self::Each(lines) => lines,
+        }
+    }
+
+    fn line(self, number: usize) -> usize {
+        match self {
+            Self::Pairs(rooms) => 2 * (number % rooms) + (number / rooms) % 2,
+            Self::Each(lines) => number % lines,
+        }
+    }
+}
+
 /// A fixed schedule, whatever the server does; every latency counts from the intended time.
 struct Open {
-    rooms: usize,
+    speakers: Speakers,
+    /// Lines from this one on only add to the crowd: what they hear is not counted.
+    counted: usize,
     begin: Instant,
     between: Duration,
     /// The next message, the first that is measured, and where it ends.
@@ -239,6 +282,7 @@ impl Work for Open {
     fn heard(&mut self, _: &mut Post<'_>, line: usize, heard: Heard) -> Result<()> {
         match heard {
             Heard::Ready => {}
+            Heard::Delivered(_) if line >= self.counted => {}
             Heard::Delivered(stamp) => {
                 self.delivered += 1;
                 if stamp >= self.first {
@@ -260,8 +304,7 @@ impl Work for Open {
 
     fn ticked(&mut self, post: &mut Post<'_>, _: u64) -> Result<()> {
         while self.next < self.end && self.begin.elapsed() >= self.between * self.next {
-            let number = usize::try_from(self.next)?;
-            let line = 2 * (number % self.rooms) + (number / self.rooms) % 2;
+            let line = self.speakers.line(usize::try_from(self.next)?);
             post.say(line, self.next)?;
             if self.acks && let Some(unacked) = self.unacked.get_mut(line) {
                 unacked.push_back(self.next);
@@ -282,17 +325,18 @@ impl Work for Open {
 pub fn open(server: &Running, rooms: usize, per_second: u32, span: Span) -> Result<Figures> {
     let mut crowd = server.crowd()?;
     crowd.enter(pairs(rooms))?;
-    open_with(server, &mut crowd, rooms, per_second, span)
+    open_with(server, &mut crowd, Speakers::Pairs(rooms), usize::MAX, per_second, span)
 }
 
-/// The same with members who are in already.
+/// The same with members who are in already, of whom only the first are counted.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_with(
     server: &Running,
     crowd: &mut Crowd,
-    rooms: usize,
+    speakers: Speakers,
+    counted: usize,
     per_second: u32,
     span: Span,
 ) -> Result<Figures> {
@@ -302,14 +346,15 @@ pub fn open_with(
     let (first, window) = (count(span.warm)?, count(span.window)?);
     let acks = crowd.acks();
     let mut work = Open {
-        rooms,
+        speakers,
+        counted,
         begin: now(),
         between: Duration::from_secs(1) / per_second,
         next: 0,
         first,
         end: first + window,
         acks,
-        unacked: vec![VecDeque::new(); 2 * rooms],
+        unacked: vec![VecDeque::new(); speakers.lines()],
         delivered: 0,
         acked: 0,
         deliveries: Vec::new(),
@@ -424,4 +469,133 @@ pub fn idle(server: &Running, count: usize) -> Result<Figures> {
         (MEMORY, ratio(f64::from(u32::try_from(grown)?), count)),
         (CPU_CONNECT, ratio(cpu_us(&before, &after), count)),
     ]))
+}
+
+/// The same rate over few and over many lines, and over few and over many rooms. livehelp only.
+///
+/// # Errors
+/// If a message is lost, or the server ends something.
+pub fn growth(
+    start: impl Fn(World) -> Result<Running>,
+    (few, lines, rooms): (usize, usize, usize),
+    per_second: u32,
+    span: Span,
+) -> Result<Figures> {
+    let mut figures = Figures::new();
+    let names = [(CPU_FEW_LINES, few), (CPU_MANY_LINES, lines)];
+    for (name, lines) in names {
+        let idle = lines - few;
+        let server = start(World { rooms: few / 2, alone: idle })?;
+        let mut crowd = server.crowd()?;
+        crowd.enter(pairs(few / 2))?;
+        crowd.enter(alone(idle))?;
+        let speakers = Speakers::Pairs(few / 2);
+        let found = open_with(&server, &mut crowd, speakers, usize::MAX, per_second, span)?;
+        figures.insert(name, found.get(CPU_MESSAGE).copied().unwrap_or(f64::NAN));
+    }
+    for (name, rooms) in [(CPU_FEW_ROOMS, few), (CPU_MANY_ROOMS, rooms)] {
+        let world = World { rooms, alone: 0 };
+        let server = start(world)?;
+        let mut crowd = server.crowd()?;
+        crowd.enter((0..rooms).map(|room| Member::seated(room, room, 0)))?;
+        // One window of each agent hears all his rooms: two lines for each room would be more than a process may open.
+        let agents = world.agents();
+        crowd.enter((0..agents).map(|agent| Member {
+            follows: rooms / agents,
+            ..Member::seated(rooms + agent, agent, 1)
+        }))?;
+        let speakers = Speakers::Each(rooms);
+        let found = open_with(&server, &mut crowd, speakers, usize::MAX, per_second, span)?;
+        figures.insert(name, found.get(CPU_MESSAGE).copied().unwrap_or(f64::NAN));
+    }
+    Ok(figures)
+}
+
+/// Ten rooms with many who listen, once while these read and once while they do not. livehelp only.
+///
+/// # Errors
+/// If a message is lost among those who read.
+pub fn slow(
+    start: impl Fn(World) -> Result<Running>,
+    listeners: usize,
+    window: Duration,
+) -> Result<Figures> {
+    const ROOMS: usize = 10;
+    /// Fills what a slow reader has in the kernel within the time before the window, and then its queue.
+    const PER_SECOND: u32 = 500;
+    let span = Span { warm: Duration::from_secs(8), window };
+    let mut figures = Figures::new();
+    for (name, deaf) in [(DELIVERY_P99, false), (P99_BESIDE_SLOW, true)] {
+        let server = start(World { rooms: ROOMS, alone: 0 })?;
+        let mut crowd = server.crowd()?;
+        crowd.enter(pairs(ROOMS))?;
+        let seats = (0..listeners).map(|at| Member {
+            narrow: deaf,
+            ..Member::seated(2 * ROOMS + at, at % ROOMS, 2 + at)
+        });
+        crowd.enter(seats)?;
+        if deaf {
+            (0..listeners).for_each(|at| crowd.set_deaf(2 * ROOMS + at));
+        }
+        let before = server.usage()?.resident_bytes;
+        let speakers = Speakers::Pairs(ROOMS);
+        let found = open_with(&server, &mut crowd, speakers, 2 * ROOMS, PER_SECOND, span)?;
+        figures.insert(name, found.get(DELIVERY_P99).copied().unwrap_or(f64::NAN));
+        if deaf {
+            let grown = server.usage()?.resident_bytes.saturating_sub(before);
+            let each = ratio(f64::from(u32::try_from(grown)?), u64::try_from(listeners)?);
+            figures.insert(BYTES_SLOW, each);
+        }
+    }
+    Ok(figures)
+}
+
+/// From nothing to the first `welcome` with so many messages stored, and the size of the binary. livehelp only.
+///
+/// # Errors
+/// If the messages are not stored, or the server does not start again.
+pub fn cold_start(server: &mut Running, rooms: usize, messages: u64) -> Result<Figures> {
+    let mut stored = 0;
+    while stored < messages {
+        let mut crowd = server.crowd()?;
+        crowd.enter(pairs(rooms))?;
+        let span = Span { warm: Duration::ZERO, window: Duration::from_secs(5) };
+        stored += closed_count(&mut crowd, rooms, span)?;
+    }
+    server.kill();
+    let begin = now();
+    server.again()?;
+    let mut crowd = server.crowd()?;
+    crowd.enter(pairs(1).take(1))?;
+    let start_ms = begin.elapsed().as_secs_f64() * 1e3;
+    Ok(Figures::from([(START_MS, start_ms), (BINARY_MB, server.binary_mb()?)]))
+}
+
+/// Closed loop for its messages only.
+fn closed_count(crowd: &mut Crowd, rooms: usize, span: Span) -> Result<u64> {
+    let mut work = Closed::new(rooms, crowd.acks());
+    crowd.begin(|post| (0..rooms).try_for_each(|room| work.say(post, room)))?;
+    for_a_while(crowd, span.warm + span.window, &mut work)?;
+    work.finish(crowd)?;
+    Ok(work.done)
+}
+
+/// Visitors with a conversation each lose their server, and come back to the next one. livehelp only.
+///
+/// # Errors
+/// If one of them does not.
+pub fn return_home(server: &mut Running, visitors: usize) -> Result<Figures> {
+    let everybody = || (0..visitors).map(|room| Member::seated(room, room, 0));
+    let mut crowd = server.crowd()?;
+    crowd.enter(everybody())?;
+    server.kill();
+    drop(crowd);
+    let begin = now();
+    server.again()?;
+    let before = server.usage()?;
+    let mut crowd = server.crowd()?;
+    crowd.enter(everybody())?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let cpu = ratio(cpu_us(&before, &server.usage()?), u64::try_from(visitors)?);
+    Ok(Figures::from([(BACK_S, seconds), (CPU_CONNECT, cpu)]))
 }

@@ -59,6 +59,11 @@ impl Names {
         }
     }
 
+    /// How many agents have all the rooms; a room's is its number modulo this.
+    pub fn agents(&self) -> usize {
+        self.world.agents()
+    }
+
     /// The conversation of a room.
     pub fn conversation(&self, room: usize) -> ConversationId {
         ConversationId::from_bytes(id(0xc0, room))

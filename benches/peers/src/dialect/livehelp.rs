@@ -39,7 +39,8 @@ struct Seat {
     request: u32,
     /// The newest place heard of, which a client tells with what it says.
     seen: u64,
-    ready: bool,
+    /// Answers that are still missing before he is in.
+    missing: usize,
 }
 
 /// Where in the frame of a `send` its changing parts stand.
@@ -130,7 +131,7 @@ fn put(into: &mut [u8], at: usize, part: &[u8]) {
 
 impl Dialect for Livehelp {
     fn upgrade(&mut self, member: Member) -> Upgrade {
-        self.seats.push(Seat { member, request: 1, seen: 0, ready: false });
+        self.seats.push(Seat { member, request: 1, seen: 0, missing: member.follows.max(1) });
         let header = |name: &str, value: String| (name.to_owned(), value);
         let mut headers =
             vec![header("Sec-WebSocket-Protocol", Encoding::Msgpack.subprotocol().to_owned())];
@@ -141,7 +142,7 @@ impl Dialect for Livehelp {
             let cookie = format!("livehelp_session={}", self.names.cookie(member.room, member.seat));
             headers.push(header("Cookie", cookie));
         }
-        Upgrade { path: String::from("/v1/socket"), headers }
+        Upgrade { path: String::from("/v1/socket"), headers, narrow: member.narrow }
     }
 
     fn greet(&mut self, line: usize, say: &mut Vec<Vec<u8>>) -> bool {
@@ -192,27 +193,32 @@ impl Dialect for Livehelp {
                 };
                 heard.push(Heard::Delivered(stamp));
             }
-            ACK if seat.ready => heard.push(Heard::Acked),
+            ACK if seat.missing == 0 => heard.push(Heard::Acked),
             WELCOME => match (seat.member.room, seat.member.seat) {
                 (None, _) => {
-                    seat.ready = true;
+                    seat.missing = 0;
                     heard.push(Heard::Ready);
                 }
                 // A visitor's own conversation comes of itself.
                 (Some(_), 0) => {}
                 (Some(room), _) => {
-                    seat.request += 1;
-                    say.push(written(&ClientFrame::Watch {
-                        request: RequestId(seat.request),
-                        topic: WatchTopic::Conversation,
-                        conversation: Some(self.names.conversation(room)),
-                        resume: None,
-                    }));
+                    for step in 0..seat.missing {
+                        seat.request += 1;
+                        let room = room + step * self.names.agents();
+                        say.push(written(&ClientFrame::Watch {
+                            request: RequestId(seat.request),
+                            topic: WatchTopic::Conversation,
+                            conversation: Some(self.names.conversation(room)),
+                            resume: None,
+                        }));
+                    }
                 }
             },
-            HISTORY if !seat.ready => {
-                seat.ready = true;
-                heard.push(Heard::Ready);
+            HISTORY if seat.missing > 0 => {
+                seat.missing -= 1;
+                if seat.missing == 0 {
+                    heard.push(Heard::Ready);
+                }
             }
             REJECT => {
                 let (_, code) = (walk.uint(), walk.uint());
@@ -255,7 +261,7 @@ mod tests {
 
     fn client() -> Livehelp {
         let mut client = Livehelp::new(Arc::new(Names::default())).unwrap();
-        let _upgrade = client.upgrade(Member { room: Some(3), seat: 0, number: 7 });
+        let _upgrade = client.upgrade(Member::seated(7, 3, 0));
         client
     }
 
