@@ -17,8 +17,10 @@ const NODE_MAJOR_MIN: u32 = 18;
 pub(crate) enum Need {
     /// Node and npm, for the front ends.
     Node,
-    /// A real Redis, for the tests of the bus.
+    /// A real Redis, for the tests of the bus and for the side-by-side.
     Redis,
+    /// PostgreSQL's programs, for the side-by-side.
+    Postgres,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -28,6 +30,7 @@ impl Need {
         match self {
             Self::Node => &["nodejs", "npm"],
             Self::Redis => &["redis-server"],
+            Self::Postgres => &["postgresql"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -38,6 +41,8 @@ impl Need {
         match self {
             Self::Node => node_major() >= Some(NODE_MAJOR_MIN) && present("npm"),
             Self::Redis => present("redis-server"),
+            // Debian keeps them off the search path.
+            Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

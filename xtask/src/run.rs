@@ -30,20 +30,8 @@ const DATA: &str = "var/data";
 /// When something cannot be built or the first start cannot be prepared.
 pub(crate) fn run(flags: &[&str]) -> Result<()> {
     let places = Places::of(flags)?;
-    let fronts: Vec<Front> = BUNDLED.into_iter().filter_map(Front::find).collect();
     provide(&[Need::Node])?;
-    for front in &fronts {
-        if let Some(install) = front.install()? {
-            println!("{}: installing its packages", front.name);
-            run_shown(install)?;
-            front.installed()?;
-        }
-        if let Some(build) = front.build()? {
-            println!("{}: building", front.name);
-            run_shown(build)?;
-            front.built()?;
-        }
-    }
+    build_fronts()?;
     run_shown(command(&root(), &["cargo", "build", "--release", "-p", "livehelp"]))?;
     let server = target_folder()?.join("release/livehelp");
     match Standing::of(&root()) {
@@ -145,6 +133,26 @@ impl Standing {
             (true, false, false) => Self::Foreign,
         }
     }
+}
+
+/// Installs and bundles what the server's binary carries.
+///
+/// # Errors
+/// When a step fails.
+pub(crate) fn build_fronts() -> Result<()> {
+    for front in BUNDLED.into_iter().filter_map(Front::find) {
+        if let Some(install) = front.install()? {
+            println!("{}: installing its packages", front.name);
+            run_shown(install)?;
+            front.installed()?;
+        }
+        if let Some(build) = front.build()? {
+            println!("{}: building", front.name);
+            run_shown(build)?;
+            front.built()?;
+        }
+    }
+    Ok(())
 }
 
 fn first_start(server: &Path, demo: &str) -> Result<()> {

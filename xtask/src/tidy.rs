@@ -38,7 +38,7 @@ const FORBIDDEN: [(&str, &str, &str); 4] = [
 ];
 /// Crates and the only places that may name them: modules or paths below `src`. The rest of the tree asks there.
 const DOORS: [(&[&str], &[&str]); 13] = [
-    (&["tokio_tungstenite"], &["gateway", "loadtest"]),
+    (&["tokio_tungstenite"], &["gateway", "loadtest", "benches/peers"]),
     (&["hyper", "hyper_util"], &["http", "loadtest"]),
     (&["dashmap"], &["hub"]),
     (&["redis"], &["bus/redis"]),
@@ -46,7 +46,7 @@ const DOORS: [(&[&str], &[&str]); 13] = [
     (&["axum", "utoipa_axum"], &["api", "http"]),
     // What the API answers with describes itself.
     (&["utoipa"], &["api", "store", "auth", "protocol"]),
-    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http", "loadtest"]),
+    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http", "loadtest", "benches/peers"]),
     (&["prometheus"], &["metrics"]),
     (&["rusqlite"], &["store/sqlite", "keys", "onlooker"]),
     (&["tokio_postgres"], &["store/postgres"]),
@@ -82,7 +82,15 @@ const FOREIGN_NAMES: [&str; 5] = [
 ];
 const WRONG_FILE_NAMES: [&str; 10] =
     ["mod", "util", "common", "helpers", "types", "manager", "service", "handler", "base", "core"];
-const PACKAGES: [&str; 5] = ["protocol", "server", "xtask", "loadtest", "benches"];
+const PACKAGES: [&str; 7] = [
+    "protocol",
+    "server",
+    "xtask",
+    "loadtest",
+    "benches",
+    "benches/peers",
+    "benches/peers/furnish",
+];
 /// The front ends' layers, from top to bottom; the same rule as for the rows.
 const FRONT_LAYERS: [&str; 3] = ["view", "state", "wire"];
 

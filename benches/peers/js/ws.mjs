@@ -1,16 +1,18 @@
 // Node with `ws`: rooms by the path of the address.
-// node ws.mjs [--ack | --redis PORT | --postgres URL]
-// With a store each message is acked once it is kept there; what waits is kept in one go.
+// node ws.mjs [--redis PORT | --postgres URL] [--batch]
+// With a store each message is acked once it is kept there: each by itself, or with --batch all that wait in one go.
 import { WebSocketServer } from 'ws';
 
 const words = process.argv.slice(2);
 const after = (flag) => (words.includes(flag) ? words[words.indexOf(flag) + 1] : undefined);
+const batched = words.includes('--batch');
 const keep = await store();
 
 async function store() {
   if (after('--redis')) {
     const { default: Redis } = await import('ioredis');
     const redis = new Redis({ port: Number(after('--redis')), enableAutoPipelining: false });
+    if (!batched) return ({ room, message }) => redis.xadd(room, '*', 'm', message);
     return async (batch) => {
       const pipeline = redis.pipeline();
       for (const { room, message } of batch) pipeline.xadd(room, '*', 'm', message);
@@ -19,18 +21,21 @@ async function store() {
   }
   if (after('--postgres')) {
     const { default: pg } = await import('pg');
-    const pool = new pg.Pool({ connectionString: after('--postgres'), max: 1 });
+    const pool = new pg.Pool({ connectionString: after('--postgres'), max: batched ? 1 : 10 });
     await pool.query('create table if not exists message (id bigserial primary key, room text, body bytea)');
+    if (!batched) {
+      const text = 'insert into message (room, body) values ($1, $2)';
+      return ({ room, message }) => pool.query({ name: 'keep', text, values: [room, message] });
+    }
     return async (batch) => {
       const rooms = batch.map(({ room }) => room);
       const bodies = batch.map(({ message }) => message);
       await pool.query('insert into message (room, body) select * from unnest($1::text[], $2::bytea[])', [rooms, bodies]);
     };
   }
-  return words.includes('--ack') ? async () => {} : undefined;
+  return undefined;
 }
 
-const plain = words.includes('--ack');
 let waiting = [];
 let busy = false;
 
@@ -54,8 +59,9 @@ server.on('connection', (socket, request) => {
   members.add(socket);
   socket.on('message', (message, binary) => {
     for (const member of members) if (member !== socket) member.send(message, { binary });
-    if (plain) socket.send(message.subarray(0, 8));
-    else if (keep) {
+    if (keep && !batched) {
+      keep({ room, message }).then(() => socket.send(message.subarray(0, 8)));
+    } else if (keep) {
       waiting.push({ socket, room, message });
       if (!busy) drain();
     }

@@ -195,11 +195,8 @@ impl Crowd {
     /// # Errors
     /// If a line is broken.
     pub fn begin(&mut self, first: impl FnOnce(&mut Post<'_>) -> Result<()>) -> Result<()> {
-        let mut post = Post {
-            net: &mut self.net,
-            dialect: &mut *self.dialect,
-            scratch: &mut self.scratch,
-        };
+        let mut post =
+            Post { net: &mut self.net, dialect: &mut *self.dialect, scratch: &mut self.scratch };
         first(&mut post)
     }
 

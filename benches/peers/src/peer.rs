@@ -3,6 +3,7 @@
 //! Each ends with this process, however that ends: `setpriv --pdeathsig` (util-linux) sees to it. What must be up before a server,
 //! such as its database, is in `peer/backing.rs`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use furnish::{Names, World};
 use loadtest::process::Usage;
 
-use self::backing::{descendants, nats, postgres, redis};
+use self::backing::{descendants, nats, postgres, postgres_program, redis};
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
@@ -43,10 +44,14 @@ pub enum Peer {
     NodeWs,
     SocketIo,
     Nats,
-    /// Node `ws` in front of Redis Streams, each batch synced.
+    /// Node `ws` in front of Redis Streams, synced; each message by itself.
     NodeRedis,
-    /// Node `ws` in front of PostgreSQL.
+    /// The same, all that wait in one pipeline.
+    NodeRedisBatch,
+    /// Node `ws` in front of PostgreSQL; each message by itself.
     NodePostgres,
+    /// The same, all that wait in one statement.
+    NodePostgresBatch,
     /// An ack means: in the page cache.
     JetStream,
     /// An ack means: synced.
@@ -69,7 +74,9 @@ impl Peer {
             Self::SocketIo => "Socket.IO",
             Self::Nats => "NATS",
             Self::NodeRedis => "Node ws + Redis Streams",
+            Self::NodeRedisBatch => "Node ws + Redis Streams, batched",
             Self::NodePostgres => "Node ws + PostgreSQL",
+            Self::NodePostgresBatch => "Node ws + PostgreSQL, batched",
             Self::JetStream => "JetStream, page cache",
             Self::JetStreamSync => "JetStream, synced",
         }
@@ -77,6 +84,10 @@ impl Peer {
 
     fn livehelp(self) -> bool {
         matches!(self, Self::Livehelp | Self::LivehelpMemory)
+    }
+
+    fn postgres(self) -> bool {
+        matches!(self, Self::NodePostgres | Self::NodePostgresBatch)
     }
 
     fn dialect(self, names: Arc<Names>) -> Result<Box<dyn Dialect>> {
@@ -89,7 +100,9 @@ impl Peer {
             | Self::FloorStore
             | Self::BunAck
             | Self::NodeRedis
-            | Self::NodePostgres => Box::new(Plain { acks: true }),
+            | Self::NodeRedisBatch
+            | Self::NodePostgres
+            | Self::NodePostgresBatch => Box::new(Plain { acks: true }),
             Self::SocketIo => Box::new(SocketIo::default()),
             Self::Nats => Box::new(Nats::new(false)),
             Self::JetStream | Self::JetStreamSync => Box::new(Nats::new(true)),
@@ -131,8 +144,10 @@ impl Place {
             Peer::Bun | Peer::BunAck => self.bun().is_file(),
             Peer::NodeWs => package("ws"),
             Peer::SocketIo => package("socket.io"),
-            Peer::NodeRedis => package("ioredis") && answers("redis-server"),
-            Peer::NodePostgres => package("pg") && answers("initdb") && answers("postgres"),
+            Peer::NodeRedis | Peer::NodeRedisBatch => package("ioredis") && answers("redis-server"),
+            Peer::NodePostgres | Peer::NodePostgresBatch => {
+                package("pg") && answers(postgres_program("postgres"))
+            }
             Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
             Peer::Livehelp
             | Peer::Floor
@@ -150,7 +165,7 @@ impl Place {
 }
 
 /// Whether a program can be started at all.
-fn answers(program: &str) -> bool {
+fn answers(program: impl AsRef<OsStr>) -> bool {
     let mut ask = Command::new(program);
     ask.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     ask.status().is_ok_and(|status| status.success())
@@ -230,17 +245,19 @@ impl Running {
                 self.children.push(child);
                 self.address = address;
             }
-            Peer::NodeRedis => {
+            Peer::NodeRedis | Peer::NodeRedisBatch => {
                 let (child, port) = redis(folder)?;
                 self.children.push(child);
                 let mut relay = node(place, "ws.mjs");
-                self.serve(relay.args(["--redis", &port.to_string()]))?;
+                relay.args(["--redis", &port.to_string()]).args(self.batch());
+                self.serve(&mut relay)?;
             }
-            Peer::NodePostgres => {
+            Peer::NodePostgres | Peer::NodePostgresBatch => {
                 let (child, url) = postgres(folder)?;
                 self.children.push(child);
                 let mut relay = node(place, "ws.mjs");
-                self.serve(relay.args(["--postgres", &url]))?;
+                relay.args(["--postgres", &url]).args(self.batch());
+                self.serve(&mut relay)?;
             }
             _ => {
                 let mut command = self.command();
@@ -250,6 +267,11 @@ impl Running {
         let scheme = if self.tls { "https" } else { "http" };
         self.names = Arc::new(Names::new(self.world, format!("{scheme}://{}", self.address)));
         Ok(())
+    }
+
+    fn batch(&self) -> Option<&'static str> {
+        let batches = matches!(self.peer, Peer::NodeRedisBatch | Peer::NodePostgresBatch);
+        batches.then_some("--batch")
     }
 
     fn serve(&mut self, command: &mut Command) -> Result<()> {
@@ -315,7 +337,7 @@ impl Running {
     /// If one of them has ended.
     pub fn usage(&self) -> Result<Usage> {
         let mut pids: Vec<u32> = self.children.iter().map(Child::id).collect();
-        if self.peer == Peer::NodePostgres {
+        if self.peer.postgres() {
             pids.extend(self.children.iter().flat_map(|child| descendants(child.id())));
         }
         Usage::of(&pids).with_context(|| format!("{} has ended", self.peer.name()))
@@ -333,7 +355,7 @@ impl Running {
     /// SIGKILL. Its folder stays.
     pub fn kill(&mut self) {
         for mut child in self.children.drain(..) {
-            if self.peer == Peer::NodePostgres {
+            if self.peer.postgres() {
                 // Its children and its shared memory are its own to clear up; it does so at once.
                 let pid = child.id().to_string();
                 let _ended = Command::new("kill").args(["-QUIT", &pid]).status();

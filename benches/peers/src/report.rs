@@ -200,8 +200,10 @@ pub fn plot(verdicts: &[(&str, Verdict)]) -> String {
         );
     }
     let bound = NAMES + UNIT;
-    let _infallible =
-        writeln!(svg, "<path d=\"M{bound} 24V{height}\" stroke=\"black\" stroke-dasharray=\"4\"/>\n</svg>");
+    let _infallible = writeln!(
+        svg,
+        "<path d=\"M{bound} 24V{height}\" stroke=\"black\" stroke-dasharray=\"4\"/>\n</svg>"
+    );
     svg
 }
 

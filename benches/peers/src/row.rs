@@ -7,9 +7,9 @@ use furnish::World;
 
 use crate::peer::{Peer, Place, Running};
 use crate::work::{
-    self, ACK_P50, ACK_P99, BACK_S, BINARY_MB, BYTES_SLOW, CPU_CONNECT, CPU_DELIVERY, CPU_FEW_LINES,
-    CPU_FEW_ROOMS, CPU_MANY_LINES, CPU_MANY_ROOMS, CPU_MESSAGE, DELIVERY_P50, DELIVERY_P99, Figures,
-    MEMORY, P99_BESIDE_SLOW, START_MS, Span,
+    self, ACK_P50, ACK_P99, BACK_S, BINARY_MB, BYTES_SLOW, CPU_CONNECT, CPU_DELIVERY,
+    CPU_FEW_LINES, CPU_FEW_ROOMS, CPU_MANY_LINES, CPU_MANY_ROOMS, CPU_MESSAGE, DELIVERY_P50,
+    DELIVERY_P99, Figures, MEMORY, P99_BESIDE_SLOW, START_MS, Span,
 };
 
 /// How much is done.
@@ -122,14 +122,18 @@ pub const ROWS: [Row; 12] = [
             Peer::Livehelp,
             Peer::FloorStore,
             Peer::NodeRedis,
+            Peer::NodeRedisBatch,
             Peer::NodePostgres,
+            Peer::NodePostgresBatch,
             Peer::JetStreamSync,
             Peer::JetStream,
         ],
         // The last of them confirms what a power cut would lose.
         required: &[
             times(Peer::Livehelp, CPU_MESSAGE, 0.25, Peer::NodeRedis),
+            times(Peer::Livehelp, CPU_MESSAGE, 0.25, Peer::NodeRedisBatch),
             times(Peer::Livehelp, CPU_MESSAGE, 0.25, Peer::NodePostgres),
+            times(Peer::Livehelp, CPU_MESSAGE, 0.25, Peer::NodePostgresBatch),
             times(Peer::Livehelp, CPU_MESSAGE, 0.25, Peer::JetStreamSync),
         ],
         run: run_closed,
@@ -157,7 +161,9 @@ pub const ROWS: [Row; 12] = [
             Peer::Livehelp,
             Peer::FloorStore,
             Peer::NodeRedis,
+            Peer::NodeRedisBatch,
             Peer::NodePostgres,
+            Peer::NodePostgresBatch,
             Peer::JetStreamSync,
         ],
         required: &[

@@ -63,7 +63,8 @@ pub fn alone(count: usize) -> impl Iterator<Item = Member> {
 
 /// One who speaks in room 0 and so many who listen.
 pub fn audience(listeners: usize) -> impl Iterator<Item = Member> {
-    (0..=listeners).map(|number| Member::seated(number, 0, if number == 0 { 0 } else { number + 1 }))
+    (0..=listeners)
+        .map(|number| Member::seated(number, 0, if number == 0 { 0 } else { number + 1 }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -165,7 +166,8 @@ impl Work for Closed {
         match heard {
             Heard::Ready => return Ok(()),
             Heard::Delivered(stamp) => {
-                if pair.turn == line % 2 || usize::try_from(stamp) != Ok(line / 2) || pair.delivered {
+                if pair.turn == line % 2 || usize::try_from(stamp) != Ok(line / 2) || pair.delivered
+                {
                     bail!("a message came to the wrong one, or twice");
                 }
                 pair.delivered = true;
@@ -306,7 +308,9 @@ impl Work for Open {
         while self.next < self.end && self.begin.elapsed() >= self.between * self.next {
             let line = self.speakers.line(usize::try_from(self.next)?);
             post.say(line, self.next)?;
-            if self.acks && let Some(unacked) = self.unacked.get_mut(line) {
+            if self.acks
+                && let Some(unacked) = self.unacked.get_mut(line)
+            {
                 unacked.push_back(self.next);
             }
             if self.next >= self.first {

@@ -97,4 +97,3 @@ pub fn visitor_token(number: usize) -> String {
 pub fn session_token(number: usize) -> String {
     format!("lhs_{number:064x}")
 }
-

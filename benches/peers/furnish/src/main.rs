@@ -58,10 +58,7 @@ async fn write_world(folder: &Path, world: World) -> Result<()> {
             site_key: Names::default().site_key(),
             name: String::from("Shop"),
             timeline: SiteTimeline::new(UnixMillis(now.0 - 1_000), Plan::Team),
-            settings: SiteSettings {
-                origins: vec![ORIGIN.to_owned()],
-                ..SiteSettings::default()
-            },
+            settings: SiteSettings { origins: vec![ORIGIN.to_owned()], ..SiteSettings::default() },
             created_at: now,
         })
         .await?;

