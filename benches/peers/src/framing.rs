@@ -99,7 +99,7 @@ mod tests {
     fn frames_of_every_length_come_back() {
         for key in [None, Some(MASK)] {
             for length in [0, 1, 100, 125, 126, 127, 65_535, 65_536] {
-                let payload: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+                let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
                 let mut bytes = vec![9, 9];
                 push_frame(BINARY, &payload, key, &mut bytes);
                 let whole = bytes.len();

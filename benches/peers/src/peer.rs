@@ -248,18 +248,27 @@ impl Running {
             Peer::NodeRedis | Peer::NodeRedisBatch => {
                 let (child, port) = redis(folder)?;
                 self.children.push(child);
-                let mut relay = node(place, "ws.mjs");
+                let mut relay = self.command();
                 relay.args(["--redis", &port.to_string()]).args(self.batch());
                 self.serve(&mut relay)?;
             }
             Peer::NodePostgres | Peer::NodePostgresBatch => {
                 let (child, url) = postgres(folder)?;
                 self.children.push(child);
-                let mut relay = node(place, "ws.mjs");
+                let mut relay = self.command();
                 relay.args(["--postgres", &url]).args(self.batch());
                 self.serve(&mut relay)?;
             }
-            _ => {
+            Peer::Livehelp
+            | Peer::LivehelpMemory
+            | Peer::Floor
+            | Peer::FloorAck
+            | Peer::FloorStore
+            | Peer::Bun
+            | Peer::BunAck
+            | Peer::Tungstenite
+            | Peer::NodeWs
+            | Peer::SocketIo => {
                 let mut command = self.command();
                 self.serve(&mut command)?;
             }
@@ -308,15 +317,22 @@ impl Running {
                 }
             }
             Peer::SocketIo => return node(place, "socketio.mjs"),
-            Peer::NodeWs => return node(place, "ws.mjs"),
-            _ => {
+            Peer::NodeWs
+            | Peer::NodeRedis
+            | Peer::NodeRedisBatch
+            | Peer::NodePostgres
+            | Peer::NodePostgresBatch => return node(place, "ws.mjs"),
+            Peer::Tungstenite => {
                 command.arg(place.binaries.join("relay"));
             }
+            // Started in `backing`, which finds its ports.
+            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => {}
         }
-        match peer {
-            Peer::FloorAck | Peer::BunAck => drop(command.arg("--ack")),
-            Peer::FloorStore => drop(command.arg("--store").arg(folder.join("log"))),
-            _ => {}
+        if matches!(peer, Peer::FloorAck | Peer::BunAck) {
+            command.arg("--ack");
+        }
+        if peer == Peer::FloorStore {
+            command.arg("--store").arg(folder.join("log"));
         }
         command
     }
