@@ -28,6 +28,7 @@ pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod sealed;
 pub mod sqlite;
 mod stats;
 

@@ -11,7 +11,6 @@ mod desk;
 mod fault;
 mod file;
 mod read;
-mod sealed;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -42,7 +41,7 @@ use self::writer::{Fates, Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
     NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
-    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
+    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;

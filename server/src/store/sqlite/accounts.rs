@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::fault::Fault;
 use super::read::Reader;
 use super::sealed;
-use crate::privacy::seal::{Lock, SealError, Sealer};
+use crate::privacy::seal::{Lock, SealError};
 use crate::privacy::sweep::{ANSWER_MS, may_confirm, may_lower};
 use crate::store::{
     AgentRow, ClockAct, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError,
@@ -26,17 +26,6 @@ const ANSWERS_SWEPT: u16 = 64;
 const ENDED_AT_ONCE: usize = 500;
 /// Hash of a request and the answer to it.
 type Answer = ([u8; 32], Vec<u8>);
-
-/// E-mails are found without knowing the tenant, so their hash is made for this one.
-const ANY_TENANT: TenantId = TenantId::from_bytes([0; 16]);
-
-/// The keyed hash by which an account is found: of the address trimmed and in lower case.
-pub(super) fn email_hash(
-    sealer: &dyn Sealer,
-    email: &Personal<String>,
-) -> Result<[u8; 32], SealError> {
-    sealer.find_hash(ANY_TENANT, "agents.email", &email.expose().trim().to_lowercase())
-}
 
 /// The sealed columns of an agent.
 struct SealedAgent {
@@ -208,7 +197,7 @@ impl Desk<'_> {
             self.seal_one(&lock, &bound("agents.email"), row.email.expose().as_bytes())?;
         let (password, _) =
             self.seal_one(&lock, &bound("agents.password"), row.password_hash.as_bytes())?;
-        let email_hash = email_hash(self.sealer, &row.email).map_err(Fault::Keys)?;
+        let email_hash = sealed::email_hash(self.sealer, &row.email)?;
         Ok(SealedAgent { bucket, name, email, email_hash, password })
     }
 
@@ -380,11 +369,11 @@ impl Desk<'_> {
         answer: &[u8],
         at: UnixMillis,
     ) -> Result<(), Fault> {
-        let hash = answer_hash(self.sealer, tenant, key)?;
+        let hash = sealed::answer_hash(self.sealer, tenant, key)?;
         self.answers_forget(UnixMillis(at.0.saturating_sub(ANSWER_MS)))?;
         let lock = sealed::answer_lock(tenant, at.day());
         let plain = [&request[..], answer].concat();
-        let (sealed, bucket) = self.seal_one(&lock, &answer_bound(tenant, &hash), &plain)?;
+        let (sealed, bucket) = self.seal_one(&lock, &sealed::answer_bound(tenant, &hash), &plain)?;
         self.execute(
             "INSERT INTO idempotent_answers (tenant, key_hash, bucket, answer, at)
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
@@ -440,16 +429,6 @@ fn site_texts(row: &SiteRow) -> Result<(String, String), Fault> {
     let timeline = serde_json::to_string(&row.timeline).map_err(|_| Fault::Row("timeline"))?;
     let settings = serde_json::to_string(&row.settings).map_err(|_| Fault::Row("settings"))?;
     Ok((timeline, settings))
-}
-
-fn answer_hash(sealer: &dyn Sealer, tenant: TenantId, key: &str) -> Result<[u8; 32], Fault> {
-    sealer.find_hash(tenant, "idempotent_answers.key", key).map_err(Fault::Keys)
-}
-
-fn answer_bound(tenant: TenantId, hash: &[u8; 32]) -> Vec<u8> {
-    let mut bound = sealed::bound("idempotent_answers.answer", tenant, tenant.as_bytes());
-    bound.extend_from_slice(hash);
-    bound
 }
 
 const TENANT: &str = "SELECT tenant, name, privacy_contact, created_at FROM tenants";
@@ -542,7 +521,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, Fault> {
-        let hash = email_hash(self.sealer, email).map_err(Fault::Keys)?;
+        let hash = sealed::email_hash(self.sealer, email)?;
         let mut rows = self.all(
             &format!("{AGENT} WHERE email_hash = ?1 ORDER BY id"),
             [hash],
@@ -687,7 +666,7 @@ impl Reader<'_> {
         tenant: TenantId,
         key: &str,
     ) -> Result<Option<Answer>, Fault> {
-        let hash = answer_hash(self.sealer, tenant, key)?;
+        let hash = sealed::answer_hash(self.sealer, tenant, key)?;
         let kept: Option<(Vec<u8>, u64)> = self
             .connection
             .prepare_cached(
@@ -701,7 +680,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let lock = sealed::answer_lock(tenant, day);
-        let kept = self.sealer.unseal(&lock, &answer_bound(tenant, &hash), &sealed);
+        let kept = self.sealer.unseal(&lock, &sealed::answer_bound(tenant, &hash), &sealed);
         let Some(kept) = sealed::unless_destroyed(kept)? else { return Ok(None) };
         let (request, answer) = kept.split_first_chunk().ok_or(Fault::Row("answer"))?;
         Ok(Some((*request, answer.to_vec())))

@@ -24,6 +24,12 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+impl From<SealError> for Fault {
+    fn from(error: SealError) -> Self {
+        Self::Keys(error)
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)

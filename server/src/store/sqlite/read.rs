@@ -451,7 +451,7 @@ impl Reader<'_> {
     ) -> Result<Option<protocol::personal::Personal<String>>, Fault> {
         let sealed =
             row.get_ref(index)?.as_blob_or_null().map_err(|_| Fault::Keys(SealError::Tampered))?;
-        sealed::unseal_text(self.sealer, lock, bound, sealed)
+        Ok(sealed::unseal_text(self.sealer, lock, bound, sealed)?)
     }
 }
 

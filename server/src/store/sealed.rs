@@ -1,4 +1,7 @@
 //! What each sealed column is sealed with: its lock and what it is bound to.
+//!
+//! Lives here: what every implementation of the store seals alike. Not here: how a lock becomes a key (`keys`),
+//! where the sealed bytes lie. Called by the implementations.
 
 use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::{EventKind, Seq};
@@ -6,7 +9,6 @@ use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
-use super::fault::Fault;
 use crate::privacy::envelope::{Content, Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
 use crate::store::{ConversationRow, DraftRow, VisitorRow};
@@ -175,7 +177,10 @@ pub(super) fn content_from(bytes: &[u8]) -> Option<Content> {
 }
 
 /// A message's body, sealed; `None` if a key of it is destroyed.
-pub(super) fn seal_message(sealer: &dyn Sealer, placed: &Placed) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) fn seal_message(
+    sealer: &dyn Sealer,
+    placed: &Placed,
+) -> Result<Option<Vec<u8>>, SealError> {
     let envelope = placed.envelope();
     let tag = envelope.tag();
     let bound =
@@ -190,7 +195,7 @@ pub(super) fn seal_text(
     lock: &Lock,
     bound: &[u8],
     text: Option<&Personal<String>>,
-) -> Result<Option<Vec<u8>>, Fault> {
+) -> Result<Option<Vec<u8>>, SealError> {
     match text {
         None => Ok(None),
         Some(text) => unless_destroyed(sealer.seal(lock, bound, text.expose().as_bytes())),
@@ -203,21 +208,48 @@ pub(super) fn unseal_text(
     lock: &Lock,
     bound: &[u8],
     sealed: Option<&[u8]>,
-) -> Result<Option<Personal<String>>, Fault> {
+) -> Result<Option<Personal<String>>, SealError> {
     let Some(sealed) = sealed else { return Ok(None) };
     let Some(plain) = unless_destroyed(sealer.unseal(lock, bound, sealed))? else {
         return Ok(None);
     };
-    let text = String::from_utf8(plain).map_err(|_| Fault::Keys(SealError::Tampered))?;
+    let text = String::from_utf8(plain).map_err(|_| SealError::Tampered)?;
     Ok(Some(Personal::new(text)))
 }
 
-pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Option<T>, Fault> {
+pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Option<T>, SealError> {
     match outcome {
         Ok(value) => Ok(Some(value)),
         Err(SealError::Destroyed) => Ok(None),
-        Err(error) => Err(Fault::Keys(error)),
+        Err(error) => Err(error),
     }
+}
+
+/// E-mails are found without knowing the tenant, so their hash is made for this one.
+const ANY_TENANT: TenantId = TenantId::from_bytes([0; 16]);
+
+/// The keyed hash by which an account is found: of the address trimmed and in lower case.
+pub(super) fn email_hash(
+    sealer: &dyn Sealer,
+    email: &Personal<String>,
+) -> Result<[u8; 32], SealError> {
+    sealer.find_hash(ANY_TENANT, "agents.email", &email.expose().trim().to_lowercase())
+}
+
+/// The keyed hash by which a kept answer is found.
+pub(super) fn answer_hash(
+    sealer: &dyn Sealer,
+    tenant: TenantId,
+    key: &str,
+) -> Result<[u8; 32], SealError> {
+    sealer.find_hash(tenant, "idempotent_answers.key", key)
+}
+
+/// What a kept answer is bound to.
+pub(super) fn answer_bound(tenant: TenantId, hash: &[u8; 32]) -> Vec<u8> {
+    let mut bound = bound("idempotent_answers.answer", tenant, tenant.as_bytes());
+    bound.extend_from_slice(hash);
+    bound
 }
 
 /// The form's answers as one value: JSON pairs.
