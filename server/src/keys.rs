@@ -178,6 +178,14 @@ impl KeyStore {
         Self::from_file(KeyFile::open(folder)?)
     }
 
+    /// Keys that stand in no file and are gone when the process ends, as is all that was sealed with them.
+    ///
+    /// # Errors
+    /// If the system has no random numbers to give.
+    pub fn in_memory() -> Result<Self, KeysError> {
+        Self::from_file(KeyFile::in_memory()?)
+    }
+
     fn from_file(file: KeyFile) -> Result<Self, KeysError> {
         let generation = AtomicU64::new(file.generation()?);
         let find_root = file.find_root();

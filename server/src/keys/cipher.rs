@@ -1,5 +1,6 @@
 //! Derivation and sealing: HKDF-SHA256, AES-256-GCM, HMAC-SHA256. No files.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use protocol::ids::TenantId;
@@ -31,8 +32,7 @@ impl ValueKey {
 
     /// Nonce, text, tag.
     pub(super) fn seal(&self, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut nonce = [0; NONCE_LEN];
-        fill_random(&mut nonce).map_err(|_| SealError::Unavailable)?;
+        let nonce = fresh_nonce().map_err(|_| SealError::Unavailable)?;
         let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
@@ -60,6 +60,34 @@ impl ValueKey {
         plain.truncate(len);
         Ok(plain)
     }
+}
+
+/// Nonces that one question to the system brings: it costs more than the sealing of a short message, and
+/// hardly more for many.
+const NONCES: usize = 64;
+
+/// Random bytes for nonces, each handed out once. They need not be secret, so they may lie in memory.
+struct Nonces {
+    bytes: [u8; NONCES * NONCE_LEN],
+    left: usize,
+}
+
+thread_local! {
+    static FRESH: RefCell<Nonces> =
+        const { RefCell::new(Nonces { bytes: [0; NONCES * NONCE_LEN], left: 0 }) };
+}
+
+fn fresh_nonce() -> Result<[u8; NONCE_LEN], KeysError> {
+    FRESH.with_borrow_mut(|fresh| {
+        if fresh.left == 0 {
+            fill_random(&mut fresh.bytes)?;
+            fresh.left = NONCES;
+        }
+        // Counted before it is taken: no way leads to the same one again.
+        fresh.left -= 1;
+        let (nonces, _) = fresh.bytes.as_chunks::<NONCE_LEN>();
+        nonces.get(fresh.left).copied().ok_or(KeysError::NoRandom)
+    })
 }
 
 struct ValueKeyLen;

@@ -154,21 +154,25 @@ pub(super) fn create(folder: &Path) -> Result<(), KeysError> {
         .map_err(io_error("write", &new_master))?;
     private_file(&sqlite)?;
     let connection = connect(&sqlite)?;
-    let mut find_root = Secret::default();
-    fill_random(find_root.as_mut_slice())?;
-    let wrapped = ValueKey::new(&master)
-        .seal(FIND_ROOT, find_root.as_slice())
-        .map_err(|_| KeysError::NoRandom)?;
-    connection.execute_batch(SCHEMA).map_err(file_error("make the tables"))?;
-    connection
-        .execute("INSERT INTO meta (id, generation, find_root) VALUES (1, 1, ?1)", [wrapped])
-        .and_then(|_| connection.pragma_update(None, "user_version", FORMAT))
-        .map_err(file_error("write the first row"))?;
+    furnish(&connection, &ValueKey::new(&master))?;
     connection.close().map_err(|(_, source)| KeysError::File { act: "close", source })?;
     sync_folder(folder).map_err(io_error("sync", folder))?;
     fs::rename(&new_master, master_path(folder))
         .and_then(|()| sync_folder(folder))
         .map_err(io_error("name", &new_master))
+}
+
+/// The tables and the first row; returns the root of the keyed hashes.
+fn furnish(connection: &Connection, master: &ValueKey) -> Result<Secret, KeysError> {
+    let mut find_root = Secret::default();
+    fill_random(find_root.as_mut_slice())?;
+    let wrapped = master.seal(FIND_ROOT, find_root.as_slice()).map_err(|_| KeysError::NoRandom)?;
+    connection.execute_batch(SCHEMA).map_err(file_error("make the tables"))?;
+    connection
+        .execute("INSERT INTO meta (id, generation, find_root) VALUES (1, 1, ?1)", [wrapped])
+        .and_then(|_| connection.pragma_update(None, "user_version", FORMAT))
+        .map_err(file_error("write the first row"))?;
+    Ok(find_root)
 }
 
 fn private_file(path: &Path) -> Result<File, KeysError> {
@@ -203,6 +207,21 @@ fn connect(path: &Path) -> Result<Connection, KeysError> {
 }
 
 impl KeyFile {
+    /// The same tables without a folder: nothing of them touches a disk.
+    pub(super) fn in_memory() -> Result<Self, KeysError> {
+        let mut master = Secret::default();
+        fill_random(master.as_mut_slice())?;
+        let master = ValueKey::new(&master);
+        let connection = Connection::open_in_memory().map_err(file_error("make it in memory"))?;
+        connection
+            .execute_batch(
+                "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+            )
+            .map_err(file_error("set it up"))?;
+        let find_root = furnish(&connection, &master)?;
+        Ok(Self { folder: PathBuf::from("memory"), master, connection, find_root })
+    }
+
     pub(super) fn open(folder: &Path) -> Result<Self, KeysError> {
         Self::open_by(folder, connect)
     }

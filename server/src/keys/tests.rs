@@ -41,6 +41,42 @@ impl Place {
 }
 
 #[test]
+fn no_nonce_is_handed_out_twice() {
+    let keys = KeyStore::in_memory().unwrap();
+    let mine = lock(1, 1);
+    keys.prepare(&[mine]).unwrap();
+    let nonces = || -> Vec<Vec<u8>> {
+        (0..1_000).map(|_| keys.seal(&mine, b"place", b"hello").unwrap()[..12].to_vec()).collect()
+    };
+    let mut all: Vec<_> = std::thread::scope(|threads| {
+        let asking: Vec<_> = (0..3).map(|_| threads.spawn(nonces)).collect();
+        asking.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 3_000);
+}
+
+#[test]
+fn keys_in_memory_make_seal_and_destroy_as_those_in_a_folder_do() {
+    let keys = KeyStore::in_memory().unwrap();
+    let (mine, other) = (lock(1, 1), lock(2, 1));
+    keys.prepare(&[mine, other]).unwrap();
+    let sealed = keys.seal(&mine, b"place", b"hello").unwrap();
+    assert_eq!(keys.unseal(&mine, b"place", &sealed), Ok(b"hello".to_vec()));
+    let strangers = KeyStore::in_memory().unwrap();
+    strangers.prepare(&[mine]).unwrap();
+    assert_eq!(strangers.unseal(&mine, b"place", &sealed), Err(SealError::Tampered));
+    let before = keys.generation();
+    keys.destroy_buckets(&[mine.bucket]).unwrap();
+    assert!(keys.generation() > before);
+    assert_eq!(keys.unseal(&mine, b"place", &sealed), Err(SealError::Destroyed));
+    assert_eq!(keys.prepare(&[mine]), Err(SealError::Destroyed), "and is never made again");
+    keys.destroy_subject(mine.bucket.tenant, mine.subject).unwrap();
+    assert_eq!(keys.seal(&other, b"place", b"hello"), Err(SealError::Destroyed));
+}
+
+#[test]
 fn a_value_opens_under_its_own_lock_and_words_only() {
     let place = Place::new();
     let keys = place.open().unwrap();
