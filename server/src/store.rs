@@ -2,7 +2,8 @@
 //!
 //! Every question names its tenant; another tenant's things are not found. Personal columns are sealed
 //! inside the implementations, so that callers see `Personal` values and files see none.
-//! Writes go through one bounded queue to one writer, which commits what waits in one transaction.
+//! Writes go through one bounded queue: on disk to one writer, which commits what waits in one transaction; in
+//! memory the queue bounds how many are under way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use stats::{Committed, NoStats, StoreStats};
 #[cfg(test)]
 pub(crate) mod conformance;
 mod sealed;
+pub mod memory;
 pub mod sqlite;
 mod stats;
 
@@ -315,13 +317,14 @@ pub enum StoreError {
     NotFound,
 }
 
-/// Called once for each write with its fate, after the sync; runs on a task of its own, in the order
-/// of the queue, and must not block.
+/// Called once for each write with its fate, after the sync, in the order of the queue; must not block. Runs
+/// on a thread of the store's own, or in the writer's call before `write` returns: so nobody holds a lock that
+/// his fate takes while he writes.
 pub type Fate = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A reserved place in the writer's queue; dropped unused, it is free again.
 pub trait WriteSlot: Send {
-    /// Puts these into the queue, to be committed together.
+    /// Puts these into the queue, to be committed together. The fate may be told before this returns.
     fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate);
 }
 
@@ -352,7 +355,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
     /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
     async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
-    /// Writes and waits until it is on disk.
+    /// Writes and waits until it is kept.
     async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
     /// Whether the last commit succeeded and the files are there: readiness.
     fn healthy(&self) -> bool;

@@ -157,6 +157,14 @@ impl World {
         self.message_on(seq, text, NOW.day())
     }
 
+    /// A message for the same place from one of several who want it.
+    pub(crate) fn message_of(&self, seq: u64, own: u8) -> Arc<Placed> {
+        let mut id = [own; 16];
+        id[..8].copy_from_slice(&seq.to_be_bytes());
+        let text = Personal::new(format!("line {seq} of {own}"));
+        self.message_with(seq, id, Content::Text(text), NOW.day())
+    }
+
     fn message_with(&self, seq: u64, id: [u8; 16], content: Content, day: Day) -> Arc<Placed> {
         let class = RetentionClass::Transcript;
         let tag = Tag {

@@ -1,0 +1,56 @@
+//! Behind the destruction of buckets' keys: what was sealed in them goes.
+
+use std::collections::HashSet;
+
+use protocol::conversation::ConversationState;
+use protocol::ids::ConversationId;
+
+use super::Shared;
+use super::transcript::{Conversation, Header};
+use crate::privacy::seal::Bucket;
+use crate::store::sealed;
+
+impl Shared {
+    /// One conversation at a time, so that nobody waits long at its shard.
+    pub(super) fn clean_up(&self, buckets: &[Bucket]) {
+        let due: HashSet<Bucket> = buckets.iter().copied().collect();
+        self.accounts.lock().clean_up(|bucket| due.contains(bucket));
+        // Before the conversations: a visitor goes with the last of his, if nothing is known of him.
+        self.register.lock().clean_up(|bucket| due.contains(bucket));
+        for shard in &self.shards {
+            let conversations: Vec<ConversationId> = shard.lock().keys().copied().collect();
+            for conversation in conversations {
+                self.clean_up_conversation(conversation, &due);
+            }
+        }
+        // Only now are they off the list. What came into one of them meanwhile puts it there again.
+        self.buckets.lock().retain(|bucket| !due.contains(bucket));
+    }
+
+    fn clean_up_conversation(&self, conversation: ConversationId, due: &HashSet<Bucket>) {
+        let mut shard = self.shards[self.number(conversation)].lock();
+        let Some(kept) = shard.get_mut(&conversation) else { return };
+        let without = sweep(kept, due);
+        let goes = kept.header.row.state == ConversationState::Closed && kept.is_bare();
+        let gone: Option<Header> =
+            if goes { shard.remove(&conversation).map(|kept| kept.header) } else { None };
+        drop(shard);
+        if without.is_empty() && gone.is_none() {
+            return;
+        }
+        let mut register = self.register.lock();
+        for agent in without {
+            register.list_draft(agent, conversation, false);
+        }
+        if let Some(header) = gone {
+            register.unlist(&header);
+        }
+    }
+}
+
+fn sweep(kept: &mut Conversation, due: &HashSet<Bucket>) -> Vec<protocol::ids::AgentId> {
+    let home = kept.home();
+    let bucket = |class, day| Bucket { tenant: home.tenant, site: Some(home.site), class, day };
+    let header_due = due.contains(&sealed::header_lock(&kept.header.row).bucket);
+    kept.clean_up(header_due, |class, day| due.contains(&bucket(class, day)))
+}

@@ -1,0 +1,295 @@
+//! Kept things back into rows: copied under their lock, unsealed after it.
+
+use std::sync::Arc;
+
+use protocol::conversation::ConversationState;
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::message::Seq;
+use protocol::personal::Personal;
+
+use super::Shared;
+use super::register::{At, Visitor};
+use super::transcript::{Conversation, Header, Home, Line, Sealed};
+use crate::metrics::StoreOp;
+use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
+use crate::privacy::policy::{SiteTimeline, evaluate};
+use crate::privacy::seal::{Lock, SealError};
+use crate::store::{
+    ConversationFilter, ConversationRow, DraftRow, Page, RoomRow, SecretHash, StoreError,
+    VisitorRow, sealed,
+};
+
+/// Conversations that one look at a list takes, so that a long search lets others in between.
+const LOOK_LEN: usize = 256;
+
+impl Shared {
+    pub(super) fn room(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        tail: u16,
+    ) -> Result<Option<RoomRow>, StoreError> {
+        let kept = self.with_of(tenant, conversation, |kept| {
+            (kept.header.clone(), kept.seq_last(), kept.marks())
+        });
+        let Some((header, seq_last, marks)) = kept else { return Ok(None) };
+        let header = self.header(header)?;
+        // Whatever is stored after this line is above the place that was read.
+        let before = Some(Seq(seq_last.0.saturating_add(1)));
+        let tail = self.messages(tenant, conversation, Seq(0), before, tail)?;
+        Ok(Some(RoomRow { header, seq_last, tail, marks }))
+    }
+
+    pub(super) fn messages(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        after: Seq,
+        mut before: Option<Seq>,
+        limit: u16,
+    ) -> Result<Vec<Arc<Placed>>, StoreError> {
+        let limit = usize::from(limit);
+        let mut newest_first = Vec::new();
+        let mut timeline = None;
+        while newest_first.len() < limit {
+            let wanted = limit - newest_first.len();
+            let found = self.with_of(tenant, conversation, |kept| {
+                (kept.home(), kept.page(after, before, wanted).to_vec())
+            });
+            let Some((home, lines)) = found else { break };
+            let Some(oldest) = lines.first() else { break };
+            before = Some(oldest.seq);
+            let timeline = timeline.get_or_insert_with(|| self.timeline(home.site));
+            for line in lines.iter().rev() {
+                newest_first.extend(self.placed(&home, timeline.as_ref(), line)?);
+            }
+        }
+        newest_first.reverse();
+        Ok(newest_first)
+    }
+
+    pub(super) fn message(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        message: MessageId,
+        after: Seq,
+    ) -> Result<Option<Arc<Placed>>, StoreError> {
+        let found = self.with_of(tenant, conversation, |kept| {
+            (kept.home(), kept.find(message, after).cloned().collect::<Vec<_>>())
+        });
+        let Some((home, lines)) = found else { return Ok(None) };
+        let timeline = self.timeline(home.site);
+        for line in &lines {
+            if let Some(placed) = self.placed(&home, timeline.as_ref(), line)? {
+                return Ok(Some(placed));
+            }
+        }
+        Ok(None)
+    }
+
+    fn timeline(&self, site: SiteId) -> Option<SiteTimeline> {
+        self.accounts.lock().sites.get(site).map(|row| row.timeline.clone())
+    }
+
+    /// `None` where a key is destroyed: nobody has swept it yet.
+    fn placed(
+        &self,
+        home: &Home,
+        timeline: Option<&SiteTimeline>,
+        line: &Line,
+    ) -> Result<Option<Arc<Placed>>, StoreError> {
+        let today = self.clock.now().day();
+        let tag = Tag {
+            tenant: home.tenant,
+            site: home.site,
+            subject: home.visitor,
+            class: line.class,
+            purposes: line.purposes,
+            flags: line.flags,
+            policy_version: line.policy_version,
+            ingest_day: line.day,
+            expires: timeline
+                .and_then(|timeline| evaluate(timeline, line.class, line.day, today).expires),
+        };
+        let bound =
+            sealed::message_bound(&tag, home.conversation, line.seq, line.message.as_bytes());
+        let lock = sealed::message_lock(&tag, home.conversation);
+        let plain = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, &line.body));
+        let Some(plain) = self.unsealed(plain)? else { return Ok(None) };
+        let content = sealed::content_from(&plain).ok_or(SealError::Tampered);
+        let envelope = Envelope::restore(Parts {
+            tag,
+            conversation: home.conversation,
+            message: line.message,
+            author: line.author,
+            visibility: line.visibility,
+            at: line.at,
+            seen_seq: line.seen_seq,
+            content: self.unsealed(content)?,
+        });
+        Ok(Some(Arc::new(envelope.place(line.seq))))
+    }
+
+    pub(super) fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        let kept = self.with_of(tenant, conversation, |kept| kept.header.clone());
+        kept.map(|header| self.header(header)).transpose()
+    }
+
+    pub(super) fn conversations(
+        &self,
+        tenant: TenantId,
+        filter: &ConversationFilter,
+        page: Page<ConversationId>,
+    ) -> Result<Vec<ConversationRow>, StoreError> {
+        let place = |after| {
+            self.with_of(tenant, after, |kept| {
+                (kept.header.row.created_at, kept.header.row.conversation)
+            })
+        };
+        let mut before: Option<At> = None;
+        if let Some(after) = page.after {
+            before = place(after);
+            if before.is_none() {
+                return Ok(Vec::new());
+            }
+        }
+        let mut found = Vec::new();
+        loop {
+            let look = self.register.lock().conversations(tenant, filter.visitor, before, LOOK_LEN);
+            let Some(last) = look.last() else { return Ok(found) };
+            before = Some(*last);
+            for (_, conversation) in look {
+                if found.len() >= usize::from(page.limit) {
+                    return Ok(found);
+                }
+                let header = self.with_of(tenant, conversation, |kept| {
+                    passes(&kept.header.row, filter).then(|| kept.header.clone())
+                });
+                if let Some(header) = header.flatten() {
+                    found.push(self.header(header)?);
+                }
+            }
+        }
+    }
+
+    pub(super) fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
+        let mut headers = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let live = |kept: &&Conversation| kept.header.row.state != ConversationState::Closed;
+            headers.extend(shard.values().filter(live).map(|kept| kept.header.clone()));
+        }
+        headers.sort_unstable_by_key(|header| (header.row.created_at, header.row.conversation));
+        headers.into_iter().map(|header| self.header(header)).collect()
+    }
+
+    fn header(&self, header: Header) -> Result<ConversationRow, StoreError> {
+        let Header { mut row, form, page_url, page_title } = header;
+        let lock = sealed::header_lock(&row);
+        let text = |column: &str, text: Option<Sealed>| {
+            let bound = sealed::bound(column, row.tenant, row.conversation.as_bytes());
+            self.text(&lock, &bound, text.as_deref())
+        };
+        let form = sealed::form_from(text("conversations.form", form)?);
+        let page_url = text("conversations.page_url", page_url)?;
+        let page_title = text("conversations.page_title", page_title)?;
+        row.form = form;
+        (row.page_url, row.page_title) = (page_url, page_title);
+        Ok(row)
+    }
+
+    pub(super) fn drafts(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Vec<DraftRow>, StoreError> {
+        let conversations = self.register.lock().drafts(agent);
+        let mut drafts = Vec::new();
+        for conversation in conversations {
+            let kept = self.with_of(tenant, conversation, |kept| {
+                kept.draft(agent).map(|draft| (kept.home(), draft.clone()))
+            });
+            let Some((home, kept)) = kept.flatten() else { continue };
+            let mut draft = DraftRow {
+                tenant,
+                site: home.site,
+                conversation,
+                visitor: home.visitor,
+                agent,
+                text: Personal::new(String::new()),
+                day: kept.day,
+            };
+            let lock = sealed::draft_lock(&draft);
+            let bound = sealed::bound("drafts.text", tenant, agent.as_bytes());
+            if let Some(text) = self.text(&lock, &bound, Some(&kept.text))? {
+                draft.text = text;
+                drafts.push(draft);
+            }
+        }
+        Ok(drafts)
+    }
+
+    pub(super) fn visitor(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<Option<VisitorRow>, StoreError> {
+        let kept = self.register.lock().visitor(visitor).cloned();
+        self.visitor_row(kept.filter(|kept| kept.row.tenant == tenant))
+    }
+
+    pub(super) fn visitor_by_secret(
+        &self,
+        tenant: TenantId,
+        site: SiteId,
+        secret: SecretHash,
+    ) -> Result<Option<VisitorRow>, StoreError> {
+        let kept = self.register.lock().by_secret(secret).cloned();
+        self.visitor_row(kept.filter(|kept| kept.row.tenant == tenant && kept.row.site == site))
+    }
+
+    pub(super) fn visitors(
+        &self,
+        tenant: TenantId,
+        page: Page<VisitorId>,
+    ) -> Result<Vec<VisitorRow>, StoreError> {
+        let kept = self.register.lock().visitors(tenant, page);
+        kept.into_iter().filter_map(|kept| self.visitor_row(Some(kept)).transpose()).collect()
+    }
+
+    fn visitor_row(&self, kept: Option<Visitor>) -> Result<Option<VisitorRow>, StoreError> {
+        let Some(Visitor { mut row, name, email }) = kept else { return Ok(None) };
+        let lock = sealed::contact_lock(row.tenant, row.site, row.visitor, row.contact_day);
+        let bound = |column| sealed::bound(column, row.tenant, row.visitor.as_bytes());
+        let name = self.text(&lock, &bound("visitors.name"), name.as_deref())?;
+        let email = self.text(&lock, &bound("visitors.email"), email.as_deref())?;
+        (row.name, row.email) = (name, email);
+        Ok(Some(row))
+    }
+
+    /// A sealed column; `None` if it is empty or a key of it is destroyed.
+    pub(super) fn text(
+        &self,
+        lock: &Lock,
+        bound: &[u8],
+        sealed: Option<&[u8]>,
+    ) -> Result<Option<Personal<String>>, StoreError> {
+        self.unsealed(sealed::unseal_text(&*self.sealer, lock, bound, sealed))
+    }
+
+    pub(super) fn unsealed<T>(&self, outcome: Result<T, SealError>) -> Result<T, StoreError> {
+        outcome.map_err(|error| self.keys_failed(error, StoreOp::Read, "read a row"))
+    }
+}
+
+fn passes(row: &ConversationRow, filter: &ConversationFilter) -> bool {
+    filter.state.is_none_or(|state| row.state == state)
+        && !(filter.live && row.state == ConversationState::Closed)
+        && filter.site.is_none_or(|site| row.site == site)
+        && filter.assignee.is_none_or(|assignee| row.assignee == Some(assignee))
+}

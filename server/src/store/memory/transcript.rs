@@ -1,0 +1,270 @@
+//! One conversation as it is kept: its header, its messages, marks and drafts, personal parts sealed.
+//!
+//! Lives here: the rules of places, marks and versions, on one conversation that its caller has locked.
+//! Not here: locks, keys. Called by the store's other files.
+
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::message::{Author, Seq, Visibility};
+use protocol::retention::RetentionClass;
+use protocol::time::{Day, UnixMillis};
+
+use crate::privacy::envelope::{Flags, Placed, Tag};
+use crate::privacy::policy::{PolicyVersion, Purposes};
+use crate::store::{ConversationRow, MarkRow, StoreError};
+
+/// A sealed value.
+pub(super) type Sealed = Vec<u8>;
+
+/// A header; its personal parts stand sealed beside the row.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    pub(super) row: ConversationRow,
+    pub(super) form: Option<Sealed>,
+    pub(super) page_url: Option<Sealed>,
+    pub(super) page_title: Option<Sealed>,
+}
+
+impl Header {
+    /// Whether anything of it is sealed.
+    pub(super) fn has_sealed(&self) -> bool {
+        self.form.is_some() || self.page_url.is_some() || self.page_title.is_some()
+    }
+
+    pub(super) fn forget_sealed(&mut self) {
+        (self.form, self.page_url, self.page_title) = (None, None, None);
+    }
+}
+
+/// A message without what all messages of its conversation share.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) seq: Seq,
+    pub(super) message: MessageId,
+    pub(super) author: Author,
+    pub(super) visibility: Visibility,
+    pub(super) at: UnixMillis,
+    pub(super) seen_seq: Seq,
+    pub(super) purposes: Purposes,
+    pub(super) flags: Flags,
+    pub(super) policy_version: PolicyVersion,
+    pub(super) class: RetentionClass,
+    pub(super) day: Day,
+    pub(super) body: Sealed,
+}
+
+impl Line {
+    pub(super) fn of(placed: &Placed, body: Sealed) -> Self {
+        let envelope = placed.envelope();
+        let tag = envelope.tag();
+        Self {
+            seq: placed.seq(),
+            message: envelope.message(),
+            author: envelope.author(),
+            visibility: envelope.visibility(),
+            at: envelope.at(),
+            seen_seq: envelope.seen_seq(),
+            purposes: tag.purposes,
+            flags: tag.flags,
+            policy_version: tag.policy_version,
+            class: tag.class,
+            day: tag.ingest_day,
+            body,
+        }
+    }
+}
+
+/// What stands in an agent's composer.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) agent: AgentId,
+    pub(super) day: Day,
+    pub(super) text: Sealed,
+}
+
+/// Whose a conversation is; never changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home {
+    pub(super) conversation: ConversationId,
+    pub(super) tenant: TenantId,
+    pub(super) site: SiteId,
+    pub(super) visitor: VisitorId,
+}
+
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) header: Header,
+    /// In order of their places.
+    lines: Vec<Line>,
+    /// Places up to this one were given, though there may be no message.
+    floor: Seq,
+    marks: Vec<MarkRow>,
+    drafts: Vec<Draft>,
+    /// Class and day of the newest message whose bucket is on the store's list, so that the list is
+    /// asked once a day and not once a message.
+    listed: Option<(RetentionClass, Day)>,
+}
+
+impl Conversation {
+    pub(super) fn new(header: Header) -> Self {
+        Self {
+            header,
+            lines: Vec::new(),
+            floor: Seq(0),
+            marks: Vec::new(),
+            drafts: Vec::new(),
+            listed: None,
+        }
+    }
+
+    pub(super) fn home(&self) -> Home {
+        let ConversationRow { conversation, tenant, site, visitor, .. } = self.header.row;
+        Home { conversation, tenant, site, visitor }
+    }
+
+    /// Refuses what is another's.
+    pub(super) fn of(&self, tag: &Tag) -> Result<(), StoreError> {
+        let row = &self.header.row;
+        if row.tenant == tag.tenant && row.site == tag.site && row.visitor == tag.subject {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound)
+        }
+    }
+
+    /// The newest place, also if its message was cleaned up since.
+    pub(super) fn seq_last(&self) -> Seq {
+        self.lines.last().map_or(self.floor, |line| line.seq.max(self.floor))
+    }
+
+    /// Puts a message in its place; whether it was not there before.
+    pub(super) fn put(&mut self, line: Line) -> Result<bool, StoreError> {
+        // Nearly always it is the newest.
+        if self.lines.last().is_none_or(|last| last.seq < line.seq) {
+            self.lines.push(line);
+            return Ok(true);
+        }
+        match self.lines.binary_search_by_key(&line.seq, |there| there.seq) {
+            Err(at) => {
+                self.lines.insert(at, line);
+                Ok(true)
+            }
+            // The same one: it was stored before, and that is all one wants.
+            Ok(at) if self.lines.get(at).is_some_and(|there| there.message == line.message) => {
+                Ok(false)
+            }
+            Ok(_) => Err(StoreError::PlaceTaken { seq_last: self.seq_last() }),
+        }
+    }
+
+    pub(super) fn take(&mut self, seq: Seq) {
+        if let Ok(at) = self.lines.binary_search_by_key(&seq, |there| there.seq) {
+            self.lines.remove(at);
+        }
+    }
+
+    /// Whether the bucket of this class and day is to be put on the list.
+    pub(super) fn list(&mut self, class: RetentionClass, day: Day) -> bool {
+        self.listed.replace((class, day)) != Some((class, day))
+    }
+
+    /// Raises the floor; it never goes back. What it was.
+    pub(super) fn raise(&mut self, seq: Seq) -> Seq {
+        let before = self.floor;
+        self.floor = before.max(seq);
+        before
+    }
+
+    pub(super) fn lower(&mut self, floor: Seq) {
+        self.floor = floor;
+    }
+
+    /// Raises a mark; it never goes back. What it was.
+    pub(super) fn mark(&mut self, row: MarkRow) -> Option<MarkRow> {
+        match self.marks.iter_mut().find(|mark| mark.author == row.author) {
+            Some(mark) => {
+                let before = *mark;
+                mark.delivered = mark.delivered.max(row.delivered);
+                mark.seen = mark.seen.max(row.seen);
+                Some(before)
+            }
+            None => {
+                self.marks.push(row);
+                None
+            }
+        }
+    }
+
+    pub(super) fn unmark(&mut self, author: Author, before: Option<MarkRow>) {
+        self.marks.retain(|mark| mark.author != author);
+        self.marks.extend(before);
+    }
+
+    pub(super) fn marks(&self) -> Vec<MarkRow> {
+        self.marks.clone()
+    }
+
+    /// Puts a draft, or removes it. What was there.
+    pub(super) fn set_draft(&mut self, agent: AgentId, draft: Option<Draft>) -> Option<Draft> {
+        let at = self.drafts.iter().position(|draft| draft.agent == agent);
+        let before = at.map(|at| self.drafts.swap_remove(at));
+        self.drafts.extend(draft);
+        before
+    }
+
+    pub(super) fn draft(&self, agent: AgentId) -> Option<&Draft> {
+        self.drafts.iter().find(|draft| draft.agent == agent)
+    }
+
+    /// The newest messages with places in `(after, before)`, at most so many, in order of their places.
+    pub(super) fn page(&self, after: Seq, before: Option<Seq>, limit: usize) -> &[Line] {
+        let from = self.lines.partition_point(|line| line.seq <= after);
+        let to = before.map_or(self.lines.len(), |before| {
+            self.lines.partition_point(|line| line.seq < before)
+        });
+        self.lines.get(from.max(to.saturating_sub(limit))..to).unwrap_or_default()
+    }
+
+    /// Messages with this id above `after`, the newest first.
+    pub(super) fn find(&self, message: MessageId, after: Seq) -> impl Iterator<Item = &Line> {
+        let above = self.lines.iter().rev().take_while(move |line| line.seq > after);
+        above.filter(move |line| line.message == message)
+    }
+
+    /// Removes what was sealed in buckets of these classes and days; returns who loses a draft. Places are
+    /// not given again.
+    pub(super) fn clean_up(
+        &mut self,
+        header_due: bool,
+        due: impl Fn(RetentionClass, Day) -> bool,
+    ) -> Vec<AgentId> {
+        if self.listed.is_some_and(|(class, day)| due(class, day)) {
+            self.listed = None;
+        }
+        let mut floor = self.floor;
+        self.lines.retain(|line| {
+            let goes = due(line.class, line.day);
+            if goes {
+                floor = floor.max(line.seq);
+            }
+            !goes
+        });
+        self.floor = floor;
+        let mut without = Vec::new();
+        self.drafts.retain(|draft| {
+            let goes = due(RetentionClass::Transcript, draft.day);
+            if goes {
+                without.push(draft.agent);
+            }
+            !goes
+        });
+        if header_due {
+            self.header.forget_sealed();
+        }
+        without
+    }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_bare(&self) -> bool {
+        self.lines.is_empty() && self.drafts.is_empty() && !self.header.has_sealed()
+    }
+}
