@@ -18,7 +18,7 @@ mod token;
 mod visitor;
 
 pub use email::{EmailError, normal_email};
-pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key};
+pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operator_key_hash};
 pub use origin::{OriginError, allowed_origin, parse_origin, same_origin};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};
 pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, session_token};

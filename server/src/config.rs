@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use document::document;
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
-pub use value::{Bus, LogFormat, LogLevel, Setting};
+pub use value::{Bus, LogFormat, LogLevel, Setting, Store};
 
 use value::Value;
 
@@ -163,6 +163,8 @@ settings! {
             "Days for which an agent stays signed in.";
     }
     "Store" {
+        store: Store = "sqlite", "", ANY,
+            "Where conversations are kept: `sqlite`, in the data folder, or `memory`, for load tests and trials: it keeps nothing when it ends; loopback only.";
         store_queue_max: usize = "4096", "writes", (16, 1_000_000),
             "Writes that may wait for the store's writer.";
         store_patience_ms: u64 = "2000", "ms", (0, 60_000),
@@ -213,6 +215,19 @@ impl Config {
                 if !address.ip().is_loopback() {
                     complaints.push(format!(
                         "`{name}` = {address}: {plain}; set `insecure_http` if that network is yours alone"
+                    ));
+                }
+            }
+        }
+        if self.store == Store::Memory {
+            for (name, address) in [
+                ("listen", self.listen),
+                ("admin_listen", self.admin_listen),
+                ("demo_listen", self.demo_listen),
+            ] {
+                if !address.ip().is_loopback() {
+                    complaints.push(format!(
+                        "`store` = memory and `{name}` = {address}: what keeps nothing is for loopback only; set `store` = sqlite or a loopback address"
                     ));
                 }
             }

@@ -1,31 +1,33 @@
 //! The first rows of a server: an Organization, a site, its admin, the operator's key.
 //!
 //! Lives here: what `livehelp init` makes. Not here: folders and keys (`run::open` makes those), later
-//! Organizations (the admin listener). Called by the command line, on a stopped server's folders.
+//! Organizations (the admin listener). Called by the command line, on a stopped server's folders, and by `run`
+//! for the operator's key of a store that begins empty.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::conversation::{Availability, Role};
 use protocol::ids::{AgentId, KeyId, SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
+use protocol::time::UnixMillis;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{
     EmailError, OriginError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
-    parse_origin, token_hash,
+    operator_key_hash, parse_origin, token_hash,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Store as StoreSetting};
 use crate::keys::{random_bytes, uuid_v7};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::run::{self, RunError};
 use crate::store::{
-    AgentRow, FieldRule, KeyRow, SiteRow, SiteSettings, Store, StoreError, TenantRow,
+    AgentRow, FieldRule, KeyRow, SecretHash, SiteRow, SiteSettings, Store, StoreError, TenantRow,
 };
 
 /// The operator's key, in the keys folder.
@@ -72,12 +74,31 @@ pub enum InitError {
     /// The store.
     #[error("the data folder did not take it")]
     Store(#[from] StoreError),
-    /// The key's file.
-    #[error("cannot read the operator's key in {}", path.display())]
-    ReadKey { path: PathBuf, source: std::io::Error },
-    /// The key's file.
+    /// The operator's key.
+    #[error(transparent)]
+    OperatorKey(#[from] OperatorKeyError),
+    /// There is nothing that would keep it.
+    #[error(
+        "`store` = memory keeps nothing, so nothing can be made beforehand: start `livehelp serve`, and set it up over the admin listener with the operator-key that it puts into the keys folder"
+    )]
+    Memory,
+}
+
+/// Why there is no operator's key.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorKeyError {
+    /// Its file.
     #[error("cannot write the operator's key to {}", path.display())]
-    WriteKey { path: PathBuf, source: std::io::Error },
+    Write { path: PathBuf, source: std::io::Error },
+    /// Its file, where there is one.
+    #[error("cannot read the operator's key in {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// Something else is in it.
+    #[error("{} holds no operator's key: move it away, or give another keys folder (--keys)", .0.display())]
+    NotAKey(PathBuf),
+    /// The store.
+    #[error("the store did not take the operator's key")]
+    Store(#[from] StoreError),
 }
 
 /// What was made.
@@ -111,6 +132,9 @@ impl Made {
 /// # Errors
 /// If anything given cannot be used, or the folders are another server's or in use.
 pub async fn init(config: &Config, new: NewServer) -> Result<Made, InitError> {
+    if config.store == StoreSetting::Memory {
+        return Err(InitError::Memory);
+    }
     // Judged before anything is made.
     let first = FirstRows::of(&new, config.agent_capacity, &SystemClock)?;
     let opened = run::open(config, Arc::new(SystemClock))?;
@@ -198,20 +222,58 @@ impl FirstRows {
         // server does not know was left by data that is gone: it opens nothing, and a new one takes its
         // place.
         if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
-            let issued = new_operator_key();
-            let key = KeyRow {
-                key: KeyId::from_uuid(uuid_v7(at)),
-                tenant: None,
-                name: "operator".to_owned(),
-                scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
-                secret: issued.hash,
-                created_at: at,
-            };
-            store.key_create(key).await?;
-            write_secret(&operator_key_file, issued.text.expose_secret())
-                .map_err(|source| InitError::WriteKey { path: operator_key_file, source })?;
+            make_operator_key(store, operator_key_file, at).await?;
         }
         Ok(made)
+    }
+}
+
+/// Gives the operator's key to a store that begins empty at each start: the one in the keys folder, so that
+/// whoever has it goes on with it, or a new one.
+///
+/// # Errors
+/// If the file cannot be read or made, or holds something else.
+pub async fn lend_operator_key(
+    store: &dyn Store,
+    keys: &Path,
+    at: UnixMillis,
+) -> Result<(), OperatorKeyError> {
+    let path = keys.join(OPERATOR_KEY_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let text = SecretString::from(text);
+            let hash = operator_key_hash(text.expose_secret().trim());
+            let hash = hash.ok_or(OperatorKeyError::NotAKey(path))?;
+            Ok(store.key_create(operator_key_row(hash, at)).await?)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = DirBuilder::new().recursive(true).mode(0o700).create(keys);
+            folder.map_err(|source| OperatorKeyError::Write { path: path.clone(), source })?;
+            make_operator_key(store, path, at).await
+        }
+        Err(source) => Err(OperatorKeyError::Read { path, source }),
+    }
+}
+
+async fn make_operator_key(
+    store: &dyn Store,
+    path: PathBuf,
+    at: UnixMillis,
+) -> Result<(), OperatorKeyError> {
+    let issued = new_operator_key();
+    store.key_create(operator_key_row(issued.hash, at)).await?;
+    write_secret(&path, issued.text.expose_secret())
+        .map_err(|source| OperatorKeyError::Write { path, source })
+}
+
+fn operator_key_row(secret: SecretHash, at: UnixMillis) -> KeyRow {
+    KeyRow {
+        key: KeyId::from_uuid(uuid_v7(at)),
+        tenant: None,
+        name: "operator".to_owned(),
+        scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
+        secret,
+        created_at: at,
     }
 }
 
@@ -224,11 +286,11 @@ fn name(flag: &'static str, text: &str) -> Result<String, InitError> {
 }
 
 /// Whether the file holds the text of one of these keys.
-fn holds_one_of(path: &Path, keys: &[KeyRow]) -> Result<bool, InitError> {
+fn holds_one_of(path: &Path, keys: &[KeyRow]) -> Result<bool, OperatorKeyError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => SecretString::from(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(InitError::ReadKey { path: path.to_owned(), source }),
+        Err(source) => return Err(OperatorKeyError::Read { path: path.to_owned(), source }),
     };
     let hash = token_hash(text.expose_secret().trim());
     Ok(keys.iter().any(|row| row.secret == hash))

@@ -14,17 +14,19 @@ use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
 use crate::clock::{Clock, SyncedClock};
-use crate::config::{Bus as BusSetting, Config};
+use crate::config::{Bus as BusSetting, Config, Store as StoreSetting};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{Limits, NoSockets, admin, assets, demo, serve};
 use crate::hub::{Hub, HubConfig};
+use crate::init::{OperatorKeyError, lend_operator_key};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
 use crate::metrics::Metrics;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
+use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sqlite::{Looked as Seen, OpenError, SqliteConfig, SqliteStore};
 use crate::store::{NoStats, Page, Store, StoreStats};
 use crate::sweep::{ClockTrust, Sweeper};
@@ -56,6 +58,9 @@ pub enum RunError {
     /// The data.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// The operator's key, where the store begins empty.
+    #[error(transparent)]
+    OperatorKey(#[from] OperatorKeyError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -73,11 +78,14 @@ pub enum RunError {
 /// The store and the keys, opened together.
 #[derive(Debug)]
 pub struct Opened {
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
     pub keys: Arc<KeyStore>,
+    /// The same store, where it has files whose size can be taken.
+    on_disk: Option<Arc<SqliteStore>>,
 }
 
-/// Opens keys and data; makes both where there is neither.
+/// Opens keys and data; makes both where there is neither. A store in memory begins empty, under keys that
+/// nobody has.
 ///
 /// # Errors
 /// If either is damaged, missing, in use, or not the other's.
@@ -122,6 +130,33 @@ fn open_counted(
     clock: Arc<dyn Clock>,
     stats: Arc<dyn StoreStats>,
 ) -> Result<Opened, RunError> {
+    match config.store {
+        StoreSetting::Sqlite => open_sqlite(config, clock, stats),
+        StoreSetting::Memory => open_memory(config, clock, stats),
+    }
+}
+
+fn open_memory(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    stats: Arc<dyn StoreStats>,
+) -> Result<Opened, RunError> {
+    let keys = Arc::new(KeyStore::in_memory()?);
+    let sealer: Arc<dyn Sealer> = Arc::<KeyStore>::clone(&keys);
+    let settings = MemoryConfig {
+        queue_len: config.store_queue_max,
+        patience: Duration::from_millis(config.store_patience_ms),
+        stats,
+    };
+    let store = Arc::new(MemoryStore::new(sealer, &settings, clock));
+    Ok(Opened { store, keys, on_disk: None })
+}
+
+fn open_sqlite(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    stats: Arc<dyn StoreStats>,
+) -> Result<Opened, RunError> {
     // Before the keys: of two first starts at once only one may make them.
     let lock = SqliteStore::lock(&config.data)?;
     let generation = SqliteStore::generation(&config.data)?;
@@ -135,7 +170,7 @@ fn open_counted(
         ..SqliteConfig::default()
     };
     let store = Arc::new(SqliteStore::open_locked(&config.data, lock, sealer, &settings, clock)?);
-    Ok(Opened { store, keys })
+    Ok(Opened { store: Arc::<SqliteStore>::clone(&store), keys, on_disk: Some(store) })
 }
 
 /// Serves until `shutdown` turns true, then drains and closes. `ready` hears once all is open.
@@ -174,8 +209,11 @@ pub async fn run_with(
     let metrics = Metrics::new();
     metrics.config_read(clock.now());
     let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
-    let Opened { store: sqlite, keys } = open_counted(&config, Arc::clone(&clock), stats)?;
-    let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+    let Opened { store, keys, on_disk } = open_counted(&config, Arc::clone(&clock), stats)?;
+    if config.store == StoreSetting::Memory {
+        lend_operator_key(&*store, &config.keys, clock.now()).await?;
+        tracing::warn!("`store` = memory: nothing is kept when this server ends");
+    }
     // Two stages: first no more newcomers and a calm farewell, then what runs by itself.
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
@@ -261,8 +299,10 @@ pub async fn run_with(
             .run(Duration::from_millis(config.sweep_ms), ended.clone()),
         ),
     ];
-    keeping
-        .push(tasks::spawn("store size", watch_size(sqlite, Arc::clone(&metrics), ended.clone())));
+    if let Some(store) = on_disk {
+        let watching = watch_size(store, Arc::clone(&metrics), ended.clone());
+        keeping.push(tasks::spawn("store size", watching));
+    }
     if let Some(tls) = tls {
         keeping.push(tasks::spawn(
             "certificate",

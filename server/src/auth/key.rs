@@ -2,7 +2,7 @@
 
 use super::Principal;
 use super::token::{Issued, issue, same, token_hash};
-use crate::store::{Store, StoreError};
+use crate::store::{SecretHash, Store, StoreError};
 
 /// What the text of an Organization's key begins with.
 const TENANT_KEY: &str = "lhk_";
@@ -96,6 +96,13 @@ pub fn new_tenant_key() -> Issued {
 /// Makes the text of a key for the operator.
 pub fn new_operator_key() -> Issued {
     issue(OPERATOR_KEY)
+}
+
+/// What the store keeps in the place of an operator's key; `None` for any other text.
+pub fn operator_key_hash(text: &str) -> Option<SecretHash> {
+    let random = text.strip_prefix(OPERATOR_KEY)?;
+    let is_key = random.len() == 64 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_key.then(|| token_hash(text))
 }
 
 /// Whom a key's text speaks for. An operator's key is never an Organization's, nor the other way.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{CliError, print};
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat, LogLevel, Resolved};
+use crate::config::{Config, LogFormat, LogLevel, Resolved, Store};
 use crate::http::{Tls, bind};
 use crate::run::{self, Listeners, Looked};
 use crate::{tasks, telemetry};
@@ -64,6 +64,11 @@ pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
         print("certificate: good\n")?;
     }
     print("settings: good\n")?;
+    if config.store == Store::Memory {
+        return print(
+            "store: memory, which keeps nothing; there are no keys and data to look at\n",
+        );
+    }
     match run::look(config)? {
         Looked::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
         Looked::Empty => Err(CliError::NoServer(config.data.clone())),
@@ -85,6 +90,10 @@ pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
 pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
     let config = &resolved.config;
     start_logs(config);
+    if config.store == Store::Memory {
+        let words = "`store` = memory has keys for one run only: there is nothing to rotate";
+        return Err(CliError::Refused(words.to_owned()));
+    }
     if !config.data.exists() {
         return Err(CliError::NoServer(config.data.clone()));
     }

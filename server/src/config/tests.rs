@@ -116,6 +116,18 @@ fn plain_http_beyond_loopback_needs_a_word() {
 }
 
 #[test]
+fn what_keeps_nothing_listens_on_loopback_only() {
+    for name in ["listen", "admin_listen", "demo_listen"] {
+        let file = format!("store = \"memory\"\n{name} = \"192.0.2.1:80\"\ninsecure_http = true");
+        let text = complaints(&file, &[], &[]);
+        let words = format!("`store` = memory and `{name}` = 192.0.2.1:80: ");
+        assert!(text.contains(&words), "{text}");
+    }
+    let (allowed, _folder) = sources("store = \"memory\"", &[], &[]);
+    assert_eq!(load(&allowed).unwrap().config.store, Store::Memory);
+}
+
+#[test]
 fn settings_that_do_not_go_together_are_refused() {
     for (file, words) in [
         ("tls_cert = \"a.pem\"", "`tls_cert` and `tls_key` belong together"),

@@ -142,6 +142,26 @@ impl Value for Bus {
     }
 }
 
+/// Where conversations are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// In one file of the data folder.
+    Sqlite,
+    /// Nowhere: gone when the server ends.
+    Memory,
+}
+
+impl Value for Store {
+    const TAKES: &'static str = "sqlite or memory";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        match text {
+            "sqlite" => Some(Self::Sqlite),
+            "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

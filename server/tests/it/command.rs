@@ -226,6 +226,28 @@ fn operator_keys_are_made_and_revoked_and_a_stale_file_gives_way() {
 }
 
 #[test]
+fn a_store_in_memory_is_served_on_loopback_only_and_never_made_beforehand() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = ["serve", "--store", "memory", "--listen", "0.0.0.0:0", "--insecure-http"];
+    let (code, out, err) = done(livehelp(folder.path(), &open));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("`store` = memory and `listen` = 0.0.0.0:0"), "{err}");
+    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+    let mut command = livehelp(folder.path(), &["init", "--store", "memory"]);
+    command.args(["--organization", "Demo", "--site", "Shop", "--origin", "https://shop.example"]);
+    command.args(["--admin-email", "admin@example.test", "--admin-password-file"]);
+    let (code, out, err) = done({
+        command.arg(folder.path().join("password"));
+        command
+    });
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("`store` = memory keeps nothing") && err.contains("serve"), "{err}");
+    let (code, out, err) = done(livehelp(folder.path(), &["check", "--store", "memory"]));
+    assert!(code == 0 && out.contains("store: memory, which keeps nothing"), "{out}{err}");
+    assert!(!folder.path().join("keys").exists(), "nothing was made");
+}
+
+#[test]
 fn settings_that_cannot_be_used_end_with_2_and_say_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = livehelp(folder.path(), &["serve"]);

@@ -17,6 +17,7 @@ mod disk;
 mod metrics;
 mod chat;
 mod resume;
+mod memory;
 mod routing;
 mod hostile;
 mod fuzz;

@@ -11,9 +11,7 @@ use livehelp::config::Config;
 use livehelp::http::bind;
 use livehelp::privacy::policy::{Plan, SiteTimeline};
 use livehelp::run::{Listeners, open, run_with};
-use livehelp::store::{
-    AgentRow, FieldRule, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TenantRow,
-};
+use livehelp::store::{AgentRow, FieldRule, KeyRow, SessionRow, SiteRow, SiteSettings, TenantRow};
 use protocol::conversation::{Availability, Role};
 use protocol::ids::{AgentId, KeyId, SessionId, SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
@@ -192,6 +190,14 @@ impl TestServer {
     /// A fresh server with other settings.
     pub async fn start_with(set: impl FnOnce(&mut Config)) -> Self {
         Self::start_as(|setup| set(&mut setup.config)).await
+    }
+
+    /// A server without an Organization, whose test sets it up.
+    pub async fn start_empty(set: impl FnOnce(&mut Config)) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut config = config(folder.path());
+        set(&mut config);
+        Self::serve(folder, config, Arc::new(SystemClock), site_key(), AGENTS).await
     }
 
     /// A fresh server as the test wants it.
