@@ -222,7 +222,7 @@ async fn a_message_costs_a_reservation_a_seal_and_one_lock() {
             .unwrap();
     }
     let text = "It was the blue one, size 42, and the parcel came on Tuesday.";
-    let mut took = Duration::ZERO;
+    let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let messages: Vec<_> = worlds.iter().map(|world| world.message(round + 2, text)).collect();
         let began = SystemClock.instant();
@@ -230,10 +230,12 @@ async fn a_message_costs_a_reservation_a_seal_and_one_lock() {
             let slot = store.try_reserve().unwrap();
             slot.write(vec![Write::Message(message)], Box::new(|outcome| outcome.unwrap()));
         }
-        took += SystemClock.instant().saturating_duration_since(began);
+        rounds.push(SystemClock.instant().saturating_duration_since(began));
     }
-    let writes = ROUNDS * u64::try_from(worlds.len()).unwrap();
-    println!("one message: {} ns", took.as_nanos() / u128::from(writes));
+    // The median: other programs take the processor away in some of the rounds.
+    rounds.sort_unstable();
+    let took = rounds[rounds.len() / 2].as_nanos();
+    println!("one message: {} ns", took / u128::try_from(worlds.len()).unwrap());
     let room = store.room(worlds[0].tenant, worlds[0].conversation, 1).await.unwrap().unwrap();
     assert_eq!(room.seq_last, Seq(ROUNDS + 1));
 }
