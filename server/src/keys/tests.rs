@@ -304,6 +304,25 @@ fn a_creation_that_was_interrupted_begins_again() {
 }
 
 #[test]
+fn as_many_conversations_as_a_busy_server_has_keep_their_derived_keys() {
+    let keys = KeyStore::in_memory().unwrap();
+    let first = lock(1, 1);
+    keys.prepare(&[first]).unwrap();
+    let lock_of = |n: u32| {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        Lock { kind: RecordKind::Messages(ConversationId::from_bytes(id)), ..first }
+    };
+    for _ in 0..2 {
+        for n in 0..20_000 {
+            keys.value_key(&lock_of(n)).unwrap();
+        }
+    }
+    let kept = |n| keys.values.lock().get(&lock_of(n)).is_some();
+    assert!((0..20_000).all(kept));
+}
+
+#[test]
 fn a_uuid_of_version_7_carries_its_moment() {
     let id = uuid_v7(UnixMillis(1_700_000_000_000));
     assert_eq!(id.get_version_num(), 7);
