@@ -8,9 +8,9 @@
 //! they are written, places are unique, batches are whole. There is no writer's thread: whoever writes does
 //! the work, and hears the fate before `write` returns.
 //!
-//! Locks: a shard of the conversations, the register, the accounts, the list of buckets. One at a time; only a
-//! batch takes several, shards in the order of their numbers and the register last. Nothing is sealed,
-//! unsealed, awaited or told under any of them.
+//! Locks: a shard of the conversations, the register, the accounts, the list of buckets, the mark. One at a
+//! time; only a batch takes several, shards in the order of their numbers and the register last. Nothing is
+//! sealed, unsealed, awaited or told under any of them.
 
 mod accounts;
 mod batch;
@@ -22,11 +22,12 @@ mod transcript;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use protocol::conversation::Availability;
 use protocol::ids::{
     AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
     TenantId, VisitorId,
@@ -40,14 +41,15 @@ use self::accounts::Accounts;
 use self::register::Register;
 use self::transcript::Conversation;
 use super::{
-    AgentRow, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow, NoStats,
-    Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
-    TenantRow, VisitorRow, Write, WriteSlot,
+    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
+    NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
+    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Bucket, SealError, Sealer};
+use crate::privacy::sweep::{may_confirm, may_lower};
 
 /// Shares of the conversations, each with a lock of its own: many times the threads of any machine.
 const SHARDS: usize = 256;
@@ -90,7 +92,15 @@ struct Shared {
     accounts: Mutex<Accounts>,
     /// Those with a sealed value, until they are cleaned up.
     buckets: Mutex<BTreeSet<Bucket>>,
-    high_water_ms: AtomicU64,
+    trusted: Mutex<Trusted>,
+}
+
+/// How far time is trusted; under one lock, so that no key dies by a mark that is going back.
+#[derive(Debug)]
+struct Trusted {
+    high_water: UnixMillis,
+    /// The latest trusted time by which a key was destroyed.
+    destroyed_by: UnixMillis,
 }
 
 impl std::fmt::Debug for Shared {
@@ -112,7 +122,7 @@ impl MemoryStore {
             register: Mutex::default(),
             accounts: Mutex::default(),
             buckets: Mutex::default(),
-            high_water_ms: AtomicU64::new(0),
+            trusted: Mutex::new(Trusted { high_water: UnixMillis(0), destroyed_by: UnixMillis(0) }),
         });
         Self { shared, patience: config.patience }
     }
@@ -293,8 +303,8 @@ impl Store for MemoryStore {
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorRow>, StoreError> {
-        self.shared.visitor_by_secret(tenant, site, secret)
+    ) -> Result<Option<VisitorToken>, StoreError> {
+        Ok(self.shared.visitor_by_secret(tenant, site, secret))
     }
 
     async fn visitors(
@@ -353,12 +363,35 @@ impl Store for MemoryStore {
         self.open()?.agent_update(row)
     }
 
+    async fn agent_availability(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), StoreError> {
+        self.open()?.agent_availability(tenant, agent, availability, capacity)
+    }
+
+    async fn agent_password(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: Arc<str>,
+    ) -> Result<(), StoreError> {
+        self.open()?.agent_password(tenant, agent, &password_hash)
+    }
+
     async fn agent(
         &self,
         tenant: TenantId,
         agent: AgentId,
     ) -> Result<Option<AgentRow>, StoreError> {
         self.shared.agent(tenant, agent)
+    }
+
+    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
+        self.open()?.agent_forget(tenant, agent)
     }
 
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
@@ -424,6 +457,11 @@ impl Store for MemoryStore {
         self.open()?.invitation_delete(tenant, invitation)
     }
 
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
+        self.open()?.delete_ended(at);
+        Ok(())
+    }
+
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
         self.open()?.key_create(row)
     }
@@ -471,6 +509,11 @@ impl Store for MemoryStore {
         self.open()?.idempotent_keep(tenant, key, request, &answer, at)
     }
 
+    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
+        self.open()?.idempotent_forget(until);
+        Ok(())
+    }
+
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
         Ok(self.shared.buckets.lock().iter().copied().collect())
     }
@@ -484,12 +527,35 @@ impl Store for MemoryStore {
     }
 
     async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        Ok(UnixMillis(self.shared.high_water_ms.load(Ordering::Acquire)))
+        Ok(self.shared.trusted.lock().high_water)
     }
 
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
-        self.open()?.high_water_ms.fetch_max(at.0, Ordering::AcqRel);
+        let mut trusted = self.open()?.trusted.lock();
+        trusted.high_water = trusted.high_water.max(at);
         Ok(())
+    }
+
+    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
+        let mut trusted = self.open()?.trusted.lock();
+        let stands = trusted.high_water >= by;
+        if stands {
+            trusted.destroyed_by = trusted.destroyed_by.max(by);
+        }
+        Ok(stands)
+    }
+
+    /// The note is the caller's line in the log: what would keep it here ends with the server.
+    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
+        let mut trusted = self.open()?.trusted.lock();
+        if !act.lower {
+            return Ok(may_confirm(trusted.high_water, act.wall));
+        }
+        let may = may_lower(trusted.high_water, act.wall, trusted.destroyed_by);
+        if may {
+            trusted.high_water = act.wall;
+        }
+        Ok(may)
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use protocol::conversation::Availability;
 use protocol::ids::{AgentId, InvitationId, KeyId, SessionId, SiteId, SiteKey, TagId, TenantId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
@@ -13,13 +15,12 @@ use super::table::{Record, Table, Taken};
 use super::transcript::Sealed;
 use crate::metrics::StoreOp;
 use crate::privacy::seal::{Bucket, Lock, SealError};
+use crate::privacy::sweep::ANSWER_MS;
 use crate::store::{
     AgentRow, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError, TagRow,
     TenantRow, sealed,
 };
 
-/// How long an answer is kept.
-const ANSWER_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Old answers that each new one sweeps away.
 const ANSWERS_SWEPT: usize = 64;
 
@@ -30,11 +31,21 @@ pub(super) struct Kept<R, S> {
     sealed: S,
 }
 
+/// An agent's sealed columns; none of them once he is forgotten.
 #[derive(Debug, Clone)]
 pub(super) struct AgentSealed {
-    name: Sealed,
-    email: Sealed,
-    email_hash: [u8; 32],
+    name: Option<Sealed>,
+    email: Option<Sealed>,
+    password: Option<Sealed>,
+    found_by: FoundBy,
+}
+
+/// By what an account is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum FoundBy {
+    Email([u8; 32]),
+    /// He is forgotten: nobody finds him, and his address is free.
+    Nothing(AgentId),
 }
 
 type KeptTenant = Kept<TenantRow, Sealed>;
@@ -81,7 +92,7 @@ records! {
     KeptAgent {
         AgentId = |kept| kept.row.agent,
         TenantId = |kept| kept.row.tenant,
-        (TenantId, [u8; 32]) = |kept| (kept.row.tenant, kept.sealed.email_hash)
+        (TenantId, FoundBy) = |kept| (kept.row.tenant, kept.sealed.found_by)
     }
     KeptSession {
         SessionId = |kept| kept.row.session,
@@ -111,7 +122,7 @@ type AnswerKey = (TenantId, [u8; 32]);
 
 #[derive(Debug, Clone)]
 struct Answer {
-    request: [u8; 32],
+    /// Hash of the request, then the answer: the hash of a short text would tell the text.
     sealed: Sealed,
     at: UnixMillis,
 }
@@ -145,18 +156,44 @@ fn tenant_lock(row: &TenantRow) -> Lock {
     sealed::own_lock(row.tenant, row.tenant.as_bytes(), row.created_at.day())
 }
 
-fn answer_lock(tenant: TenantId, at: UnixMillis) -> Lock {
-    sealed::own_lock(tenant, tenant.as_bytes(), at.day())
-}
-
 impl Accounts {
     /// Removes what was sealed in buckets that pass. An Organization stays without its contact.
     pub(super) fn clean_up(&mut self, due: impl Fn(&Bucket) -> bool) {
         self.agents.remove_all(|kept| due(&agent_lock(&kept.row).bucket));
         self.sessions.remove_all(|kept| due(&session_lock(&kept.row).bucket));
         self.invitations.remove_all(|kept| due(&invitation_lock(&kept.row).bucket));
-        self.answers.retain(|(tenant, _), kept| !due(&answer_lock(*tenant, kept.at).bucket));
-        self.answers_by_age.retain(|(at, (tenant, _))| !due(&answer_lock(*tenant, *at).bucket));
+        let goes = |tenant, at: UnixMillis| due(&sealed::answer_lock(tenant, at.day()).bucket);
+        self.answers.retain(|(tenant, _), kept| !goes(*tenant, kept.at));
+        self.answers_by_age.retain(|(at, (tenant, _))| !goes(*tenant, *at));
+    }
+
+    /// Forgets the oldest answers that were kept until this moment, at most so many.
+    fn forget_answers(&mut self, until: UnixMillis, len_max: usize) {
+        for _ in 0..len_max {
+            let oldest = self.answers_by_age.first().copied();
+            let Some((at, key)) = oldest.filter(|(at, _)| *at <= until) else { return };
+            self.answers_by_age.remove(&(at, key));
+            self.answers.remove(&key);
+        }
+    }
+
+    fn agent_of(&self, tenant: TenantId, agent: AgentId) -> Option<&KeptAgent> {
+        self.agents.get(agent).filter(|kept| kept.row.tenant == tenant)
+    }
+
+    /// Changes what is known of an agent who is not forgotten: what was sealed for him before that must not
+    /// come after it.
+    fn amend_agent(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        amend: impl FnOnce(&mut KeptAgent),
+    ) -> Result<(), StoreError> {
+        let known = self.agent_of(tenant, agent);
+        let known = known.filter(|kept| matches!(kept.sealed.found_by, FoundBy::Email(_)));
+        let mut kept = known.ok_or(StoreError::NotFound)?.clone();
+        amend(&mut kept);
+        found(self.agents.replace(kept).map_err(exists("email"))?)
     }
 }
 
@@ -232,27 +269,84 @@ impl Shared {
     }
 
     pub(super) fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
-        let kept = self.seal_agent(row)?;
+        let password = self.seal_password(&row, &row.password_hash)?;
+        let mut kept = self.seal_agent(row)?;
+        kept.sealed.password = Some(password);
         self.accounts.lock().agents.insert(kept).map_err(exists("email"))
     }
 
     pub(super) fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
-        let kept = self.seal_agent(row)?;
-        found(self.accounts.lock().agents.replace(kept).map_err(exists("email"))?)
+        let Kept { row, sealed } = self.seal_agent(row)?;
+        self.accounts.lock().amend_agent(row.tenant, row.agent, |kept| {
+            let AgentRow { role, active, capacity, .. } = row;
+            (kept.row.role, kept.row.active, kept.row.capacity) = (role, active, capacity);
+            (kept.sealed.name, kept.sealed.email) = (sealed.name, sealed.email);
+            kept.sealed.found_by = sealed.found_by;
+        })
+    }
+
+    pub(super) fn agent_availability(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Result<(), StoreError> {
+        let mut accounts = self.accounts.lock();
+        accounts
+            .agent_of(tenant, agent)
+            .filter(|kept| kept.row.active)
+            .ok_or(StoreError::NotFound)?;
+        accounts.amend_agent(tenant, agent, |kept| {
+            kept.row.availability = availability;
+            kept.row.capacity = capacity.unwrap_or(kept.row.capacity);
+        })
+    }
+
+    pub(super) fn agent_password(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: &str,
+    ) -> Result<(), StoreError> {
+        let known = self.accounts.lock().agent_of(tenant, agent).map(|kept| kept.row.clone());
+        let known = known.ok_or(StoreError::NotFound)?;
+        let password = self.seal_password(&known, password_hash)?;
+        self.accounts.lock().amend_agent(tenant, agent, |kept| {
+            kept.sealed.password = Some(password);
+        })
+    }
+
+    /// His id stays, for transcripts name it.
+    pub(super) fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
+        let mut accounts = self.accounts.lock();
+        let mut kept = accounts.agent_of(tenant, agent).ok_or(StoreError::NotFound)?.clone();
+        kept.row.active = false;
+        let found_by = FoundBy::Nothing(agent);
+        kept.sealed = AgentSealed { name: None, email: None, password: None, found_by };
+        accounts.sessions.remove_all(|kept| kept.row.tenant == tenant && kept.row.agent == agent);
+        found(accounts.agents.replace(kept).map_err(exists("email"))?)
     }
 
     fn seal_agent(&self, mut row: AgentRow) -> Result<KeptAgent, StoreError> {
         let lock = agent_lock(&row);
         let seal = |column, text: &Personal<String>| {
             let bound = sealed::bound(column, row.tenant, row.agent.as_bytes());
-            self.seal_one(&lock, &bound, text.expose().as_bytes())
+            self.seal_one(&lock, &bound, text.expose().as_bytes()).map(Some)
         };
         let name = seal("agents.name", &row.name)?;
         let email = seal("agents.email", &row.email)?;
         let email_hash = sealed::email_hash(&*self.sealer, &row.email)
             .map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))?;
         (row.name, row.email) = (Personal::default(), Personal::default());
-        Ok(Kept { row, sealed: AgentSealed { name, email, email_hash } })
+        row.password_hash = Arc::default();
+        let found_by = FoundBy::Email(email_hash);
+        Ok(Kept { row, sealed: AgentSealed { name, email, password: None, found_by } })
+    }
+
+    fn seal_password(&self, row: &AgentRow, hash: &str) -> Result<Sealed, StoreError> {
+        let bound = sealed::bound("agents.password", row.tenant, row.agent.as_bytes());
+        self.seal_one(&agent_lock(row), &bound, hash.as_bytes())
     }
 
     pub(super) fn agent(
@@ -260,9 +354,8 @@ impl Shared {
         tenant: TenantId,
         agent: AgentId,
     ) -> Result<Option<AgentRow>, StoreError> {
-        let kept = self.accounts.lock().agents.get(agent).cloned();
-        let kept = kept.filter(|kept| kept.row.tenant == tenant);
-        kept.map_or(Ok(None), |kept| self.agent_row(kept))
+        let kept = self.accounts.lock().agent_of(tenant, agent).cloned();
+        kept.map(|kept| self.agent_row(kept)).transpose()
     }
 
     pub(super) fn agents_by_email(
@@ -270,10 +363,15 @@ impl Shared {
         email: &Personal<String>,
     ) -> Result<Vec<AgentRow>, StoreError> {
         let hash = self.unsealed(sealed::email_hash(&*self.sealer, email))?;
-        let of = |kept: &&KeptAgent| kept.sealed.email_hash == hash;
+        let of = |kept: &&KeptAgent| kept.sealed.found_by == FoundBy::Email(hash);
         // Looks at every account; who signs in waits for his password's hash much longer.
-        let kept: Vec<_> = self.accounts.lock().agents.all().filter(of).cloned().collect();
-        kept.into_iter().filter_map(|kept| self.agent_row(kept).transpose()).collect()
+        let mut kept: Vec<_> = self.accounts.lock().agents.all().filter(of).cloned().collect();
+        kept.sort_unstable_by_key(|kept| (kept.row.created_at, kept.row.agent));
+        let rows = kept.into_iter().map(|kept| self.agent_row(kept));
+        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+        // One whose key is destroyed is not found by his address, though his row is not cleared yet.
+        rows.retain(|row| !row.email.expose().is_empty());
+        Ok(rows)
     }
 
     pub(super) fn agents(
@@ -282,19 +380,27 @@ impl Shared {
         page: Page<AgentId>,
     ) -> Result<Vec<AgentRow>, StoreError> {
         let kept: Vec<_> = self.accounts.lock().agents.page(tenant, page).cloned().collect();
-        kept.into_iter().filter_map(|kept| self.agent_row(kept).transpose()).collect()
+        kept.into_iter().map(|kept| self.agent_row(kept)).collect()
     }
 
-    /// `None` once the agent is erased.
-    fn agent_row(&self, kept: KeptAgent) -> Result<Option<AgentRow>, StoreError> {
-        let Kept { mut row, sealed: AgentSealed { name, email, .. } } = kept;
+    /// An erased agent is one without a name, an address and a way to sign in: transcripts and pages
+    /// still count him.
+    fn agent_row(&self, kept: KeptAgent) -> Result<AgentRow, StoreError> {
+        let Kept { mut row, sealed } = kept;
         let lock = agent_lock(&row);
-        let bound = |column| sealed::bound(column, row.tenant, row.agent.as_bytes());
-        let name = self.text(&lock, &bound("agents.name"), Some(&name))?;
-        let email = self.text(&lock, &bound("agents.email"), Some(&email))?;
-        let (Some(name), Some(email)) = (name, email) else { return Ok(None) };
-        (row.name, row.email) = (name, email);
-        Ok(Some(row))
+        let text = |column: &str, sealed: Option<&[u8]>| {
+            let bound = sealed::bound(column, row.tenant, row.agent.as_bytes());
+            self.text(&lock, &bound, sealed)
+        };
+        let Some(name) = text("agents.name", sealed.name.as_deref())? else {
+            row.active = false;
+            return Ok(row);
+        };
+        let email = text("agents.email", sealed.email.as_deref())?;
+        let password = text("agents.password", sealed.password.as_deref())?;
+        (row.name, row.email) = (name, email.unwrap_or_default());
+        row.password_hash = Arc::from(password.unwrap_or_default().into_exposed());
+        Ok(row)
     }
 
     pub(super) fn session_create(&self, mut row: SessionRow) -> Result<(), StoreError> {
@@ -380,6 +486,12 @@ impl Shared {
         found(self.accounts.lock().invitations.remove_if(invitation, own))
     }
 
+    pub(super) fn delete_ended(&self, at: UnixMillis) {
+        let mut accounts = self.accounts.lock();
+        accounts.sessions.remove_all(|kept| kept.row.expires_at <= at);
+        accounts.invitations.remove_all(|kept| kept.row.expires_at <= at);
+    }
+
     pub(super) fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
         self.accounts.lock().keys.insert(row).map_err(exists("key"))
     }
@@ -424,20 +536,12 @@ impl Shared {
         let hash = sealed::answer_hash(&*self.sealer, tenant, key)
             .map_err(|error| self.keys_failed(error, StoreOp::Keys, "keep an answer"))?;
         let bound = sealed::answer_bound(tenant, &hash);
-        let sealed = self.seal_one(&answer_lock(tenant, at), &bound, answer)?;
+        let plain = [&request[..], answer].concat();
+        let sealed = self.seal_one(&sealed::answer_lock(tenant, at.day()), &bound, &plain)?;
         let mut accounts = self.accounts.lock();
-        for _ in 0..ANSWERS_SWEPT {
-            let oldest = accounts.answers_by_age.first();
-            let Some((old, key)) =
-                oldest.filter(|(old, _)| at.ms_since(*old) >= ANSWER_MS).copied()
-            else {
-                break;
-            };
-            accounts.answers_by_age.remove(&(old, key));
-            accounts.answers.remove(&key);
-        }
+        accounts.forget_answers(UnixMillis(at.0.saturating_sub(ANSWER_MS)), ANSWERS_SWEPT);
         if let Entry::Vacant(free) = accounts.answers.entry((tenant, hash)) {
-            free.insert(Answer { request, sealed, at });
+            free.insert(Answer { sealed, at });
             accounts.answers_by_age.insert((at, (tenant, hash)));
         }
         Ok(())
@@ -450,13 +554,20 @@ impl Shared {
     ) -> Result<Option<RequestAndAnswer>, StoreError> {
         let hash = self.unsealed(sealed::answer_hash(&*self.sealer, tenant, key))?;
         let kept = self.accounts.lock().answers.get(&(tenant, hash)).cloned();
-        let Some(Answer { request, sealed, at }) = kept else { return Ok(None) };
+        let Some(Answer { sealed, at }) = kept else { return Ok(None) };
         if self.clock.now().ms_since(at) >= ANSWER_MS {
             return Ok(None);
         }
         let bound = sealed::answer_bound(tenant, &hash);
-        let answer = self.sealer.unseal(&answer_lock(tenant, at), &bound, &sealed);
-        let answer = self.unsealed(sealed::unless_destroyed(answer))?;
-        Ok(answer.map(|answer| (request, answer)))
+        let lock = sealed::answer_lock(tenant, at.day());
+        let kept = self.sealer.unseal(&lock, &bound, &sealed);
+        let Some(kept) = self.unsealed(sealed::unless_destroyed(kept))? else { return Ok(None) };
+        let parts = kept.split_first_chunk().ok_or(SealError::Tampered);
+        let (request, answer) = self.unsealed(parts)?;
+        Ok(Some((*request, answer.to_vec())))
+    }
+
+    pub(super) fn idempotent_forget(&self, until: UnixMillis) {
+        self.accounts.lock().forget_answers(until, usize::MAX);
     }
 }

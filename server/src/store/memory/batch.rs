@@ -17,7 +17,9 @@ use super::{Shard, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Bucket, Lock, SealError};
-use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, Write, sealed};
+use crate::store::{
+    ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, VisitorToken, Write, sealed,
+};
 
 /// A write whose personal parts are sealed.
 enum Ready {
@@ -26,7 +28,7 @@ enum Ready {
     Floor(TenantId, ConversationId, Seq),
     Conversation(Box<Header>),
     Visitor(Box<Visitor>),
-    Token(Box<VisitorRow>),
+    Token(Box<VisitorToken>),
     Mark(MarkRow),
     /// Without a draft: it is removed.
     Draft(Box<DraftRow>, Option<Draft>),

@@ -16,7 +16,7 @@ use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::{
     ConversationFilter, ConversationRow, DraftRow, Page, RoomRow, SecretHash, StoreError,
-    VisitorRow, sealed,
+    VisitorRow, VisitorToken, sealed,
 };
 
 /// Conversations that one look at a list takes, so that a long search lets others in between.
@@ -248,9 +248,17 @@ impl Shared {
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorRow>, StoreError> {
-        let kept = self.register.lock().by_secret(secret).cloned();
-        self.visitor_row(kept.filter(|kept| kept.row.tenant == tenant && kept.row.site == site))
+    ) -> Option<VisitorToken> {
+        let register = self.register.lock();
+        let found = register.by_secret(secret).map(|kept| &kept.row);
+        let row = found.filter(|row| row.tenant == tenant && row.site == site)?;
+        Some(VisitorToken {
+            visitor: row.visitor,
+            tenant,
+            secret: row.secret,
+            secret_before: row.secret_before,
+            secret_expires_at: row.secret_expires_at,
+        })
     }
 
     pub(super) fn visitors(

@@ -8,7 +8,7 @@ use protocol::time::UnixMillis;
 
 use super::transcript::{Header, Sealed};
 use crate::privacy::seal::{Bucket, SecretHash};
-use crate::store::{Page, StoreError, VisitorRow, sealed};
+use crate::store::{Page, StoreError, VisitorRow, VisitorToken, sealed};
 
 /// A visitor; his name and e-mail address stand sealed beside the row.
 #[derive(Debug, Clone)]
@@ -61,7 +61,12 @@ impl Register {
     pub(super) fn visitors(&self, tenant: TenantId, page: Page<VisitorId>) -> Vec<Visitor> {
         let before = match page.after {
             None => u64::MAX,
-            Some(after) => self.visitors.get(&after).map_or(0, |(number, _)| *number),
+            // Another tenant's visitor has no place in this list.
+            Some(after) => self
+                .visitors
+                .get(&after)
+                .filter(|(_, visitor)| visitor.row.tenant == tenant)
+                .map_or(0, |(number, _)| *number),
         };
         self.of_tenant
             .range((tenant, 0)..(tenant, before))
@@ -89,8 +94,8 @@ impl Register {
         Ok(Some(before))
     }
 
-    /// A known visitor's token and its end; nothing else of the row. What was there.
-    pub(super) fn write_token(&mut self, row: &VisitorRow) -> Result<Visitor, StoreError> {
+    /// A known visitor's token, the one before it and their ends; nothing else of the row. What was there.
+    pub(super) fn write_token(&mut self, row: &VisitorToken) -> Result<Visitor, StoreError> {
         let known = self.visitor(row.visitor).filter(|known| known.row.tenant == row.tenant);
         let before = known.ok_or(StoreError::NotFound)?.clone();
         let mut after = before.clone();

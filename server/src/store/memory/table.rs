@@ -97,9 +97,12 @@ impl<R: Record> Table<R> {
         self.after(owner, 0)
     }
 
-    /// A page of one owner's, oldest first; an unknown row to go on after means the beginning.
+    /// A page of one owner's, oldest first; a row to go on after that is unknown or another's means the
+    /// beginning.
     pub(super) fn page(&self, owner: R::Owner, page: Page<R::Id>) -> impl Iterator<Item = &R> {
-        let number = page.after.and_then(|id| self.rows.get(&id)).map_or(0, |(number, _)| *number);
+        let last = page.after.and_then(|id| self.rows.get(&id));
+        let own = last.filter(|(_, row)| row.owner() == owner);
+        let number = own.map_or(0, |(number, _)| *number);
         self.after(owner, number).take(usize::from(page.limit))
     }
 

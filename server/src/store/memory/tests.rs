@@ -101,8 +101,15 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
     let newcomer = world.with_visitor(2);
     let mut nameless = world.visitor_row();
     nameless.name = None;
-    let mut rotated = world.visitor_row();
-    rotated.secret = world.secret(9);
+    let row = world.visitor_row();
+    let token = VisitorToken {
+        visitor,
+        tenant,
+        secret: row.secret,
+        secret_before: row.secret_before,
+        secret_expires_at: row.secret_expires_at,
+    };
+    let rotated = VisitorToken { secret: world.secret(9), ..token.clone() };
     let mut closed = world.conversation_row();
     closed.version = 2;
     closed.state = protocol::conversation::ConversationState::Closed;
@@ -129,7 +136,7 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
     assert_eq!(store.room(tenant, conversation, 9).await.unwrap(), before);
     assert_eq!(store.visitor(tenant, visitor).await.unwrap(), Some(world.visitor_row()));
     let known = store.visitor_by_secret(tenant, site, world.secret(1)).await.unwrap();
-    assert_eq!(known, Some(world.visitor_row()));
+    assert_eq!(known, Some(token));
     assert_eq!(store.visitor_by_secret(tenant, site, world.secret(9)).await.unwrap(), None);
     assert_eq!(store.drafts(tenant, agent).await.unwrap(), []);
     assert!(!store.conversation_exists(newcomer.conversation).await.unwrap());
@@ -139,6 +146,22 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
     let all = ConversationFilter::default();
     let page = Page { limit: 9, after: None };
     assert_eq!(store.conversations(tenant, &all, page).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_sealed_for_an_agent_before_he_was_forgotten_does_not_come_after_it() {
+    let (store, _keys) = store();
+    let world = World::new(1);
+    let (tenant, row) = (world.tenant, world.agent_row());
+    store.agent_create(row.clone()).await.unwrap();
+    // His key stands, as for a write that was sealed just before it was destroyed.
+    store.agent_forget(tenant, row.agent).await.unwrap();
+    assert_eq!(store.agent_update(row.clone()).await, Err(StoreError::NotFound));
+    let password = store.agent_password(tenant, row.agent, Arc::from("$argon2id$")).await;
+    assert_eq!(password, Err(StoreError::NotFound));
+    assert_eq!(store.agents_by_email(&row.email).await.unwrap(), []);
+    let again = AgentRow { agent: AgentId::from_bytes([9; 16]), ..row };
+    store.agent_create(again).await.unwrap();
 }
 
 #[tokio::test]

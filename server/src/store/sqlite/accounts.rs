@@ -373,7 +373,8 @@ impl Desk<'_> {
         self.answers_forget(UnixMillis(at.0.saturating_sub(ANSWER_MS)))?;
         let lock = sealed::answer_lock(tenant, at.day());
         let plain = [&request[..], answer].concat();
-        let (sealed, bucket) = self.seal_one(&lock, &sealed::answer_bound(tenant, &hash), &plain)?;
+        let (sealed, bucket) =
+            self.seal_one(&lock, &sealed::answer_bound(tenant, &hash), &plain)?;
         self.execute(
             "INSERT INTO idempotent_answers (tenant, key_hash, bucket, answer, at)
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
