@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Redis,
     /// PostgreSQL's programs, for the side-by-side.
     Postgres,
+    /// Counts instructions, for the budgets.
+    Valgrind,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -31,6 +33,7 @@ impl Need {
             Self::Node => &["nodejs", "npm"],
             Self::Redis => &["redis-server"],
             Self::Postgres => &["postgresql"],
+            Self::Valgrind => &["valgrind"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -43,6 +46,7 @@ impl Need {
             Self::Redis => present("redis-server"),
             // Debian keeps them off the search path.
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
+            Self::Valgrind => present("valgrind"),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

@@ -8,6 +8,7 @@ mod test;
 mod run;
 mod peers;
 mod tidy;
+mod budgets;
 mod r#gen;
 mod front;
 mod machine;
@@ -21,6 +22,7 @@ const USAGE: &str = "\
 cargo xtask run [FLAG…]      build the front ends and the server, then serve the demo on 127.0.0.1; flags are the server's
 cargo xtask test [--quick]   everything that has to be green; --quick leaves browsers and slow tests out
 cargo xtask peers [options]  livehelp beside other servers on the same work; --only ROW, --rounds N, --quick
+cargo xtask budgets [CASE…]  instructions of each step of a message, held against benches/budgets.toml
 cargo xtask tidy             layers, doors and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
 
@@ -42,6 +44,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["test"] => test::run(test::Extent::Everything),
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["peers", options @ ..] => peers::run(options),
+        ["budgets", wanted @ ..] => budgets::run(wanted),
         ["tidy"] => tidy::run(),
         ["gen"] => r#gen::run(false),
         ["gen", "--check"] => r#gen::run(true),

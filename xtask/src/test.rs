@@ -14,14 +14,14 @@ use anyhow::{Context, Result, bail};
 use crate::front::{BROWSER_TESTS, BUNDLED, Front};
 use crate::machine::{Need, provide};
 use crate::shell::{command, present, root, run_logged, target_folder};
-use crate::{r#gen, tidy};
+use crate::{budgets, r#gen, tidy};
 
 /// How much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What lands has passed this.
     Everything,
-    /// Without browsers and without the tests in modules named `slow`.
+    /// Without browsers and budgets, and without the tests in modules named `slow`.
     Quick,
 }
 
@@ -35,6 +35,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
     let mut needs = vec![Need::Redis];
+    needs.extend(whole.then_some(Need::Valgrind));
     if !fronts.is_empty() || browser.is_some() {
         needs.push(Need::Node);
         needs.extend(whole.then_some(Need::Browser));
@@ -77,6 +78,10 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     }
     steps.run("tests", rust_tests(extent))?;
     steps.run("documentation's examples", cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    if whole {
+        steps.run("build for the budgets", budgets::build())?;
+        steps.run("budgets", budgets::count())?;
+    }
     if let Some(browser) = browser {
         steps
             .run("server for the browser tests", cargo(&["build", "--quiet", "-p", "livehelp"]))?;

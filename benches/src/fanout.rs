@@ -1,0 +1,97 @@
+//! One message to everyone in its room: one encoding, shared bytes, an append for each member.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use livehelp::hub::Outlet;
+use livehelp::hub::fanout::Fanned;
+use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::gate::{ReadGrant, Reader};
+use livehelp::room::Member;
+use protocol::codec::Encoding;
+use protocol::ids::{AgentId, ConnectionId};
+use protocol::message::{Author, Visibility};
+use protocol::reject::CloseCode;
+
+use crate::meter::{Case, Meter};
+use crate::room::{LiveRoom, full_room};
+use crate::world::{CONVERSATION, NOW, World};
+
+/// People who look on in a large room.
+const MEMBERS: u32 = 1_000;
+
+/// A connection without a socket: counts the bytes that it is given.
+#[derive(Debug)]
+struct Counter {
+    connection: ConnectionId,
+    encoding: Encoding,
+    bytes: AtomicUsize,
+}
+
+impl Outlet for Counter {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn append(&self, frame: &Fanned<'_>) {
+        let bytes = frame.bytes(self.encoding);
+        self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+    }
+
+    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+        self.append(frame);
+    }
+
+    fn flush(&self) {}
+
+    fn close(&self, _: CloseCode) {}
+}
+
+/// Measures one message to the other side of a conversation, then to a thousand agents who look on: all by
+/// one subprotocol, or every other one by the other.
+pub fn measure(meter: &mut impl Meter) {
+    of(meter, Case::new("to-one"), [Encoding::Msgpack; 2]);
+    of(meter, Case::new("to-each-of-1000").each(MEMBERS), [Encoding::Msgpack; 2]);
+    of(meter, Case::new("to-each-of-1000-mixed").each(MEMBERS), Encoding::ALL);
+}
+
+fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
+    meter.repeat(case, || {
+        // The visitor, who wrote it, and those who hear it.
+        let room = crowd(case.each + 1, encodings);
+        let placed = World::default().placed(CONVERSATION, room.seq_last().0 + 1);
+        move || deliver(&room, &placed, connection(0))
+    });
+}
+
+/// As the hub delivers: one frame, for everyone but the connection that it came from.
+fn deliver(room: &LiveRoom, placed: &Placed, from: ConnectionId) {
+    let grant = ReadGrant::fan_out(Reader::Agents, NOW.day());
+    let frame = Fanned::new(black_box(placed).frame(&grant).expect("it is alive"));
+    for member in room.hearers(Visibility::Everyone, Some(from)) {
+        member.outlet.append(&frame);
+    }
+}
+
+fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {
+    let mut room = full_room();
+    for number in 0..members {
+        let connection = connection(number);
+        let encoding = if number % 2 == 0 { even } else { odd };
+        let outlet = Counter { connection, encoding, bytes: AtomicUsize::new(0) };
+        room.join(Member {
+            connection,
+            author: Author::Agent(AgentId::from_bytes([9; 16])),
+            reader: Reader::Agents,
+            outlet: Arc::new(outlet),
+        });
+    }
+    room
+}
+
+fn connection(number: u32) -> ConnectionId {
+    let mut bytes = [0x6b; 16];
+    bytes[12..].copy_from_slice(&number.to_be_bytes());
+    ConnectionId::from_bytes(bytes)
+}

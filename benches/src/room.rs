@@ -1,0 +1,46 @@
+//! A message's turn in its room: is it new, its place, and the word that it is stored.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use livehelp::hub::Outlet;
+use livehelp::privacy::envelope::Envelope;
+use livehelp::room::{Accepted, Room, TAIL_MAX};
+use protocol::message::Seq;
+
+use crate::meter::{Case, Meter};
+use crate::world::{CONVERSATION, SITE, TENANT, VISITOR, World};
+
+/// As the hub has it.
+pub(crate) type LiveRoom = Room<Arc<dyn Outlet>>;
+
+/// Measures a new message in a room whose tail is full: the oldest leaves for it.
+pub fn measure(meter: &mut impl Meter) {
+    meter.consume(Case::new("message-in-full-tail"), || {
+        let (world, mut room) = (World::default(), full_room());
+        let number = Rc::new(Cell::new(room.seq_last().0));
+        let next = move || {
+            number.set(number.get() + 1);
+            world.envelope(CONVERSATION, number.get())
+        };
+        (next, move |envelope| say(&mut room, envelope))
+    });
+}
+
+/// A room with a page of messages.
+pub(crate) fn full_room() -> LiveRoom {
+    let world = World::default();
+    let last = u64::try_from(TAIL_MAX).expect("a small number");
+    let tail = (1..=last).map(|number| world.placed(CONVERSATION, number)).collect();
+    Room::new((TENANT, SITE, CONVERSATION, VISITOR), Seq(last), tail, Vec::new())
+}
+
+fn say(room: &mut LiveRoom, envelope: Envelope) {
+    let accepted = room.accept(black_box(&envelope), None);
+    let Accepted::New { floor } = accepted else { unreachable!("it is new") };
+    let seq = floor.next();
+    room.placed(Arc::new(envelope.place(seq)));
+    room.stored(seq);
+}
