@@ -9,12 +9,10 @@ use crate::meter::{Case, Meter, Thread};
 use crate::{codec, fanout, gate, ingest, room, seal, writer};
 
 /// Things that are done while it counts, at least: what happens now and then, such as a tree that grows, has its
-/// share in them.
+/// share in them. The writer's conversations all have their turn.
 const THINGS_MIN: u32 = 64;
 /// Acts that are done while it counts, at least.
 const ACTS_MIN: u32 = 8;
-/// Acts before it counts: caches and lazily made things are there, as in a server that runs.
-const ACTS_BEFORE: u32 = 4;
 
 /// The function inside which callgrind counts, by the name that it sees.
 pub fn counted_function(thread: Thread) -> &'static str {
@@ -42,7 +40,8 @@ impl Named {
         format!("{}/{}", self.group, self.case.name)
     }
 
-    /// Acts of this case that are counted together.
+    /// Acts of this case that are counted together. As many come before, so that caches and what is made at its
+    /// first use are there, as in a server that runs.
     pub fn acts(&self) -> u32 {
         (THINGS_MIN / self.case.each).max(ACTS_MIN)
     }
@@ -55,6 +54,9 @@ struct Counting {
     wanted: Option<String>,
     met: Vec<Named>,
 }
+
+/// Goes through the cases of one group.
+type Measure = fn(&mut Counting);
 
 /// Every case there is.
 pub fn cases() -> Vec<Named> {
@@ -69,7 +71,7 @@ pub fn act(path: &str) -> bool {
 
 fn all(wanted: Option<&str>) -> Counting {
     let mut counting = Counting { group: "", wanted: wanted.map(str::to_owned), met: Vec::new() };
-    let groups: [(&'static str, fn(&mut Counting)); 7] = [
+    let groups: [(&'static str, Measure); 7] = [
         ("codec", codec::measure),
         ("ingest", ingest::measure),
         ("room", room::measure),
@@ -108,8 +110,8 @@ impl Meter for Counting {
     {
         let Some(named) = self.meet(case) else { return };
         let (mut prepare, mut act) = make();
-        for number in 0..ACTS_BEFORE + named.acts() {
-            if number == ACTS_BEFORE {
+        for number in 0..2 * named.acts() {
+            if number == named.acts() {
                 counting_begins();
             }
             let mut input = Some(prepare());

@@ -196,7 +196,6 @@ impl Drop for Disk {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form of a fate")]
 fn stored(fate: Result<(), livehelp::store::StoreError>) {
     fate.expect("it is stored");
 }
