@@ -8,7 +8,7 @@ use livehelp::clock::{Clock as _, SystemClock};
 use livehelp::config::Config;
 use livehelp::http::bind;
 use livehelp::run::{Listeners, open, run_with};
-use livehelp::store::{KeyRow, Store as _};
+use livehelp::store::KeyRow;
 use protocol::ids::KeyId;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
