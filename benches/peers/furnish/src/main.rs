@@ -13,8 +13,7 @@ use livehelp::config::Config;
 use livehelp::privacy::policy::{Plan, SiteTimeline};
 use livehelp::run::open;
 use livehelp::store::{
-    AgentRow, ConversationRow, SessionRow, SiteRow, SiteSettings, Store as _, TenantRow,
-    VisitorRow, Write,
+    AgentRow, ConversationRow, SessionRow, SiteRow, SiteSettings, TenantRow, VisitorRow, Write,
 };
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TenantId, VisitorId};
