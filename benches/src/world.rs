@@ -21,11 +21,11 @@ pub const CONVERSATION: ConversationId = ConversationId::from_bytes([4; 16]);
 pub const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
 
 /// A message of a hundred bytes, the size by which servers are compared. No digit: what most people say.
-pub const WORDS: &str = "Hello, I have ordered a pair of red shoes in your shop and they are too small, may I change the pair?";
+pub const WORDS: &str = "Hello, I have ordered a pair of red shoes in your shop, and they are too small. Could I change them?";
 /// As long, with numbers that look like nothing delicate until they are looked at: they are kept.
-pub const NUMBERS: &str = "My order is 20261126-4711, I paid 129.90 on 24 November at 18:05, please call me on +49 30 901820, ok?";
+pub const NUMBERS: &str = "My order is 20261126-4711, I paid 129.90 on 24 November at 18:05, please call me on +49 30 901820 ok";
 /// As long, with a card's number: it is hidden.
-pub const CARD: &str = "I paid with my card 4111 1111 1111 1111 and the money is gone but I have had no mail about the order.";
+pub const CARD: &str = "I paid with my card 4111 1111 1111 1111 and the money is gone, but I had no mail about the order yet";
 
 /// What a shop may hide beside what is always hidden.
 const PATTERNS: [&str; 4] = [
