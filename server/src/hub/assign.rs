@@ -49,11 +49,29 @@ impl Hub {
         effects: Vec<Effect>,
     ) -> Result<(), Reject> {
         let mut changed = BTreeSet::new();
-        for effect in effects {
+        for effect in &effects {
             match effect {
                 Effect::Changed { conversation, .. } => {
-                    changed.insert(conversation);
+                    changed.insert(*conversation);
                 }
+                Effect::Line { conversation, event, agent } => {
+                    self.line(desk.tenant, *conversation, *event, *agent).await;
+                }
+                Effect::Offer { .. }
+                | Effect::OfferOver { .. }
+                | Effect::Position { .. }
+                | Effect::AgentChanged { .. }
+                | Effect::SiteAvailability { .. } => {}
+            }
+        }
+        // The new states before what follows from them: who is asked for the next conversation has seen
+        // that the last one is closed, and is never shown more than he takes.
+        for conversation in &changed {
+            self.publish(desk, *conversation).await;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Changed { .. } | Effect::Line { .. } => {}
                 Effect::Offer { conversation, agent, deadline, transfer_from } => {
                     let facts = self.facts(desk.tenant, conversation).await;
                     let (card, lines) = {
@@ -78,9 +96,6 @@ impl Hub {
                     let lines = self.outlets(conversation, Reader::Visitor);
                     tell_all(&lines, ServerFrame::Queue { conversation, position, wait_ms });
                 }
-                Effect::Line { conversation, event, agent } => {
-                    self.line(desk.tenant, conversation, event, agent).await;
-                }
                 Effect::AgentChanged { agent } => {
                     let (card, lines) = {
                         let state = desk.state.lock();
@@ -95,9 +110,6 @@ impl Hub {
                     tell_all(&lines, ServerFrame::Availability { availability });
                 }
             }
-        }
-        for conversation in &changed {
-            self.publish(desk, *conversation).await;
         }
         self.persist(desk, &changed).await
     }

@@ -483,12 +483,13 @@ impl Shared {
             Some(connection) => connection,
             None => file::connect_reader(&self.folder)?,
         };
-        connection.execute_batch("BEGIN")?;
+        connection.prepare_cached("BEGIN")?.execute([])?;
         let reader =
             Reader { connection: &connection, sealer: &*self.sealer, now: self.clock.now() };
         let value = read(&reader);
         // A connection that cannot end its transaction is closed instead of being kept.
-        if connection.execute_batch("COMMIT").is_ok() {
+        let ended = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+        if ended.is_ok() {
             self.idle.lock().push(connection);
         }
         value

@@ -294,6 +294,34 @@ async fn nobody_is_asked_above_his_capacity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_sees_the_last_one_closed_before_he_is_asked_for_the_next() {
+    let (server, _clock) = start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    ready(&mut agent, 1).await;
+    let (_first, conversation) = visitor(&server).await;
+    agent.accept(conversation).await;
+    let (_second, next) = visitor(&server).await;
+    agent.settled().await;
+    let request = agent.next_request();
+    agent.tell(&ClientFrame::Close { request, conversation }).await;
+    let mut closed = false;
+    loop {
+        match agent.next().await.unwrap() {
+            ServerFrame::Conversation { card } if card.conversation == conversation => {
+                closed |= card.state == ConversationState::Closed;
+            }
+            ServerFrame::Offer { conversation: offered, .. } => {
+                assert_eq!(offered, next);
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert!(closed, "the offer came first");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_least_busy_is_asked_first_and_among_equals_the_one_idle_longest() {
     let (server, _clock) = start().await;
     let mut first = Client::agent(&server, 0).await;
