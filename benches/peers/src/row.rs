@@ -240,7 +240,7 @@ pub const ROWS: [Row; 12] = [
     },
     Row {
         name: "growth",
-        title: "5,000 messages a second over 10 and 15,000 connections, over 10 and 10,000 rooms",
+        title: "1,000 messages a second over 10 and 15,000 connections, over 10 and 10,000 rooms",
         peers: &[Peer::Livehelp],
         required: &[
             own(CPU_MANY_LINES, 1.2, CPU_FEW_LINES),
@@ -249,7 +249,8 @@ pub const ROWS: [Row; 12] = [
         run: |place, peer, scale| {
             let start = |world| Running::start(place, peer, world);
             let sizes = (10, scale.lines_grown, scale.rooms_grown);
-            work::growth(start, sizes, 5_000, scale.span)
+            // Five rooms take no more: a room has a bound on what is not stored yet, and refuses beyond it.
+            work::growth(start, sizes, 1_000, scale.span)
         },
     },
     Row {

@@ -194,7 +194,12 @@ impl Dialect for Livehelp {
                 };
                 heard.push(Heard::Delivered(stamp));
             }
-            ACK if seat.missing == 0 => heard.push(Heard::Acked),
+            ACK if seat.missing == 0 => {
+                // One's own message has been seen as well, once it has its place.
+                let (_, seq) = (walk.uint(), walk.uint());
+                seat.seen = seat.seen.max(seq.unwrap_or_default());
+                heard.push(Heard::Acked);
+            }
             WELCOME => match (seat.member.room, seat.member.seat) {
                 (None, _) => {
                     seat.missing = 0;
