@@ -54,6 +54,21 @@ async fn every_label_value_is_there_at_0_before_anything_happens() {
 }
 
 #[tokio::test]
+async fn the_cpu_of_the_process_is_told_in_parts_of_a_second() {
+    let metrics = Metrics::new();
+    let told = || -> f64 {
+        let text = metrics.render();
+        let line = text.lines().find(|line| line.starts_with("process_cpu_seconds_total "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap()
+    };
+    let (before, mut after) = (told(), told());
+    while after <= before {
+        after = told();
+    }
+    assert!(after - before < 0.5, "{before} {after}");
+}
+
+#[tokio::test]
 async fn what_is_counted_is_found_under_its_own_labels() {
     let metrics = Metrics::new();
     for role in [Role::Visitor, Role::Agent, Role::System] {
