@@ -1,16 +1,15 @@
-//! Wall time by criterion: the port of the cases to it. A part of every bench.
+//! Wall time of every case, by criterion: `cargo bench -p livehelp-benches -- seal`.
+//!
+//! Lives here: the port of the cases to criterion. Not here: the cases, one module of the library for each group.
 
 use criterion::measurement::WallTime;
-use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
+};
 use livehelp_benches::meter::{Case, Meter, Thread};
+use livehelp_benches::{codec, fanout, gate, ingest, room, seal, writer};
 
-pub(crate) struct Wall<'c>(BenchmarkGroup<'c, WallTime>);
-
-impl<'c> Wall<'c> {
-    pub(crate) fn of(criterion: &'c mut Criterion, group: &str) -> Self {
-        Self(criterion.benchmark_group(group))
-    }
-}
+struct Wall<'c>(BenchmarkGroup<'c, WallTime>);
 
 impl Meter for Wall<'_> {
     fn repeat<A: FnMut()>(&mut self, case: Case, make: impl FnOnce() -> A) {
@@ -46,3 +45,16 @@ impl Meter for Wall<'_> {
         });
     }
 }
+
+fn measure(criterion: &mut Criterion) {
+    codec::measure(&mut Wall(criterion.benchmark_group("codec")));
+    ingest::measure(&mut Wall(criterion.benchmark_group("ingest")));
+    room::measure(&mut Wall(criterion.benchmark_group("room")));
+    fanout::measure(&mut Wall(criterion.benchmark_group("fanout")));
+    seal::measure(&mut Wall(criterion.benchmark_group("seal")));
+    gate::measure(&mut Wall(criterion.benchmark_group("gate")));
+    writer::measure(&mut Wall(criterion.benchmark_group("writer")));
+}
+
+criterion_group!(benches, measure);
+criterion_main!(benches);
