@@ -206,7 +206,7 @@ impl Metrics {
         let cpu = families.iter_mut().find(|family| family.name() == PROCESS_CPU);
         if let (Some(family), Some(seconds)) = (cpu, cpu_seconds()) {
             for metric in family.mut_metric() {
-                let mut counter = Value::new();
+                let mut counter = Value::default();
                 counter.set_value(seconds);
                 metric.set_counter(counter);
             }
