@@ -17,9 +17,10 @@ use crate::setup::ORIGIN;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Limits that a load would meet, raised; and no time lost at the end.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
+    "--connections-per-ip-max=1000000",
     "--messages-per-minute=10000000",
     "--messages-burst=1000000",
     "--agent-messages-per-minute=10000000",

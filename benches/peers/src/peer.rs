@@ -140,7 +140,8 @@ impl Place {
     pub fn has(&self, peer: Peer) -> bool {
         let package = |name: &str| self.js.join("node_modules").join(name).is_dir();
         match peer {
-            Peer::LivehelpMemory => self.has_memory_store(),
+            // Its people would have to come in over REST; what is furnished lies in a folder.
+            Peer::LivehelpMemory => false,
             Peer::Bun | Peer::BunAck => self.bun().is_file(),
             Peer::NodeWs => package("ws"),
             Peer::SocketIo => package("socket.io"),
@@ -155,12 +156,6 @@ impl Place {
             | Peer::FloorStore
             | Peer::Tungstenite => true,
         }
-    }
-
-    fn has_memory_store(&self) -> bool {
-        let mut help = Command::new(&self.livehelp);
-        let said = help.args(["serve", "--help"]).output();
-        said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("--store <"))
     }
 }
 
@@ -408,11 +403,12 @@ fn node(place: &Place, script: &str) -> Command {
 }
 
 /// livehelp on a free port, everything on as by default, with limits that a driver does not meet.
-const SERVE: [&str; 21] = [
+const SERVE: [&str; 22] = [
     "serve",
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
     "--log-level=warn",
+    "--connections-per-ip-max=1000000",
     "--messages-per-minute=10000000",
     "--agent-messages-per-minute=10000000",
     "--messages-burst=1000000",
