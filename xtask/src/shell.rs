@@ -14,11 +14,20 @@ pub(crate) fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_path_buf()
 }
 
-/// A command that will run in `folder`.
+/// A command that will run in `folder`. What cargo says of this package when it runs it is not passed on: `ring`
+/// asks for it when it is built, and would be built anew, with all that stands on it, by whoever says it differently.
 pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let (program, arguments) = words.split_first().unwrap_or((&"false", &[]));
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
+    for (name, _) in std::env::vars_os() {
+        let of_this_package = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if of_this_package {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
