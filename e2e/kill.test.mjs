@@ -17,10 +17,11 @@ const MOMENTS = [
   { at: "a page is loaded anew", helped: false, reload: true, until: ({ journal }) => journal.next("open") },
   { at: "the first ack after coming back was heard", helped: true, early: true, until: ({ journal }) => journal.next("acked") },
 ];
+const KILLS = 50;
 const NAMES = ["Ann Archer", "Ben Baker", "Cleo Cole"];
 /** Messages that one writer says in one breath, and how long he rests after that. */
 const BREATH = 4;
-const REST_MS = 20;
+const REST_MS = 250;
 /** A server lives so long at most under load. */
 const LIFE_MS_MAX = 700;
 
@@ -107,7 +108,8 @@ test("nothing that was acked is lost or doubled, however often the server is kil
   const writers = visitors.map((visitor) => writes(visitor, visitor.name, () => stop));
   writers.push(writes(ada, "Ada", () => stop));
 
-  for (const { at, helped, early, reload, until: moment } of MOMENTS) {
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const { at, helped, early, reload, until: moment } = MOMENTS[kill % MOMENTS.length];
     const before = acks();
     if (!early) await until(() => acks() > before, `nothing was acked before the life that ends when ${at}`);
     const victim = reload ? visitors[1] : [ada, ...visitors][Math.floor(Math.random() * 4)];
