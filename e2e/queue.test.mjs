@@ -11,7 +11,7 @@ let server, browser, ada, grace, ann, ben, cleo, dora;
 
 before(async () => {
   // Short, so that missing an offer and losing an agent take no half minute each.
-  server = await Server.fresh(["--offer-ms", "3000", "--agent-grace-ms", "1500"]);
+  server = await Server.fresh(["--offer-ms", "6000", "--agent-grace-ms", "1500"]);
   browser = await startBrowser();
   ada = await Agent.signIn(await newPerson(browser), server);
 });
