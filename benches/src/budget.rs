@@ -22,7 +22,7 @@ pub struct Budget {
 pub struct Budgets(BTreeMap<String, BTreeMap<String, Budget>>);
 
 /// A share of the budget below which it holds nothing any more, and should be lowered.
-const IDLE_SHARE: (u64, u64) = (3, 4);
+const IDLE_SHARE: (u64, u64) = (1, 2);
 
 impl Budgets {
     /// Reads the file's text.
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_budget_that_holds_nothing_any_more_is_idle() {
-        assert!(!budgets().is_idle("seal/open", 750));
-        assert!(budgets().is_idle("seal/open", 749));
+        assert!(!budgets().is_idle("seal/open", 500));
+        assert!(budgets().is_idle("seal/open", 499));
     }
 
     #[test]
