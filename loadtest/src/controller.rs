@@ -21,7 +21,7 @@ use crate::scenario::{Loop, Phase, Scenario};
 use crate::screen::{Live, Screen};
 use crate::search;
 use crate::series::Series;
-use crate::setup;
+use crate::setup::{self, Staff};
 use crate::tasks;
 use crate::throwaway::Throwaway;
 use crate::trust;
@@ -81,10 +81,10 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
     });
     let run = fastrand::u32(..);
     screen.say("making an Organization, its site and its agents");
-    let grounds =
-        setup::furnish(&scene.public, &scene.admin, &scene.operator_key, run, &scenario.mix)
-            .await
-            .context("the run's Organization could not be made")?;
+    let staff = Staff::of(&scenario.mix);
+    let grounds = setup::furnish(&scene.public, &scene.admin, &scene.operator_key, run, staff)
+        .await
+        .context("the run's Organization could not be made")?;
     let crew = Crew::muster(count).await?;
     let plan = Plan {
         run,

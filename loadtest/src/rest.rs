@@ -27,16 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One listener.
 #[derive(Debug, Clone)]
-pub(crate) struct Rest {
-    pub(crate) address: SocketAddr,
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+pub struct Rest {
+    pub address: SocketAddr,
+    pub tls: Option<Arc<ClientConfig>>,
     /// Sent with each request.
-    pub(crate) origin: String,
+    pub origin: String,
 }
 
 /// What a request shows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shown<'a> {
+pub enum Shown<'a> {
     Nothing,
     Bearer(&'a str),
     Cookie(&'a str),
@@ -44,10 +44,10 @@ pub(crate) enum Shown<'a> {
 
 /// What came.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 impl Answer {
@@ -55,7 +55,7 @@ impl Answer {
     ///
     /// # Errors
     /// With the problem's own words.
-    pub(crate) fn json(&self) -> Result<Value> {
+    pub fn json(&self) -> Result<Value> {
         let value: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if self.status.is_success() {
             return Ok(value);
@@ -70,7 +70,7 @@ impl Rest {
     ///
     /// # Errors
     /// If no answer comes; an answer that refuses is an answer.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &self,
         method: Method,
         path: &str,

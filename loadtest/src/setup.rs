@@ -10,39 +10,56 @@ use crate::rest::{Rest, Shown};
 use crate::scenario::Mix;
 
 /// The page on which the run's visitors are.
-pub(crate) const ORIGIN: &str = "https://load.example";
+pub const ORIGIN: &str = "https://load.example";
 
 /// Windows that share one supervisor's account.
 const WINDOWS_OF_ONE: u32 = 500;
 
 /// A console session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Account {
+pub struct Account {
     /// `agt_…`, as conversations name him.
-    pub(crate) agent: String,
+    pub agent: String,
     /// As a browser sends it.
-    pub(crate) cookie: String,
+    pub cookie: String,
 }
 
 /// What was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Grounds {
-    pub(crate) site_key: String,
-    pub(crate) agents: Vec<Account>,
-    pub(crate) supervisors: Vec<Account>,
-    pub(crate) bot_key: Option<String>,
+pub struct Grounds {
+    pub site_key: String,
+    pub agents: Vec<Account>,
+    pub supervisors: Vec<Account>,
+    pub bot_key: Option<String>,
+}
+
+/// Whom a run needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Staff {
+    pub agents: u32,
+    pub supervisors: u32,
+    /// Programs that write.
+    pub bots: u32,
+}
+
+impl Staff {
+    pub(crate) fn of(mix: &Mix) -> Self {
+        let windows = mix.watchers + mix.slow_readers;
+        let supervisors = windows.div_ceil(WINDOWS_OF_ONE);
+        Self { agents: mix.agents, supervisors, bots: mix.bots }
+    }
 }
 
 /// Makes it.
 ///
 /// # Errors
 /// If the server refuses, with its words.
-pub(crate) async fn furnish(
+pub async fn furnish(
     public: &Rest,
     admin: &Rest,
     operator_key: &str,
     run: u32,
-    mix: &Mix,
+    staff: Staff,
 ) -> Result<Grounds> {
     let by = Shown::Bearer(operator_key);
     let body =
@@ -65,15 +82,14 @@ pub(crate) async fn furnish(
         supervisors: Vec::new(),
         bot_key: None,
     };
-    for number in 0..mix.agents {
+    for number in 0..staff.agents {
         grounds.agents.push(join(public, by, &email(run, "agent", number), "agent").await?);
     }
-    let windows = mix.watchers + mix.slow_readers;
-    for number in 0..windows.div_ceil(WINDOWS_OF_ONE) {
+    for number in 0..staff.supervisors {
         let email = email(run, "supervisor", number);
         grounds.supervisors.push(join(public, by, &email, "supervisor").await?);
     }
-    if mix.bots > 0 {
+    if staff.bots > 0 {
         let body = json!({ "name": "bot", "scopes": ["conversations:write"] });
         let key = post(public, "/v1/keys", by, body).await.context("cannot make a bot's key")?;
         grounds.bot_key = Some(text(&key, "text")?);

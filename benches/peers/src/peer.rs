@@ -15,7 +15,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use furnish::{Names, World};
 use loadtest::process::Usage;
+use rustls::ClientConfig;
 
+use self::arrival::{Door, let_in};
 use self::backing::{descendants, nats, postgres, postgres_program, redis};
 use crate::clock::pause;
 use crate::crowd::Crowd;
@@ -25,6 +27,7 @@ use crate::dialect::{Dialect, Plain, SocketIo};
 use crate::net::Net;
 use crate::tls::Certificate;
 
+mod arrival;
 mod backing;
 
 /// A server that can take part.
@@ -82,17 +85,16 @@ impl Peer {
         }
     }
 
-    fn livehelp(self) -> bool {
-        matches!(self, Self::Livehelp | Self::LivehelpMemory)
-    }
-
     fn postgres(self) -> bool {
         matches!(self, Self::NodePostgres | Self::NodePostgresBatch)
     }
 
-    fn dialect(self, names: Arc<Names>) -> Result<Box<dyn Dialect>> {
+    fn dialect(self, names: Option<&Arc<Names>>) -> Result<Box<dyn Dialect>> {
         Ok(match self {
-            Self::Livehelp | Self::LivehelpMemory => Box::new(Livehelp::new(names)?),
+            Self::Livehelp | Self::LivehelpMemory => {
+                let names = names.context("nobody came into livehelp")?;
+                Box::new(Livehelp::new(Arc::clone(names))?)
+            }
             Self::Floor | Self::Bun | Self::Tungstenite | Self::NodeWs => {
                 Box::new(Plain { acks: false })
             }
@@ -140,8 +142,6 @@ impl Place {
     pub fn has(&self, peer: Peer) -> bool {
         let package = |name: &str| self.js.join("node_modules").join(name).is_dir();
         match peer {
-            // Its people would have to come in over REST; what is furnished lies in a folder.
-            Peer::LivehelpMemory => false,
             Peer::Bun | Peer::BunAck => self.bun().is_file(),
             Peer::NodeWs => package("ws"),
             Peer::SocketIo => package("socket.io"),
@@ -151,6 +151,7 @@ impl Place {
             }
             Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
             Peer::Livehelp
+            | Peer::LivehelpMemory
             | Peer::Floor
             | Peer::FloorAck
             | Peer::FloorStore
@@ -172,11 +173,14 @@ pub struct Running {
     /// The server itself first.
     children: Vec<Child>,
     address: SocketAddr,
+    /// livehelp's, where the operator is met.
+    admin: Option<SocketAddr>,
     peer: Peer,
     place: Place,
     world: World,
     tls: bool,
-    names: Arc<Names>,
+    /// Who there is in livehelp.
+    names: Option<Arc<Names>>,
     folder: PathBuf,
 }
 
@@ -202,17 +206,18 @@ impl Running {
         // What a broken run may have left.
         let _absent = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-        if peer.livehelp() {
+        if peer == Peer::Livehelp {
             write_world(place, &folder, world)?;
         }
         let mut running = Self {
             children: Vec::new(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
             peer,
             place: place.clone(),
             world,
             tls,
-            names: Arc::default(),
+            names: None,
             folder,
         };
         running.again()?;
@@ -268,9 +273,27 @@ impl Running {
                 self.serve(&mut command)?;
             }
         }
-        let scheme = if self.tls { "https" } else { "http" };
-        self.names = Arc::new(Names::new(self.world, format!("{scheme}://{}", self.address)));
+        self.names = self.people()?.map(Arc::new);
         Ok(())
+    }
+
+    /// Who there is in livehelp, now that it runs.
+    fn people(&self) -> Result<Option<Names>> {
+        let scheme = if self.tls { "https" } else { "http" };
+        let console = format!("{scheme}://{}", self.address);
+        Ok(match (self.peer, self.admin) {
+            (Peer::Livehelp, _) => Some(Names::furnished(self.world, console)),
+            (Peer::LivehelpMemory, Some(admin)) => {
+                let keys = &self.folder.join("keys");
+                let door = Door { public: self.address, admin, tls: self.tls(), console, keys };
+                Some(let_in(&door, self.world)?)
+            }
+            _ => None,
+        })
+    }
+
+    fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.then(|| Arc::clone(&self.place.certificate.client))
     }
 
     fn batch(&self) -> Option<&'static str> {
@@ -279,9 +302,9 @@ impl Running {
     }
 
     fn serve(&mut self, command: &mut Command) -> Result<()> {
-        let (child, address) = spawn(command, &self.folder)?;
+        let (child, ready) = spawn(command, &self.folder)?;
         self.children.insert(0, child);
-        self.address = address;
+        (self.address, self.admin) = (ready.public, ready.admin);
         Ok(())
     }
 
@@ -337,9 +360,8 @@ impl Running {
     /// # Errors
     /// If the kernel gives no poll.
     pub fn crowd(&self) -> Result<Crowd> {
-        let tls = self.tls.then(|| Arc::clone(&self.place.certificate.client));
-        let net = Net::new(self.address, tls)?;
-        Ok(Crowd::new(net, self.peer.dialect(Arc::clone(&self.names))?))
+        let net = Net::new(self.address, self.tls())?;
+        Ok(Crowd::new(net, self.peer.dialect(self.names.as_ref())?))
     }
 
     /// What all its processes cost so far.
@@ -436,8 +458,22 @@ fn with_this_process() -> Command {
     command
 }
 
+/// What a program's first line says.
+struct Ready {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+impl Ready {
+    fn read(line: &str) -> Option<Self> {
+        let said: serde_json::Value = serde_json::from_str(line).ok()?;
+        let listener = |name| said.get(name)?.as_str()?.rsplit_once('/')?.1.parse().ok();
+        Some(Self { public: listener("public")?, admin: listener("admin") })
+    }
+}
+
 /// Starts a program whose first line says where it listens.
-fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, SocketAddr)> {
+fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, Ready)> {
     let log = folder.join("log.txt");
     let errors = File::create(&log).with_context(|| format!("make {}", log.display()))?;
     let mut child = command
@@ -450,8 +486,8 @@ fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, SocketAddr)> {
     if let Some(out) = child.stdout.take() {
         BufReader::new(out).read_line(&mut line).context("read where it listens")?;
     }
-    let address = listening(&line);
-    if address.is_none() {
+    let ready = Ready::read(&line);
+    if ready.is_none() {
         let _killed = child.kill();
         let _status = child.wait();
     }
@@ -459,11 +495,5 @@ fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, SocketAddr)> {
         let log = fs::read_to_string(&log).unwrap_or_default();
         format!("it does not say where it listens, but {line:?} and {log:?}")
     };
-    Ok((child, address.with_context(said)?))
-}
-
-fn listening(line: &str) -> Option<SocketAddr> {
-    let ready: serde_json::Value = serde_json::from_str(line).ok()?;
-    let public = ready.get("public")?.as_str()?;
-    public.rsplit_once('/')?.1.parse().ok()
+    Ok((child, ready.with_context(said)?))
 }

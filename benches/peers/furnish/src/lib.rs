@@ -4,7 +4,7 @@
 
 use protocol::ids::{ConversationId, SiteKey};
 
-/// Where visitors' pages seem to come from.
+/// The page that furnished visitors are on.
 pub const ORIGIN: &str = "https://shop.example";
 
 /// The most conversations that one agent may have.
@@ -22,51 +22,54 @@ pub struct World {
 }
 
 /// Everybody's names and secrets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Names {
-    world: World,
-    /// The console's own origin, known once the server listens.
-    origin: String,
+    /// What the site's embed tag says.
+    pub site_key: SiteKey,
+    /// The origin of the page that visitors are on.
+    pub page: String,
+    /// The console's own, known once the server listens.
+    pub console: String,
+    /// By room.
+    pub conversations: Vec<ConversationId>,
+    /// Visitors' tokens: of whoever opened each room, and then of those who are alone.
+    pub tokens: Vec<String>,
+    /// Cookies of those who have the rooms, in turn, as a browser sends them.
+    pub agents: Vec<String>,
+    pub supervisors: Vec<String>,
 }
 
 impl Names {
-    /// The names in such a world.
-    pub fn new(world: World, origin: String) -> Self {
-        Self { world, origin }
-    }
-
-    /// What the site's embed tag would say.
-    pub fn site_key(&self) -> SiteKey {
-        SiteKey::from_random([7; 16])
-    }
-
-    /// Where the console comes from.
-    pub fn own_origin(&self) -> String {
-        self.origin.clone()
-    }
-
-    /// A visitor's token: of whoever opened the room, or of one who is alone.
-    pub fn token(&self, room: Option<usize>, number: usize) -> String {
-        visitor_token(room.unwrap_or(self.world.rooms + number))
-    }
-
-    /// An agent's session: of whoever has the room, or of a supervisor.
-    pub fn cookie(&self, room: Option<usize>, seat: usize) -> String {
-        let agents = self.world.agents();
-        match seat {
-            1 => session_token(room.unwrap_or_default() % agents),
-            seat => session_token(agents + seat % SUPERVISORS),
+    /// Of those who are written into a folder.
+    pub fn furnished(world: World, console: String) -> Self {
+        let agents = world.agents();
+        let cookies = |from, count| (from..from + count).map(cookie).collect();
+        Self {
+            site_key: site_key(),
+            page: ORIGIN.to_owned(),
+            console,
+            conversations: (0..world.rooms).map(conversation_id).collect(),
+            tokens: (0..world.rooms + world.alone).map(visitor_token).collect(),
+            agents: cookies(0, agents),
+            supervisors: cookies(agents, SUPERVISORS),
         }
     }
 
-    /// How many agents have all the rooms; a room's is its number modulo this.
-    pub fn agents(&self) -> usize {
-        self.world.agents()
+    /// A visitor's token: of whoever opened the room, or of one who is alone.
+    pub fn token(&self, room: Option<usize>, number: usize) -> Option<&str> {
+        let number = room.unwrap_or(self.conversations.len() + number);
+        self.tokens.get(number).map(String::as_str)
+    }
+
+    /// An agent's cookie: of whoever has the room, or of a supervisor.
+    pub fn cookie(&self, room: usize, seat: usize) -> Option<&str> {
+        let (whose, at) = if seat == 1 { (&self.agents, room) } else { (&self.supervisors, seat) };
+        whose.get(at % whose.len().max(1)).map(String::as_str)
     }
 
     /// The conversation of a room.
-    pub fn conversation(&self, room: usize) -> ConversationId {
-        ConversationId::from_bytes(id(0xc0, room))
+    pub fn conversation(&self, room: usize) -> Option<ConversationId> {
+        self.conversations.get(room).copied()
     }
 }
 
@@ -88,6 +91,16 @@ pub fn id(kind: u8, number: usize) -> [u8; 16] {
     bytes
 }
 
+/// The furnished site's key.
+pub fn site_key() -> SiteKey {
+    SiteKey::from_random([7; 16])
+}
+
+/// The conversation of a furnished room.
+pub fn conversation_id(room: usize) -> ConversationId {
+    ConversationId::from_bytes(id(0xc0, room))
+}
+
 /// A visitor's token.
 pub fn visitor_token(number: usize) -> String {
     format!("lhv_{number:064x}")
@@ -96,4 +109,8 @@ pub fn visitor_token(number: usize) -> String {
 /// An agent's session token.
 pub fn session_token(number: usize) -> String {
     format!("lhs_{number:064x}")
+}
+
+fn cookie(number: usize) -> String {
+    format!("livehelp_session={}", session_token(number))
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use furnish::{CAPACITY, Names, ORIGIN, SUPERVISORS, World, id, session_token, visitor_token};
+use furnish::{
+    CAPACITY, ORIGIN, SUPERVISORS, World, conversation_id, id, session_token, site_key,
+    visitor_token,
+};
 use livehelp::auth::token_hash;
 use livehelp::clock::{Clock as _, SystemClock};
 use livehelp::config::Config;
@@ -16,7 +19,7 @@ use livehelp::store::{
     AgentRow, ConversationRow, SessionRow, SiteRow, SiteSettings, TenantRow, VisitorRow, Write,
 };
 use protocol::conversation::{Availability, ConversationState, Role};
-use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TenantId, VisitorId};
+use protocol::ids::{AgentId, SessionId, SiteId, TenantId, VisitorId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
@@ -54,7 +57,7 @@ async fn write_world(folder: &Path, world: World) -> Result<()> {
         .site_create(SiteRow {
             site: SITE,
             tenant: TENANT,
-            site_key: Names::default().site_key(),
+            site_key: site_key(),
             name: String::from("Shop"),
             timeline: SiteTimeline::new(UnixMillis(now.0 - 1_000), Plan::Team),
             settings: SiteSettings { origins: vec![ORIGIN.to_owned()], ..SiteSettings::default() },
@@ -131,7 +134,7 @@ fn visitor(number: usize, now: UnixMillis) -> VisitorRow {
 fn conversation(number: usize, agent: usize, now: UnixMillis) -> ConversationRow {
     let agent = AgentId::from_bytes(id(0xa0, agent));
     ConversationRow {
-        conversation: ConversationId::from_bytes(id(0xc0, number)),
+        conversation: conversation_id(number),
         tenant: TENANT,
         site: SITE,
         visitor: VisitorId::from_bytes(id(0xb0, number)),

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use furnish::{Names, ORIGIN};
+use furnish::Names;
 use protocol::codec::{Encoding, encode_client};
 use protocol::frame::{ClientFrame, ClientRole, RequestId, WatchTopic};
-use protocol::ids::{ConversationId, MessageId};
+use protocol::ids::{ConversationId, MessageId, SiteKey};
 use protocol::limits::List;
 use protocol::message::{Body, Seq};
 use protocol::personal::{Personal, Text};
@@ -20,6 +20,9 @@ use crate::clock::wall_ms;
 use crate::framing::BINARY;
 use crate::net::Upgrade;
 use crate::stamp::{self, MESSAGE_BYTES};
+
+/// Where the server's sockets are.
+pub(crate) const SOCKET: &str = "/v1/socket";
 
 /// Kinds of the server's frames that mean something here.
 const WELCOME: u64 = 64;
@@ -72,23 +75,24 @@ impl Livehelp {
     pub fn new(names: Arc<Names>) -> Result<Self> {
         Ok(Self { names, seats: Vec::new(), template: Template::new()?, said: 0 })
     }
+}
 
-    fn hello(&self, member: Member) -> ClientFrame<'static> {
-        let visitor = member.seat == 0;
-        ClientFrame::Hello {
-            request: RequestId(1),
-            role: if visitor { ClientRole::Visitor } else { ClientRole::Agent },
-            client: String::from("peers/1"),
-            locale: String::from("en"),
-            resume: List::default(),
-            site: visitor.then(|| self.names.site_key()),
-            token: visitor.then(|| Personal::new(self.names.token(member.room, member.number))),
-            signals: None,
-        }
+/// The greeting of a visitor of this site, with the token that he has, or of an agent.
+pub(crate) fn hello(site: Option<SiteKey>, token: Option<&str>) -> ClientFrame<'static> {
+    ClientFrame::Hello {
+        request: RequestId(1),
+        role: if site.is_some() { ClientRole::Visitor } else { ClientRole::Agent },
+        client: String::from("peers/1"),
+        locale: String::from("en"),
+        resume: List::default(),
+        site,
+        token: token.map(|token| Personal::new(token.to_owned())),
+        signals: None,
     }
 }
 
-fn written(frame: &ClientFrame<'_>) -> Vec<u8> {
+/// A frame's bytes.
+pub(crate) fn written(frame: &ClientFrame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Only a frame of an unknown kind has no form, and none is made here.
     let _written = encode_client(Encoding::Msgpack, frame, &mut bytes);
@@ -136,20 +140,24 @@ impl Dialect for Livehelp {
         let mut headers =
             vec![header("Sec-WebSocket-Protocol", Encoding::Msgpack.subprotocol().to_owned())];
         if member.seat == 0 {
-            headers.push(header("Origin", ORIGIN.to_owned()));
+            headers.push(header("Origin", self.names.page.clone()));
         } else {
-            headers.push(header("Origin", self.names.own_origin()));
-            let cookie =
-                format!("livehelp_session={}", self.names.cookie(member.room, member.seat));
-            headers.push(header("Cookie", cookie));
+            let cookie = self.names.cookie(member.room.unwrap_or_default(), member.seat);
+            headers.push(header("Origin", self.names.console.clone()));
+            headers.push(header("Cookie", cookie.unwrap_or_default().to_owned()));
         }
-        Upgrade { path: String::from("/v1/socket"), headers, narrow: member.narrow }
+        Upgrade { path: SOCKET.to_owned(), headers, narrow: member.narrow }
     }
 
     fn greet(&mut self, line: usize, say: &mut Vec<Vec<u8>>) -> bool {
-        if let Some(seat) = self.seats.get(line) {
-            say.push(written(&self.hello(seat.member)));
-        }
+        let Some(Seat { member, .. }) = self.seats.get(line) else { return false };
+        let greeting = if member.seat == 0 {
+            let token = self.names.token(member.room, member.number);
+            hello(Some(self.names.site_key.clone()), token)
+        } else {
+            hello(None, None)
+        };
+        say.push(written(&greeting));
         false
     }
 
@@ -163,7 +171,9 @@ impl Dialect for Livehelp {
         let at = &self.template;
         put(frame, at.request, &seat.request.to_be_bytes());
         let room = seat.member.room.unwrap_or_default();
-        put(frame, at.conversation, self.names.conversation(room).as_bytes());
+        if let Some(conversation) = self.names.conversation(room) {
+            put(frame, at.conversation, conversation.as_bytes());
+        }
         put(frame, at.message, &message_id(self.said));
         put(frame, at.seen, &seat.seen.to_be_bytes());
         put(frame, at.text, &stamp::message(stamp));
@@ -210,11 +220,11 @@ impl Dialect for Livehelp {
                 (Some(room), _) => {
                     for step in 0..seat.missing {
                         seat.request += 1;
-                        let room = room + step * self.names.agents();
+                        let room = room + step * self.names.agents.len();
                         say.push(written(&ClientFrame::Watch {
                             request: RequestId(seat.request),
                             topic: WatchTopic::Conversation,
-                            conversation: Some(self.names.conversation(room)),
+                            conversation: self.names.conversation(room),
                             resume: None,
                         }));
                     }
@@ -258,6 +268,7 @@ fn message_id(number: u64) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use furnish::World;
     use protocol::codec::{decode_client, encode_server};
     use protocol::frame::ServerFrame;
     use protocol::message::Author;
@@ -266,7 +277,8 @@ mod tests {
     use super::*;
 
     fn client() -> Livehelp {
-        let mut client = Livehelp::new(Arc::new(Names::default())).unwrap();
+        let names = Names::furnished(World { rooms: 4, alone: 0 }, String::new());
+        let mut client = Livehelp::new(Arc::new(names)).unwrap();
         let _upgrade = client.upgrade(Member::seated(7, 3, 0));
         client
     }
@@ -282,7 +294,7 @@ mod tests {
             panic!("no `send`");
         };
         assert_eq!(request, RequestId(2));
-        assert_eq!(conversation, client.names.conversation(3));
+        assert_eq!(Some(conversation), client.names.conversation(3));
         assert_eq!(message.as_bytes()[6] >> 4, 7);
         let Body::Text(text) = body else { panic!("no text") };
         assert_eq!(stamp::read(text.expose().as_bytes()), Some(4_711));
@@ -294,7 +306,7 @@ mod tests {
         let text = String::from_utf8(stamp::message(9).to_vec()).unwrap();
         let mut bytes = Vec::new();
         let frame = ServerFrame::Message {
-            conversation: client.names.conversation(3),
+            conversation: client.names.conversation(3).unwrap(),
             seq: Seq(70_000),
             message: MessageId::from_bytes([2; 16]),
             author: Author::Agent(protocol::ids::AgentId::from_bytes([3; 16])),
