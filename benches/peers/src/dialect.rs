@@ -10,6 +10,7 @@ use crate::stamp;
 
 pub mod livehelp;
 pub mod nats;
+pub mod mqtt;
 mod pack;
 
 /// Who sits behind a line.

@@ -18,10 +18,11 @@ use loadtest::process::Usage;
 use rustls::ClientConfig;
 
 use self::arrival::{Door, let_in};
-use self::backing::{descendants, nats, postgres, postgres_program, redis};
+use self::backing::{descendants, mosquitto, nats, postgres, postgres_program, redis};
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
+use crate::dialect::mqtt::Mqtt;
 use crate::dialect::nats::Nats;
 use crate::dialect::{Dialect, Plain, SocketIo};
 use crate::net::Net;
@@ -47,6 +48,7 @@ pub enum Peer {
     NodeWs,
     SocketIo,
     Nats,
+    Mosquitto,
     /// Node `ws` in front of Redis Streams, synced; each message by itself.
     NodeRedis,
     /// The same, all that wait in one pipeline.
@@ -76,6 +78,7 @@ impl Peer {
             Self::NodeWs => "Node ws",
             Self::SocketIo => "Socket.IO",
             Self::Nats => "NATS",
+            Self::Mosquitto => "Mosquitto",
             Self::NodeRedis => "Node ws + Redis Streams",
             Self::NodeRedisBatch => "Node ws + Redis Streams, batched",
             Self::NodePostgres => "Node ws + PostgreSQL",
@@ -107,6 +110,7 @@ impl Peer {
             | Self::NodePostgresBatch => Box::new(Plain { acks: true }),
             Self::SocketIo => Box::new(SocketIo::default()),
             Self::Nats => Box::new(Nats::new(false)),
+            Self::Mosquitto => Box::new(Mqtt::default()),
             Self::JetStream | Self::JetStreamSync => Box::new(Nats::new(true)),
         })
     }
@@ -125,6 +129,8 @@ pub struct Place {
     pub work: PathBuf,
     /// Where `nats-server` is, if it is.
     pub nats: Option<PathBuf>,
+    /// Where `mosquitto` is, if it is.
+    pub mosquitto: Option<PathBuf>,
     pub certificate: Certificate,
 }
 
@@ -150,6 +156,7 @@ impl Place {
                 package("pg") && answers(postgres_program("postgres"))
             }
             Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
+            Peer::Mosquitto => self.mosquitto.is_some(),
             Peer::Livehelp
             | Peer::LivehelpMemory
             | Peer::Floor
@@ -242,6 +249,12 @@ impl Running {
                 let jetstream = (self.peer != Peer::Nats).then_some(sync);
                 let binary = place.nats.as_ref().context("nats-server is not here")?;
                 let (child, address) = nats(binary, folder, jetstream)?;
+                self.children.push(child);
+                self.address = address;
+            }
+            Peer::Mosquitto => {
+                let binary = place.mosquitto.as_ref().context("mosquitto is not here")?;
+                let (child, address) = mosquitto(binary, folder)?;
                 self.children.push(child);
                 self.address = address;
             }
@@ -344,7 +357,7 @@ impl Running {
                 command.arg(place.binaries.join("relay"));
             }
             // Started in `backing`, which finds its ports.
-            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => {}
+            Peer::Nats | Peer::JetStream | Peer::JetStreamSync | Peer::Mosquitto => {}
         }
         if matches!(peer, Peer::FloorAck | Peer::BunAck) {
             command.arg("--ack");

@@ -106,6 +106,7 @@ pub const ROWS: [Row; 12] = [
             Peer::NodeWs,
             Peer::SocketIo,
             Peer::Nats,
+            Peer::Mosquitto,
         ],
         required: &[
             times(Peer::LivehelpMemory, CPU_MESSAGE, 1.0, Peer::BunAck),
@@ -187,6 +188,7 @@ pub const ROWS: [Row; 12] = [
             Peer::NodeWs,
             Peer::SocketIo,
             Peer::Nats,
+            Peer::Mosquitto,
         ],
         required: &[times(Peer::Livehelp, CPU_DELIVERY, 1.05, Peer::Bun)],
         run: |place, peer, scale| {
@@ -205,6 +207,7 @@ pub const ROWS: [Row; 12] = [
             Peer::NodeWs,
             Peer::SocketIo,
             Peer::Nats,
+            Peer::Mosquitto,
         ],
         required: &[
             times(Peer::Livehelp, MEMORY, 0.75, Peer::Bun),

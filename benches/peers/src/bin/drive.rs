@@ -34,6 +34,9 @@ struct Options {
     /// `nats-server`, where it is not on the search path.
     #[arg(long)]
     nats: Option<PathBuf>,
+    /// `mosquitto`, where it is not on the search path.
+    #[arg(long)]
+    mosquitto: Option<PathBuf>,
     /// Where the servers' data go; a real disk.
     #[arg(long)]
     work: Option<PathBuf>,
@@ -73,13 +76,13 @@ fn place(options: &Options) -> Result<Place> {
     let own = std::env::current_exe().context("find the other binaries")?;
     let binaries = own.parent().context("find the other binaries")?.to_path_buf();
     let work = options.work.clone().unwrap_or_else(|| binaries.join("../peers"));
-    let named = PathBuf::from("nats-server");
-    let here = Command::new(&named).arg("--version").output().is_ok();
+    let found = |named: &str| Command::new(named).arg("-h").output().is_ok().then(|| named.into());
     let certificate = Certificate::make(&work)?;
     Ok(Place {
         livehelp: options.livehelp.clone().unwrap_or_else(|| binaries.join("livehelp")),
         js: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("js"),
-        nats: options.nats.clone().or(here.then_some(named)),
+        nats: options.nats.clone().or_else(|| found("nats-server")),
+        mosquitto: options.mosquitto.clone().or_else(|| found("mosquitto")),
         binaries,
         work,
         certificate,

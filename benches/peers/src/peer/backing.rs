@@ -103,6 +103,29 @@ fn make_stream(port: u16) -> Result<()> {
     bail!("it does not answer")
 }
 
+/// `mosquitto`, with room for every listener. It takes no socket unless it listens without WebSocket too.
+pub(super) fn mosquitto(binary: &Path, folder: &Path) -> Result<(Child, SocketAddr)> {
+    let (plain, socket) = (free_port()?, free_port()?);
+    let settings = format!(
+        "listener {plain} 127.0.0.1\nlistener {socket} 127.0.0.1\nprotocol websockets\n\
+         allow_anonymous true\nset_tcp_nodelay true\nuser root\n"
+    );
+    let (path, log) = (folder.join("mosquitto.conf"), folder.join("log.txt"));
+    fs::write(&path, settings).context("write Mosquitto's settings")?;
+    let mut command = with_this_process();
+    command.arg(binary).arg("-c").arg(path).env("LD_LIBRARY_PATH", libraries(binary));
+    quiet(&mut command, &log)?;
+    let mut child = command.spawn().context("start mosquitto")?;
+    answered(&mut child, socket, &log)?;
+    Ok((child, local(socket)))
+}
+
+/// Where the libraries of a Debian package lie that was unpacked and not installed.
+pub(super) fn libraries(binary: &Path) -> PathBuf {
+    let top = binary.ancestors().nth(2).unwrap_or(binary);
+    top.join("lib").join(format!("{}-linux-gnu", std::env::consts::ARCH))
+}
+
 /// `redis-server`, each write synced before it is confirmed.
 pub(super) fn redis(folder: &Path) -> Result<(Child, u16)> {
     let port = free_port()?;
