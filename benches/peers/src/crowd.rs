@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::clock::now;
-use crate::dialect::{Dialect, Heard, Member};
+use crate::dialect::{Dialect, Heard, Member, Reply};
 use crate::net::{Ears, Net};
 
 /// How many may be on their way in at once: fewer than any server's bound on unfinished handshakes.
@@ -79,15 +79,14 @@ struct Listener<'a> {
     dialect: &'a mut dyn Dialect,
     scratch: &'a mut Vec<u8>,
     work: &'a mut dyn Work,
-    heard: Vec<Heard>,
-    say: Vec<Vec<u8>>,
+    reply: Reply,
     ready: usize,
     ended: usize,
 }
 
 impl Listener<'_> {
     fn answer(&mut self, net: &mut Net, line: usize) -> Result<()> {
-        for words in self.say.drain(..) {
+        for words in self.reply.say.drain(..) {
             net.send(line, self.dialect.opcode(), &words)?;
         }
         Ok(())
@@ -96,16 +95,16 @@ impl Listener<'_> {
 
 impl Ears for Listener<'_> {
     fn upgraded(&mut self, net: &mut Net, line: usize) -> Result<()> {
-        if self.dialect.greet(line, &mut self.say) {
+        if self.dialect.greet(line, &mut self.reply.say) {
             self.ready += 1;
         }
         self.answer(net, line)
     }
 
     fn heard(&mut self, net: &mut Net, line: usize, payload: &[u8]) -> Result<()> {
-        self.dialect.hear(line, payload, &mut self.heard, &mut self.say)?;
+        self.dialect.hear(line, payload, &mut self.reply)?;
         self.answer(net, line)?;
-        let mut heard = std::mem::take(&mut self.heard);
+        let mut heard = std::mem::take(&mut self.reply.heard);
         for one in heard.drain(..) {
             if one == Heard::Ready {
                 self.ready += 1;
@@ -114,7 +113,7 @@ impl Ears for Listener<'_> {
                 Post { net: &mut *net, dialect: &mut *self.dialect, scratch: &mut *self.scratch };
             self.work.heard(&mut post, line, one)?;
         }
-        self.heard = heard;
+        self.reply.heard = heard;
         Ok(())
     }
 
@@ -174,13 +173,11 @@ impl Crowd {
     /// # Errors
     /// If the server breaks something off.
     pub fn turn(&mut self, wait: Duration, work: &mut dyn Work) -> Result<()> {
-        let (heard, say) = (Vec::new(), Vec::new());
         let mut ears = Listener {
             dialect: &mut *self.dialect,
             scratch: &mut self.scratch,
             work,
-            heard,
-            say,
+            reply: Reply::default(),
             ready: 0,
             ended: 0,
         };

@@ -51,6 +51,15 @@ pub enum Heard {
     Acked,
 }
 
+/// What a client makes of something that came.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// In order.
+    pub heard: Vec<Heard>,
+    /// What it says at once, message by message.
+    pub say: Vec<Vec<u8>>,
+}
+
 /// A client of one server. Lines are numbered from 0 in the order in which they were announced.
 pub trait Dialect {
     /// Announces a line and says how it begins.
@@ -63,13 +72,7 @@ pub trait Dialect {
     ///
     /// # Errors
     /// If the server refuses something.
-    fn hear(
-        &mut self,
-        line: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        say: &mut Vec<Vec<u8>>,
-    ) -> Result<()>;
+    fn hear(&mut self, line: usize, payload: &[u8], reply: &mut Reply) -> Result<()>;
     /// Whether each message is confirmed to its sender.
     fn acks(&self) -> bool;
     /// Text or binary messages.
@@ -100,17 +103,8 @@ impl Dialect for Plain {
         into.extend_from_slice(&stamp::message(stamp));
     }
 
-    fn hear(
-        &mut self,
-        _: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        _: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
-        match stamp::read(payload) {
-            Some(stamp) => heard.push(Heard::Delivered(stamp)),
-            None => heard.push(Heard::Acked),
-        }
+    fn hear(&mut self, _: usize, payload: &[u8], reply: &mut Reply) -> Result<()> {
+        reply.heard.push(stamp::read(payload).map_or(Heard::Acked, Heard::Delivered));
         Ok(())
     }
 
@@ -146,30 +140,24 @@ impl Dialect for SocketIo {
         into.extend_from_slice(b"\"]");
     }
 
-    fn hear(
-        &mut self,
-        line: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        say: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
+    fn hear(&mut self, line: usize, payload: &[u8], reply: &mut Reply) -> Result<()> {
         match payload {
-            [b'0', ..] => say.push(b"40".to_vec()),
-            [b'2'] => say.push(b"3".to_vec()),
+            [b'0', ..] => reply.say.push(b"40".to_vec()),
+            [b'2'] => reply.say.push(b"3".to_vec()),
             [b'4', b'0', ..] => {
                 let member = self.members.get(line);
                 let name = match member.and_then(|member| member.room) {
                     Some(room) => format!("room{room}"),
                     None => format!("alone{}", member.map_or(0, |member| member.number)),
                 };
-                say.push(format!("420[\"join\",\"{name}\"]").into_bytes());
+                reply.say.push(format!("420[\"join\",\"{name}\"]").into_bytes());
             }
             // The answer to `join`, the only question that is asked.
-            [b'4', b'3', ..] => heard.push(Heard::Ready),
+            [b'4', b'3', ..] => reply.heard.push(Heard::Ready),
             [b'4', b'2', rest @ ..] => {
                 let text = rest.strip_prefix(b"[\"m\",\"").and_then(|r| r.strip_suffix(b"\"]"));
                 if let Some(stamp) = text.and_then(stamp::read) {
-                    heard.push(Heard::Delivered(stamp));
+                    reply.heard.push(Heard::Delivered(stamp));
                 }
             }
             _ => {}

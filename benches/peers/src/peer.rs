@@ -1,14 +1,12 @@
 //! The servers that are compared: how each is started, what it costs, how it ends.
 //!
-//! Each ends with this process, however that ends: `setpriv --pdeathsig` (util-linux) sees to it. What must be up before a server,
-//! such as its database, is in `peer/backing.rs`.
+//! In `peer/`, in reading order: where the programs are, how one is started, those that do not say where they listen (a broker,
+//! a database), and how people come into a livehelp that begins empty.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +16,9 @@ use loadtest::process::Usage;
 use rustls::ClientConfig;
 
 use self::arrival::{Door, let_in};
-use self::backing::{descendants, mosquitto, nats, postgres, postgres_program, redis};
+use self::backing::{descendants, mosquitto, nats, postgres, redis};
+use self::place::Place;
+use self::program::{SERVE, spawn, with_this_process};
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
@@ -28,8 +28,10 @@ use crate::dialect::{Dialect, Plain, SocketIo};
 use crate::net::Net;
 use crate::tls::Certificate;
 
-mod arrival;
+pub mod place;
+mod program;
 mod backing;
+mod arrival;
 
 /// A server that can take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +90,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is what all others stand beside.
+    pub fn livehelp(self) -> bool {
+        matches!(self, Self::Livehelp | Self::LivehelpMemory)
+    }
+
     fn postgres(self) -> bool {
         matches!(self, Self::NodePostgres | Self::NodePostgresBatch)
     }
@@ -116,62 +123,61 @@ impl Peer {
     }
 }
 
-/// Where everything is.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The relays' release binaries.
-    pub binaries: PathBuf,
-    /// livehelp's.
-    pub livehelp: PathBuf,
-    /// The relays written in JavaScript, with their packages.
-    pub js: PathBuf,
-    /// Data of servers; on a real disk.
-    pub work: PathBuf,
-    /// Where `nats-server` is, if it is.
-    pub nats: Option<PathBuf>,
-    /// Where `mosquitto` is, if it is.
-    pub mosquitto: Option<PathBuf>,
-    pub certificate: Certificate,
+/// How a server is started, with whomever a row's work needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    pub place: &'a Place,
+    pub peer: Peer,
+    /// It does TLS itself.
+    pub tls: bool,
 }
 
-impl Place {
-    fn bun(&self) -> PathBuf {
-        // Its own package would only move the binary in an install script.
-        let name = match std::env::consts::ARCH {
-            "x86_64" => "bun-linux-x64",
-            _ => "bun-linux-aarch64",
-        };
-        self.js.join("node_modules/@oven").join(name).join("bin/bun")
+impl Start<'_> {
+    /// With so many conversations under way.
+    ///
+    /// # Errors
+    /// As [`Start::with`].
+    pub fn rooms(self, rooms: usize) -> Result<Running> {
+        self.with(World { rooms, alone: 0 })
     }
 
-    /// Whether this server can be started here.
-    pub fn has(&self, peer: Peer) -> bool {
-        let package = |name: &str| self.js.join("node_modules").join(name).is_dir();
-        match peer {
-            Peer::Bun | Peer::BunAck => self.bun().is_file(),
-            Peer::NodeWs => package("ws"),
-            Peer::SocketIo => package("socket.io"),
-            Peer::NodeRedis | Peer::NodeRedisBatch => package("ioredis") && answers("redis-server"),
-            Peer::NodePostgres | Peer::NodePostgresBatch => {
-                package("pg") && answers(postgres_program("postgres"))
-            }
-            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
-            Peer::Mosquitto => self.mosquitto.is_some(),
-            Peer::Livehelp
-            | Peer::LivehelpMemory
-            | Peer::Floor
-            | Peer::FloorAck
-            | Peer::FloorStore
-            | Peer::Tungstenite => true,
+    /// With so many visitors who are in none.
+    ///
+    /// # Errors
+    /// As [`Start::with`].
+    pub fn alone(self, alone: usize) -> Result<Running> {
+        self.with(World { rooms: 0, alone })
+    }
+
+    /// In an empty folder.
+    ///
+    /// # Errors
+    /// If it does not say that it listens.
+    pub fn with(self, world: World) -> Result<Running> {
+        let Self { place, peer, tls } = self;
+        let folder = place.work.join("server");
+        // What a broken run may have left.
+        let _absent = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        if peer == Peer::Livehelp {
+            write_world(place, &folder, world)?;
         }
+        let mut running = Running {
+            children: Vec::new(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
+            peer,
+            place: place.clone(),
+            world,
+            tls,
+            names: None,
+            folder,
+        };
+        running.again()?;
+        // What follows its first line is not part of any work.
+        pause(Duration::from_millis(200));
+        Ok(running)
     }
-}
-
-/// Whether a program can be started at all.
-fn answers(program: impl AsRef<OsStr>) -> bool {
-    let mut ask = Command::new(program);
-    ask.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    ask.status().is_ok_and(|status| status.success())
 }
 
 /// A server that runs, with whatever stands behind it.
@@ -192,101 +198,108 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it with an empty folder and these people.
-    ///
-    /// # Errors
-    /// If it does not say that it listens.
-    pub fn start(place: &Place, peer: Peer, world: World) -> Result<Self> {
-        Self::start_as(place, peer, world, false)
-    }
-
-    /// The same; it does TLS itself.
-    ///
-    /// # Errors
-    /// As [`Running::start`].
-    pub fn start_tls(place: &Place, peer: Peer, world: World) -> Result<Self> {
-        Self::start_as(place, peer, world, true)
-    }
-
-    fn start_as(place: &Place, peer: Peer, world: World, tls: bool) -> Result<Self> {
-        let folder = place.work.join("server");
-        // What a broken run may have left.
-        let _absent = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-        if peer == Peer::Livehelp {
-            write_world(place, &folder, world)?;
-        }
-        let mut running = Self {
-            children: Vec::new(),
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin: None,
-            peer,
-            place: place.clone(),
-            world,
-            tls,
-            names: None,
-            folder,
-        };
-        running.again()?;
-        // What follows its first line is not part of any work.
-        pause(Duration::from_millis(200));
-        Ok(running)
-    }
-
     /// Starts it once more in the folder that it left.
     ///
     /// # Errors
-    /// As [`Running::start`].
+    /// As [`Start::with`].
     pub fn again(&mut self) -> Result<()> {
         self.launch().with_context(|| format!("start {}", self.peer.name()))
     }
 
     fn launch(&mut self) -> Result<()> {
-        let (place, folder) = (&self.place, &self.folder);
+        let log = self.folder.join("log").display().to_string();
         match self.peer {
-            Peer::Nats | Peer::JetStream | Peer::JetStreamSync => {
-                let sync = self.peer == Peer::JetStreamSync;
-                let jetstream = (self.peer != Peer::Nats).then_some(sync);
-                let binary = place.nats.as_ref().context("nats-server is not here")?;
-                let (child, address) = nats(binary, folder, jetstream)?;
-                self.children.push(child);
-                self.address = address;
-            }
-            Peer::Mosquitto => {
-                let binary = place.mosquitto.as_ref().context("mosquitto is not here")?;
-                let (child, address) = mosquitto(binary, folder)?;
-                self.children.push(child);
-                self.address = address;
-            }
-            Peer::NodeRedis | Peer::NodeRedisBatch => {
-                let (child, port) = redis(folder)?;
-                self.children.push(child);
-                let mut relay = self.command();
-                relay.args(["--redis", &port.to_string()]).args(self.batch());
-                self.serve(&mut relay)?;
-            }
-            Peer::NodePostgres | Peer::NodePostgresBatch => {
-                let (child, url) = postgres(folder)?;
-                self.children.push(child);
-                let mut relay = self.command();
-                relay.args(["--postgres", &url]).args(self.batch());
-                self.serve(&mut relay)?;
-            }
-            Peer::Livehelp
-            | Peer::LivehelpMemory
-            | Peer::Floor
-            | Peer::FloorAck
-            | Peer::FloorStore
-            | Peer::Bun
-            | Peer::BunAck
-            | Peer::Tungstenite
-            | Peer::NodeWs
-            | Peer::SocketIo => {
-                let mut command = self.command();
-                self.serve(&mut command)?;
-            }
-        }
+            Peer::Livehelp => self.serve(self.livehelp(&[])),
+            Peer::LivehelpMemory => self.serve(self.livehelp(&["--store", "memory"])),
+            Peer::Floor => self.serve(self.relay("floor", &[])),
+            Peer::FloorAck => self.serve(self.relay("floor", &["--ack"])),
+            Peer::FloorStore => self.serve(self.relay("floor", &["--store", &log])),
+            Peer::Bun => self.serve(self.bun(&[])),
+            Peer::BunAck => self.serve(self.bun(&["--ack"])),
+            Peer::Tungstenite => self.serve(self.relay("relay", &[])),
+            Peer::NodeWs => self.serve(self.node("ws.mjs", &[])),
+            Peer::SocketIo => self.serve(self.node("socketio.mjs", &[])),
+            Peer::NodeRedis => self.serve_on_redis(&[]),
+            Peer::NodeRedisBatch => self.serve_on_redis(&["--batch"]),
+            Peer::NodePostgres => self.serve_on_postgres(&[]),
+            Peer::NodePostgresBatch => self.serve_on_postgres(&["--batch"]),
+            Peer::Nats => self.nats(None),
+            Peer::JetStream => self.nats(Some(false)),
+            Peer::JetStreamSync => self.nats(Some(true)),
+            Peer::Mosquitto => self.mosquitto(),
+        }?;
         self.names = self.people()?.map(Arc::new);
+        Ok(())
+    }
+
+    fn serve(&mut self, mut command: Command) -> Result<()> {
+        let (child, ready) = spawn(&mut command, &self.folder)?;
+        self.children.insert(0, child);
+        (self.address, self.admin) = (ready.public, ready.admin);
+        Ok(())
+    }
+
+    fn livehelp(&self, words: &[&str]) -> Command {
+        let Certificate { cert, key, .. } = &self.place.certificate;
+        let mut command = with_this_process();
+        command.arg(&self.place.livehelp).args(SERVE).args(words);
+        command.arg("--data").arg(self.folder.join("data"));
+        command.arg("--keys").arg(self.folder.join("keys"));
+        if self.tls {
+            command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
+        }
+        command.env_remove("LIVEHELP_CONFIG");
+        command
+    }
+
+    fn relay(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = with_this_process();
+        command.arg(self.place.binaries.join(name)).args(words);
+        command
+    }
+
+    fn bun(&self, words: &[&str]) -> Command {
+        let Certificate { cert, key, .. } = &self.place.certificate;
+        let mut command = with_this_process();
+        command.arg(self.place.bun()).arg(self.place.js.join("bun.mjs")).args(words);
+        if self.tls {
+            command.arg("--tls").arg(cert).arg(key);
+        }
+        command
+    }
+
+    fn node(&self, script: &str, words: &[&str]) -> Command {
+        let mut command = with_this_process();
+        command.arg("node").arg(self.place.js.join(script)).args(words);
+        command
+    }
+
+    fn serve_on_redis(&mut self, words: &[&str]) -> Result<()> {
+        let (child, port) = redis(&self.folder)?;
+        self.children.push(child);
+        let port = port.to_string();
+        self.serve(self.node("ws.mjs", &[&["--redis", &port], words].concat()))
+    }
+
+    fn serve_on_postgres(&mut self, words: &[&str]) -> Result<()> {
+        let (child, url) = postgres(&self.folder)?;
+        self.children.push(child);
+        self.serve(self.node("ws.mjs", &[&["--postgres", &url], words].concat()))
+    }
+
+    fn nats(&mut self, jetstream: Option<bool>) -> Result<()> {
+        let binary = self.place.nats.as_ref().context("nats-server is not here")?;
+        let (child, address) = nats(binary, &self.folder, jetstream)?;
+        self.children.push(child);
+        self.address = address;
+        Ok(())
+    }
+
+    fn mosquitto(&mut self) -> Result<()> {
+        let binary = self.place.mosquitto.as_ref().context("mosquitto is not here")?;
+        let (child, address) = mosquitto(binary, &self.folder)?;
+        self.children.push(child);
+        self.address = address;
         Ok(())
     }
 
@@ -309,65 +322,6 @@ impl Running {
         self.tls.then(|| Arc::clone(&self.place.certificate.client))
     }
 
-    fn batch(&self) -> Option<&'static str> {
-        let batches = matches!(self.peer, Peer::NodeRedisBatch | Peer::NodePostgresBatch);
-        batches.then_some("--batch")
-    }
-
-    fn serve(&mut self, command: &mut Command) -> Result<()> {
-        let (child, ready) = spawn(command, &self.folder)?;
-        self.children.insert(0, child);
-        (self.address, self.admin) = (ready.public, ready.admin);
-        Ok(())
-    }
-
-    fn command(&self) -> Command {
-        let (place, folder, peer) = (&self.place, &self.folder, self.peer);
-        let Certificate { cert, key, .. } = &place.certificate;
-        let mut command = with_this_process();
-        match peer {
-            Peer::Livehelp | Peer::LivehelpMemory => {
-                command.arg(&place.livehelp).args(SERVE);
-                command.arg("--data").arg(folder.join("data"));
-                command.arg("--keys").arg(folder.join("keys"));
-                if peer == Peer::LivehelpMemory {
-                    command.args(["--store", "memory"]);
-                }
-                if self.tls {
-                    command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
-                }
-                command.env_remove("LIVEHELP_CONFIG");
-            }
-            Peer::Floor | Peer::FloorAck | Peer::FloorStore => {
-                command.arg(place.binaries.join("floor"));
-            }
-            Peer::Bun | Peer::BunAck => {
-                command.arg(place.bun()).arg(place.js.join("bun.mjs"));
-                if self.tls {
-                    command.arg("--tls").arg(cert).arg(key);
-                }
-            }
-            Peer::SocketIo => return node(place, "socketio.mjs"),
-            Peer::NodeWs
-            | Peer::NodeRedis
-            | Peer::NodeRedisBatch
-            | Peer::NodePostgres
-            | Peer::NodePostgresBatch => return node(place, "ws.mjs"),
-            Peer::Tungstenite => {
-                command.arg(place.binaries.join("relay"));
-            }
-            // Started in `backing`, which finds its ports.
-            Peer::Nats | Peer::JetStream | Peer::JetStreamSync | Peer::Mosquitto => {}
-        }
-        if matches!(peer, Peer::FloorAck | Peer::BunAck) {
-            command.arg("--ack");
-        }
-        if peer == Peer::FloorStore {
-            command.arg("--store").arg(folder.join("log"));
-        }
-        command
-    }
-
     /// Nobody yet, but ready to let members in.
     ///
     /// # Errors
@@ -387,6 +341,11 @@ impl Running {
             pids.extend(self.children.iter().flat_map(|child| descendants(child.id())));
         }
         Usage::of(&pids).with_context(|| format!("{} has ended", self.peer.name()))
+    }
+
+    /// How many agents of livehelp have the rooms.
+    pub fn agents(&self) -> usize {
+        self.world.agents()
     }
 
     /// The size of livehelp's binary.
@@ -429,84 +388,4 @@ fn write_world(place: &Place, folder: &Path, world: World) -> Result<()> {
         bail!("livehelp's folder could not be furnished");
     }
     Ok(())
-}
-
-fn node(place: &Place, script: &str) -> Command {
-    let mut command = with_this_process();
-    command.arg("node").arg(place.js.join(script));
-    command
-}
-
-/// livehelp on a free port, everything on as by default, with limits that a driver does not meet.
-const SERVE: [&str; 22] = [
-    "serve",
-    "--listen=127.0.0.1:0",
-    "--admin-listen=127.0.0.1:0",
-    "--log-level=warn",
-    "--connections-per-ip-max=1000000",
-    "--messages-per-minute=10000000",
-    "--agent-messages-per-minute=10000000",
-    "--messages-burst=1000000",
-    "--frames-per-second=1000000",
-    "--frames-burst=1000000",
-    "--handshakes-per-ip-max=1000000",
-    "--connections-max=20000",
-    "--conversations-per-ip-hour-max=1000000",
-    // Nobody is given another agent's conversation while the members come in.
-    "--agent-grace-ms=3600000",
-    "--agent-capacity=100",
-    "--drain-grace-ms=0",
-    "--drain-ms=0",
-    "--hello-timeout-ms=60000",
-    "--header-ms=60000",
-    // The driver may be busy elsewhere for a while; nobody is to be sent away for that.
-    "--pong-ms=60000",
-    "--store-patience-ms=60000",
-    "--offer-ms=600000",
-];
-
-fn with_this_process() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]);
-    command
-}
-
-/// What a program's first line says.
-struct Ready {
-    public: SocketAddr,
-    admin: Option<SocketAddr>,
-}
-
-impl Ready {
-    fn read(line: &str) -> Option<Self> {
-        let said: serde_json::Value = serde_json::from_str(line).ok()?;
-        let listener = |name| said.get(name)?.as_str()?.rsplit_once('/')?.1.parse().ok();
-        Some(Self { public: listener("public")?, admin: listener("admin") })
-    }
-}
-
-/// Starts a program whose first line says where it listens.
-fn spawn(command: &mut Command, folder: &Path) -> Result<(Child, Ready)> {
-    let log = folder.join("log.txt");
-    let errors = File::create(&log).with_context(|| format!("make {}", log.display()))?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .spawn()
-        .context("start the program")?;
-    let mut line = String::new();
-    if let Some(out) = child.stdout.take() {
-        BufReader::new(out).read_line(&mut line).context("read where it listens")?;
-    }
-    let ready = Ready::read(&line);
-    if ready.is_none() {
-        let _killed = child.kill();
-        let _status = child.wait();
-    }
-    let said = || {
-        let log = fs::read_to_string(&log).unwrap_or_default();
-        format!("it does not say where it listens, but {line:?} and {log:?}")
-    };
-    Ok((child, ready.with_context(said)?))
 }

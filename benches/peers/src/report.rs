@@ -83,10 +83,10 @@ impl Rounds {
     pub fn json(&self, row: &Row) -> Value {
         let spread = |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
         let mut servers = serde_json::Map::new();
-        for peer in row.peers.iter().filter(|peer| self.figures.contains_key(peer.name())) {
+        for peer in self.measured(row) {
             let mut figures = serde_json::Map::new();
             for name in self.names() {
-                let values = self.values(*peer, name);
+                let values = self.values(peer, name);
                 if let Some(found) = Spread::of(values.clone()) {
                     let mut figure = spread(found);
                     figure["rounds"] = json!(values);
@@ -112,6 +112,11 @@ impl Rounds {
     /// Every requirement of the row that was measured.
     pub fn verdicts(&self, row: &Row) -> impl Iterator<Item = Verdict> {
         row.required.iter().filter_map(|required| self.verdict(required))
+    }
+
+    /// Who took part.
+    pub fn measured(&self, row: &Row) -> impl Iterator<Item = Peer> {
+        row.peers().filter(|peer| self.figures.contains_key(peer.name()))
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -144,9 +149,9 @@ impl Rounds {
         let names = self.names();
         let _infallible = writeln!(text, "| server | {} |", names.join(" | "));
         let _infallible = writeln!(text, "|---|{}", "---|".repeat(names.len()));
-        for peer in row.peers.iter().filter(|peer| self.figures.contains_key(peer.name())) {
+        for peer in self.measured(row) {
             let cell = |name: &&str| {
-                Spread::of(self.values(*peer, name)).map_or(String::from("-"), Spread::text)
+                Spread::of(self.values(peer, name)).map_or(String::from("-"), Spread::text)
             };
             let cells: Vec<String> = names.iter().map(cell).collect();
             let _infallible = writeln!(text, "| {} | {} |", peer.name(), cells.join(" | "));

@@ -12,7 +12,7 @@ use loadtest::process::Usage;
 use crate::clock::{now, pause};
 use crate::crowd::{Crowd, Post, Work};
 use crate::dialect::{Heard, Member};
-use crate::peer::Running;
+use crate::peer::{Running, Start};
 
 /// What a run found, by the name of the figure.
 pub type Figures = BTreeMap<&'static str, f64>;
@@ -480,7 +480,7 @@ pub fn idle(server: &Running, count: usize) -> Result<Figures> {
 /// # Errors
 /// If a message is lost, or the server ends something.
 pub fn growth(
-    start: impl Fn(World) -> Result<Running>,
+    start: Start<'_>,
     (few, lines, rooms): (usize, usize, usize),
     per_second: u32,
     span: Span,
@@ -489,7 +489,7 @@ pub fn growth(
     let names = [(CPU_FEW_LINES, few), (CPU_MANY_LINES, lines)];
     for (name, lines) in names {
         let idle = lines - few;
-        let server = start(World { rooms: few / 2, alone: idle })?;
+        let server = start.with(World { rooms: few / 2, alone: idle })?;
         let mut crowd = server.crowd()?;
         crowd.enter(pairs(few / 2))?;
         crowd.enter(alone(idle))?;
@@ -498,12 +498,11 @@ pub fn growth(
         figures.insert(name, found.get(CPU_MESSAGE).copied().unwrap_or(f64::NAN));
     }
     for (name, rooms) in [(CPU_FEW_ROOMS, few), (CPU_MANY_ROOMS, rooms)] {
-        let world = World { rooms, alone: 0 };
-        let server = start(world)?;
+        let server = start.rooms(rooms)?;
         let mut crowd = server.crowd()?;
         crowd.enter((0..rooms).map(|room| Member::seated(room, room, 0)))?;
         // One window of each agent hears all his rooms: two lines for each room would be more than a process may open.
-        let agents = world.agents();
+        let agents = server.agents();
         crowd.enter((0..agents).map(|agent| Member {
             follows: rooms / agents,
             ..Member::seated(rooms + agent, agent, 1)
@@ -519,18 +518,14 @@ pub fn growth(
 ///
 /// # Errors
 /// If a message is lost among those who read.
-pub fn slow(
-    start: impl Fn(World) -> Result<Running>,
-    listeners: usize,
-    window: Duration,
-) -> Result<Figures> {
+pub fn slow(start: Start<'_>, listeners: usize, window: Duration) -> Result<Figures> {
     const ROOMS: usize = 10;
     /// Fills what a slow reader has in the kernel within the time before the window, and then its queue.
     const PER_SECOND: u32 = 500;
     let span = Span { warm: Duration::from_secs(8), window };
     let mut figures = Figures::new();
     for (name, deaf) in [(DELIVERY_P99, false), (P99_BESIDE_SLOW, true)] {
-        let server = start(World { rooms: ROOMS, alone: 0 })?;
+        let server = start.rooms(ROOMS)?;
         let mut crowd = server.crowd()?;
         crowd.enter(pairs(ROOMS))?;
         let seats = (0..listeners).map(|at| Member {

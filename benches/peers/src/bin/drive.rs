@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use peers::peer::{Peer, Place};
+use peers::peer::place::Place;
+use peers::peer::{Peer, Start};
 use peers::report::{Rounds, Verdict, plot};
 use peers::row::{ROWS, Row, Scale};
 use peers::tls::Certificate;
@@ -90,12 +91,12 @@ fn place(options: &Options) -> Result<Place> {
 }
 
 fn run(options: &Options, place: &Place, row: &Row, scale: Scale) -> Rounds {
-    let wanted = |peer: &&Peer| {
+    let wanted = |peer: &Peer| {
         let named = options.server.iter().any(|part| peer.name().contains(part.as_str()));
         options.server.is_empty() || named
     };
     let (peers, absent): (Vec<Peer>, Vec<Peer>) =
-        row.peers.iter().filter(wanted).partition(|peer| place.has(**peer));
+        row.peers().filter(wanted).partition(|peer| place.has(*peer));
     for peer in absent {
         eprintln!("{}: {} is not here", row.name, peer.name());
     }
@@ -104,7 +105,8 @@ fn run(options: &Options, place: &Place, row: &Row, scale: Scale) -> Rounds {
         // Nobody always runs after the same one.
         for at in 0..peers.len() {
             let Some(peer) = peers.get((at + round) % peers.len()) else { continue };
-            let found = (row.run)(place, *peer, scale);
+            let start = Start { place, peer: *peer, tls: row.tls };
+            let found = (row.run)(start, scale);
             match &found {
                 Ok(figures) => eprintln!("{} {round} {}: {figures:.1?}", row.name, peer.name()),
                 Err(error) => eprintln!("{} {round} {}: FAILED: {error:#}", row.name, peer.name()),

@@ -15,7 +15,7 @@ use protocol::message::{Body, Seq};
 use protocol::personal::{Personal, Text};
 
 use super::pack::Walk;
-use super::{Dialect, Heard, Member};
+use super::{Dialect, Heard, Member, Reply};
 use crate::clock::wall_ms;
 use crate::framing::BINARY;
 use crate::net::Upgrade;
@@ -180,13 +180,7 @@ impl Dialect for Livehelp {
         debug_assert_eq!(frame.len(), at.text + MESSAGE_BYTES);
     }
 
-    fn hear(
-        &mut self,
-        line: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        say: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
+    fn hear(&mut self, line: usize, payload: &[u8], reply: &mut Reply) -> Result<()> {
         let Some(seat) = self.seats.get_mut(line) else { return Ok(()) };
         let mut walk = Walk::new(payload);
         let (Some(_), Some(kind)) = (walk.array(), walk.uint()) else {
@@ -202,18 +196,18 @@ impl Dialect for Livehelp {
                 let Some(stamp) = walk.text().and_then(stamp::read) else {
                     bail!("a message came in another form than it was sent in");
                 };
-                heard.push(Heard::Delivered(stamp));
+                reply.heard.push(Heard::Delivered(stamp));
             }
             ACK if seat.missing == 0 => {
                 // One's own message has been seen as well, once it has its place.
                 let (_, seq) = (walk.uint(), walk.uint());
                 seat.seen = seat.seen.max(seq.unwrap_or_default());
-                heard.push(Heard::Acked);
+                reply.heard.push(Heard::Acked);
             }
             WELCOME => match (seat.member.room, seat.member.seat) {
                 (None, _) => {
                     seat.missing = 0;
-                    heard.push(Heard::Ready);
+                    reply.heard.push(Heard::Ready);
                 }
                 // A visitor's own conversation comes of itself.
                 (Some(_), 0) => {}
@@ -221,7 +215,7 @@ impl Dialect for Livehelp {
                     for step in 0..seat.missing {
                         seat.request += 1;
                         let room = room + step * self.names.agents.len();
-                        say.push(written(&ClientFrame::Watch {
+                        reply.say.push(written(&ClientFrame::Watch {
                             request: RequestId(seat.request),
                             topic: WatchTopic::Conversation,
                             conversation: self.names.conversation(room),
@@ -233,7 +227,7 @@ impl Dialect for Livehelp {
             HISTORY if seat.missing > 0 => {
                 seat.missing -= 1;
                 if seat.missing == 0 {
-                    heard.push(Heard::Ready);
+                    reply.heard.push(Heard::Ready);
                 }
             }
             REJECT => {
@@ -316,8 +310,8 @@ mod tests {
             visibility: None,
         };
         encode_server(Encoding::Msgpack, &frame, &mut bytes).unwrap();
-        let (mut heard, mut say) = (Vec::new(), Vec::new());
-        client.hear(0, &bytes, &mut heard, &mut say).unwrap();
-        assert_eq!((heard, client.seats[0].seen), (vec![Heard::Delivered(9)], 70_000));
+        let mut reply = Reply::default();
+        client.hear(0, &bytes, &mut reply).unwrap();
+        assert_eq!((reply.heard, client.seats[0].seen), (vec![Heard::Delivered(9)], 70_000));
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Dialect, Heard, Member};
+use super::{Dialect, Heard, Member, Reply};
 use crate::framing::BINARY;
 use crate::net::Upgrade;
 use crate::stamp;
@@ -97,13 +97,7 @@ impl Dialect for Mqtt {
         packet(PUBLISH, &[&length_of(topic), topic.as_bytes(), &[0], &message], into);
     }
 
-    fn hear(
-        &mut self,
-        line: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        say: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
+    fn hear(&mut self, line: usize, payload: &[u8], reply: &mut Reply) -> Result<()> {
         let Some(Line { topic, partial }) = self.lines.get_mut(line) else { return Ok(()) };
         partial.extend_from_slice(payload);
         let mut used = 0;
@@ -115,13 +109,13 @@ impl Dialect for Mqtt {
                     let wish = [topic.as_bytes(), &[NO_LOCAL]].concat();
                     // Numbered 1, without properties.
                     packet(SUBSCRIBE, &[&[0, 1, 0], &length_of(topic), &wish], &mut bytes);
-                    say.push(bytes);
+                    reply.say.push(bytes);
                 }
                 SUBACK if body.last().is_some_and(|reason| *reason < REFUSED) => {
-                    heard.push(Heard::Ready);
+                    reply.heard.push(Heard::Ready);
                 }
                 PUBLISH => match published(body).and_then(stamp::read) {
-                    Some(stamp) => heard.push(Heard::Delivered(stamp)),
+                    Some(stamp) => reply.heard.push(Heard::Delivered(stamp)),
                     None => bail!("a message came in another form than it was sent in"),
                 },
                 _ => bail!("the broker sent a packet of kind {kind:#x}: {body:?}"),
@@ -151,12 +145,12 @@ mod tests {
         let _upgrade = client.upgrade(Member::seated(0, 3, 0));
         let mut bytes = vec![CONNACK, 3, 0, 0, 0, SUBACK, 4, 0, 1, 0, 0];
         client.say(0, 77, &mut bytes);
-        let (mut heard, mut say) = (Vec::new(), Vec::new());
+        let mut reply = Reply::default();
         for byte in &bytes {
-            client.hear(0, &[*byte], &mut heard, &mut say).unwrap();
+            client.hear(0, &[*byte], &mut reply).unwrap();
         }
-        assert_eq!(heard, [Heard::Ready, Heard::Delivered(77)]);
-        assert_eq!(say, [b"\x82\x0c\x00\x01\x00\x00\x06room/3\x04".to_vec()]);
+        assert_eq!(reply.heard, [Heard::Ready, Heard::Delivered(77)]);
+        assert_eq!(reply.say, [b"\x82\x0c\x00\x01\x00\x00\x06room/3\x04".to_vec()]);
     }
 
     #[test]

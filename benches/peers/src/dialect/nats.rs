@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Dialect, Heard, Member};
+use super::{Dialect, Heard, Member, Reply};
 use crate::framing::BINARY;
 use crate::net::Upgrade;
 use crate::stamp::{self, MESSAGE_BYTES};
@@ -77,13 +77,7 @@ impl Dialect for Nats {
         into.extend_from_slice(b"\r\n");
     }
 
-    fn hear(
-        &mut self,
-        line: usize,
-        payload: &[u8],
-        heard: &mut Vec<Heard>,
-        say: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
+    fn hear(&mut self, line: usize, payload: &[u8], reply: &mut Reply) -> Result<()> {
         let Some(at) = self.lines.get_mut(line) else { return Ok(()) };
         at.partial.extend_from_slice(payload);
         let mut used = 0;
@@ -91,19 +85,19 @@ impl Dialect for Nats {
             operation(at.partial.get(used..).unwrap_or_default())
         {
             match words.as_slice() {
-                ["PONG"] => heard.push(Heard::Ready),
-                ["PING"] => say.push(b"PONG\r\n".to_vec()),
+                ["PONG"] => reply.heard.push(Heard::Ready),
+                ["PING"] => reply.say.push(b"PONG\r\n".to_vec()),
                 ["MSG", _, ROOM, ..] => {
                     let Some(stamp) = stamp::read(body) else {
                         bail!("a message came in another form than it was sent in");
                     };
-                    heard.push(Heard::Delivered(stamp));
+                    reply.heard.push(Heard::Delivered(stamp));
                 }
                 ["MSG", _, ACKS, ..] => {
                     if body.windows(7).any(|part| part == b"\"error\"") {
                         bail!("JetStream refused: {}", String::from_utf8_lossy(body));
                     }
-                    heard.push(Heard::Acked);
+                    reply.heard.push(Heard::Acked);
                 }
                 ["-ERR", ..] => bail!("NATS refused: {}", words.join(" ")),
                 _ => {}
@@ -134,10 +128,10 @@ mod tests {
         let mut bytes = b"INFO {\"x\":1}\r\nPONG\r\nMSG room.3 1 100\r\n".to_vec();
         bytes.extend_from_slice(&stamp::message(77));
         bytes.extend_from_slice(b"\r\nMSG ack.0 2 12\r\n{\"stream\":1}\r\n");
-        let (mut heard, mut say) = (Vec::new(), Vec::new());
+        let mut reply = Reply::default();
         for byte in &bytes {
-            client.hear(0, &[*byte], &mut heard, &mut say).unwrap();
+            client.hear(0, &[*byte], &mut reply).unwrap();
         }
-        assert_eq!(heard, [Heard::Ready, Heard::Delivered(77), Heard::Acked]);
+        assert_eq!(reply.heard, [Heard::Ready, Heard::Delivered(77), Heard::Acked]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::with_this_process;
+use super::program::with_this_process;
 use crate::clock::{now, pause};
 
 /// How long one may take until it answers.
