@@ -1,4 +1,4 @@
-//! What the runs found: tables for people, JSON for programs, a plot of what is required beside what is.
+//! What the runs found: tables for people, JSON for programs. A picture of the same is in `plot`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -48,13 +48,15 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    fn text(self) -> String {
+    /// As tables write it.
+    pub fn text(self) -> String {
         let Self { median, min, max } = self;
         format!("{} [{}..{}]", number(median), number(min), number(max))
     }
 }
 
-fn number(value: f64) -> String {
+/// As tables write it.
+pub fn number(value: f64) -> String {
     if value < 10.0 {
         format!("{value:.2}")
     } else if value < 100.0 {
@@ -62,6 +64,11 @@ fn number(value: f64) -> String {
     } else {
         format!("{value:.0}")
     }
+}
+
+/// How a verdict is said.
+pub fn word(met: bool) -> &'static str {
+    if met { "met" } else { "MISSED" }
 }
 
 impl Rounds {
@@ -156,60 +163,15 @@ impl Rounds {
             let cells: Vec<String> = names.iter().map(cell).collect();
             let _infallible = writeln!(text, "| {} | {} |", peer.name(), cells.join(" | "));
         }
-        text.push_str("\n| required | is | must be | |\n|---|---|---|---|\n");
+        if self.verdicts(row).next().is_some() {
+            text.push_str("\n| required | is | at most | |\n|---|---|---|---|\n");
+        }
         for Verdict { what, spread, most, met } in self.verdicts(row) {
-            let met = if met { "met" } else { "MISSED" };
-            let (is, most) = (spread.text(), number(most));
+            let (is, most, met) = (spread.text(), number(most), word(met));
             let _infallible = writeln!(text, "| {what} | {is} | {most} | {met} |");
         }
         text
     }
-}
-
-/// One bar for each requirement: what is, over what must be. Beyond the line is missed.
-pub fn plot(verdicts: &[(&str, Verdict)]) -> String {
-    const NAMES: f64 = 520.0;
-    const UNIT: f64 = 180.0;
-    /// Bars end here; their figures stand beside them.
-    const MOST: f64 = 2.5;
-    let end = NAMES + UNIT * MOST;
-    let height = 40 + 24 * verdicts.len();
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{NAMES}\" y=\"18\">share of what is allowed: median, with the rounds' range</text>\n",
-        end + 90.0
-    );
-    for (at, (row, verdict)) in verdicts.iter().enumerate() {
-        let y = 30 + 24 * at;
-        let x = |value: f64| NAMES + UNIT * (value / verdict.most).min(MOST);
-        let colour = if verdict.met { "#2a7f4f" } else { "#b3372f" };
-        let Spread { median, min, max } = verdict.spread;
-        let (what, below) = (&verdict.what, y + 14);
-        let _infallible = writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{below}\" text-anchor=\"end\">{row}: {what}</text>\n\
-             <rect x=\"{NAMES}\" y=\"{}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/>\n\
-             <path d=\"M{:.1} {}H{:.1}\" stroke=\"black\"/>\n\
-             <text x=\"{:.1}\" y=\"{below}\">{} of {}</text>",
-            NAMES - 8.0,
-            y + 3,
-            x(median) - NAMES,
-            x(min),
-            y + 10,
-            x(max),
-            x(median).max(x(max)) + 6.0,
-            number(median),
-            number(verdict.most),
-        );
-    }
-    let bound = NAMES + UNIT;
-    let _infallible = writeln!(
-        svg,
-        "<path d=\"M{bound} 24V{height}\" stroke=\"black\" stroke-dasharray=\"4\"/>\n</svg>"
-    );
-    svg
 }
 
 #[cfg(test)]

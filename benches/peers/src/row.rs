@@ -90,6 +90,14 @@ impl Row {
     pub fn peers(&self) -> impl Iterator<Item = Peer> {
         self.groups.iter().copied().flatten().copied()
     }
+
+    /// The figures by which one is held against another; each stands once among what is required, or in neighbours.
+    pub fn compared(&self) -> Vec<&'static str> {
+        let held = self.required.iter().filter(|held| matches!(held.bound, Bound::Times(..)));
+        let mut figures: Vec<_> = held.map(|held| held.figure).collect();
+        figures.dedup();
+        figures
+    }
 }
 
 const fn times(who: Peer, figure: &'static str, times: f64, peer: Peer) -> Required {

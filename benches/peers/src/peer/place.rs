@@ -1,10 +1,13 @@
-//! Where the servers' programs and packages are.
+//! Where the servers' programs and packages are, and of which versions.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use super::Peer;
-use super::backing::postgres_program;
+use super::backing::{libraries, postgres_program};
 use crate::tls::Certificate;
 
 /// Where everything is.
@@ -63,6 +66,30 @@ impl Place {
             | Peer::Tungstenite => true,
         }
     }
+
+    /// Of what took part; `null` for what is not here.
+    pub fn versions(&self) -> Value {
+        let package = |name| {
+            let manifest = fs::read_to_string(self.package(name).join("package.json")).ok()?;
+            let manifest: Value = serde_json::from_str(&manifest).ok()?;
+            Some(manifest.get("version")?.as_str()?.to_owned())
+        };
+        let nats = self.nats.as_ref().and_then(|nats| asked(nats, "--version"));
+        json!({
+            "livehelp": asked(&self.livehelp, "version"),
+            "tokio-tungstenite": locked("tokio-tungstenite"),
+            "Bun": package(BUN),
+            "Node": asked(Path::new("node"), "--version"),
+            "ws": package("ws"),
+            "Socket.IO": package("socket.io"),
+            "ioredis": package("ioredis"),
+            "pg": package("pg"),
+            "NATS": nats,
+            "Mosquitto": self.mosquitto.as_deref().and_then(mosquitto),
+            "Redis": version(&mut redis()),
+            "PostgreSQL": version(&mut postgres()),
+        })
+    }
 }
 
 fn redis() -> Command {
@@ -73,12 +100,30 @@ fn postgres() -> Command {
     Command::new(postgres_program("postgres"))
 }
 
+fn asked(program: &Path, word: &str) -> Option<String> {
+    first_line(Command::new(program).arg(word))
+}
+
 fn version(program: &mut Command) -> Option<String> {
     first_line(program.arg("--version"))
 }
 
+/// It has no flag for it, but begins its help with it.
+fn mosquitto(program: &Path) -> Option<String> {
+    let libraries = libraries(program);
+    first_line(Command::new(program).arg("-h").env("LD_LIBRARY_PATH", libraries))
+}
+
+/// What a crate's version is by the lock file.
+fn locked(name: &str) -> Option<String> {
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+    let lock = fs::read_to_string(lock).ok()?;
+    let (_, behind) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(behind.split_once('"')?.0.to_owned())
+}
+
 /// What a program says first; `None` where it is not here, or says nothing.
-fn first_line(command: &mut Command) -> Option<String> {
+pub fn first_line(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().next().map(|line| line.trim().to_owned())
