@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -125,6 +125,20 @@ fn listed(folder: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
     found
 }
 
+/// A server writes its first mark a moment after it is ready.
+#[expect(clippy::disallowed_methods, reason = "a test without a runtime")]
+fn wait_until_quiet(folder: &Path) {
+    let mut before = Vec::new();
+    loop {
+        let now = listed(folder);
+        if now == before {
+            return;
+        }
+        before = now;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// The program's answer, where the folders stay as they are.
 fn checked(folder: &Path) -> (i32, String, String) {
     let before = listed(folder);
@@ -148,6 +162,7 @@ fn a_check_looks_and_leaves_everything_as_it_is() {
 
     let serving = Serving::start(folder.path(), &[]);
     let pid = serving.child.id();
+    wait_until_quiet(folder.path());
     let (code, out, err) = checked(folder.path());
     assert!(code == 0 && out.contains(&format!("process {pid};")), "{out}{err}");
     let (code, _, err) = done(livehelp(folder.path(), &["check", "--tls-cert", "/nowhere"]));
