@@ -146,7 +146,8 @@ fn conversation(number: usize, agent: usize, now: UnixMillis) -> ConversationRow
         tags: Vec::new(),
         form: Vec::new(),
         notice: None,
-        page_url: None,
+        // As a page with the widget gives it: with it comes the key of the person.
+        page_url: Some(Personal::new(format!("{ORIGIN}/shoes"))),
         page_title: None,
         locale: String::from("en"),
         created_at: now,
