@@ -91,6 +91,8 @@ impl Turnstile {
 impl StoreStats for Turnstile {
     fn committed(&self, _: &Committed) {}
 
+    fn carried(&self, _: Duration) {}
+
     fn failed(&self, op: StoreOp) {
         unreachable!("the store failed: {op:?}");
     }

@@ -5,18 +5,20 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use foldhash::fast::RandomState;
+
 /// Two halves: what is used moves to the young one; when that is full it becomes the old one, and what
 /// nobody asked for since is gone. Holds at most twice `half_len`.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, RandomState>,
+    old: HashMap<K, V, RandomState>,
     half_len: usize,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
     pub(crate) fn new(half_len: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half_len: half_len.max(1) }
+        Self { young: HashMap::default(), old: HashMap::default(), half_len: half_len.max(1) }
     }
 
     /// The value, if it is still remembered.
@@ -27,6 +29,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         let value = self.old.remove(key)?;
         self.insert(key.clone(), value.clone());
         Some(value)
+    }
+
+    /// The same, to be changed where it lies.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        if !self.young.contains_key(key) {
+            let value = self.old.remove(key)?;
+            self.insert(key.clone(), value);
+        }
+        self.young.get_mut(key)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
@@ -65,7 +76,9 @@ mod tests {
             assert_eq!(recent.get(&0), Some(0), "asked for each time");
             assert!(recent.young.len() + recent.old.len() <= 8);
         }
-        assert_eq!(recent.get(&500), None);
+        assert_eq!((recent.get(&500), recent.get_mut(&500)), (None, None));
+        *recent.get_mut(&0).unwrap() += 7;
+        assert_eq!(recent.get(&0), Some(7), "changed where it lies");
         recent.remove(&0);
         assert_eq!(recent.get(&0), None);
     }

@@ -155,6 +155,8 @@ labels! {
     StoreOp {
         /// A group commit.
         Commit = "commit",
+        /// A slice of the journal, carried into the database.
+        Carry = "carry",
         /// A read.
         Read = "read",
         /// Keys written or destroyed.

@@ -6,17 +6,22 @@
 //! Opened by the assembly; used by hub, api and auth through the trait `Store`.
 
 mod accounts;
+mod backlog;
+mod carrying;
 mod cleanup;
 mod desk;
 mod fault;
 mod file;
+mod journal;
 mod read;
+mod row;
+mod teller;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,12 +37,15 @@ use protocol::time::UnixMillis;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::backlog::{Backlog, Waiting};
+use self::carrying::Carrying;
 use self::cleanup::Step;
 use self::desk::{Desk, Memory};
 use self::fault::Fault;
 pub use self::file::FolderLock;
 use self::read::Reader;
-use self::writer::{Fates, Job, Rate, Work, Writer};
+use self::teller::Teller;
+use self::writer::{Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
     NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
@@ -48,8 +56,6 @@ use crate::metrics::StoreOp;
 use crate::privacy::seal::{Bucket, Sealer};
 use crate::tasks;
 
-/// Batches of fates that may wait to be told. Full: the writer waits.
-const FATE_BATCHES: usize = 16;
 /// Tries to empty the log while readers come and go.
 const EMPTY_LOG_TRIES: u32 = 20;
 const EMPTY_LOG_PAUSE: Duration = Duration::from_millis(50);
@@ -81,6 +87,11 @@ pub enum OpenError {
     KeysOlder { keys: u64, data: u64 },
     #[error("these are not the keys that {} was sealed with", .0.display())]
     WrongKeys(PathBuf),
+    #[error(
+        "{} does not follow on the database beside it: put both back from the same backup, or, if the database is older, take the journal away",
+        path.display()
+    )]
+    JournalApart { path: PathBuf },
     #[error("the key store failed")]
     Keys,
     #[error("cannot {act} {}", path.display())]
@@ -181,8 +192,9 @@ struct Shared {
     places: Arc<Semaphore>,
     /// None once closed. Full: never, a place was reserved.
     jobs: Mutex<Option<SyncSender<Job>>>,
-    /// Full: the writer waits until the fates before are told.
-    fates: SyncSender<Fates>,
+    teller: Teller,
+    /// What is acked and not in the file yet.
+    backlog: Arc<Backlog>,
     healthy: Arc<AtomicBool>,
     readers: Arc<Semaphore>,
     /// Idle connections; at most as many as there are permits.
@@ -256,6 +268,7 @@ impl SqliteStore {
         let connection = file::open(folder)?;
         check_keys(folder, &connection, &*sealer)?;
         seal_old_rows(folder, &connection, &*sealer, clock.now())?;
+        let epoch = replay(folder, &connection, &*sealer, clock.now())?;
         let path = file::database_path(folder);
         let readers = config.readers.max(1);
         let mut idle = Vec::with_capacity(readers);
@@ -269,7 +282,9 @@ impl SqliteStore {
         }
         let queue_len = config.queue_len.max(1);
         let (jobs_tx, jobs) = sync_channel(queue_len);
-        let (fates, fates_rx) = sync_channel::<Fates>(FATE_BATCHES);
+        let thread = |source| OpenError::Io { act: "start a thread for", path, source };
+        let teller = Teller::start().map_err(thread.clone())?;
+        let backlog = Arc::new(Backlog::default());
         let healthy = Arc::new(AtomicBool::new(true));
         let places = Arc::new(Semaphore::new(queue_len));
         let writer = Writer {
@@ -280,7 +295,10 @@ impl SqliteStore {
             stats: Arc::clone(&config.stats),
             healthy: Arc::clone(&healthy),
             jobs,
-            fates: fates.clone(),
+            teller: teller.clone(),
+            journal: file::make_journal(folder, epoch),
+            backlog: Arc::clone(&backlog),
+            carrying: Carrying::after(epoch),
             memory: Memory::new(),
             rate: Rate::new(clock.instant()),
             log_pages: 0,
@@ -295,20 +313,12 @@ impl SqliteStore {
             stats: Arc::clone(&config.stats),
             places,
             jobs: Mutex::new(Some(jobs_tx)),
-            fates,
+            teller,
+            backlog,
             healthy,
             readers: Arc::new(Semaphore::new(readers)),
             idle: Mutex::new(idle),
         });
-        let thread = |source| OpenError::Io { act: "start a thread for", path, source };
-        tasks::thread("store fates", move || {
-            for batch in fates_rx {
-                for (fate, outcome) in batch {
-                    fate(outcome);
-                }
-            }
-        })
-        .map_err(thread.clone())?;
         let (closed_tx, closed) = oneshot::channel();
         tasks::thread("store writer", move || {
             writer.run();
@@ -381,12 +391,32 @@ impl SqliteStore {
         act: &'static str,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.read_with(act, Waiting::default(), read).await
+    }
+
+    /// A question about the messages of a conversation: those that are not in the file yet are among them.
+    async fn read_of<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        conversation: ConversationId,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Looked for first: what has left the backlog by then is in the file.
+        self.read_with(act, self.shared.backlog.of(conversation), read).await
+    }
+
+    async fn read_with<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        waiting: Waiting,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let gone = move |_| StoreError::Unavailable { act };
         let permit = Arc::clone(&self.shared.readers).acquire_owned().await.map_err(gone)?;
         let shared = Arc::clone(&self.shared);
         let task = tokio::task::spawn_blocking(move || {
             let began = shared.clock.instant();
-            let value = shared.read(read);
+            let value = shared.read(&waiting, read);
             match &value {
                 // What is refused was read well.
                 Ok(_) | Err(Fault::Refused(_)) => {
@@ -461,31 +491,29 @@ impl Shared {
             match jobs.as_ref() {
                 Some(sender) => match sender.try_send(job) {
                     Ok(()) => return,
-                    Err(
-                        std::sync::mpsc::TrySendError::Full(job)
-                        | std::sync::mpsc::TrySendError::Disconnected(job),
-                    ) => job,
+                    Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
                 },
                 None => job,
             }
         };
         let refused = Err(StoreError::Unavailable { act: "write after the end" });
-        if let Err(unsent) = self.fates.send(vec![(job.fate, refused)]) {
-            for (fate, outcome) in unsent.0 {
-                fate(outcome);
-            }
-        }
+        self.teller.tell(vec![(job.fate, refused)]);
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn read<T>(
+        &self,
+        waiting: &Waiting,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let taken = self.idle.lock().pop();
         let connection = match taken {
             Some(connection) => connection,
             None => file::connect_reader(&self.folder)?,
         };
         connection.prepare_cached("BEGIN")?.execute([])?;
-        let reader =
-            Reader { connection: &connection, sealer: &*self.sealer, now: self.clock.now() };
+        let (sealer, now) = (&*self.sealer, self.clock.now());
+        let waiting = &waiting.rows();
+        let reader = Reader { connection: &connection, sealer, now, waiting };
         let value = read(&reader);
         // A connection that cannot end its transaction is closed instead of being kept.
         let ended = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
@@ -512,9 +540,41 @@ fn seal_old_rows(
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     desk.seal_passwords().map_err(|fault| match fault {
         Fault::File(source) => failed(source),
-        Fault::Refused(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
+        Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
     })?;
     transaction.commit().map_err(failed)
+}
+
+/// Brings what only the journal has into the file; up to which epoch the file then has everything.
+fn replay(
+    folder: &Path,
+    connection: &Connection,
+    sealer: &dyn Sealer,
+    now: UnixMillis,
+) -> Result<u64, OpenError> {
+    let failed =
+        |act| move |source| OpenError::File { act, path: file::database_path(folder), source };
+    let carried: u64 = connection
+        .query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0))
+        .map_err(failed("read"))?;
+    let found = journal::find(folder, carried)?;
+    if found.epoch == carried {
+        return Ok(carried);
+    }
+    let transaction = connection.unchecked_transaction().map_err(failed("write to"))?;
+    let mut memory = Memory::new();
+    let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    desk.carry_over(found.rows()).and_then(|()| desk.carried(found.epoch)).map_err(|fault| {
+        match fault {
+            Fault::File(source) => failed("write to")(source),
+            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
+                OpenError::Keys
+            }
+        }
+    })?;
+    transaction.commit().map_err(failed("write to"))?;
+    tracing::info!(count = found.rows().count(), "what was only in the journal is in the database");
+    Ok(found.epoch)
 }
 
 /// Whether these are the keys of this data, at least as new as it is. New data notes whose it is.
@@ -617,7 +677,10 @@ impl Store for SqliteStore {
         conversation: ConversationId,
         tail: u16,
     ) -> Result<Option<RoomRow>, StoreError> {
-        self.read("read a room", move |reader| reader.room(tenant, conversation, tail)).await
+        self.read_of("read a room", conversation, move |reader| {
+            reader.room(tenant, conversation, tail)
+        })
+        .await
     }
 
     async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
@@ -633,7 +696,7 @@ impl Store for SqliteStore {
         before: Option<Seq>,
         limit: u16,
     ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>, StoreError> {
-        self.read("read messages", move |reader| {
+        self.read_of("read messages", conversation, move |reader| {
             reader.messages(tenant, conversation, after, before, limit)
         })
         .await
@@ -646,7 +709,7 @@ impl Store for SqliteStore {
         message: MessageId,
         after: Seq,
     ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>, StoreError> {
-        self.read("read a message", move |reader| {
+        self.read_of("read a message", conversation, move |reader| {
             reader.message(tenant, conversation, message, after)
         })
         .await

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::metrics::{Metrics, StoreOp};
 
-/// One group commit.
+/// One batch that was synced.
 #[derive(Debug, Clone, Copy)]
 pub struct Committed {
     /// Messages in it.
     pub messages: usize,
-    /// From its first statement to its end, sync included.
+    /// All of it, sync included.
     pub took: Duration,
     /// Making and syncing the keys that it needed.
     pub keys: Duration,
-    /// The statement that syncs.
+    /// The step that syncs.
     pub sync: Duration,
 }
 
@@ -24,6 +24,8 @@ pub struct Committed {
 pub trait StoreStats: Send + Sync + std::fmt::Debug {
     /// A batch is on disk.
     fn committed(&self, batch: &Committed);
+    /// A slice of the journal was carried into the database.
+    fn carried(&self, took: Duration);
     /// Something was not done.
     fn failed(&self, op: StoreOp);
     /// A question was answered.
@@ -40,6 +42,8 @@ pub struct NoStats;
 
 impl StoreStats for NoStats {
     fn committed(&self, _: &Committed) {}
+
+    fn carried(&self, _: Duration) {}
 
     fn failed(&self, _: StoreOp) {}
 
@@ -58,6 +62,10 @@ impl StoreStats for Metrics {
         if batch.messages > 0 {
             self.store_batch_messages.observe(batch.messages);
         }
+    }
+
+    fn carried(&self, took: Duration) {
+        self.store_write_duration_seconds.of(StoreOp::Carry).observe(took);
     }
 
     fn failed(&self, op: StoreOp) {

@@ -1,5 +1,6 @@
 //! Where writes are carried out: inside the writer's transaction, with what it remembers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
@@ -7,9 +8,11 @@ use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::backlog::Backlog;
 use super::fault::Fault;
+use super::row::MessageRow;
 use super::sealed;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
 use crate::store::{
@@ -28,6 +31,23 @@ struct Home {
     tenant: TenantId,
     site: SiteId,
     visitor: VisitorId,
+    /// The newest place that has a message, in the file or on its way there.
+    seq_last: Seq,
+    /// The bucket of its newest message: mostly that of its next one.
+    bucket: Option<(Bucket, i64)>,
+}
+
+/// Rowids of what a message's row hangs on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) conversation: i64,
+    pub(super) bucket: i64,
+}
+
+impl Home {
+    fn is_of(&self, tag: &Tag) -> bool {
+        self.tenant == tag.tenant && self.site == tag.site && self.visitor == tag.subject
+    }
 }
 
 /// A bucket's row and the end of its range.
@@ -87,14 +107,57 @@ impl Desk<'_> {
         }
     }
 
+    /// Where the row of a message goes, if nothing more than that need be known of the file: its conversation and
+    /// bucket are there, and its place is above all others. `None`: the writing itself has to find out. Outside of a
+    /// transaction as well.
+    pub(super) fn place_of(
+        &mut self,
+        placed: &Placed,
+        backlog: &Backlog,
+    ) -> Result<Option<Place>, Fault> {
+        let envelope = placed.envelope();
+        let (tag, conversation) = (envelope.tag(), envelope.conversation());
+        let dead = tag.expires.is_some_and(|day| self.now.day() >= day);
+        let bucket = sealed::message_lock(tag, conversation).bucket;
+        if dead || !self.remember_home(conversation, backlog)? {
+            return Ok(None);
+        }
+        let Some(home) = self.memory.conversations.get_mut(&conversation) else { return Ok(None) };
+        if !home.is_of(tag) || placed.seq() <= home.seq_last {
+            return Ok(None);
+        }
+        home.seq_last = placed.seq();
+        let home = *home;
+        if let Some((_, id)) = home.bucket.filter(|(known, _)| *known == bucket) {
+            return Ok(Some(Place { conversation: home.id, bucket: id }));
+        }
+        let Some(Known { id, .. }) = self.known_bucket(&bucket)? else { return Ok(None) };
+        let home = Home { bucket: Some((bucket, id)), ..home };
+        self.memory.conversations.insert(conversation, home);
+        Ok(Some(Place { conversation: home.id, bucket: id }))
+    }
+
+    /// Whether there is such a conversation, which is remembered then.
+    fn remember_home(
+        &mut self,
+        conversation: ConversationId,
+        backlog: &Backlog,
+    ) -> Result<bool, Fault> {
+        if self.memory.conversations.get_mut(&conversation).is_some() {
+            return Ok(true);
+        }
+        let Some(home) = self.home(conversation)? else { return Ok(false) };
+        let seq_last = home.seq_last.max(backlog.seq_last(conversation).unwrap_or(Seq(0)));
+        self.memory.conversations.insert(conversation, Home { seq_last, ..home });
+        Ok(true)
+    }
+
     fn message(&mut self, placed: &Arc<Placed>) -> Result<(), Fault> {
         let envelope = placed.envelope();
         let tag = envelope.tag();
         let home = self
             .home(envelope.conversation())?
-            .filter(|home| {
-                home.tenant == tag.tenant && home.site == tag.site && home.visitor == tag.subject
-            })
+            .filter(|home| home.is_of(tag))
             .ok_or(StoreError::NotFound)?;
         if tag.expires.is_some_and(|day| self.now.day() >= day) {
             // It died while it waited: nobody may read it any more, so nothing is kept of it.
@@ -105,35 +168,46 @@ impl Desk<'_> {
         };
         let lock = sealed::message_lock(tag, envelope.conversation());
         let bucket = self.bucket(&lock.bucket)?;
-        let author = envelope.author();
-        let stored = self.execute(
-            "INSERT INTO messages (conversation, seq, bucket, message, author, agent, visibility, at,
-                 seen_seq, purposes, flags, policy, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT (conversation, seq) DO NOTHING",
-            params![
-                home.id,
-                placed.seq().0,
-                bucket.id,
-                envelope.message().as_bytes(),
-                author.kind().code(),
-                author.agent().as_ref().map(|agent| *agent.as_bytes()),
-                envelope.visibility().code(),
-                envelope.at().0,
-                envelope.seen_seq().0,
-                tag.purposes.0,
-                tag.flags.0,
-                tag.policy_version.0,
-                body
-            ],
-        )?;
-        if stored == 0 {
+        let row = MessageRow::new(placed, home.id, bucket.id, &body);
+        let Some(id) = row.insert(self.connection)? else {
             return self.taken(home.id, placed);
+        };
+        if let Some(home) = self.memory.conversations.get_mut(&envelope.conversation()) {
+            home.seq_last = home.seq_last.max(row.seq);
         }
-        let row = self.connection.last_insert_rowid();
-        if row > bucket.message_end {
-            self.stretch(&lock.bucket, bucket, row)?;
+        if id > bucket.message_end {
+            self.stretch(&lock.bucket, bucket, id)?;
         }
+        Ok(())
+    }
+
+    /// Puts rows of the journal into the file. Their buckets' ranges grow with them.
+    pub(super) fn carry_over<'r>(
+        &self,
+        rows: impl Iterator<Item = MessageRow<'r>>,
+    ) -> Result<(), Fault> {
+        let mut ranges: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        for row in rows {
+            let Some(id) = row.insert(self.connection)? else {
+                tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
+                continue;
+            };
+            let (first, end) = ranges.entry(row.bucket).or_insert((id, id));
+            (*first, *end) = ((*first).min(id), (*end).max(id));
+        }
+        for (bucket, (first, end)) in ranges {
+            self.execute(
+                "UPDATE buckets SET message_first = min(message_first, ?2),
+                     message_end = max(message_end, ?3) WHERE id = ?1",
+                params![bucket, first, end],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The file has all that the journal has up to this epoch.
+    pub(super) fn carried(&self, epoch: u64) -> Result<(), Fault> {
+        self.execute("UPDATE meta SET journal_epoch = ?1", [epoch])?;
         Ok(())
     }
 
@@ -340,7 +414,9 @@ impl Desk<'_> {
         let home = self
             .connection
             .prepare_cached(
-                "SELECT id, tenant, site, visitor FROM conversations WHERE conversation = ?1",
+                "SELECT id, tenant, site, visitor,
+                     coalesce((SELECT max(seq) FROM messages m WHERE m.conversation = c.id), 0)
+                 FROM conversations c WHERE conversation = ?1",
             )?
             .query_row([conversation.as_bytes()], |row| {
                 Ok(Home {
@@ -348,6 +424,8 @@ impl Desk<'_> {
                     tenant: TenantId::from_bytes(row.get(1)?),
                     site: SiteId::from_bytes(row.get(2)?),
                     visitor: VisitorId::from_bytes(row.get(3)?),
+                    seq_last: Seq(row.get(4)?),
+                    bucket: None,
                 })
             })
             .optional()?;
@@ -364,25 +442,39 @@ impl Desk<'_> {
 
     /// The bucket's row; made when its first record comes.
     fn bucket(&mut self, bucket: &Bucket) -> Result<Known, Fault> {
-        if let Some(known) = self.memory.buckets.get(bucket) {
+        if let Some(known) = self.known_bucket(bucket)? {
             return Ok(known);
         }
         let site = bucket.site.as_ref().map_or(&[][..], |site| site.as_bytes().as_slice());
-        let parts = params![bucket.tenant.as_bytes(), site, bucket.class.code(), bucket.day.0];
         self.execute(
             "INSERT INTO buckets (tenant, site, class, day, message_first, message_end)
-             VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(id), 0) + 1 FROM messages), 0)
-             ON CONFLICT DO NOTHING",
-            parts,
+             VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(id), 0) + 1 FROM messages), 0)",
+            params![bucket.tenant.as_bytes(), site, bucket.class.code(), bucket.day.0],
         )?;
+        let known = Known { id: self.connection.last_insert_rowid(), message_end: 0 };
+        self.memory.buckets.insert(*bucket, known);
+        Ok(known)
+    }
+
+    fn known_bucket(&mut self, bucket: &Bucket) -> Result<Option<Known>, Fault> {
+        if let Some(known) = self.memory.buckets.get(bucket) {
+            return Ok(Some(known));
+        }
+        let site = bucket.site.as_ref().map_or(&[][..], |site| site.as_bytes().as_slice());
         let known = self
             .connection
             .prepare_cached(
                 "SELECT id, message_end FROM buckets
                  WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
             )?
-            .query_row(parts, |row| Ok(Known { id: row.get(0)?, message_end: row.get(1)? }))?;
-        self.memory.buckets.insert(*bucket, known);
+            .query_row(
+                params![bucket.tenant.as_bytes(), site, bucket.class.code(), bucket.day.0],
+                |row| Ok(Known { id: row.get(0)?, message_end: row.get(1)? }),
+            )
+            .optional()?;
+        if let Some(known) = known {
+            self.memory.buckets.insert(*bucket, known);
+        }
         Ok(known)
     }
 
@@ -404,6 +496,7 @@ impl Desk<'_> {
 
     pub(super) fn forget_bucket(&mut self, bucket: &Bucket) {
         self.memory.buckets.remove(bucket);
+        self.forget_conversations();
     }
 
     pub(super) fn forget_conversations(&mut self) {

@@ -12,6 +12,8 @@ pub(super) enum Fault {
     Refused(StoreError),
     /// SQLite said no.
     File(rusqlite::Error),
+    /// The journal could not be written or synced.
+    Journal(std::io::Error),
     /// The keys said no.
     Keys(SealError),
     /// A row holds what this program never writes.
@@ -50,7 +52,7 @@ impl Fault {
     /// Whether nothing more can be done on this connection in this transaction.
     pub(super) fn is_of_the_disk(&self) -> bool {
         match self {
-            Self::Keys(SealError::Unavailable) => true,
+            Self::Keys(SealError::Unavailable) | Self::Journal(_) => true,
             Self::Refused(_) | Self::Keys(_) | Self::Row(_) => false,
             Self::File(error) => !matches!(
                 error.sqlite_error_code(),
@@ -66,6 +68,7 @@ impl Fault {
         match self {
             Self::Refused(error) => return error,
             Self::File(error) => tracing::error!(act, error = %error, "the database failed"),
+            Self::Journal(error) => tracing::error!(act, error = %error, "the journal failed"),
             Self::Keys(error) => tracing::error!(act, error = %error, "the keys failed"),
             Self::Row(what) => tracing::error!(act, name = what, "a row cannot be read"),
         }

@@ -9,14 +9,16 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::OpenError;
+use super::journal::Journal;
 
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
+    include_str!("../migrations/0004_journal.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -273,6 +275,17 @@ fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
     }
     Ok(known)
+}
+
+/// The journal, for epochs after this one; without room for it there is none, and that is said.
+pub(super) fn make_journal(folder: &Path, after: u64) -> Option<Journal> {
+    match Journal::open(folder, after) {
+        Ok(journal) => Some(journal),
+        Err(error) => {
+            tracing::warn!(error = %error, "no room for the journal; each batch is a transaction");
+            None
+        }
+    }
 }
 
 /// Keeps some of the disk for clean-up; without room for it there is none, and that is said.

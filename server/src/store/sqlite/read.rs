@@ -5,13 +5,13 @@ use std::sync::Arc;
 use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TagId, TenantId, VisitorId};
 use protocol::message::{Author, AuthorKind, Seq, Visibility};
-use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::desk;
 use super::fault::Fault;
+use super::row::{MessageRow, SELECT};
 use super::sealed;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
@@ -27,6 +27,8 @@ pub(super) struct Reader<'a> {
     pub(super) connection: &'a Connection,
     pub(super) sealer: &'a dyn Sealer,
     pub(super) now: UnixMillis,
+    /// What is not in the file yet of the conversation that is asked about.
+    pub(super) waiting: &'a [MessageRow<'a>],
 }
 
 /// What the messages of a conversation share.
@@ -42,9 +44,6 @@ struct Home {
 const CONVERSATION: &str = "SELECT conversation, tenant, site, visitor, version, state, assignee,
     offline_message, agents, tags, form, page_url, page_title, locale, created_at, waiting_since,
     closed_at, notice FROM conversations";
-const MESSAGE: &str = "SELECT m.seq, m.message, m.author, m.agent, m.visibility, m.at, m.seen_seq,
-    m.purposes, m.flags, m.policy, m.body, b.class, b.day
-    FROM messages m JOIN buckets b ON b.id = m.bucket";
 const VISITOR: &str = "SELECT visitor, tenant, site, name, email, locale, contact_day, secret,
     secret_before, secret_before_at, secret_expires_at, created_at FROM visitors";
 
@@ -57,9 +56,10 @@ impl Reader<'_> {
     ) -> Result<Option<RoomRow>, Fault> {
         let Some(header) = self.conversation(tenant, conversation)? else { return Ok(None) };
         let Some(home) = self.home(tenant, conversation)? else { return Ok(None) };
+        let newest = self.waiting.last().map_or(Seq(0), |waiting| waiting.seq);
         Ok(Some(RoomRow {
             header,
-            seq_last: desk::seq_last(self.connection, home.id)?,
+            seq_last: desk::seq_last(self.connection, home.id)?.max(newest),
             tail: self.page(&home, Seq(0), None, tail)?,
             marks: self.marks(&home)?,
         }))
@@ -94,13 +94,20 @@ impl Reader<'_> {
         after: Seq,
     ) -> Result<Option<Arc<Placed>>, Fault> {
         let Some(home) = self.home(tenant, conversation)? else { return Ok(None) };
+        let waiting = self.waiting.iter().rev();
+        let waiting = waiting.filter(|row| row.seq > after && row.message == *message.as_bytes());
+        for waiting in waiting {
+            if let Some(placed) = self.placed(&home, waiting)? {
+                return Ok(Some(placed));
+            }
+        }
         let mut statement = self.connection.prepare_cached(&format!(
-            "{MESSAGE} WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3
-             ORDER BY m.seq DESC"
+            "{SELECT}
+             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3 ORDER BY m.seq DESC"
         ))?;
         let mut rows = statement.query(params![home.id, after.0, message.as_bytes()])?;
         while let Some(row) = rows.next()? {
-            if let Some(placed) = self.placed(&home, row)? {
+            if let Some(placed) = self.placed(&home, &MessageRow::read(row)?)? {
                 return Ok(Some(placed));
             }
         }
@@ -114,26 +121,36 @@ impl Reader<'_> {
         before: Option<Seq>,
         limit: u16,
     ) -> Result<Vec<Arc<Placed>>, Fault> {
+        let limit = usize::from(limit);
+        let mut page = Vec::with_capacity(limit.min(128));
+        let waiting = self.waiting.iter().rev().filter(|waiting| {
+            waiting.seq > after && before.is_none_or(|before| waiting.seq < before)
+        });
+        for waiting in waiting.take(limit) {
+            page.extend(self.placed(home, waiting)?);
+        }
+        // What waited may have come into the file since, and more with it: the file's part ends below it.
+        let waits_from = self.waiting.first().map(|waiting| waiting.seq);
+        let before = before.into_iter().chain(waits_from).min();
         // SQLite counts to 2^63 - 1; no conversation gets there.
         let before = before.map_or(i64::MAX, |seq| i64::try_from(seq.0).unwrap_or(i64::MAX));
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
         let mut statement = self.connection.prepare_cached(&format!(
-            "{MESSAGE} WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC"
+            "{SELECT}
+             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC"
         ))?;
         let mut rows = statement.query(params![home.id, after, before])?;
-        let mut page = Vec::with_capacity(usize::from(limit).min(128));
-        while page.len() < usize::from(limit) {
+        while page.len() < limit {
             let Some(row) = rows.next()? else { break };
-            page.extend(self.placed(home, row)?);
+            page.extend(self.placed(home, &MessageRow::read(row)?)?);
         }
         page.reverse();
         Ok(page)
     }
 
     /// `None` where a key is destroyed: the row is noise that nobody has swept yet.
-    fn placed(&self, home: &Home, row: &Row<'_>) -> Result<Option<Arc<Placed>>, Fault> {
-        let class = RetentionClass::from_code(row.get(11)?).ok_or(Fault::Row("class"))?;
-        let ingest_day = Day(row.get(12)?);
+    fn placed(&self, home: &Home, row: &MessageRow<'_>) -> Result<Option<Arc<Placed>>, Fault> {
+        let MessageRow { class, ingest_day, .. } = *row;
         let expires = home
             .timeline
             .as_ref()
@@ -143,33 +160,29 @@ impl Reader<'_> {
             site: home.site,
             subject: home.visitor,
             class,
-            purposes: Purposes(row.get(7)?),
-            flags: Flags(row.get(8)?),
-            policy_version: PolicyVersion(row.get(9)?),
+            purposes: Purposes(row.purposes),
+            flags: Flags(row.flags),
+            policy_version: PolicyVersion(row.policy),
             ingest_day,
             expires,
         };
-        let seq = Seq(row.get(0)?);
-        let message: [u8; 16] = row.get(1)?;
-        let bound = sealed::message_bound(&tag, home.conversation, seq, &message);
+        let bound = sealed::message_bound(&tag, home.conversation, row.seq, &row.message);
         let lock = sealed::message_lock(&tag, home.conversation);
-        let sealed = row.get_ref(10)?.as_blob().map_err(|_| Fault::Row("body"))?;
-        let Some(plain) = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, sealed))?
+        let Some(plain) = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, row.body))?
         else {
             return Ok(None);
         };
-        let author = author(row.get(2)?, row.get::<_, Option<[u8; 16]>>(3)?)?;
         let envelope = Envelope::restore(Parts {
             tag,
             conversation: home.conversation,
-            message: MessageId::from_bytes(message),
-            author,
-            visibility: Visibility::from_code(row.get(4)?).ok_or(Fault::Row("visibility"))?,
-            at: UnixMillis(row.get(5)?),
-            seen_seq: Seq(row.get(6)?),
+            message: MessageId::from_bytes(row.message),
+            author: author(row.author, row.agent)?,
+            visibility: Visibility::from_code(row.visibility).ok_or(Fault::Row("visibility"))?,
+            at: UnixMillis(row.at),
+            seen_seq: Seq(row.seen_seq),
             content: sealed::content_from(&plain).ok_or(Fault::Row("body"))?,
         });
-        Ok(Some(Arc::new(envelope.place(seq))))
+        Ok(Some(Arc::new(envelope.place(row.seq))))
     }
 
     fn home(&self, tenant: TenantId, conversation: ConversationId) -> Result<Option<Home>, Fault> {

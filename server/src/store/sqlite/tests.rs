@@ -269,6 +269,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
         "ALTER TABLE conversations DROP COLUMN notice;
          ALTER TABLE agents DROP COLUMN password;
          ALTER TABLE meta DROP COLUMN destroyed_by;
+         ALTER TABLE meta DROP COLUMN journal_epoch;
          UPDATE meta SET high_water = 5;
          DROP TABLE clock_acts;
          UPDATE agents SET password_hash = 'of before';
@@ -277,6 +278,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     )
     .unwrap();
     drop(old);
+    fs::remove_file(journal::path(&folder.path().join("data"))).unwrap();
     let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     let row = store.conversation(world.tenant, world.conversation).await.unwrap().unwrap();
     let former = world.conversation_row();
@@ -296,6 +298,144 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let room = store.room(world.tenant, world.conversation, 10).await.unwrap().unwrap();
     assert_eq!(room.tail, [world.message(1, "from before")]);
     store.close().await;
+}
+
+/// Messages that only the journal has are read like all others, whatever of them is asked for, and the database
+/// gets them when it is due, before anything else is written, and at the end.
+#[tokio::test]
+async fn what_is_only_in_the_journal_is_read_like_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let clock = Arc::new(ManualClock::new(NOW));
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), Arc::clone(&clock) as _);
+    let world = World::new(1);
+    let World { tenant, conversation, .. } = world;
+    world.settle(&*store).await;
+    let say = async |seqs: std::ops::RangeInclusive<u64>| {
+        for seq in seqs {
+            store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+        }
+    };
+    let in_journal = || journal::find(&data, epoch_of(&data)).unwrap().rows().count();
+    say(1..=3).await;
+    assert_eq!(in_journal(), 3);
+    let seqs = |read: Vec<Arc<crate::privacy::envelope::Placed>>| {
+        read.iter().map(|placed| placed.seq().0).collect::<Vec<_>>()
+    };
+    let read = async |after, before: Option<u64>, limit| {
+        seqs(
+            store.messages(tenant, conversation, Seq(after), before.map(Seq), limit).await.unwrap(),
+        )
+    };
+    for _in_journal_then_in_database in 0..2 {
+        assert_eq!(read(0, None, 9).await, [1, 2, 3]);
+        assert_eq!(read(0, None, 2).await, [2, 3]);
+        assert_eq!(read(0, Some(3), 9).await, [1, 2]);
+        assert_eq!(read(0, Some(2), 9).await, [1]);
+        assert_eq!(read(2, None, 9).await, [3]);
+        let room = store.room(tenant, conversation, 2).await.unwrap().unwrap();
+        assert_eq!((room.seq_last, seqs(room.tail)), (Seq(3), vec![2, 3]));
+        let third = world.message(3, "words");
+        let id = third.envelope().message();
+        let found = store.message(tenant, conversation, id, Seq(2)).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&third));
+        assert_eq!(store.message(tenant, conversation, id, Seq(3)).await.unwrap(), None);
+        assert_eq!(
+            store.messages(World::new(2).tenant, conversation, Seq(0), None, 9).await,
+            Ok(vec![])
+        );
+        store.raise_high_water(NOW).await.unwrap();
+        assert_eq!(in_journal(), 0);
+    }
+    // A place that the journal gave is taken, before and after it is carried over.
+    say(4..=4).await;
+    let other = world.message_of(4, 99);
+    let taken = Err(StoreError::PlaceTaken { seq_last: Seq(4) });
+    assert_eq!(store.write(vec![Write::Message(Arc::clone(&other))]).await, taken);
+    assert_eq!(store.write(vec![Write::Message(other)]).await, taken);
+    say(5..=5).await;
+    assert_eq!(in_journal(), 1);
+    keys.destroy_subject(tenant, Subject::Visitor(world.visitor)).unwrap();
+    assert_eq!(read(0, None, 9).await, [0; 0], "a destroyed key takes what waits, too");
+    store.close().await;
+    assert_eq!(in_journal(), 0, "closing carries over");
+}
+
+fn epoch_of(data: &Path) -> u64 {
+    let file = Connection::open(file::database_path(data)).unwrap();
+    file.query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), Arc::new(SystemClock));
+    let world = World::new(1);
+    world.settle(&*store).await;
+    let text = "x".repeat(600);
+    let mut acked = Vec::new();
+    // More than both halves hold, by jobs of their own, so that slices fall between them.
+    for seq in 1..=20_000 {
+        let slot = store.reserve().await.unwrap();
+        let (told, fate) = oneshot::channel();
+        let write = vec![Write::Message(world.message(seq, &text))];
+        slot.write(write, Box::new(move |outcome| told.send(outcome).unwrap()));
+        acked.push(fate);
+    }
+    for fate in acked {
+        fate.await.unwrap().unwrap();
+    }
+    let World { tenant, conversation, .. } = world;
+    let all = store.messages(tenant, conversation, Seq(0), None, u16::MAX).await.unwrap();
+    assert_eq!(all.len(), 20_000);
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while journal::find(&data, epoch_of(&data)).unwrap().rows().next().is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("what nobody adds to is carried over in time");
+    let all_in_file = |file: &Connection| -> (u64, u64) {
+        file.query_row(
+            "SELECT count(*), sum(m.id BETWEEN b.message_first AND b.message_end)
+             FROM messages m JOIN buckets b ON b.id = m.bucket",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap()
+    };
+    let file = Connection::open(file::database_path(&data)).unwrap();
+    assert_eq!(all_in_file(&file), (20_000, 20_000), "within the ranges of their buckets");
+    drop(file);
+    keys.destroy_buckets(&store.buckets().await.unwrap()).unwrap();
+    store.clean_up(&store.buckets().await.unwrap()).await.unwrap();
+    let journal = fs::read(journal::path(&data)).unwrap();
+    assert!(journal.iter().all(|byte| *byte == 0), "clean-up leaves nothing in the journal");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_does_not_follow_on_the_database_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    for seq in 1..=2 {
+        store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+    }
+    store.raise_high_water(NOW).await.unwrap();
+    store.write(vec![Write::Message(world.message(3, "words"))]).await.unwrap();
+    let journal = fs::read(journal::path(&data)).unwrap();
+    store.close().await;
+    fs::write(journal::path(&data), journal).unwrap();
+    open_at(&data, &keys).unwrap().close().await;
+    let older = Connection::open(file::database_path(&data)).unwrap();
+    older.execute("UPDATE meta SET journal_epoch = journal_epoch - 2", []).unwrap();
+    drop(older);
+    let refused = open_at(&data, &keys);
+    assert!(matches!(refused, Err(OpenError::JournalApart { .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -332,6 +472,7 @@ async fn what_waits_for_the_writer_is_counted_until_it_is_done() {
     struct Counted(Mutex<Vec<usize>>);
     impl StoreStats for Counted {
         fn committed(&self, _: &crate::store::Committed) {}
+        fn carried(&self, _: Duration) {}
         fn failed(&self, _: StoreOp) {}
         fn read(&self, _: Duration) {}
         fn swept(&self, _: Duration) {}

@@ -1,24 +1,36 @@
-//! The one writer: drains the bounded queue, commits what waits in one transaction, and lets the fates be
-//! known after the sync.
+//! The one writer: drains the bounded queue, syncs what waits as one batch, and lets the fates be known after the
+//! sync.
 //!
-//! A batch whose commit fails is stored nowhere and told so to each of its members; the connection is
+//! A batch of messages about which the database need not be asked is synced in the journal, and carried into the
+//! database later, a slice between two batches. Every other batch is one transaction, which first takes over
+//! everything that is in the journal.
+//!
+//! A batch that cannot be synced is stored nowhere and told so to each of its members; the connection is
 //! closed and opened anew, because after a failed sync nothing that it believes can be trusted.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::desk::{self, Desk, Memory};
+use super::backlog::Backlog;
+use super::carrying::Carrying;
+use super::desk::{self, Desk, Memory, Place};
 use super::fault::Fault;
 use super::file;
+use super::journal::Journal;
+use super::row::MessageRow;
+use super::sealed;
+use super::teller::Teller;
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
+use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{SealError, Sealer};
 use crate::store::{Committed, Fate, StoreError, StoreStats, Write};
 
@@ -28,8 +40,20 @@ const BATCH_JOBS_MAX: usize = 1_024;
 const LINGER_FROM_PER_SECOND: u64 = 1_000;
 /// Over so long the rate is measured.
 const RATE_WINDOW: Duration = Duration::from_millis(100);
+/// Rows in the journal with which carrying over begins.
+const CARRY_FROM_ROWS: usize = 16_384;
+/// How long a row stays in the journal alone where fewer come.
+const CARRY_AFTER: Duration = Duration::from_secs(1);
+/// Rows that are carried over between two batches, at least; more where more come, so that it gets ahead of them.
+/// No ack, and on a machine with few cores no reader, waits longer than for these.
+const CARRY_SLICE_ROWS: usize = 64;
+/// Between two slices, where no batch is.
+const CARRY_PAUSE: Duration = Duration::from_millis(1);
 /// Pages in the log, estimated, after which they are carried into the file.
 const CHECKPOINT_PAGES: usize = 2_000;
+/// How that is estimated: pages of each commit, and rows that share a page.
+const PAGES_OF_A_COMMIT: usize = 4;
+const ROWS_OF_A_PAGE: usize = 4;
 /// Pages in the log at which the writer insists that it is emptied.
 const LOG_PAGES_MAX: i64 = 16_384;
 /// How often a disk that failed is tried again.
@@ -67,9 +91,6 @@ pub(super) struct Job {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Fates of one batch, in the order of the queue.
-pub(super) type Fates = Vec<(Fate, Result<(), StoreError>)>;
-
 /// All that the writer's thread owns.
 pub(super) struct Writer {
     pub(super) folder: PathBuf,
@@ -79,7 +100,11 @@ pub(super) struct Writer {
     pub(super) stats: Arc<dyn StoreStats>,
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) jobs: Receiver<Job>,
-    pub(super) fates: SyncSender<Fates>,
+    pub(super) teller: Teller,
+    /// None where the disk had no room for it.
+    pub(super) journal: Option<Journal>,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) carrying: Carrying,
     pub(super) memory: Memory,
     pub(super) rate: Rate,
     pub(super) log_pages: usize,
@@ -88,6 +113,23 @@ pub(super) struct Writer {
     /// The queue's places; those that are taken wait or are in the batch.
     pub(super) places: Arc<Semaphore>,
     pub(super) queue_len: usize,
+}
+
+/// A message that the journal can take.
+struct Sealed<'w> {
+    placed: &'w Placed,
+    place: Place,
+    body: Vec<u8>,
+}
+
+impl Sealed<'_> {
+    fn conversation(&self) -> ConversationId {
+        self.placed.envelope().conversation()
+    }
+
+    fn row(&self) -> MessageRow<'_> {
+        MessageRow::new(self.placed, self.place.conversation, self.place.bucket, &self.body)
+    }
 }
 
 /// How long the steps of a batch took.
@@ -126,16 +168,25 @@ impl Writer {
     pub(super) fn run(mut self) {
         file::make_reserve(&self.folder);
         loop {
-            let first = if self.healthy.load(Ordering::Acquire) {
-                self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.jobs.recv_timeout(HEAL_EVERY)
-            };
-            match first {
-                Ok(job) => self.batch(job),
+            match self.next() {
+                Ok(job) => {
+                    let rows_before = self.carrying.young_rows;
+                    self.batch(job);
+                    if self.carry_in().is_some_and(|wait| wait <= CARRY_PAUSE) {
+                        let came = self.carrying.young_rows.saturating_sub(rows_before);
+                        self.carry_over(CARRY_SLICE_ROWS.max(2 * came));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if self.is_healthy() => {
+                    self.carry_over(CARRY_SLICE_ROWS);
+                }
                 Err(RecvTimeoutError::Timeout) => self.heal(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        if let Err(fault) = self.settle() {
+            // It stays in the journal, where the next start finds it.
+            self.fail(fault);
         }
         if let Some(connection) = self.connection.take() {
             if let Err(error) = checkpoint(&connection, "TRUNCATE") {
@@ -143,6 +194,33 @@ impl Writer {
             }
             drop(connection);
         }
+    }
+
+    /// The next job, or `Timeout` when there is something to do without one.
+    fn next(&self) -> Result<Job, RecvTimeoutError> {
+        let wait = if self.is_healthy() { self.carry_in() } else { Some(HEAL_EVERY) };
+        match wait {
+            None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(wait) => self.jobs.recv_timeout(wait),
+        }
+    }
+
+    /// In how long a slice of the journal is due to be carried over; `None`: there is nothing.
+    fn carry_in(&self) -> Option<Duration> {
+        let filling = self.journal.as_ref().is_some_and(Journal::is_filling);
+        let Carrying { young_rows, young_since, .. } = &self.carrying;
+        if !self.is_healthy() {
+            return None;
+        }
+        if self.in_transaction() || filling || *young_rows >= CARRY_FROM_ROWS {
+            return Some(CARRY_PAUSE);
+        }
+        let age = self.clock.instant().saturating_duration_since((*young_since)?);
+        Some(CARRY_AFTER.saturating_sub(age))
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit())
     }
 
     fn batch(&mut self, first: Job) {
@@ -165,7 +243,7 @@ impl Writer {
         }
         if let Some(job) = alone {
             let outcome = self.outside(&job.work);
-            self.tell(vec![(job.fate, outcome)]);
+            self.teller.tell(vec![(job.fate, outcome)]);
             drop(job.permit);
         }
         self.count_waiting();
@@ -214,21 +292,23 @@ impl Writer {
                 let Steps { keys, sync } = steps;
                 self.stats.committed(&Committed { messages, took, keys, sync });
                 self.set_healthy(true);
-                self.log_pages += 4 + len / 4;
                 outcomes
             }
-            Err(fault) => self.fail(fault, len),
+            Err(fault) => vec![Err(self.fail(fault)); len],
         };
-        self.tell(fates.into_iter().zip(outcomes).collect());
+        self.teller.tell(fates.into_iter().zip(outcomes).collect());
         drop(permits);
     }
 
-    /// All in one transaction; what a job did wrong is its own fate, what the disk did is everyone's.
+    /// Syncs a batch, in whichever way it can be.
     fn attempt(
         &mut self,
         works: Vec<Work>,
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
+        if self.write_journal(&works, steps)? {
+            return Ok(vec![Ok(()); works.len()]);
+        }
         let began = self.clock.instant();
         let mut locks = Vec::with_capacity(works.len());
         for work in &works {
@@ -242,34 +322,162 @@ impl Writer {
             Err(error) => return Err(Fault::Keys(error)),
         }
         steps.keys = self.clock.instant().saturating_duration_since(began);
+        self.write_database(works, steps)
+    }
+
+    /// Syncs a batch in the journal, if it is nothing but messages about which the database need not be
+    /// asked. `false`: nothing was done.
+    fn write_journal(&mut self, works: &[Work], steps: &mut Steps) -> Result<bool, Fault> {
+        // After a fault it begins anew once the database has everything; a new generation is the database's to note.
+        if self.journal.is_none()
+            || !self.is_healthy()
+            || self.sealer.generation() != self.memory.generation
+        {
+            return Ok(false);
+        }
+        let Some(rows) = self.rows_of(works)? else { return Ok(false) };
+        let (Some(journal), false) = (self.journal.as_mut(), rows.is_empty()) else {
+            return Ok(true);
+        };
+        let before = self.clock.instant();
+        if !journal.append(rows.iter().map(Sealed::row)).map_err(Fault::Journal)? {
+            return Ok(false);
+        }
+        let synced = self.clock.instant();
+        steps.sync = synced.saturating_duration_since(before);
+        self.carrying.young_since.get_or_insert(synced);
+        self.carrying.young_rows += rows.len();
+        self.backlog.add(rows.iter().map(|sealed| (sealed.conversation(), sealed.row())));
+        Ok(true)
+    }
+
+    /// What the journal would take; `None` if this is anything but messages whose place and keys are known.
+    fn rows_of<'w>(&mut self, works: &'w [Work]) -> Result<Option<Vec<Sealed<'w>>>, Fault> {
+        let Some(connection) = self.connection.as_ref() else { return Ok(None) };
+        let (memory, sealer, now) = (&mut self.memory, &*self.sealer, self.clock.now());
+        let mut desk = Desk { connection, memory, sealer, now };
+        let mut rows = Vec::with_capacity(works.len());
+        for work in works {
+            let Work::Writes(writes) = work else { return Ok(None) };
+            for write in writes {
+                let Write::Message(placed) = write else { return Ok(None) };
+                let Some(place) = desk.place_of(placed, &self.backlog)? else { return Ok(None) };
+                let body = match sealed::seal_message(sealer, placed) {
+                    Ok(Some(body)) => body,
+                    // Destroyed, or not made yet: the other way finds out which.
+                    Ok(None) | Err(SealError::Unavailable) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+                rows.push(Sealed { placed, place, body });
+            }
+        }
+        Ok(Some(rows))
+    }
+
+    /// All of a batch in one transaction, after what is in the journal; what a job did wrong is its own fate, what
+    /// the disk did is everyone's.
+    fn write_database(
+        &mut self,
+        works: Vec<Work>,
+        steps: &mut Steps,
+    ) -> Result<Vec<Result<(), StoreError>>, Fault> {
+        self.carrying.turn(&self.backlog);
+        if let Some(epoch) = self.journal.as_ref().and_then(Journal::written_epoch) {
+            self.carrying.epoch = epoch;
+        }
+        let (mut desk, carrying) = self.begin()?;
+        let rows = works.len() + carrying.carry(&desk, usize::MAX)?;
+        let mut outcomes = Vec::with_capacity(works.len());
+        for work in works {
+            outcomes.push(carry_out(&mut desk, work)?);
+        }
+        let generation = desk.sealer.generation();
+        if generation != desk.memory.generation {
+            desk.execute("UPDATE meta SET generation = max(generation, ?1)", [generation])?;
+            desk.memory.generation = generation;
+        }
+        self.log_pages += rows / ROWS_OF_A_PAGE;
+        self.end(steps)?;
+        if let Some(journal) = &mut self.journal {
+            journal.restart();
+        }
+        Ok(outcomes)
+    }
+
+    /// Carries a slice of so many rows into the database; commits when that was the last.
+    fn carry_over(&mut self, rows: usize) {
+        let began = self.clock.instant();
+        if !self.in_transaction() {
+            self.carrying.turn(&self.backlog);
+            if let Some(journal) = &mut self.journal {
+                self.carrying.epoch = journal.turn();
+            }
+        }
+        match self.carry_slice(rows) {
+            Ok(()) => {
+                self.stats.carried(self.clock.instant().saturating_duration_since(began));
+                self.checkpoint_when_due();
+            }
+            Err(fault) => {
+                self.fail(fault);
+            }
+        }
+    }
+
+    fn carry_slice(&mut self, rows_max: usize) -> Result<(), Fault> {
+        let (desk, carrying) = self.begin()?;
+        let rows = carrying.carry(&desk, rows_max)?;
+        self.log_pages += rows / ROWS_OF_A_PAGE;
+        if self.carrying.is_all_carried() {
+            self.end(&mut Steps::default())?;
+        }
+        Ok(())
+    }
+
+    /// Brings everything that is in the journal into the database.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if !self.carrying.is_empty() {
+            self.write_database(Vec::new(), &mut Steps::default())?;
+        }
+        Ok(())
+    }
+
+    /// Begins the transaction, or goes on with the one in which the journal is being carried over.
+    fn begin(&mut self) -> Result<(Desk<'_>, &mut Carrying), Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => file::connect_writer(&self.folder)?,
         };
         let connection = &*self.connection.insert(connection);
-        let mut desk = Desk {
+        let desk = Desk {
             connection,
             memory: &mut self.memory,
             sealer: &*self.sealer,
             now: self.clock.now(),
         };
-        desk.execute("BEGIN IMMEDIATE", [])?;
-        let mut outcomes = Vec::with_capacity(works.len());
-        for work in works {
-            outcomes.push(carry_out(&mut desk, work)?);
+        if connection.is_autocommit() {
+            desk.execute("BEGIN IMMEDIATE", [])?;
         }
-        let generation = self.sealer.generation();
-        if generation != desk.memory.generation {
-            desk.execute("UPDATE meta SET generation = max(generation, ?1)", [generation])?;
-            desk.memory.generation = generation;
-        }
-        let before = self.clock.instant();
-        desk.execute("COMMIT", [])?;
-        steps.sync = self.clock.instant().saturating_duration_since(before);
-        Ok(outcomes)
+        Ok((desk, &mut self.carrying))
     }
 
-    fn fail(&mut self, fault: Fault, len: usize) -> Vec<Result<(), StoreError>> {
+    /// Commits. Everything that was turned is in the database now.
+    fn end(&mut self, steps: &mut Steps) -> Result<(), Fault> {
+        let before = self.clock.instant();
+        let (desk, carrying) = self.begin()?;
+        if carrying.epoch > carrying.carried_epoch {
+            desk.carried(carrying.epoch)?;
+        }
+        desk.execute("COMMIT", [])?;
+        carrying.carried_epoch = carrying.epoch;
+        self.log_pages += PAGES_OF_A_COMMIT;
+        self.backlog.carried(self.carrying.turned.drain(..).map(|turned| turned.half));
+        steps.sync = self.clock.instant().saturating_duration_since(before);
+        Ok(())
+    }
+
+    /// Nothing of the transaction is stored, and what of the journal was in it is carried over anew.
+    fn fail(&mut self, fault: Fault) -> StoreError {
         self.set_healthy(false);
         self.memory.forget();
         if let Some(connection) = self.connection.take()
@@ -278,12 +486,14 @@ impl Writer {
         {
             tracing::warn!(error = %error, "the failed batch could not be rolled back");
         }
+        self.carrying.begin_anew();
         self.stats.failed(match fault {
             Fault::Keys(_) => StoreOp::Keys,
-            Fault::Refused(_) | Fault::File(_) | Fault::Row(_) => StoreOp::Commit,
+            Fault::Refused(_) | Fault::File(_) | Fault::Journal(_) | Fault::Row(_) => {
+                StoreOp::Commit
+            }
         });
-        let error = fault.told("commit a batch");
-        vec![Err(error); len]
+        fault.told("commit a batch")
     }
 
     /// Tries whether the disk takes writes again, so that readiness returns without a sender.
@@ -292,16 +502,28 @@ impl Writer {
             desk.execute("UPDATE meta SET pulse = pulse + 1", [])?;
             Ok(())
         });
-        match self.attempt(vec![Work::Act(pulse)], &mut Steps::default()) {
+        match self.write_database(vec![Work::Act(pulse)], &mut Steps::default()) {
             Ok(_) => {
                 tracing::warn!("the database takes writes again");
                 self.set_healthy(true);
                 file::make_reserve(&self.folder);
+                self.make_journal();
             }
             Err(fault) => {
-                self.fail(fault, 0);
+                self.fail(fault);
             }
         }
+    }
+
+    /// Makes the journal, if the disk had no room for it before.
+    fn make_journal(&mut self) {
+        if self.journal.is_none() {
+            self.journal = file::make_journal(&self.folder, self.carrying.carried_epoch);
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
     }
 
     fn set_healthy(&self, healthy: bool) {
@@ -314,6 +536,7 @@ impl Writer {
             Work::Reserve { free: false } => file::make_reserve(&self.folder),
             Work::EmptyLog => {
                 let act = "empty the log";
+                self.settle().map_err(|fault| self.fail(fault))?;
                 let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
                 let (busy, _) = checkpoint(connection, "TRUNCATE")
                     .map_err(|error| Fault::File(error).told(act))?;
@@ -321,6 +544,9 @@ impl Writer {
                     return Err(StoreError::Unavailable { act });
                 }
                 self.log_pages = 0;
+                if let Some(journal) = &mut self.journal {
+                    journal.wipe().map_err(|error| Fault::Journal(error).told(act))?;
+                }
             }
             Work::Writes(_) | Work::Act(_) => {}
         }
@@ -329,7 +555,7 @@ impl Writer {
 
     /// Runs after the fates of the batch are on their way, so that no ack waits for it.
     fn checkpoint_when_due(&mut self) {
-        if self.log_pages < CHECKPOINT_PAGES {
+        if self.log_pages < CHECKPOINT_PAGES || self.in_transaction() {
             return;
         }
         let Some(connection) = self.connection.as_ref() else { return };
@@ -342,16 +568,7 @@ impl Writer {
         });
         self.log_pages = 0;
         if let Err(error) = outcome {
-            self.fail(Fault::File(error), 0);
-        }
-    }
-
-    fn tell(&self, fates: Fates) {
-        // Fails only once the thread of the fates is gone, which outlives this one.
-        if let Err(unsent) = self.fates.send(fates) {
-            for (fate, outcome) in unsent.0 {
-                fate(outcome);
-            }
+            self.fail(Fault::File(error));
         }
     }
 }

@@ -19,7 +19,7 @@ static int path_of(int fd, char *path, size_t size) {
     ssize_t length = readlink(link, path, size - 1);
     if (length <= 0) return 0;
     path[length] = 0;
-    return strstr(path, ".sqlite") != NULL;
+    return strstr(path, ".sqlite") != NULL || strstr(path, ".journal") != NULL;
 }
 
 static int flag(const char *name) {

@@ -1,0 +1,59 @@
+//! Who tells the fates of a batch: the writer itself where there are few, a thread of its own where telling
+//! them would keep the next batch waiting. Either way in the order of the queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use crate::store::{Fate, StoreError};
+use crate::tasks;
+
+/// Batches of fates that may wait for the thread. Full: the writer waits.
+const BATCHES: usize = 16;
+/// Fates that the writer tells itself: to wake the thread costs more than these.
+const AT_ONCE: usize = 32;
+
+/// Fates of one batch, in the order of the queue.
+pub(super) type Fates = Vec<(Fate, Result<(), StoreError>)>;
+
+/// The way to both.
+#[derive(Clone)]
+pub(super) struct Teller {
+    batches: SyncSender<Fates>,
+    /// Batches that the thread has not told yet: later ones must not go before them.
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Teller {
+    /// # Errors
+    /// If there is no thread to be had.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (batches, told) = sync_channel::<Fates>(BATCHES);
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&under_way);
+        tasks::thread("store fates", move || {
+            for fates in told {
+                tell_each(fates);
+                counted.fetch_sub(1, Ordering::AcqRel);
+            }
+        })?;
+        Ok(Self { batches, under_way })
+    }
+
+    pub(super) fn tell(&self, fates: Fates) {
+        if fates.len() <= AT_ONCE && self.under_way.load(Ordering::Acquire) == 0 {
+            return tell_each(fates);
+        }
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        // Fails only once the thread is gone, which outlives whoever has this.
+        if let Err(unsent) = self.batches.send(fates) {
+            tell_each(unsent.0);
+        }
+    }
+}
+
+fn tell_each(fates: Fates) {
+    for (fate, outcome) in fates {
+        fate(outcome);
+    }
+}
