@@ -22,7 +22,7 @@ use protocol::reject::CloseCode;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::clock::Clock;
-use crate::http::{Peer, SocketEdge, SocketReader};
+use crate::http::{Peer, Socket, SocketEdge};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::privacy::envelope::Flags;
@@ -33,6 +33,7 @@ mod outbox;
 mod heartbeat;
 mod rate;
 mod hello;
+mod incoming;
 mod connection;
 
 use heartbeat::Heartbeats;
@@ -181,9 +182,9 @@ impl SocketEdge for Gateway {
         Ok((response, accepted))
     }
 
-    fn connected(&self, accepted: Accepted, reader: SocketReader, early: Bytes) {
+    fn connected(&self, accepted: Accepted, socket: Socket, early: Bytes) {
         if let Some(gateway) = self.me.upgrade() {
-            tasks::spawn("connection", connection::run(gateway, accepted, reader, early));
+            tasks::spawn("connection", connection::run(gateway, accepted, socket, early));
         }
     }
 }

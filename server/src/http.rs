@@ -37,7 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::Service as _;
 
-pub use socket::{Socket, SocketReader};
+pub use socket::Socket;
 pub use tls::{Tls, TlsError};
 
 use crate::clock::{Clock as _, SystemClock};
@@ -88,7 +88,7 @@ pub trait SocketEdge: Send + Sync + 'static {
 
     /// Takes the raw stream after the answer is on the wire, with bytes that came early. Starts a task
     /// of its own: the one that calls ends.
-    fn connected(&self, accepted: Self::Accepted, reader: SocketReader, early: Bytes);
+    fn connected(&self, accepted: Self::Accepted, socket: Socket, early: Bytes);
 }
 
 /// For a listener without sockets.
@@ -108,7 +108,7 @@ impl SocketEdge for NoSockets {
         Err(refusal)
     }
 
-    fn connected(&self, accepted: Infallible, _: SocketReader, _: Bytes) {
+    fn connected(&self, accepted: Infallible, _: Socket, _: Bytes) {
         match accepted {}
     }
 }
@@ -372,11 +372,11 @@ async fn connection<E: SocketEdge>(
     let Some(((accepted, share), line, early)) = Box::pin(http(&door, line, &visit)).await else {
         return;
     };
-    match SocketReader::new(line, (slot, share), early) {
-        Ok((reader, early)) => {
+    match Socket::new(line, (slot, share), early) {
+        Ok((socket, early)) => {
             let took = SystemClock.instant().saturating_duration_since(began);
             door.metrics.handshake_duration_seconds.observe(took);
-            door.edge.connected(accepted, reader, early);
+            door.edge.connected(accepted, socket, early);
         }
         Err(error) => tracing::debug!(%error, "connection failed at its upgrade"),
     }

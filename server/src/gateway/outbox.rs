@@ -102,7 +102,7 @@ struct Waiting {
 pub(super) struct Outbox {
     connection: ConnectionId,
     encoding: Encoding,
-    socket: Arc<Socket>,
+    socket: Socket,
     metrics: Arc<Metrics>,
     bytes_max: usize,
     frames_max: usize,
@@ -122,7 +122,7 @@ impl Outbox {
     pub(super) fn new(
         connection: ConnectionId,
         encoding: Encoding,
-        socket: Arc<Socket>,
+        socket: Socket,
         metrics: Arc<Metrics>,
         (bytes_max, frames_max): (usize, usize),
     ) -> Arc<Self> {
@@ -140,6 +140,11 @@ impl Outbox {
             over: AtomicBool::new(false),
             closed_with: std::sync::atomic::AtomicU16::new(0),
         })
+    }
+
+    /// What it is written to, and for the connection's task what it reads from.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// Whether the connection has ended or is about to.

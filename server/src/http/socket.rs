@@ -1,21 +1,18 @@
 //! A connection after its upgrade: the raw stream, with a TLS session behind it where there is one.
 //!
 //! Any thread may write to any socket; nothing is buffered here for a plain one, and for TLS only what
-//! was already encrypted when the stream filled up. One task, its owner, has the [`SocketReader`] half and reads.
+//! was already encrypted when the stream filled up. One task, its owner, reads.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rustls::ServerConnection;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::line::Line;
 use super::{Share, Slot};
@@ -23,23 +20,14 @@ use super::{Share, Slot};
 /// Bytes of one read when what TLS had already decrypted is fetched at the upgrade.
 const DRAIN_BYTES: usize = 4 * 1024;
 
-/// The way out of one connection, for any thread.
+/// One connection. By value, so that its owner has it where the rest of the connection is: an allocation less, and
+/// a hop less for each write.
 #[derive(Debug)]
 pub struct Socket {
-    stream: OwnedWriteHalf,
+    stream: TcpStream,
     session: Option<Box<Session>>,
     /// Gives the listener and the address their places back.
     _places: (Slot, Share),
-}
-
-/// The way in, for the one task that owns the connection.
-///
-/// Tokio's `poll_read` marks a socket as drained by a short read. `try_read` does not, and would cost a
-/// second system call for each message, only to hear that there is no more.
-#[derive(Debug)]
-pub struct SocketReader {
-    stream: OwnedReadHalf,
-    socket: Arc<Socket>,
 }
 
 #[derive(Debug)]
@@ -67,7 +55,7 @@ impl io::Write for Raw<'_> {
 }
 
 /// The stream as rustls wants to read from it; where nothing is there, the task is woken later.
-struct Polled<'a, 'c>(&'a mut OwnedReadHalf, &'a mut Context<'c>);
+struct Polled<'a, 'c>(&'a TcpStream, &'a mut Context<'c>);
 
 impl io::Read for Polled<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -78,66 +66,29 @@ impl io::Read for Polled<'_, '_> {
     }
 }
 
-fn poll_read(
-    stream: &mut OwnedReadHalf,
-    cx: &mut Context<'_>,
-    into: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut into = ReadBuf::new(into);
-    ready!(Pin::new(stream).poll_read(cx, &mut into))?;
-    Poll::Ready(Ok(into.filled().len()))
+/// Reads what is there. A short read has emptied the stream: it is marked so, as by tokio's own `AsyncRead` for a
+/// stream that is not shared, or each message would cost a second system call, only to hear that there is no more.
+fn poll_read(stream: &TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        let mut short = None;
+        let read = stream.try_io(Interest::READABLE, || match stream.try_read(into)? {
+            read if read > 0 && read < into.len() => {
+                short = Some(read);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => Ok(read),
+        });
+        match (short, read) {
+            (Some(read), _) => return Poll::Ready(Ok(read)),
+            (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (None, read) => return Poll::Ready(read),
+        }
+    }
 }
 
 impl Socket {
-    fn stream(&self) -> &TcpStream {
-        self.stream.as_ref()
-    }
-
-    /// Whether [`Self::try_write`] may find room; the task is woken when it does. For the owner's task
-    /// only: the last one to ask is the one that is woken.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_write_ready(cx)
-    }
-
-    /// Writes what fits; the count is of the bytes that need not be given again. Under TLS it first
-    /// sends what was kept back, and an empty slice does only that.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing fits; others if the connection broke.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.session {
-            None => self.stream().try_write(bytes),
-            Some(session) => session.try_write(self.stream(), bytes),
-        }
-    }
-
-    /// Says that nothing more will be written. What was written still arrives; the other end's
-    /// bytes can still be read.
-    pub fn shutdown(&self) {
-        if let Some(session) = &self.session {
-            let mut tls = session.tls.lock();
-            tls.send_close_notify();
-            if let Err(error) = flush(&mut tls, self.stream()) {
-                tracing::trace!(%error, "no TLS goodbye");
-            }
-        }
-        self.close(Shutdown::Write);
-    }
-
-    /// Ends both directions: the owner's read finds the end.
-    pub fn cut(&self) {
-        self.close(Shutdown::Both);
-    }
-
-    fn close(&self, how: Shutdown) {
-        if let Err(error) = socket2::SockRef::from(self.stream()).shutdown(how) {
-            tracing::trace!(%error, "the connection was closed already");
-        }
-    }
-}
-
-impl SocketReader {
-    /// Both halves, and what came before: what HTTP had read, then what TLS had decrypted.
+    /// The stream of an upgraded line, and what came before: what HTTP had read, then what TLS had decrypted.
     pub(super) fn new(
         line: Line,
         places: (Slot, Share),
@@ -152,22 +103,57 @@ impl SocketReader {
                 (stream, Some(Box::new(session)), early)
             }
         };
-        let (incoming, outgoing) = stream.into_split();
-        let socket = Arc::new(Socket { stream: outgoing, session, _places: places });
-        Ok((Self { stream: incoming, socket }, early))
+        Ok((Self { stream, session, _places: places }, early))
     }
 
-    /// The other half.
-    pub fn socket(&self) -> &Arc<Socket> {
-        &self.socket
+    /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back, so the owner of
+    /// a socket always waits here. For the owner's task only: the last one to ask is the one that is woken.
+    pub fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.session {
+            None => poll_read(&self.stream, cx, into),
+            Some(session) => session.poll_read(&self.stream, cx, into),
+        }
     }
 
-    /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back,
-    /// so the owner of a socket always waits here.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &self.socket.session {
-            None => poll_read(&mut self.stream, cx, into),
-            Some(session) => session.poll_read(&mut self.stream, cx, into),
+    /// Whether [`Self::try_write`] may find room; the task is woken when it does. For the owner's task
+    /// only: the last one to ask is the one that is woken.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
+    }
+
+    /// Writes what fits; the count is of the bytes that need not be given again. Under TLS it first
+    /// sends what was kept back, and an empty slice does only that.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing fits; others if the connection broke.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.session {
+            None => self.stream.try_write(bytes),
+            Some(session) => session.try_write(&self.stream, bytes),
+        }
+    }
+
+    /// Says that nothing more will be written. What was written still arrives; the other end's
+    /// bytes can still be read.
+    pub fn shutdown(&self) {
+        if let Some(session) = &self.session {
+            let mut tls = session.tls.lock();
+            tls.send_close_notify();
+            if let Err(error) = flush(&mut tls, &self.stream) {
+                tracing::trace!(%error, "no TLS goodbye");
+            }
+        }
+        self.close(Shutdown::Write);
+    }
+
+    /// Ends both directions: the owner's read finds the end.
+    pub fn cut(&self) {
+        self.close(Shutdown::Both);
+    }
+
+    fn close(&self, how: Shutdown) {
+        if let Err(error) = socket2::SockRef::from(&self.stream).shutdown(how) {
+            tracing::trace!(%error, "the connection was closed already");
         }
     }
 }
@@ -175,16 +161,16 @@ impl SocketReader {
 impl Session {
     fn poll_read(
         &self,
-        stream: &mut OwnedReadHalf,
+        stream: &TcpStream,
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         self.left_over.register(cx.waker());
         let mut tls = self.tls.lock();
         while tls.wants_write() {
-            let Poll::Ready(room) = stream.as_ref().poll_write_ready(cx) else { break };
+            let Poll::Ready(room) = stream.poll_write_ready(cx) else { break };
             room?;
-            would_block_is_fine(flush(&mut tls, stream.as_ref()))?;
+            would_block_is_fine(flush(&mut tls, stream))?;
         }
         loop {
             match tls.reader().read(into) {
@@ -198,9 +184,9 @@ impl Session {
             }
             let processed = tls.process_new_packets();
             // Alerts and answers to key updates leave now; where they cannot, this is woken for room.
-            would_block_is_fine(flush(&mut tls, stream.as_ref()))?;
+            would_block_is_fine(flush(&mut tls, stream))?;
             if tls.wants_write()
-                && let Poll::Ready(room) = stream.as_ref().poll_write_ready(cx)
+                && let Poll::Ready(room) = stream.poll_write_ready(cx)
             {
                 room?;
                 cx.waker().wake_by_ref();

@@ -31,13 +31,12 @@ impl SocketEdge for Echo {
         Ok((response.body(()).unwrap(), ()))
     }
 
-    fn connected(&self, (): (), mut reader: SocketReader, early: Bytes) {
+    fn connected(&self, (): (), socket: Socket, early: Bytes) {
         tasks::spawn("echo", async move {
-            let socket = Arc::clone(reader.socket());
             write_all(&socket, &early).await.unwrap();
             let mut buf = [0; 16 * 1024];
             loop {
-                match poll_fn(|cx| reader.poll_read(cx, &mut buf)).await {
+                match poll_fn(|cx| socket.poll_read(cx, &mut buf)).await {
                     Ok(0) => return socket.shutdown(),
                     Ok(read) => write_all(&socket, &buf[..read]).await.unwrap(),
                     Err(_) => return,

@@ -1,0 +1,374 @@
+//! Bytes of one connection into whole messages.
+//!
+//! Lives here: where a frame begins and ends, and what a message in one frame says, which is unmasked where it
+//! lies: so nearly every client's messages come. What is put together of fragments, pings and the goodbye are
+//! tungstenite's, whose parser is there for as long as a message is.
+//! Not here: what a message means. Called by `connection`.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use protocol::codec::Encoding;
+use protocol::reject::CloseCode;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+const FIN: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const OPCODE: u8 = 0x0f;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+/// From here on control frames.
+const CLOSE: u8 = 8;
+const PONG: u8 = 10;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+const MASK_BYTES: usize = 4;
+const CONTROL_BYTES_MAX: usize = 125;
+
+/// How it went on with the bytes that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Went {
+    /// More may come.
+    On,
+    /// The other end has said goodbye, and is answered.
+    Over,
+    /// They break a rule.
+    Wrong(CloseCode),
+}
+
+/// What waits for more bytes: nothing, between two messages. Bounded by a frame and a read.
+#[derive(Debug, Default)]
+pub(super) struct Incoming(Option<Box<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    /// The beginning of a frame.
+    begun: Vec<u8>,
+    /// It has the first fragments of a message.
+    parser: Option<WebSocketContext>,
+}
+
+/// Who hears what came.
+pub(super) struct Ears<'a> {
+    /// Bytes of a frame, and of a message.
+    pub(super) bytes_max: usize,
+    /// Gets what is to be sent back: pongs, the answer to a goodbye.
+    pub(super) answer: &'a mut Vec<u8>,
+    /// Hears whole messages: text is JSON, binary is MessagePack.
+    pub(super) hear: &'a mut dyn FnMut(Encoding, &[u8]),
+}
+
+impl Incoming {
+    /// Takes bytes in, and hands over the messages that are whole with them. After anything but [`Went::On`]
+    /// nothing more is to be read.
+    pub(super) fn take(&mut self, bytes: &mut [u8], mut ears: Ears<'_>) -> Went {
+        let (mut begun, mut parser) = match self.0.take() {
+            None => (Vec::new(), None),
+            Some(waiting) => (waiting.begun, waiting.parser),
+        };
+        let fresh = begun.is_empty();
+        let all = if fresh {
+            bytes
+        } else {
+            begun.extend_from_slice(bytes);
+            begun.as_mut_slice()
+        };
+        let (used, went) = ears.frames(all, &mut parser);
+        let rest = all.get(used..).unwrap_or_default();
+        if went == Went::On && !(rest.is_empty() && parser.is_none()) {
+            if fresh {
+                begun = rest.to_vec();
+            } else {
+                begun.drain(..used);
+            }
+            self.0 = Some(Box::new(Waiting { begun, parser }));
+        }
+        went
+    }
+}
+
+impl Ears<'_> {
+    /// Goes through the whole frames; how far they reach.
+    fn frames(&mut self, all: &mut [u8], parser: &mut Option<WebSocketContext>) -> (usize, Went) {
+        let mut used = 0;
+        loop {
+            let rest = all.get_mut(used..).unwrap_or_default();
+            let head = match Head::of(rest, self.bytes_max) {
+                None => return (used, Went::On),
+                Some(Err(code)) => return (used, Went::Wrong(code)),
+                Some(Ok(head)) => head,
+            };
+            let Some(frame) = rest.get_mut(..head.frame_bytes) else { return (used, Went::On) };
+            used += head.frame_bytes;
+            let went = match (head.opcode, parser.is_none()) {
+                (TEXT, true) if head.fin => self.whole(Encoding::Json, &head, frame),
+                (BINARY, true) if head.fin => self.whole(Encoding::Msgpack, &head, frame),
+                _ => self.part(&head, frame, parser),
+            };
+            if went != Went::On {
+                return (used, went);
+            }
+        }
+    }
+
+    /// A message in one frame.
+    fn whole(&mut self, encoding: Encoding, head: &Head, frame: &mut [u8]) -> Went {
+        let payload = frame.get_mut(head.payload_at..).unwrap_or_default();
+        unmask(payload, head.mask);
+        if encoding == Encoding::Json && std::str::from_utf8(payload).is_err() {
+            return Went::Wrong(CloseCode::Malformed);
+        }
+        (self.hear)(encoding, payload);
+        Went::On
+    }
+
+    /// A fragment or a control frame.
+    fn part(&mut self, head: &Head, frame: &[u8], parser: &mut Option<WebSocketContext>) -> Went {
+        let within = parser.is_some();
+        let context = parser.get_or_insert_with(|| {
+            WebSocketContext::new(Role::Server, Some(terms(self.bytes_max)))
+        });
+        let mut feed = Feed { input: frame, output: &mut *self.answer };
+        loop {
+            match context.read(&mut feed) {
+                Ok(Message::Text(text)) => (self.hear)(Encoding::Json, text.as_ref()),
+                Ok(Message::Binary(bytes)) => (self.hear)(Encoding::Msgpack, &bytes),
+                Ok(_) => {}
+                Err(WsError::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => return Went::Over,
+                Err(WsError::Capacity(CapacityError::MessageTooLong { .. })) => {
+                    return Went::Wrong(CloseCode::TooLarge);
+                }
+                Err(_) => return Went::Wrong(CloseCode::Malformed),
+            }
+        }
+        let goes_on = if head.opcode >= CLOSE { within } else { !head.fin };
+        if !goes_on {
+            *parser = None;
+        }
+        Went::On
+    }
+}
+
+/// The head of a frame from a client (RFC 6455, 5.2).
+#[derive(Debug)]
+struct Head {
+    fin: bool,
+    opcode: u8,
+    mask: [u8; MASK_BYTES],
+    payload_at: usize,
+    frame_bytes: usize,
+}
+
+impl Head {
+    /// `None`: it is not whole yet. An error: it breaks a rule, whatever follows.
+    fn of(bytes: &[u8], bytes_max: usize) -> Option<Result<Self, CloseCode>> {
+        let [first, second, ..] = *bytes else { return None };
+        let (fin, opcode) = (first & FIN != 0, first & OPCODE);
+        let known = matches!(opcode, 0..=BINARY | CLOSE..=PONG);
+        if !known || first & RESERVED != 0 || second & MASKED == 0 {
+            return Some(Err(CloseCode::Malformed));
+        }
+        let (payload_bytes, mask_at) = match second & LENGTH {
+            126 => {
+                let wide: [u8; 2] = *bytes.get(2..)?.first_chunk()?;
+                (usize::from(u16::from_be_bytes(wide)), 4)
+            }
+            127 => {
+                let wide: [u8; 8] = *bytes.get(2..)?.first_chunk()?;
+                (usize::try_from(u64::from_be_bytes(wide)).unwrap_or(usize::MAX), 10)
+            }
+            short => (usize::from(short), 2),
+        };
+        if opcode >= CLOSE && (!fin || payload_bytes > CONTROL_BYTES_MAX) {
+            return Some(Err(CloseCode::Malformed));
+        }
+        if payload_bytes > bytes_max {
+            return Some(Err(CloseCode::TooLarge));
+        }
+        let mask = *bytes.get(mask_at..)?.first_chunk()?;
+        let payload_at = mask_at + MASK_BYTES;
+        Some(Ok(Self { fin, opcode, mask, payload_at, frame_bytes: payload_at + payload_bytes }))
+    }
+}
+
+fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = payload.as_chunks_mut();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+fn terms(bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(0)
+        .write_buffer_size(0)
+        .max_message_size(Some(bytes_max))
+        .max_frame_size(Some(bytes_max))
+}
+
+/// What tungstenite reads from and writes to: bytes in memory, no socket.
+struct Feed<'a> {
+    input: &'a [u8],
+    output: &'a mut Vec<u8>,
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.input.read(buf)
+    }
+}
+
+impl Write for Feed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BYTES_MAX: usize = 300;
+
+    /// Everything that came of bytes.
+    #[derive(Debug, Default, PartialEq)]
+    struct Heard {
+        messages: Vec<(Encoding, Vec<u8>)>,
+        answer: Vec<u8>,
+        went: Option<Went>,
+    }
+
+    /// As it is read here, in pieces of these sizes.
+    fn here(bytes: &[u8], sizes: &[usize]) -> (Heard, Incoming) {
+        let (mut incoming, mut heard) = (Incoming::default(), Heard::default());
+        let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            let messages = &mut heard.messages;
+            let mut hear = |encoding, message: &[u8]| messages.push((encoding, message.to_vec()));
+            let (answer, bytes_max) = (&mut heard.answer, BYTES_MAX);
+            let ears = Ears { bytes_max, answer, hear: &mut hear };
+            let went = incoming.take(&mut piece.to_vec(), ears);
+            heard.went = Some(went);
+            if went != Went::On {
+                break;
+            }
+            rest = later;
+        }
+        (heard, incoming)
+    }
+
+    /// As tungstenite reads it, all at once.
+    fn there(bytes: &[u8]) -> Heard {
+        let mut heard = Heard::default();
+        let mut context = WebSocketContext::new(Role::Server, Some(terms(BYTES_MAX)));
+        let mut feed = Feed { input: bytes, output: &mut heard.answer };
+        heard.went = Some(loop {
+            match context.read(&mut feed) {
+                Ok(Message::Text(text)) => {
+                    heard.messages.push((Encoding::Json, text.as_bytes().to_vec()));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    heard.messages.push((Encoding::Msgpack, bytes.to_vec()));
+                }
+                Ok(_) => {}
+                Err(WsError::Io(_)) => break Went::On,
+                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break Went::Over,
+                Err(WsError::Capacity(_)) => break Went::Wrong(CloseCode::TooLarge),
+                Err(_) => break Went::Wrong(CloseCode::Malformed),
+            }
+        });
+        heard
+    }
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..=125) => bytes.push(MASKED | short),
+            _ => {
+                bytes.push(MASKED | 126);
+                bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        let mask = [1, 0, 9, 200];
+        bytes.extend(mask);
+        bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        bytes
+    }
+
+    fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+        let first = prop_oneof![
+            8 => prop::sample::select(vec![0x82u8, 0x81, 0x02, 0x01, 0x00, 0x80, 0x89, 0x8a]),
+            1 => prop::sample::select(vec![0x88u8, 0x83, 0x8b, 0xc2, 0x09]),
+        ];
+        let payload = prop_oneof![
+            "[a-zé]{0,40}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..130),
+            prop::collection::vec(Just(b'x'), 120..310),
+        ];
+        (first, payload).prop_map(|(first, payload)| frame(first, &payload))
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_heard_as_tungstenite_hears_it_however_it_is_cut(
+            frames in prop::collection::vec(any_frame(), 1..8),
+            sizes in prop::collection::vec(1usize..200, 1..6),
+        ) {
+            let bytes = frames.concat();
+            let (heard, _) = here(&bytes, &sizes);
+            let expected = there(&bytes);
+            prop_assert_eq!(&heard.messages, &expected.messages);
+            match (heard.went, expected.went) {
+                // Both are broken rules; which is told first may differ where a frame breaks two.
+                (Some(Went::Wrong(_)), Some(Went::Wrong(_))) => {}
+                (went, expected) => prop_assert_eq!(went, expected),
+            }
+            prop_assert_eq!(heard.answer, expected.answer);
+        }
+    }
+
+    #[test]
+    fn between_two_messages_nothing_is_kept() {
+        let mut bytes = frame(0x82, b"whole");
+        bytes.extend(frame(0x01, b"in "));
+        bytes.extend(frame(0x89, b"ping"));
+        bytes.extend(frame(0x80, b"parts"));
+        bytes.extend(frame(0x8a, b""));
+        let (heard, incoming) = here(&bytes, &[3, 50, 1]);
+        assert!(incoming.0.is_none());
+        let messages = [(Encoding::Msgpack, "whole"), (Encoding::Json, "in parts")];
+        let messages = messages.map(|(encoding, text)| (encoding, text.as_bytes().to_vec()));
+        assert_eq!(heard.messages, messages);
+        assert_eq!(heard.answer, b"\x8a\x04ping");
+    }
+
+    #[test]
+    fn a_head_that_breaks_a_rule_is_not_waited_for() {
+        let wrong = |bytes: &[u8]| here(bytes, &[100]).0.went;
+        let malformed = Some(Went::Wrong(CloseCode::Malformed));
+        assert_eq!(wrong(b"GET / HTTP/1.1"), malformed);
+        assert_eq!(wrong(&[0x82, 5]), malformed, "without a mask");
+        assert_eq!(wrong(&[0x09, 0x80]), malformed, "a ping in fragments");
+        assert_eq!(wrong(&[0x89, 0xfe, 0, 126]), malformed, "a long ping");
+        let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(wrong(&huge), Some(Went::Wrong(CloseCode::TooLarge)));
+    }
+}
