@@ -77,6 +77,7 @@ pub struct Gateway {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     config: GatewayConfig,
+    terms: Arc<outbox::Terms>,
     heartbeats: Heartbeats,
     rates: rate::Rates,
     connections: AtomicUsize,
@@ -198,6 +199,11 @@ impl Gateway {
         metrics: Arc<Metrics>,
         config: GatewayConfig,
     ) -> Arc<Self> {
+        let terms = Arc::new(outbox::Terms {
+            metrics: Arc::clone(&metrics),
+            bytes_max: config.outbox_bytes_max,
+            frames_max: config.outbox_frames_max,
+        });
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             hub,
@@ -205,6 +211,7 @@ impl Gateway {
             clock,
             metrics,
             config,
+            terms,
             heartbeats: Heartbeats::default(),
             rates: rate::Rates::default(),
             connections: AtomicUsize::new(0),

@@ -20,6 +20,7 @@ use protocol::limits::{
 use protocol::message::{Seq, Visibility};
 use protocol::personal::Personal;
 use protocol::reject::{CloseCode, Reject, RejectCode};
+use protocol::time::UnixMillis;
 
 use super::hello::{Greeting, Session};
 use super::incoming::{Ears, Incoming, Went};
@@ -31,6 +32,7 @@ use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
+use crate::store::SecretHash;
 
 /// One read; shared by all connections of a thread, so that an idle one holds none.
 const READ_BYTES: usize = 64 * 1024;
@@ -60,10 +62,11 @@ struct Connection {
     address: Personal<IpAddr>,
     session: Option<Session>,
     frames: Rate,
+    /// Of the person, from his first message on.
     messages: Option<Shared>,
     /// The other end has said goodbye.
     left: bool,
-    began: Instant,
+    began_ms: u64,
 }
 
 impl Session {
@@ -93,14 +96,13 @@ pub(super) fn run(
     early: Bytes,
 ) -> impl Future<Output = ()> + Send {
     let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
-    let bounds = (gateway.config.outbox_bytes_max, gateway.config.outbox_frames_max);
-    let outbox =
-        Outbox::new(connection_id(), encoding, socket, Arc::clone(&gateway.metrics), bounds);
+    let outbox = Outbox::new(connection_id(), encoding, socket, Arc::clone(&gateway.terms));
     gateway.connections.fetch_add(1, Ordering::SeqCst);
     let now_ms = gateway.heartbeats.ms(gateway.clock.instant());
     outbox.heard_ms.store(now_ms, Ordering::Relaxed);
     let config = &gateway.config;
     let frames = Rate::new(config.frames_per_second * 60, config.frames_burst, now_ms);
+    let early = Box::new(early);
     let mut connection = Connection {
         outbox,
         encoding,
@@ -111,12 +113,12 @@ pub(super) fn run(
         frames,
         messages: None,
         left: false,
-        began: gateway.clock.instant(),
+        began_ms: now_ms,
         gateway,
     };
     // A block, for the arguments of an async function lie in its future twice.
     async move {
-        on_heap(|| connection.greeted(early)).await;
+        on_heap(|| connection.greeted(*early)).await;
         while !connection.outbox.is_over() {
             let later = poll_fn(|cx| connection.poll_frames(cx)).await;
             if !later.is_empty() {
@@ -362,15 +364,13 @@ impl Connection {
 
     fn begin(&mut self, session: Session) {
         let config = &self.gateway.config;
-        let (per_minute, interval_ms) = match session.speaker.who {
-            Who::Visitor { .. } => (config.messages_per_minute, config.heartbeat_visitor_ms),
-            Who::Agent { .. } => (config.agent_messages_per_minute, config.heartbeat_agent_ms),
+        let interval_ms = match session.speaker.who {
+            Who::Visitor { .. } => config.heartbeat_visitor_ms,
+            Who::Agent { .. } => config.heartbeat_agent_ms,
         };
-        let full = Rate::new(per_minute, config.messages_burst, self.now_ms());
-        self.messages = Some(self.gateway.rates.join(session.person(), full));
         self.gateway.heartbeats.watch(&self.outbox, interval_ms);
         tracing::debug!(connection_id = %self.outbox.connection(), tenant_id = %session.speaker.tenant, "welcome");
-        self.began = self.gateway.clock.instant();
+        self.began_ms = self.now_ms();
         let metrics = &self.gateway.metrics;
         metrics.connection_opens_total.of(session.role(), self.transport()).inc();
         metrics.connections.of(session.role(), self.transport()).inc();
@@ -398,8 +398,8 @@ impl Connection {
         metrics.connection_closes_total.of(role, ending).inc();
         if let Some(session) = &self.session {
             metrics.connections.of(session.role(), self.transport()).dec();
-            let life = self.gateway.clock.instant().saturating_duration_since(self.began);
-            metrics.connection_duration_seconds.observe(life);
+            let life_ms = self.now_ms().saturating_sub(self.began_ms);
+            metrics.connection_duration_seconds.observe(Duration::from_millis(life_ms));
         }
     }
 
@@ -467,11 +467,19 @@ impl Connection {
 
     /// Refuses a message that comes too soon after the others.
     fn slow_down(&mut self) -> Result<(), Reject> {
-        let now_ms = self.now_ms();
-        let Some(Err(ms)) = self.messages.as_ref().map(|rate| rate.lock().take(now_ms)) else {
-            return Ok(());
-        };
-        self.gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
+        let (now_ms, gateway) = (self.now_ms(), &self.gateway);
+        let Some(session) = &self.session else { return Ok(()) };
+        let shared = self.messages.get_or_insert_with(|| {
+            let config = &gateway.config;
+            let per_minute = match session.speaker.who {
+                Who::Visitor { .. } => config.messages_per_minute,
+                Who::Agent { .. } => config.agent_messages_per_minute,
+            };
+            let full = Rate::new(per_minute, config.messages_burst, now_ms);
+            gateway.rates.join(session.person(), full)
+        });
+        let Err(ms) = shared.lock().take(now_ms) else { return Ok(()) };
+        gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
         let words = "you send faster than the limit; wait a moment";
         Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms))
     }
@@ -494,14 +502,19 @@ impl Connection {
             }
             ClientFrame::Open { request, conversation, form, notice, page } => {
                 let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
+                let (secret, secret_expires_at) = match session.token.as_deref() {
+                    Some(token) => *token,
+                    // His row has one already.
+                    None => (SecretHash([0; 32]), UnixMillis(0)),
+                };
                 let opening = Opening {
                     conversation,
                     form: form.collect(),
                     page: page.as_ref(),
                     notice: notice.as_deref(),
                     locale: &session.locale,
-                    secret: session.secret.unwrap_or(crate::store::SecretHash([0; 32])),
-                    secret_expires_at: session.token_from.plus_ms(gateway.config.visitor_token_ms),
+                    secret,
+                    secret_expires_at,
                     address: *self.address.expose(),
                     gpc: session.gpc,
                 };
@@ -694,7 +707,7 @@ mod tests {
     /// raises a bound says why.
     #[test]
     fn a_silent_connection_is_small() {
-        assert!(size_of_future(run) <= 360, "{} bytes", size_of_future(run));
-        assert!(size_of::<Outbox>() <= 272, "{} bytes", size_of::<Outbox>());
+        assert!(size_of_future(run) <= 280, "{} bytes", size_of_future(run));
+        assert!(size_of::<Outbox>() <= 232, "{} bytes", size_of::<Outbox>());
     }
 }

@@ -40,12 +40,10 @@ pub(super) struct Greeting {
 pub(super) struct Session {
     pub(super) speaker: Speaker,
     pub(super) rooms: Vec<Watched>,
-    pub(super) locale: String,
+    pub(super) locale: Box<str>,
     pub(super) gpc: bool,
-    /// A visitor's token, for his first row.
-    pub(super) secret: Option<SecretHash>,
-    /// Since when it holds, so that the row says until when.
-    pub(super) token_from: UnixMillis,
+    /// A new visitor's token and until when it holds, for his first row.
+    pub(super) token: Option<Box<(SecretHash, UnixMillis)>>,
 }
 
 /// Conversations that a visitor goes on with without naming them.
@@ -133,8 +131,9 @@ impl Gateway {
         };
         crate::hub::Hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
-        let (locale, gpc) = (greeting.locale, signals.gpc());
-        Ok(Session { speaker, rooms, locale, gpc, secret, token_from: now })
+        let (locale, gpc) = (greeting.locale.into_boxed_str(), signals.gpc());
+        let token = secret.map(|secret| Box::new((secret, expires_at)));
+        Ok(Session { speaker, rooms, locale, gpc, token })
     }
 
     /// The visitor whose token it is, and a fresh one where his is old; it is on disk when this returns.
@@ -240,8 +239,8 @@ impl Gateway {
             self.farewell(&speaker, &rooms).await;
             return Err(code);
         }
-        let (locale, gpc) = (greeting.locale, greeting.signals.gpc());
-        Ok(Session { speaker, rooms, locale, gpc, secret: None, token_from: now })
+        let (locale, gpc) = (greeting.locale.into_boxed_str(), greeting.signals.gpc());
+        Ok(Session { speaker, rooms, locale, gpc, token: None })
     }
 
     /// Takes a connection out of everything it was let into.

@@ -36,12 +36,20 @@ const JOINED_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 struct Frames {
     first: Option<Bytes>,
-    rest: VecDeque<Bytes>,
+    rest: Option<Box<Rest>>,
 }
 
+/// What waits behind the first; there is one at least.
+#[derive(Debug)]
+struct Rest(VecDeque<Bytes>);
+
 impl Frames {
+    fn rest(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+        self.rest.as_ref().map_or_else(Default::default, |rest| rest.0.iter())
+    }
+
     fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest().len()
     }
 
     fn front(&self) -> Option<&Bytes> {
@@ -49,35 +57,41 @@ impl Frames {
     }
 
     fn push_back(&mut self, frame: Bytes) {
-        match self.first {
-            None => self.first = Some(frame),
-            Some(_) => self.rest.push_back(frame),
+        match (&self.first, &mut self.rest) {
+            (None, _) => self.first = Some(frame),
+            (Some(_), Some(rest)) => rest.0.push_back(frame),
+            (Some(_), None) => self.rest = Some(Box::new(Rest(VecDeque::from([frame])))),
         }
     }
 
     fn push_front(&mut self, frame: Bytes) {
         if let Some(second) = self.first.replace(frame) {
-            self.rest.push_front(second);
+            match &mut self.rest {
+                Some(rest) => rest.0.push_front(second),
+                None => self.rest = Some(Box::new(Rest(VecDeque::from([second])))),
+            }
         }
     }
 
     fn pop_front(&mut self) -> Option<Bytes> {
         let first = self.first.take()?;
-        self.first = self.rest.pop_front();
-        if self.first.is_none() && self.rest.capacity() > 0 {
-            self.rest = VecDeque::new();
+        if let Some(rest) = &mut self.rest {
+            self.first = rest.0.pop_front();
+            if rest.0.is_empty() {
+                self.rest = None;
+            }
         }
         Some(first)
     }
 
     /// Forgets all but the first.
     fn keep_first(&mut self) {
-        self.rest = VecDeque::new();
+        self.rest = None;
     }
 
     /// Bytes of all of them.
     fn bytes(&self) -> usize {
-        self.first.iter().chain(&self.rest).map(Bytes::len).sum()
+        self.first.iter().chain(self.rest()).map(Bytes::len).sum()
     }
 }
 
@@ -97,15 +111,22 @@ struct Waiting {
     closing: bool,
 }
 
+/// What all outboxes share.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) metrics: Arc<Metrics>,
+    /// What may wait for one connection.
+    pub(super) bytes_max: usize,
+    pub(super) frames_max: usize,
+}
+
 /// One connection's way out.
 #[derive(Debug)]
 pub(super) struct Outbox {
     connection: ConnectionId,
     encoding: Encoding,
     socket: Socket,
-    metrics: Arc<Metrics>,
-    bytes_max: usize,
-    frames_max: usize,
+    terms: Arc<Terms>,
     waiting: Mutex<Waiting>,
     /// Wakes the connection's task: blocked, or over.
     pub(super) wake: AtomicWaker,
@@ -123,16 +144,13 @@ impl Outbox {
         connection: ConnectionId,
         encoding: Encoding,
         socket: Socket,
-        metrics: Arc<Metrics>,
-        (bytes_max, frames_max): (usize, usize),
+        terms: Arc<Terms>,
     ) -> Arc<Self> {
         Arc::new(Self {
             connection,
             encoding,
             socket,
-            metrics,
-            bytes_max,
-            frames_max,
+            terms,
             waiting: Mutex::new(Waiting::default()),
             wake: AtomicWaker::new(),
             heard_ms: AtomicU64::new(0),
@@ -201,12 +219,12 @@ impl Outbox {
             }
             // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
             // at a time is let through where little waits before it, and does not count until it is sent.
-            let page = bytes.len() * PAGE_SHARE > self.bytes_max
+            let page = bytes.len() * PAGE_SHARE > self.terms.bytes_max
                 && waiting.page == 0
-                && waiting.bytes * PAGE_SHARE <= self.bytes_max;
+                && waiting.bytes * PAGE_SHARE <= self.terms.bytes_max;
             // Full: the connection is closed with `too slow`; the client resumes from its last message.
-            let full = (!page && waiting.bytes - waiting.page + bytes.len() > self.bytes_max)
-                || waiting.frames.len() >= self.frames_max;
+            let full = (!page && waiting.bytes - waiting.page + bytes.len() > self.terms.bytes_max)
+                || waiting.frames.len() >= self.terms.frames_max;
             if full {
                 waiting.closing = true;
             } else {
@@ -229,7 +247,7 @@ impl Outbox {
             waiting.page = 0;
             self.gauge(&mut waiting);
             drop(waiting);
-            self.metrics.outbound_queue_full_total.of(Overflow::Closed).inc();
+            self.terms.metrics.outbound_queue_full_total.of(Overflow::Closed).inc();
             self.end(CloseCode::TooSlow);
         }
     }
@@ -237,7 +255,7 @@ impl Outbox {
     /// Brings the gauge to what waits here.
     fn gauge(&self, waiting: &mut Waiting) {
         let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.metrics.outbound_queue_bytes.add(signed(waiting.bytes) - signed(waiting.gauged));
+        self.terms.metrics.outbound_queue_bytes.add(signed(waiting.bytes) - signed(waiting.gauged));
         waiting.gauged = waiting.bytes;
     }
 
@@ -270,7 +288,7 @@ impl Outbox {
     fn next(&self, waiting: &mut Waiting) -> Option<Bytes> {
         let frame = waiting.frames.pop_front()?;
         waiting.bytes = waiting.bytes.saturating_sub(frame.len());
-        if frame.len() * PAGE_SHARE > self.bytes_max {
+        if frame.len() * PAGE_SHARE > self.terms.bytes_max {
             waiting.page = 0;
         }
         Some(frame)
@@ -311,7 +329,7 @@ impl Outbox {
         if !rest.is_empty() {
             waiting.bytes += rest.len();
             // What came back of a page is still that page.
-            if rest.len() * PAGE_SHARE > self.bytes_max {
+            if rest.len() * PAGE_SHARE > self.terms.bytes_max {
                 waiting.page = rest.len();
             }
             waiting.frames.push_front(rest);
@@ -332,7 +350,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         let gauged = i64::try_from(self.waiting.lock().gauged).unwrap_or(i64::MAX);
-        self.metrics.outbound_queue_bytes.add(-gauged);
+        self.terms.metrics.outbound_queue_bytes.add(-gauged);
     }
 }
 
@@ -348,12 +366,12 @@ impl Outlet for Outbox {
     fn append_ephemeral(&self, frame: &Fanned<'_>) {
         let crowded = {
             let waiting = self.waiting.lock();
-            waiting.bytes * EPHEMERAL_SHARE > self.bytes_max
-                || waiting.frames.len() * EPHEMERAL_SHARE > self.frames_max
+            waiting.bytes * EPHEMERAL_SHARE > self.terms.bytes_max
+                || waiting.frames.len() * EPHEMERAL_SHARE > self.terms.frames_max
         };
         // Full: dropped, nobody misses it later.
         if crowded {
-            self.metrics.outbound_queue_full_total.of(Overflow::Dropped).inc();
+            self.terms.metrics.outbound_queue_full_total.of(Overflow::Dropped).inc();
         } else {
             self.append(frame);
         }

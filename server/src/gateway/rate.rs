@@ -12,7 +12,7 @@ const TOKEN: u64 = 60_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     per_minute: u32,
-    parts_max: u64,
+    burst: u32,
     parts: u64,
     filled_ms: u64,
 }
@@ -20,8 +20,7 @@ pub(super) struct Rate {
 impl Rate {
     /// A full bucket.
     pub(super) fn new(per_minute: u32, burst: u32, now_ms: u64) -> Self {
-        let parts_max = u64::from(burst) * TOKEN;
-        Self { per_minute, parts_max, parts: parts_max, filled_ms: now_ms }
+        Self { per_minute, burst, parts: u64::from(burst) * TOKEN, filled_ms: now_ms }
     }
 
     /// Takes a token; `Err`: milliseconds until there is one.
@@ -29,7 +28,7 @@ impl Rate {
         let passed = now_ms.saturating_sub(self.filled_ms);
         self.filled_ms = now_ms;
         let gained = passed.saturating_mul(u64::from(self.per_minute));
-        self.parts = self.parts.saturating_add(gained).min(self.parts_max);
+        self.parts = self.parts.saturating_add(gained).min(u64::from(self.burst) * TOKEN);
         if self.parts >= TOKEN {
             self.parts -= TOKEN;
             return Ok(());

@@ -14,6 +14,7 @@ use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
+use smallvec::SmallVec;
 
 use super::desk::{AgentLine, Desk, DeskState, Guest};
 use super::fanout::Fanned;
@@ -259,7 +260,7 @@ impl Hub {
             let availability = state.routing.site_availability(site);
             let guest = state.visitors.entry(visitor).or_insert_with(|| Guest {
                 site,
-                lines: Vec::new(),
+                lines: SmallVec::new(),
                 lost_at: None,
                 presence: Presence::Gone,
                 page: None,
@@ -344,7 +345,7 @@ impl Hub {
         let known = {
             let mut state = desk.state.lock();
             let guest = state.visitors.get_mut(&visitor);
-            guest.map(|guest| guest.page = Some(page)).is_some()
+            guest.map(|guest| guest.page = Some(Box::new(page))).is_some()
         };
         if known {
             self.tell_presence(&desk, visitor);

@@ -16,6 +16,7 @@ use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
+use smallvec::SmallVec;
 
 use super::site::Shown;
 use super::{Hub, Outlet, store_reject};
@@ -113,12 +114,13 @@ pub(super) struct AgentLine {
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) site: SiteId,
-    pub(super) lines: Vec<Arc<dyn Outlet>>,
+    /// Most have one window, which lies here.
+    pub(super) lines: SmallVec<[Arc<dyn Outlet>; 1]>,
     /// When the last one was lost; none while one is there.
     pub(super) lost_at: Option<UnixMillis>,
     pub(super) presence: Presence,
     /// The page he is on, where he lets us know.
-    pub(super) page: Option<(Personal<String>, Personal<String>)>,
+    pub(super) page: Option<Box<(Personal<String>, Personal<String>)>>,
     /// What his browser asked for: it stands in the tag of what is said in his conversations.
     pub(super) signals: Flags,
 }
@@ -318,7 +320,7 @@ impl DeskState {
         shown: &Shown<'_>,
     ) -> VisitorCard {
         let guest = self.visitors.get(&row.visitor);
-        let (page_url, page_title) = match guest.and_then(|guest| guest.page.clone()) {
+        let (page_url, page_title) = match guest.and_then(|guest| guest.page.as_deref().cloned()) {
             Some((url, title)) => (Some(url), Some(title)),
             None => shown
                 .header(header, (header.page_url.clone(), header.page_title.clone()))
