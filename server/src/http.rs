@@ -9,6 +9,7 @@ pub mod assets;
 pub mod client;
 pub mod demo;
 mod line;
+mod session;
 mod socket;
 pub mod tls;
 
@@ -372,14 +373,10 @@ async fn connection<E: SocketEdge>(
     let Some(((accepted, share), line, early)) = Box::pin(http(&door, line, &visit)).await else {
         return;
     };
-    match Socket::new(line, (slot, share), early) {
-        Ok((socket, early)) => {
-            let took = SystemClock.instant().saturating_duration_since(began);
-            door.metrics.handshake_duration_seconds.observe(took);
-            door.edge.connected(accepted, socket, early);
-        }
-        Err(error) => tracing::debug!(%error, "connection failed at its upgrade"),
-    }
+    let (socket, early) = Socket::new(line, (slot, share), early);
+    let took = SystemClock.instant().saturating_duration_since(began);
+    door.metrics.handshake_duration_seconds.observe(took);
+    door.edge.connected(accepted, socket, early);
 }
 
 /// What the requests of one connection share.

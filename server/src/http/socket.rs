@@ -3,72 +3,45 @@
 //! Any thread may write to any socket; nothing is buffered here for a plain one, and for TLS only what
 //! was already encrypted when the stream filled up. One task, its owner, reads.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use rustls::ServerConnection;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::line::Line;
+use super::session::Session;
 use super::{Share, Slot};
-
-/// Bytes of one read when what TLS had already decrypted is fetched at the upgrade.
-const DRAIN_BYTES: usize = 4 * 1024;
 
 /// One connection. By value, so that its owner has it where the rest of the connection is: an allocation less, and
 /// a hop less for each write.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    session: Option<Box<Session>>,
+    session: Option<Box<Shared>>,
     /// Gives the listener and the address their places back.
     _places: (Slot, Share),
 }
 
+/// A TLS session that any thread may write to.
 #[derive(Debug)]
-struct Session {
-    tls: Mutex<ServerConnection>,
+struct Shared {
+    session: Mutex<Session>,
     /// Ciphertext was left over: the owner waits for room, whoever wrote.
     left_over: AtomicWaker,
 }
 
-/// The stream as rustls wants to write to it.
-struct Raw<'a>(&'a TcpStream);
-
-impl io::Write for Raw<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The stream as rustls wants to read from it; where nothing is there, the task is woken later.
-struct Polled<'a, 'c>(&'a TcpStream, &'a mut Context<'c>);
-
-impl io::Read for Polled<'_, '_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match poll_read(self.0, self.1, into) {
-            Poll::Ready(read) => read,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
 /// Reads what is there. A short read has emptied the stream: it is marked so, as by tokio's own `AsyncRead` for a
 /// stream that is not shared, or each message would cost a second system call, only to hear that there is no more.
-fn poll_read(stream: &TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+pub(super) fn poll_read(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    into: &mut [u8],
+) -> Poll<io::Result<usize>> {
     loop {
         ready!(stream.poll_read_ready(cx))?;
         let mut short = None;
@@ -89,21 +62,18 @@ fn poll_read(stream: &TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<
 
 impl Socket {
     /// The stream of an upgraded line, and what came before: what HTTP had read, then what TLS had decrypted.
-    pub(super) fn new(
-        line: Line,
-        places: (Slot, Share),
-        early: Bytes,
-    ) -> io::Result<(Self, Bytes)> {
+    pub(super) fn new(line: Line, places: (Slot, Share), early: Bytes) -> (Self, Bytes) {
         let (stream, session, early) = match line {
             Line::Plain(stream) => (stream, None, early),
             Line::Tls(stream) => {
-                let (stream, mut tls) = stream.into_inner();
-                let early = drain(&mut tls, early)?;
-                let session = Session { tls: Mutex::new(tls), left_over: AtomicWaker::new() };
-                (stream, Some(Box::new(session)), early)
+                let (stream, mut session) = stream.into_parts();
+                let early = [&early[..], &session.take_plain()].concat();
+                let session = Mutex::new(session);
+                let shared = Shared { session, left_over: AtomicWaker::new() };
+                (stream, Some(Box::new(shared)), Bytes::from(early))
             }
         };
-        Ok((Self { stream, session, _places: places }, early))
+        (Self { stream, session, _places: places }, early)
     }
 
     /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back, so the owner of
@@ -136,12 +106,10 @@ impl Socket {
     /// Says that nothing more will be written. What was written still arrives; the other end's
     /// bytes can still be read.
     pub fn shutdown(&self) {
-        if let Some(session) = &self.session {
-            let mut tls = session.tls.lock();
-            tls.send_close_notify();
-            if let Err(error) = flush(&mut tls, &self.stream) {
-                tracing::trace!(%error, "no TLS goodbye");
-            }
+        if let Some(shared) = &self.session
+            && let Err(error) = shared.session.lock().close(&self.stream)
+        {
+            tracing::trace!(%error, "no TLS goodbye");
         }
         self.close(Shutdown::Write);
     }
@@ -158,7 +126,7 @@ impl Socket {
     }
 }
 
-impl Session {
+impl Shared {
     fn poll_read(
         &self,
         stream: &TcpStream,
@@ -166,77 +134,32 @@ impl Session {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         self.left_over.register(cx.waker());
-        let mut tls = self.tls.lock();
-        while tls.wants_write() {
+        let mut session = self.session.lock();
+        while session.has_left_over() {
             let Poll::Ready(room) = stream.poll_write_ready(cx) else { break };
             room?;
-            would_block_is_fine(flush(&mut tls, stream))?;
-        }
-        loop {
-            match tls.reader().read(into) {
+            match session.flush(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
+                flushed => flushed?,
             }
-            match tls.read_tls(&mut Polled(stream, cx)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(_) => {}
-            }
-            let processed = tls.process_new_packets();
-            // Alerts and answers to key updates leave now; where they cannot, this is woken for room.
-            would_block_is_fine(flush(&mut tls, stream))?;
-            if tls.wants_write()
-                && let Poll::Ready(room) = stream.poll_write_ready(cx)
-            {
-                room?;
-                cx.waker().wake_by_ref();
-            }
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
+        let read = session.poll_read(stream, cx, into);
+        // What the session itself had to say did not fit: this is woken for room.
+        if session.has_left_over()
+            && let Poll::Ready(room) = stream.poll_write_ready(cx)
+        {
+            room?;
+            cx.waker().wake_by_ref();
+        }
+        read
     }
 
     fn try_write(&self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        let mut tls = self.tls.lock();
-        flush(&mut tls, stream)?;
-        let taken = tls.writer().write(bytes)?;
-        match flush(&mut tls, stream) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.left_over.wake(),
-            flushed => flushed?,
+        let mut session = self.session.lock();
+        let taken = session.write(stream, bytes)?;
+        if session.has_left_over() {
+            self.left_over.wake();
         }
         Ok(taken)
     }
-}
-
-fn would_block_is_fine(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        done => done,
-    }
-}
-
-fn flush(tls: &mut ServerConnection, stream: &TcpStream) -> io::Result<()> {
-    while tls.wants_write() {
-        if tls.write_tls(&mut Raw(stream))? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-    }
-    Ok(())
-}
-
-/// Fetches what was decrypted before the upgrade: the stream would not wake anybody for it.
-fn drain(tls: &mut ServerConnection, early: Bytes) -> io::Result<Bytes> {
-    let mut buf = [0; DRAIN_BYTES];
-    let mut all: Option<Vec<u8>> = None;
-    loop {
-        match tls.reader().read(&mut buf) {
-            Ok(0) => break,
-            Ok(read) => {
-                let bytes = buf.get(..read).unwrap_or_default();
-                all.get_or_insert_with(|| early.to_vec()).extend_from_slice(bytes);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(all.map_or(early, Bytes::from))
 }

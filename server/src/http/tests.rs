@@ -384,11 +384,19 @@ async fn connect(
     address: SocketAddr,
     trusted: &Issued,
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    connect_by(address, trusted, &rustls::version::TLS13).await
+}
+
+async fn connect_by(
+    address: SocketAddr,
+    trusted: &Issued,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.cert.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -410,6 +418,65 @@ async fn a_socket_behind_tls_is_the_same_socket() {
     let mut stream = connect(server.address, &issued).await.unwrap();
     stream.write_all(format!("GET /peer HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
     assert!(rest(&mut stream).await.ends_with("127.0.0.1 true"));
+}
+
+/// A way to the server that carries so few bytes at a time, both ways.
+async fn narrow(server: SocketAddr, bytes: usize) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tasks::spawn("narrow", async move {
+        let (here, _) = listener.accept().await.unwrap();
+        let there = TcpStream::connect(server).await.unwrap();
+        there.set_nodelay(true).unwrap();
+        let ((mut here_in, mut here_out), (mut there_in, mut there_out)) =
+            (here.into_split(), there.into_split());
+        let carry =
+            async |from: &mut (dyn tokio::io::AsyncRead + Send + Unpin),
+                   to: &mut (dyn tokio::io::AsyncWrite + Send + Unpin)| {
+                let mut piece = vec![0; bytes];
+                while let Ok(read @ 1..) = from.read(&mut piece).await {
+                    to.write_all(&piece[..read]).await.unwrap();
+                }
+            };
+        tokio::join!(carry(&mut here_in, &mut there_out), carry(&mut there_in, &mut here_out));
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_tls_session_takes_records_in_pieces_and_new_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = issue();
+    keep(folder.path(), &issued);
+    let server = start(limits(), Some(load(folder.path()).unwrap())).await;
+    for (version, piece) in [
+        (&rustls::version::TLS13, 11),
+        (&rustls::version::TLS12, 11),
+        (&rustls::version::TLS13, 100_000),
+    ] {
+        let address = narrow(server.address, piece).await;
+        let mut stream = connect_by(address, &issued, version).await.unwrap();
+        stream.write_all(UPGRADE.as_bytes()).await.unwrap();
+        assert!(head(&mut stream).await.starts_with("HTTP/1.1 101"));
+        if version.version == rustls::ProtocolVersion::TLSv1_3 {
+            stream.get_mut().1.refresh_traffic_keys().unwrap();
+        }
+        let sent: Vec<u8> = (0u32..60_000).flat_map(u32::to_be_bytes).collect();
+        let (mut from, mut to) = tokio::io::split(stream);
+        let mut came = vec![0; sent.len()];
+        let (wrote, read) = tokio::join!(
+            async {
+                to.write_all(&sent).await?;
+                to.flush().await
+            },
+            from.read_exact(&mut came),
+        );
+        (wrote.unwrap(), read.unwrap());
+        assert!(came == sent, "{version:?} in pieces of {piece}");
+        let mut stream = from.unsplit(to);
+        stream.shutdown().await.unwrap();
+        assert_eq!(rest(&mut stream).await, "", "a goodbye is answered by one");
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
 
+use super::session::TlsStream;
 use crate::clock::{Clock as _, SystemClock};
 use crate::metrics::Metrics;
 
@@ -111,9 +111,9 @@ impl Tls {
         }
     }
 
-    pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream> {
         let config = self.current.read().0.clone();
-        tokio_rustls::TlsAcceptor::from(config).accept(stream).await
+        TlsStream::accept(config, stream).await
     }
 }
 
