@@ -471,7 +471,8 @@ async fn a_tls_session_takes_records_in_pieces_and_new_keys() {
             },
             from.read_exact(&mut came),
         );
-        (wrote.unwrap(), read.unwrap());
+        wrote.unwrap();
+        read.unwrap();
         assert!(came == sent, "{version:?} in pieces of {piece}");
         let mut stream = from.unsplit(to);
         stream.shutdown().await.unwrap();
