@@ -20,7 +20,7 @@ use rustls::unbuffered::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::socket::poll_read;
+use super::socket::{poll_read, try_write};
 
 /// One read of records; shared by all sessions of a thread.
 const READ_BYTES: usize = 64 * 1024;
@@ -86,7 +86,7 @@ impl Session {
     /// `WouldBlock` if something is still left.
     pub(super) fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
         while !self.left_over.is_empty() {
-            match stream.try_write(&self.left_over)? {
+            match try_write(stream, &self.left_over)? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => drop(self.left_over.drain(..written)),
             }
@@ -109,7 +109,7 @@ impl Session {
             let len = self.seal(|traffic| traffic.encrypt(bytes, sealed))?;
             let sealed = sealed.get(..len).unwrap_or_default();
             // Nothing may go before what the session itself had to say.
-            let written = if self.left_over.is_empty() { stream.try_write(sealed) } else { Ok(0) };
+            let written = if self.left_over.is_empty() { try_write(stream, sealed) } else { Ok(0) };
             let written = match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 written => written?,

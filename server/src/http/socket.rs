@@ -60,6 +60,15 @@ pub(super) fn poll_read(
     }
 }
 
+/// Writes without asking tokio whether there is room: mostly there is, and the mark lies in another place of memory.
+/// Where there is none, tokio is told by a write of its own.
+pub(super) fn try_write(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match io::Write::write(&mut &*socket2::SockRef::from(stream), bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.try_write(bytes),
+        written => written,
+    }
+}
+
 impl Socket {
     /// The stream of an upgraded line, and what came before: what HTTP had read, then what TLS had decrypted.
     pub(super) fn new(line: Line, places: (Slot, Share), early: Bytes) -> (Self, Bytes) {
@@ -98,7 +107,7 @@ impl Socket {
     /// `WouldBlock` if nothing fits; others if the connection broke.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.session {
-            None => self.stream.try_write(bytes),
+            None => try_write(&self.stream, bytes),
             Some(session) => session.try_write(&self.stream, bytes),
         }
     }
