@@ -63,14 +63,18 @@ impl Found {
 /// database's.
 pub(super) fn find(folder: &Path, after: u64) -> Result<Found, OpenError> {
     let path = path(folder);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(OpenError::Io { act: "read", path, source }),
+    let failed = |source| OpenError::Io { act: "read", path: path.clone(), source };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Found { batches: Vec::new(), epoch: after });
+        }
+        Err(error) => return Err(failed(error)),
     };
-    let half = usize::try_from(HALF_BYTES).unwrap_or(usize::MAX);
-    let mut halves: Vec<Found> =
-        bytes.chunks(half).map(batches).filter(|found| found.epoch > after).collect();
+    let mut halves = Vec::new();
+    for begin in [0, HALF_BYTES] {
+        halves.extend(half(&file, begin, after).map_err(failed)?);
+    }
     halves.sort_by_key(|found| found.epoch);
     let mut all = Found { batches: Vec::new(), epoch: after };
     for found in halves {
@@ -81,6 +85,21 @@ pub(super) fn find(folder: &Path, after: u64) -> Result<Found, OpenError> {
         all.epoch = found.epoch;
     }
     Ok(all)
+}
+
+/// What a half has that is later than this epoch. Mostly it is nothing, which its first bytes tell.
+fn half(file: &File, begin: u64, after: u64) -> io::Result<Option<Found>> {
+    let len = file.metadata()?.len().saturating_sub(begin).min(HALF_BYTES);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default().min(HEAD_BYTES)];
+    file.read_exact_at(&mut bytes, begin)?;
+    let Some(head) = Head::read(&mut bytes.as_slice()) else { return Ok(None) };
+    if head.epoch <= after {
+        return Ok(None);
+    }
+    bytes.resize(usize::try_from(len).unwrap_or_default(), 0);
+    file.read_exact_at(&mut bytes, begin)?;
+    let found = batches(&bytes);
+    Ok((found.epoch > after).then_some(found))
 }
 
 /// The batches of the epoch that a half begins with. The first that is not whole was never synced, and what is of
@@ -98,15 +117,36 @@ fn batches(mut half: &[u8]) -> Found {
 }
 
 fn batch<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
-    let head = bytes.split_off(..HEAD_BYTES)?;
-    let (magic, rest) = head.split_first_chunk()?;
-    let (epoch, rest) = rest.split_first_chunk()?;
-    let (len, rest) = rest.split_first_chunk()?;
-    let (sum, _) = rest.split_first_chunk()?;
-    let (epoch, len) = (u64::from_le_bytes(*epoch), u64::from_le_bytes(*len));
-    let rows = bytes.split_off(..usize::try_from(len).ok()?)?;
-    let whole = *magic == MAGIC && u32::from_le_bytes(*sum) == checksum(epoch, rows);
-    whole.then_some((epoch, rows))
+    let head = Head::read(bytes)?;
+    let rows = bytes.split_off(..usize::try_from(head.len).ok()?)?;
+    (head.sum == checksum(head.epoch, rows)).then_some((head.epoch, rows))
+}
+
+/// What stands before a batch's rows.
+struct Head {
+    epoch: u64,
+    len: u64,
+    sum: u32,
+}
+
+impl Head {
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let head = bytes.split_off(..HEAD_BYTES)?.strip_prefix(&MAGIC)?;
+        let (epoch, rest) = head.split_first_chunk()?;
+        let (len, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            epoch: u64::from_le_bytes(*epoch),
+            len: u64::from_le_bytes(*len),
+            sum: u32::from_le_bytes(*rest.first_chunk()?),
+        })
+    }
+
+    fn write(&self, into: &mut [u8]) {
+        let (epoch, len) = (self.epoch.to_le_bytes(), self.len.to_le_bytes());
+        let parts = MAGIC.iter().chain(&epoch).chain(&len);
+        let bytes = parts.copied().chain(self.sum.to_le_bytes());
+        into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
+    }
 }
 
 fn checksum(epoch: u64, rows: &[u8]) -> u32 {
@@ -132,8 +172,7 @@ impl Journal {
         let (have, want) = (file.metadata()?.len(), 2 * HALF_BYTES);
         if have < want {
             // Written, not only reserved: the first sync over a reserved block has to sync its place as well.
-            let zeros = vec![0; usize::try_from(want - have).unwrap_or_default()];
-            file.write_all_at(&zeros, have)?;
+            blank(&file, have, want)?;
             file.sync_all()?;
             File::open(folder)?.sync_all()?;
         }
@@ -167,12 +206,8 @@ impl Journal {
             return Ok(false);
         }
         let (head, rows) = self.batch.split_at_mut(HEAD_BYTES);
-        let mut parts = Vec::with_capacity(HEAD_BYTES);
-        parts.extend_from_slice(&MAGIC);
-        parts.extend_from_slice(&self.epoch.to_le_bytes());
-        parts.extend_from_slice(&(rows.len() as u64).to_le_bytes());
-        parts.extend_from_slice(&checksum(self.epoch, rows).to_le_bytes());
-        head.copy_from_slice(&parts);
+        let sum = checksum(self.epoch, rows);
+        Head { epoch: self.epoch, len: rows.len() as u64, sum }.write(head);
         self.written = true;
         self.file.write_all_at(&self.batch, self.half + self.used)?;
         self.file.sync_data()?;
@@ -204,10 +239,22 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn wipe(&mut self) -> io::Result<()> {
-        let zeros = vec![0; usize::try_from(2 * HALF_BYTES).unwrap_or_default()];
-        self.file.write_all_at(&zeros, 0)?;
+        blank(&self.file, 0, 2 * HALF_BYTES)?;
         self.file.sync_data()
     }
+}
+
+/// Writes zeros.
+fn blank(file: &File, from: u64, to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        let zeros = ZEROS.get(..len).unwrap_or_default();
+        file.write_all_at(zeros, at)?;
+        at += len as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
