@@ -31,6 +31,7 @@ use crate::store::{Store, StoreError};
 pub mod fanout;
 mod shard;
 mod site;
+pub(crate) mod cork;
 mod desk;
 mod speak;
 mod hear;

@@ -19,7 +19,7 @@ use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{Limits, NoSockets, admin, assets, demo, serve};
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{Hub, HubConfig, cork};
 use crate::init::{OperatorKeyError, lend_operator_key};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
@@ -299,6 +299,10 @@ pub async fn run_with(
             .run(Duration::from_millis(config.sweep_ms), ended.clone()),
         ),
     ];
+    if config.store == StoreSetting::Memory {
+        // Acks go out within the turn as well; those of a disk come together, from another thread.
+        keeping.push(tasks::spawn("writes", cork::run(ended.clone())));
+    }
     if let Some(store) = on_disk {
         let watching = watch_size(store, Arc::clone(&metrics), ended.clone());
         keeping.push(tasks::spawn("store size", watching));

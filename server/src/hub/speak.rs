@@ -12,6 +12,7 @@ use protocol::time::{Day, UnixMillis};
 use smallvec::SmallVec;
 
 use super::attend::Watched;
+use super::cork;
 use super::desk::Standing;
 use super::fanout::Fanned;
 use super::hear::Displaced;
@@ -123,7 +124,7 @@ impl Hub {
         let (placed, delivered) = placed.ok()??;
         let answer = self.answer(speaker, request, since, kept);
         let going = Going { room: room.clone(), slot, answer, from, since };
-        self.placed(going, placed, &delivered);
+        cork::corked(|| self.placed(going, placed, &delivered));
         Some(Ok(()))
     }
 
@@ -156,7 +157,8 @@ impl Hub {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
                 let (seq, at) = (Some(seq), Some(at));
-                Self::tell(&*outlet, ServerFrame::Ack { request, seq, at, expires, body });
+                outlet.append(&Fanned::new(ServerFrame::Ack { request, seq, at, expires, body }));
+                cork::flush(&outlet);
                 let took = clock.instant().saturating_duration_since(since);
                 metrics.ack_latency_seconds.observe(took);
             }
@@ -317,8 +319,11 @@ impl Hub {
         placed: Arc<Placed>,
         delivered: &Delivered,
     ) {
-        for outlet in &delivered.hearers {
-            outlet.flush();
+        if delivered.hearers.spilled() {
+            // Their writes follow each other closely as they are.
+            delivered.hearers.iter().for_each(|outlet| outlet.flush());
+        } else {
+            delivered.hearers.iter().for_each(cork::flush);
         }
         self.tally_placed(placed.envelope(), delivered.to, going.since);
         if let Some(ms) = delivered.first_answer_ms {
