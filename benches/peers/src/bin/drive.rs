@@ -149,7 +149,11 @@ fn write(out: &Path, options: &Options, place: &Place, done: &[(&Row, Rounds)]) 
         Some(line.split_once(':')?.1.trim().to_owned())
     };
     let date = say(&["date", "-u", "+%FT%TZ"]).unwrap_or_default();
-    let commit = say(&["git", "describe", "--always", "--dirty"]).unwrap_or_default();
+    let head = say(&["git", "rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    // What this run itself leaves after each row is no change of what it measures.
+    let changed = say(&["git", "status", "--porcelain", "--", ":/", ":!/benches/results"]);
+    let dirty = changed.is_some_and(|line| !line.is_empty());
+    let commit = if dirty { format!("{head}-dirty") } else { head };
     let processor = of("/proc/cpuinfo", "model name").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let command = options.command();
