@@ -366,6 +366,36 @@ fn epoch_of(data: &Path) -> u64 {
     file.query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0)).unwrap()
 }
 
+/// The disk fails when the rows are in the transaction already: they are rolled back with it, and carried over anew.
+#[tokio::test]
+async fn what_was_carried_in_a_transaction_that_failed_is_carried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    let World { tenant, conversation, .. } = world;
+    world.settle(&*store).await;
+    for seq in 1..=3 {
+        store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+    }
+    let fault = || Fault::Journal(std::io::Error::other("planted"));
+    assert!(store.act(move |_| Err(fault())).await.is_err());
+    assert!(!store.healthy());
+    let all: Vec<_> = (1..=3).map(|seq| world.message(seq, "words")).collect();
+    let read = async || store.messages(tenant, conversation, Seq(0), None, 9).await.unwrap();
+    assert_eq!(read().await, all, "reading goes on");
+    store.raise_high_water(NOW).await.unwrap();
+    assert!(store.healthy());
+    assert!(journal::find(&data, epoch_of(&data)).unwrap().rows().next().is_none());
+    assert_eq!(read().await, all, "from the database now");
+    store.write(vec![Write::Message(world.message(4, "words"))]).await.unwrap();
+    store.close().await;
+    let file = Connection::open(file::database_path(&data)).unwrap();
+    let stored: u64 =
+        file.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, 4);
+}
+
 #[tokio::test]
 async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
     let folder = tempfile::tempdir().unwrap();
