@@ -6,8 +6,10 @@
 //! socket under any of them, and nothing waits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use protocol::frame::ServerFrame;
 use protocol::ids::{
@@ -141,8 +143,8 @@ pub struct Hub {
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
     /// happens one at a time for each id, by a share of it.
     turns: [tokio::sync::Mutex<()>; TURNS],
-    desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>>,
-    sites: DashMap<SiteId, Arc<Site>>,
+    desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>, RandomState>,
+    sites: DashMap<SiteId, Arc<Site>, RandomState>,
     site_keys: DashMap<SiteKey, SiteId>,
     /// The latest trusted time that was persisted: nothing that expired comes back when the clock does.
     high_water: Mutex<HighWater>,
@@ -158,7 +160,7 @@ impl std::fmt::Debug for Hub {
 #[derive(Debug, Clone, Copy)]
 struct HighWater {
     mark: UnixMillis,
-    read_at: std::time::Instant,
+    read_at: Instant,
 }
 
 /// So many shares of all ids: two strangers seldom wait for one another.
@@ -209,8 +211,8 @@ impl Hub {
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
             turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
-            desks: DashMap::new(),
-            sites: DashMap::new(),
+            desks: DashMap::default(),
+            sites: DashMap::default(),
             site_keys: DashMap::new(),
             high_water: Mutex::new(high_water),
         })
@@ -223,9 +225,16 @@ impl Hub {
 
     /// The time that a record gets.
     pub(super) fn record_time(&self) -> UnixMillis {
+        self.times(self.clock.instant()).0
+    }
+
+    /// The time that a record gets, and the day by which reads judge, at a moment that was just now: a message needs
+    /// both, and each look at a clock or a lock is one for every message.
+    pub(super) fn times(&self, at: Instant) -> (UnixMillis, Day) {
         let HighWater { mark, read_at } = *self.high_water.lock();
-        let passed = self.clock.instant().saturating_duration_since(read_at).as_millis();
-        record_time(mark, u64::try_from(passed).unwrap_or(u64::MAX), self.now())
+        let (passed, now) = (at.saturating_duration_since(read_at).as_millis(), self.now());
+        let passed_ms = u64::try_from(passed).unwrap_or(u64::MAX);
+        (record_time(mark, passed_ms, now), reading_day(mark, now))
     }
 
     /// Takes in what the store says of the mark.

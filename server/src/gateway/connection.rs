@@ -407,7 +407,7 @@ impl Connection {
     fn at_once(&mut self, frame: &ClientFrame<'_>, read_at: Instant) -> Option<Result<(), Reject>> {
         match frame {
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
-                if let Err(reject) = self.slow_down() {
+                if let Err(reject) = self.slow_down(read_at) {
                     return Some(Err(reject));
                 }
                 let session = self.session.as_ref()?;
@@ -466,8 +466,9 @@ impl Connection {
     }
 
     /// Refuses a message that comes too soon after the others.
-    fn slow_down(&mut self) -> Result<(), Reject> {
-        let (now_ms, gateway) = (self.now_ms(), &self.gateway);
+    fn slow_down(&mut self, read_at: Instant) -> Result<(), Reject> {
+        let gateway = &self.gateway;
+        let now_ms = gateway.heartbeats.ms(read_at);
         let Some(session) = &self.session else { return Ok(()) };
         let shared = self.messages.get_or_insert_with(|| {
             let config = &gateway.config;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use protocol::conversation::{
     AgentCard, ConversationCard, ConversationState, FormAnswer, Marks, Presence, Role, VisitorCard,
@@ -39,10 +40,10 @@ pub(super) struct Desk {
 pub(super) struct DeskState {
     pub(super) routing: Routing,
     /// Everything that is not closed, and what was closed while someone looked at it.
-    pub(super) headers: HashMap<ConversationId, Header>,
+    pub(super) headers: HashMap<ConversationId, Header, RandomState>,
     pub(super) agents: BTreeMap<AgentId, Seat>,
     /// Visitors with a connection, or whose grace runs.
-    pub(super) visitors: HashMap<VisitorId, Guest>,
+    pub(super) visitors: HashMap<VisitorId, Guest, RandomState>,
     /// Connections that watch the board.
     pub(super) board: Vec<Arc<dyn Outlet>>,
     /// Headers whose last change is not on disk yet.
@@ -171,9 +172,9 @@ impl Hub {
         let now = self.now();
         let mut state = DeskState {
             routing: Routing::new(tenant, self.config.routing),
-            headers: HashMap::new(),
+            headers: HashMap::default(),
             agents: BTreeMap::new(),
-            visitors: HashMap::new(),
+            visitors: HashMap::default(),
             board: Vec::new(),
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),
@@ -429,9 +430,9 @@ mod tests {
     fn empty(world: &World) -> DeskState {
         DeskState {
             routing: Routing::new(world.tenant, RoutingConfig::default()),
-            headers: HashMap::new(),
+            headers: HashMap::default(),
             agents: BTreeMap::new(),
-            visitors: HashMap::new(),
+            visitors: HashMap::default(),
             board: Vec::new(),
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),

@@ -169,7 +169,7 @@ impl Hub {
             live.answered();
             let first_answer_ms = live.first_answer_ms(placed.envelope());
             let Hearing::Newest { after } = live.hear(&placed, true) else { return None };
-            let (hearers, to) = self.deliver(live, &placed, going.from);
+            let (hearers, to) = Self::deliver(live, &placed, (going.from, self.today()));
             Some((Delivered { hearers, to, first_answer_ms }, after))
         });
         let Ok(Some((delivered, after))) = delivered else { return Some(going) };
@@ -282,7 +282,7 @@ impl Hub {
         let heard = room.with(|live| {
             let hearing = live.hear(placed, false);
             let hearers = match hearing {
-                Hearing::Newest { .. } => self.deliver(live, placed, None).0,
+                Hearing::Newest { .. } => Self::deliver(live, placed, (None, self.today())).0,
                 Hearing::Known | Hearing::Behind => Outlets::new(),
             };
             (hearing, hearers)
@@ -356,7 +356,7 @@ impl Hub {
             let mut told = Vec::new();
             for placed in &stored {
                 if live.mend(placed) {
-                    told.extend(self.deliver(live, placed, None).0);
+                    told.extend(Self::deliver(live, placed, (None, self.today())).0);
                 }
             }
             told

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use protocol::ids::{SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
@@ -90,7 +91,7 @@ impl Site {
 /// shows nothing: what cannot be judged is hidden.
 pub(super) struct Shown<'h> {
     today: Day,
-    sites: &'h DashMap<SiteId, Arc<Site>>,
+    sites: &'h DashMap<SiteId, Arc<Site>, RandomState>,
 }
 
 impl Shown<'_> {

@@ -56,11 +56,11 @@ pub(super) struct Asked {
 }
 
 /// A message on its way to its place.
-pub(super) struct Going {
+pub(super) struct Going<A = Answer> {
     pub(super) room: RoomHandle,
     /// Reserved before the place was asked for.
     pub(super) slot: Box<dyn WriteSlot>,
-    pub(super) answer: Answer,
+    pub(super) answer: A,
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
 }
@@ -98,9 +98,10 @@ impl Hub {
         let site = self.live_site(site)?;
         let standing = self.live_desk(speaker.tenant)?.standing(said.conversation)?;
         let slot = self.store.try_reserve().ok()?;
+        let (at, today) = self.times(since);
         let decided = permit(speaker.who, said, visitor, &standing).and_then(|refusal| {
             let ground = site.ground(visitor, standing.signals, standing.offline)?;
-            let envelope = ingest(said.clone(), speaker.author(), &ground, self.record_time())?;
+            let envelope = ingest(said.clone(), speaker.author(), &ground, at)?;
             Ok((refusal, envelope))
         });
         let (refusal, envelope) = match decided {
@@ -112,7 +113,7 @@ impl Hub {
         let placed = room.with(|live| match live.accept(&envelope, None) {
             Accepted::New { floor } if refusal.is_none() => {
                 let seq = self.bus.place_here(&envelope, floor)?;
-                Some(self.settle(live, envelope, seq, from))
+                Some(Self::settle(live, envelope, seq, (from, today)))
             }
             Accepted::New { .. }
             | Accepted::Known { .. }
@@ -137,7 +138,7 @@ impl Hub {
         said: Said<'_>,
         since: Instant,
     ) -> Result<(), Reject> {
-        let answer = self.answer(speaker, request, since, None);
+        let answer = Box::new(self.answer(speaker, request, since, None));
         let asked = Asked { from: Some(speaker.outlet.connection()), refusal: None, since };
         self.say(speaker.tenant, Some(speaker.who), said, asked, answer).await
     }
@@ -149,10 +150,10 @@ impl Hub {
         request: RequestId,
         since: Instant,
         kept: Option<Personal<String>>,
-    ) -> Answer {
+    ) -> impl FnOnce(Result<Acked, Reject>) + Send + use<> {
         let outlet = Arc::clone(&speaker.outlet);
         let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
-        Box::new(move |fate| match fate {
+        move |fate| match fate {
             Ok(Acked { seq, at, expires, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
@@ -163,7 +164,7 @@ impl Hub {
                 metrics.ack_latency_seconds.observe(took);
             }
             Err(reject) => refuse(&metrics, &*outlet, request, reject),
-        })
+        }
     }
 
     /// Says something that comes over REST, and waits for its fate. Without a `who` a program of the
@@ -313,9 +314,9 @@ impl Hub {
     }
 
     /// It has its place and was appended for everyone here: writes to the sockets, hands it to the store.
-    pub(super) fn placed(
+    pub(super) fn placed<A: FnOnce(Result<Acked, Reject>) + Send + 'static>(
         self: &Arc<Self>,
-        going: Going,
+        going: Going<A>,
         placed: Arc<Placed>,
         delivered: &Delivered,
     ) {
@@ -325,11 +326,16 @@ impl Hub {
         } else {
             delivered.hearers.iter().for_each(cork::flush);
         }
-        self.tally_placed(placed.envelope(), delivered.to, going.since);
+        let now = self.clock.instant();
+        self.tally_placed(
+            placed.envelope(),
+            delivered.to,
+            now.saturating_duration_since(going.since),
+        );
         if let Some(ms) = delivered.first_answer_ms {
             self.metrics.first_response_seconds.observe(Duration::from_millis(ms));
         }
-        self.record(going, placed);
+        self.record(going, placed, now);
     }
 
     /// One look at the room: under its lock.
@@ -355,7 +361,8 @@ impl Hub {
                     live.ask();
                     return Step::AskBus { floor };
                 };
-                let (placed, delivered) = self.settle(live, envelope.clone(), seq, from);
+                let (placed, delivered) =
+                    Self::settle(live, envelope.clone(), seq, (from, self.today()));
                 Step::Placed { placed, delivered }
             }
         }
@@ -363,27 +370,25 @@ impl Hub {
 
     /// Under the room's lock: it has its place, and everyone here gets it.
     fn settle(
-        &self,
         live: &mut LiveRoom,
         envelope: Envelope,
         seq: Seq,
-        from: Option<ConnectionId>,
+        (from, today): (Option<ConnectionId>, Day),
     ) -> (Arc<Placed>, Delivered) {
         let first_answer_ms = live.first_answer_ms(&envelope);
         let placed = Arc::new(envelope.place(seq));
         live.placed(Arc::clone(&placed));
-        let (hearers, to) = self.deliver(live, &placed, from);
+        let (hearers, to) = Self::deliver(live, &placed, (from, today));
         (placed, Delivered { hearers, to, first_answer_ms })
     }
 
     /// Appends a message to everyone who hears it.
     pub(super) fn deliver(
-        &self,
         live: &LiveRoom,
         placed: &Placed,
-        except: Option<ConnectionId>,
+        (except, today): (Option<ConnectionId>, Day),
     ) -> (Outlets, Hearers) {
-        let grant = ReadGrant::fan_out(Reader::Agents, self.today());
+        let grant = ReadGrant::fan_out(Reader::Agents, today);
         let mut to = Hearers::default();
         let Some(frame) = placed.frame(&grant) else { return (Outlets::new(), to) };
         let frame = Fanned::new(frame);
@@ -450,9 +455,15 @@ impl Hub {
     }
 
     /// Hands a placed message to the store; its sender hears once it is on disk.
-    fn record(self: &Arc<Self>, going: Going, placed: Arc<Placed>) {
+    ///
+    /// Whatever answers lies in one piece of memory with the rest, not in one of its own.
+    fn record<A: FnOnce(Result<Acked, Reject>) + Send + 'static>(
+        self: &Arc<Self>,
+        going: Going<A>,
+        placed: Arc<Placed>,
+        written: Instant,
+    ) {
         let hub = Arc::clone(self);
-        let written = self.clock.instant();
         let message = Arc::clone(&placed);
         let Going { room, slot, answer, from, since } = going;
         slot.write(
@@ -470,6 +481,7 @@ impl Hub {
                         live.raise(seq_last);
                     });
                     displaced.unwrap_or_default();
+                    let answer = Box::new(answer);
                     hub.displaced(Displaced { room, message, from, since, answer }, seq_last);
                 }
                 Err(error) => {

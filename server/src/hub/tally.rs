@@ -2,7 +2,7 @@
 //!
 //! Lives here: the sums that take more than one addition. Called by the hub's other files.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::conversation::{Availability, ConversationState, Presence};
 use protocol::frame::{RequestId, ServerFrame};
@@ -50,7 +50,7 @@ impl Hearers {
 
 impl Hub {
     /// A message has its place and was written to everyone here who hears it.
-    pub(super) fn tally_placed(&self, envelope: &Envelope, to: Hearers, since: Instant) {
+    pub(super) fn tally_placed(&self, envelope: &Envelope, to: Hearers, took: Duration) {
         let metrics = &self.metrics;
         let kind = kind(envelope);
         metrics.messages_received_total.of(role(envelope.author()), kind).inc();
@@ -58,14 +58,14 @@ impl Hub {
         delivered.of(Role::Visitor, kind).add(u64::from(to.visitors));
         delivered.of(Role::Agent, kind).add(u64::from(to.agents));
         metrics.fanout_recipients.observe(usize::try_from(to.visitors + to.agents).unwrap_or(0));
-        metrics.delivery_latency_seconds.observe(self.since(since));
+        metrics.delivery_latency_seconds.observe(took);
         if let Content::Text(text) = envelope.content() {
             metrics.message_size_bytes.observe(text.expose().len());
         }
     }
 
     /// Time since then.
-    pub(super) fn since(&self, then: Instant) -> std::time::Duration {
+    pub(super) fn since(&self, then: Instant) -> Duration {
         self.clock.instant().saturating_duration_since(then)
     }
 
@@ -161,7 +161,7 @@ pub(super) fn assigned(
         };
         metrics.conversations_assigned_total.of(how).inc();
         if let Some(since) = row.waiting_since.filter(|_| waited) {
-            let wait = std::time::Duration::from_millis(now.ms_since(since));
+            let wait = Duration::from_millis(now.ms_since(since));
             metrics.queue_wait_seconds.observe(wait);
         }
     }

@@ -1,7 +1,7 @@
 //! The newest messages of a room, in order of their places.
 //!
-//! Beside them stand marks of their ids, eight bytes each: whether a message came before is asked for every
-//! one that comes, and to look into fifty messages for it is to fetch fifty pieces of memory.
+//! Beside them stand marks of their ids, two bytes each: whether a message came before is asked for every
+//! one that comes, and to look into fifty messages for it is to fetch fifty pieces of memory. All marks lie in two.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::privacy::envelope::Placed;
 pub(super) struct Tail {
     placed: VecDeque<Arc<Placed>>,
     /// The mark of each, at the same index.
-    marks: VecDeque<u64>,
+    marks: VecDeque<u16>,
 }
 
-/// The second half of a UUIDv7, which is random. Two ids with the same one are told apart by the messages.
-fn mark(message: MessageId) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = *message.as_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+/// The end of a UUIDv7, which is random. Ids with the same one are told apart by the messages.
+fn mark(message: MessageId) -> u16 {
+    let [.., a, b] = *message.as_bytes();
+    u16::from_be_bytes([a, b])
 }
 
 impl From<Vec<Arc<Placed>>> for Tail {
