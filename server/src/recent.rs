@@ -3,6 +3,7 @@
 //! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by `keys` and `store`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
@@ -23,21 +24,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
 
     /// The value, if it is still remembered.
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {
-        if let Some(value) = self.young.get(key) {
-            return Some(value.clone());
-        }
-        let value = self.old.remove(key)?;
-        self.insert(key.clone(), value.clone());
-        Some(value)
+        self.get_mut(key).map(|value| value.clone())
     }
 
     /// The same, to be changed where it lies.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        if !self.young.contains_key(key) {
-            let value = self.old.remove(key)?;
-            self.insert(key.clone(), value);
+        match self.young.entry(key.clone()) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            // What moves makes neither half larger than both were.
+            Entry::Vacant(place) => self.old.remove(key).map(|value| place.insert(value)),
         }
-        self.young.get_mut(key)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {

@@ -119,10 +119,16 @@ impl Desk<'_> {
         let (tag, conversation) = (envelope.tag(), envelope.conversation());
         let dead = tag.expires.is_some_and(|day| self.now.day() >= day);
         let bucket = sealed::message_lock(tag, conversation).bucket;
-        if dead || !self.remember_home(conversation, backlog)? {
+        if dead {
             return Ok(None);
         }
-        let Some(home) = self.memory.conversations.get_mut(&conversation) else { return Ok(None) };
+        let home = match self.memory.conversations.get_mut(&conversation) {
+            Some(home) => home,
+            None => match self.read_home(conversation, backlog)? {
+                Some(home) => home,
+                None => return Ok(None),
+            },
+        };
         if !home.is_of(tag) || placed.seq() <= home.seq_last {
             return Ok(None);
         }
@@ -137,19 +143,16 @@ impl Desk<'_> {
         Ok(Some(Place { conversation: home.id, bucket: id }))
     }
 
-    /// Whether there is such a conversation, which is remembered then.
-    fn remember_home(
+    /// A conversation that is not remembered yet; from then on it is.
+    fn read_home(
         &mut self,
         conversation: ConversationId,
         backlog: &Backlog,
-    ) -> Result<bool, Fault> {
-        if self.memory.conversations.get_mut(&conversation).is_some() {
-            return Ok(true);
-        }
-        let Some(home) = self.home(conversation)? else { return Ok(false) };
+    ) -> Result<Option<&mut Home>, Fault> {
+        let Some(home) = self.home(conversation)? else { return Ok(None) };
         let seq_last = home.seq_last.max(backlog.seq_last(conversation).unwrap_or(Seq(0)));
         self.memory.conversations.insert(conversation, Home { seq_last, ..home });
-        Ok(true)
+        Ok(self.memory.conversations.get_mut(&conversation))
     }
 
     fn message(&mut self, placed: &Arc<Placed>) -> Result<(), Fault> {
@@ -169,7 +172,8 @@ impl Desk<'_> {
         let lock = sealed::message_lock(tag, envelope.conversation());
         let bucket = self.bucket(&lock.bucket)?;
         let row = MessageRow::new(placed, home.id, bucket.id, &body);
-        let Some(id) = row.insert(self.connection)? else {
+        let Some(id) = row.insert(&mut MessageRow::insertion(self.connection)?, self.connection)?
+        else {
             return self.taken(home.id, placed);
         };
         if let Some(home) = self.memory.conversations.get_mut(&envelope.conversation()) {
@@ -187,8 +191,9 @@ impl Desk<'_> {
         rows: impl Iterator<Item = MessageRow<'r>>,
     ) -> Result<(), Fault> {
         let mut ranges: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        let mut insertion = MessageRow::insertion(self.connection)?;
         for row in rows {
-            let Some(id) = row.insert(self.connection)? else {
+            let Some(id) = row.insert(&mut insertion, self.connection)? else {
                 tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
                 continue;
             };

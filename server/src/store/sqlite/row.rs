@@ -3,7 +3,7 @@
 use protocol::message::Seq;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::fault::Fault;
 use crate::privacy::envelope::Placed;
@@ -77,30 +77,37 @@ impl<'a> MessageRow<'a> {
         })
     }
 
+    /// The statement of [`MessageRow::insert`], made ready for one row or many.
+    pub(super) fn insertion(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+        connection.prepare_cached(
+            "INSERT INTO messages (conversation, seq, bucket, message, author, agent, visibility,
+                 at, seen_seq, purposes, flags, policy, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (conversation, seq) DO NOTHING",
+        )
+    }
+
     /// Puts it into the file; its rowid, or `None` where its place has a message already.
-    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
-        let stored = connection
-            .prepare_cached(
-                "INSERT INTO messages (conversation, seq, bucket, message, author, agent, visibility,
-                     at, seen_seq, purposes, flags, policy, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-                 ON CONFLICT (conversation, seq) DO NOTHING",
-            )?
-            .execute(params![
-                self.conversation,
-                self.seq.0,
-                self.bucket,
-                self.message,
-                self.author,
-                self.agent,
-                self.visibility,
-                self.at,
-                self.seen_seq,
-                self.purposes,
-                self.flags,
-                self.policy,
-                self.body
-            ])?;
+    pub(super) fn insert(
+        &self,
+        insertion: &mut CachedStatement<'_>,
+        connection: &Connection,
+    ) -> rusqlite::Result<Option<i64>> {
+        let stored = insertion.execute(params![
+            self.conversation,
+            self.seq.0,
+            self.bucket,
+            self.message,
+            self.author,
+            self.agent,
+            self.visibility,
+            self.at,
+            self.seen_seq,
+            self.purposes,
+            self.flags,
+            self.policy,
+            self.body
+        ])?;
         Ok((stored > 0).then(|| connection.last_insert_rowid()))
     }
 
