@@ -2,25 +2,13 @@
 
 use std::ops::Range;
 
+use super::sign::{GAP_CHARS_MAX, Sign, sign};
+
 /// Lengths of card numbers (ISO/IEC 7812).
 const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Characters that may stand between two digits of one number.
-const GAP_CHARS_MAX: usize = 3;
-
 /// A phone number in international form has at most so many digits (E.164).
 const PHONE_DIGITS_MAX: usize = 15;
-
-/// The zeros of the scripts whose digits may stand in a text (Unicode, category Nd); nine more follow each.
-const ZEROS: &[u32] = &[
-    0x0030, 0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6,
-    0x0D66, 0x0DE6, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80,
-    0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0,
-    0xFF10, 0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0,
-    0x11650, 0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0,
-    0x16B50, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E950,
-    0x1FBF0,
-];
 
 /// A digit of a run.
 #[derive(Debug, Clone)]
@@ -33,62 +21,35 @@ pub(super) struct Digit {
     plus: bool,
 }
 
-/// The value of a decimal digit of any script.
-pub(super) fn digit(char: char) -> Option<u8> {
-    let code = u32::from(char);
-    let zero = ZEROS.get(ZEROS.partition_point(|zero| *zero <= code).checked_sub(1)?)?;
-    u8::try_from(code - zero).ok().filter(|value| *value < 10)
-}
-
-/// Whether it may stand inside a number: spaces, hyphens, dots, and what is not seen at all.
-pub(super) fn is_gap(char: char) -> bool {
-    matches!(
-        char,
-        ' ' | '\t' | '-' | '.' | '_' | '\u{A0}' | '\u{AD}' | '\u{B7}' | '\u{2000}'
-            ..='\u{2015}'
-                | '\u{2022}'
-                | '\u{202F}'
-                | '\u{205F}'
-                | '\u{2060}'
-                | '\u{2212}'
-                | '\u{3000}'
-                | '\u{FE58}'
-                | '\u{FE63}'
-                | '\u{FEFF}'
-                | '\u{FF0D}'
-                | '\u{FF0E}'
-    )
-}
-
-/// Runs of digits with no more than gaps between them.
-pub(super) fn runs(text: &str) -> Vec<Vec<Digit>> {
-    let mut runs = Vec::new();
+/// Shows each run of digits with no more than gaps between them.
+pub(super) fn each_run(text: &str, mut show: impl FnMut(&[Digit])) {
     let mut run: Vec<Digit> = Vec::new();
     let (mut gap, mut plus) = (0, false);
     for (start, char) in text.char_indices() {
-        if let Some(value) = digit(char) {
+        let sign = sign(char);
+        if let Sign::Digit(value) = sign {
             let at = start..start + char.len_utf8();
             run.push(Digit { value, at, joined: gap == 0 && !run.is_empty(), plus });
             gap = 0;
         } else {
             gap += 1;
-            if !(is_gap(char) && gap <= GAP_CHARS_MAX) {
-                runs.extend((!run.is_empty()).then(|| std::mem::take(&mut run)));
+            if sign != Sign::Gap || gap > GAP_CHARS_MAX {
+                show(&run);
+                run.clear();
                 plus = matches!(char, '+' | '\u{FF0B}');
             }
         }
     }
-    runs.extend((!run.is_empty()).then_some(run));
-    runs
+    show(&run);
 }
 
 /// Finds card numbers.
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
-    for run in runs(text) {
+    each_run(text, |run| {
         if run.len() >= *LENGTHS.start() {
-            find_in_run(&run, found);
+            find_in_run(run, found);
         }
-    }
+    });
 }
 
 /// A number begins and ends where a group of digits does; the longest that fits is taken.

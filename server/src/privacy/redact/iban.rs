@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::card::{digit, is_gap};
+use super::sign::{GAP_CHARS_MAX, Sign, sign};
 
-/// Countries and the length of their numbers (the registry of ISO 13616).
-const COUNTRIES: &[(&str, usize)] = &[
+/// Countries and the length of their numbers (the registry of ISO 13616), in the order of the alphabet.
+pub(super) const COUNTRIES: &[(&str, usize)] = &[
     ("AD", 24),
     ("AE", 23),
     ("AL", 28),
@@ -97,78 +97,75 @@ const COUNTRIES: &[(&str, usize)] = &[
     ("YE", 30),
 ];
 
-/// Characters that may stand between two of one number.
-const GAP_CHARS_MAX: usize = 3;
-
-/// One character of a number: 0 to 9 for digits, 10 to 35 for letters.
-struct Sign {
-    value: u8,
-    at: Range<usize>,
-    gap_before: usize,
-}
-
-/// Finds account numbers.
+/// Finds account numbers: wherever two letters and two digits follow each other, as every one begins.
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
-    let signs = signs(text);
-    let mut start = 0;
-    while start < signs.len() {
-        let length = signs.get(start..).and_then(number_at);
-        if let Some([first, .., last]) = length.and_then(|n| signs.get(start..start + n)) {
-            found.push(first.at.start..last.at.end);
+    // Of the last four letters and digits: a bit each, one for a letter, and where each stands.
+    let (mut letters, mut starts) = (0_u8, [0; 4]);
+    let (mut gap, mut end) = (0, 0);
+    for (at, char) in text.char_indices() {
+        let letter = match sign(char) {
+            Sign::Digit(_) => 0,
+            Sign::Letter(_) => 1,
+            Sign::Gap if gap < GAP_CHARS_MAX => {
+                gap += 1;
+                continue;
+            }
+            Sign::Gap | Sign::Other => {
+                letters = 0;
+                continue;
+            }
+        };
+        let [_, second, third, fourth] = starts;
+        starts = [second, third, fourth, at];
+        letters = (letters << 1) | letter;
+        gap = 0;
+        if letters & 0b1111 == 0b1100
+            && second >= end
+            && let Some(length) = text.get(second..).and_then(number_at)
+        {
+            end = second + length;
+            found.push(second..end);
         }
-        start += length.unwrap_or(1);
     }
 }
 
-/// Letters and digits, and how much stands before each.
-fn signs(text: &str) -> Vec<Sign> {
-    let mut signs = Vec::new();
-    let mut gap_before = 0_usize;
-    for (start, char) in text.char_indices() {
-        if let Some(value) = value(char) {
-            signs.push(Sign { value, at: start..start + char.len_utf8(), gap_before });
-            gap_before = 0;
-        } else if is_gap(char) {
-            gap_before += 1;
-        } else {
-            gap_before = usize::MAX / 2;
-        }
-    }
-    signs
+/// Values of letters and digits, 10 to 35 and 0 to 9, and where each ends; up to where more than a gap stands
+/// between two.
+fn values(text: &str) -> impl Iterator<Item = (u8, usize)> {
+    let mut gap = 0;
+    let values_and_gaps = text.char_indices().map_while(move |(start, char)| {
+        let value = match sign(char) {
+            Sign::Digit(value) => value,
+            Sign::Letter(nth) => nth + 10,
+            Sign::Gap if gap < GAP_CHARS_MAX => {
+                gap += 1;
+                return Some(None);
+            }
+            Sign::Gap | Sign::Other => return None,
+        };
+        gap = 0;
+        Some(Some((value, start + char.len_utf8())))
+    });
+    values_and_gaps.flatten()
 }
 
-fn value(char: char) -> Option<u8> {
-    let letter = match char {
-        // The full-width letters that East Asian keyboards make.
-        '\u{FF21}'..='\u{FF3A}' => u32::from(char) - 0xFF21,
-        '\u{FF41}'..='\u{FF5A}' => u32::from(char) - 0xFF41,
-        'A'..='Z' => u32::from(char) - u32::from('A'),
-        'a'..='z' => u32::from(char) - u32::from('a'),
-        _ => return digit(char),
-    };
-    u8::try_from(letter + 10).ok()
-}
-
-/// The length of the number that these signs begin with, if they do.
-fn number_at(signs: &[Sign]) -> Option<usize> {
-    let [first, second, check @ ..] = signs else { return None };
-    let [tens, ones, ..] = check else { return None };
-    if tens.value > 9 || ones.value > 9 {
-        return None;
-    }
-    let letter = |sign: &Sign| sign.value.checked_sub(10).map(|n| char::from(b'A' + n));
-    let country = [letter(first)?, letter(second)?];
-    let (_, length) = COUNTRIES.iter().find(|(code, _)| code.chars().eq(country))?;
-    let number = signs.get(..*length)?;
-    let whole = number.iter().skip(1).all(|sign| sign.gap_before <= GAP_CHARS_MAX);
-    (whole && remainder(number) == 1).then_some(*length)
+/// The bytes of the number that this text begins with, if it does.
+fn number_at(text: &str) -> Option<usize> {
+    let mut number = values(text);
+    let mut letter = || Some(char::from(b'A' + number.next()?.0.checked_sub(10)?));
+    let country = [letter()?, letter()?];
+    let at = COUNTRIES.binary_search_by(|(code, _)| code.chars().cmp(country)).ok()?;
+    let (_, length) = COUNTRIES.get(at)?;
+    let number: Vec<(u8, usize)> = values(text).take(*length).collect();
+    let (_, end) = *number.last()?;
+    (number.len() == *length && remainder(&number) == 1).then_some(end)
 }
 
 /// The first four at the end, letters as two digits, modulo 97 (ISO 7064).
-fn remainder(number: &[Sign]) -> u32 {
+fn remainder(number: &[(u8, usize)]) -> u32 {
     let (head, rest) = number.split_at(number.len().min(4));
-    rest.iter().chain(head).fold(0, |remainder, sign| {
-        let shift = if sign.value > 9 { 100 } else { 10 };
-        (remainder * shift + u32::from(sign.value)) % 97
+    rest.iter().chain(head).fold(0, |remainder, (value, _)| {
+        let shift = if *value > 9 { 100 } else { 10 };
+        (remainder * shift + u32::from(*value)) % 97
     })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
+use super::iban::COUNTRIES;
 use super::{BadPattern, MARK, PATTERN_BYTES_MAX, PATTERNS_MAX, Redactor};
 
 fn redact(text: &str) -> String {
@@ -159,7 +160,32 @@ fn with_check_digit(mut digits: Vec<u8>) -> Vec<u8> {
     digits
 }
 
+/// An account number of a country, which is given with its length: the account, and the check digits that suit it.
+fn account((country, length): (&str, usize), account: &[u32]) -> String {
+    let account: String =
+        account.iter().take(length - 4).map(|sign| char::from_digit(*sign, 36).unwrap()).collect();
+    let remainder = format!("{account}{country}00").chars().fold(0, |remainder, sign| {
+        let value = sign.to_digit(36).unwrap();
+        (remainder * if value > 9 { 100 } else { 10 } + value) % 97
+    });
+    format!("{country}{:02}{account}", 98 - remainder)
+}
+
 proptest! {
+    #[test]
+    fn every_account_number_that_a_bank_could_give_is_hidden(
+        country in 0..COUNTRIES.len(),
+        rest in proptest::collection::vec(0..36_u32, 34),
+        group in 1..=8_usize,
+        gap in prop_oneof![Just(" "), Just(" - "), Just("\u{2009}"), Just("")],
+        before in "([a-z]{1,4} |[0-9]{1,3}, ){0,3}",
+    ) {
+        let signs: Vec<char> = account(COUNTRIES[country], &rest).chars().collect();
+        let groups: Vec<String> = signs.chunks(group).map(|chunk| chunk.iter().collect()).collect();
+        let text = format!("{before}{}. Thanks", groups.join(gap));
+        prop_assert_eq!(redact(&text), format!("{before}{MARK}. Thanks"));
+    }
+
     #[test]
     fn every_number_that_an_issuer_could_give_is_hidden(
         first in prop_oneof![Just(3_u8), Just(4), Just(5), Just(6)],
