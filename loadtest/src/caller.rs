@@ -28,7 +28,12 @@ impl CallError {
     pub(crate) fn stop(&self) -> bool {
         match self {
             Self::Line(LineError::Closed(code)) => matches!(code, 1009 | 4000..=4099),
-            Self::Line(LineError::Connect(_) | LineError::Handshake(_) | LineError::Broken(_))
+            Self::Line(
+                LineError::Connect(_)
+                | LineError::Handshake(_)
+                | LineError::Late
+                | LineError::Broken(_),
+            )
             | Self::NotWelcome => false,
         }
     }

@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 use crate::scenario::{SHIPPED, Scenario};
 use crate::screen::Screen;
 use crate::verdict::Verdict;
-use crate::{compare, distant, report, throwaway};
+use crate::{compare, distant, process, report, throwaway};
 
 /// Loads a livehelp server with real visitors and agents, and accounts for every message.
 #[derive(Debug, Parser)]
@@ -116,6 +116,7 @@ struct Run {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    process::raise_open_files();
     match dispatch(cli.command) {
         Ok(verdict) => ExitCode::from(verdict.code()),
         Err(error) => {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -24,6 +25,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 /// What a read asks for at once. The library's own default is 128 KiB a connection.
 const READ_BYTES: usize = 4 * 1024;
+
+/// Time to connect and upgrade: a server at the end of its open files leaves callers standing at the door.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where to connect and as whom.
 #[derive(Debug, Clone)]
@@ -49,6 +53,9 @@ pub enum LineError {
     /// The server did not upgrade.
     #[error("the handshake failed")]
     Handshake(#[source] Box<WsError>),
+    /// Nobody answered.
+    #[error("no answer within {} s: the server, or its system, may be at the end of its connections or open files", PATIENCE.as_secs())]
+    Late,
     /// It broke off.
     #[error("the line broke")]
     Broken(#[source] Box<WsError>),
@@ -117,7 +124,7 @@ impl Line {
     /// Connects and upgrades.
     ///
     /// # Errors
-    /// [`LineError::Connect`] or [`LineError::Handshake`].
+    /// [`LineError::Connect`], [`LineError::Handshake`] or [`LineError::Late`].
     pub async fn connect(target: &Target) -> Result<Self, LineError> {
         Self::connect_with(target, None).await
     }
@@ -130,6 +137,11 @@ impl Line {
         target: &Target,
         receive_bytes: Option<u32>,
     ) -> Result<Self, LineError> {
+        let line = tokio::time::timeout(PATIENCE, Self::open(target, receive_bytes));
+        line.await.unwrap_or(Err(LineError::Late))
+    }
+
+    async fn open(target: &Target, receive_bytes: Option<u32>) -> Result<Self, LineError> {
         let wire = wire(target, receive_bytes).await.map_err(LineError::Connect)?;
         let scheme = if target.tls.is_some() { "wss" } else { "ws" };
         let mut request = Request::get(format!("{scheme}://{}{}", target.address, target.path))
@@ -216,4 +228,27 @@ async fn wire(target: &Target, receive_bytes: Option<u32>) -> io::Result<Wire> {
     let name = ServerName::IpAddress(target.address.ip().into());
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
     Ok(Wire::Tls(Box::new(stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_at_which_nobody_answers_is_told_as_such() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            path: String::from("/"),
+            subprotocol: None,
+            headers: Vec::new(),
+            source: None,
+            tls: None,
+        };
+        let late = Line::connect(&target).await.unwrap_err();
+        assert!(matches!(late, LineError::Late), "{late}");
+        assert!(late.to_string().contains("within 30 s"), "{late}");
+    }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use loadtest::process::raise_open_files;
 use peers::peer::place::{Place, first_line};
 use peers::peer::{Peer, Start};
 use peers::plot::plot;
@@ -60,6 +61,7 @@ impl Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    raise_open_files();
     let known = |name: &&String| ROWS.iter().any(|row| row.name == **name);
     if let Some(unknown) = options.only.iter().find(|name| !known(name)) {
         let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
