@@ -3,6 +3,7 @@
 //! Lives here: what a person or a script types and reads. Not here: what the commands do (`run`, `init`,
 //! the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
+mod files;
 mod operator;
 mod serve;
 

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{CliError, print};
+use super::{CliError, files, print};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, LogLevel, Resolved, Store};
 use crate::http::{Tls, bind};
@@ -36,8 +36,9 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
     builder.enable_all().thread_name("worker").build().map_err(CliError::Runtime)
 }
 
-pub(super) fn serve(config: Config) -> Result<ExitCode, CliError> {
+pub(super) fn serve(mut config: Config) -> Result<ExitCode, CliError> {
     start_logs(&config);
+    config.connections_max = files::connections(config.connections_max);
     runtime(&config)?.block_on(async {
         let (shutdown, down) = watch::channel(false);
         watch_signals(shutdown)?;

@@ -12,6 +12,8 @@ use protocol::ids::ConversationId;
 use protocol::message::{Body, EventKind, Seq};
 use protocol::reject::CloseCode;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use crate::client::{Client, new_message};
 use crate::disk::Disk;
@@ -356,4 +358,59 @@ async fn more_than_the_writer_takes_slows_the_senders_and_loses_nothing() {
     let sent = (SENDERS * EACH).to_string().parse::<f64>().unwrap();
     assert_eq!(scrape.value(r#"messages_received_total{kind="text",role="visitor"}"#), sent);
     server.stop().await;
+}
+
+/// The server under a shell's limit of open files.
+fn few_files(command: &mut Command, flag: &str) {
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let line = format!("ulimit {flag} 300 && exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).arg(command.get_program()).args(arguments);
+    shell.env_remove("LIVEHELP_CONFIG").stdout(Stdio::piped());
+    *command = shell;
+}
+
+/// What a caller hears who is turned away before he has said anything.
+async fn turned_away(site: &Site) -> Option<String> {
+    let mut caller = TcpStream::connect(site.address).await.unwrap();
+    let mut told = String::new();
+    let heard = tokio::time::timeout(Duration::from_millis(300), caller.read_to_string(&mut told));
+    heard.await.ok().map(|read| read.unwrap()).map(|_| told)
+}
+
+#[tokio::test]
+async fn with_few_open_files_it_turns_people_away_and_goes_on() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let process = Process::start_as(folder.path(), |command| {
+        few_files(command, "-n");
+        command.stderr(log);
+    });
+    let mut taken = Vec::new();
+    for _ in 0..44 {
+        taken.push(TcpStream::connect(process.address).await.unwrap());
+    }
+    let told = turned_away(&process).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("connections-max"), "{told}");
+    assert!(process.log().contains("too few open files"), "{}", process.log());
+    drop(taken);
+    // It hears of each that went.
+    while turned_away(&process).await.is_some() {}
+    let mut visitor = Client::visitor(&process, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, "there is room again").await;
+}
+
+#[tokio::test]
+async fn a_low_first_bound_of_open_files_is_raised() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let process = Process::start_as(folder.path(), |command| few_files(command, "-Sn"));
+    let mut taken = Vec::new();
+    for _ in 0..60 {
+        taken.push(TcpStream::connect(process.address).await.unwrap());
+    }
+    let answer = http::get(process.address, "/readyz", &[]).await;
+    assert_eq!(answer.status, 404, "it is not at its bound; readiness is asked elsewhere");
 }
