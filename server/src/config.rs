@@ -116,7 +116,7 @@ settings! {
     }
     "Connections" {
         connections_max: usize = "20000", "connections", (1, 10_000_000),
-            "Connections to the public listener at a time.";
+            "Connections to the public listener at a time; fewer where the system allows the process too few open files.";
         handshakes_per_ip_max: usize = "64", "connections", (1, 1_000_000),
             "Connections from one address that have not yet finished a request.";
         connections_per_ip_max: usize = "2000", "connections", (1, 10_000_000),
