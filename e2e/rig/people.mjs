@@ -8,6 +8,8 @@ import { isDeepStrictEqual } from "node:util";
 import { PATIENCE_MS } from "./browser.mjs";
 import { ADMIN_EMAIL } from "./server.mjs";
 
+/** A page that lost its line tries again after 30 seconds at the latest. */
+const BACK_MS = 40_000;
 /** A password as the console wants it of someone who joins. */
 const PASSWORD = "a password for one test only";
 
@@ -46,11 +48,11 @@ class Person {
   async showsAll() {
     const earlier = this.log.getByRole("button", { name: /^(Load e|E)arlier messages$/ });
     const beginning = this.log.getByText(this.beginning);
-    await beginning.or(earlier).first().waitFor();
+    await beginning.or(earlier).first().waitFor({ timeout: BACK_MS });
     while (!(await beginning.isVisible())) {
       const before = await this.log.locator(this.bubble).count();
       await earlier.dispatchEvent("click");
-      await this.log.locator(this.bubble).nth(before).waitFor();
+      await this.log.locator(this.bubble).nth(before).waitFor({ timeout: BACK_MS });
     }
   }
 }
