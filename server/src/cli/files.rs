@@ -11,7 +11,7 @@ const OTHERS: u64 = 256;
 pub(super) fn connections(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     // What a session begins with is often 1,024, for programs of another time; each may raise it to the second bound.
-    if limit.current < limit.maximum && limit.current.is_some() {
+    if limit.current != limit.maximum {
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::debug!(%error, "the limit of open files stays");
