@@ -22,7 +22,7 @@ const NAMES = ["Ann Archer", "Ben Baker", "Cleo Cole"];
 /** Messages that one writer says in one breath, and how long he rests after that. */
 const BREATH = 4;
 const REST_MS = 250;
-/** After so many breaths in one life he rests longer: a machine that is slow to start a server would else fill every page with thousands of messages. */
+/** After so many breaths in one life he rests longer: a life lasts until the pages that wait for their next try, up to 30 seconds, have come back, and each would else have thousands of messages in the end. */
 const BREATHS_OF_A_LIFE = 6;
 const LONG_REST_MS = 2_000;
 /** A server lives so long at most under load. */
