@@ -19,6 +19,8 @@ interface Row {
   readonly who: HTMLElement;
   readonly bubble: HTMLElement;
   readonly meta: HTMLElement;
+  /** What it was drawn from: of the same it would be drawn the same, and a long conversation has thousands. */
+  drawn: readonly unknown[];
   /** What the meta line was made of. */
   face: string;
 }
@@ -120,7 +122,7 @@ export class Messages {
     // Read out is what others say now; not one's own words, and not what was there before.
     const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
     set(element, { 'aria-live': !news && 'off' });
-    const row = { element, who, bubble, meta, face: '' };
+    const row = { element, who, bubble, meta, drawn: [], face: '' };
     this.#rows.set(entry.message, row);
     return row;
   }
@@ -131,6 +133,11 @@ export class Messages {
   }
 
   #refresh(row: Row, state: ChatState, entry: Entry, former: Entry | undefined, next: Entry | undefined): void {
+    const came = progress(state, entry);
+    const next_came = next && progress(state, next);
+    const drawn = [entry, former, next, came, next_came, state.line === 'online', state.card?.agents];
+    if (drawn.every((part, place) => part === row.drawn[place])) return;
+    row.drawn = drawn;
     if (entry.body.kind !== 'text') {
       say(row.element, this.#event(state, entry));
       return;
@@ -139,9 +146,8 @@ export class Messages {
     const first = former?.body.kind !== 'text' || key(former) !== key(entry);
     const last = next?.body.kind !== 'text' || key(next) !== key(entry);
     const name = this.#name(state, entry);
-    const came = progress(state, entry);
     // An earlier message that came as far as the one below it need not say so again.
-    const same = mine && next !== undefined && !last && progress(state, next) === came;
+    const same = mine && !last && next_came === came;
     const shows = mine ? came === 'failed' || !same : last;
     row.element.className = `row${mine ? ' mine' : ''}${first ? ' first' : ''}${came === 'failed' && mine ? ' failed' : ''}`;
     // Own words need no name on the screen; who cannot see the sides hears it.
