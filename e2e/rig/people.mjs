@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 
-import { PATIENCE_MS } from "./browser.mjs";
+import { PATIENCE_MS, picture } from "./browser.mjs";
 import { ADMIN_EMAIL } from "./server.mjs";
 
 /** A page that lost its line tries again after 30 seconds at the latest. */
@@ -48,7 +48,12 @@ class Person {
   async showsAll() {
     const earlier = this.log.getByRole("button", { name: /^(Load e|E)arlier messages$/ });
     const beginning = this.log.getByText(this.beginning);
-    await beginning.or(earlier).first().waitFor({ timeout: BACK_MS });
+    try {
+      await beginning.or(earlier).first().waitFor({ timeout: BACK_MS });
+    } catch (error) {
+      await picture(this.page, "neither-beginning-nor-earlier");
+      throw error;
+    }
     while (!(await beginning.isVisible())) {
       const before = await this.log.locator(this.bubble).count();
       await earlier.dispatchEvent("click");
