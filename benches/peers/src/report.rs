@@ -22,6 +22,7 @@ pub struct Verdict {
     pub what: String,
     pub spread: Spread,
     pub most: f64,
+    /// By the median, and with no round in which it failed: what loses a message is not fast.
     pub met: bool,
 }
 
@@ -78,6 +79,12 @@ impl Rounds {
         rounds.iter().flatten().filter_map(|round| round.get(figure).copied()).collect()
     }
 
+    /// In how many rounds it did not do its work.
+    fn failed(&self, peer: Peer) -> usize {
+        let rounds = self.figures.get(peer.name()).map(Vec::as_slice).unwrap_or_default();
+        rounds.iter().filter(|round| round.is_none()).count()
+    }
+
     /// A server's figure over another, round by round.
     fn ratios(&self, (who, figure): (Peer, &str), (peer, other): (Peer, &str)) -> Vec<f64> {
         let rounds = |peer: Peer| self.figures.get(peer.name()).map(Vec::as_slice);
@@ -97,8 +104,15 @@ impl Rounds {
                 if let Some(found) = Spread::of(values.clone()) {
                     let mut figure = spread(found);
                     figure["rounds"] = json!(values);
+                    if let Some(times) = self.times(row, peer, name) {
+                        figure["livehelp_to_this"] = spread(times);
+                    }
                     figures.insert(name.to_owned(), figure);
                 }
+            }
+            let failed = self.failed(peer);
+            if failed > 0 {
+                figures.insert(String::from("failed_rounds"), json!(failed));
             }
             servers.insert(peer.name().to_owned(), Value::Object(figures));
         }
@@ -147,21 +161,34 @@ impl Rounds {
             Bound::Absolute(most) => (figure.to_owned(), self.values(who, figure), most),
         };
         let spread = Spread::of(values)?;
-        Some(Verdict { what, spread, most, met: spread.median <= most })
+        let met = spread.median <= most && self.failed(who) == 0;
+        Some(Verdict { what, spread, most, met })
+    }
+
+    /// How many times another's figure livehelp's is, where they are held against each other.
+    fn times(&self, row: &Row, peer: Peer, figure: &str) -> Option<Spread> {
+        let held = row.compared().contains(&figure) && peer != Peer::Livehelp;
+        held.then(|| Spread::of(self.ratios((Peer::Livehelp, figure), (peer, figure))))?
     }
 
     /// The row as a table.
     pub fn table(&self, row: &Row) -> String {
         let mut text = format!("\n## {}: {}\n\n", row.name, row.title);
-        let names = self.names();
-        let _infallible = writeln!(text, "| server | {} |", names.join(" | "));
-        let _infallible = writeln!(text, "|---|{}", "---|".repeat(names.len()));
+        let (names, compared) = (self.names(), row.compared());
+        let mut heads: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        heads.extend(compared.iter().map(|name| format!("{name}, livehelp to this")));
+        let _infallible = writeln!(text, "| server | {} |", heads.join(" | "));
+        let _infallible = writeln!(text, "|---|{}", "---|".repeat(heads.len()));
         for peer in self.measured(row) {
-            let cell = |name: &&str| {
-                Spread::of(self.values(peer, name)).map_or(String::from("-"), Spread::text)
+            let figures = names.iter().map(|name| Spread::of(self.values(peer, name)));
+            let times = compared.iter().map(|name| self.times(row, peer, name));
+            let cell = |found: Option<Spread>| found.map_or(String::from("-"), Spread::text);
+            let cells: Vec<String> = figures.chain(times).map(cell).collect();
+            let failed = match self.failed(peer) {
+                0 => String::new(),
+                failed => format!(" ({failed} rounds FAILED)"),
             };
-            let cells: Vec<String> = names.iter().map(cell).collect();
-            let _infallible = writeln!(text, "| {} | {} |", peer.name(), cells.join(" | "));
+            let _infallible = writeln!(text, "| {}{failed} | {} |", peer.name(), cells.join(" | "));
         }
         if self.verdicts(row).next().is_some() {
             text.push_str("\n| required | is | at most | |\n|---|---|---|---|\n");
@@ -177,6 +204,68 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::ROWS;
+    use crate::work::CPU_MESSAGE;
+
+    /// A closed loop's row of so many microseconds a message; `None`: the round failed.
+    fn closed(rounds: [(Peer, [Option<f64>; 3]); 2]) -> Rounds {
+        let figures = rounds.map(|(peer, rounds)| {
+            let figures = |us: f64| Figures::from([(CPU_MESSAGE, us)]);
+            (peer.name(), rounds.map(|round| round.map(figures)).to_vec())
+        });
+        Rounds { figures: BTreeMap::from(figures) }
+    }
+
+    fn required() -> Required {
+        let bound = Bound::Times(1.5, Peer::FloorStore);
+        Required { who: Peer::Livehelp, figure: CPU_MESSAGE, bound }
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round_and_its_median_judged() {
+        // Both grew threefold in the second round: no matter.
+        let rounds = closed([
+            (Peer::Livehelp, [Some(14.0), Some(42.0), Some(20.0)]),
+            (Peer::FloorStore, [Some(10.0), Some(30.0), Some(10.0)]),
+        ]);
+        let verdict = rounds.verdict(&required()).unwrap();
+        assert_eq!((verdict.spread.median, verdict.spread.max, verdict.met), (1.4, 2.0, true));
+        let slower = closed([
+            (Peer::Livehelp, [Some(16.0), Some(16.0), Some(10.0)]),
+            (Peer::FloorStore, [Some(10.0), Some(10.0), Some(10.0)]),
+        ]);
+        assert!(!slower.verdict(&required()).unwrap().met);
+    }
+
+    #[test]
+    fn what_failed_in_a_round_has_met_nothing_and_is_named() {
+        let rounds = closed([
+            (Peer::Livehelp, [Some(10.0), None, Some(10.0)]),
+            (Peer::FloorStore, [Some(10.0), Some(10.0), Some(10.0)]),
+        ]);
+        let verdict = rounds.verdict(&required()).unwrap();
+        assert_eq!((verdict.spread.median, verdict.met), (1.0, false));
+        let row = &ROWS[0];
+        assert!(rounds.table(row).contains("| livehelp (1 rounds FAILED) |"));
+        assert_eq!(rounds.json(row)["servers"]["livehelp"]["failed_rounds"], 1);
+    }
+
+    #[test]
+    fn each_other_server_stands_with_how_many_times_its_figure_ours_is() {
+        let rounds = closed([
+            (Peer::Livehelp, [Some(20.0), Some(20.0), Some(20.0)]),
+            (Peer::Bun, [Some(10.0), Some(20.0), Some(40.0)]),
+        ]);
+        let row = &ROWS[0];
+        let bun = &rounds.json(row)["servers"][Peer::Bun.name()][CPU_MESSAGE];
+        assert_eq!(bun["livehelp_to_this"]["median"], 1.0);
+        assert!(rounds.table(row).contains("| 1.00 [0.50..2.00] |"));
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_verdict() {
+        assert_eq!(Rounds::default().verdict(&required()), None);
+    }
 
     #[test]
     fn a_median_lies_in_the_middle() {

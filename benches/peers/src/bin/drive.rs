@@ -86,7 +86,7 @@ fn main() -> Result<()> {
         done.push((row, rounds));
         // After each row, so that a run that is stopped leaves what it found.
         if let Some(out) = &options.out {
-            write(out, &options, &place, &done)?;
+            write(out, &options, &place, scale, &done)?;
         }
     }
     if options.quick {
@@ -140,7 +140,13 @@ fn run(options: &Options, place: &Place, row: &Row, scale: Scale) -> Rounds {
     rounds
 }
 
-fn write(out: &Path, options: &Options, place: &Place, done: &[(&Row, Rounds)]) -> Result<()> {
+fn write(
+    out: &Path,
+    options: &Options,
+    place: &Place,
+    scale: Scale,
+    done: &[(&Row, Rounds)],
+) -> Result<()> {
     let say = |words: &[&str]| {
         let (program, arguments) = words.split_first().unwrap_or((&"false", &[]));
         first_line(Command::new(program).args(arguments))
@@ -161,12 +167,22 @@ fn write(out: &Path, options: &Options, place: &Place, done: &[(&Row, Rounds)]) 
     let command = options.command();
     let rows: Vec<Value> = done.iter().map(|(row, rounds)| rounds.json(row)).collect();
     let found = json!({
-        "schema": 2,
+        "schema": 3,
         "date": date,
         "commit": commit,
         "command": command,
         "quick": options.quick,
         "rounds": options.rounds,
+        // What the titles say, unless it was quick.
+        "scale": {
+            "window_s": scale.span.window.as_secs_f64(),
+            "rooms": scale.rooms,
+            "idle": scale.idle,
+            "listeners": scale.listeners,
+            "lines_grown": scale.lines_grown,
+            "rooms_grown": scale.rooms_grown,
+            "stored": scale.stored,
+        },
         "machine": {
             "processor": processor,
             "cores": cores,
