@@ -1,4 +1,4 @@
-//! The store's writer: rows, sealing and the commit of a batch, on a real file.
+//! The store's writer: rows, sealing and the commit of a batch, on a real file; and the way on into the database.
 //!
 //! A batch of a known size needs a writer that is held back while its messages are put into the queue.
 //! [`Turnstile`] does that in the one place where the writer calls outside before it commits: its statistics.
@@ -32,14 +32,24 @@ use crate::world::{NOW, SITE, TENANT, VISITOR, World};
 /// Conversations that take turns, so that the rows of a batch lie apart as they do in a busy server.
 const CONVERSATIONS: u64 = 64;
 
-/// Measures messages that are committed alone, by 64 and by 512; each is acked once all are synced.
-pub fn measure(meter: &mut impl Meter) {
-    of(meter, Case::new("message-alone"));
-    of(meter, Case::new("message-of-64").each(64));
-    of(meter, Case::new("message-of-512").each(512));
+/// How far a case follows its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Synced in the journal, where acks come from.
+    Acked,
+    /// In the database as well, with a transaction of its own for each batch.
+    Carried,
 }
 
-fn of(meter: &mut impl Meter, case: Case) {
+/// Measures messages that are committed alone, by 64 and by 512; each is acked once all are synced.
+pub fn measure(meter: &mut impl Meter) {
+    of(meter, Case::new("message-alone"), Until::Acked);
+    of(meter, Case::new("message-of-64").each(64), Until::Acked);
+    of(meter, Case::new("message-of-512").each(512), Until::Acked);
+    of(meter, Case::new("message-of-512-into-the-database").each(512), Until::Carried);
+}
+
+fn of(meter: &mut impl Meter, case: Case, until: Until) {
     meter.consume(case.in_writer(), || {
         let disk = Rc::new(Disk::new());
         let mut number = 0;
@@ -49,7 +59,15 @@ fn of(meter: &mut impl Meter, case: Case) {
             number += u64::from(case.each);
             queue.line_up(first..number)
         };
-        (prepare, move |lined_up| disk.commit(lined_up))
+        let mut version = 1;
+        let act = move |lined_up| {
+            disk.commit(lined_up);
+            if until == Until::Carried {
+                version += 1;
+                disk.carry(version);
+            }
+        };
+        (prepare, act)
     });
 }
 
@@ -180,6 +198,20 @@ impl Disk {
             }),
         );
         self.turnstile.open();
+        self.committed.recv().expect("its fate is told");
+    }
+
+    /// Writes something that the journal does not take: everything that is in it goes into the database first.
+    fn carry(&self, version: u64) {
+        let told = self.committed_tx.clone();
+        let header = ConversationRow { version, ..header(0) };
+        self.slot().write(
+            vec![Write::Conversation(Box::new(header))],
+            Box::new(move |fate| {
+                stored(fate);
+                told.send(()).expect("somebody waits");
+            }),
+        );
         self.committed.recv().expect("its fate is told");
     }
 

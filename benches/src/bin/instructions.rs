@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["--act", path] if counting::act(path) => Ok(()),
-        ["--act", ..] | ["--help" | "-h"] => {
+        ["--act", path] => Err(anyhow::anyhow!("there is no case {path}")),
+        ["--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
         }
