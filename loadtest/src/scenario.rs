@@ -416,6 +416,10 @@ mod tests {
         ));
         assert!(words.contains("line 6") && words.contains("size.chars"), "{words}");
         assert!(complaint(room).contains("phase"));
+        for phase in ["kind = \"hold\"\nmeasure = false", "kind = \"ramp\""] {
+            let words = complaint(&format!("{room}[[phase]]\nseconds = 1\n{phase}\n"));
+            assert!(words.contains("nothing would be measured"), "{phase}: {words}");
+        }
         assert!(complaint("name = \"x\"\n").contains("nobody"));
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{CAPACITY_MAX, Loop, PhaseKind, Scenario, Size, Span};
+use super::{CAPACITY_MAX, Loop, Scenario, Size, Span};
 use crate::stamp::STAMP_CHARS;
 use crate::verdict;
 
@@ -110,8 +110,10 @@ fn phases(scenario: &Scenario) -> Complaint {
             "is missing: in an open loop it says how many messages a second",
         );
     }
-    if scenario.phases.iter().all(|phase| phase.kind == PhaseKind::Ramp && !phase.measured()) {
-        return wrong("phase[0].measure", "is false for all phases: nothing would be measured");
+    if scenario.phases.iter().all(|phase| !phase.measured()) {
+        let words =
+            "is false for all phases (a ramp's is, unless it says true): nothing would be measured";
+        return wrong("phase[0].measure", words);
     }
     None
 }
