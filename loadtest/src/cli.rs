@@ -147,7 +147,11 @@ fn dispatch(command: Command) -> Result<Verdict> {
             print(&format!("# right; {} sockets beside visits\n{text}", scenario.sockets()))?;
             Ok(Verdict::Kept)
         }
-        Command::Compare { old, new, noise } => compared(&old, &Outcome::read(&new)?, noise, true),
+        Command::Compare { old, new, noise } => {
+            let comparison = compare::compare(&Outcome::read(&old)?, &Outcome::read(&new)?, noise);
+            print(&comparison.words())?;
+            Ok(comparison.verdict())
+        }
         Command::Report { result, out } => {
             let outcome = Outcome::read(&result)?;
             let beside = if result.is_dir() { Some(result.as_path()) } else { result.parent() };
@@ -200,11 +204,7 @@ fn run(wanted: &Run) -> Result<Verdict> {
     if !wanted.quiet {
         print(&comparison.words())?;
     }
-    Ok(if outcome.verdict == Verdict::Kept && comparison.worse() {
-        Verdict::Broken
-    } else {
-        outcome.verdict
-    })
+    Ok(if outcome.verdict == Verdict::Kept { comparison.verdict() } else { outcome.verdict })
 }
 
 /// Waits for Ctrl-C or SIGTERM: the run then ends here, and what it started ends with it.
@@ -219,14 +219,6 @@ async fn interrupted() -> anyhow::Error {
         _ = terminate.recv() => {}
     }
     anyhow::anyhow!("interrupted")
-}
-
-fn compared(old: &Path, new: &Outcome, noise: f64, aloud: bool) -> Result<Verdict> {
-    let comparison = compare::compare(&Outcome::read(old)?, new, noise);
-    if aloud {
-        print(&comparison.words())?;
-    }
-    Ok(if comparison.worse() { Verdict::Broken } else { Verdict::Kept })
 }
 
 fn server(wanted: &Run) -> Result<Server> {

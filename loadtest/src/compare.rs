@@ -53,6 +53,9 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Comparison {
     pub(crate) rows: Vec<Row>,
+    /// Figures that one of the two has and the other has not: which, and who lacks it.
+    lacking: Vec<(&'static str, &'static str)>,
+    void: bool,
     noise: f64,
     /// Why the two cannot be set beside each other honestly.
     warnings: Vec<String>,
@@ -72,11 +75,24 @@ pub(crate) fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Comparison {
             warnings.push(format!("the {which} run is void"));
         }
     }
+    let lacking = COMPARED.iter().filter_map(|figure| {
+        match (old.figures.contains_key(*figure), new.figures.contains_key(*figure)) {
+            (true, false) => Some((*figure, "new")),
+            (false, true) => Some((*figure, "old")),
+            (true, true) | (false, false) => None,
+        }
+    });
     let rows = COMPARED.iter().filter_map(|figure| {
         let (old, new) = (*old.figures.get(*figure)?, *new.figures.get(*figure)?);
         Some(Row { figure, old, new, change: change(figure, old, new, noise) })
     });
-    Comparison { rows: rows.collect(), noise, warnings }
+    Comparison {
+        rows: rows.collect(),
+        lacking: lacking.collect(),
+        void: [old, new].iter().any(|outcome| outcome.verdict == Verdict::Void),
+        noise,
+        warnings,
+    }
 }
 
 fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
@@ -94,9 +110,16 @@ fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
 }
 
 impl Comparison {
-    /// Whether anything is worse beyond the noise.
-    pub(crate) fn worse(&self) -> bool {
-        self.rows.iter().any(|row| row.change == Change::Worse)
+    /// Broken: something is worse beyond the noise, or cannot be compared, which is no proof that it is not.
+    pub(crate) fn verdict(&self) -> Verdict {
+        if self.void {
+            Verdict::Void
+        } else if self.lacking.is_empty() && self.rows.iter().all(|row| row.change != Change::Worse)
+        {
+            Verdict::Kept
+        } else {
+            Verdict::Broken
+        }
     }
 
     /// For a terminal.
@@ -121,6 +144,9 @@ impl Comparison {
                 Change::Worse => "WORSE",
             };
             text.push_str(&format!("{figure:30} {old:>12.3} {new:>12.3} {part:>+7.1}%  {word}\n"));
+        }
+        for (figure, who) in &self.lacking {
+            text.push_str(&format!("{figure:30} NOT COMPARABLE: the {who} run has none\n"));
         }
         text
     }
