@@ -19,7 +19,7 @@ use crate::process::Usage;
 use crate::rest::Rest;
 use crate::scenario::{Loop, Phase, Scenario};
 use crate::screen::{Live, Screen};
-use crate::search;
+use crate::search::{self, BoundedBy, Tried};
 use crate::series::Series;
 use crate::setup::{self, Staff};
 use crate::tasks;
@@ -107,12 +107,15 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         eye: scene.eye.clone(),
         phase: String::new(),
     };
-    let metrics = Metrics::of(&scene.admin).await.unwrap_or_default();
+    let metrics = Metrics::of(&scene.admin).await;
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
     conductor.crew.dismiss().await;
-    let outcome = outcome?;
-    if let Some(throwaway) = scene.throwaway {
-        throwaway.stop().await?;
+    let mut outcome = outcome?;
+    if let Some(throwaway) = scene.throwaway
+        && let Err(error) = throwaway.stop().await
+    {
+        // What was measured was measured; but a server that ends badly is no success.
+        outcome.fail(format!("{error:#}"));
     }
     Ok(outcome)
 }
@@ -174,22 +177,49 @@ struct Ran {
     marks: Vec<Mark>,
 }
 
+/// What all measured phases, or the tries of a search, came to.
+#[derive(Debug, Default)]
+struct Measured {
+    figures: Figures,
+    phases: Vec<PhaseOutcome>,
+    trials: Vec<Trial>,
+    tally: Tally,
+    bounded_by: Option<BoundedBy>,
+}
+
+/// What the workers hand in when they go.
+#[derive(Default)]
+struct End {
+    /// What came before the phases.
+    first: Tally,
+    /// Counts of the whole run.
+    whole: Tally,
+    ledger: Ledger,
+}
+
 impl Conductor<'_> {
-    async fn carry_out(&mut self, plan: Plan, admin: &Rest, metrics: Metrics) -> Result<Outcome> {
+    async fn carry_out(
+        &mut self,
+        plan: Plan,
+        admin: &Rest,
+        metrics: Result<Metrics>,
+    ) -> Result<Outcome> {
         let run = plan.run;
         let begun = self.clock.now();
         self.crew.order(|index| Order::Plan(Box::new(Plan { index, ..plan.clone() }))).await?;
         let before = self.eye.look().await?;
         let connections = self.bring_people().await?;
         let there = self.eye.look().await?;
-        let (mut figures, phases, trials, tally) = match self.scenario.pacing {
+        let measured = match self.scenario.pacing {
             Loop::Closed | Loop::Open => self.phases().await?,
             Loop::Search => self.search().await?,
         };
+        let Measured { mut figures, phases, trials, tally, bounded_by } = measured;
         self.screen.say("everyone goes");
-        let (first, ledger) = self.finish().await?;
+        let End { first, whole, ledger } = self.finish().await?;
         let (found, examples) = ledger.judge();
         verdict::found(&found, &mut figures);
+        verdict::whole(&whole, self.scenario.pacing, &mut figures);
         let opened = first.of(Count::Connects).max(1);
         let growth = float(there.resident_bytes) - float(before.resident_bytes);
         figures.insert(String::from("connections"), float(connections));
@@ -207,14 +237,13 @@ impl Conductor<'_> {
                     .filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")),
             );
         }
-        let later = Metrics::of(admin).await.unwrap_or_default();
+        let (server, notes) = moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
-        let void = verdict::is_void(&figures).then(|| {
-            let lag = figures.get("send_lag_p99_ms").copied().unwrap_or(0.0);
-            format!("the generator sent {lag:.1} ms late at the 99th percentile; more than {} ms is no measurement", verdict::LAG_MS_MAX)
-        });
+        let void = verdict::void(&figures, bounded_by);
+        let none_kept = self.scenario.pacing == Loop::Search
+            && figures.get("highest_rate").is_none_or(|rate| *rate <= 0.0);
         let series = self.series.lock().points.clone();
-        Ok(Outcome {
+        let mut outcome = Outcome {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run: format!("{run:08x}"),
@@ -228,11 +257,18 @@ impl Conductor<'_> {
             figures,
             phases,
             trials,
+            bounded_by,
+            faults: Vec::new(),
+            notes,
             series,
             times: tally.times,
             examples,
-            server: later.since(&metrics),
-        })
+            server,
+        };
+        if none_kept {
+            outcome.fail(String::from("no rate kept the aim; the figures are those of the lowest"));
+        }
+        Ok(outcome)
     }
 
     /// Everyone finds his place; gives how many connections that makes.
@@ -267,13 +303,9 @@ impl Conductor<'_> {
         loop {
             let (worker, word) = self.crew.hear().await?;
             let Word::Second { at, tally, connections } = word else { return Ok(word) };
-            let second = Mark {
-                at,
-                server: self.eye.look().await.unwrap_or_default(),
-                generator: Usage::default(),
-            };
-            let point =
-                self.series.lock().second(worker, second.at, &tally, connections, second.server);
+            // A look that fails leaves a gap in the plots.
+            let server = self.eye.look().await.ok();
+            let point = self.series.lock().second(worker, at, &tally, connections, server);
             if let Some(point) = point {
                 self.screen.show(&Live {
                     phase: &self.phase,
@@ -310,7 +342,7 @@ impl Conductor<'_> {
         Ok(Ran { tallies, marks })
     }
 
-    async fn phases(&mut self) -> Result<(Figures, Vec<PhaseOutcome>, Vec<Trial>, Tally)> {
+    async fn phases(&mut self) -> Result<Measured> {
         self.phase = String::from("running");
         self.screen.run(&self.scenario);
         let phases = self.scenario.phases.clone();
@@ -339,7 +371,10 @@ impl Conductor<'_> {
         let mut figures = verdict::figures(&all, spent.seconds);
         spent.figures(&all, &mut figures);
         self.memory(&marks, &mut figures);
-        Ok((figures, outcomes, Vec::new(), all))
+        if let Some(growth) = growth_mb(&self.series.lock().points, &phases) {
+            figures.insert(String::from("server_resident_growth_mb"), growth);
+        }
+        Ok(Measured { figures, phases: outcomes, tally: all, ..Measured::default() })
     }
 
     fn memory(&self, marks: &[Mark], figures: &mut Figures) {
@@ -351,23 +386,15 @@ impl Conductor<'_> {
             String::from("generator_resident_mb"),
             float(end.generator.resident_bytes) / MB,
         );
-        let most =
-            series.points.iter().map(|point| point.server_resident_mb).fold(resident, f64::max);
+        let seen = series.points.iter().filter_map(|point| point.server_resident_mb);
+        let most = seen.fold(resident, f64::max);
         figures.insert(String::from("server_resident_mb_max"), most);
-        let running: Vec<&Point> =
-            series.points.iter().filter(|point| point.second >= 0.0).collect();
-        if let Some(early) = running.get(running.len() / 10) {
-            figures.insert(
-                String::from("server_resident_growth_mb"),
-                resident - early.server_resident_mb,
-            );
-        }
     }
 
-    async fn search(&mut self) -> Result<(Figures, Vec<PhaseOutcome>, Vec<Trial>, Tally)> {
+    async fn search(&mut self) -> Result<Measured> {
         self.screen.run(&self.scenario);
         let mut search = search::Search::new(&self.scenario.search);
-        let (mut trials, mut best) = (Vec::new(), None);
+        let mut measured = Measured::default();
         while let Some(rate) = search.next() {
             self.phase = format!("{rate:.0} messages/s");
             let phase = Phase { rate, seconds: self.scenario.search.seconds, ..Phase::default() };
@@ -376,46 +403,73 @@ impl Conductor<'_> {
             let spent = Spent::between(&marks);
             let mut figures = verdict::figures(&tally, spent.seconds);
             spent.figures(&tally, &mut figures);
-            let void = verdict::is_void(&figures);
-            let kept = !void && search::keeps(&figures, &self.scenario.search);
-            search.tried(rate, kept);
-            self.screen.say(&format!(
-                "{rate:.0} messages/s: {}",
-                if void {
-                    "the generator is at its end"
-                } else if kept {
-                    "kept"
-                } else {
-                    "not kept"
-                }
-            ));
-            trials.push(Trial { rate, kept, void, figures: figures.clone() });
-            if kept {
+            let tried = if verdict::is_late(&figures) {
+                Tried::Void
+            } else if search::keeps(&figures, &self.scenario.search) {
+                Tried::Kept
+            } else {
+                Tried::Broken
+            };
+            let kept = tried == Tried::Kept;
+            // As long as none kept the aim the rates fall, and the lowest that was tried is shown.
+            let shown = kept || search.highest() <= 0.0;
+            search.tried(rate, tried);
+            let trial = Trial { rate, kept, void: tried == Tried::Void, figures: figures.clone() };
+            self.screen.say(&format!("{rate:.0} messages/s: {}", trial.words()));
+            measured.trials.push(trial);
+            if shown {
                 self.memory(&marks, &mut figures);
-                best = Some((figures, tally));
+                (measured.figures, measured.tally) = (figures, tally);
             }
         }
-        // Of no rate that kept the aim, the lowest that was tried is shown.
-        let lowest = trials.first().map(|trial| trial.figures.clone()).unwrap_or_default();
-        let (mut figures, tally) = best.unwrap_or((lowest, Tally::default()));
-        figures.insert(String::from("highest_rate"), search.highest());
-        Ok((figures, Vec::new(), trials, tally))
+        measured.figures.insert(String::from("highest_rate"), search.highest());
+        measured.bounded_by = Some(search.bounded_by());
+        Ok(measured)
     }
 
-    async fn finish(&mut self) -> Result<(Tally, Ledger)> {
+    async fn finish(&mut self) -> Result<End> {
         self.crew.order(|_| Order::Finish).await?;
-        let (mut first, mut ledger, mut left) =
-            (Tally::default(), Ledger::default(), self.crew.len());
-        while left > 0 {
-            let Word::Result { before, ledger: part } = self.hear().await? else {
+        let mut end = End::default();
+        for _ in 0..self.crew.len() {
+            let Word::Result { before, whole, ledger } = self.hear().await? else {
                 return out_of_turn();
             };
-            first.add(&before);
-            ledger.merge(*part);
-            left -= 1;
+            end.first.add(&before);
+            end.whole.add(&whole);
+            end.ledger.merge(*ledger);
         }
-        Ok((first, ledger))
+        Ok(end)
     }
+}
+
+/// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.
+fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (Figures, Vec<String>) {
+    match (earlier, later) {
+        (Ok(earlier), Ok(later)) => (later.since(&earlier), Vec::new()),
+        (earlier, later) => {
+            let looks = [("beginning", earlier), ("end", later)];
+            let notes = looks.into_iter().filter_map(|(when, look)| {
+                let error = look.err()?;
+                Some(format!("the server's /metrics could not be read at the {when}: {error:#}"))
+            });
+            (Figures::new(), notes.collect())
+        }
+    }
+}
+
+/// The server's growth over what was measured, from a tenth of it to its end: not while people come or all is drained.
+fn growth_mb(points: &[Point], phases: &[Phase]) -> Option<f64> {
+    let (mut spans, mut begin) = (Vec::new(), 0.0);
+    for phase in phases {
+        let end = begin + phase.seconds;
+        if phase.measured() {
+            spans.push(begin..end);
+        }
+        begin = end;
+    }
+    let measured = points.iter().filter(|point| spans.iter().any(|s| s.contains(&point.second)));
+    let seen: Vec<f64> = measured.filter_map(|point| point.server_resident_mb).collect();
+    Some(seen.last()? - seen.get(seen.len() / 10)?)
 }
 
 fn out_of_turn<T>() -> Result<T> {
@@ -482,5 +536,42 @@ impl Spent {
         set("server_cpu_cores", ratio(self.server, self.seconds));
         set("generator_cpu_cores", ratio(self.generator, self.seconds));
         set("measured_seconds", self.seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::PhaseKind;
+
+    #[test]
+    fn memory_grows_over_what_is_measured_and_not_over_ramp_or_drain() {
+        let phase = |kind, seconds| Phase { kind, seconds, ..Phase::default() };
+        let phases = [phase(PhaseKind::Ramp, 10.0), phase(PhaseKind::Soak, 20.0)];
+        let point = |second: u32| Point {
+            second: f64::from(second),
+            server_resident_mb: match second {
+                // The ramp fills it, the drain empties it.
+                0..10 => Some(f64::from(second) * 100.0),
+                15 => None,
+                10..30 => Some(1_000.0 + f64::from(second)),
+                _ => Some(5.0),
+            },
+            ..Point::default()
+        };
+        let points: Vec<Point> = (0..40).map(point).collect();
+        assert_eq!(growth_mb(&points, &phases), Some(18.0));
+        assert_eq!(growth_mb(&points[..5], &phases), None);
+    }
+
+    #[test]
+    fn half_a_difference_is_none_and_is_told() {
+        let failed = || Err(anyhow::anyhow!("no answer"));
+        let (server, notes) = moved(failed(), Ok(Metrics::default()));
+        assert!(server.is_empty());
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains("at the beginning: no answer"), "{notes:?}");
+        assert_eq!(moved(failed(), failed()).1.len(), 2);
+        assert!(moved(Ok(Metrics::default()), Ok(Metrics::default())).1.is_empty());
     }
 }

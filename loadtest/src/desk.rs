@@ -46,15 +46,45 @@ struct Desk {
     caller: Caller,
     agent: AgentId,
     chance: fastrand::Rng,
-    /// Offered to him or his.
-    has: BTreeSet<ConversationId>,
+    burden: Burden,
     talks: HashMap<ConversationId, Talk>,
     asked: HashMap<u32, Asked>,
     answers: BTreeMap<(Micros, u32), Answer>,
     answer_count: u32,
     settling: Settling,
+}
+
+/// What an agent has, as he was told it.
+#[derive(Debug, Default)]
+struct Burden {
+    /// Offered to him or his.
+    has: BTreeSet<ConversationId>,
     /// Since when he has more than he takes.
     over_since: Option<Micros>,
+}
+
+impl Burden {
+    /// More than he takes: for a moment only, while the end of another is still on its way to him.
+    fn weigh(&mut self, world: &World, now: Micros) {
+        let over = self.has.len() > usize::from(world.scenario().agent.capacity);
+        let since = self.over_since.take();
+        if over {
+            self.over_since = since.or(Some(now));
+        }
+        if since.is_some_and(|since| now.since(since) > MOMENT_US) {
+            world.count(Count::OverCapacity);
+            self.over_since = over.then_some(now);
+        }
+    }
+}
+
+/// No agent has more than he takes, by what the server shows of him.
+fn judge(world: &World, card: &AgentCard) {
+    if let (Some(load), Some(capacity)) = (card.load, card.capacity)
+        && load > capacity
+    {
+        world.count(Count::OverCapacity);
+    }
 }
 
 /// Sits an agent down; he stays until the run is over.
@@ -88,13 +118,12 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         caller,
         agent,
         chance,
-        has: BTreeSet::new(),
+        burden: Burden::default(),
         talks: HashMap::new(),
         asked: HashMap::new(),
         answers: BTreeMap::new(),
         answer_count: 0,
         settling: Settling::No,
-        over_since: None,
     };
     desk.until_available(request).await?;
     Ok(tasks::spawn("agent", desk.run()))
@@ -143,6 +172,7 @@ impl Desk {
             if went.is_err() {
                 // A desk does not come back: its visitors wait for another agent, as they would.
                 self.world.count(Count::Disconnects);
+                self.world.let_go_of_all(self.agent);
                 break;
             }
         }
@@ -224,10 +254,10 @@ impl Desk {
                 self.settling = Settling::Yes;
                 self.world.settles();
             }
-            ServerFrame::Agent { card } => self.judge(&card),
+            ServerFrame::Agent { card } => judge(&self.world, &card),
             ServerFrame::Board { agents, .. } => {
                 for card in &agents {
-                    self.judge(card);
+                    judge(&self.world, card);
                 }
             }
             _ => {}
@@ -235,19 +265,10 @@ impl Desk {
         Ok(())
     }
 
-    /// No agent has more than he takes.
-    fn judge(&self, card: &AgentCard) {
-        if let (Some(load), Some(capacity)) = (card.load, card.capacity)
-            && load > capacity
-        {
-            self.world.count(Count::OverCapacity);
-        }
-    }
-
     async fn offered(&mut self, conversation: ConversationId) -> Result<(), LineError> {
-        self.has.insert(conversation);
+        self.burden.has.insert(conversation);
         self.weigh();
-        self.world.offer(conversation, self.agent);
+        self.world.offer(conversation, self.agent, self.world.clock.now());
         let request = self.ask(Asked::Accept(conversation));
         self.caller.tell(&ClientFrame::Accept { request, conversation }).await
     }
@@ -258,12 +279,13 @@ impl Desk {
             .values()
             .any(|asked| matches!(asked, Asked::Accept(c) if *c == conversation));
         if !accepting && !self.talks.contains_key(&conversation) {
-            self.world.offer_over(conversation, self.agent);
+            self.world.let_go(conversation, self.agent);
         }
     }
 
     async fn accepted(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         self.world.count(Count::Taken);
+        self.world.taken(conversation, self.agent);
         if World::purpose(conversation) == Purpose::Room {
             return Ok(());
         }
@@ -289,24 +311,14 @@ impl Desk {
         Ok(())
     }
 
-    /// More than he takes, by what he was told: for a moment only, while the end of another is still on its way to him.
     fn weigh(&mut self) {
-        let now = self.world.clock.now();
-        let over = self.has.len() > usize::from(self.world.scenario().agent.capacity);
-        let since = self.over_since.take();
-        if over {
-            self.over_since = since.or(Some(now));
-        }
-        if since.is_some_and(|since| now.since(since) > MOMENT_US) {
-            self.world.count(Count::OverCapacity);
-            self.over_since = over.then_some(now);
-        }
+        self.burden.weigh(&self.world, self.world.clock.now());
     }
 
     fn gone(&mut self, conversation: ConversationId) {
-        self.has.remove(&conversation);
+        self.burden.has.remove(&conversation);
         self.weigh();
-        self.world.offer_over(conversation, self.agent);
+        self.world.let_go(conversation, self.agent);
     }
 
     fn heard(&mut self, conversation: ConversationId, messages: &[Message<'_>], way: Way) {
@@ -346,7 +358,7 @@ impl Desk {
         let conversation = card.conversation;
         let closed = card.state == ConversationState::Closed;
         let elsewhere = card.assignee.is_some_and(|other| other != self.agent);
-        if !closed && !elsewhere || !self.has.contains(&conversation) {
+        if !closed && !elsewhere || !self.burden.has.contains(&conversation) {
             return Ok(());
         }
         self.gone(conversation);
@@ -356,7 +368,7 @@ impl Desk {
     /// Hands in the tally of a conversation that is not his any more, once nothing of his is on its way.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
-        if !done || self.has.contains(&conversation) {
+        if !done || self.burden.has.contains(&conversation) {
             return Ok(());
         }
         if let Some(talk) = self.talks.remove(&conversation) {
@@ -373,3 +385,48 @@ impl Desk {
 
 /// How long a desk may take to be ready.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use protocol::personal::Personal;
+
+    use super::*;
+    use crate::world::tests::{over, world};
+
+    const fn room(number: u8) -> ConversationId {
+        ConversationId::from_bytes([number; 16])
+    }
+
+    #[test]
+    fn an_agent_with_more_than_he_takes_is_seen_once_it_lasts() {
+        let world = world("[agent]\ncapacity = 1\n");
+        let mut burden = Burden::default();
+        burden.has.insert(room(1));
+        burden.weigh(&world, Micros(0));
+        burden.has.insert(room(2));
+        burden.weigh(&world, Micros(1_000));
+        // The end of the first may be on its way.
+        burden.weigh(&world, Micros(1_000 + MOMENT_US));
+        assert_eq!(over(&world, Count::OverCapacity), 0);
+        burden.weigh(&world, Micros(1_001 + MOMENT_US));
+        assert_eq!(over(&world, Count::OverCapacity), 1);
+    }
+
+    #[test]
+    fn a_card_that_says_too_much_is_seen() {
+        let world = world("");
+        let card = |load| AgentCard {
+            agent: AgentId::from_bytes([1; 16]),
+            name: Personal::new(String::from("One")),
+            role: None,
+            availability: None,
+            presence: None,
+            capacity: Some(2),
+            load: Some(load),
+        };
+        judge(&world, &card(2));
+        assert_eq!(over(&world, Count::OverCapacity), 0);
+        judge(&world, &card(3));
+        assert_eq!(over(&world, Count::OverCapacity), 1);
+    }
+}

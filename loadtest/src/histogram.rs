@@ -233,6 +233,22 @@ impl Tally {
     }
 }
 
+impl Count {
+    /// What must hold, or is known to happen, at any time: it counts from the first who comes to the last who goes,
+    /// and not in the measured phases alone.
+    pub(crate) const WHOLE: [Self; 9] = [
+        Self::Refused,
+        Self::Unsent,
+        Self::Rejected,
+        Self::ConnectFailures,
+        Self::Disconnects,
+        Self::Unrepelled,
+        Self::OverCapacity,
+        Self::OfferedTwice,
+        Self::PositionGrew,
+    ];
+}
+
 /// What one worker records into: a tally for each phase, and one for the running second.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -241,6 +257,8 @@ pub(crate) struct Recorder {
     phases: Vec<Tally>,
     /// What happens before the first phase: connecting.
     before: Tally,
+    /// Counts of the whole run.
+    whole: Tally,
     second: Tally,
 }
 
@@ -266,6 +284,7 @@ impl Recorder {
 
     pub(crate) fn count(&mut self, count: Count, due: Micros) {
         self.at(due).count(count, 1);
+        self.whole.count(count, 1);
         self.second.count(count, 1);
     }
 
@@ -283,6 +302,11 @@ impl Recorder {
     /// What belongs to no phase.
     pub(crate) fn take_before(&mut self) -> Tally {
         std::mem::take(&mut self.before)
+    }
+
+    /// Counts of the whole run.
+    pub(crate) fn take_whole(&mut self) -> Tally {
+        std::mem::take(&mut self.whole)
     }
 }
 
@@ -331,5 +355,16 @@ mod tests {
         assert_eq!(before.time(Timing::Connect).map(Times::count), Some(1));
         let counts: Vec<_> = phases.iter().map(|p| p.time(Timing::Ack).map(Times::count)).collect();
         assert_eq!(counts, [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn the_whole_run_has_what_came_before_between_and_after_its_phases() {
+        let mut recorder = Recorder::default();
+        recorder.count(Count::OfferedTwice, Micros(5));
+        recorder.phase(Micros(100));
+        recorder.count(Count::OfferedTwice, Micros(50));
+        recorder.take_phases();
+        recorder.count(Count::OfferedTwice, Micros(150));
+        assert_eq!(recorder.take_whole().of(Count::OfferedTwice), 3);
     }
 }

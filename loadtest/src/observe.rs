@@ -28,6 +28,7 @@ impl Metrics {
     /// If it does not answer.
     pub(crate) async fn of(admin: &Rest) -> Result<Self> {
         let answer = admin.ask(Method::GET, "/metrics", Shown::Nothing, None).await?;
+        anyhow::ensure!(answer.status.is_success(), "/metrics says {}", answer.status);
         let text = std::str::from_utf8(&answer.body).context("/metrics is no text")?;
         Ok(Self::parse(text))
     }

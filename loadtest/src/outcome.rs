@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::{Times, Timing};
 use crate::scenario::Scenario;
+use crate::search::BoundedBy;
 use crate::verdict::{Figures, Judged, Verdict};
 
 /// Grows its number when a field changes its meaning or goes; not when one is added.
@@ -36,9 +37,10 @@ pub(crate) struct Point {
     pub delivery_p50_ms: f64,
     pub delivery_p99_ms: f64,
     pub ack_p99_ms: f64,
-    pub(crate) server_cpu_cores: f64,
-    pub(crate) server_resident_mb: f64,
-    pub(crate) generator_cpu_cores: f64,
+    /// Absent where the process could not be looked at, as with the two below.
+    pub(crate) server_cpu_cores: Option<f64>,
+    pub(crate) server_resident_mb: Option<f64>,
+    pub(crate) generator_cpu_cores: Option<f64>,
 }
 
 /// One try of a search.
@@ -49,6 +51,16 @@ pub(crate) struct Trial {
     /// The generator was late: the try says nothing.
     pub(crate) void: bool,
     pub(crate) figures: Figures,
+}
+
+impl Trial {
+    pub(crate) fn words(&self) -> &'static str {
+        match (self.void, self.kept) {
+            (true, _) => "void, the generator was at its end",
+            (false, true) => "kept",
+            (false, false) => "not kept",
+        }
+    }
 }
 
 /// Where it ran.
@@ -101,6 +113,15 @@ pub(crate) struct Outcome {
     pub(crate) figures: Figures,
     pub(crate) phases: Vec<PhaseOutcome>,
     pub(crate) trials: Vec<Trial>,
+    /// What kept a search from a higher rate.
+    #[serde(default)]
+    pub(crate) bounded_by: Option<BoundedBy>,
+    /// What went wrong beside the thresholds, and breaks the run as they do.
+    #[serde(default)]
+    pub(crate) faults: Vec<String>,
+    /// What to know when reading it.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     pub(crate) series: Vec<Point>,
     /// Pairs of microseconds and count, of all measured phases together.
     pub(crate) times: BTreeMap<Timing, Times>,
@@ -111,6 +132,24 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Something went wrong that no threshold tells of.
+    pub(crate) fn fail(&mut self, fault: String) {
+        self.faults.push(fault);
+        if self.verdict == Verdict::Kept {
+            self.verdict = Verdict::Broken;
+        }
+    }
+
+    /// What it comes to, in words.
+    pub(crate) fn summary(&self) -> &'static str {
+        let by_a_fault = self.thresholds.iter().all(|judged| judged.kept);
+        if self.verdict == Verdict::Broken && by_a_fault {
+            "thresholds kept, and still a failure"
+        } else {
+            self.verdict.words()
+        }
+    }
+
     /// Reads a result.
     ///
     /// # Errors

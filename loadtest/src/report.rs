@@ -2,9 +2,10 @@
 
 mod plot;
 
+use crate::clock;
 use crate::histogram::{Times, Timing};
 use crate::number::float;
-use crate::outcome::{Outcome, Point, Trial};
+use crate::outcome::{Outcome, Point};
 use crate::scenario::Loop;
 use crate::verdict::{self, Figures, Verdict};
 
@@ -88,11 +89,7 @@ pub(crate) fn words(outcome: &Outcome) -> String {
     rows(&FIRST);
     rows(&COUNTED);
     for trial in &outcome.trials {
-        text.push_str(&format!(
-            "  {:>10} messages/s: {}\n",
-            number(trial.rate),
-            trial_words(trial)
-        ));
+        text.push_str(&format!("  {:>10} messages/s: {}\n", number(trial.rate), trial.words()));
     }
     for example in &outcome.examples {
         text.push_str(&format!("  for example: {example}\n"));
@@ -105,29 +102,31 @@ pub(crate) fn words(outcome: &Outcome) -> String {
             bounds(judged.min, judged.max)
         ));
     }
-    if let Some(note) = note(outcome) {
+    if let Some(bounded) = outcome.bounded_by {
+        text.push_str(&format!("  highest_rate: {}\n", bounded.words()));
+    }
+    for note in notes(outcome) {
         text.push_str(&format!("  note: {note}\n"));
+    }
+    for fault in &outcome.faults {
+        text.push_str(&format!("  FAULT: {fault}\n"));
     }
     if let Some(void) = &outcome.void {
         text.push_str(&format!("  VOID: {void}\n"));
     }
-    text.push_str(&format!("{}\n", outcome.verdict.words()));
+    text.push_str(&format!("{}\n", outcome.summary()));
     text
 }
 
+fn notes(outcome: &Outcome) -> impl Iterator<Item = String> {
+    outcome.notes.iter().cloned().chain(slow(outcome))
+}
+
 /// A closed loop has nothing that is due, so its generator cannot be late; it can be slow, and its times then are too.
-fn note(outcome: &Outcome) -> Option<String> {
+fn slow(outcome: &Outcome) -> Option<String> {
     let lag = *outcome.figures.get("loop_lag_p99_ms")?;
     let slow = lag > verdict::LAG_MS_MAX && outcome.scenario.pacing == Loop::Closed;
     slow.then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this closed loop contain it, CPU a message does not"))
-}
-
-fn trial_words(trial: &Trial) -> &'static str {
-    match (trial.void, trial.kept) {
-        (true, _) => "void, the generator was at its end",
-        (false, true) => "kept",
-        (false, false) => "not kept",
-    }
 }
 
 fn bounds(min: Option<f64>, max: Option<f64>) -> String {
@@ -164,18 +163,18 @@ pub(crate) fn html(outcome: &Outcome) -> String {
         escaped(&outcome.scenario.about)
     );
     let class = if outcome.verdict == Verdict::Kept { "good" } else { "bad" };
-    page.push_str(&format!("<p class=\"verdict {class}\">{}</p>", outcome.verdict.words()));
+    page.push_str(&format!("<p class=\"verdict {class}\">{}</p>", outcome.summary()));
     if let Some(void) = &outcome.void {
         page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(void)));
     }
-    if let Some(note) = note(outcome) {
-        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(&note)));
+    for bad in outcome.faults.iter().cloned().chain(notes(outcome)) {
+        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(&bad)));
     }
     let machine = &outcome.machine;
     page.push_str(&format!(
-        "<p class=\"dim\">run {} at <time>{}</time> (Unix ms) · {} · {} cores · {} MB · Linux {} · {} process(es) generated the load · livehelp-load {}</p>",
+        "<p class=\"dim\">run {} at <time>{}</time> · {} · {} cores · {} MB · Linux {} · {} process(es) generated the load · livehelp-load {}</p>",
         outcome.run,
-        outcome.begun_unix_ms,
+        clock::iso_8601(outcome.begun_unix_ms),
         escaped(&machine.processor),
         machine.cores,
         machine.memory_mb,
@@ -239,16 +238,22 @@ fn trials(outcome: &Outcome, page: &mut String) {
         page.push_str(&format!(
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             number(trial.rate),
-            trial_words(trial),
+            trial.words(),
             figure("delivery_p99_ms"),
             figure("ack_p99_ms")
         ));
     }
     page.push_str("</table>");
+    if let Some(bounded) = outcome.bounded_by {
+        page.push_str(&format!("<p>highest_rate: {}</p>", bounded.words()));
+    }
 }
 
 fn plots(outcome: &Outcome, page: &mut String) {
     let over = |of: fn(&Point) -> f64| {
+        outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
+    };
+    let seen = |of: fn(&Point) -> Option<f64>| {
         outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
     };
     let plots = [
@@ -261,10 +266,10 @@ fn plots(outcome: &Outcome, page: &mut String) {
             .with(Curve::new("delivery p99", over(|p| p.delivery_p99_ms)))
             .with(Curve::new("ack p99", over(|p| p.ack_p99_ms))),
         Plot::new("CPU", "s", "cores")
-            .with(Curve::new("server", over(|p| p.server_cpu_cores)))
-            .with(Curve::new("generator", over(|p| p.generator_cpu_cores))),
+            .with(Curve::broken("server", seen(|p| p.server_cpu_cores)))
+            .with(Curve::broken("generator", seen(|p| p.generator_cpu_cores))),
         Plot::new("The server's resident memory", "s", "MB")
-            .with(Curve::new("server", over(|p| p.server_resident_mb))),
+            .with(Curve::broken("server", seen(|p| p.server_resident_mb))),
         Plot::new("Connections", "s", "").with(Curve::new("open", over(|p| float(p.connections)))),
     ];
     page.push_str("<h2>Over time</h2>");

@@ -122,7 +122,7 @@ fn line(words: &str) {
 
 fn progress(phase: &str, point: &Point) -> String {
     format!(
-        "{:>6.0} s  {phase:12} {:>6} sent/s {:>7} delivered/s  p50 {:>8.2} ms  p99 {:>8.2} ms  ack p99 {:>8.2} ms  {:>6} lines  server {:>4.2} cores {:>6.0} MB  generator {:>4.2} cores",
+        "{:>6.0} s  {phase:12} {:>6} sent/s {:>7} delivered/s  p50 {:>8.2} ms  p99 {:>8.2} ms  ack p99 {:>8.2} ms  {:>6} lines  server {:>4} cores {:>6} MB  generator {:>4} cores",
         point.second.max(0.0),
         point.sent,
         point.delivered,
@@ -130,10 +130,15 @@ fn progress(phase: &str, point: &Point) -> String {
         point.delivery_p99_ms,
         point.ack_p99_ms,
         point.connections,
-        point.server_cpu_cores,
-        point.server_resident_mb,
-        point.generator_cpu_cores,
+        seen(point.server_cpu_cores, 2),
+        seen(point.server_resident_mb, 0),
+        seen(point.generator_cpu_cores, 2),
     )
+}
+
+/// A number, or that nobody knows it.
+fn seen(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| String::from("?"), |value| format!("{value:.digits$}"))
 }
 
 struct Sight<'a> {
@@ -182,10 +187,11 @@ fn table(point: &Point) -> Paragraph<'static> {
         Line::from(format!("ack p99 {:>15.2} ms", point.ack_p99_ms)),
         Line::from(format!("connections {:>11}", point.connections)),
         Line::from(format!(
-            "server {:>8.2} cores {:>8.0} MB",
-            point.server_cpu_cores, point.server_resident_mb
+            "server {:>8} cores {:>8} MB",
+            seen(point.server_cpu_cores, 2),
+            seen(point.server_resident_mb, 0)
         )),
-        Line::from(format!("generator {:>5.2} cores", point.generator_cpu_cores)),
+        Line::from(format!("generator {:>5} cores", seen(point.generator_cpu_cores, 2))),
     ];
     Paragraph::new(lines).block(Block::bordered().title(" this second "))
 }

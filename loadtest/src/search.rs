@@ -1,5 +1,7 @@
 //! The highest load that keeps an aim: doubled until it breaks, then halved in between until the bounds are near.
 
+use serde::{Deserialize, Serialize};
+
 use crate::scenario;
 use crate::verdict::Figures;
 
@@ -14,6 +16,41 @@ pub(crate) struct Search {
     precision: f64,
     kept: Option<f64>,
     broken: Option<f64>,
+    /// Whether the lowest rate that did not keep the aim says nothing about the server.
+    void: bool,
+}
+
+/// What became of one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    Kept,
+    Broken,
+    /// The generator was late.
+    Void,
+}
+
+/// What kept a search from a higher rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BoundedBy {
+    /// The aim was broken there.
+    Server,
+    /// The generator could not send so much: the server may well take more.
+    Generator,
+    /// The scenario's `search.to`.
+    Range,
+}
+
+impl BoundedBy {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Server => "a higher rate broke the aim",
+            Self::Generator => {
+                "the generator was at its end at a higher rate: the server may well take more"
+            }
+            Self::Range => "nothing higher was to be tried",
+        }
+    }
 }
 
 impl Search {
@@ -24,6 +61,7 @@ impl Search {
             precision: wanted.precision,
             kept: None,
             broken: None,
+            void: false,
         }
     }
 
@@ -40,11 +78,21 @@ impl Search {
         }
     }
 
-    pub(crate) fn tried(&mut self, rate: f64, kept: bool) {
-        if kept {
-            self.kept = Some(rate);
-        } else {
-            self.broken = Some(rate);
+    pub(crate) fn tried(&mut self, rate: f64, tried: Tried) {
+        match tried {
+            Tried::Kept => self.kept = Some(rate),
+            Tried::Broken | Tried::Void => {
+                self.broken = Some(rate);
+                self.void = tried == Tried::Void;
+            }
+        }
+    }
+
+    pub(crate) fn bounded_by(&self) -> BoundedBy {
+        match self.broken {
+            None => BoundedBy::Range,
+            Some(_) if self.void => BoundedBy::Generator,
+            Some(_) => BoundedBy::Server,
         }
     }
 
@@ -70,20 +118,46 @@ pub(crate) fn keeps(figures: &Figures, wanted: &scenario::Search) -> bool {
 mod tests {
     use super::*;
 
-    fn found(limit: f64) -> (f64, usize) {
+    fn search() -> Search {
         let wanted = scenario::Search {
             from: 100.0,
             to: 50_000.0,
             precision: 0.05,
             ..scenario::Search::default()
         };
-        let mut search = Search::new(&wanted);
+        Search::new(&wanted)
+    }
+
+    fn found(limit: f64) -> (f64, usize) {
+        let mut search = search();
         let mut tries = 0;
         while let Some(rate) = search.next() {
             tries += 1;
-            search.tried(rate, rate <= limit);
+            search.tried(rate, if rate <= limit { Tried::Kept } else { Tried::Broken });
         }
         (search.highest(), tries)
+    }
+
+    #[test]
+    fn a_bound_that_the_generator_set_is_told_apart_from_the_servers() {
+        let bounded = |server: f64, generator: f64| {
+            let mut search = search();
+            while let Some(rate) = search.next() {
+                let tried = match rate {
+                    rate if rate > generator => Tried::Void,
+                    rate if rate > server => Tried::Broken,
+                    _ => Tried::Kept,
+                };
+                search.tried(rate, tried);
+            }
+            search.bounded_by()
+        };
+        assert_eq!(bounded(7_000.0, 9e9), BoundedBy::Server);
+        assert_eq!(bounded(9e9, 7_000.0), BoundedBy::Generator);
+        // The generator gave out first, and further down the server did.
+        assert_eq!(bounded(7_000.0, 10_000.0), BoundedBy::Server);
+        assert_eq!(bounded(9e9, 9e9), BoundedBy::Range);
+        assert_eq!(bounded(9e9, 0.0), BoundedBy::Generator);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) struct Series {
     running: bool,
     heard: Vec<Option<u64>>,
     sum: Tally,
-    former: Option<(Micros, Usage, Usage)>,
+    former: Option<(Micros, Option<Usage>, Option<Usage>)>,
     pub(crate) points: Vec<Point>,
 }
 
@@ -56,7 +56,7 @@ impl Series {
         at: Micros,
         tally: &Tally,
         connections: u64,
-        server: Usage,
+        server: Option<Usage>,
     ) -> Option<Point> {
         self.sum.add(tally);
         if let Some(heard) = self.heard.get_mut(worker) {
@@ -66,7 +66,7 @@ impl Series {
             return None;
         }
         let connections = self.heard.iter_mut().filter_map(Option::take).sum();
-        let generator = Usage::of(&self.pids).unwrap_or_default();
+        let generator = Usage::of(&self.pids).ok();
         let sum = std::mem::take(&mut self.sum);
         let ms = |timing, quantile| {
             sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3)
@@ -80,16 +80,19 @@ impl Series {
             delivery_p50_ms: ms(Timing::Delivery, 0.5),
             delivery_p99_ms: ms(Timing::Delivery, 0.99),
             ack_p99_ms: ms(Timing::Ack, 0.99),
-            server_resident_mb: float(server.resident_bytes) / MB,
+            server_resident_mb: server.map(|usage| float(usage.resident_bytes) / MB),
             ..Point::default()
         };
         if let Some((before, server_before, generator_before)) =
             self.former.replace((at, server, generator))
         {
             let seconds = float(at.since(before)) / 1e6;
-            point.server_cpu_cores = ratio(server.cpu_since(&server_before).as_secs_f64(), seconds);
-            point.generator_cpu_cores =
-                ratio(generator.cpu_since(&generator_before).as_secs_f64(), seconds);
+            let cores = |now: Option<Usage>, before: Option<Usage>| {
+                // Not seen at one end: nothing is known of the second, which is another thing than idle.
+                Some(ratio(now?.cpu_since(&before?).as_secs_f64(), seconds))
+            };
+            point.server_cpu_cores = cores(server, server_before);
+            point.generator_cpu_cores = cores(generator, generator_before);
         }
         if self.points.len() >= POINTS_MAX {
             let mut number = 0_usize;
@@ -100,5 +103,26 @@ impl Series {
         }
         self.points.push(point.clone());
         Some(point)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_look_that_failed_leaves_a_gap_and_no_zero() {
+        let mut series = Series::new(vec![std::process::id()]);
+        let usage = |ms| Usage { cpu: Duration::from_millis(ms), resident_bytes: 1_048_576 };
+        let looks = [Some(usage(0)), Some(usage(500)), None, Some(usage(700)), Some(usage(800))];
+        for (at, look) in (0..).zip(looks) {
+            series.second(0, Micros(at * 1_000_000), &Tally::default(), 1, look);
+        }
+        let cores: Vec<_> = series.points.iter().map(|point| point.server_cpu_cores).collect();
+        assert_eq!(cores, [None, Some(0.5), None, None, Some(0.1)]);
+        let memory: Vec<_> = series.points.iter().map(|point| point.server_resident_mb).collect();
+        assert_eq!(memory, [Some(1.0), Some(1.0), None, Some(1.0), Some(1.0)]);
     }
 }

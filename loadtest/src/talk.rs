@@ -251,3 +251,29 @@ impl Talk {
         ledger.heard(heard);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tests::{over, world};
+
+    fn talk(world: &World) -> Talk {
+        Talk::new(world, ConversationId::from_bytes([1; 16]))
+    }
+
+    #[test]
+    fn a_place_in_the_queue_may_shrink_and_never_grows() {
+        let world = world("");
+        let mut talk = talk(&world);
+        for place in [5, 5, 2] {
+            talk.queued(&world, place);
+        }
+        assert_eq!(over(&world, Count::PositionGrew), 0);
+        talk.queued(&world, 3);
+        assert_eq!(over(&world, Count::PositionGrew), 1);
+        // A new wait begins at its own place.
+        talk.assigned();
+        talk.queued(&world, 9);
+        assert_eq!(over(&world, Count::PositionGrew), 0);
+    }
+}

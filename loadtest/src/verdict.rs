@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::histogram::{Count, Tally, Timing};
 use crate::ledger::Findings;
 use crate::number::{float, ratio};
-use crate::scenario::{Bound, Limits};
+use crate::scenario::{Bound, Limits, Loop};
+use crate::search::BoundedBy;
 
 /// Figures by name.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -198,8 +199,31 @@ pub(crate) fn found(findings: &Findings, figures: &mut Figures) {
     }
 }
 
+/// Figures that count over the whole run. A search breaks its server on purpose: what was refused in its higher tries
+/// says nothing of the best, which keeps its own.
+pub(crate) fn whole(tally: &Tally, pacing: Loop, figures: &mut Figures) {
+    let broken_on_purpose = |count: &Count| matches!(count, Count::Refused | Count::Unsent);
+    for count in Count::WHOLE {
+        if pacing != Loop::Search || !broken_on_purpose(&count) {
+            figures.insert(count.word().to_owned(), float(tally.of(count)));
+        }
+    }
+}
+
+/// Why a run says nothing about the server, if it does not.
+pub(crate) fn void(figures: &Figures, bounded_by: Option<BoundedBy>) -> Option<String> {
+    if is_late(figures) {
+        let lag = figures.get("send_lag_p99_ms").copied().unwrap_or(0.0);
+        return Some(format!(
+            "the generator sent {lag:.1} ms late at the 99th percentile; more than {LAG_MS_MAX} ms is no measurement"
+        ));
+    }
+    let bounded = bounded_by.filter(|by| *by == BoundedBy::Generator)?;
+    Some(format!("highest_rate is no limit of the server: {}", bounded.words()))
+}
+
 /// Whether the generator was too late itself.
-pub(crate) fn is_void(figures: &Figures) -> bool {
+pub(crate) fn is_late(figures: &Figures) -> bool {
     figures.get("send_lag_p99_ms").is_some_and(|lag| *lag > LAG_MS_MAX)
 }
 
@@ -263,8 +287,35 @@ mod tests {
     fn a_late_generator_voids_all_else() {
         let mut figures = full();
         figures.insert(String::from("send_lag_p99_ms"), 10.5);
-        assert!(is_void(&figures));
+        assert!(void(&figures, None).is_some_and(|words| words.contains("10.5 ms late")));
         assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), true), Verdict::Void);
+    }
+
+    #[test]
+    fn a_search_that_its_generator_bounded_is_void() {
+        let figures = full();
+        for by in [None, Some(BoundedBy::Server), Some(BoundedBy::Range)] {
+            assert_eq!(void(&figures, by), None);
+        }
+        let words = void(&figures, Some(BoundedBy::Generator)).unwrap();
+        assert!(words.contains("no limit of the server"), "{words}");
+    }
+
+    #[test]
+    fn what_goes_wrong_beside_the_measured_phases_breaks_the_run_too() {
+        for name in ALWAYS_ZERO {
+            let Some(count) = Count::ALL.iter().find(|count| count.word() == name) else {
+                continue;
+            };
+            let (mut figures, mut tally) = (full(), Tally::default());
+            tally.count(*count, 1);
+            whole(&tally, Loop::Open, &mut figures);
+            assert_eq!(
+                sum_up(&judge(&figures, &BTreeMap::new()), false),
+                Verdict::Broken,
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -64,8 +64,8 @@ pub(crate) enum Word {
     Drained,
     /// What each phase was.
     Ran { phases: Vec<Tally> },
-    /// What came before the phases, and all that was said and heard.
-    Result { before: Tally, ledger: Box<Ledger> },
+    /// What came before the phases, what was counted from the beginning to the end, and all that was said and heard.
+    Result { before: Tally, whole: Tally, ledger: Box<Ledger> },
     /// It cannot go on.
     Failed { words: String },
 }
@@ -260,9 +260,12 @@ impl Worker {
             }
         };
         let _in_time = tokio::time::timeout(GOING, going).await;
-        let before = self.world.recorder.lock().take_before();
+        let (before, whole) = {
+            let mut recorder = self.world.recorder.lock();
+            (recorder.take_before(), recorder.take_whole())
+        };
         let ledger = Box::new(std::mem::take(&mut *self.world.ledger.lock()));
-        let word = Word::Result { before, ledger };
+        let word = Word::Result { before, whole, ledger };
         self.words.send(word).await.context("the controller is gone")
     }
 }

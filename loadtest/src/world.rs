@@ -66,6 +66,14 @@ pub(crate) enum Stage {
     Over,
 }
 
+/// Whose a conversation is, and how.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    agent: AgentId,
+    /// When he was asked; none once he has taken it, which has no deadline.
+    asked: Option<Micros>,
+}
+
 /// Something that is due at somebody.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Due {
@@ -94,8 +102,8 @@ pub(crate) struct World {
     /// Conversations in which rooms of this worker speak.
     pub(crate) rooms: Mutex<Vec<ConversationId>>,
     target: Target,
-    /// Whose each conversation is: of an agent who was offered it, since when.
-    offered: Mutex<HashMap<ConversationId, (AgentId, Micros)>>,
+    /// Whose each conversation is.
+    held: Mutex<HashMap<ConversationId, Hold>>,
     leaving: Mutex<Leaving>,
     /// Messages sent and not answered.
     unanswered: AtomicU64,
@@ -131,7 +139,7 @@ impl World {
             stage: watch::Sender::new(Stage::Coming),
             speakers: Mutex::default(),
             rooms: Mutex::default(),
-            offered: Mutex::default(),
+            held: Mutex::default(),
             leaving: Mutex::default(),
             unanswered: AtomicU64::new(0),
             visits: AtomicU64::new(0),
@@ -274,20 +282,35 @@ impl World {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// An agent is asked; it counts where another one has the conversation.
-    pub(crate) fn offer(&self, conversation: ConversationId, agent: AgentId) {
-        let now = self.clock.now();
-        let former = self.offered.lock().insert(conversation, (agent, now));
-        if former.is_some_and(|(other, since)| other != agent && now.since(since) < OFFER_US) {
+    /// An agent is asked; it counts where somebody has the conversation, or another one is asked in the same time.
+    pub(crate) fn offer(&self, conversation: ConversationId, agent: AgentId, now: Micros) {
+        let hold = Hold { agent, asked: Some(now) };
+        let former = self.held.lock().insert(conversation, hold);
+        let twice = former.is_some_and(|former| match former.asked {
+            None => true,
+            Some(asked) => former.agent != agent && now.since(asked) < OFFER_US,
+        });
+        if twice {
             self.count(Count::OfferedTwice);
         }
     }
 
-    pub(crate) fn offer_over(&self, conversation: ConversationId, agent: AgentId) {
-        let mut offered = self.offered.lock();
-        if offered.get(&conversation).is_some_and(|(other, _)| *other == agent) {
-            offered.remove(&conversation);
+    /// He has taken it: until he lets go, it may be offered to nobody.
+    pub(crate) fn taken(&self, conversation: ConversationId, agent: AgentId) {
+        self.held.lock().insert(conversation, Hold { agent, asked: None });
+    }
+
+    /// It is his no more.
+    pub(crate) fn let_go(&self, conversation: ConversationId, agent: AgentId) {
+        let mut held = self.held.lock();
+        if held.get(&conversation).is_some_and(|hold| hold.agent == agent) {
+            held.remove(&conversation);
         }
+    }
+
+    /// His line is gone: what was his may go to others, as the server sees fit.
+    pub(crate) fn let_go_of_all(&self, agent: AgentId) {
+        self.held.lock().retain(|_, hold| hold.agent != agent);
     }
 
     /// One of the two who take part in a visit has handed in all his tallies.
@@ -333,4 +356,88 @@ pub(crate) fn between(
 ) -> std::time::Duration {
     let crate::scenario::Span([least, most]) = span;
     std::time::Duration::from_millis(chance.u64(least..=most))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A world of one room, with further lines of a scenario.
+    pub(crate) fn world(more: &str) -> Arc<World> {
+        let text = format!("name = \"x\"\n[mix]\nrooms = 1\n{more}\n[[phase]]\nseconds = 1\n");
+        let grounds = Grounds {
+            site_key: format!("site_{}", "0".repeat(32)),
+            agents: Vec::new(),
+            supervisors: Vec::new(),
+            bot_key: None,
+        };
+        World::new(Plan {
+            run: 1,
+            scenario: Scenario::parse(&text).unwrap(),
+            grounds,
+            address: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tls_ca: None,
+            origin: String::new(),
+            index: 0,
+            of: 1,
+        })
+        .unwrap()
+    }
+
+    /// What was counted so far in the whole run; counting begins anew.
+    pub(crate) fn over(world: &World, count: Count) -> u64 {
+        world.recorder.lock().take_whole().of(count)
+    }
+
+    const ROOM: ConversationId = ConversationId::from_bytes([1; 16]);
+    const ONE: AgentId = AgentId::from_bytes([1; 16]);
+    const OTHER: AgentId = AgentId::from_bytes([2; 16]);
+
+    #[test]
+    fn what_one_agent_holds_is_offered_to_nobody_however_late() {
+        let world = world("");
+        world.offer(ROOM, ONE, Micros(0));
+        world.taken(ROOM, ONE);
+        world.offer(ROOM, OTHER, Micros(OFFER_US * 100));
+        assert_eq!(over(&world, Count::OfferedTwice), 1);
+    }
+
+    #[test]
+    fn two_may_be_asked_one_after_the_other_and_not_at_once() {
+        let world = world("");
+        world.offer(ROOM, ONE, Micros(0));
+        world.offer(ROOM, OTHER, Micros(OFFER_US));
+        assert_eq!(over(&world, Count::OfferedTwice), 0);
+        world.offer(ROOM, ONE, Micros(OFFER_US + 1));
+        assert_eq!(over(&world, Count::OfferedTwice), 1);
+    }
+
+    #[test]
+    fn who_lets_go_or_loses_his_line_makes_room_for_another() {
+        let world = world("");
+        world.taken(ROOM, ONE);
+        // It is not his to let go of.
+        world.let_go(ROOM, OTHER);
+        world.let_go(ROOM, ONE);
+        world.offer(ROOM, OTHER, Micros(1));
+        world.taken(ROOM, OTHER);
+        world.let_go_of_all(OTHER);
+        world.offer(ROOM, ONE, Micros(2));
+        assert_eq!(over(&world, Count::OfferedTwice), 0);
+    }
+
+    #[test]
+    fn chance_is_the_same_with_the_same_seed_only() {
+        let drawn = |seed: u64, person| {
+            let world = world("");
+            let mut plan = world.plan.clone();
+            plan.scenario.seed = seed;
+            let world = World::new(plan).unwrap();
+            let mut chance = world.chance(person);
+            (0..8).map(|_| chance.u64(..)).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(7, 3), drawn(7, 3));
+        assert_ne!(drawn(7, 3), drawn(8, 3));
+        assert_ne!(drawn(7, 3), drawn(7, 4));
+    }
 }

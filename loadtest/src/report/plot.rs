@@ -12,11 +12,17 @@ const COLOURS: [&str; 4] = ["var(--a)", "var(--b)", "var(--c)", "var(--d)"];
 #[derive(Debug, Clone)]
 pub(crate) struct Curve {
     name: &'static str,
-    points: Vec<(f64, f64)>,
+    points: Vec<(f64, Option<f64>)>,
 }
 
 impl Curve {
     pub(crate) fn new(name: &'static str, points: Vec<(f64, f64)>) -> Self {
+        let points = points.into_iter().map(|(at, value)| (at, Some(value))).collect();
+        Self::broken(name, points)
+    }
+
+    /// One with gaps where nothing is known.
+    pub(crate) fn broken(name: &'static str, points: Vec<(f64, Option<f64>)>) -> Self {
         Self { name, points }
     }
 }
@@ -51,7 +57,7 @@ impl Plot {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let first = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
         let last = points().map(|point| point.0).fold(f64::NEG_INFINITY, f64::max);
-        let most = points().map(|point| point.1).fold(0.0, f64::max);
+        let most = points().filter_map(|point| point.1).fold(0.0, f64::max);
         if !first.is_finite() || last <= first {
             return String::new();
         }
@@ -90,15 +96,19 @@ impl Plot {
         }
         for (number, curve) in self.curves.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
-            let path: Vec<String> = curve
-                .points
-                .iter()
-                .map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value)))
-                .collect();
-            svg.push_str(&format!(
-                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>",
-                path.join(" ")
-            ));
+            for piece in curve.points.split(|(_, value)| value.is_none()) {
+                let path: Vec<String> = piece
+                    .iter()
+                    .filter_map(|(at, value)| Some(format!("{:.1},{:.1}", x(*at), y((*value)?))))
+                    .collect();
+                if path.is_empty() {
+                    continue;
+                }
+                svg.push_str(&format!(
+                    "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>",
+                    path.join(" ")
+                ));
+            }
             let from_right = f64::from(u32::try_from(self.curves.len() - number).unwrap_or(0));
             let place = WIDTH - RIGHT - from_right * 130.0 + 110.0;
             svg.push_str(&format!(
@@ -160,5 +170,8 @@ mod tests {
             "{svg}"
         );
         assert_eq!(Plot::new("Title", "s", "ms").svg(), "");
+        let gap = (0..9).map(|at| (f64::from(at), (at != 4).then_some(1.0))).collect();
+        let svg = Plot::new("Title", "s", "ms").with(Curve::broken("one", gap)).svg();
+        assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
     }
 }
