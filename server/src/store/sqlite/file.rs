@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::OpenError;
-use super::journal::Journal;
+use super::journal::{self, Journal};
 
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
@@ -256,6 +256,16 @@ pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
         })
         .optional()
         .map_err(named("read"))?;
+    // An earlier version has no journal; the next start makes one.
+    let carried = match version == known {
+        true => {
+            connection.query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0)).optional()
+        }
+        false => Ok(None),
+    };
+    if let Some(carried) = carried.map_err(named("read"))? {
+        journal::find(folder, carried)?;
+    }
     Ok(Some(Seen { version, known, keys }))
 }
 

@@ -464,6 +464,8 @@ async fn a_journal_that_does_not_follow_on_the_database_is_refused_by_name() {
     let older = Connection::open(file::database_path(&data)).unwrap();
     older.execute("UPDATE meta SET journal_epoch = journal_epoch - 2", []).unwrap();
     drop(older);
+    let looked = SqliteStore::look(&data);
+    assert!(matches!(looked, Err(OpenError::JournalApart { .. })), "{looked:?}");
     let refused = open_at(&data, &keys);
     assert!(matches!(refused, Err(OpenError::JournalApart { .. })), "{refused:?}");
 }
