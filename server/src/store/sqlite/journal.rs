@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failed_append_may_have_left_is_of_an_epoch_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), 5).unwrap();
+        let mut file = File::open(path(folder.path())).unwrap();
+        std::mem::swap(&mut journal.file, &mut file);
+        journal.append(std::iter::once(row(1))).unwrap_err();
+        std::mem::swap(&mut journal.file, &mut file);
+        assert_eq!(journal.written_epoch(), Some(6), "the disk may have it all the same");
+        journal.restart();
+        append(&mut journal, 2..3);
+        assert_eq!(found(folder.path(), 6), (vec![2], 7));
+    }
+
+    #[test]
     fn a_full_half_takes_no_more_until_it_is_carried_over() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(folder.path(), 0).unwrap();
