@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode, header};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::clock::Micros;
 use crate::histogram::{Count, Timing};
 use crate::ledger::SaidTally;
-use crate::rest::{Rest, Shown};
+use crate::rest::{Answer, Rest, Shown};
 use crate::stamp::Stamp;
 use crate::tasks;
 use crate::world::{Stage, World};
@@ -30,8 +30,14 @@ pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()
             SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
         let every = Duration::from_millis(world.scenario().habits.bot_ms);
         let mut due = world.clock.now();
+        let mut free_since = Micros(0);
         while world.stage() <= Stage::Running {
+            if due > free_since {
+                world.record(Timing::SendLag, due, world.clock.now().since(due));
+            }
             say(&world, &rest, &mut tally, &mut chance, due).await;
+            // What came due while an answer was awaited was not late by our doing.
+            free_since = world.clock.now();
             due = due.plus(every);
             tokio::time::sleep_until(world.clock.instant(due)).await;
         }
@@ -66,7 +72,17 @@ async fn say(
     world.count_at(Count::Sent, due);
     world.count_at(Count::BotMessages, due);
     world.asked();
-    let answer = rest.ask(Method::POST, &path, Shown::Bearer(key), Some(body)).await;
+    let answer = loop {
+        let answer = rest.ask(Method::POST, &path, Shown::Bearer(key), Some(body.clone())).await;
+        let put_off = answer.as_ref().ok().and_then(put_off);
+        let Some(wait) = put_off else { break answer };
+        world.count(Count::PutOff);
+        tokio::time::sleep(wait).await;
+        if world.stage() >= Stage::Settling {
+            break Err(anyhow::anyhow!("put off to the end"));
+        }
+        world.count(Count::Resent);
+    };
     world.answered();
     match answer {
         Ok(answer) if answer.status.is_success() => {
@@ -80,4 +96,12 @@ async fn say(
         }
         Err(_) => tally.unacked.push(number),
     }
+}
+
+/// How long to wait, where the same may succeed later: as a program would that reads the answer's header.
+fn put_off(answer: &Answer) -> Option<Duration> {
+    let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    let after = answer.headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok());
+    let seconds = after.and_then(|after| after.parse().ok()).unwrap_or(2);
+    later.contains(&answer.status).then(|| Duration::from_secs(seconds))
 }

@@ -53,8 +53,8 @@ pub(crate) struct Caller {
     request: u32,
     /// Who an agent is.
     pub(crate) agent: Option<AgentId>,
-    /// Whether the server goes on with the conversation that was to be resumed.
-    pub(crate) resumed: bool,
+    /// Until when the last message waited for the server: what was due before was not late by our doing.
+    pub(crate) blocked_until: Micros,
     /// Whether it is among the world's connections.
     counted: bool,
 }
@@ -125,7 +125,8 @@ impl Caller {
             Who::Agent { cookie } => Some(cookie.as_str()),
         };
         let line = Line::connect_with(&world.target(cookie), receive_bytes).await?;
-        let mut caller = Self { line, request: 0, agent: None, resumed: false, counted: false };
+        let mut caller =
+            Self { line, request: 0, agent: None, blocked_until: Micros(0), counted: false };
         let request = caller.next_request();
         let hello = ClientFrame::Hello {
             request,
@@ -142,15 +143,13 @@ impl Caller {
         };
         caller.send(encoded(&hello)).await?;
         let bytes = caller.next().await?;
-        let Some(ServerFrame::Welcome { token: fresh, agent, conversations, .. }) = decoded(&bytes)
-        else {
+        let Some(ServerFrame::Welcome { token: fresh, agent, .. }) = decoded(&bytes) else {
             return Err(CallError::NotWelcome);
         };
         if let (Who::Visitor { token }, Some(fresh)) = (who, fresh) {
             *token = Some(fresh.into_exposed());
         }
         caller.agent = agent.map(|card| card.agent);
-        caller.resumed = !conversations.is_empty();
         Ok(caller)
     }
 
@@ -165,6 +164,24 @@ impl Caller {
     /// If the line broke.
     pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), LineError> {
         self.line.send(bytes).await
+    }
+
+    /// Sends a message's bytes, and keeps in mind whether it had to wait for the server.
+    ///
+    /// # Errors
+    /// If the line broke.
+    pub(crate) async fn say(&mut self, world: &World, bytes: Bytes) -> Result<(), LineError> {
+        if self.line.send_noting(bytes).await? {
+            self.blocked_until = world.clock.now();
+        }
+        Ok(())
+    }
+
+    /// Records how late the generator comes to what is due: not where the server kept him from it.
+    pub(crate) fn late(&self, world: &World, due: Micros) {
+        if due > self.blocked_until {
+            world.record(Timing::SendLag, due, world.clock.now().since(due));
+        }
     }
 
     /// Sends a frame.

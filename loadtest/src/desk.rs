@@ -9,14 +9,16 @@ use protocol::conversation::{AgentCard, Availability, ConversationCard, Conversa
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::{AgentId, ConversationId};
 use protocol::message::{Message, Visibility};
+use protocol::reject::RejectCode;
 use tokio::task::JoinHandle;
 
-use crate::caller::{Caller, Who, decoded};
+use crate::backoff::{Backoff, may_return};
+use crate::caller::{CallError, Caller, Who, decoded};
 use crate::clock::Micros;
 use crate::histogram::Count;
 use crate::ledger::Way;
 use crate::line::LineError;
-use crate::party::{Settling, watch_frame};
+use crate::party::{Settling, sleep, watch_frame};
 use crate::setup::Account;
 use crate::stamp::Stamp;
 use crate::talk::Talk;
@@ -31,6 +33,10 @@ const MOMENT_US: u64 = 500_000;
 enum Asked {
     Accept(ConversationId),
     Say(ConversationId),
+    /// To hear a conversation that he has taken.
+    Enter(ConversationId),
+    /// To hear one of his conversations again after his line broke.
+    Return(ConversationId),
     Other,
 }
 
@@ -43,6 +49,7 @@ struct Answer {
 
 struct Desk {
     world: Arc<World>,
+    who: Who,
     caller: Caller,
     agent: AgentId,
     chance: fastrand::Rng,
@@ -61,12 +68,15 @@ struct Burden {
     has: BTreeSet<ConversationId>,
     /// Since when he has more than he takes.
     over_since: Option<Micros>,
+    /// His line broke: what of it ended meanwhile he was not told, so that only the server's own cards are judged.
+    unsure: bool,
 }
 
 impl Burden {
     /// More than he takes: for a moment only, while the end of another is still on its way to him.
     fn weigh(&mut self, world: &World, now: Micros) {
-        let over = self.has.len() > usize::from(world.scenario().agent.capacity);
+        let capacity = usize::from(world.scenario().agent.capacity);
+        let over = self.has.len() > capacity && !self.unsure;
         let since = self.over_since.take();
         if over {
             self.over_since = since.or(Some(now));
@@ -97,24 +107,11 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         .await
         .context("an agent could not connect")?;
     let agent = caller.agent.context("a welcome that does not say who one is")?;
-    if world.scenario().agent.board {
-        let request = caller.next_request();
-        let frame = ClientFrame::Watch {
-            request,
-            topic: WatchTopic::Board,
-            conversation: None,
-            resume: None,
-        };
-        caller.tell(&frame).await.context("an agent could not ask for the board")?;
-    }
-    let request = caller.next_request();
-    let capacity = Some(world.scenario().agent.capacity);
-    let frame =
-        ClientFrame::Availability { request, availability: Availability::Available, capacity };
-    caller.tell(&frame).await.context("an agent could not become available")?;
+    let request = ready(&world, &mut caller).await.context("an agent could not be ready")?;
     let chance = world.chance(world.speaker());
     let mut desk = Desk {
         world,
+        who,
         caller,
         agent,
         chance,
@@ -127,6 +124,22 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
     };
     desk.until_available(request).await?;
     Ok(tasks::spawn("agent", desk.run()))
+}
+
+/// Says what a console says when it opens; gives the question whether he is available.
+async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, LineError> {
+    if world.scenario().agent.board {
+        let request = caller.next_request();
+        let topic = WatchTopic::Board;
+        caller
+            .tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None })
+            .await?;
+    }
+    let request = caller.next_request();
+    let capacity = Some(world.scenario().agent.capacity);
+    let availability = Availability::Available;
+    caller.tell(&ClientFrame::Availability { request, availability, capacity }).await?;
+    Ok(request)
 }
 
 impl Desk {
@@ -151,28 +164,22 @@ impl Desk {
         let mut stage = self.world.stage.subscribe();
         self.world.hearer_comes();
         while *stage.borrow_and_update() != Stage::Over {
-            let next =
-                self.answers.first_key_value().map(|((at, _), _)| self.world.clock.instant(*at));
+            let next = self.next_at().map(|at| self.world.clock.instant(at));
             let went = tokio::select! {
                 biased;
                 came = self.caller.next() => match came {
                     Ok(bytes) => self.came(&bytes).await,
                     Err(error) => Err(error),
                 },
-                () = async {
-                    if let Some(at) = next {
-                        tokio::time::sleep_until(at).await;
-                    }
-                }, if next.is_some() => self.answer().await,
+                () = sleep(next), if next.is_some() => self.act().await,
                 changed = stage.changed() => {
                     let _there = changed;
                     self.settle().await
                 }
             };
-            if went.is_err() {
-                // A desk does not come back: its visitors wait for another agent, as they would.
-                self.world.count(Count::Disconnects);
-                self.world.let_go_of_all(self.agent);
+            if let Err(error) = went
+                && !self.fell(error.into()).await
+            {
                 break;
             }
         }
@@ -183,6 +190,72 @@ impl Desk {
             talk.hand_in(&world, true);
         }
         self.caller.close(&world).await;
+    }
+
+    /// His line broke. Comes back, unless the run is over or the server wants him to stay away.
+    async fn fell(&mut self, mut error: CallError) -> bool {
+        self.world.count(Count::Disconnects);
+        self.world.let_go_of_all(self.agent);
+        self.burden.unsure = true;
+        let mut backoff = Backoff::new();
+        while may_return(&self.world, &error, backoff.wait(&mut self.chance)).await {
+            self.caller.gone(&self.world);
+            match Box::pin(self.come_back()).await {
+                Ok(()) => return true,
+                Err(failed) => error = failed,
+            }
+        }
+        false
+    }
+
+    async fn come_back(&mut self) -> Result<(), CallError> {
+        let now = self.world.clock.now();
+        self.caller = Caller::greet(&self.world, &mut self.who, None, now).await?;
+        // What came due meanwhile waited for the server.
+        self.caller.blocked_until = now;
+        self.asked.clear();
+        ready(&self.world, &mut self.caller).await?;
+        let conversations: Vec<ConversationId> = self.talks.keys().copied().collect();
+        for conversation in conversations {
+            let request = self.ask(Asked::Return(conversation));
+            let Some(talk) = self.talks.get_mut(&conversation) else { continue };
+            self.caller.tell(&watch_frame(request, talk.resume_point())).await?;
+            let (caller, asked) = (&mut self.caller, &mut self.asked);
+            let again = talk.again(&self.world, || {
+                let request = caller.next_request();
+                asked.insert(request.0, Asked::Say(conversation));
+                request
+            });
+            for bytes in again {
+                self.caller.send(bytes).await?;
+            }
+        }
+        Ok(self.settle().await?)
+    }
+
+    /// When he has something to do of his own accord: an answer, or what was put off.
+    fn next_at(&self) -> Option<Micros> {
+        let answer = self.answers.first_key_value().map(|((at, _), _)| *at);
+        self.talks.values().filter_map(Talk::again_at).chain(answer).min()
+    }
+
+    async fn act(&mut self) -> Result<(), LineError> {
+        let now = self.world.clock.now();
+        if self.answers.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
+            self.answer().await?;
+        }
+        for (conversation, talk) in &mut self.talks {
+            let (caller, asked) = (&mut self.caller, &mut self.asked);
+            let again = talk.again_now(&self.world, || {
+                let request = caller.next_request();
+                asked.insert(request.0, Asked::Say(*conversation));
+                request
+            });
+            for bytes in again {
+                self.caller.send(bytes).await?;
+            }
+        }
+        Ok(())
     }
 
     /// As everyone who hears: see `party`.
@@ -224,9 +297,11 @@ impl Desk {
                     }
                     self.leave(conversation).await?;
                 }
-                Some(Asked::Other) | None => {}
+                Some(Asked::Enter(_) | Asked::Return(_) | Asked::Other) | None => {}
             },
-            ServerFrame::Reject { request, .. } => self.rejected(request).await?,
+            ServerFrame::Reject { request, code, retry_after_ms, .. } => {
+                self.rejected(request, code, retry_after_ms).await?;
+            }
             ServerFrame::Message {
                 conversation,
                 seq,
@@ -241,8 +316,15 @@ impl Desk {
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 self.heard(conversation, &[message], Way::Pushed);
             }
-            ServerFrame::History { conversation, messages, .. } => {
-                self.heard(conversation, &messages, Way::Entered);
+            ServerFrame::History { request, conversation, reset, messages, .. } => {
+                let returned = matches!(self.asked.remove(&request.0), Some(Asked::Return(_)));
+                let way = match (returned, reset) {
+                    (false, _) => Way::Entered,
+                    (true, false) => Way::Resumed,
+                    (true, true) => Way::Replaced,
+                };
+                self.heard(conversation, &messages, way);
+                self.leave(conversation).await?;
             }
             ServerFrame::Void { conversation, seq, .. } => {
                 if let Some(talk) = self.talks.get_mut(&conversation) {
@@ -290,19 +372,32 @@ impl Desk {
             return Ok(());
         }
         let talk = Talk::new(&self.world, conversation);
-        let request = self.ask(Asked::Other);
+        let request = self.ask(Asked::Enter(conversation));
         let frame = watch_frame(request, talk.resume_point());
         self.talks.insert(conversation, talk);
         self.caller.tell(&frame).await
     }
 
-    async fn rejected(&mut self, request: RequestId) -> Result<(), LineError> {
+    async fn rejected(
+        &mut self,
+        request: RequestId,
+        code: RejectCode,
+        retry_after_ms: Option<u32>,
+    ) -> Result<(), LineError> {
         match self.asked.remove(&request.0) {
             Some(Asked::Say(conversation)) => {
                 if let Some(talk) = self.talks.get_mut(&conversation) {
-                    talk.refused(&self.world, request);
+                    talk.refused(&self.world, request, code, retry_after_ms);
                 }
                 self.leave(conversation).await?;
+            }
+            // It became another's, who hears the rest of it.
+            Some(Asked::Enter(conversation) | Asked::Return(conversation)) => {
+                self.world.count(Count::Rejected);
+                self.gone(conversation);
+                if let Some(talk) = self.talks.remove(&conversation) {
+                    talk.hand_in(&self.world, false);
+                }
             }
             // The visitor was gone before he was answered.
             Some(Asked::Accept(conversation)) => self.gone(conversation),
@@ -340,11 +435,12 @@ impl Desk {
         if !self.talks.contains_key(&conversation) {
             return Ok(());
         }
+        self.caller.late(&self.world, due);
         let request = self.ask(Asked::Say(conversation));
         let chars = self.world.chars(&mut self.chance);
         if let Some(talk) = self.talks.get_mut(&conversation) {
             let bytes = talk.say(&self.world, request, due, chars, farewell);
-            self.caller.send(bytes).await?;
+            self.caller.say(&self.world, bytes).await?;
         }
         if farewell {
             let request = self.ask(Asked::Other);
@@ -365,10 +461,13 @@ impl Desk {
         self.leave(conversation).await
     }
 
-    /// Hands in the tally of a conversation that is not his any more, once nothing of his is on its way.
+    /// Hands in the tally of a conversation that is not his any more, once nothing of his is on its way, nor what he asked
+    /// to hear of it.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
-        if !done || self.burden.has.contains(&conversation) {
+        let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);
+        let hears_on = self.asked.values().any(hears_on);
+        if !done || hears_on || self.burden.has.contains(&conversation) {
             return Ok(());
         }
         if let Some(talk) = self.talks.remove(&conversation) {

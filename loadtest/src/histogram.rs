@@ -76,6 +76,8 @@ words! {
         Refused "refused",
         /// Messages that were due and that the generator could not even begin to send.
         Unsent "unsent",
+        /// Refusals for a while: too fast, or the server cannot take it now. Each is sent again when it is time.
+        PutOff "put_off",
         /// Messages sent again, because their answer was lost or they were refused for a while.
         Resent "resent",
         /// Questions other than messages that were refused.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
 
-use crate::caller::{Caller, Who};
+use crate::backoff::{Backoff, may_return};
+use crate::caller::{CallError, Caller, Who};
 use crate::histogram::Count;
+use crate::line::LineError;
 use crate::tasks;
 use crate::world::{Stage, World};
 
@@ -20,21 +22,37 @@ pub(crate) async fn idle(world: Arc<World>) -> Result<Vec<JoinHandle<()>>> {
         .await
         .context("an idle visitor could not connect")?;
     Ok(vec![tasks::spawn("idle", async move {
-        let mut stage = world.stage.subscribe();
-        loop {
-            tokio::select! {
-                came = caller.next() => if came.is_err() {
-                    world.count(Count::Disconnects);
-                    caller.gone(&world);
-                    return;
-                },
-                over = stage.wait_for(|stage| *stage == Stage::Over) => {
-                    // The world outlives everyone in it.
-                    let _there = over.is_ok();
-                    break;
-                }
-            }
+        while let Err(error) = stay(&world, &mut caller).await {
+            world.count(Count::Disconnects);
+            caller.gone(&world);
+            let Some(back) = come_back(&world, &mut who, error.into()).await else { return };
+            caller = back;
         }
         caller.close(&world).await;
     })])
+}
+
+/// Until the run is over, or the line is.
+async fn stay(world: &World, caller: &mut Caller) -> Result<(), LineError> {
+    let mut stage = world.stage.subscribe();
+    loop {
+        tokio::select! {
+            came = caller.next() => drop(came?),
+            // The world outlives everyone in it.
+            _over = stage.wait_for(|stage| *stage == Stage::Over) => return Ok(()),
+        }
+    }
+}
+
+/// As a page that is still open does.
+async fn come_back(world: &World, who: &mut Who, mut error: CallError) -> Option<Caller> {
+    let mut chance = world.chance(world.speaker());
+    let mut backoff = Backoff::new();
+    while may_return(world, &error, backoff.wait(&mut chance)).await {
+        match Box::pin(Caller::greet(world, who, None, world.clock.now())).await {
+            Ok(caller) => return Some(caller),
+            Err(failed) => error = failed,
+        }
+    }
+    None
 }

@@ -174,9 +174,9 @@ pub(crate) struct SaidTally {
     pub(crate) sender: u32,
     /// Numbers that he used: all below this.
     pub(crate) used: u32,
-    /// Of these: refused for good.
+    /// Of these: refused for good, or said again under another number.
     pub(crate) refused: Vec<u32>,
-    /// Of these: never answered.
+    /// Of these: never acked, be it that no answer came or that they were put off to the end.
     pub(crate) unacked: Vec<u32>,
 }
 

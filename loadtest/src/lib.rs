@@ -24,6 +24,7 @@ mod malformed;
 mod bot;
 mod talk;
 mod caller;
+mod backoff;
 pub mod line;
 pub mod rest;
 mod trust;

@@ -173,6 +173,24 @@ impl Line {
         self.socket.send(Message::Binary(bytes)).await.map_err(broken)
     }
 
+    /// The same; says whether it had to wait because the other end takes nothing more. A thread that was only held up by
+    /// its own machine did not wait.
+    ///
+    /// # Errors
+    /// [`LineError::Broken`].
+    pub async fn send_noting(&mut self, bytes: Bytes) -> Result<bool, LineError> {
+        // Without the runtime's budget a write is unfinished only where the system had no room for it.
+        let sending = tokio::task::unconstrained(self.socket.send(Message::Binary(bytes)));
+        let (mut sending, mut waited) = (std::pin::pin!(sending), false);
+        let sent = std::future::poll_fn(|cx| {
+            let polled = sending.as_mut().poll(cx);
+            waited |= polled.is_pending();
+            polled
+        });
+        sent.await.map_err(broken)?;
+        Ok(waited)
+    }
+
     /// Sends a text message.
     ///
     /// # Errors
@@ -250,5 +268,20 @@ mod tests {
         let late = Line::connect(&target).await.unwrap_err();
         assert!(matches!(late, LineError::Late), "{late}");
         assert!(late.to_string().contains("within 30 s"), "{late}");
+    }
+
+    #[tokio::test]
+    async fn a_send_waits_only_where_the_other_end_reads_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_deaf, _) = listener.accept().await.unwrap();
+        let role = tokio_tungstenite::tungstenite::protocol::Role::Client;
+        let config = Some(WebSocketConfig::default().write_buffer_size(0));
+        let socket = WebSocketStream::from_raw_socket(Wire::Plain(stream), role, config).await;
+        let mut line = Line { socket };
+        assert!(!line.send_noting(Bytes::from(vec![0; 1_000])).await.unwrap());
+        let much = line.send_noting(Bytes::from(vec![0; 64 * 1024 * 1024]));
+        let much = tokio::time::timeout(Duration::from_millis(50), much);
+        assert!(much.await.is_err(), "nobody reads");
     }
 }

@@ -9,6 +9,7 @@ use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::message::{Body, Message, Seq, Visibility};
 use tokio::sync::{mpsc, watch};
 
+use crate::backoff::{Backoff, may_return};
 use crate::caller::{CallError, Caller, Who, decoded};
 use crate::clock::Micros;
 use crate::histogram::{Count, Timing};
@@ -20,11 +21,6 @@ use crate::world::{Due, Stage, World, between};
 
 /// Messages in one page of history, the most that a server gives.
 const PAGE: u16 = 100;
-/// Bounds of the wait before coming back: docs/wire.md.
-const JITTER_FIRST_MS: u64 = 500;
-const JITTER_LAST_MS: u64 = 30_000;
-/// A send that takes longer than this waited for the server, and what came due meanwhile was not late by our doing.
-const BLOCKED_US: u64 = 1_000;
 
 /// What he does besides hearing.
 #[derive(Debug)]
@@ -56,8 +52,6 @@ pub(crate) struct Party {
     chance: fastrand::Rng,
     returning: Option<Return>,
     speak_at: Option<Micros>,
-    /// Until when the last send waited for the server.
-    blocked_until: Micros,
     /// The last question before all is over.
     settling: Settling,
 }
@@ -98,7 +92,6 @@ impl Party {
             chance,
             returning: None,
             speak_at: None,
-            blocked_until: Micros(0),
             settling: Settling::No,
         }
     }
@@ -121,7 +114,7 @@ impl Party {
                 Step::Stage => self.settle().await,
             };
             if let Err(error) = went
-                && !self.fell(CallError::Line(error), &mut stage).await
+                && !self.fell(CallError::Line(error)).await
             {
                 break;
             }
@@ -133,9 +126,13 @@ impl Party {
     }
 
     async fn step(&mut self, stage: &mut watch::Receiver<Stage>) -> Step {
-        let wake = [self.cut_at, self.speak_at].into_iter().flatten().min();
+        let here = self.returning.is_none();
+        let again_at = self.talk.again_at();
+        let speaking = [self.speak_at, again_at].into_iter().flatten().filter(|_| here);
+        let wake = self.cut_at.into_iter().chain(speaking).min();
         let wake = wake.map(|at| self.world.clock.instant(at));
-        let may_speak = self.returning.is_none();
+        // What is put off goes first, as with a real client.
+        let may_speak = here && again_at.is_none();
         tokio::select! {
             biased;
             came = self.caller.next() => Step::Came(came),
@@ -181,7 +178,9 @@ impl Party {
                 }
                 self.talk.acked(&self.world, request, seq, at);
             }
-            ServerFrame::Reject { request, .. } if !self.talk.refused(&self.world, request) => {
+            ServerFrame::Reject { request, code, retry_after_ms, .. }
+                if !self.talk.refused(&self.world, request, code, retry_after_ms) =>
+            {
                 self.world.count(Count::Rejected);
             }
             ServerFrame::Void { conversation, seq, .. }
@@ -233,10 +232,7 @@ impl Party {
     }
 
     async fn due(&mut self, due: Due) -> Result<(), LineError> {
-        let now = self.world.clock.now();
-        if due.at > self.blocked_until {
-            self.world.record(Timing::SendLag, due.at, now.since(due.at));
-        }
+        self.caller.late(&self.world, due.at);
         self.speak(due.at).await
     }
 
@@ -244,13 +240,7 @@ impl Party {
         let request = self.caller.next_request();
         let chars = self.world.chars(&mut self.chance);
         let bytes = self.talk.say(&self.world, request, due, chars, false);
-        let before = self.world.clock.now();
-        self.caller.send(bytes).await?;
-        let after = self.world.clock.now();
-        if after.since(before) > BLOCKED_US {
-            self.blocked_until = after;
-        }
-        Ok(())
+        self.caller.say(&self.world, bytes).await
     }
 
     async fn wake(&mut self) -> Result<(), LineError> {
@@ -263,6 +253,14 @@ impl Party {
                 return Err(LineError::Closed(0));
             }
         }
+        if self.returning.is_none() && self.talk.again_at().is_some_and(|at| at <= now) {
+            let caller = &mut self.caller;
+            for bytes in self.talk.again_now(&self.world, || caller.next_request()) {
+                caller.send(bytes).await?;
+            }
+            // What came due meanwhile waited for the server.
+            caller.blocked_until = self.world.clock.now();
+        }
         if self.speak_at.is_some_and(|at| at <= now) && self.returning.is_none() {
             // In a closed loop nothing is due before one can speak.
             self.speak_at = None;
@@ -272,36 +270,24 @@ impl Party {
     }
 
     /// The line ended. Comes back, unless the run is over or the server wants him to stay away.
-    async fn fell(&mut self, error: CallError, stage: &mut watch::Receiver<Stage>) -> bool {
+    async fn fell(&mut self, mut error: CallError) -> bool {
         let since = self.world.clock.now();
         let cut = matches!(error, CallError::Line(LineError::Closed(0)));
-        if !cut {
-            self.world.count(Count::Disconnects);
-        }
-        let mut bound_ms = JITTER_FIRST_MS;
-        let mut wait = Duration::from_millis(self.chance.u64(0..=bound_ms));
+        let mut backoff = Backoff::new();
+        let mut wait = backoff.wait(&mut self.chance);
         if cut {
             wait = between(self.world.scenario().reconnect.away_ms, &mut self.chance);
+        } else {
+            self.world.count(Count::Disconnects);
         }
-        let mut error = Some(error);
-        loop {
-            if error.take().is_some_and(|error| error.stop()) {
-                return false;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                changed = stage.wait_for(|stage| *stage == Stage::Over) => {
-                    let _there = changed;
-                    return false;
-                }
-            }
+        while may_return(&self.world, &error, wait).await {
             match Box::pin(self.come_back(since)).await {
                 Ok(()) => return true,
-                Err(failed) => error = Some(failed),
+                Err(failed) => error = failed,
             }
-            bound_ms = (bound_ms * 2).min(JITTER_LAST_MS);
-            wait = Duration::from_millis(self.chance.u64(0..=bound_ms));
+            wait = backoff.wait(&mut self.chance);
         }
+        false
     }
 
     async fn come_back(&mut self, since: Micros) -> Result<(), CallError> {
@@ -374,7 +360,7 @@ impl Party {
             let took = self.world.clock.now().since(since);
             self.world.record(Timing::Resume, since, took);
             // What came due meanwhile waited for him, not for the generator.
-            self.blocked_until = self.world.clock.now();
+            self.caller.blocked_until = self.world.clock.now();
         }
         let caller = &mut self.caller;
         for bytes in self.talk.again(&self.world, || caller.next_request()) {
@@ -415,7 +401,8 @@ async fn next_due(part: &mut Part) -> Due {
     std::future::pending().await
 }
 
-async fn sleep(until: Option<tokio::time::Instant>) {
+/// Until then; at once if there is no such moment.
+pub(crate) async fn sleep(until: Option<tokio::time::Instant>) {
     if let Some(until) = until {
         tokio::time::sleep_until(until).await;
     }

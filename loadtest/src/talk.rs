@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::conversation::ResumePoint;
@@ -9,6 +10,7 @@ use protocol::frame::{ClientFrame, RequestId};
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::{Body, Message, Seq};
 use protocol::personal::Text;
+use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
 use uuid::Uuid;
 
@@ -28,7 +30,12 @@ struct Pending {
     text: String,
     due: Micros,
     sent: Micros,
+    chars: usize,
+    last: bool,
 }
+
+/// As the widget does where a refusal does not say when to try again.
+const RETRY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Talk {
@@ -38,6 +45,8 @@ pub(crate) struct Talk {
     refused: Vec<u32>,
     /// By request: in the order of sending.
     pending: BTreeMap<u32, Pending>,
+    /// Put off by the server, each until this moment.
+    put_off: Vec<(Micros, Pending)>,
     hearing: Hearing,
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
@@ -52,6 +61,7 @@ impl Talk {
             next: 0,
             refused: Vec::new(),
             pending: BTreeMap::new(),
+            put_off: Vec::new(),
             hearing: Hearing::new(world.plan.run),
             seen: Seq(0),
             last: None,
@@ -60,7 +70,12 @@ impl Talk {
     }
 
     pub(crate) fn nothing_pending(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.put_off.is_empty()
+    }
+
+    /// When the first that was put off is to be said again.
+    pub(crate) fn again_at(&self) -> Option<Micros> {
+        self.put_off.iter().map(|(at, _)| *at).min()
     }
 
     /// The newest place that is known.
@@ -70,6 +85,19 @@ impl Talk {
 
     /// A new message, ready to be sent.
     pub(crate) fn say(
+        &mut self,
+        world: &World,
+        request: RequestId,
+        due: Micros,
+        chars: usize,
+        last: bool,
+    ) -> Bytes {
+        world.count_at(Count::Sent, due);
+        world.asked();
+        self.stamped(world, request, due, chars, last)
+    }
+
+    fn stamped(
         &mut self,
         world: &World,
         request: RequestId,
@@ -90,12 +118,10 @@ impl Talk {
             last,
         };
         let message = MessageId::from_uuid(Uuid::now_v7());
-        let pending =
-            Pending { message, number, seen_seq: self.seen, text: stamp.text(chars), due, sent };
+        let (text, seen_seq) = (stamp.text(chars), self.seen);
+        let pending = Pending { message, number, seen_seq, text, due, sent, chars, last };
         let bytes = self.frame(request, &pending);
         self.pending.insert(request.0, pending);
-        world.count_at(Count::Sent, due);
-        world.asked();
         bytes
     }
 
@@ -150,13 +176,44 @@ impl Talk {
         true
     }
 
-    /// A message was refused. False: it was another question.
-    pub(crate) fn refused(&mut self, world: &World, request: RequestId) -> bool {
+    /// A message was refused, for good or for a while. False: it was another question.
+    pub(crate) fn refused(
+        &mut self,
+        world: &World,
+        request: RequestId,
+        code: RejectCode,
+        retry_after_ms: Option<u32>,
+    ) -> bool {
         let Some(pending) = self.pending.remove(&request.0) else { return false };
+        if code.retryable() {
+            let wait = retry_after_ms.map_or(RETRY, |ms| Duration::from_millis(ms.into()));
+            self.put_off.push((world.clock.now().plus(wait), pending));
+            world.count(Count::PutOff);
+            return true;
+        }
         world.answered();
         world.count_at(Count::Refused, pending.due);
         self.refused.push(pending.number);
         true
+    }
+
+    /// Says again what was put off until now.
+    ///
+    /// Under a new number: what he sent behind it was on its way and may have its place already, so that the old number
+    /// would come out of order by the wish of nobody. Its time still counts from when it was due.
+    pub(crate) fn again_now(
+        &mut self,
+        world: &World,
+        mut request: impl FnMut() -> RequestId,
+    ) -> Vec<Bytes> {
+        let now = world.clock.now();
+        let due: Vec<_> = self.put_off.extract_if(.., |(at, _)| *at <= now).collect();
+        let again = due.into_iter().map(|(_, pending)| {
+            self.refused.push(pending.number);
+            world.count(Count::Resent);
+            self.stamped(world, request(), pending.due, pending.chars, pending.last)
+        });
+        again.collect()
     }
 
     fn reached(&mut self, seq: Seq, message: MessageId, at: UnixMillis) {
@@ -234,7 +291,9 @@ impl Talk {
 
     /// Hands in what was said and heard. `judged`: whether he was to hear everything.
     pub(crate) fn hand_in(self, world: &Arc<World>, judged: bool) {
-        let unacked: Vec<u32> = self.pending.values().map(|pending| pending.number).collect();
+        let put_off = self.put_off.iter().map(|(_, pending)| pending);
+        let unacked = self.pending.values().chain(put_off).map(|pending| pending.number);
+        let unacked: Vec<u32> = unacked.collect();
         for _ in &unacked {
             world.answered();
         }
@@ -259,6 +318,63 @@ mod tests {
 
     fn talk(world: &World) -> Talk {
         Talk::new(world, ConversationId::from_bytes([1; 16]))
+    }
+
+    fn request(number: u32) -> RequestId {
+        RequestId(number)
+    }
+
+    /// What is found once he has handed in; the numbers in `came` reached the one who hears.
+    fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> crate::ledger::Findings {
+        let (conversation, me) = (talk.conversation, talk.me);
+        talk.hand_in(world, true);
+        let mut hearing = Hearing::new(1);
+        for (number, seq) in came.iter().zip(1..) {
+            let stamp = Stamp { run: 1, sender: me, number: *number, ..Stamp::default() };
+            hearing.take(&stamp.text(100), seq, Way::Pushed);
+        }
+        let mut ledger = world.ledger.lock();
+        ledger.heard(hearing.tally(conversation, None, true));
+        ledger.judge().0
+    }
+
+    #[test]
+    fn what_the_server_puts_off_is_said_again_in_its_time_and_accounted_for_once() {
+        let world = world("");
+        let mut talk = talk(&world);
+        let due = world.clock.now();
+        talk.say(&world, request(1), due, 100, false);
+        talk.say(&world, request(2), due, 100, false);
+        assert!(talk.refused(&world, request(1), RejectCode::TooFast, Some(60_000)));
+        talk.acked(&world, request(2), None, None);
+        assert!(!talk.nothing_pending() && !world.drained());
+        assert!(talk.again_now(&world, || request(3)).is_empty(), "it is not time yet");
+        talk.put_off[0].0 = world.clock.now();
+        assert_eq!(talk.again_now(&world, || request(3)).len(), 1);
+        talk.acked(&world, request(3), None, None);
+        assert!(talk.nothing_pending() && world.drained());
+        let whole = world.recorder.lock().take_whole();
+        let counts = [Count::Sent, Count::Acked, Count::PutOff, Count::Resent, Count::Refused];
+        assert_eq!(counts.map(|count| whole.of(count)), [2, 2, 1, 1, 0]);
+        let found = found(&world, talk, &[1, 2]);
+        assert_eq!((found.received, found.lost, found.reordered, found.unacked), (2, 0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_put_off_until_the_end_is_unacked_and_what_is_refused_for_good_is_not() {
+        let world = world("");
+        let mut talk = talk(&world);
+        talk.say(&world, request(1), Micros(1), 100, false);
+        talk.say(&world, request(2), Micros(1), 100, false);
+        talk.refused(&world, request(1), RejectCode::StoreUnavailable, None);
+        let wait = talk.again_at().unwrap().since(world.clock.now());
+        assert!((1_000_000..=2_000_000).contains(&wait), "{wait}");
+        talk.refused(&world, request(2), RejectCode::Closed, None);
+        assert!(!talk.refused(&world, request(9), RejectCode::TooFast, None));
+        assert_eq!(over(&world, Count::Refused), 1);
+        let found = found(&world, talk, &[]);
+        assert_eq!((found.unacked, found.lost), (1, 0));
+        assert!(world.drained());
     }
 
     #[test]

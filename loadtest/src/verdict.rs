@@ -96,7 +96,7 @@ const FINDINGS: [(&str, &str); 8] = [
     ("reordered", "came after a later one"),
     ("corrupt", "came changed, or are no frame"),
     ("resumed", "came after a resume"),
-    ("unacked", "were never answered"),
+    ("unacked", "were never acked: no answer came, or they were put off to the end"),
     ("voided", "were taken back"),
 ];
 

@@ -14,6 +14,7 @@ use crate::caller::{Caller, Who, decoded};
 use crate::clock::Micros;
 use crate::histogram::{Count, Timing};
 use crate::ledger::Way;
+use crate::party::sleep;
 use crate::rooms::open;
 use crate::talk::Talk;
 use crate::world::{Due, Purpose, Stage, World, between};
@@ -183,9 +184,16 @@ impl Visit {
             if *stage.borrow_and_update() == Stage::Over {
                 bail!("the run is over");
             }
+            let again = self.talk.again_at().map(|at| self.world.clock.instant(at));
             tokio::select! {
                 biased;
                 came = self.caller.next() => self.came(&came?),
+                () = sleep(again), if again.is_some() => {
+                    let caller = &mut self.caller;
+                    for bytes in self.talk.again_now(&self.world, || caller.next_request()) {
+                        caller.send(bytes).await?;
+                    }
+                }
                 () = tokio::time::sleep_until(end) => return Ok(false),
                 changed = stage.changed() => {
                     // The world outlives everyone in it.
@@ -224,7 +232,9 @@ impl Visit {
             {
                 self.closing = None;
             }
-            ServerFrame::Reject { request, .. } if !self.talk.refused(&self.world, request) => {
+            ServerFrame::Reject { request, code, retry_after_ms, .. }
+                if !self.talk.refused(&self.world, request, code, retry_after_ms) =>
+            {
                 // Both closed at once: the second is told that there is nothing to close.
                 if self.closing == Some(request) {
                     self.closing = None;

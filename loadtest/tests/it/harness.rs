@@ -10,6 +10,21 @@ use tokio::process::{Child, Command};
 
 use crate::server::Server;
 
+/// What is 0 in a run in which nothing went wrong.
+pub const INVARIANTS: [&str; 11] = [
+    "lost",
+    "duplicate",
+    "reordered",
+    "corrupt",
+    "unacked",
+    "unsent",
+    "refused",
+    "over_capacity",
+    "offered_twice",
+    "position_grew",
+    "unrepelled",
+];
+
 /// What a run came to.
 pub struct Ran {
     pub code: i32,
@@ -35,16 +50,7 @@ impl Ran {
 
     /// Every message came once, in order and unchanged.
     pub fn is_clean(&self) {
-        for name in [
-            "lost",
-            "duplicate",
-            "reordered",
-            "corrupt",
-            "unacked",
-            "over_capacity",
-            "offered_twice",
-            "position_grew",
-        ] {
+        for name in INVARIANTS {
             assert_eq!(self.figure(name), 0.0, "{name}: {}", self.told());
         }
         assert!(self.figure("received") > 0.0, "{}", self.told());
@@ -75,6 +81,11 @@ pub struct Started {
 
 /// Starts a run against the server, by way of `public`.
 pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Started {
+    let pid = std::process::id().to_string();
+    begin(server, public, scenario, &[&["--pid", &pid], more].concat())
+}
+
+fn begin(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Started {
     let out = TempDir::new().unwrap();
     let shipped = !scenario.contains('\n');
     let scenario = if shipped { PathBuf::from(scenario) } else { file(out.path(), scenario) };
@@ -89,7 +100,6 @@ pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str])
         ])
         .arg("--operator-key-file")
         .arg(server.operator_key_file())
-        .args(["--pid", &std::process::id().to_string()])
         .arg("--out")
         .arg(out.path())
         .args(more)
@@ -112,4 +122,9 @@ impl Started {
 /// The same to its end.
 pub async fn run(server: &Server, scenario: &str, more: &[&str]) -> Ran {
     start(server, server.public, scenario, more).end().await
+}
+
+/// The same with nothing but `/metrics` to tell what the server costs.
+pub async fn run_by_metrics(server: &Server, scenario: &str, more: &[&str]) -> Ran {
+    begin(server, server.public, scenario, more).end().await
 }

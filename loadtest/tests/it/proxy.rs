@@ -28,6 +28,8 @@ pub enum Fault {
     Garble,
     /// Once in the proxy's life, at the message of this number: every line stands still for so long.
     Stall(usize, Duration),
+    /// Once in the proxy's life, at the message of this number: every line ends.
+    Cut(usize),
 }
 
 pub struct Proxy {
@@ -47,6 +49,7 @@ impl Proxy {
             fault,
             messages: AtomicUsize::new(0),
             still: tokio::sync::RwLock::new(()),
+            cut: tokio::sync::Notify::new(),
         });
         livehelp::tasks::spawn("proxy", async move {
             loop {
@@ -56,11 +59,20 @@ impl Proxy {
                 far.set_nodelay(true).unwrap();
                 let (near_read, near_write) = near.into_split();
                 let (far_read, far_write) = far.into_split();
-                livehelp::tasks::spawn("upstream", upstream(near_read, far_write));
                 let ruin = Arc::clone(&ruin);
-                livehelp::tasks::spawn("downstream", async move {
-                    // Either end may go at any time.
-                    let _ended = ruin.downstream(far_read, near_write).await;
+                livehelp::tasks::spawn("line", async move {
+                    let cut = ruin.cut.notified();
+                    let carried = async {
+                        // Either end may go at any time.
+                        let _ended = tokio::join!(
+                            upstream(near_read, far_write),
+                            ruin.downstream(far_read, near_write)
+                        );
+                    };
+                    tokio::select! {
+                        () = cut => {}
+                        () = carried => {}
+                    }
                 });
             }
         });
@@ -77,6 +89,8 @@ struct Ruin {
     messages: AtomicUsize,
     /// Held for writing while everything stands still.
     still: tokio::sync::RwLock<()>,
+    /// Lines wait for it beside what they carry.
+    cut: tokio::sync::Notify,
 }
 
 impl Ruin {
@@ -133,6 +147,9 @@ impl Ruin {
             }
             let _moving = self.still.read().await;
             return to.write_all(&frame).await;
+        }
+        if self.fault == Fault::Cut(number) {
+            self.cut.notify_waiters();
         }
         if is_message && let Some(late) = held.take() {
             frame.extend(late);

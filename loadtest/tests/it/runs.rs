@@ -1,6 +1,6 @@
 //! Runs against a real server: nothing is lost, whoever comes and goes.
 
-use crate::harness::run;
+use crate::harness::{run, run_by_metrics};
 use crate::server::Server;
 
 /// A machine that is busy with something else may void a run, and says so; it never makes a fault of it.
@@ -124,4 +124,86 @@ async fn a_result_is_written_read_compared_and_reported() {
     assert!(String::from_utf8_lossy(&compared.stdout).contains("WORSE"));
     let report = crate::harness::command().arg("report").arg(&path).output().await.unwrap();
     assert!(report.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_puts_off_is_sent_again_until_it_gets_through() {
+    let server = Server::start_with(|config| {
+        config.messages_per_minute = 120;
+        config.messages_burst = 2;
+    })
+    .await;
+    let scenario = "
+loop = \"open\"
+arrivals = \"constant\"
+speakers = \"visitors\"
+[mix]
+rooms = 1
+[[phase]]
+seconds = 2
+rate = 5
+";
+    let ran = run(&server, scenario, &[]).await;
+    ran.is_clean();
+    assert!(ran.figure("put_off") > 0.0 && ran.figure("resent") > 0.0, "{}", ran.told());
+    assert_eq!(ran.figure("sent"), ran.figure("acked"), "{}", ran.told());
+    assert!(PASSED_OR_VOID.contains(&ran.code), "{}", ran.told());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_in_which_nothing_keeps_the_aim_is_broken_and_shows_the_lowest() {
+    let server = Server::start().await;
+    let scenario = "
+loop = \"search\"
+[mix]
+rooms = 1
+[search]
+from = 16
+to = 32
+seconds = 0.5
+[search.aim]
+delivery_p99_ms = 0.0
+";
+    let ran = run(&server, scenario, &[]).await;
+    ran.is_clean();
+    assert!([1, 3].contains(&ran.code), "{}", ran.told());
+    assert_eq!(ran.figure("highest_rate"), 0.0, "{}", ran.told());
+    let trials = ran.result["trials"].as_array().unwrap();
+    assert_eq!(ran.figure("sent"), trials.last().unwrap()["figures"]["sent"], "{}", ran.told());
+    assert!(ran.result["faults"][0].as_str().unwrap().contains("no rate"), "{}", ran.told());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_compared_with_an_earlier_one_and_metrics_do_without_a_process_id() {
+    let server = Server::start().await;
+    let scenario = "loop = \"closed\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 1\n";
+    let earlier = run(&server, scenario, &[]).await;
+    let noise = ["--noise", "1000"];
+    let old = earlier.out.path().to_str().unwrap();
+    let ran = run_by_metrics(&server, scenario, &[&["--compare", old], &noise[..]].concat()).await;
+    assert_eq!(ran.code, 0, "{}", ran.told());
+    assert!(ran.stdout.contains("beyond 100000 %"), "{}", ran.told());
+    for name in ["server_cpu_us_per_message", "server_resident_mb"] {
+        assert!(ran.figure(name) > 0.0, "{name}: {}", ran.told());
+    }
+    let mut better = earlier.result.clone();
+    better["figures"]["messages_per_second"] = 1e12.into();
+    let path = earlier.out.path().join("better.json");
+    std::fs::write(&path, better.to_string()).unwrap();
+    let compare = ["--compare", path.to_str().unwrap(), "--noise", "0.9"];
+    let ran = run(&server, scenario, &compare).await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    better["figures"].as_object_mut().unwrap().insert(String::from("highest_rate"), 1.into());
+    better["figures"]["messages_per_second"] = 0.into();
+    std::fs::write(&path, better.to_string()).unwrap();
+    let ran = run(&server, scenario, &["--compare", compare[1], "--noise", "1000"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert!(ran.stdout.contains("NOT COMPARABLE: the new run has none"), "{}", ran.told());
+    better["verdict"] = "void".into();
+    std::fs::write(&path, better.to_string()).unwrap();
+    let ran = run(&server, scenario, &["--compare", compare[1]]).await;
+    assert_eq!(ran.code, 3, "{}", ran.told());
+    server.stop().await;
 }

@@ -32,13 +32,20 @@ impl Server {
 
     /// Behind a proxy, whose address its consoles have as their origin.
     pub async fn start_behind(proxy: Option<SocketAddr>) -> Self {
+        Self::start_with(|config| {
+            config.public_url = proxy.map(|address| format!("http://{address}"));
+        })
+        .await
+    }
+
+    /// With other settings than a load's.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = TempDir::new().unwrap();
         let mut config = Config::defaults();
         config.data = folder.path().join("data");
         config.keys = folder.path().join("keys");
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.admin_listen = config.listen;
-        config.public_url = proxy.map(|address| format!("http://{address}"));
         config.drain_grace_ms = 0;
         config.drain_ms = 0;
         config.messages_per_minute = 1_000_000;
@@ -48,6 +55,7 @@ impl Server {
         config.frames_burst = 1_000_000;
         config.handshakes_per_ip_max = 100_000;
         config.conversations_per_ip_hour_max = 100_000;
+        change(&mut config);
         let opened = open(&config, Arc::new(SystemClock)).expect("an empty folder opens");
         let row = KeyRow {
             key: KeyId::from_bytes([7; 16]),
