@@ -4,18 +4,17 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use livehelp::hub::Outlet;
-use livehelp::hub::fanout::Fanned;
-use livehelp::privacy::envelope::Placed;
-use livehelp::privacy::gate::{ReadGrant, Reader};
+use livehelp::hub::fanout::{Fanned, deliver};
+use livehelp::hub::{LiveRoom, Outlet};
+use livehelp::privacy::gate::Reader;
 use livehelp::room::Member;
 use protocol::codec::Encoding;
 use protocol::ids::{AgentId, ConnectionId};
-use protocol::message::{Author, Visibility};
+use protocol::message::Author;
 use protocol::reject::CloseCode;
 
 use crate::meter::{Case, Meter};
-use crate::room::{LiveRoom, full_room};
+use crate::room::full_room;
 use crate::world::{CONVERSATION, NOW, World};
 
 /// People who look on in a large room.
@@ -61,17 +60,12 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
         // The visitor, who wrote it, and those who hear it.
         let room = crowd(case.each + 1, encodings);
         let placed = World::default().placed(CONVERSATION, room.seq_last().0 + 1);
-        move || deliver(&room, &placed, connection(0))
+        move || {
+            let from = Some(connection(0));
+            let (hearers, _) = deliver(&room, black_box(&placed), from, NOW.day());
+            hearers.iter().for_each(|outlet| outlet.flush());
+        }
     });
-}
-
-/// As the hub delivers: one frame, for everyone but the connection that it came from.
-fn deliver(room: &LiveRoom, placed: &Placed, from: ConnectionId) {
-    let grant = ReadGrant::fan_out(Reader::Agents, NOW.day());
-    let frame = Fanned::new(black_box(placed).frame(&grant).expect("it is alive"));
-    for member in room.hearers(Visibility::Everyone, Some(from)) {
-        member.outlet.append(&frame);
-    }
 }
 
 fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {

@@ -5,16 +5,13 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use livehelp::hub::Outlet;
+use livehelp::hub::LiveRoom;
 use livehelp::privacy::envelope::Envelope;
 use livehelp::room::{Accepted, Room, TAIL_MAX};
 use protocol::message::Seq;
 
 use crate::meter::{Case, Meter};
 use crate::world::{CONVERSATION, SITE, TENANT, VISITOR, World};
-
-/// As the hub has it.
-pub(crate) type LiveRoom = Room<Arc<dyn Outlet>>;
 
 /// Measures a new message in a room whose tail is full: the oldest leaves for it.
 pub fn measure(meter: &mut impl Meter) {

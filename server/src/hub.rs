@@ -48,12 +48,12 @@ mod tests;
 pub(crate) use assign::Act;
 pub use attend::Watched;
 pub use open::Opening;
-pub use shard::RoomHandle;
+pub use shard::{LiveRoom, RoomHandle};
 pub use site::Site;
 
 use desk::Desk;
 use fanout::Fanned;
-use shard::{LiveRoom, Retired, Rooms};
+use shard::{Retired, Rooms};
 
 /// The way to one connection; made by the edge that owns the socket.
 pub trait Outlet: Send + Sync + std::fmt::Debug {

@@ -1,10 +1,19 @@
-//! One frame for many connections: encoded once for each subprotocol in use, shared as bytes.
+//! One frame for many connections: encoded once for each subprotocol in use, shared as bytes; and a message to all who
+//! hear it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use protocol::codec::{Encoding, encode_server};
 use protocol::frame::ServerFrame;
+use protocol::ids::ConnectionId;
+use protocol::time::Day;
+use smallvec::SmallVec;
+
+use super::Outlet;
+use super::shard::LiveRoom;
+use crate::privacy::envelope::Placed;
+use crate::privacy::gate::{ReadGrant, Reader};
 
 /// A server's frame on its way, with the WebSocket header before it: the same bytes for everyone who
 /// speaks the subprotocol.
@@ -34,6 +43,47 @@ impl<'a> Fanned<'a> {
         };
         cell.get_or_init(|| websocket_frame(encoding, &self.frame)).clone()
     }
+}
+
+/// Connections that are to be flushed; in most rooms there are a few.
+pub type Outlets = SmallVec<[Arc<dyn Outlet>; 4]>;
+
+/// Connections that one message went to, by who reads there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hearers {
+    pub(super) visitors: u32,
+    pub(super) agents: u32,
+}
+
+impl Hearers {
+    fn add(&mut self, reader: Reader) {
+        match reader {
+            Reader::Visitor => self.visitors += 1,
+            Reader::Agents => self.agents += 1,
+        }
+    }
+}
+
+/// Appends a message to everyone who hears it, but for the connection that it came from.
+pub fn deliver(
+    live: &LiveRoom,
+    placed: &Placed,
+    except: Option<ConnectionId>,
+    today: Day,
+) -> (Outlets, Hearers) {
+    let grant = ReadGrant::fan_out(Reader::Agents, today);
+    let mut to = Hearers::default();
+    let Some(frame) = placed.frame(&grant) else { return (Outlets::new(), to) };
+    let frame = Fanned::new(frame);
+    let hearers = live
+        .hearers(placed.envelope().visibility(), except)
+        .map(|member| {
+            member.outlet.append(&frame);
+            to.add(member.reader);
+            Arc::clone(&member.outlet)
+        })
+        .collect();
+    (hearers, to)
 }
 
 /// Room for the longest header of an unmasked frame.

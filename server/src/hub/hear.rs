@@ -14,8 +14,9 @@ use protocol::reject::{Reject, RejectCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Hub;
+use super::fanout::{Outlets, deliver};
 use super::shard::RoomHandle;
-use super::speak::{Answer, Asked, Delivered, Going, Outlets};
+use super::speak::{Answer, Asked, Delivered, Going};
 use crate::bus::{BusError, Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::room::Hearing;
@@ -169,7 +170,7 @@ impl Hub {
             live.answered();
             let first_answer_ms = live.first_answer_ms(placed.envelope());
             let Hearing::Newest { after } = live.hear(&placed, true) else { return None };
-            let (hearers, to) = Self::deliver(live, &placed, (going.from, self.today()));
+            let (hearers, to) = deliver(live, &placed, going.from, self.today());
             Some((Delivered { hearers, to, first_answer_ms }, after))
         });
         let Ok(Some((delivered, after))) = delivered else { return Some(going) };
@@ -282,7 +283,7 @@ impl Hub {
         let heard = room.with(|live| {
             let hearing = live.hear(placed, false);
             let hearers = match hearing {
-                Hearing::Newest { .. } => Self::deliver(live, placed, (None, self.today())).0,
+                Hearing::Newest { .. } => deliver(live, placed, None, self.today()).0,
                 Hearing::Known | Hearing::Behind => Outlets::new(),
             };
             (hearing, hearers)
@@ -356,7 +357,7 @@ impl Hub {
             let mut told = Vec::new();
             for placed in &stored {
                 if live.mend(placed) {
-                    told.extend(Self::deliver(live, placed, (None, self.today())).0);
+                    told.extend(deliver(live, placed, None, self.today()).0);
                 }
             }
             told

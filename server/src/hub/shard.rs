@@ -12,7 +12,7 @@ use crate::room::Room;
 use crate::store::StoreError;
 
 /// The hub's rooms.
-pub(super) type LiveRoom = Room<Arc<dyn Outlet>>;
+pub type LiveRoom = Room<Arc<dyn Outlet>>;
 
 /// A live room with its own lock. The only way in is [`RoomHandle::with`].
 #[derive(Debug, Clone)]

@@ -9,19 +9,17 @@ use protocol::message::{Author, Body, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::{Day, UnixMillis};
-use smallvec::SmallVec;
 
 use super::attend::Watched;
 use super::cork;
 use super::desk::Standing;
-use super::fanout::Fanned;
+use super::fanout::{Fanned, Hearers, Outlets, deliver};
 use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
-use super::tally::{Hearers, refuse};
-use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use super::tally::refuse;
+use super::{Hub, Speaker, Who, not_found, store_reject};
 use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Placed};
-use crate::privacy::gate::{ReadGrant, Reader};
 use crate::privacy::ingest::{Said, ingest};
 use crate::room::{Accepted, Looked};
 use crate::store::{StoreError, Write, WriteSlot};
@@ -64,9 +62,6 @@ pub(super) struct Going<A = Answer> {
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
 }
-
-/// Connections that are to be flushed; in most rooms there are a few.
-pub(super) type Outlets = SmallVec<[Arc<dyn Outlet>; 4]>;
 
 /// Whom a message reached here.
 pub(super) struct Delivered {
@@ -378,29 +373,8 @@ impl Hub {
         let first_answer_ms = live.first_answer_ms(&envelope);
         let placed = Arc::new(envelope.place(seq));
         live.placed(Arc::clone(&placed));
-        let (hearers, to) = Self::deliver(live, &placed, (from, today));
+        let (hearers, to) = deliver(live, &placed, from, today);
         (placed, Delivered { hearers, to, first_answer_ms })
-    }
-
-    /// Appends a message to everyone who hears it.
-    pub(super) fn deliver(
-        live: &LiveRoom,
-        placed: &Placed,
-        (except, today): (Option<ConnectionId>, Day),
-    ) -> (Outlets, Hearers) {
-        let grant = ReadGrant::fan_out(Reader::Agents, today);
-        let mut to = Hearers::default();
-        let Some(frame) = placed.frame(&grant) else { return (Outlets::new(), to) };
-        let frame = Fanned::new(frame);
-        let hearers = live
-            .hearers(placed.envelope().visibility(), except)
-            .map(|member| {
-                member.outlet.append(&frame);
-                to.add(member.reader);
-                Arc::clone(&member.outlet)
-            })
-            .collect();
-        (hearers, to)
     }
 
     async fn stored_message(

@@ -9,10 +9,10 @@ use protocol::frame::{RequestId, ServerFrame};
 use protocol::message::{Author, Visibility};
 use protocol::reject::Reject;
 
+use super::fanout::Hearers;
 use super::{Hub, Outlet};
 use crate::metrics::{Assigned, Kind, Live, Metrics, Resumed, Role};
 use crate::privacy::envelope::{Content, Envelope};
-use crate::privacy::gate::Reader;
 use crate::routing::{Effect, Input};
 
 /// For whom an author speaks.
@@ -29,22 +29,6 @@ fn kind(envelope: &Envelope) -> Kind {
         (Content::Event { .. }, _) => Kind::Event,
         (Content::Text(_), Visibility::Agents) => Kind::Note,
         (Content::Text(_), Visibility::Everyone) => Kind::Text,
-    }
-}
-
-/// Connections that one message went to, by who reads there.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Hearers {
-    visitors: u32,
-    agents: u32,
-}
-
-impl Hearers {
-    pub(super) fn add(&mut self, reader: Reader) {
-        match reader {
-            Reader::Visitor => self.visitors += 1,
-            Reader::Agents => self.agents += 1,
-        }
     }
 }
 
