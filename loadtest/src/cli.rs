@@ -6,15 +6,16 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::controller::{Server, Wanted, conduct};
-use crate::crew::runtime;
+use crate::crew::{Elsewhere, Hands, runtime};
 use crate::outcome::Outcome;
-use crate::scenario::{SHIPPED, Scenario};
+use crate::scenario::{SHIPPED, Scenario, WORKERS_MAX};
 use crate::screen::Screen;
 use crate::verdict::Verdict;
 use crate::{compare, distant, process, report, throwaway};
@@ -54,11 +55,16 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Works for a controller; started by it
-    #[command(hide = true)]
+    /// Generates load for a controller elsewhere: a `run` with --workers-listen
     Worker {
-        #[arg(long)]
+        /// Where the controller listens
         controller: SocketAddr,
+        /// File with the secret that both know, readable by its owner alone; absent: LIVEHELP_LOAD_SECRET
+        #[arg(long)]
+        secret_file: Option<PathBuf>,
+        /// How long to call a controller that does not answer yet
+        #[arg(long, default_value_t = 60)]
+        wait_seconds: u64,
     },
 }
 
@@ -94,8 +100,20 @@ struct Run {
     #[arg(long)]
     allow_remote: bool,
     /// Processes that generate the load; as many as the sockets need if absent
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=250))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     workers: Option<u32>,
+    /// Where workers call that were started elsewhere by `livehelp-load worker`; beyond loopback with --allow-remote
+    #[arg(long, requires = "workers_remote", conflicts_with = "workers")]
+    workers_listen: Option<SocketAddr>,
+    /// How many of them the run waits for
+    #[arg(long, requires = "workers_listen", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+    workers_remote: Option<u32>,
+    /// How long it waits
+    #[arg(long, requires = "workers_listen", default_value_t = 60)]
+    workers_wait_seconds: u64,
+    /// File with the secret that they know, readable by its owner alone; absent: LIVEHELP_LOAD_SECRET
+    #[arg(long, requires = "workers_listen")]
+    secret_file: Option<PathBuf>,
     /// Another seed than the scenario's
     #[arg(long)]
     seed: Option<u64>,
@@ -144,7 +162,12 @@ fn dispatch(command: Command) -> Result<Verdict> {
         Command::Check { scenario } => {
             let scenario = Scenario::find(&scenario)?;
             let text = toml::to_string(&scenario).context("cannot show the scenario")?;
-            print(&format!("# right; {} sockets beside visits\n{text}", scenario.sockets()))?;
+            print(&format!(
+                "# right; {} sockets, and {} at most for visits: {} process(es)\n{text}",
+                scenario.sockets(),
+                scenario.visitors_max(),
+                scenario.processes()
+            ))?;
             Ok(Verdict::Kept)
         }
         Command::Compare { old, new, noise } => {
@@ -164,10 +187,10 @@ fn dispatch(command: Command) -> Result<Verdict> {
             print(&format!("{}\n", path.display()))?;
             Ok(Verdict::Kept)
         }
-        Command::Worker { controller } => {
-            let secret = std::env::vars().find(|(name, _)| name == distant::SECRET);
-            let (_, secret) = secret.context("a worker is started by its controller")?;
-            runtime()?.block_on(distant::serve(controller, &secret))?;
+        Command::Worker { controller, secret_file, wait_seconds } => {
+            let secret = distant::secret(secret_file.as_deref())?;
+            let wait = Duration::from_secs(wait_seconds);
+            runtime()?.block_on(distant::serve(controller, &secret, wait))?;
             Ok(Verdict::Kept)
         }
     }
@@ -180,8 +203,9 @@ fn run(wanted: &Run) -> Result<Verdict> {
     }
     let old = wanted.compare.as_deref().map(Outcome::read).transpose()?;
     let server = server(wanted)?;
+    let hands = hands(wanted, &scenario)?;
     let mut screen = Screen::of(wanted.quiet, &scenario);
-    let order = Wanted { scenario, server, workers: wanted.workers };
+    let order = Wanted { scenario, server, hands };
     let outcome = runtime()?.block_on(async {
         tokio::select! {
             outcome = Box::pin(conduct(order, &mut screen)) => outcome,
@@ -219,6 +243,27 @@ async fn interrupted() -> anyhow::Error {
         _ = terminate.recv() => {}
     }
     anyhow::anyhow!("interrupted")
+}
+
+fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {
+    let (Some(listen), Some(count)) = (wanted.workers_listen, wanted.workers_remote) else {
+        return Ok(Hands::Own(wanted.workers.unwrap_or_else(|| scenario.processes())));
+    };
+    if !listen.ip().is_loopback() {
+        if !wanted.allow_remote {
+            bail!(
+                "--workers-listen {listen} can be reached from other machines; if that is meant, say --allow-remote"
+            );
+        }
+        if wanted.start || address("--server", &wanted.server)?.0.ip().is_loopback() {
+            bail!(
+                "workers of other machines cannot reach a server on this one's loopback: name it with --server"
+            );
+        }
+    }
+    let secret = distant::secret(wanted.secret_file.as_deref())?;
+    let wait = Duration::from_secs(wanted.workers_wait_seconds);
+    Ok(Hands::Elsewhere(Elsewhere { listen, count, secret, wait }))
 }
 
 fn server(wanted: &Run) -> Result<Server> {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 
 use crate::clock::{Clock, Micros};
-use crate::crew::Crew;
+use crate::crew::{Crew, Hands};
 use crate::histogram::{Count, Tally};
 use crate::ledger::Ledger;
 use crate::number::{float, ratio};
@@ -29,8 +29,6 @@ use crate::verdict::{self, Figures};
 use crate::worker::{Order, Word};
 use crate::world::Plan;
 
-/// Sockets of one process: it may hold 20,000 descriptors at most on many systems.
-const SOCKETS_MAX: u64 = 19_000;
 /// From the order to run until the run begins, for all workers to have heard it.
 const HEADWAY: Duration = Duration::from_millis(300);
 const MB: f64 = 1_048_576.0;
@@ -55,8 +53,7 @@ pub(crate) enum Server {
 pub(crate) struct Wanted {
     pub(crate) scenario: Scenario,
     pub(crate) server: Server,
-    /// Processes that generate the load; absent: as many as the sockets need.
-    pub(crate) workers: Option<u32>,
+    pub(crate) hands: Hands,
 }
 
 /// The server as the run sees it.
@@ -76,16 +73,15 @@ struct Scene {
 pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outcome> {
     let scenario = wanted.scenario;
     let scene = Scene::of(wanted.server, &scenario).await?;
-    let count = wanted.workers.unwrap_or_else(|| {
-        u32::try_from(scenario.sockets().div_ceil(SOCKETS_MAX)).unwrap_or(1).max(1)
-    });
+    let mut crew = Crew::muster(&wanted.hands, screen).await?;
+    let notes = std::mem::take(&mut crew.notes);
+    let count = wanted.hands.count();
     let run = fastrand::u32(..);
     screen.say("making an Organization, its site and its agents");
     let staff = Staff::of(&scenario.mix);
     let grounds = setup::furnish(&scene.public, &scene.admin, &scene.operator_key, run, staff)
         .await
         .context("the run's Organization could not be made")?;
-    let crew = Crew::muster(count).await?;
     let plan = Plan {
         run,
         grounds,
@@ -97,7 +93,7 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         scenario: scenario.clone(),
     };
     let clock = Clock::start();
-    let series = Arc::new(Mutex::new(Series::new(crew.pids())));
+    let series = Arc::new(Mutex::new(Series::new(crew.pids(), crew.len())));
     let mut conductor = Conductor {
         clock,
         crew,
@@ -111,6 +107,7 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
     conductor.crew.dismiss().await;
     let mut outcome = outcome?;
+    outcome.notes.extend(notes);
     if let Some(throwaway) = scene.throwaway
         && let Err(error) = throwaway.stop().await
     {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::number::whole;
+
 mod check;
 
 /// How messages are paced.
@@ -304,6 +306,11 @@ pub(crate) const SHIPPED: [(&str, &str); 9] = [
     ("soak", include_str!("../scenarios/soak.toml")),
 ];
 
+/// Sockets of one process: it may hold 20,000 descriptors at most on many systems.
+const SOCKETS_MAX: u64 = 19_000;
+/// Processes of one run: each has a loopback address of its own.
+pub(crate) const WORKERS_MAX: u32 = 250;
+
 /// Conversations that one agent can take at most.
 pub(crate) const CAPACITY_MAX: u16 = 100;
 
@@ -350,6 +357,24 @@ impl Scenario {
         let others =
             [mix.agents, mix.watchers, mix.idle, mix.slow_readers, mix.malformed, mix.bots];
         rooms * 2 + others.into_iter().map(u64::from).sum::<u64>()
+    }
+
+    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all his
+    /// patience and then says all that he has is still there; and never more than come at all.
+    pub(crate) fn visitors_max(&self) -> u64 {
+        let (Span([_, visitor]), Span([_, agent])) = (self.visit.think_ms, self.agent.think_ms);
+        let [_, messages] = self.visit.messages;
+        let stay_ms = self.visit.patience_ms + u64::from(messages) * (visitor + agent);
+        let stay = Duration::from_millis(stay_ms).as_secs_f64();
+        let most = self.phases.iter().map(|phase| phase.arrivals).fold(0.0, f64::max);
+        let all: f64 = self.phases.iter().map(|phase| most * phase.seconds).sum();
+        whole((most * stay).min(all).ceil())
+    }
+
+    /// Processes that hold all its sockets.
+    pub(crate) fn processes(&self) -> u32 {
+        let sockets = self.sockets() + self.visitors_max();
+        u32::try_from(sockets.div_ceil(SOCKETS_MAX)).unwrap_or(u32::MAX).clamp(1, WORKERS_MAX)
     }
 
     pub(crate) fn drain(&self) -> Duration {
@@ -421,6 +446,24 @@ mod tests {
             assert!(words.contains("nothing would be measured"), "{phase}: {words}");
         }
         assert!(complaint("name = \"x\"\n").contains("nobody"));
+    }
+
+    #[test]
+    fn a_process_holds_so_many_sockets_and_visits_are_among_them() {
+        let processes = |mix: &str, phase: &str| {
+            let text = format!(
+                "name = \"x\"\nloop = \"open\"\n[mix]\nagents = 1\n{mix}\n[visit]\npatience_ms = 10000\n\
+                 messages = [1, 1]\nthink_ms = [0, 0]\n[agent]\nthink_ms = [0, 0]\n[[phase]]\n{phase}\n"
+            );
+            Scenario::parse(&text).unwrap().processes()
+        };
+        assert_eq!(processes("idle = 18999", "seconds = 1"), 1);
+        assert_eq!(processes("idle = 19000", "seconds = 1"), 2);
+        assert_eq!(processes("idle = 9000", "seconds = 60\narrivals = 900"), 1);
+        assert_eq!(processes("idle = 9000", "seconds = 60\narrivals = 1000"), 2);
+        // More than come at all are never there.
+        assert_eq!(processes("idle = 9000", "seconds = 2\narrivals = 1000"), 1);
+        assert_eq!(processes("idle = 90000000", "seconds = 1"), WORKERS_MAX);
     }
 
     #[test]

@@ -24,9 +24,8 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// `pids` are the generator's.
-    pub(crate) fn new(pids: Vec<u32>) -> Self {
-        let workers = if pids.len() > 1 { pids.len() - 1 } else { 1 };
+    /// `pids` are the generator's on this machine.
+    pub(crate) fn new(pids: Vec<u32>, workers: usize) -> Self {
         Self {
             pids,
             zero: None,
@@ -114,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_look_that_failed_leaves_a_gap_and_no_zero() {
-        let mut series = Series::new(vec![std::process::id()]);
+        let mut series = Series::new(vec![std::process::id()], 1);
         let usage = |ms| Usage { cpu: Duration::from_millis(ms), resident_bytes: 1_048_576 };
         let looks = [Some(usage(0)), Some(usage(500)), None, Some(usage(700)), Some(usage(800))];
         for (at, look) in (0..).zip(looks) {

@@ -71,35 +71,32 @@ pub(crate) enum Word {
 }
 
 /// Carries out orders until the last.
-pub(crate) async fn work(mut orders: mpsc::Receiver<Order>, words: mpsc::Sender<Word>) {
-    if let Err(error) = Box::pin(obey(&mut orders, &words)).await {
+///
+/// # Errors
+/// If it cannot go on; the controller is told, too.
+pub(crate) async fn work(
+    mut orders: mpsc::Receiver<Order>,
+    words: mpsc::Sender<Word>,
+) -> Result<()> {
+    let worked = Box::pin(obey(&mut orders, &words)).await;
+    if let Err(error) = &worked {
         // The controller may be gone; then there is nobody to say it to.
         let _gone = words.send(Word::Failed { words: format!("{error:#}") }).await;
     }
+    worked
 }
 
 async fn obey(orders: &mut mpsc::Receiver<Order>, words: &mpsc::Sender<Word>) -> Result<()> {
     let Some(Order::Plan(plan)) = orders.recv().await else { bail!("the first order is no plan") };
     let world = World::new(*plan)?;
-    let mut worker = Worker { world, people: Vec::new(), words: words.clone() };
+    let worker = Worker { world, people: Vec::new(), words: words.clone() };
     let second = tasks::spawn("second", seconds(Arc::clone(&worker.world), words.clone()));
     let probe = tasks::spawn("probe", probe(Arc::clone(&worker.world)));
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Plan(_) => bail!("a second plan"),
-            Order::Sit => worker.sit().await?,
-            Order::Enter => worker.enter().await?,
-            Order::Attend(room) => worker.attend(room).await?,
-            Order::Run { phases, begin } => worker.run(&phases, begin).await?,
-            Order::Settle => worker.settle().await?,
-            Order::Finish => {
-                second.abort();
-                probe.abort();
-                return worker.finish().await;
-            }
-        }
-    }
-    bail!("the controller is gone")
+    let worked = Box::pin(worker.obey(orders, &second)).await;
+    // They would go on speaking for a worker that is no more.
+    second.abort();
+    probe.abort();
+    worked
 }
 
 struct Worker {
@@ -109,6 +106,28 @@ struct Worker {
 }
 
 impl Worker {
+    async fn obey(
+        mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        second: &JoinHandle<()>,
+    ) -> Result<()> {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Plan(_) => bail!("a second plan"),
+                Order::Sit => self.sit().await?,
+                Order::Enter => self.enter().await?,
+                Order::Attend(room) => self.attend(room).await?,
+                Order::Run { phases, begin } => self.run(&phases, begin).await?,
+                Order::Settle => self.settle().await?,
+                Order::Finish => {
+                    second.abort();
+                    return self.finish().await;
+                }
+            }
+        }
+        bail!("the controller is gone")
+    }
+
     async fn say(&self, word: Word) -> Result<()> {
         self.words.send(word).await.context("the controller is gone")
     }

@@ -15,3 +15,5 @@ mod harness;
 mod faults;
 mod runs;
 mod verdicts;
+mod workers;
+mod started;

@@ -87,6 +87,18 @@ async fn what_cannot_run_is_2_and_says_why() {
     let remote = ["run", "smoke", "--operator-key-file", key, "--server", "http://192.0.2.1:80"];
     let words = refused(&remote).await;
     assert!(words.contains("--allow-remote"), "{words}");
+    let listen = ["--workers-listen", "0.0.0.0:0", "--workers-remote", "1"];
+    let far = [&["run", "smoke", "--operator-key-file", key], &listen[..]].concat();
+    let words = refused(&far).await;
+    assert!(words.contains("--allow-remote"), "{words}");
+    let words = refused(&[&far[..], &["--allow-remote"]].concat()).await;
+    assert!(words.contains("loopback"), "{words}");
+    let near =
+        ["--workers-listen", "127.0.0.1:0", "--workers-remote", "1", "--secret-file", "/nowhere"];
+    let words = refused(&[&far[..4], &near[..]].concat()).await;
+    assert!(words.contains("/nowhere"), "{words}");
+    let words = refused(&["worker", "127.0.0.1:1", "--wait-seconds", "0"]).await;
+    assert!(words.contains("LIVEHELP_LOAD_SECRET"), "{words}");
     let nobody = [
         "run",
         "smoke",
