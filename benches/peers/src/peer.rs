@@ -16,6 +16,7 @@ use loadtest::process::Usage;
 use rustls::ClientConfig;
 
 use self::arrival::{Door, let_in};
+use self::backing::ejabberd::ejabberd;
 use self::backing::{descendants, mosquitto, nats, postgres, redis};
 use self::place::Place;
 use self::program::{SERVE, spawn, with_this_process};
@@ -24,6 +25,7 @@ use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
 use crate::dialect::mqtt::Mqtt;
 use crate::dialect::nats::Nats;
+use crate::dialect::xmpp::Xmpp;
 use crate::dialect::{Dialect, Plain, SocketIo};
 use crate::net::Net;
 use crate::tls::Certificate;
@@ -51,6 +53,7 @@ pub enum Peer {
     SocketIo,
     Nats,
     Mosquitto,
+    Ejabberd,
     /// Node `ws` in front of Redis Streams, synced; each message by itself.
     NodeRedis,
     /// The same, all that wait in one pipeline.
@@ -81,6 +84,7 @@ impl Peer {
             Self::SocketIo => "Socket.IO",
             Self::Nats => "NATS",
             Self::Mosquitto => "Mosquitto",
+            Self::Ejabberd => "ejabberd",
             Self::NodeRedis => "Node ws + Redis Streams",
             Self::NodeRedisBatch => "Node ws + Redis Streams, batched",
             Self::NodePostgres => "Node ws + PostgreSQL",
@@ -93,6 +97,11 @@ impl Peer {
     /// Whether it is what all others stand beside.
     pub fn livehelp(self) -> bool {
         matches!(self, Self::Livehelp | Self::LivehelpMemory)
+    }
+
+    /// What it does is done by processes of its own too.
+    fn forks(self) -> bool {
+        self.postgres() || self == Self::Ejabberd
     }
 
     fn postgres(self) -> bool {
@@ -118,6 +127,7 @@ impl Peer {
             Self::SocketIo => Box::new(SocketIo::default()),
             Self::Nats => Box::new(Nats::new(false)),
             Self::Mosquitto => Box::new(Mqtt::default()),
+            Self::Ejabberd => Box::new(Xmpp::default()),
             Self::JetStream | Self::JetStreamSync => Box::new(Nats::new(true)),
         })
     }
@@ -227,6 +237,7 @@ impl Running {
             Peer::JetStream => self.nats(Some(false)),
             Peer::JetStreamSync => self.nats(Some(true)),
             Peer::Mosquitto => self.mosquitto(),
+            Peer::Ejabberd => self.ejabberd(),
         }?;
         self.names = self.people()?.map(Arc::new);
         Ok(())
@@ -303,6 +314,14 @@ impl Running {
         Ok(())
     }
 
+    fn ejabberd(&mut self) -> Result<()> {
+        let script = self.place.ejabberd.as_ref().context("ejabberd is not here")?;
+        let (child, address) = ejabberd(script, &self.folder)?;
+        self.children.push(child);
+        self.address = address;
+        Ok(())
+    }
+
     /// Who there is in livehelp, now that it runs.
     fn people(&self) -> Result<Option<Names>> {
         let scheme = if self.tls { "https" } else { "http" };
@@ -337,7 +356,7 @@ impl Running {
     /// If one of them has ended.
     pub fn usage(&self) -> Result<Usage> {
         let mut pids: Vec<u32> = self.children.iter().map(Child::id).collect();
-        if self.peer.postgres() {
+        if self.peer.forks() {
             pids.extend(self.children.iter().flat_map(|child| descendants(child.id())));
         }
         Usage::of(&pids).with_context(|| format!("{} has ended", self.peer.name()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::peer::Peer::{
-    self, Bun, BunAck, Floor, FloorAck, FloorStore, JetStream, JetStreamSync, Livehelp,
+    self, Bun, BunAck, Ejabberd, Floor, FloorAck, FloorStore, JetStream, JetStreamSync, Livehelp,
     LivehelpMemory, Mosquitto, Nats, NodePostgres, NodePostgresBatch, NodeRedis, NodeRedisBatch,
     NodeWs, SocketIo, Tungstenite,
 };
@@ -115,7 +115,7 @@ const fn at_most(figure: &'static str, most: f64) -> Required {
 const ALONE: &[Peer] = &[Livehelp];
 const BOTH: &[Peer] = &[Livehelp, LivehelpMemory];
 /// They relay, and confirm nothing.
-const RELAYS: &[Peer] = &[Bun, Floor, Tungstenite, NodeWs, SocketIo, Nats, Mosquitto];
+const RELAYS: &[Peer] = &[Bun, Floor, Tungstenite, NodeWs, SocketIo, Nats, Mosquitto, Ejabberd];
 /// They confirm what is synced.
 const STORES: &[Peer] =
     &[FloorStore, NodeRedis, NodeRedisBatch, NodePostgres, NodePostgresBatch, JetStreamSync];
@@ -153,7 +153,7 @@ pub const ROWS: [Row; 12] = [
     Row {
         name: "open",
         title: "open loop, 5,000 messages a second over 1,000 rooms of two",
-        groups: &[BOTH, &[Bun, Floor, FloorStore]],
+        groups: &[BOTH, &[Bun, Floor, FloorStore, Ejabberd]],
         tls: false,
         required: &[
             times(Livehelp, DELIVERY_P50, 1.1, Bun),

@@ -9,7 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use peers::framing::{BINARY, MASK, head_end, next_frame, push_frame};
+use peers::peer::place::Place;
+use peers::peer::{Peer, Start};
 use peers::stamp;
+use peers::tls::Certificate;
+use peers::work::{self, CPU_DELIVERY, CPU_MESSAGE, Span};
 
 struct Relay {
     child: Child,
@@ -128,4 +132,47 @@ fn the_durable_floor_acks_what_is_in_its_file() {
         assert!(kept(&stamp::message(stamp)), "acked before it was appended");
     }
     assert_eq!(stamp::read(&other.hear()), Some(8));
+}
+
+/// Where `cargo xtask peers` unpacks it, beside this test's own folder.
+fn place(ejabberd: Option<PathBuf>) -> Place {
+    let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ejabberd");
+    fs::create_dir_all(&work).unwrap();
+    Place {
+        binaries: PathBuf::from(env!("CARGO_BIN_EXE_floor")).parent().unwrap().to_path_buf(),
+        livehelp: PathBuf::new(),
+        js: PathBuf::new(),
+        nats: None,
+        mosquitto: None,
+        ejabberd,
+        certificate: Certificate::make(&work).unwrap(),
+        work,
+    }
+}
+
+#[test]
+fn an_ejabberd_that_is_not_here_is_not_started() {
+    let place = place(None);
+    assert!(!place.has(Peer::Ejabberd));
+    assert!(place.versions()["ejabberd"].is_null());
+}
+
+/// Nothing is lost between two, nor in a room of many, or the work would say so.
+#[test]
+fn a_message_crosses_ejabberd_where_it_is() {
+    let script =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../peers-ejabberd/usr/sbin/ejabberdctl");
+    if !script.is_file() {
+        // Past the harness, which keeps what a test that passes prints.
+        let said = "ejabberd is not here (`cargo xtask peers` unpacks it): its test did nothing\n";
+        std::io::stderr().write_all(said.as_bytes()).unwrap();
+        return;
+    }
+    let place = place(Some(script));
+    let start = Start { place: &place, peer: Peer::Ejabberd, tls: false };
+    let span = Span { warm: Duration::from_millis(100), window: Duration::from_millis(300) };
+    let two = work::closed(&start.rooms(20).unwrap(), 20, span).unwrap();
+    assert!(two[CPU_MESSAGE] > 0.0, "{two:?}");
+    let many = work::fan_out(&start.rooms(1).unwrap(), 20, span).unwrap();
+    assert!(many[CPU_DELIVERY] > 0.0, "{many:?}");
 }

@@ -40,6 +40,9 @@ struct Options {
     /// `mosquitto`, where it is not on the search path.
     #[arg(long)]
     mosquitto: Option<PathBuf>,
+    /// `ejabberdctl` below the `usr` that ejabberd and Erlang are in, where they are not installed.
+    #[arg(long)]
+    ejabberd: Option<PathBuf>,
     /// Where the servers' data go; a real disk.
     #[arg(long)]
     work: Option<PathBuf>,
@@ -101,12 +104,15 @@ fn place(options: &Options) -> Result<Place> {
     let binaries = own.parent().context("find the other binaries")?.to_path_buf();
     let work = options.work.clone().unwrap_or_else(|| binaries.join("../peers"));
     let found = |named: &str| Command::new(named).arg("-h").output().is_ok().then(|| named.into());
+    let installed = |path: &str| Path::new(path).is_file().then(|| path.into());
     let certificate = Certificate::make(&work)?;
     Ok(Place {
         livehelp: options.livehelp.clone().unwrap_or_else(|| binaries.join("livehelp")),
         js: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("js"),
         nats: options.nats.clone().or_else(|| found("nats-server")),
         mosquitto: options.mosquitto.clone().or_else(|| found("mosquitto")),
+        // Not started to be found: it would leave a port mapper behind.
+        ejabberd: options.ejabberd.clone().or_else(|| installed("/usr/sbin/ejabberdctl")),
         binaries,
         work,
         certificate,

@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use super::program::with_this_process;
 use crate::clock::{now, pause};
 
+pub(super) mod ejabberd;
+
 /// How long one may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Who runs PostgreSQL where this process is root, which it refuses to be.

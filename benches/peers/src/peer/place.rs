@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::Peer;
-use super::backing::{libraries, postgres_program};
+use super::backing::{ejabberd, libraries, postgres_program};
 use crate::tls::Certificate;
 
 /// Where everything is.
@@ -25,6 +25,8 @@ pub struct Place {
     pub nats: Option<PathBuf>,
     /// Where `mosquitto` is, if it is.
     pub mosquitto: Option<PathBuf>,
+    /// Where `ejabberdctl` is, if it is; the rest of ejabberd, and Erlang, are found from there.
+    pub ejabberd: Option<PathBuf>,
     pub certificate: Certificate,
 }
 
@@ -58,6 +60,7 @@ impl Place {
             }
             Peer::Nats | Peer::JetStream | Peer::JetStreamSync => self.nats.is_some(),
             Peer::Mosquitto => self.mosquitto.is_some(),
+            Peer::Ejabberd => self.ejabberd.is_some(),
             Peer::Livehelp
             | Peer::LivehelpMemory
             | Peer::Floor
@@ -86,6 +89,7 @@ impl Place {
             "pg": package("pg"),
             "NATS": nats,
             "Mosquitto": self.mosquitto.as_deref().and_then(mosquitto),
+            "ejabberd": self.ejabberd.as_deref().and_then(ejabberd::version),
             "Redis": version(&mut redis()),
             "PostgreSQL": version(&mut postgres()),
         })
