@@ -207,3 +207,27 @@ async fn a_run_is_compared_with_an_earlier_one_and_metrics_do_without_a_process_
     assert_eq!(ran.code, 3, "{}", ran.told());
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_seed_sends_the_same_and_another_one_does_not() {
+    let server = Server::start().await;
+    let scenario = "
+loop = \"open\"
+seed = 1
+[mix]
+rooms = 2
+[[phase]]
+seconds = 2
+rate = 100
+";
+    let mut sent = Vec::new();
+    for seed in ["9", "9", "10"] {
+        let ran = run(&server, scenario, &["--seed", seed]).await;
+        ran.is_clean();
+        assert_eq!(ran.result["scenario"]["seed"].to_string(), seed);
+        sent.push(ran.figure("sent"));
+    }
+    // A Poisson schedule of 200 messages has another number with nearly every seed; with these two it has.
+    assert!(sent[0] == sent[1] && sent[0] != sent[2], "{sent:?}");
+    server.stop().await;
+}
