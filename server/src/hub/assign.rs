@@ -43,7 +43,8 @@ impl Hub {
         self.run(desk, effects).await
     }
 
-    /// Runs effects that were applied to the headers already.
+    /// Runs effects that were applied to the headers already. Others run at the same time, and an older one may come
+    /// to its end later: nothing is told that does not hold any more, and what holds instead is told by its own effect.
     pub(super) async fn run(
         self: &Arc<Self>,
         desk: &Desk,
@@ -75,41 +76,43 @@ impl Hub {
                 Effect::Changed { .. } | Effect::Line { .. } => {}
                 Effect::Offer { conversation, agent, deadline, transfer_from } => {
                     let facts = self.facts(desk.tenant, conversation).await;
-                    let (card, lines) = {
-                        let state = desk.state.lock();
-                        (
-                            state.card(conversation, &facts, Reader::Agents, &self.shown()),
-                            state.agent_lines(agent),
-                        )
-                    };
-                    if let Some(card) = card {
-                        tell_all(
-                            &lines,
-                            ServerFrame::Offer { conversation, deadline, card, transfer_from },
-                        );
-                    }
+                    let shown = self.shown();
+                    tell_what_holds(desk, |state| {
+                        let standing = state.routing.standing(conversation)?;
+                        if (standing.offered_to, standing.deadline) != (Some(agent), Some(deadline))
+                        {
+                            return None;
+                        }
+                        let card = state.card(conversation, &facts, Reader::Agents, &shown)?;
+                        let offer =
+                            ServerFrame::Offer { conversation, deadline, card, transfer_from };
+                        Some((state.agent_lines(agent), offer))
+                    });
                 }
-                Effect::OfferOver { conversation, agent } => {
-                    let lines = desk.state.lock().agent_lines(agent);
-                    tell_all(&lines, ServerFrame::OfferOver { conversation });
-                }
+                Effect::OfferOver { conversation, agent } => tell_what_holds(desk, |state| {
+                    let standing = state.routing.standing(conversation);
+                    // He was asked again meanwhile: the new question replaces the old one.
+                    let asked = standing.is_some_and(|standing| standing.offered_to == Some(agent));
+                    let over = ServerFrame::OfferOver { conversation };
+                    (!asked).then(|| (state.agent_lines(agent), over))
+                }),
                 Effect::Position { conversation, position, wait_ms } => {
                     let lines = self.outlets(conversation, Reader::Visitor);
-                    tell_all(&lines, ServerFrame::Queue { conversation, position, wait_ms });
+                    tell_what_holds(desk, |state| {
+                        let standing = state.routing.standing(conversation)?;
+                        let place = ServerFrame::Queue { conversation, position, wait_ms };
+                        (standing.position == Some(position)).then_some((lines, place))
+                    });
                 }
-                Effect::AgentChanged { agent } => {
-                    let (card, lines) = {
-                        let state = desk.state.lock();
-                        (state.agent_card(agent, Reader::Agents), state.board.clone())
-                    };
-                    if let Some(card) = card {
-                        tell_all(&lines, ServerFrame::Agent { card });
-                    }
-                }
-                Effect::SiteAvailability { site, availability } => {
-                    let lines = desk.state.lock().site_lines(site);
-                    tell_all(&lines, ServerFrame::Availability { availability });
-                }
+                Effect::AgentChanged { agent } => tell_what_holds(desk, |state| {
+                    let card = state.agent_card(agent, Reader::Agents)?;
+                    Some((state.board.clone(), ServerFrame::Agent { card }))
+                }),
+                Effect::SiteAvailability { site, availability } => tell_what_holds(desk, |state| {
+                    let holds = state.routing.site_availability(site) == availability;
+                    let promise = ServerFrame::Availability { availability };
+                    holds.then(|| (state.site_lines(site), promise))
+                }),
             }
         }
         self.persist(desk, &changed).await
@@ -620,6 +623,22 @@ impl DeskState {
     fn site_lines(&self, site: SiteId) -> Vec<Arc<dyn Outlet>> {
         let guests = self.visitors.values().filter(|guest| guest.site == site);
         guests.flat_map(|guest| guest.lines.iter().map(Arc::clone)).collect()
+    }
+}
+
+/// Tells something, unless it does not hold any more. Under the desk's lock, so that nothing older comes behind it.
+fn tell_what_holds<'a>(
+    desk: &Desk,
+    what: impl FnOnce(&DeskState) -> Option<(Vec<Arc<dyn Outlet>>, ServerFrame<'a>)>,
+) {
+    let lines = {
+        let state = desk.state.lock();
+        let Some((lines, frame)) = what(&state) else { return };
+        append_all(&lines, Some(frame));
+        lines
+    };
+    for line in lines {
+        line.flush();
     }
 }
 

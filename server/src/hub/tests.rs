@@ -20,6 +20,7 @@ use crate::clock::SystemClock;
 use crate::keys::KeyStore;
 use crate::privacy::ingest::Said;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
+use crate::routing::Effect;
 use crate::store::conformance::World;
 use crate::store::sqlite::{SqliteConfig, SqliteStore};
 
@@ -166,6 +167,7 @@ enum Heard {
     Void { message: MessageId },
     Ack { request: RequestId, seq: Seq, at: UnixMillis },
     Reject { request: RequestId, retry: bool },
+    Queue { position: u32 },
 }
 
 /// Frames that wait on a line at most.
@@ -220,6 +222,7 @@ impl Outlet for Line {
             ServerFrame::Ack { request, seq: Some(seq), at: Some(at), .. } => {
                 Heard::Ack { request: *request, seq: *seq, at: *at }
             }
+            ServerFrame::Queue { position, .. } => Heard::Queue { position: *position },
             ServerFrame::Reject { request, code, .. } => {
                 Heard::Reject { request: *request, retry: code.retryable() }
             }
@@ -392,6 +395,7 @@ impl Person {
                 assert!(retry, "nothing here is refused for good");
                 self.asked.remove(&request);
             }
+            Heard::Queue { .. } => {}
         }
     }
 
@@ -434,6 +438,31 @@ impl Person {
         let mine = transcript.iter().filter(|item| item.seq >= first && (agent || !item.note));
         assert_eq!(self.view, mine.copied().collect::<Vec<_>>(), "the screen is the transcript");
     }
+}
+
+/// Effects of two inputs run side by side, and those of the older one may end later.
+#[tokio::test]
+async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.hub.start().await.unwrap();
+    let (hub, conversation) = (&stand.hub, world.conversation);
+    let (_, line, _) = Person::visitor(&world).connect(hub).await;
+    let desk = hub.desk(world.tenant).await.unwrap();
+    let places = async |position| {
+        while line.next().is_some() {}
+        let effect = Effect::Position { conversation, position, wait_ms: None };
+        hub.run(&desk, vec![effect]).await.unwrap();
+        let told = std::iter::from_fn(|| line.next());
+        let places = told.filter_map(|heard| {
+            let Heard::Queue { position } = heard else { return None };
+            Some(position)
+        });
+        places.collect::<Vec<_>>()
+    };
+    assert_eq!(places(1).await, [1]);
+    assert_eq!(places(9).await, [0; 0], "he was the ninth, and is the first by now");
 }
 
 #[tokio::test]
