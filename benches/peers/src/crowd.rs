@@ -66,7 +66,9 @@ impl std::fmt::Debug for Crowd {
     }
 }
 
-struct Nothing;
+/// No work: what comes is read and answered, and that is all.
+#[derive(Debug)]
+pub struct Nothing;
 
 impl Work for Nothing {
     fn heard(&mut self, _: &mut Post<'_>, _: usize, _: Heard) -> Result<()> {
@@ -173,6 +175,14 @@ impl Crowd {
     /// # Errors
     /// If the server breaks something off.
     pub fn turn(&mut self, wait: Duration, work: &mut dyn Work) -> Result<()> {
+        self.with_ears(work, |net, ears| net.turn(wait, ears))
+    }
+
+    fn with_ears(
+        &mut self,
+        work: &mut dyn Work,
+        act: impl FnOnce(&mut Net, &mut dyn Ears) -> Result<()>,
+    ) -> Result<()> {
         let mut ears = Listener {
             dialect: &mut *self.dialect,
             scratch: &mut self.scratch,
@@ -181,7 +191,7 @@ impl Crowd {
             ready: 0,
             ended: 0,
         };
-        self.net.turn(wait, &mut ears)?;
+        act(&mut self.net, &mut ears)?;
         self.ready += ears.ready;
         self.ended += ears.ended;
         Ok(())
@@ -207,7 +217,15 @@ impl Crowd {
 
     /// A slow reader from now on.
     pub fn set_deaf(&mut self, line: usize) {
-        self.net.set_deaf(line, true);
+        self.net.set_deaf(line);
+    }
+
+    /// He reads again, and nothing comes of it.
+    ///
+    /// # Errors
+    /// If what comes is not what it should be.
+    pub fn hear_again(&mut self, line: usize) -> Result<()> {
+        self.with_ears(&mut Nothing, |net, ears| net.hear_again(line, ears))
     }
 
     /// How many lines the server has ended.

@@ -193,11 +193,22 @@ impl Net {
         Ok(())
     }
 
-    /// Stops or begins to read a line.
-    pub fn set_deaf(&mut self, line: usize, deaf: bool) {
+    /// Stops to read a line.
+    pub fn set_deaf(&mut self, line: usize) {
         if let Some(line) = self.lines.get_mut(line) {
-            line.deaf = deaf;
+            line.deaf = true;
         }
+    }
+
+    /// Reads a line again, and first what came meanwhile.
+    ///
+    /// # Errors
+    /// If the ears fail.
+    pub fn hear_again(&mut self, line: usize, ears: &mut dyn Ears) -> Result<()> {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.deaf = false;
+        }
+        self.read(line, ears)
     }
 
     /// Starts the timer; `None` stops it.

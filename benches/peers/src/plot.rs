@@ -88,7 +88,8 @@ fn requirements(canvas: &mut Canvas, rows: &[(&Row, Rounds)]) {
     let top = canvas.y + 6.0;
     for (row, rounds) in rows {
         for Verdict { what, spread, most, met } in rounds.verdicts(row) {
-            let (name, colour) = (format!("{}: {what}", row.name), if met { MET } else { MISSED });
+            let (name, colour) =
+                (format!("{}: {what}", row.name), if met == Some(true) { MET } else { MISSED });
             let said = format!("{} of {}, {}", number(spread.median), number(most), word(met));
             canvas.bar(&name, spread, BOUNDS * most, colour, (bound, &said));
         }

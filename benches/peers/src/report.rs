@@ -22,9 +22,12 @@ pub struct Verdict {
     pub what: String,
     pub spread: Spread,
     pub most: f64,
-    /// By the median, and with no round in which it failed: what loses a message is not fast.
-    pub met: bool,
+    /// By the median, and with no round in which it failed: what loses a message is not fast. `None`: of too few rounds.
+    pub met: Option<bool>,
 }
+
+/// Fewer rounds than these say nothing of a requirement.
+pub const ROUNDS_MIN: usize = 5;
 
 /// The middle of some values and their ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,8 +71,12 @@ pub fn number(value: f64) -> String {
 }
 
 /// How a verdict is said.
-pub fn word(met: bool) -> &'static str {
-    if met { "met" } else { "MISSED" }
+pub fn word(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "met",
+        Some(false) => "MISSED",
+        None => "too few rounds",
+    }
 }
 
 impl Rounds {
@@ -160,8 +167,12 @@ impl Rounds {
             }
             Bound::Absolute(most) => (figure.to_owned(), self.values(who, figure), most),
         };
+        let rounds = values.len();
         let spread = Spread::of(values)?;
-        let met = spread.median <= most && self.failed(who) == 0;
+        let met = match self.failed(who) {
+            0 => (rounds >= ROUNDS_MIN).then_some(spread.median <= most),
+            _ => Some(false),
+        };
         Some(Verdict { what, spread, most, met })
     }
 
@@ -208,7 +219,7 @@ mod tests {
     use crate::work::CPU_MESSAGE;
 
     /// A closed loop's row of so many microseconds a message; `None`: the round failed.
-    fn closed(rounds: [(Peer, [Option<f64>; 3]); 2]) -> Rounds {
+    fn closed<const ROUNDS: usize>(rounds: [(Peer, [Option<f64>; ROUNDS]); 2]) -> Rounds {
         let figures = rounds.map(|(peer, rounds)| {
             let figures = |us: f64| Figures::from([(CPU_MESSAGE, us)]);
             (peer.name(), rounds.map(|round| round.map(figures)).to_vec())
@@ -224,17 +235,23 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_within_each_round_and_its_median_judged() {
         // Both grew threefold in the second round: no matter.
-        let rounds = closed([
-            (Peer::Livehelp, [Some(14.0), Some(42.0), Some(20.0)]),
-            (Peer::FloorStore, [Some(10.0), Some(30.0), Some(10.0)]),
-        ]);
+        let ours = [Some(14.0), Some(42.0), Some(20.0), Some(14.0), Some(14.0)];
+        let floor = [Some(10.0), Some(30.0), Some(10.0), Some(10.0), Some(10.0)];
+        let rounds = closed([(Peer::Livehelp, ours), (Peer::FloorStore, floor)]);
         let verdict = rounds.verdict(&required()).unwrap();
-        assert_eq!((verdict.spread.median, verdict.spread.max, verdict.met), (1.4, 2.0, true));
-        let slower = closed([
-            (Peer::Livehelp, [Some(16.0), Some(16.0), Some(10.0)]),
-            (Peer::FloorStore, [Some(10.0), Some(10.0), Some(10.0)]),
-        ]);
-        assert!(!slower.verdict(&required()).unwrap().met);
+        assert_eq!((verdict.spread.median, verdict.spread.max), (1.4, 2.0));
+        assert_eq!(verdict.met, Some(true));
+        let slower = closed([(Peer::Livehelp, [Some(16.0); 5]), (Peer::FloorStore, floor)]);
+        assert_eq!(slower.verdict(&required()).unwrap().met, Some(false));
+    }
+
+    #[test]
+    fn rounds_that_are_too_few_judge_nothing() {
+        let rounds = |floor| closed([(Peer::Livehelp, [Some(10.0); 5]), (Peer::FloorStore, floor)]);
+        let met = |floor| rounds(floor).verdict(&required()).unwrap().met;
+        assert_eq!(met([Some(10.0); 5]), Some(true));
+        // The peer failed once: that is not livehelp's fault, and leaves four.
+        assert_eq!(met([None, Some(10.0), Some(10.0), Some(10.0), Some(10.0)]), None);
     }
 
     #[test]
@@ -244,7 +261,7 @@ mod tests {
             (Peer::FloorStore, [Some(10.0), Some(10.0), Some(10.0)]),
         ]);
         let verdict = rounds.verdict(&required()).unwrap();
-        assert_eq!((verdict.spread.median, verdict.met), (1.0, false));
+        assert_eq!((verdict.spread.median, verdict.met), (1.0, Some(false)));
         let row = &ROWS[0];
         assert!(rounds.table(row).contains("| livehelp (1 rounds FAILED) |"));
         assert_eq!(rounds.json(row)["servers"]["livehelp"]["failed_rounds"], 1);

@@ -3,6 +3,9 @@
 //! Lives here: closed loop, open loop, one room of many, idling. Not here: servers (`peer`) and what is compared (`row`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -10,7 +13,7 @@ use furnish::World;
 use loadtest::process::Usage;
 
 use crate::clock::{now, pause};
-use crate::crowd::{Crowd, Post, Work};
+use crate::crowd::{Crowd, Nothing, Post, Work};
 use crate::dialect::{Heard, Member};
 use crate::peer::{Running, Start};
 
@@ -548,40 +551,76 @@ pub fn growth(
     Ok(figures)
 }
 
-/// Ten rooms with many who listen, once while these read and once while they do not. livehelp only.
+/// Ten rooms, once without and once with many who listen there and read nothing, until each of these is cut off. livehelp only.
 ///
 /// # Errors
-/// If a message is lost among those who read.
-pub fn slow(start: Start<'_>, listeners: usize, window: Duration) -> Result<Figures> {
+/// If a message is lost among those who read, or one who does not is kept.
+pub fn slow(start: Start<'_>, listeners: usize) -> Result<Figures> {
     const ROOMS: usize = 10;
-    const PER_SECOND: u32 = 500;
-    /// At that rate: the kernel takes some 200 kB for a slow reader before his server notices, and then his queue fills.
-    const UNNOTICED: Duration = Duration::from_secs(26);
-    let span = Span { warm: UNNOTICED, window };
+    const PER_SECOND: u32 = 1_000;
+    let span = Span {
+        // At that rate: the kernel takes some 200 kB for a slow reader before his server notices.
+        warm: Duration::from_secs(12),
+        // Then his queue fills for half of the time, and he is cut off.
+        window: Duration::from_secs(20),
+    };
     let mut figures = Figures::new();
-    for (name, deaf) in [(DELIVERY_P99, false), (P99_BESIDE_SLOW, true)] {
+    for (name, listeners) in [(DELIVERY_P99, 0), (P99_BESIDE_SLOW, listeners)] {
         let server = start.rooms(ROOMS)?;
         let mut crowd = server.crowd()?;
         crowd.enter(pairs(ROOMS))?;
-        let seats = (0..listeners).map(|at| Member {
-            narrow: deaf,
-            ..Member::seated(2 * ROOMS + at, at % ROOMS, 2 + at)
-        });
-        crowd.enter(seats)?;
-        if deaf {
-            (0..listeners).for_each(|at| crowd.set_deaf(2 * ROOMS + at));
-        }
+        let deaf = 2 * ROOMS..2 * ROOMS + listeners;
+        crowd.enter(deaf.clone().map(|line| Member {
+            narrow: true,
+            ..Member::seated(line, line % ROOMS, line + 2 - 2 * ROOMS)
+        }))?;
+        deaf.clone().for_each(|line| crowd.set_deaf(line));
         let before = server.usage()?.resident_bytes;
         let speakers = Speakers::Pairs(ROOMS);
-        let found = open_with(&server, &mut crowd, speakers, 2 * ROOMS, PER_SECOND, span)?;
-        figures.insert(name, found.get(DELIVERY_P99).copied().unwrap_or(f64::NAN));
-        if deaf {
-            let grown = server.usage()?.resident_bytes.saturating_sub(before);
-            let each = ratio(f64::from(u32::try_from(grown)?), u64::try_from(listeners)?);
-            figures.insert(BYTES_SLOW, each);
+        let (found, most) = with_peak(&server, || {
+            open_with(&server, &mut crowd, speakers, 2 * ROOMS, PER_SECOND, span)
+        });
+        figures.insert(name, found?.get(DELIVERY_P99).copied().unwrap_or(f64::NAN));
+        if listeners > 0 {
+            let grown = u32::try_from(most.saturating_sub(before))?;
+            figures.insert(BYTES_SLOW, ratio(f64::from(grown), u64::try_from(listeners)?));
+            cut_off(&mut crowd, deaf)?;
         }
     }
     Ok(figures)
+}
+
+/// What is done, and the most resident memory that the server had meanwhile.
+fn with_peak<T>(server: &Running, work: impl FnOnce() -> T) -> (T, u64) {
+    const EVERY: Duration = Duration::from_millis(50);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let peak = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                most = most.max(server.usage().map_or(0, |usage| usage.resident_bytes));
+                pause(EVERY);
+            }
+            most
+        });
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        (done, peak.join().unwrap_or_default())
+    })
+}
+
+/// That the server has ended these lines, which learn of it only now that they read.
+fn cut_off(crowd: &mut Crowd, lines: Range<usize>) -> Result<()> {
+    let count = lines.len();
+    lines.into_iter().try_for_each(|line| crowd.hear_again(line))?;
+    let deadline = now() + DRAIN;
+    while crowd.ended() < count {
+        crowd.turn(WAIT, &mut Nothing)?;
+        if now() > deadline {
+            bail!("{} of {count} slow readers were not cut off", count - crowd.ended());
+        }
+    }
+    Ok(())
 }
 
 /// From nothing to the first `welcome` with so many messages stored, and the size of the binary. livehelp only.

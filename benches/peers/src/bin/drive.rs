@@ -1,6 +1,7 @@
 //! Runs the side-by-side: each row's work on each of its servers, in rounds, one after the other.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its caller")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,7 +55,10 @@ struct Options {
 impl Options {
     /// What does the same again, wherever this was built.
     fn command(&self) -> String {
-        let mut words = vec![format!("cargo xtask peers --rounds {}", self.rounds)];
+        let mut words = vec![match &self.livehelp {
+            None => format!("cargo xtask peers --rounds {}", self.rounds),
+            Some(file) => format!("drive --livehelp {} --rounds {}", file.display(), self.rounds),
+        }];
         words.extend(self.quick.then(|| String::from("--quick")));
         words.extend(self.only.iter().map(|row| format!("--only {row}")));
         words.extend(self.server.iter().map(|server| format!("--server '{server}'")));
@@ -80,9 +84,9 @@ fn main() -> Result<()> {
         let rounds = run(&options, &place, row, scale);
         println!("{}", rounds.table(row));
         for required in row.required {
-            match rounds.verdict(required) {
-                Some(verdict) if verdict.met => met += 1,
-                Some(_) => missed += 1,
+            match rounds.verdict(required).and_then(|verdict| verdict.met) {
+                Some(true) => met += 1,
+                Some(false) => missed += 1,
                 None => open += 1,
             }
         }
@@ -95,7 +99,11 @@ fn main() -> Result<()> {
     if options.quick {
         println!("quick: crowds are smaller than the titles say, and windows short");
     }
-    println!("requirements: {met} met, {missed} missed, {open} not measured");
+    let absent = absent(&place, &done);
+    if !absent.is_empty() {
+        println!("not here: {}", Vec::from_iter(absent).join(", "));
+    }
+    println!("requirements: {met} met, {missed} missed, {open} not judged");
     Ok(())
 }
 
@@ -117,6 +125,12 @@ fn place(options: &Options) -> Result<Place> {
         work,
         certificate,
     })
+}
+
+/// Who should have taken part and could not.
+fn absent(place: &Place, done: &[(&Row, Rounds)]) -> BTreeSet<&'static str> {
+    let peers = done.iter().flat_map(|(row, _)| row.peers());
+    peers.filter(|peer| !place.has(*peer)).map(Peer::name).collect()
 }
 
 fn run(options: &Options, place: &Place, row: &Row, scale: Scale) -> Rounds {
@@ -173,7 +187,7 @@ fn write(
     let command = options.command();
     let rows: Vec<Value> = done.iter().map(|(row, rounds)| rounds.json(row)).collect();
     let found = json!({
-        "schema": 3,
+        "schema": 4,
         "date": date,
         "commit": commit,
         "command": command,
@@ -197,6 +211,7 @@ fn write(
             "load": fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
         },
         "versions": place.versions(),
+        "not_here": absent(place, done),
         "rows": rows,
     });
     if let Some(folder) = out.parent() {
