@@ -88,8 +88,12 @@ fn requirements(canvas: &mut Canvas, rows: &[(&Row, Rounds)]) {
     let top = canvas.y + 6.0;
     for (row, rounds) in rows {
         for Verdict { what, spread, most, met } in rounds.verdicts(row) {
-            let (name, colour) =
-                (format!("{}: {what}", row.name), if met == Some(true) { MET } else { MISSED });
+            let name = format!("{}: {what}", row.name);
+            let colour = match met {
+                Some(true) => MET,
+                Some(false) => MISSED,
+                None => THEIRS,
+            };
             let said = format!("{} of {}, {}", number(spread.median), number(most), word(met));
             canvas.bar(&name, spread, BOUNDS * most, colour, (bound, &said));
         }
