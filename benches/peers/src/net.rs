@@ -208,7 +208,7 @@ impl Net {
         if let Some(line) = self.lines.get_mut(line) {
             line.deaf = false;
         }
-        self.read(line, ears)
+        self.read(line, true, ears)
     }
 
     /// Starts the timer; `None` stops it.
@@ -270,7 +270,7 @@ impl Net {
         if event.is_writable() {
             self.flush(line)?;
         }
-        if event.is_readable() { self.read(line, ears) } else { Ok(()) }
+        if event.is_readable() { self.read(line, event.is_read_closed(), ears) } else { Ok(()) }
     }
 
     fn flush(&mut self, line: usize) -> Result<()> {
@@ -289,7 +289,8 @@ impl Net {
         Ok(())
     }
 
-    fn read(&mut self, line: usize, ears: &mut dyn Ears) -> Result<()> {
+    /// What there is; `to_end`: the end may stand behind it already, and is no event of its own then.
+    fn read(&mut self, line: usize, to_end: bool, ears: &mut dyn Ears) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut outcome = Ok(());
         while let Some(at) = self.lines.get_mut(line).filter(|at| !at.deaf) {
@@ -307,7 +308,7 @@ impl Net {
                 break;
             }
             outcome = self.hear(line, buffer.get_mut(..read).unwrap_or_default(), ears);
-            if outcome.is_err() || !more {
+            if outcome.is_err() || !(more || to_end) {
                 break;
             }
         }
