@@ -593,6 +593,32 @@ test('whoever reads what was said before is told of new messages, and led to the
     assert.ok(await log.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight < 2));
   }));
 
+test('earlier messages that were asked for without a line come when there is one again, before what came anew with it', () =>
+  scene(async ({ server, page, base }) => {
+    const { conversation } = card(1);
+    const all = Array.from({ length: 90 }, (_, at) => said(at + 1, `line ${at}`));
+    let reset = false;
+    const pages: FakeServer['instead'] = (frame) => {
+      if (frame.kind === 'watch' && frame.conversation !== undefined) {
+        server.push({ kind: 'history', request: frame.request, conversation, reset, more: true, messages: all.slice(-20) });
+      } else if (frame.kind === 'history') {
+        server.push({ kind: 'history', request: frame.request, conversation, reset: false, more: false, messages: all.filter(({ seq }) => seq < frame.before) });
+      } else return false;
+      return true;
+    };
+    server.instead = pages;
+    await page.goto(at(base, thread));
+    await page.getByText('line 89', { exact: true }).waitFor();
+    const mend = await cut(server, page);
+    await page.getByRole('button', { name: 'Load earlier messages' }).dispatchEvent('click');
+    all.push(said(91, 'line 90'));
+    reset = true;
+    mend();
+    server.instead = pages;
+    await page.getByText('The conversation begins here').waitFor();
+    assert.deepEqual(await page.locator('.bubble > p').allTextContents(), all.map((_, at) => `line ${at}`));
+  }));
+
 test('closed conversations come page by page', () =>
   scene(async ({ server, page, base }) => {
     const closed = (count: number): object => ({

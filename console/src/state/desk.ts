@@ -85,6 +85,8 @@ const resting = new Map<Watched, ReturnType<typeof setTimeout>>();
 /** Conversations that are closed in a moment, if nothing speaks against it, and the notice that says so. */
 const closing = new Map<ConversationId, { readonly timer: ReturnType<typeof setTimeout>; readonly notice: number }>();
 const paging = new Set<ConversationId>();
+/** Whose earlier messages were asked for while nobody heard it. */
+const unpaged = new Set<ConversationId>();
 const draftTimers = new Map<ConversationId, ReturnType<typeof setTimeout>>();
 const typedAt = new Map<ConversationId, number>();
 const typingSaidAt = new Map<ConversationId, number>();
@@ -124,7 +126,7 @@ export function stopDesk(): void {
   for (const timer of draftTimers.values()) clearTimeout(timer);
   for (const id of closing.keys()) keepOpen(id);
   restNoMore();
-  for (const set of [watched, sending, paging, declined]) set.clear();
+  for (const set of [watched, sending, paging, unpaged, declined]) set.clear();
   for (const map of [draftTimers, typedAt, typingSaidAt]) map.clear();
   batch(() => {
     line.value = { kind: 'idle' };
@@ -329,6 +331,8 @@ async function watch(id: ConversationId): Promise<void> {
   if (answer === 'later') watched.delete(id);
   // It stays among the watched: nobody asks for it again at the next change of the board.
   if (answer === 'absent') toThread(id, { kind: 'absent', absent: true });
+  // Not before: what was there may have come anew.
+  if (answer === 'granted' && unpaged.delete(id) && opened.value === id) void loadEarlier(id);
 }
 
 /** It is there for this agent now, whatever it was before: it may be asked for again. */
@@ -407,7 +411,7 @@ export function openConversation(id: ConversationId | null): void {
   follow();
 }
 
-/** Fetches the page before the earliest message. */
+/** Fetches the page before the earliest message; without a line, when there is one again. */
 export async function loadEarlier(id: ConversationId): Promise<void> {
   const first = threads.value.get(id)?.entries[0];
   if (first === undefined || paging.has(id) || socket === null) return;
@@ -416,7 +420,8 @@ export async function loadEarlier(id: ConversationId): Promise<void> {
   takeIn();
   if (answer.kind === 'history') {
     toThread(id, { kind: 'page', reset: answer.reset, more: answer.more, messages: answer.messages, earlier: true });
-  } else if (answer.kind !== 'lost') heard(answer);
+  } else if (answer.kind === 'lost') unpaged.add(id);
+  else heard(answer);
   paging.delete(id);
 }
 
