@@ -16,8 +16,9 @@ use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 use smallvec::SmallVec;
 
-use super::desk::{AgentLine, Desk, DeskState, Guest};
+use super::desk::{AgentLine, Desk, DeskState, Guest, RoomFacts};
 use super::fanout::Fanned;
+use super::site::Shown;
 use super::speak::Asked;
 use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
@@ -74,19 +75,14 @@ impl Hub {
         for effect in effects {
             match effect {
                 Effect::Changed { .. } | Effect::Line { .. } => {}
-                Effect::Offer { conversation, agent, deadline, transfer_from } => {
+                Effect::Offer { conversation, agent, deadline, .. } => {
                     let facts = self.facts(desk.tenant, conversation).await;
                     let shown = self.shown();
                     tell_what_holds(desk, |state| {
                         let standing = state.routing.standing(conversation)?;
-                        if (standing.offered_to, standing.deadline) != (Some(agent), Some(deadline))
-                        {
-                            return None;
-                        }
-                        let card = state.card(conversation, &facts, Reader::Agents, &shown)?;
-                        let offer =
-                            ServerFrame::Offer { conversation, deadline, card, transfer_from };
-                        Some((state.agent_lines(agent), offer))
+                        let holds = standing.deadline == Some(deadline);
+                        let offer = state.offer(conversation, agent, &facts, &shown)?;
+                        holds.then(|| (state.agent_lines(agent), offer))
                     });
                 }
                 Effect::OfferOver { conversation, agent } => tell_what_holds(desk, |state| {
@@ -216,21 +212,20 @@ impl Hub {
             let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
             let outlet = Arc::clone(&speaker.outlet);
             seat.lines.push(AgentLine { outlet, session, expires_at });
-            let offered = state.headers.keys().filter_map(|conversation| {
-                let standing = state.routing.standing(*conversation)?;
-                (standing.offered_to == Some(agent)).then_some((*conversation, *standing))
+            let offered = state.headers.keys().copied().filter(|conversation| {
+                let standing = state.routing.standing(*conversation);
+                standing.is_some_and(|standing| standing.offered_to == Some(agent))
             });
             offered.collect()
         };
         self.route(&desk, Input::AgentConnected { agent }).await?;
-        for (conversation, standing) in pending {
+        for conversation in pending {
             let facts = self.facts(desk.tenant, conversation).await;
-            let card = desk.state.lock().card(conversation, &facts, Reader::Agents, &self.shown());
-            if let (Some(card), Some(deadline)) = (card, standing.deadline) {
-                let transfer_from = standing.assignee;
-                let offer = ServerFrame::Offer { conversation, deadline, card, transfer_from };
-                Self::tell(&*speaker.outlet, offer);
-            }
+            let shown = self.shown();
+            tell_what_holds(&desk, |state| {
+                let offer = state.offer(conversation, agent, &facts, &shown)?;
+                Some((vec![Arc::clone(&speaker.outlet)], offer))
+            });
         }
         Ok(())
     }
@@ -375,7 +370,7 @@ impl Hub {
         }
         {
             let mut state = desk.state.lock();
-            let none = super::desk::RoomFacts::default();
+            let none = RoomFacts::default();
             let shown = self.shown();
             let conversations = state
                 .headers
@@ -617,6 +612,21 @@ impl DeskState {
                 row.agents.push(agent);
             }
         }
+    }
+
+    /// The question to an agent as it stands now; none if he is not asked.
+    fn offer(
+        &self,
+        conversation: ConversationId,
+        agent: AgentId,
+        facts: &RoomFacts,
+        shown: &Shown<'_>,
+    ) -> Option<ServerFrame<'static>> {
+        let standing = self.routing.standing(conversation)?;
+        let deadline = standing.deadline.filter(|_| standing.offered_to == Some(agent))?;
+        let card = self.card(conversation, facts, Reader::Agents, shown)?;
+        let transfer_from = standing.assignee;
+        Some(ServerFrame::Offer { conversation, deadline, card, transfer_from })
     }
 
     /// Every visitor's connection at a site.

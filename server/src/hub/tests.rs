@@ -6,9 +6,9 @@ mod stress;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use protocol::conversation::ResumePoint;
+use protocol::conversation::{Availability, ResumePoint, SiteAvailability};
 use protocol::frame::RequestId;
-use protocol::ids::MessageId;
+use protocol::ids::{MessageId, SessionId};
 use protocol::message::{Body, Message, Seq, Visibility};
 use protocol::personal::Text;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use super::*;
 use crate::bus::memory::MemoryBus;
 use crate::clock::SystemClock;
 use crate::keys::KeyStore;
+use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
 use crate::routing::Effect;
@@ -168,6 +169,9 @@ enum Heard {
     Ack { request: RequestId, seq: Seq, at: UnixMillis },
     Reject { request: RequestId, retry: bool },
     Queue { position: u32 },
+    Offer { deadline: UnixMillis },
+    OfferOver,
+    Promise(SiteAvailability),
 }
 
 /// Frames that wait on a line at most.
@@ -197,6 +201,10 @@ impl Line {
     fn next(&self) -> Option<Heard> {
         self.frames.lock().pop_front()
     }
+
+    fn take_all(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.frames.lock()).into()
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "these people care for some frames of many")]
@@ -223,6 +231,9 @@ impl Outlet for Line {
                 Heard::Ack { request: *request, seq: *seq, at: *at }
             }
             ServerFrame::Queue { position, .. } => Heard::Queue { position: *position },
+            ServerFrame::Offer { deadline, .. } => Heard::Offer { deadline: *deadline },
+            ServerFrame::OfferOver { .. } => Heard::OfferOver,
+            ServerFrame::Availability { availability } => Heard::Promise(*availability),
             ServerFrame::Reject { request, code, .. } => {
                 Heard::Reject { request: *request, retry: code.retryable() }
             }
@@ -395,7 +406,7 @@ impl Person {
                 assert!(retry, "nothing here is refused for good");
                 self.asked.remove(&request);
             }
-            Heard::Queue { .. } => {}
+            Heard::Queue { .. } | Heard::Offer { .. } | Heard::OfferOver | Heard::Promise(_) => {}
         }
     }
 
@@ -451,10 +462,10 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
     let (_, line, _) = Person::visitor(&world).connect(hub).await;
     let desk = hub.desk(world.tenant).await.unwrap();
     let places = async |position| {
-        while line.next().is_some() {}
+        line.take_all();
         let effect = Effect::Position { conversation, position, wait_ms: None };
         hub.run(&desk, vec![effect]).await.unwrap();
-        let told = std::iter::from_fn(|| line.next());
+        let told = line.take_all().into_iter();
         let places = told.filter_map(|heard| {
             let Heard::Queue { position } = heard else { return None };
             Some(position)
@@ -463,6 +474,62 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
     };
     assert_eq!(places(1).await, [1]);
     assert_eq!(places(9).await, [0; 0], "he was the ninth, and is the first by now");
+}
+
+#[tokio::test]
+async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.hub.start().await.unwrap();
+    let (hub, conversation, agent) = (&stand.hub, world.conversation, world.agent);
+    let desk = hub.desk(world.tenant).await.unwrap();
+    let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
+    let (person, line) = (Person::new(&world, who), Line::new());
+    let expires_at = hub.now().plus_ms(60_000);
+    hub.agent_connected(&person.speaker(&line), expires_at).await.unwrap();
+    let told = async |effect| {
+        line.take_all();
+        hub.run(&desk, vec![effect]).await.unwrap();
+        line.take_all()
+    };
+    let made = |deadline| Effect::Offer { conversation, agent, deadline, transfer_from: None };
+    let over = || Effect::OfferOver { conversation, agent };
+    assert!(told(made(hub.now())).await.is_empty(), "he is away, and not asked");
+    assert!(matches!(told(over()).await[..], [Heard::OfferOver]));
+
+    hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
+    let heard = line.take_all();
+    let [Heard::Offer { deadline }] = heard[..] else { panic!("he is asked: {heard:?}") };
+    assert!(told(over()).await.is_empty(), "another question than that which is over");
+    assert!(told(made(deadline.plus_ms(1))).await.is_empty(), "another question than this");
+    assert!(matches!(told(made(deadline)).await[..], [Heard::Offer { .. }]));
+
+    let window = Line::new();
+    hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();
+    assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "his other window asks, too");
+}
+
+#[tokio::test]
+async fn a_site_does_not_promise_what_it_promised_before() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.hub.start().await.unwrap();
+    let hub = &stand.hub;
+    let desk = hub.desk(world.tenant).await.unwrap();
+    let line = Line::new();
+    let visitor = Person::visitor(&world).speaker(&line);
+    let now = hub.visitor_connected(&visitor, Flags::default()).await.unwrap();
+    assert_eq!(now, SiteAvailability::Unavailable);
+    let promised = async |availability| {
+        line.take_all();
+        let effect = Effect::SiteAvailability { site: world.site, availability };
+        hub.run(&desk, vec![effect]).await.unwrap();
+        line.take_all()
+    };
+    assert!(promised(SiteAvailability::Available).await.is_empty());
+    assert!(matches!(promised(now).await[..], [Heard::Promise(SiteAvailability::Unavailable)]));
 }
 
 #[tokio::test]
