@@ -481,6 +481,7 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
     let stand = Stand::new();
     let world = World::new(7);
     world.settle(&*stand.store).await;
+    stand.store.agent_create(world.agent_row()).await.unwrap();
     stand.hub.start().await.unwrap();
     let (hub, conversation, agent) = (&stand.hub, world.conversation, world.agent);
     let desk = hub.desk(world.tenant).await.unwrap();
