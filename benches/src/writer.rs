@@ -111,6 +111,8 @@ impl StoreStats for Turnstile {
 
     fn carried(&self, _: Duration) {}
 
+    fn checkpointed(&self, _: Duration) {}
+
     fn failed(&self, op: StoreOp) {
         unreachable!("the store failed: {op:?}");
     }

@@ -157,6 +157,8 @@ labels! {
         Commit = "commit",
         /// A slice of the journal, carried into the database.
         Carry = "carry",
+        /// The log's pages, carried into the file.
+        Checkpoint = "checkpoint",
         /// A read.
         Read = "read",
         /// Keys written or destroyed.

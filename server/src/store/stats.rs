@@ -26,6 +26,8 @@ pub trait StoreStats: Send + Sync + std::fmt::Debug {
     fn committed(&self, batch: &Committed);
     /// A slice of the journal was carried into the database.
     fn carried(&self, took: Duration);
+    /// The log's pages were carried into the file.
+    fn checkpointed(&self, took: Duration);
     /// Something was not done.
     fn failed(&self, op: StoreOp);
     /// A question was answered.
@@ -44,6 +46,8 @@ impl StoreStats for NoStats {
     fn committed(&self, _: &Committed) {}
 
     fn carried(&self, _: Duration) {}
+
+    fn checkpointed(&self, _: Duration) {}
 
     fn failed(&self, _: StoreOp) {}
 
@@ -66,6 +70,10 @@ impl StoreStats for Metrics {
 
     fn carried(&self, took: Duration) {
         self.store_write_duration_seconds.of(StoreOp::Carry).observe(took);
+    }
+
+    fn checkpointed(&self, took: Duration) {
+        self.store_write_duration_seconds.of(StoreOp::Checkpoint).observe(took);
     }
 
     fn failed(&self, op: StoreOp) {

@@ -88,10 +88,13 @@ fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
     }
 }
 
+/// How long a connection waits for another's lock.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+
 /// The connection that writes. Checkpoints are the writer's own decision.
 pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database_path(folder))?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(96);
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
     connection.execute_batch(
@@ -106,7 +109,7 @@ pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database_path(folder), flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
     connection.execute_batch(

@@ -505,6 +505,7 @@ async fn what_waits_for_the_writer_is_counted_until_it_is_done() {
     impl StoreStats for Counted {
         fn committed(&self, _: &crate::store::Committed) {}
         fn carried(&self, _: Duration) {}
+        fn checkpointed(&self, _: Duration) {}
         fn failed(&self, _: StoreOp) {}
         fn read(&self, _: Duration) {}
         fn swept(&self, _: Duration) {}

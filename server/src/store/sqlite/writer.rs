@@ -553,22 +553,23 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs after the fates of the batch are on their way, so that no ack waits for it.
+    /// Runs after the fates of the batch are on their way: only what comes meanwhile waits for it, and it waits for nobody.
     fn checkpoint_when_due(&mut self) {
         if self.log_pages < CHECKPOINT_PAGES || self.in_transaction() {
             return;
         }
         let Some(connection) = self.connection.as_ref() else { return };
-        let outcome = checkpoint(connection, "PASSIVE").and_then(|(_, pages)| {
-            if pages > LOG_PAGES_MAX {
-                checkpoint(connection, "TRUNCATE").map(|_| ())
-            } else {
-                Ok(())
-            }
-        });
+        let began = self.clock.instant();
+        let outcome = checkpoint_at_once(connection);
         self.log_pages = 0;
-        if let Err(error) = outcome {
-            self.fail(Fault::File(error));
+        match outcome {
+            Ok(()) => {
+                let took = self.clock.instant().saturating_duration_since(began);
+                self.stats.checkpointed(took);
+            }
+            Err(error) => {
+                self.fail(Fault::File(error));
+            }
         }
     }
 }
@@ -601,6 +602,19 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), StoreError>, 
     Ok(outcome)
 }
 
+/// Carries the log's pages into the file, as far as readers let it, and empties a log that has become long. A reader who is in
+/// the way is not waited for: the next time he may be gone.
+fn checkpoint_at_once(connection: &Connection) -> rusqlite::Result<()> {
+    let (_, pages) = checkpoint(connection, "PASSIVE")?;
+    if pages <= LOG_PAGES_MAX {
+        return Ok(());
+    }
+    connection.busy_timeout(Duration::ZERO)?;
+    let emptied = checkpoint(connection, "TRUNCATE");
+    connection.busy_timeout(file::BUSY)?;
+    emptied.map(|_| ())
+}
+
 /// Whether a reader was in the way, and how many pages the log has.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, i64)> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
@@ -611,4 +625,34 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, i6
 #[expect(clippy::disallowed_methods, reason = "a thread of its own, which has nothing else to do")]
 fn linger(time: Duration) {
     std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_emptied_but_no_reader_is_waited_for() {
+        static WAITED: AtomicBool = AtomicBool::new(false);
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = file::connect_writer(folder.path()).unwrap();
+        writer.execute_batch("PRAGMA synchronous = OFF; CREATE TABLE long (body BLOB)").unwrap();
+        let reader = file::connect_reader(folder.path()).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM long").unwrap();
+        writer.execute_batch("INSERT INTO long VALUES (zeroblob(72000000))").unwrap();
+        let wait = |_| {
+            WAITED.store(true, Ordering::SeqCst);
+            false
+        };
+        writer.busy_handler(Some(wait)).unwrap();
+        checkpoint_at_once(&writer).unwrap();
+        assert!(!WAITED.load(Ordering::SeqCst), "a reader was in the way");
+        let timeout: u64 = writer.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).unwrap();
+        assert_eq!(u128::from(timeout), file::BUSY.as_millis(), "others are waited for as before");
+        let log = || std::fs::metadata(folder.path().join("livehelp.sqlite-wal")).unwrap().len();
+        assert!(log() > 72_000_000);
+        reader.execute_batch("COMMIT").unwrap();
+        checkpoint_at_once(&writer).unwrap();
+        assert_eq!(log(), 0);
+    }
 }
