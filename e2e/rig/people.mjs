@@ -50,11 +50,13 @@ class Person {
     const beginning = this.log.getByText(this.beginning);
     try {
       await beginning.or(earlier).first().waitFor({ timeout: BACK_MS });
+      const until = Date.now() + BACK_MS;
       while (!(await beginning.isVisible())) {
+        assert.ok(Date.now() < until, "the beginning did not come");
         const before = await this.log.locator(this.bubble).count();
         // It may be gone by now: whoever is at the top is brought the page before without asking.
         await earlier.evaluateAll(([button]) => button?.click());
-        await this.#hasOthersThan(before, beginning);
+        await this.#comesToHaveOthersThan(before, beginning);
       }
     } catch (error) {
       await picture(this.page, "no-way-to-the-beginning");
@@ -62,11 +64,10 @@ class Person {
     }
   }
 
-  /** More messages, or fewer: a line that comes back may bring the last page anew. */
-  async #hasOthersThan(before, beginning) {
-    const until = Date.now() + BACK_MS;
-    while ((await this.log.locator(this.bubble).count()) === before && !(await beginning.isVisible())) {
-      assert.ok(Date.now() < until, `no earlier message came to the ${before} that are there`);
+  /** More messages, or fewer: a line that comes back may bring the last page anew. Who sees nothing for a while clicks again. */
+  async #comesToHaveOthersThan(before, beginning) {
+    const until = Date.now() + PATIENCE_MS;
+    while ((await this.log.locator(this.bubble).count()) === before && !(await beginning.isVisible()) && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
