@@ -42,7 +42,7 @@ words! {
     Timing {
         /// From the moment a message was due until one of those who hear it had it.
         Delivery "delivery",
-        /// The same from the moment it was really sent.
+        /// The same from the moment it was really sent, without what was missed and came after a resume.
         DeliveryService "delivery_service",
         /// From the moment a message was due until its sender knew that it is stored.
         Ack "ack",

@@ -48,6 +48,8 @@ pub(crate) struct Talk {
     /// Put off by the server, each until this moment.
     put_off: Vec<(Micros, Pending)>,
     hearing: Hearing,
+    /// Since when he hears: what was due before is old to him, however it comes.
+    since: Micros,
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
     position: Option<u32>,
@@ -63,6 +65,7 @@ impl Talk {
             pending: BTreeMap::new(),
             put_off: Vec::new(),
             hearing: Hearing::new(world.plan.run),
+            since: world.clock.now(),
             seen: Seq(0),
             last: None,
             position: None,
@@ -245,15 +248,17 @@ impl Talk {
         let stamp = stamp?;
         let due = Micros(stamp.intended_us);
         let mut recorder = world.recorder.lock();
+        let took = now.since(due);
         recorder.count(Count::Delivered, due);
-        if way == Way::Pushed {
-            let took = now.since(due);
+        // What was missed came late for him, whatever was the cause; left out, the worst times would be in no figure.
+        let missed = matches!(way, Way::Resumed | Way::Replaced) && due >= self.since;
+        if way == Way::Pushed || missed {
             recorder.record(Timing::Delivery, due, took);
-            recorder.record(
-                Timing::DeliveryService,
-                due,
-                took.saturating_sub(u64::from(stamp.late_us)),
-            );
+        }
+        // The server had nobody to bring a missed one to: how long it took says nothing of its work.
+        if way == Way::Pushed {
+            let service = took.saturating_sub(u64::from(stamp.late_us));
+            recorder.record(Timing::DeliveryService, due, service);
         }
         Some(stamp)
     }
@@ -336,6 +341,46 @@ mod tests {
         let mut ledger = world.ledger.lock();
         ledger.heard(hearing.tally(conversation, None, true));
         ledger.judge().0
+    }
+
+    /// A message of somebody else that was due at this moment.
+    fn another(number: u32, due: Micros) -> String {
+        let intended_us = due.0;
+        Stamp { run: 1, sender: 900, number, intended_us, ..Stamp::default() }.text(100)
+    }
+
+    /// How many deliveries are timed once this came in this way, from the moment it was due and from the sending.
+    fn timed(world: &World, talk: &mut Talk, text: &str, seq: u64, way: Way) -> [u64; 2] {
+        let message = Message {
+            seq: Seq(seq),
+            message: MessageId::from_uuid(Uuid::now_v7()),
+            author: protocol::message::Author::System,
+            at: UnixMillis(0),
+            body: Body::Text(Text::new(text)),
+            expires: None,
+            visibility: protocol::message::Visibility::Everyone,
+        };
+        assert!(talk.heard(world, &message, way).is_some());
+        let tally = world.recorder.lock().take_before();
+        assert_eq!(tally.of(Count::Delivered), 1);
+        [Timing::Delivery, Timing::DeliveryService]
+            .map(|timing| tally.time(timing).map_or(0, crate::histogram::Times::count))
+    }
+
+    #[test]
+    fn what_comes_after_a_resume_is_timed_from_when_it_was_due_and_old_history_is_not() {
+        let world = world("");
+        let before = Micros(world.clock.now().0 - 1_000);
+        let mut talk = talk(&world);
+        let now = world.clock.now();
+        let mut timed =
+            |number, due, way| timed(&world, &mut talk, &another(number, due), number.into(), way);
+        assert_eq!(timed(1, before, Way::Entered), [0, 0]);
+        assert_eq!(timed(2, now, Way::Pushed), [1, 1]);
+        assert_eq!(timed(3, now, Way::Resumed), [1, 0]);
+        assert_eq!(timed(4, now, Way::Replaced), [1, 0]);
+        // A page that replaces everything may reach back to before he came.
+        assert_eq!(timed(5, before, Way::Replaced), [0, 0]);
     }
 
     #[test]

@@ -40,6 +40,30 @@ rate = 150
     server.stop().await;
 }
 
+/// Agents' windows alone speak and their lines hold, so that what is late is late for those who were away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_missed_while_he_was_away_is_a_late_delivery() {
+    let server = Server::start().await;
+    let scenario = "
+loop = \"open\"
+speakers = \"agents\"
+[mix]
+reconnectors = 4
+[reconnect]
+every_ms = 800
+away_ms = [300, 300]
+[[phase]]
+seconds = 4
+rate = 100
+";
+    let ran = run(&server, scenario, &[]).await;
+    ran.is_clean();
+    assert!(ran.figure("resumed") > 20.0, "{}", ran.told());
+    assert!(ran.figure("delivery_p99_ms") > 200.0, "{}", ran.told());
+    assert!(ran.figure("ack_p99_ms") < 200.0, "{}", ran.told());
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_processes_share_one_run() {
     let server = Server::start().await;
