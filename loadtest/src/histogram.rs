@@ -236,6 +236,11 @@ impl Tally {
 }
 
 impl Count {
+    /// What a server does to its clients once it has more than it can take. A search looks for that on purpose: each try
+    /// has its own, and what happened in the higher ones says nothing of the best.
+    pub(crate) const BREAKS: [Self; 5] =
+        [Self::Refused, Self::Unsent, Self::Rejected, Self::ConnectFailures, Self::Disconnects];
+
     /// What must hold, or is known to happen, at any time: it counts from the first who comes to the last who goes,
     /// and not in the measured phases alone.
     pub(crate) const WHOLE: [Self; 9] = [

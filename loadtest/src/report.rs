@@ -39,7 +39,7 @@ const FIRST: [&str; 24] = [
     "send_lag_p99_ms",
 ];
 
-const COUNTED: [&str; 19] = [
+const COUNTED: [&str; 25] = [
     "sent",
     "acked",
     "received",
@@ -51,11 +51,17 @@ const COUNTED: [&str; 19] = [
     "unacked",
     "refused",
     "unsent",
+    "put_off",
+    "resent",
+    "rejected",
+    "connect_failures",
     "disconnects",
+    "slow_closes",
     "cuts",
     "visits",
     "visits_done",
     "abandoned",
+    "unrepelled",
     "over_capacity",
     "offered_twice",
     "position_grew",

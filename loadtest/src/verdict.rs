@@ -101,7 +101,7 @@ const FINDINGS: [(&str, &str); 8] = [
 ];
 
 /// Bounds that hold for every run, unless its scenario says otherwise.
-const ALWAYS_ZERO: [&str; 11] = [
+pub(crate) const ALWAYS_ZERO: [&str; 14] = [
     "lost",
     "duplicate",
     "reordered",
@@ -109,6 +109,9 @@ const ALWAYS_ZERO: [&str; 11] = [
     "unacked",
     "unsent",
     "refused",
+    "rejected",
+    "disconnects",
+    "connect_failures",
     "over_capacity",
     "offered_twice",
     "position_grew",
@@ -199,12 +202,10 @@ pub(crate) fn found(findings: &Findings, figures: &mut Figures) {
     }
 }
 
-/// Figures that count over the whole run. A search breaks its server on purpose: what was refused in its higher tries
-/// says nothing of the best, which keeps its own.
+/// Figures that count over the whole run; of a search not those that its best try has for itself.
 pub(crate) fn whole(tally: &Tally, pacing: Loop, figures: &mut Figures) {
-    let broken_on_purpose = |count: &Count| matches!(count, Count::Refused | Count::Unsent);
     for count in Count::WHOLE {
-        if pacing != Loop::Search || !broken_on_purpose(&count) {
+        if pacing != Loop::Search || !Count::BREAKS.contains(&count) {
             figures.insert(count.word().to_owned(), float(tally.of(count)));
         }
     }

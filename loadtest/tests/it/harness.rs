@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::server::Server;
 
 /// What is 0 in a run in which nothing went wrong.
-pub const INVARIANTS: [&str; 11] = [
+pub const INVARIANTS: [&str; 14] = [
     "lost",
     "duplicate",
     "reordered",
@@ -19,6 +19,9 @@ pub const INVARIANTS: [&str; 11] = [
     "unacked",
     "unsent",
     "refused",
+    "rejected",
+    "disconnects",
+    "connect_failures",
     "over_capacity",
     "offered_twice",
     "position_grew",
