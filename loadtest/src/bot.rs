@@ -64,14 +64,14 @@ async fn say(
         late_us,
         last: false,
     };
-    let text = stamp.text(world.chars(chance));
+    let chars = world.chars(chance);
+    let text = stamp.text(chars);
     let message = format!("msg_{}", Uuid::now_v7().simple());
     let body = json!({ "message_id": message, "text": text });
     let path = format!("/v1/conversations/{}/messages", tally.conversation);
     let key = world.plan.grounds.bot_key.as_deref().unwrap_or_default();
-    world.count_at(Count::Sent, due);
+    world.sends(due, chars);
     world.count_at(Count::BotMessages, due);
-    world.asked();
     let answer = loop {
         let answer = rest.ask(Method::POST, &path, Shown::Bearer(key), Some(body.clone())).await;
         let put_off = answer.as_ref().ok().and_then(put_off);
@@ -86,9 +86,7 @@ async fn say(
     world.answered();
     match answer {
         Ok(answer) if answer.status.is_success() => {
-            let took = world.clock.now().since(due);
-            world.record(Timing::Ack, due, took);
-            world.count_at(Count::Acked, due);
+            world.recorder.lock().acked(due, world.clock.now());
         }
         Ok(_) => {
             tally.refused.push(number);

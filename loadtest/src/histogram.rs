@@ -68,8 +68,12 @@ words! {
     Count {
         /// Messages sent, each once.
         Sent "sent",
+        /// Characters of the messages sent.
+        Chars "chars",
         /// Messages that were acked.
         Acked "acked",
+        /// Messages that were acked before the phase ended in which they were due.
+        AckedInTime "acked_in_time",
         /// Messages that came, at each of those who hear them.
         Delivered "delivered",
         /// Messages that were refused for good.
@@ -259,10 +263,12 @@ impl Count {
 /// What one worker records into: a tally for each phase, and one for the running second.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// When the first phase begins; what was due earlier belongs to none.
+    begin: Micros,
     /// When each phase ends; what is due later belongs to the last.
     ends: Vec<Micros>,
     phases: Vec<Tally>,
-    /// What happens before the first phase: connecting.
+    /// What belongs to no phase: connecting, and what comes after the phases in which it was due were taken.
     before: Tally,
     /// Counts of the whole run.
     whole: Tally,
@@ -270,19 +276,37 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// A further phase, until this moment.
-    pub(crate) fn phase(&mut self, end: Micros) {
-        self.ends.push(end);
-        self.phases.push(Tally::default());
+    /// Phases from this moment on, until these.
+    pub(crate) fn phases(&mut self, begin: Micros, ends: Vec<Micros>) {
+        self.begin = begin;
+        self.phases = vec![Tally::default(); ends.len()];
+        self.ends = ends;
     }
 
     fn at(&mut self, due: Micros) -> &mut Tally {
+        if due < self.begin {
+            return &mut self.before;
+        }
         let last = self.phases.len().saturating_sub(1);
         let index = self.ends.iter().position(|end| due < *end).unwrap_or(last);
         self.phases.get_mut(index).unwrap_or(&mut self.before)
     }
 
+    /// A message was acked now.
+    pub(crate) fn acked(&mut self, due: Micros, now: Micros) {
+        self.record(Timing::Ack, due, now.since(due));
+        self.count(Count::Acked, due);
+        let end = self.ends.iter().find(|end| due < **end);
+        if due >= self.begin && end.is_some_and(|end| now < *end) {
+            self.count(Count::AckedInTime, due);
+        }
+    }
+
     pub(crate) fn record(&mut self, timing: Timing, due: Micros, us: u64) {
+        // While all is drained nothing is due, and what the generator does then delays nothing that is timed.
+        if timing == Timing::LoopLag && self.ends.last().is_none_or(|end| due >= *end) {
+            return;
+        }
         self.at(due).record(timing, us);
         if matches!(timing, Timing::Delivery | Timing::Ack) {
             self.second.record(timing, us);
@@ -290,9 +314,13 @@ impl Recorder {
     }
 
     pub(crate) fn count(&mut self, count: Count, due: Micros) {
-        self.at(due).count(count, 1);
-        self.whole.count(count, 1);
-        self.second.count(count, 1);
+        self.add(count, due, 1);
+    }
+
+    pub(crate) fn add(&mut self, count: Count, due: Micros, by: u64) {
+        self.at(due).count(count, by);
+        self.whole.count(count, by);
+        self.second.count(count, by);
     }
 
     /// What the last second was, and begins the next.
@@ -353,13 +381,14 @@ mod tests {
     fn a_value_belongs_to_the_phase_in_which_it_was_due() {
         let mut recorder = Recorder::default();
         recorder.record(Timing::Connect, Micros(5), 1);
-        recorder.phase(Micros(100));
-        recorder.phase(Micros(200));
+        recorder.phases(Micros(50), vec![Micros(100), Micros(200)]);
+        // It was due before the first and came in it.
+        recorder.record(Timing::Connect, Micros(49), 9);
         recorder.record(Timing::Ack, Micros(99), 500);
         recorder.record(Timing::Ack, Micros(100), 500);
         recorder.record(Timing::Ack, Micros(999), 500);
         let (phases, before) = (recorder.take_phases(), recorder.take_before());
-        assert_eq!(before.time(Timing::Connect).map(Times::count), Some(1));
+        assert_eq!(before.time(Timing::Connect).map(Times::count), Some(2));
         let counts: Vec<_> = phases.iter().map(|p| p.time(Timing::Ack).map(Times::count)).collect();
         assert_eq!(counts, [Some(1), Some(2)]);
     }
@@ -368,10 +397,48 @@ mod tests {
     fn the_whole_run_has_what_came_before_between_and_after_its_phases() {
         let mut recorder = Recorder::default();
         recorder.count(Count::OfferedTwice, Micros(5));
-        recorder.phase(Micros(100));
+        recorder.phases(Micros(10), vec![Micros(100)]);
         recorder.count(Count::OfferedTwice, Micros(50));
         recorder.take_phases();
         recorder.count(Count::OfferedTwice, Micros(150));
         assert_eq!(recorder.take_whole().of(Count::OfferedTwice), 3);
+    }
+
+    #[test]
+    fn what_one_try_left_behind_is_not_counted_to_the_next() {
+        let mut recorder = Recorder::default();
+        recorder.phases(Micros(10), vec![Micros(100)]);
+        recorder.take_phases();
+        recorder.phases(Micros(200), vec![Micros(300)]);
+        recorder.acked(Micros(90), Micros(250));
+        recorder.count(Count::Delivered, Micros(90));
+        let tries = recorder.take_phases();
+        assert_eq!(tries, [Tally::default()]);
+        assert_eq!(recorder.take_before().of(Count::Delivered), 1);
+    }
+
+    #[test]
+    fn an_ack_is_in_time_as_long_as_its_phase_goes_on() {
+        let mut recorder = Recorder::default();
+        recorder.phases(Micros(10), vec![Micros(100), Micros(200)]);
+        for (due, now) in [(50, 99), (60, 100), (150, 199), (160, 500), (250, 251)] {
+            recorder.acked(Micros(due), Micros(now));
+        }
+        let phases = recorder.take_phases();
+        let counts = [Count::Acked, Count::AckedInTime];
+        let counts = phases.iter().map(|phase| counts.map(|count| phase.of(count)));
+        assert_eq!(counts.collect::<Vec<_>>(), [[2, 1], [3, 1]]);
+    }
+
+    #[test]
+    fn how_late_timers_are_while_all_is_drained_is_in_no_phase() {
+        let mut recorder = Recorder::default();
+        recorder.phases(Micros(10), vec![Micros(100)]);
+        recorder.record(Timing::LoopLag, Micros(99), 1);
+        recorder.record(Timing::LoopLag, Micros(100), 50_000);
+        let phases = recorder.take_phases();
+        recorder.record(Timing::LoopLag, Micros(99), 60_000);
+        assert_eq!(phases[0].time(Timing::LoopLag).map(Times::max_us), Some(1));
+        assert_eq!(recorder.take_before(), Tally::default());
     }
 }

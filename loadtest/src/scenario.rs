@@ -449,6 +449,39 @@ mod tests {
     }
 
     #[test]
+    fn a_size_whose_middle_is_shorter_than_what_proves_a_message_is_refused() {
+        for (size, key) in [
+            ("kind = \"normal\"\nmean = 56.0\ndeviation = 5.0", "size.mean"),
+            ("kind = \"normal\"\nmean = 100.0\ndeviation = -1.0", "size.deviation"),
+            ("kind = \"log-normal\"\nmedian = 5.0\nsigma = 0.5", "size.median"),
+            ("kind = \"log-normal\"\nmedian = 5000.0\nsigma = 0.5", "size.median"),
+            ("kind = \"log-normal\"\nmedian = 57.0\nsigma = nan", "size.sigma"),
+        ] {
+            let room = "name = \"x\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 1\n";
+            let words = complaint(&format!("{room}[size]\n{size}\n"));
+            assert!(words.contains(key), "{size}: {words}");
+        }
+    }
+
+    #[test]
+    fn an_aim_that_no_try_of_a_search_has_is_refused() {
+        let search = |mix: &str, aim: &str| {
+            format!("name = \"x\"\nloop = \"search\"\n[mix]\nrooms = 1\n{mix}[search.aim]\n{aim}\n")
+        };
+        for aim in ["lost", "unacked", "connections", "server_resident_mb", "resume_p99_ms"] {
+            let words = complaint(&search("", &format!("{aim} = 1")));
+            let key = format!("search.aim.{aim}");
+            assert!(words.contains("line 6") && words.contains(&key), "{aim}: {words}");
+        }
+        assert!(complaint(&search("", "")).contains("is empty"));
+        for aim in ["delivery_service_p999_ms", "put_off", "server_cpu_us_per_message"] {
+            assert!(Scenario::parse(&search("", &format!("{aim} = 1"))).is_ok(), "{aim}");
+        }
+        let cut = search("reconnectors = 1\n", "resume_p99_ms = 1");
+        assert!(Scenario::parse(&cut).is_ok());
+    }
+
+    #[test]
     fn a_process_holds_so_many_sockets_and_visits_are_among_them() {
         let processes = |mix: &str, phase: &str| {
             let text = format!(

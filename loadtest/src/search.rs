@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::histogram::Count;
 use crate::scenario;
 use crate::verdict::Figures;
 
-/// The part of what was due that must have been acked in the time: else it only piled up.
-const PACE: f64 = 0.97;
+/// What may be on its way when a try ends, as a part of what was sent: more only piled up.
+const BACKLOG: f64 = 0.03;
+/// And what was sent in the last so many seconds, which in a short try is more.
+const ON_ITS_WAY_S: f64 = 0.1;
 
 /// Where the search is.
 #[derive(Debug, Clone)]
@@ -102,16 +105,18 @@ impl Search {
     }
 }
 
-/// Whether a try kept the aim: every figure below its bound, nothing unsent or refused, and no backlog.
+/// Whether a try kept the aim: every figure below its bound, nothing that broke, and no backlog when its time was over.
 pub(crate) fn keeps(figures: &Figures, wanted: &scenario::Search) -> bool {
     let value = |name: &str| figures.get(name).copied();
     let nothing =
-        ["unsent", "refused"].iter().all(|name| value(name).is_none_or(|value| value == 0.0));
+        Count::BREAKS.iter().all(|count| value(count.word()).is_none_or(|value| value == 0.0));
     let sent = value("sent").unwrap_or(0.0);
-    let acked = value("acked").unwrap_or(0.0);
+    // Not `acked`: what came in while all was drained is in that, so that no backlog would ever show.
+    let backlog = sent - value("acked_in_time").unwrap_or(0.0);
+    let part = BACKLOG.max(ON_ITS_WAY_S / wanted.seconds);
     let within =
         wanted.aim.iter().all(|(name, most)| value(name).is_some_and(|value| value <= *most));
-    nothing && within && sent > 0.0 && acked >= sent * PACE
+    nothing && within && sent > 0.0 && backlog <= (sent * part).ceil()
 }
 
 #[cfg(test)]
@@ -169,5 +174,26 @@ mod tests {
         assert!((28.0..=30.0).contains(&highest), "{highest}");
         assert_eq!(found(1e9).0, 50_000.0);
         assert_eq!(found(0.0).0, 0.0);
+    }
+
+    #[test]
+    fn a_rate_whose_acks_come_only_after_its_time_is_not_kept() {
+        let wanted = scenario::Search::default();
+        let kept = |acked_in_time: f64, more: &[(&str, f64)]| {
+            let figures = [
+                ("sent", 5_000.0),
+                ("acked", 5_000.0),
+                ("acked_in_time", acked_in_time),
+                ("delivery_p99_ms", 20.0),
+            ];
+            let figures = figures.iter().chain(more);
+            keeps(&figures.map(|(name, value)| ((*name).to_owned(), *value)).collect(), &wanted)
+        };
+        assert!(kept(5_000.0, &[]) && kept(4_850.0, &[]));
+        assert!(!kept(4_849.0, &[]) && !kept(0.0, &[]));
+        assert!(!kept(5_000.0, &[("delivery_p99_ms", 51.0)]));
+        for count in Count::BREAKS {
+            assert!(!kept(5_000.0, &[(count.word(), 1.0)]), "{}", count.word());
+        }
     }
 }

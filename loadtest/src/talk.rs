@@ -95,8 +95,7 @@ impl Talk {
         chars: usize,
         last: bool,
     ) -> Bytes {
-        world.count_at(Count::Sent, due);
-        world.asked();
+        world.sends(due, chars);
         self.stamped(world, request, due, chars, last)
     }
 
@@ -169,9 +168,8 @@ impl Talk {
         world.answered();
         {
             let mut recorder = world.recorder.lock();
-            recorder.record(Timing::Ack, pending.due, now.since(pending.due));
+            recorder.acked(pending.due, now);
             recorder.record(Timing::AckService, pending.due, now.since(pending.sent));
-            recorder.count(Count::Acked, pending.due);
         }
         if let (Some(seq), Some(at)) = (seq, at) {
             self.reached(seq, pending.message, at);

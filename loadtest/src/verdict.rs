@@ -89,6 +89,18 @@ const OTHERS: [(&str, &str); 16] = [
     ("size_mean_chars", "characters of a message, on average"),
 ];
 
+/// Of these, what each try of a search has for itself.
+const OF_A_TRY: [&str; 8] = [
+    "messages_per_second",
+    "deliveries_per_second",
+    "server_cpu_us_per_message",
+    "server_cpu_us_per_delivery",
+    "server_cpu_cores",
+    "generator_cpu_cores",
+    "measured_seconds",
+    "size_mean_chars",
+];
+
 const FINDINGS: [(&str, &str); 8] = [
     ("received", "messages that came, each once at each hearer"),
     ("lost", "acked, and never came to one who was to hear them"),
@@ -135,19 +147,38 @@ pub(crate) fn about(name: &str) -> &'static str {
     if let Some((_, about)) = FINDINGS.iter().chain(&OTHERS).find(|(known, _)| *known == name) {
         return about;
     }
-    let timing = Timing::ALL.iter().find(|timing| {
-        name.strip_prefix(timing.word()).is_some_and(|rest| {
-            let stat = rest.trim_start_matches('_').trim_end_matches("_ms");
-            matches!(stat, "max" | "mean") || QUANTILES.iter().any(|(known, _)| *known == stat)
-        })
-    });
     let count = Count::ALL.iter().find(|count| count.word() == name);
-    let about = timing.map(|timing| timing.about()).or(count.map(|count| count.about()));
+    let about = timing(name).map(Timing::about).or(count.map(|count| count.about()));
     about.map_or("", |about| about.trim().trim_end_matches('.'))
 }
 
 pub(crate) fn is_figure(name: &str) -> bool {
     names().iter().any(|known| known == name)
+}
+
+/// Whether each try of a search has this figure, and not only the whole run. `cut`: lines are cut in it.
+pub(crate) fn is_of_a_try(name: &str, cut: bool) -> bool {
+    let happens = |timing: Timing| match timing {
+        Timing::Delivery
+        | Timing::DeliveryService
+        | Timing::Ack
+        | Timing::AckService
+        | Timing::SendLag
+        | Timing::LoopLag => true,
+        Timing::Connect | Timing::Resume => cut,
+        // Nobody comes for a visit.
+        Timing::QueueWait | Timing::FirstResponse => false,
+    };
+    OF_A_TRY.contains(&name)
+        || Count::ALL.iter().any(|count| count.word() == name)
+        || timing(name).is_some_and(happens)
+}
+
+/// What a figure such as `ack_service_p99_ms` is a statistic of.
+fn timing(name: &str) -> Option<Timing> {
+    let (timing, stat) = name.strip_suffix("_ms")?.rsplit_once('_')?;
+    let known = matches!(stat, "max" | "mean") || QUANTILES.iter().any(|(known, _)| *known == stat);
+    Timing::ALL.iter().copied().find(|known| known.word() == timing).filter(|_| known)
 }
 
 pub(crate) fn nearest_figure(name: &str) -> String {
@@ -178,6 +209,11 @@ pub(crate) fn figures(tally: &Tally, seconds: f64) -> Figures {
     }
     figures
         .insert(String::from("messages_per_second"), ratio(float(tally.of(Count::Acked)), seconds));
+    let sent = tally.of(Count::Sent);
+    if sent > 0 {
+        let mean = float(tally.of(Count::Chars)) / float(sent);
+        figures.insert(String::from("size_mean_chars"), mean);
+    }
     figures.insert(
         String::from("deliveries_per_second"),
         ratio(float(tally.of(Count::Delivered)), seconds),

@@ -220,13 +220,12 @@ impl Worker {
 
     async fn run(&mut self, phases: &[Phase], begin: Micros) -> Result<()> {
         let mut end = begin;
-        {
-            let mut recorder = self.world.recorder.lock();
-            for phase in phases {
-                end = end.plus(phase.length());
-                recorder.phase(end);
-            }
-        }
+        let ends = phases.iter().map(|phase| {
+            end = end.plus(phase.length());
+            end
+        });
+        let ends = ends.collect();
+        self.world.recorder.lock().phases(begin, ends);
         // Full: a visitor who is due is counted as unsent by the pacer.
         let (tell, mut told) = mpsc::channel::<Due>(VISITS_MAX);
         let world = Arc::clone(&self.world);

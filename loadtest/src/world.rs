@@ -20,6 +20,7 @@ use crate::ledger::Ledger;
 use crate::line::Target;
 use crate::scenario::{Scenario, Size};
 use crate::setup::{Account, Grounds, ORIGIN};
+use crate::stamp::STAMP_CHARS;
 use crate::{number, trust};
 
 /// Messages that may be due at one speaker before he could send them. Full: they are counted as unsent.
@@ -203,7 +204,7 @@ impl World {
         self.plan.grounds.agents.iter().find(|account| account.agent == name)
     }
 
-    /// How long the next message is.
+    /// How many characters the next message has: as many as its stamp at least.
     pub(crate) fn chars(&self, chance: &mut fastrand::Rng) -> usize {
         let chars = match self.scenario().size {
             Size::Fixed { chars } => f64::from(chars),
@@ -211,7 +212,8 @@ impl World {
             Size::Normal { mean, deviation } => mean + deviation * normal(chance),
             Size::LogNormal { median, sigma } => median * (sigma * normal(chance)).exp(),
         };
-        number::index(number::whole(chars.clamp(1.0, 4_000.0)))
+        let least = number::float(number::long(STAMP_CHARS));
+        number::index(number::whole(chars.clamp(least, 4_000.0)))
     }
 
     pub(crate) fn record(&self, timing: Timing, due: Micros, us: u64) {
@@ -227,7 +229,13 @@ impl World {
         self.recorder.lock().count(count, due);
     }
 
-    pub(crate) fn asked(&self) {
+    /// A message of so many characters goes out.
+    pub(crate) fn sends(&self, due: Micros, chars: usize) {
+        {
+            let mut recorder = self.recorder.lock();
+            recorder.count(Count::Sent, due);
+            recorder.add(Count::Chars, due, number::long(chars));
+        }
         self.unanswered.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{CAPACITY_MAX, Loop, Scenario, Size, Span};
+use crate::number::float;
 use crate::stamp::STAMP_CHARS;
 use crate::verdict;
 
@@ -15,7 +16,8 @@ pub(super) fn check(scenario: &Scenario, text: &str) -> Result<()> {
         .or_else(|| phases(scenario))
         .or_else(|| sizes(scenario))
         .or_else(|| habits(scenario))
-        .or_else(|| figures(scenario));
+        .or_else(|| figures(scenario))
+        .or_else(|| aim(scenario));
     let Some((key, words)) = complaint else { return Ok(()) };
     match line(text, &key) {
         Some(line) => bail!("line {line}: `{key}` {words}"),
@@ -121,6 +123,8 @@ fn phases(scenario: &Scenario) -> Complaint {
 fn sizes(scenario: &Scenario) -> Complaint {
     let least = u32::try_from(STAMP_CHARS).unwrap_or(u32::MAX);
     let right = |chars: u32| (least..=CHARS_MAX).contains(&chars);
+    let middle = |chars: f64| (f64::from(least)..=f64::from(CHARS_MAX)).contains(&chars);
+    let spread = |by: f64| by.is_finite() && by >= 0.0;
     let words =
         format!("is not between {least} (what proves a message) and {CHARS_MAX} characters");
     match scenario.size {
@@ -128,11 +132,14 @@ fn sizes(scenario: &Scenario) -> Complaint {
         Size::Uniform { min, max } if !right(min) || !right(max) || min > max => {
             wrong("size.min", words)
         }
-        Size::Normal { mean, deviation } if mean <= 0.0 || deviation < 0.0 => {
-            wrong("size.mean", "and size.deviation must not be negative")
+        // Its middle must be right; what falls short of the stamp is lifted to it.
+        Size::Normal { mean, .. } if !middle(mean) => wrong("size.mean", words),
+        Size::LogNormal { median, .. } if !middle(median) => wrong("size.median", words),
+        Size::Normal { deviation, .. } if !spread(deviation) => {
+            wrong("size.deviation", "is not a number from 0 up")
         }
-        Size::LogNormal { median, sigma } if median <= 0.0 || sigma < 0.0 => {
-            wrong("size.median", "and size.sigma must not be negative")
+        Size::LogNormal { sigma, .. } if !spread(sigma) => {
+            wrong("size.sigma", "is not a number from 0 up")
         }
         Size::Fixed { .. }
         | Size::Uniform { .. }
@@ -168,6 +175,22 @@ fn habits(scenario: &Scenario) -> Complaint {
         }
     }
     None
+}
+
+/// A search compares each try with its aim, so that an aim that no try has would be kept by none.
+fn aim(scenario: &Scenario) -> Complaint {
+    if scenario.pacing != Loop::Search {
+        return None;
+    }
+    if scenario.search.aim.is_empty() {
+        return wrong("search.aim", "is empty: every rate would keep it");
+    }
+    let every_s = float(scenario.reconnect.every_ms) / 1_000.0;
+    let cut = scenario.mix.reconnectors > 0 && every_s <= scenario.search.seconds;
+    let name = scenario.search.aim.keys().find(|name| !verdict::is_of_a_try(name, cut))?;
+    let words = "is a figure of the whole run, or of what does not happen here: no single try has it; \
+         times of messages, counts, rates and CPU can be aims";
+    wrong(format!("search.aim.{name}"), words)
 }
 
 fn figures(scenario: &Scenario) -> Complaint {
