@@ -236,7 +236,7 @@ impl Conductor<'_> {
         }
         let (server, notes) = moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
-        let void = verdict::void(&figures, bounded_by);
+        let void = verdict::void(&figures, &judged, bounded_by);
         let none_kept = self.scenario.pacing == Loop::Search
             && figures.get("highest_rate").is_none_or(|rate| *rate <= 0.0);
         let series = self.series.lock().points.clone();
@@ -400,13 +400,7 @@ impl Conductor<'_> {
             let spent = Spent::between(&marks);
             let mut figures = verdict::figures(&tally, spent.seconds);
             spent.figures(&tally, &mut figures);
-            let tried = if verdict::is_late(&figures) {
-                Tried::Void
-            } else if search::keeps(&figures, &self.scenario.search) {
-                Tried::Kept
-            } else {
-                Tried::Broken
-            };
+            let tried = search::judge(&figures, &self.scenario.search);
             let kept = tried == Tried::Kept;
             // As long as none kept the aim the rates fall, and the lowest that was tried is shown.
             let shown = kept || search.highest() <= 0.0;

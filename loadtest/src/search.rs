@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Count;
 use crate::scenario;
-use crate::verdict::Figures;
+use crate::verdict::{self, Figures};
 
 /// What may be on its way when a try ends, as a part of what was sent: more only piled up.
 const BACKLOG: f64 = 0.03;
@@ -105,8 +105,27 @@ impl Search {
     }
 }
 
-/// Whether a try kept the aim: every figure below its bound, nothing that broke, and no backlog when its time was over.
-pub(crate) fn keeps(figures: &Figures, wanted: &scenario::Search) -> bool {
+/// What became of a try with these figures.
+pub(crate) fn judge(figures: &Figures, wanted: &scenario::Search) -> Tried {
+    if verdict::is_late(figures) {
+        return Tried::Void;
+    }
+    if !is_sound(figures, wanted) {
+        return Tried::Broken;
+    }
+    let keeps = |name: &String, most: &f64| figures.get(name).is_some_and(|value| value <= most);
+    let mut broken = wanted.aim.iter().filter(|(name, most)| !keeps(name, most)).peekable();
+    if broken.peek().is_none() {
+        Tried::Kept
+    } else if broken.all(|(name, most)| verdict::is_blurred(figures, name, *most)) {
+        Tried::Void
+    } else {
+        Tried::Broken
+    }
+}
+
+/// Whether the server kept up with a try: nothing broke, and there was no backlog when its time was over.
+fn is_sound(figures: &Figures, wanted: &scenario::Search) -> bool {
     let value = |name: &str| figures.get(name).copied();
     let nothing =
         Count::BREAKS.iter().all(|count| value(count.word()).is_none_or(|value| value == 0.0));
@@ -114,9 +133,7 @@ pub(crate) fn keeps(figures: &Figures, wanted: &scenario::Search) -> bool {
     // Not `acked`: what came in while all was drained is in that, so that no backlog would ever show.
     let backlog = sent - value("acked_in_time").unwrap_or(0.0);
     let part = BACKLOG.max(ON_ITS_WAY_S / wanted.seconds);
-    let within =
-        wanted.aim.iter().all(|(name, most)| value(name).is_some_and(|value| value <= *most));
-    nothing && within && sent > 0.0 && backlog <= (sent * part).ceil()
+    nothing && sent > 0.0 && backlog <= (sent * part).ceil()
 }
 
 #[cfg(test)]
@@ -179,7 +196,7 @@ mod tests {
     #[test]
     fn a_rate_whose_acks_come_only_after_its_time_is_not_kept() {
         let wanted = scenario::Search::default();
-        let kept = |acked_in_time: f64, more: &[(&str, f64)]| {
+        let tried = |acked_in_time: f64, more: &[(&str, f64)]| {
             let figures = [
                 ("sent", 5_000.0),
                 ("acked", 5_000.0),
@@ -187,11 +204,14 @@ mod tests {
                 ("delivery_p99_ms", 20.0),
             ];
             let figures = figures.iter().chain(more);
-            keeps(&figures.map(|(name, value)| ((*name).to_owned(), *value)).collect(), &wanted)
+            judge(&figures.map(|(name, value)| ((*name).to_owned(), *value)).collect(), &wanted)
         };
+        let kept = |acked_in_time, more: &[(&str, f64)]| tried(acked_in_time, more) == Tried::Kept;
         assert!(kept(5_000.0, &[]) && kept(4_850.0, &[]));
         assert!(!kept(4_849.0, &[]) && !kept(0.0, &[]));
-        assert!(!kept(5_000.0, &[("delivery_p99_ms", 51.0)]));
+        let slow = ("delivery_p99_ms", 60.0);
+        assert_eq!(tried(5_000.0, &[slow]), Tried::Broken);
+        assert_eq!(tried(5_000.0, &[slow, ("loop_lag_p99_ms", 15.0)]), Tried::Void);
         for count in Count::BREAKS {
             assert!(!kept(5_000.0, &[(count.word(), 1.0)]), "{}", count.word());
         }

@@ -16,6 +16,12 @@ pub(crate) type Figures = BTreeMap<String, f64>;
 /// The generator may send so late at the 99th percentile; beyond it the run says nothing about the server.
 pub(crate) const LAG_MS_MAX: f64 = 10.0;
 
+/// Timers are late by up to 2 ms at the 99th percentile where nothing else runs: a tick, and the way to the thread.
+const TIMERS_MS: f64 = 3.0;
+
+/// How late the generator comes to what is there to be read: as late as to its timers.
+pub(crate) const LOOP_LAG: &str = "loop_lag_p99_ms";
+
 /// What a run comes to, as an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -248,15 +254,48 @@ pub(crate) fn whole(tally: &Tally, pacing: Loop, figures: &mut Figures) {
 }
 
 /// Why a run says nothing about the server, if it does not.
-pub(crate) fn void(figures: &Figures, bounded_by: Option<BoundedBy>) -> Option<String> {
+pub(crate) fn void(
+    figures: &Figures,
+    judged: &[Judged],
+    bounded_by: Option<BoundedBy>,
+) -> Option<String> {
     if is_late(figures) {
         let lag = figures.get("send_lag_p99_ms").copied().unwrap_or(0.0);
         return Some(format!(
             "the generator sent {lag:.1} ms late at the 99th percentile; more than {LAG_MS_MAX} ms is no measurement"
         ));
     }
+    let mut broken = judged.iter().filter(|judged| !judged.kept).peekable();
+    if let Some(first) = broken.peek().copied()
+        && broken
+            .all(|judged| judged.max.is_some_and(|max| is_blurred(figures, &judged.figure, max)))
+    {
+        let lag = figures.get(LOOP_LAG).copied().unwrap_or(0.0);
+        return Some(format!(
+            "the generator's own timers were {lag:.1} ms late at the 99th percentile, and {} is over its bound by no more: \
+             whether the server broke it nobody can tell",
+            first.figure
+        ));
+    }
     let bounded = bounded_by.filter(|by| *by == BoundedBy::Generator)?;
     Some(format!("highest_rate is no limit of the server: {}", bounded.words()))
+}
+
+/// Whether a time of messages is over its bound by no more than what the generator's own lag may have added to it. A lag
+/// up to 10 ms is none, as with sending, unless it is more than half of the bound and more than timers have at rest. A
+/// bound that is kept stands: lag only makes times longer.
+pub(crate) fn is_blurred(figures: &Figures, name: &str, max: f64) -> bool {
+    let heard = timing(name).is_some_and(|timing| {
+        matches!(
+            timing,
+            Timing::Delivery | Timing::DeliveryService | Timing::Ack | Timing::AckService
+        )
+    });
+    let (Some(value), Some(lag)) = (figures.get(name), figures.get(LOOP_LAG)) else { return false };
+    heard
+        && *value > max
+        && *value - *lag <= max
+        && *lag > LAG_MS_MAX.min((max / 2.0).max(TIMERS_MS))
 }
 
 /// Whether the generator was too late itself.
@@ -324,17 +363,44 @@ mod tests {
     fn a_late_generator_voids_all_else() {
         let mut figures = full();
         figures.insert(String::from("send_lag_p99_ms"), 10.5);
-        assert!(void(&figures, None).is_some_and(|words| words.contains("10.5 ms late")));
+        assert!(void(&figures, &[], None).is_some_and(|words| words.contains("10.5 ms late")));
         assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), true), Verdict::Void);
+    }
+
+    /// Whether a run is void in which this is broken: a figure, its bound, and the generator's own lag.
+    fn blurred(name: &str, value: f64, max: f64, lag: f64, lost: f64) -> bool {
+        let mut figures = full();
+        for (name, value) in [(name, value), (LOOP_LAG, lag), ("lost", lost)] {
+            figures.insert(name.to_owned(), value);
+        }
+        let judged = judge(&figures, &BTreeMap::from([(name.to_owned(), Bound::Most(max))]));
+        let void = void(&figures, &judged, None);
+        assert!(void.as_ref().is_none_or(|words| words.contains(name)), "{void:?}");
+        void.is_some()
+    }
+
+    #[test]
+    fn a_time_that_the_generators_own_lag_may_have_broken_voids_the_run() {
+        assert!(blurred("delivery_p99_ms", 60.0, 50.0, 11.0, 0.0));
+        assert!(blurred("ack_p99_ms", 6.0, 5.0, 3.5, 0.0));
+        // It would be broken without the lag too, or the lag is nothing beside the bound.
+        assert!(!blurred("delivery_p99_ms", 62.0, 50.0, 11.0, 0.0));
+        assert!(!blurred("delivery_p99_ms", 55.0, 50.0, 9.0, 0.0));
+        assert!(!blurred("ack_p99_ms", 2.0, 1.0, 2.5, 0.0));
+        // It is kept in spite of the lag.
+        assert!(!blurred("delivery_p99_ms", 50.0, 50.0, 30.0, 0.0));
+        // Nothing is late that is no time of a message, and what is lost is lost.
+        assert!(!blurred("resume_p99_ms", 60.0, 50.0, 30.0, 0.0));
+        assert!(!blurred("delivery_p99_ms", 60.0, 50.0, 30.0, 1.0));
     }
 
     #[test]
     fn a_search_that_its_generator_bounded_is_void() {
         let figures = full();
         for by in [None, Some(BoundedBy::Server), Some(BoundedBy::Range)] {
-            assert_eq!(void(&figures, by), None);
+            assert_eq!(void(&figures, &[], by), None);
         }
-        let words = void(&figures, Some(BoundedBy::Generator)).unwrap();
+        let words = void(&figures, &[], Some(BoundedBy::Generator)).unwrap();
         assert!(words.contains("no limit of the server"), "{words}");
     }
 
