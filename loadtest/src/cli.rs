@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 use crate::scenario::{SHIPPED, Scenario, WORKERS_MAX};
 use crate::screen::Screen;
 use crate::verdict::Verdict;
-use crate::{compare, distant, process, report, throwaway};
+use crate::{compare, distant, process, report, throwaway, verdict};
 
 /// Loads a livehelp server with real visitors and agents, and accounts for every message.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Command {
     Run(Box<Run>),
     /// Shows the shipped scenarios
     List,
+    /// Shows the figures that a threshold or an aim may name
+    Figures,
     /// Says whether a scenario is right, and shows it with all its defaults
     Check {
         /// Name or file
@@ -159,6 +161,12 @@ fn dispatch(command: Command) -> Result<Verdict> {
             }
             Ok(Verdict::Kept)
         }
+        Command::Figures => {
+            for name in verdict::names() {
+                print(&format!("{name:28} {}\n", verdict::about(&name)))?;
+            }
+            Ok(Verdict::Kept)
+        }
         Command::Check { scenario } => {
             let scenario = Scenario::find(&scenario)?;
             let text = toml::to_string(&scenario).context("cannot show the scenario")?;
@@ -171,7 +179,7 @@ fn dispatch(command: Command) -> Result<Verdict> {
             Ok(Verdict::Kept)
         }
         Command::Compare { old, new, noise } => {
-            let comparison = compare::compare(&Outcome::read(&old)?, &Outcome::read(&new)?, noise);
+            let comparison = compare::compare(&Outcome::read(&old)?, &Outcome::read(&new)?, noise)?;
             print(&comparison.words())?;
             Ok(comparison.verdict())
         }
@@ -202,6 +210,9 @@ fn run(wanted: &Run) -> Result<Verdict> {
         scenario.seed = seed;
     }
     let old = wanted.compare.as_deref().map(Outcome::read).transpose()?;
+    if let Some(old) = &old {
+        compare::comparable(&old.scenario, &scenario)?;
+    }
     let server = server(wanted)?;
     let hands = hands(wanted, &scenario)?;
     let mut screen = Screen::of(wanted.quiet, &scenario);
@@ -224,7 +235,7 @@ fn run(wanted: &Run) -> Result<Verdict> {
         }
     }
     let Some(old) = old else { return Ok(outcome.verdict) };
-    let comparison = compare::compare(&old, &outcome, wanted.noise);
+    let comparison = compare::compare(&old, &outcome, wanted.noise)?;
     if !wanted.quiet {
         print(&comparison.words())?;
     }

@@ -1,8 +1,13 @@
 //! Two results side by side. A difference counts only beyond the noise of a shared machine: a part of the value, and for
 //! times at least some tenths of a millisecond.
 
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+
 use crate::number::ratio;
 use crate::outcome::Outcome;
+use crate::scenario::Scenario;
 use crate::verdict::{self, Verdict};
 
 /// Two runs of the same program on a shared machine differ by so much.
@@ -57,22 +62,48 @@ pub(crate) struct Comparison {
     lacking: Vec<(&'static str, &'static str)>,
     void: bool,
     noise: f64,
+    /// Bounds that the new run broke.
+    broken: Vec<String>,
     /// Why the two cannot be set beside each other honestly.
     warnings: Vec<String>,
 }
 
+/// Whether two scenarios make the same load: how it is judged and which flags the server has is another matter.
+///
+/// # Errors
+/// If they do not; with what differs.
+pub(crate) fn comparable(old: &Scenario, new: &Scenario) -> Result<()> {
+    let load = |scenario: &Scenario| {
+        let mut keys = toml::Table::try_from(scenario).context("a scenario has no such form")?;
+        keys.retain(|key, _| !["about", "thresholds", "server_flags"].contains(&key));
+        anyhow::Ok(keys)
+    };
+    let (old, new) = (load(old)?, load(new)?);
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let other: Vec<&str> =
+        keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).map(String::as_str).collect();
+    ensure!(
+        other.is_empty(),
+        "the two runs cannot be compared: their scenarios are not the same, but differ in {}",
+        other.join(", ")
+    );
+    Ok(())
+}
+
 /// Sets the second beside the first.
-pub(crate) fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Comparison {
+///
+/// # Errors
+/// If they are not runs of the same load.
+pub(crate) fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Result<Comparison> {
+    comparable(&old.scenario, &new.scenario)?;
     let mut warnings = Vec::new();
-    if old.scenario != new.scenario {
-        warnings.push(String::from("the scenarios are not the same"));
-    }
     if old.machine != new.machine {
         warnings.push(String::from("the machines are not the same"));
     }
     for (which, outcome) in [("old", old), ("new", new)] {
-        if outcome.verdict == Verdict::Void {
-            warnings.push(format!("the {which} run is void"));
+        if matches!(outcome.verdict, Verdict::Void | Verdict::Broken) {
+            let word = if outcome.verdict == Verdict::Void { "void" } else { "broken" };
+            warnings.push(format!("the {which} run is {word}"));
         }
     }
     let lacking = COMPARED.iter().filter_map(|figure| {
@@ -86,13 +117,30 @@ pub(crate) fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Comparison {
         let (old, new) = (*old.figures.get(*figure)?, *new.figures.get(*figure)?);
         Some(Row { figure, old, new, change: change(figure, old, new, noise) })
     });
-    Comparison {
-        rows: rows.collect(),
+    let broken = new.thresholds.iter().filter(|judged| !judged.kept);
+    let broken = broken.map(|judged| judged.figure.clone()).chain(new.faults.iter().cloned());
+    Ok(Comparison {
+        rows: rows.chain(invariants(old, new)).collect(),
         lacking: lacking.collect(),
         void: [old, new].iter().any(|outcome| outcome.verdict == Verdict::Void),
         noise,
+        broken: broken.collect(),
         warnings,
-    }
+    })
+}
+
+/// What must be 0, where it is not in one of the two: any more of it is worse. What a scenario allows is for its thresholds
+/// to judge.
+fn invariants(old: &Outcome, new: &Outcome) -> impl Iterator<Item = Row> {
+    verdict::ALWAYS_ZERO.into_iter().filter_map(|figure| {
+        let value = |outcome: &Outcome| outcome.figures.get(figure).copied().unwrap_or(0.0);
+        let (old_value, new_value) = (value(old), value(new));
+        if old_value == new_value || new.scenario.thresholds.contains_key(figure) {
+            return None;
+        }
+        let change = if new_value > old_value { Change::Worse } else { Change::Better };
+        Some(Row { figure, old: old_value, new: new_value, change })
+    })
 }
 
 fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
@@ -110,12 +158,13 @@ fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
 }
 
 impl Comparison {
-    /// Broken: something is worse beyond the noise, or cannot be compared, which is no proof that it is not.
+    /// Broken: something is worse beyond the noise, or the new run is broken in itself, or a figure cannot be compared,
+    /// which is no proof that it is not worse.
     pub(crate) fn verdict(&self) -> Verdict {
+        let whole = self.lacking.is_empty() && self.broken.is_empty();
         if self.void {
             Verdict::Void
-        } else if self.lacking.is_empty() && self.rows.iter().all(|row| row.change != Change::Worse)
-        {
+        } else if whole && self.rows.iter().all(|row| row.change != Change::Worse) {
             Verdict::Kept
         } else {
             Verdict::Broken
@@ -147,6 +196,9 @@ impl Comparison {
         }
         for (figure, who) in &self.lacking {
             text.push_str(&format!("{figure:30} NOT COMPARABLE: the {who} run has none\n"));
+        }
+        for what in &self.broken {
+            text.push_str(&format!("{what:30} BROKEN in the new run\n"));
         }
         text
     }

@@ -1,5 +1,8 @@
 //! Runs against a real server: nothing is lost, whoever comes and goes.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use crate::harness::{run, run_by_metrics};
 use crate::server::Server;
 
@@ -134,18 +137,44 @@ async fn a_result_is_written_read_compared_and_reported() {
     assert!(page.contains("<svg") && page.contains("<polyline"));
     let histogram = std::fs::read_to_string(out.join("delivery.hgrm")).unwrap();
     assert!(histogram.contains("1/(1-Percentile)"));
-    let with_itself =
-        crate::harness::command().arg("compare").args([out, out]).output().await.unwrap();
+    let compare =
+        |old: &Path, new: &Path| crate::harness::command().arg("compare").args([old, new]).output();
+    let with_itself = compare(out, out).await.unwrap();
     assert!(with_itself.status.success());
     // The same, ten times slower.
     let mut worse = ran.result.clone();
     worse["figures"]["delivery_p99_ms"] = (ran.figure("delivery_p99_ms") * 10.0 + 10.0).into();
     let path = out.join("worse.json");
     std::fs::write(&path, worse.to_string()).unwrap();
-    let compared =
-        crate::harness::command().arg("compare").arg(out).arg(&path).output().await.unwrap();
+    let compared = compare(out, &path).await.unwrap();
     assert_eq!(compared.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&compared.stdout).contains("WORSE"));
+    // What must be 0 and is not: a result that somebody judged as kept, and one that was judged as broken.
+    for (lost, kept) in [(1, true), (0, false)] {
+        let mut broken = ran.result.clone();
+        broken["figures"]["lost"] = lost.into();
+        let judged = broken["thresholds"].as_array_mut().unwrap();
+        judged.iter_mut().find(|judged| judged["figure"] == "lost").unwrap()["kept"] = kept.into();
+        std::fs::write(&path, broken.to_string()).unwrap();
+        let compared = compare(out, &path).await.unwrap();
+        assert_eq!(compared.status.code(), Some(1), "{lost} {kept}");
+        assert!(String::from_utf8_lossy(&compared.stdout).contains("lost"));
+    }
+    let mut other = ran.result.clone();
+    other["scenario"]["seed"] = 99.into();
+    other["machine"]["cores"] = 999.into();
+    std::fs::write(&path, other.to_string()).unwrap();
+    let compared = compare(out, &path).await.unwrap();
+    assert_eq!(compared.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&compared.stderr).into_owned();
+    assert!(words.contains("cannot be compared") && words.contains("differ in seed"), "{words}");
+    other["scenario"] = ran.result["scenario"].clone();
+    other["scenario"]["thresholds"] = serde_json::json!({ "ack_p99_ms": 1 });
+    std::fs::write(&path, other.to_string()).unwrap();
+    let compared = compare(out, &path).await.unwrap();
+    assert_eq!(compared.status.code(), Some(0));
+    let words = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(words.contains("the machines are not the same"), "{words}");
     let report = crate::harness::command().arg("report").arg(&path).output().await.unwrap();
     assert!(report.status.success());
 }
@@ -254,4 +283,40 @@ rate = 100
     // A Poisson schedule of 200 messages has another number with nearly every seed; with these two it has.
     assert!(sent[0] == sent[1] && sent[0] != sent[2], "{sent:?}");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_figure_that_may_be_named_is_one_of_some_run() {
+    let server = Server::start().await;
+    let all = "
+loop = \"open\"
+[mix]
+rooms = 2
+reconnectors = 2
+bots = 1
+[reconnect]
+every_ms = 1000
+[visit]
+messages = [1, 1]
+[agent]
+think_ms = [10, 20]
+[[phase]]
+seconds = 4
+rate = 40
+arrivals = 2
+";
+    let search = "loop = \"search\"\n[mix]\nrooms = 1\n[search]\nfrom = 20\nto = 20\nseconds = 1\n\
+        [search.aim]\ndelivery_p99_ms = 20000\n";
+    let mut found = BTreeSet::new();
+    for scenario in [all, search] {
+        let ran = run(&server, scenario, &[]).await;
+        ran.is_clean();
+        assert_eq!(ran.figure("size_mean_chars"), 100.0, "{}", ran.told());
+        found.extend(ran.result["figures"].as_object().unwrap().keys().cloned());
+    }
+    server.stop().await;
+    let listed = crate::harness::command().arg("figures").output().await.unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let named = listed.lines().map(|line| line.split_whitespace().next().unwrap().to_owned());
+    assert_eq!(named.collect::<BTreeSet<_>>(), found);
 }
