@@ -217,3 +217,91 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use http::HeaderValue;
+    use protocol::codec::encode_server;
+    use protocol::conversation::AgentCard;
+    use protocol::frame::WireLimits;
+    use protocol::ids::SessionId;
+    use protocol::time::UnixMillis;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+    use super::*;
+
+    /// The server's end of one line.
+    pub(crate) struct Host {
+        socket: WebSocketStream<TcpStream>,
+    }
+
+    impl Host {
+        /// Takes the next who calls, and welcomes him.
+        pub(crate) async fn welcome(listener: &TcpListener) -> Self {
+            let (stream, _) = listener.accept().await.unwrap();
+            #[expect(clippy::result_large_err, reason = "the library wants it so")]
+            let agreed = |_: &Request, mut response: Response| {
+                let subprotocol = HeaderValue::from_static(Encoding::Msgpack.subprotocol());
+                response.headers_mut().insert("sec-websocket-protocol", subprotocol);
+                Ok(response)
+            };
+            let socket = tokio_tungstenite::accept_hdr_async(stream, agreed).await.unwrap();
+            let mut host = Self { socket };
+            host.next().await;
+            host.tell(&ServerFrame::Welcome {
+                request: RequestId(1),
+                session: SessionId::from_bytes([1; 16]),
+                now: UnixMillis(0),
+                heartbeat_ms: 30_000,
+                limits: WireLimits {
+                    frame_bytes_max: 65_536,
+                    text_chars_max: 4_000,
+                    history_messages_max: 100,
+                },
+                conversations: List::default(),
+                token: None,
+                token_expires_at: None,
+                visitor: None,
+                site: None,
+                agent: Some(AgentCard {
+                    agent: AgentId::from_bytes([1; 16]),
+                    name: Personal::new(String::from("One")),
+                    role: None,
+                    availability: None,
+                    presence: None,
+                    capacity: None,
+                    load: None,
+                }),
+            })
+            .await;
+            host
+        }
+
+        pub(crate) async fn tell(&mut self, frame: &ServerFrame<'_>) {
+            let mut bytes = Vec::new();
+            encode_server(Encoding::Msgpack, frame, &mut bytes).unwrap();
+            self.say(bytes).await;
+        }
+
+        pub(crate) async fn say(&mut self, bytes: Vec<u8>) {
+            self.socket.send(Message::binary(bytes)).await.unwrap();
+        }
+
+        async fn next(&mut self) -> Option<Message> {
+            self.socket.next().await?.ok()
+        }
+
+        /// Whether the other end reads: it then has all that was said to it before.
+        pub(crate) async fn is_read(&mut self) -> bool {
+            self.socket.send(Message::Ping(Bytes::new())).await.unwrap();
+            let answer = tokio::time::timeout(Duration::from_secs(5), self.next()).await;
+            matches!(answer, Ok(Some(Message::Pong(_))))
+        }
+    }
+}

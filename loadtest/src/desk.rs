@@ -281,9 +281,7 @@ impl Desk {
     )]
     async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some(frame) = decoded(bytes) else {
-            if let Some(talk) = self.talks.values_mut().next() {
-                talk.garbled();
-            }
+            self.world.garbled();
             return Ok(());
         };
         match frame {
@@ -488,9 +486,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use protocol::personal::Personal;
+    use tokio::net::TcpListener;
 
     use super::*;
-    use crate::world::tests::{over, world};
+    use crate::caller::tests::Host;
+    use crate::world::tests::{over, world, world_at};
 
     const fn room(number: u8) -> ConversationId {
         ConversationId::from_bytes([number; 16])
@@ -509,6 +509,32 @@ mod tests {
         assert_eq!(over(&world, Count::OverCapacity), 0);
         burden.weigh(&world, Micros(1_001 + MOMENT_US));
         assert_eq!(over(&world, Count::OverCapacity), 1);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_none_is_corrupt_for_an_agent_without_a_talk_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let cookie = String::from("session=x");
+        let account = Account { agent: AgentId::from_bytes([1; 16]).to_string(), cookie };
+        let answering = async {
+            let mut host = Host::welcome(&listener).await;
+            host.say(vec![0xc1]).await;
+            // He asked whether he is available.
+            let request = RequestId(2);
+            host.tell(&ServerFrame::Ack {
+                request,
+                seq: None,
+                at: None,
+                expires: None,
+                body: None,
+            })
+            .await;
+            host
+        };
+        let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
+        assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
+        desk.unwrap().abort();
     }
 
     #[test]

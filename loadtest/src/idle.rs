@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::task::JoinHandle;
 
 use crate::backoff::{Backoff, may_return};
-use crate::caller::{CallError, Caller, Who};
+use crate::caller::{CallError, Caller, Who, decoded};
 use crate::histogram::Count;
 use crate::line::LineError;
 use crate::tasks;
@@ -37,7 +37,11 @@ async fn stay(world: &World, caller: &mut Caller) -> Result<(), LineError> {
     let mut stage = world.stage.subscribe();
     loop {
         tokio::select! {
-            came = caller.next() => drop(came?),
+            came = caller.next() => {
+                if decoded(&came?).is_none() {
+                    world.garbled();
+                }
+            }
             // The world outlives everyone in it.
             _over = stage.wait_for(|stage| *stage == Stage::Over) => return Ok(()),
         }
@@ -55,4 +59,27 @@ async fn come_back(world: &World, who: &mut Who, mut error: CallError) -> Option
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::caller::tests::Host;
+    use crate::world::tests::world_at;
+
+    #[tokio::test]
+    async fn a_frame_that_is_none_is_corrupt_for_one_who_says_nothing_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let (idle, mut host) = tokio::join!(idle(Arc::clone(&world)), Host::welcome(&listener));
+        host.say(vec![0xc1]).await;
+        assert!(host.is_read().await);
+        assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
+        world.stage.send_replace(Stage::Over);
+        for task in idle.unwrap() {
+            task.await.unwrap();
+        }
+    }
 }

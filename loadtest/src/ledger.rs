@@ -185,7 +185,7 @@ pub(crate) struct SaidTally {
 pub(crate) struct Ledger {
     said: Vec<SaidTally>,
     heard: Vec<HeardTally>,
-    /// Of conversations that were settled before the end.
+    /// Of conversations that were settled before the end, and of what came in none.
     settled: Findings,
     examples: Vec<String>,
 }
@@ -199,6 +199,11 @@ impl Ledger {
 
     pub(crate) fn heard(&mut self, tally: HeardTally) {
         self.heard.push(tally);
+    }
+
+    /// A frame that is none came to somebody, in no conversation that can be named.
+    pub(crate) fn garbled(&mut self) {
+        self.settled.corrupt += 1;
     }
 
     pub(crate) fn merge(&mut self, other: Self) {

@@ -47,8 +47,10 @@ pub(crate) struct Party {
     pub(crate) caller: Caller,
     pub(crate) talk: Talk,
     pub(crate) part: Part,
+    /// From the run's beginning to the first cut of his line, until it has begun.
+    pub(crate) first_cut: Option<Duration>,
     /// When his line is cut next.
-    pub(crate) cut_at: Option<Micros>,
+    cut_at: Option<Micros>,
     chance: fastrand::Rng,
     returning: Option<Return>,
     speak_at: Option<Micros>,
@@ -88,6 +90,7 @@ impl Party {
             caller,
             talk,
             part,
+            first_cut: None,
             cut_at: None,
             chance,
             returning: None,
@@ -111,7 +114,10 @@ impl Party {
                 Step::Came(Err(error)) => Err(error),
                 Step::Due(due) => self.due(due).await,
                 Step::Wake => self.wake().await,
-                Step::Stage => self.settle().await,
+                Step::Stage => {
+                    self.begin();
+                    self.settle().await
+                }
             };
             if let Err(error) = went
                 && !self.fell(CallError::Line(error)).await
@@ -205,6 +211,15 @@ impl Party {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Cuts count from the run's beginning, not from when he came.
+    fn begin(&mut self) {
+        if self.world.stage() >= Stage::Running
+            && let Some(delay) = self.first_cut.take()
+        {
+            self.cut_at = Some(self.world.clock.now().plus(delay));
+        }
     }
 
     /// Somebody else spoke: in a closed loop it is one's turn.

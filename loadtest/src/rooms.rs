@@ -12,12 +12,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::caller::{Caller, Who, decoded};
-use crate::clock::Micros;
 use crate::party::{Part, Party, watch_frame};
 use crate::scenario::{Loop, Speakers};
 use crate::talk::Talk;
 use crate::tasks;
-use crate::world::{DUE_MAX, Purpose, Stage, World};
+use crate::world::{DUE_MAX, Purpose, World};
 
 /// Time for one person to find his place.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,29 +36,16 @@ pub(crate) async fn room(world: Arc<World>, cut: bool) -> Result<Vec<JoinHandle<
     let (first, second) = parts(&world);
     let window = Party::new(&world, who, caller, talk, second);
     let mut visitor = Party::new(&world, visitor.0, visitor.1, visitor.2, first);
-    if cut {
-        visitor.cut_at = Some(first_cut(&world, visitor.talk.me));
-        return Ok(vec![cutting(visitor), tasks::spawn("window", window.run())]);
-    }
+    visitor.first_cut = cut.then(|| first_cut(&world, visitor.talk.me));
     Ok(vec![tasks::spawn("visitor", visitor.run()), tasks::spawn("window", window.run())])
 }
 
-/// Cuts count from the run's beginning, not from when somebody came.
-fn cutting(mut visitor: Party) -> JoinHandle<()> {
-    tasks::spawn("reconnector", async move {
-        let delay = visitor.cut_at.take().map_or(0, |at| at.0);
-        let mut stage = visitor.world.stage.subscribe();
-        // The world outlives everyone in it.
-        let _there = stage.wait_for(|stage| *stage >= Stage::Running).await.is_ok();
-        visitor.cut_at = Some(Micros(visitor.world.clock.now().0 + delay));
-        visitor.run().await;
-    })
-}
-
-fn first_cut(world: &World, person: u32) -> Micros {
+/// From the run's beginning to a reconnector's first cut.
+fn first_cut(world: &World, person: u32) -> Duration {
     let every_us = world.scenario().reconnect.every_ms * 1_000;
     let together = world.scenario().reconnect.together;
-    Micros(if together { every_us } else { world.chance(person).u64(1..=every_us) })
+    let us = if together { every_us } else { world.chance(person).u64(1..=every_us) };
+    Duration::from_micros(us)
 }
 
 fn parts(world: &World) -> (Part, Part) {
@@ -136,6 +122,15 @@ pub(crate) async fn window(
         .await
         .context("an agent's window could not connect")?;
     let mut talk = Talk::new(world, conversation);
+    if let Err(error) = let_in(world, &mut caller, &mut talk).await {
+        caller.gone(world);
+        return Err(error);
+    }
+    Ok((who, caller, talk))
+}
+
+/// Asks to hear the conversation, and hears what was said in it before.
+async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<()> {
     let watch = caller.next_request();
     let frame = watch_frame(watch, talk.resume_point());
     caller.tell(&frame).await.context("an agent's window could not ask")?;
@@ -146,13 +141,14 @@ pub(crate) async fn window(
                 for message in &messages {
                     talk.heard(world, message, crate::ledger::Way::Entered);
                 }
-                return Ok((who, caller, talk));
+                return Ok(());
             }
             Some(ServerFrame::Reject { request, code, words, .. }) if request == watch => {
                 bail!("a window was not let in ({}): {words}", code.word());
             }
             Some(_) => {}
-            None => talk.garbled(),
+            // Whoever is not let in hands nothing in.
+            None => world.garbled(),
         }
     }
 }
@@ -180,4 +176,48 @@ pub(crate) fn supervisor(world: &World, number: usize) -> Result<Who> {
     let accounts = &world.plan.grounds.supervisors;
     let account = accounts.get(number % accounts.len().max(1)).context("there is no supervisor")?;
     Ok(Who::Agent { cookie: account.cookie.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::caller::tests::Host;
+    use crate::histogram::Count;
+    use crate::world::Stage;
+    use crate::world::tests::{over, world_at};
+
+    #[tokio::test]
+    async fn a_window_that_is_not_let_in_is_no_connection_any_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let who = Who::Agent { cookie: String::from("session=x") };
+        let conversation = World::conversation(Purpose::Room);
+        let shown_the_door = async { drop(Host::welcome(&listener).await) };
+        let entering = window(&world, who, conversation, None);
+        let (entered, ()) = tokio::join!(entering, shown_the_door);
+        assert!(entered.is_err());
+        assert_eq!((over(&world, Count::Connects), world.connections()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_will_be_cut_is_read_from_the_beginning_and_cut_once_the_run_began() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let mut who = Who::Visitor { token: None };
+        let greeting = Caller::greet(&world, &mut who, None, world.clock.now());
+        let (caller, mut host) = tokio::join!(greeting, Host::welcome(&listener));
+        let talk = Talk::new(&world, World::conversation(Purpose::Room));
+        let mut visitor = Party::new(&world, who, caller.unwrap(), talk, Part::Silent);
+        visitor.first_cut = Some(Duration::from_millis(1));
+        let visitor = tasks::spawn("visitor", visitor.run());
+        assert!(host.is_read().await);
+        assert_eq!(over(&world, Count::Cuts), 0);
+        world.stage.send_replace(Stage::Running);
+        let _back = Host::welcome(&listener).await;
+        assert_eq!(over(&world, Count::Cuts), 1);
+        world.stage.send_replace(Stage::Over);
+        visitor.await.unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use protocol::ids::ConversationId;
 use tokio::task::JoinHandle;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, decoded};
 use crate::histogram::Count;
 use crate::rooms::{supervisor, window};
 use crate::tasks;
@@ -74,7 +74,12 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
 async fn one_frame(world: &World, caller: &mut Option<Caller>, patience: Duration) -> bool {
     let Some(reader) = caller else { return false };
     match tokio::time::timeout(patience, reader.next()).await {
-        Ok(Ok(_)) => true,
+        Ok(Ok(bytes)) => {
+            if decoded(&bytes).is_none() {
+                world.garbled();
+            }
+            true
+        }
         Ok(Err(_)) => {
             world.count(Count::SlowCloses);
             reader.gone(world);
@@ -82,5 +87,27 @@ async fn one_frame(world: &World, caller: &mut Option<Caller>, patience: Duratio
             false
         }
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::caller::Who;
+    use crate::caller::tests::Host;
+    use crate::world::tests::world_at;
+
+    #[tokio::test]
+    async fn a_frame_that_is_none_is_corrupt_for_a_slow_reader_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let mut who = Who::Visitor { token: None };
+        let greeting = Caller::greet(&world, &mut who, None, world.clock.now());
+        let (caller, mut host) = tokio::join!(greeting, Host::welcome(&listener));
+        host.say(vec![0xc1]).await;
+        assert!(one_frame(&world, &mut Some(caller.unwrap()), CATCH_UP).await);
+        assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
     }
 }

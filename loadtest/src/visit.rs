@@ -255,3 +255,20 @@ impl Visit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tests::world;
+
+    #[tokio::test]
+    async fn a_visitor_who_cannot_connect_is_a_failed_connect_and_no_visit_any_more() {
+        // Nobody listens there.
+        let world = world("");
+        visit(Arc::clone(&world), Due { at: world.clock.now() }).await;
+        let whole = world.recorder.lock().take_whole();
+        let counts = [Count::Visits, Count::ConnectFailures, Count::Connects, Count::Disconnects];
+        assert_eq!(counts.map(|count| whole.of(count)), [1, 1, 0, 0]);
+        assert!(world.drained());
+    }
+}

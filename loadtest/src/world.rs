@@ -229,6 +229,11 @@ impl World {
         self.recorder.lock().count(count, due);
     }
 
+    /// A frame that is none came to somebody who has no talk, or more than one.
+    pub(crate) fn garbled(&self) {
+        self.ledger.lock().garbled();
+    }
+
     /// A message of so many characters goes out.
     pub(crate) fn sends(&self, due: Micros, chars: usize) {
         {
@@ -372,6 +377,11 @@ pub(crate) mod tests {
 
     /// A world of one room, with further lines of a scenario.
     pub(crate) fn world(more: &str) -> Arc<World> {
+        world_at(SocketAddr::from(([127, 0, 0, 1], 1)), more)
+    }
+
+    /// The same with its server at this address.
+    pub(crate) fn world_at(address: SocketAddr, more: &str) -> Arc<World> {
         let text = format!("name = \"x\"\n[mix]\nrooms = 1\n{more}\n[[phase]]\nseconds = 1\n");
         let grounds = Grounds {
             site_key: format!("site_{}", "0".repeat(32)),
@@ -383,7 +393,7 @@ pub(crate) mod tests {
             run: 1,
             scenario: Scenario::parse(&text).unwrap(),
             grounds,
-            address: SocketAddr::from(([127, 0, 0, 1], 1)),
+            address,
             tls_ca: None,
             origin: String::new(),
             index: 0,
