@@ -371,10 +371,16 @@ impl Scenario {
         whole((most * stay).min(all).ceil())
     }
 
-    /// Processes that hold all its sockets.
+    /// Processes that hold all its sockets. All desks are in the first, and only idle visitors make up for them.
     pub(crate) fn processes(&self) -> u32 {
         let sockets = self.sockets() + self.visitors_max();
-        u32::try_from(sockets.div_ceil(SOCKETS_MAX)).unwrap_or(u32::MAX).clamp(1, WORKERS_MAX)
+        let desks = u64::from(self.mix.agents);
+        let shared = sockets - desks - u64::from(self.mix.idle);
+        let fits = |count: &u32| {
+            let count = u64::from(*count);
+            sockets.div_ceil(count).max(desks + shared.div_ceil(count)) <= SOCKETS_MAX
+        };
+        (1..=WORKERS_MAX).find(fits).unwrap_or(WORKERS_MAX)
     }
 
     pub(crate) fn drain(&self) -> Duration {
@@ -497,6 +503,16 @@ mod tests {
         // More than come at all are never there.
         assert_eq!(processes("idle = 9000", "seconds = 2\narrivals = 1000"), 1);
         assert_eq!(processes("idle = 90000000", "seconds = 1"), WORKERS_MAX);
+    }
+
+    #[test]
+    fn desks_are_in_one_process_and_only_idle_visitors_make_room_for_them() {
+        let processes = |agents, idle, rooms| {
+            let mix = Mix { agents, idle, rooms, ..Mix::default() };
+            Scenario { mix, ..Scenario::default() }.processes()
+        };
+        assert_eq!(processes(7_900, 30_000, 0), 2);
+        assert_eq!(processes(10_000, 0, 10_000), 3);
     }
 
     #[test]

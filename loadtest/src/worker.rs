@@ -158,7 +158,7 @@ impl Worker {
     async fn enter(&mut self) -> Result<()> {
         let (plan, mix) = (&self.world.plan, &self.world.plan.scenario.mix);
         let (all, cut, idle) =
-            (plan.share(mix.rooms), plan.share(mix.reconnectors), plan.share(mix.idle));
+            (plan.share(mix.rooms), plan.share(mix.reconnectors), plan.share_of_idle());
         let entering =
             (0..all + cut).map(|number| rooms::room(Arc::clone(&self.world), number >= all));
         let entering: Vec<_> = entering.collect();

@@ -48,8 +48,24 @@ pub(crate) struct Plan {
 impl Plan {
     /// This worker's part of a number of people.
     pub(crate) fn share(&self, all: u32) -> u32 {
-        all / self.of + u32::from(self.index < all % self.of)
+        part(all, self.index, self.of)
     }
+
+    /// This worker's part of the idle visitors: fewer at the first worker, where all desks are, so that no process holds
+    /// more sockets than the others as long as there are idle ones to make up for it.
+    pub(crate) fn share_of_idle(&self) -> u32 {
+        let mix = &self.scenario.mix;
+        let first =
+            part(mix.idle.saturating_add(mix.agents), 0, self.of).saturating_sub(mix.agents);
+        match self.index.checked_sub(1) {
+            None => first,
+            Some(index) => part(mix.idle - first, index, self.of - 1),
+        }
+    }
+}
+
+fn part(all: u32, index: u32, of: u32) -> u32 {
+    all / of + u32::from(index < all % of)
 }
 
 /// Where the run is.
@@ -405,6 +421,28 @@ pub(crate) mod tests {
     /// What was counted so far in the whole run; counting begins anew.
     pub(crate) fn over(world: &World, count: Count) -> u64 {
         world.recorder.lock().take_whole().of(count)
+    }
+
+    /// Desks, and idle visitors with them, at each worker.
+    fn sockets(agents: u32, idle: u32, of: u32) -> Vec<u32> {
+        let world = world("");
+        let share = |index| {
+            let mut plan = Plan { index, of, ..world.plan.clone() };
+            (plan.scenario.mix.agents, plan.scenario.mix.idle) = (agents, idle);
+            let desks = if index == 0 { agents } else { 0 };
+            desks + plan.share_of_idle()
+        };
+        (0..of).map(share).collect()
+    }
+
+    #[test]
+    fn the_first_worker_has_all_desks_and_for_it_fewer_idle_visitors() {
+        assert_eq!(sockets(7_900, 30_000, 2), [18_950, 18_950]);
+        assert_eq!(sockets(10, 101, 3), [37, 37, 37]);
+        assert_eq!(sockets(10, 102, 3), [38, 37, 37]);
+        assert_eq!(sockets(5, 7, 1), [12]);
+        // More desks than its part of all.
+        assert_eq!(sockets(100, 10, 3), [100, 5, 5]);
     }
 
     const ROOM: ConversationId = ConversationId::from_bytes([1; 16]);
