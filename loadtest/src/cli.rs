@@ -216,7 +216,8 @@ fn run(wanted: &Run) -> Result<Verdict> {
     let server = server(wanted)?;
     let hands = hands(wanted, &scenario)?;
     let mut screen = Screen::of(wanted.quiet, &scenario);
-    let order = Wanted { scenario, server, hands };
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let order = Wanted { scenario, server, hands, command: words.collect() };
     let outcome = runtime()?.block_on(async {
         tokio::select! {
             outcome = Box::pin(conduct(order, &mut screen)) => outcome,

@@ -100,6 +100,7 @@ pub(crate) fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Result<Compar
     if old.machine != new.machine {
         warnings.push(String::from("the machines are not the same"));
     }
+    warnings.extend(other_server(old, new));
     for (which, outcome) in [("old", old), ("new", new)] {
         if matches!(outcome.verdict, Verdict::Void | Verdict::Broken) {
             let word = if outcome.verdict == Verdict::Void { "void" } else { "broken" };
@@ -141,6 +142,37 @@ fn invariants(old: &Outcome, new: &Outcome) -> impl Iterator<Item = Row> {
         let change = if new_value > old_value { Change::Worse } else { Change::Better };
         Some(Row { figure, old: old_value, new: new_value, change })
     })
+}
+
+/// Why the two may not have loaded the same server: one with another store, or with fewer threads, is another.
+fn other_server(old: &Outcome, new: &Outcome) -> Option<String> {
+    let flags = |outcome: &Outcome| -> Option<BTreeSet<String>> {
+        Some(outcome.made.as_ref()?.server_flags.as_ref()?.iter().cloned().collect())
+    };
+    let (old, new) = match (flags(old), flags(new)) {
+        (Some(old), Some(new)) => (old, new),
+        (old, new) => return Some(untold(old.is_some(), new.is_some())),
+    };
+    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+        let words: Vec<&str> = one.difference(other).map(String::as_str).collect();
+        if words.is_empty() { String::from("nothing") } else { words.join(" ") }
+    };
+    (old != new).then(|| {
+        format!(
+            "the servers did not run with the same flags: only the old one with {}, only the new one with {}",
+            only(&old, &new),
+            only(&new, &old)
+        )
+    })
+}
+
+fn untold(by_old: bool, by_new: bool) -> String {
+    let who = match (by_old, by_new) {
+        (false, false) => "neither run says",
+        (false, true) => "the old run does not say",
+        (true, _) => "the new run does not say",
+    };
+    format!("{who} with which flags its server ran")
 }
 
 fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
@@ -207,6 +239,34 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Made, tests::outcome};
+
+    fn of_a_server_with(flags: Option<&[&str]>) -> Outcome {
+        let flags = flags.map(|flags| flags.iter().map(|flag| (*flag).to_owned()).collect());
+        let made = Made { server_flags: flags, ..Made::default() };
+        Outcome { made: Some(made), ..outcome() }
+    }
+
+    #[test]
+    fn servers_with_other_flags_are_not_compared_in_silence() {
+        let durable = of_a_server_with(Some(&["--listen=127.0.0.1:0"]));
+        let volatile = of_a_server_with(Some(&["--listen=127.0.0.1:0", "--store=memory"]));
+        assert!(!compare(&durable, &durable, NOISE).words().contains("flags"));
+        let words = compare(&durable, &volatile, NOISE).words();
+        assert!(
+            words.contains("only the old one with nothing, only the new one with --store=memory"),
+            "{words}"
+        );
+        let there = of_a_server_with(None);
+        for (old, new, who) in [
+            (&outcome(), &durable, "the old run does not say"),
+            (&durable, &there, "the new run does not say"),
+            (&there, &outcome(), "neither run says"),
+        ] {
+            let words = compare(old, new, NOISE).words();
+            assert!(words.contains(who), "{words}");
+        }
+    }
 
     #[test]
     fn only_what_is_beyond_the_noise_is_a_change() {

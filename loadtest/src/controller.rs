@@ -14,7 +14,9 @@ use crate::histogram::{Count, Tally};
 use crate::ledger::Ledger;
 use crate::number::{float, ratio};
 use crate::observe::{Eye, Metrics, cpu_us_each};
-use crate::outcome::{Machine, Outcome, PhaseOutcome, Point, SCHEMA, Trial};
+use crate::outcome::{
+    Machine, Made, Outcome, PhaseOutcome, Point, SCHEMA, Trial, without_password,
+};
 use crate::process::Usage;
 use crate::rest::Rest;
 use crate::scenario::{Loop, Phase, Scenario};
@@ -54,6 +56,8 @@ pub(crate) struct Wanted {
     pub(crate) scenario: Scenario,
     pub(crate) server: Server,
     pub(crate) hands: Hands,
+    /// The command line that said so, for the result.
+    pub(crate) command: Vec<String>,
 }
 
 /// The server as the run sees it.
@@ -104,10 +108,13 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         phase: String::new(),
     };
     let metrics = Metrics::of(&scene.admin).await;
+    let made = made(&wanted.command, &scene, metrics.as_ref().ok());
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
     conductor.crew.dismiss().await;
     let mut outcome = outcome?;
     outcome.notes.extend(notes);
+    outcome.made = Some(made);
+    outcome.scenario.server_flags = hidden(&outcome.scenario.server_flags);
     if let Some(throwaway) = scene.throwaway
         && let Err(error) = throwaway.stop().await
     {
@@ -115,6 +122,20 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         outcome.fail(format!("{error:#}"));
     }
     Ok(outcome)
+}
+
+fn made(command: &[String], scene: &Scene, metrics: Option<&Metrics>) -> Made {
+    let build = |label| metrics.and_then(|metrics| metrics.build(label));
+    Made {
+        command: hidden(command),
+        server_version: build("version"),
+        server_commit: build("commit"),
+        server_flags: scene.throwaway.as_ref().map(|started| hidden(&started.flags)),
+    }
+}
+
+fn hidden(words: &[String]) -> Vec<String> {
+    words.iter().map(|word| without_password(word)).collect()
 }
 
 impl Scene {
@@ -245,6 +266,7 @@ impl Conductor<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run: format!("{run:08x}"),
             begun_unix_ms: begun.0 / 1_000,
+            made: None,
             machine: Machine::here(),
             workers: u32::try_from(self.crew.len()).unwrap_or(u32::MAX),
             scenario: self.scenario.clone(),

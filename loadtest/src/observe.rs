@@ -41,6 +41,13 @@ impl Metrics {
         Self(series.collect())
     }
 
+    /// What the server says of its own build: `version` or `commit`.
+    pub(crate) fn build(&self, label: &str) -> Option<String> {
+        let series = self.0.keys().find(|series| bare(series) == "livehelp_build_info")?;
+        let (_, value) = series.split_once(&format!("{label}=\""))?;
+        Some(value.split('"').next()?.to_owned())
+    }
+
     /// The sum over all labels of a name.
     fn sum(&self, name: &str) -> f64 {
         let series = self.0.iter().filter(|(series, _)| bare(series) == name);
@@ -151,6 +158,14 @@ livehelp_ack_latency_seconds_bucket{le=\"+Inf\"} 4
 process_cpu_seconds_total 1.5
 process_resident_memory_bytes 1048576
 ";
+
+    #[test]
+    fn a_server_names_its_build_or_is_of_an_unknown_one() {
+        let metrics = Metrics::parse("livehelp_build_info{version=\"1.2.3\",commit=\"ab12\"} 1\n");
+        assert_eq!(metrics.build("version").as_deref(), Some("1.2.3"));
+        assert_eq!(metrics.build("commit").as_deref(), Some("ab12"));
+        assert_eq!(Metrics::parse(EARLIER).build("version"), None);
+    }
 
     #[test]
     fn what_changed_is_summed_over_labels() {

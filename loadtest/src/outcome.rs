@@ -93,6 +93,29 @@ impl Machine {
     }
 }
 
+/// How the run was made. Passwords in addresses are hidden; the other secrets are in files or in the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Made {
+    /// The harness's command line, an entry a word.
+    pub(crate) command: Vec<String>,
+    /// As the server's `/metrics` say it; absent where they could not be read or do not say it.
+    pub(crate) server_version: Option<String>,
+    /// The commit the server was built from, `unknown` where its builder did not say.
+    pub(crate) server_commit: Option<String>,
+    /// All flags of a server that the run started, but for the folder that was thrown away; absent where the server was
+    /// there already, as nobody knows how.
+    pub(crate) server_flags: Option<Vec<String>>,
+}
+
+/// A word of a command line as it may be kept: what stands before the `@` of an address is a secret.
+pub(crate) fn without_password(word: &str) -> String {
+    match (word.split_once("://"), word.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://[hidden]@{host}"),
+        (None, _) | (_, None) => word.to_owned(),
+    }
+}
+
 /// The whole result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outcome {
@@ -101,6 +124,9 @@ pub(crate) struct Outcome {
     pub(crate) version: String,
     pub(crate) run: String,
     pub(crate) begun_unix_ms: u64,
+    /// Absent in results of programs that did not say.
+    #[serde(default)]
+    pub(crate) made: Option<Made>,
     pub(crate) machine: Machine,
     /// Processes that generated the load.
     pub(crate) workers: u32,
@@ -187,5 +213,109 @@ impl Outcome {
             write(&format!("{}.hgrm", timing.word()), times.hgrm())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What has names of its own, or is described elsewhere.
+    const LEAVES: [&str; 4] = ["scenario", "figures", "times", "server"];
+
+    /// Results that earlier programs wrote.
+    fn committed() -> Vec<PathBuf> {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/results");
+        let within =
+            |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        let series = within(results).filter(|path| path.to_string_lossy().ends_with("-scenarios"));
+        let files = series.flat_map(within);
+        let files: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        assert!(!files.is_empty());
+        files
+    }
+
+    /// Some outcome, of a program that did not say how it was made.
+    pub(crate) fn outcome() -> Outcome {
+        let files = committed();
+        let smoke = files.iter().find(|path| path.ends_with("smoke.json")).unwrap();
+        Outcome { made: None, ..Outcome::read(smoke).unwrap() }
+    }
+
+    /// One in which no list is empty and nothing is absent that has fields of its own.
+    fn full() -> Outcome {
+        let mut outcome = outcome();
+        let trial = Trial { rate: 1.0, kept: true, void: false, figures: Figures::new() };
+        outcome.trials.push(trial);
+        let made = Made { server_flags: Some(vec![String::from("--flag")]), ..Made::default() };
+        outcome.made = Some(Made { command: vec![String::from("run")], ..made });
+        for words in [&mut outcome.faults, &mut outcome.notes, &mut outcome.examples] {
+            words.push(String::from("words"));
+        }
+        outcome
+    }
+
+    fn paths(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+        let is_leaf = path.rsplit('.').next().is_some_and(|name| LEAVES.contains(&name));
+        match value {
+            Value::Object(fields) if !is_leaf => {
+                for (name, value) in fields {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    paths(&format!("{path}{dot}{name}"), value, found);
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|v| paths(&format!("{path}[]"), v, found)),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => drop(found.insert(path.to_owned())),
+        }
+    }
+
+    fn written(outcome: &Outcome) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        paths("", &serde_json::to_value(outcome).unwrap(), &mut found);
+        found
+    }
+
+    #[test]
+    fn the_table_of_the_schema_names_every_field_that_is_written_and_no_other() {
+        let table = include_str!("../SCHEMA.md");
+        assert!(table.starts_with(&format!("# `result.json`: schema `{SCHEMA}`\n")));
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+        assert_eq!(rows, written(&full()));
+    }
+
+    /// Who breaks it raises the schema's number, and has these results no more.
+    #[test]
+    fn every_committed_result_is_read_and_no_field_of_it_has_gone() {
+        let known = written(&full());
+        for file in committed() {
+            Outcome::read(&file).unwrap();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let mut found = BTreeSet::new();
+            paths("", &serde_json::from_str(&text).unwrap(), &mut found);
+            // Of a list without entries the fields are not known.
+            let gone: Vec<_> = found.difference(&known).collect();
+            assert!(gone.is_empty(), "{}: {gone:?}", file.display());
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_kept() {
+        let kept =
+            without_password("--server-flag=--bus=rediss://user:hunter2@redis.example:6379/0");
+        assert_eq!(kept, "--server-flag=--bus=rediss://[hidden]@redis.example:6379/0");
+        for word in ["--store=memory", "http://127.0.0.1:8080", "a@b"] {
+            assert_eq!(without_password(word), word);
+        }
     }
 }

@@ -5,7 +5,8 @@ mod plot;
 use crate::clock;
 use crate::histogram::{Times, Timing};
 use crate::number::float;
-use crate::outcome::{Outcome, Point};
+use crate::outcome::{Made, Outcome, Point};
+use crate::throwaway::FLAGS;
 use crate::verdict::{self, Figures, Verdict};
 
 use self::plot::{Curve, Plot};
@@ -119,8 +120,32 @@ pub(crate) fn words(outcome: &Outcome) -> String {
     if let Some(void) = &outcome.void {
         text.push_str(&format!("  VOID: {void}\n"));
     }
+    if let Some(made) = &outcome.made {
+        text.push_str(&format!("  {}\n  {}\n", server_words(made, true), made.command.join(" ")));
+    }
     text.push_str(&format!("{}\n", outcome.summary()));
     text
+}
+
+/// Which server it was. `in_short`: without the flags that the harness gives every server.
+fn server_words(made: &Made, in_short: bool) -> String {
+    let said = |words: &Option<String>| words.clone().unwrap_or_else(|| String::from("not told"));
+    let started = match &made.server_flags {
+        None => String::from("there already, with flags that are not known"),
+        Some(flags) => {
+            let usual = |flag: &String| FLAGS.contains(&flag.as_str());
+            let shown = flags.iter().filter(|flag| !(in_short && usual(flag)));
+            let shown: Vec<&str> = shown.map(String::as_str).collect();
+            let shown = if shown.is_empty() { String::from("no others") } else { shown.join(" ") };
+            let before = if in_short { "beside the usual flags " } else { "" };
+            format!("started with {before}{shown}")
+        }
+    };
+    format!(
+        "server: version {}, commit {}, {started}",
+        said(&made.server_version),
+        said(&made.server_commit)
+    )
 }
 
 fn notes(outcome: &Outcome) -> impl Iterator<Item = String> {
@@ -186,6 +211,13 @@ pub(crate) fn html(outcome: &Outcome) -> String {
         outcome.workers,
         escaped(&outcome.version)
     ));
+    if let Some(made) = &outcome.made {
+        page.push_str(&format!(
+            "<p class=\"dim\">{}</p><pre>{}</pre>",
+            escaped(&server_words(made, false)),
+            escaped(&made.command.join(" "))
+        ));
+    }
     page.push_str("<h2>Figures</h2>");
     page.push_str(&table(&outcome.figures, &FIRST));
     page.push_str("<h2>Every message accounted for</h2>");

@@ -17,7 +17,7 @@ use crate::setup::ORIGIN;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Limits that a load would meet, raised; and no time lost at the end.
-const FLAGS: [&str; 14] = [
+pub(crate) const FLAGS: [&str; 14] = [
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
     "--connections-per-ip-max=1000000",
@@ -42,6 +42,8 @@ pub(crate) struct Throwaway {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) operator_key: String,
+    /// All that it was started with, but for its folder.
+    pub(crate) flags: Vec<String>,
 }
 
 /// The server's program: as said, or beside this one, or where the system looks for programs.
@@ -85,18 +87,14 @@ impl Throwaway {
         let operator_key =
             std::fs::read_to_string(keys.join("operator-key")).context("no operator's key")?;
         let log = std::fs::File::create(folder.path().join("log")).context("cannot make a log")?;
-        let kept = |flag: &&&str| {
-            let name = flag.split('=').next().unwrap_or_default();
-            !flags.iter().any(|other| other.split('=').next() == Some(name))
-        };
+        let flags = overruled(flags);
         let mut child = Command::new(program)
             .arg("serve")
-            .args(FLAGS.iter().filter(kept))
             .arg("--data")
             .arg(&data)
             .arg("--keys")
             .arg(&keys)
-            .args(flags)
+            .args(&flags)
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
@@ -107,7 +105,7 @@ impl Throwaway {
         match ready.context("the server was not ready in time").and_then(|ready| ready) {
             Ok((public, admin)) => {
                 let operator_key = operator_key.trim().to_owned();
-                Ok(Self { child, folder, pid, public, admin, operator_key })
+                Ok(Self { child, folder, pid, public, admin, operator_key, flags })
             }
             Err(error) => {
                 let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
@@ -132,6 +130,13 @@ impl Throwaway {
         }
         Ok(())
     }
+}
+
+/// The harness's own flags but for those that are given as well, and what is given.
+fn overruled(given: &[String]) -> Vec<String> {
+    let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+    let kept = FLAGS.iter().filter(|flag| given.iter().all(|other| name(other) != name(flag)));
+    kept.map(|flag| (*flag).to_owned()).chain(given.iter().cloned()).collect()
 }
 
 /// Its first line says where it listens.
