@@ -72,6 +72,31 @@ pub(crate) fn decoded(bytes: &[u8]) -> Option<ServerFrame<'_>> {
     decode_server(Encoding::Msgpack, bytes).ok()
 }
 
+/// The first frame of a line.
+pub(crate) fn hello(
+    world: &World,
+    request: RequestId,
+    who: &Who,
+    resume: Option<ResumePoint>,
+) -> ClientFrame<'static> {
+    let (role, site, token) = match who {
+        Who::Visitor { token } => {
+            (ClientRole::Visitor, Some(world.site_key.clone()), token.clone().map(Personal::new))
+        }
+        Who::Agent { .. } => (ClientRole::Agent, None, None),
+    };
+    ClientFrame::Hello {
+        request,
+        role,
+        client: String::from("livehelp-load/1"),
+        locale: String::from("en"),
+        resume: List::new(resume),
+        site,
+        token,
+        signals: None,
+    }
+}
+
 impl Caller {
     /// Connects and greets. What it took counts from `due`.
     ///
@@ -128,20 +153,7 @@ impl Caller {
         let mut caller =
             Self { line, request: 0, agent: None, blocked_until: Micros(0), counted: false };
         let request = caller.next_request();
-        let hello = ClientFrame::Hello {
-            request,
-            role: if cookie.is_some() { ClientRole::Agent } else { ClientRole::Visitor },
-            client: String::from("livehelp-load/1"),
-            locale: String::from("en"),
-            resume: List::new(resume),
-            site: cookie.is_none().then(|| world.site_key.clone()),
-            token: match &*who {
-                Who::Visitor { token } => token.clone().map(Personal::new),
-                Who::Agent { .. } => None,
-            },
-            signals: None,
-        };
-        caller.send(encoded(&hello)).await?;
+        caller.send(encoded(&hello(world, request, who, resume))).await?;
         let bytes = caller.next().await?;
         let Some(ServerFrame::Welcome { token: fresh, agent, .. }) = decoded(&bytes) else {
             return Err(CallError::NotWelcome);
@@ -208,6 +220,12 @@ impl Caller {
     pub(crate) async fn close(mut self, world: &World) {
         self.gone(world);
         self.line.close().await;
+    }
+
+    /// The line alone, which is among the world's connections no more.
+    pub(crate) fn into_line(mut self, world: &World) -> Line {
+        self.gone(world);
+        self.line
     }
 
     /// It is a connection no more; dropped, it goes without a goodbye.

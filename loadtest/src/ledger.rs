@@ -206,6 +206,13 @@ impl Ledger {
         self.settled.corrupt += 1;
     }
 
+    /// Something else that went wrong, in words.
+    pub(crate) fn example(&mut self, words: String) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(words);
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: Self) {
         self.said.extend(other.said);
         self.heard.extend(other.heard);

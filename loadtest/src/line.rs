@@ -15,7 +15,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::Request;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -25,6 +25,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 /// What a read asks for at once. The library's own default is 128 KiB a connection.
 const READ_BYTES: usize = 4 * 1024;
+
+/// Sixteen bytes in base64, as a client sends any.
+pub(crate) const KEY: &str = "bGl2ZWhlbHAtbG9hZC1oYQ==";
 
 /// Time to connect and upgrade: a server at the end of its open files leaves callers standing at the door.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -149,7 +152,7 @@ impl Line {
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
-            .header("sec-websocket-key", "bGl2ZWhlbHAtbG9hZC1oYQ==");
+            .header("sec-websocket-key", KEY);
         if let Some(subprotocol) = target.subprotocol {
             request = request.header("sec-websocket-protocol", subprotocol);
         }
@@ -197,6 +200,40 @@ impl Line {
     /// [`LineError::Broken`].
     pub async fn send_text(&mut self, text: String) -> Result<(), LineError> {
         self.socket.send(Message::text(text)).await.map_err(broken)
+    }
+
+    /// Writes bytes as they are, be they frames or not.
+    ///
+    /// # Errors
+    /// [`LineError::Broken`].
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        let wire = self.socket.get_mut();
+        wire.write_all(bytes).await.map_err(|error| broken(WsError::Io(error)))?;
+        wire.flush().await.map_err(|error| broken(WsError::Io(error)))
+    }
+
+    /// Asks for an upgrade with these lines, each with its end, in place of key and version. Gives the status of the answer;
+    /// `None`: the line ended without one.
+    ///
+    /// # Errors
+    /// If there is no connection.
+    pub(crate) async fn knock(target: &Target, lines: &str) -> io::Result<Option<u16>> {
+        let mut wire = wire(target, None).await?;
+        let head = format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{lines}\r\n",
+            target.path, target.address
+        );
+        let mut status = [0; "HTTP/1.1 101".len()];
+        let answered = async {
+            wire.write_all(head.as_bytes()).await?;
+            wire.flush().await?;
+            wire.read_exact(&mut status).await
+        };
+        if answered.await.is_err() {
+            return Ok(None);
+        }
+        let status = std::str::from_utf8(&status).ok();
+        Ok(status.and_then(|status| status.rsplit(' ').next()?.parse().ok()))
     }
 
     /// The next message. Cancel safe.

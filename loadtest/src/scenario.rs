@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::malformed;
 use crate::number::whole;
 
 mod check;
@@ -354,9 +355,9 @@ impl Scenario {
     pub(crate) fn sockets(&self) -> u64 {
         let mix = &self.mix;
         let rooms = u64::from(mix.rooms) + u64::from(mix.reconnectors);
-        let others =
-            [mix.agents, mix.watchers, mix.idle, mix.slow_readers, mix.malformed, mix.bots];
-        rooms * 2 + others.into_iter().map(u64::from).sum::<u64>()
+        let others = [mix.agents, mix.watchers, mix.idle, mix.slow_readers, mix.bots];
+        let hostile = u64::from(mix.malformed) * u64::from(malformed::LINES);
+        rooms * 2 + hostile + others.into_iter().map(u64::from).sum::<u64>()
     }
 
     /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all his

@@ -185,7 +185,7 @@ impl Worker {
             self.come(reading).await?;
         }
         for _ in 0..malformed {
-            self.people.push(malformed::malformed(Arc::clone(&self.world)));
+            self.people.extend(malformed::malformed(&self.world));
         }
         for number in 0..usize::try_from(bots).unwrap_or(0) {
             let plan = &self.world.plan;

@@ -320,3 +320,36 @@ arrivals = 2
     let named = listed.lines().map(|line| line.split_whitespace().next().unwrap().to_owned());
     assert_eq!(named.collect::<BTreeSet<_>>(), found);
 }
+
+/// A hostile client against a real server, with so much time from one line of its to the next; how many were turned away.
+async fn hostile(malformed_ms: u64) -> f64 {
+    let server = Server::start_with(|config| config.hello_timeout_ms = 1_000).await;
+    let scenario = format!(
+        "
+loop = \"closed\"
+[mix]
+rooms = 1
+malformed = 1
+[habits]
+malformed_ms = {malformed_ms}
+[[phase]]
+seconds = 3
+"
+    );
+    let ran = run(&server, &scenario, &[]).await;
+    ran.is_clean();
+    server.stop().await;
+    ran.figure("repelled")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_breaks_a_rule_of_the_wire_is_turned_away() {
+    // Each of the nineteen rules, and some of them again.
+    assert!(hostile(40).await >= 25.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_too_long_to_greet_is_turned_away() {
+    // One who breaks a rule, and each who is silent, breaks off, or says it byte by byte.
+    assert_eq!(hostile(600_000).await, 4.0);
+}
