@@ -285,7 +285,10 @@ impl Desk {
             return Ok(());
         };
         match frame {
-            ServerFrame::Offer { conversation, .. } => self.offered(conversation).await?,
+            ServerFrame::Offer { conversation, deadline, .. } => {
+                self.world.turn(conversation, deadline, self.world.clock.now());
+                self.offered(conversation).await?;
+            }
             ServerFrame::OfferOver { conversation } => self.over(conversation),
             ServerFrame::Ack { request, seq, at, .. } => match self.asked.remove(&request.0) {
                 Some(Asked::Accept(conversation)) => self.accepted(conversation).await?,

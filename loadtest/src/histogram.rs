@@ -116,6 +116,8 @@ words! {
         OfferedTwice "offered_twice",
         /// Places in the queue that went back.
         PositionGrew "position_grew",
+        /// Visitors who were offered to nobody before one who came after them.
+        OutOfTurn "out_of_turn",
     }
 }
 
@@ -247,7 +249,7 @@ impl Count {
 
     /// What must hold, or is known to happen, at any time: it counts from the first who comes to the last who goes,
     /// and not in the measured phases alone.
-    pub(crate) const WHOLE: [Self; 9] = [
+    pub(crate) const WHOLE: [Self; 10] = [
         Self::Refused,
         Self::Unsent,
         Self::Rejected,
@@ -257,6 +259,7 @@ impl Count {
         Self::OverCapacity,
         Self::OfferedTwice,
         Self::PositionGrew,
+        Self::OutOfTurn,
     ];
 }
 

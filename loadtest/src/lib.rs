@@ -23,6 +23,7 @@ mod slow;
 mod malformed;
 mod bot;
 mod talk;
+mod turn;
 mod caller;
 mod backoff;
 pub mod line;

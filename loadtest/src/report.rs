@@ -39,7 +39,7 @@ const FIRST: [&str; 24] = [
     "send_lag_p99_ms",
 ];
 
-const COUNTED: [&str; 25] = [
+const COUNTED: [&str; 26] = [
     "sent",
     "acked",
     "received",
@@ -65,6 +65,7 @@ const COUNTED: [&str; 25] = [
     "over_capacity",
     "offered_twice",
     "position_grew",
+    "out_of_turn",
 ];
 
 fn number(value: f64) -> String {

@@ -119,7 +119,7 @@ const FINDINGS: [(&str, &str); 8] = [
 ];
 
 /// Bounds that hold for every run, unless its scenario says otherwise.
-pub(crate) const ALWAYS_ZERO: [&str; 14] = [
+pub(crate) const ALWAYS_ZERO: [&str; 15] = [
     "lost",
     "duplicate",
     "reordered",
@@ -133,6 +133,7 @@ pub(crate) const ALWAYS_ZERO: [&str; 14] = [
     "over_capacity",
     "offered_twice",
     "position_grew",
+    "out_of_turn",
     "unrepelled",
 ];
 

@@ -79,6 +79,7 @@ async fn go(world: &Arc<World>, due: Due) {
 
 impl Visit {
     async fn carry_out(&mut self) -> Result<()> {
+        self.world.turns.lock().asks(self.talk.conversation, self.world.clock.now());
         open(&mut self.caller, self.talk.conversation).await?;
         self.opened = self.world.clock.now();
         self.say(false).await?;
@@ -244,6 +245,9 @@ impl Visit {
             }
             ServerFrame::Conversation { card } => {
                 self.state = card.state;
+                if card.position.is_some() {
+                    self.world.turns.lock().waits(card.conversation, self.world.clock.now());
+                }
                 self.closed = card.state == ConversationState::Closed;
                 if card.state == ConversationState::Active {
                     self.talk.assigned();

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use protocol::codec::Encoding;
 use protocol::ids::{AgentId, ConversationId, SiteKey};
+use protocol::time::UnixMillis;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,7 @@ use crate::line::Target;
 use crate::scenario::{Scenario, Size};
 use crate::setup::{Account, Grounds, ORIGIN};
 use crate::stamp::STAMP_CHARS;
+use crate::turn::Turns;
 use crate::{number, trust};
 
 /// Messages that may be due at one speaker before he could send them. Full: they are counted as unsent.
@@ -28,7 +30,7 @@ pub(crate) const DUE_MAX: usize = 1_024;
 /// Finished conversations that are settled together.
 const OVER_MAX: usize = 1_000;
 /// After an offer's deadline it may be made to somebody else; the server's default.
-const OFFER_US: u64 = 30_000_000;
+pub(crate) const OFFER_US: u64 = 30_000_000;
 
 /// What the controller tells a worker to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,6 +124,8 @@ pub(crate) struct World {
     /// Whose each conversation is.
     held: Mutex<HashMap<ConversationId, Hold>>,
     leaving: Mutex<Leaving>,
+    /// Whose turn it is.
+    pub(crate) turns: Mutex<Turns>,
     /// Messages sent and not answered.
     unanswered: AtomicU64,
     /// Visits that are going on.
@@ -158,6 +162,7 @@ impl World {
             rooms: Mutex::default(),
             held: Mutex::default(),
             leaving: Mutex::default(),
+            turns: Mutex::default(),
             unanswered: AtomicU64::new(0),
             visits: AtomicU64::new(0),
             hearers: AtomicU64::new(0),
@@ -324,6 +329,14 @@ impl World {
         }
     }
 
+    /// The same offer as it shows whose turn it was. Only where the server's clock is this host's.
+    pub(crate) fn turn(&self, conversation: ConversationId, deadline: UnixMillis, now: Micros) {
+        let out_of_turn = self.turns.lock().offered(conversation, deadline, now);
+        if out_of_turn && self.plan.address.ip().is_loopback() {
+            self.count(Count::OutOfTurn);
+        }
+    }
+
     /// He has taken it: until he lets go, it may be offered to nobody.
     pub(crate) fn taken(&self, conversation: ConversationId, agent: AgentId) {
         self.held.lock().insert(conversation, Hold { agent, asked: None });
@@ -339,11 +352,13 @@ impl World {
 
     /// His line is gone: what was his may go to others, as the server sees fit.
     pub(crate) fn let_go_of_all(&self, agent: AgentId) {
+        self.turns.lock().doubt();
         self.held.lock().retain(|_, hold| hold.agent != agent);
     }
 
     /// One of the two who take part in a visit has handed in all his tallies.
     pub(crate) fn left(&self, conversation: ConversationId) {
+        self.turns.lock().goes(conversation);
         let mut leaving = self.leaving.lock();
         if leaving.half.insert(conversation) || self.plan.of > 1 {
             return;
@@ -480,6 +495,21 @@ pub(crate) mod tests {
         world.let_go_of_all(OTHER);
         world.offer(ROOM, ONE, Micros(2));
         assert_eq!(over(&world, Count::OfferedTwice), 0);
+    }
+
+    #[test]
+    fn who_is_overtaken_on_this_host_is_counted() {
+        let world = world("");
+        let rooms = [1, 2].map(|number| ConversationId::from_bytes([number; 16]));
+        for (room, ms) in rooms.into_iter().zip([100, 200]) {
+            world.turns.lock().asks(room, Micros(ms * 1_000));
+            world.turns.lock().waits(room, Micros(ms * 1_000));
+        }
+        let deadline = |ms: u64| UnixMillis(ms + 30_000);
+        world.turn(rooms[1], deadline(1_000), Micros(1_000_000));
+        assert_eq!(over(&world, Count::OutOfTurn), 0);
+        world.turn(rooms[0], deadline(2_000), Micros(2_000_000));
+        assert_eq!(over(&world, Count::OutOfTurn), 1);
     }
 
     #[test]

@@ -32,7 +32,11 @@ async fn through(fault: Fault, scenario: &str) -> Ran {
 
 /// Exactly this is found, beside what follows from it, and the run does not pass.
 async fn is_caught(fault: Fault, figure: &str, follows: &[&str]) -> Ran {
-    let ran = through(fault, OPEN).await;
+    is_caught_in(fault, OPEN, figure, follows).await
+}
+
+async fn is_caught_in(fault: Fault, scenario: &str, figure: &str, follows: &[&str]) -> Ran {
+    let ran = through(fault, scenario).await;
     assert!(ran.figure(figure) > 0.0, "{fault:?}: {}", ran.told());
     for other in INVARIANTS.into_iter().filter(|name| *name != figure && !follows.contains(name)) {
         assert_eq!(ran.figure(other), 0.0, "{fault:?} is found as {other}: {}", ran.told());
@@ -75,6 +79,80 @@ async fn a_changed_letter_is_corrupt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_that_is_none_is_corrupt() {
     is_caught(Fault::Garble, "corrupt", &["lost"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swallowed_ack_leaves_its_message_unacked() {
+    // It is waited for to the end.
+    let scenario = OPEN.replace("drain_ms = 15000", "drain_ms = 2000");
+    is_caught_in(Fault::SwallowAck(usize::MAX), &scenario, "unacked", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_ack_is_swallowed_is_sent_again_by_who_comes_back() {
+    let scenario = "
+loop = \"open\"
+speakers = \"visitors\"
+[mix]
+reconnectors = 3
+[reconnect]
+every_ms = 700
+[[phase]]
+seconds = 4
+rate = 100
+";
+    let ran = through(Fault::SwallowAck(100), scenario).await;
+    ran.is_clean();
+    assert!(ran.figure("resent") >= 10.0, "{}", ran.told());
+    assert_eq!(ran.figure("sent"), ran.figure("acked"), "{}", ran.told());
+}
+
+/// Visitors who come one after the other, to so many agents who take so many.
+fn visits(agents: u32, capacity: u32) -> String {
+    format!(
+        "
+loop = \"open\"
+arrivals = \"constant\"
+[mix]
+agents = {agents}
+[agent]
+capacity = {capacity}
+think_ms = [200, 300]
+[visit]
+messages = [2, 2]
+think_ms = [200, 300]
+[[phase]]
+seconds = 5
+arrivals = 5
+"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_nothing_is_not_accused_of_disorder_in_the_queue() {
+    let ran = through(Fault::Nothing, &visits(1, 1)).await;
+    ran.is_clean();
+    assert!(ran.figure("queue_wait_p99_ms") > 1_000.0, "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_to_two_is_offered_twice() {
+    is_caught_in(Fault::OfferTwice, &visits(2, 20), "offered_twice", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_goes_back_has_grown() {
+    is_caught_in(Fault::GrowPlace, &visits(1, 1), "position_grew", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_offered_after_those_who_came_later_is_out_of_turn() {
+    is_caught_in(Fault::OfferLate(3), &visits(2, 20), "out_of_turn", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_is_given_more_than_he_takes_is_over_capacity() {
+    is_caught_in(Fault::Overburden, &visits(1, 1), "over_capacity", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

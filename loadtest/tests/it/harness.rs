@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::server::Server;
 
 /// What is 0 in a run in which nothing went wrong.
-pub const INVARIANTS: [&str; 14] = [
+pub const INVARIANTS: [&str; 15] = [
     "lost",
     "duplicate",
     "reordered",
@@ -25,6 +25,7 @@ pub const INVARIANTS: [&str; 14] = [
     "over_capacity",
     "offered_twice",
     "position_grew",
+    "out_of_turn",
     "unrepelled",
 ];
 

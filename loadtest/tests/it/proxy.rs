@@ -30,6 +30,16 @@ pub enum Fault {
     Stall(usize, Duration),
     /// Once in the proxy's life, at the message of this number: every line ends.
     Cut(usize),
+    /// Each so many acks of messages, one never comes, but for those after so many.
+    SwallowAck(usize),
+    /// What one agent is offered is offered to the next one who is offered something, too.
+    OfferTwice,
+    /// Whoever is told his place in the queue is told a later one right after.
+    GrowPlace,
+    /// Once in the proxy's life, at the offer of this number: it comes late, as if it had been made late.
+    OfferLate(usize),
+    /// The server is told that agents take more than they say.
+    Overburden,
 }
 
 pub struct Proxy {
@@ -48,11 +58,13 @@ impl Proxy {
         let ruin = Arc::new(Ruin {
             fault,
             messages: AtomicUsize::new(0),
+            others: AtomicUsize::new(0),
+            offer: std::sync::Mutex::new(None),
             still: tokio::sync::RwLock::new(()),
             cut: tokio::sync::Notify::new(),
         });
         livehelp::tasks::spawn("proxy", async move {
-            loop {
+            for line in 0.. {
                 let Ok((near, _)) = self.listener.accept().await else { return };
                 let Ok(far) = TcpStream::connect(to).await else { continue };
                 near.set_nodelay(true).unwrap();
@@ -65,8 +77,8 @@ impl Proxy {
                     let carried = async {
                         // Either end may go at any time.
                         let _ended = tokio::join!(
-                            upstream(near_read, far_write),
-                            ruin.downstream(far_read, near_write)
+                            ruin.upstream(near_read, far_write),
+                            ruin.downstream(far_read, near_write, line)
                         );
                     };
                     tokio::select! {
@@ -79,14 +91,27 @@ impl Proxy {
     }
 }
 
-async fn upstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    // Either end may go at any time.
-    let _ended = tokio::io::copy(&mut from, &mut to).await;
-}
+/// Kinds of frames: what the first field of a frame's array says.
+const AVAILABILITY: u8 = 15;
+const ACK: u8 = 65;
+const MESSAGE: u8 = 66;
+const QUEUE: u8 = 73;
+const OFFER: u8 = 74;
+
+/// Where the field behind a frame's conversation is, from the beginning of its payload.
+const BEHIND_CONVERSATION: usize = 20;
+
+/// By how much an offer is late, and by how much it says so itself.
+const LATE: Duration = Duration::from_secs(3);
+const SAID_LATE_MS: u64 = 2_500;
 
 struct Ruin {
     fault: Fault,
     messages: AtomicUsize,
+    /// Frames of the other kind that is mishandled.
+    others: AtomicUsize,
+    /// The last offer, and on which line it came.
+    offer: std::sync::Mutex<Option<(usize, Vec<u8>)>>,
     /// Held for writing while everything stands still.
     still: tokio::sync::RwLock<()>,
     /// Lines wait for it beside what they carry.
@@ -98,20 +123,10 @@ impl Ruin {
         &self,
         mut from: OwnedReadHalf,
         mut to: OwnedWriteHalf,
+        line: usize,
     ) -> std::io::Result<()> {
-        let mut bytes = Vec::new();
-        let head_len = loop {
-            if from.read_buf(&mut bytes).await? == 0 {
-                return to.write_all(&bytes).await;
-            }
-            if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
-            }
-        };
-        to.write_all(&bytes[..head_len]).await?;
-        let upgraded = bytes.starts_with(b"HTTP/1.1 101");
-        bytes.drain(..head_len);
-        if !upgraded {
+        let (head, mut bytes) = pass_head(&mut from, &mut to).await?;
+        if !head.starts_with(b"HTTP/1.1 101") {
             to.write_all(&bytes).await?;
             tokio::io::copy(&mut from, &mut to).await?;
             return to.shutdown().await;
@@ -120,7 +135,30 @@ impl Ruin {
         loop {
             while let Some(len) = frame_len(&bytes) {
                 let frame: Vec<u8> = bytes.drain(..len).collect();
-                self.frame(frame, &mut held, &mut to).await?;
+                self.frame(frame, &mut held, &mut to, line).await?;
+            }
+            if from.read_buf(&mut bytes).await? == 0 {
+                return to.shutdown().await;
+            }
+        }
+    }
+
+    async fn upstream(
+        &self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> std::io::Result<()> {
+        let (head, mut bytes) = pass_head(&mut from, &mut to).await?;
+        if self.fault != Fault::Overburden || !head.starts_with(b"GET /v1/socket") {
+            to.write_all(&bytes).await?;
+            tokio::io::copy(&mut from, &mut to).await?;
+            return to.shutdown().await;
+        }
+        loop {
+            while let Some(len) = frame_len(&bytes) {
+                let mut frame: Vec<u8> = bytes.drain(..len).collect();
+                overburden(&mut frame);
+                to.write_all(&frame).await?;
             }
             if from.read_buf(&mut bytes).await? == 0 {
                 return to.shutdown().await;
@@ -133,12 +171,21 @@ impl Ruin {
         mut frame: Vec<u8>,
         held: &mut Option<Vec<u8>>,
         to: &mut OwnedWriteHalf,
+        line: usize,
     ) -> std::io::Result<()> {
-        // A binary frame with an array that begins with 66, `message`, and has a stamp.
+        // A binary frame with an array that begins with `message`, and has a stamp.
         let stamp = frame.windows(2).position(|two| two == b"lh");
         let payload = if frame[1] < 126 { 2 } else { 4 };
-        let is_message = frame[0] == 0x82 && frame.get(payload + 1) == Some(&66) && stamp.is_some();
+        let kind = frame.get(payload + 1).filter(|_| frame[0] == 0x82).copied();
+        let is_message = kind == Some(MESSAGE) && stamp.is_some();
         let number = if is_message { self.messages.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        let is_other = match self.fault {
+            // The answer to anything but a message has two fields.
+            Fault::SwallowAck(_) => kind == Some(ACK) && frame[payload] != 0x92,
+            Fault::OfferLate(_) => kind == Some(OFFER),
+            _ => false,
+        };
+        let other = if is_other { self.others.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         let chosen = is_message && number % EACH == 0;
         if let Fault::Stall(at, long) = self.fault {
             if number == at {
@@ -167,20 +214,69 @@ impl Ruin {
                 *letter = if *letter == b'x' { b'y' } else { b'x' };
             }
             Fault::Garble if chosen => frame[payload..].fill(0xc1),
+            Fault::SwallowAck(most) if (1..=most).contains(&other) && other % EACH == 0 => {
+                return Ok(());
+            }
+            Fault::OfferTwice if kind == Some(OFFER) => {
+                let last = self.offer.lock().unwrap().replace((line, frame.clone()));
+                frame.extend(last.filter(|(other, _)| *other != line).unwrap_or_default().1);
+            }
+            Fault::GrowPlace if kind == Some(QUEUE) => {
+                let mut later = frame.clone();
+                later[payload + BEHIND_CONVERSATION] += 1;
+                frame.extend(later);
+            }
+            Fault::OfferLate(at) if other == at => {
+                let deadline = payload + BEHIND_CONVERSATION + 1;
+                let deadline = frame[deadline..].first_chunk_mut().unwrap();
+                *deadline = (u64::from_be_bytes(*deadline) + SAID_LATE_MS).to_be_bytes();
+                tokio::time::sleep(LATE).await;
+            }
             _ => {}
         }
         to.write_all(&frame).await
     }
 }
 
+/// Passes on the head of a request or of an answer; gives it, and what came behind it.
+async fn pass_head(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut head = Vec::new();
+    let len = loop {
+        if from.read_buf(&mut head).await? == 0 {
+            break head.len();
+        }
+        if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    to.write_all(&head[..len]).await?;
+    let behind = head.split_off(len);
+    Ok((head, behind))
+}
+
+/// A client's frame, which has a mask. An agent takes four conversations more than he says.
+fn overburden(frame: &mut [u8]) {
+    let payload = if frame[1] & 0x7f < 126 { 6 } else { 8 };
+    let unmasked = |at: usize| frame.get(payload + at).map(|b| b ^ frame[payload - 4 + at]);
+    if frame[0] == 0x82 && unmasked(1) == Some(AVAILABILITY) {
+        // From 1 to 5, through any mask.
+        *frame.last_mut().unwrap() ^= 1 ^ 5;
+    }
+}
+
 /// The length of the first frame; a server's frames have no mask.
 fn frame_len(bytes: &[u8]) -> Option<usize> {
-    let len = match *bytes.get(1)? {
+    let mask = if bytes.get(1)? & 0x80 == 0 { 0 } else { 4 };
+    let len = match *bytes.get(1)? & 0x7f {
         126 => 4 + usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
         127 => {
             10 + usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap())).unwrap()
         }
         len => 2 + usize::from(len),
     };
+    let len = len + mask;
     (bytes.len() >= len).then_some(len)
 }
