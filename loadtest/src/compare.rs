@@ -251,8 +251,8 @@ mod tests {
     fn servers_with_other_flags_are_not_compared_in_silence() {
         let durable = of_a_server_with(Some(&["--listen=127.0.0.1:0"]));
         let volatile = of_a_server_with(Some(&["--listen=127.0.0.1:0", "--store=memory"]));
-        assert!(!compare(&durable, &durable, NOISE).words().contains("flags"));
-        let words = compare(&durable, &volatile, NOISE).words();
+        assert!(!compare(&durable, &durable, NOISE).unwrap().words().contains("flags"));
+        let words = compare(&durable, &volatile, NOISE).unwrap().words();
         assert!(
             words.contains("only the old one with nothing, only the new one with --store=memory"),
             "{words}"
@@ -263,7 +263,7 @@ mod tests {
             (&durable, &there, "the new run does not say"),
             (&there, &outcome(), "neither run says"),
         ] {
-            let words = compare(old, new, NOISE).words();
+            let words = compare(old, new, NOISE).unwrap().words();
             assert!(words.contains(who), "{words}");
         }
     }
