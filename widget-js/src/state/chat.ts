@@ -86,8 +86,6 @@ export class Chat {
   #fresh = false;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
-  /** Earlier messages were asked for while nobody heard it. */
-  #wants_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
@@ -498,8 +496,6 @@ export class Chat {
       this.#say_delivered();
       this.#keep_whether_live();
     }
-    // After the page of a line that is back: what was there may have come anew.
-    if (frame.kind === 'history' && this.#wants_earlier) void this.#earlier(frame.conversation);
   }
 
   #say_delivered(): void {
@@ -516,7 +512,6 @@ export class Chat {
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
-    this.#wants_earlier = answer.kind === 'lost';
     if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: Date.now() });
   }
 
