@@ -32,9 +32,10 @@ use crate::tasks;
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
     pub(super) async fn route(self: &Arc<Self>, desk: &Desk, input: Input) -> Result<(), Reject> {
-        let now = self.now();
         let effects = {
             let mut state = desk.state.lock();
+            // Under the lock: two inputs that swapped would be a clock that steps back.
+            let now = self.now();
             let taken = tally::is_taken(&input);
             let effects = state.routing.handle(input, now)?;
             tally::assigned(&self.metrics, &state, &effects, taken, now);
@@ -75,14 +76,14 @@ impl Hub {
         for effect in effects {
             match effect {
                 Effect::Changed { .. } | Effect::Line { .. } => {}
-                Effect::Offer { conversation, agent, deadline, .. } => {
+                Effect::Offer { conversation, agent, .. } => {
                     let facts = self.facts(desk.tenant, conversation).await;
                     let shown = self.shown();
+                    // Told twice is no harm: a clock that stepped back moved the deadline since, and he
+                    // may have been asked anew.
                     tell_what_holds(desk, |state| {
-                        let standing = state.routing.standing(conversation)?;
-                        let holds = standing.deadline == Some(deadline);
                         let offer = state.offer(conversation, agent, &facts, &shown)?;
-                        holds.then(|| (state.agent_lines(agent), offer))
+                        Some((state.agent_lines(agent), offer))
                     });
                 }
                 Effect::OfferOver { conversation, agent } => tell_what_holds(desk, |state| {
@@ -523,11 +524,11 @@ impl Hub {
         desk: &Arc<Desk>,
         row: AgentRow,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let now = self.now();
         let active = row.active;
         let agent = row.agent;
         let (effects, lines) = {
             let mut state = desk.state.lock();
+            let now = self.now();
             let effects = state.know_agent(row, now);
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);

@@ -503,8 +503,10 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
     let heard = line.take_all();
     let [Heard::Offer { deadline }] = heard[..] else { panic!("he is asked: {heard:?}") };
     assert!(told(over()).await.is_empty(), "another question than that which is over");
-    assert!(told(made(deadline.plus_ms(1))).await.is_empty(), "another question than this");
     assert!(matches!(told(made(deadline)).await[..], [Heard::Offer { .. }]));
+    // The clock stepped back before it was told.
+    let heard = told(made(deadline.plus_ms(1))).await;
+    assert!(matches!(heard[..], [Heard::Offer { deadline: holds }] if holds == deadline), "{heard:?}");
 
     let window = Line::new();
     hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();
