@@ -33,9 +33,10 @@ impl Outlet for Counter {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) {
+    fn append(&self, frame: &Fanned<'_>) -> bool {
         let bytes = frame.bytes(self.encoding);
         self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        true
     }
 
     fn append_ephemeral(&self, frame: &Fanned<'_>) {

@@ -59,8 +59,9 @@ use shard::{Retired, Rooms};
 pub trait Outlet: Send + Sync + std::fmt::Debug {
     /// Which connection it is.
     fn connection(&self) -> ConnectionId;
-    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes.
-    fn append(&self, frame: &Fanned<'_>);
+    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
+    /// to be flushed: what a slow reader's socket has no room for is written once it has.
+    fn append(&self, frame: &Fanned<'_>) -> bool;
     /// Appends a frame that is worth nothing later; a filling outbox drops it.
     fn append_ephemeral(&self, frame: &Fanned<'_>);
     /// Writes what was appended. Never under a lock.

@@ -215,11 +215,12 @@ impl Outbox {
         self.close(CloseCode::Draining);
     }
 
-    fn push(&self, bytes: Bytes) {
-        let full = {
+    /// Whether nobody writes yet who would take it along.
+    fn push(&self, bytes: Bytes) -> bool {
+        let (full, idle) = {
             let mut waiting = self.waiting.lock();
             if waiting.closing {
-                return;
+                return false;
             }
             // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
             // at a time is let through where little waits before it, and does not count until it is sent.
@@ -241,7 +242,7 @@ impl Outbox {
                     self.gauge(&mut waiting);
                 }
             }
-            full
+            (full, !waiting.blocked && !waiting.flushing)
         };
         if full {
             // What waits is of no use to a client that will resume: it makes room for the verdict.
@@ -254,6 +255,7 @@ impl Outbox {
             self.terms.metrics.outbound_queue_full_total.of(Overflow::Closed).inc();
             self.end(CloseCode::TooSlow);
         }
+        idle
     }
 
     /// Brings the gauge to what waits here.
@@ -363,8 +365,8 @@ impl Outlet for Outbox {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) {
-        self.push(frame.bytes(self.encoding));
+    fn append(&self, frame: &Fanned<'_>) -> bool {
+        self.push(frame.bytes(self.encoding))
     }
 
     fn append_ephemeral(&self, frame: &Fanned<'_>) {
@@ -405,5 +407,49 @@ impl Outlet for Outbox {
     fn close(&self, code: CloseCode) {
         self.end(code);
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use protocol::frame::RequestId;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_no_room_is_flushed_once_he_has_and_misses_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let terms =
+            Terms { metrics: Metrics::new(), bytes_max: usize::MAX, frames_max: usize::MAX };
+        let id = ConnectionId::from_bytes([1; 16]);
+        let outbox = Outbox::new(id, Encoding::Msgpack, Socket::alone(stream), Arc::new(terms));
+        let frame = Fanned::new(ServerFrame::Pong { request: RequestId(7) });
+        let mut appended = 1;
+        while outbox.append(&frame) {
+            assert!(!outbox.is_blocked());
+            outbox.flush();
+            appended += 1;
+        }
+        assert!(outbox.is_blocked());
+        outbox.flush();
+        assert!(!outbox.is_empty(), "his own task writes");
+
+        let all = appended * frame.bytes(Encoding::Msgpack).len();
+        let (mut heard, mut some) = (0, vec![0; 65_536]);
+        while heard < all {
+            let room = poll_fn(|cx| outbox.socket().poll_writable(cx));
+            tokio::select! {
+                read = reader.read(&mut some) => heard += read.unwrap(),
+                _ = room, if outbox.is_blocked() => outbox.unblock(),
+            }
+        }
+        assert_eq!(heard, all);
+        assert!(outbox.append(&frame), "and is flushed by whoever appends");
     }
 }

@@ -172,3 +172,14 @@ impl Shared {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+impl Socket {
+    /// A plain stream that takes nobody's place.
+    pub(crate) fn alone(stream: TcpStream) -> Self {
+        let ip = std::net::Ipv4Addr::LOCALHOST.into();
+        let slot = Slot::take(&std::sync::Arc::default(), 1).unwrap();
+        let share = Share::take(&super::PerAddress::default(), ip, 1).unwrap();
+        Self::new(Line::Plain(stream), (slot, share), Bytes::new()).0
+    }
+}

@@ -103,7 +103,9 @@ mod tests {
             ConnectionId::from_bytes([1; 16])
         }
 
-        fn append(&self, _: &Fanned<'_>) {}
+        fn append(&self, _: &Fanned<'_>) -> bool {
+            true
+        }
 
         fn append_ephemeral(&self, _: &Fanned<'_>) {}
 

@@ -64,7 +64,8 @@ impl Hearers {
     }
 }
 
-/// Appends a message to everyone who hears it, but for the connection that it came from.
+/// Appends a message to everyone who hears it, but for the connection that it came from. Returns those that are to be
+/// flushed: a slow reader costs no more than the appending.
 pub fn deliver(
     live: &LiveRoom,
     placed: &Placed,
@@ -77,10 +78,9 @@ pub fn deliver(
     let frame = Fanned::new(frame);
     let hearers = live
         .hearers(placed.envelope().visibility(), except)
-        .map(|member| {
-            member.outlet.append(&frame);
+        .filter_map(|member| {
             to.add(member.reader);
-            Arc::clone(&member.outlet)
+            member.outlet.append(&frame).then(|| Arc::clone(&member.outlet))
         })
         .collect();
     (hearers, to)

@@ -213,7 +213,7 @@ impl Outlet for Line {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) {
+    fn append(&self, frame: &Fanned<'_>) -> bool {
         let heard = match frame.frame() {
             ServerFrame::History { reset, more, messages, .. } => Heard::Page {
                 reset: *reset,
@@ -237,7 +237,7 @@ impl Outlet for Line {
             ServerFrame::Reject { request, code, .. } => {
                 Heard::Reject { request: *request, retry: code.retryable() }
             }
-            _ => return,
+            _ => return false,
         };
         let mut frames = self.frames.lock();
         if frames.len() >= LINE_MAX {
@@ -246,6 +246,7 @@ impl Outlet for Line {
         if !self.is_over() {
             frames.push_back(heard);
         }
+        true
     }
 
     fn append_ephemeral(&self, _frame: &Fanned<'_>) {}
@@ -506,7 +507,10 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
     assert!(matches!(told(made(deadline)).await[..], [Heard::Offer { .. }]));
     // The clock stepped back before it was told.
     let heard = told(made(deadline.plus_ms(1))).await;
-    assert!(matches!(heard[..], [Heard::Offer { deadline: holds }] if holds == deadline), "{heard:?}");
+    assert!(
+        matches!(heard[..], [Heard::Offer { deadline: holds }] if holds == deadline),
+        "{heard:?}"
+    );
 
     let window = Line::new();
     hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();

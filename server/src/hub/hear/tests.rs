@@ -64,7 +64,7 @@ impl Outlet for Line {
         clippy::wildcard_enum_match_arm,
         reason = "the rest is not what these tests are about"
     )]
-    fn append(&self, frame: &Fanned<'_>) {
+    fn append(&self, frame: &Fanned<'_>) -> bool {
         let mut screen = self.screen.lock();
         match frame.frame() {
             ServerFrame::Message { seq, message, .. } => screen.show(*seq, *message),
@@ -80,6 +80,7 @@ impl Outlet for Line {
             ServerFrame::Seen { seq, .. } => screen.seen.push(*seq),
             _ => {}
         }
+        true
     }
 
     fn append_ephemeral(&self, frame: &Fanned<'_>) {
