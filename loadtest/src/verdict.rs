@@ -86,7 +86,11 @@ const OTHERS: [(&str, &str); 16] = [
     ("server_resident_mb", "its resident memory at the end"),
     ("server_resident_mb_max", "the most that was seen of it"),
     ("server_resident_growth_mb", "its growth from a tenth of the measured time to the end"),
-    ("server_bytes_per_connection", "its growth while people came, for each of them"),
+    (
+        "server_bytes_per_connection",
+        "its growth while people came, for each of them: too low where they moved into memory that it had freed \
+         before, such as a password's at the beginning",
+    ),
     ("generator_cpu_cores", "cores that the generator used on average"),
     ("generator_resident_mb", "its resident memory at the end"),
     ("connections", "connections when the run began"),
