@@ -51,8 +51,6 @@ impl Default for RoutingConfig {
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A site whose visitors want to know its availability.
-    SiteKnown { site: SiteId },
     /// A conversation that is not closed, out of the store, at start. Offers do not survive a restart.
     Restore {
         conversation: ConversationId,
@@ -226,6 +224,11 @@ impl Routing {
         self.tenant
     }
 
+    /// A site's visitors want to know what it may promise: they are told of changes from now on.
+    pub fn know_site(&mut self, site: SiteId) {
+        self.sites.insert(site);
+    }
+
     /// Takes one input in; `now` is wall time, and may step back.
     ///
     /// # Errors
@@ -264,9 +267,6 @@ impl Routing {
     fn take_in(&mut self, input: Input, now: UnixMillis) -> Result<(), Reject> {
         match input {
             Input::Tick => {}
-            Input::SiteKnown { site } => {
-                self.sites.insert(site);
-            }
             Input::Restore {
                 conversation,
                 site,

@@ -149,7 +149,7 @@ async fn goodbye(outbox: &Outbox) {
             outbox.unblock();
             tokio::task::yield_now().await;
         }
-        socket.shutdown();
+        poll_fn(|cx| socket.poll_shutdown(cx)).await;
         let more = |cx: &mut Context<'_>| READ.with_borrow_mut(|into| socket.poll_read(cx, into));
         while poll_fn(more).await.is_ok_and(|read| read > 0) {}
     };

@@ -217,36 +217,22 @@ impl Outbox {
 
     /// Whether nobody writes yet who would take it along.
     fn push(&self, bytes: Bytes) -> bool {
-        let (full, idle) = {
-            let mut waiting = self.waiting.lock();
-            if waiting.closing {
-                return false;
-            }
-            // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
-            // at a time is let through where little waits before it, and does not count until it is sent.
-            let page = bytes.len() * PAGE_SHARE > self.terms.bytes_max
-                && waiting.page == 0
-                && waiting.bytes * PAGE_SHARE <= self.terms.bytes_max;
-            // Full: the connection is closed with `too slow`; the client resumes from its last message.
-            let full = (!page && waiting.bytes - waiting.page + bytes.len() > self.terms.bytes_max)
-                || waiting.frames.len() >= self.terms.frames_max;
-            if full {
-                waiting.closing = true;
-            } else {
-                if page {
-                    waiting.page = bytes.len();
-                }
-                waiting.bytes += bytes.len();
-                waiting.frames.push_back(bytes);
-                if waiting.blocked {
-                    self.gauge(&mut waiting);
-                }
-            }
-            (full, !waiting.blocked && !waiting.flushing)
-        };
+        let mut waiting = self.waiting.lock();
+        if waiting.closing {
+            return false;
+        }
+        let idle = !waiting.blocked && !waiting.flushing;
+        // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
+        // at a time is let through where little waits before it, and does not count until it is sent.
+        let page = bytes.len() * PAGE_SHARE > self.terms.bytes_max
+            && waiting.page == 0
+            && waiting.bytes * PAGE_SHARE <= self.terms.bytes_max;
+        // Full: the connection is closed with `too slow`; the client resumes from its last message.
+        let full = (!page && waiting.bytes - waiting.page + bytes.len() > self.terms.bytes_max)
+            || waiting.frames.len() >= self.terms.frames_max;
         if full {
             // What waits is of no use to a client that will resume: it makes room for the verdict.
-            let mut waiting = self.waiting.lock();
+            waiting.closing = true;
             waiting.frames.keep_first();
             waiting.bytes = waiting.frames.bytes();
             waiting.page = 0;
@@ -254,6 +240,15 @@ impl Outbox {
             drop(waiting);
             self.terms.metrics.outbound_queue_full_total.of(Overflow::Closed).inc();
             self.end(CloseCode::TooSlow);
+            return idle;
+        }
+        if page {
+            waiting.page = bytes.len();
+        }
+        waiting.bytes += bytes.len();
+        waiting.frames.push_back(bytes);
+        if waiting.blocked {
+            self.gauge(&mut waiting);
         }
         idle
     }

@@ -112,15 +112,16 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written. What was written still arrives; the other end's
-    /// bytes can still be read.
-    pub fn shutdown(&self) {
+    /// Says that nothing more will be written, once the stream has taken all that was. It still arrives; the other
+    /// end's bytes can still be read. For the owner's task only.
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(shared) = &self.session
-            && let Err(error) = shared.session.lock().close(&self.stream)
+            && let Err(error) = ready!(shared.poll_close(&self.stream, cx))
         {
             tracing::trace!(%error, "no TLS goodbye");
         }
         self.close(Shutdown::Write);
+        Poll::Ready(())
     }
 
     /// Ends both directions: the owner's read finds the end.
@@ -161,6 +162,18 @@ impl Shared {
             cx.waker().wake_by_ref();
         }
         read
+    }
+
+    fn poll_close(&self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut session = self.session.lock();
+        loop {
+            match session.close(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_write_ready(cx))?;
+                }
+                closed => return Poll::Ready(closed),
+            }
+        }
     }
 
     fn try_write(&self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {

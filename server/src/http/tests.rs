@@ -8,8 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::metrics::Metrics;
 
-/// Echoes what it reads, in a task that waits as the gateway does.
+/// Echoes what it reads, in a task that waits as the gateway does. Asked to [`FILL`], it writes until the socket takes
+/// no more and says goodbye.
 struct Echo;
+
+const FILL: &[u8] = b"fill";
+
+/// So much at a time.
+const FILLING: [u8; 10_000] = [7; 10_000];
 
 impl SocketEdge for Echo {
     type Accepted = ();
@@ -37,11 +43,16 @@ impl SocketEdge for Echo {
             let mut buf = [0; 16 * 1024];
             loop {
                 match poll_fn(|cx| socket.poll_read(cx, &mut buf)).await {
-                    Ok(0) => return socket.shutdown(),
+                    Ok(0) => break,
+                    Ok(read) if buf[..read] == *FILL => {
+                        while socket.try_write(&FILLING).is_ok() {}
+                        break;
+                    }
                     Ok(read) => write_all(&socket, &buf[..read]).await.unwrap(),
                     Err(_) => return,
                 }
             }
+            poll_fn(|cx| socket.poll_shutdown(cx)).await;
         });
     }
 }
@@ -418,6 +429,22 @@ async fn a_socket_behind_tls_is_the_same_socket() {
     let mut stream = connect(server.address, &issued).await.unwrap();
     stream.write_all(format!("GET /peer HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
     assert!(rest(&mut stream).await.ends_with("127.0.0.1 true"));
+}
+
+#[tokio::test]
+async fn last_words_behind_tls_arrive_whole_where_there_was_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = issue();
+    keep(folder.path(), &issued);
+    let server = start(limits(), Some(load(folder.path()).unwrap())).await;
+    let mut stream = connect(server.address, &issued).await.unwrap();
+    stream.write_all(UPGRADE.as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 101"));
+    stream.write_all(FILL).await.unwrap();
+    let mut came = Vec::new();
+    // Fails where the session ends without its goodbye.
+    stream.read_to_end(&mut came).await.unwrap();
+    assert!(came.len() > FILLING.len() && came.len() % FILLING.len() == 0, "{}", came.len());
 }
 
 /// A way to the server that carries so few bytes at a time, both ways.

@@ -254,8 +254,7 @@ impl Hub {
         let desk = self.desk(speaker.tenant).await?;
         let (came, availability) = {
             let mut state = desk.state.lock();
-            // Nothing follows from it but that changes are told from now on.
-            state.routing.handle(Input::SiteKnown { site }, self.now())?;
+            state.routing.know_site(site);
             let availability = state.routing.site_availability(site);
             let guest = state.visitors.entry(visitor).or_insert_with(|| Guest {
                 site,

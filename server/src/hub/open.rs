@@ -198,8 +198,9 @@ impl Hub {
         let desk = self.desk(tenant).await?;
         let _turn = self.turn(conversation.as_bytes()).await;
         self.may_move(&desk, who, conversation, true).await?;
-        if !desk.state.lock().headers.contains_key(&conversation) {
-            // Closed already: asking twice is asking once.
+        // Closed already: asking twice is asking once. One whose closing is not written yet still has a header.
+        let live = |header: &Header| header.row.state != ConversationState::Closed;
+        if !desk.state.lock().headers.get(&conversation).is_some_and(live) {
             return Ok(());
         }
         self.line(tenant, conversation, EventKind::Closed, agent_of(who)).await;
@@ -216,10 +217,16 @@ impl Hub {
         let desk = self.desk(tenant).await?;
         let _turn = self.turn(conversation.as_bytes()).await;
         self.may_move(&desk, who, conversation, false).await?;
-        if desk.state.lock().headers.contains_key(&conversation) {
-            return Ok(());
-        }
-        let (mut row, visitor) = self.stored_header(tenant, conversation).await?;
+        // What memory has is newer than the store where its closing could not be written.
+        let known = {
+            let state = desk.state.lock();
+            state.headers.get(&conversation).map(|kept| (kept.row.clone(), kept.visitor.clone()))
+        };
+        let (mut row, visitor) = match known {
+            Some((row, _)) if row.state != ConversationState::Closed => return Ok(()),
+            Some(closed) => closed,
+            None => self.stored_header(tenant, conversation).await?,
+        };
         let site = self.site(tenant, row.site).await?;
         if site.row.timeline.closed_at().is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));

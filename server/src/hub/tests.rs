@@ -6,7 +6,7 @@ mod stress;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use protocol::conversation::{Availability, ResumePoint, SiteAvailability};
+use protocol::conversation::{Availability, ConversationState, ResumePoint, SiteAvailability};
 use protocol::frame::RequestId;
 use protocol::ids::{MessageId, SessionId};
 use protocol::message::{Body, Message, Seq, Visibility};
@@ -21,7 +21,7 @@ use crate::keys::KeyStore;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
-use crate::routing::Effect;
+use crate::routing::{Effect, Input};
 use crate::store::conformance::World;
 use crate::store::sqlite::{SqliteConfig, SqliteStore};
 
@@ -97,6 +97,10 @@ struct Stand {
 
 impl Stand {
     fn new() -> Self {
+        Self::with(RoutingConfig::default())
+    }
+
+    fn with(routing: RoutingConfig) -> Self {
         let folder = TempDir::new().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data = folder.path().join("data");
@@ -116,7 +120,7 @@ impl Stand {
         let store = SqliteStore::open(&data, sealer, &config, Arc::clone(&clock)).unwrap();
         let store = Arc::new(store);
         let config = HubConfig {
-            routing: RoutingConfig::default(),
+            routing,
             visitor_grace_ms: 20_000,
             conversations_per_visitor_max: 10,
             conversations_per_ip_hour_max: 1_000,
@@ -515,6 +519,46 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
     let window = Line::new();
     hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();
     assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "his other window asks, too");
+}
+
+#[tokio::test]
+async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
+    let stand = Stand::with(RoutingConfig { offer_ms: 1, ..RoutingConfig::default() });
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.store.agent_create(world.agent_row()).await.unwrap();
+    stand.hub.start().await.unwrap();
+    let (hub, agent) = (&stand.hub, world.agent);
+    let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
+    let line = Line::new();
+    let expires_at = hub.now().plus_ms(60_000);
+    hub.agent_connected(&Person::new(&world, who).speaker(&line), expires_at).await.unwrap();
+    hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
+    assert!(matches!(line.take_all()[..], [Heard::Offer { .. }]));
+    // The offer ends, and he comes before anybody looked at it.
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let visitor = Person::visitor(&world).speaker(&Line::new());
+    hub.visitor_connected(&visitor, Flags::default()).await.unwrap();
+    hub.turn_desks().await;
+    assert!(matches!(line.take_all()[..], [Heard::OfferOver]), "the agent hears that it is over");
+}
+
+#[tokio::test]
+async fn what_was_closed_and_is_not_written_yet_is_closed_and_can_be_reopened() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.hub.start().await.unwrap();
+    let (hub, tenant, conversation) = (&stand.hub, world.tenant, world.conversation);
+    let desk = hub.desk(tenant).await.unwrap();
+    stand.keys.next.store(true, Ordering::SeqCst);
+    hub.route(&desk, Input::Closed { conversation }).await.unwrap_err();
+    hub.close(tenant, None, conversation).await.unwrap();
+    assert!(desk.state.lock().routing.standing(conversation).is_none());
+    hub.reopen(tenant, None, conversation).await.unwrap();
+    assert!(desk.state.lock().routing.standing(conversation).is_some(), "it waits again");
+    let row = stand.store.conversation(tenant, conversation).await.unwrap().unwrap();
+    assert_eq!(row.state, ConversationState::Queued);
 }
 
 #[tokio::test]

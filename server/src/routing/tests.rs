@@ -241,7 +241,7 @@ fn nobody_there_makes_it_an_offline_message_that_is_offered_once_someone_is() {
     let standing = *desk.routing.standing(cnv(1)).unwrap();
     assert!(standing.offline_message);
     assert_eq!(standing.state, ConversationState::Queued);
-    desk.act(Input::SiteKnown { site: SiteId::from_bytes([8; 16]) });
+    desk.routing.know_site(SiteId::from_bytes([8; 16]));
     let effects = desk.comes(1, 2);
     assert_eq!(desk.asked(1), Some(agt(1)));
     for site in [SITE, SiteId::from_bytes([8; 16])] {

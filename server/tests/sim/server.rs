@@ -60,7 +60,7 @@ impl Server {
             .iter()
             .map(|tenant| {
                 let mut routing = Routing::new(tenant.id, RoutingConfig::default());
-                routing.handle(Input::SiteKnown { site: tenant.site }, now).unwrap();
+                routing.know_site(tenant.site);
                 for n in 0..AGENTS {
                     let input = Input::AgentKnown {
                         agent: agent_id(tenant.id, n),
