@@ -526,6 +526,25 @@ test('earlier messages are fetched page by page', async () => {
   assert.equal(await page.getByRole('button', { name: 'Earlier messages' }).count(), 0);
 });
 
+test('earlier messages cannot be asked for without a line, and come when there is one again', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = conversation_of(server);
+  for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
+  await page.reload();
+  await eventually(async () => (await texts(page)).length === 20);
+  for (const line of server.lines) line.terminate();
+  await page.getByText('The connection is lost.').waitFor();
+  const earlier = page.getByRole('button', { name: 'Earlier messages' });
+  assert.ok(await earlier.isDisabled());
+  // Clicks once it can be.
+  await earlier.click();
+  await eventually(async () => (await texts(page)).length === 40);
+  assert.equal((await texts(page))[0], 'hello');
+});
+
 test('a message that comes leaves the rows of the others as they are', async () => {
   const page = await visit();
   await open(page);

@@ -444,7 +444,6 @@ export class Chat {
     if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
     this.#opening.clear();
     this.#sending = undefined;
-    this.#asked_earlier = false;
     this.#delivered = 0;
     this.#fresh = true;
     this.#tell_page();
@@ -508,7 +507,7 @@ export class Chat {
 
   async #earlier(conversation: ConversationId): Promise<void> {
     const before = this.#state.entries.find((entry) => entry.seq > 0)?.seq;
-    if (before === undefined || this.#asked_earlier || !this.#state.more) return;
+    if (!before || this.#asked_earlier) return;
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
@@ -524,7 +523,7 @@ export class Chat {
     for (const item of this.#store.unsent()) {
       if (item.kind === 'send') {
         if (item.failed) continue;
-        if (this.#sending === undefined) void this.#send(item);
+        if (!this.#sending) void this.#send(item);
         return;
       }
       if (this.#opening.has(item.conversation)) continue;

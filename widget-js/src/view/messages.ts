@@ -68,7 +68,7 @@ export class Messages {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
       this.at_end = scrollHeight - scrollTop - clientHeight < END_PX;
       if (this.at_end) on.read();
-      if (this.element.scrollTop < 40 && !this.#earlier.hidden) on.earlier();
+      if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
     });
   }
 
@@ -79,6 +79,8 @@ export class Messages {
     const oldest_before = this.#greeting.nextElementSibling;
 
     this.#earlier.hidden = !state.more;
+    // Nobody would hear it.
+    this.#earlier.disabled = state.line !== 'online';
     this.#greeting.hidden = state.more;
     say(this.#greeting, greeting);
     const gone = new Set(this.#rows.keys());
