@@ -535,11 +535,13 @@ test('earlier messages cannot be asked for without a line, and come when there i
   for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
+  await page.context().setOffline(true);
   for (const line of server.lines) line.terminate();
   await page.getByText('The connection is lost.').waitFor();
   const earlier = page.getByRole('button', { name: 'Earlier messages' });
   assert.ok(await earlier.isDisabled());
-  // Clicks once it can be.
+  await page.context().setOffline(false);
+  // Waits until it can be clicked.
   await earlier.click();
   await eventually(async () => (await texts(page)).length === 40);
   assert.equal((await texts(page))[0], 'hello');
@@ -619,8 +621,11 @@ test('what comes out of sight is not seen before the visitor goes down to it', a
   const conversation = conversation_of(server);
   for (let seq = 2; seq <= 30; seq++) server.speak(conversation, said(seq, `line ${seq}`));
   await server.hears('seen', ({ seq }) => seq === 30);
-  await page.getByRole('log').evaluate((log) => log.scrollTo(0, 100));
-  await eventually(async () => page.getByRole('log').evaluate((log) => log.scrollTop === 100));
+  // The widget hears of it with the next frame: what comes before that is still in sight.
+  await page.getByRole('log').evaluate((log) => new Promise((heard) => {
+    log.addEventListener('scroll', () => setTimeout(heard), { once: true });
+    log.scrollTo(0, 100);
+  }));
   assert.equal(await page.getByRole('button', { name: 'New message' }).count(), 0);
   server.speak(conversation, said(31, 'And one more'));
   await server.hears('delivered', ({ seq }) => seq === 31);
