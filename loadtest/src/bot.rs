@@ -25,6 +25,7 @@ pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()
         let _there = stage.wait_for(|stage| *stage >= Stage::Running).await.is_ok();
         let rooms = world.rooms.lock().clone();
         let Some(conversation) = rooms.get(number % rooms.len().max(1)).copied() else { return };
+        world.owes("bots");
         let mut chance = world.chance(me);
         let mut tally =
             SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
@@ -39,9 +40,13 @@ pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()
             // What came due while an answer was awaited was not late by our doing.
             free_since = world.clock.now();
             due = due.plus(every);
-            tokio::time::sleep_until(world.clock.instant(due)).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(world.clock.instant(due)) => {}
+                _over = stage.wait_for(|stage| *stage > Stage::Running) => {}
+            }
         }
         world.ledger.lock().said(tally);
+        world.handed_in("bots");
     })
 }
 

@@ -1,5 +1,7 @@
 //! One connection that speaks livehelp: the greeting, frames out, frames in.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use protocol::codec::{Encoding, decode_server, encode_client};
 use protocol::conversation::ResumePoint;
@@ -13,6 +15,9 @@ use crate::histogram::{Count, Timing};
 use crate::line::{Incoming, Line, LineError};
 use crate::world::World;
 
+/// Time for the welcome once a line is open: who takes lines and greets nobody must be found out.
+const WELCOME: Duration = Duration::from_secs(15);
+
 /// Why someone is not connected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -21,6 +26,12 @@ pub(crate) enum CallError {
     /// The server said no to the greeting, or something that is no welcome.
     #[error("the server did not answer hello with welcome")]
     NotWelcome,
+    /// There is a line, and nobody greets.
+    #[error("no welcome within {} s", WELCOME.as_secs())]
+    Unwelcomed,
+    /// He was still waiting for it.
+    #[error("the run was over before the welcome came")]
+    Over,
 }
 
 impl CallError {
@@ -34,7 +45,9 @@ impl CallError {
                 | LineError::Late
                 | LineError::Broken(_),
             )
-            | Self::NotWelcome => false,
+            | Self::NotWelcome
+            | Self::Unwelcomed => false,
+            Self::Over => true,
         }
     }
 }
@@ -101,7 +114,7 @@ impl Caller {
     /// Connects and greets. What it took counts from `due`.
     ///
     /// # Errors
-    /// If there is no line or no welcome.
+    /// If there is no line or no welcome, in time and before the run is over.
     pub(crate) async fn greet(
         world: &World,
         who: &mut Who,
@@ -122,7 +135,10 @@ impl Caller {
         due: Micros,
         receive_bytes: Option<u32>,
     ) -> Result<Self, CallError> {
-        let called = Box::pin(Self::call(world, who, resume, receive_bytes)).await;
+        let called = tokio::select! {
+            called = Box::pin(Self::call(world, who, resume, receive_bytes)) => called,
+            () = world.over() => Err(CallError::Over),
+        };
         let now = world.clock.now();
         match called {
             Ok(mut caller) => {
@@ -154,7 +170,8 @@ impl Caller {
             Self { line, request: 0, agent: None, blocked_until: Micros(0), counted: false };
         let request = caller.next_request();
         caller.send(encoded(&hello(world, request, who, resume))).await?;
-        let bytes = caller.next().await?;
+        let bytes = tokio::time::timeout(WELCOME, caller.next()).await;
+        let bytes = bytes.map_err(|_| CallError::Unwelcomed)??;
         let Some(ServerFrame::Welcome { token: fresh, agent, .. }) = decoded(&bytes) else {
             return Err(CallError::NotWelcome);
         };
@@ -253,6 +270,51 @@ pub(crate) mod tests {
     use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
     use super::*;
+    use crate::world::Stage;
+    use crate::world::tests::{over, world_at};
+
+    /// Greets one who opens his line and says nothing.
+    async fn greet_the_silent(
+        meanwhile: impl FnOnce(&World),
+    ) -> (Result<Caller, CallError>, std::sync::Arc<World>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let mut who = Who::Visitor { token: None };
+        let greeting = Caller::greet(&world, &mut who, None, world.clock.now());
+        let silent = async {
+            let mut host = Host::open(&listener).await;
+            host.next().await;
+            meanwhile(&world);
+            // Time goes on at once where nothing is to be done.
+            tokio::time::pause();
+            host.next().await
+        };
+        let either = async {
+            tokio::select! {
+                greeted = greeting => greeted,
+                _ended = silent => panic!("the line ended first"),
+            }
+        };
+        let greeted = tokio::time::timeout(Duration::from_secs(600), either).await;
+        (greeted.unwrap(), world)
+    }
+
+    #[tokio::test]
+    async fn a_line_on_which_nobody_is_welcomed_is_a_failed_connect() {
+        let (greeted, world) = greet_the_silent(|_| ()).await;
+        assert!(matches!(greeted, Err(CallError::Unwelcomed)));
+        assert_eq!(over(&world, Count::ConnectFailures), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_his_welcome_when_the_run_is_over_waits_no_longer() {
+        let ends = |world: &World| {
+            world.stage.send_replace(Stage::Over);
+        };
+        let (greeted, world) = greet_the_silent(ends).await;
+        assert!(matches!(greeted, Err(CallError::Over)));
+        assert_eq!(over(&world, Count::ConnectFailures), 1);
+    }
 
     /// The server's end of one line.
     pub(crate) struct Host {
@@ -260,8 +322,8 @@ pub(crate) mod tests {
     }
 
     impl Host {
-        /// Takes the next who calls, and welcomes him.
-        pub(crate) async fn welcome(listener: &TcpListener) -> Self {
+        /// Opens the line of the next who calls.
+        async fn open(listener: &TcpListener) -> Self {
             let (stream, _) = listener.accept().await.unwrap();
             #[expect(clippy::result_large_err, reason = "the library wants it so")]
             let agreed = |_: &Request, mut response: Response| {
@@ -270,7 +332,12 @@ pub(crate) mod tests {
                 Ok(response)
             };
             let socket = tokio_tungstenite::accept_hdr_async(stream, agreed).await.unwrap();
-            let mut host = Self { socket };
+            Self { socket }
+        }
+
+        /// Takes the next who calls, and welcomes him.
+        pub(crate) async fn welcome(listener: &TcpListener) -> Self {
+            let mut host = Self::open(listener).await;
             host.next().await;
             host.tell(&ServerFrame::Welcome {
                 request: RequestId(1),

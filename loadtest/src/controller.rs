@@ -284,8 +284,8 @@ impl Conductor<'_> {
             examples,
             server,
         };
-        if none_kept {
-            outcome.fail(String::from("no rate kept the aim; the figures are those of the lowest"));
+        for fault in faults(&ledger, none_kept) {
+            outcome.fail(fault);
         }
         Ok(outcome)
     }
@@ -453,6 +453,13 @@ impl Conductor<'_> {
         }
         Ok(end)
     }
+}
+
+/// What went wrong that no threshold tells of.
+fn faults(ledger: &Ledger, none_kept: bool) -> Vec<String> {
+    let words = "no rate kept the aim; the figures are those of the lowest";
+    let none_kept = none_kept.then(|| String::from(words));
+    ledger.unjudged().into_iter().chain(none_kept).collect()
 }
 
 /// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.

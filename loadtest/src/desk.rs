@@ -162,6 +162,7 @@ impl Desk {
 
     async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
+        self.world.owes("agents");
         self.world.hearer_comes();
         while *stage.borrow_and_update() != Stage::Over {
             let next = self.next_at().map(|at| self.world.clock.instant(at));
@@ -189,6 +190,7 @@ impl Desk {
         for (_, talk) in self.talks {
             talk.hand_in(&world, true);
         }
+        world.handed_in("agents");
         self.caller.close(&world).await;
     }
 

@@ -4,7 +4,7 @@
 //! of all workers at the end. What was acked must have come; what was refused need not; of what was never answered nobody
 //! knows, and that is counted for itself.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use protocol::ids::ConversationId;
 use serde::{Deserialize, Serialize};
@@ -188,6 +188,8 @@ pub(crate) struct Ledger {
     /// Of conversations that were settled before the end, and of what came in none.
     settled: Findings,
     examples: Vec<String>,
+    /// Who handed nothing in, in numbers.
+    absent: BTreeMap<String, u64>,
 }
 
 impl Ledger {
@@ -218,6 +220,26 @@ impl Ledger {
         self.heard.extend(other.heard);
         self.settled.add(&other.settled);
         self.examples.extend(other.examples);
+        for (who, count) in other.absent {
+            *self.absent.entry(who).or_default() += count;
+        }
+    }
+
+    /// Those of whom a tally was to come, and did not.
+    pub(crate) fn absent(&mut self, absent: BTreeMap<String, u64>) {
+        self.absent = absent;
+    }
+
+    /// Who they are, in words: what was said to them and by them is not judged.
+    pub(crate) fn unjudged(&self) -> Option<String> {
+        let who = self.absent.iter().map(|(who, count)| format!("{count} of the {who}"));
+        let who: Vec<String> = who.collect();
+        (!who.is_empty()).then(|| {
+            format!(
+                "{} handed nothing in: whether they had all that they were to hear, nobody knows",
+                who.join(" and ")
+            )
+        })
     }
 
     /// Settles conversations that nobody will hand in more of, so that a long run does not fill the memory.

@@ -33,6 +33,18 @@ pub(crate) enum Part {
     InTurn(bool),
 }
 
+impl Part {
+    /// What was due at him and he never came to: nothing more is taken, and what waits is counted.
+    fn unsaid(self, world: &World) {
+        if let Self::Scheduled(mut due) = self {
+            due.close();
+            while let Ok(due) = due.try_recv() {
+                world.count_at(Count::Unsent, due.at);
+            }
+        }
+    }
+}
+
 /// How he comes to be where he was before.
 #[derive(Debug)]
 struct Return {
@@ -102,6 +114,8 @@ impl Party {
     /// Until the run is over.
     pub(crate) async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
+        let word = if matches!(self.who, Who::Agent { .. }) { "windows" } else { "visitors" };
+        self.world.owes(word);
         self.world.hearer_comes();
         loop {
             if *stage.borrow_and_update() == Stage::Over {
@@ -125,9 +139,11 @@ impl Party {
                 break;
             }
         }
-        let Self { world, caller, talk, .. } = self;
+        let Self { world, caller, talk, part, .. } = self;
         world.hearer_goes();
+        part.unsaid(&world);
         talk.hand_in(&world, true);
+        world.handed_in(word);
         caller.close(&world).await;
     }
 

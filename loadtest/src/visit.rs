@@ -64,6 +64,7 @@ async fn go(world: &Arc<World>, due: Due) {
         closing: None,
         closed: false,
     };
+    world.owes("visits");
     // An error here is a line that broke or a refusal.
     let well = Box::pin(visit.carry_out()).await.is_ok();
     let Visit { world, caller, talk, closed, .. } = visit;
@@ -73,6 +74,7 @@ async fn go(world: &Arc<World>, due: Due) {
     let conversation = talk.conversation;
     // Who left before the conversation was over could not hear everything.
     talk.hand_in(&world, well && closed);
+    world.handed_in("visits");
     world.left(conversation);
     caller.close(&world).await;
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::{Micros, micros};
-use crate::histogram::{Tally, Timing};
+use crate::histogram::{Count, Tally, Timing};
 use crate::ledger::Ledger;
 use crate::rest::Rest;
 use crate::scenario::Phase;
@@ -242,10 +242,10 @@ impl Worker {
             pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
         tokio::time::sleep_until(self.world.clock.instant(end)).await;
         self.world.stage.send_replace(Stage::Draining);
-        self.wait(World::drained).await;
-        arriving.abort();
         // It ends with its schedule, whose last moment is over.
         let _ended = tokio::task::spawn_blocking(move || pacer.join().is_ok()).await;
+        self.wait(World::drained).await;
+        arriving.abort();
         self.say(Word::Drained).await
     }
 
@@ -269,7 +269,7 @@ impl Worker {
         self.world.stage.send_replace(Stage::Over);
         let going = async {
             for person in self.people {
-                // Whose task broke off handed nothing in; what he was to hear is then lost, and seen as such.
+                // Whose task broke off handed nothing in, and is named for it.
                 let _ended = person.await;
             }
             // Visits are not among them.
@@ -278,6 +278,10 @@ impl Worker {
             }
         };
         let _in_time = tokio::time::timeout(GOING, going).await;
+        for _ in 0..self.world.queued() {
+            self.world.count(Count::Unsent);
+        }
+        self.world.ledger.lock().absent(self.world.absent());
         let (before, whole) = {
             let mut recorder = self.world.recorder.lock();
             (recorder.take_before(), recorder.take_whole())
@@ -306,5 +310,31 @@ async fn probe(world: Arc<World>) {
         let due = world.clock.now().plus(PROBE);
         tokio::time::sleep_until(world.clock.instant(due)).await;
         world.record(Timing::LoopLag, due, world.clock.now().since(due));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tests::world;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hands_nothing_in_is_named_and_what_was_due_at_him_is_unsent() {
+        let world = world("");
+        let (tell, _told) = mpsc::channel(2);
+        tell.try_send(Due { at: world.clock.now() }).unwrap();
+        world.speakers.lock().push(tell);
+        world.owes("visitors");
+        world.owes("visitors");
+        world.owes("bots");
+        world.handed_in("visitors");
+        world.handed_in("bots");
+        let (words, mut said) = mpsc::channel(1);
+        let people = vec![tasks::spawn("visitor", std::future::pending())];
+        Worker { world, people, words }.finish().await.unwrap();
+        let Some(Word::Result { whole, ledger, .. }) = said.recv().await else { panic!() };
+        assert_eq!(whole.of(Count::Unsent), 1);
+        let words = ledger.unjudged().unwrap();
+        assert!(words.contains("1 of the visitors") && !words.contains("bots"), "{words}");
     }
 }

@@ -1,6 +1,6 @@
 //! What everyone in one worker shares: the plan, the clock, the stage of the run, and where results go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,6 +135,8 @@ pub(crate) struct World {
     settled: AtomicU64,
     connections: AtomicU64,
     people: AtomicU64,
+    /// Of whom a tally is still to come, in numbers.
+    owing: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -169,6 +171,7 @@ impl World {
             settled: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             people: AtomicU64::new(0),
+            owing: Mutex::default(),
             plan,
         }))
     }
@@ -179,6 +182,13 @@ impl World {
 
     pub(crate) fn stage(&self) -> Stage {
         *self.stage.borrow()
+    }
+
+    /// Until the run is over.
+    pub(crate) async fn over(&self) {
+        let mut stage = self.stage.subscribe();
+        // The world outlives everyone in it.
+        let _there = stage.wait_for(|stage| *stage == Stage::Over).await.is_ok();
     }
 
     /// A line's target: as an agent with his cookie, as a visitor from the site's page.
@@ -269,9 +279,38 @@ impl World {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether everything was answered, and every visit is over.
+    /// Whether all that was due was said and answered, and every visit is over.
     pub(crate) fn drained(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) == 0 && self.visits.load(Ordering::Relaxed) == 0
+        self.unanswered.load(Ordering::Relaxed) == 0
+            && self.visits.load(Ordering::Relaxed) == 0
+            && self.queued() == 0
+    }
+
+    /// Messages that are due at somebody who has not come to them yet.
+    pub(crate) fn queued(&self) -> usize {
+        let speakers = self.speakers.lock();
+        // Whoever is gone has counted his own.
+        let there = speakers.iter().filter(|speaker| !speaker.is_closed());
+        there.map(|speaker| speaker.max_capacity() - speaker.capacity()).sum()
+    }
+
+    /// One begins who is to hand in a tally at the end.
+    pub(crate) fn owes(&self, who: &'static str) {
+        *self.owing.lock().entry(who).or_default() += 1;
+    }
+
+    /// One of these did.
+    pub(crate) fn handed_in(&self, who: &'static str) {
+        if let Some(owing) = self.owing.lock().get_mut(who) {
+            *owing = owing.saturating_sub(1);
+        }
+    }
+
+    /// Those who did not, in numbers.
+    pub(crate) fn absent(&self) -> BTreeMap<String, u64> {
+        let owing = self.owing.lock();
+        let absent = owing.iter().filter(|(_, count)| **count > 0);
+        absent.map(|(who, count)| ((*who).to_owned(), *count)).collect()
     }
 
     pub(crate) fn visit_begins(&self) {

@@ -107,6 +107,30 @@ rate = 100
     assert_eq!(ran.figure("sent"), ran.figure("acked"), "{}", ran.told());
 }
 
+/// What their agents say meanwhile never reaches them, and what is due at them they cannot say.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_and_is_never_welcomed_has_failed_to_connect_and_is_judged_all_the_same() {
+    let scenario = "
+loop = \"open\"
+arrivals = \"constant\"
+drain_ms = 1000
+[mix]
+rooms = 1
+reconnectors = 3
+[reconnect]
+every_ms = 1000
+together = true
+[[phase]]
+seconds = 3
+rate = 80
+";
+    let follows = ["lost", "unsent", "unacked"];
+    let ran = is_caught_in(Fault::Silence, scenario, "connect_failures", &follows).await;
+    assert_eq!(ran.figure("connect_failures"), 3.0, "{}", ran.told());
+    assert!(ran.figure("lost") > 0.0 && ran.figure("unsent") > 0.0, "{}", ran.told());
+    assert_eq!(ran.result["faults"].as_array().unwrap().len(), 0, "{}", ran.told());
+}
+
 /// Visitors who come one after the other, to so many agents who take so many.
 fn visits(agents: u32, capacity: u32) -> String {
     format!(

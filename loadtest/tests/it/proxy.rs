@@ -30,6 +30,8 @@ pub enum Fault {
     Stall(usize, Duration),
     /// Once in the proxy's life, at the message of this number: every line ends.
     Cut(usize),
+    /// Lines that begin after the first message are opened, and nothing that the server says on them comes through.
+    Silence,
     /// Each so many acks of messages, one never comes, but for those after so many.
     SwallowAck(usize),
     /// What one agent is offered is offered to the next one who is offered something, too.
@@ -129,6 +131,10 @@ impl Ruin {
         if !head.starts_with(b"HTTP/1.1 101") {
             to.write_all(&bytes).await?;
             tokio::io::copy(&mut from, &mut to).await?;
+            return to.shutdown().await;
+        }
+        if self.fault == Fault::Silence && self.messages.load(Ordering::SeqCst) > 0 {
+            tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
             return to.shutdown().await;
         }
         let mut held = None;
