@@ -20,7 +20,6 @@ use crate::ledger::Way;
 use crate::line::LineError;
 use crate::party::{Settling, sleep, watch_frame};
 use crate::setup::Account;
-use crate::stamp::Stamp;
 use crate::talk::Talk;
 use crate::tasks;
 use crate::world::{Purpose, Stage, World, between};
@@ -421,9 +420,7 @@ impl Desk {
 
     fn heard(&mut self, conversation: ConversationId, messages: &[Message<'_>], way: Way) {
         let Some(talk) = self.talks.get_mut(&conversation) else { return };
-        let stamps: Vec<Stamp> =
-            messages.iter().filter_map(|message| talk.heard(&self.world, message, way)).collect();
-        for stamp in stamps {
+        for stamp in talk.page(&self.world, messages, way) {
             let think = between(self.world.scenario().agent.think_ms, &mut self.chance);
             self.answer_count = self.answer_count.wrapping_add(1);
             let key = (self.world.clock.now().plus(think), self.answer_count);

@@ -128,6 +128,15 @@ impl Hearing {
         Some(stamp)
     }
 
+    /// A page comes with these places: they rise within it, whatever it fills.
+    pub(crate) fn page(&mut self, places: impl IntoIterator<Item = u64>) {
+        let mut last = 0;
+        for place in places {
+            self.found.reordered += u64::from(place <= last);
+            last = last.max(place);
+        }
+    }
+
     /// A frame came that is none, or one of the system's lines moves the place on.
     pub(crate) fn passed(&mut self, seq: u64) {
         self.seq_last = self.seq_last.max(seq);
@@ -377,6 +386,16 @@ mod tests {
         let found = judged(&hearing, 4, vec![], vec![]);
         let right = Findings { received: 4, resumed: 2, ..Findings::default() };
         assert_eq!(found, right);
+    }
+
+    #[test]
+    fn places_rise_within_a_page_though_another_page_may_be_earlier() {
+        let mut hearing = Hearing::new(1);
+        hearing.page([7, 8, 30]);
+        hearing.page([1, 2]);
+        assert_eq!(hearing.found.reordered, 0);
+        hearing.page([9, 5, 5, 10]);
+        assert_eq!(hearing.found.reordered, 2);
     }
 
     #[test]

@@ -351,9 +351,8 @@ impl Party {
         messages: &[Message<'_>],
     ) -> Result<(), LineError> {
         let Some(returning) = &mut self.returning else {
-            for message in messages {
-                let stamp = self.talk.heard(&self.world, message, Way::Entered);
-                self.answer(stamp);
+            for stamp in self.talk.page(&self.world, messages, Way::Entered) {
+                self.answer(Some(stamp));
             }
             return Ok(());
         };
@@ -368,9 +367,8 @@ impl Party {
         };
         let oldest = messages.first().map_or(Seq(0), |message| message.seq);
         let asks_on = reset && more && oldest.0 > known.0 + 1;
-        for message in messages {
-            let stamp = self.talk.heard(&self.world, message, way);
-            self.answer(stamp);
+        for stamp in self.talk.page(&self.world, messages, way) {
+            self.answer(Some(stamp));
         }
         if asks_on {
             // The page does not reach back to what he has.

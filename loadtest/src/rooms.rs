@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::caller::{Caller, Who, decoded};
+use crate::ledger::Way;
 use crate::party::{Part, Party, watch_frame};
 use crate::scenario::{Loop, Speakers};
 use crate::talk::Talk;
@@ -82,9 +83,7 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
             }
             Some(ServerFrame::Queue { position, .. }) => talk.queued(world, position),
             Some(ServerFrame::History { messages, .. }) => {
-                for message in &messages {
-                    talk.heard(world, message, crate::ledger::Way::Entered);
-                }
+                talk.page(world, &messages, Way::Entered);
             }
             Some(ServerFrame::Reject { code, words, .. }) => {
                 bail!("a conversation was refused ({}): {words}", code.word());
@@ -138,9 +137,7 @@ async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<(
         let bytes = caller.next().await.context("an agent's line ended")?;
         match decoded(&bytes) {
             Some(ServerFrame::History { request, messages, .. }) if request == watch => {
-                for message in &messages {
-                    talk.heard(world, message, crate::ledger::Way::Entered);
-                }
+                talk.page(world, &messages, Way::Entered);
                 return Ok(());
             }
             Some(ServerFrame::Reject { request, code, words, .. }) if request == watch => {

@@ -261,6 +261,12 @@ impl Talk {
         Some(stamp)
     }
 
+    /// A page of what was said; gives the stamps of what is another's news.
+    pub(crate) fn page(&mut self, world: &World, messages: &[Message<'_>], way: Way) -> Vec<Stamp> {
+        self.hearing.page(messages.iter().map(|message| message.seq.0));
+        messages.iter().filter_map(|message| self.heard(world, message, way)).collect()
+    }
+
     /// A frame that is none.
     pub(crate) fn garbled(&mut self) {
         self.hearing.found.corrupt += 1;
@@ -347,9 +353,8 @@ mod tests {
         Stamp { run: 1, sender: 900, number, intended_us, ..Stamp::default() }.text(100)
     }
 
-    /// How many deliveries are timed once this came in this way, from the moment it was due and from the sending.
-    fn timed(world: &World, talk: &mut Talk, text: &str, seq: u64, way: Way) -> [u64; 2] {
-        let message = Message {
+    fn message(text: &str, seq: u64) -> Message<'_> {
+        Message {
             seq: Seq(seq),
             message: MessageId::from_uuid(Uuid::now_v7()),
             author: protocol::message::Author::System,
@@ -357,8 +362,12 @@ mod tests {
             body: Body::Text(Text::new(text)),
             expires: None,
             visibility: protocol::message::Visibility::Everyone,
-        };
-        assert!(talk.heard(world, &message, way).is_some());
+        }
+    }
+
+    /// How many deliveries are timed once this came in this way, from the moment it was due and from the sending.
+    fn timed(world: &World, talk: &mut Talk, text: &str, seq: u64, way: Way) -> [u64; 2] {
+        assert!(talk.heard(world, &message(text, seq), way).is_some());
         let tally = world.recorder.lock().take_before();
         assert_eq!(tally.of(Count::Delivered), 1);
         [Timing::Delivery, Timing::DeliveryService]
@@ -379,6 +388,21 @@ mod tests {
         assert_eq!(timed(4, now, Way::Replaced), [1, 0]);
         // A page that replaces everything may reach back to before he came.
         assert_eq!(timed(5, before, Way::Replaced), [0, 0]);
+    }
+
+    #[test]
+    fn a_page_whose_places_fall_is_out_of_order_whoever_spoke_in_it() {
+        let world = world("");
+        let mut talk = talk(&world);
+        let own = Stamp { run: 1, sender: talk.me, ..Stamp::default() }.text(100);
+        let texts = [another(0, Micros(1)), own, another(1, Micros(1))];
+        let at = |places: [u64; 3]| -> Vec<Message<'_>> {
+            texts.iter().zip(places).map(|(text, seq)| message(text, seq)).collect()
+        };
+        assert_eq!(talk.page(&world, &at([1, 2, 3]), Way::Resumed).len(), 2);
+        assert_eq!(talk.hearing.found.reordered, 0);
+        talk.page(&world, &at([3, 2, 1]), Way::Replaced);
+        assert_eq!(talk.hearing.found.reordered, 2);
     }
 
     #[test]

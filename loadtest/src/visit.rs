@@ -225,9 +225,7 @@ impl Visit {
                 self.answers += u32::from(stamp.is_some());
             }
             ServerFrame::History { messages, .. } => {
-                for message in &messages {
-                    self.talk.heard(&self.world, message, Way::Entered);
-                }
+                self.talk.page(&self.world, &messages, Way::Entered);
             }
             ServerFrame::Ack { request, seq, at, .. }
                 if !self.talk.acked(&self.world, request, seq, at)

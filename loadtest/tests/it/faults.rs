@@ -71,6 +71,23 @@ async fn a_message_after_its_follower_is_out_of_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_the_other_way_round_is_out_of_order() {
+    let scenario = "
+loop = \"open\"
+speakers = \"agents\"
+[mix]
+reconnectors = 3
+[reconnect]
+every_ms = 800
+away_ms = [300, 300]
+[[phase]]
+seconds = 3
+rate = 100
+";
+    is_caught_in(Fault::ReversePage, scenario, "reordered", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_letter_is_corrupt() {
     // What is no message of this run any more is missed, too.
     is_caught(Fault::Corrupt, "corrupt", &["lost"]).await;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use protocol::codec::{Encoding, decode_server, encode_server};
+use protocol::frame::ServerFrame;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +24,8 @@ pub enum Fault {
     Delay(Duration),
     /// It comes after the one behind it.
     Reorder,
+    /// Each page of history is the other way round.
+    ReversePage,
     /// A letter of its text becomes another.
     Corrupt,
     /// The frame is no frame any more.
@@ -99,6 +103,7 @@ const ACK: u8 = 65;
 const MESSAGE: u8 = 66;
 const QUEUE: u8 = 73;
 const OFFER: u8 = 74;
+const HISTORY: u8 = 81;
 
 /// Where the field behind a frame's conversation is, from the beginning of its payload.
 const BEHIND_CONVERSATION: usize = 20;
@@ -232,6 +237,7 @@ impl Ruin {
                 later[payload + BEHIND_CONVERSATION] += 1;
                 frame.extend(later);
             }
+            Fault::ReversePage if kind == Some(HISTORY) => reverse(&mut frame[payload..]),
             Fault::OfferLate(at) if other == at => {
                 let deadline = payload + BEHIND_CONVERSATION + 1;
                 let deadline = frame[deadline..].first_chunk_mut().unwrap();
@@ -261,6 +267,17 @@ async fn pass_head(
     to.write_all(&head[..len]).await?;
     let behind = head.split_off(len);
     Ok((head, behind))
+}
+
+/// A page of history, which is as long the other way round.
+fn reverse(page: &mut [u8]) {
+    let mut bytes = Vec::new();
+    let mut frame = decode_server(Encoding::Msgpack, page).unwrap();
+    if let ServerFrame::History { messages, .. } = &mut frame {
+        messages.reverse();
+    }
+    encode_server(Encoding::Msgpack, &frame, &mut bytes).unwrap();
+    page.copy_from_slice(&bytes);
 }
 
 /// A client's frame, which has a mask. An agent takes four conversations more than he says.
