@@ -262,7 +262,9 @@ pub(crate) mod tests {
     use protocol::codec::encode_server;
     use protocol::conversation::AgentCard;
     use protocol::frame::WireLimits;
-    use protocol::ids::SessionId;
+    use protocol::ids::{ConversationId, MessageId, SessionId};
+    use protocol::message::{Author, Body, Seq};
+    use protocol::personal::Text;
     use protocol::time::UnixMillis;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_tungstenite::WebSocketStream;
@@ -378,7 +380,21 @@ pub(crate) mod tests {
             self.socket.send(Message::binary(bytes)).await.unwrap();
         }
 
-        async fn next(&mut self) -> Option<Message> {
+        /// Something that somebody says in this conversation.
+        pub(crate) fn message(conversation: ConversationId) -> ServerFrame<'static> {
+            ServerFrame::Message {
+                conversation,
+                seq: Seq(1),
+                message: MessageId::from_bytes([1; 16]),
+                author: Author::System,
+                at: UnixMillis(0),
+                body: Body::Text(Text::new("Hello")),
+                expires: None,
+                visibility: None,
+            }
+        }
+
+        pub(crate) async fn next(&mut self) -> Option<Message> {
             self.socket.next().await?.ok()
         }
 

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use protocol::conversation::{AgentCard, Availability, ConversationCard, ConversationState};
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::{AgentId, ConversationId};
-use protocol::message::{Message, Visibility};
+use protocol::message::{Message, Seq, Visibility};
 use protocol::reject::RejectCode;
+use protocol::time::UnixMillis;
 use tokio::task::JoinHandle;
 
 use crate::backoff::{Backoff, may_return};
@@ -36,6 +37,8 @@ enum Asked {
     Enter(ConversationId),
     /// To hear one of his conversations again after his line broke.
     Return(ConversationId),
+    /// To hear no more of one: until the answer comes, what was said in it may be on its way.
+    Leave(ConversationId),
     Other,
 }
 
@@ -285,22 +288,16 @@ impl Desk {
             self.world.garbled();
             return Ok(());
         };
+        if self.world.misdelivered(&frame, |conversation| self.hears(conversation)) {
+            return Ok(());
+        }
         match frame {
             ServerFrame::Offer { conversation, deadline, .. } => {
                 self.world.turn(conversation, deadline, self.world.clock.now());
                 self.offered(conversation).await?;
             }
             ServerFrame::OfferOver { conversation } => self.over(conversation),
-            ServerFrame::Ack { request, seq, at, .. } => match self.asked.remove(&request.0) {
-                Some(Asked::Accept(conversation)) => self.accepted(conversation).await?,
-                Some(Asked::Say(conversation)) => {
-                    if let Some(talk) = self.talks.get_mut(&conversation) {
-                        talk.acked(&self.world, request, seq, at);
-                    }
-                    self.leave(conversation).await?;
-                }
-                Some(Asked::Enter(_) | Asked::Return(_) | Asked::Other) | None => {}
-            },
+            ServerFrame::Ack { request, seq, at, .. } => self.acked(request, seq, at).await?,
             ServerFrame::Reject { request, code, retry_after_ms, .. } => {
                 self.rejected(request, code, retry_after_ms).await?;
             }
@@ -347,6 +344,26 @@ impl Desk {
             _ => {}
         }
         Ok(())
+    }
+
+    async fn acked(
+        &mut self,
+        request: RequestId,
+        seq: Option<Seq>,
+        at: Option<UnixMillis>,
+    ) -> Result<(), LineError> {
+        match self.asked.remove(&request.0) {
+            Some(Asked::Accept(conversation)) => self.accepted(conversation).await,
+            Some(Asked::Say(conversation)) => {
+                if let Some(talk) = self.talks.get_mut(&conversation) {
+                    talk.acked(&self.world, request, seq, at);
+                }
+                self.leave(conversation).await
+            }
+            Some(Asked::Enter(_) | Asked::Return(_) | Asked::Leave(_) | Asked::Other) | None => {
+                Ok(())
+            }
+        }
     }
 
     async fn offered(&mut self, conversation: ConversationId) -> Result<(), LineError> {
@@ -403,7 +420,7 @@ impl Desk {
             }
             // The visitor was gone before he was answered.
             Some(Asked::Accept(conversation)) => self.gone(conversation),
-            Some(Asked::Other) | None => self.world.count(Count::Rejected),
+            Some(Asked::Leave(_) | Asked::Other) | None => self.world.count(Count::Rejected),
         }
         Ok(())
     }
@@ -416,6 +433,13 @@ impl Desk {
         self.burden.has.remove(&conversation);
         self.weigh();
         self.world.let_go(conversation, self.agent);
+    }
+
+    /// Whether what is said there is for him.
+    fn hears(&self, conversation: ConversationId) -> bool {
+        let mut asked = self.asked.values();
+        self.talks.contains_key(&conversation)
+            || asked.any(|asked| matches!(asked, Asked::Leave(left) if *left == conversation))
     }
 
     fn heard(&mut self, conversation: ConversationId, messages: &[Message<'_>], way: Way) {
@@ -474,7 +498,7 @@ impl Desk {
             talk.hand_in(&self.world, true);
             self.world.left(conversation);
         }
-        let request = self.ask(Asked::Other);
+        let request = self.ask(Asked::Leave(conversation));
         let topic = WatchTopic::Conversation;
         self.caller
             .tell(&ClientFrame::Unwatch { request, topic, conversation: Some(conversation) })
@@ -536,6 +560,31 @@ mod tests {
         };
         let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
         assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
+        desk.unwrap().abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_said_where_an_agent_has_no_part_is_misdelivered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let cookie = String::from("session=x");
+        let account = Account { agent: AgentId::from_bytes([1; 16]).to_string(), cookie };
+        let answering = async {
+            let mut host = Host::welcome(&listener).await;
+            host.tell(&Host::message(room(1))).await;
+            let request = RequestId(2);
+            host.tell(&ServerFrame::Ack {
+                request,
+                seq: None,
+                at: None,
+                expires: None,
+                body: None,
+            })
+            .await;
+            host
+        };
+        let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
+        assert_eq!(world.ledger.lock().judge().0.misdelivered, 1);
         desk.unwrap().abort();
     }
 

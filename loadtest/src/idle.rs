@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use protocol::ids::ConversationId;
 use tokio::task::JoinHandle;
 
 use crate::backoff::{Backoff, may_return};
@@ -37,14 +38,20 @@ async fn stay(world: &World, caller: &mut Caller) -> Result<(), LineError> {
     let mut stage = world.stage.subscribe();
     loop {
         tokio::select! {
-            came = caller.next() => {
-                if decoded(&came?).is_none() {
-                    world.garbled();
-                }
-            }
+            came = caller.next() => passes_over(world, &came?, None),
             // The world outlives everyone in it.
             _over = stage.wait_for(|stage| *stage == Stage::Over) => return Ok(()),
         }
+    }
+}
+
+/// Somebody who does not look at what comes; what is said in another conversation than his is not for him.
+pub(crate) fn passes_over(world: &World, bytes: &[u8], own: Option<ConversationId>) {
+    match decoded(bytes) {
+        Some(frame) => {
+            world.misdelivered(&frame, |conversation| Some(conversation) == own);
+        }
+        None => world.garbled(),
     }
 }
 
@@ -68,6 +75,20 @@ mod tests {
     use super::*;
     use crate::caller::tests::Host;
     use crate::world::tests::world_at;
+
+    #[tokio::test]
+    async fn what_is_said_anywhere_is_misdelivered_to_one_who_has_no_conversation() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let (idle, mut host) = tokio::join!(idle(Arc::clone(&world)), Host::welcome(&listener));
+        host.tell(&Host::message(ConversationId::from_bytes([1; 16]))).await;
+        assert!(host.is_read().await);
+        assert_eq!(world.ledger.lock().judge().0.misdelivered, 1);
+        world.stage.send_replace(Stage::Over);
+        for task in idle.unwrap() {
+            task.await.unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn a_frame_that_is_none_is_corrupt_for_one_who_says_nothing_too() {

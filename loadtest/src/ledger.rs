@@ -38,6 +38,12 @@ pub(crate) struct Heard {
     missing: BTreeSet<u32>,
 }
 
+impl Heard {
+    fn count(&self) -> u64 {
+        u64::from(self.next) - crate::number::long(self.missing.len())
+    }
+}
+
 /// What was wrong with what came, and how much of it was right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -48,6 +54,8 @@ pub(crate) struct Findings {
     pub(crate) duplicate: u64,
     pub(crate) reordered: u64,
     pub(crate) corrupt: u64,
+    /// Came to one who has no part in their conversation, or in another one than they were said in.
+    pub(crate) misdelivered: u64,
     /// Of `received`: those that came after a resume.
     pub(crate) resumed: u64,
     /// Sent and never answered.
@@ -63,6 +71,7 @@ impl Findings {
         self.duplicate += other.duplicate;
         self.reordered += other.reordered;
         self.corrupt += other.corrupt;
+        self.misdelivered += other.misdelivered;
         self.resumed += other.resumed;
         self.unacked += other.unacked;
         self.voided += other.voided;
@@ -176,6 +185,14 @@ pub(crate) struct HeardTally {
     found: Findings,
 }
 
+/// How much was heard of one speaker in one conversation.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Voice {
+    conversation: ConversationId,
+    sender: u32,
+    messages: u64,
+}
+
 /// What one speaker hands in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SaidTally {
@@ -197,6 +214,10 @@ pub(crate) struct Ledger {
     /// Of conversations that were settled before the end, and of what came in none.
     settled: Findings,
     examples: Vec<String>,
+    /// In which conversation each speaker speaks.
+    homes: Vec<(u32, ConversationId)>,
+    /// Heard where it was settled, of speakers who have no part there as far as was known.
+    strangers: Vec<Voice>,
     /// Who handed nothing in, in numbers.
     absent: BTreeMap<String, u64>,
 }
@@ -204,6 +225,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn said(&mut self, tally: SaidTally) {
         if tally.used > 0 {
+            self.homes.push((tally.sender, tally.conversation));
             self.said.push(tally);
         }
     }
@@ -215,6 +237,12 @@ impl Ledger {
     /// A frame that is none came to somebody, in no conversation that can be named.
     pub(crate) fn garbled(&mut self) {
         self.settled.corrupt += 1;
+    }
+
+    /// So many messages came to one who has no part in their conversation.
+    pub(crate) fn misdelivered(&mut self, conversation: ConversationId, messages: u64) {
+        self.settled.misdelivered += messages;
+        self.example(format!("what was said in {conversation} came to one who has no part in it"));
     }
 
     /// Something else that went wrong, in words.
@@ -229,6 +257,8 @@ impl Ledger {
         self.heard.extend(other.heard);
         self.settled.add(&other.settled);
         self.examples.extend(other.examples);
+        self.homes.extend(other.homes);
+        self.strangers.extend(other.strangers);
         for (who, count) in other.absent {
             *self.absent.entry(who).or_default() += count;
         }
@@ -257,10 +287,29 @@ impl Ledger {
         let is_over = |conversation: &ConversationId| over.contains(conversation);
         part.said = self.said.extract_if(.., |tally| is_over(&tally.conversation)).collect();
         part.heard = self.heard.extract_if(.., |tally| is_over(&tally.conversation)).collect();
+        // Whose home is not known yet is judged at the end, when all have handed in.
+        let homes = self.homes();
+        let voices = part.heard.iter().flat_map(HeardTally::voices);
+        let strangers = voices.filter(|v| homes.get(&v.sender) != Some(&v.conversation));
+        self.strangers.extend(strangers);
         let (found, examples) = part.judge();
         self.settled.add(&found);
         self.examples.extend(examples);
         self.examples.truncate(EXAMPLES_MAX);
+    }
+
+    fn homes(&self) -> HashMap<u32, ConversationId> {
+        self.homes.iter().copied().collect()
+    }
+
+    /// What was heard in another conversation than it was said in.
+    fn astray(&self) -> Vec<Voice> {
+        let homes = self.homes();
+        let voices = self.heard.iter().flat_map(HeardTally::voices);
+        let voices = voices.chain(self.strangers.iter().copied());
+        voices
+            .filter(|v| homes.get(&v.sender).is_some_and(|home| *home != v.conversation))
+            .collect()
     }
 
     /// Compares what was said with what was heard.
@@ -296,12 +345,27 @@ impl Ledger {
                 }
             }
         }
+        for voice in self.astray() {
+            found.misdelivered += voice.messages;
+            examples.push(format!(
+                "speaker {} was heard in {}, in which he has no part",
+                voice.sender, voice.conversation
+            ));
+        }
         examples.truncate(EXAMPLES_MAX);
         (found, examples)
     }
 }
 
 impl HeardTally {
+    fn voices(&self) -> impl Iterator<Item = Voice> + '_ {
+        self.from.iter().map(|(sender, heard)| Voice {
+            conversation: self.conversation,
+            sender: *sender,
+            messages: heard.count(),
+        })
+    }
+
     /// Numbers that were acked and did not come.
     fn lost(&self, said: &SaidTally) -> Vec<u32> {
         let none = Heard::default();
@@ -408,16 +472,31 @@ mod tests {
         assert_eq!(judged(&hearing, 2, vec![], vec![]), right);
     }
 
+    fn said(conversation: ConversationId) -> SaidTally {
+        SaidTally { conversation, sender: 5, used: 2, refused: vec![], unacked: vec![] }
+    }
+
+    #[test]
+    fn who_is_heard_where_he_does_not_speak_was_misdelivered_whoever_hands_in_first() {
+        let other = ConversationId::from_bytes([2; 16]);
+        let mut ledger = Ledger::default();
+        ledger.heard(hearing(&[0, 1]).tally(other, None, false));
+        // Nobody has said yet that he speaks elsewhere.
+        ledger.settle(&BTreeSet::from([other]));
+        assert_eq!(ledger.judge().0.misdelivered, 0);
+        ledger.said(said(ROOM));
+        ledger.heard(hearing(&[0, 1]).tally(ROOM, None, true));
+        assert_eq!(ledger.judge().0.misdelivered, 2);
+        ledger.settle(&BTreeSet::from([ROOM]));
+        // It is his own, though what he said is settled.
+        ledger.heard(hearing(&[0]).tally(ROOM, None, false));
+        assert_eq!(ledger.judge().0.misdelivered, 2);
+    }
+
     #[test]
     fn what_is_settled_is_judged_once() {
         let mut ledger = Ledger::default();
-        ledger.said(SaidTally {
-            conversation: ROOM,
-            sender: 5,
-            used: 2,
-            refused: vec![],
-            unacked: vec![],
-        });
+        ledger.said(said(ROOM));
         ledger.heard(hearing(&[0]).tally(ROOM, None, true));
         let before = ledger.judge().0;
         ledger.settle(&BTreeSet::from([ROOM]));

@@ -177,17 +177,14 @@ impl Party {
             self.talk.garbled();
             return Ok(());
         };
+        let own = self.talk.conversation;
+        if self.world.misdelivered(&frame, |conversation| conversation == own) {
+            return Ok(());
+        }
         match frame {
             ServerFrame::Message {
-                conversation,
-                seq,
-                message,
-                author,
-                at,
-                body,
-                expires,
-                visibility,
-            } if conversation == self.talk.conversation => {
+                seq, message, author, at, body, expires, visibility, ..
+            } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 let stamp = self.talk.heard(&self.world, &message, Way::Pushed);
@@ -205,23 +202,17 @@ impl Party {
             {
                 self.world.count(Count::Rejected);
             }
-            ServerFrame::Void { conversation, seq, .. }
-                if conversation == self.talk.conversation =>
-            {
+            ServerFrame::Void { conversation, seq, .. } if conversation == own => {
                 self.talk.void(seq);
             }
-            ServerFrame::History { request, conversation, reset, more, messages }
-                if conversation == self.talk.conversation =>
-            {
+            ServerFrame::History { request, reset, more, messages, .. } => {
                 self.page(request, reset, more, &messages).await?;
             }
             ServerFrame::Pong { request } if self.settling == Settling::Asked(request) => {
                 self.settling = Settling::Yes;
                 self.world.settles();
             }
-            ServerFrame::Queue { conversation, position, .. }
-                if conversation == self.talk.conversation =>
-            {
+            ServerFrame::Queue { conversation, position, .. } if conversation == own => {
                 self.talk.queued(&self.world, position);
             }
             _ => {}

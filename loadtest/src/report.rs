@@ -39,7 +39,7 @@ const FIRST: [&str; 24] = [
     "send_lag_p99_ms",
 ];
 
-const COUNTED: [&str; 26] = [
+const COUNTED: [&str; 27] = [
     "sent",
     "acked",
     "received",
@@ -47,6 +47,7 @@ const COUNTED: [&str; 26] = [
     "duplicate",
     "reordered",
     "corrupt",
+    "misdelivered",
     "resumed",
     "unacked",
     "refused",

@@ -75,23 +75,38 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
     open(&mut caller, talk.conversation).await?;
     loop {
         let bytes = caller.next().await.context("a visitor's line ended before an agent came")?;
-        match decoded(&bytes) {
-            Some(ServerFrame::Conversation { card }) if card.state == ConversationState::Active => {
+        match for_him(world, talk.conversation, &bytes) {
+            Some(ServerFrame::Conversation { card })
+                if card.state == ConversationState::Active
+                    && card.conversation == talk.conversation =>
+            {
                 talk.assigned();
                 let agent = card.assignee.context("an active conversation without an agent")?;
                 return Ok(((who, caller, talk), agent));
             }
-            Some(ServerFrame::Queue { position, .. }) => talk.queued(world, position),
+            Some(ServerFrame::Queue { conversation, position, .. })
+                if conversation == talk.conversation =>
+            {
+                talk.queued(world, position);
+            }
             Some(ServerFrame::History { messages, .. }) => {
                 talk.page(world, &messages, Way::Entered);
             }
             Some(ServerFrame::Reject { code, words, .. }) => {
                 bail!("a conversation was refused ({}): {words}", code.word());
             }
-            Some(_) => {}
-            None => talk.garbled(),
+            Some(_) | None => {}
         }
     }
+}
+
+/// What comes to one who finds his place: no frame, or what is said elsewhere, is counted.
+fn for_him<'a>(world: &World, own: ConversationId, bytes: &'a [u8]) -> Option<ServerFrame<'a>> {
+    let frame = decoded(bytes);
+    if frame.is_none() {
+        world.garbled();
+    }
+    frame.filter(|frame| !world.misdelivered(frame, |conversation| conversation == own))
 }
 
 /// Asks for a conversation; the answer comes with the other frames.
@@ -135,7 +150,7 @@ async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<(
     caller.tell(&frame).await.context("an agent's window could not ask")?;
     loop {
         let bytes = caller.next().await.context("an agent's line ended")?;
-        match decoded(&bytes) {
+        match for_him(world, talk.conversation, &bytes) {
             Some(ServerFrame::History { request, messages, .. }) if request == watch => {
                 talk.page(world, &messages, Way::Entered);
                 return Ok(());
@@ -143,9 +158,7 @@ async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<(
             Some(ServerFrame::Reject { request, code, words, .. }) if request == watch => {
                 bail!("a window was not let in ({}): {words}", code.word());
             }
-            Some(_) => {}
-            // Whoever is not let in hands nothing in.
-            None => world.garbled(),
+            Some(_) | None => {}
         }
     }
 }

@@ -8,8 +8,9 @@ use anyhow::Result;
 use protocol::ids::ConversationId;
 use tokio::task::JoinHandle;
 
-use crate::caller::{Caller, decoded};
+use crate::caller::Caller;
 use crate::histogram::Count;
+use crate::idle::passes_over;
 use crate::rooms::{supervisor, window};
 use crate::tasks;
 use crate::world::{Stage, World};
@@ -54,10 +55,10 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
         };
         if went_on && world.stage() == Stage::Settling {
             // Whether he was closed stands behind all that he did not read.
-            while one_frame(&world, &mut caller, CATCH_UP).await {}
+            while one_frame(&world, &mut caller, conversation, CATCH_UP).await {}
             world.settles();
         } else if !went_on && caller.is_some() {
-            one_frame(&world, &mut caller, AT_ONCE).await;
+            one_frame(&world, &mut caller, conversation, AT_ONCE).await;
         } else if !went_on && world.stage() <= Stage::Running {
             let Ok(who) = supervisor(&world, number) else { break };
             let entered = window(&world, who, conversation, Some(RECEIVE_BYTES)).await;
@@ -71,13 +72,16 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
 }
 
 /// Reads a frame, if one comes in time; whether it did.
-async fn one_frame(world: &World, caller: &mut Option<Caller>, patience: Duration) -> bool {
+async fn one_frame(
+    world: &World,
+    caller: &mut Option<Caller>,
+    conversation: ConversationId,
+    patience: Duration,
+) -> bool {
     let Some(reader) = caller else { return false };
     match tokio::time::timeout(patience, reader.next()).await {
         Ok(Ok(bytes)) => {
-            if decoded(&bytes).is_none() {
-                world.garbled();
-            }
+            passes_over(world, &bytes, Some(conversation));
             true
         }
         Ok(Err(_)) => {
@@ -100,14 +104,21 @@ mod tests {
     use crate::world::tests::world_at;
 
     #[tokio::test]
-    async fn a_frame_that_is_none_is_corrupt_for_a_slow_reader_too() {
+    async fn a_frame_that_is_none_or_not_for_him_is_seen_by_a_slow_reader_too() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = world_at(listener.local_addr().unwrap(), "");
         let mut who = Who::Visitor { token: None };
         let greeting = Caller::greet(&world, &mut who, None, world.clock.now());
         let (caller, mut host) = tokio::join!(greeting, Host::welcome(&listener));
         host.say(vec![0xc1]).await;
-        assert!(one_frame(&world, &mut Some(caller.unwrap()), CATCH_UP).await);
-        assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
+        let room = ConversationId::from_bytes([1; 16]);
+        host.tell(&Host::message(room)).await;
+        host.tell(&Host::message(ConversationId::from_bytes([2; 16]))).await;
+        let mut caller = Some(caller.unwrap());
+        for _ in 0..3 {
+            assert!(one_frame(&world, &mut caller, room, CATCH_UP).await);
+        }
+        let found = world.ledger.lock().judge().0;
+        assert_eq!((found.corrupt, found.misdelivered), (1, 1));
     }
 }

@@ -111,23 +111,28 @@ const OF_A_TRY: [&str; 8] = [
     "size_mean_chars",
 ];
 
-const FINDINGS: [(&str, &str); 8] = [
+const FINDINGS: [(&str, &str); 9] = [
     ("received", "messages that came, each once at each hearer"),
     ("lost", "acked, and never came to one who was to hear them"),
     ("duplicate", "came twice"),
     ("reordered", "came after a later one"),
     ("corrupt", "came changed, or are no frame"),
+    (
+        "misdelivered",
+        "came to one who has no part in their conversation, or in another one than they were said in",
+    ),
     ("resumed", "came after a resume"),
     ("unacked", "were never acked: no answer came, or they were put off to the end"),
     ("voided", "were taken back"),
 ];
 
 /// Bounds that hold for every run, unless its scenario says otherwise.
-pub(crate) const ALWAYS_ZERO: [&str; 15] = [
+pub(crate) const ALWAYS_ZERO: [&str; 16] = [
     "lost",
     "duplicate",
     "reordered",
     "corrupt",
+    "misdelivered",
     "unacked",
     "unsent",
     "refused",
@@ -240,6 +245,7 @@ pub(crate) fn found(findings: &Findings, figures: &mut Figures) {
         findings.duplicate,
         findings.reordered,
         findings.corrupt,
+        findings.misdelivered,
         findings.resumed,
         findings.unacked,
         findings.voided,

@@ -215,6 +215,10 @@ impl Visit {
             self.talk.garbled();
             return;
         };
+        let own = self.talk.conversation;
+        if self.world.misdelivered(&frame, |conversation| conversation == own) {
+            return;
+        }
         match frame {
             ServerFrame::Message {
                 seq, message, author, at, body, expires, visibility, ..
@@ -243,7 +247,7 @@ impl Visit {
                     self.world.count(Count::Rejected);
                 }
             }
-            ServerFrame::Conversation { card } => {
+            ServerFrame::Conversation { card } if card.conversation == own => {
                 self.state = card.state;
                 if card.position.is_some() {
                     self.world.turns.lock().waits(card.conversation, self.world.clock.now());
@@ -253,8 +257,12 @@ impl Visit {
                     self.talk.assigned();
                 }
             }
-            ServerFrame::Queue { position, .. } => self.talk.queued(&self.world, position),
-            ServerFrame::Void { seq, .. } => self.talk.void(seq),
+            ServerFrame::Queue { conversation, position, .. } if conversation == own => {
+                self.talk.queued(&self.world, position);
+            }
+            ServerFrame::Void { conversation, seq, .. } if conversation == own => {
+                self.talk.void(seq);
+            }
             _ => {}
         }
     }
@@ -262,8 +270,28 @@ impl Visit {
 
 #[cfg(test)]
 mod tests {
+    use protocol::ids::ConversationId;
+    use tokio::net::TcpListener;
+
     use super::*;
-    use crate::world::tests::world;
+    use crate::caller::tests::Host;
+    use crate::tasks;
+    use crate::world::tests::{world, world_at};
+
+    #[tokio::test]
+    async fn what_is_said_in_another_conversation_is_misdelivered_to_a_visitor() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let world = world_at(listener.local_addr().unwrap(), "");
+        let due = Due { at: world.clock.now() };
+        let visitor = tasks::spawn("visit", visit(Arc::clone(&world), due));
+        let mut host = Host::welcome(&listener).await;
+        // He opens his conversation, and says something in it.
+        assert!(host.next().await.is_some() && host.next().await.is_some());
+        host.tell(&Host::message(ConversationId::from_bytes([1; 16]))).await;
+        assert!(host.is_read().await);
+        assert_eq!(world.ledger.lock().judge().0.misdelivered, 1);
+        visitor.abort();
+    }
 
     #[tokio::test]
     async fn a_visitor_who_cannot_connect_is_a_failed_connect_and_no_visit_any_more() {

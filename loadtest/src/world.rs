@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use protocol::codec::Encoding;
+use protocol::frame::ServerFrame;
 use protocol::ids::{AgentId, ConversationId, SiteKey};
 use protocol::time::UnixMillis;
 use rustls::ClientConfig;
@@ -265,6 +266,20 @@ impl World {
         self.ledger.lock().garbled();
     }
 
+    /// Whether what was said comes to somebody who has no part in its conversation: it is counted, and he passes over it.
+    pub(crate) fn misdelivered(
+        &self,
+        frame: &ServerFrame<'_>,
+        is_his: impl Fn(ConversationId) -> bool,
+    ) -> bool {
+        let Some((conversation, messages)) = said_in(frame) else { return false };
+        if is_his(conversation) {
+            return false;
+        }
+        self.ledger.lock().misdelivered(conversation, messages);
+        true
+    }
+
     /// A message of so many characters goes out.
     pub(crate) fn sends(&self, due: Micros, chars: usize) {
         {
@@ -410,6 +425,15 @@ impl World {
             self.ledger.lock().settle(&over);
         }
     }
+}
+
+/// In which conversation something is said in this frame, and how many messages it is.
+fn said_in(frame: &ServerFrame<'_>) -> Option<(ConversationId, u64)> {
+    if let ServerFrame::History { conversation, messages, .. } = frame {
+        return Some((*conversation, number::long(messages.len())));
+    }
+    let ServerFrame::Message { conversation, .. } = frame else { return None };
+    Some((*conversation, 1))
 }
 
 fn target(plan: &Plan, tls: Option<Arc<ClientConfig>>) -> Target {

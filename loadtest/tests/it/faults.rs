@@ -94,6 +94,11 @@ async fn a_changed_letter_is_corrupt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_one_conversation_and_comes_to_another_one_is_misdelivered() {
+    is_caught(Fault::Misdeliver, "misdelivered", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_frame_that_is_none_is_corrupt() {
     is_caught(Fault::Garble, "corrupt", &["lost"]).await;
 }

@@ -11,11 +11,12 @@ use tokio::process::{Child, Command};
 use crate::server::Server;
 
 /// What is 0 in a run in which nothing went wrong.
-pub const INVARIANTS: [&str; 15] = [
+pub const INVARIANTS: [&str; 16] = [
     "lost",
     "duplicate",
     "reordered",
     "corrupt",
+    "misdelivered",
     "unacked",
     "unsent",
     "refused",

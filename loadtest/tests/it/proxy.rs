@@ -28,6 +28,8 @@ pub enum Fault {
     ReversePage,
     /// A letter of its text becomes another.
     Corrupt,
+    /// Each so many that come after one of another conversation, that one comes on this line, too.
+    Misdeliver,
     /// The frame is no frame any more.
     Garble,
     /// Once in the proxy's life, at the message of this number: every line stands still for so long.
@@ -66,6 +68,7 @@ impl Proxy {
             messages: AtomicUsize::new(0),
             others: AtomicUsize::new(0),
             offer: std::sync::Mutex::new(None),
+            last: std::sync::Mutex::new(None),
             still: tokio::sync::RwLock::new(()),
             cut: tokio::sync::Notify::new(),
         });
@@ -119,6 +122,8 @@ struct Ruin {
     others: AtomicUsize,
     /// The last offer, and on which line it came.
     offer: std::sync::Mutex<Option<(usize, Vec<u8>)>>,
+    /// The last message.
+    last: std::sync::Mutex<Option<Vec<u8>>>,
     /// Held for writing while everything stands still.
     still: tokio::sync::RwLock<()>,
     /// Lines wait for it beside what they carry.
@@ -237,6 +242,7 @@ impl Ruin {
                 later[payload + BEHIND_CONVERSATION] += 1;
                 frame.extend(later);
             }
+            Fault::Misdeliver if is_message => frame.extend(self.astray(&frame)),
             Fault::ReversePage if kind == Some(HISTORY) => reverse(&mut frame[payload..]),
             Fault::OfferLate(at) if other == at => {
                 let deadline = payload + BEHIND_CONVERSATION + 1;
@@ -247,6 +253,17 @@ impl Ruin {
             _ => {}
         }
         to.write_all(&frame).await
+    }
+
+    /// The message before this one, if it is of another conversation and its turn has come; else nothing.
+    fn astray(&self, frame: &[u8]) -> Vec<u8> {
+        let last = self.last.lock().unwrap().replace(frame.to_vec());
+        let other = last.filter(|last| conversation(last) != conversation(frame));
+        let chosen = |_: &Vec<u8>| {
+            let number = self.others.fetch_add(1, Ordering::SeqCst) + 1;
+            number.is_multiple_of(EACH)
+        };
+        other.filter(chosen).unwrap_or_default()
     }
 }
 
@@ -267,6 +284,12 @@ async fn pass_head(
     to.write_all(&head[..len]).await?;
     let behind = head.split_off(len);
     Ok((head, behind))
+}
+
+/// The conversation of a message.
+fn conversation(frame: &[u8]) -> &[u8] {
+    let payload = if frame[1] < 126 { 2 } else { 4 };
+    &frame[payload + BEHIND_CONVERSATION - 16..payload + BEHIND_CONVERSATION]
 }
 
 /// A page of history, which is as long the other way round.
