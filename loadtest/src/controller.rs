@@ -106,6 +106,7 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         series,
         eye: scene.eye.clone(),
         phase: String::new(),
+        gone: None,
     };
     let metrics = Metrics::of(&scene.admin).await;
     let made = made(&wanted.command, &scene, metrics.as_ref().ok());
@@ -174,8 +175,17 @@ impl Scene {
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
     at: Micros,
-    server: Usage,
+    /// Absent: it was gone.
+    server: Option<Usage>,
     generator: Usage,
+}
+
+/// What was seen at the borders of phases.
+#[derive(Debug, Default)]
+struct Seen {
+    marks: Vec<Mark>,
+    /// Since when there was no server to look at, in words.
+    gone: Option<String>,
 }
 
 struct Conductor<'a> {
@@ -186,6 +196,8 @@ struct Conductor<'a> {
     series: Arc<Mutex<Series>>,
     eye: Eye,
     phase: String,
+    /// That the server was gone while the run went on, in words.
+    gone: Option<String>,
 }
 
 /// What the phases of one order to run came to.
@@ -257,7 +269,8 @@ impl Conductor<'_> {
         }
         let (server, notes) = moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
-        let void = verdict::void(&figures, &judged, bounded_by);
+        // A server that died has died, however late the generator was.
+        let void = verdict::void(&figures, &judged, bounded_by).filter(|_| self.gone.is_none());
         let none_kept = self.scenario.pacing == Loop::Search
             && figures.get("highest_rate").is_none_or(|rate| *rate <= 0.0);
         let series = self.series.lock().points.clone();
@@ -284,10 +297,17 @@ impl Conductor<'_> {
             examples,
             server,
         };
-        for fault in faults(&ledger, none_kept) {
+        for fault in self.faults(&ledger, none_kept) {
             outcome.fail(fault);
         }
         Ok(outcome)
+    }
+
+    /// What went wrong that no threshold tells of.
+    fn faults(&mut self, ledger: &Ledger, none_kept: bool) -> Vec<String> {
+        let words = "no rate kept the aim; the figures are those of the lowest";
+        let none_kept = none_kept.then(|| String::from(words));
+        self.gone.take().into_iter().chain(ledger.unjudged()).chain(none_kept).collect()
     }
 
     /// Everyone finds his place; gives how many connections that makes.
@@ -357,7 +377,9 @@ impl Conductor<'_> {
             }
             left -= 1;
         }
-        let marks = marks.await.context("the server was not watched to the end")??;
+        let seen = marks.await.context("the server was not watched to the end")?;
+        let Seen { marks, gone } = seen?;
+        self.gone = self.gone.take().or(gone);
         Ok(Ran { tallies, marks })
     }
 
@@ -367,7 +389,7 @@ impl Conductor<'_> {
         let phases = self.scenario.phases.clone();
         let Ran { tallies, marks } = self.run(&phases).await?;
         let (mut outcomes, mut all, mut begin_s) = (Vec::new(), Tally::default(), 0.0);
-        let mut spent = Spent::default();
+        let mut spent = Spent { server: Some(0.0), ..Spent::default() };
         for ((phase, tally), borders) in phases.iter().zip(&tallies).zip(marks.windows(2)) {
             let part = Spent::between(borders);
             let mut figures = verdict::figures(tally, phase.seconds);
@@ -399,15 +421,18 @@ impl Conductor<'_> {
     fn memory(&self, marks: &[Mark], figures: &mut Figures) {
         let series = self.series.lock();
         let Some(end) = marks.last() else { return };
-        let resident = float(end.server.resident_bytes) / MB;
-        figures.insert(String::from("server_resident_mb"), resident);
+        let resident = end.server.map(|server| float(server.resident_bytes) / MB);
+        if let Some(resident) = resident {
+            figures.insert(String::from("server_resident_mb"), resident);
+        }
         figures.insert(
             String::from("generator_resident_mb"),
             float(end.generator.resident_bytes) / MB,
         );
         let seen = series.points.iter().filter_map(|point| point.server_resident_mb);
-        let most = seen.fold(resident, f64::max);
-        figures.insert(String::from("server_resident_mb_max"), most);
+        if let Some(most) = seen.chain(resident).reduce(f64::max) {
+            figures.insert(String::from("server_resident_mb_max"), most);
+        }
     }
 
     async fn search(&mut self) -> Result<Measured> {
@@ -434,6 +459,9 @@ impl Conductor<'_> {
                 self.memory(&marks, &mut figures);
                 (measured.figures, measured.tally) = (figures, tally);
             }
+            if self.gone.is_some() {
+                break;
+            }
         }
         measured.figures.insert(String::from("highest_rate"), search.highest());
         measured.bounded_by = Some(search.bounded_by());
@@ -453,13 +481,6 @@ impl Conductor<'_> {
         }
         Ok(end)
     }
-}
-
-/// What went wrong that no threshold tells of.
-fn faults(ledger: &Ledger, none_kept: bool) -> Vec<String> {
-    let words = "no rate kept the aim; the figures are those of the lowest";
-    let none_kept = none_kept.then(|| String::from(words));
-    ledger.unjudged().into_iter().chain(none_kept).collect()
 }
 
 /// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.
@@ -496,32 +517,39 @@ fn out_of_turn<T>() -> Result<T> {
     bail!("a worker spoke out of turn")
 }
 
-/// Looks at both at each border of the phases.
+/// Looks at both at each border of the phases. A server that is gone ends no run: what was seen before is worth knowing.
 async fn marks(
     clock: Clock,
     eye: Eye,
     pids: Vec<u32>,
     begin: Micros,
     phases: Vec<Phase>,
-) -> Result<Vec<Mark>> {
+) -> Result<Seen> {
     let mut at = begin;
-    let mut marks = Vec::new();
+    let mut seen = Seen::default();
     let lengths = phases.iter().map(Phase::length);
     for length in std::iter::once(Duration::ZERO).chain(lengths) {
         at = at.plus(length);
         tokio::time::sleep_until(clock.instant(at)).await;
-        let server = eye.look().await?;
+        let server = eye.look().await;
+        if let Err(error) = &server {
+            let seconds = float(clock.now().since(begin)) / 1e6;
+            let words =
+                || format!("the server was gone {seconds:.0} s after the phases began: {error:#}");
+            seen.gone.get_or_insert_with(words);
+        }
         let generator = Usage::of(&pids).context("cannot see a worker's process")?;
-        marks.push(Mark { at: clock.now(), server, generator });
+        seen.marks.push(Mark { at: clock.now(), server: server.ok(), generator });
     }
-    Ok(marks)
+    Ok(seen)
 }
 
 /// What was used between two marks.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spent {
     seconds: f64,
-    server: f64,
+    /// Absent: the server was gone at one of them.
+    server: Option<f64>,
     generator: f64,
 }
 
@@ -530,16 +558,17 @@ impl Spent {
         let (Some(begin), Some(end)) = (marks.first(), marks.last()) else {
             return Self::default();
         };
+        let server = begin.server.zip(end.server);
         Self {
             seconds: float(end.at.since(begin.at)) / 1e6,
-            server: end.server.cpu_since(&begin.server).as_secs_f64(),
+            server: server.map(|(begin, end)| end.cpu_since(&begin).as_secs_f64()),
             generator: end.generator.cpu_since(&begin.generator).as_secs_f64(),
         }
     }
 
     fn add(&mut self, other: &Self) {
         self.seconds += other.seconds;
-        self.server += other.server;
+        self.server = self.server.zip(other.server).map(|(one, other)| one + other);
         self.generator += other.generator;
     }
 
@@ -547,13 +576,15 @@ impl Spent {
         let sent = float(tally.of(Count::Sent));
         let came = float(tally.of(Count::Delivered));
         let mut set = |name: &str, value: f64| figures.insert(name.to_owned(), value);
-        if sent > 0.0 {
-            set("server_cpu_us_per_message", self.server * 1e6 / sent);
+        if let Some(server) = self.server {
+            if sent > 0.0 {
+                set("server_cpu_us_per_message", server * 1e6 / sent);
+            }
+            if came > 0.0 {
+                set("server_cpu_us_per_delivery", server * 1e6 / came);
+            }
+            set("server_cpu_cores", ratio(server, self.seconds));
         }
-        if came > 0.0 {
-            set("server_cpu_us_per_delivery", self.server * 1e6 / came);
-        }
-        set("server_cpu_cores", ratio(self.server, self.seconds));
         set("generator_cpu_cores", ratio(self.generator, self.seconds));
         set("measured_seconds", self.seconds);
     }

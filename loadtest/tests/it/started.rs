@@ -3,7 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
 
 use crate::harness::{Ran, command, file};
 
@@ -15,16 +18,30 @@ fn program() -> PathBuf {
 }
 
 async fn run(binary: &Path, more: &[&str]) -> Ran {
+    let (child, out) = begin(binary, SCENARIO, more);
+    end(child, out).await
+}
+
+fn begin(binary: &Path, scenario: &str, more: &[&str]) -> (Child, TempDir) {
     let out = TempDir::new().unwrap();
-    let scenario = file(out.path(), SCENARIO);
+    let scenario = file(out.path(), scenario);
     let mut command = command();
     command.arg("run").arg(scenario).arg("--start").arg("--binary").arg(binary).args(more);
-    let output = command.arg("--out").arg(out.path()).output().await.unwrap();
+    (command.arg("--out").arg(out.path()).spawn().unwrap(), out)
+}
+
+async fn end(child: Child, out: TempDir) -> Ran {
+    let output = child.wait_with_output().await.unwrap();
     let text = std::fs::read_to_string(out.path().join("result.json")).unwrap_or_default();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let result = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no result: {stderr}"));
     Ran { code: output.status.code().unwrap(), result, stderr, stdout, out }
+}
+
+fn program_of(path: &Path, script: &str) {
+    std::fs::write(path, script).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +73,7 @@ async fn a_server_that_stops_badly_breaks_a_run_whose_result_is_kept() {
          trap 'kill $server; wait $server; exit 7' TERM\nwait $server\n",
         real.display()
     );
-    std::fs::write(&bad, script).unwrap();
-    std::fs::set_permissions(&bad, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program_of(&bad, &script);
     let ran = run(&bad, &[]).await;
     ran.is_clean();
     assert_eq!(ran.code, 1, "{}", ran.told());
@@ -66,4 +82,36 @@ async fn a_server_that_stops_badly_breaks_a_run_whose_result_is_kept() {
     assert!(ran.stdout.contains("FAULT: the server ended with"), "{}", ran.told());
     let page = std::fs::read_to_string(ran.out.path().join("report.html")).unwrap();
     assert!(page.contains("exit status: 7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let (mortal, pid) = (folder.path().join("mortal"), folder.path().join("pid"));
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = serve ] && echo $$ > {}\nexec {} \"$@\"\n",
+        pid.display(),
+        program().display()
+    );
+    program_of(&mortal, &script);
+    let scenario = SCENARIO.replace("seconds = 1\n", "seconds = 6\n");
+    let scenario = format!("drain_ms = 500\n{scenario}");
+    let (mut child, out) = begin(&mortal, &scenario, &[]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("sent/s") && line.contains("hold") {
+            break;
+        }
+    }
+    let pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    // Read to the end, so that the run can go on speaking.
+    while lines.next_line().await.unwrap().is_some() {}
+    let ran = end(child, out).await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    let faults = ran.result["faults"].to_string();
+    assert!(faults.contains("the server was gone"), "{faults}");
+    assert!(ran.figure("disconnects") > 0.0 && ran.figure("received") > 0.0, "{}", ran.told());
+    // Nobody saw what it cost to the end.
+    assert!(ran.result["figures"]["server_cpu_cores"].is_null(), "{}", ran.told());
 }
