@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
+use protocol::ids::ConversationId;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -16,15 +17,21 @@ use crate::stamp::Stamp;
 use crate::tasks;
 use crate::world::{Stage, World};
 
-/// Begins with the run; writes into one room of this worker.
-pub(crate) fn bot(world: Arc<World>, rest: Rest, number: usize) -> JoinHandle<()> {
+/// Begins with the run; writes into one room of this worker, or into the first of all where it has none.
+pub(crate) fn bot(
+    world: Arc<World>,
+    rest: Rest,
+    number: usize,
+    first: Option<ConversationId>,
+) -> JoinHandle<()> {
     let me = world.speaker();
     tasks::spawn("bot", async move {
         let mut stage = world.stage.subscribe();
         // The world outlives everyone in it.
         let _there = stage.wait_for(|stage| *stage >= Stage::Running).await.is_ok();
         let rooms = world.rooms.lock().clone();
-        let Some(conversation) = rooms.get(number % rooms.len().max(1)).copied() else { return };
+        let own = rooms.get(number % rooms.len().max(1)).copied();
+        let Some(conversation) = own.or(first) else { return };
         world.owes("bots");
         let mut chance = world.chance(me);
         let mut tally =

@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::clock::{Clock, Micros};
 use crate::histogram::Count;
-use crate::scenario::{Arrivals, Phase, PhaseKind, Scenario};
+use crate::number::ratio;
+use crate::scenario::{Arrivals, Mix, Phase, PhaseKind, Scenario};
 use crate::tasks;
-use crate::world::{Due, World};
+use crate::world::{Due, World, part};
 
 /// A stretch over which a rate goes evenly from one value to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,12 +101,13 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A part of the whole: each worker has its own, with its own chance.
+    /// A part of the whole: each worker has its own, with its own chance. Visitors come to all alike; what is said falls
+    /// to those who have rooms to say it in.
     pub(crate) fn new(scenario: &Scenario, phases: &[Phase], index: u32, of: u32) -> Self {
-        let stream = |salt: u64, rates: Vec<(PhaseKind, f64, f64, f64)>| {
-            let part = f64::from(of.max(1));
+        let of = of.max(1);
+        let stream = |salt: u64, part: f64, rates: Vec<(PhaseKind, f64, f64, f64)>| {
             let all = rates.into_iter().flat_map(|(kind, seconds, before, rate)| {
-                stretches(kind, seconds, before / part, rate / part)
+                stretches(kind, seconds, before * part, rate * part)
             });
             let seed = scenario
                 .seed
@@ -124,8 +126,16 @@ impl Schedule {
                 .collect()
         };
         Self {
-            messages: stream(1, rates(|phase| phase.rate, |before| before.0)),
-            visits: stream(2, rates(|phase| phase.arrivals, |before| before.1)),
+            messages: stream(
+                1,
+                part_of_rooms(&scenario.mix, index, of),
+                rates(|phase| phase.rate, |before| before.0),
+            ),
+            visits: stream(
+                2,
+                1.0 / f64::from(of),
+                rates(|phase| phase.arrivals, |before| before.1),
+            ),
         }
     }
 
@@ -145,6 +155,12 @@ impl Schedule {
             (_, None) => None,
         }
     }
+}
+
+/// Rooms do not divide evenly, and a worker may have none.
+fn part_of_rooms(mix: &Mix, index: u32, of: u32) -> f64 {
+    let own = part(mix.rooms, index, of) + part(mix.reconnectors, index, of);
+    ratio(f64::from(own), f64::from(mix.rooms + mix.reconnectors))
 }
 
 /// Starts the pacer's thread: it ends with the schedule, or when nobody listens any more.
@@ -184,18 +200,15 @@ fn run(
             }
             continue;
         }
-        if speakers.is_empty() {
-            return;
-        }
         turn = if even { turn + 1 } else { chance.usize(..) };
-        let Some(speaker) = speakers.get(turn % speakers.len()) else { return };
-        if speaker.try_send(due).is_err() {
+        let speaker = speakers.get(turn % speakers.len().max(1));
+        if speaker.is_none_or(|speaker| speaker.try_send(due).is_err()) {
             missed(world, due);
         }
     }
 }
 
-/// So much is due at somebody already that no more fits.
+/// So much is due at somebody already that no more fits, or there is nobody to say it.
 fn missed(world: &World, due: Due) {
     world.count_at(Count::Unsent, due.at);
 }
@@ -246,7 +259,8 @@ mod tests {
     fn the_same_seed_gives_the_same_schedule_and_workers_share_it() {
         let phases =
             vec![Phase { seconds: 4.0, rate: 1_000.0, arrivals: 10.0, ..Phase::default() }];
-        let scenario = Scenario { seed: 3, phases: phases.clone(), ..Scenario::default() };
+        let mix = Mix { rooms: 2, ..Mix::default() };
+        let scenario = Scenario { seed: 3, mix, phases: phases.clone(), ..Scenario::default() };
         let all = |index, of| {
             let mut schedule = Schedule::new(&scenario, &phases, index, of);
             std::iter::from_fn(move || schedule.next()).collect::<Vec<_>>()
@@ -255,5 +269,24 @@ mod tests {
         let parts = all(0, 2).len() + all(1, 2).len();
         assert!((3_700..4_400).contains(&parts), "{parts}");
         assert!(all(0, 1).windows(2).all(|pair| pair[0].0 <= pair[1].0));
+    }
+
+    #[test]
+    fn a_worker_without_rooms_has_nothing_to_say_and_the_others_say_it_all() {
+        let phases = vec![Phase { seconds: 10.0, rate: 50.0, arrivals: 3.0, ..Phase::default() }];
+        let scenario = |rooms, reconnectors| Scenario {
+            arrivals: Arrivals::Constant,
+            mix: Mix { rooms, reconnectors, ..Mix::default() },
+            phases: phases.clone(),
+            ..Scenario::default()
+        };
+        let due = |scenario: &Scenario, index, wanted: bool| {
+            let mut schedule = Schedule::new(scenario, &phases, index, 3);
+            std::iter::from_fn(|| schedule.next()).filter(|(_, message)| *message == wanted).count()
+        };
+        let (one, five) = (scenario(1, 0), scenario(3, 2));
+        assert_eq!([0, 1, 2].map(|index| due(&one, index, true)), [500, 0, 0]);
+        assert_eq!([0, 1, 2].map(|index| due(&one, index, false)), [10, 10, 10]);
+        assert_eq!([0, 1, 2].map(|index| due(&five, index, true)), [200, 200, 100]);
     }
 }

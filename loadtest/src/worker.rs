@@ -194,7 +194,7 @@ impl Worker {
                 tls: plan.tls_ca.as_deref().map(trust::only).transpose()?,
                 origin: plan.origin.clone(),
             };
-            self.people.push(bot::bot(Arc::clone(&self.world), rest, number));
+            self.people.push(bot::bot(Arc::clone(&self.world), rest, number, room));
         }
         self.done().await
     }

@@ -67,7 +67,8 @@ impl Plan {
     }
 }
 
-fn part(all: u32, index: u32, of: u32) -> u32 {
+/// A worker's part of a number of people.
+pub(crate) fn part(all: u32, index: u32, of: u32) -> u32 {
     all / of + u32::from(index < all % of)
 }
 

@@ -94,6 +94,38 @@ arrivals = 2
     server.stop().await;
 }
 
+/// The second and the third have no room, and say nothing in one; visitors come to all three, and each has a bot.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_offer_all_of_a_run_though_some_have_no_room() {
+    let server = Server::start().await;
+    let scenario = "
+loop = \"open\"
+arrivals = \"constant\"
+[mix]
+rooms = 1
+bots = 3
+[habits]
+bot_ms = 200
+[visit]
+messages = [1, 1]
+[agent]
+think_ms = [50, 100]
+[[phase]]
+seconds = 3
+rate = 60
+arrivals = 3
+";
+    let ran = run(&server, scenario, &["--workers", "3"]).await;
+    ran.is_clean();
+    // The last three are due at the end, when it may be too late for them.
+    assert!(ran.figure("visits") >= 6.0, "{}", ran.told());
+    // One alone writes sixteen at most.
+    let bots = ran.figure("bot_messages");
+    assert!(bots > 20.0, "{}", ran.told());
+    assert!(ran.figure("sent") >= 180.0 + bots, "{}", ran.told());
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_finds_a_rate_that_keeps_its_aim() {
     let server = Server::start().await;
