@@ -215,7 +215,7 @@ pub(crate) struct Ledger {
     settled: Findings,
     examples: Vec<String>,
     /// In which conversation each speaker speaks.
-    homes: Vec<(u32, ConversationId)>,
+    homes: HashMap<u32, ConversationId>,
     /// Heard where it was settled, of speakers who have no part there as far as was known.
     strangers: Vec<Voice>,
     /// Who handed nothing in, in numbers.
@@ -225,7 +225,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn said(&mut self, tally: SaidTally) {
         if tally.used > 0 {
-            self.homes.push((tally.sender, tally.conversation));
+            self.homes.insert(tally.sender, tally.conversation);
             self.said.push(tally);
         }
     }
@@ -288,9 +288,8 @@ impl Ledger {
         part.said = self.said.extract_if(.., |tally| is_over(&tally.conversation)).collect();
         part.heard = self.heard.extract_if(.., |tally| is_over(&tally.conversation)).collect();
         // Whose home is not known yet is judged at the end, when all have handed in.
-        let homes = self.homes();
         let voices = part.heard.iter().flat_map(HeardTally::voices);
-        let strangers = voices.filter(|v| homes.get(&v.sender) != Some(&v.conversation));
+        let strangers = voices.filter(|v| self.homes.get(&v.sender) != Some(&v.conversation));
         self.strangers.extend(strangers);
         let (found, examples) = part.judge();
         self.settled.add(&found);
@@ -298,17 +297,12 @@ impl Ledger {
         self.examples.truncate(EXAMPLES_MAX);
     }
 
-    fn homes(&self) -> HashMap<u32, ConversationId> {
-        self.homes.iter().copied().collect()
-    }
-
     /// What was heard in another conversation than it was said in.
     fn astray(&self) -> Vec<Voice> {
-        let homes = self.homes();
         let voices = self.heard.iter().flat_map(HeardTally::voices);
         let voices = voices.chain(self.strangers.iter().copied());
         voices
-            .filter(|v| homes.get(&v.sender).is_some_and(|home| *home != v.conversation))
+            .filter(|v| self.homes.get(&v.sender).is_some_and(|home| *home != v.conversation))
             .collect()
     }
 
