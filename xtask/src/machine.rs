@@ -5,13 +5,22 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{answer, command, present, root, run_shown};
+use crate::shell::{Outcome, answer, command, present, root, run_shown, run_shown_but_errors};
 
 /// The oldest Node that builds the front ends: Debian 12's.
 const NODE_MAJOR_MIN: u32 = 18;
+
+/// Between two attempts of apt-get while another program has its locks.
+const LOCK_REST: Duration = Duration::from_secs(5);
+
+/// Attempts: with their rests a quarter of an hour, longer than a fresh machine updates itself.
+const LOCK_ATTEMPTS_MAX: u32 = 180;
 
 /// Something a step cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +83,9 @@ pub(crate) fn provide(needs: &[Need]) -> Result<()> {
         );
     };
     println!("installing from Debian: {}", packages.join(" "));
-    let update = [prefix, &["apt-get", "-q", "update"]].concat();
-    let install =
-        [prefix, &["apt-get", "-qy", "install", "--no-install-recommends"], &packages].concat();
-    for words in [update, install] {
-        let mut command = command(&root(), &words);
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        run_shown(command).with_context(|| format!("`{}`", words.join(" ")))?;
-    }
+    apt(&[prefix, &["apt-get", "-q", "update"]].concat(), &root())?;
+    let install = ["apt-get", "-qy", "install", "--no-install-recommends"];
+    apt(&[prefix, &install, &packages].concat(), &root())?;
     match missing.iter().find(|need| !need.met()) {
         Some(need) => bail!("{need:?} is still missing after installing {}", packages.join(" ")),
         None => Ok(()),
@@ -96,9 +100,9 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let download = [&["apt-get", "-q", "download"], packages].concat();
     if let Some(prefix) = installer() {
-        run_shown(command(folder, &[prefix, &["apt-get", "-q", "update"]].concat()))?;
+        apt(&[prefix, &["apt-get", "-q", "update"]].concat(), folder)?;
     }
-    run_shown(command(folder, &download)).with_context(|| format!("`{}`", download.join(" ")))?;
+    apt(&download, folder)?;
     for entry in fs::read_dir(folder).with_context(|| format!("look into {}", folder.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
@@ -107,6 +111,44 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs apt-get. While another program has its locks, as a fresh machine's own updates do for minutes, it waits.
+fn apt(words: &[&str], folder: &Path) -> Result<()> {
+    let attempt = || {
+        let mut command = command(folder, words);
+        // In English, for `locked` to read.
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        command
+    };
+    while_locked(attempt, || {
+        println!("another program uses apt; trying again in {} s", LOCK_REST.as_secs());
+        rest(LOCK_REST);
+    })
+    .with_context(|| format!("`{}`", words.join(" ")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing else is to be done meanwhile")]
+fn rest(time: Duration) {
+    thread::sleep(time);
+}
+
+/// Runs attempts, resting between them, until one ends otherwise than for want of a lock.
+fn while_locked(attempt: impl Fn() -> Command, mut rest: impl FnMut()) -> Result<()> {
+    for _ in 1..LOCK_ATTEMPTS_MAX {
+        match run_shown_but_errors(attempt())? {
+            Outcome::Failed(errors) if locked(&errors) => rest(),
+            outcome @ (Outcome::Succeeded | Outcome::Failed(_)) => return outcome.into_result(),
+        }
+    }
+    run_shown_but_errors(attempt())?.into_result()
+}
+
+/// What apt-get and dpkg say of a lock that another program holds. One that may not be opened is another matter.
+fn locked(errors: &str) -> bool {
+    ["Could not get lock", "is locked by another process"]
+        .iter()
+        .any(|words| errors.contains(words))
 }
 
 /// How packages are installed here: as root, by sudo, or not at all.
@@ -128,4 +170,52 @@ fn node_major() -> Option<u32> {
 /// Without a single font a browser lays text out in boxes of no height. Elsewhere than on Debian the fonts are the owner's affair.
 fn fonts_met() -> bool {
     !present("apt-get") || Path::new("/usr/share/fonts/truetype/dejavu").is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::{LOCK_ATTEMPTS_MAX, root, while_locked};
+    use crate::shell::command;
+
+    /// Fails `times` times with these words, then succeeds. How often it was tried, and how it ended.
+    fn tried(times: u32, words: &str) -> (u32, anyhow::Result<()>) {
+        let attempts = Cell::new(0);
+        let outcome = while_locked(
+            || {
+                attempts.set(attempts.get() + 1);
+                let fails = attempts.get() <= times;
+                let script = if fails { "echo \"$0\" >&2; exit 100" } else { "exit 0" };
+                command(&root(), &["sh", "-c", script, words])
+            },
+            || {},
+        );
+        (attempts.get(), outcome)
+    }
+
+    #[test]
+    fn a_lock_that_another_program_holds_is_waited_for() {
+        for words in [
+            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (unattended-upgr)",
+            "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)",
+            "dpkg: error: dpkg frontend lock is locked by another process",
+        ] {
+            let (attempts, outcome) = tried(3, words);
+            assert_eq!((attempts, outcome.is_ok()), (4, true), "{words}");
+        }
+    }
+
+    #[test]
+    fn another_failure_ends_it_at_once_and_a_lock_in_the_end() {
+        for words in [
+            "E: Unable to locate package nodejs",
+            "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?",
+        ] {
+            let (attempts, outcome) = tried(1, words);
+            assert_eq!((attempts, outcome.is_err()), (1, true), "{words}");
+        }
+        let (attempts, outcome) = tried(LOCK_ATTEMPTS_MAX, "E: Could not get lock");
+        assert_eq!((attempts, outcome.is_err()), (LOCK_ATTEMPTS_MAX, true));
+    }
 }

@@ -77,6 +77,42 @@ pub(crate) fn run_shown(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Succeeded,
+    /// With what it wrote to its error output.
+    Failed(String),
+}
+
+impl Outcome {
+    /// # Errors
+    /// When the program failed.
+    pub(crate) fn into_result(self) -> Result<()> {
+        match self {
+            Self::Succeeded => Ok(()),
+            Self::Failed(errors) => bail!("it failed: {}", errors.trim_end()),
+        }
+    }
+}
+
+/// Runs a program whose output the caller should see as it comes, and its errors once it has ended.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn run_shown_but_errors(mut command: Command) -> Result<Outcome> {
+    let ended = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::inherit())
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .with_context(|| format!("run {}", command.get_program().display()))?;
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    eprint!("{errors}");
+    Ok(if ended.status.success() { Outcome::Succeeded } else { Outcome::Failed(errors) })
+}
+
 /// Where cargo puts what it builds, `CARGO_TARGET_DIR` and settings included.
 ///
 /// # Errors
