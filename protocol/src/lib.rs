@@ -9,6 +9,7 @@ mod positional;
 pub mod ids;
 pub mod time;
 pub mod personal;
+pub mod visible;
 pub mod retention;
 pub mod message;
 pub mod conversation;

@@ -15,6 +15,7 @@ use protocol::conversation::{Availability, Role};
 use protocol::ids::{AgentId, KeyId, SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
+use protocol::visible;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{
@@ -278,11 +279,11 @@ fn operator_key_row(secret: SecretHash, at: UnixMillis) -> KeyRow {
 }
 
 fn name(flag: &'static str, text: &str) -> Result<String, InitError> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > NAME_CHARS_MAX {
+    let kept = visible::name(text);
+    if kept.is_empty() || kept.chars().count() > NAME_CHARS_MAX {
         return Err(InitError::Name { flag });
     }
-    Ok(text.to_owned())
+    Ok(kept.into_owned())
 }
 
 /// Whether the file holds the text of one of these keys.

@@ -6,3 +6,4 @@ mod hostile;
 mod limits;
 mod roundtrip;
 mod vectors;
+mod visible;

@@ -13,6 +13,7 @@ use protocol::limits::{TEXT_BYTES_MAX, TEXT_CHARS_MAX};
 use protocol::message::{self, AuthorKind, EventKind, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::time::{Day, UnixMillis};
+use protocol::visible::is_blank;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
@@ -217,7 +218,7 @@ async fn say(
     new: NewMessage,
 ) -> Result<Kept, Problem> {
     let text = new.text.expose();
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err(Problem::field("text", "This field must not be empty."));
     }
     if text.len() > TEXT_BYTES_MAX || text.chars().nth(TEXT_CHARS_MAX).is_some() {

@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::header;
 use http::request::Parts;
+use protocol::visible;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -141,17 +142,17 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A name: trimmed, not empty, bounded, one line.
+/// A name: what is seen of it ([`visible::name`]), not empty, bounded, one line.
 pub(crate) fn name(field: &'static str, text: &str, chars_max: usize) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() {
+    let kept = visible::name(text);
+    if kept.is_empty() {
         return Err(Problem::field(field, "This field must not be empty."));
     }
-    bounded(field, text, chars_max)?;
-    if text.chars().any(char::is_control) {
+    bounded(field, &kept, chars_max)?;
+    if text.trim().chars().any(char::is_control) {
         return Err(Problem::field(field, "This field is one line of text."));
     }
-    Ok(text.to_owned())
+    Ok(kept.into_owned())
 }
 
 /// Refuses a text of more characters than that.

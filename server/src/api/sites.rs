@@ -8,6 +8,7 @@ use axum::response::Response;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, SiteKey, TenantId};
 use protocol::time::UnixMillis;
+use protocol::visible::is_blank;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -273,7 +274,7 @@ fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
     }
     if let Some(texts) = change.texts {
         check_texts(&texts)?;
-        row.settings.texts = texts;
+        row.settings.texts = texts.into_iter().map(|(name, text)| (name, seen(text))).collect();
     }
     if let Some(form) = change.form {
         if form.keys().any(|field| !FORM_FIELDS.contains(&field.as_str())) {
@@ -315,9 +316,15 @@ fn check_texts(texts: &BTreeMap<String, String>) -> Result<(), Problem> {
     texts.values().try_for_each(|text| bounded("texts", text, TEXT_CHARS_MAX))
 }
 
+/// A text in which nothing is seen is none.
+fn seen(text: String) -> String {
+    if is_blank(&text) { String::new() } else { text }
+}
+
 fn check_notice(notice: Notice) -> Result<Notice, Problem> {
     bounded("notice", &notice.text, NOTICE_CHARS_MAX)?;
     let Notice { text, url } = notice;
+    let text = seen(text);
     let url = url.trim().to_owned();
     let plain = url.bytes().all(|b| b.is_ascii_graphic()) && url.len() <= URL_BYTES_MAX;
     let host = url

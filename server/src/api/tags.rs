@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::Role;
 use protocol::ids::TagId;
+use protocol::visible;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
@@ -68,6 +69,7 @@ pub(crate) async fn create(
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     let create = async {
         let name = name("name", &new.name, NAME_CHARS_MAX)?;
+        let key = visible::key(&name);
         let rows = state.store.tags(access.tenant).await?;
         if rows.len() >= TAGS_MAX {
             return Err(Problem::new(
@@ -75,7 +77,7 @@ pub(crate) async fn create(
                 "There are 500 labels. Delete some first.",
             ));
         }
-        if rows.iter().any(|row| row.name.to_lowercase() == name.to_lowercase()) {
+        if rows.iter().any(|row| visible::key(&row.name) == key) {
             return Err(
                 Problem::new(ProblemCode::Exists, "There is a label of this name.").naming("name")
             );

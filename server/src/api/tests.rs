@@ -4,5 +4,6 @@ mod world;
 mod access;
 mod contract;
 mod conversations;
+mod names;
 mod people;
 mod sites;

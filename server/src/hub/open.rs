@@ -10,6 +10,7 @@ use protocol::message::EventKind;
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
+use protocol::visible;
 
 use super::desk::Header;
 use super::site::Site;
@@ -290,8 +291,8 @@ fn agent_of(who: Option<Who>) -> Option<protocol::ids::AgentId> {
     }
 }
 
-/// The form's answers, redacted and bounded; what the site requires must be there, what it does not
-/// ask for is not kept.
+/// The form's answers, as they are seen, redacted and bounded; what the site requires must be there, what
+/// it does not ask for is not kept.
 fn checked_form(
     site: &Site,
     form: &[(&str, &str)],
@@ -299,8 +300,8 @@ fn checked_form(
     let redactor = site.redactor()?;
     let mut answers = Vec::new();
     for (name, rule) in &site.row.settings.form {
-        let given =
-            form.iter().find(|(field, _)| field == name).map_or("", |(_, text)| text.trim());
+        let given = form.iter().find(|(field, _)| field == name).map_or("", |(_, text)| *text);
+        let given = visible::name(given);
         match rule {
             FieldRule::Hidden => {}
             FieldRule::Required if given.is_empty() => {
@@ -311,7 +312,7 @@ fn checked_form(
             }
             FieldRule::Required | FieldRule::Optional if given.is_empty() => {}
             FieldRule::Required | FieldRule::Optional => {
-                let answer = field("form", given, ANSWER_BYTES_MAX, redactor)?;
+                let answer = field("form", &given, ANSWER_BYTES_MAX, redactor)?;
                 answers.push((name.clone(), answer));
             }
         }
@@ -328,6 +329,6 @@ pub(super) fn checked_page(
     let title = page.title.as_ref().map_or("", |title| title.expose());
     Ok((
         page_url(page.url.expose(), redactor)?,
-        field("page title", title, ANSWER_BYTES_MAX, redactor)?,
+        field("page title", &visible::name(title), ANSWER_BYTES_MAX, redactor)?,
     ))
 }

@@ -7,6 +7,7 @@ use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
+use protocol::visible::is_blank;
 
 use super::envelope::{Content, Envelope, Flags, Parts, Tag};
 use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
@@ -217,7 +218,7 @@ pub fn peek(text: &str, redactor: &Redactor) -> Result<Personal<String>, Reject>
 
 fn words(text: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
     bounded(text)?;
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err(Reject::new(RejectCode::Invalid, "body: there is nothing in it"));
     }
     let kept = redactor.redact(text);
@@ -373,6 +374,20 @@ mod tests {
         let event = Said { body: event, ..said("") };
         assert_eq!(place.refused(event, agent()), RejectCode::Forbidden);
         assert_eq!(place.refused(said("hello"), Author::System), RejectCode::Forbidden);
+    }
+
+    #[test]
+    fn words_in_which_nothing_is_seen_are_refused_from_everyone() {
+        let place = Place::new();
+        for blank in
+            ["", "\u{200B}", "\u{2800}\u{2800}", "\u{3164}", " \u{FE0F}\u{202E}", "\u{301}"]
+        {
+            for author in [Author::Visitor, agent(), Author::Bot] {
+                assert_eq!(place.refused(said(blank), author), RejectCode::Invalid);
+            }
+            let note = Said { visibility: Visibility::Agents, ..said(blank) };
+            assert_eq!(place.refused(note, agent()), RejectCode::Invalid);
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What is shown before the first word, and what must be hidden before it is kept.
 
-use livehelp::store::Notice;
+use livehelp::store::{FieldRule, Notice};
+use protocol::conversation::FormAnswer;
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::limits::List;
+use protocol::personal::Personal;
 use serde_json::json;
 
 use crate::client::{Client, new_conversation, new_message};
@@ -59,6 +61,34 @@ async fn the_notice_is_shown_first_and_which_one_is_kept_with_the_conversation()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_which_nothing_is_seen_is_none_and_a_name_is_what_is_seen_of_it() {
+    let server = TestServer::start_as(|setup| {
+        setup.settings.form.insert(String::from("name"), FieldRule::Required);
+    })
+    .await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = new_conversation();
+    let open = |request, answer: &str| {
+        let form = List::new([FormAnswer {
+            field: String::from("name"),
+            answer: Personal::new(answer.to_owned()),
+        }]);
+        ClientFrame::Open { request, conversation, form, notice: None, page: None }
+    };
+    for blank in [" ", "\u{200B}", "\u{2800}", "\u{202E}\u{FEFF}"] {
+        let request = visitor.next_request();
+        visitor.tell(&open(request, blank)).await;
+        assert_eq!(refused(&mut visitor).await, ("invalid", None));
+    }
+    let request = visitor.next_request();
+    visitor.tell(&open(request, " Bob\u{202E}\u{200B}gnp.exe\u{A0}\u{A0}Jr ")).await;
+    visitor.acked(request).await;
+    let kept = conversation_of(&server, &conversation.to_string()).await;
+    assert_eq!(kept["visitor"]["name"], "Bobgnp.exe Jr");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_whose_patterns_cannot_be_used_takes_nothing_in_until_they_are_corrected() {
     let server = TestServer::start_as(|setup| {
         setup.role = protocol::conversation::Role::Admin;
@@ -71,9 +101,9 @@ async fn a_site_whose_patterns_cannot_be_used_takes_nothing_in_until_they_are_co
     // Nothing in this needs hiding, so it may begin.
     let conversation = new_conversation();
     let (request, notice) = (visitor.next_request(), None);
-    let answer = protocol::conversation::FormAnswer {
+    let answer = FormAnswer {
         field: String::from("name"),
-        answer: protocol::personal::Personal::new(String::from("order-1234")),
+        answer: Personal::new(String::from("order-1234")),
     };
     let form = List::new(vec![answer]);
     visitor.tell(&ClientFrame::Open { request, conversation, form, notice, page: None }).await;
