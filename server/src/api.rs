@@ -20,7 +20,9 @@ use protocol::time::UnixMillis;
 
 use crate::auth::{Passwords, Principal, Throttle, ThrottleConfig};
 use crate::clock::Clock;
+use crate::hub::RefusedOrigin;
 use crate::metrics::{Metrics, Throttle as Throttled};
+use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, SiteRow, Store};
 use crate::sweep::ClockTrust;
@@ -53,10 +55,8 @@ pub use router::{admin_router, openapi, openapi_admin, openapi_files, public_rou
 /// What the REST edge is set up with.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
-    /// Where browsers reach the console: scheme, host, port.
-    pub public_url: String,
-    /// Off where our own address is plain HTTP; a browser that asks over TLS gets secure ones even then.
-    pub secure_cookies: bool,
+    /// Where browsers reach the console.
+    pub public_url: PublicUrl,
     /// Milliseconds until an agent has to sign in again.
     pub session_ms: u64,
     /// Conversations that a new agent takes at a time.
@@ -75,10 +75,8 @@ pub struct ApiState {
     pub(crate) clock_trust: Arc<ClockTrust>,
     throttle: Arc<Throttle>,
     pub(crate) passwords: Arc<Passwords>,
-    /// Where browsers reach the console: scheme, host, port.
-    pub(crate) public_url: Arc<str>,
-    /// As in [`ApiConfig`].
-    pub(crate) secure_cookies: bool,
+    /// Where browsers reach the console.
+    pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) session_ms: u64,
     pub(crate) agent_capacity: u16,
     /// Creates with an idempotency key that are being worked on; as many as requests at most.
@@ -105,8 +103,7 @@ impl ApiState {
             clock_trust,
             throttle: Arc::new(Throttle::new(config.logins)),
             passwords: Arc::default(),
-            public_url: Arc::from(config.public_url.trim_end_matches('/')),
-            secure_cookies: config.secure_cookies,
+            public_url: Arc::new(config.public_url.clone()),
             session_ms: config.session_ms,
             agent_capacity: config.agent_capacity,
             in_flight: Arc::default(),
@@ -185,6 +182,10 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     ) -> Result<(), Reject>;
     /// What the site may promise its visitors now.
     fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability;
+    /// A page of this origin wanted to embed the site's widget, and the site does not list it.
+    fn origin_refused(&self, site: &SiteRow, origin: &str);
+    /// The origins that were refused lately and are not allowed by now, the newest first.
+    fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin>;
     /// A site's settings or timeline were stored anew.
     fn site_changed(&self, site: &SiteRow);
     /// An agent was stored anew, or is new.

@@ -1,7 +1,7 @@
 //! Who acts, and how that is proved: principals, tokens, passwords.
 //!
 //! Lives here: the principal, what a session cookie, a key or a visitor's token proves, password rules
-//! and hashing, the brake on guessing, which pages may embed a widget.
+//! and hashing, the brake on guessing.
 //! Not here: HTTP (`api`), sockets (`gateway`), what a role may do to a conversation (`hub`).
 //! Called by both edges and by the subcommands that set up accounts.
 
@@ -10,7 +10,6 @@ use protocol::ids::{AgentId, KeyId, SessionId, SiteId, TenantId, VisitorId};
 
 mod email;
 mod key;
-mod origin;
 mod password;
 mod session;
 mod throttle;
@@ -19,7 +18,6 @@ mod visitor;
 
 pub use email::{EmailError, normal_email};
 pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operator_key_hash};
-pub use origin::{OriginError, allowed_origin, parse_origin, same_origin};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};
 pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, session_token};
 pub use throttle::{AddressLimit, Throttle, ThrottleConfig};

@@ -15,6 +15,7 @@ pub use document::document;
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
 pub use value::{Bus, LogFormat, LogLevel, Setting, Store};
 
+use crate::origin::PublicUrl;
 use value::Value;
 
 /// No bounds: the setting is no number.
@@ -66,7 +67,7 @@ settings! {
         demo_listen: SocketAddr = "127.0.0.1:8082", "", ANY,
             "Address of the demo shop.";
         public_url: Option<String> = "", "", ANY,
-            "Origin under which browsers reach the public listener, such as https://chat.example.com. Empty: made from `listen`.";
+            "Origin under which browsers reach the public listener, such as https://chat.example.com: only its pages act for agents. Empty: made from `listen`.";
         tls_cert: Option<PathBuf> = "", "", ANY,
             "PEM file with the certificate chain of the public listener. Read again when it changes.";
         tls_key: Option<PathBuf> = "", "", ANY,
@@ -194,6 +195,12 @@ impl Config {
         self.tls_cert.is_some()
     }
 
+    /// Where browsers reach a public listener that has this address.
+    pub fn public_origin(&self, address: SocketAddr) -> PublicUrl {
+        let set = self.public_url.as_deref().and_then(|url| PublicUrl::set(url).ok());
+        set.unwrap_or_else(|| PublicUrl::of_listener(self.tls(), address))
+    }
+
     /// Checks what no single setting can know.
     fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
@@ -233,10 +240,10 @@ impl Config {
             }
         }
         if let Some(url) = &self.public_url
-            && !is_origin(url)
+            && let Err(error) = PublicUrl::set(url)
         {
             complaints.push(format!(
-                "`public_url` = {url}: expected an origin without a path, such as https://chat.example.com"
+                "`public_url` = {url}: expected an origin without a path, such as https://chat.example.com ({error})"
             ));
         }
         let (data, keys) = (normal(&self.data), normal(&self.keys));
@@ -254,16 +261,6 @@ impl Config {
 /// A path without `.` parts, so that two spellings of one folder compare equal.
 fn normal(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components().collect()
-}
-
-fn is_origin(url: &str) -> bool {
-    url.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && uri.path() == "/"
-            && uri.query().is_none()
-            && !url.ends_with('/')
-    })
 }
 
 #[cfg(test)]

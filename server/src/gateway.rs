@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::http::{Peer, Socket, SocketEdge};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::origin::PublicUrl;
 use crate::privacy::envelope::Flags;
 use crate::store::Store;
 use crate::tasks;
@@ -65,8 +66,8 @@ pub struct GatewayConfig {
     pub frames_burst: u32,
     /// Connections in all.
     pub connections_max: usize,
-    /// Origin of the console, beside the host that was asked: no other page opens an agent's socket.
-    pub public_url: String,
+    /// Origin of the console: no other page opens an agent's socket.
+    pub public_url: PublicUrl,
 }
 
 /// Everything that connections share.
@@ -99,6 +100,8 @@ pub struct Accepted {
     cookie: Option<String>,
     /// The address that this server was reached by, to judge the console's origin.
     host: Option<String>,
+    /// Whether the browser speaks TLS, to us or to a trusted proxy.
+    secure: bool,
     /// Global Privacy Control and Do Not Track, as the upgrade's headers have them.
     signals: Flags,
     /// The browser's address: for limits, never stored.
@@ -177,6 +180,7 @@ impl SocketEdge for Gateway {
             origin: text(headers, header::ORIGIN),
             cookie: text(headers, header::COOKIE),
             host: text(headers, header::HOST),
+            secure: peer.secure,
             signals: Flags::asked(is_one("sec-gpc"), is_one("dnt")),
             address: Personal::new(peer.ip),
         };

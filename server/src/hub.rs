@@ -39,6 +39,7 @@ mod speak;
 mod hear;
 mod attend;
 mod open;
+mod refused;
 mod assign;
 mod upkeep;
 mod tally;
@@ -48,6 +49,7 @@ mod tests;
 pub(crate) use assign::Act;
 pub use attend::Watched;
 pub use open::Opening;
+pub use refused::RefusedOrigin;
 pub use shard::{LiveRoom, RoomHandle};
 pub use site::Site;
 
@@ -141,6 +143,7 @@ pub struct Hub {
     /// What waits for the bus, and what it said too early.
     hearing: hear::Waiting,
     openings: AddressLimit,
+    refused_origins: refused::RefusedOrigins,
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
     /// happens one at a time for each id, by a share of it.
     turns: [tokio::sync::Mutex<()>; TURNS],
@@ -208,6 +211,7 @@ impl Hub {
             clock,
             metrics,
             openings: AddressLimit::new(config.conversations_per_ip_hour_max, HOUR_MS),
+            refused_origins: refused::RefusedOrigins::default(),
             config,
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),

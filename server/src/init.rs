@@ -19,12 +19,13 @@ use protocol::visible;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{
-    EmailError, OriginError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
-    operator_key_hash, parse_origin, token_hash,
+    EmailError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
+    operator_key_hash, token_hash,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Store as StoreSetting};
 use crate::keys::{random_bytes, uuid_v7};
+use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::run::{self, RunError};
 use crate::store::{
@@ -61,8 +62,8 @@ pub enum InitError {
     #[error(transparent)]
     Open(#[from] RunError),
     /// An origin.
-    #[error("--origin is not an origin such as https://shop.example")]
-    Origin(#[source] OriginError),
+    #[error("--origin {given:?} cannot be used: {source}")]
+    Origin { given: String, source: OriginError },
     /// The address.
     #[error("--admin-email is not an e-mail address")]
     Email(#[source] EmailError),
@@ -159,9 +160,11 @@ impl FirstRows {
         let origins = new
             .origins
             .iter()
-            .map(|origin| parse_origin(origin))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(InitError::Origin)?;
+            .map(|given| {
+                parse_origin(given)
+                    .map_err(|source| InitError::Origin { given: given.clone(), source })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         let form = ["name", "email"].map(|field| (field.to_owned(), FieldRule::Optional));
         Ok(Self {
             tenant: TenantRow {
@@ -201,10 +204,8 @@ impl FirstRows {
     async fn keep(self, store: &dyn Store, config: &Config) -> Result<Made, InitError> {
         let at = self.tenant.created_at;
         let operator_key_file = config.keys.join(OPERATOR_KEY_FILE);
-        let origin = config.public_url.clone().unwrap_or_else(|| {
-            let scheme = if config.tls() { "https" } else { "http" };
-            format!("{scheme}://{}", config.listen)
-        });
+        let own = config.public_origin(config.listen);
+        let origin = own.as_str();
         let key = &self.site.site_key;
         let made = Made {
             tenant: self.tenant.tenant,

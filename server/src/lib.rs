@@ -22,6 +22,7 @@ pub mod tasks;
 pub mod metrics;
 pub mod telemetry;
 pub mod config;
+pub mod origin;
 pub mod clock;
 mod recent;
 mod onlooker;

@@ -11,7 +11,7 @@ use protocol::time::UnixMillis;
 
 use crate::api::Live;
 use crate::auth::Principal;
-use crate::hub::{Act, Hub, Who};
+use crate::hub::{Act, Hub, RefusedOrigin, Who};
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, SiteRow};
 
@@ -103,6 +103,14 @@ impl Live for LiveHub {
 
     fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability {
         self.0.site_availability(tenant, site)
+    }
+
+    fn origin_refused(&self, site: &SiteRow, origin: &str) {
+        self.0.refuse_origin((site.tenant, site.site), origin);
+    }
+
+    fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin> {
+        self.0.refused_origins(site)
     }
 
     fn site_changed(&self, site: &SiteRow) {

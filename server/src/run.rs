@@ -1,6 +1,5 @@
 //! The assembly: opens what is kept, wires the layers, serves until told to stop, and drains.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +23,7 @@ use crate::init::{OperatorKeyError, lend_operator_key};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
 use crate::metrics::Metrics;
+use crate::origin::PublicUrl;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
 use crate::store::memory::{MemoryConfig, MemoryStore};
@@ -230,7 +230,7 @@ pub async fn run_with(
     });
     hub.start().await.map_err(|_| RunError::Restore(config.data.clone()))?;
     let address = listeners.public.local_addr().map_err(RunError::Listener)?;
-    let public_url = public_url(&config, address);
+    let public_url = config.public_origin(address);
     let gateway = Gateway::new(
         Arc::clone(&hub),
         Arc::clone(&store),
@@ -278,7 +278,7 @@ pub async fn run_with(
         ),
     ];
     if let Some(demo) = demo_listener {
-        let shop = demo::routes(&public_url, &demo_site_key(&*store).await);
+        let shop = demo::routes(public_url.as_str(), &demo_site_key(&*store).await);
         let nobody = Arc::new(NoSockets);
         let metrics = Arc::clone(&metrics);
         let served = serve(demo, None, shop, nobody, limits, metrics, stopped.clone());
@@ -381,14 +381,6 @@ async fn demo_site_key(store: &dyn Store) -> String {
     sites.unwrap_or_default().first().map_or(String::new(), |site| site.site_key.to_string())
 }
 
-/// Where browsers reach the public listener.
-fn public_url(config: &Config, address: SocketAddr) -> String {
-    config.public_url.clone().unwrap_or_else(|| {
-        let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
-        format!("{scheme}://{address}")
-    })
-}
-
 fn hub_config(config: &Config) -> HubConfig {
     HubConfig {
         routing: RoutingConfig {
@@ -407,10 +399,9 @@ const VISITOR_GRACE_MS: u64 = 20_000;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-fn api_config(config: &Config, public_url: &str) -> ApiConfig {
+fn api_config(config: &Config, public_url: &PublicUrl) -> ApiConfig {
     ApiConfig {
-        public_url: public_url.to_owned(),
-        secure_cookies: public_url.starts_with("https:"),
+        public_url: public_url.clone(),
         session_ms: config.session_days * DAY_MS,
         agent_capacity: config.agent_capacity,
         logins: ThrottleConfig {
@@ -421,7 +412,7 @@ fn api_config(config: &Config, public_url: &str) -> ApiConfig {
     }
 }
 
-fn gateway_config(config: &Config, public_url: &str) -> GatewayConfig {
+fn gateway_config(config: &Config, public_url: &PublicUrl) -> GatewayConfig {
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     GatewayConfig {
         heartbeat_visitor_ms: config.heartbeat_visitor_ms,
@@ -437,6 +428,6 @@ fn gateway_config(config: &Config, public_url: &str) -> GatewayConfig {
         frames_per_second: small(config.frames_per_second),
         frames_burst: small(config.frames_burst),
         connections_max: config.connections_max,
-        public_url: public_url.to_owned(),
+        public_url: public_url.clone(),
     }
 }

@@ -10,7 +10,7 @@ use protocol::ids::{KeyId, TenantId};
 
 use super::ApiState;
 use super::problem::{Problem, ProblemCode};
-use crate::auth::{Principal, Scope, SignedIn, authenticate_cookie, authenticate_key, same_origin};
+use crate::auth::{Principal, Scope, SignedIn, authenticate_cookie, authenticate_key};
 use crate::http::Peer;
 
 /// A request of an Organization: a signed-in agent, or a key.
@@ -69,7 +69,7 @@ impl FromRequestParts<ApiState> for Access {
         let signed_in = authenticate_cookie(&*state.store, cookie.as_deref(), state.now()).await?;
         let Some(signed_in) = signed_in else { return Err(not_authenticated()) };
         // A browser sends the cookie by itself: the page must be ours.
-        if !is_safe(&parts.method) && !own_page(&parts.headers, state).unwrap_or(false) {
+        if !is_safe(&parts.method) && !own_page(parts, state).unwrap_or(false) {
             return Err(foreign_page());
         }
         Ok(Self {
@@ -120,7 +120,7 @@ impl FromRequestParts<ApiState> for Anyone {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        if own_page(&parts.headers, state) == Some(false) {
+        if own_page(parts, state) == Some(false) {
             return Err(foreign_page());
         }
         let peer = parts.extensions.get::<Peer>();
@@ -151,7 +151,8 @@ fn not_authenticated() -> Problem {
 fn foreign_page() -> Problem {
     Problem::new(
         ProblemCode::OriginNotAllowed,
-        "Only the console's own pages may do that with a cookie.",
+        "Only the console's own pages may do that with a cookie. If this is the console, the server does not know \
+         the address that it is reached by (setting `public_url`).",
     )
 }
 
@@ -160,10 +161,11 @@ fn is_safe(method: &Method) -> bool {
 }
 
 /// Whether the page that asks is ours; `None` where no browser says.
-fn own_page(headers: &HeaderMap, state: &ApiState) -> Option<bool> {
-    let origin = headers.get(header::ORIGIN)?;
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    Some(origin.to_str().is_ok_and(|origin| same_origin(&state.public_url, host, origin)))
+fn own_page(parts: &Parts, state: &ApiState) -> Option<bool> {
+    let origin = parts.headers.get(header::ORIGIN)?;
+    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let secure = parts.extensions.get::<Peer>().is_some_and(|peer| peer.secure);
+    Some(origin.to_str().is_ok_and(|origin| state.public_url.admits(origin, host, secure)))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -172,7 +172,8 @@ pub(crate) async fn invite(
         expires_at: now.plus_ms(INVITATION_MS),
     };
     state.store.invitation_create(row.clone()).await?;
-    let link = format!("{}/#/invitations/{}", state.public_url, secret.text.expose_secret());
+    let link =
+        format!("{}/#/invitations/{}", state.public_url.as_str(), secret.text.expose_secret());
     Ok(IssuedInvitation {
         invitation_id: row.invitation,
         email,

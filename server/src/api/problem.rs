@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use protocol::reject::{Reject, RejectCode};
 use serde::Serialize;
 
-use crate::auth::{EmailError, OriginError, PasswordError};
+use crate::auth::{EmailError, PasswordError};
 use crate::store::StoreError;
 
 macro_rules! codes {
@@ -251,15 +251,6 @@ impl From<PasswordError> for Problem {
 impl From<EmailError> for Problem {
     fn from(_: EmailError) -> Self {
         Self::field("email", "This is not an e-mail address.")
-    }
-}
-
-impl From<OriginError> for Problem {
-    fn from(error: OriginError) -> Self {
-        Self::field(
-            "origins",
-            format!("Each must be an origin like https://shop.example: {error}."),
-        )
     }
 }
 

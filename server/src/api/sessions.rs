@@ -252,7 +252,7 @@ fn cookie(
     token: &str,
     seconds: u64,
 ) -> Result<HeaderValue, Problem> {
-    let secure = if state.secure_cookies || secure { "; Secure" } else { "" };
+    let secure = if state.public_url.is_secure() || secure { "; Secure" } else { "" };
     let text = format!(
         "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );

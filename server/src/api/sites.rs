@@ -19,8 +19,10 @@ use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, bounded, name};
 use super::schema;
-use crate::auth::{Scope, parse_origin};
+use crate::auth::Scope;
+use crate::hub::RefusedOrigin as Refused;
 use crate::keys::random_bytes;
+use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{FieldRule, Notice, SiteRow, SiteSettings};
@@ -51,8 +53,11 @@ pub(crate) struct Site {
     /// Unix milliseconds.
     #[schema(value_type = Option<u64>)]
     closed_at: Option<UnixMillis>,
-    /// Whose pages may embed the widget.
+    /// Whose pages may embed the widget. `https://*.shop.example` stands for all names under `shop.example`, and not
+    /// for that one itself.
     origins: Vec<String>,
+    /// Pages that wanted to embed the widget since the server began and are not listed: the newest 8, newest first.
+    refused_origins: Vec<RefusedOrigin>,
     /// The widget's texts by name.
     texts: BTreeMap<String, String>,
     form: BTreeMap<String, FieldRule>,
@@ -64,6 +69,24 @@ pub(crate) struct Site {
     retention: Retention,
     #[schema(value_type = u64)]
     created_at: UnixMillis,
+}
+
+/// A page's origin that is not among the site's.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RefusedOrigin {
+    /// As `origins` would have it; `null` for a page without a name, such as a file or a frame in a sandbox.
+    origin: String,
+    /// Whether `origins` would take it: plain HTTP away from the server's machine it does not, nor `null`.
+    addable: bool,
+    /// The last time, in Unix milliseconds.
+    #[schema(value_type = u64)]
+    at: UnixMillis,
+}
+
+impl From<Refused> for RefusedOrigin {
+    fn from(Refused { origin, addable, at }: Refused) -> Self {
+        Self { origin, addable, at }
+    }
 }
 
 /// The names of the plans.
@@ -118,7 +141,9 @@ pub(crate) struct SiteChange {
 }
 
 impl Site {
-    pub(crate) fn new(row: SiteRow, public_url: &str) -> Self {
+    pub(crate) fn of(state: &ApiState, row: SiteRow) -> Self {
+        let public_url = state.public_url.as_str();
+        let refused = state.live.refused_origins(&row);
         let plan = row.timeline.plan();
         let closed_at = row.timeline.closed_at();
         let embed_tag = format!(
@@ -133,6 +158,7 @@ impl Site {
             state: if closed_at.is_some() { SiteState::Closed } else { SiteState::Open },
             closed_at,
             origins: row.settings.origins,
+            refused_origins: refused.into_iter().map(RefusedOrigin::from).collect(),
             texts: row.settings.texts,
             form: form_with_defaults(row.settings.form),
             notice: row.settings.notice,
@@ -174,7 +200,7 @@ pub(crate) async fn list(
     access.need(Role::Agent, Scope::SitesRead)?;
     let page = query.parse()?;
     let rows = state.store.sites(access.tenant, page).await?;
-    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::new(row, &state.public_url))))
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(&state, row))))
 }
 
 /// POST /v1/sites
@@ -202,7 +228,7 @@ pub(crate) async fn create_site(
 ) -> Result<Site, Problem> {
     let now = state.now();
     let settings = SiteSettings {
-        origins: check_origins(origins)?,
+        origins: check_origins(&origins)?,
         form: form_with_defaults(BTreeMap::new()),
         ..SiteSettings::default()
     };
@@ -217,7 +243,7 @@ pub(crate) async fn create_site(
     };
     state.store.site_create(row.clone()).await?;
     state.live.site_changed(&row);
-    Ok(Site::new(row, &state.public_url))
+    Ok(Site::of(state, row))
 }
 
 /// GET /v1/sites/{site_id}
@@ -230,7 +256,7 @@ pub(crate) async fn get(
 ) -> Result<Json<Site>, Problem> {
     access.need(Role::Agent, Scope::SitesRead)?;
     let row = find(&state, access.tenant, site).await?;
-    Ok(Json(Site::new(row, &state.public_url)))
+    Ok(Json(Site::of(&state, row)))
 }
 
 /// PATCH /v1/sites/{site_id}
@@ -258,7 +284,7 @@ pub(crate) async fn update(
     apply(change, &mut row)?;
     state.store.site_update(row.clone()).await?;
     state.live.site_changed(&row);
-    Ok(Json(Site::new(row, &state.public_url)))
+    Ok(Json(Site::of(&state, row)))
 }
 
 async fn find(state: &ApiState, tenant: TenantId, site: SiteId) -> Result<SiteRow, Problem> {
@@ -270,7 +296,7 @@ fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
         row.name = name("name", &text, NAME_CHARS_MAX)?;
     }
     if let Some(origins) = change.origins {
-        row.settings.origins = check_origins(origins)?;
+        row.settings.origins = check_origins(&origins)?;
     }
     if let Some(texts) = change.texts {
         check_texts(&texts)?;
@@ -292,13 +318,16 @@ fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_origins(origins: Vec<String>) -> Result<Vec<String>, Problem> {
+fn check_origins(origins: &[String]) -> Result<Vec<String>, Problem> {
     if origins.len() > ORIGINS_MAX {
         return Err(Problem::field("origins", "At most 32 origins."));
     }
     let mut checked = Vec::with_capacity(origins.len());
-    for origin in origins {
-        let origin = parse_origin(&origin)?;
+    for (place, origin) in (1..).zip(origins) {
+        let origin = parse_origin(origin).map_err(|error| {
+            let words = format!("Origin {place} of the list cannot be taken: {error}.");
+            Problem::field("origins", words)
+        })?;
         if !checked.contains(&origin) {
             checked.push(origin);
         }
@@ -326,12 +355,7 @@ fn check_notice(notice: Notice) -> Result<Notice, Problem> {
     let Notice { text, url } = notice;
     let text = seen(text);
     let url = url.trim().to_owned();
-    let plain = url.bytes().all(|b| b.is_ascii_graphic()) && url.len() <= URL_BYTES_MAX;
-    let host = url
-        .strip_prefix("https://")
-        .and_then(|rest| rest.split(['/', '?', '#']).next())
-        .is_some_and(|host| parse_origin(&format!("https://{host}")).is_ok());
-    if url.is_empty() || (plain && host) {
+    if url.is_empty() || (url.len() <= URL_BYTES_MAX && is_web_address(&url, false)) {
         return Ok(Notice { text, url });
     }
     Err(Problem::field("notice", "`url` is an address that begins with https://, or empty."))

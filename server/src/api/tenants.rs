@@ -145,7 +145,7 @@ pub(crate) async fn list_sites(
     find(&state, tenant).await?;
     let page = query.parse()?;
     let rows = state.store.sites(tenant, page).await?;
-    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::new(row, &state.public_url))))
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(&state, row))))
 }
 
 /// POST /v1/tenants/{tenant_id}/sites
@@ -195,7 +195,7 @@ pub(crate) async fn get_site(
     access.need(Scope::SitesRead)?;
     let row = state.store.site_of_any_tenant(site).await?;
     let row = row.ok_or_else(|| Problem::not_found("site"))?;
-    Ok(Json(Site::new(row, &state.public_url)))
+    Ok(Json(Site::of(&state, row)))
 }
 
 /// PUT /v1/sites/{site_id}/plan
@@ -255,7 +255,7 @@ async fn push(
         state.live.site_changed(&row);
         tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
     }
-    Ok(Json(Site::new(row, &state.public_url)))
+    Ok(Json(Site::of(state, row)))
 }
 
 async fn find(state: &ApiState, tenant: TenantId) -> Result<TenantRow, Problem> {

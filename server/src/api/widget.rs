@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use protocol::conversation::SiteAvailability;
 use protocol::ids::{SiteId, SiteKey};
 use serde::Serialize;
@@ -15,7 +15,11 @@ use super::request::Id;
 use super::sites::form_with_defaults;
 use super::{ApiState, schema};
 use crate::keys::content_hash;
-use crate::store::FieldRule;
+use crate::origin::allowed_origin;
+use crate::store::{FieldRule, SiteRow};
+
+/// Says `not-listed` to a page that the site does not list: its socket would be closed with 4003.
+const PAGE_ORIGIN: &str = "livehelp-page-origin";
 
 /// How a site's widget is set up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -47,19 +51,42 @@ pub(crate) struct WidgetNotice {
 #[utoipa::path(get, path = "/v1/widget/{site_key}", tag = "widget", operation_id = "get_widget",
     params(("site_key" = String, Path)),
     responses((status = 200, body = Widget), (status = 404)), security(()))]
-pub(crate) async fn get(State(state): State<ApiState>, key: Result<Id<Key>, Problem>) -> Response {
-    let mut response = match widget(&state, key).await {
-        Ok(widget) => {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    key: Result<Id<Key>, Problem>,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = match site(&state, key).await {
+        Ok(row) => {
             let cached = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
-            (cached, Json(widget)).into_response()
+            let listed = is_listed(&state, &row, headers.get(header::ORIGIN));
+            let mut response = (cached, Json(widget(&state, row))).into_response();
+            if !listed {
+                response.headers_mut().insert(PAGE_ORIGIN, HeaderValue::from_static("not-listed"));
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
     // Any page may read it, refusals too: it holds nothing that is not public, and no cookie counts here.
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(PAGE_ORIGIN));
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
     response
+}
+
+/// Whether the page that asks may embed the widget, as far as somebody says what page it is.
+fn is_listed(state: &ApiState, row: &SiteRow, origin: Option<&HeaderValue>) -> bool {
+    let Some(origin) = origin.map(|origin| origin.to_str().unwrap_or_default()) else {
+        return true;
+    };
+    let listed = allowed_origin(&row.settings.origins, origin);
+    if !listed {
+        state.live.origin_refused(row, origin);
+    }
+    listed
 }
 
 /// A site key in a path.
@@ -74,15 +101,17 @@ impl std::str::FromStr for Key {
     }
 }
 
-async fn widget(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<Widget, Problem> {
+async fn site(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<SiteRow, Problem> {
     let Id(Key(key)) = key?;
     let row = state.store.site_by_key(&key).await?;
-    let row = row
-        .filter(|row| row.timeline.closed_at().is_none())
-        .ok_or_else(|| Problem::not_found("open site"))?;
+    row.filter(|row| row.timeline.closed_at().is_none())
+        .ok_or_else(|| Problem::not_found("open site"))
+}
+
+fn widget(state: &ApiState, row: SiteRow) -> Widget {
     let notice = row.settings.notice;
     let hash = content_hash(format!("{}\n{}", notice.text, notice.url).as_bytes());
-    Ok(Widget {
+    Widget {
         site_id: row.site,
         site_key: row.site_key,
         name: row.name,
@@ -95,5 +124,5 @@ async fn widget(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<Widge
             hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         },
         locale_default: "en",
-    })
+    }
 }

@@ -15,11 +15,10 @@ use protocol::time::UnixMillis;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Accepted, Gateway};
-use crate::auth::{
-    admit_visitor, allowed_origin, authenticate_cookie, new_visitor_token, same_origin, token_hash,
-};
+use crate::auth::{admit_visitor, authenticate_cookie, new_visitor_token, token_hash};
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
+use crate::origin::allowed_origin;
 use crate::privacy::envelope::Flags;
 use crate::store::{SecretHash, StoreError, VisitorToken, Write};
 
@@ -81,6 +80,7 @@ impl Gateway {
         let site = site.ok_or(CloseCode::SiteClosed)?;
         let origin = accepted.origin.as_deref().unwrap_or_default();
         if !allowed_origin(&site.row.settings.origins, origin) {
+            self.hub.refuse_origin((site.row.tenant, site.row.site), origin);
             return Err(CloseCode::OriginNotAllowed);
         }
         if site.row.timeline.closed_at().is_some() {
@@ -200,7 +200,8 @@ impl Gateway {
         outlet: Arc<dyn Outlet>,
     ) -> Result<Session, CloseCode> {
         let origin = accepted.origin.as_deref().unwrap_or_default();
-        if !same_origin(&self.config.public_url, accepted.host.as_deref(), origin) {
+        let own = &self.config.public_url;
+        if !own.admits(origin, accepted.host.as_deref(), accepted.secure) {
             return Err(CloseCode::OriginNotAllowed);
         }
         let now = self.clock.now();

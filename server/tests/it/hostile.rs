@@ -2,12 +2,14 @@
 
 use futures_util::StreamExt as _;
 use protocol::codec::{Encoding, encode_client};
+use protocol::conversation::Role;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::SiteKey;
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::message::{Body, Seq};
 use protocol::personal::Text;
 use protocol::reject::CloseCode;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -17,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use crate::client::{Client, new_message};
 use crate::http;
 use crate::metrics::Scrape;
-use crate::server::{SHOP, TestServer};
+use crate::server::{COOKIES, SHOP, TestServer};
 
 fn hello(site_key: SiteKey) -> ClientFrame<'static> {
     ClientFrame::Hello {
@@ -41,6 +43,42 @@ async fn a_wrong_origin_is_told_by_its_code() {
     let mut client = Client::connect(&server, &[]).await;
     client.tell(&hello(server.site_key.clone())).await;
     assert_eq!(client.closed().await, 4003);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_site_tells_its_agents_which_pages_were_refused_until_they_are_listed() {
+    let server = TestServer::start_as(|setup| setup.role = Role::Admin).await;
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let own = format!("http://{}", server.address);
+    let headers = [("cookie", cookie.as_str()), ("origin", own.as_str())];
+    let pages = ["https://www.shop.example", "http://plain.example", "null"];
+    let widget = format!("/v1/widget/{}", server.site_key);
+    for page in pages {
+        let told = http::ask(server.address, "GET", &widget, &[("origin", page)], "").await;
+        assert!(told.head.contains("livehelp-page-origin: not-listed"), "{}", told.head);
+        let mut client = Client::connect(&server, &[("origin", page)]).await;
+        client.tell(&hello(server.site_key.clone())).await;
+        assert_eq!(client.closed().await, 4003);
+    }
+    let list = http::ask(server.address, "GET", "/v1/sites", &headers, "").await.json();
+    let site = list["items"][0].clone();
+    let told = |site: &Value| -> Vec<(String, bool)> {
+        let refused = site["refused_origins"].as_array().unwrap().iter();
+        let told = |one: &Value| (one["origin"].to_string(), one["addable"] == true);
+        refused.map(told).collect()
+    };
+    let (www, plain) = (r#""https://www.shop.example""#, r#""http://plain.example""#);
+    let newest_first =
+        [(String::from("\"null\""), false), (plain.to_owned(), false), (www.to_owned(), true)];
+    assert_eq!(told(&site), newest_first);
+    let path = format!("/v1/sites/{}", site["site_id"].as_str().unwrap());
+    let change = r#"{ "origins": ["https://*.shop.example", "https://shop.example"] }"#;
+    let site = http::ask(server.address, "PATCH", &path, &headers, change).await;
+    assert_eq!(site.status, 200, "{}", site.body);
+    assert_eq!(told(&site.json()), newest_first[..2]);
+    let mut client = Client::connect(&server, &[("origin", pages[0])]).await;
+    client.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
     server.stop().await;
 }
 

@@ -231,10 +231,11 @@ async fn signing_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use() {
     world.get(&by, "/v1/sessions/current").await.expect_code(401, "not-authenticated");
     assert!(world.asked().iter().any(|line| line.starts_with("session_ended ")));
     let mut state = world.state.clone();
-    state.secure_cookies = true;
+    let tls = "https://chat.example";
+    state.public_url = std::sync::Arc::new(crate::origin::PublicUrl::set(tls).unwrap());
     let router = super::super::public_router(state);
     let body = json!({ "email": email, "password": PASSWORD });
-    let by = By::nobody().from(Some(ORIGIN));
+    let by = By::nobody().from(Some(tls));
     let answer = send(&router, &by, "POST", "/v1/sessions", Some(body)).await.expect(201);
     assert!(answer.header("set-cookie").ends_with("; Secure"));
 }

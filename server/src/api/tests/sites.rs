@@ -35,6 +35,8 @@ async fn an_admin_sets_his_site_up_and_what_cannot_work_is_refused() {
         ("name", json!("a".repeat(101))),
         ("origins", json!(["http://shop.example"])),
         ("origins", json!(["*"])),
+        ("origins", json!(["https://*.example"])),
+        ("origins", json!(["https://shop..example"])),
         ("origins", json!(vec!["https://a.example"; 33])),
         ("texts", json!({ "Not A Name": "x" })),
         ("texts", json!({ "title": "a".repeat(501) })),
@@ -42,6 +44,7 @@ async fn an_admin_sets_his_site_up_and_what_cannot_work_is_refused() {
         ("form", json!({ "name": "maybe" })),
         ("notice", json!({ "text": "", "url": "javascript:alert(1)" })),
         ("notice", json!({ "text": "", "url": "https://" })),
+        ("notice", json!({ "text": "", "url": "http://shop.example" })),
         ("redaction_patterns", json!(["("])),
         ("redaction_patterns", json!(["a*"])),
     ] {
@@ -50,6 +53,59 @@ async fn an_admin_sets_his_site_up_and_what_cannot_work_is_refused() {
         assert_eq!(answer.json()["field"], field);
     }
     assert_eq!(world.get(by, &path).await.json(), site);
+    let second_is_wrong = json!({ "origins": ["https://a.example", "https://b.example/x"] });
+    let answer = world.patch(by, &path, second_is_wrong).await.expect_code(422, "invalid");
+    let words = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(words.contains("Origin 2 ") && !words.contains("b.example"), "{words}");
+}
+
+#[tokio::test]
+async fn origins_are_kept_as_browsers_spell_them() {
+    let world = World::new().await;
+    let by = &world.a.by_admin;
+    let path = format!("/v1/sites/{}", world.a.site.site);
+    let change = json!({
+        "origins": [
+            "https://MÜNCHEN.example.", "https://[2001:0db8:0:0::1]:443", "https://*.Shop.example",
+        ],
+        "notice": { "text": "", "url": "https://münchen.example/datenschutz" },
+    });
+    let site = world.patch(by, &path, change).await.expect(200).json();
+    let kept =
+        ["https://xn--mnchen-3ya.example", "https://[2001:db8::1]", "https://*.shop.example"];
+    assert_eq!(site["origins"], json!(kept));
+    let widget = format!("/v1/widget/{}", world.a.site.site_key);
+    for page in [
+        "https://xn--mnchen-3ya.example",
+        "https://xn--mnchen-3ya.example.",
+        "https://[2001:db8::1]",
+        "https://a.b.shop.example",
+    ] {
+        let widget = world.get(&By::nobody().from(Some(page)), &widget).await.expect(200);
+        assert_eq!(widget.header("livehelp-page-origin"), "", "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_the_site_does_not_list_is_refused_and_told_to_the_sites_admin() {
+    let world = World::new().await;
+    let path = format!("/v1/sites/{}", world.a.site.site);
+    assert_eq!(world.get(&world.a.by_admin, &path).await.json()["refused_origins"], json!([]));
+    let widget = format!("/v1/widget/{}", world.a.site.site_key);
+    let elsewhere = By::nobody().from(Some("https://elsewhere.example"));
+    let told = world.get(&elsewhere, &widget).await.expect(200);
+    assert_eq!(told.header("livehelp-page-origin"), "not-listed");
+    assert_eq!(told.header("access-control-expose-headers"), "livehelp-page-origin");
+    assert_eq!(told.header("vary"), "origin");
+    let asked = format!("origin_refused {} https://elsewhere.example", world.a.site.site);
+    assert_eq!(world.asked(), [asked]);
+    let site = world.get(&world.a.by_admin, &path).await.json();
+    let told = json!([{
+        "origin": "https://elsewhere.example", "addable": true, "at": super::world::NOW.0,
+    }]);
+    assert_eq!(site["refused_origins"], told);
+    let unasked = world.get(&By::nobody(), &widget).await.expect(200);
+    assert_eq!(unasked.header("livehelp-page-origin"), "");
 }
 
 #[tokio::test]

@@ -27,7 +27,9 @@ use crate::auth::{
     Principal, Scope, ThrottleConfig, hash_password, issue, new_operator_key, new_tenant_key,
 };
 use crate::clock::{Clock as _, ManualClock};
+use crate::hub::RefusedOrigin;
 use crate::metrics::Metrics;
+use crate::origin::PublicUrl;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{Ground, Said, ingest};
@@ -53,6 +55,7 @@ pub(super) struct FakeLive {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     pub(super) asked: Mutex<Vec<String>>,
+    refused: Mutex<Vec<RefusedOrigin>>,
 }
 
 impl FakeLive {
@@ -147,6 +150,17 @@ impl Live for FakeLive {
 
     fn site_availability(&self, _: TenantId, _: SiteId) -> SiteAvailability {
         SiteAvailability::Busy
+    }
+
+    fn origin_refused(&self, site: &SiteRow, origin: &str) {
+        self.note(format!("origin_refused {} {origin}", site.site));
+        let refused =
+            RefusedOrigin { origin: origin.to_owned(), addable: true, at: self.clock.now() };
+        self.refused.lock().push(refused);
+    }
+
+    fn refused_origins(&self, _: &SiteRow) -> Vec<RefusedOrigin> {
+        self.refused.lock().clone()
     }
 
     fn site_changed(&self, site: &SiteRow) {
@@ -308,6 +322,7 @@ impl World {
             store: store.clone(),
             clock: clock.clone(),
             asked: Mutex::default(),
+            refused: Mutex::default(),
         });
         let state = ApiState::new(
             store.clone(),
@@ -375,8 +390,7 @@ pub(super) fn token(answer: &Answer) -> String {
 /// Small numbers, none of them a default.
 fn settings() -> ApiConfig {
     ApiConfig {
-        public_url: ORIGIN.to_owned(),
-        secure_cookies: false,
+        public_url: PublicUrl::set(ORIGIN).unwrap(),
         session_ms: 14 * DAY_MS,
         agent_capacity: 7,
         logins: ThrottleConfig { per_account_max: 10, per_address_max: 40, window_ms: 600_000 },
