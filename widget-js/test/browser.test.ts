@@ -219,8 +219,8 @@ test('a first message written while the server dies is sent again with its conve
 const bodies = (conversation: ConversationId): (string | false)[] =>
   (server.kept.get(conversation) ?? []).map(({ body }) => body.kind === 'text' && body.text);
 
-test('what is refused for a while is said again, and nothing overtakes it', async () => {
-  server.refuses = { kinds: ['open', 'send'], times: 5, code: 'store-unavailable' };
+for (const code of ['store-unavailable', 'overload', 200] as const) test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
+  server.refuses = { kinds: ['open', 'send'], times: 5, code };
   const page = await visit();
   await open(page);
   const words = ['one', 'two', 'three', 'four'];
@@ -243,6 +243,23 @@ test('a conversation that is refused for good says why, and can be tried again',
   assert.deepEqual(await texts(page), ['hello']);
   const forms = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form[0]?.answer] : []));
   assert.deepEqual(forms, ['Ada', 'Ada']);
+});
+
+test('what is refused for a while is done later, whatever it is', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'active' });
+  server.refuses = { kinds: ['close'], times: 2, code: 'too-fast' };
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await page.getByText('This conversation has ended.').waitFor();
+  server.refuses = { kinds: ['send', 'reopen'], times: 1, code: 'closed' };
+  const reopened = server.hears('reopen');
+  await write(page, 'one more');
+  await reopened;
+  await eventually(async () => bodies(conversation_of(server)).length === 2);
 });
 
 test('what failed with its conversation is sent in its order with the next one', async () => {

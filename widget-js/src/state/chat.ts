@@ -6,15 +6,15 @@
 import type { FrameSchema } from '../wire/codec.ts';
 import {
   CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
-  CLIENT_TYPING, ANSWER_BYTES_MAX, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
+  CLIENT_TYPING, ANSWER_BYTES_MAX, RETRYABLE, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
   SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
 } from '../wire/frames.ts';
 import type {
-  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerReject, ServerWelcome,
+  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerWelcome,
 } from '../wire/frames.ts';
 import { conversation_id, message_id } from '../wire/ids.ts';
 import { Socket, verdict } from '../wire/socket.ts';
-import type { LineState } from '../wire/socket.ts';
+import type { Answer, LineState } from '../wire/socket.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Entry, Input } from './conversation.ts';
 import { fetch_site } from './site.ts';
@@ -217,7 +217,7 @@ export class Chat {
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation });
+        void this.#socket.ask(CLIENT_CLOSE, { conversation }).then((answer) => this.#again_later(answer, () => this.do(act)));
         break;
     }
   }
@@ -570,18 +570,19 @@ export class Chat {
       this.#sending = undefined;
       if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
-      const reopened = answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack';
-      if (!reopened) this.#happen({ kind: 'failed', message, why: answer.code });
+      const reopened = answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
+      if (reopened.kind === 'lost' || this.#again_later(reopened)) return;
+      if (reopened.kind === 'reject') this.#happen({ kind: 'failed', message, why: answer.code });
     }
     this.#sending = undefined;
     this.#flush();
   }
 
-  #again_later(reject: ServerReject): boolean {
-    const retryable = ['too-fast', 'store-unavailable', 'overload'].includes(reject.code);
-    if (!retryable) return false;
+  /** Whether the answer is a refusal for a while; what it refused is done again after it. */
+  #again_later(answer: Answer, act = () => this.#flush()): boolean {
+    if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#flush(), reject.retry_after_ms ?? RETRY_MS);
+    this.#retry = setTimeout(act, answer.retry_after_ms ?? RETRY_MS);
     return true;
   }
 }

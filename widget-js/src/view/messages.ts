@@ -4,12 +4,12 @@ import { agent, newest, progress, unread } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
 import type { MessageId, RejectCode } from '../wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
 import { button, el, icon, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
 const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
 const CLOCK = 'M12 7v5l3 2M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z';
-const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 
 /** As near to the end as this counts as being there. */
 const END_PX = 60;
@@ -207,12 +207,5 @@ function key({ author }: Entry): string {
 
 /** The text, with addresses of the web as links. */
 function linked(text: string): (Node | string)[] {
-  const parts: (Node | string)[] = [];
-  let from = 0;
-  for (const match of text.matchAll(LINK)) {
-    const [address] = match;
-    parts.push(text.slice(from, match.index), el('a', { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' }, address));
-    from = match.index + address.length;
-  }
-  return [...parts, text.slice(from)];
+  return pieces(text).map(({ text, href }) => (href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text));
 }

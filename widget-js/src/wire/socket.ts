@@ -6,17 +6,12 @@
 
 import { SUBPROTOCOL, decode_frame, encode_frame } from './codec.ts';
 import type { FrameSchema } from './codec.ts';
-import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME } from './frames.ts';
-import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome } from './frames.ts';
-
-/** What a client does after a connection ended. */
-export type Verdict = 'done' | 'stop' | 'retry' | 'now';
+import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME, VERDICTS } from './frames.ts';
+import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome, Verdict } from './frames.ts';
 
 /** The verdict of a close code, known or not: the range decides. */
 export function verdict(code: number): Verdict {
-  if (code === 1000) return 'done';
-  if (code === 1009 || (code >= 4000 && code < 4100)) return 'stop';
-  return code === 4200 ? 'now' : 'retry';
+  return VERDICTS.find(([from, to]) => from <= code && code <= to)?.[2] ?? 'retry';
 }
 
 const RETRY_MS_BASE = 500;
