@@ -34,6 +34,8 @@ export class FakeServer {
   acks = true;
   /** So many questions of these kinds are refused, for a while or for good; a number is a code of a newer server. */
   refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode | number } = { kinds: [], times: 0, code: 'too-fast' };
+  /** With what code a line that says hello is closed. */
+  closes: number | undefined;
   card: Partial<ConversationCard> = {};
   connections = 0;
   /** The most lines that were open at one time. */
@@ -134,6 +136,7 @@ export class FakeServer {
       const { code } = this.refuses;
       if (typeof code === 'number') line.send(encode([SERVER_REJECT.code, frame.request, code, 'not now', 60]));
       else reply(SERVER_REJECT, { request: frame.request, code, words: 'not now', retry_after_ms: 60 });
+      for (const { resolve } of met) resolve(frame);
       return;
     }
     if (frame.kind === 'send' && !this.kept.has(frame.conversation)) {
@@ -141,7 +144,10 @@ export class FakeServer {
       return;
     }
     switch (frame.kind) {
-      case 'hello': this.#welcome(frame, reply); break;
+      case 'hello':
+        if (this.closes === undefined) this.#welcome(frame, reply);
+        else line.close(this.closes);
+        break;
       case 'ping': reply(SERVER_PONG, { request: frame.request }); break;
       case 'open':
         this.#transcript(frame.conversation);

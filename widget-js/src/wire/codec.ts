@@ -146,7 +146,7 @@ function from_value(shape: Shape, value: Value, name: string): unknown {
   if (is('or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
   if (is('words', shape)) {
     if (typeof value !== 'number') throw wrong(name);
-    const word = shape.words[value] ?? shape.unknown?.findLast(([from]) => value >= from)?.[1];
+    const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
     if (word === undefined) throw wrong(name);
     return word;
   }
@@ -182,5 +182,6 @@ function id_text(prefix: string, value: Value, name: string): string {
 
 /** Bytes as lower-case hex digits. */
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  // Not `Array.from`: pages with an old library have another.
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

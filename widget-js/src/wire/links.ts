@@ -13,11 +13,11 @@ export interface Piece {
 export const LINK_ATTRIBUTES = { target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'ltr' } as const;
 
 /**
- * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation mark, punctuation of full
- * width, or anything that is not seen (controls, formats, unassigned).
+ * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation mark, punctuation beyond
+ * ASCII, or anything that is not seen (controls, formats, unassigned).
  */
 const LINK =
-  /(?<![a-z\d])(https?:\/\/|(?<![@./-])(?=www\.))((?:[\p{L}\p{M}\p{N}_-]+\.)+[\p{L}\p{M}\p{N}_-]*[\p{L}\p{M}\p{N}])((?:(?![<>"`\s\p{Z}\p{C}\p{DI}\p{Pi}\p{Pf}\u2014\u2015\u2025\u2026\u2800\u3001-\u3003\u3008-\u301f\ufe10-\ufe6f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]).)*)/giu;
+  /(?<![a-z\d])(https?:\/\/|(?<![@./-])(?=www\.))((?:[\p{L}\p{M}\p{N}_-]+\.)+[\p{L}\p{M}\p{N}_-]*[\p{L}\p{M}\p{N}])((?:(?![<>"`\s\p{Z}\p{C}\p{DI}\u2800]|(?![ -~])\p{P}).)*)/giu;
 
 /** Between the host and the rest stands at most a port. */
 const REST = /^(?::\d+)?(?:[/?#]|$)/;
@@ -26,7 +26,7 @@ const USER = /^[^/?#]*@/;
 /** What cannot be seen, or an underscore in one of the last two labels. */
 const NO_HOST = /\p{DI}|_[^.]*(?:\.[^.]*)?$/u;
 /** The sentence's own signs. */
-const TAIL = /[?!.,:*_~']|(?![ -~])\p{P}/u;
+const TAIL = /[?!.,:*_~']/;
 
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
@@ -35,7 +35,9 @@ export function pieces(text: string): Piece[] {
   for (let match = LINK.exec(text); match; match = LINK.exec(text)) {
     const [whole, scheme = '', host = '', rest = ''] = match;
     if (USER.test(rest) || NO_HOST.test(host)) continue;
-    const link = trimmed(REST.test(rest) ? whole : scheme + host);
+    const read = scheme + host;
+    const all = trimmed(whole);
+    const link = REST.test(all.slice(read.length)) ? all : read;
     if (match.index > from) found.push({ text: text.slice(from, match.index) });
     found.push({ text: link, href: (scheme ? '' : 'http://') + link });
     from = LINK.lastIndex = match.index + link.length;

@@ -50,6 +50,8 @@ type Statement = Exclude<ClientFrame, { request: number }>;
 export interface SocketOptions {
   /** `wss://…/v1/socket`. */
   url: string;
+  /** The browser's own, where the page may have another by now. */
+  socket?: typeof WebSocket;
   /** The kinds of frames this client understands, beyond those of the line itself. */
   hears: readonly FrameSchema<ServerFrame>[];
   /** Asked for at every connect, so that the resume points and the token are those of the moment. */
@@ -163,7 +165,7 @@ export class Socket {
     this.#become({ kind: 'connecting' });
     let line: WebSocket;
     try {
-      line = new WebSocket(this.#options.url, SUBPROTOCOL);
+      line = new (this.#options.socket ?? WebSocket)(this.#options.url, SUBPROTOCOL);
     } catch {
       this.#broken(1006, '');
       return;
@@ -177,6 +179,10 @@ export class Socket {
     line.addEventListener('message', (event: MessageEvent<unknown>) => {
       if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
     });
+    // A page's policy refuses without a close; where both come, the close has its code.
+    line.addEventListener('error', () => setTimeout(() => {
+      if (line === this.#line) this.#broken(1006, '');
+    }));
     line.addEventListener('close', (event) => {
       if (line === this.#line) this.#broken(event.code, event.reason);
     });
@@ -255,7 +261,8 @@ export class Socket {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     const line = this.#line;
     this.#line = undefined;
-    if (line && line.readyState <= WebSocket.OPEN) line.close(code);
+    // Connecting, or open.
+    if (line && line.readyState < 2) line.close(code);
     const questions = [...this.#questions.values()];
     this.#questions.clear();
     for (const answered of questions) answered({ kind: 'lost' });
