@@ -10,12 +10,14 @@ import { tell } from './state/notices.ts';
 import { startPreferences, uncoverThread } from './state/preferences.ts';
 import { route, startRouting } from './state/route.ts';
 import { findSession, me, session } from './state/session.ts';
+import { guardPage, leaveDrafts, restoreDrafts } from './state/unsaved.ts';
 import { startSound } from './state/sound.ts';
 import { problemSentence, t } from './strings/en.ts';
 import { App } from './view/app.tsx';
 
 startPreferences();
 startRouting();
+guardPage();
 startSound();
 startClock(tickDesk);
 watchHiding();
@@ -28,10 +30,13 @@ effect(() => {
   // What these read must not bring this effect back.
   untracked(() => {
     if (agent === null) {
-      leaveDesk(session.value.kind === 'out' && !session.value.over);
+      const signedOut = session.value.kind === 'out' && !session.value.over;
+      leaveDesk(signedOut);
+      leaveDrafts(signedOut);
       forgetCatalog();
       forgetClosed();
     } else {
+      restoreDrafts();
       startDesk();
       void loadCatalog();
     }

@@ -51,6 +51,7 @@ async function* states({ server, page, base }: Scene): AsyncGenerator<string> {
   await page.getByRole('button', { name: 'Decline' }).waitFor();
   yield 'an offer';
   server.push({ kind: 'offer-over', conversation: card(8).conversation });
+  await page.locator('#composer').press('Escape');
   await page.keyboard.press('n');
   await page.keyboard.type('between us');
   yield 'a note';

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import type { Page, WebSocketRoute } from 'playwright-core';
 import { decode_frame, encode_frame } from '../../widget-js/src/wire/codec.ts';
 import type { FrameSchema } from '../../widget-js/src/wire/codec.ts';
-import { encode } from '../../widget-js/src/wire/msgpack.ts';
 import * as wire from '../../widget-js/src/wire/frames.ts';
 import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
 
@@ -67,6 +66,9 @@ export class FakeServer {
   /** Everything that was asked over REST, in order. */
   readonly asked: string[] = [];
   signedIn = true;
+  /** Who is signed in, and who else there is. */
+  me: AgentCard = ME;
+  colleagues: AgentCard[] = [COLLEAGUE];
   cards: ConversationCard[] = [];
   history = new Map<string, Message[]>();
   /** What was kept of composers; sent behind the board, as the real one does it. */
@@ -124,11 +126,6 @@ export class FakeServer {
     if (schema !== undefined) this.#line?.send(Buffer.from(encode_frame(schema, frame)));
   }
 
-  /** A refusal with a code that this page does not know. */
-  refuse(request: number, code: number): void {
-    this.#line?.send(Buffer.from(encode([wire.SERVER_REJECT.code, request, code, 'not now', 20])));
-  }
-
   breakLine(code: number): void {
     void this.#line?.close({ code, reason: 'test' });
   }
@@ -148,9 +145,9 @@ export class FakeServer {
     const { request } = frame;
     if (frame.kind === 'hello') {
       const limits = { frame_bytes_max: 32_768, text_chars_max: 4000, history_messages_max: 100 };
-      this.push({ kind: 'welcome', request, session: `ses_${hex(1)}`, now: Date.now(), heartbeat_ms: 15_000, limits, conversations: [], agent: ME });
+      this.push({ kind: 'welcome', request, session: `ses_${hex(1)}`, now: Date.now(), heartbeat_ms: 15_000, limits, conversations: [], agent: this.me });
     } else if (frame.kind === 'watch' && frame.conversation === undefined) {
-      this.push({ kind: 'board', request, conversations: this.cards, agents: [ME, COLLEAGUE] });
+      this.push({ kind: 'board', request, conversations: this.cards, agents: [this.me, ...this.colleagues] });
       for (const [conversation, text] of this.drafts) this.push({ kind: 'draft', conversation, text });
     } else if (frame.kind === 'watch' && frame.conversation !== undefined) {
       const { conversation } = frame;

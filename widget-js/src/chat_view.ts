@@ -1,6 +1,6 @@
 // What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
 
-import { Chat, number_title } from './state/chat.ts';
+import { Chat, page_title } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
@@ -24,15 +24,10 @@ export interface Setting {
   store: Store;
   /** A language tag, for times and dates. */
   locale: string;
-  WebSocket: typeof WebSocket;
 }
 
 /** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
 export type Opener = 'visitor' | 'page' | 'again';
-
-/** On a small screen the panel is all there is: the page behind it stands still. */
-const STILL = new CSSStyleSheet();
-STILL.replaceSync('html,body{overflow:hidden!important}');
 
 export class ChatView {
   readonly #store: Store;
@@ -46,7 +41,7 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, locale, WebSocket }: Setting, launcher: Launcher, told: Told, close: () => void) {
+  constructor({ origin, site, store, locale }: Setting, launcher: Launcher, told: Told, close: () => void) {
     this.#launcher = launcher;
     this.#told = told;
     this.#store = store;
@@ -54,7 +49,7 @@ export class ChatView {
       changed: (state) => this.#changed(state),
       site: (site) => (this.#panel.site = site),
       wiped: () => this.#panel.reset(),
-    }, WebSocket);
+    });
     style(launcher.root, PANEL_CSS);
     this.#panel = new Panel(site, locale, this.#chat.state, {
       close,
@@ -75,8 +70,8 @@ export class ChatView {
       this.#chat.look();
       this.#read();
     });
-    launcher.keys = (event) => this.#panel.key(event);
-    this.#small.addEventListener('change', () => this.#fit());
+    this.#small.addEventListener('change', () => (this.#panel.modal = this.#small.matches));
+    this.#panel.modal = this.#small.matches;
   }
 
   /** Goes on with the conversation of before. */
@@ -89,7 +84,6 @@ export class ChatView {
     this.#open = true;
     this.#panel.element.classList.toggle('again', by === 'again');
     this.#launcher.frame.prepend(this.#panel.element);
-    this.#fit();
     this.#panel.shown();
     this.#launcher.update(true, this.#unread);
     // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
@@ -104,21 +98,12 @@ export class ChatView {
     this.#open = false;
     const focused = this.#panel.element.contains(this.#launcher.root.activeElement);
     this.#panel.element.remove();
-    this.#fit();
     this.#launcher.update(false, this.#unread);
     if (focused) this.#launcher.button.focus();
   }
 
   reset(): void {
     this.#chat.wipe();
-  }
-
-  /** Stands beside the page, or in front of all of it. */
-  #fit(): void {
-    const { matches } = this.#small;
-    this.#panel.modal = matches;
-    const others = document.adoptedStyleSheets.filter((sheet) => sheet !== STILL);
-    document.adoptedStyleSheets = this.#open && matches ? [...others, STILL] : others;
   }
 
   /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
@@ -142,7 +127,7 @@ export class ChatView {
     if (count !== this.#unread) {
       this.#unread = count;
       this.#launcher.update(this.#open, count);
-      number_title(count);
+      title(count);
       this.#told.unread(count);
     }
     if (state.line !== this.#line) {
@@ -150,4 +135,9 @@ export class ChatView {
       this.#told.status(state.line);
     }
   }
+}
+
+/** The number of unread messages before the page's own title. */
+function title(count: number): void {
+  document.title = (count > 0 ? `(${count}) ` : '') + page_title();
 }

@@ -23,6 +23,8 @@ export interface Offer {
   /** When it came, on the same clock. */
   readonly came: number;
   readonly transfer_from: AgentId | null;
+  /** The visitor's newest words as they came with it: what a colleague said, aloud or in a note, is nothing the visitor asks. */
+  readonly words: string | null;
 }
 
 export interface TypingMark {
@@ -112,6 +114,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
         // A line that came back brings it again.
         came: known?.deadline === frame.deadline ? known.came : now,
         transfer_from: frame.transfer_from ?? null,
+        words: frame.card.last_author?.kind === 'visitor' ? (frame.card.preview ?? null) : null,
       });
       return { ...next, offers };
     }

@@ -18,11 +18,13 @@ import { message_id } from '../../../widget-js/src/wire/ids.ts';
 import { Socket } from '../../../widget-js/src/wire/socket.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
-import type { Board, BoardInput } from './board.ts';
+import type { Board, BoardInput, Offer } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
 import { reduceComposers } from './composer.ts';
 import type { ComposerInput, Composers } from './composer.ts';
+import { isStepping, restKeys, STEPS } from './hands.ts';
 import { dismiss, dismissAll, leaveNotice, propose, tell } from './notices.ts';
 import { forgetOutbox, keepComposers, keepOutbox, readComposers, readOutbox } from './outbox.ts';
 import { me, sessionIsOver } from './session.ts';
@@ -45,7 +47,8 @@ export const ownCard = computed(() => {
   return id === null ? undefined : board.value.agents.get(id);
 });
 
-export const offers = computed(() => [...board.value.offers.values()].sort((a, b) => a.deadline - b.deadline));
+/** The oldest first: it is the one that is shown, and the one that a key accepts. */
+export const offers = computed(() => [...board.value.offers.values()].sort((a, b) => a.came - b.came || a.deadline - b.deadline));
 
 /** What waits for this agent: offers, and his conversations with something unread. */
 export const attention = computed(() => {
@@ -53,6 +56,26 @@ export const attention = computed(() => {
   for (const card of board.value.cards.values()) if (isMine(card, me.value) && unreadOf(card) > 0) count += 1;
   return count;
 });
+
+/** What the visitor of an offer said last, where that is known. */
+export function visitorWords(offer: Offer): string | null {
+  const entries = threads.value.get(offer.conversation)?.entries ?? [];
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = entries[at];
+    if (entry?.author.kind === 'visitor' && entry.body.kind === 'text') return entry.body.text;
+  }
+  return offer.words;
+}
+
+/** Whether the last line of a conversation is a note. */
+export function isNote(card: wire.ConversationCard): boolean {
+  const entries = threads.value.get(card.conversation)?.entries ?? [];
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = entries[at];
+    if (entry?.body.kind === 'text') return entry.visibility === 'agents';
+  }
+  return false;
+}
 
 /** What this agent has not read of a conversation. */
 export function unreadOf(card: wire.ConversationCard): number {
@@ -82,6 +105,8 @@ const declined = new Set<ConversationId>();
 /** What could not be watched for now: how often in vain, and when it is asked again. */
 const tries = new Map<Watched, number>();
 const resting = new Map<Watched, ReturnType<typeof setTimeout>>();
+/** Offers that ran out here, what the conversation was then, and the notice that says so. */
+const missed = new Map<ConversationId, { readonly notice: number; readonly was: wire.ConversationCard }>();
 /** Conversations that are closed in a moment, if nothing speaks against it, and the notice that says so. */
 const closing = new Map<ConversationId, { readonly timer: ReturnType<typeof setTimeout>; readonly notice: number }>();
 const paging = new Set<ConversationId>();
@@ -127,7 +152,7 @@ export function stopDesk(): void {
   for (const id of closing.keys()) keepOpen(id);
   restNoMore();
   for (const set of [watched, sending, paging, unpaged, declined]) set.clear();
-  for (const map of [draftTimers, typedAt, typingSaidAt]) map.clear();
+  for (const map of [draftTimers, typedAt, typingSaidAt, missed]) map.clear();
   batch(() => {
     line.value = { kind: 'idle' };
     board.value = EMPTY_BOARD;
@@ -175,11 +200,27 @@ function toBoard(input: BoardInput): void {
 /** What came to nothing is told to whom it concerns. */
 function tellChanges(before: Board, after: Board): void {
   for (const card of missedOffers(before, after, serverNow(), me.value)) {
-    if (!declined.has(card.conversation)) leaveNotice(t.offer.missed(visitorName(card)));
+    if (declined.has(card.conversation)) continue;
+    const notice = leaveNotice(named(t.offer.missed, visitorName(card)), card.conversation);
+    missed.set(card.conversation, { notice, was: card });
+  }
+  for (const [id, { notice, was }] of missed) {
+    if (!isSettled(was, after)) continue;
+    missed.delete(id);
+    dismiss(notice);
   }
   for (const { card, by } of refusedTransfers(before, after, me.value)) {
-    tell(t.transfer.untaken(after.agents.get(by)?.name ?? t.anAgent, visitorName(card)), 'bad');
+    tell(named(t.transfer.untaken, after.agents.get(by)?.name ?? t.anAgent, visitorName(card)), 'bad');
   }
+}
+
+/** Whether a conversation that was missed needs nobody any more: it was taken, closed, answered or erased, or is offered here anew. */
+function isSettled(was: wire.ConversationCard, now: Board): boolean {
+  const card = now.cards.get(was.conversation);
+  if (card === undefined || card.state === 'closed' || now.offers.has(was.conversation)) return true;
+  const taken = card.assignee !== undefined && (card.assignee !== was.assignee || (was.state !== 'active' && card.state === 'active'));
+  const answered = card.seq_last > was.seq_last && card.last_author?.kind === 'agent';
+  return taken || answered;
 }
 
 function toThread(id: ConversationId, input: ThreadInput): void {
@@ -253,7 +294,9 @@ function hear(frame: ServerFrame): void {
     declined.delete(frame.conversation);
     if (threads.value.get(frame.conversation)?.absent === true) unmiss(frame.conversation);
   }
+  const stood = standing();
   toBoard({ kind: 'frame', frame, now: at });
+  if (standing() !== stood) restKeys();
   switch (frame.kind) {
     case 'history':
       toThread(frame.conversation, { kind: 'page', reset: frame.reset, more: frame.more, messages: frame.messages });
@@ -278,6 +321,12 @@ function hear(frame: ServerFrame): void {
   }
 }
 
+/** Who has the conversation on the screen, and how it stands: what a key would do to it. */
+function standing(): string {
+  const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
+  return card === undefined ? '' : `${card.state} ${card.assignee ?? ''}`;
+}
+
 function said(frame: wire.ServerMessage): void {
   const id = frame.conversation;
   // Without a page of its history a thread would begin in the middle.
@@ -286,7 +335,7 @@ function said(frame: wire.ServerMessage): void {
   }
   const card = board.value.cards.get(id);
   // Nobody is cut off in the middle of a sentence.
-  if (frame.author.kind === 'visitor' && keepOpen(id)) tell(t.thread.closingOff(visitorName(card)));
+  if (frame.author.kind === 'visitor' && keepOpen(id)) tell(named(t.thread.closingOff, visitorName(card)));
   if (card === undefined || !isMine(card, me.value) || isAgent(frame.author, me.value)) return;
   socket?.say(wire.CLIENT_DELIVERED, { conversation: id, seq: frame.seq });
   if (frame.author.kind === 'visitor' && (opened.value !== id || document.hidden || !document.hasFocus())) play('message');
@@ -407,6 +456,7 @@ export function openConversation(id: ConversationId | null): void {
   const before = opened.peek();
   if (before === id) return;
   opened.value = id;
+  if (id !== null) restKeys(isStepping(id) ? STEPS : []);
   if (before !== null) sayTyping(before, false);
   follow();
 }
@@ -464,7 +514,7 @@ function pump(id: ConversationId): void {
       if (answer.kind === 'ack' && author !== null) {
         stored(id, first, answer, author);
         pump(id);
-      } else if (answer.kind === 'reject' && wire.RETRYABLE.includes(answer.code)) {
+      } else if (answer.kind === 'reject' && isRetryable(answer.code)) {
         sending.add(id);
         setTimeout(() => {
           sending.delete(id);
@@ -498,6 +548,10 @@ function stored(id: ConversationId, pending: Pending, ack: wire.ServerAck, autho
     toBoard({ kind: 'frame', frame, now: at });
     markOwn(id, frame.seq);
   });
+}
+
+function isRetryable(code: wire.RejectCode): boolean {
+  return code === 'too-fast' || code === 'store-unavailable' || code === 'overload';
 }
 
 export function retry(id: ConversationId, message: MessageId): void {
@@ -546,6 +600,20 @@ export function chooseMode(id: ConversationId, mode: Visibility): void {
   if (mode === 'agents') sayTyping(id, false);
 }
 
+/** The cursor came into the field, or left it. */
+export function enterComposer(id: ConversationId, barred: boolean): void {
+  compose(id, { kind: 'entered', barred });
+}
+
+export function leaveComposer(id: ConversationId): void {
+  compose(id, { kind: 'left' });
+}
+
+/** Before it is taken, at the agent's press: what he types from here on is for the visitor. */
+export function composeReply(id: ConversationId): void {
+  compose(id, { kind: 'taken' });
+}
+
 function compose(id: ConversationId, input: ComposerInput): void {
   const next = reduceComposers(composers.value, id, input);
   if (next === composers.value) return;
@@ -589,6 +657,7 @@ export function assign(conversation: ConversationId): Promise<boolean> {
 }
 
 export function transfer(conversation: ConversationId, agent: AgentId): Promise<boolean> {
+  keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
 }
 
@@ -602,7 +671,7 @@ export function close(conversation: ConversationId): Promise<boolean> {
  */
 export function closeSoon(id: ConversationId): void {
   if (closing.has(id)) return;
-  const words = t.thread.closing(visitorName(board.value.cards.get(id)));
+  const words = named(t.thread.closing, visitorName(board.value.cards.get(id)));
   const notice = propose(words, { words: t.undo, run: () => void keepOpen(id) });
   const timer = setTimeout(() => {
     keepOpen(id);

@@ -1,13 +1,18 @@
-// Short sentences that tell how something went, at the foot of the screen.
+// Short sentences that tell how something went. Where they stand is the view's; they cover nothing.
 
 import { signal } from '@preact/signals';
+import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { plain } from '../strings/phrase.ts';
+import type { Phrase } from '../strings/phrase.ts';
 
 export interface Notice {
   readonly id: number;
   readonly tone: 'plain' | 'bad';
-  readonly words: string;
+  readonly words: Phrase;
   /** What can be done about it, as long as it is shown. */
   readonly act: NoticeAct | null;
+  /** The conversation that it is about, where it ends with it. */
+  readonly about: ConversationId | null;
 }
 
 export interface NoticeAct {
@@ -23,26 +28,35 @@ export const notices = signal<readonly Notice[]>([]);
 
 let count = 0;
 
-function add(words: string, tone: Notice['tone'], act: NoticeAct | null): number {
+function add(notice: Omit<Notice, 'id'>): number {
   count += 1;
-  const same = notices.value.filter((one) => one.words !== words);
-  notices.value = [...same, { id: count, tone, words, act }].slice(-NOTICES_MAX);
+  // What has something to press is not the same as another with the same words.
+  const same = (one: Notice): boolean => one.act === null && notice.act === null && one.about === notice.about && plain(one.words) === plain(notice.words);
+  const others = notices.value.filter((one) => !same(one));
+  notices.value = bounded([...others, { id: count, ...notice }]);
   return count;
 }
 
-export function tell(words: string, tone: Notice['tone'] = 'plain'): void {
-  const id = add(words, tone, null);
+/** The oldest go first, and what can still be undone goes last. */
+function bounded(all: readonly Notice[]): readonly Notice[] {
+  if (all.length <= NOTICES_MAX) return all;
+  const spare = all.find((one) => one.act === null) ?? all[0];
+  return bounded(all.filter((one) => one !== spare));
+}
+
+export function tell(words: Phrase, tone: Notice['tone'] = 'plain'): void {
+  const id = add({ words, tone, act: null, about: null });
   setTimeout(() => dismiss(id), SHOWN_MS[tone]);
 }
 
 /** Tells what must also be read by someone who comes back to the screen later: it stays until it is put away. */
-export function leaveNotice(words: string): void {
-  add(words, 'plain', null);
+export function leaveNotice(words: Phrase, about: ConversationId | null = null, act: NoticeAct | null = null): number {
+  return add({ words, tone: 'plain', act, about });
 }
 
 /** Tells, with something to press; whoever calls takes it away again. */
-export function propose(words: string, act: NoticeAct): number {
-  return add(words, 'plain', act);
+export function propose(words: Phrase, act: NoticeAct): number {
+  return add({ words, tone: 'plain', act, about: null });
 }
 
 export function dismiss(id: number): void {

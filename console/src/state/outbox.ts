@@ -2,6 +2,7 @@
 // tab's own storage, and gone with the tab: nothing that was said stays on the machine.
 
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { EMPTY_COMPOSER } from './composer.ts';
 import type { Composer, Composers } from './composer.ts';
 import { me } from './session.ts';
 import type { Pending, Thread } from './thread.ts';
@@ -50,7 +51,8 @@ export function keepComposers(composers: Composers): void {
 }
 
 export function readComposers(): Composers {
-  return read<Composer>(COMPOSERS);
+  // The cursor is in none of them any more.
+  return new Map([...read<Composer>(COMPOSERS)].map(([id, composer]) => [id, { ...EMPTY_COMPOSER, ...composer, held: null }]));
 }
 
 export function forgetOutbox(): void {

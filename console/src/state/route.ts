@@ -1,6 +1,7 @@
 // Where in the console one is: the part of the address after `#`.
 
 import { signal } from '@preact/signals';
+import { isUnsaved, leaveFirst } from './unsaved.ts';
 
 export type Section = 'conversations' | 'sites' | 'agents' | 'keys' | 'tags' | 'account';
 
@@ -46,10 +47,50 @@ export function go(path: string): void {
   location.hash = path;
 }
 
+/** The address that is gone to though something is unsaved: it is kept, and nobody is asked. */
+let excused: string | null = null;
+
+/** Goes where somebody waits; what is unsaved here is found again on coming back. */
+export function goAtOnce(path: string): void {
+  if (location.hash === `#${path}`) return;
+  excused = `#${path}`;
+  go(path);
+}
+
+/** Which page of this visit an entry of the browser's history is; null: a new one. */
+function placeOf(state: unknown): number | null {
+  const place: unknown = typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
+  return typeof place === 'number' ? place : null;
+}
+
+/** Whatever leads away, a link or the browser's own back and forward: it is asked about where something is unsaved. */
 export function startRouting(): void {
-  const read = (): void => {
-    route.value = parseRoute(location.hash);
+  let here = location.hash;
+  let place = placeOf(history.state) ?? 0;
+  /** One is on the way back to where one still is. */
+  let returning = false;
+  const arrive = (): void => {
+    here = location.hash;
+    history.replaceState({ place }, '');
+    route.value = parseRoute(here);
   };
-  window.addEventListener('hashchange', read);
-  read();
+  window.addEventListener('hashchange', () => {
+    if (returning) {
+      returning = false;
+      return;
+    }
+    if (location.hash === here) return;
+    const to = placeOf(history.state) ?? place + 1;
+    const by = to - place;
+    if (location.hash === excused || !isUnsaved.value || by === 0) {
+      place = to;
+      arrive();
+    } else {
+      returning = true;
+      history.go(-by);
+      leaveFirst(() => history.go(by));
+    }
+    excused = null;
+  });
+  arrive();
 }

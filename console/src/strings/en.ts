@@ -21,6 +21,16 @@ export const t = {
   back: 'Back',
   close: 'Close',
   you: 'You',
+
+  unsaved: {
+    title: 'Leave without saving?',
+    lost: (parts: string): string => `This is not saved yet and would be lost: ${parts}.`,
+    kept: (parts: string): string => `Not saved yet, and kept for you where you left it: ${parts}.`,
+    mark: 'Not saved yet',
+    stay: 'Stay here',
+    leave: 'Leave without saving',
+  },
+
   aVisitor: 'Visitor',
   anAgent: 'An agent',
 
@@ -111,6 +121,7 @@ export const t = {
     closed: 'Closed',
     search: 'Filter by name, e-mail or text',
     emptyMine: 'No conversation is yours right now.',
+    emptyMineAvailable: 'You are available: the next one is offered to you. You can also take one that waits.',
     emptyMineHint: 'Set yourself to Available and they will be offered to you, or take one that waits.',
     emptyWaiting: 'Nobody is waiting.',
     emptyAll: 'No live conversations.',
@@ -122,7 +133,9 @@ export const t = {
     left: 'Left a message',
     earlier: 'Load earlier ones',
     position: (place: number): string => `#${place} in the queue`,
-    youSaid: 'You: ',
+    note: 'Note',
+    noteDraft: 'Note draft: ',
+    draft: 'Draft: ',
     chooseOne: 'Choose a conversation',
     chooseOneHint: 'Press J and K to move through the list, ? for all keys.',
   },
@@ -134,6 +147,7 @@ export const t = {
     missed: (visitor: string): string => `You missed a conversation that was offered to you: ${visitor}.`,
     accept: 'Accept',
     decline: 'Decline',
+    more: (count: number): string => `+${count} more`,
     left: (seconds: number): string => `${seconds} s left`,
     late: 'Time is up…',
     waited: (time: string): string => `waiting for ${time}`,
@@ -176,8 +190,10 @@ export const t = {
       assigned: (who: string): string => `${who} took the conversation`,
       requeued: 'The line of the agent was gone for too long: the conversation waits again, at the head of the queue',
       transferred: (who: string): string => `${who} took over the conversation`,
-      closed: (who: string | null): string => (who === null ? 'The conversation was closed' : `${who} closed the conversation`),
-      reopened: (who: string | null): string => (who === null ? 'The conversation was opened again' : `${who} opened the conversation again`),
+      closed: (who: string): string => `${who} closed the conversation`,
+      closedUnsaid: 'The conversation was closed',
+      reopened: (who: string): string => `${who} opened the conversation again`,
+      reopenedUnsaid: 'The conversation was opened again',
       unknown: 'Something happened that this console has no words for',
     },
   },
@@ -195,6 +211,9 @@ export const t = {
     left: (chars: number): string => (chars >= 0 ? `${plural(chars, 'character', 'characters')} left` : `${plural(-chars, 'character', 'characters')} too many`),
     closed: 'This conversation is closed. Reopen it to write on; a note can be added any time.',
     waiting: 'Nobody has this conversation. Take it to answer; a note can be added any time.',
+    kept: 'Your reply is kept here until it can be sent.',
+    asks: 'You began this internal note before you took the conversation. Only agents will see it.',
+    replyInstead: 'Write to the visitor instead',
     another: (who: string): string => `This conversation is with ${who}. You can add a note.`,
     text: 'Message',
   },
@@ -430,13 +449,12 @@ const REJECTS: Record<RejectCode, string> = {
   'store-unavailable': 'The server cannot store anything right now. Nothing was changed; try again in a moment.',
   overload: 'The server has more to do than it can. Try again in a moment.',
   unknown: 'The server refused this.',
-  'unknown-retryable': 'The server cannot take this right now. Try again in a moment.',
 };
 
 /** A refusal of a frame as a sentence; where the code says little, with the server's own words. */
 export function rejectSentence(code: RejectCode, words: string): string {
   const says = REJECTS[code];
-  const vague = code === 'invalid' || code === 'limit-reached' || code === 'too-long' || code === 'unknown' || code === 'unknown-retryable';
+  const vague = code === 'invalid' || code === 'limit-reached' || code === 'unknown' || code === 'too-long';
   return vague && words !== '' ? `${says} (${words})` : says;
 }
 

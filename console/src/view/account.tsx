@@ -8,12 +8,22 @@ import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
 import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
 import { play, unlockSound } from '../state/sound.ts';
+import { leaveFirst } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
 import { ask } from '../wire/rest.ts';
-import { ActButton, Field, Icon, LoadedView, momentOf, SettingsPage, useLoaded } from './parts.tsx';
+import { useDraft } from './drafts.ts';
+import { ActButton, Field, Icon, LoadedView, momentOf, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
 
 const PASSWORD_CHARS_MIN = 12;
+
+/** Whoever signs in next begins at the beginning. */
+function out(): void {
+  signOut().then(
+    () => go('/'),
+    (problem: unknown) => tell(problemSentence(problem), 'bad'),
+  );
+}
 
 export function Account() {
   return (
@@ -21,8 +31,7 @@ export function Account() {
       title={t.account.title}
       lead={t.account.lead}
       action={
-        // Whoever signs in next begins at the beginning.
-        <ActButton class="button" act={() => signOut().then(() => go('/'))}>
+        <ActButton class="button" act={() => Promise.resolve(leaveFirst(out))}>
           <Icon name="exit" size={16} /> {t.account.signOut}
         </ActButton>
       }
@@ -90,12 +99,16 @@ function Browser() {
 
 function Profile() {
   const agent = granted.value?.agent;
-  const [name, setName] = useState(agent?.name ?? '');
-  if (agent === undefined) return null;
+  return agent === undefined ? null : <Named agent={agent} />;
+}
+
+function Named({ agent }: { agent: Agent }) {
+  const draft = useDraft('account/name', t.account.profile, agent.name);
+  const name = draft.value;
   return (
     <Panel title={t.account.profile}>
       <Field label={t.account.name} hint={t.account.nameHint}>
-        {(ids) => <input {...ids} autocomplete="name" maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+        {(ids) => <input {...ids} autocomplete="name" maxLength={100} value={name} onInput={(event) => draft.set(event.currentTarget.value)} />}
       </Field>
       <div class="row end">
         <span class="muted small grow">
@@ -106,6 +119,7 @@ function Profile() {
           disabled={name.trim() === '' || name.trim() === agent.name}
           act={async () => {
             setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
+            draft.saved(name);
             tell(t.saved);
           }}
         >
@@ -120,23 +134,17 @@ function Password() {
   const agent = granted.value?.agent;
   const [current, setCurrent] = useState('');
   const [next, setNext] = useState('');
-  const [wrong, setWrong] = useState<string | null>(null);
+  const { busy, wrong, submit } = useSubmit(async () => {
+    if (agent === undefined) return;
+    await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, { current_password: current, new_password: next });
+    setCurrent('');
+    setNext('');
+    tell(t.account.changed);
+  });
   if (agent === undefined) return null;
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    setWrong(null);
-    try {
-      await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, { current_password: current, new_password: next });
-      setCurrent('');
-      setNext('');
-      tell(t.account.changed);
-    } catch (problem) {
-      setWrong(problemSentence(problem));
-    }
-  };
   return (
     <Panel title={t.account.password}>
-      <form onSubmit={(event) => void submit(event)}>
+      <form onSubmit={submit}>
         <input class="visually-hidden" type="email" autocomplete="username" value={agent.email} readOnly tabIndex={-1} aria-hidden="true" />
         <Field label={t.account.current}>
           {(ids) => <input {...ids} type="password" autocomplete="current-password" required value={current} onInput={(event) => setCurrent(event.currentTarget.value)} />}
@@ -150,7 +158,7 @@ function Password() {
           {wrong}
         </p>
         <div class="row end">
-          <button type="submit" class="button primary">
+          <button type="submit" class="button primary" aria-disabled={busy}>
             {t.account.change}
           </button>
         </div>

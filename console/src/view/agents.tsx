@@ -4,9 +4,10 @@ import { useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { isAdmin, me } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import type { Agent, Invitation, Role } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
@@ -49,7 +50,7 @@ export function Agents() {
       lead={t.agents.lead}
       action={
         isAdmin.value ? (
-          <button type="button" class="button primary" onClick={() => setInviting(true)}>
+          <button type="button" class="button primary" onClick={once(() => setInviting(true))}>
             <Icon name="plus" size={16} /> {t.agents.invite}
           </button>
         ) : undefined
@@ -64,7 +65,7 @@ export function Agents() {
                   <Avatar id={agent.agent_id} name={agent.name} />
                   <span class="grow">
                     <strong>
-                      {agent.name}
+                      <bdi>{agent.name}</bdi>
                       {agent.agent_id === me.value ? <span class="muted"> · {t.you}</span> : null}
                     </strong>
                     <small class="muted">{agent.email}</small>
@@ -157,7 +158,9 @@ export function Agents() {
       ) : null}
       {leaving === null ? null : (
         <Dialog title={t.agents.deactivate} onClose={() => setLeaving(null)}>
-          <p>{t.agents.deactivateAsk(leaving.name)}</p>
+          <p>
+            <Words of={named(t.agents.deactivateAsk, leaving.name)} />
+          </p>
           <div class="row end">
             <button type="button" class="button" onClick={() => setLeaving(null)}>
               {t.cancel}
@@ -182,19 +185,13 @@ function Invite({ onClose }: { onClose: () => void }) {
   const [email, setEmail] = useState('');
   const [role, setRole] = useState<Role>('agent');
   const [made, setMade] = useState<Invitation | null>(null);
-  const [wrong, setWrong] = useState<string | null>(null);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    try {
-      setMade(await ask<Invitation>('POST', '/v1/invitations', { email: email.trim(), role }));
-    } catch (problem) {
-      setWrong(problemSentence(problem));
-    }
-  };
+  const [copied, setCopied] = useState(false);
+  const { busy, wrong, submit } = useSubmit(async () => setMade(await ask<Invitation>('POST', '/v1/invitations', { email: email.trim(), role })));
+  const unsaved = made === null ? (email === '' ? null : t.agents.invite) : copied ? null : t.agents.link;
   return (
-    <Dialog title={t.agents.invite} onClose={onClose}>
+    <Dialog title={t.agents.invite} onClose={onClose} unsaved={unsaved}>
       {made === null ? (
-        <form onSubmit={(event) => void submit(event)}>
+        <form onSubmit={submit}>
           <Field label={t.agents.email}>
             {(ids) => <input {...ids} type="email" autocomplete="off" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />}
           </Field>
@@ -216,15 +213,17 @@ function Invite({ onClose }: { onClose: () => void }) {
             <button type="button" class="button" onClick={onClose}>
               {t.cancel}
             </button>
-            <button type="submit" class="button primary">
+            <button type="submit" class="button primary" aria-disabled={busy}>
               {t.agents.invite}
             </button>
           </div>
         </form>
       ) : (
         <>
-          <p>{t.agents.linkHint(made.email, dateOf(made.expires_at))}</p>
-          <CopyBox label={t.agents.link} text={made.link ?? ''} />
+          <p>
+            <Words of={named((to) => t.agents.linkHint(to, dateOf(made.expires_at)), made.email)} />
+          </p>
+          <CopyBox label={t.agents.link} text={made.link ?? ''} copied={() => setCopied(true)} />
         </>
       )}
     </Dialog>

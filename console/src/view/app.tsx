@@ -1,18 +1,19 @@
 // The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
+import type { LineState } from '../../../widget-js/src/wire/socket.ts';
 import { line, reconnect } from '../state/desk.ts';
-import { dismiss, notices } from '../state/notices.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
 import { granted, isAdmin, session } from '../state/session.ts';
+import { leave, leaving, stay, unsavedNames } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { Account } from './account.tsx';
 import { Agents } from './agents.tsx';
 import { Conversations } from './conversations.tsx';
 import { Keys } from './keys.tsx';
 import { Invitation, Login } from './login.tsx';
-import { Icon, Spinner } from './parts.tsx';
+import { Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
 import type { IconName } from './parts.tsx';
 import { Offers } from './offers.tsx';
 import { Sites } from './sites.tsx';
@@ -28,7 +29,8 @@ export function App({ find }: { find: () => Promise<void> }) {
   return (
     <>
       <Page failed={failed} again={look} />
-      <Notices />
+      {dialogs.value.length === 0 ? <Notices /> : null}
+      <Leaving />
     </>
   );
 }
@@ -133,9 +135,13 @@ function Line() {
     const timer = setTimeout(() => setLate(state.kind !== 'online'), 1000);
     return () => clearTimeout(timer);
   }, [state.kind]);
-  if (state.kind === 'online' || (!late && state.kind !== 'stopped')) return null;
+  return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : <LineBar state={state} />;
+}
+
+function LineBar({ state }: { state: LineState }) {
+  const box = useMeasured('--line');
   return (
-    <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status">
+    <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status" ref={box}>
       {state.kind === 'stopped' ? null : <span class="spinner small" aria-hidden="true" />}
       <span>
         {state.kind === 'stopped' ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}` : state.kind === 'waiting' ? t.line.waiting : t.line.connecting}
@@ -149,22 +155,20 @@ function Line() {
   );
 }
 
-function Notices() {
+/** Stands before leaving what is not saved. */
+function Leaving() {
+  if (leaving.value === null) return null;
   return (
-    <div class="notices" role="status" aria-live="polite">
-      {notices.value.map((notice) => (
-        <div key={notice.id} class={notice.tone === 'bad' ? 'notice bad' : 'notice'}>
-          <span>{notice.words}</span>
-          {notice.act === null ? null : (
-            <button type="button" class="notice-act" onClick={notice.act.run}>
-              {notice.act.words}
-            </button>
-          )}
-          <button type="button" class="icon-button" aria-label={t.dismiss} onClick={() => dismiss(notice.id)}>
-            <Icon name="close" size={14} />
-          </button>
-        </div>
-      ))}
-    </div>
+    <Dialog title={t.unsaved.title} onClose={stay}>
+      <p>{t.unsaved.lost(unsavedNames.value.join(', '))}</p>
+      <div class="row end">
+        <button type="button" class="button" onClick={leave}>
+          {t.unsaved.leave}
+        </button>
+        <button type="button" class="button primary" autofocus onClick={stay}>
+          {t.unsaved.stay}
+        </button>
+      </div>
+    </Dialog>
   );
 }

@@ -14,23 +14,6 @@ const CHOICES: readonly { readonly value: Availability; readonly words: string; 
 
 const CAPACITY_MAX = 50;
 
-/** Arrow keys move the focus from one choice to the next, and choose nothing. */
-function moveFocus(event: KeyboardEvent): void {
-  const by = STEPS.get(event.key);
-  if (by === undefined || !(event.currentTarget instanceof HTMLElement)) return;
-  event.preventDefault();
-  const choices = [...event.currentTarget.querySelectorAll<HTMLElement>('[role=radio]')];
-  const at = choices.findIndex((choice) => choice === document.activeElement);
-  choices[(at + by + choices.length) % choices.length]?.focus();
-}
-
-const STEPS: ReadonlyMap<string, number> = new Map([
-  ['ArrowDown', 1],
-  ['ArrowRight', 1],
-  ['ArrowUp', -1],
-  ['ArrowLeft', -1],
-]);
-
 export function AvailabilityMenu() {
   const own = ownCard.value;
   const agent = granted.value?.agent;
@@ -58,7 +41,7 @@ export function AvailabilityMenu() {
     >
       {(close) => (
         <>
-          <div class="choices" role="radiogroup" aria-label={t.availability.label} onKeyDown={moveFocus}>
+          <div class="choices" role="radiogroup" aria-label={t.availability.label}>
             {CHOICES.map((choice) => (
               // Buttons: a radio of the browser's own is chosen by every arrow key that passes it, and an agent would go offline on the way.
               <button

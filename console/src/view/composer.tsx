@@ -4,22 +4,42 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
-import { chooseMode, composers, send, textCharsMax, typed } from '../state/desk.ts';
+import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';
+import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
+import type { Phrase } from '../strings/phrase.ts';
 import { agentName } from './names.ts';
-import { Icon } from './parts.tsx';
+import { Icon, Words } from './parts.tsx';
+import { isComposed, isField } from './shortcuts.ts';
 
 /** The rest is shown from here on. */
 const CHARS_LEFT_SHOWN = 300;
-/** The key code of whatever an input method made of a key. */
-const COMPOSED = 229;
-
 /** Only who has a conversation speaks to its visitor; a note is open to every agent. */
-function whyBarred(card: ConversationCard): string {
+function whyBarred(card: ConversationCard): Phrase {
   if (card.state === 'closed') return t.composer.closed;
-  return card.assignee === undefined ? t.composer.waiting : t.composer.another(agentName(card.assignee, card));
+  return card.assignee === undefined ? t.composer.waiting : named(t.composer.another, agentName(card.assignee, card));
+}
+
+/** Puts the cursor into the field when somebody has called for it, or when the agent's own conversation is opened. */
+function useCall(id: ConversationId, own: boolean | null, focus: () => void): void {
+  const greeted = useRef(false);
+  const called = composerCalled.value === id;
+  // Before the next key can come.
+  useLayoutEffect(() => {
+    if (called) {
+      composerCalled.value = null;
+      greeted.current = true;
+      focus();
+    } else if (own !== null && !greeted.current) {
+      greeted.current = true;
+      const busy = isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
+      if (own && !isStepping(id) && !busy && hasKeys()) focus();
+    }
+    stepNoMore();
+  }, [called, own === null]);
 }
 
 export function Composer({ id, card }: { id: ConversationId; card: ConversationCard | undefined }) {
@@ -30,7 +50,9 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
   const note = mode === 'agents';
   const text = textOf(composer, mode);
   const left = textCharsMax.value - [...text].length;
-  const ready = text.trim() !== '' && left >= 0 && card !== undefined;
+  const stuck = barred !== null && !note;
+  const ready = text.trim() !== '' && left >= 0 && card !== undefined && !stuck;
+  useCall(id, card === undefined ? null : isMine(card, me.value), () => field.current?.focus());
 
   // The field is as high as its text, up to a bound in the style sheet.
   useLayoutEffect(() => {
@@ -40,6 +62,12 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);
 
+  useLayoutEffect(() => () => leaveComposer(id), []);
+  const blurred = (): void => {
+    // The window of another program takes the keys, but not the cursor's place.
+    if (document.activeElement !== field.current) leaveComposer(id);
+  };
+
   const submit = (): void => {
     if (!ready) return;
     send(id, text.trim(), mode);
@@ -47,9 +75,13 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
   };
 
   const keyed = (event: KeyboardEvent): void => {
-    if (event.key === 'Escape') field.current?.blur();
-    // Enter that ends a composition of an input method is not ours. Safari ends it first, and leaves only the key code to tell.
-    if (event.key !== 'Enter' || event.isComposing || event.keyCode === COMPOSED) return;
+    // A key that belongs to a composition of an input method is not ours, whatever it is.
+    if (isComposed(event)) return;
+    if (event.key === 'Escape') {
+      field.current?.blur();
+      wakeKeys();
+    }
+    if (event.key !== 'Enter') return;
     const ctrl = event.ctrlKey || event.metaKey;
     if (ctrl || (sendWith.value === 'enter' && !event.shiftKey)) {
       event.preventDefault();
@@ -65,7 +97,26 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
         submit();
       }}
     >
-      {barred === null ? null : <p class="composer-hint">{barred}</p>}
+      {barred === null ? null : (
+        <p class="composer-hint" role="status">
+          <Words of={barred} /> {stuck && text !== '' ? t.composer.kept : null}
+        </p>
+      )}
+      {composer.asks && note ? (
+        <p class="composer-hint asks" role="status">
+          {t.composer.asks}
+          <button
+            type="button"
+            class="link"
+            onClick={() => {
+              chooseMode(id, 'everyone');
+              field.current?.focus();
+            }}
+          >
+            {t.composer.replyInstead}
+          </button>
+        </p>
+      ) : null}
       <div class="composer-box">
         <textarea
           id="composer"
@@ -76,10 +127,9 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
           placeholder={note ? t.composer.notePlaceholder : t.composer.replyPlaceholder}
           value={text}
           onInput={(event) => typed(id, event.currentTarget.value, mode)}
-          // Whoever is about to write a note writes a note, also when a reply is allowed a moment later.
-          onFocus={() => {
-            if (barred !== null) chooseMode(id, 'agents');
-          }}
+          // What it is when the cursor comes in it stays, whatever becomes of the conversation meanwhile.
+          onFocus={() => enterComposer(id, barred !== null)}
+          onBlur={blurred}
           onKeyDown={keyed}
         />
         <div class="composer-foot">
@@ -90,7 +140,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
                   type="radio"
                   name="composing"
                   checked={one === mode}
-                  disabled={barred !== null && one === 'everyone'}
+                  disabled={barred !== null && one === 'everyone' && !stuck && composer.reply === ''}
                   onChange={() => {
                     chooseMode(id, one);
                     field.current?.focus();

@@ -87,7 +87,9 @@ function Who({ card }: { card: ConversationCard }) {
       <div class="who">
         <Avatar id={visitor?.visitor ?? card.conversation} name={visitor?.name ?? ''} size={44} dot={here ? 'connected' : 'gone'} />
         <div>
-          <strong dir="auto">{visitorName(card)}</strong>
+          <strong>
+            <bdi>{visitorName(card)}</bdi>
+          </strong>
           <span class={here ? 'here' : 'muted'}>{here ? t.context.here : t.context.gone}</span>
         </div>
       </div>
@@ -131,7 +133,14 @@ function Facts({ card }: { card: ConversationCard }) {
         {site === undefined || sites.value.length === 0 ? null : <Fact name={t.context.site}>{site}</Fact>}
         <Fact name={t.context.began}>{momentOf(card.created_at)}</Fact>
         {card.closed_at === undefined ? null : <Fact name={t.context.closedAt}>{momentOf(card.closed_at)}</Fact>}
-        {card.agents.length === 0 ? null : <Fact name={t.context.agents}>{card.agents.map((agent) => agentOrYou(agent.agent, card)).join(', ')}</Fact>}
+        {card.agents.length === 0 ? null : <Fact name={t.context.agents}>
+            {card.agents.map((agent, at) => (
+              <span key={agent.agent}>
+                {at === 0 ? null : ', '}
+                <bdi>{agentOrYou(agent.agent, card)}</bdi>
+              </span>
+            ))}
+          </Fact>}
       </dl>
     </Section>
   );
@@ -183,7 +192,7 @@ function Tags({ card }: { card: ConversationCard }) {
                       void put(event.currentTarget.checked ? [...chosen, id] : chosen.filter((one) => one !== id));
                     }}
                   />
-                  <span>{tag.name}</span>
+                  <bdi>{tag.name}</bdi>
                 </label>
               ))
             )
@@ -197,7 +206,7 @@ function Tags({ card }: { card: ConversationCard }) {
         <p class="tag-row">
           {chosen.map((id) => (
             <span key={id} class="tag">
-              {tagName(id) ?? id.slice(-6)}
+              <bdi>{tagName(id) ?? id.slice(-6)}</bdi>
             </span>
           ))}
         </p>

@@ -3,9 +3,12 @@
 import { useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
-import { accept, assign, board, chooseMode, closeSoon, keepOpen, offers, opened } from '../state/desk.ts';
+import { accept, assign, board, chooseMode, closeSoon, composeReply, keepOpen, offers, opened } from '../state/desk.ts';
+import { composerCalled, restKeys, stepTo } from '../state/hands.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
-import { go } from '../state/route.ts';
+import { tell } from '../state/notices.ts';
+import { go, goAtOnce } from '../state/route.ts';
+import { unsavedNames } from '../state/unsaved.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
 import { List, shownIds, tab } from './list.tsx';
@@ -27,16 +30,29 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   // A key that is pressed twice would be answered with a refusal of the second.
   if (taking.has(id)) return;
   taking.add(id);
+  restKeys();
   const granted = await accept(id);
   taking.delete(id);
   if (!granted) return;
   tab.value = 'mine';
-  show(id);
+  composeReply(id);
+  composerCalled.value = id;
+  // Somebody waits there: what is unsaved here is found again, and does not hold the agent up.
+  const unsaved = unsavedNames.value;
+  goAtOnce(`/conversations/${id}`);
+  if (unsaved.length > 0) tell(t.unsaved.kept(unsaved.join(', ')));
 }
 
-/** Takes one that waits, out of turn. */
+/** Takes one that waits, out of turn. Who takes it writes at once: the field is his before the server has answered. */
 export async function takeWaiting(id: ConversationId): Promise<void> {
-  if (await assign(id)) tab.value = 'mine';
+  if (taking.has(id)) return;
+  taking.add(id);
+  restKeys();
+  composeReply(id);
+  composerCalled.value = id;
+  const granted = await assign(id);
+  taking.delete(id);
+  if (granted) tab.value = 'mine';
 }
 
 /** What a single key does; false: it is not one of ours. */
@@ -47,7 +63,9 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
     const ids = shownIds.value;
     const at = id === null ? -1 : ids.indexOf(id);
     const next = ids[at === -1 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))];
-    if (next !== undefined) show(next);
+    if (next === undefined || next === id) return;
+    stepTo(next);
+    show(next);
   };
   switch (key) {
     case 'j':

@@ -3,9 +3,10 @@
 import { useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { problemSentence, t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import type { ApiKey } from '../wire/rest.ts';
 import { API_SCOPES, ask, askAll } from '../wire/rest.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 interface NewKey extends ApiKey {
   /** The text of the key, in this one answer only. */
@@ -21,7 +22,7 @@ export function Keys() {
       title={t.keys.title}
       lead={t.keys.lead}
       action={
-        <button type="button" class="button primary" onClick={() => setCreating(true)}>
+        <button type="button" class="button primary" onClick={once(() => setCreating(true))}>
           <Icon name="plus" size={16} /> {t.keys.create}
         </button>
       }
@@ -38,7 +39,9 @@ export function Keys() {
                     <Icon name="key" />
                   </span>
                   <span class="grow">
-                    <strong>{key.name}</strong>
+                    <strong>
+                      <bdi>{key.name}</bdi>
+                    </strong>
                     <small class="muted">
                       {[t.keys.made(dateOf(key.created_at)), key.scopes.join(', ')].join(' · ')}
                     </small>
@@ -62,7 +65,9 @@ export function Keys() {
       ) : null}
       {revoking === null ? null : (
         <Dialog title={t.keys.revoke} onClose={() => setRevoking(null)}>
-          <p>{t.keys.revokeAsk(revoking.name)}</p>
+          <p>
+            <Words of={named(t.keys.revokeAsk, revoking.name)} />
+          </p>
           <div class="row end">
             <button type="button" class="button" onClick={() => setRevoking(null)}>
               {t.cancel}
@@ -89,23 +94,20 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [scopes, setScopes] = useState<readonly string[]>([]);
   const [made, setMade] = useState<NewKey | null>(null);
-  const [wrong, setWrong] = useState<string | null>(null);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    if (scopes.length === 0) {
-      setWrong(t.keys.scopesNone);
-      return;
-    }
-    try {
+  const [copied, setCopied] = useState(false);
+  const { busy, wrong, submit } = useSubmit(
+    async () => {
+      if (scopes.length === 0) throw new Error(t.keys.scopesNone);
       setMade(await ask<NewKey>('POST', '/v1/keys', { name: name.trim(), scopes }));
-    } catch (problem) {
-      setWrong(problemSentence(problem));
-    }
-  };
+    },
+    (problem) => (scopes.length === 0 ? t.keys.scopesNone : problemSentence(problem)),
+  );
+  const begun = name !== '' || scopes.length > 0;
+  const unsaved = made === null ? (begun ? t.keys.create : null) : copied ? null : t.keys.secret;
   return (
-    <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose}>
+    <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose} unsaved={unsaved}>
       {made === null ? (
-        <form onSubmit={(event) => void submit(event)}>
+        <form onSubmit={submit}>
           <Field label={t.keys.name} hint={t.keys.nameHint}>
             {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
           </Field>
@@ -129,7 +131,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
             <button type="button" class="button" onClick={onClose}>
               {t.cancel}
             </button>
-            <button type="submit" class="button primary">
+            <button type="submit" class="button primary" aria-disabled={busy}>
               {t.keys.create}
             </button>
           </div>
@@ -137,7 +139,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
       ) : (
         <>
           <p>{t.keys.secretHint}</p>
-          <CopyBox label={t.keys.secret} text={made.text} />
+          <CopyBox label={t.keys.secret} text={made.text} copied={() => setCopied(true)} />
         </>
       )}
     </Dialog>

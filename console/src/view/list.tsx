@@ -6,15 +6,19 @@ import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
 import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
 import type { Tab } from '../state/board.ts';
 import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
-import { board, composers, opened, showCard, unreadOf } from '../state/desk.ts';
+import type { Composer } from '../state/composer.ts';
+import { board, composers, isNote, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
+import { composerCalled, hasKeys } from '../state/hands.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
 import { problemSentence, t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import { AvailabilityMenu } from './availability.tsx';
 import { show } from './conversations.tsx';
-import { agentOrYou } from './names.ts';
-import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting } from './parts.tsx';
+import { agentName, agentOrYou } from './names.ts';
+import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting, Words } from './parts.tsx';
+import { isComposed } from './shortcuts.ts';
 import { SoundButton } from './sound_button.tsx';
 import { tell } from '../state/notices.ts';
 
@@ -105,7 +109,7 @@ export function List({ help }: { help: () => void }) {
               filter.value = event.currentTarget.value;
             }}
             onKeyDown={(event) => {
-              if (event.key !== 'Escape') return;
+              if (event.key !== 'Escape' || isComposed(event)) return;
               filter.value = '';
               event.currentTarget.blur();
             }}
@@ -193,12 +197,42 @@ function EmptyRows({ closed }: { closed: boolean }) {
   if (closed) return <Empty title={t.list.emptyClosed} />;
   switch (tab.value) {
     case 'mine':
-      return <Empty title={t.list.emptyMine}>{t.list.emptyMineHint}</Empty>;
+      return <Empty title={t.list.emptyMine}>{ownCard.value?.availability === 'available' ? t.list.emptyMineAvailable : t.list.emptyMineHint}</Empty>;
     case 'waiting':
       return <Empty title={t.list.emptyWaiting} />;
     case 'all':
       return <Empty title={t.list.emptyAll} />;
   }
+}
+
+/** What is half written in the composer: the reply first, which somebody waits for. */
+function draftOf(composer: Composer | undefined): { readonly text: string; readonly note: boolean } | null {
+  if (composer === undefined) return null;
+  if (composer.reply !== '') return { text: composer.reply, note: false };
+  return composer.note === '' ? null : { text: composer.note, note: true };
+}
+
+/** Whose words the last line is, where they are not the visitor's; a note is never taken for a reply. */
+function Speaker({ card }: { card: ConversationCard }) {
+  const author = card.last_author;
+  const note = isNote(card);
+  const name = author?.kind !== 'agent' ? null : isAgent(author, me.value) ? t.you : agentName(author.agent, card);
+  if (!note && name === null) return null;
+  return (
+    <span class={note ? 'faint note-words' : 'faint'}>
+      {note ? (
+        <>
+          <Icon name="lock" size={12} /> {t.list.note}
+        </>
+      ) : null}
+      {name === null ? null : (
+        <>
+          <bdi>{name}</bdi>
+          {': '}
+        </>
+      )}
+    </span>
+  );
 }
 
 function Row({ card, top, place, of }: { card: ConversationCard; top: number; place: number; of: number }) {
@@ -208,8 +242,7 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
   const name = visitorName(card);
   const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
-  const composer = composers.value.get(card.conversation);
-  const draft = composer === undefined || composer.reply !== '' ? composer?.reply : composer.note;
+  const draft = draftOf(composers.value.get(card.conversation));
   const classes = ['row-card', opened.value === card.conversation ? 'current' : '', unread > 0 ? 'unread' : ''].join(' ');
   return (
     <li class="row-slot" style={{ transform: `translateY(${top}px)` }} aria-posinset={place} aria-setsize={of}>
@@ -221,13 +254,16 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
           showCard(card);
+          if (mine && hasKeys()) composerCalled.value = card.conversation;
           show(card.conversation);
         }}
       >
         <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={38} dot={card.visitor?.presence === 'connected' ? 'connected' : undefined} />
         <span class="row-main">
           <span class="row-top">
-            <span class="row-name">{name}</span>
+            <span class="row-name">
+              <bdi>{name}</bdi>
+            </span>
             {waiting && card.waiting_since !== undefined ? (
               <span class={`chip wait ${isLong(card.waiting_since)}`}>
                 <Icon name="clock" size={12} />
@@ -240,17 +276,20 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
           <span class="row-mid">
             <span class="row-preview" dir="auto">
               {typing ? (
-                <em class="typing-words">{t.thread.isTyping(name)}</em>
-              ) : draft !== undefined && draft !== '' && opened.value !== card.conversation ? (
+                <em class="typing-words">
+                  <Words of={named(t.thread.isTyping, name)} />
+                </em>
+              ) : draft !== null && opened.value !== card.conversation ? (
                 <>
-                  <Icon name="person" size={12} /> {draft}
+                  <Icon name={draft.note ? 'lock' : 'person'} size={12} /> <span class="faint">{draft.note ? t.list.noteDraft : t.list.draft}</span>
+                  <bdi>{draft.text}</bdi>
                 </>
               ) : card.preview === undefined ? (
                 <span class="faint">{card.seq_last === 0 ? t.list.noPreview : '…'}</span>
               ) : (
                 <>
-                  {isAgent(card.last_author, me.value) ? <span class="faint">{t.list.youSaid}</span> : null}
-                  {card.preview}
+                  <Speaker card={card} />
+                  <bdi>{card.preview}</bdi>
                 </>
               )}
             </span>
@@ -263,10 +302,20 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
           <span class="row-low">
             <span class={`state state-${card.state}`}>{t.states[card.state]}</span>
             {card.offline_message === true ? <span>{t.list.left}</span> : null}
-            {card.state === 'offered' && card.offered_to !== undefined ? <span>{agentOrYou(card.offered_to, card)}</span> : null}
-            {!mine && card.assignee !== undefined && card.state !== 'closed' ? <span>{agentOrYou(card.assignee, card)}</span> : null}
+            {card.state === 'offered' && card.offered_to !== undefined ? (
+              <span>
+                <bdi>{agentOrYou(card.offered_to, card)}</bdi>
+              </span>
+            ) : null}
+            {!mine && card.assignee !== undefined && card.state !== 'closed' ? (
+              <span>
+                <bdi>{agentOrYou(card.assignee, card)}</bdi>
+              </span>
+            ) : null}
             {card.state === 'queued' ? <span title={t.list.position(places.value.get(card.conversation) ?? 0)}>{`#${places.value.get(card.conversation) ?? 0}`}</span> : null}
-            {site === undefined ? null : <span class="row-site">{site}</span>}
+            {site === undefined ? null : <span class="row-site">
+                <bdi>{site}</bdi>
+              </span>}
           </span>
         </span>
       </a>

@@ -4,8 +4,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { acceptInvitation, lookUpInvitation, session, signIn } from '../state/session.ts';
 import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import { Problem } from '../wire/rest.ts';
-import { Field, Icon, LoadedView, useLoaded } from './parts.tsx';
+import { Field, Icon, LoadedView, useLoaded, useSubmit, Words } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -34,29 +35,22 @@ function loginSentence(problem: unknown): string {
 export function Login() {
   const [email, setEmail] = useState('');
   const [password, setPassword] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState<string | null>(null);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
   const over = session.value.kind === 'out' && session.value.over;
-
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    setBusy(true);
-    setWrong(null);
+  const { busy, wrong, submit } = useSubmit(async () => {
     try {
       await signIn(email, password);
     } catch (problem) {
-      setWrong(loginSentence(problem));
       setPassword('');
-      setBusy(false);
+      throw problem;
     }
-  };
+  }, loginSentence);
 
   return (
     <Door title={t.login.title}>
       <p class="muted">{over ? t.login.over : t.login.lead}</p>
-      <form onSubmit={(event) => void submit(event)}>
+      <form onSubmit={submit}>
         <Field label={t.login.email}>
           {(ids) => (
             <input {...ids} ref={field} type="email" autocomplete="username" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
@@ -70,7 +64,7 @@ export function Login() {
         <p class="form-error" role="alert">
           {wrong}
         </p>
-        <button type="submit" class="button primary wide" disabled={busy}>
+        <button type="submit" class="button primary wide" aria-disabled={busy}>
           {busy ? t.login.working : t.login.submit}
         </button>
       </form>
@@ -89,21 +83,13 @@ export function Invitation({ token }: { token: string }) {
   const { state, again } = useLoaded(token, () => lookUpInvitation(token));
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState<string | null>(null);
-
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    setBusy(true);
-    setWrong(null);
-    try {
+  const { busy, wrong, submit } = useSubmit(
+    async () => {
       await acceptInvitation(token, name.trim(), password);
       go('/');
-    } catch (problem) {
-      setWrong(problem instanceof Problem && (problem.status === 404 || problem.status === 410) ? t.invitation.gone : problemSentence(problem));
-      setBusy(false);
-    }
-  };
+    },
+    (problem) => (problem instanceof Problem && (problem.status === 404 || problem.status === 410) ? t.invitation.gone : problemSentence(problem)),
+  );
 
   return (
     <Door title={t.invitation.title}>
@@ -123,11 +109,13 @@ export function Invitation({ token }: { token: string }) {
         <LoadedView loaded={state} again={again}>
           {(found) => (
             <>
-              <p>{t.invitation.to(found.tenant_name)}</p>
-              <p class="muted">
-                <Icon name="person" size={14} /> {t.invitation.as(found.email, t.roles[found.role] ?? found.role)}
+              <p>
+                <Words of={named(t.invitation.to, found.tenant_name)} />
               </p>
-              <form onSubmit={(event) => void submit(event)}>
+              <p class="muted">
+                <Icon name="person" size={14} /> <Words of={named((email) => t.invitation.as(email, t.roles[found.role] ?? found.role), found.email)} />
+              </p>
+              <form onSubmit={submit}>
                 <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
                 <Field label={t.invitation.name} hint={t.invitation.nameHint}>
                   {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
@@ -148,7 +136,7 @@ export function Invitation({ token }: { token: string }) {
                 <p class="form-error" role="alert">
                   {wrong}
                 </p>
-                <button type="submit" class="button primary wide" disabled={busy}>
+                <button type="submit" class="button primary wide" aria-disabled={busy}>
                   {t.invitation.submit}
                 </button>
               </form>

@@ -1,14 +1,17 @@
-// Conversations that are offered to this agent, each with its deadline running; over every page.
+// What is offered to this agent: the oldest, with its deadline running, and how many more there are. On every page.
 
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
-import { board, decline, offers } from '../state/desk.ts';
+import { board, decline, offers, visitorWords } from '../state/desk.ts';
 import { siteName } from '../state/catalog.ts';
 import { singleKeys } from '../state/preferences.ts';
 import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';
-import { takeOffered } from './conversations.tsx';
-import { ActButton, Avatar, Waiting } from './parts.tsx';
+import { named } from '../strings/phrase.ts';
+import type { Phrase } from '../strings/phrase.ts';
+import { show, takeOffered } from './conversations.tsx';
+import { tab } from './list.tsx';
+import { ActButton, Avatar, keepFocus, useMeasured, Waiting, Words } from './parts.tsx';
 import { agentName } from './names.ts';
 import { useKeys } from './shortcuts.ts';
 import type { Offer } from '../state/board.ts';
@@ -16,18 +19,18 @@ import type { Offer } from '../state/board.ts';
 const RING = 2 * Math.PI * 15;
 
 export function Offers() {
-  // Here, and not with the other keys: an offer lies over every page.
+  // Here, and not with the other keys: an offer is there on every page.
   useKeys((key) => {
     const offer = offers.value[0];
     if (key !== 'a' || offer === undefined) return false;
     void takeOffered(offer.conversation);
     return true;
   });
+  const box = useMeasured('--offers');
+  const [first, ...others] = offers.value;
   return (
-    <section class="offers" aria-label={t.offer.title}>
-      {offers.value.map((offer) => (
-        <OfferCard key={offer.conversation} offer={offer} />
-      ))}
+    <section class="offers" aria-label={t.offer.title} ref={box} tabIndex={-1} onMouseDown={keepFocus}>
+      {first === undefined ? null : <OfferCard key={first.conversation} offer={first} others={others.length} />}
       <Announcements />
     </section>
   );
@@ -37,42 +40,80 @@ export function Offers() {
 function Announcements() {
   return (
     <div class="visually-hidden" role="alert" aria-atomic="false" aria-relevant="additions">
-      {offers.value.map((offer) => (
-        <Announcement key={offer.conversation} offer={offer} />
+      {offers.value.map((offer, at) => (
+        <Announcement key={offer.conversation} offer={offer} first={at === 0} />
       ))}
     </div>
   );
 }
 
-function Announcement({ offer }: { offer: Offer }) {
-  const [words] = useState(() => t.offer.announced(titleOf(offer), visitorName(board.value.cards.get(offer.conversation)), singleKeys.value === 'on'));
-  return <p>{words}</p>;
-}
-
-function titleOf(offer: Offer): string {
-  return offer.transfer_from === null ? t.offer.title : t.offer.transfer(agentName(offer.transfer_from));
-}
-
-function OfferCard({ offer }: { offer: Offer }) {
-  const card = board.value.cards.get(offer.conversation);
-  if (card === undefined) return null;
-  const name = visitorName(card);
-  const site = siteName(card.site);
+function Announcement({ offer, first }: { offer: Offer; first: boolean }) {
+  const [words] = useState<Phrase>(() => {
+    const visitor = visitorName(board.value.cards.get(offer.conversation));
+    // The key accepts the oldest.
+    const byKey = first && singleKeys.value === 'on';
+    const { transfer_from: giver } = offer;
+    return giver === null
+      ? named((who) => t.offer.announced(t.offer.title, who, byKey), visitor)
+      : named((from, who) => t.offer.announced(t.offer.transfer(from), who, byKey), agentName(giver), visitor);
+  });
   return (
-    <article class="offer">
+    <p>
+      <Words of={words} />
+    </p>
+  );
+}
+
+function titleOf(offer: Offer): Phrase {
+  return offer.transfer_from === null ? t.offer.title : named(t.offer.transfer, agentName(offer.transfer_from));
+}
+
+/** Whoever answered by key finds the focus where it was before, or with the next offer. */
+function useFocusBack(): { current: HTMLElement | null } {
+  const box = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const element = box.current;
+    return () => {
+      if (element === null || !element.contains(document.activeElement)) return;
+      queueMicrotask(() => {
+        if (document.activeElement !== document.body) return;
+        // Not to a button of the next one: the second press of a key is not meant for it.
+        (document.querySelector<HTMLElement>('.offers:has(.offer)') ?? document.getElementById('content'))?.focus();
+      });
+    };
+  }, []);
+  return box;
+}
+
+function OfferCard({ offer, others }: { offer: Offer; others: number }) {
+  const card = board.value.cards.get(offer.conversation);
+  const box = useFocusBack();
+  if (card === undefined) return null;
+  const site = siteName(card.site);
+  const words = visitorWords(offer);
+  return (
+    <article class="offer" ref={box}>
       <header>
         <Countdown offer={offer} />
         <div class="offer-title">
-          <strong>{titleOf(offer)}</strong>
+          <strong>
+            <Words of={titleOf(offer)} />
+          </strong>
           <span class="muted">
-            {[name, site].filter((part) => part !== undefined).join(' · ')}
+            <bdi>{visitorName(card)}</bdi>
+            {site === undefined ? null : (
+              <>
+                {' · '}
+                <bdi>{site}</bdi>
+              </>
+            )}
           </span>
         </div>
         <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={34} />
       </header>
-      {card.preview === undefined ? null : (
+      {words === null ? null : (
         <p class="offer-preview" dir="auto">
-          {card.preview}
+          {words}
         </p>
       )}
       {card.waiting_since === undefined ? null : (
@@ -89,6 +130,18 @@ function OfferCard({ offer }: { offer: Offer }) {
           {t.offer.decline}
         </ActButton>
       </footer>
+      {others === 0 ? null : (
+        <button
+          type="button"
+          class="link offer-others"
+          onClick={() => {
+            tab.value = 'waiting';
+            show(null);
+          }}
+        >
+          {t.offer.more(others)}
+        </button>
+      )}
     </article>
   );
 }

@@ -1,10 +1,15 @@
 // Small things that every page is made of.
 
+import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
-import { tell } from '../state/notices.ts';
+import { dismiss, notices, tell } from '../state/notices.ts';
+import { leaveFirst } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
+import type { Phrase } from '../strings/phrase.ts';
+import { useUnsaved } from './drafts.ts';
+import { isComposed } from './shortcuts.ts';
 
 // Each icon is one path on a grid of 20, drawn with a line.
 const ICONS = {
@@ -119,6 +124,11 @@ export function shortTime(at: number): string {
   return dayName(at) === t.today ? clockTime(at) : dateFormat.format(at);
 }
 
+/** A sentence, each name in it apart from the words around it. */
+export function Words({ of }: { of: Phrase }) {
+  return <>{typeof of === 'string' ? of : of.map((part, at) => (typeof part === 'string' ? part : <bdi key={at}>{part.name}</bdi>))}</>;
+}
+
 export function Spinner() {
   return <span class="spinner" role="status" aria-label={t.loading} />;
 }
@@ -153,31 +163,62 @@ export function Field({ label, hint, children }: FieldProps) {
   );
 }
 
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ComponentChildren;
+  /** What would be lost by leaving: then a click beside it and Escape, which are easily pressed in error, ask first. */
+  readonly unsaved?: string | null;
+}
+
+/** The dialogs that are open, the uppermost last. */
+export const dialogs = signal<readonly string[]>([]);
+
 /** A modal dialog: focus goes in, Escape and the veil close it, focus comes back. */
-export function Dialog({ title, onClose, children, wide = false }: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean }) {
+export function Dialog({ title, onClose, children, unsaved = null }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const pressedVeil = useRef(false);
   const id = useId();
-  useEffect(() => {
+  useUnsaved(id, unsaved);
+  // Before the next key can come: it is not one of the page behind.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
-    return () => dialog?.close();
+    dialogs.value = [...dialogs.value, id];
+    return () => {
+      dialogs.value = dialogs.value.filter((one) => one !== id);
+      dialog?.close();
+      // What opened it may be gone by now.
+      if (document.activeElement === document.body) document.getElementById('content')?.focus();
+    };
   }, []);
+  const leave = (): void => {
+    if (unsaved === null) onClose();
+    else leaveFirst(onClose);
+  };
   return (
     <dialog
       ref={ref}
-      class={wide ? 'dialog wide' : 'dialog'}
+      class="dialog"
       aria-labelledby={id}
-      onCancel={(event) => {
+      onKeyDown={(event) => {
+        if (event.key !== 'Escape' || isComposed(event)) return;
+        // By itself a browser closes what was asked twice to, whatever it is told.
         event.preventDefault();
-        onClose();
+        event.stopPropagation();
+        leave();
+      }}
+      onCancel={(event) => {
+        if (event.target !== ref.current) return;
+        event.preventDefault();
+        leave();
       }}
       onPointerDown={(event) => {
         pressedVeil.current = event.target === ref.current;
       }}
       onClick={(event) => {
-        // Whoever marks a text and lets go outside of it does not mean to leave.
-        if (event.target === ref.current && pressedVeil.current) onClose();
+        // Whoever marks a text and lets go outside of it does not mean to leave, nor who opened it by a double click.
+        if (event.target === ref.current && pressedVeil.current && event.detail < 2) leave();
       }}
     >
       <div class="dialog-body">
@@ -189,15 +230,76 @@ export function Dialog({ title, onClose, children, wide = false }: { title: stri
         </header>
         {children}
       </div>
+      {dialogs.value.at(-1) === id ? <Notices /> : null}
     </dialog>
   );
 }
+
+/** Said at the foot of the list; while a dialog is open, in the dialog, since nothing else can be reached then. */
+export function Notices() {
+  const box = useMeasured('--notices');
+  return (
+    <div class="notices" role="status" aria-live="polite" ref={box}>
+      {[...notices.value].reverse().map((notice) => (
+        <div key={notice.id} class={notice.tone === 'bad' ? 'notice bad' : 'notice'}>
+          <span>
+            <Words of={notice.words} />
+          </span>
+          {notice.act === null ? null : (
+            <button type="button" class="notice-act" onClick={notice.act.run}>
+              {notice.act.words}
+            </button>
+          )}
+          <button type="button" class="icon-button" aria-label={t.dismiss} onClick={() => dismiss(notice.id)}>
+            <Icon name="close" size={14} />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** Tells the style sheet how high something that floats is, so that what it would cover makes room. */
+export function useMeasured(property: string): { current: HTMLDivElement | null } {
+  const box = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element === null) return undefined;
+    const sized = new ResizeObserver(() => document.documentElement.style.setProperty(property, `${element.offsetHeight}px`));
+    sized.observe(element);
+    return () => {
+      sized.disconnect();
+      document.documentElement.style.removeProperty(property);
+    };
+  }, []);
+  return box;
+}
+
+/** Arrow keys move the focus from one choice to the next, and choose nothing. */
+function stepChoice(event: KeyboardEvent, panel: HTMLElement): void {
+  const choices = [...panel.querySelectorAll<HTMLElement>('[role=radio], input[type=checkbox]')];
+  const at = choices.findIndex((choice) => choice === document.activeElement);
+  const checked = choices.findIndex((choice) => choice.getAttribute('aria-checked') === 'true');
+  const by = MENU_STEPS.get(event.key);
+  const next = event.key === 'Home' ? 0 : event.key === 'End' ? choices.length - 1 : by === undefined ? null : at === -1 ? Math.max(0, checked) : at + by;
+  if (next === null || choices.length === 0) return;
+  event.preventDefault();
+  choices[(next + choices.length) % choices.length]?.focus();
+}
+
+const MENU_STEPS: ReadonlyMap<string, number> = new Map([
+  ['ArrowDown', 1],
+  ['ArrowRight', 1],
+  ['ArrowUp', -1],
+  ['ArrowLeft', -1],
+]);
 
 /** A button with a panel under it; Escape, a click elsewhere and the focus leaving close it. */
 export function Menu({ label, button, class: className = '', children }: { label: string; button: ComponentChildren; class?: string; children: (close: () => void) => ComponentChildren }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const trigger = useRef<HTMLButtonElement>(null);
+  const panel = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!open) return undefined;
     const outside = (event: Event): void => {
@@ -222,14 +324,21 @@ export function Menu({ label, button, class: className = '', children }: { label
         if (event.key === 'Escape' && open) {
           event.stopPropagation();
           shut();
-        }
+        } else if (event.key === 'ArrowDown' && !open) {
+          event.preventDefault();
+          setOpen(true);
+        } else if (panel.current !== null) stepChoice(event, panel.current);
       }}
     >
       <button type="button" class="menu-button" aria-expanded={open} ref={trigger} onClick={() => setOpen(!open)}>
         <span class="visually-hidden">{label}</span>
         {button}
       </button>
-      {open ? <div class="menu-panel">{children(shut)}</div> : null}
+      {open ? (
+        <div class="menu-panel" ref={panel}>
+          {children(shut)}
+        </div>
+      ) : null}
     </div>
   );
 }
@@ -243,32 +352,81 @@ interface ActButtonProps {
   readonly 'aria-label'?: string;
 }
 
-/** A button that cannot be pressed twice while it works, and tells when it failed. */
+/** A button that cannot be pressed twice while it works, nor by the second half of a double click, and tells when it failed. */
 export function ActButton({ act, children, class: className = 'button', disabled = false, ...rest }: ActButtonProps) {
   const [busy, setBusy] = useState(false);
-  const press = async (): Promise<void> => {
+  const works = useRef(false);
+  const press = async (event: MouseEvent): Promise<void> => {
+    if (works.current || event.detail > 1) return;
+    works.current = true;
     setBusy(true);
     try {
       await act();
     } catch (problem) {
       tell(problemSentence(problem), 'bad');
     } finally {
+      works.current = false;
       setBusy(false);
     }
   };
   return (
-    <button type="button" class={className} {...rest} disabled={busy || disabled} aria-busy={busy} onClick={() => void press()}>
+    // Not disabled while it works: that would take the focus from under the agent's hands.
+    <button type="button" class={className} {...rest} disabled={disabled} aria-disabled={busy} aria-busy={busy} onClick={(event) => void press(event)}>
       {children}
     </button>
   );
 }
 
-export async function copyText(text: string): Promise<void> {
+/** For a press that moves what is on the screen: the second half of a double click would fall on something else. */
+export function once(act: () => void): (event: MouseEvent) => void {
+  return (event) => {
+    if (event.detail < 2) act();
+  };
+}
+
+/** Around buttons that give place to others: nor does it take the focus from where the first half brought it. */
+export function keepFocus(event: MouseEvent): void {
+  if (event.detail > 1) event.preventDefault();
+}
+
+/** A form that is sent once, however often Enter is pressed, and says what was wrong with it. */
+export function useSubmit(act: () => Promise<void>, says: (problem: unknown) => string = problemSentence): { busy: boolean; wrong: string | null; submit: (event: Event) => void } {
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const works = useRef(false);
+  const run = async (): Promise<void> => {
+    if (works.current) return;
+    works.current = true;
+    setBusy(true);
+    setWrong(null);
+    try {
+      await act();
+    } catch (problem) {
+      setWrong(says(problem));
+    } finally {
+      works.current = false;
+      setBusy(false);
+    }
+  };
+  return {
+    busy,
+    wrong,
+    submit: (event) => {
+      event.preventDefault();
+      void run();
+    },
+  };
+}
+
+/** Whether the browser let us. */
+export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     tell(t.copied);
+    return true;
   } catch {
     tell(t.copyFailed, 'bad');
+    return false;
   }
 }
 
@@ -325,7 +483,9 @@ export function SettingsPage({ title, lead, action, children }: { title: string;
       <div class="settings-inner">
         <header class="settings-head">
           <div>
-            <h1>{title}</h1>
+            <h1>
+              <bdi>{title}</bdi>
+            </h1>
             <p class="muted">{lead}</p>
           </div>
           {action}
@@ -337,13 +497,13 @@ export function SettingsPage({ title, lead, action, children }: { title: string;
 }
 
 /** A text with its own copy button, for what must be taken elsewhere as it is. */
-export function CopyBox({ label, text }: { label: string; text: string }) {
+export function CopyBox({ label, text, copied }: { label: string; text: string; copied?: () => void }) {
   return (
     <div class="copy-box">
       <code tabIndex={0} aria-label={label}>
         {text}
       </code>
-      <button type="button" class="button" onClick={() => void copyText(text)}>
+      <button type="button" class="button" onClick={() => void copyText(text).then((done) => (done ? copied?.() : undefined))}>
         <Icon name="copy" size={16} /> {t.copy}
       </button>
     </div>

@@ -1,27 +1,66 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
 import { useLayoutEffect } from 'preact/hooks';
+import { keyRests } from '../state/hands.ts';
 import { singleKeys } from '../state/preferences.ts';
 
-function isTyping(event: KeyboardEvent): boolean {
-  const target = event.target;
-  return (
-    event.ctrlKey ||
-    event.metaKey ||
-    event.altKey ||
-    (target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))) ||
-    document.querySelector('dialog[open]') !== null
-  );
+/** The key code of whatever an input method made of a key. */
+const COMPOSED = 229;
+
+/** An input method has the key: what it means is not known yet. Safari ends the composition first, and leaves only the key code to tell. */
+export function isComposed(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === COMPOSED;
 }
+
+const FIELDS = 'input, textarea, select, [role=textbox], [role=searchbox], [role=combobox], [role=listbox], [role=spinbutton], [role=slider]';
+/** In these every letter is the agent's choice among what they show. */
+const HOLDERS = `${FIELDS}, .menu-panel`;
+
+export function isField(target: EventTarget | null | undefined): target is HTMLElement {
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches(FIELDS));
+}
+
+/** The field that got the last key, and when: it may be gone before the next one comes. */
+let typedIn: HTMLElement | null = null;
+let typedAt = 0;
+const TYPING_MS = 1_000;
+
+function inMidWord(): boolean {
+  if (typedIn === null || performance.now() - typedAt > TYPING_MS) return false;
+  const taken = !typedIn.isConnected || typedIn.matches(':disabled');
+  if (taken) typedAt = performance.now();
+  return taken;
+}
+
+function hasModifier(event: KeyboardEvent): boolean {
+  // AltGr makes letters of its own; with Shift a letter is another key, but a sign may need it.
+  return event.ctrlKey || event.metaKey || event.altKey || event.getModifierState('AltGraph') || (event.shiftKey && /^\p{L}$/u.test(event.key));
+}
+
+function isTyping(event: KeyboardEvent): boolean {
+  // The page may be told of a host only, where the field is inside of it.
+  const target = event.composedPath()[0];
+  if (isField(target)) {
+    typedIn = target;
+    typedAt = performance.now();
+    return true;
+  }
+  return isComposed(event) || hasModifier(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord();
+}
+
+/** Keys that also act while a dialog is open. */
+const ABOVE_DIALOGS = ['z'];
 
 /** Listens as long as the view is there; `pressed` says whether the key was one of its own. */
 export function useKeys(pressed: (key: string) => boolean): void {
   useLayoutEffect(() => {
     const listen = (event: KeyboardEvent): void => {
-      if (singleKeys.value === 'off' || event.defaultPrevented || isTyping(event)) return;
+      if (isTyping(event) || singleKeys.value === 'off' || event.defaultPrevented) return;
       const key = event.key.toLowerCase();
-      // A letter with Shift is another key; a sign may need it.
-      if (event.shiftKey && /^[a-z]$/.test(key)) return;
+      if (document.querySelector('dialog[open]') !== null && !ABOVE_DIALOGS.includes(key)) return;
+      // A key that is held down was meant once, unless it steps.
+      if (event.repeat && key !== 'j' && key !== 'k') return;
+      if (keyRests(key)) return;
       if (pressed(key)) event.preventDefault();
     };
     document.addEventListener('keydown', listen);

@@ -6,10 +6,11 @@ import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
 import { go } from '../state/route.ts';
 import { isAdmin } from '../state/session.ts';
-import { problemSentence, t } from '../strings/en.ts';
+import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+import { useDraft } from './drafts.ts';
+import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
 
 const linesOf = (text: string): string[] =>
   text
@@ -34,7 +35,7 @@ function SiteList() {
       lead={t.sites.lead}
       action={
         isAdmin.value ? (
-          <button type="button" class="button primary" onClick={() => setCreating(true)}>
+          <button type="button" class="button primary" onClick={once(() => setCreating(true))}>
             <Icon name="plus" size={16} /> {t.sites.create}
           </button>
         ) : undefined
@@ -53,7 +54,9 @@ function SiteList() {
                       <Icon name="globe" size={20} />
                     </span>
                     <span class="grow">
-                      <strong>{site.name}</strong>
+                      <strong>
+                        <bdi>{site.name}</bdi>
+                      </strong>
                       <small class="muted">{site.origins.join(', ')}</small>
                     </span>
                     {site.state === 'closed' ? <span class="state state-closed">{t.sites.closed}</span> : null}
@@ -73,21 +76,16 @@ function SiteList() {
 function CreateSite({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [origins, setOrigins] = useState('');
-  const [wrong, setWrong] = useState<string | null>(null);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    try {
-      const site = await ask<Site>('POST', '/v1/sites', { name: name.trim(), origins: linesOf(origins) });
-      catalogSites.value = [...catalogSites.value, site];
-      tell(t.sites.created);
-      go(`/sites/${site.site_id}`);
-    } catch (problem) {
-      setWrong(problemSentence(problem));
-    }
-  };
+  const { busy, wrong, submit } = useSubmit(async () => {
+    const site = await ask<Site>('POST', '/v1/sites', { name: name.trim(), origins: linesOf(origins) });
+    catalogSites.value = [...catalogSites.value, site];
+    onClose();
+    tell(t.sites.created);
+    go(`/sites/${site.site_id}`);
+  });
   return (
-    <Dialog title={t.sites.create} onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
+    <Dialog title={t.sites.create} onClose={onClose} unsaved={name === '' && origins === '' ? null : t.sites.create}>
+      <form onSubmit={submit}>
         <Field label={t.sites.name} hint={t.sites.nameHint}>
           {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
         </Field>
@@ -101,7 +99,7 @@ function CreateSite({ onClose }: { onClose: () => void }) {
           <button type="button" class="button" onClick={onClose}>
             {t.cancel}
           </button>
-          <button type="submit" class="button primary">
+          <button type="submit" class="button primary" aria-disabled={busy}>
             {t.sites.create}
           </button>
         </div>
@@ -190,18 +188,31 @@ interface Part {
   readonly took: (site: Site) => void;
 }
 
+interface EditableProps<T> extends Part {
+  readonly title: string;
+  readonly hint?: string;
+  /** What the fields begin with. */
+  readonly from: T;
+  readonly patch: (value: T) => SitePatch;
+  readonly children: (value: T, set: (value: T) => void) => ComponentChildren;
+}
+
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
-function Editable({ title, hint, site, took, patch, children }: Part & { title: string; hint?: string; patch: () => SitePatch; children: ComponentChildren }) {
+function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
+  const draft = useDraft(`sites/${site.site_id}/${title}`, title, from);
   const save = async (): Promise<void> => {
-    took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, patch()));
+    const sent = draft.value;
+    took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, patch(sent)));
+    draft.saved(sent);
     tell(t.sites.saved);
   };
   return (
     <Panel title={title} {...(hint === undefined ? {} : { hint })}>
       <fieldset class="plain" disabled={!isAdmin.value}>
-        {children}
+        {children(draft.value, draft.set)}
         {isAdmin.value ? (
           <div class="row end">
+            {draft.unsaved ? <span class="muted small">{t.unsaved.mark}</span> : null}
             <ActButton class="button primary" act={save} aria-label={`${t.save}: ${title}`}>
               {t.save}
             </ActButton>
@@ -213,32 +224,44 @@ function Editable({ title, hint, site, took, patch, children }: Part & { title: 
 }
 
 function General({ site, took }: Part) {
-  const [name, setName] = useState(site.name);
-  const [origins, setOrigins] = useState(site.origins.join('\n'));
   return (
-    <Editable title={t.sites.general} site={site} took={took} patch={() => ({ name: name.trim(), origins: linesOf(origins) })}>
-      <Field label={t.sites.name} hint={t.sites.nameHint}>
-        {(ids) => <input {...ids} maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
-      </Field>
-      <Field label={t.sites.origins} hint={t.sites.originsHint}>
-        {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={origins} onInput={(event) => setOrigins(event.currentTarget.value)} />}
-      </Field>
+    <Editable
+      title={t.sites.general}
+      site={site}
+      took={took}
+      from={{ name: site.name, origins: site.origins.join('\n') }}
+      patch={({ name, origins }) => ({ name: name.trim(), origins: linesOf(origins) })}
+    >
+      {(value, set) => (
+        <>
+          <Field label={t.sites.name} hint={t.sites.nameHint}>
+            {(ids) => <input {...ids} maxLength={100} value={value.name} onInput={(event) => set({ ...value, name: event.currentTarget.value })} />}
+          </Field>
+          <Field label={t.sites.origins} hint={t.sites.originsHint}>
+            {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={value.origins} onInput={(event) => set({ ...value, origins: event.currentTarget.value })} />}
+          </Field>
+        </>
+      )}
     </Editable>
   );
 }
 
+const saidTexts = (texts: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim()]).filter(([, text]) => text !== ''));
+
 function Texts({ site, took }: Part) {
-  const [texts, setTexts] = useState<Readonly<Record<string, string>>>(site.texts);
   const names = [...new Set(['title', 'greeting', 'offline', ...Object.keys(site.texts)])];
+  // Each has its place, empty or not: what was typed and taken back is no change.
+  const from: Readonly<Record<string, string>> = Object.fromEntries(names.map((name) => [name, site.texts[name] ?? '']));
   return (
-    <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} patch={() => ({ texts: Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim()]).filter(([, text]) => text !== '')) })}>
-      {names.map((name) => (
-        <Field key={name} label={t.sites.textNames[name] ?? name}>
-          {(ids) => (
-            <textarea {...ids} rows={name === 'title' ? 1 : 2} dir="auto" value={texts[name] ?? ''} onInput={(event) => setTexts({ ...texts, [name]: event.currentTarget.value })} />
-          )}
-        </Field>
-      ))}
+    <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} from={from} patch={(texts) => ({ texts: saidTexts(texts) })}>
+      {(texts, set) =>
+        names.map((name) => (
+          <Field key={name} label={t.sites.textNames[name] ?? name}>
+            {(ids) => <textarea {...ids} rows={name === 'title' ? 1 : 2} dir="auto" value={texts[name] ?? ''} onInput={(event) => set({ ...texts, [name]: event.currentTarget.value })} />}
+          </Field>
+        ))
+      }
     </Editable>
   );
 }
@@ -246,56 +269,73 @@ function Texts({ site, took }: Part) {
 const RULES: readonly FormRule[] = ['hidden', 'optional', 'required'];
 
 function FormRules({ site, took }: Part) {
-  const [form, setForm] = useState<Readonly<Record<string, FormRule>>>(site.form);
   const names = [...new Set(['name', 'email', ...Object.keys(site.form)])];
   return (
-    <Editable title={t.sites.form} hint={t.sites.formHint} site={site} took={took} patch={() => ({ form: { ...form } })}>
-      {names.map((name) => (
-        <Field key={name} label={t.sites.formNames[name] ?? name}>
-          {(ids) => (
-            <select
-              {...ids}
-              value={form[name] ?? 'hidden'}
-              onChange={(event) => {
-                const rule = RULES.find((one) => one === event.currentTarget.value);
-                if (rule !== undefined) setForm({ ...form, [name]: rule });
-              }}
-            >
-              {RULES.map((rule) => (
-                <option key={rule} value={rule}>
-                  {t.sites.formRules[rule]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      ))}
+    <Editable title={t.sites.form} hint={t.sites.formHint} site={site} took={took} from={site.form} patch={(form) => ({ form: { ...form } })}>
+      {(form, set) =>
+        names.map((name) => (
+          <Field key={name} label={t.sites.formNames[name] ?? name}>
+            {(ids) => (
+              <select
+                {...ids}
+                value={form[name] ?? 'hidden'}
+                onChange={(event) => {
+                  const rule = RULES.find((one) => one === event.currentTarget.value);
+                  if (rule !== undefined) set({ ...form, [name]: rule });
+                }}
+              >
+                {RULES.map((rule) => (
+                  <option key={rule} value={rule}>
+                    {t.sites.formRules[rule]}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+        ))
+      }
     </Editable>
   );
 }
 
 function Notice({ site, took }: Part) {
-  const [text, setText] = useState(site.notice.text ?? '');
-  const [url, setUrl] = useState(site.notice.url ?? '');
   return (
-    <Editable title={t.sites.notice} site={site} took={took} patch={() => ({ notice: { text: text.trim(), url: url.trim() } })}>
-      <Field label={t.sites.noticeText}>
-        {(ids) => <textarea {...ids} rows={3} dir="auto" value={text} onInput={(event) => setText(event.currentTarget.value)} />}
-      </Field>
-      <Field label={t.sites.noticeUrl}>
-        {(ids) => <input {...ids} type="url" inputMode="url" value={url} onInput={(event) => setUrl(event.currentTarget.value)} />}
-      </Field>
+    <Editable
+      title={t.sites.notice}
+      site={site}
+      took={took}
+      from={{ text: site.notice.text ?? '', url: site.notice.url ?? '' }}
+      patch={({ text, url }) => ({ notice: { text: text.trim(), url: url.trim() } })}
+    >
+      {(value, set) => (
+        <>
+          <Field label={t.sites.noticeText}>
+            {(ids) => <textarea {...ids} rows={3} dir="auto" value={value.text} onInput={(event) => set({ ...value, text: event.currentTarget.value })} />}
+          </Field>
+          <Field label={t.sites.noticeUrl}>
+            {(ids) => <input {...ids} type="url" inputMode="url" value={value.url} onInput={(event) => set({ ...value, url: event.currentTarget.value })} />}
+          </Field>
+        </>
+      )}
     </Editable>
   );
 }
 
 function Redaction({ site, took }: Part) {
-  const [patterns, setPatterns] = useState(site.redaction_patterns.join('\n'));
   return (
-    <Editable title={t.sites.redaction} hint={t.sites.redactionHint} site={site} took={took} patch={() => ({ redaction_patterns: linesOf(patterns) })}>
-      <Field label={t.sites.redaction}>
-        {(ids) => <textarea {...ids} class="mono" rows={4} spellcheck={false} placeholder="CUST-\d{6}" value={patterns} onInput={(event) => setPatterns(event.currentTarget.value)} />}
-      </Field>
+    <Editable
+      title={t.sites.redaction}
+      hint={t.sites.redactionHint}
+      site={site}
+      took={took}
+      from={site.redaction_patterns.join('\n')}
+      patch={(patterns) => ({ redaction_patterns: linesOf(patterns) })}
+    >
+      {(patterns, set) => (
+        <Field label={t.sites.redaction}>
+          {(ids) => <textarea {...ids} class="mono" rows={4} spellcheck={false} placeholder="CUST-\d{6}" value={patterns} onInput={(event) => set(event.currentTarget.value)} />}
+        </Field>
+      )}
     </Editable>
   );
 }

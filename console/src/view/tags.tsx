@@ -3,10 +3,12 @@
 import { useState } from 'preact/hooks';
 import { tags as catalogTags } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
-import { problemSentence, t } from '../strings/en.ts';
+import { t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import type { Tag } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, Dialog, Empty, Icon, LoadedView, SettingsPage, useLoaded } from './parts.tsx';
+import { useDraft } from './drafts.ts';
+import { ActButton, Dialog, Empty, Icon, LoadedView, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 export function Tags() {
   const { state, again } = useLoaded('tags', async () => {
@@ -14,28 +16,29 @@ export function Tags() {
     catalogTags.value = all;
     return all;
   });
-  const [name, setName] = useState('');
+  const draft = useDraft('tags/new', t.tags.create, '');
+  const name = draft.value;
   const [removing, setRemoving] = useState<Tag | null>(null);
 
-  const create = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    try {
-      await ask<Tag>('POST', '/v1/tags', { name: name.trim() });
-      setName('');
-      again();
-    } catch (problem) {
-      tell(problemSentence(problem), 'bad');
-    }
-  };
+  const { busy, wrong, submit } = useSubmit(async () => {
+    await ask<Tag>('POST', '/v1/tags', { name: name.trim() });
+    draft.saved(name);
+    again();
+  });
 
   return (
     <SettingsPage title={t.tags.title} lead={t.tags.lead}>
-      <form class="inline-form" onSubmit={(event) => void create(event)}>
-        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => setName(event.currentTarget.value)} />
-        <button type="submit" class="button primary">
+      <form class="inline-form" onSubmit={submit}>
+        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => draft.set(event.currentTarget.value)} />
+        <button type="submit" class="button primary" aria-disabled={busy}>
           <Icon name="plus" size={16} /> {t.tags.create}
         </button>
       </form>
+      {wrong === null ? null : (
+        <p class="form-error" role="alert">
+          {wrong}
+        </p>
+      )}
       <LoadedView loaded={state} again={again}>
         {(tags) =>
           tags.length === 0 ? (
@@ -45,7 +48,7 @@ export function Tags() {
               {tags.map((tag) => (
                 <li key={tag.tag_id} class="card-row">
                   <span class="grow">
-                    <span class="tag">{tag.name}</span>
+                    <bdi class="tag">{tag.name}</bdi>
                   </span>
                   <button type="button" class="button quiet" aria-label={`${t.remove}: ${tag.name}`} onClick={() => setRemoving(tag)}>
                     {t.remove}
@@ -58,7 +61,9 @@ export function Tags() {
       </LoadedView>
       {removing === null ? null : (
         <Dialog title={t.remove} onClose={() => setRemoving(null)}>
-          <p>{t.tags.removeAsk(removing.name)}</p>
+          <p>
+            <Words of={named(t.tags.removeAsk, removing.name)} />
+          </p>
           <div class="row end">
             <button type="button" class="button" onClick={() => setRemoving(null)}>
               {t.cancel}

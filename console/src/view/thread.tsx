@@ -2,7 +2,6 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
@@ -12,10 +11,12 @@ import { EMPTY_THREAD } from '../state/thread.ts';
 import { visitorName } from '../state/visitor.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
+import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
 import { takeOffered, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName } from './names.ts';
-import { ActButton, Avatar, clockTime, dayName, Empty, Icon, Spinner, utcDate, Waiting } from './parts.tsx';
+import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 
@@ -35,7 +36,8 @@ export function Thread({ id, transfer }: { id: ConversationId; transfer: () => v
 
 function Head({ card, transfer }: { card: ConversationCard | undefined; transfer: () => void }) {
   const open = contextOpen.value;
-  const subtitle = card === undefined ? [] : [siteName(card.site), standing(card)].filter((part) => part !== undefined);
+  const site = card === undefined ? undefined : siteName(card.site);
+  const stands = card === undefined ? undefined : standing(card);
   return (
     <header class="thread-head">
       <a class="icon-button only-narrow" href="#/" aria-label={t.back}>
@@ -47,7 +49,9 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
         dot={card?.visitor?.presence === 'connected' ? 'connected' : undefined}
       />
       <div class="thread-who">
-        <h1 dir="auto">{visitorName(card)}</h1>
+        <h1>
+          <bdi>{visitorName(card)}</bdi>
+        </h1>
         <p class="muted small">
           {card === undefined ? null : <span class={`state state-${card.state}`}>{t.states[card.state]}</span>}
           {card !== undefined && isWaiting(card) && card.waiting_since !== undefined ? (
@@ -55,10 +59,14 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
               <Waiting since={card.waiting_since} />
             </span>
           ) : null}
-          <span class="ellipsis">{subtitle.join(' · ')}</span>
+          <span class="ellipsis">
+            {site === undefined ? null : <bdi>{site}</bdi>}
+            {site === undefined || stands === undefined ? null : ' · '}
+            {stands === undefined ? null : <Words of={stands} />}
+          </span>
         </p>
       </div>
-      <div class="thread-acts">
+      <div class="thread-acts" onMouseDown={keepFocus}>
         {card === undefined ? null : <Acts card={card} transfer={transfer} />}
         <button
           type="button"
@@ -81,7 +89,10 @@ function Untaken({ card }: { card: ConversationCard | undefined }) {
   if (card === undefined || by === undefined || !isMine(card, me.value)) return null;
   return (
     <p class="untaken">
-      <Icon name="swap" size={14} /> {t.thread.untaken(agentOrYou(by, card))}
+      <Icon name="swap" size={14} />
+      <span>
+        <Words of={named(t.thread.untaken, agentOrYou(by, card))} />
+      </span>
     </p>
   );
 }
@@ -96,9 +107,9 @@ export function mayTransfer(card: ConversationCard): boolean {
   return mayMove(card) && card.state === 'active' && card.offered_to === undefined;
 }
 
-function standing(card: ConversationCard): string | undefined {
-  if (card.offered_to !== undefined && card.state !== 'closed') return t.thread.offeredTo(agentOrYou(card.offered_to, card));
-  if (card.assignee !== undefined && card.state !== 'closed') return t.thread.assignedTo(agentOrYou(card.assignee, card));
+function standing(card: ConversationCard): Phrase | undefined {
+  if (card.offered_to !== undefined && card.state !== 'closed') return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
+  if (card.assignee !== undefined && card.state !== 'closed') return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
   return undefined;
 }
 
@@ -124,7 +135,7 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
         </ActButton>
       ) : null}
       {mayTransfer(card) ? (
-        <button type="button" class="button" onClick={transfer} title={t.thread.transfer} aria-label={t.thread.transfer}>
+        <button type="button" class="button" onClick={once(transfer)} title={t.thread.transfer} aria-label={t.thread.transfer}>
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
@@ -233,7 +244,9 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
                     <i />
                     <i />
                   </span>
-                  {t.thread.isTyping(authorName(mark.author, card))}
+                  <span>
+                    <Words of={named(t.thread.isTyping, authorName(mark.author, card))} />
+                  </span>
                 </span>
               ))}
             </div>
@@ -301,7 +314,7 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
             {entry.body.kind === 'event' ? (
               <p class="event">
                 <span>
-                  {eventWords(entry, card)} · {clockTime(entry.at)}
+                  <Words of={eventWords(entry, card)} /> · {clockTime(entry.at)}
                 </span>
               </p>
             ) : (
@@ -314,32 +327,24 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
   );
 }
 
-function eventWords(entry: Entry, card: ConversationCard | undefined): string {
+function eventWords(entry: Entry, card: ConversationCard | undefined): Phrase {
   if (entry.body.kind !== 'event') return '';
   const who = entry.body.agent === undefined ? null : agentOrYou(entry.body.agent, card);
+  const { event } = t.thread;
   switch (entry.body.event) {
     case 'assigned':
-      return t.thread.event.assigned(who ?? t.anAgent);
+      return named(event.assigned, who ?? t.anAgent);
     case 'transferred':
-      return t.thread.event.transferred(who ?? t.anAgent);
+      return named(event.transferred, who ?? t.anAgent);
     case 'requeued':
-      return t.thread.event.requeued;
+      return event.requeued;
     case 'closed':
-      return t.thread.event.closed(who);
+      return who === null ? event.closedUnsaid : named(event.closed, who);
     case 'reopened':
-      return t.thread.event.reopened(who);
+      return who === null ? event.reopenedUnsaid : named(event.reopened, who);
     case 'unknown':
-      return t.thread.event.unknown;
+      return event.unknown;
   }
-}
-
-/** What was said, with addresses of the web as links. */
-function Linked({ text }: { text: string }) {
-  return (
-    <>
-      {pieces(text).map((piece, at) => (piece.href === undefined ? piece.text : <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>{piece.text}</a>))}
-    </>
-  );
 }
 
 interface BubbleProps {
@@ -366,11 +371,14 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
       {joined ? null : (
         <header class="said-head">
           {note ? <Icon name="lock" size={12} /> : null}
-          <span>{note ? `${t.thread.note} · ${name}` : name}</span>
+          <span>
+            {note ? `${t.thread.note} · ` : null}
+            <bdi>{name}</bdi>
+          </span>
         </header>
       )}
       <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
-        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}</p>
+        <p dir="auto">{entry.body.kind === 'text' ? entry.body.text : t.thread.unreadable}</p>
         <footer class="said-foot">
           <button
             type="button"
@@ -406,9 +414,7 @@ function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }
   return (
     <article class={`said ${note ? 'note' : 'ours'} pending`}>
       <div class="bubble">
-        <p dir="auto">
-          <Linked text={pending.text} />
-        </p>
+        <p dir="auto">{pending.text}</p>
         <footer class="said-foot">
           {pending.refused === null ? (
             <>

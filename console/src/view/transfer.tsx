@@ -1,12 +1,14 @@
 // Handing a conversation over: whom, and how busy they are.
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { AgentCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { board, transfer } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
+import { named } from '../strings/phrase.ts';
 import { ActButton, Avatar, Dialog } from './parts.tsx';
+import { mayTransfer } from './thread.tsx';
 
 function rank(card: AgentCard): number {
   if (card.presence !== 'connected') return 3;
@@ -15,7 +17,14 @@ function rank(card: AgentCard): number {
 
 export function TransferDialog({ id, onClose }: { id: ConversationId; onClose: () => void }) {
   const [wanted, setWanted] = useState('');
-  const all = [...board.value.agents.values()].filter((card) => card.agent !== me.value);
+  const conversation = board.value.cards.get(id);
+  const possible = conversation !== undefined && mayTransfer(conversation);
+  // While one chooses, it may be closed, handed over by somebody else or taken away.
+  useEffect(() => {
+    if (!possible) onClose();
+  }, [possible]);
+  // Whoever has it already is nobody to hand it to.
+  const all = [...board.value.agents.values()].filter((card) => card.agent !== me.value && card.agent !== conversation?.assignee);
   const shown = all
     .filter((card) => card.name.toLowerCase().includes(wanted.trim().toLowerCase()))
     .sort((a, b) => rank(a) - rank(b) || (a.load ?? 0) - (b.load ?? 0) || a.name.localeCompare(b.name));
@@ -36,13 +45,15 @@ export function TransferDialog({ id, onClose }: { id: ConversationId; onClose: (
                   class="person"
                   act={async () => {
                     if (!(await transfer(id, card.agent))) return;
-                    tell(t.transfer.asked(card.name));
+                    tell(named(t.transfer.asked, card.name));
                     onClose();
                   }}
                 >
                   <Avatar id={card.agent} name={card.name} size={32} dot={card.presence === 'connected' ? (card.availability ?? 'offline') : 'gone'} />
                   <span class="person-main">
-                    <strong>{card.name}</strong>
+                    <strong>
+                      <bdi>{card.name}</bdi>
+                    </strong>
                     <small>
                       {[
                         card.availability === undefined ? undefined : t.availability[card.availability],

@@ -1,0 +1,57 @@
+// What the agent's hands are doing: when single keys may act, and where the next letter shall go.
+//
+// A key is meant for what was on the screen when the hand went down. So keys rest for a moment after a conversation
+// came onto the screen or changed hands there, and whoever just took one writes at once.
+
+import { signal } from '@preact/signals';
+import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+
+const REST_MS = 1_000;
+
+let restUntil = 0;
+let awake: readonly string[] = [];
+
+/** From now on single keys rest, but for these. */
+export function restKeys(but: readonly string[] = []): void {
+  restUntil = performance.now() + REST_MS;
+  awake = but;
+}
+
+/** The agent left a field on purpose: what comes next is meant as a key. */
+export function wakeKeys(): void {
+  restUntil = 0;
+}
+
+/** Whether this key is to do nothing. Whoever goes on pressing goes on resting: a word that is being typed holds no shortcut. */
+export function keyRests(key: string): boolean {
+  const at = performance.now();
+  if (at >= restUntil || awake.includes(key)) return false;
+  restUntil = at + REST_MS;
+  return true;
+}
+
+/** A touch screen's keyboard covers the thread: it comes when it is asked for. */
+export const hasKeys = (): boolean => !window.matchMedia('(pointer: coarse)').matches;
+
+/** The conversation whose composer is to have the focus as soon as it is there. */
+export const composerCalled = signal<ConversationId | null>(null);
+
+/** The keys that step from one conversation to the next. */
+export const STEPS: readonly string[] = ['j', 'k'];
+
+/** Whoever steps to a conversation means to press the same key again, and does not write yet. */
+let stepping: ConversationId | null = null;
+
+export function stepTo(id: ConversationId): void {
+  stepping = id;
+  restKeys(STEPS);
+}
+
+export function isStepping(id: ConversationId | null): boolean {
+  return id !== null && stepping === id;
+}
+
+/** It was gone to in another way. */
+export function stepNoMore(): void {
+  stepping = null;
+}

@@ -1,0 +1,106 @@
+// What was changed and is not saved: kept over a reload in this tab, and asked about before it is left.
+//
+// Lives here: the drafts of settings, which of them are on the screen, and the question that stands before leaving them.
+// Not here: how they look (view/), the composers' texts (composer.ts), which nobody has to save.
+
+import { computed, signal } from '@preact/signals';
+import { me } from './session.ts';
+
+const KEY = 'livehelp.drafts';
+
+/** What stands in a part of the settings, by the part's name, where it is not what was saved. */
+const drafts = signal<ReadonlyMap<string, unknown>>(new Map());
+
+/** What would be lost by leaving, in a word for people. */
+const shown = signal<ReadonlyMap<string, string>>(new Map());
+
+export const unsavedNames = computed(() => [...new Set(shown.value.values())]);
+export const isUnsaved = computed(() => shown.value.size > 0);
+
+/** The agent is about to leave: what he does it for, if he still wants to. */
+export const leaving = signal<(() => void) | null>(null);
+
+export function draftOf(key: string): unknown {
+  return drafts.value.get(key);
+}
+
+/** `undefined`: it is as it was saved. */
+export function keepDraft(key: string, value: unknown): void {
+  if (value === undefined && !drafts.value.has(key)) return;
+  const next = new Map(drafts.value);
+  if (value === undefined) next.delete(key);
+  else next.set(key, value);
+  drafts.value = next;
+  store();
+}
+
+/** What is on the screen and would be lost; `null`: nothing of it. */
+export function showUnsaved(key: string, name: string | null): void {
+  if (name === null ? !shown.value.has(key) : shown.value.get(key) === name) return;
+  const next = new Map(shown.value);
+  if (name === null) next.delete(key);
+  else next.set(key, name);
+  shown.value = next;
+}
+
+/** Does it at once where nothing would be lost by it, and asks first otherwise. */
+export function leaveFirst(run: () => void): void {
+  if (isUnsaved.value) leaving.value = run;
+  else run();
+}
+
+export function stay(): void {
+  leaving.value = null;
+}
+
+/** Throws away what is on the screen and goes on. */
+export function leave(): void {
+  const run = leaving.value;
+  for (const key of shown.value.keys()) keepDraft(key, undefined);
+  shown.value = new Map();
+  leaving.value = null;
+  run?.();
+}
+
+function store(): void {
+  const agent = me.peek();
+  if (agent === null) return;
+  try {
+    if (drafts.value.size === 0) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, JSON.stringify({ agent, drafts: [...drafts.value] }));
+  } catch {
+    // Full or forbidden: it is still in memory, and only a reload would lose it.
+  }
+}
+
+/** What this agent left here; another agent's is thrown away. */
+export function restoreDrafts(): void {
+  drafts.value = new Map();
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as { agent: string; drafts: [string, unknown][] } | null;
+    if (kept !== null && kept.agent === me.peek()) drafts.value = new Map(kept.drafts);
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    // Not ours to read.
+  }
+}
+
+/** Nobody is signed in any more; who signed out takes his drafts along. */
+export function leaveDrafts(signedOut: boolean): void {
+  drafts.value = new Map();
+  shown.value = new Map();
+  leaving.value = null;
+  if (!signedOut) return;
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // Storage is forbidden, so there is nothing in it.
+  }
+}
+
+/** The browser asks by itself before the page goes, where something would be lost. */
+export function guardPage(): void {
+  window.addEventListener('beforeunload', (event) => {
+    if (isUnsaved.value || drafts.value.size > 0) event.preventDefault();
+  });
+}

@@ -1,0 +1,173 @@
+// Settings are not lost: on leaving, by the browser's own ways, by a reload, by an offer, by a slip in a dialog.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
+import { card, hex, ME } from './fake_server.ts';
+import { at, scene } from './scene.ts';
+
+const shop = `/sites/sit_${hex(1)}`;
+const nameOf = (page: Page): Locator => page.getByLabel('Name', { exact: true }).first();
+const question = (page: Page): Locator => page.getByRole('dialog', { name: 'Leave without saving?' });
+const stay = (page: Page): Promise<void> => page.getByRole('button', { name: 'Stay here' }).click();
+
+async function changed(page: Page, base: string): Promise<void> {
+  await page.goto(at(base, '/sites'));
+  await page.getByRole('link', { name: 'Shop' }).click();
+  await page.getByRole('heading', { name: 'General' }).waitFor();
+  await nameOf(page).fill('Another name');
+}
+
+const WAYS_OUT: readonly { readonly name: string; readonly go: (page: Page) => Promise<unknown>; readonly arrives: string }[] = [
+  { name: 'a link', go: (page) => page.getByRole('link', { name: 'Agents' }).click(), arrives: '#/agents' },
+  { name: 'the browser’s back', go: (page) => page.evaluate(() => history.back()), arrives: '#/sites' },
+  { name: 'an address', go: (page) => page.evaluate(() => (location.hash = '#/keys')), arrives: '#/keys' },
+];
+
+for (const { name, go, arrives } of WAYS_OUT) {
+  test(`what is not saved is asked about before it is left by ${name}`, () =>
+    scene(async ({ page, base }) => {
+      await changed(page, base);
+      await go(page);
+      await question(page).getByText('This is not saved yet and would be lost: General.').waitFor();
+      await page.waitForFunction((hash) => location.hash === hash, `#${shop}`);
+      await stay(page);
+      await question(page).waitFor({ state: 'detached' });
+      assert.equal(await nameOf(page).inputValue(), 'Another name');
+      await go(page);
+      await question(page).waitFor();
+      await page.keyboard.press('Escape');
+      await question(page).waitFor({ state: 'detached' });
+      assert.equal(await nameOf(page).inputValue(), 'Another name');
+      await go(page);
+      await page.getByRole('button', { name: 'Leave without saving' }).click();
+      await page.waitForFunction((hash) => location.hash === hash, arrives);
+      await page.goto(at(base, shop));
+      await page.getByRole('heading', { name: 'General' }).waitFor();
+      assert.equal(await nameOf(page).inputValue(), 'Shop');
+    }));
+}
+
+test('what is as it was, or saved, is left without a word', () =>
+  scene(async ({ server, page, base }) => {
+    await changed(page, base);
+    await nameOf(page).fill('Shop');
+    await page.getByRole('link', { name: 'Agents' }).click();
+    await page.getByRole('heading', { name: 'Agents' }).waitFor();
+    await changed(page, base);
+    const site = server.rest.get(`/v1${shop}`) as object;
+    server.rest.set(`PATCH /v1${shop}`, { ...site, name: 'Another name' });
+    await page.getByRole('button', { name: 'Save: General' }).click();
+    await page.getByText('The website was saved.').waitFor();
+    await page.getByRole('link', { name: 'Agents' }).click();
+    await page.getByRole('heading', { name: 'Agents' }).waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
+  }));
+
+test('the browser asks before a page with something unsaved is closed, and a reload keeps it', () =>
+  scene(async ({ page, base }) => {
+    await changed(page, base);
+    await page.getByRole('textbox', { name: 'Greeting' }).fill('Good day');
+    const asked = page.waitForEvent('dialog');
+    await page.close({ runBeforeUnload: true });
+    const dialog = await asked;
+    assert.equal(dialog.type(), 'beforeunload');
+    await dialog.dismiss();
+    page.on('dialog', (one) => void one.accept());
+    await page.reload();
+    await page.getByRole('heading', { name: 'General' }).waitFor();
+    assert.equal(await nameOf(page).inputValue(), 'Another name');
+    assert.equal(await page.getByRole('textbox', { name: 'Greeting' }).inputValue(), 'Good day');
+    assert.equal(await page.getByText('Not saved yet').count(), 2);
+    await page.getByRole('link', { name: 'Agents' }).click();
+    await question(page).getByText('General, Texts').waitFor();
+  }));
+
+test('an offer is accepted at once, and what is unsaved is found again', () =>
+  scene(async ({ server, page, base }) => {
+    await changed(page, base);
+    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 60_000, card: card(8, { state: 'offered', offered_to: ME.agent }) });
+    await page.getByRole('button', { name: 'Accept' }).click();
+    await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
+    await page.locator('.notice', { hasText: 'Not saved yet, and kept for you where you left it: General.' }).waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    await page.goto(at(base, shop));
+    await page.getByRole('heading', { name: 'General' }).waitFor();
+    assert.equal(await nameOf(page).inputValue(), 'Another name');
+  }));
+
+test('signing out asks as well, and takes what is unsaved along', () =>
+  scene(async ({ page, base }) => {
+    await page.goto(at(base, '/account'));
+    await nameOf(page).fill('Nora F.');
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await question(page).getByText('Profile').waitFor();
+    await page.getByRole('button', { name: 'Leave without saving' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
+  }));
+
+const FORMS = [
+  { path: '/sites', opens: 'Add a website', field: 'Name', more: 'Origins that may embed the widget', posts: 'POST /v1/sites' },
+  { path: '/agents', opens: 'Invite', field: 'E-mail', posts: 'POST /v1/invitations' },
+  { path: '/keys', opens: 'Create a key', field: 'Name', posts: 'POST /v1/keys' },
+] as const;
+
+for (const form of FORMS) {
+  test(`a slip does not throw away what was typed under “${form.opens}”, and Enter twice asks once`, () =>
+    scene(async ({ server, page, base }) => {
+      await page.goto(at(base, form.path));
+      const opener = page.getByRole('main').getByRole('button', { name: form.opens });
+      // Some people press everything twice.
+      await opener.dblclick();
+      const dialog = page.getByRole('dialog', { name: form.opens });
+      await dialog.waitFor();
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'detached' });
+      assert.ok(await opener.evaluate((one) => one === document.activeElement));
+      await opener.click();
+      await dialog.getByLabel(form.field).fill('someone@example.test');
+      if ('more' in form) await dialog.getByLabel(form.more).fill('https://a.test');
+      if (form.opens === 'Create a key') await dialog.getByRole('checkbox').first().check();
+      for (const slip of [() => page.keyboard.press('Escape'), () => page.mouse.click(8, 8)]) {
+        await slip();
+        await question(page).waitFor();
+        await stay(page);
+        assert.equal(await dialog.getByLabel(form.field).inputValue(), 'someone@example.test');
+      }
+      server.rest.set(form.posts, { ...(server.rest.get(`/v1${shop}`) as object), email: 'someone@example.test', expires_at: 9e12, link: 'https://x.test/#/1', text: 'lh_secret' });
+      await dialog.getByLabel(form.field).evaluate((field) => {
+        // So fast that no answer comes between.
+        for (let press = 0; press < 2; press += 1) (field as HTMLInputElement).form?.requestSubmit();
+      });
+      if (form.path === '/sites') await page.getByRole('heading', { name: 'Embed tag' }).waitFor();
+      else {
+        // What is shown once is not lost by a slip either, until it was copied.
+        await page.getByRole('button', { name: 'Copy' }).waitFor();
+        await page.keyboard.press('Escape');
+        await question(page).waitFor();
+        await stay(page);
+        await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+        await page.getByRole('dialog').waitFor({ state: 'detached' });
+      }
+      assert.equal(server.asked.filter((one) => one === form.posts).length, 1);
+    }));
+}
+
+test('what is typed while a part is being saved stays', () =>
+  scene(async ({ server, page, base }) => {
+    await changed(page, base);
+    const site = server.rest.get(`/v1${shop}`) as object;
+    let answer = (): void => undefined;
+    await page.route(`**/v1${shop}`, async (route) => {
+      await new Promise<void>((done) => (answer = done));
+      await route.fulfill({ json: { ...site, name: 'Another name' } });
+    });
+    const saves = page.waitForRequest((request) => request.method() === 'PATCH');
+    await page.getByRole('button', { name: 'Save: General' }).click();
+    await saves;
+    await nameOf(page).fill('Another name, and more');
+    answer();
+    await page.getByText('The website was saved.').waitFor();
+    assert.equal(await nameOf(page).inputValue(), 'Another name, and more');
+  }));
