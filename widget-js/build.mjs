@@ -14,6 +14,12 @@ const dist = join(here, 'dist');
 await rm(dist, { recursive: true, force: true });
 await mkdir(join(dist, 'assets'), { recursive: true });
 
+/** The refusals that the chat says in words of their own. */
+const SAID = /^(too-long|limit-reached|site-closed|closed|not-found|unknown|unknown-retryable)$/;
+/** The names in the sheets: as short as can be in what is sent. */
+const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint'];
+const short = (name) => `--${String.fromCharCode(97 + VARIABLES.indexOf(name))}`;
+
 const spare = {
   name: 'what a browser need not read',
   setup({ onLoad }) {
@@ -21,11 +27,20 @@ const spare = {
     onLoad({ filter: /_css\.ts$/ }, async ({ path }) => {
       const [before, css, after] = (await readFile(path, 'utf8')).split('`');
       const { code } = await transform(css, { loader: 'css', minify: true });
-      return { contents: `${before}\`${code.trim().replace(/(--[\w-]+): /g, '$1:')}\`${after}`, loader: 'ts' };
+      return { contents: `${before}\`${code.trim().replace(/(--[\w-]+): /g, '$1:').replace(/--([\w-]+)/g, (_, name) => short(name))}\`${after}`, loader: 'ts' };
     });
-    // The end of a card is for agents; a reader passes over what comes after the fields that it knows.
+    // The ends of some records are for agents; a reader passes over what comes after the fields that it knows.
     onLoad({ filter: /wire\/frames\.ts$/ }, async ({ path }) => {
-      const contents = (await readFile(path, 'utf8')).replace(/(\['offline_message', FLAG\],)[^;]*?(\n {2}\],\n\};)/, '$1$2');
+      const contents = (await readFile(path, 'utf8'))
+        .replace(/(\['offline_message', FLAG\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+        .replace(/(AGENT_CARD: [^;]*?\['name', TEXT\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+        .replace(/(\['site', SITE_STATE\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+        .replaceAll(/\n {4}\['visibility', VISIBILITY\],(?=\n {2}\])/g, '')
+        // What nobody here reads needs its place, and no name.
+        .replaceAll(/\['(?:session|heartbeat_ms|\w+_max|token_expires_at|visitor|created_at|seq_last|waiting_since|closed_at)', /g, "['', ")
+        // A refusal that has no words of its own is one of those that are not known, which the range judges.
+        .replace(/REJECT_CODE: .*|RETRYABLE: .*/g, (line) =>
+          line.replaceAll(/(\d+: )?'([\w-]+)',? ?/g, (pair, _, word) => (SAID.test(word) ? pair : '')));
       return { contents, loader: 'ts' };
     });
     // What exactly is wrong with bytes is for tests; the line is dropped whatever it is.
@@ -44,7 +59,7 @@ async function bundle(entry, format, { plugins = [], define = {} } = {}) {
   });
   const { code } = await minify(text, {
     module: format === 'esm', ecma: 2022, format: { ecma: 2022, comments: false },
-    compress: { passes: 3, ecma: 2022, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe_arrows: true, unsafe_methods: true },
+    compress: { passes: 3, ecma: 2022, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },
   });
   return code;
 }
@@ -65,7 +80,7 @@ for (const name of (await readdir(words)).filter((name) => name !== 'launcher.ts
     name: 'a chat of one language',
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /\/(dom|site)\.ts$/ }, () => ({ path: 'page', namespace: 'page' }));
-      onLoad({ filter: /^page$/, namespace: 'page' }, () => ({ contents: `export { button, el, icon, say, set, style, fetch_site } from './${main}'` }));
+      onLoad({ filter: /^page$/, namespace: 'page' }, () => ({ contents: `export { button, el, icon, isolated, say, set, style, fetch_site, not_allowed, now, unreachable } from './${main}'` }));
       onResolve({ filter: /main-/ }, ({ path }) => ({ path, external: true }));
       onResolve({ filter: /\/strings\/en\.ts$/ }, () => ({ path: join(words, name) }));
     },
@@ -80,7 +95,7 @@ const files = ['loader.js', ...(await readdir(join(dist, 'assets'))).sort().map(
 const sizes = {};
 for (const file of files) {
   const bytes = await readFile(join(dist, file));
-  const gzip = gzipSync(bytes, { level: 9 });
+  const gzip = gzipSync(bytes, { level: 9, memLevel: 9 });
   const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
   await writeFile(join(dist, `${file}.gz`), gzip);
   await writeFile(join(dist, `${file}.br`), brotli);

@@ -71,6 +71,36 @@ test('what was written survives a broken line and a reload, and is the same mess
     assert.equal(new Set(tries.map((frame) => (frame.kind === 'send' ? `${frame.message} ${frame.seen_seq}` : ''))).size, 1);
   }));
 
+test('a refusal of a newer server for a while is tried again, and one for good is not', () =>
+  scene(async ({ server, page, base }) => {
+    const codes = [200, 100];
+    server.instead = (frame) => {
+      const code = frame.kind === 'send' ? codes.shift() : undefined;
+      if (code !== undefined && frame.kind === 'send') server.refuse(frame.request, code);
+      return code !== undefined;
+    };
+    await page.goto(at(base, thread));
+    await page.locator('#composer').fill('once more');
+    await page.locator('#composer').press('Enter');
+    await page.getByRole('alert').filter({ hasText: 'The server refused this. (not now)' }).waitFor();
+    assert.equal(server.heard.filter((frame) => frame.kind === 'send').length, 2);
+  }));
+
+test('addresses in what was said are links that lead where they say', () =>
+  scene(async ({ server, page, base }) => {
+    server.history.set(card(1).conversation, [
+      said(1, 'See (https://a.test/x). Or https://bank.example@evil.example'),
+      said(2, 'www.b.test。', { visibility: 'agents', author: { kind: 'agent', agent: ME.agent } }),
+    ]);
+    await page.goto(at(base, thread));
+    await page.getByRole('link', { name: 'www.b.test' }).waitFor();
+    const links = page.locator('.bubble a');
+    assert.deepEqual(await links.allTextContents(), ['https://a.test/x', 'www.b.test']);
+    assert.deepEqual(await links.evaluateAll((all) => all.map((one) => one.getAttribute('href'))), ['https://a.test/x', 'http://www.b.test']);
+    assert.equal(await links.first().getAttribute('rel'), 'noopener noreferrer nofollow ugc');
+    assert.equal(await links.first().getAttribute('target'), '_blank');
+  }));
+
 test('one’s own words are the last line in the list, with what was hidden on arrival hidden here too', () =>
   scene(async ({ page, base }) => {
     await page.goto(at(base, thread));

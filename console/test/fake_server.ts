@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Page, WebSocketRoute } from 'playwright-core';
 import { decode_frame, encode_frame } from '../../widget-js/src/wire/codec.ts';
 import type { FrameSchema } from '../../widget-js/src/wire/codec.ts';
+import { encode } from '../../widget-js/src/wire/msgpack.ts';
 import * as wire from '../../widget-js/src/wire/frames.ts';
 import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
 
@@ -124,6 +125,11 @@ export class FakeServer {
   push(frame: ServerFrame): void {
     const schema = wire.SERVER_FRAMES.find((one) => one.word === frame.kind);
     if (schema !== undefined) this.#line?.send(Buffer.from(encode_frame(schema, frame)));
+  }
+
+  /** A refusal with a code that this page does not know. */
+  refuse(request: number, code: number): void {
+    this.#line?.send(Buffer.from(encode([wire.SERVER_REJECT.code, request, code, 'not now', 20])));
   }
 
   breakLine(code: number): void {

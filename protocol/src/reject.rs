@@ -40,10 +40,13 @@ wire_codes! {
     }
 }
 
+/// Codes from here on refuse for a while, also those that a client does not know yet.
+pub const RETRYABLE_FROM: u8 = 128;
+
 impl RejectCode {
     /// Whether the same frame may succeed later: the range of the code says it.
     pub const fn retryable(self) -> bool {
-        self.code() >= 128
+        self.code() >= RETRYABLE_FROM
     }
 }
 
@@ -118,14 +121,29 @@ pub enum Verdict {
     Now,
 }
 
+/// The verdicts by ranges of close codes, both ends included; all other codes are a broken line.
+///
+/// The faults of RFC 6455 (1002, 1003, 1007) stop: the same client would commit them again.
+pub const VERDICTS: &[(u16, u16, Verdict)] = &[
+    (1000, 1000, Verdict::Done),
+    (1002, 1003, Verdict::Stop),
+    (1007, 1007, Verdict::Stop),
+    (1009, 1009, Verdict::Stop),
+    (4000, 4099, Verdict::Stop),
+    (4200, 4200, Verdict::Now),
+];
+
 /// The verdict of a close code, known or not: the range decides, and what has none is a broken line.
 pub const fn verdict(code: u16) -> Verdict {
-    match code {
-        1000 => Verdict::Done,
-        1009 | 4000..=4099 => Verdict::Stop,
-        4200 => Verdict::Now,
-        _ => Verdict::Retry,
+    let mut place = 0;
+    while place < VERDICTS.len() {
+        let (from, to, verdict) = VERDICTS[place];
+        if from <= code && code <= to {
+            return verdict;
+        }
+        place += 1;
     }
+    Verdict::Retry
 }
 
 impl CloseCode {
@@ -157,5 +175,23 @@ impl Reject {
     pub const fn retry_after_ms(mut self, ms: u32) -> Self {
         self.retry_after_ms = Some(ms);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_close_code_has_the_verdict_of_its_range() {
+        let expected = |code: u16| match code {
+            1000 => Verdict::Done,
+            1002 | 1003 | 1007 | 1009 | 4000..4100 => Verdict::Stop,
+            4200 => Verdict::Now,
+            _ => Verdict::Retry,
+        };
+        for code in 0..=u16::MAX {
+            assert_eq!(verdict(code), expected(code), "{code}");
+        }
     }
 }

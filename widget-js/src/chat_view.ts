@@ -1,6 +1,6 @@
 // What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
 
-import { Chat, page_title } from './state/chat.ts';
+import { Chat, number_title } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
@@ -24,10 +24,15 @@ export interface Setting {
   store: Store;
   /** A language tag, for times and dates. */
   locale: string;
+  WebSocket: typeof WebSocket;
 }
 
 /** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
 export type Opener = 'visitor' | 'page' | 'again';
+
+/** On a small screen the panel is all there is: the page behind it stands still. */
+const STILL = new CSSStyleSheet();
+STILL.replaceSync('html,body{overflow:hidden!important}');
 
 export class ChatView {
   readonly #store: Store;
@@ -41,7 +46,7 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, locale }: Setting, launcher: Launcher, told: Told, close: () => void) {
+  constructor({ origin, site, store, locale, WebSocket }: Setting, launcher: Launcher, told: Told, close: () => void) {
     this.#launcher = launcher;
     this.#told = told;
     this.#store = store;
@@ -49,7 +54,7 @@ export class ChatView {
       changed: (state) => this.#changed(state),
       site: (site) => (this.#panel.site = site),
       wiped: () => this.#panel.reset(),
-    });
+    }, WebSocket);
     style(launcher.root, PANEL_CSS);
     this.#panel = new Panel(site, locale, this.#chat.state, {
       close,
@@ -70,8 +75,8 @@ export class ChatView {
       this.#chat.look();
       this.#read();
     });
-    this.#small.addEventListener('change', () => (this.#panel.modal = this.#small.matches));
-    this.#panel.modal = this.#small.matches;
+    launcher.keys = (event) => this.#panel.key(event);
+    this.#small.addEventListener('change', () => this.#fit());
   }
 
   /** Goes on with the conversation of before. */
@@ -84,6 +89,7 @@ export class ChatView {
     this.#open = true;
     this.#panel.element.classList.toggle('again', by === 'again');
     this.#launcher.frame.prepend(this.#panel.element);
+    this.#fit();
     this.#panel.shown();
     this.#launcher.update(true, this.#unread);
     // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
@@ -98,12 +104,21 @@ export class ChatView {
     this.#open = false;
     const focused = this.#panel.element.contains(this.#launcher.root.activeElement);
     this.#panel.element.remove();
+    this.#fit();
     this.#launcher.update(false, this.#unread);
     if (focused) this.#launcher.button.focus();
   }
 
   reset(): void {
     this.#chat.wipe();
+  }
+
+  /** Stands beside the page, or in front of all of it. */
+  #fit(): void {
+    const { matches } = this.#small;
+    this.#panel.modal = matches;
+    const others = document.adoptedStyleSheets.filter((sheet) => sheet !== STILL);
+    document.adoptedStyleSheets = this.#open && matches ? [...others, STILL] : others;
   }
 
   /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
@@ -127,7 +142,7 @@ export class ChatView {
     if (count !== this.#unread) {
       this.#unread = count;
       this.#launcher.update(this.#open, count);
-      title(count);
+      number_title(count);
       this.#told.unread(count);
     }
     if (state.line !== this.#line) {
@@ -135,9 +150,4 @@ export class ChatView {
       this.#told.status(state.line);
     }
   }
-}
-
-/** The number of unread messages before the page's own title. */
-function title(count: number): void {
-  document.title = (count > 0 ? `(${count}) ` : '') + page_title();
 }

@@ -4,7 +4,7 @@
 // chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
 import type { ChatView, Opener, Setting } from './chat_view.ts';
-import { fetch_site } from './state/site.ts';
+import { fetch_site, unreachable } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
 import { LAUNCHER, choose } from './strings/launcher.ts';
@@ -18,12 +18,14 @@ type Listener = (detail?: unknown) => void;
 /** Without an answer from the server, the next try comes after so long, and in any case with the network. */
 const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
+/** The page's own may be another by the time that the chat is wanted. */
+const { WebSocket } = globalThis;
 /** What takes longer than this says that it is under way. */
 const SLOW_MS = 300;
 
 // The chat's own bundle takes these from here.
-export { button, el, icon, say, set, style } from './view/dom.ts';
-export { fetch_site } from './state/site.ts';
+export { button, el, icon, isolated, say, set, style } from './view/dom.ts';
+export { fetch_site, not_allowed, now, unreachable } from './state/site.ts';
 
 class Widget {
   readonly #setting: Setting;
@@ -41,7 +43,7 @@ class Widget {
     const { language, tag } = choose(document.documentElement.lang, site.locale_default);
     // Times as the visitor is used to them, where he speaks this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
-    this.#setting = { origin, site, store, locale };
+    this.#setting = { origin, site, store, locale, WebSocket };
     this.#chat = `./chat_${language}-${chats}.js`;
     this.#strings = LAUNCHER[language];
     this.#tell = tell;
@@ -154,6 +156,11 @@ export function start(origin: string, site_key: string, global: Global, chats: s
   let widget: Widget | undefined;
   let over = false;
   const waiting: Call[] = [...(global.q ?? [])];
+  const { language } = choose(document.documentElement.lang);
+  /** What stands in the corner while the site cannot be had; a click asks again, and is told. */
+  let stand_in: Launcher | undefined;
+  let tried = 0;
+  let later: ReturnType<typeof setTimeout> | undefined;
 
   const tell = (event: WidgetEvent, detail?: unknown): void => {
     for (const listener of listeners.get(event) ?? []) {
@@ -172,7 +179,7 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     else heard.delete(listener as Listener);
   };
   const run = (call: Call): void => {
-    const [verb, event, listener] = Array.from(call);
+    const { 0: verb, 1: event, 2: listener } = call;
     if (verb === 'on' || verb === 'off') listen(verb, event, listener);
     else if (over) return;
     else if (!widget) waiting.push(call);
@@ -190,27 +197,36 @@ export function start(origin: string, site_key: string, global: Global, chats: s
   };
   global.q = { push: (...calls: Call[]) => calls.forEach(run) } as unknown as Call[];
 
-  const arrive = async (tries: number): Promise<void> => {
+  const arrive = async (clicked = false): Promise<void> => {
+    clearTimeout(later);
+    removeEventListener('online', again);
+    if (clicked) stand_in?.say('…');
+    else tried += 1;
     const answer = await fetch_site(origin, site_key);
+    if (widget) return;
+    if (answer.kind !== 'unreachable') stand_in?.hide();
     if (answer.kind === 'site') {
       widget = new Widget(origin, answer.site, chats, tell);
+      if (clicked) widget.open('visitor');
       waiting.splice(0).forEach(run);
       tell('ready');
       return;
     }
     over = answer.kind === 'refused';
-    const last = tries >= SITE_TRIES_MAX;
+    const last = tried >= SITE_TRIES_MAX;
     if (over || last) tell('error', answer.kind);
     if (over) return;
-    const again = (): void => {
-      removeEventListener('online', again);
-      clearTimeout(later);
-      void arrive(tries + 1);
-    };
-    const later = last ? undefined : setTimeout(again, SITE_RETRY_MS);
+    if (!stand_in) {
+      unreachable('HTTP', origin);
+      stand_in = new Launcher(LAUNCHER[language], language, () => void arrive(true));
+      stand_in.show();
+    }
+    stand_in.say(clicked ? LAUNCHER[language].failed : '');
+    if (!last) later = setTimeout(again, SITE_RETRY_MS);
     addEventListener('online', again);
   };
+  const again = (): void => void arrive();
   // Listeners before anything can happen; what needs the widget waits for it.
   waiting.splice(0).forEach(run);
-  void arrive(1);
+  void arrive();
 }

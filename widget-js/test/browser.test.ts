@@ -1,139 +1,16 @@
-// The built widget in a real browser, on a page of another origin under the strict policy with Trusted
-// Types. Needs Debian's `chromium-headless-shell` in the path; LIVEHELP_BROWSER names another browser.
+// The built widget in a real browser: what a visitor does and sees.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 
 import axe from 'axe-core';
-import { chromium } from 'playwright-core';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 
 import { SERVER_DELIVERED, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
-import type { ConversationId, Message } from '../src/wire/frames.ts';
-import { AGENT, FakeServer, SITE_KEY } from './fake_server.ts';
-
-function browser_path(): string {
-  const named = process.env['LIVEHELP_BROWSER'];
-  if (named) return named;
-  for (const name of ['chromium-headless-shell', 'chromium']) {
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // The next one, then.
-    }
-  }
-  throw new Error('no browser: apt-get install chromium-headless-shell');
-}
-const shots = process.env['LIVEHELP_SCREENSHOTS'];
-const HOSTILE = 'body *, div, button { display: none; width: 0 !important; height: 0 !important; opacity: 0; position: static !important }';
-
-let browser: Browser;
-let server: FakeServer;
-let origin: string;
-let shop: Server;
-let shop_origin: string;
-let context: BrowserContext;
-const complaints: string[] = [];
-
-const built = (path: string): { type: string; body: Buffer } | undefined => {
-  const file = join(process.cwd(), 'dist', path.replace(/^\/widget\/|\?.*/g, ''));
-  return path.startsWith('/widget/') && existsSync(file) ? { type: 'text/javascript', body: readFileSync(file) } : undefined;
-};
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: browser_path(), args: ['--no-sandbox'] });
-});
-after(() => browser?.close());
-
-beforeEach(async () => {
-  server = new FakeServer(built);
-  origin = await server.listen();
-  shop = createServer((request, response) => {
-    const name = (request.url ?? '/').replace(/\?.*/, '').slice(1) || 'index.html';
-    const file = join(process.cwd(), 'demo', name);
-    if (name === 'hostile.css') {
-      response.writeHead(200, { 'content-type': 'text/css' }).end(HOSTILE);
-      return;
-    }
-    if (!existsSync(file)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const type = { html: 'text/html', css: 'text/css', svg: 'image/svg+xml' }[name.split('.').at(-1) ?? ''] ?? 'text/plain';
-    let body = readFileSync(file, 'utf8').replaceAll('__LIVEHELP_ORIGIN__', origin).replaceAll('__SITE_KEY__', SITE_KEY);
-    const language = /lang=([\w-]*)/.exec(request.url ?? '')?.[1];
-    if (language !== undefined) body = body.replace('lang="en"', `lang="${language}"`);
-    if (request.url?.includes('hostile')) body = body.replace('shop.css', 'hostile.css');
-    const ws = origin.replace('http', 'ws');
-    response.writeHead(200, {
-      'content-type': type,
-      'content-security-policy': `default-src 'none'; script-src ${origin}; connect-src ${origin} ${ws}; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`,
-    });
-    response.end(body);
-  });
-  await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
-  shop_origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
-  context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
-  context.setDefaultTimeout(5_000);
-  complaints.length = 0;
-});
-afterEach(async () => {
-  await context.close();
-  await server.end();
-  shop.closeAllConnections();
-  await new Promise((resolve) => shop.close(resolve));
-  assert.deepEqual(complaints, []);
-});
-
-async function visit(path = '/index.html'): Promise<Page> {
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(shop_origin + path);
-  return page;
-}
-
-async function open(page: Page): Promise<void> {
-  await page.getByRole('button', { name: /open the chat/i }).click();
-  await page.getByRole('dialog').waitFor();
-}
-
-async function write(page: Page, text: string): Promise<void> {
-  await page.getByRole('textbox', { name: 'Your message' }).fill(text);
-  await page.keyboard.press('Enter');
-}
-
-async function shoot(page: Page, name: string): Promise<void> {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
-}
-
-let count = 0;
-function said(seq: number, text: string): Message {
-  count += 1;
-  return {
-    seq, message: `msg_0190000000007000800${count.toString(16).padStart(13, '0')}`, author: { kind: 'agent', agent: AGENT },
-    at: Date.now(), body: { kind: 'text', text }, expires: 2_600,
-  };
-}
-
-const conversation_of = ({ kept }: FakeServer): ConversationId => [...kept.keys()].at(-1) as ConversationId;
-const ANNA = [{ agent: AGENT, name: 'Anna Brandt' }];
-const texts = (page: Page): Promise<string[]> => page.locator('.bubble').allTextContents();
-const eventually = async (what: () => Promise<boolean>): Promise<void> => {
-  const until = Date.now() + 10_000;
-  while (!(await what())) {
-    assert.ok(Date.now() < until, 'the condition did not come');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
+import { AGENT } from './fake_server.ts';
+import {
+  ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,
+} from './rig.ts';
 
 test('nothing is stored and no line is opened before the visitor acts', async () => {
   const page = await visit();
@@ -216,11 +93,8 @@ test('a first message written while the server dies is sent again with its conve
   assert.deepEqual(await texts(page), ['hello?']);
 });
 
-const bodies = (conversation: ConversationId): (string | false)[] =>
-  (server.kept.get(conversation) ?? []).map(({ body }) => body.kind === 'text' && body.text);
-
-test('what is refused for a while is said again, and nothing overtakes it', async () => {
-  server.refuses = { kinds: ['open', 'send'], times: 5, code: 'store-unavailable' };
+for (const code of ['store-unavailable', 'overload', 200] as const) test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
+  server.refuses = { kinds: ['open', 'send'], times: 5, code };
   const page = await visit();
   await open(page);
   const words = ['one', 'two', 'three', 'four'];
@@ -243,6 +117,26 @@ test('a conversation that is refused for good says why, and can be tried again',
   assert.deepEqual(await texts(page), ['hello']);
   const forms = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form[0]?.answer] : []));
   assert.deepEqual(forms, ['Ada', 'Ada']);
+});
+
+test('what is refused for a while is done later, whatever it is', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.refuses = { kinds: ['send'], times: 1, code: 'closed' };
+  const refused = server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more').then(() => {
+    server.refuses = { kinds: ['reopen'], times: 1, code: 'too-fast' };
+  });
+  await write(page, 'one more');
+  await refused;
+  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,one more');
+  assert.equal(server.refuses.times, 0);
+  assert.equal(await page.getByText('Not sent').count(), 0);
+  server.refuses = { kinds: ['close'], times: 2, code: 'too-fast' };
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await page.getByText('This conversation has ended.').waitFor();
 });
 
 test('what failed with its conversation is sent in its order with the next one', async () => {
@@ -409,6 +303,7 @@ test('a line that came to its end is opened again by a tab that is looked at', a
   assert.equal(server.connections, 2);
   await open(follower);
   await eventually(async () => server.connections === 3);
+  complaints.length = 0;
 });
 
 test('tabs share one line and one conversation, and the next leads when the first goes', async () => {
@@ -873,11 +768,23 @@ test('a page that changes its address without a load is told, once for each', as
 
 test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {
   const page = await visit();
-  await page.evaluate(`document.title = '(2) ' + '長'.repeat(2_000)`);
+  await page.evaluate(`document.title = '(500) ' + '長'.repeat(2_000)`);
   await open(page);
   await write(page, 'hello');
-  const { page: seen } = await server.hears('open');
-  assert.equal(seen?.title, '長'.repeat(333));
+  const { page: seen, conversation } = await server.hears('open');
+  assert.equal(seen?.title, `(500) ${'長'.repeat(327)}`);
+  await page.getByText('Sent', { exact: true }).waitFor();
+  await page.evaluate(`document.title = '(1) (500) Days'`);
+  await page.keyboard.press('Escape');
+  server.speak(conversation, said(2, 'Good morning'));
+  await eventually(async () => (await page.title()) === '(1) (1) (500) Days');
+  server.speak(conversation, said(3, 'And hello'));
+  await eventually(async () => (await page.title()) === '(2) (1) (500) Days');
+  await page.goto(`${shop_origin}/index.html?on`);
+  await page.evaluate(`document.title = '(7) Inbox'`);
+  await page.getByRole('button', { name: '2 unread messages' }).click();
+  await server.hears('seen', ({ seq }) => seq === 3);
+  await eventually(async () => (await page.title()) === '(7) Inbox');
 });
 
 test('a chat that could not be fetched says so, and the next click fetches it', async () => {

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 
 import { decode_frame, encode_frame, hex } from '../src/wire/codec.ts';
 import type { FrameSchema } from '../src/wire/codec.ts';
-import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, SERVER_FRAMES, SERVER_MESSAGE, SERVER_REJECT } from '../src/wire/frames.ts';
+import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, REJECT_CODE, RETRYABLE, SERVER_FRAMES, SERVER_MESSAGE, SERVER_REJECT } from '../src/wire/frames.ts';
 import { conversation_id, message_id } from '../src/wire/ids.ts';
 import { decode, encode } from '../src/wire/msgpack.ts';
 import type { Value } from '../src/wire/msgpack.ts';
@@ -155,4 +155,12 @@ test('ids are of version 7 and in the order of their making, even when the clock
   for (const id of ids) assert.match(id, /^msg_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/);
   assert.deepEqual([...ids].sort(), ids);
   assert.match(conversation_id(3_000), /^cnv_000000000bb8/);
+});
+
+test('whether a refusal may be tried again is known of every code, also of those that are not known', () => {
+  for (let code = 1; code < 256; code++) {
+    const frame = decode_frame(SERVER_FRAMES, encode([SERVER_REJECT.code, 1, code, 'no']), DEPTH_MAX);
+    assert.equal(frame?.kind === 'reject' && RETRYABLE.includes(frame.code), code >= 128, String(code));
+    if (!(code in REJECT_CODE.words)) assert.match(frame?.kind === 'reject' ? frame.code : '', /^unknown/);
+  }
 });

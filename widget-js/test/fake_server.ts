@@ -10,6 +10,7 @@ import type { WebSocket as Line } from 'ws';
 
 import { SUBPROTOCOL, decode_frame, encode_frame } from '../src/wire/codec.ts';
 import type { FrameSchema } from '../src/wire/codec.ts';
+import { encode } from '../src/wire/msgpack.ts';
 import {
   CLIENT_FRAMES, DEPTH_MAX, SERVER_ACK, SERVER_CONVERSATION, SERVER_HISTORY, SERVER_MESSAGE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME,
 } from '../src/wire/frames.ts';
@@ -31,8 +32,10 @@ export class FakeServer {
   site: { [field: string]: unknown } = {};
   /** Whether sends are stored and acked; without, they are swallowed as by a server about to die. */
   acks = true;
-  /** So many questions of these kinds are refused, for a while or for good. */
-  refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode } = { kinds: [], times: 0, code: 'too-fast' };
+  /** So many questions of these kinds are refused, for a while or for good; a number is a code of a newer server. */
+  refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode | number } = { kinds: [], times: 0, code: 'too-fast' };
+  /** With what code a line that says hello is closed. */
+  closes: number | undefined;
   card: Partial<ConversationCard> = {};
   connections = 0;
   /** The most lines that were open at one time. */
@@ -130,7 +133,10 @@ export class FakeServer {
       line.send(encode_frame(schema, answer));
     if ('request' in frame && this.refuses.kinds.includes(frame.kind) && this.refuses.times > 0) {
       this.refuses.times -= 1;
-      reply(SERVER_REJECT, { request: frame.request, code: this.refuses.code, words: 'not now', retry_after_ms: 60 });
+      const { code } = this.refuses;
+      if (typeof code === 'number') line.send(encode([SERVER_REJECT.code, frame.request, code, 'not now', 60]));
+      else reply(SERVER_REJECT, { request: frame.request, code, words: 'not now', retry_after_ms: 60 });
+      for (const { resolve } of met) resolve(frame);
       return;
     }
     if (frame.kind === 'send' && !this.kept.has(frame.conversation)) {
@@ -138,7 +144,10 @@ export class FakeServer {
       return;
     }
     switch (frame.kind) {
-      case 'hello': this.#welcome(frame, reply); break;
+      case 'hello':
+        if (this.closes === undefined) this.#welcome(frame, reply);
+        else line.close(this.closes);
+        break;
       case 'ping': reply(SERVER_PONG, { request: frame.request }); break;
       case 'open':
         this.#transcript(frame.conversation);

@@ -67,7 +67,7 @@ async function ends(run: (ends: Ends) => Promise<void>): Promise<void> {
 }
 
 test('the range of a close code is the verdict', () => {
-  const verdicts = { 1000: 'done', 1001: 'retry', 1006: 'retry', 1009: 'stop', 4000: 'stop', 4003: 'stop', 4099: 'stop', 4100: 'retry', 4199: 'retry', 4200: 'now', 4201: 'retry' };
+  const verdicts = { 1000: 'done', 1001: 'retry', 1002: 'stop', 1003: 'stop', 1006: 'retry', 1007: 'stop', 1008: 'retry', 1009: 'stop', 1011: 'retry', 4000: 'stop', 4003: 'stop', 4099: 'stop', 4100: 'retry', 4199: 'retry', 4200: 'now', 4201: 'retry' };
   for (const [code, expected] of Object.entries(verdicts)) assert.equal(verdict(Number(code)), expected, code);
 });
 

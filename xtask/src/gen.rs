@@ -19,7 +19,7 @@ use protocol::frame::{
 use protocol::ids::{AgentId, ConversationId, MessageId, SessionId, SiteId, TagId, VisitorId};
 use protocol::limits;
 use protocol::message::{AuthorKind, EventKind, Visibility};
-use protocol::reject::{CloseCode, RejectCode, Verdict};
+use protocol::reject::{CloseCode, RETRYABLE_FROM, RejectCode, VERDICTS, Verdict};
 
 const FRAMES_TS: &str = "widget-js/src/wire/frames.ts";
 const WIRE_MD: &str = "docs/wire.md";
@@ -69,31 +69,36 @@ const IDS: &[(&str, &str)] = &[
 
 struct Codes {
     name: &'static str,
-    /// A reader takes a code that it does not know as `unknown`: these sets grow.
-    open: bool,
     values: Vec<(u8, &'static str)>,
+    /// What a reader takes a code for that it does not know, from which code on: these sets grow.
+    unknown: &'static [(u8, &'static str)],
 }
+
+const CLOSED: &[(u8, &str)] = &[];
+const OPEN: &[(u8, &str)] = &[(0, "unknown")];
+/// Whether it may be tried again is known of every refusal.
+const REFUSALS: &[(u8, &str)] = &[(0, "unknown"), (RETRYABLE_FROM, "unknown-retryable")];
 
 fn codes() -> Vec<Codes> {
     macro_rules! tables {
-        ($( $name:ident $open:literal ),+ $(,)?) => { vec![ $( Codes {
+        ($( $name:ident $unknown:ident ),+ $(,)?) => { vec![ $( Codes {
             name: stringify!($name),
-            open: $open,
+            unknown: $unknown,
             values: $name::ALL.iter().map(|(_, code, word)| (*code, *word)).collect(),
         } ),+ ] };
     }
     tables![
-        AuthorKind false,
-        Availability false,
-        ClientRole false,
-        ConversationState false,
-        EventKind true,
-        Presence false,
-        RejectCode true,
-        Role false,
-        SiteAvailability false,
-        Visibility false,
-        WatchTopic false,
+        AuthorKind CLOSED,
+        Availability CLOSED,
+        ClientRole CLOSED,
+        ConversationState CLOSED,
+        EventKind OPEN,
+        Presence CLOSED,
+        RejectCode REFUSALS,
+        Role CLOSED,
+        SiteAvailability CLOSED,
+        Visibility CLOSED,
+        WatchTopic CLOSED,
     ]
 }
 
@@ -294,15 +299,48 @@ fn typescript() -> anyhow::Result<String> {
     }
     union(&mut out, "Client", ClientFrame::SCHEMA)?;
     union(&mut out, "Server", ServerFrame::SCHEMA)?;
-    out.push_str("\n/** What ends a connection, by its code. */\nexport const CLOSE_CODES = {\n");
-    for (_, code, word) in CloseCode::ALL {
-        writeln!(out, "  {code}: '{word}',")?;
-    }
-    out.push_str("} as const;\n\n");
+    verdicts(&mut out)?;
     for (name, value) in bounds() {
         writeln!(out, "export const {name} = {value};")?;
     }
     Ok(out)
+}
+
+/// What a client does about refusals and about the end of a connection.
+fn verdicts(out: &mut String) -> anyhow::Result<()> {
+    let known = RejectCode::ALL.iter().map(|(_, code, word)| (*code, *word));
+    let retryable: Vec<String> = known
+        .chain(REFUSALS.iter().copied())
+        .filter(|(code, _)| *code >= RETRYABLE_FROM)
+        .map(|(_, word)| format!("'{word}'"))
+        .collect();
+    writeln!(
+        out,
+        "\n/** The refusals after which the same frame may succeed later. */\n\
+         export const RETRYABLE: readonly RejectCode[] = [{}];",
+        retryable.join(", ")
+    )?;
+    out.push_str("\n/** What ends a connection, by its code. */\nexport const CLOSE_CODES = {\n");
+    for (_, code, word) in CloseCode::ALL {
+        writeln!(out, "  {code}: '{word}',")?;
+    }
+    out.push_str(
+        "} as const;\n\n/** What a client does after a connection ended. */\n\
+         export type Verdict = 'done' | 'stop' | 'retry' | 'now';\n\
+         /** By ranges of close codes, both ends included; after all others a client comes back with jitter: `retry`. */\n\
+         export const VERDICTS: readonly (readonly [from: number, to: number, verdict: Verdict])[] = [\n",
+    );
+    for (from, to, verdict) in VERDICTS {
+        let word = match verdict {
+            Verdict::Done => "done",
+            Verdict::Stop => "stop",
+            Verdict::Retry => "retry",
+            Verdict::Now => "now",
+        };
+        writeln!(out, "  [{from}, {to}, '{word}'],")?;
+    }
+    out.push_str("];\n\n");
+    Ok(())
 }
 
 /// The bounds that a client minds.
@@ -322,15 +360,18 @@ fn bounds() -> [(&'static str, u64); 9] {
 }
 
 fn code_table(out: &mut String, table: &Codes) -> anyhow::Result<()> {
-    let Codes { name, open, values } = table;
-    let mut words: Vec<String> = values.iter().map(|(_, word)| format!("'{word}'")).collect();
-    if *open {
-        words.push("'unknown'".to_owned());
-    }
+    let Codes { name, values, unknown } = table;
+    let words: Vec<String> =
+        values.iter().chain(*unknown).map(|(_, word)| format!("'{word}'")).collect();
     writeln!(out, "\nexport type {name} = {};", words.join(" | "))?;
     let pairs: Vec<String> =
         values.iter().map(|(code, word)| format!("{code}: '{word}'")).collect();
-    let end = if *open { ", open: true" } else { "" };
+    let others: Vec<String> =
+        unknown.iter().map(|(from, word)| format!("[{from}, '{word}']")).collect();
+    let end = match others.as_slice() {
+        [] => String::new(),
+        others => format!(", unknown: [{}]", others.join(", ")),
+    };
     writeln!(
         out,
         "export const {}: CodeTable<{name}> = {{ words: {{ {} }}{end} }};",
@@ -454,10 +495,16 @@ fn record_tables() -> anyhow::Result<String> {
 
 fn code_tables() -> anyhow::Result<String> {
     let mut out = String::new();
-    for Codes { name, open, values } in codes() {
+    for Codes { name, values, unknown } in codes() {
         let pairs: Vec<String> =
             values.iter().map(|(code, word)| format!("{code} `{word}`")).collect();
-        let grows = if open { " It grows; take an unknown code as `unknown`." } else { "" };
+        let grows = match unknown {
+            [] => String::new(),
+            [_] => " It grows; take an unknown code as `unknown`.".to_owned(),
+            [..] => format!(
+                " It grows; a code that you do not know refuses for a while from {RETRYABLE_FROM} on, for good below."
+            ),
+        };
         writeln!(out, "#### {name}\n\n{}.{grows}\n", pairs.join(" · "))?;
     }
     Ok(out.trim_end().to_owned())

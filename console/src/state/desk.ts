@@ -514,7 +514,7 @@ function pump(id: ConversationId): void {
       if (answer.kind === 'ack' && author !== null) {
         stored(id, first, answer, author);
         pump(id);
-      } else if (answer.kind === 'reject' && isRetryable(answer.code)) {
+      } else if (answer.kind === 'reject' && wire.RETRYABLE.includes(answer.code)) {
         sending.add(id);
         setTimeout(() => {
           sending.delete(id);
@@ -548,10 +548,6 @@ function stored(id: ConversationId, pending: Pending, ack: wire.ServerAck, autho
     toBoard({ kind: 'frame', frame, now: at });
     markOwn(id, frame.seq);
   });
-}
-
-function isRetryable(code: wire.RejectCode): boolean {
-  return code === 'too-fast' || code === 'store-unavailable' || code === 'overload';
 }
 
 export function retry(id: ConversationId, message: MessageId): void {

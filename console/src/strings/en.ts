@@ -449,12 +449,13 @@ const REJECTS: Record<RejectCode, string> = {
   'store-unavailable': 'The server cannot store anything right now. Nothing was changed; try again in a moment.',
   overload: 'The server has more to do than it can. Try again in a moment.',
   unknown: 'The server refused this.',
+  'unknown-retryable': 'The server cannot take this right now. Try again in a moment.',
 };
 
 /** A refusal of a frame as a sentence; where the code says little, with the server's own words. */
 export function rejectSentence(code: RejectCode, words: string): string {
   const says = REJECTS[code];
-  const vague = code === 'invalid' || code === 'limit-reached' || code === 'unknown' || code === 'too-long';
+  const vague = code === 'invalid' || code === 'limit-reached' || code === 'too-long' || code === 'unknown' || code === 'unknown-retryable';
   return vague && words !== '' ? `${says} (${words})` : says;
 }
 

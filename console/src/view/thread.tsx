@@ -2,6 +2,7 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
@@ -347,6 +348,15 @@ function eventWords(entry: Entry, card: ConversationCard | undefined): Phrase {
   }
 }
 
+/** What was said, with addresses of the web as links. */
+function Linked({ text }: { text: string }) {
+  return (
+    <>
+      {pieces(text).map((piece, at) => (piece.href === undefined ? piece.text : <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>{piece.text}</a>))}
+    </>
+  );
+}
+
 interface BubbleProps {
   readonly entry: Entry;
   readonly card: ConversationCard | undefined;
@@ -378,7 +388,7 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
         </header>
       )}
       <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
-        <p dir="auto">{entry.body.kind === 'text' ? entry.body.text : t.thread.unreadable}</p>
+        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}</p>
         <footer class="said-foot">
           <button
             type="button"
@@ -414,7 +424,9 @@ function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }
   return (
     <article class={`said ${note ? 'note' : 'ours'} pending`}>
       <div class="bubble">
-        <p dir="auto">{pending.text}</p>
+        <p dir="auto">
+          <Linked text={pending.text} />
+        </p>
         <footer class="said-foot">
           {pending.refused === null ? (
             <>

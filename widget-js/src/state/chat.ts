@@ -6,18 +6,18 @@
 import type { FrameSchema } from '../wire/codec.ts';
 import {
   CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
-  CLIENT_TYPING, ANSWER_BYTES_MAX, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
+  CLIENT_TYPING, ANSWER_BYTES_MAX, RETRYABLE, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
   SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
 } from '../wire/frames.ts';
 import type {
-  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerReject, ServerWelcome,
+  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerWelcome,
 } from '../wire/frames.ts';
 import { conversation_id, message_id } from '../wire/ids.ts';
 import { Socket, verdict } from '../wire/socket.ts';
-import type { LineState } from '../wire/socket.ts';
+import type { Answer, LineState } from '../wire/socket.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Entry, Input } from './conversation.ts';
-import { fetch_site } from './site.ts';
+import { fetch_site, not_allowed, now, unreachable } from './site.ts';
 import type { SiteConfig } from './site.ts';
 import type { SavedOpen, SavedSend, Store } from './store.ts';
 import { Tabs } from './tabs.ts';
@@ -28,6 +28,9 @@ const HEARS = [
 ] as readonly FrameSchema<ServerFrame>[];
 
 const NOT_AUTHENTICATED = 4001;
+const ORIGIN_NOT_ALLOWED = 4003;
+/** So many attempts in a row without ever a line: something keeps it away. */
+const BLOCKED_AFTER = 2;
 const HISTORY_PAGE = 50;
 /** A retryable refusal that names no time. */
 const RETRY_MS = 2_000;
@@ -70,6 +73,7 @@ export interface ChatEvents {
 
 export class Chat {
   readonly #origin: string;
+  readonly #url: string;
   #site: SiteConfig;
   readonly #store: Store;
   readonly #tabs: Tabs<Note>;
@@ -84,8 +88,12 @@ export class Chat {
   #stored: boolean;
   /** The card after a welcome is still to come. */
   #fresh = false;
+  /** Attempts in vain; none counts once there was a line. */
+  #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
+  /** The line broke before the answer came. */
+  #missed_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
@@ -93,7 +101,7 @@ export class Chat {
   #ahead_ms = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
-  constructor(origin: string, site: SiteConfig, store: Store, on: ChatEvents) {
+  constructor(origin: string, site: SiteConfig, store: Store, on: ChatEvents, socket?: typeof WebSocket) {
     this.#origin = origin;
     this.#site = site;
     this.#store = store;
@@ -104,8 +112,10 @@ export class Chat {
       on_exit: () => this.#exited(),
       on_note: (note) => this.#hear_tab(note),
     });
+    this.#url = `${origin.replace(/^http/, 'ws')}/v1/socket`;
     this.#socket = new Socket({
-      url: `${origin.replace(/^http/, 'ws')}/v1/socket`,
+      url: this.#url,
+      ...(socket ? { socket } : {}),
       hears: HEARS,
       hello: () => this.#hello(),
       on_welcome: (welcome) => this.#welcomed(welcome),
@@ -178,11 +188,13 @@ export class Chat {
   }
 
   #write(conversation: ConversationId, text: string): boolean {
-    const now = Date.now();
-    const message = message_id(now);
-    const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at: now };
+    const at = now();
+    const last = this.#store.unsent().at(-1);
+    const waiting = this.#state.entries.flatMap(({ seq, message }) => (seq === 0 ? [message] : []));
+    const message = message_id(at, last?.kind === 'send' ? [...waiting, last.message] : waiting);
+    const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at };
     if (!this.#store.put(item)) return false;
-    this.#happen({ kind: 'written', message, text, at: now });
+    this.#happen({ kind: 'written', message, text, at });
     this.#unsent(item);
     return true;
   }
@@ -217,7 +229,7 @@ export class Chat {
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation });
+        void this.#socket.ask(CLIENT_CLOSE, { conversation }).then((answer) => this.#again_later(answer, () => this.do(act)));
         break;
     }
   }
@@ -257,7 +269,7 @@ export class Chat {
 
   #begin(form: FormAnswer[]): ConversationId | undefined {
     const failed = this.#state.entries.filter((entry) => entry.failed !== undefined);
-    const conversation = conversation_id(Date.now());
+    const conversation = conversation_id(now());
     const hash = this.#site.notice?.hash;
     const open: SavedOpen = { kind: 'open', conversation, form, ...(hash ? { notice: hash } : {}) };
     if (!this.#store.put(open)) return undefined;
@@ -429,11 +441,11 @@ export class Chat {
   }
 
   #pass_time(): void {
-    this.#happen({ kind: 'time', now: Date.now() + this.#ahead_ms });
+    this.#happen({ kind: 'time', now: now() + this.#ahead_ms });
   }
 
   #welcomed(welcome: ServerWelcome): void {
-    this.#ahead_ms = welcome.now - Date.now();
+    this.#ahead_ms = welcome.now - now();
     this.#pass_time();
     this.#hourly ??= setInterval(() => this.#pass_time(), 3_600_000);
     this.#token = welcome.token ?? this.#token;
@@ -462,7 +474,10 @@ export class Chat {
   }
 
   #line(state: LineState): void {
-    const input: Input = { kind: 'line', line: state.kind };
+    if (state.kind === 'online') this.#failures = Number.NEGATIVE_INFINITY;
+    if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER) unreachable('WebSocket', this.#url);
+    if (state.kind === 'stopped' && state.code === ORIGIN_NOT_ALLOWED) not_allowed();
+    const input: Input = { kind: 'line', line: state.kind, blocked: this.#failures >= BLOCKED_AFTER };
     // That this tab lets go says nothing about the one that takes over.
     if (state.kind === 'idle') this.#apply(input);
     else this.#happen(input);
@@ -474,12 +489,11 @@ export class Chat {
   }
 
   #hear(frame: ServerFrame): void {
-    const now = Date.now() + this.#ahead_ms;
     if (frame.kind === 'forget' && !frame.messages && frame.conversation === this.#state.conversation) {
       this.#gone(frame.conversation, true);
       return;
     }
-    this.#happen({ kind: 'frame', frame, now });
+    this.#happen({ kind: 'frame', frame, now: now() + this.#ahead_ms });
     if (frame.kind === 'typing') {
       clearTimeout(this.#typing_end);
       this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
@@ -494,6 +508,7 @@ export class Chat {
     if (frame.kind === 'message' || frame.kind === 'history') {
       this.#say_delivered();
       this.#keep_whether_live();
+      if (frame.kind === 'history' && this.#missed_earlier) this.do({ kind: 'earlier' });
     }
   }
 
@@ -511,7 +526,9 @@ export class Chat {
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
-    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: Date.now() });
+    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: now() });
+    this.#missed_earlier = answer.kind === 'lost';
+    this.#again_later(answer, () => this.do({ kind: 'earlier' }));
   }
 
   /**
@@ -570,18 +587,19 @@ export class Chat {
       this.#sending = undefined;
       if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
-      const reopened = answer.code === 'closed' && (await this.#socket.ask(CLIENT_REOPEN, { conversation })).kind === 'ack';
-      if (!reopened) this.#happen({ kind: 'failed', message, why: answer.code });
+      const reopened = answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
+      if (reopened.kind === 'lost' || this.#again_later(reopened)) return;
+      if (reopened.kind === 'reject') this.#happen({ kind: 'failed', message, why: answer.code });
     }
     this.#sending = undefined;
     this.#flush();
   }
 
-  #again_later(reject: ServerReject): boolean {
-    const retryable = ['too-fast', 'store-unavailable', 'overload'].includes(reject.code);
-    if (!retryable) return false;
+  /** Whether the answer is a refusal for a while; what it refused is done again after it. */
+  #again_later(answer: Answer, act = () => this.#flush()): boolean {
+    if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#flush(), reject.retry_after_ms ?? RETRY_MS);
+    this.#retry = setTimeout(act, answer.retry_after_ms ?? RETRY_MS);
     return true;
   }
 }
@@ -592,14 +610,26 @@ function signals(): number {
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
-/** The page's own title, without the number that the chat puts before it. */
+/** The page's title, and what it looks like behind a number of ours. */
+let own = '';
+let numbered: string | undefined;
+
+/** The page's own title, with whatever numbers the page has in it. */
 export function page_title(): string {
-  return document.title.replace(/^\(\d+\) /, '');
+  return document.title === numbered ? own : document.title;
 }
 
-/** The page without its query; nothing at all where the visitor asked not to be followed. */
+/** Puts the number of unread messages before the page's own title. */
+export function number_title(count: number): void {
+  own = page_title();
+  document.title = count > 0 ? `(${count}) ${own}` : own;
+  numbered = document.title;
+}
+
+/** The page without its query; nothing at all where the visitor asked not to be followed, or where no site is. */
 function page_view(): PageView | undefined {
-  if (signals() !== 0) return undefined;
+  const { origin, pathname } = location;
+  if (signals() !== 0 || !origin.startsWith('http')) return undefined;
   // The bounds are in bytes, and a unit of a text takes three at most.
-  return { url: (location.origin + location.pathname).slice(0, URL_BYTES_MAX), title: page_title().slice(0, ANSWER_BYTES_MAX / 3) };
+  return { url: (origin + pathname).slice(0, URL_BYTES_MAX), title: page_title().slice(0, ANSWER_BYTES_MAX / 3) };
 }

@@ -27,6 +27,8 @@ export interface ChatState {
   line: Line;
   /** The line broke and is not back yet, whatever attempt is under way. */
   lost: boolean;
+  /** There never was one, after some attempts: something keeps it away. */
+  blocked: boolean;
   availability: SiteAvailability;
   conversation: ConversationId | undefined;
   card: ConversationCard | undefined;
@@ -44,7 +46,7 @@ export interface ChatState {
 }
 
 export type Input =
-  | { kind: 'line'; line: Line }
+  | { kind: 'line'; line: Line; blocked?: boolean }
   | { kind: 'availability'; availability: SiteAvailability }
   /** A conversation is the visitor's: a new one, or the one from before the reload. */
   | { kind: 'began'; conversation: ConversationId }
@@ -63,22 +65,22 @@ export type Input =
 
 export function initial(availability: SiteAvailability): ChatState {
   return {
-    line: 'idle', lost: false, availability, conversation: undefined, card: undefined, entries: [], more: false,
+    line: 'idle', lost: false, blocked: false, availability, conversation: undefined, card: undefined, entries: [], more: false,
     typing: undefined, queue: undefined, seen: 0, refused: undefined,
   };
 }
 
 /** What is left where there is no conversation. */
-function emptied({ availability, line, lost }: ChatState): ChatState {
-  return { ...initial(availability), line, lost };
+function emptied({ availability, line, lost, blocked }: ChatState): ChatState {
+  return { ...initial(availability), line, lost, blocked };
 }
 
 export function reduce(state: ChatState, input: Input): ChatState {
   switch (input.kind) {
     case 'line': {
-      const { line } = input;
+      const { line, blocked = false } = input;
       const lost = line === 'waiting' || (line === 'connecting' && state.lost);
-      return { ...state, line, lost, typing: line === 'online' ? state.typing : undefined };
+      return { ...state, line, lost, blocked, typing: line === 'online' ? state.typing : undefined };
     }
     case 'availability':
       return { ...state, availability: input.availability };
@@ -249,7 +251,7 @@ export function progress(state: ChatState, entry: Entry): Progress {
 
 /** The newest place of anything here; 0 where nothing has one. */
 export function newest(state: ChatState): number {
-  return state.entries.reduce((seq, entry) => Math.max(seq, entry.seq), 0);
+  return state.entries.findLast((entry) => entry.seq > 0)?.seq ?? 0;
 }
 
 /** What others said and the visitor has not had on his screen. */
@@ -266,4 +268,9 @@ export function waits(state: ChatState): boolean {
 /** The agent with this id, as far as the visitor knows him. */
 export function agent(state: ChatState, id: AgentId | undefined): AgentCard | undefined {
   return state.card?.agents.find((agent) => agent.agent === id);
+}
+
+/** Whether somebody is there to answer him next. */
+export function is_next({ card, availability, queue }: ChatState): boolean {
+  return card?.state === 'queued' && availability !== 'unavailable' && queue?.position === 1;
 }

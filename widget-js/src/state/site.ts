@@ -57,11 +57,26 @@ export type SiteAnswer =
   /** No line, or a server that is not well: worth another try. */
   | { kind: 'unreachable' };
 
+/** The page may have put others in their place by the time that they are needed. */
+const { fetch } = globalThis;
+export const { now } = Date;
+
+/** To whoever keeps the page, since nobody else can see it: the server cannot be had from here. */
+export function unreachable(kind: string, address: string): void {
+  console.error(`LiveHelp: no ${kind} connection to ${address}. Does the page's Content-Security-Policy allow it (connect-src), or does anything block it?`);
+}
+
+/** And this: the site is not for this page. */
+export function not_allowed(): void {
+  console.error(`LiveHelp: ${origin} is no origin of this site. Add it in the console, under Websites.`);
+}
+
 /** Asks for the site. Never throws. */
-export async function fetch_site(origin: string, site_key: string): Promise<SiteAnswer> {
+export async function fetch_site(server: string, site_key: string): Promise<SiteAnswer> {
   try {
-    const answer = await fetch(`${origin}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
+    const answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
     if (answer.ok) return { kind: 'site', site: read_site(await answer.json()) };
+    if (answer.status === 403) not_allowed();
     return { kind: answer.status >= 500 || answer.status === 429 ? 'unreachable' : 'refused' };
   } catch {
     return { kind: 'unreachable' };

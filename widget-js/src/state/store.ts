@@ -93,7 +93,7 @@ export class Store {
   /** Keeps something unsent; false where there is no more room for it. */
   put(item: SavedOpen | SavedSend): boolean {
     const unsent = this.unsent();
-    const bytes = JSON.stringify([...unsent, item]).length;
+    const bytes = json([...unsent, item]).length;
     if (unsent.length >= UNSENT_MAX || bytes > UNSENT_BYTES_MAX) return false;
     this.#write(name_of(item), item);
     return true;
@@ -147,7 +147,7 @@ export class Store {
   }
 
   #write(name: string, value: unknown): void {
-    const text = JSON.stringify(value);
+    const text = json(value);
     try {
       if (this.#shelf) {
         this.#shelf.setItem(this.#prefix + name, text);
@@ -168,6 +168,14 @@ export class Store {
       // Nothing was kept, so nothing is left.
     }
   }
+}
+
+/** JSON of plain values, by the language's own rules: an old library on the page gives arrays and objects another `toJSON`. */
+function json(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((item) => json(item)).join()}]`;
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  return `{${fields.map(([name, field]) => `${json(name)}:${json(field)}`).join()}}`;
 }
 
 /** Sorts conversations before messages, and both by the time in their ids. */

@@ -3,7 +3,7 @@
 
 import type { EventKind, RejectCode } from '../wire/frames.ts';
 
-export type Events = { readonly [kind in EventKind]: (name: string) => string };
+export type Events = { readonly [kind in EventKind]: (name: string, next: boolean) => string };
 export type Reasons = { readonly [code in RejectCode]?: string } & { readonly other: string };
 
 export const close = 'Close the chat';
@@ -42,6 +42,8 @@ export const bot = 'Assistant';
 export const is_typing = (name: string) => `${name} is typing…`;
 export const reconnecting = 'The connection is lost. We are trying to get it back…';
 export const stopped = 'The chat cannot be reached from this page.';
+export const blocked = 'There is no connection to the chat. The network or a blocker may refuse it. We keep trying…';
+export const too_long = (count: number, max: number) => `Too long: ${count} of ${max} characters. Please shorten it.`;
 export const queue = (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`);
 export const offered = 'You are being connected to an agent…';
@@ -63,10 +65,10 @@ export const end_yes = 'End it';
 export const end_no = 'Keep it';
 export const closed = 'This conversation has ended. Write to open it again.';
 export const anew = 'Start a new one';
-/** What happened, and who it was about. */
+/** What happened, and who it was about; whether the visitor is next in line now. */
 export const events: Events = {
   assigned: (name) => `${name} joined the conversation`,
-  requeued: () => 'The connection to our agent was lost. You are first in line again.',
+  requeued: (_, next) => `The connection to our agent was lost.${next ? ' You are first in line again.' : ''}`,
   transferred: (name) => `${name} took over the conversation`,
   closed: () => 'The conversation was closed',
   reopened: () => 'The conversation was opened again',

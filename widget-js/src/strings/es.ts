@@ -38,6 +38,8 @@ export const bot = 'Asistente';
 export const is_typing = (name: string) => `${name} está escribiendo…`;
 export const reconnecting = 'Se ha perdido la conexión. Intentamos recuperarla…';
 export const stopped = 'No se puede acceder al chat desde esta página.';
+export const blocked = 'El chat no tiene conexión. Quizá la impida la red o un bloqueador. Seguimos intentándolo…';
+export const too_long = (count: number, max: number) => `Demasiado largo: ${count} de ${max} caracteres. Acórtelo, por favor.`;
 export const queue = (position: number) => (position === 1 ? 'Es usted el siguiente.' : `Es usted el número ${position} de la cola.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Alrededor de un minuto de espera.' : `Alrededor de ${minutes} minutos de espera.`);
 export const offered = 'Le estamos pasando con un agente…';
@@ -60,7 +62,7 @@ export const closed = 'Esta conversación ha terminado. Escriba para reabrirla.'
 export const anew = 'Empezar otra';
 export const events: Events = {
   assigned: (name) => `${name} se ha unido a la conversación`,
-  requeued: () => 'Se perdió la conexión con nuestro agente. Vuelve a estar al principio de la cola.',
+  requeued: (_, next) => `Se perdió la conexión con nuestro agente.${next ? ' Vuelve a estar al principio de la cola.' : ''}`,
   transferred: (name) => `${name} se ha hecho cargo de la conversación`,
   closed: () => 'La conversación se ha cerrado',
   reopened: () => 'La conversación se ha reabierto',

@@ -31,9 +31,19 @@ export function button(words: string, pressed: () => void, drawing?: Element): H
   return made;
 }
 
-/** Shows a text where it differs from what stands there, so that screen readers hear it once. */
+/** A name to stand in a sentence: whatever direction it has, the sentence keeps its own. */
+export function isolated(name: string): string {
+  return `\u2068${name.replace(/\p{Bidi_C}/gu, '')}\u2069`;
+}
+
+/**
+ * Shows a text where it differs from what stands there, so that screen readers hear it once. Names in it stand apart
+ * by an element in place of the signs for it.
+ */
 export function say(element: Element, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
+  const parts = text.split(/[\u2068\u2069]/);
+  if (element.textContent === parts.join('')) return;
+  element.replaceChildren(...parts.map((part, place) => (place % 2 ? el('bdi', {}, part) : part)));
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -7,8 +7,16 @@ import { LAUNCHER_CSS } from './launcher_css.ts';
 const BUBBLE = 'M21 11.5a8.5 8.5 0 0 1-12.3 7.6L3 21l1.9-5.7A8.5 8.5 0 1 1 21 11.5z';
 const CHEVRON = 'M6 9l6 6 6-6';
 
+/** What a page may have as a shortcut of its own. */
+const OWN_EVENTS = ['keydown', 'keyup', 'keypress', 'copy', 'cut', 'paste'];
+/** A page that takes the host away is given it back so often in a row, after waits that double. */
+const TRIES_MAX = 7;
+const TRY_MS = 20;
+/** What stayed for so long was let be: only a page that changes took it away. */
+const SETTLED_MS = 5_000;
+
 export class Launcher {
-  readonly host = el('div');
+  readonly host = el('div', { popover: 'manual' });
   readonly root: ShadowRoot;
   /** What the panel is put into; marked `open` while it is. */
   readonly frame = el('div');
@@ -19,6 +27,11 @@ export class Launcher {
   readonly #strings: LauncherStrings;
   readonly #swaps: MutationObserver;
   #face = '';
+  #tries = 0;
+  #since = 0;
+  #back: ReturnType<typeof setTimeout> | undefined;
+  /** What the chat does about a key that is pressed in it. */
+  keys: (event: KeyboardEvent) => void = () => undefined;
 
   constructor(strings: LauncherStrings, language: string, pressed: () => void) {
     this.#strings = strings;
@@ -31,20 +44,49 @@ export class Launcher {
     this.button.addEventListener('click', pressed);
     this.update(false, 0);
     // Some frameworks swap the whole body on navigation; the chat stays.
-    this.#swaps = new MutationObserver(() => {
-      if (!this.host.isConnected) this.show();
-    });
+    this.#swaps = new MutationObserver(() => this.#removed());
+    // Before the page's own listeners: what is typed here is none of its shortcuts.
+    for (const kind of OWN_EVENTS) addEventListener(kind, this, true);
+  }
+
+  handleEvent(event: Event): void {
+    if (event.target !== this.host) return;
+    event.stopImmediatePropagation();
+    if (event.type === 'keydown') this.keys(event as KeyboardEvent);
   }
 
   show(): void {
+    this.#tries = 0;
+    this.#attach();
+  }
+
+  hide(): void {
+    clearTimeout(this.#back);
+    this.#back = undefined;
+    this.#swaps.disconnect();
+    this.host.remove();
+  }
+
+  #attach(): void {
+    this.#back = undefined;
+    this.#since = performance.now();
     if (!this.host.isConnected) document.body?.append(this.host);
+    try {
+      // The top layer: no transform, filter or z-index of the page reaches there.
+      this.host.showPopover();
+    } catch {
+      // It is there already, or this browser has none.
+    }
     // Some swap the body, some empty it.
     for (const parent of [document.documentElement, document.body]) if (parent) this.#swaps.observe(parent, { childList: true });
   }
 
-  hide(): void {
-    this.#swaps.disconnect();
-    this.host.remove();
+  /** Never at once: a page that answers each return with a removal would hold the browser. */
+  #removed(): void {
+    if (this.host.isConnected || this.#back !== undefined) return;
+    if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
+    if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), this.#tries > 1 ? TRY_MS * 2 ** this.#tries : 0);
+    else console.error('LiveHelp: this page removes the chat');
   }
 
   say(words: string): void {

@@ -1,15 +1,15 @@
 // The list of messages: one row for each, kept by its id, so that a row that moves is the same row.
 
-import { agent, newest, progress, unread } from '../state/conversation.ts';
+import { agent, is_next, newest, progress, unread } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
-import type { MessageId, RejectCode } from '../wire/frames.ts';
-import { button, el, icon, say, set } from './dom.ts';
+import type { AgentId, MessageId, RejectCode } from '../wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
+import { button, el, icon, isolated, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
 const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
 const CLOCK = 'M12 7v5l3 2M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z';
-const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 
 /** As near to the end as this counts as being there. */
 const END_PX = 60;
@@ -87,7 +87,7 @@ export class Messages {
     let before: Element = this.#greeting;
     state.entries.forEach((entry, place) => {
       gone.delete(entry.message);
-      const row = this.#row(state, entry);
+      const row = this.#row(entry);
       this.#refresh(row, state, entry, state.entries[place - 1], state.entries[place + 1]);
       if (before.nextElementSibling !== row.element) before.after(row.element);
       before = row.element;
@@ -111,7 +111,7 @@ export class Messages {
     this.element.scrollTop = this.element.scrollHeight;
   }
 
-  #row(state: ChatState, entry: Entry): Row {
+  #row(entry: Entry): Row {
     const known = this.#rows.get(entry.message);
     if (known) return known;
     const who = el('span', { class: 'who' });
@@ -119,7 +119,7 @@ export class Messages {
     const meta = el('div', { class: 'meta', 'aria-live': 'off' });
     const element = entry.body.kind === 'text'
       ? el('div', { class: 'row' }, who, bubble, meta)
-      : el('div', { class: 'event' }, this.#event(state, entry));
+      : el('div', { class: 'event' });
     element.dataset['message'] = entry.message;
     // Read out is what others say now; not one's own words, and not what was there before.
     const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
@@ -129,15 +129,17 @@ export class Messages {
     return row;
   }
 
-  #event(state: ChatState, { body }: Entry): string {
+  #event(state: ChatState, entry: Entry): string {
+    const { body } = entry;
     const [event, about] = body.kind === 'event' ? [body.event, body.agent] : ['unknown' as const];
-    return strings.events[event](agent(state, about)?.name ?? strings.someone);
+    const last = state.entries.findLast(({ body }) => body.kind !== 'text') === entry;
+    return strings.events[event](name_of(state, about), last && is_next(state));
   }
 
   #refresh(row: Row, state: ChatState, entry: Entry, former: Entry | undefined, next: Entry | undefined): void {
     const came = progress(state, entry);
     const next_came = next && progress(state, next);
-    const drawn = [entry, former, next, came, next_came, state.line === 'online', state.card?.agents];
+    const drawn = [entry, former, next, came, next_came, state.line, state.card?.agents, is_next(state)];
     if (drawn.every((part, place) => part === row.drawn[place])) return;
     row.drawn = drawn;
     if (entry.body.kind !== 'text') {
@@ -157,7 +159,7 @@ export class Messages {
     say(row.who, `${name}${mine || !first ? ': ' : ''}`);
     // Other words only where the server hid something of one's own.
     if (row.bubble.textContent !== entry.body.text) row.bubble.replaceChildren(...linked(entry.body.text));
-    const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line === 'online'}` : '';
+    const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line}` : '';
     if (face === row.face) return;
     row.face = face;
     set(row.meta, { 'aria-live': came === 'failed' ? 'polite' : 'off' });
@@ -166,7 +168,7 @@ export class Messages {
 
   #name(state: ChatState, { author }: Entry): string {
     if (author.kind === 'visitor') return strings.you;
-    return author.kind === 'bot' ? strings.bot : (agent(state, author.agent)?.name ?? strings.someone);
+    return author.kind === 'bot' ? strings.bot : name_of(state, author.agent);
   }
 
   #meta(state: ChatState, entry: Entry, mine: boolean, came: Progress): (Node | string)[] {
@@ -177,7 +179,8 @@ export class Messages {
         .map(([label, act]) => button(label, () => act(entry.message)));
       return [strings.failed(reason(entry.failed)), ...acts];
     }
-    const words = came === 'sending' && state.line !== 'online' ? strings.waiting_for_line : strings.progress[came];
+    const away = state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waiting_for_line;
+    const words = came === 'sending' && state.line !== 'online' ? away : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');
     return [time, ' · ', el('span', {}, words), drawing];
@@ -201,18 +204,16 @@ export function reason(code: RejectCode | undefined): string {
   return (code && strings.reasons[code]) ?? strings.reasons.other;
 }
 
+/** What an agent is called in a sentence. */
+export function name_of(state: ChatState, id: AgentId | undefined): string {
+  return isolated(agent(state, id)?.name ?? strings.someone);
+}
+
 function key({ author }: Entry): string {
   return `${author.kind} ${author.agent ?? ''}`;
 }
 
 /** The text, with addresses of the web as links. */
 function linked(text: string): (Node | string)[] {
-  const parts: (Node | string)[] = [];
-  let from = 0;
-  for (const match of text.matchAll(LINK)) {
-    const [address] = match;
-    parts.push(text.slice(from, match.index), el('a', { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' }, address));
-    from = match.index + address.length;
-  }
-  return [...parts, text.slice(from)];
+  return pieces(text).map(({ text, href }) => (href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text));
 }

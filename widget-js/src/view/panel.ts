@@ -3,12 +3,14 @@
 
 import { agent, waits } from '../state/conversation.ts';
 import type { ChatState } from '../state/conversation.ts';
+import { now } from '../state/site.ts';
 import type { Asked, SiteConfig } from '../state/site.ts';
 import * as strings from '../strings/en.ts';
 import { TEXT_CHARS_MAX } from '../wire/frames.ts';
 import type { FormAnswer, MessageId } from '../wire/frames.ts';
-import { button, el, icon, say, set } from './dom.ts';
-import { Messages, reason } from './messages.ts';
+import { is_blank } from '../wire/visible.ts';
+import { button, el, icon, isolated, say, set } from './dom.ts';
+import { Messages, name_of, reason } from './messages.ts';
 import type { MessagesEvents } from './messages.ts';
 
 const CROSS = 'M6 6l12 12M18 6L6 18';
@@ -19,6 +21,7 @@ const PLANE = 'M4 12l16-8-6 16-3-7z';
 const TYPING_AGAIN_MS = 3_000;
 /** Without a key for so long, he has stopped. */
 const TYPING_STOP_MS = 5_000;
+const ANSWER_CHARS_MAX = 200;
 
 export interface PanelEvents extends Omit<MessagesEvents, 'retry'> {
   close: () => void;
@@ -47,7 +50,7 @@ export class Panel {
   readonly #typing_words = el('span', { role: 'status' });
   readonly #dots = el('span', { class: 'dots', 'aria-hidden': 'true', hidden: true }, el('i'), el('i'), el('i'));
   readonly #fields = el('div', { class: 'fields' });
-  readonly #form: HTMLFormElement;
+  readonly #go: HTMLButtonElement;
   readonly #text: HTMLTextAreaElement;
   readonly #notice = el('p', { class: 'notice' });
   readonly #end: HTMLButtonElement;
@@ -67,22 +70,17 @@ export class Panel {
       ...on,
       // What the conversation failed for may stand in the form.
       retry: (message) => {
-        if (this.#form.reportValidity()) this.#kept(on.retry(message, this.#answers()));
+        if (this.#answered()) this.#kept(on.retry(message, this.#answers()));
       },
     });
     this.#end = button(strings.end, () => this.#ask_end(true), icon(DOOR));
     this.#text = el('textarea', {
-      rows: '1', maxlength: String(TEXT_CHARS_MAX), 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
+      rows: '1', 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
     });
     const go = icon(PLANE);
     go.classList.add('flip');
-    this.#form = el(
-      'form',
-      { class: 'foot' },
-      this.#fields,
-      el('div', { class: 'write' }, this.#text, el('button', { class: 'go', 'aria-label': strings.send, title: strings.send }, go)),
-      this.#notice,
-    );
+    this.#go = button(strings.send, () => this.#submit(), go);
+    this.#go.className = 'go';
     this.element = el(
       'section',
       { class: 'panel', role: 'dialog', 'aria-labelledby': 'title' },
@@ -95,21 +93,11 @@ export class Panel {
       this.#messages.element,
       this.#messages.newer,
       el('div', { class: 'typing' }, this.#dots, this.#typing_words),
-      this.#form,
+      // No form: a sandbox may allow scripts and not forms.
+      el('div', { class: 'foot' }, this.#fields, el('div', { class: 'write' }, this.#text, this.#go), this.#notice),
     );
     this.#fill();
-    this.#form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
-    this.#text.addEventListener('keydown', (event) => {
-      // Safari ends a composition before the key that ends it; only its old code tells.
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-      event.preventDefault();
-      this.#form.requestSubmit();
-    });
     this.#text.addEventListener('input', () => this.#typed());
-    this.element.addEventListener('keydown', (event) => this.#key(event));
     this.update(state);
   }
 
@@ -163,15 +151,20 @@ export class Panel {
     const { card, availability } = state;
     const helper = card?.state === 'active' ? agent(state, card.assignee) : undefined;
     const title = helper?.name ?? this.#site.texts.title ?? (this.#site.name || strings.title);
-    say(this.#title, title);
+    say(this.#title, isolated(title));
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
-    say(this.#under_words, helper ? strings.with_agent : strings.availability[availability]);
-    this.#dot.className = `dot ${helper ? 'available' : availability}`;
+    // Without a line nobody is with him, and nobody knows who is there.
+    const ended = state.line === 'stopped';
+    const away = ended || state.lost;
+    say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
+    this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
+    this.#text.readOnly = this.#go.disabled = ended;
+    this.#text.placeholder = ended ? strings.stopped : strings.placeholder;
     this.#end.hidden = !card || card.state === 'closed' || state.line !== 'online';
     if (this.#end.hidden) this.#asks_end = false;
 
     this.#messages.update(state, this.#greeting());
-    const writer = state.typing && (agent(state, state.typing.agent)?.name ?? strings.someone);
+    const writer = state.typing && name_of(state, state.typing.agent);
     this.#dots.hidden = writer === undefined;
     say(this.#typing_words, writer === undefined ? '' : strings.is_typing(writer));
 
@@ -196,7 +189,17 @@ export class Panel {
 
   #answers(): FormAnswer[] {
     if (!this.#begins()) return [];
-    return [...this.#inputs].flatMap(([field, { value }]) => (value.trim() === '' ? [] : [{ field, answer: value.trim() }]));
+    return [...this.#inputs].flatMap(([field, { value }]) => (is_blank(value) ? [] : [{ field, answer: value.trim() }]));
+  }
+
+  /** Whether the form can be taken as it is; what cannot is pointed out. */
+  #answered(): boolean {
+    return [...this.#inputs.values()].every((input) => {
+      if (is_blank(input.value)) input.value = '';
+      const { length } = [...input.value];
+      input.setCustomValidity(length > ANSWER_CHARS_MAX ? strings.too_long(length, ANSWER_CHARS_MAX) : '');
+      return input.reportValidity();
+    });
   }
 
   /** What the site asks for and says before a conversation. */
@@ -216,7 +219,7 @@ export class Panel {
     this.#inputs.delete(name);
     if (asked === 'hidden') return;
     const input = el('input', {
-      type, name, required: asked === 'required', autocomplete: name, maxlength: '200', dir: type === 'email' ? 'ltr' : 'auto',
+      type, name, required: asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
@@ -225,8 +228,9 @@ export class Panel {
   }
 
   #submit(): void {
+    if (this.#go.disabled || !this.#answered()) return;
     const text = this.#text.value.trim();
-    if (text === '') {
+    if (is_blank(text) || this.#excess()) {
       this.#text.focus();
       return;
     }
@@ -240,6 +244,13 @@ export class Panel {
     this.#text.focus();
   }
 
+  /** The length of what is too long to be sent; it stays as it is, for the visitor to shorten it. */
+  #excess(): number {
+    const text = this.#text.value.trim();
+    const length = text.length > TEXT_CHARS_MAX ? [...text].length : 0;
+    return length > TEXT_CHARS_MAX ? length : 0;
+  }
+
   #kept(kept: boolean): void {
     this.#full = !kept;
     this.#show_banner();
@@ -247,14 +258,14 @@ export class Panel {
 
   #typed(): void {
     this.#grow();
+    this.#show_banner();
     this.#on.draft(this.#text.value);
-    const now = Date.now();
-    if (this.#text.value.trim() === '') {
+    if (is_blank(this.#text.value)) {
       this.#stop_typing();
       return;
     }
-    if (now - this.#typed_at >= TYPING_AGAIN_MS) {
-      this.#typed_at = now;
+    if (now() - this.#typed_at >= TYPING_AGAIN_MS) {
+      this.#typed_at = now();
       this.#on.typing(true);
     }
     clearTimeout(this.#stopped);
@@ -293,7 +304,8 @@ export class Panel {
   }
 
   #pressing(): { words: string; acts: [string, () => void][] } {
-    const { line, lost, card, queue, refused } = this.#state;
+    const { line, lost, blocked, availability, card, queue, refused } = this.#state;
+    const excess = this.#excess();
     const only = (words: string): { words: string; acts: [] } => ({ words, acts: [] });
     if (this.#asks_end) {
       return {
@@ -301,12 +313,14 @@ export class Panel {
         acts: [[strings.end_yes, () => { this.#ask_end(false); this.#on.end(); }], [strings.end_no, () => this.#ask_end(false)]],
       };
     }
+    if (excess) return only(strings.too_long(excess, TEXT_CHARS_MAX));
     if (line === 'stopped') return only(strings.stopped);
     if (this.#full) return only(strings.full);
-    if (lost) return only(strings.reconnecting);
+    if (lost) return only(blocked ? strings.blocked : strings.reconnecting);
     if (refused !== undefined) return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
     if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
-    if (card?.state === 'queued' && card.offline_message && this.#state.availability === 'unavailable') return only(strings.left);
+    // Nobody is there for whom he could be next.
+    if (card?.state === 'queued' && availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);
     if (card?.state === 'queued' && queue) {
       const wait = queue.wait_ms === undefined ? '' : ` ${strings.queue_wait(Math.ceil(queue.wait_ms / 60_000))}`;
@@ -315,19 +329,24 @@ export class Panel {
     return only('');
   }
 
-  #key(event: KeyboardEvent): void {
-    if (event.isComposing) return;
-    if (event.key === 'Escape') {
-      event.stopPropagation();
+  /** A key that is pressed in the chat; the page hears nothing of it. */
+  key(event: KeyboardEvent): void {
+    const { key, shiftKey } = event;
+    const at = event.composedPath()[0];
+    // Safari ends a composition before the key that ends it; only its old code tells.
+    if (event.isComposing || event.keyCode === 229) return;
+    if (key === 'Escape') {
       if (this.#asks_end) this.#ask_end(false);
       else this.#on.close();
     }
-    if (event.key !== 'Tab' || !this.element.hasAttribute('aria-modal')) return;
+    if (key === 'Enter' && !shiftKey && (at === this.#text || at instanceof HTMLInputElement)) {
+      event.preventDefault();
+      this.#submit();
+    }
+    if (key !== 'Tab' || !this.element.hasAttribute('aria-modal')) return;
     const stops = [...this.element.querySelectorAll<HTMLElement>('button, input, textarea, a, [tabindex]')]
       .filter((stop) => stop.getClientRects().length > 0 && !stop.hasAttribute('disabled'));
-    const root = this.element.getRootNode();
-    const at = root instanceof ShadowRoot ? root.activeElement : null;
-    const [from, to] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+    const [from, to] = shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
     if (at !== from) return;
     event.preventDefault();
     to?.focus();

@@ -1,7 +1,7 @@
 // How the panel looks. Logical properties only: the same sheet serves both directions of writing.
 
 export const PANEL_CSS = `
-.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483001; inline-size: min(384px, calc(100vw - 40px));
+.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483647; inline-size: min(384px, calc(100vw - 40px));
   block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
   animation: rise .2s; }
@@ -61,6 +61,7 @@ input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-o
 ::placeholder { color: var(--ink-2); opacity: 1; }
 .go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
   background: var(--paint); }
+.go:disabled { opacity: .5; cursor: default; }
 .notice { margin: 0; font-size: 12px; color: var(--ink-2); overflow-wrap: anywhere; }
 .notice a { color: inherit; }
 .hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }

@@ -14,10 +14,11 @@ export const NUMBER = 0;
 export const TEXT = 1;
 export const FLAG = 2;
 
-/** A set of codes and their words; where it is open, a code that is not known reads as `unknown`. */
+/** A set of codes and their words. */
 export interface CodeTable<Word extends string = string> {
   readonly words: { readonly [code: number]: Word };
-  readonly open?: true;
+  /** The set grows: what a code that is not known reads as, from which code on. */
+  readonly unknown?: readonly (readonly [from: number, word: Word])[];
 }
 
 /** An array whose fields are known by their place; those after `required` may be left off the end. */
@@ -144,10 +145,10 @@ function from_value(shape: Shape, value: Value, name: string): unknown {
   }
   if (is('or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
   if (is('words', shape)) {
-    const word = typeof value === 'number' ? shape.words[value] : undefined;
-    if (word !== undefined) return word;
-    if (shape.open) return 'unknown';
-    throw wrong(name);
+    if (typeof value !== 'number') throw wrong(name);
+    const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
+    if (word === undefined) throw wrong(name);
+    return word;
   }
   if (is('fields', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
@@ -181,5 +182,6 @@ function id_text(prefix: string, value: Value, name: string): string {
 
 /** Bytes as lower-case hex digits. */
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  // Not `Array.from`: pages with an old library have another.
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -23,13 +23,13 @@ export type ConversationState = 'queued' | 'offered' | 'active' | 'snoozed' | 'c
 export const CONVERSATION_STATE: CodeTable<ConversationState> = { words: { 0: 'queued', 1: 'offered', 2: 'active', 3: 'snoozed', 4: 'closed' } };
 
 export type EventKind = 'assigned' | 'requeued' | 'transferred' | 'closed' | 'reopened' | 'unknown';
-export const EVENT_KIND: CodeTable<EventKind> = { words: { 1: 'assigned', 2: 'requeued', 3: 'transferred', 4: 'closed', 5: 'reopened' }, open: true };
+export const EVENT_KIND: CodeTable<EventKind> = { words: { 1: 'assigned', 2: 'requeued', 3: 'transferred', 4: 'closed', 5: 'reopened' }, unknown: [[0, 'unknown']] };
 
 export type Presence = 'connected' | 'gone';
 export const PRESENCE: CodeTable<Presence> = { words: { 0: 'connected', 1: 'gone' } };
 
-export type RejectCode = 'unknown-kind' | 'invalid' | 'not-found' | 'forbidden' | 'too-long' | 'closed' | 'conflict' | 'gone' | 'at-capacity' | 'expired' | 'limit-reached' | 'site-closed' | 'consent-required' | 'too-fast' | 'store-unavailable' | 'overload' | 'unknown';
-export const REJECT_CODE: CodeTable<RejectCode> = { words: { 1: 'unknown-kind', 2: 'invalid', 3: 'not-found', 4: 'forbidden', 5: 'too-long', 6: 'closed', 7: 'conflict', 8: 'gone', 9: 'at-capacity', 10: 'expired', 11: 'limit-reached', 12: 'site-closed', 13: 'consent-required', 128: 'too-fast', 129: 'store-unavailable', 130: 'overload' }, open: true };
+export type RejectCode = 'unknown-kind' | 'invalid' | 'not-found' | 'forbidden' | 'too-long' | 'closed' | 'conflict' | 'gone' | 'at-capacity' | 'expired' | 'limit-reached' | 'site-closed' | 'consent-required' | 'too-fast' | 'store-unavailable' | 'overload' | 'unknown' | 'unknown-retryable';
+export const REJECT_CODE: CodeTable<RejectCode> = { words: { 1: 'unknown-kind', 2: 'invalid', 3: 'not-found', 4: 'forbidden', 5: 'too-long', 6: 'closed', 7: 'conflict', 8: 'gone', 9: 'at-capacity', 10: 'expired', 11: 'limit-reached', 12: 'site-closed', 13: 'consent-required', 128: 'too-fast', 129: 'store-unavailable', 130: 'overload' }, unknown: [[0, 'unknown'], [128, 'unknown-retryable']] };
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 export const ROLE: CodeTable<Role> = { words: { 0: 'agent', 1: 'supervisor', 2: 'admin' } };
@@ -1074,6 +1074,9 @@ export const SERVER_FRAMES: readonly FrameSchema<ServerFrame>[] = [
   SERVER_OFFER_OVER,
 ];
 
+/** The refusals after which the same frame may succeed later. */
+export const RETRYABLE: readonly RejectCode[] = ['too-fast', 'store-unavailable', 'overload', 'unknown-retryable'];
+
 /** What ends a connection, by its code. */
 export const CLOSE_CODES = {
   1000: 'done',
@@ -1092,6 +1095,18 @@ export const CLOSE_CODES = {
   4105: 'idle',
   4200: 'come back',
 } as const;
+
+/** What a client does after a connection ended. */
+export type Verdict = 'done' | 'stop' | 'retry' | 'now';
+/** By ranges of close codes, both ends included; after all others a client comes back with jitter: `retry`. */
+export const VERDICTS: readonly (readonly [from: number, to: number, verdict: Verdict])[] = [
+  [1000, 1000, 'done'],
+  [1002, 1003, 'stop'],
+  [1007, 1007, 'stop'],
+  [1009, 1009, 'stop'],
+  [4000, 4099, 'stop'],
+  [4200, 4200, 'now'],
+];
 
 export const FRAME_BYTES_MAX = 32768;
 export const TEXT_BYTES_MAX = 16384;

@@ -5,9 +5,9 @@ import type { ConversationId, MessageId } from './frames.ts';
 
 let last_ms = 0;
 
-function uuid_v7(now_ms: number): string {
-  // A clock that steps back must not put a new id before an older one of this page.
-  last_ms = Math.max(last_ms + 1, now_ms);
+function uuid_v7(now_ms: number, after: readonly string[] = []): string {
+  // Neither a clock that steps back nor another page puts a new id before an older one.
+  last_ms = Math.max(last_ms + 1, Math.floor(now_ms) || 0, ...after.map((id) => parseInt(id.slice(4, 16), 16) + 1 || 0));
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const view = new DataView(bytes.buffer);
   view.setUint16(0, Math.floor(last_ms / 0x1_0000_0000));
@@ -17,9 +17,9 @@ function uuid_v7(now_ms: number): string {
   return hex(bytes);
 }
 
-/** A new message's id; the same on every resend of it. */
-export function message_id(now_ms: number): MessageId {
-  return `msg_${uuid_v7(now_ms)}`;
+/** A new message's id, behind those that wait; the same on every resend of it. */
+export function message_id(now_ms: number, after?: readonly MessageId[]): MessageId {
+  return `msg_${uuid_v7(now_ms, after)}`;
 }
 
 /** A new conversation's id. */

@@ -14,89 +14,57 @@ export interface ValueMap {
 const utf8 = new TextEncoder();
 const text_of = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** 2^32: an integer above it is written and read as two halves. */
-const HALF = 0x1_0000_0000;
-
 /** Writes one value. Integers take the fewest bytes that hold them. */
 export function encode(value: Value): Uint8Array {
-  let bytes = new Uint8Array(256);
-  let view = new DataView(bytes.buffer);
-  let at = 0;
-
-  const room = (more: number): void => {
-    if (at + more > bytes.length) {
-      const wider = new Uint8Array(Math.max(bytes.length * 2, at + more));
-      wider.set(bytes);
-      bytes = wider;
-      view = new DataView(bytes.buffer);
+  const bytes: number[] = [];
+  /** The first of the forms, each twice as wide as the one before it, that has room for `size`. */
+  const sized = (marker: number, width: number, size: number, number = size): void => {
+    while (size >= 256 ** width) {
+      marker += 1;
+      width *= 2;
     }
+    bytes.push(marker);
+    while (width-- > 0) bytes.push(Math.floor(number / 256 ** width) & 255);
   };
-  const number = (marker: number, width: number, value: number): void => {
-    room(9);
-    if (marker >= 0) view.setUint8(at++, marker);
-    if (width === 1) view.setUint8(at, value);
-    else if (width === 2) view.setUint16(at, value);
-    else if (width === 4) view.setUint32(at, value);
-    else {
-      view.setUint32(at, Math.floor(value / HALF));
-      view.setUint32(at + 4, value >>> 0);
-    }
-    at += width;
-  };
-  const integer = (value: number): void => {
-    // A negative one needs as much room as a positive one of twice its size, one form further on.
-    const [form, size] = value < 0 ? [0xd0, -2 * value - 1] : [0xcc, value];
-    if (value >= -0x20 && value < 0x80) number(-1, 1, value);
-    else if (size < 0x100) number(form, 1, value);
-    else if (size < 0x10000) number(form + 1, 2, value);
-    else if (size < HALF) number(form + 2, 4, value);
-    else number(form + 3, 8, value);
-  };
-  /** The head of something that has a length; `small` is 0 where there is no short form of it. */
-  const head = (length: number, small: number, small_max: number, markers: readonly number[]): void => {
-    const [one = 0, two = 0, four = 0] = markers;
-    if (length <= small_max) number(-1, 1, small | length);
-    else if (one > 0 && length < 0x100) number(one, 1, length);
-    else if (length < 0x10000) number(two, 2, length);
-    else number(four, 4, length);
+  /** The head of something that has a length, which stands in the marker itself where it is short. */
+  const head = (length: number, short: number, short_end: number, marker: number, width: number): void => {
+    if (length < short_end) bytes.push(short | length);
+    else sized(marker, width, length);
   };
   const append = (more: Uint8Array): void => {
-    room(more.length);
-    bytes.set(more, at);
-    at += more.length;
+    for (const byte of more) bytes.push(byte);
   };
   const write = (value: Value): void => {
-    if (value === null) number(-1, 1, 0xc0);
-    else if (value === false || value === true) number(-1, 1, value ? 0xc3 : 0xc2);
+    if (value === null) bytes.push(0xc0);
+    else if (typeof value === 'boolean') bytes.push(value ? 0xc3 : 0xc2);
     else if (typeof value === 'number') {
-      if (Number.isSafeInteger(value)) integer(value);
-      else {
-        room(9);
-        view.setUint8(at, 0xcb);
-        view.setFloat64(at + 1, value);
-        at += 9;
-      }
+      if (!Number.isSafeInteger(value)) {
+        const view = new DataView(new ArrayBuffer(8));
+        view.setFloat64(0, value);
+        bytes.push(0xcb);
+        append(new Uint8Array(view.buffer));
+      } else if (value >= -0x20 && value < 0x80) bytes.push(value & 255);
+      // A negative one needs as much room as a positive one of twice its size.
+      else if (value < 0) sized(0xd0, 1, -2 * value - 1, value);
+      else sized(0xcc, 1, value);
     } else if (typeof value === 'string') {
       const encoded = utf8.encode(value);
-      head(encoded.length, 0xa0, 31, [0xd9, 0xda, 0xdb]);
+      head(encoded.length, 0xa0, 32, 0xd9, 1);
       append(encoded);
     } else if (value instanceof Uint8Array) {
-      head(value.length, 0, -1, [0xc4, 0xc5, 0xc6]);
+      sized(0xc4, 1, value.length);
       append(value);
     } else if (Array.isArray(value)) {
-      head(value.length, 0x90, 15, [0, 0xdc, 0xdd]);
-      value.forEach(write);
+      head(value.length, 0x90, 16, 0xdc, 2);
+      for (const item of value) write(item);
     } else {
-      const keys = Object.keys(value);
-      head(keys.length, 0x80, 15, [0, 0xde, 0xdf]);
-      for (const key of keys) {
-        write(key);
-        write(value[key] ?? null);
-      }
+      const entries = Object.entries(value);
+      head(entries.length, 0x80, 16, 0xde, 2);
+      for (const entry of entries) for (const part of entry) write(part);
     }
   };
   write(value);
-  return bytes.slice(0, at);
+  return new Uint8Array(bytes);
 }
 
 /**
@@ -104,32 +72,27 @@ export function encode(value: Value): Uint8Array {
  * @throws MsgpackError if the bytes are anything else, or nest deeper than `depth_max`.
  */
 export function decode(bytes: Uint8Array, depth_max: number): Value {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
 
-  const take = (length: number): number => {
+  const take = (length: number): Uint8Array<ArrayBuffer> => {
     if (length > bytes.length - at) throw new MsgpackError('cut short');
-    const from = at;
     at += length;
-    return from;
+    return new Uint8Array(bytes.subarray(at - length, at));
   };
-  const integer = (sign: 'Int' | 'Uint', width: number): number => {
-    const from = take(width);
-    if (width === 8) return whole(view[`get${sign}32`](from) * HALF + view.getUint32(from + 4));
-    return view[`get${sign}${(width * 8) as 8 | 16 | 32}`](from);
+  const integer = (width: number, signed = false): number => {
+    const [first = 0, ...rest] = take(width);
+    let number = signed && first > 127 ? first - 256 : first;
+    for (const byte of rest) number = number * 256 + byte;
+    if (!Number.isSafeInteger(number)) throw new MsgpackError('an integer of 2^53 or more');
+    return number;
   };
-  const unsigned = (width: number): number => integer('Uint', width);
   const text = (length: number): string => {
-    const from = take(length);
+    const part = take(length);
     try {
-      return text_of.decode(bytes.subarray(from, from + length));
+      return text_of.decode(part);
     } catch {
       throw new MsgpackError('not UTF-8');
     }
-  };
-  const binary = (length: number): Uint8Array => {
-    const from = take(length);
-    return bytes.slice(from, from + length);
   };
   // Each item takes a byte or more, so a count above what is left is a lie.
   const count = (items: number, depth: number): number => {
@@ -157,7 +120,7 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
     return null;
   };
   const read = (depth: number): Value => {
-    const marker = unsigned(1);
+    const marker = integer(1);
     if (marker < 0x80) return marker;
     if (marker >= 0xe0) return marker - 0x100;
     if (marker < 0x90) return map(marker & 15, depth);
@@ -167,25 +130,20 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
       case 0xc0: return null;
       case 0xc2: return false;
       case 0xc3: return true;
-      case 0xc4: case 0xc5: case 0xc6: return binary(unsigned(1 << (marker - 0xc4)));
-      case 0xc7: case 0xc8: case 0xc9: return extension(unsigned(1 << (marker - 0xc7)));
-      case 0xca: return view.getFloat32(take(4));
-      case 0xcb: return view.getFloat64(take(8));
-      case 0xcc: case 0xcd: case 0xce: case 0xcf: return unsigned(1 << (marker - 0xcc));
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return integer('Int', 1 << (marker - 0xd0));
+      case 0xc4: case 0xc5: case 0xc6: return take(integer(1 << (marker - 0xc4)));
+      case 0xc7: case 0xc8: case 0xc9: return extension(integer(1 << (marker - 0xc7)));
+      case 0xca: return new DataView(take(4).buffer).getFloat32(0);
+      case 0xcb: return new DataView(take(8).buffer).getFloat64(0);
+      case 0xcc: case 0xcd: case 0xce: case 0xcf: return integer(1 << (marker - 0xcc));
+      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return integer(1 << (marker - 0xd0), true);
       case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(1 << (marker - 0xd4));
-      case 0xd9: case 0xda: case 0xdb: return text(unsigned(1 << (marker - 0xd9)));
-      case 0xdc: case 0xdd: return array(unsigned(2 << (marker - 0xdc)), depth);
-      case 0xde: case 0xdf: return map(unsigned(2 << (marker - 0xde)), depth);
+      case 0xd9: case 0xda: case 0xdb: return text(integer(1 << (marker - 0xd9)));
+      case 0xdc: case 0xdd: return array(integer(2 << (marker - 0xdc)), depth);
+      case 0xde: case 0xdf: return map(integer(2 << (marker - 0xde)), depth);
       default: throw new MsgpackError('no such marker');
     }
   };
   const value = read(depth_max);
   if (at !== bytes.length) throw new MsgpackError('bytes after the end');
   return value;
-}
-
-function whole(number: number): number {
-  if (!Number.isSafeInteger(number)) throw new MsgpackError('an integer of 2^53 or more');
-  return number;
 }

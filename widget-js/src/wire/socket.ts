@@ -6,17 +6,12 @@
 
 import { SUBPROTOCOL, decode_frame, encode_frame } from './codec.ts';
 import type { FrameSchema } from './codec.ts';
-import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME } from './frames.ts';
-import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome } from './frames.ts';
-
-/** What a client does after a connection ended. */
-export type Verdict = 'done' | 'stop' | 'retry' | 'now';
+import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME, VERDICTS } from './frames.ts';
+import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome, Verdict } from './frames.ts';
 
 /** The verdict of a close code, known or not: the range decides. */
 export function verdict(code: number): Verdict {
-  if (code === 1000) return 'done';
-  if (code === 1009 || (code >= 4000 && code < 4100)) return 'stop';
-  return code === 4200 ? 'now' : 'retry';
+  return VERDICTS.find(([from, to]) => from <= code && code <= to)?.[2] ?? 'retry';
 }
 
 const RETRY_MS_BASE = 500;
@@ -55,6 +50,8 @@ type Statement = Exclude<ClientFrame, { request: number }>;
 export interface SocketOptions {
   /** `wss://…/v1/socket`. */
   url: string;
+  /** The browser's own, where the page may have another by now. */
+  socket?: typeof WebSocket;
   /** The kinds of frames this client understands, beyond those of the line itself. */
   hears: readonly FrameSchema<ServerFrame>[];
   /** Asked for at every connect, so that the resume points and the token are those of the moment. */
@@ -168,7 +165,7 @@ export class Socket {
     this.#become({ kind: 'connecting' });
     let line: WebSocket;
     try {
-      line = new WebSocket(this.#options.url, SUBPROTOCOL);
+      line = new (this.#options.socket ?? WebSocket)(this.#options.url, SUBPROTOCOL);
     } catch {
       this.#broken(1006, '');
       return;
@@ -182,6 +179,10 @@ export class Socket {
     line.addEventListener('message', (event: MessageEvent<unknown>) => {
       if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
     });
+    // A page's policy refuses without a close; where both come, the close has its code.
+    line.addEventListener('error', () => setTimeout(() => {
+      if (line === this.#line) this.#broken(1006, '');
+    }));
     line.addEventListener('close', (event) => {
       if (line === this.#line) this.#broken(event.code, event.reason);
     });
@@ -260,7 +261,8 @@ export class Socket {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     const line = this.#line;
     this.#line = undefined;
-    if (line && line.readyState <= WebSocket.OPEN) line.close(code);
+    // Connecting, or open.
+    if (line && line.readyState < 2) line.close(code);
     const questions = [...this.#questions.values()];
     this.#questions.clear();
     for (const answered of questions) answered({ kind: 'lost' });
