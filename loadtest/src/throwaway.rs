@@ -17,13 +17,19 @@ use crate::setup::ORIGIN;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Limits that a load would meet, raised; and no time lost at the end.
-pub(crate) const FLAGS: [&str; 14] = [
+pub(crate) const FLAGS: [&str; 20] = [
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
     "--connections-per-ip-max=1000000",
     "--messages-per-minute=10000000",
     "--messages-burst=1000000",
     "--agent-messages-per-minute=10000000",
+    "--requests-per-minute=10000000",
+    "--requests-burst=1000000",
+    "--key-requests-per-minute=10000000",
+    "--key-requests-burst=1000000",
+    "--address-requests-per-minute=10000000",
+    "--address-requests-burst=1000000",
     "--frames-per-second=1000000",
     "--frames-burst=1000000",
     "--conversations-per-ip-hour-max=1000000",

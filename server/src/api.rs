@@ -6,7 +6,6 @@
 //! Called by `lib::run`, which mounts the routers on the public and on the admin listener.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,20 +13,21 @@ use parking_lot::Mutex;
 use protocol::conversation::SiteAvailability;
 use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
-use protocol::personal::Personal;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use crate::auth::{Passwords, Principal, Throttle, ThrottleConfig};
+use crate::auth::{Devices, Passwords, Principal, Rates, Trier};
 use crate::clock::Clock;
 use crate::hub::RefusedOrigin;
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
-use crate::store::{AgentRow, SiteRow, Store};
+use crate::store::{AgentRow, Beside, Record, SiteRow, Store, StoreError, Write};
 use crate::sweep::ClockTrust;
 
 mod router;
+mod acts;
+mod told;
 mod access;
 mod request;
 mod problem;
@@ -49,6 +49,7 @@ mod tenants;
 mod operator_keys;
 mod clock;
 
+pub use acts::Acts;
 use problem::{Problem, ProblemCode};
 pub use router::{admin_router, openapi, openapi_admin, openapi_files, public_router};
 
@@ -61,8 +62,10 @@ pub struct ApiConfig {
     pub session_ms: u64,
     /// Conversations that a new agent takes at a time.
     pub agent_capacity: u16,
-    /// How many attempts to sign in are borne.
-    pub logins: ThrottleConfig,
+    /// How often what may be asked.
+    pub rates: Arc<Rates>,
+    /// Browsers from which somebody signed in.
+    pub devices: Devices,
 }
 
 /// What every handler reaches.
@@ -73,13 +76,15 @@ pub struct ApiState {
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     pub(crate) clock_trust: Arc<ClockTrust>,
-    throttle: Arc<Throttle>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) devices: Devices,
     pub(crate) passwords: Arc<Passwords>,
     /// Where browsers reach the console.
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) session_ms: u64,
     pub(crate) agent_capacity: u16,
-    /// Creates with an idempotency key that are being worked on; as many as requests at most.
+    acts: Acts,
+    /// Creates with an idempotency key that are being worked on; as many as acts at most.
     pub(crate) in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
     /// Held from reading a site or an agent until it is stored anew, so that no change undoes another.
     pub(crate) changes: Arc<tokio::sync::Mutex<()>>,
@@ -101,32 +106,53 @@ impl ApiState {
             clock,
             metrics,
             clock_trust,
-            throttle: Arc::new(Throttle::new(config.logins)),
+            rates: Arc::clone(&config.rates),
+            devices: config.devices.clone(),
             passwords: Arc::default(),
             public_url: Arc::new(config.public_url.clone()),
             session_ms: config.session_ms,
             agent_capacity: config.agent_capacity,
+            acts: Acts::default(),
             in_flight: Arc::default(),
             changes: Arc::default(),
         }
     }
 
+    /// What was begun and is not at its end.
+    pub fn acts(&self) -> Acts {
+        self.acts.clone()
+    }
+
+    /// Stores changes, all of them or none, and puts them in force.
+    pub(crate) async fn carry_out(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        let writes = records.iter().map(|record| Write::Record(Box::new(record.clone())));
+        self.store.write(writes.collect()).await?;
+        for record in &records {
+            match record {
+                Record::Site(row) | Record::SiteChange(row) => self.live.site_changed(row),
+                Record::Agent(row) | Record::AgentChange(row) => self.live.agent_changed(row).await,
+                Record::SessionEnd { session, .. } => self.live.session_ended(*session),
+                // Asked for anew each time.
+                Record::Tenant(_)
+                | Record::Password { .. }
+                | Record::Session(_)
+                | Record::Invitation(_)
+                | Record::InvitationEnd { .. }
+                | Record::Key(_)
+                | Record::Tag(_)
+                | Record::Answer(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Counts an attempt to prove a password, before it is looked at.
-    pub(crate) fn attempt(
-        &self,
-        account: &Personal<String>,
-        address: IpAddr,
-    ) -> Result<(), Problem> {
-        self.throttle.attempt(account, address, self.now()).map_err(|wait_ms| {
+    pub(crate) fn attempt(&self, trier: &Trier<'_>) -> Result<(), Problem> {
+        self.rates.logins.attempt(trier).map_err(|wait_ms| {
             self.metrics.rate_limited_total.of(Throttled::Logins).inc();
             Problem::new(ProblemCode::TooFast, "Too many attempts. Wait, then try again.")
                 .retry_after_ms(wait_ms)
         })
-    }
-
-    /// The password was right.
-    pub(crate) fn attempt_succeeded(&self, account: &Personal<String>, address: IpAddr) {
-        self.throttle.succeeded(account, address);
     }
 
     pub(crate) fn now(&self) -> UnixMillis {
@@ -144,9 +170,14 @@ impl ApiState {
 /// Each act checks whether the principal may do it; a conversation of another tenant is not found.
 #[async_trait]
 pub trait Live: Send + Sync + std::fmt::Debug {
-    /// Says it; returns once it is stored, with its place and the moment it was taken.
-    async fn say(&self, principal: &Principal, said: Said<'_>)
-    -> Result<(Seq, UnixMillis), Reject>;
+    /// Says it; returns once it is stored, with its place and the moment it was taken. What is to be stored
+    /// `beside` it is stored with it or not at all.
+    async fn say(
+        &self,
+        principal: &Principal,
+        said: Said<'_>,
+        beside: Option<Beside>,
+    ) -> Result<(Seq, UnixMillis), Reject>;
     /// Ends a conversation.
     async fn close(
         &self,
@@ -189,7 +220,7 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     /// A site's settings or timeline were stored anew.
     fn site_changed(&self, site: &SiteRow);
     /// An agent was stored anew, or is new.
-    fn agent_changed(&self, agent: &AgentRow);
+    async fn agent_changed(&self, agent: &AgentRow);
     /// A session is over: its connections are, too.
     fn session_ended(&self, session: SessionId);
 }

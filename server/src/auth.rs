@@ -1,7 +1,7 @@
 //! Who acts, and how that is proved: principals, tokens, passwords.
 //!
 //! Lives here: the principal, what a session cookie, a key or a visitor's token proves, password rules
-//! and hashing, the brake on guessing.
+//! and hashing, rate limits and the brake on guessing.
 //! Not here: HTTP (`api`), sockets (`gateway`), what a role may do to a conversation (`hub`).
 //! Called by both edges and by the subcommands that set up accounts.
 
@@ -12,15 +12,21 @@ mod email;
 mod key;
 mod password;
 mod session;
+mod brake;
+mod limit;
+mod rates;
 mod throttle;
 mod token;
 mod visitor;
 
+pub use brake::{BrakeConfig, DEVICE_COOKIE, Devices, Trier};
 pub use email::{EmailError, normal_email};
 pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operator_key_hash};
+pub use limit::{Allowance, Left, Limit, Pace, Wait};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};
-pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, session_token};
-pub use throttle::{AddressLimit, Throttle, ThrottleConfig};
+pub use rates::{Rates, RatesConfig};
+pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, cookie_value, session_token};
+pub use throttle::AddressLimit;
 pub use token::{Issued, issue, token_hash};
 pub use visitor::{Admitted, admit_visitor, new_visitor_token};
 

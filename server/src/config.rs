@@ -149,17 +149,31 @@ settings! {
         frames_burst: u64 = "120", "frames", (1, 1_000_000),
             "Frames that one connection may send at once.";
         messages_per_minute: u64 = "60", "messages/min", (1, 10_000_000),
-            "Messages that a visitor may send in the long run.";
+            "Messages that a visitor may send in the long run, over all their connections, and again after a new one.";
         messages_burst: u64 = "20", "messages", (1, 1_000_000),
-            "Messages that a visitor may send at once.";
+            "Messages that a visitor or an agent may send at once.";
         agent_messages_per_minute: u64 = "600", "messages/min", (1, 10_000_000),
-            "Messages that an agent may send in the long run.";
+            "Messages that an agent may send in the long run, over all their connections and over REST together.";
+        requests_per_minute: u64 = "1200", "requests/min", (1, 10_000_000),
+            "REST requests that a signed-in agent may make in the long run.";
+        requests_burst: u64 = "300", "requests", (1, 1_000_000),
+            "REST requests that a signed-in agent may make at once.";
+        key_requests_per_minute: u64 = "600", "requests/min", (1, 10_000_000),
+            "REST requests that may be made with one API key in the long run; an operator key as well.";
+        key_requests_burst: u64 = "120", "requests", (1, 1_000_000),
+            "REST requests that may be made with one API key at once.";
+        address_requests_per_minute: u64 = "6000", "requests/min", (1, 10_000_000),
+            "REST requests that one address may make in the long run without proving who asks; many people may share one.";
+        address_requests_burst: u64 = "1000", "requests", (1, 1_000_000),
+            "REST requests that one address may make at once without proving who asks.";
         logins_per_account_max: u64 = "10", "logins", (1, 1_000_000),
-            "Failed logins to one account within `login_window_ms`; further ones wait, right or wrong.";
+            "Failed logins to one account from one address, or from one browser that signed in to it before, within `login_window_ms`; further ones wait, right or wrong.";
+        logins_per_account_strangers_max: u64 = "100", "logins", (1, 1_000_000),
+            "Failed logins to one account from all browsers together that never signed in to it, within `login_window_ms`.";
         logins_per_ip_max: u64 = "50", "logins", (1, 1_000_000),
-            "Failed logins from one address within `login_window_ms`.";
+            "Failed logins from one address within `login_window_ms`, by browsers that never signed in.";
         login_window_ms: u64 = "900000", "ms", (1_000, 86_400_000),
-            "Time over which failed logins are counted.";
+            "Time over which so many failed logins are forgotten again, one by one.";
         session_days: u64 = "14", "days", (1, 365),
             "Days for which an agent stays signed in.";
     }

@@ -21,6 +21,7 @@ use protocol::personal::Personal;
 use protocol::reject::CloseCode;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::auth::Rates;
 use crate::clock::Clock;
 use crate::http::{Peer, Socket, SocketEdge};
 use crate::hub::Hub;
@@ -32,7 +33,6 @@ use crate::tasks;
 
 mod outbox;
 mod heartbeat;
-mod rate;
 mod hello;
 mod incoming;
 mod connection;
@@ -56,19 +56,16 @@ pub struct GatewayConfig {
     pub outbox_bytes_max: usize,
     /// Frames that may wait for one connection.
     pub outbox_frames_max: usize,
-    /// Messages that a visitor and an agent may send in a minute, on average.
-    pub messages_per_minute: u32,
-    pub agent_messages_per_minute: u32,
-    /// Messages at once.
-    pub messages_burst: u32,
-    /// Any frames, the same.
-    pub frames_per_second: u32,
-    pub frames_burst: u32,
+    /// How often what may be sent.
+    pub rates: Arc<Rates>,
     /// Connections in all.
     pub connections_max: usize,
     /// Origin of the console: no other page opens an agent's socket.
     pub public_url: PublicUrl,
 }
+
+/// Looks at whether everyone has left, 20 ms apart.
+const TICKS_TO_LEAVE_MAX: u32 = 1_500;
 
 /// Everything that connections share.
 pub struct Gateway {
@@ -80,7 +77,6 @@ pub struct Gateway {
     config: GatewayConfig,
     terms: Arc<outbox::Terms>,
     heartbeats: Heartbeats,
-    rates: rate::Rates,
     connections: AtomicUsize,
     draining: std::sync::atomic::AtomicBool,
 }
@@ -217,7 +213,6 @@ impl Gateway {
             config,
             terms,
             heartbeats: Heartbeats::default(),
-            rates: rate::Rates::default(),
             connections: AtomicUsize::new(0),
             draining: std::sync::atomic::AtomicBool::new(false),
         })
@@ -246,8 +241,9 @@ impl Gateway {
                 tokio::time::sleep(std::time::Duration::from_millis(over_ms * 64 / share)).await;
             }
         }
+        // A connection that is in the middle of an act takes as long as the act does.
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
-        for _ in 0..100 {
+        for _ in 0..TICKS_TO_LEAVE_MAX {
             if self.connections.load(Ordering::SeqCst) == 0 {
                 break;
             }

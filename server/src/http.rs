@@ -470,7 +470,8 @@ async fn answer<E: SocketEdge>(
             Err(_) => problem(
                 StatusCode::REQUEST_TIMEOUT,
                 "request-too-slow",
-                "The request took longer than the server waits (`request_ms`).",
+                "The request took longer than the server waits (`request_ms`). What it began to change is \
+                 brought to its end: ask what became of it, or send it again with its Idempotency-Key.",
             ),
         }
     };

@@ -29,7 +29,8 @@ use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::run::{self, RunError};
 use crate::store::{
-    AgentRow, FieldRule, KeyRow, SecretHash, SiteRow, SiteSettings, Store, StoreError, TenantRow,
+    AgentRow, FieldRule, KeyRow, Record, SecretHash, SiteRow, SiteSettings, Store, StoreError,
+    TenantRow, Write,
 };
 
 /// The operator's key, in the keys folder.
@@ -217,9 +218,9 @@ impl FirstRows {
             agent: self.agent.agent,
             operator_key_file: operator_key_file.clone(),
         };
-        store.tenant_create(self.tenant).await?;
-        store.site_create(self.site).await?;
-        store.agent_create(self.agent).await?;
+        let rows =
+            [Record::Tenant(self.tenant), Record::Site(self.site), Record::Agent(self.agent)];
+        store.write(rows.map(|row| Write::Record(Box::new(row))).into()).await?;
         // A second Organization on the same server is run by the same operator. A file whose key this
         // server does not know was left by data that is gone: it opens nothing, and a new one takes its
         // place.

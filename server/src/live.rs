@@ -13,7 +13,7 @@ use crate::api::Live;
 use crate::auth::Principal;
 use crate::hub::{Act, Hub, RefusedOrigin, Who};
 use crate::privacy::ingest::Said;
-use crate::store::{AgentRow, SiteRow};
+use crate::store::{AgentRow, Beside, SiteRow};
 
 /// The hub as REST sees it.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl Live for LiveHub {
         &self,
         principal: &Principal,
         said: Said<'_>,
+        beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.say_and_wait(tenant, who, said).await
+        self.0.say_and_wait(tenant, who, said, beside).await
     }
 
     async fn close(
@@ -117,11 +118,14 @@ impl Live for LiveHub {
         self.0.site_changed(site);
     }
 
-    fn agent_changed(&self, agent: &AgentRow) {
-        self.0.agent_changed(agent.clone());
+    async fn agent_changed(&self, agent: &AgentRow) {
+        self.0.agent_changed(agent.clone()).await;
     }
 
     fn session_ended(&self, session: SessionId) {
         self.0.session_ended(session);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! A bounded memory of what was used lately.
 //!
-//! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by `keys` and `store`.
+//! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by `keys`, `store` and `auth`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -52,6 +52,17 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
     pub(crate) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         self.young.retain(|key, _| keep(key));
         self.old.retain(|key, _| keep(key));
+    }
+
+    /// Forgets every value that does not pass.
+    pub(crate) fn retain_values(&mut self, keep: impl Fn(&V) -> bool) {
+        self.young.retain(|_, value| keep(value));
+        self.old.retain(|_, value| keep(value));
+    }
+
+    /// Values that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -93,7 +93,7 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub site: SiteId,
-    /// Grows with each change but that of the position.
+    /// Grows with each change of what is shown, but that of the position.
     pub version: u64,
     pub state: ConversationState,
     /// Who has it; during a transfer, the giver.
@@ -257,6 +257,13 @@ impl Routing {
     /// What this site may promise its visitors now. One line and one team: the same for every site.
     pub fn site_availability(&self, _site: SiteId) -> SiteAvailability {
         self.team.promise()
+    }
+
+    /// Something that a conversation shows beside its standing changed: its next version. `None` once it is closed.
+    pub fn amended(&mut self, conversation: ConversationId) -> Option<u64> {
+        let standing = &mut self.conversations.get_mut(&conversation)?.standing;
+        standing.version += 1;
+        Some(standing.version)
     }
 
     /// All agents known here.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{ApiConfig, ApiState, admin_router, public_router};
-use crate::auth::ThrottleConfig;
+use crate::auth::{Allowance, BrakeConfig, Devices, Rates, RatesConfig};
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
@@ -34,6 +34,9 @@ use crate::tasks;
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
+
+/// How long the end waits for acts that were begun; each ends sooner by bounds of its own.
+const ACTS_WAIT: Duration = Duration::from_secs(30);
 
 /// How often the size of the store's files is taken.
 const SIZE_LOOK: Duration = Duration::from_secs(5);
@@ -231,12 +234,13 @@ pub async fn run_with(
     hub.start().await.map_err(|_| RunError::Restore(config.data.clone()))?;
     let address = listeners.public.local_addr().map_err(RunError::Listener)?;
     let public_url = config.public_origin(address);
+    let rates = Rates::new(&rates_config(&config), &clock);
     let gateway = Gateway::new(
         Arc::clone(&hub),
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&metrics),
-        gateway_config(&config, &public_url),
+        gateway_config(&config, &public_url, &rates),
     );
     let clock_trust = Arc::new(ClockTrust::default());
     let api = ApiState::new(
@@ -245,8 +249,9 @@ pub async fn run_with(
         Arc::clone(&clock),
         Arc::clone(&clock_trust),
         Arc::clone(&metrics),
-        &api_config(&config, &public_url),
+        &api_config(&config, &public_url, &rates, Devices::new(Arc::<KeyStore>::clone(&keys))),
     );
+    let acts = api.acts();
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
     let limits = Limits::of(&config);
@@ -287,6 +292,7 @@ pub async fn run_with(
     let mut keeping = vec![
         tasks::spawn("upkeep", Arc::clone(&hub).upkeep(ended.clone())),
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),
+        tasks::spawn("rates", rates.tidied(ended.clone())),
         tasks::spawn(
             "sweep",
             Sweeper::new(
@@ -329,6 +335,9 @@ pub async fn run_with(
         if task.await.is_err() {
             tracing::error!("a task ended by a fault");
         }
+    }
+    if tokio::time::timeout(ACTS_WAIT, acts.ended()).await.is_err() {
+        tracing::error!("acts were still under way when the server ended");
     }
     store.close().await;
     tracing::info!("livehelp has stopped");
@@ -399,21 +408,47 @@ const VISITOR_GRACE_MS: u64 = 20_000;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-fn api_config(config: &Config, public_url: &PublicUrl) -> ApiConfig {
-    ApiConfig {
-        public_url: public_url.clone(),
-        session_ms: config.session_days * DAY_MS,
-        agent_capacity: config.agent_capacity,
-        logins: ThrottleConfig {
+fn rates_config(config: &Config) -> RatesConfig {
+    let messages = |times| Allowance::a_minute(times, config.messages_burst);
+    RatesConfig {
+        visitor_messages: messages(config.messages_per_minute),
+        agent_messages: messages(config.agent_messages_per_minute),
+        frames: Allowance {
+            burst: config.frames_burst,
+            times: config.frames_per_second,
+            window_ms: 1_000,
+        },
+        agents: Allowance::a_minute(config.requests_per_minute, config.requests_burst),
+        keys: Allowance::a_minute(config.key_requests_per_minute, config.key_requests_burst),
+        addresses: Allowance::a_minute(
+            config.address_requests_per_minute,
+            config.address_requests_burst,
+        ),
+        logins: BrakeConfig {
             per_account_max: config.logins_per_account_max,
+            strangers_max: config.logins_per_account_strangers_max,
             per_address_max: config.logins_per_ip_max,
             window_ms: config.login_window_ms,
         },
     }
 }
 
-fn gateway_config(config: &Config, public_url: &PublicUrl) -> GatewayConfig {
-    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+fn api_config(
+    config: &Config,
+    public_url: &PublicUrl,
+    rates: &Arc<Rates>,
+    devices: Devices,
+) -> ApiConfig {
+    ApiConfig {
+        public_url: public_url.clone(),
+        session_ms: config.session_days * DAY_MS,
+        agent_capacity: config.agent_capacity,
+        rates: Arc::clone(rates),
+        devices,
+    }
+}
+
+fn gateway_config(config: &Config, public_url: &PublicUrl, rates: &Arc<Rates>) -> GatewayConfig {
     GatewayConfig {
         heartbeat_visitor_ms: config.heartbeat_visitor_ms,
         heartbeat_agent_ms: config.heartbeat_agent_ms,
@@ -422,11 +457,7 @@ fn gateway_config(config: &Config, public_url: &PublicUrl) -> GatewayConfig {
         hello_timeout_ms: config.hello_timeout_ms,
         outbox_bytes_max: config.outbox_bytes_max,
         outbox_frames_max: config.outbox_frames_max,
-        messages_per_minute: small(config.messages_per_minute),
-        agent_messages_per_minute: small(config.agent_messages_per_minute),
-        messages_burst: small(config.messages_burst),
-        frames_per_second: small(config.frames_per_second),
-        frames_burst: small(config.frames_burst),
+        rates: Arc::clone(rates),
         connections_max: config.connections_max,
         public_url: public_url.clone(),
     }

@@ -268,6 +268,80 @@ pub struct RoomRow {
     pub marks: Vec<MarkRow>,
 }
 
+/// The answer to a create that may be sent again, kept for 24 h under the caller's `Idempotency-Key`.
+#[derive(Debug, Clone)]
+pub struct AnswerRow {
+    pub tenant: TenantId,
+    /// What the key is kept as.
+    pub key: String,
+    /// Hash of the request.
+    pub request: [u8; 32],
+    /// Sealed.
+    pub answer: Vec<u8>,
+    pub at: UnixMillis,
+}
+
+/// The rule of uniqueness that a second answer under one key would break.
+pub const ANSWERED: &str = "Idempotency-Key";
+
+/// A change of what is set up and of who may act. In one batch with others it is made with all of them or not at all.
+#[derive(Debug, Clone)]
+pub enum Record {
+    Tenant(TenantRow),
+    Site(SiteRow),
+    /// Replaces name, settings and timeline.
+    SiteChange(SiteRow),
+    Agent(AgentRow),
+    /// Replaces name, e-mail, role, state and capacity. What they choose themselves has writes of its own, so
+    /// that neither undoes the other.
+    AgentChange(AgentRow),
+    /// Replaces the hash of an agent's password.
+    Password {
+        tenant: TenantId,
+        agent: AgentId,
+        password_hash: Arc<str>,
+    },
+    Session(SessionRow),
+    /// One that is over already stays so.
+    SessionEnd {
+        tenant: TenantId,
+        agent: AgentId,
+        session: SessionId,
+    },
+    Invitation(InvitationRow),
+    /// Not found where it was used or withdrawn meanwhile.
+    InvitationEnd {
+        tenant: TenantId,
+        invitation: InvitationId,
+    },
+    Key(KeyRow),
+    Tag(TagRow),
+    /// Refused as [`ANSWERED`] where an answer is kept under its key: then all of the batch was done before.
+    Answer(AnswerRow),
+}
+
+/// What is stored together with a message, once its place is known.
+#[derive(Clone)]
+pub struct Beside(Arc<dyn Fn(Seq) -> Write + Send + Sync>);
+
+impl Beside {
+    /// `write` makes it of the place.
+    pub fn new(write: impl Fn(Seq) -> Write + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    /// What is stored with a message at this place.
+    pub(crate) fn at(&self, seq: Seq) -> Write {
+        (self.0)(seq)
+    }
+}
+
+impl std::fmt::Debug for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Beside").finish_non_exhaustive()
+    }
+}
+
 /// One thing for the writer. All of a batch is committed together or not at all.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -286,6 +360,8 @@ pub enum Write {
     Mark(MarkRow),
     /// A draft.
     Draft(Box<DraftRow>),
+    /// Anything that is set up.
+    Record(Box<Record>),
 }
 
 /// Why nothing was stored.
@@ -424,13 +500,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         page: Page<VisitorId>,
     ) -> Result<Vec<VisitorRow>, StoreError>;
 
-    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError>;
+    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Tenant(row)))]).await
+    }
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError>;
     async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError>;
 
-    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError>;
+    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Site(row)))]).await
+    }
     /// Replaces name, settings and timeline.
-    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError>;
+    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::SiteChange(row)))]).await
+    }
     async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
     /// The operator's view: any tenant's.
     async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
@@ -438,10 +520,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn sites(&self, tenant: TenantId, page: Page<SiteId>)
     -> Result<Vec<SiteRow>, StoreError>;
 
-    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError>;
-    /// Replaces name, e-mail, role, state and capacity. What he chooses himself has writes of its own, so
-    /// that neither undoes the other.
-    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError>;
+    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Agent(row)))]).await
+    }
+    /// As [`Record::AgentChange`].
+    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::AgentChange(row)))]).await
+    }
     /// Replaces his availability, and his capacity where one is given; of an active agent alone.
     async fn agent_availability(
         &self,
@@ -456,7 +541,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: TenantId,
         agent: AgentId,
         password_hash: Arc<str>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        let record = Record::Password { tenant, agent, password_hash };
+        self.write(vec![Write::Record(Box::new(record))]).await
+    }
     async fn agent(&self, tenant: TenantId, agent: AgentId)
     -> Result<Option<AgentRow>, StoreError>;
     /// At login the tenant is not known yet: every account with this e-mail.
@@ -469,7 +557,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         page: Page<AgentId>,
     ) -> Result<Vec<AgentRow>, StoreError>;
 
-    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError>;
+    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Session(row)))]).await
+    }
     async fn session_by_secret(&self, secret: SecretHash)
     -> Result<Option<SessionRow>, StoreError>;
     async fn sessions(
@@ -484,7 +574,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         session: SessionId,
     ) -> Result<(), StoreError>;
 
-    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError>;
+    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Invitation(row)))]).await
+    }
     async fn invitation_by_secret(
         &self,
         secret: SecretHash,
@@ -494,17 +586,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         &self,
         tenant: TenantId,
         invitation: InvitationId,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        let record = Record::InvitationEnd { tenant, invitation };
+        self.write(vec![Write::Record(Box::new(record))]).await
+    }
 
     /// Deletes every Organization's sessions and invitations that were over at `at`.
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
 
-    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError>;
+    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Key(row)))]).await
+    }
     async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError>;
     async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError>;
     async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError>;
 
-    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError>;
+    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
+        self.write(vec![Write::Record(Box::new(Record::Tag(row)))]).await
+    }
     async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError>;
     async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError>;
 
@@ -515,16 +614,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: TenantId,
         key: &str,
     ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError>;
-    /// Keeps an answer for 24 h; the answer is sealed.
-    async fn idempotent_keep(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        request: [u8; 32],
-        answer: Vec<u8>,
-        at: UnixMillis,
-    ) -> Result<(), StoreError>;
-
     /// Deletes the answers that were kept until this moment; their buckets' keys are the sweep's.
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError>;
 

@@ -7,10 +7,15 @@ use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use protocol::conversation::Role;
 use protocol::ids::{KeyId, TenantId};
+use protocol::personal::Personal;
 
 use super::ApiState;
 use super::problem::{Problem, ProblemCode};
-use crate::auth::{Principal, Scope, SignedIn, authenticate_cookie, authenticate_key};
+use super::told::Told;
+use crate::auth::{
+    DEVICE_COOKIE, Devices, Principal, Scope, SignedIn, Trier, authenticate_cookie,
+    authenticate_key, cookie_value,
+};
 use crate::http::Peer;
 
 /// A request of an Organization: a signed-in agent, or a key.
@@ -20,6 +25,8 @@ pub(crate) struct Access {
     pub(crate) tenant: TenantId,
     /// Where it is an agent.
     pub(crate) signed_in: Option<SignedIn>,
+    /// Where what they do is counted.
+    pub(crate) told: Told,
 }
 
 impl Access {
@@ -57,10 +64,22 @@ impl FromRequestParts<ApiState> for Access {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let access = Self::prove(parts, state).await;
+        match &access {
+            Ok(access) => state.count(&access.told, &access.principal)?,
+            Err(_) => state.count_stranger(parts)?,
+        }
+        access
+    }
+}
+
+impl Access {
+    async fn prove(parts: &Parts, state: &ApiState) -> Result<Self, Problem> {
+        let told = Told::of(parts);
         if let Some(key) = bearer(&parts.headers) {
             return match authenticate_key(&*state.store, key).await? {
                 Some(principal @ Principal::Key { tenant, .. }) => {
-                    Ok(Self { principal, tenant, signed_in: None })
+                    Ok(Self { principal, tenant, signed_in: None, told })
                 }
                 _ => Err(not_authenticated()),
             };
@@ -76,6 +95,7 @@ impl FromRequestParts<ApiState> for Access {
             principal: signed_in.principal(),
             tenant: signed_in.agent.tenant,
             signed_in: Some(signed_in),
+            told,
         })
     }
 }
@@ -98,11 +118,35 @@ impl FromRequestParts<ApiState> for OperatorAccess {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let Some(key) = bearer(&parts.headers) else { return Err(not_authenticated()) };
-        match authenticate_key(&*state.store, key).await? {
-            Some(Principal::Operator { key, scopes }) => Ok(Self { key, scopes }),
-            _ => Err(not_authenticated()),
+        let proved = match bearer(&parts.headers) {
+            Some(key) => authenticate_key(&*state.store, key).await?,
+            None => None,
+        };
+        match proved {
+            Some(principal @ Principal::Operator { key, .. }) => {
+                state.count(&Told::of(parts), &principal)?;
+                let Principal::Operator { scopes, .. } = principal else {
+                    return Err(not_authenticated());
+                };
+                Ok(Self { key, scopes })
+            }
+            _ => {
+                state.count_stranger(parts)?;
+                Err(not_authenticated())
+            }
         }
+    }
+}
+
+/// A request that anybody may make from anywhere, so often as their address may.
+#[derive(Debug)]
+pub(crate) struct Counted;
+
+impl FromRequestParts<ApiState> for Counted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        state.count_stranger(parts).map(|()| Self)
     }
 }
 
@@ -114,6 +158,16 @@ pub(crate) struct Anyone {
     pub(crate) secure: bool,
     /// Browser and system, as their user would recognise them.
     pub(crate) client: String,
+    /// What the browser shows of having signed in before.
+    pub(crate) device: Option<String>,
+}
+
+impl Anyone {
+    /// Whoever it is, as somebody who tries to prove the password of an account.
+    pub(crate) fn trier<'a>(&self, devices: &Devices, account: &'a Personal<String>) -> Trier<'a> {
+        let known = self.device.as_deref().and_then(|cookie| devices.known(account, cookie));
+        Trier { account, address: self.address, known }
+    }
 }
 
 impl FromRequestParts<ApiState> for Anyone {
@@ -123,11 +177,15 @@ impl FromRequestParts<ApiState> for Anyone {
         if own_page(parts, state) == Some(false) {
             return Err(foreign_page());
         }
+        state.count_stranger(parts)?;
         let peer = parts.extensions.get::<Peer>();
         let (address, secure) =
             peer.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), false), |peer| (peer.ip, peer.secure));
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()) })
+        let cookies = cookie_header(&parts.headers);
+        let device = cookies.as_deref().and_then(|all| cookie_value(all, DEVICE_COOKIE));
+        let device = device.map(str::to_owned);
+        Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()), device })
     }
 }
 

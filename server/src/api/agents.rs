@@ -16,8 +16,8 @@ use super::page::{Items, LIMIT_MAX, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Secret, name};
 use super::{schema, sessions};
-use crate::auth::Scope;
-use crate::store::{AgentRow, Page};
+use crate::auth::{Scope, Trier, token_hash};
+use crate::store::{AgentRow, Page, Record};
 
 /// Characters of a name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
@@ -150,11 +150,11 @@ pub(crate) async fn update(
     if was == (Role::Admin, true) && (row.role, row.active) != was {
         keep_an_admin(&state, &row).await?;
     }
-    state.store.agent_update(row.clone()).await?;
+    let mut records = vec![Record::AgentChange(row.clone())];
     if was.1 && !row.active {
-        sessions::end_all(&state, row.tenant, row.agent, None).await?;
+        records.extend(sessions::all_ends(&state, row.tenant, row.agent, None).await?);
     }
-    state.live.agent_changed(&row);
+    state.carry_out(records).await?;
     Ok(Json(Agent::from(row)))
 }
 
@@ -177,19 +177,25 @@ pub(crate) async fn set_password(
     }
     // Whoever holds a stolen cookie must not guess the password with it.
     let account = Personal::new(format!("password of {agent}"));
-    state.attempt(&account, address)?;
+    // Counted by the session: a thief keeps nobody else from changing it.
+    let known = Some(token_hash(&me.session.session.to_string()));
+    let trier = Trier { account: &account, address, known };
+    state.attempt(&trier)?;
     let kept = Some(me.agent.password_hash.clone());
     if !state.passwords.verify(change.current_password.0, kept).await? {
         return Err(Problem::field("current_password", "This is not your current password."));
     }
-    state.attempt_succeeded(&account, address);
+    state.rates.logins.succeeded(&trier);
     let hash = state
         .passwords
         .hash(change.new_password.0)
         .await
         .map_err(|error| Problem::from(error).of_field("new_password"))?;
-    state.store.agent_password(access.tenant, agent, hash).await?;
-    sessions::end_all(&state, access.tenant, agent, Some(me.session.session)).await?;
+    let (tenant, password_hash) = (access.tenant, hash);
+    let mut records = vec![Record::Password { tenant, agent, password_hash }];
+    let others = sessions::all_ends(&state, tenant, agent, Some(me.session.session)).await?;
+    records.extend(others);
+    state.carry_out(records).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

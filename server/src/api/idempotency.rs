@@ -5,12 +5,14 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use protocol::ids::TenantId;
+use protocol::message::Seq;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ApiState;
 use super::problem::{Problem, ProblemCode};
 use crate::keys::content_hash;
+use crate::store::{AnswerRow, Beside, Record, Write};
 
 const KEY_BYTES_MAX: usize = 255;
 
@@ -48,46 +50,45 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 
 impl Idempotency {
     /// Creates it once: a second request with the same key and body gets the first one's answer, one with
-    /// another body a refusal. Answers 201. Not for what people say: see [`Idempotency::once_shown`].
+    /// another body a refusal. Answers 201. `make` says what is to be stored, which the answer is stored with, and the
+    /// answer. Not for what people say: see [`Idempotency::once_shown`].
     pub(crate) async fn once<T: Serialize>(
         &self,
         state: &ApiState,
         tenant: TenantId,
         owner: &str,
         body: &[u8],
-        create: impl Future<Output = Result<T, Problem>>,
+        make: impl Future<Output = Result<(Record, T), Problem>>,
     ) -> Result<Response, Problem> {
-        match self.before(state, tenant, owner, body).await? {
-            Before::Unnamed => Ok(created(to_json(&create.await?)?, false)),
-            Before::Answered(answer) => Ok(created(answer, true)),
-            Before::New(slot) => {
-                let answer = to_json(&create.await?)?;
-                slot.keep(answer.clone()).await?;
-                Ok(created(answer, false))
-            }
-        }
+        let slot = match self.before(state, tenant, owner, body).await? {
+            Before::Unnamed => None,
+            Before::Answered(answer) => return Ok(created(answer, true)),
+            Before::New(slot) => Some(slot),
+        };
+        let (record, answer) = make.await?;
+        let json = to_json(&answer)?;
+        let mut records = vec![record];
+        records.extend(slot.as_ref().map(|slot| Record::Answer(slot.keep.with(json.clone()))));
+        state.carry_out(records).await?;
+        Ok(created(json, false))
     }
 
-    /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is made
-    /// anew each time, through the read gate.
+    /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is shown
+    /// anew each time, through the read gate. `create` stores what it is given together with the thing.
     pub(crate) async fn once_shown<T: Serialize + DeserializeOwned, A: Serialize>(
         &self,
         state: &ApiState,
         (tenant, owner): (TenantId, &str),
         body: &[u8],
-        create: impl Future<Output = Result<T, Problem>>,
+        create: impl AsyncFnOnce(Option<Keep>) -> Result<T, Problem>,
         show: impl AsyncFnOnce(T) -> Result<A, Problem>,
     ) -> Result<Response, Problem> {
         let (made, replayed) = match self.before(state, tenant, owner, body).await? {
-            Before::Unnamed => (create.await?, false),
+            Before::Unnamed => (create(None).await?, false),
             Before::Answered(kept) => {
                 (serde_json::from_slice(&kept).map_err(|_| Problem::internal())?, true)
             }
-            Before::New(slot) => {
-                let made = create.await?;
-                slot.keep(to_json(&made)?).await?;
-                (made, false)
-            }
+            Before::New(slot) => (create(Some(slot.keep.clone())).await?, false),
         };
         Ok(created(to_json(&show(made).await?)?, replayed))
     }
@@ -107,7 +108,12 @@ impl Idempotency {
         let request = request_hash(&self.request, body);
         let turn = Turn::take(state, slot)?;
         match state.store.idempotent_answer(tenant, &kept_as).await? {
-            None => Ok(Before::New(Slot { turn, tenant, kept_as, request })),
+            None => {
+                // A clock that stepped back would seal it under a day whose key may be gone.
+                let at = state.now().max(state.store.high_water().await?);
+                let row = AnswerRow { tenant, key: kept_as, request, answer: Vec::new(), at };
+                Ok(Before::New(Slot { keep: Keep(row), _turn: turn }))
+            }
             Some((before, answer)) if before == request => Ok(Before::Answered(answer)),
             Some(_) => Err(Problem::new(
                 ProblemCode::IdempotencyConflict,
@@ -129,19 +135,29 @@ enum Before<'a> {
 
 /// Where the answer to a new key goes; nobody else works on it meanwhile.
 struct Slot<'a> {
-    turn: Turn<'a>,
-    tenant: TenantId,
-    kept_as: String,
-    request: [u8; 32],
+    keep: Keep,
+    _turn: Turn<'a>,
 }
 
-impl Slot<'_> {
-    async fn keep(self, answer: Vec<u8>) -> Result<(), Problem> {
-        let state = self.turn.state;
-        // A clock that stepped back would seal it under a day whose key may be gone.
-        let at = state.now().max(state.store.high_water().await?);
-        let (tenant, kept_as) = (self.tenant, &self.kept_as);
-        Ok(state.store.idempotent_keep(tenant, kept_as, self.request, answer, at).await?)
+/// How an answer is kept, but for what it says.
+#[derive(Clone)]
+pub(crate) struct Keep(AnswerRow);
+
+impl Keep {
+    fn with(&self, answer: Vec<u8>) -> AnswerRow {
+        AnswerRow { answer, ..self.0.clone() }
+    }
+
+    /// Keeps what `of` makes of the place of a message, with the message.
+    pub(crate) fn beside<T: Serialize>(
+        self,
+        of: impl Fn(Seq) -> T + Send + Sync + 'static,
+    ) -> Beside {
+        Beside::new(move |seq| {
+            // Ids and numbers: there is nothing in them that JSON does not take.
+            let answer = serde_json::to_vec(&of(seq)).unwrap_or_default();
+            Write::Record(Box::new(Record::Answer(self.with(answer))))
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use super::request::{Body, Id, Secret, name};
 use super::sessions::{self, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
-use crate::store::{AgentRow, InvitationRow};
+use crate::store::{AgentRow, InvitationRow, Record};
 
 /// Milliseconds that an invitation holds: a week.
 const INVITATION_MS: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -139,12 +139,12 @@ pub(crate) async fn create(
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }
 
-/// Makes an invitation.
+/// An invitation and its link.
 pub(crate) async fn invite(
     state: &ApiState,
     tenant: TenantId,
     new: NewInvitation,
-) -> Result<IssuedInvitation, Problem> {
+) -> Result<(Record, IssuedInvitation), Problem> {
     let email = normal_email(new.email.expose())?;
     if open(state, tenant).await?.len() >= OPEN_MAX {
         return Err(Problem::new(
@@ -171,16 +171,16 @@ pub(crate) async fn invite(
         created_at: now,
         expires_at: now.plus_ms(INVITATION_MS),
     };
-    state.store.invitation_create(row.clone()).await?;
     let link =
         format!("{}/#/invitations/{}", state.public_url.as_str(), secret.text.expose_secret());
-    Ok(IssuedInvitation {
+    let issued = IssuedInvitation {
         invitation_id: row.invitation,
         email,
         role: row.role,
         link: Personal::new(link),
         expires_at: row.expires_at,
-    })
+    };
+    Ok((Record::Invitation(row), issued))
 }
 
 /// DELETE /v1/invitations/{invitation_id}
@@ -240,11 +240,10 @@ pub(crate) async fn accept(
         password_hash,
         created_at: state.now(),
     };
-    // Two at once: the e-mail address is unique in the Organization, so one of them is refused here.
-    state.store.agent_create(agent.clone()).await?;
-    state.store.invitation_delete(row.tenant, row.invitation).await?;
-    state.live.agent_changed(&agent);
-    sessions::begin(&state, agent, anyone).await
+    // Two at once: an invitation ends once, so one of them is refused.
+    let end = Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation };
+    let taken = vec![Record::Agent(agent.clone()), end];
+    sessions::begin(&state, agent, anyone, taken).await
 }
 
 async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {

@@ -17,7 +17,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
 use super::{ApiState, schema};
 use crate::auth::{Scope, new_tenant_key};
-use crate::store::KeyRow;
+use crate::store::{KeyRow, Record};
 
 /// Characters of a key's name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
@@ -104,8 +104,8 @@ pub(crate) async fn create(
             secret: secret.hash,
             created_at: state.now(),
         };
-        state.store.key_create(row.clone()).await?;
-        Ok(IssuedKey::new(row, secret.text.expose_secret()))
+        let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
+        Ok((Record::Key(row), issued))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }

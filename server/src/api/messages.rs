@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use super::access::Access;
 use super::conversations::{find, today};
 use super::date::{iso_day, iso_moment};
-use super::idempotency::Idempotency;
+use super::idempotency::{Idempotency, Keep};
 use super::page::{Items, LIMIT_MAX};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Ids};
+use super::told::MESSAGES;
 use super::{ApiState, schema};
 use crate::auth::Scope;
 use crate::privacy::envelope::Placed;
@@ -196,9 +197,14 @@ pub(crate) async fn create(
     Body { value: new, bytes }: Body<NewMessage>,
 ) -> Result<Response, Problem> {
     access.need(Role::Agent, Scope::ConversationsWrite)?;
+    if let Some(me) = &access.signed_in {
+        // As over the socket, and together with it. A program's messages are requests of its key.
+        let counted = state.rates.agent_messages.take(&me.agent.agent);
+        access.told.note(&state, MESSAGES, counted)?;
+    }
     let gate = Gate::open(&state, access.tenant, conversation).await?;
     let owner = access.owner();
-    let say = say(&state, &access, conversation, new);
+    let say = async |keep| say(&state, &access, conversation, new, keep).await;
     let show = async |kept: Kept| gate.find(&state, access.tenant, conversation, kept).await;
     once.once_shown(&state, (access.tenant, &owner), &bytes, say, show).await
 }
@@ -216,6 +222,7 @@ async fn say(
     access: &Access,
     conversation: ConversationId,
     new: NewMessage,
+    keep: Option<Keep>,
 ) -> Result<Kept, Problem> {
     let text = new.text.expose();
     if is_blank(text) {
@@ -237,7 +244,8 @@ async fn say(
         body: message::Body::Text(Text::new(text.as_str())),
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
-    let (seq, _) = state.live.say(&access.principal, said).await?;
+    let beside = keep.map(|keep| keep.beside(move |seq| Kept { message, seq }));
+    let (seq, _) = state.live.say(&access.principal, said, beside).await?;
     Ok(Kept { message, seq })
 }
 

@@ -17,7 +17,7 @@ use super::request::{Body, Id, name};
 use super::tenants::NO_TENANT;
 use super::{ApiState, schema};
 use crate::auth::{Scope, new_operator_key};
-use crate::store::KeyRow;
+use crate::store::{KeyRow, Record};
 
 /// A new key of the operator.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -71,9 +71,9 @@ pub(crate) async fn create(
             secret: secret.hash,
             created_at: state.now(),
         };
-        state.store.key_create(row.clone()).await?;
-        tracing::info!(key_id = %row.key, by_key_id = %access.key, "an operator key was made");
-        Ok(IssuedKey::new(row, secret.text.expose_secret()))
+        tracing::info!(key_id = %row.key, by_key_id = %access.key, "an operator key is made");
+        let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
+        Ok((Record::Key(row), issued))
     };
     once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }

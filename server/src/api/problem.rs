@@ -9,7 +9,7 @@ use protocol::reject::{Reject, RejectCode};
 use serde::Serialize;
 
 use crate::auth::{EmailError, PasswordError};
-use crate::store::StoreError;
+use crate::store::{ANSWERED, StoreError};
 
 macro_rules! codes {
     ($( $name:ident $word:literal $status:ident $title:literal ),+ $(,)?) => {
@@ -194,6 +194,12 @@ impl From<StoreError> for Problem {
                 )
                 .retry_after_ms(2_000)
             }
+            // Another node was at it, and is done.
+            StoreError::Exists { what: ANSWERED } => Self::new(
+                ProblemCode::IdempotencyInProgress,
+                "A request with this Idempotency-Key was being worked on. Ask again.",
+            )
+            .retry_after_ms(1_000),
             StoreError::Exists { what } => Self {
                 field: Some(Cow::Borrowed(what)),
                 ..Self::new(ProblemCode::Exists, "There is one with this value already.")

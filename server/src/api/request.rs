@@ -28,7 +28,7 @@ pub(crate) struct Body<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -41,15 +41,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 "Send JSON, with `Content-Type: application/json`.",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(ProblemCode::TooLarge, "A body has at most 131072 bytes.")
-            } else {
-                Problem::new(ProblemCode::MalformedJson, "The body broke off.")
-            }
-        })?;
+        let (_, bytes) = read_body(request).await?;
         parse_json(&bytes).map(|value| Self { value, bytes })
     }
+}
+
+/// Reads a request to its end, within the bound of a body.
+pub(super) async fn read_body(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (head, body) = request.into_parts();
+    let bytes = Bytes::from_request(Request::from_parts(head.clone(), body), &()).await;
+    let bytes = bytes.map_err(|rejection| {
+        if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::new(ProblemCode::TooLarge, "A body has at most 131072 bytes.")
+        } else {
+            Problem::new(ProblemCode::MalformedJson, "The body broke off.")
+        }
+    })?;
+    Ok((head, bytes))
 }
 
 /// Reads JSON. Serde's own words repeat values, so only the field's name is taken from them.

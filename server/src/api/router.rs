@@ -5,6 +5,8 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response as Answer;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Components, Content, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
@@ -14,8 +16,10 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::acts::to_their_end;
 use super::problem::{Problem, ProblemCode, ProblemDocument};
 use super::request::BODY_BYTES_MAX;
+use super::told::tell;
 use super::{
     ApiState, agents, clock, conversations, invitations, keys, messages, operator_keys, sessions,
     sites, tags, tenants, visitors, widget,
@@ -118,7 +122,9 @@ fn finish(router: Router<ApiState>, state: ApiState) -> Router {
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(state.acts(), to_their_end))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(tell))
         .layer(middleware::from_fn(guard))
         .with_state(state)
 }
@@ -174,6 +180,9 @@ fn describe(document: &mut OpenApi, title: &str, schemes: &[(&str, SecuritySchem
         for operation in operations.into_iter().flatten() {
             let refused = RefOr::T(Response::new("A problem (RFC 9457)."));
             operation.responses.responses.entry(String::from("default")).or_insert(refused);
+            let too_fast =
+                RefOr::T(Response::new("Too many requests of this kind; see `RateLimit`."));
+            operation.responses.responses.entry(String::from("429")).or_insert(too_fast);
             for (status, response) in &mut operation.responses.responses {
                 describe_response(status, response, &name);
             }
@@ -181,10 +190,35 @@ fn describe(document: &mut OpenApi, title: &str, schemes: &[(&str, SecuritySchem
     }
 }
 
+/// Gives an answer the fields that tell what may still be asked.
+fn describe_limits(response: &mut Response, refused: bool) {
+    let mut fields = vec![
+        (
+            "RateLimit",
+            "What is left: `\"key\";r=119;t=1` are 119 requests at once; all are back in a second.",
+        ),
+        (
+            "RateLimit-Policy",
+            "The limits that counted: `\"key\";q=120;w=12` are 120 at once, which come back in 12 seconds.",
+        ),
+    ];
+    if refused {
+        fields.push(("Retry-After", "Seconds until the same request may succeed."));
+    }
+    for (name, words) in fields {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let field = HeaderBuilder::new().schema(Some(text)).description(Some(words)).build();
+        response.headers.insert(name.to_owned(), RefOr::T(field));
+    }
+}
+
 /// Gives an answer its words, and a refusal the problem's shape.
 fn describe_response(status: &str, response: &mut RefOr<Response>, problem: &str) {
     let RefOr::T(response) = response else { return };
     let known = StatusCode::from_bytes(status.as_bytes()).ok();
+    if known.is_some_and(|status| status.is_success()) || status == "429" {
+        describe_limits(response, status == "429");
+    }
     if let Some(reason) = known.and_then(|status| status.canonical_reason())
         && response.description.is_empty()
     {

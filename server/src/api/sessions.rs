@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use protocol::ids::{AgentId, SessionId, TenantId};
 use protocol::personal::Personal;
@@ -17,11 +17,14 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
-use crate::auth::{SESSION_COOKIE, issue, normal_email};
-use crate::store::{AgentRow, SessionRow};
+use crate::auth::{DEVICE_COOKIE, SESSION_COOKIE, issue, normal_email};
+use crate::store::{AgentRow, Record, SessionRow};
 
 /// Accounts with one e-mail address, in as many Organizations, whose passwords are tried.
 const ACCOUNTS_MAX: usize = 4;
+
+/// How long a browser is known from which somebody signed in: a year.
+const DEVICE_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 /// Sessions of one agent; a further one ends the oldest.
 const SESSIONS_MAX: usize = 30;
@@ -82,14 +85,15 @@ pub(crate) async fn create(
     Body { value: login, .. }: Body<Login>,
 ) -> Result<Response, Problem> {
     let email = normal_email(login.email.expose())?;
-    state.attempt(&email, anyone.address)?;
+    let trier = anyone.trier(&state.devices, &email);
+    state.attempt(&trier)?;
     let accounts = state.store.agents_by_email(&email).await?;
     let account = right_account(&state, &login.password, accounts).await?;
     let Some(account) = account else {
         return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
     };
-    state.attempt_succeeded(&email, anyone.address);
-    begin(&state, account, anyone).await
+    state.rates.logins.succeeded(&trier);
+    begin(&state, account, anyone, Vec::new()).await
 }
 
 /// The active account whose password this is. One hash is computed where there is no account, too.
@@ -110,11 +114,13 @@ async fn right_account(
     Ok(None)
 }
 
-/// Starts a session for an agent who has proved who he is: 201 with its cookie.
+/// Starts a session for an agent who has proved who they are, together with what they proved it by: 201 with its
+/// cookie.
 pub(crate) async fn begin(
     state: &ApiState,
     agent: AgentRow,
     anyone: Anyone,
+    mut records: Vec<Record>,
 ) -> Result<Response, Problem> {
     let secret = issue("lhs_");
     let now = state.now();
@@ -127,24 +133,25 @@ pub(crate) async fn begin(
         created_at: now,
         expires_at: now.plus_ms(state.session_ms),
     };
-    make_room(state, &agent).await?;
-    state.store.session_create(session.clone()).await?;
+    records.extend(make_room(state, &agent).await?);
+    records.push(Record::Session(session.clone()));
+    state.carry_out(records).await?;
+    let email = normal_email(agent.email.expose())?;
     let shape = shape(state, &session, agent).await?;
     let seconds = state.session_ms / 1000;
-    let cookie = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(shape)).into_response())
+    let session = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
+    let device = device_cookie(state, anyone.secure, &email)?;
+    let cookies = [(header::SET_COOKIE, session), (header::SET_COOKIE, device)];
+    Ok((StatusCode::CREATED, AppendHeaders(cookies), Json(shape)).into_response())
 }
 
-/// Ends sessions that are over, and the oldest where there are too many.
-async fn make_room(state: &ApiState, agent: &AgentRow) -> Result<(), Problem> {
+/// The ends of sessions that are over, and of the oldest where there are too many.
+async fn make_room(state: &ApiState, agent: &AgentRow) -> Result<Vec<Record>, Problem> {
     let now = state.now();
     let rows = state.store.sessions(agent.tenant, agent.agent).await?;
     let (mut live, over): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.expires_at > now);
     live.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.session)));
-    for row in over.iter().chain(live.iter().skip(SESSIONS_MAX - 1)) {
-        end(state, row).await?;
-    }
-    Ok(())
+    Ok(over.iter().chain(live.iter().skip(SESSIONS_MAX - 1)).map(the_end).collect())
 }
 
 /// GET /v1/sessions
@@ -209,19 +216,20 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends all sessions of an agent but one, for instance after his password changed.
-pub(crate) async fn end_all(
+/// The ends of all sessions of an agent but one, for instance where their password changes.
+pub(crate) async fn all_ends(
     state: &ApiState,
     tenant: TenantId,
     agent: AgentId,
     but: Option<SessionId>,
-) -> Result<(), Problem> {
-    for row in state.store.sessions(tenant, agent).await? {
-        if Some(row.session) != but {
-            end(state, &row).await?;
-        }
-    }
-    Ok(())
+) -> Result<Vec<Record>, Problem> {
+    let rows = state.store.sessions(tenant, agent).await?;
+    Ok(rows.iter().filter(|row| Some(row.session) != but).map(the_end).collect())
+}
+
+fn the_end(row: &SessionRow) -> Record {
+    let SessionRow { tenant, agent, session, .. } = *row;
+    Record::SessionEnd { tenant, agent, session }
 }
 
 async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {
@@ -252,10 +260,24 @@ fn cookie(
     token: &str,
     seconds: u64,
 ) -> Result<HeaderValue, Problem> {
+    kept_cookie(state, secure, format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}"))
+}
+
+/// Shows, for a year, that somebody signed in to this account from this browser: then no stranger's guesses keep them
+/// out of it.
+fn device_cookie(
+    state: &ApiState,
+    secure: bool,
+    account: &Personal<String>,
+) -> Result<HeaderValue, Problem> {
+    let device = state.devices.issue(account).map_err(|_| Problem::internal())?;
+    let text = format!("{DEVICE_COOKIE}={device}; Path=/v1/sessions; Max-Age={DEVICE_SECONDS}");
+    kept_cookie(state, secure, text)
+}
+
+fn kept_cookie(state: &ApiState, secure: bool, text: String) -> Result<HeaderValue, Problem> {
     let secure = if state.public_url.is_secure() || secure { "; Secure" } else { "" };
-    let text = format!(
-        "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    );
+    let text = format!("{text}; HttpOnly; SameSite=Strict{secure}");
     let mut value = HeaderValue::try_from(text).map_err(|_| Problem::internal())?;
     value.set_sensitive(true);
     Ok(value)

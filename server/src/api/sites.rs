@@ -25,7 +25,7 @@ use crate::keys::random_bytes;
 use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
-use crate::store::{FieldRule, Notice, SiteRow, SiteSettings};
+use crate::store::{FieldRule, Notice, Record, SiteRow, SiteSettings};
 
 const NAME_CHARS_MAX: usize = 100;
 const ORIGINS_MAX: usize = 32;
@@ -214,18 +214,18 @@ pub(crate) async fn create(
     Body { value: new, bytes }: Body<NewSite>,
 ) -> Result<Response, Problem> {
     access.need(Role::Admin, Scope::SitesWrite)?;
-    let create = create_site(&state, access.tenant, &new.name, new.origins, Plan::Free);
-    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+    let new = async { new_site(&state, access.tenant, &new.name, new.origins, Plan::Free) };
+    once.once(&state, access.tenant, &access.owner(), &bytes, new).await
 }
 
-/// Makes a site with the settings that a new one has.
-pub(crate) async fn create_site(
+/// A site with the settings that a new one has.
+pub(crate) fn new_site(
     state: &ApiState,
     tenant: TenantId,
     site_name: &str,
     origins: Vec<String>,
     plan: Plan,
-) -> Result<Site, Problem> {
+) -> Result<(Record, Site), Problem> {
     let now = state.now();
     let settings = SiteSettings {
         origins: check_origins(&origins)?,
@@ -241,9 +241,7 @@ pub(crate) async fn create_site(
         settings,
         created_at: now,
     };
-    state.store.site_create(row.clone()).await?;
-    state.live.site_changed(&row);
-    Ok(Site::of(state, row))
+    Ok((Record::Site(row.clone()), Site::of(state, row)))
 }
 
 /// GET /v1/sites/{site_id}
@@ -282,8 +280,7 @@ pub(crate) async fn update(
         }
     }
     apply(change, &mut row)?;
-    state.store.site_update(row.clone()).await?;
-    state.live.site_changed(&row);
+    state.carry_out(vec![Record::SiteChange(row.clone())]).await?;
     Ok(Json(Site::of(&state, row)))
 }
 

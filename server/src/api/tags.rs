@@ -16,7 +16,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
 use super::{ApiState, schema};
 use crate::auth::Scope;
-use crate::store::TagRow;
+use crate::store::{Record, TagRow};
 
 const NAME_CHARS_MAX: usize = 50;
 
@@ -84,8 +84,7 @@ pub(crate) async fn create(
         }
         let tag = TagId::from_uuid(state.new_uuid());
         let row = TagRow { tag, tenant: access.tenant, name };
-        state.store.tag_create(row.clone()).await?;
-        Ok(Tag::from(row))
+        Ok((Record::Tag(row.clone()), Tag::from(row)))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }

@@ -15,11 +15,11 @@ use super::invitations::{IssuedInvitation, NewInvitation, invite};
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, name};
-use super::sites::{PlanName, Site, create_site};
+use super::sites::{PlanName, Site, new_site};
 use super::{ApiState, schema};
 use crate::auth::{Scope, normal_email};
 use crate::privacy::policy::{Plan, SiteEvent};
-use crate::store::TenantRow;
+use crate::store::{Record, TenantRow};
 
 const NAME_CHARS_MAX: usize = 200;
 
@@ -113,8 +113,7 @@ pub(crate) async fn create(
             privacy_contact: contact(&new.privacy_contact)?,
             created_at: state.now(),
         };
-        state.store.tenant_create(row.clone()).await?;
-        Ok(Tenant::from(row))
+        Ok((Record::Tenant(row.clone()), Tenant::from(row)))
     };
     once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }
@@ -162,8 +161,8 @@ pub(crate) async fn create_tenant_site(
 ) -> Result<Response, Problem> {
     access.need(Scope::SitesWrite)?;
     find(&state, tenant).await?;
-    let create = create_site(&state, tenant, &new.name, new.origins, new.plan);
-    once.once(&state, tenant, &access.key.to_string(), &bytes, create).await
+    let new = async { new_site(&state, tenant, &new.name, new.origins, new.plan) };
+    once.once(&state, tenant, &access.key.to_string(), &bytes, new).await
 }
 
 /// POST /v1/tenants/{tenant_id}/invitations
@@ -251,8 +250,7 @@ async fn push(
     };
     if changes {
         row.timeline.push(state.now(), event);
-        state.store.site_update(row.clone()).await?;
-        state.live.site_changed(&row);
+        state.carry_out(vec![Record::SiteChange(row.clone())]).await?;
         tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
     }
     Ok(Json(Site::of(state, row)))

@@ -3,6 +3,7 @@
 mod world;
 mod access;
 mod contract;
+mod limits;
 mod conversations;
 mod names;
 mod people;

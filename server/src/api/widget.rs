@@ -10,6 +10,7 @@ use protocol::conversation::SiteAvailability;
 use protocol::ids::{SiteId, SiteKey};
 use serde::Serialize;
 
+use super::access::Counted;
 use super::problem::Problem;
 use super::request::Id;
 use super::sites::form_with_defaults;
@@ -53,10 +54,15 @@ pub(crate) struct WidgetNotice {
     responses((status = 200, body = Widget), (status = 404)), security(()))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
+    counted: Result<Counted, Problem>,
     key: Result<Id<Key>, Problem>,
     headers: HeaderMap,
 ) -> Response {
-    let mut response = match site(&state, key).await {
+    let found = match counted {
+        Ok(Counted) => site(&state, key).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = match found {
         Ok(row) => {
             let cached = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
             let listed = is_listed(&state, &row, headers.get(header::ORIGIN));

@@ -30,9 +30,14 @@ impl SignedIn {
 
 /// The session's token in a `Cookie` header, if there is one.
 pub fn session_token(cookie_header: &str) -> Option<&str> {
+    cookie_value(cookie_header, SESSION_COOKIE)
+}
+
+/// What a `Cookie` header has under a name.
+pub fn cookie_value<'c>(cookie_header: &'c str, name: &str) -> Option<&'c str> {
     cookie_header.split(';').find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == SESSION_COOKIE).then_some(value)
+        let (known, value) = pair.trim().split_once('=')?;
+        (known == name).then_some(value)
     })
 }
 

@@ -1,5 +1,5 @@
-//! Brakes that remember who came how often: on guessing passwords, for each account and each address, and
-//! on whatever else an address may do so many times in a while.
+//! A count of what an address does in a window, where a window's number is a promise: never more in any hour. What comes
+//! in bursts and has a pace is limited in `limit`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,35 +9,8 @@ use parking_lot::Mutex;
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
-use super::token::token_hash;
-use crate::store::SecretHash;
-
-/// Accounts, and addresses, that are remembered at a time; the oldest is forgotten first.
+/// Addresses that are remembered at a time; the oldest is forgotten first.
 const REMEMBERED_MAX: usize = 10_000;
-
-/// How many attempts to sign in are borne.
-#[derive(Debug, Clone, Copy)]
-pub struct ThrottleConfig {
-    /// On one account within a window.
-    pub per_account_max: u64,
-    /// From one address within a window; an office has one address.
-    pub per_address_max: u64,
-    /// Milliseconds for which attempts are counted together.
-    pub window_ms: u64,
-}
-
-/// Counts attempts to sign in. Holds hashes of e-mail addresses only.
-#[derive(Debug)]
-pub struct Throttle {
-    config: ThrottleConfig,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    accounts: HashMap<SecretHash, Window>,
-    addresses: Addresses,
-}
 
 type Addresses = HashMap<Personal<IpAddr>, Window>;
 
@@ -45,47 +18,6 @@ type Addresses = HashMap<Personal<IpAddr>, Window>;
 struct Window {
     since: UnixMillis,
     attempts: u64,
-}
-
-impl Throttle {
-    /// Nobody came yet.
-    pub fn new(config: ThrottleConfig) -> Self {
-        Self { config, counts: Mutex::default() }
-    }
-
-    /// Counts an attempt before its password is looked at, so that many at once count as many.
-    ///
-    /// # Errors
-    /// With the milliseconds to wait, if there were too many.
-    pub fn attempt(
-        &self,
-        email: &Personal<String>,
-        address: IpAddr,
-        now: UnixMillis,
-    ) -> Result<(), u64> {
-        let mut counts = self.counts.lock();
-        let account = token_hash(email.expose());
-        let address = Personal::new(network(address));
-        let ThrottleConfig { per_account_max, per_address_max, window_ms } = self.config;
-        let of_account = waits(counts.accounts.get(&account), per_account_max, window_ms, now);
-        let of_address = waits(counts.addresses.get(&address), per_address_max, window_ms, now);
-        let wait = of_account.max(of_address);
-        if wait > 0 {
-            return Err(wait);
-        }
-        count(&mut counts.accounts, account, window_ms, now);
-        count(&mut counts.addresses, address, window_ms, now);
-        Ok(())
-    }
-
-    /// The password was right: the account starts anew, and the address gets its attempt back.
-    pub fn succeeded(&self, email: &Personal<String>, address: IpAddr) {
-        let mut counts = self.counts.lock();
-        counts.accounts.remove(&token_hash(email.expose()));
-        if let Some(window) = counts.addresses.get_mut(&Personal::new(network(address))) {
-            window.attempts = window.attempts.saturating_sub(1);
-        }
-    }
 }
 
 /// So many times in a while for each address; held in memory only.
@@ -148,7 +80,7 @@ fn count<K: Hash + Eq + Copy>(
 }
 
 /// Whoever has one IPv6 address has the 2^64 beside it.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => match six.to_ipv4_mapped() {
@@ -164,58 +96,8 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
-    const WINDOW_MS: u64 = 10 * 60 * 1000;
-    const PER_ACCOUNT_MAX: u64 = 10;
-    const PER_ADDRESS_MAX: u64 = 60;
-
-    fn throttle() -> Throttle {
-        Throttle::new(ThrottleConfig {
-            per_account_max: PER_ACCOUNT_MAX,
-            per_address_max: PER_ADDRESS_MAX,
-            window_ms: WINDOW_MS,
-        })
-    }
-
-    fn email(name: &str) -> Personal<String> {
-        Personal::new(format!("{name}@example.test"))
-    }
-
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn an_account_bears_ten_wrong_passwords_in_ten_minutes() {
-        let throttle = throttle();
-        for n in 0..PER_ACCOUNT_MAX {
-            let from = ip(&format!("192.0.2.{n}"));
-            assert_eq!(throttle.attempt(&email("ada"), from, NOW), Ok(()));
-        }
-        let from = ip("192.0.2.99");
-        assert_eq!(throttle.attempt(&email("ada"), from, NOW.plus_ms(1)), Err(WINDOW_MS - 1));
-        assert_eq!(throttle.attempt(&email("bob"), from, NOW), Ok(()));
-        assert_eq!(throttle.attempt(&email("ada"), from, NOW.plus_ms(WINDOW_MS)), Ok(()));
-    }
-
-    #[test]
-    fn an_address_cannot_walk_through_all_accounts() {
-        let throttle = throttle();
-        for n in 0..PER_ADDRESS_MAX {
-            let from = ip(&format!("2001:db8::{n:x}"));
-            assert_eq!(throttle.attempt(&email(&format!("a{n}")), from, NOW), Ok(()));
-        }
-        assert!(throttle.attempt(&email("ada"), ip("2001:db8::ffff:1"), NOW).is_err());
-        assert!(throttle.attempt(&email("ada"), ip("2001:db8:0:1::1"), NOW).is_ok());
-    }
-
-    #[test]
-    fn the_right_password_wipes_the_slate() {
-        let throttle = throttle();
-        let from = ip("192.0.2.1");
-        for _ in 0..5 * PER_ADDRESS_MAX {
-            assert_eq!(throttle.attempt(&email("ada"), from, NOW), Ok(()));
-            throttle.succeeded(&email("ada"), from);
-        }
     }
 
     #[test]
@@ -229,18 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_unreadable() {
-        let throttle = throttle();
+    fn what_is_remembered_is_bounded() {
+        let limit = AddressLimit::new(2, 1_000_000);
         for n in 0..u32::try_from(REMEMBERED_MAX + 50).unwrap() {
             let from = IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
-            throttle.attempt(&email(&format!("a{n}")), from, NOW.plus_ms(u64::from(n))).unwrap();
+            limit.take(from, NOW.plus_ms(u64::from(n))).unwrap();
         }
-        let counts = throttle.counts.lock();
-        assert_eq!(
-            (counts.accounts.len(), counts.addresses.len()),
-            (REMEMBERED_MAX, REMEMBERED_MAX)
-        );
-        let shown = format!("{:?}", counts.accounts.iter().next());
-        assert!(!shown.contains("example.test"), "{shown}");
+        assert_eq!(limit.addresses.lock().len(), REMEMBERED_MAX);
     }
 }

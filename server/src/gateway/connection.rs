@@ -25,8 +25,8 @@ use protocol::time::UnixMillis;
 use super::hello::{Greeting, Session};
 use super::incoming::{Ears, Incoming, Went};
 use super::outbox::Outbox;
-use super::rate::{Rate, Shared};
 use super::{Accepted, Gateway, connection_id};
+use crate::auth::Pace;
 use crate::http::Socket;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
@@ -61,22 +61,13 @@ struct Connection {
     accepted: Option<Box<Accepted>>,
     address: Personal<IpAddr>,
     session: Option<Session>,
-    frames: Rate,
-    /// Of the person, from his first message on.
-    messages: Option<Shared>,
+    frames: Pace,
     /// The other end has said goodbye.
     left: bool,
     began_ms: u64,
 }
 
 impl Session {
-    fn person(&self) -> [u8; 16] {
-        match self.speaker.who {
-            Who::Visitor { visitor, .. } => *visitor.as_bytes(),
-            Who::Agent { agent, .. } => *agent.as_bytes(),
-        }
-    }
-
     fn role(&self) -> PeerRole {
         match self.speaker.who {
             Who::Visitor { .. } => PeerRole::Visitor,
@@ -100,8 +91,6 @@ pub(super) fn run(
     gateway.connections.fetch_add(1, Ordering::SeqCst);
     let now_ms = gateway.heartbeats.ms(gateway.clock.instant());
     outbox.heard_ms.store(now_ms, Ordering::Relaxed);
-    let config = &gateway.config;
-    let frames = Rate::new(config.frames_per_second * 60, config.frames_burst, now_ms);
     let early = Box::new(early);
     let mut connection = Connection {
         outbox,
@@ -110,8 +99,7 @@ pub(super) fn run(
         address: accepted.address,
         accepted: Some(Box::new(accepted)),
         session: None,
-        frames,
-        messages: None,
+        frames: Pace::default(),
         left: false,
         began_ms: now_ms,
         gateway,
@@ -190,9 +178,6 @@ impl Connection {
         let (gateway, outbox) = (Arc::clone(&self.gateway), Arc::clone(&self.outbox));
         if let Some(session) = &self.session {
             gateway.farewell(&session.speaker, &session.rooms).await;
-            if let Some(rate) = self.messages.take() {
-                gateway.rates.leave(session.person(), rate);
-            }
         }
         // After it is over for the hub: what the metrics say is so.
         self.count_end();
@@ -285,7 +270,7 @@ impl Connection {
             self.outbox.close(CloseCode::Protocol);
             return None;
         }
-        if self.frames.take(self.gateway.heartbeats.ms(read_at)).is_err() {
+        if self.gateway.config.rates.frames.take(&self.frames).is_err() {
             self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
             self.outbox.close(CloseCode::TooFast);
             return None;
@@ -407,7 +392,7 @@ impl Connection {
     fn at_once(&mut self, frame: &ClientFrame<'_>, read_at: Instant) -> Option<Result<(), Reject>> {
         match frame {
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
-                if let Err(reject) = self.slow_down(read_at) {
+                if let Err(reject) = self.slow_down() {
                     return Some(Err(reject));
                 }
                 let session = self.session.as_ref()?;
@@ -465,23 +450,18 @@ impl Connection {
         Some(Ok(()))
     }
 
-    /// Refuses a message that comes too soon after the others.
-    fn slow_down(&mut self, read_at: Instant) -> Result<(), Reject> {
-        let gateway = &self.gateway;
-        let now_ms = gateway.heartbeats.ms(read_at);
+    /// Refuses a message that comes too soon after the others of the same person, whichever way those came.
+    fn slow_down(&self) -> Result<(), Reject> {
         let Some(session) = &self.session else { return Ok(()) };
-        let shared = self.messages.get_or_insert_with(|| {
-            let config = &gateway.config;
-            let per_minute = match session.speaker.who {
-                Who::Visitor { .. } => config.messages_per_minute,
-                Who::Agent { .. } => config.agent_messages_per_minute,
-            };
-            let full = Rate::new(per_minute, config.messages_burst, now_ms);
-            gateway.rates.join(session.person(), full)
-        });
-        let Err(ms) = shared.lock().take(now_ms) else { return Ok(()) };
-        gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
+        let rates = &self.gateway.config.rates;
+        let counted = match &session.speaker.who {
+            Who::Visitor { visitor, .. } => rates.visitor_messages.take(visitor),
+            Who::Agent { agent, .. } => rates.agent_messages.take(agent),
+        };
+        let Err(wait) = counted else { return Ok(()) };
+        self.gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
         let words = "you send faster than the limit; wait a moment";
+        let ms = u32::try_from(wait.ms).unwrap_or(u32::MAX);
         Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms))
     }
 

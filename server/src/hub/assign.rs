@@ -27,7 +27,6 @@ use crate::privacy::gate::{Door, Reader};
 use crate::privacy::ingest::event;
 use crate::routing::{Effect, Input, Standing};
 use crate::store::{AgentRow, Write};
-use crate::tasks;
 
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
@@ -191,7 +190,8 @@ impl Hub {
         let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
             let fate = Box::new(|_| {});
-            let asked = Asked { from: None, refusal: None, since: self.clock.instant() };
+            let since = self.clock.instant();
+            let asked = Asked { from: None, refusal: None, since, beside: None };
             if let Err(reject) = self.place(room, envelope, asked, fate).await {
                 tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
             }
@@ -481,68 +481,57 @@ impl Hub {
         tags: Vec<TagId>,
     ) -> Result<(), Reject> {
         let desk = self.desk(tenant).await?;
-        let live = {
-            let mut state = desk.state.lock();
-            state.headers.get_mut(&conversation).map(|header| {
-                header.row.tags.clone_from(&tags);
-                header.row.clone()
-            })
-        };
-        let row = match live {
-            Some(row) => row,
-            None => {
-                let (mut row, _) = self.stored_header(tenant, conversation).await?;
-                row.tags = tags;
-                row
-            }
-        };
+        let _turn = self.turn(conversation.as_bytes()).await;
+        let live = desk.state.lock().amend(conversation, |header| {
+            header.row.tags.clone_from(&tags);
+        });
+        if live {
+            return self.show(&desk, &BTreeSet::from([conversation])).await;
+        }
+        let (mut row, _) = self.stored_header(tenant, conversation).await?;
+        row.tags = tags;
+        row.version += 1;
         let write = vec![Write::Conversation(Box::new(row))];
-        self.store.write(write).await.map_err(|error| store_reject(&error))?;
-        self.publish(&desk, conversation).await;
-        Ok(())
+        self.store.write(write).await.map_err(|error| store_reject(&error))
+    }
+
+    /// Tells what conversations show now, and writes it.
+    pub(super) async fn show(
+        &self,
+        desk: &Desk,
+        amended: &BTreeSet<ConversationId>,
+    ) -> Result<(), Reject> {
+        for conversation in amended {
+            self.publish(desk, *conversation).await;
+        }
+        self.persist(desk, amended).await
     }
 
     /// An agent was stored anew, or is new. What he may do counts at once; offers move afterwards.
-    pub(crate) fn agent_changed(self: &Arc<Self>, row: AgentRow) {
-        let hub = Arc::clone(self);
-        let Some(desk) = self.live_desk(row.tenant) else {
-            // It may be loading at this moment, from what stood in the store before.
-            tasks::spawn("agent changed", async move {
-                let Ok(desk) = hub.desk(row.tenant).await else { return };
-                hub.know_agent(&desk, row).await;
-            });
-            return;
-        };
-        let moved = self.know_agent(&desk, row);
-        tasks::spawn("agent changed", moved);
-    }
-
-    /// Takes an agent in; the future then runs what comes of it.
-    fn know_agent(
-        self: &Arc<Self>,
-        desk: &Arc<Desk>,
-        row: AgentRow,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) async fn agent_changed(self: &Arc<Self>, row: AgentRow) {
+        // It may be loading at this moment, from what stood in the store before.
+        let Ok(desk) = self.desk(row.tenant).await else { return };
         let active = row.active;
         let agent = row.agent;
-        let (effects, lines) = {
+        let (effects, lines, renamed) = {
             let mut state = desk.state.lock();
             let now = self.now();
+            let named = state.agents.get(&agent).map(|seat| seat.row.name.clone());
+            let other_name = named.is_some_and(|name| name != row.name);
             let effects = state.know_agent(row, now);
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
-            (effects, state.agent_lines(agent))
+            let renamed = if other_name { state.renamed(agent) } else { BTreeSet::new() };
+            (effects, state.agent_lines(agent), renamed)
         };
         if !active {
             for line in lines {
                 line.close(CloseCode::NotAuthenticated);
             }
         }
-        let (hub, desk) = (Arc::clone(self), Arc::clone(desk));
-        async move {
-            if let Err(reject) = hub.run(&desk, effects).await {
-                tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
-            }
+        let told = self.run(&desk, effects).await;
+        if let Err(reject) = told.and(self.show(&desk, &renamed).await) {
+            tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
         }
     }
 

@@ -207,6 +207,47 @@ impl DeskState {
         self.headers.insert(conversation, header);
     }
 
+    /// Changes what a conversation shows beside its standing: the next version. `false`: it is not here.
+    pub(super) fn amend(
+        &mut self,
+        conversation: ConversationId,
+        amend: impl FnOnce(&mut Header),
+    ) -> bool {
+        let Some(header) = self.headers.get_mut(&conversation) else { return false };
+        amend(header);
+        let closed = header.row.version + 1;
+        header.row.version = self.routing.amended(conversation).unwrap_or(closed);
+        true
+    }
+
+    /// An agent has another name: it stands in the conversations in which they have or had part.
+    pub(super) fn renamed(&mut self, agent: AgentId) -> BTreeSet<ConversationId> {
+        let of = |header: &Header| {
+            header.row.agents.contains(&agent) || header.row.assignee == Some(agent)
+        };
+        let live = self.headers.iter().filter(|(_, header)| of(header));
+        let shown: BTreeSet<_> = live.map(|(conversation, _)| *conversation).collect();
+        for conversation in &shown {
+            self.amend(*conversation, |_| {});
+        }
+        shown
+    }
+
+    /// A visitor said anew who they are: their other conversations show it.
+    pub(super) fn said_anew(&mut self, visitor: &VisitorRow) -> BTreeSet<ConversationId> {
+        let contact = |row: &VisitorRow| (row.name.clone(), row.email.clone());
+        let told = contact(visitor);
+        let differs = |id: &ConversationId| {
+            self.headers.get(id).is_some_and(|header| contact(&header.visitor) != told)
+        };
+        let own = self.conversations_of(visitor.visitor);
+        let shown: BTreeSet<_> = own.iter().copied().filter(differs).collect();
+        for conversation in &shown {
+            self.amend(*conversation, |header| header.visitor = visitor.clone());
+        }
+        shown
+    }
+
     /// Lets go of a header.
     pub(super) fn remove(&mut self, conversation: ConversationId) {
         let Some(header) = self.headers.remove(&conversation) else { return };

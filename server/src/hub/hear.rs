@@ -20,6 +20,7 @@ use super::speak::{Answer, Asked, Delivered, Going};
 use crate::bus::{BusError, Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::room::Hearing;
+use crate::store::Beside;
 use crate::tasks;
 
 /// A place that was given and is not heard of for so long was lost on the way: it is delivered here.
@@ -54,6 +55,7 @@ pub(super) struct Displaced {
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
     pub(super) answer: Answer,
+    pub(super) beside: Option<Beside>,
 }
 
 /// A message for which a place was asked.
@@ -385,7 +387,7 @@ impl Hub {
     }
 
     async fn place_again(self: Arc<Self>, displaced: Displaced) {
-        let Displaced { room, message, from, since, answer } = displaced;
+        let Displaced { room, message, from, since, answer, beside } = displaced;
         let answer = Arc::new(Mutex::new(Some(answer)));
         let told = Arc::clone(&answer);
         let tell = move |fate| {
@@ -393,7 +395,7 @@ impl Hub {
                 answer(fate);
             }
         };
-        let asked = Asked { from, refusal: None, since };
+        let asked = Asked { from, refusal: None, since, beside };
         let envelope = message.envelope().clone();
         if let Err(reject) = self.place(room.clone(), envelope, asked, Box::new(tell)).await {
             self.take_back(&room, &message);

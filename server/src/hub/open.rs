@@ -95,7 +95,13 @@ impl Hub {
         self.store.write(writes).await.map_err(|error| store_reject(&error))?;
         let desk = self.desk(tenant).await?;
         let (conversation, site) = (row.conversation, row.site);
-        desk.state.lock().insert(Header { row, visitor: visitor_row });
+        let others = {
+            let mut state = desk.state.lock();
+            let others = state.said_anew(&visitor_row);
+            state.insert(Header { row, visitor: visitor_row });
+            others
+        };
+        self.show(&desk, &others).await?;
         self.route(&desk, Input::Opened { conversation, site }).await
     }
 

@@ -22,7 +22,7 @@ use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::ingest::{Said, ingest};
 use crate::room::{Accepted, Looked};
-use crate::store::{StoreError, Write, WriteSlot};
+use crate::store::{Beside, StoreError, Write, WriteSlot};
 
 /// A message that is on disk, as its author is told.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub(super) struct Asked {
     /// Why nothing new may be said; what was said before is acked all the same.
     pub(super) refusal: Option<Reject>,
     pub(super) since: Instant,
+    /// Stored with the message, or alone where the message was stored before.
+    pub(super) beside: Option<Beside>,
 }
 
 /// A message on its way to its place.
@@ -61,6 +63,7 @@ pub(super) struct Going<A = Answer> {
     pub(super) answer: A,
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
+    pub(super) beside: Option<Beside>,
 }
 
 /// Whom a message reached here.
@@ -119,7 +122,7 @@ impl Hub {
         });
         let (placed, delivered) = placed.ok()??;
         let answer = self.answer(speaker, request, since, kept);
-        let going = Going { room: room.clone(), slot, answer, from, since };
+        let going = Going { room: room.clone(), slot, answer, from, since, beside: None };
         cork::corked(|| self.placed(going, placed, &delivered));
         Some(Ok(()))
     }
@@ -134,7 +137,8 @@ impl Hub {
         since: Instant,
     ) -> Result<(), Reject> {
         let answer = Box::new(self.answer(speaker, request, since, None));
-        let asked = Asked { from: Some(speaker.outlet.connection()), refusal: None, since };
+        let from = Some(speaker.outlet.connection());
+        let asked = Asked { from, refusal: None, since, beside: None };
         self.say(speaker.tenant, Some(speaker.who), said, asked, answer).await
     }
 
@@ -163,19 +167,20 @@ impl Hub {
     }
 
     /// Says something that comes over REST, and waits for its fate. Without a `who` a program of the
-    /// Organization speaks.
+    /// Organization speaks. What is to be stored `beside` it is stored with it or not at all.
     pub(crate) async fn say_and_wait(
         self: &Arc<Self>,
         tenant: TenantId,
         who: Option<Who>,
         said: Said<'_>,
+        beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tell, told) = tokio::sync::oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
             let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
         });
-        let asked = Asked { from: None, refusal: None, since: self.clock.instant() };
+        let asked = Asked { from: None, refusal: None, since: self.clock.instant(), beside };
         self.say(tenant, who, said, asked, answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
@@ -239,12 +244,12 @@ impl Hub {
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
-        Asked { from, refusal, since }: Asked,
+        Asked { from, refusal, since, beside }: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
         let slot = self.slot().await?;
-        let mut going = Going { room, slot, answer, from, since };
+        let mut going = Going { room, slot, answer, from, since, beside };
         let mut looked = None;
         for _ in 0..PLACES_MAX {
             let allowed = refusal.is_none();
@@ -274,7 +279,7 @@ impl Hub {
                     let after = Seq(seq.0.saturating_sub(1));
                     if let Some(stored) = self.stored_elsewhere(&envelope, after).await? {
                         self.metrics.duplicates_dropped_total.inc();
-                        return known(&stored, &envelope, going.answer);
+                        return known(&stored, &envelope, going);
                     }
                     // The other node lost it: now it is this one's.
                     going.room.with(|live| live.displaced(seq)).unwrap_or_default();
@@ -289,7 +294,7 @@ impl Hub {
                 Step::LookInStore(in_vain) => {
                     if let Some(stored) = self.stored_message(&envelope, in_vain.after).await? {
                         self.metrics.duplicates_dropped_total.inc();
-                        return known(&stored, &envelope, going.answer);
+                        return known(&stored, &envelope, going);
                     }
                     looked = Some(in_vain);
                 }
@@ -439,9 +444,11 @@ impl Hub {
     ) {
         let hub = Arc::clone(self);
         let message = Arc::clone(&placed);
-        let Going { room, slot, answer, from, since } = going;
+        let Going { room, slot, answer, from, since, beside } = going;
+        let mut writes = vec![Write::Message(placed)];
+        writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
-            vec![Write::Message(placed)],
+            writes,
             Box::new(move |fate| match fate {
                 Ok(()) => {
                     hub.metrics.transcript_lag_seconds.observe(hub.since(written));
@@ -456,7 +463,8 @@ impl Hub {
                     });
                     displaced.unwrap_or_default();
                     let answer = Box::new(answer);
-                    hub.displaced(Displaced { room, message, from, since, answer }, seq_last);
+                    let displaced = Displaced { room, message, from, since, answer, beside };
+                    hub.displaced(displaced, seq_last);
                 }
                 Err(error) => {
                     hub.take_back(&room, &message);
@@ -469,9 +477,9 @@ impl Hub {
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
     /// queue then are.
     fn confirm(going: Going, message: MessageId, acked: Acked) {
-        let Going { room, slot, answer, .. } = going;
+        let Going { room, slot, answer, beside, .. } = going;
         slot.write(
-            Vec::new(),
+            beside.iter().map(|beside| beside.at(acked.seq)).collect(),
             Box::new(move |fate| {
                 // A room that was dropped had nothing left to store.
                 let stored = room.with(|live| live.holds(acked.seq, message)).unwrap_or(true);
@@ -542,14 +550,24 @@ fn permit(
 }
 
 /// Answers for a message that was found in the store.
-fn known(stored: &Placed, envelope: &Envelope, answer: Answer) -> Result<(), Reject> {
+fn known(stored: &Placed, envelope: &Envelope, going: Going) -> Result<(), Reject> {
     if !stored.envelope().says_the_same(envelope) {
         return Err(Reject::new(
             RejectCode::Conflict,
             "a message with this id says something else",
         ));
     }
-    answer(Ok(Acked::of(stored.seq(), stored.envelope())));
+    let acked = Acked::of(stored.seq(), stored.envelope());
+    let Going { slot, answer, beside, .. } = going;
+    match beside {
+        None => answer(Ok(acked)),
+        Some(beside) => {
+            let fate = move |fate: Result<(), StoreError>| {
+                answer(fate.map(|()| acked).map_err(|error| store_reject(&error)));
+            };
+            slot.write(vec![beside.at(stored.seq())], Box::new(fate));
+        }
+    }
     Ok(())
 }
 

@@ -128,6 +128,8 @@ labels! {
         Messages = "messages",
         /// Conversations of a visitor or an address.
         Conversations = "conversations",
+        /// Requests of an agent, a key or an address.
+        Requests = "requests",
         /// Failed logins.
         Logins = "logins",
     }

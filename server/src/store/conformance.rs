@@ -16,9 +16,9 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{
-    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, FieldRule, InvitationRow,
-    KeyRow, MarkRow, Page, SecretHash, SessionRow, SiteRow, SiteSettings, Store, StoreError,
-    TagRow, TenantRow, VisitorRow, VisitorToken, Write,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DraftRow,
+    FieldRule, InvitationRow, KeyRow, MarkRow, Page, Record, SecretHash, SessionRow, SiteRow,
+    SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -745,13 +745,30 @@ async fn what_is_over_is_deleted_and_the_rest_stays(store: &dyn Store) {
 async fn answers_are_kept(store: &dyn Store) {
     let tenant = World::new(23).tenant;
     assert_eq!(store.idempotent_answer(tenant, "k1").await.unwrap(), None);
-    store.idempotent_keep(tenant, "k1", [1; 32], b"answer".to_vec(), NOW).await.unwrap();
-    store.idempotent_keep(tenant, "k1", [2; 32], b"other".to_vec(), NOW).await.unwrap();
+    let keep =
+        async |key: &str, request: [u8; 32], answer: &[u8], at: UnixMillis, beside: &[Record]| {
+            let answer = answer.to_vec();
+            let row = AnswerRow { tenant, key: key.to_owned(), request, answer, at };
+            let records = beside.iter().cloned().chain([Record::Answer(row)]);
+            store.write(records.map(|record| Write::Record(Box::new(record))).collect()).await
+        };
+    keep("k1", [1; 32], b"answer", NOW, &[]).await.unwrap();
+    // What was to be made once more is not made with it.
+    let tag = TagRow { tag: TagId::from_bytes([9; 16]), tenant, name: "twice".to_owned() };
+    let site = World::new(23).site_row();
+    let again = [Record::Tag(tag), Record::Site(site.clone())];
+    let refused = keep("k1", [2; 32], b"other", NOW, &again).await;
+    assert_eq!(refused, Err(StoreError::Exists { what: ANSWERED }));
+    assert_eq!(store.tags(tenant).await.unwrap(), Vec::new());
+    assert_eq!(store.site(tenant, site.site).await.unwrap(), None);
     let kept = store.idempotent_answer(tenant, "k1").await.unwrap();
     assert_eq!(kept, Some(([1; 32], b"answer".to_vec())), "the first one stays");
     let long_ago = UnixMillis(NOW.0 - 24 * 60 * 60 * 1_000);
-    store.idempotent_keep(tenant, "k2", [1; 32], b"old".to_vec(), long_ago).await.unwrap();
+    keep("k2", [1; 32], b"old", long_ago, &[]).await.unwrap();
     assert_eq!(store.idempotent_answer(tenant, "k2").await.unwrap(), None);
+    keep("k2", [3; 32], b"new", NOW, &[]).await.unwrap();
+    let kept = store.idempotent_answer(tenant, "k2").await.unwrap();
+    assert_eq!(kept, Some(([3; 32], b"new".to_vec())), "in the place of one that is over");
     store.idempotent_forget(UnixMillis(NOW.0 - 1)).await.unwrap();
     assert!(store.idempotent_answer(tenant, "k1").await.unwrap().is_some());
     store.idempotent_forget(NOW).await.unwrap();

@@ -9,7 +9,7 @@
 //! the work, and hears the fate before `write` returns.
 //!
 //! Locks: a shard of the conversations, the register, the accounts, the list of buckets, the mark. One at a
-//! time; only a batch takes several, shards in the order of their numbers and the register last. Nothing is
+//! time; only a batch takes several: shards in the order of their numbers, then the register, then the accounts. Nothing is
 //! sealed, unsealed, awaited or told under any of them.
 
 mod accounts;
@@ -29,8 +29,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::conversation::Availability;
 use protocol::ids::{
-    AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
-    TenantId, VisitorId,
+    AgentId, ConversationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId, TenantId,
+    VisitorId,
 };
 use protocol::message::Seq;
 use protocol::personal::Personal;
@@ -315,24 +315,12 @@ impl Store for MemoryStore {
         self.shared.visitors(tenant, page)
     }
 
-    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError> {
-        self.open()?.tenant_create(row)
-    }
-
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
         self.shared.tenant(tenant)
     }
 
     async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
         self.shared.tenants(page)
-    }
-
-    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.open()?.site_create(row)
-    }
-
-    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.open()?.site_update(row)
     }
 
     async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
@@ -355,14 +343,6 @@ impl Store for MemoryStore {
         Ok(self.shared.sites(tenant, page))
     }
 
-    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.open()?.agent_create(row)
-    }
-
-    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.open()?.agent_update(row)
-    }
-
     async fn agent_availability(
         &self,
         tenant: TenantId,
@@ -371,15 +351,6 @@ impl Store for MemoryStore {
         capacity: Option<u16>,
     ) -> Result<(), StoreError> {
         self.open()?.agent_availability(tenant, agent, availability, capacity)
-    }
-
-    async fn agent_password(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        password_hash: Arc<str>,
-    ) -> Result<(), StoreError> {
-        self.open()?.agent_password(tenant, agent, &password_hash)
     }
 
     async fn agent(
@@ -406,10 +377,6 @@ impl Store for MemoryStore {
         self.shared.agents(tenant, page)
     }
 
-    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError> {
-        self.open()?.session_create(row)
-    }
-
     async fn session_by_secret(
         &self,
         secret: SecretHash,
@@ -434,10 +401,6 @@ impl Store for MemoryStore {
         self.open()?.session_delete(tenant, agent, session)
     }
 
-    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError> {
-        self.open()?.invitation_create(row)
-    }
-
     async fn invitation_by_secret(
         &self,
         secret: SecretHash,
@@ -449,21 +412,9 @@ impl Store for MemoryStore {
         self.shared.invitations(tenant)
     }
 
-    async fn invitation_delete(
-        &self,
-        tenant: TenantId,
-        invitation: InvitationId,
-    ) -> Result<(), StoreError> {
-        self.open()?.invitation_delete(tenant, invitation)
-    }
-
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
         self.open()?.delete_ended(at);
         Ok(())
-    }
-
-    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.open()?.key_create(row)
     }
 
     async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
@@ -476,10 +427,6 @@ impl Store for MemoryStore {
 
     async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
         self.open()?.key_delete(tenant, key)
-    }
-
-    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
-        self.open()?.tag_create(row)
     }
 
     async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
@@ -496,17 +443,6 @@ impl Store for MemoryStore {
         key: &str,
     ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
         self.shared.idempotent_answer(tenant, key)
-    }
-
-    async fn idempotent_keep(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        request: [u8; 32],
-        answer: Vec<u8>,
-        at: UnixMillis,
-    ) -> Result<(), StoreError> {
-        self.open()?.idempotent_keep(tenant, key, request, &answer, at)
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {

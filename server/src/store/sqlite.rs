@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::conversation::Availability;
 use protocol::ids::{
-    AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
-    TenantId, VisitorId,
+    AgentId, ConversationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId, TenantId,
+    VisitorId,
 };
 use protocol::message::Seq;
 use protocol::personal::Personal;
@@ -618,24 +618,12 @@ impl Store for SqliteStore {
         self.read("list visitors", move |reader| reader.visitors(tenant, page)).await
     }
 
-    async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.tenant_create(&row)).await
-    }
-
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
         self.read("read a tenant", move |reader| reader.tenant(tenant)).await
     }
 
     async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
         self.read("list tenants", move |reader| reader.tenants(page)).await
-    }
-
-    async fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.site_create(&row)).await
-    }
-
-    async fn site_update(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.site_update(&row)).await
     }
 
     async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
@@ -659,14 +647,6 @@ impl Store for SqliteStore {
         self.read("list sites", move |reader| reader.sites(tenant, page)).await
     }
 
-    async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.agent_create(&row)).await
-    }
-
-    async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.agent_update(&row)).await
-    }
-
     async fn agent_availability(
         &self,
         tenant: TenantId,
@@ -675,15 +655,6 @@ impl Store for SqliteStore {
         capacity: Option<u16>,
     ) -> Result<(), StoreError> {
         self.act(move |desk| desk.agent_availability(tenant, agent, availability, capacity)).await
-    }
-
-    async fn agent_password(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        password_hash: Arc<str>,
-    ) -> Result<(), StoreError> {
-        self.act(move |desk| desk.agent_password(tenant, agent, &password_hash)).await
     }
 
     async fn agent(
@@ -711,10 +682,6 @@ impl Store for SqliteStore {
         self.read("list agents", move |reader| reader.agents(tenant, page)).await
     }
 
-    async fn session_create(&self, row: SessionRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.session_create(&row)).await
-    }
-
     async fn session_by_secret(
         &self,
         secret: SecretHash,
@@ -739,10 +706,6 @@ impl Store for SqliteStore {
         self.act(move |desk| desk.session_delete(tenant, agent, session)).await
     }
 
-    async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.invitation_create(&row)).await
-    }
-
     async fn invitation_by_secret(
         &self,
         secret: SecretHash,
@@ -754,21 +717,9 @@ impl Store for SqliteStore {
         self.read("list invitations", move |reader| reader.invitations(tenant)).await
     }
 
-    async fn invitation_delete(
-        &self,
-        tenant: TenantId,
-        invitation: InvitationId,
-    ) -> Result<(), StoreError> {
-        self.act(move |desk| desk.invitation_delete(tenant, invitation)).await
-    }
-
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
         while self.ask(move |desk| desk.delete_ended(at)).await? {}
         Ok(())
-    }
-
-    async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.key_create(&row)).await
     }
 
     async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
@@ -781,10 +732,6 @@ impl Store for SqliteStore {
 
     async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
         self.act(move |desk| desk.key_delete(tenant, key)).await
-    }
-
-    async fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
-        self.act(move |desk| desk.tag_create(&row)).await
     }
 
     async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
@@ -802,18 +749,6 @@ impl Store for SqliteStore {
     ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
         let key = key.to_owned();
         self.read("find an answer", move |reader| reader.idempotent_answer(tenant, &key)).await
-    }
-
-    async fn idempotent_keep(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        request: [u8; 32],
-        answer: Vec<u8>,
-        at: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let key = key.to_owned();
-        self.act(move |desk| desk.idempotent_keep(tenant, &key, request, &answer, at)).await
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {

@@ -355,3 +355,37 @@ async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_him() {
     assert_eq!(scrape.value("outbound_queue_bytes"), 0.0);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_messages_are_counted_over_all_of_their_connections_and_new_ones() {
+    const BURST: u64 = 5;
+    let server = TestServer::start_with(|config| {
+        config.messages_per_minute = 1;
+        config.agent_messages_per_minute = 1;
+        config.messages_burst = BURST;
+    })
+    .await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let token = visitor.token.clone();
+    let mut refused = 0;
+    for number in 0..4 * BURST {
+        // Each over a new connection.
+        let mut line = Client::visitor(&server, token.clone(), vec![]).await;
+        let request = line.next_request();
+        line.send(request, conversation, new_message(), &format!("message {number}")).await;
+        let too_fast = line
+            .until(|frame| match frame {
+                ServerFrame::Ack { request: of, .. } if *of == request => Some(false),
+                ServerFrame::Reject { request: of, code, retry_after_ms, .. } if *of == request => {
+                    assert!(retry_after_ms.is_some_and(|ms| (1..=60_000).contains(&ms)));
+                    Some(code.word() == "too-fast")
+                }
+                _ => None,
+            })
+            .await;
+        refused += u64::from(too_fast);
+    }
+    assert_eq!(refused, 3 * BURST);
+    server.stop().await;
+}

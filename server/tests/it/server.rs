@@ -70,6 +70,12 @@ pub fn config(folder: &Path) -> Config {
     config.messages_per_minute = 1_000_000;
     config.agent_messages_per_minute = 1_000_000;
     config.messages_burst = 1_000_000;
+    config.requests_per_minute = 1_000_000;
+    config.requests_burst = 1_000_000;
+    config.key_requests_per_minute = 1_000_000;
+    config.key_requests_burst = 1_000_000;
+    config.address_requests_per_minute = 1_000_000;
+    config.address_requests_burst = 1_000_000;
     config.frames_per_second = 100_000;
     config.frames_burst = 1_000_000;
     config

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 
 /// livehelp on a free port, everything on as by default, with limits that a driver does not meet.
-pub(super) const SERVE: [&str; 22] = [
+pub(super) const SERVE: [&str; 24] = [
     "serve",
     "--listen=127.0.0.1:0",
     "--admin-listen=127.0.0.1:0",
@@ -21,6 +21,8 @@ pub(super) const SERVE: [&str; 22] = [
     "--messages-per-minute=10000000",
     "--agent-messages-per-minute=10000000",
     "--messages-burst=1000000",
+    "--requests-per-minute=10000000",
+    "--requests-burst=1000000",
     "--frames-per-second=1000000",
     "--frames-burst=1000000",
     "--handshakes-per-ip-max=1000000",

@@ -24,10 +24,12 @@ use tower::ServiceExt as _;
 
 use super::super::{ApiConfig, ApiState, Live, admin_router, public_router};
 use crate::auth::{
-    Principal, Scope, ThrottleConfig, hash_password, issue, new_operator_key, new_tenant_key,
+    Allowance, BrakeConfig, Devices, Principal, Rates, RatesConfig, Scope, hash_password, issue,
+    new_operator_key, new_tenant_key,
 };
-use crate::clock::{Clock as _, ManualClock};
+use crate::clock::{Clock, ManualClock};
 use crate::hub::RefusedOrigin;
+use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
 use crate::privacy::consent::NoticeHash;
@@ -37,13 +39,18 @@ use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    AgentRow, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TagRow, TenantRow,
-    VisitorRow, Write,
+    AgentRow, Beside, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TagRow,
+    TenantRow, VisitorRow, Write,
 };
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const DAY_MS: u64 = 86_400_000;
 pub(super) const PASSWORD: &str = "correct horse battery";
+/// What may come at once.
+pub(super) const MESSAGES_BURST: u64 = 20;
+pub(super) const REQUESTS_BURST: u64 = 200;
+pub(super) const KEY_REQUESTS_BURST: u64 = 60;
+pub(super) const ADDRESS_REQUESTS_BURST: u64 = 80;
 pub(super) const ORIGIN: &str = "http://127.0.0.1:8080";
 
 /// What stands for a person in every personal field, to be searched for where none may be.
@@ -79,6 +86,7 @@ impl Live for FakeLive {
         &self,
         principal: &Principal,
         said: Said<'_>,
+        beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tenant, author) = author(principal);
         let gone = || Reject::new(RejectCode::NotFound, "no such conversation");
@@ -104,7 +112,9 @@ impl Live for FakeLive {
         }
         let placed = envelope.place(room.seq_last.next());
         let (seq, at) = (placed.seq(), placed.envelope().at());
-        self.store.write(vec![Write::Message(Arc::new(placed))]).await.unwrap();
+        let mut writes = vec![Write::Message(Arc::new(placed))];
+        writes.extend(beside.map(|beside| beside.at(seq)));
+        self.store.write(writes).await.unwrap();
         Ok((seq, at))
     }
 
@@ -167,7 +177,7 @@ impl Live for FakeLive {
         self.note(format!("site_changed {}", site.site));
     }
 
-    fn agent_changed(&self, agent: &AgentRow) {
+    async fn agent_changed(&self, agent: &AgentRow) {
         self.note(format!("agent_changed {}", agent.agent));
     }
 
@@ -317,7 +327,7 @@ impl World {
     pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
-        let (store, _) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+        let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
         let live = Arc::new(FakeLive {
             store: store.clone(),
             clock: clock.clone(),
@@ -330,7 +340,7 @@ impl World {
             clock.clone(),
             Arc::default(),
             Metrics::new(),
-            &settings(),
+            &settings(&clock, keys),
         );
         let a = company(&state, "ada").await;
         let b = company(&state, "bob").await;
@@ -388,12 +398,33 @@ pub(super) fn token(answer: &Answer) -> String {
 }
 
 /// Small numbers, none of them a default.
-fn settings() -> ApiConfig {
+fn settings(clock: &Arc<ManualClock>, keys: Arc<KeyStore>) -> ApiConfig {
+    let house: Arc<dyn Clock> = clock.clone();
     ApiConfig {
         public_url: PublicUrl::set(ORIGIN).unwrap(),
         session_ms: 14 * DAY_MS,
         agent_capacity: 7,
-        logins: ThrottleConfig { per_account_max: 10, per_address_max: 40, window_ms: 600_000 },
+        rates: Rates::new(&rates(), &house),
+        devices: Devices::new(keys),
+    }
+}
+
+/// Small numbers here, too.
+fn rates() -> RatesConfig {
+    let many = Allowance::a_minute(1_000_000, 1_000_000);
+    RatesConfig {
+        visitor_messages: many,
+        agent_messages: Allowance::a_minute(60, MESSAGES_BURST),
+        frames: many,
+        agents: Allowance::a_minute(120, REQUESTS_BURST),
+        keys: Allowance::a_minute(60, KEY_REQUESTS_BURST),
+        addresses: Allowance::a_minute(60, ADDRESS_REQUESTS_BURST),
+        logins: BrakeConfig {
+            per_account_max: 10,
+            strangers_max: 25,
+            per_address_max: 40,
+            window_ms: 600_000,
+        },
     }
 }
 
@@ -564,7 +595,7 @@ async fn talk(
         let message = MessageId::from_uuid(state.new_uuid());
         let body = message::Body::Text(Text::new(text));
         let said = Said { conversation, message, seen_seq: Seq(0), body, visibility };
-        state.live.say(principal, said).await.unwrap();
+        state.live.say(principal, said, None).await.unwrap();
         messages.push(message);
     }
     messages

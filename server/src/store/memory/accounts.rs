@@ -1,7 +1,6 @@
 //! What is set up and who may act: Organizations, sites, agents, sessions, invitations, API keys, tags,
 //! and the kept answers to repeated requests. One lock for all of it; no message passes here.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,8 +16,8 @@ use crate::metrics::StoreOp;
 use crate::privacy::seal::{Bucket, Lock, SealError};
 use crate::privacy::sweep::ANSWER_MS;
 use crate::store::{
-    AgentRow, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError, TagRow,
-    TenantRow, sealed,
+    ANSWERED, AgentRow, AnswerRow, InvitationRow, KeyRow, Page, Record as Change, SecretHash,
+    SessionRow, SiteRow, StoreError, TagRow, TenantRow, sealed,
 };
 
 /// Old answers that each new one sweeps away.
@@ -48,10 +47,10 @@ pub(super) enum FoundBy {
     Nothing(AgentId),
 }
 
-type KeptTenant = Kept<TenantRow, Sealed>;
-type KeptAgent = Kept<AgentRow, AgentSealed>;
-type KeptSession = Kept<SessionRow, Sealed>;
-type KeptInvitation = Kept<InvitationRow, Sealed>;
+pub(super) type KeptTenant = Kept<TenantRow, Sealed>;
+pub(super) type KeptAgent = Kept<AgentRow, AgentSealed>;
+pub(super) type KeptSession = Kept<SessionRow, Sealed>;
+pub(super) type KeptInvitation = Kept<InvitationRow, Sealed>;
 
 macro_rules! records {
     ($( $row:ty { $id:ty = $own_id:expr, $owner:ty = $own_owner:expr, $unique:ty = $own_unique:expr } )+) => { $(
@@ -118,14 +117,34 @@ records! {
 
 /// Hash of a request, and the answer to it.
 type RequestAndAnswer = ([u8; 32], Vec<u8>);
-type AnswerKey = (TenantId, [u8; 32]);
+pub(super) type AnswerKey = (TenantId, [u8; 32]);
 
 #[derive(Debug, Clone)]
-struct Answer {
+pub(super) struct Answer {
     /// Hash of the request, then the answer: the hash of a short text would tell the text.
     sealed: Sealed,
     at: UnixMillis,
 }
+
+/// A record whose personal parts are sealed.
+pub(super) enum SealedRecord {
+    Tenant(KeptTenant),
+    Site(SiteRow),
+    SiteChange(SiteRow),
+    Agent(KeptAgent),
+    AgentChange(KeptAgent),
+    Password { tenant: TenantId, agent: AgentId, password: Sealed },
+    Session(KeptSession),
+    SessionEnd { tenant: TenantId, agent: AgentId, session: SessionId },
+    Invitation(KeptInvitation),
+    InvitationEnd { tenant: TenantId, invitation: InvitationId },
+    Key(KeyRow),
+    Tag(TagRow),
+    Answer(AnswerKey, Answer),
+}
+
+/// Takes one record of a batch back.
+pub(super) type Undo = Box<dyn FnOnce(&mut Accounts)>;
 
 #[derive(Default)]
 pub(super) struct Accounts {
@@ -177,6 +196,107 @@ impl Accounts {
         }
     }
 
+    /// One record of a batch. What it returns takes it back.
+    pub(super) fn carry_out(
+        &mut self,
+        record: SealedRecord,
+        now: UnixMillis,
+    ) -> Result<Undo, StoreError> {
+        Ok(match record {
+            SealedRecord::Tenant(kept) => {
+                let tenant = kept.row.tenant;
+                self.tenants.insert(kept).map_err(exists("tenant"))?;
+                Box::new(move |all| drop(all.tenants.remove_if(tenant, |_| true)))
+            }
+            SealedRecord::Site(row) => {
+                let site = row.site;
+                self.sites.insert(row).map_err(exists("site"))?;
+                Box::new(move |all| drop(all.sites.remove_if(site, |_| true)))
+            }
+            SealedRecord::SiteChange(mut row) => {
+                let before = self.sites.get(row.site).ok_or(StoreError::NotFound)?.clone();
+                row.site_key = before.site_key.clone();
+                row.created_at = before.created_at;
+                found(self.sites.replace(row).map_err(exists("site"))?)?;
+                Box::new(move |all| drop(all.sites.replace(before)))
+            }
+            SealedRecord::Agent(kept) => {
+                let agent = kept.row.agent;
+                self.agents.insert(kept).map_err(exists("email"))?;
+                Box::new(move |all| drop(all.agents.remove_if(agent, |_| true)))
+            }
+            SealedRecord::AgentChange(Kept { row, sealed }) => {
+                self.amend_agent(row.tenant, row.agent, |kept| {
+                    let AgentRow { role, active, capacity, .. } = row;
+                    (kept.row.role, kept.row.active, kept.row.capacity) = (role, active, capacity);
+                    (kept.sealed.name, kept.sealed.email) = (sealed.name, sealed.email);
+                    kept.sealed.found_by = sealed.found_by;
+                })?
+            }
+            SealedRecord::Password { tenant, agent, password } => {
+                self.amend_agent(tenant, agent, |kept| kept.sealed.password = Some(password))?
+            }
+            SealedRecord::Session(kept) => {
+                let session = kept.row.session;
+                self.sessions.insert(kept).map_err(exists("session"))?;
+                Box::new(move |all| drop(all.sessions.remove_if(session, |_| true)))
+            }
+            SealedRecord::SessionEnd { tenant, agent, session } => {
+                let own = |kept: &KeptSession| kept.row.tenant == tenant && kept.row.agent == agent;
+                let ended = self.sessions.remove_if(session, own);
+                Box::new(move |all| drop(ended.map(|kept| all.sessions.insert(kept))))
+            }
+            SealedRecord::Invitation(kept) => {
+                let invitation = kept.row.invitation;
+                self.invitations.insert(kept).map_err(exists("invitation"))?;
+                Box::new(move |all| drop(all.invitations.remove_if(invitation, |_| true)))
+            }
+            SealedRecord::InvitationEnd { tenant, invitation } => {
+                let own = |kept: &KeptInvitation| kept.row.tenant == tenant;
+                let ended = self.invitations.remove_if(invitation, own);
+                let ended = ended.ok_or(StoreError::NotFound)?;
+                Box::new(move |all| drop(all.invitations.insert(ended)))
+            }
+            SealedRecord::Key(row) => {
+                let key = row.key;
+                self.keys.insert(row).map_err(exists("key"))?;
+                Box::new(move |all| drop(all.keys.remove_if(key, |_| true)))
+            }
+            SealedRecord::Tag(row) => {
+                let tag = row.tag;
+                self.tags.insert(row).map_err(exists("name"))?;
+                Box::new(move |all| drop(all.tags.remove_if(tag, |_| true)))
+            }
+            SealedRecord::Answer(key, answer) => self.answer(key, answer, now)?,
+        })
+    }
+
+    /// Keeps the answer to a create, in the place of one that is over.
+    fn answer(
+        &mut self,
+        key: AnswerKey,
+        answer: Answer,
+        now: UnixMillis,
+    ) -> Result<Undo, StoreError> {
+        let before = self.answers.get(&key).cloned();
+        if before.as_ref().is_some_and(|before| now.ms_since(before.at) < ANSWER_MS) {
+            return Err(StoreError::Exists { what: ANSWERED });
+        }
+        self.forget_answers(UnixMillis(answer.at.0.saturating_sub(ANSWER_MS)), ANSWERS_SWEPT);
+        self.put_answer(key, Some(answer));
+        Ok(Box::new(move |all| all.put_answer(key, before)))
+    }
+
+    fn put_answer(&mut self, key: AnswerKey, answer: Option<Answer>) {
+        if let Some(before) = self.answers.remove(&key) {
+            self.answers_by_age.remove(&(before.at, key));
+        }
+        if let Some(answer) = answer {
+            self.answers_by_age.insert((answer.at, key));
+            self.answers.insert(key, answer);
+        }
+    }
+
     fn agent_of(&self, tenant: TenantId, agent: AgentId) -> Option<&KeptAgent> {
         self.agents.get(agent).filter(|kept| kept.row.tenant == tenant)
     }
@@ -188,12 +308,14 @@ impl Accounts {
         tenant: TenantId,
         agent: AgentId,
         amend: impl FnOnce(&mut KeptAgent),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Undo, StoreError> {
         let known = self.agent_of(tenant, agent);
         let known = known.filter(|kept| matches!(kept.sealed.found_by, FoundBy::Email(_)));
-        let mut kept = known.ok_or(StoreError::NotFound)?.clone();
+        let before = known.ok_or(StoreError::NotFound)?.clone();
+        let mut kept = before.clone();
         amend(&mut kept);
-        found(self.agents.replace(kept).map_err(exists("email"))?)
+        found(self.agents.replace(kept).map_err(exists("email"))?)?;
+        Ok(Box::new(move |all| drop(all.agents.replace(before))))
     }
 }
 
@@ -219,11 +341,64 @@ impl Shared {
         Ok(sealed)
     }
 
-    pub(super) fn tenant_create(&self, mut row: TenantRow) -> Result<(), StoreError> {
-        let contact = std::mem::take(&mut row.privacy_contact);
-        let bound = sealed::bound("tenants.privacy_contact", row.tenant, row.tenant.as_bytes());
-        let sealed = self.seal_one(&tenant_lock(&row), &bound, contact.expose().as_bytes())?;
-        self.accounts.lock().tenants.insert(Kept { row, sealed }).map_err(exists("tenant"))
+    pub(super) fn seal_record(&self, record: Change) -> Result<SealedRecord, StoreError> {
+        Ok(match record {
+            Change::Tenant(mut row) => {
+                let contact = std::mem::take(&mut row.privacy_contact);
+                let bound =
+                    sealed::bound("tenants.privacy_contact", row.tenant, row.tenant.as_bytes());
+                let contact = contact.expose().as_bytes();
+                let sealed = self.seal_one(&tenant_lock(&row), &bound, contact)?;
+                SealedRecord::Tenant(Kept { row, sealed })
+            }
+            Change::Site(row) => SealedRecord::Site(row),
+            Change::SiteChange(row) => SealedRecord::SiteChange(row),
+            Change::Agent(row) => {
+                let password = self.seal_password(&row, &row.password_hash)?;
+                let mut kept = self.seal_agent(row)?;
+                kept.sealed.password = Some(password);
+                SealedRecord::Agent(kept)
+            }
+            Change::AgentChange(row) => SealedRecord::AgentChange(self.seal_agent(row)?),
+            Change::Password { tenant, agent, password_hash } => {
+                let known = self.accounts.lock().agent_of(tenant, agent).map(|k| k.row.clone());
+                let known = known.ok_or(StoreError::NotFound)?;
+                let password = self.seal_password(&known, &password_hash)?;
+                SealedRecord::Password { tenant, agent, password }
+            }
+            Change::Session(mut row) => {
+                let client = std::mem::take(&mut row.client);
+                let bound = sealed::bound("sessions.client", row.tenant, row.session.as_bytes());
+                let client = client.expose().as_bytes();
+                let sealed = self.seal_one(&session_lock(&row), &bound, client)?;
+                SealedRecord::Session(Kept { row, sealed })
+            }
+            Change::SessionEnd { tenant, agent, session } => {
+                SealedRecord::SessionEnd { tenant, agent, session }
+            }
+            Change::Invitation(mut row) => {
+                let email = std::mem::take(&mut row.email);
+                let id = row.invitation.as_bytes();
+                let bound = sealed::bound("invitations.email", row.tenant, id);
+                let email = email.expose().as_bytes();
+                let sealed = self.seal_one(&invitation_lock(&row), &bound, email)?;
+                SealedRecord::Invitation(Kept { row, sealed })
+            }
+            Change::InvitationEnd { tenant, invitation } => {
+                SealedRecord::InvitationEnd { tenant, invitation }
+            }
+            Change::Key(row) => SealedRecord::Key(row),
+            Change::Tag(row) => SealedRecord::Tag(row),
+            Change::Answer(AnswerRow { tenant, key, request, answer, at }) => {
+                let hash = sealed::answer_hash(&*self.sealer, tenant, &key)
+                    .map_err(|error| self.keys_failed(error, StoreOp::Keys, "keep an answer"))?;
+                let bound = sealed::answer_bound(tenant, &hash);
+                let plain = [&request[..], &answer].concat();
+                let lock = sealed::answer_lock(tenant, at.day());
+                let sealed = self.seal_one(&lock, &bound, &plain)?;
+                SealedRecord::Answer((tenant, hash), Answer { sealed, at })
+            }
+        })
     }
 
     pub(super) fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
@@ -244,18 +419,6 @@ impl Shared {
         Ok(row)
     }
 
-    pub(super) fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.accounts.lock().sites.insert(row).map_err(exists("site"))
-    }
-
-    pub(super) fn site_update(&self, mut row: SiteRow) -> Result<(), StoreError> {
-        let mut accounts = self.accounts.lock();
-        let known = accounts.sites.get(row.site).ok_or(StoreError::NotFound)?;
-        row.site_key = known.site_key.clone();
-        row.created_at = known.created_at;
-        found(accounts.sites.replace(row).map_err(exists("site"))?)
-    }
-
     pub(super) fn site(&self, site: SiteId) -> Option<SiteRow> {
         self.accounts.lock().sites.get(site).cloned()
     }
@@ -266,23 +429,6 @@ impl Shared {
 
     pub(super) fn sites(&self, tenant: TenantId, page: Page<SiteId>) -> Vec<SiteRow> {
         self.accounts.lock().sites.page(tenant, page).cloned().collect()
-    }
-
-    pub(super) fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
-        let password = self.seal_password(&row, &row.password_hash)?;
-        let mut kept = self.seal_agent(row)?;
-        kept.sealed.password = Some(password);
-        self.accounts.lock().agents.insert(kept).map_err(exists("email"))
-    }
-
-    pub(super) fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
-        let Kept { row, sealed } = self.seal_agent(row)?;
-        self.accounts.lock().amend_agent(row.tenant, row.agent, |kept| {
-            let AgentRow { role, active, capacity, .. } = row;
-            (kept.row.role, kept.row.active, kept.row.capacity) = (role, active, capacity);
-            (kept.sealed.name, kept.sealed.email) = (sealed.name, sealed.email);
-            kept.sealed.found_by = sealed.found_by;
-        })
     }
 
     pub(super) fn agent_availability(
@@ -297,24 +443,11 @@ impl Shared {
             .agent_of(tenant, agent)
             .filter(|kept| kept.row.active)
             .ok_or(StoreError::NotFound)?;
-        accounts.amend_agent(tenant, agent, |kept| {
+        let amended = accounts.amend_agent(tenant, agent, |kept| {
             kept.row.availability = availability;
             kept.row.capacity = capacity.unwrap_or(kept.row.capacity);
-        })
-    }
-
-    pub(super) fn agent_password(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        password_hash: &str,
-    ) -> Result<(), StoreError> {
-        let known = self.accounts.lock().agent_of(tenant, agent).map(|kept| kept.row.clone());
-        let known = known.ok_or(StoreError::NotFound)?;
-        let password = self.seal_password(&known, password_hash)?;
-        self.accounts.lock().amend_agent(tenant, agent, |kept| {
-            kept.sealed.password = Some(password);
-        })
+        });
+        amended.map(drop)
     }
 
     /// His id stays, for transcripts name it.
@@ -403,13 +536,6 @@ impl Shared {
         Ok(row)
     }
 
-    pub(super) fn session_create(&self, mut row: SessionRow) -> Result<(), StoreError> {
-        let client = std::mem::take(&mut row.client);
-        let bound = sealed::bound("sessions.client", row.tenant, row.session.as_bytes());
-        let sealed = self.seal_one(&session_lock(&row), &bound, client.expose().as_bytes())?;
-        self.accounts.lock().sessions.insert(Kept { row, sealed }).map_err(exists("session"))
-    }
-
     pub(super) fn session_by_secret(
         &self,
         secret: SecretHash,
@@ -444,14 +570,7 @@ impl Shared {
         session: SessionId,
     ) -> Result<(), StoreError> {
         let own = |kept: &KeptSession| kept.row.tenant == tenant && kept.row.agent == agent;
-        found(self.accounts.lock().sessions.remove_if(session, own))
-    }
-
-    pub(super) fn invitation_create(&self, mut row: InvitationRow) -> Result<(), StoreError> {
-        let email = std::mem::take(&mut row.email);
-        let bound = sealed::bound("invitations.email", row.tenant, row.invitation.as_bytes());
-        let sealed = self.seal_one(&invitation_lock(&row), &bound, email.expose().as_bytes())?;
-        self.accounts.lock().invitations.insert(Kept { row, sealed }).map_err(exists("invitation"))
+        found(self.accounts.lock().sessions.remove_if(session, own).is_some())
     }
 
     pub(super) fn invitation_by_secret(
@@ -477,23 +596,10 @@ impl Shared {
         }))
     }
 
-    pub(super) fn invitation_delete(
-        &self,
-        tenant: TenantId,
-        invitation: InvitationId,
-    ) -> Result<(), StoreError> {
-        let own = |kept: &KeptInvitation| kept.row.tenant == tenant;
-        found(self.accounts.lock().invitations.remove_if(invitation, own))
-    }
-
     pub(super) fn delete_ended(&self, at: UnixMillis) {
         let mut accounts = self.accounts.lock();
         accounts.sessions.remove_all(|kept| kept.row.expires_at <= at);
         accounts.invitations.remove_all(|kept| kept.row.expires_at <= at);
-    }
-
-    pub(super) fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.accounts.lock().keys.insert(row).map_err(exists("key"))
     }
 
     pub(super) fn key_by_secret(&self, secret: SecretHash) -> Option<KeyRow> {
@@ -509,11 +615,7 @@ impl Shared {
         tenant: Option<TenantId>,
         key: KeyId,
     ) -> Result<(), StoreError> {
-        found(self.accounts.lock().keys.remove_if(key, |row| row.tenant == tenant))
-    }
-
-    pub(super) fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
-        self.accounts.lock().tags.insert(row).map_err(exists("name"))
+        found(self.accounts.lock().keys.remove_if(key, |row| row.tenant == tenant).is_some())
     }
 
     pub(super) fn tags(&self, tenant: TenantId) -> Vec<TagRow> {
@@ -521,30 +623,7 @@ impl Shared {
     }
 
     pub(super) fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
-        found(self.accounts.lock().tags.remove_if(tag, |row| row.tenant == tenant))
-    }
-
-    /// The first answer stays; a second one for the same key is dropped.
-    pub(super) fn idempotent_keep(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        request: [u8; 32],
-        answer: &[u8],
-        at: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let hash = sealed::answer_hash(&*self.sealer, tenant, key)
-            .map_err(|error| self.keys_failed(error, StoreOp::Keys, "keep an answer"))?;
-        let bound = sealed::answer_bound(tenant, &hash);
-        let plain = [&request[..], answer].concat();
-        let sealed = self.seal_one(&sealed::answer_lock(tenant, at.day()), &bound, &plain)?;
-        let mut accounts = self.accounts.lock();
-        accounts.forget_answers(UnixMillis(at.0.saturating_sub(ANSWER_MS)), ANSWERS_SWEPT);
-        if let Entry::Vacant(free) = accounts.answers.entry((tenant, hash)) {
-            free.insert(Answer { sealed, at });
-            accounts.answers_by_age.insert((at, (tenant, hash)));
-        }
-        Ok(())
+        found(self.accounts.lock().tags.remove_if(tag, |row| row.tenant == tenant).is_some())
     }
 
     pub(super) fn idempotent_answer(

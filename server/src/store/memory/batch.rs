@@ -1,7 +1,8 @@
 //! Writes are carried out here: sealed first, under no lock, and then put in their places.
 //!
 //! A single message takes the lock of its shard and nothing else. Everything else goes as a batch: all of
-//! it or nothing, under the locks of its shards, in the order of their numbers, and then the register's.
+//! it or nothing, under the locks of its shards, in the order of their numbers, then the register's, and then the
+//! accounts' where it has a record.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 
+use super::accounts::{Accounts, SealedRecord, Undo};
 use super::register::{Register, Visitor};
 use super::transcript::{Conversation, Draft, Header, Line, Sealed};
 use super::{Shard, Shared};
@@ -32,6 +34,7 @@ enum Ready {
     Mark(MarkRow),
     /// Without a draft: it is removed.
     Draft(Box<DraftRow>, Option<Draft>),
+    Record(SealedRecord),
 }
 
 impl Ready {
@@ -42,7 +45,7 @@ impl Ready {
             Self::Conversation(header) => Some(header.row.conversation),
             Self::Mark(row) => Some(row.conversation),
             Self::Draft(row, _) => Some(row.conversation),
-            Self::Visitor(_) | Self::Token(_) => None,
+            Self::Visitor(_) | Self::Token(_) | Self::Record(_) => None,
         }
     }
 
@@ -57,7 +60,8 @@ impl Ready {
             }
             Self::Visitor(visitor) => visitor.bucket(),
             Self::Draft(row, draft) => draft.as_ref().map(|_| sealed::draft_lock(row).bucket),
-            Self::Floor(..) | Self::Token(_) | Self::Mark(_) => None,
+            // A record's was noted where it was sealed.
+            Self::Floor(..) | Self::Token(_) | Self::Mark(_) | Self::Record(_) => None,
         }
     }
 }
@@ -70,6 +74,7 @@ enum Before {
     Visitor(VisitorId, Option<Box<Visitor>>),
     Mark(ConversationId, Author, Option<MarkRow>),
     Draft(ConversationId, AgentId, Option<Draft>),
+    Record(Undo),
 }
 
 fn message_lock(placed: &Placed) -> Lock {
@@ -151,6 +156,7 @@ impl Shared {
                 let draft = Draft { agent: row.agent, day: row.day, text };
                 Ready::Draft(row, Some(draft))
             }
+            Write::Record(record) => Ready::Record(self.seal_record(*record)?),
         })
     }
 
@@ -212,6 +218,8 @@ struct Held<'a> {
     shared: &'a Shared,
     shards: Vec<(usize, MutexGuard<'a, Shard>)>,
     register: MutexGuard<'a, Register>,
+    /// Where the batch has a record.
+    accounts: Option<MutexGuard<'a, Accounts>>,
     done: Vec<Before>,
 }
 
@@ -223,7 +231,10 @@ impl<'a> Held<'a> {
             .map(|conversation| shared.number(conversation))
             .collect();
         let shards = numbers.into_iter().map(|n| (n, shared.shards[n].lock())).collect();
-        Self { shared, shards, register: shared.register.lock(), done: Vec::new() }
+        let register = shared.register.lock();
+        let has_record = writes.iter().any(|write| matches!(write, Ready::Record(_)));
+        let accounts = has_record.then(|| shared.accounts.lock());
+        Self { shared, shards, register, accounts, done: Vec::new() }
     }
 
     fn shard(&mut self, conversation: ConversationId) -> Option<&mut Shard> {
@@ -283,6 +294,11 @@ impl<'a> Held<'a> {
                 let before = kept.set_draft(row.agent, draft);
                 Before::Draft(row.conversation, row.agent, before)
             }
+            Ready::Record(record) => {
+                let now = self.shared.clock.now();
+                let Some(accounts) = &mut self.accounts else { return Ok(()) };
+                Before::Record(accounts.carry_out(record, now)?)
+            }
         };
         self.done.push(before);
         Ok(())
@@ -335,6 +351,11 @@ impl<'a> Held<'a> {
                 Before::Draft(id, agent, draft) => self.amend(id, |kept| {
                     kept.set_draft(agent, draft);
                 }),
+                Before::Record(undo) => {
+                    if let Some(accounts) = &mut self.accounts {
+                        undo(accounts);
+                    }
+                }
             }
         }
     }
@@ -363,7 +384,8 @@ impl<'a> Held<'a> {
                 | Before::Floor(..)
                 | Before::Conversation(_, Some(_))
                 | Before::Visitor(..)
-                | Before::Mark(..) => {}
+                | Before::Mark(..)
+                | Before::Record(_) => {}
             }
         }
     }

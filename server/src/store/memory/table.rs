@@ -64,15 +64,15 @@ impl<R: Record> Table<R> {
         Ok(true)
     }
 
-    /// Removes it if it passes; whether it did.
-    pub(super) fn remove_if(&mut self, id: R::Id, passes: impl Fn(&R) -> bool) -> bool {
+    /// Removes it if it passes; it, if it did.
+    pub(super) fn remove_if(&mut self, id: R::Id, passes: impl Fn(&R) -> bool) -> Option<R> {
         if !self.rows.get(&id).is_some_and(|(_, row)| passes(row)) {
-            return false;
+            return None;
         }
-        let Some((number, row)) = self.rows.remove(&id) else { return false };
+        let (number, row) = self.rows.remove(&id)?;
         self.of_owner.remove(&(row.owner(), number));
         self.unique.remove(&row.unique());
-        true
+        Some(row)
     }
 
     /// Removes every row that passes.

@@ -16,8 +16,8 @@ use super::sealed;
 use crate::privacy::seal::{Lock, SealError};
 use crate::privacy::sweep::{ANSWER_MS, may_confirm, may_lower};
 use crate::store::{
-    AgentRow, ClockAct, InvitationRow, KeyRow, Page, SecretHash, SessionRow, SiteRow, StoreError,
-    TagRow, TenantRow,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, InvitationRow, KeyRow, Page, Record, SecretHash,
+    SessionRow, SiteRow, StoreError, TagRow, TenantRow,
 };
 
 /// Old answers that each new one sweeps away.
@@ -53,7 +53,31 @@ impl Desk<'_> {
         Ok((sealed, self.bucket_id(lock)?))
     }
 
-    pub(super) fn tenant_create(&mut self, row: &TenantRow) -> Result<(), Fault> {
+    pub(super) fn record(&mut self, record: &Record) -> Result<(), Fault> {
+        match record {
+            Record::Tenant(row) => self.tenant_create(row),
+            Record::Site(row) => self.site_create(row),
+            Record::SiteChange(row) => self.site_update(row),
+            Record::Agent(row) => self.agent_create(row),
+            Record::AgentChange(row) => self.agent_update(row),
+            Record::Password { tenant, agent, password_hash } => {
+                self.agent_password(*tenant, *agent, password_hash)
+            }
+            Record::Session(row) => self.session_create(row),
+            Record::SessionEnd { tenant, agent, session } => {
+                self.session_end(*tenant, *agent, *session).map(drop)
+            }
+            Record::Invitation(row) => self.invitation_create(row),
+            Record::InvitationEnd { tenant, invitation } => {
+                self.invitation_delete(*tenant, *invitation)
+            }
+            Record::Key(row) => self.key_create(row),
+            Record::Tag(row) => self.tag_create(row),
+            Record::Answer(row) => self.answer(row),
+        }
+    }
+
+    fn tenant_create(&mut self, row: &TenantRow) -> Result<(), Fault> {
         let id = row.tenant.as_bytes();
         let lock = sealed::own_lock(row.tenant, id, row.created_at.day());
         let bound = sealed::bound("tenants.privacy_contact", row.tenant, id);
@@ -66,7 +90,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn site_create(&mut self, row: &SiteRow) -> Result<(), Fault> {
+    fn site_create(&mut self, row: &SiteRow) -> Result<(), Fault> {
         let (timeline, settings) = site_texts(row)?;
         self.execute(
             "INSERT INTO sites (site, tenant, site_key, name, timeline, settings, created_at)
@@ -85,7 +109,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn site_update(&mut self, row: &SiteRow) -> Result<(), Fault> {
+    fn site_update(&mut self, row: &SiteRow) -> Result<(), Fault> {
         let (timeline, settings) = site_texts(row)?;
         let changed = self.execute(
             "UPDATE sites SET name = ?3, timeline = ?4, settings = ?5 WHERE site = ?1 AND tenant = ?2",
@@ -94,7 +118,7 @@ impl Desk<'_> {
         found(changed)
     }
 
-    pub(super) fn agent_create(&mut self, row: &AgentRow) -> Result<(), Fault> {
+    fn agent_create(&mut self, row: &AgentRow) -> Result<(), Fault> {
         let sealed = self.seal_agent(row)?;
         self.execute(
             "INSERT INTO agents (agent, tenant, bucket, name, email, email_hash, role, active, capacity,
@@ -119,7 +143,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn agent_update(&mut self, row: &AgentRow) -> Result<(), Fault> {
+    fn agent_update(&mut self, row: &AgentRow) -> Result<(), Fault> {
         let sealed = self.seal_agent(row)?;
         let changed = self
             .execute(
@@ -156,7 +180,7 @@ impl Desk<'_> {
         )?)
     }
 
-    pub(super) fn agent_password(
+    fn agent_password(
         &mut self,
         tenant: TenantId,
         agent: AgentId,
@@ -238,7 +262,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn session_create(&mut self, row: &SessionRow) -> Result<(), Fault> {
+    fn session_create(&mut self, row: &SessionRow) -> Result<(), Fault> {
         let lock = sealed::account_lock(row.tenant, row.agent, row.created_at.day());
         let bound = sealed::bound("sessions.client", row.tenant, row.session.as_bytes());
         let (client, bucket) = self.seal_one(&lock, &bound, row.client.expose().as_bytes())?;
@@ -266,13 +290,22 @@ impl Desk<'_> {
         agent: AgentId,
         session: SessionId,
     ) -> Result<(), Fault> {
-        found(self.execute(
-            "DELETE FROM sessions WHERE session = ?1 AND agent = ?2 AND tenant = ?3",
-            params![session.as_bytes(), agent.as_bytes(), tenant.as_bytes()],
-        )?)
+        found(self.session_end(tenant, agent, session)?)
     }
 
-    pub(super) fn invitation_create(&mut self, row: &InvitationRow) -> Result<(), Fault> {
+    fn session_end(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        session: SessionId,
+    ) -> Result<usize, Fault> {
+        self.execute(
+            "DELETE FROM sessions WHERE session = ?1 AND agent = ?2 AND tenant = ?3",
+            params![session.as_bytes(), agent.as_bytes(), tenant.as_bytes()],
+        )
+    }
+
+    fn invitation_create(&mut self, row: &InvitationRow) -> Result<(), Fault> {
         let id = row.invitation.as_bytes();
         let lock = sealed::own_lock(row.tenant, id, row.created_at.day());
         let bound = sealed::bound("invitations.email", row.tenant, id);
@@ -295,7 +328,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn invitation_delete(
+    fn invitation_delete(
         &mut self,
         tenant: TenantId,
         invitation: InvitationId,
@@ -320,7 +353,7 @@ impl Desk<'_> {
         Ok(more)
     }
 
-    pub(super) fn key_create(&mut self, row: &KeyRow) -> Result<(), Fault> {
+    fn key_create(&mut self, row: &KeyRow) -> Result<(), Fault> {
         self.execute(
             "INSERT INTO api_keys (api_key, tenant, name, scopes, secret, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -344,7 +377,7 @@ impl Desk<'_> {
         )?)
     }
 
-    pub(super) fn tag_create(&mut self, row: &TagRow) -> Result<(), Fault> {
+    fn tag_create(&mut self, row: &TagRow) -> Result<(), Fault> {
         self.execute(
             "INSERT INTO tags (tag, tenant, name) VALUES (?1, ?2, ?3)",
             params![row.tag.as_bytes(), row.tenant.as_bytes(), row.name],
@@ -360,24 +393,25 @@ impl Desk<'_> {
         )?)
     }
 
-    /// The first answer stays; a second one for the same key is dropped.
-    pub(super) fn idempotent_keep(
-        &mut self,
-        tenant: TenantId,
-        key: &str,
-        request: [u8; 32],
-        answer: &[u8],
-        at: UnixMillis,
-    ) -> Result<(), Fault> {
-        let hash = sealed::answer_hash(self.sealer, tenant, key)?;
+    /// Keeps the answer to a create, in the place of one that is over.
+    fn answer(&mut self, row: &AnswerRow) -> Result<(), Fault> {
+        let AnswerRow { tenant, key, request, answer, at } = row;
+        let (connection, sealer, now) = (self.connection, self.sealer, self.now);
+        let kept = Reader { connection, sealer, now, waiting: &[] };
+        if kept.idempotent_answer(*tenant, key)?.is_some() {
+            return Err(StoreError::Exists { what: ANSWERED }.into());
+        }
+        let hash = sealed::answer_hash(self.sealer, *tenant, key)?;
         self.answers_forget(UnixMillis(at.0.saturating_sub(ANSWER_MS)))?;
-        let lock = sealed::answer_lock(tenant, at.day());
+        let lock = sealed::answer_lock(*tenant, at.day());
         let plain = [&request[..], answer].concat();
         let (sealed, bucket) =
-            self.seal_one(&lock, &sealed::answer_bound(tenant, &hash), &plain)?;
+            self.seal_one(&lock, &sealed::answer_bound(*tenant, &hash), &plain)?;
         self.execute(
             "INSERT INTO idempotent_answers (tenant, key_hash, bucket, answer, at)
-             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (tenant, key_hash) DO UPDATE SET
+                 bucket = excluded.bucket, answer = excluded.answer, at = excluded.at",
             params![tenant.as_bytes(), hash, bucket, sealed, at.0],
         )?;
         Ok(())

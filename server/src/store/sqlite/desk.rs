@@ -104,6 +104,7 @@ impl Desk<'_> {
             Write::VisitorToken(row) => self.visitor_token(row),
             Write::Mark(row) => self.mark(row),
             Write::Draft(row) => self.draft(row),
+            Write::Record(record) => self.record(record),
         }
     }
 
@@ -539,7 +540,8 @@ pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
                     into.push(sealed::draft_lock(row));
                 }
             }
-            Write::Mark(_) | Write::Floor { .. } | Write::VisitorToken(_) => {}
+            // A record's own are made where it is sealed.
+            Write::Mark(_) | Write::Floor { .. } | Write::VisitorToken(_) | Write::Record(_) => {}
         }
     }
 }

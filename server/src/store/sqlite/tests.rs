@@ -3,6 +3,7 @@ mod slow;
 use std::fs;
 use std::path::Path;
 
+use protocol::ids::InvitationId;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
@@ -11,6 +12,7 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
 use crate::privacy::seal::Subject;
 use crate::store::conformance::{self, NOW, World};
+use crate::store::{AnswerRow, Record};
 
 impl SqliteStore {
     /// A store in `folder`, its keys beside it.
@@ -105,7 +107,9 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
     store.invitation_create(invitation).await.unwrap();
     let answer = canary("answer").into_exposed().into_bytes();
     let key = canary("idempotency-key").into_exposed();
-    store.idempotent_keep(world.tenant, &key, [0; 32], answer, NOW).await.unwrap();
+    let (tenant, request) = (world.tenant, [0; 32]);
+    let answer = Record::Answer(AnswerRow { tenant, key, request, answer, at: NOW });
+    store.write(vec![Write::Record(Box::new(answer))]).await.unwrap();
     let mut visitor = world.visitor_row();
     visitor.name = Some(canary("name"));
     visitor.email = Some(canary("email"));

@@ -576,7 +576,14 @@ impl Writer {
 
 /// One job inside the transaction. More than one statement gets a savepoint, so that it is all or nothing.
 fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), StoreError>, Fault> {
-    let single = matches!(&work, Work::Writes(writes) if writes.len() <= 1);
+    let single = match &work {
+        Work::Writes(writes) => match writes.as_slice() {
+            [] => true,
+            [only] => !matches!(only, Write::Record(_)),
+            _ => false,
+        },
+        Work::Act(_) | Work::EmptyLog | Work::Reserve { .. } => false,
+    };
     if !single {
         desk.execute("SAVEPOINT job", [])?;
     }

@@ -1,0 +1,770 @@
+//! Every route that changes something, with a client that hangs up at each point of it: the act is whole, stored and
+//! in force, or was never there.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use protocol::conversation::{Availability, ConversationState, Role};
+use protocol::frame::ServerFrame;
+use protocol::ids::{ConnectionId, InvitationId, KeyId};
+use protocol::personal::Personal;
+use protocol::reject::CloseCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tower::ServiceExt as _;
+use utoipa::openapi::OpenApi;
+
+use super::*;
+use crate::api::{ApiConfig, ApiState, admin_router, openapi, openapi_admin, public_router};
+use crate::auth::{
+    Allowance, BrakeConfig, Devices, Issued, Rates, RatesConfig, Scope, hash_password, issue,
+    new_operator_key, new_tenant_key,
+};
+use crate::bus::memory::MemoryBus;
+use crate::clock::{Clock, ManualClock};
+use crate::config::Config;
+use crate::http::{Limits, NoSockets, serve};
+use crate::hub::fanout::Fanned;
+use crate::hub::{HubConfig, Outlet, Speaker};
+use crate::keys::KeyStore;
+use crate::metrics::Metrics;
+use crate::origin::PublicUrl;
+use crate::routing::RoutingConfig;
+use crate::store::conformance::{self, NOW};
+use crate::store::memory::{MemoryConfig, MemoryStore};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{InvitationRow, KeyRow, Page, SecretHash, SessionRow, Store, TagRow, Write};
+use crate::sweep::ClockTrust;
+use crate::tasks;
+
+const ORIGIN: &str = "http://127.0.0.1:8080";
+const PASSWORD: &str = "correct horse battery";
+const DAY_MS: u64 = 86_400_000;
+
+/// Polls after which every act has answered.
+const POLLS_MAX: usize = 200;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Memory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Public,
+    Admin,
+}
+
+/// An agent's connection, which notes what it is told.
+#[derive(Debug)]
+struct Ear {
+    connection: ConnectionId,
+    heard: Mutex<BTreeSet<String>>,
+    /// The newest version of a conversation that it was told of.
+    version: Mutex<u64>,
+}
+
+impl Outlet for Ear {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn append(&self, frame: &Fanned<'_>) -> bool {
+        if let ServerFrame::Offer { card, .. } = frame.frame() {
+            self.heard.lock().insert(format!("an offer of {}", card.conversation));
+        }
+        if let ServerFrame::Conversation { card } = frame.frame() {
+            *self.version.lock() = card.version;
+        }
+        true
+    }
+
+    fn append_ephemeral(&self, _: &Fanned<'_>) {}
+
+    fn flush(&self) {}
+
+    fn close(&self, _: CloseCode) {
+        self.heard.lock().insert("the end".to_owned());
+    }
+}
+
+/// An Organization with something of each kind, behind both routers.
+struct World {
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    trust: Arc<ClockTrust>,
+    state: ApiState,
+    ids: conformance::World,
+    closed: conformance::World,
+    waiting: conformance::World,
+    colleague: AgentId,
+    ears: Vec<(&'static str, Arc<Ear>)>,
+    sessions: [SessionId; 2],
+    cookies: [String; 2],
+    tag: TagId,
+    key: KeyId,
+    operator_keys: [KeyId; 2],
+    operator: String,
+    invitation: InvitationId,
+    invitation_token: String,
+    _folder: Option<TempDir>,
+}
+
+fn rates() -> RatesConfig {
+    let many = Allowance::a_minute(1_000_000, 1_000_000);
+    let max = 1_000_000;
+    RatesConfig {
+        visitor_messages: many,
+        agent_messages: many,
+        frames: many,
+        agents: many,
+        keys: many,
+        addresses: many,
+        logins: BrakeConfig {
+            per_account_max: max,
+            strangers_max: max,
+            per_address_max: max,
+            window_ms: 1_000,
+        },
+    }
+}
+
+fn password_hash() -> Arc<str> {
+    static HASH: OnceLock<Arc<str>> = OnceLock::new();
+    let hash = || hash_password(&SecretString::from(PASSWORD.to_owned())).unwrap();
+    HASH.get_or_init(hash).clone()
+}
+
+fn key_row(tenant: Option<TenantId>, key: KeyId, secret: SecretHash) -> KeyRow {
+    let scopes = if tenant.is_some() { Scope::TENANT } else { Scope::OPERATOR };
+    let scopes = scopes.iter().map(|scope| scope.word().to_owned()).collect();
+    KeyRow { key, tenant, name: "a program".to_owned(), scopes, secret, created_at: NOW }
+}
+
+impl World {
+    async fn new(kind: Kind) -> Self {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let house: Arc<dyn Clock> = clock.clone();
+        let (store, keys, folder): (Arc<dyn Store>, _, _) = match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+                (store, keys, Some(folder))
+            }
+            Kind::Memory => {
+                let keys = Arc::new(KeyStore::in_memory().unwrap());
+                let config = MemoryConfig::default();
+                let store = MemoryStore::new(keys.clone(), &config, clock.clone());
+                (Arc::new(store), keys, None)
+            }
+        };
+        let metrics = Metrics::new();
+        let config = HubConfig {
+            routing: RoutingConfig::default(),
+            visitor_grace_ms: 20_000,
+            conversations_per_visitor_max: 10,
+            conversations_per_ip_hour_max: 1_000,
+        };
+        let hub =
+            Hub::new(store.clone(), Arc::new(MemoryBus), clock.clone(), metrics.clone(), config);
+        let trust = Arc::new(ClockTrust::default());
+        let api = ApiConfig {
+            public_url: PublicUrl::set(ORIGIN).unwrap(),
+            session_ms: 14 * DAY_MS,
+            agent_capacity: 7,
+            rates: Rates::new(&rates(), &house),
+            devices: Devices::new(keys),
+        };
+        let live = Arc::new(LiveHub(hub.clone()));
+        let state = ApiState::new(store.clone(), live, clock.clone(), trust.clone(), metrics, &api);
+        let ids = conformance::World::new(7);
+        let mut world = Self {
+            hub,
+            trust,
+            state,
+            closed: ids.with_visitor(8),
+            waiting: ids.with_visitor(9),
+            colleague: AgentId::from_bytes([8; 16]),
+            ears: Vec::new(),
+            sessions: [1, 2].map(|n| SessionId::from_bytes([n; 16])),
+            cookies: [String::new(), String::new()],
+            tag: TagId::from_bytes([1; 16]),
+            key: KeyId::from_bytes([1; 16]),
+            operator_keys: [2, 3].map(|n| KeyId::from_bytes([n; 16])),
+            operator: String::new(),
+            invitation: InvitationId::from_bytes([1; 16]),
+            invitation_token: String::new(),
+            ids,
+            store,
+            _folder: folder,
+        };
+        world.settle().await;
+        world
+    }
+
+    async fn settle(&mut self) {
+        let (ids, store) = (self.ids, self.store.clone());
+        store.tenant_create(ids.tenant_row()).await.unwrap();
+        store.site_create(ids.site_row()).await.unwrap();
+        let mut admin = ids.agent_row();
+        admin.password_hash = password_hash();
+        let mut colleague = admin.clone();
+        colleague.agent = self.colleague;
+        colleague.role = Role::Agent;
+        colleague.email = Personal::new("colleague@example.test".to_owned());
+        colleague.availability = Availability::Available;
+        for agent in [&admin, &colleague] {
+            store.agent_create(agent.clone()).await.unwrap();
+        }
+        let tag = TagRow { tag: self.tag, tenant: ids.tenant, name: "a label".to_owned() };
+        store.tag_create(tag).await.unwrap();
+        let program = new_tenant_key();
+        store.key_create(key_row(Some(ids.tenant), self.key, program.hash)).await.unwrap();
+        let operator = new_operator_key();
+        let secrets = [operator.hash, new_operator_key().hash];
+        for (key, secret) in self.operator_keys.into_iter().zip(secrets) {
+            store.key_create(key_row(None, key, secret)).await.unwrap();
+        }
+        self.operator = operator.text.expose_secret().to_owned();
+        let Issued { text, hash } = issue("lhi_");
+        self.invitation_token = text.expose_secret().to_owned();
+        let invitation = InvitationRow {
+            invitation: self.invitation,
+            tenant: ids.tenant,
+            email: Personal::new("invited@example.test".to_owned()),
+            role: Role::Agent,
+            secret: hash,
+            created_at: NOW,
+            expires_at: NOW.plus_ms(DAY_MS),
+        };
+        store.invitation_create(invitation).await.unwrap();
+        let states = [
+            (ids, ConversationState::Active),
+            (self.closed, ConversationState::Closed),
+            (self.waiting, ConversationState::Queued),
+        ];
+        for (of, state) in states {
+            let mut row = of.conversation_row();
+            row.state = state;
+            if state != ConversationState::Queued {
+                (row.assignee, row.waiting_since) = (Some(ids.agent), None);
+            }
+            row.closed_at = (state == ConversationState::Closed).then_some(NOW);
+            row.tags = Vec::new();
+            let writes = vec![
+                Write::Visitor(Box::new(of.visitor_row())),
+                Write::Conversation(Box::new(row)),
+                Write::Message(of.message(1, "hello")),
+            ];
+            store.write(writes).await.unwrap();
+        }
+        self.hub.start().await.unwrap();
+        // Whose session it is; two are the admin's.
+        let people =
+            [("admin", admin.agent), ("admin again", admin.agent), ("colleague", self.colleague)];
+        for (n, (name, agent)) in people.into_iter().enumerate() {
+            let session = self.sessions.get(n).copied();
+            let session = session.unwrap_or_else(|| SessionId::from_bytes([9; 16]));
+            let Issued { text, hash } = issue("lhs_");
+            let cookie = format!("livehelp_session={}", text.expose_secret());
+            if let Some(place) = self.cookies.get_mut(n) {
+                *place = cookie;
+            }
+            let row = SessionRow {
+                session,
+                agent,
+                tenant: ids.tenant,
+                secret: hash,
+                client: Personal::new("Firefox".to_owned()),
+                created_at: NOW,
+                expires_at: NOW.plus_ms(DAY_MS),
+            };
+            store.session_create(row).await.unwrap();
+            let ear = Arc::new(Ear {
+                connection: ConnectionId::from_uuid(uuid::Uuid::new_v4()),
+                heard: Mutex::default(),
+                version: Mutex::new(0),
+            });
+            let outlet: Arc<dyn Outlet> = ear.clone();
+            let who = Who::Agent { agent, session };
+            let speaker = Speaker { tenant: ids.tenant, who, outlet };
+            self.hub.agent_connected(&speaker, NOW.plus_ms(DAY_MS)).await.unwrap();
+            self.ears.push((name, ear));
+        }
+    }
+
+    fn router(&self, listener: Listener) -> Router {
+        match listener {
+            Listener::Public => public_router(self.state.clone()),
+            Listener::Admin => admin_router(self.state.clone()),
+        }
+    }
+
+    /// All that can be seen of it, in words without the ids that are made by the way.
+    async fn seen(&self) -> String {
+        // What was begun is at its end, and what was handed to the store is stored.
+        self.state.acts().ended().await;
+        self.store.write(Vec::new()).await.unwrap();
+        let (ids, store) = (self.ids, &self.store);
+        let all = || Page { limit: 100, after: None };
+        let mut seen = String::new();
+        let mut tenants = store.tenants(Page { limit: 100, after: None }).await.unwrap();
+        tenants.sort_by(|one, other| one.name.cmp(&other.name));
+        for row in &tenants {
+            writeln!(seen, "tenant {}", row.name).unwrap();
+        }
+        for row in store.sites(ids.tenant, Page { limit: 100, after: None }).await.unwrap() {
+            let shape = |row: &SiteRow| {
+                let closed = row.timeline.closed_at().is_some();
+                let settings = &row.settings;
+                let rules = (&settings.origins, &settings.redaction_patterns);
+                format!("{} {rules:?} {:?} closed {closed}", row.name, row.timeline.plan())
+            };
+            let in_force = self.hub.site(ids.tenant, row.site).await.unwrap();
+            assert_eq!(shape(&row), shape(&in_force.row), "stored and not in force");
+            writeln!(seen, "site {}", shape(&row)).unwrap();
+        }
+        for row in store.agents(ids.tenant, Page { limit: 100, after: None }).await.unwrap() {
+            let card = self.hub.own_card(ids.tenant, row.agent).await.unwrap();
+            assert_eq!((card.name.clone(), card.role), (row.name.clone(), Some(row.role)));
+            let same = row.password_hash == password_hash();
+            let sessions = store.sessions(ids.tenant, row.agent).await.unwrap().len();
+            let email = row.email.expose();
+            writeln!(
+                seen,
+                "agent {email} active {} password as before {same} sessions {sessions}",
+                row.active
+            )
+            .unwrap();
+        }
+        for (name, ear) in &self.ears {
+            writeln!(seen, "{name} heard {:?}", ear.heard.lock()).unwrap();
+        }
+        for row in store.invitations(ids.tenant).await.unwrap() {
+            writeln!(seen, "invitation {}", row.email.expose()).unwrap();
+        }
+        for tenant in [Some(ids.tenant), None] {
+            for row in store.keys(tenant).await.unwrap() {
+                writeln!(seen, "key {} of {}", row.name, tenant.is_some()).unwrap();
+            }
+        }
+        for row in store.tags(ids.tenant).await.unwrap() {
+            writeln!(seen, "tag {}", row.name).unwrap();
+        }
+        let filter = crate::store::ConversationFilter::default();
+        let mut rows = store.conversations(ids.tenant, &filter, all()).await.unwrap();
+        rows.sort_by_key(|row| row.conversation);
+        for row in rows {
+            let open = self.hub.open_conversations(ids.tenant, row.visitor).await.unwrap();
+            let is_open = row.state != ConversationState::Closed;
+            assert_eq!(open.contains(&row.conversation), is_open, "stored and not in force");
+            let (state, to, labels) = (row.state, row.assignee, row.tags.len());
+            writeln!(seen, "conversation {state:?} {to:?} labels {labels}").unwrap();
+            let said = store.messages(ids.tenant, row.conversation, Seq(0), None, 100).await;
+            for placed in said.unwrap() {
+                let said = placed.envelope().author();
+                writeln!(seen, "    {} {said:?}", placed.seq().0).unwrap();
+            }
+        }
+        let mark = store.high_water().await.unwrap();
+        writeln!(seen, "clock {:?} {}", self.trust.standing(), mark.0).unwrap();
+        seen
+    }
+}
+
+/// A request that changes something.
+struct Ask {
+    listener: Listener,
+    method: String,
+    path: String,
+    cookie: Option<String>,
+    key: Option<String>,
+    once: bool,
+    body: Option<Value>,
+}
+
+impl Ask {
+    fn bytes(&self) -> Option<String> {
+        self.body.as_ref().map(Value::to_string)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("host", "127.0.0.1:8080".to_owned()), ("origin", ORIGIN.to_owned())];
+        fields.extend(self.cookie.clone().map(|cookie| ("cookie", cookie)));
+        fields.extend(self.key.as_ref().map(|key| ("authorization", format!("Bearer {key}"))));
+        fields.extend(self.once.then(|| ("idempotency-key", "once".to_owned())));
+        fields.extend(self.bytes().map(|_| ("content-type", "application/json".to_owned())));
+        fields
+    }
+
+    fn request(&self) -> Request<Body> {
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path);
+        for (name, value) in self.fields() {
+            request = request.header(name, value);
+        }
+        request.body(self.bytes().map_or_else(Body::empty, Body::from)).unwrap()
+    }
+
+    /// The same on a line.
+    fn wire(&self) -> String {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method.to_uppercase(), self.path);
+        for (name, value) in self.fields() {
+            write!(text, "{name}: {value}\r\n").unwrap();
+        }
+        let body = self.bytes().unwrap_or_default();
+        write!(text, "content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        text
+    }
+}
+
+/// Every route that may change something: listener, method, path, and whether it takes an `Idempotency-Key`.
+fn routes() -> Vec<(Listener, String, String, bool)> {
+    let mut routes = Vec::new();
+    let documents = [(Listener::Public, openapi()), (Listener::Admin, openapi_admin())];
+    for (listener, document) in documents {
+        let document: Value = serde_json::from_str(&OpenApi::to_json(&document).unwrap()).unwrap();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if ["get", "head", "options"].contains(&method.as_str()) {
+                    continue;
+                }
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let once = parameters.iter().any(|known| known["name"] == "Idempotency-Key");
+                routes.push((listener, method.to_uppercase(), path.clone(), once));
+            }
+        }
+    }
+    routes
+}
+
+/// What a route is asked for. A new route without a case fails here.
+fn ask(world: &World, (listener, method, path, once): &(Listener, String, String, bool)) -> Ask {
+    use Listener::{Admin, Public};
+    let today = "2026-09-21";
+    let new_site = json!({ "name": "New shop", "origins": ["https://new.example"] });
+    let mut cookie = world.cookies.first().cloned();
+    let invite = json!({ "email": "new@example.test", "role": "agent" });
+    let body = match (listener, method.as_str(), path.as_str()) {
+        (Public, "POST", "/v1/sessions") => {
+            cookie = None;
+            Some(json!({ "email": "grace@example.test", "password": PASSWORD }))
+        }
+        (Public, "PATCH", "/v1/agents/{agent_id}") => Some(json!({ "state": "deactivated" })),
+        (Public, "PUT", "/v1/agents/{agent_id}/password") => {
+            Some(json!({ "current_password": PASSWORD, "new_password": "another long password" }))
+        }
+        (Public, "POST", "/v1/sites") => Some(new_site),
+        (Public, "PATCH", "/v1/sites/{site_id}") => Some(json!({
+            "origins": ["https://other.example"], "redaction_patterns": ["order-[0-9]+"] })),
+        (Public, "POST", "/v1/invitations") => Some(invite),
+        (Public, "POST", "/v1/invitations/lookup") => {
+            Some(json!({ "token": world.invitation_token }))
+        }
+        (Public, "POST", "/v1/invitations/accept") => Some(json!({
+            "token": world.invitation_token, "name": "Ivy", "password": "another long password" })),
+        (Public, "POST", "/v1/conversations/{conversation_id}/assign") => {
+            Some(json!({ "agent_id": world.colleague.to_string() }))
+        }
+        (Public, "POST", "/v1/conversations/{conversation_id}/transfer") => {
+            Some(json!({ "agent_id": world.colleague.to_string() }))
+        }
+        (Public, "PUT", "/v1/conversations/{conversation_id}/tags") => {
+            Some(json!({ "tags": [world.tag.to_string()] }))
+        }
+        (Public, "POST", "/v1/conversations/{conversation_id}/messages") => {
+            Some(json!({ "text": "on its way" }))
+        }
+        (Public, "POST", "/v1/tags") => Some(json!({ "name": "a new label" })),
+        (Public, "POST", "/v1/keys") => {
+            Some(json!({ "name": "a new program", "scopes": ["tags:read"] }))
+        }
+        (Admin, "POST", "/v1/tenants") => {
+            Some(json!({ "name": "New Ltd", "privacy_contact": "privacy@new.example" }))
+        }
+        (Admin, "POST", "/v1/tenants/{tenant_id}/sites") => Some(json!({
+            "name": "New shop", "origins": [], "plan": "team" })),
+        (Admin, "POST", "/v1/tenants/{tenant_id}/invitations") => Some(invite),
+        (Admin, "PUT", "/v1/sites/{site_id}/plan") => Some(json!({ "plan": "free" })),
+        (Admin, "POST", "/v1/operator-keys") => {
+            Some(json!({ "name": "a new hand", "scopes": ["tenants:read"] }))
+        }
+        (Admin, "POST", "/v1/clock/confirm" | "/v1/clock/lower") => Some(json!({ "today": today })),
+        (Public, "DELETE", "/v1/sessions/current" | "/v1/sessions/{session_id}")
+        | (Public, "DELETE", "/v1/invitations/{invitation_id}" | "/v1/tags/{tag_id}")
+        | (Public, "DELETE", "/v1/keys/{key_id}")
+        | (Public, "POST", "/v1/conversations/{conversation_id}/close")
+        | (Public, "POST", "/v1/conversations/{conversation_id}/reopen")
+        | (Admin, "POST", "/v1/sites/{site_id}/close" | "/v1/sites/{site_id}/reopen")
+        | (Admin, "DELETE", "/v1/operator-keys/{key_id}") => None,
+        _ => panic!("{method} {path} changes something: say here what it is asked for"),
+    };
+    let conversation = match path.rsplit('/').next() {
+        Some("reopen") => world.closed,
+        Some("assign") => world.waiting,
+        _ => world.ids,
+    };
+    let agent = if path.ends_with("/password") { world.ids.agent } else { world.colleague };
+    let key = if *listener == Public { world.key } else { world.operator_keys[1] };
+    let path = path
+        .replace("{conversation_id}", &conversation.conversation.to_string())
+        .replace("{agent_id}", &agent.to_string())
+        .replace("{site_id}", &world.ids.site.to_string())
+        .replace("{tenant_id}", &world.ids.tenant.to_string())
+        .replace("{session_id}", &world.sessions[1].to_string())
+        .replace("{invitation_id}", &world.invitation.to_string())
+        .replace("{tag_id}", &world.tag.to_string())
+        .replace("{key_id}", &key.to_string());
+    assert!(!path.contains('{'), "{path}");
+    Ask {
+        listener: *listener,
+        method: method.clone(),
+        path,
+        cookie: cookie.filter(|_| *listener == Public),
+        key: (*listener == Admin).then(|| world.operator.clone()),
+        once: *once,
+        body,
+    }
+}
+
+/// What must be so before a route can do what it does.
+async fn prepare(world: &World, path: &str) {
+    if path == "/v1/clock/lower" {
+        world.store.raise_high_water(NOW.plus_ms(2 * DAY_MS)).await.unwrap();
+    }
+    if path == "/v1/sites/{site_id}/reopen" {
+        let mut row = world.ids.site_row();
+        row.timeline.push(NOW, crate::privacy::policy::SiteEvent::Closed);
+        world.store.site_update(row.clone()).await.unwrap();
+        world.hub.site_changed(&row);
+    }
+}
+
+/// A future that is dropped after so many polls, when it would be polled once more.
+struct Cut<F> {
+    inner: Pin<Box<F>>,
+    polls: usize,
+}
+
+impl<F: Future> Future for Cut<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            return Poll::Ready(None);
+        }
+        self.polls -= 1;
+        self.inner.as_mut().poll(cx).map(Some)
+    }
+}
+
+async fn send(world: &World, ask: &Ask, polls: usize) -> Option<Response<Body>> {
+    let answer = world.router(ask.listener).oneshot(ask.request());
+    Cut { inner: Box::pin(answer), polls }.await.map(Result::unwrap)
+}
+
+async fn text(answer: Response<Body>) -> (u16, String, String) {
+    let status = answer.status().as_u16();
+    let replayed = answer.headers().get("idempotent-replayed");
+    let replayed = replayed.map_or("", |value| value.to_str().unwrap()).to_owned();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, replayed, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// A create that is sent again has happened once, and answers the same from then on.
+async fn happens_once(world: &World, ask: &Ask, whole: &str) {
+    let (status, _, first) = text(send(world, ask, POLLS_MAX).await.unwrap()).await;
+    assert_eq!(status, 201, "{first}");
+    let (status, replayed, again) = text(send(world, ask, POLLS_MAX).await.unwrap()).await;
+    assert_eq!((status, replayed.as_str(), &again), (201, "true", &first));
+    assert_eq!(world.seen().await, whole, "{} {}", ask.method, ask.path);
+}
+
+async fn cut_at_every_await(kind: Kind) {
+    for route in routes() {
+        let whole = World::new(kind).await;
+        prepare(&whole, &route.2).await;
+        let before = whole.seen().await;
+        let answer = send(&whole, &ask(&whole, &route), POLLS_MAX).await;
+        let (status, _, words) = text(answer.expect("it has answered by then")).await;
+        assert!((200..300).contains(&status), "{route:?}: {status} {words}");
+        let after = whole.seen().await;
+        for polls in 0.. {
+            let world = World::new(kind).await;
+            prepare(&world, &route.2).await;
+            let ask = ask(&world, &route);
+            let answered = send(&world, &ask, polls).await.is_some();
+            let seen = world.seen().await;
+            let is_whole = seen == after || (seen == before && !answered);
+            assert!(is_whole, "{route:?} cut after {polls} polls\n{seen}\n--- whole\n{after}");
+            if ask.once {
+                happens_once(&world, &ask, &after).await;
+            }
+            if answered {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_is_whole_or_not_there_wherever_its_client_hangs_up() {
+    cut_at_every_await(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_in_memory_is_whole_or_not_there_wherever_its_client_hangs_up() {
+    cut_at_every_await(Kind::Memory).await;
+}
+
+/// Serves one connection, to which `client` speaks, and ends.
+async fn serve_one(
+    world: &World,
+    listener: Listener,
+    limits: Limits,
+    wire: &str,
+    stays: bool,
+) -> Vec<u8> {
+    let bound = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let router = world.router(listener);
+    let serving = serve(bound, None, router, Arc::new(NoSockets), limits, Metrics::new(), stopped);
+    let serving = tasks::spawn("a listener", serving);
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(wire.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    if stays {
+        let mut head = [0; 512];
+        let read = client.read(&mut head).await.unwrap();
+        answer.extend_from_slice(&head[..read]);
+    }
+    drop(client);
+    stop.send_replace(true);
+    serving.await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_is_whole_or_not_there_whenever_the_line_breaks_or_the_server_stops_waiting() {
+    let usual = Limits::of(&Config::defaults());
+    let hasty = Limits { request: Duration::from_micros(1), ..usual.clone() };
+    let mut gone_on = 0;
+    for route in routes() {
+        let whole = World::new(Kind::Memory).await;
+        prepare(&whole, &route.2).await;
+        let before = whole.seen().await;
+        send(&whole, &ask(&whole, &route), POLLS_MAX).await.unwrap();
+        let after = whole.seen().await;
+        for (limits, stays) in [(&usual, false), (&hasty, true)] {
+            let world = World::new(Kind::Memory).await;
+            prepare(&world, &route.2).await;
+            let ask = ask(&world, &route);
+            let answer = serve_one(&world, route.0, limits.clone(), &ask.wire(), stays).await;
+            let seen = world.seen().await;
+            let told = String::from_utf8_lossy(&answer).into_owned();
+            assert!(seen == before || seen == after, "{route:?}: {told}\n{seen}\n---\n{after}");
+            gone_on += usize::from(seen == after && told.starts_with("HTTP/1.1 408"));
+            if ask.once {
+                happens_once(&world, &ask, &after).await;
+            }
+        }
+    }
+    assert!(gone_on > 0, "of no act the server stopped waiting");
+}
+
+impl World {
+    /// The version of a conversation as REST shows it.
+    async fn version(&self, conversation: ConversationId) -> u64 {
+        let ask = Ask {
+            listener: Listener::Public,
+            method: "GET".to_owned(),
+            path: format!("/v1/conversations/{conversation}"),
+            cookie: self.cookies.first().cloned(),
+            key: None,
+            once: false,
+            body: None,
+        };
+        let (status, _, body) = text(send(self, &ask, POLLS_MAX).await.unwrap()).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<Value>(&body).unwrap()["version"].as_u64().unwrap()
+    }
+
+    async fn change(&self, method: &str, path: String, body: Value) {
+        let ask = Ask {
+            listener: Listener::Public,
+            method: method.to_owned(),
+            path,
+            cookie: self.cookies.first().cloned(),
+            key: None,
+            once: false,
+            body: Some(body),
+        };
+        let (status, _, words) = text(send(self, &ask, POLLS_MAX).await.unwrap()).await;
+        assert!((200..300).contains(&status), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn every_change_that_a_conversation_shows_raises_its_version() {
+    let world = World::new(Kind::Sqlite).await;
+    let (open, closed) = (world.ids.conversation, world.closed.conversation);
+    let ear = &world.ears[2].1;
+    let session = SessionId::from_bytes([9; 16]);
+    let who = Who::Agent { agent: world.colleague, session };
+    let outlet: Arc<dyn Outlet> = ear.clone();
+    let speaker = Speaker { tenant: world.ids.tenant, who, outlet };
+    world.hub.attend(&speaker, open, None, protocol::frame::RequestId(1)).await.unwrap();
+    let labels = |of: ConversationId| format!("/v1/conversations/{of}/tags");
+    let admin = format!("/v1/agents/{}", world.ids.agent);
+    let mut before = world.version(open).await;
+    assert_eq!(*ear.version.lock(), before);
+    let changes = [
+        ("PUT", labels(open), json!({ "tags": [world.tag.to_string()] })),
+        ("PUT", labels(open), json!({ "tags": [] })),
+        ("PATCH", admin, json!({ "name": "Grace Hopper" })),
+    ];
+    for (method, path, body) in changes {
+        world.change(method, path.clone(), body).await;
+        while *ear.version.lock() <= before {
+            tokio::task::yield_now().await;
+        }
+        let told = *ear.version.lock();
+        while world.version(open).await < told {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.version(open).await, before + 1, "{method} {path}");
+        before += 1;
+    }
+    // The visitor says in another conversation who they are.
+    let visitor = Who::Visitor { site: world.ids.site, visitor: world.ids.visitor };
+    let opening = crate::hub::Opening {
+        conversation: ConversationId::from_uuid(uuid::Uuid::now_v7()),
+        form: vec![("email", "ada.lovelace@example.test")],
+        page: None,
+        notice: None,
+        locale: "en",
+        secret: SecretHash([0; 32]),
+        secret_expires_at: UnixMillis(0),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        gpc: false,
+    };
+    let theirs = Speaker { who: visitor, ..speaker.clone() };
+    world.hub.open(&theirs, opening).await.unwrap();
+    assert_eq!(world.version(open).await, before + 1, "another e-mail address");
+    assert_eq!(*ear.version.lock(), before + 1);
+    let before = world.version(closed).await;
+    world.change("PUT", labels(closed), json!({ "tags": [world.tag.to_string()] })).await;
+    assert_eq!(world.version(closed).await, before + 1, "a closed one");
+}
