@@ -525,3 +525,21 @@ test('a conversation is not handed to whom it is with, and no longer handed over
     server.push({ kind: 'conversation', card: card(1, { version: 3, state: 'closed', closed_at: Date.now() }) });
     await dialog.waitFor({ state: 'detached' });
   }));
+
+test('what has nothing to see in it is not sent, not typed, and not a name', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [card(1, { visitor: { visitor: 'vis_000000000000000000000000000000ab', name: '\u200B\u2800' } })];
+    await page.goto(at(base, thread));
+    await page.getByRole('heading', { name: 'Visitor 00AB', level: 1 }).waitFor();
+    for (const nothing of ['\u200B', '\u2800', ' \u3164 ', '\u00AD\u2060', '\u202E']) {
+      for (const mode of ['Reply', 'Note']) {
+        await page.getByText(mode, { exact: true }).click();
+        await composer(page).fill(nothing);
+        await composer(page).press('Enter');
+        assert.ok(await page.getByRole('button', { name: mode === 'Note' ? 'Add note' : 'Send' }).isDisabled());
+        await composer(page).fill('');
+      }
+    }
+    assert.deepEqual(sent(server), []);
+    assert.ok(server.heard.every((frame) => frame.kind !== 'typing' || !frame.typing));
+  }));

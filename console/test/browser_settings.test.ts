@@ -171,3 +171,38 @@ test('what is typed while a part is being saved stays', () =>
     await page.getByText('The website was saved.').waitFor();
     assert.equal(await nameOf(page).inputValue(), 'Another name, and more');
   }));
+
+test('the page of a website says which origins were refused, and adds one beside what is being changed there', () =>
+  scene(async ({ server, page, base }) => {
+    const path = `/v1${shop}`;
+    const refused = (origin: string, addable: boolean): object => ({ origin, addable, at: Date.now() });
+    const site = { ...(server.rest.get(path) as object), refused_origins: [refused('https://xn--caf-dma.shop.test', true), refused('http://intranet', false), refused('null', false)] };
+    server.rest.set(path, site);
+    await changed(page, base);
+    const panel = page.locator('section.panel', { has: page.getByRole('heading', { name: 'Refused lately' }) });
+    assert.match((await panel.getByRole('listitem').allInnerTexts()).join('\n'), /https:\/\/xn--caf-dma\.shop\.test[^]*http:\/\/intranet[^]*without https[^]*A page without an origin[^]*cannot be listed/);
+    assert.equal(await panel.getByRole('button').count(), 1);
+    const origins = ['https://shop.test', 'https://xn--caf-dma.shop.test'];
+    server.rest.set(`PATCH ${path}`, { ...site, origins, refused_origins: [] });
+    const saved = page.waitForRequest((request) => request.method() === 'PATCH');
+    await panel.getByRole('button', { name: 'Allow' }).click();
+    assert.deepEqual((await saved).postDataJSON(), { origins });
+    await panel.waitFor({ state: 'detached' });
+    assert.equal(await page.getByLabel('Origins that may embed the widget').inputValue(), origins.join('\n'));
+    assert.equal(await nameOf(page).inputValue(), 'Another name');
+  }));
+
+test('what has nothing to see in it is no name of anything', () =>
+  scene(async ({ server, page, base }) => {
+    for (const [path, opens] of [['/tags', null], ['/sites', 'Add a website'], ['/keys', 'Create a key']] as const) {
+      await page.goto(at(base, path));
+      if (opens !== null) await page.getByRole('main').getByRole('button', { name: opens }).click();
+      for (const nothing of [' ', '\u200B', '\u2800', '\u3164\u00AD', '\u202E']) {
+        await nameOf(page).fill(nothing);
+        await nameOf(page).press('Enter');
+        assert.equal(await nameOf(page).evaluate((field) => (field as HTMLInputElement).validity.customError), true, path);
+      }
+      await nameOf(page).fill('');
+    }
+    assert.ok(server.asked.every((one) => !one.startsWith('POST')));
+  }));

@@ -16,6 +16,7 @@ import type {
 } from '../../../widget-js/src/wire/frames.ts';
 import { message_id } from '../../../widget-js/src/wire/ids.ts';
 import { Socket } from '../../../widget-js/src/wire/socket.ts';
+import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
@@ -587,7 +588,7 @@ export function typed(id: ConversationId, text: string, mode: Visibility): void 
     );
   }
   // A note is written behind the visitor's back: he is not told that anyone writes.
-  sayTyping(id, mode === 'everyone' && text.trim() !== '');
+  sayTyping(id, mode === 'everyone' && !is_blank(text));
 }
 
 /** The agent chose what the composer makes. */

@@ -21,6 +21,7 @@ export const t = {
   back: 'Back',
   close: 'Close',
   you: 'You',
+  blank: 'There is nothing to see in this.',
 
   unsaved: {
     title: 'Leave without saving?',
@@ -275,6 +276,14 @@ export const t = {
     nameHint: 'Visitors see it at the top of the widget.',
     origins: 'Origins that may embed the widget',
     originsHint: 'One a line, with scheme and port where it has one: https://www.example.com',
+    refused: 'Refused lately',
+    refusedHint: 'Pages of these origins wanted to show the widget and are not listed. Their visitors do not see it.',
+    refusedAt: (when: string): string => `last on ${when}`,
+    refusedNameless: 'A page without an origin',
+    refusedNull: 'a file, or a frame in a sandbox: it cannot be listed',
+    refusedPlain: 'without https: it cannot be listed',
+    addOrigin: 'Allow',
+    originAdded: 'The origin was added. Its pages show the widget from their next load on.',
     created: 'The website was added. Put the tag on its pages.',
     none: 'No website yet.',
     plan: 'Plan',

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import type { Signal } from '@preact/signals';
 import { useId, useState } from 'preact/hooks';
+import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import { tell } from '../state/notices.ts';
 import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
@@ -116,7 +117,7 @@ function Named({ agent }: { agent: Agent }) {
         </span>
         <ActButton
           class="button primary"
-          disabled={name.trim() === '' || name.trim() === agent.name}
+          disabled={is_blank(name) || name.trim() === agent.name}
           act={async () => {
             setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
             draft.saved(name);

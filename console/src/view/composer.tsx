@@ -2,6 +2,7 @@
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
 import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';
@@ -51,7 +52,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
   const text = textOf(composer, mode);
   const left = textCharsMax.value - [...text].length;
   const stuck = barred !== null && !note;
-  const ready = text.trim() !== '' && left >= 0 && card !== undefined && !stuck;
+  const ready = !is_blank(text) && left >= 0 && card !== undefined && !stuck;
   useCall(id, card === undefined ? null : isMine(card, me.value), () => field.current?.focus());
 
   // The field is as high as its text, up to a bound in the style sheet.

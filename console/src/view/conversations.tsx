@@ -4,10 +4,10 @@ import { useState } from 'preact/hooks';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
 import { accept, assign, board, chooseMode, closeSoon, composeReply, keepOpen, offers, opened } from '../state/desk.ts';
-import { composerCalled, restKeys, stepTo } from '../state/hands.ts';
+import { composerCalled, restKeys, STEPS, stepTo } from '../state/hands.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { tell } from '../state/notices.ts';
-import { go, goAtOnce } from '../state/route.ts';
+import { go, goAtOnce, parseRoute } from '../state/route.ts';
 import { unsavedNames } from '../state/unsaved.ts';
 import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
@@ -57,11 +57,14 @@ export async function takeWaiting(id: ConversationId): Promise<void> {
 
 /** What a single key does; false: it is not one of ours. */
 function pressed(key: string, overlay: (which: Overlay) => void): boolean {
-  const id = opened.value;
-  const card = id === null ? undefined : board.value.cards.get(id);
+  // The address is ahead of the screen by a moment: whoever steps goes on from where he is going.
+  const going = parseRoute(location.hash);
+  const id = going.kind === 'conversations' ? going.conversation : null;
+  if (id !== opened.value && !STEPS.includes(key)) return false;
+  const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
   const step = (by: number): void => {
     const ids = shownIds.value;
-    const at = id === null ? -1 : ids.indexOf(id);
+    const at = ids.findIndex((one) => one === id);
     const next = ids[at === -1 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))];
     if (next === undefined || next === id) return;
     stepTo(next);
@@ -90,8 +93,8 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
       return true;
     case 'r':
     case 'n':
-      if (id === null) return false;
-      chooseMode(id, key === 'n' ? 'agents' : 'everyone');
+      if (opened.value === null) return false;
+      chooseMode(opened.value, key === 'n' ? 'agents' : 'everyone');
       document.getElementById('composer')?.focus();
       return true;
     case 't':
@@ -103,7 +106,7 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
       closeSoon(card.conversation);
       return true;
     case 'z':
-      return id !== null && keepOpen(id);
+      return opened.value !== null && keepOpen(opened.value);
     case 'i':
       toggleContext();
       return true;

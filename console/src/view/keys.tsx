@@ -6,7 +6,7 @@ import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { ApiKey } from '../wire/rest.ts';
 import { API_SCOPES, ask, askAll } from '../wire/rest.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, heedBlank, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 interface NewKey extends ApiKey {
   /** The text of the key, in this one answer only. */
@@ -109,7 +109,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
       {made === null ? (
         <form onSubmit={submit}>
           <Field label={t.keys.name} hint={t.keys.nameHint}>
-            {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+            {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
           </Field>
           <fieldset class="choices boxed">
             <legend>{t.keys.scopes}</legend>

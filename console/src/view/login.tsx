@@ -6,7 +6,7 @@ import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { Problem } from '../wire/rest.ts';
-import { Field, Icon, LoadedView, useLoaded, useSubmit, Words } from './parts.tsx';
+import { Field, heedBlank, Icon, LoadedView, useLoaded, useSubmit, Words } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -118,7 +118,7 @@ export function Invitation({ token }: { token: string }) {
               <form onSubmit={submit}>
                 <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
                 <Field label={t.invitation.name} hint={t.invitation.nameHint}>
-                  {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+                  {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
                 </Field>
                 <Field label={t.invitation.password} hint={t.invitation.passwordHint}>
                   {(ids) => (

@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
 import { leaveFirst } from '../state/unsaved.ts';
@@ -140,6 +141,12 @@ export function Empty({ title, children }: { title: string; children?: Component
       {children === undefined ? null : <p class="muted">{children}</p>}
     </div>
   );
+}
+
+/** A field that must hold something holds something to see: its form says so, and is not sent. */
+export function heedBlank(field: HTMLInputElement): string {
+  field.setCustomValidity(field.value !== '' && is_blank(field.value) ? t.blank : '');
+  return field.value;
 }
 
 interface FieldProps {

@@ -6,11 +6,12 @@ import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
 import { go } from '../state/route.ts';
 import { isAdmin } from '../state/session.ts';
+import { draftOf, keepDraft } from '../state/unsaved.ts';
 import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
+import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, heedBlank, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
 
 const linesOf = (text: string): string[] =>
   text
@@ -87,7 +88,7 @@ function CreateSite({ onClose }: { onClose: () => void }) {
     <Dialog title={t.sites.create} onClose={onClose} unsaved={name === '' && origins === '' ? null : t.sites.create}>
       <form onSubmit={submit}>
         <Field label={t.sites.name} hint={t.sites.nameHint}>
-          {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)} />}
+          {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
         </Field>
         <Field label={t.sites.origins} hint={t.sites.originsHint}>
           {(ids) => <textarea {...ids} rows={3} required spellcheck={false} value={origins} onInput={(event) => setOrigins(event.currentTarget.value)} />}
@@ -132,6 +133,7 @@ function SitePage({ id }: { id: string }) {
             </Panel>
             <Plan site={site} />
             {isAdmin.value ? null : <p class="muted">{t.sites.readOnly}</p>}
+            <Refused site={site} took={took} />
             <General site={site} took={took} />
             <Texts site={site} took={took} />
             <FormRules site={site} took={took} />
@@ -197,9 +199,11 @@ interface EditableProps<T> extends Part {
   readonly children: (value: T, set: (value: T) => void) => ComponentChildren;
 }
 
+const draftKey = (site: Site, part: string): string => `sites/${site.site_id}/${part}`;
+
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
 function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
-  const draft = useDraft(`sites/${site.site_id}/${title}`, title, from);
+  const draft = useDraft(draftKey(site, title), title, from);
   const save = async (): Promise<void> => {
     const sent = draft.value;
     took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, patch(sent)));
@@ -223,13 +227,57 @@ function Editable<T>({ title, hint, site, took, from, patch, children }: Editabl
   );
 }
 
+const originsOf = (origins: readonly string[]): string => origins.join('\n');
+interface Basics {
+  readonly name: string;
+  readonly origins: string;
+}
+
+/** Pages that wanted the widget and are not listed: mostly an origin that was forgotten. */
+function Refused({ site, took }: Part) {
+  const refused = site.refused_origins ?? [];
+  if (refused.length === 0) return null;
+  const add = async (origin: string): Promise<void> => {
+    took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, { origins: [...site.origins, origin] }));
+    // What is being changed below is saved on top of it.
+    const key = draftKey(site, t.sites.general);
+    const draft = draftOf(key) as Basics | undefined;
+    if (draft !== undefined) keepDraft(key, { ...draft, origins: originsOf([...linesOf(draft.origins), origin]) });
+    tell(t.sites.originAdded);
+  };
+  return (
+    <Panel title={t.sites.refused} hint={t.sites.refusedHint}>
+      <ul class="plain-list">
+        {refused.map(({ origin, addable, at }) => (
+          <li key={origin} class="card-row">
+            <span class="grow">
+              <strong>
+                <bdi>{origin === 'null' ? t.sites.refusedNameless : origin}</bdi>
+              </strong>
+              <small class="muted">
+                {t.sites.refusedAt(momentOf(at))}
+                {addable ? null : ` · ${origin === 'null' ? t.sites.refusedNull : t.sites.refusedPlain}`}
+              </small>
+            </span>
+            {addable && isAdmin.value ? (
+              <ActButton class="button" aria-label={`${t.sites.addOrigin}: ${origin}`} act={() => add(origin)}>
+                <Icon name="plus" size={16} /> {t.sites.addOrigin}
+              </ActButton>
+            ) : null}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
 function General({ site, took }: Part) {
   return (
-    <Editable
+    <Editable<Basics>
       title={t.sites.general}
       site={site}
       took={took}
-      from={{ name: site.name, origins: site.origins.join('\n') }}
+      from={{ name: site.name, origins: originsOf(site.origins) }}
       patch={({ name, origins }) => ({ name: name.trim(), origins: linesOf(origins) })}
     >
       {(value, set) => (

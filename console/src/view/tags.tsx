@@ -8,7 +8,7 @@ import { named } from '../strings/phrase.ts';
 import type { Tag } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { ActButton, Dialog, Empty, Icon, LoadedView, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ActButton, Dialog, Empty, heedBlank, Icon, LoadedView, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 export function Tags() {
   const { state, again } = useLoaded('tags', async () => {
@@ -29,7 +29,7 @@ export function Tags() {
   return (
     <SettingsPage title={t.tags.title} lead={t.tags.lead}>
       <form class="inline-form" onSubmit={submit}>
-        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => draft.set(event.currentTarget.value)} />
+        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => draft.set(heedBlank(event.currentTarget))} />
         <button type="submit" class="button primary" aria-disabled={busy}>
           <Icon name="plus" size={16} /> {t.tags.create}
         </button>

@@ -55,6 +55,8 @@ export interface Site {
   state: 'open' | 'closed';
   closed_at?: number | null;
   origins: string[];
+  /** Pages that wanted to embed the widget lately and are not listed, the newest first. */
+  refused_origins?: { origin: string; addable: boolean; at: number }[];
   texts: Record<string, string>;
   form: Record<string, FormRule>;
   notice: { text?: string; url?: string; hash?: string };
