@@ -11,7 +11,9 @@
 //! offered or given more than his capacity unless somebody asked for just that; an older conversation
 //! is offered before a younger one to every agent who could take either.
 
+mod board;
 mod line;
+mod ranked;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -26,8 +28,12 @@ use protocol::message::EventKind;
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
+pub use board::{BoardPlace, NoPlace};
 use line::{Line, Turn};
 use team::Team;
+
+/// Places behind the head of the line that one turn looks at.
+const PLACES_PER_TURN: usize = 256;
 
 /// The times that routing works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +110,8 @@ pub struct Standing {
     pub deadline: Option<UnixMillis>,
     /// Since when it waits; only while it does.
     pub waiting_since: Option<UnixMillis>,
-    /// Its place among those that wait, from 1; an offered one still waits.
+    /// Its place among those that wait, from 1, as it was told last; an offered one still waits. Far behind it may lie a
+    /// few seconds back: [`Routing::position`] knows where it stands now.
     pub position: Option<u32>,
     /// Opened while nobody was there.
     pub offline_message: bool,
@@ -176,8 +183,6 @@ enum Timer {
 #[derive(Debug)]
 struct Entry {
     standing: Standing,
-    /// Its turn in the line; kept while it is offered.
-    turn: Option<Turn>,
     /// Those who declined or missed it lately, and until when they are left alone with it.
     resting: BTreeMap<AgentId, UnixMillis>,
     /// The last one who was asked.
@@ -244,6 +249,18 @@ impl Routing {
         Ok(self.finish())
     }
 
+    /// Tells places behind the head of the line that changed, as many as one turn may take. To be called again and
+    /// again: what came before the turn is told with one of the next.
+    pub fn tell_places(&mut self) -> Vec<Effect> {
+        let places = self.line.behind(PLACES_PER_TURN);
+        places.into_iter().filter_map(|(at, conversation)| self.place(at, conversation)).collect()
+    }
+
+    /// The place of one that waits, from 1, at this moment.
+    pub fn position(&self, conversation: ConversationId) -> Option<u32> {
+        self.line.position(conversation)
+    }
+
     /// When the next `Tick` is due at the latest.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
         self.timers.first().map(|(at, _)| *at)
@@ -264,6 +281,19 @@ impl Routing {
         let standing = &mut self.conversations.get_mut(&conversation)?.standing;
         standing.version += 1;
         Some(standing.version)
+    }
+
+    /// What an agent is asked at the moment, and where he was asked.
+    pub fn offers_to(&self, agent: AgentId) -> Vec<ConversationId> {
+        let asked = |id: &ConversationId| {
+            self.standing(*id).is_some_and(|standing| standing.offered_to == Some(agent))
+        };
+        self.team.conversations(agent).into_iter().filter(asked).collect()
+    }
+
+    /// Where an agent stands, if he is known here.
+    pub fn agent(&self, agent: AgentId) -> Option<AgentStanding> {
+        self.team.standing(agent)
     }
 
     /// All agents known here.
@@ -421,19 +451,18 @@ impl Routing {
                 ..standing
             },
         );
-        self.stand_in_line(conversation, turn);
+        self.stand_in_line(conversation, turn, since);
     }
 
     fn insert(&mut self, conversation: ConversationId, standing: Standing) {
-        let entry = Entry { standing, turn: None, resting: BTreeMap::new(), asked_last: None };
+        let entry = Entry { standing, resting: BTreeMap::new(), asked_last: None };
         self.conversations.insert(conversation, entry);
         self.team.index(conversation, None, Some(&standing));
     }
 
-    fn stand_in_line(&mut self, conversation: ConversationId, turn: Turn) {
-        if let Some(entry) = self.conversations.get_mut(&conversation) {
-            entry.turn = Some(turn);
-            self.line.enter(turn, conversation);
+    fn stand_in_line(&mut self, conversation: ConversationId, turn: Turn, since: UnixMillis) {
+        if self.conversations.contains_key(&conversation) {
+            self.line.enter(turn, since, conversation);
         }
     }
 
@@ -477,18 +506,11 @@ impl Routing {
         self.clear_timer(grace, Timer::Grace(agent));
         self.withdraw_excess(agent);
         self.requeue_all(agent, now);
-        let snoozed: Vec<_> = self.owned_by(agent);
-        for conversation in snoozed {
+        for conversation in self.team.owned_by(agent) {
             self.requeue(conversation, now);
         }
         self.team.remove(agent);
         self.effects.push(Effect::AgentChanged { agent });
-    }
-
-    fn owned_by(&self, agent: AgentId) -> Vec<ConversationId> {
-        let his = |entry: &&Entry| entry.standing.assignee == Some(agent);
-        let of = |(id, entry): (&ConversationId, &Entry)| his(&entry).then_some(*id);
-        self.conversations.iter().filter_map(of).collect()
     }
 
     /// Takes back the offers that an agent cannot accept any more: he left, chose otherwise, or takes
@@ -517,19 +539,15 @@ impl Routing {
         let Some(standing) = self.standing(conversation).copied() else { return };
         self.end_offer(conversation, None);
         // As old as the oldest that waits, so that the place survives a restart.
-        let since = self.oldest_wait().map_or(now, |oldest| oldest.min(now));
+        let since = self.line.oldest_wait().map_or(now, |oldest| oldest.min(now));
         self.change(conversation, |standing| {
             standing.state = ConversationState::Queued;
             standing.assignee = None;
             standing.waiting_since = Some(since);
         });
         let turn = self.line.turn_returned();
-        self.stand_in_line(conversation, turn);
+        self.stand_in_line(conversation, turn, since);
         self.line_of(conversation, EventKind::Requeued, standing.assignee);
-    }
-
-    fn oldest_wait(&self) -> Option<UnixMillis> {
-        self.line.iter().filter_map(|id| self.standing(id)?.waiting_since).min()
     }
 
     // What agents do.
@@ -648,7 +666,6 @@ impl Routing {
             standing.position = None;
         });
         if let Some(entry) = self.conversations.get_mut(&conversation) {
-            entry.turn = None;
             entry.resting.clear();
             entry.asked_last = None;
         }
@@ -702,16 +719,13 @@ impl Routing {
         self.effects.push(Effect::OfferOver { conversation, agent });
     }
 
-    /// Offers what waits to those who are free, the oldest first.
+    /// Offers what waits to those who are free, the oldest first. It looks at no more than they can take, at what is
+    /// offered already, and at what they have just turned down.
     fn offer_waiting(&mut self, now: UnixMillis) {
-        if !self.team.anyone_free() {
-            return;
-        }
-        let waiting: Vec<_> = self.line.iter().collect();
-        for conversation in waiting {
-            if !self.team.anyone_free() {
-                return;
-            }
+        let mut at = 0;
+        while self.team.anyone_free() {
+            let Some(conversation) = self.line.nth(at) else { return };
+            at += 1;
             let Some(entry) = self.conversations.get(&conversation) else { continue };
             if entry.standing.state != ConversationState::Queued {
                 continue;
@@ -763,17 +777,25 @@ impl Routing {
     fn step_back(&mut self, now: UnixMillis) {
         let offer = now.plus_ms(self.config.offer_ms);
         let rest = now.plus_ms(self.config.rest_ms);
-        self.timers.clear();
-        let ids: Vec<_> = self.conversations.keys().copied().collect();
-        for id in ids {
-            self.change(id, |standing| standing.deadline = standing.deadline.map(|d| d.min(offer)));
-            let Some(entry) = self.conversations.get_mut(&id) else { continue };
-            if let Some(at) = entry.standing.deadline {
-                self.timers.insert((at, Timer::Offer(id)));
+        // What may last too long has a timer, and nothing else has to be looked at.
+        for (_, timer) in std::mem::take(&mut self.timers) {
+            match timer {
+                Timer::Offer(id) => self.change(id, |standing| {
+                    standing.deadline = standing.deadline.map(|at| at.min(offer));
+                }),
+                Timer::Rest(id) => {
+                    let entry = self.conversations.get_mut(&id);
+                    for until in entry.into_iter().flat_map(|entry| entry.resting.values_mut()) {
+                        *until = rest.min(*until);
+                        self.timers.insert((*until, timer));
+                    }
+                }
+                Timer::Grace(_) => {}
             }
-            for until in entry.resting.values_mut() {
-                *until = rest.min(*until);
-                self.timers.insert((*until, Timer::Rest(id)));
+            if let Timer::Offer(id) = timer
+                && let Some(at) = self.standing(id).and_then(|standing| standing.deadline)
+            {
+                self.timers.insert((at, timer));
             }
         }
         for (agent, at) in self.team.shorten_grace(now.plus_ms(self.config.grace_ms)) {
@@ -834,14 +856,20 @@ impl Routing {
     }
 
     fn number_the_line(&mut self) {
-        for (position, conversation) in self.line.renumbered() {
-            let Some(entry) = self.conversations.get_mut(&conversation) else { continue };
-            if entry.standing.position != Some(position) {
-                entry.standing.position = Some(position);
-                let wait_ms = self.line.wait_ms(position);
-                self.effects.push(Effect::Position { conversation, position, wait_ms });
-            }
+        for (at, conversation) in self.line.at_once() {
+            let told = self.place(at, conversation);
+            self.effects.extend(told);
         }
+    }
+
+    /// Notes a place; what is to be told if it is another one than before.
+    fn place(&mut self, position: u32, conversation: ConversationId) -> Option<Effect> {
+        let standing = &mut self.conversations.get_mut(&conversation)?.standing;
+        if standing.position.replace(position) == Some(position) {
+            return None;
+        }
+        let wait_ms = self.line.wait_ms(position);
+        Some(Effect::Position { conversation, position, wait_ms })
     }
 }
 

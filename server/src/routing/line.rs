@@ -1,9 +1,13 @@
 //! The order of waiting, and how long it takes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::str::FromStr;
 
 use protocol::ids::ConversationId;
 use protocol::time::UnixMillis;
+
+use super::ranked::Ranked;
 
 /// Served conversations that the estimate looks back on.
 const SAMPLES: usize = 16;
@@ -20,19 +24,63 @@ pub(super) struct Turn {
     number: i64,
 }
 
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rank = match self.rank {
+            Rank::Returned => 'r',
+            Rank::Arrived => 'a',
+        };
+        write!(f, "{rank}{}.{}", self.since.0, self.number)
+    }
+}
+
+impl FromStr for Turn {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (rank, rest) = match text.split_at_checked(1).ok_or(())? {
+            ("r", rest) => (Rank::Returned, rest),
+            ("a", rest) => (Rank::Arrived, rest),
+            _ => return Err(()),
+        };
+        let (since, number) = rest.split_once('.').ok_or(())?;
+        let since = UnixMillis(since.parse().map_err(|_| ())?);
+        Ok(Self { rank, since, number: number.parse().map_err(|_| ())? })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Returned,
     Arrived,
 }
 
+/// The places at the head that are told with each change. Those behind them are told as [`Line::behind`] comes round:
+/// one who leaves moves everyone behind him, and what that costs must not depend on how many they are.
+pub(super) const HEAD: usize = 32;
+
+/// One who waits.
+#[derive(Debug)]
+struct Place {
+    turn: Turn,
+    since: UnixMillis,
+    /// The position at which he came in, if he was not given back.
+    entered_at: Option<u32>,
+}
+
 #[derive(Debug)]
 pub(super) struct Line {
-    order: BTreeSet<(Turn, ConversationId)>,
-    turns: BTreeMap<ConversationId, Turn>,
-    /// The position at which each came in.
-    entered_at: BTreeMap<ConversationId, u32>,
-    moved: bool,
+    order: Ranked<(Turn, ConversationId)>,
+    places: BTreeMap<ConversationId, Place>,
+    /// By how long they have waited.
+    waiting: BTreeSet<(UnixMillis, ConversationId)>,
+    /// From here on places have changed since they were last told.
+    moved_from: Option<usize>,
+    /// Those who came in since.
+    came: Vec<ConversationId>,
+    /// Where the round among those behind the head stands, and how many it has before it.
+    round_at: usize,
+    round_left: usize,
     number: i64,
     latest: UnixMillis,
     /// Milliseconds for each place of those served last.
@@ -42,10 +90,13 @@ pub(super) struct Line {
 impl Default for Line {
     fn default() -> Self {
         Self {
-            order: BTreeSet::new(),
-            turns: BTreeMap::new(),
-            entered_at: BTreeMap::new(),
-            moved: false,
+            order: Ranked::default(),
+            places: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            moved_from: None,
+            came: Vec::new(),
+            round_at: HEAD,
+            round_left: 0,
             number: 0,
             latest: UnixMillis(0),
             pace_ms: VecDeque::new(),
@@ -69,21 +120,25 @@ impl Line {
         Turn { rank: Rank::Returned, since: UnixMillis(0), number: -self.number }
     }
 
-    pub(super) fn enter(&mut self, turn: Turn, conversation: ConversationId) {
+    /// Lets one in who has waited since then.
+    pub(super) fn enter(&mut self, turn: Turn, since: UnixMillis, conversation: ConversationId) {
         self.number += 1;
+        let mut entered_at = None;
         if turn.rank == Rank::Arrived {
             self.latest = self.latest.max(turn.since);
-            let ahead = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
-            self.entered_at.insert(conversation, ahead.saturating_add(1));
+            entered_at = Some(position(self.order.len()));
         }
-        self.order.insert((turn, conversation));
-        self.turns.insert(conversation, turn);
-        self.moved = true;
+        let key = (turn, conversation);
+        self.order.insert(key);
+        self.waiting.insert((since, conversation));
+        self.places.insert(conversation, Place { turn, since, entered_at });
+        self.came.push(conversation);
+        self.moved(self.order.before(&key) + 1);
     }
 
     /// An agent took it; `waited_ms` teaches the estimate.
     pub(super) fn leave_served(&mut self, conversation: ConversationId, waited_ms: Option<u64>) {
-        let entered_at = self.entered_at.get(&conversation).copied();
+        let entered_at = self.places.get(&conversation).and_then(|place| place.entered_at);
         if let (Some(waited_ms), Some(place)) = (waited_ms, entered_at) {
             self.pace_ms.push_back(waited_ms / u64::from(place.max(1)));
             if self.pace_ms.len() > SAMPLES {
@@ -94,21 +149,91 @@ impl Line {
     }
 
     pub(super) fn leave_unserved(&mut self, conversation: ConversationId) {
-        if let Some(turn) = self.turns.remove(&conversation) {
-            self.order.remove(&(turn, conversation));
-            self.entered_at.remove(&conversation);
-            self.moved = true;
+        if let Some(Place { turn, since, .. }) = self.places.remove(&conversation) {
+            let key = (turn, conversation);
+            self.order.remove(&key);
+            self.waiting.remove(&(since, conversation));
+            self.moved(self.order.before(&key));
         }
     }
 
-    /// Those who wait, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = ConversationId> {
-        self.order.iter().map(|(_, conversation)| *conversation)
+    /// Whoever stands from here on has another place than before.
+    fn moved(&mut self, from: usize) {
+        if from >= self.order.len() {
+            return;
+        }
+        self.moved_from = Some(self.moved_from.map_or(from, |before| before.min(from)));
+        self.round_left = self.order.len().saturating_sub(HEAD);
     }
 
-    /// All places, if any may have changed since the last call.
-    pub(super) fn renumbered(&mut self) -> Vec<(u32, ConversationId)> {
-        if std::mem::take(&mut self.moved) { (1..).zip(self.iter()).collect() } else { Vec::new() }
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The place of one who waits, from 1.
+    pub(super) fn position(&self, conversation: ConversationId) -> Option<u32> {
+        let place = self.places.get(&conversation)?;
+        self.order.rank(&(place.turn, conversation)).map(position)
+    }
+
+    /// Since when the one waits who has waited longest.
+    pub(super) fn oldest_wait(&self) -> Option<UnixMillis> {
+        self.waiting.first().map(|(since, _)| *since)
+    }
+
+    /// The one before whom so many stand.
+    pub(super) fn nth(&self, at: usize) -> Option<ConversationId> {
+        self.order.nth(at).map(|(_, conversation)| *conversation)
+    }
+
+    /// Those who wait behind a place, who need not stand there any more.
+    pub(super) fn behind_turn(
+        &self,
+        after: Option<(Turn, ConversationId)>,
+    ) -> impl Iterator<Item = (Turn, ConversationId)> {
+        let at = after.map_or(0, |after| {
+            self.order.before(&after) + usize::from(self.order.rank(&after).is_some())
+        });
+        self.order.iter_from(at).copied()
+    }
+
+    /// Those who wait, in order, behind the first so many.
+    fn iter_from(&self, at: usize) -> impl Iterator<Item = ConversationId> {
+        self.order.iter_from(at).map(|(_, conversation)| *conversation)
+    }
+
+    /// Places to be told at once: those at the head that may have changed since the last call, and those of who
+    /// came in.
+    pub(super) fn at_once(&mut self) -> Vec<(u32, ConversationId)> {
+        let mut told = Vec::new();
+        if let Some(from) = self.moved_from.take() {
+            let head = (from..HEAD).zip(self.iter_from(from));
+            told.extend(head.map(|(at, conversation)| (position(at), conversation)));
+        }
+        for conversation in std::mem::take(&mut self.came) {
+            let position = self.position(conversation);
+            told.extend(position.map(|position| (position, conversation)));
+        }
+        told
+    }
+
+    /// Places behind the head that may have changed, at most so many: the next of a round that goes on until nobody
+    /// has moved since it last passed him.
+    pub(super) fn behind(&mut self, len_max: usize) -> Vec<(u32, ConversationId)> {
+        if self.round_at < HEAD || self.round_at >= self.order.len() {
+            self.round_at = HEAD;
+        }
+        let looked = self.round_left.min(len_max);
+        let told: Vec<_> = (self.round_at..)
+            .zip(self.iter_from(self.round_at))
+            .take(looked)
+            .map(|(at, conversation)| (position(at), conversation))
+            .collect();
+        self.round_at += told.len();
+        // At the end of the line it turns, and the rest is for the next time.
+        self.round_left = if self.order.len() <= HEAD { 0 } else { self.round_left - told.len() };
+        told
     }
 
     /// How long this place will probably wait.
@@ -117,4 +242,9 @@ impl Line {
         (self.pace_ms.len() >= SAMPLES_MIN)
             .then(|| self.pace_ms.iter().sum::<u64>() / samples * u64::from(position))
     }
+}
+
+/// The place before which so many stand.
+fn position(before: usize) -> u32 {
+    u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
 }

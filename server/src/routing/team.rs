@@ -1,6 +1,7 @@
 //! The agents: who is there, who wants work, who has what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
 use protocol::ids::{AgentId, ConversationId};
@@ -53,6 +54,8 @@ impl Member {
 #[derive(Debug, Default)]
 pub(super) struct Team {
     members: BTreeMap<AgentId, Member>,
+    /// Who has what, put off or not; offers are not among it.
+    owned: BTreeSet<(AgentId, ConversationId)>,
     touched: BTreeSet<AgentId>,
     steps: u64,
 }
@@ -202,6 +205,13 @@ impl Team {
         before: Option<&Standing>,
         after: Option<&Standing>,
     ) {
+        let owner = |standing: Option<&Standing>| standing?.assignee;
+        if owner(before) != owner(after) {
+            self.owned.extend(owner(after).map(|agent| (agent, conversation)));
+            if let Some(agent) = owner(before) {
+                self.owned.remove(&(agent, conversation));
+            }
+        }
         let before = before.map_or([None; 2], holders);
         let after = after.map_or([None; 2], holders);
         for agent in before.into_iter().flatten().filter(|agent| !after.contains(&Some(*agent))) {
@@ -210,6 +220,22 @@ impl Team {
         for agent in after.into_iter().flatten().filter(|agent| !before.contains(&Some(*agent))) {
             self.member(agent).has.push(conversation);
         }
+    }
+
+    /// What he has, put off or not.
+    pub(super) fn owned_by(&self, agent: AgentId) -> Vec<ConversationId> {
+        let first = (agent, ConversationId::from_bytes([0; 16]));
+        let of = self.owned.range(first..).take_while(|(owner, _)| *owner == agent);
+        of.map(|(_, conversation)| *conversation).collect()
+    }
+
+    /// What everybody has, put off or not, one agent's after the other's, behind a place.
+    pub(super) fn owned_after(
+        &self,
+        after: Option<(AgentId, ConversationId)>,
+    ) -> impl Iterator<Item = (AgentId, ConversationId)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.owned.range((from, Bound::Unbounded)).copied()
     }
 
     /// What he has, offers included, the newest last.
@@ -278,6 +304,10 @@ impl Team {
         } else {
             SiteAvailability::Unavailable
         }
+    }
+
+    pub(super) fn standing(&self, agent: AgentId) -> Option<AgentStanding> {
+        self.members.get(&agent).map(|member| member.standing(agent))
     }
 
     pub(super) fn standings(&self) -> impl Iterator<Item = AgentStanding> {

@@ -435,3 +435,87 @@ fn the_wait_is_estimated_from_those_served_last() {
     let wait_ms = effects.iter().find_map(wait);
     assert!(wait_ms.is_some_and(|ms| (20_000..=40_000).contains(&ms)), "{wait_ms:?}");
 }
+
+/// So many wait, and nobody is there.
+fn crowd(len: u32) -> (Routing, Vec<ConversationId>) {
+    let mut routing = Routing::new(TenantId::from_bytes([1; 16]), RoutingConfig::default());
+    let mut waiting = Vec::new();
+    for n in 0..len {
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let conversation = ConversationId::from_bytes(id);
+        let opened = Input::Opened { conversation, site: SITE };
+        let effects = routing.handle(opened, UnixMillis(T + u64::from(n))).unwrap();
+        assert_eq!(effects.len(), 2, "the new one and its place");
+        waiting.push(conversation);
+    }
+    (routing, waiting)
+}
+
+fn told_places(effects: &[Effect]) -> Vec<(ConversationId, u32)> {
+    let place = |effect: &Effect| match effect {
+        Effect::Position { conversation, position, .. } => Some((*conversation, *position)),
+        _ => None,
+    };
+    effects.iter().filter_map(place).collect()
+}
+
+/// Ends the first of so many, lets an agent come who takes four, lets him leave again. How many effects each has.
+fn effects_of_acts_in_a_line_of(len: u32) -> Vec<usize> {
+    let (mut routing, waiting) = crowd(len);
+    let now = UnixMillis(T + 1_000_000);
+    let agent = agt(1);
+    let available = Availability::Available;
+    let acts = [
+        Input::Closed { conversation: waiting[0] },
+        Input::Closed { conversation: waiting[waiting.len() / 2] },
+        Input::AgentKnown { agent, availability: available, capacity: 4 },
+        Input::AgentConnected { agent },
+        Input::Accept { agent, conversation: waiting[1] },
+        Input::Decline { agent, conversation: waiting[2] },
+        Input::Assign { agent, conversation: waiting[waiting.len() - 2], over_capacity: true },
+        Input::Reopened { conversation: waiting[0], site: SITE, version: 9, former: None },
+        Input::AgentGone { agent },
+        Input::Tick,
+        Input::AgentRemoved { agent },
+    ];
+    acts.map(|act| routing.handle(act, now).unwrap().len()).to_vec()
+}
+
+#[test]
+fn what_one_act_sets_off_does_not_depend_on_how_many_wait() {
+    let (few, many) = (effects_of_acts_in_a_line_of(200), effects_of_acts_in_a_line_of(4_000));
+    assert_eq!(few, many);
+    assert!(many.iter().all(|len| *len < 80), "{many:?}");
+}
+
+#[test]
+fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_them() {
+    let (mut routing, waiting) = crowd(1_000);
+    let closed = Input::Closed { conversation: waiting[0] };
+    let effects = routing.handle(closed, UnixMillis(T + 2_000)).unwrap();
+    let at_once = told_places(&effects);
+    assert_eq!(at_once.len(), super::line::HEAD);
+    assert_eq!(at_once[0], (waiting[1], 1));
+    assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where he stands");
+    let mut told = std::collections::BTreeMap::new();
+    for turn in 0..4 {
+        let effects = routing.tell_places();
+        assert!(effects.len() <= super::PLACES_PER_TURN, "turn {turn}");
+        told.extend(told_places(&effects));
+        if turn == 1 {
+            // Ahead of some that were told in this round already, and of some that were not.
+            let closed = Input::Closed { conversation: waiting[100] };
+            routing.handle(closed, UnixMillis(T + 3_000)).unwrap();
+        }
+    }
+    for _ in 0..4 {
+        told.extend(told_places(&routing.tell_places()));
+    }
+    for (at, conversation) in waiting.iter().enumerate().skip(super::line::HEAD + 1) {
+        let position = routing.position(*conversation);
+        assert_eq!(position.is_some(), at != 100);
+        assert!(position.is_none() || told.get(conversation).copied() == position, "{at}");
+    }
+    assert_eq!(routing.tell_places(), [], "nobody moved since");
+}

@@ -1,0 +1,128 @@
+//! The order of the board: what an agent has or is asked first, then those who wait, who waited longest first, then what his
+//! colleagues have. Nothing of it is counted through: a part begins where the one before it ended, by keys, whatever came or
+//! went between the two.
+//!
+//! Not here: cards, and who may look. Called by the hub.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Bound;
+use std::str::FromStr;
+
+use protocol::ids::{AgentId, ConversationId};
+
+use super::Routing;
+use super::line::Turn;
+
+/// Behind which conversation a part of the board begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoardPlace {
+    /// One of his own.
+    Own(ConversationId),
+    /// One that waits.
+    Waiting(WaitingPlace),
+    /// One of a colleague's.
+    Others(AgentId, ConversationId),
+}
+
+/// A place in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingPlace {
+    turn: Turn,
+    conversation: ConversationId,
+}
+
+/// Not a place of the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPlace;
+
+impl fmt::Display for BoardPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(conversation) => write!(f, "own.{conversation}"),
+            Self::Waiting(WaitingPlace { turn, conversation }) => {
+                write!(f, "line.{turn}.{conversation}")
+            }
+            Self::Others(agent, conversation) => write!(f, "all.{agent}.{conversation}"),
+        }
+    }
+}
+
+impl FromStr for BoardPlace {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (part, rest) = text.split_once('.').ok_or(NoPlace)?;
+        if part == "own" {
+            return rest.parse().map(Self::Own).map_err(|_| NoPlace);
+        }
+        let (before, conversation) = rest.rsplit_once('.').ok_or(NoPlace)?;
+        let conversation = conversation.parse().map_err(|_| NoPlace)?;
+        match part {
+            "line" => {
+                let turn = before.parse().map_err(|()| NoPlace)?;
+                Ok(Self::Waiting(WaitingPlace { turn, conversation }))
+            }
+            "all" => {
+                let agent = before.parse().map_err(|_| NoPlace)?;
+                Ok(Self::Others(agent, conversation))
+            }
+            _ => Err(NoPlace),
+        }
+    }
+}
+
+impl Routing {
+    /// How many conversations are not closed, and how many of them wait.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.conversations.len(), self.line.len())
+    }
+
+    /// Conversations that are not closed, behind one of them in the order of their ids, at most so many.
+    pub fn live_after(&self, after: Option<ConversationId>, len_max: usize) -> Vec<ConversationId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.conversations.range((from, Bound::Unbounded));
+        behind.map(|(conversation, _)| *conversation).take(len_max).collect()
+    }
+
+    /// A part of the board as this agent sees it, behind a place of it; with the place behind which the next begins, if
+    /// there is more.
+    pub fn board(
+        &self,
+        agent: AgentId,
+        after: Option<BoardPlace>,
+        len_max: usize,
+    ) -> (Vec<ConversationId>, Option<BoardPlace>) {
+        let his: BTreeSet<_> =
+            self.team.owned_by(agent).into_iter().chain(self.offers_to(agent)).collect();
+        let own_from = match after {
+            None => Some(Bound::Unbounded),
+            Some(BoardPlace::Own(conversation)) => Some(Bound::Excluded(conversation)),
+            Some(BoardPlace::Waiting(_) | BoardPlace::Others(..)) => None,
+        };
+        let own = own_from.into_iter().flat_map(|from| his.range((from, Bound::Unbounded)));
+        let own = own.map(|conversation| (BoardPlace::Own(*conversation), *conversation));
+        let line_from = match after {
+            None | Some(BoardPlace::Own(_)) => Some(None),
+            Some(BoardPlace::Waiting(place)) => Some(Some((place.turn, place.conversation))),
+            Some(BoardPlace::Others(..)) => None,
+        };
+        let line = line_from.into_iter().flat_map(|after| self.line.behind_turn(after));
+        let line = line.map(|(turn, conversation)| {
+            (BoardPlace::Waiting(WaitingPlace { turn, conversation }), conversation)
+        });
+        let others_from = match after {
+            Some(BoardPlace::Others(agent, conversation)) => Some((agent, conversation)),
+            None | Some(BoardPlace::Own(_) | BoardPlace::Waiting(_)) => None,
+        };
+        let others = self.team.owned_after(others_from);
+        let others = others
+            .map(|(owner, conversation)| (BoardPlace::Others(owner, conversation), conversation));
+        let rest = line.chain(others).filter(|(_, conversation)| !his.contains(conversation));
+        let mut part: Vec<_> = own.chain(rest).take(len_max.saturating_add(1)).collect();
+        let more = part.len() > len_max;
+        part.truncate(len_max);
+        let next = part.last().filter(|_| more).map(|(place, _)| *place);
+        (part.into_iter().map(|(_, conversation)| conversation).collect(), next)
+    }
+}
