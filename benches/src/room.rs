@@ -31,7 +31,13 @@ pub(crate) fn full_room() -> LiveRoom {
     let world = World::default();
     let last = u64::try_from(TAIL_MAX).expect("a small number");
     let tail = (1..=last).map(|number| world.placed(CONVERSATION, number)).collect();
-    Room::new((TENANT, SITE, CONVERSATION, VISITOR), Seq(last), tail, Vec::new())
+    Room::new(
+        (TENANT, SITE, CONVERSATION, VISITOR),
+        Seq(last),
+        tail,
+        Default::default(),
+        Vec::new(),
+    )
 }
 
 fn say(room: &mut LiveRoom, envelope: Envelope) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerBoard, ServerFrame } from '../../widget-js/src/wire/frames.ts';
 import { EMPTY_BOARD, followed, isWaiting, listed, missedOffers, reduceBoard, refusedTransfers, unreadCount, visitorMarks } from '../src/state/board.ts';
 import type { Board } from '../src/state/board.ts';
 import { EMPTY_THREAD } from '../src/state/thread.ts';
@@ -201,4 +201,25 @@ test('presence keeps the name that was known', () => {
     { kind: 'presence', conversation: 'cnv_a', presence: 'gone', visitor: { visitor: 'vis_1', page_url: 'https://x.test/' } },
   ]);
   assert.deepEqual(board.cards.get('cnv_a')?.visitor, { visitor: 'vis_1', name: 'Ada', page_url: 'https://x.test/', presence: 'gone' });
+});
+
+test('the board comes in parts: the first replaces, the others add, and what is still to come is counted', () => {
+  const part = (conversations: ConversationCard[], rest: Partial<ServerBoard>): ServerFrame => ({
+    kind: 'board',
+    request: 1,
+    conversations,
+    agents: [],
+    ...rest,
+  });
+  const first = after([snapshot(card('gone')), part([card('a')], { next: 'own.a', live: 3, waiting: 2 })]);
+  assert.deepEqual([...first.cards.keys()], ['cnv_a']);
+  assert.deepEqual(first.beyond, { next: 'own.a', live: 3, waiting: 2 });
+  const moved: ServerFrame = { kind: 'conversation', card: card('b', { version: 9, state: 'closed' }) };
+  const last = [moved, part([card('b'), card('c')], { after: 'own.a', live: 3, waiting: 2 })].reduce(
+    (board, frame) => reduceBoard(board, { kind: 'frame', frame, now: 0 }),
+    first,
+  );
+  assert.deepEqual([...last.cards.keys()].sort(), ['cnv_a', 'cnv_b', 'cnv_c']);
+  assert.equal(last.cards.get('cnv_b')?.state, 'closed', 'what came since is newer');
+  assert.equal(last.beyond, null);
 });

@@ -134,7 +134,13 @@ async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, LineErro
         let request = caller.next_request();
         let topic = WatchTopic::Board;
         caller
-            .tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None })
+            .tell(&ClientFrame::Watch {
+                request,
+                topic,
+                conversation: None,
+                resume: None,
+                after: None,
+            })
             .await?;
     }
     let request = caller.next_request();

@@ -409,7 +409,13 @@ pub(crate) fn watch_frame(
 ) -> ClientFrame<'static> {
     let conversation = Some(resume.conversation);
     let resume = resume.message.is_some().then_some(resume);
-    ClientFrame::Watch { request, topic: WatchTopic::Conversation, conversation, resume }
+    ClientFrame::Watch {
+        request,
+        topic: WatchTopic::Conversation,
+        conversation,
+        resume,
+        after: None,
+    }
 }
 
 async fn next_due(part: &mut Part) -> Due {

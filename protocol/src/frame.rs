@@ -147,6 +147,8 @@ frames! {
             conversation: ConversationId,
             /// What one has of that conversation already.
             resume: ResumePoint,
+            /// The board: what follows the part that gave this as its `next`.
+            after: String,
         }
         /// Stops following it.
         17 "unwatch" Unwatch {
@@ -274,11 +276,21 @@ frames! {
             more: bool,
             messages: Vec<Message<'a>>,
         }
-        /// The answer to `watch` for the board.
+        /// The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First his own
+        /// and those he is asked about, then those that wait, who waited longest first, then his colleagues'.
         82 "board" Board {
             request: RequestId,
             conversations: Vec<ConversationCard>,
-            agents: Vec<AgentCard>,
+            /// His colleagues; with the first part alone.
+            agents: Vec<AgentCard>;
+            /// How many conversations are not closed.
+            live: u32,
+            /// How many of them wait.
+            waiting: u32,
+            /// There are more: `watch` the board with this as `after`.
+            next: String,
+            /// What was asked for as `after`: this part is to be added to what came before it.
+            after: String,
         }
         /// To agents: a colleague's state.
         83 "agent" Agent { card: AgentCard }

@@ -36,6 +36,9 @@ pub const HISTORY_MESSAGES_MAX: u16 = 100;
 /// Messages sent after a resume; more than that is a `reset` to the newest page.
 pub const RESUME_MESSAGES_MAX: usize = 500;
 
+/// Conversations in one part of an agent's board.
+pub const BOARD_CONVERSATIONS_MAX: usize = 200;
+
 /// Levels of nesting in a frame; the deepest that we write is 5.
 pub const DEPTH_MAX: usize = 12;
 

@@ -133,6 +133,8 @@ wire_codes! {
         Closed = 4 "closed",
         /// The conversation was opened again.
         Reopened = 5 "reopened",
+        /// The conversation was closed by itself: nobody said anything for long, and nobody was there.
+        Abandoned = 6 "abandoned",
     }
 }
 

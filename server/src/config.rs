@@ -112,6 +112,8 @@ settings! {
             "Open conversations of one visitor.";
         conversations_per_ip_hour_max: u64 = "60", "conversations", (1, 1_000_000),
             "Conversations opened from one address in an hour; an IPv6 network of 64 bits counts as one.";
+        abandoned_hours: u64 = "336", "hours", (0, 87_600),
+            "Time after which a conversation is closed in which nobody said anything and nobody is there; its visitor can open it again. 0: never.";
         visitor_token_days: u64 = "30", "days", (1, 396),
             "Days for which a visitor is known again, from his last visit on.";
     }

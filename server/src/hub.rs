@@ -42,6 +42,7 @@ mod open;
 mod refused;
 mod assign;
 mod upkeep;
+mod abandoned;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -130,6 +131,8 @@ pub struct HubConfig {
     pub conversations_per_visitor_max: usize,
     /// Conversations that are opened from one address in an hour.
     pub conversations_per_ip_hour_max: u64,
+    /// Milliseconds without a word and with nobody there after which a conversation is closed. None: never.
+    pub abandoned_ms: Option<u64>,
 }
 
 /// The one hub of a node.
@@ -302,7 +305,8 @@ impl Hub {
             .collect();
         let header = &row.header;
         let of = (header.tenant, header.site, header.conversation, header.visitor);
-        Ok(Some(Room::new(of, row.seq_last, row.tail, marks)))
+        let rest = (row.below, row.words);
+        Ok(Some(Room::new(of, row.seq_last, row.tail, rest, marks)))
     }
 
     /// Waits until nobody else is at the same act with this conversation or visitor.

@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use protocol::conversation::{Marks, ResumePoint};
 use protocol::ids::{ConnectionId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
-use protocol::message::{Author, Seq, Visibility};
+use protocol::message::{Author, EventKind, Seq, Visibility};
+use protocol::time::{Day, UnixMillis};
 
 use self::tail::Tail;
-use crate::privacy::envelope::{Envelope, Placed, Tag};
+use crate::privacy::envelope::{Content, Envelope, Placed, Tag};
 use crate::privacy::gate::Reader;
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
@@ -88,11 +89,46 @@ pub enum Resumed {
     After(Vec<Arc<Placed>>),
     /// What it has does not lead here: this is the newest page.
     Reset(Vec<Arc<Placed>>),
-    /// Memory does not reach so far back: read the store above `after` and ask again.
+    /// Memory does not reach so far back: read the store and ask again.
     LookInStore {
-        /// Places above this one are needed.
+        /// Places above this one, up to the client's last message, are needed one by one,
         after: Seq,
+        /// and what the client may see above that message up to this place; memory has the rest.
+        through: Seq,
     },
+}
+
+/// What the store has for a client that comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// Everything up to the client's last message.
+    pub before: Vec<Arc<Placed>>,
+    /// What it may see of what follows,
+    pub following: Vec<Arc<Placed>>,
+    /// if that is all of it,
+    pub whole: bool,
+    /// up to this place.
+    pub through: Seq,
+}
+
+/// What stands below the newest messages, told by the day on which its newest came: whether it can still be read is
+/// asked anew each time, for rooms live long. None: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Below {
+    /// Of what visitors may see.
+    pub for_visitors: Option<Day>,
+    /// Of what agents may see.
+    pub for_agents: Option<Day>,
+}
+
+impl Below {
+    /// Of what this reader may see.
+    pub fn of(&self, reader: Reader) -> Option<Day> {
+        match reader {
+            Reader::Visitor => self.for_visitors,
+            Reader::Agents => self.for_agents,
+        }
+    }
 }
 
 /// What follows from hearing of a message that has its place.
@@ -124,6 +160,10 @@ pub struct Room<O> {
     /// Everything above this place is in `tail`.
     tail_after: Seq,
     tail: Tail,
+    /// What memory does not reach.
+    below: Below,
+    /// The newest of what people said to everyone that memory would not reach.
+    words: Option<Arc<Placed>>,
     /// Places given and not yet stored, in order.
     unstored: VecDeque<Seq>,
     /// Places in `tail` that other nodes gave and that are not known to be stored, in order.
@@ -138,11 +178,13 @@ pub struct Room<O> {
 }
 
 impl<O> Room<O> {
-    /// A room with what the store has: the newest messages in order, and the marks.
+    /// A room with what the store has: the newest messages in order, what is below them and the newest words, and the
+    /// marks.
     pub fn new(
         (tenant, site, conversation, visitor): (TenantId, SiteId, ConversationId, VisitorId),
         seq_last: Seq,
         tail: Vec<Arc<Placed>>,
+        (below, words): (Below, Option<Arc<Placed>>),
         mut marks: Vec<Marks>,
     ) -> Self {
         // What someone saw and what was then lost is no sight of what comes in its place.
@@ -165,6 +207,8 @@ impl<O> Room<O> {
             lasting: seq_last,
             tail_after,
             tail: tail.into(),
+            below,
+            words: words.filter(|words| words.seq() <= tail_after),
             unstored: VecDeque::new(),
             elsewhere: VecDeque::new(),
             asked: 0,
@@ -210,10 +254,25 @@ impl<O> Room<O> {
         &self.marks
     }
 
-    /// What memory has and everyone may see, the newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Placed>> {
-        let everyones = |p: &&Arc<Placed>| p.envelope().visibility() == Visibility::Everyone;
-        self.tail.iter().rev().filter(everyones)
+    /// What is below what memory has.
+    pub fn below(&self) -> Below {
+        self.below
+    }
+
+    /// When somebody last said something, to everyone or to colleagues, or opened it again, as far as memory reaches, and in
+    /// any case when something was said to everyone.
+    pub fn last_heard(&self) -> Option<UnixMillis> {
+        let heard = |placed: &&Arc<Placed>| match placed.envelope().content() {
+            Content::Text(_) => true,
+            Content::Event { event, .. } => *event == EventKind::Reopened,
+        };
+        let newest = self.tail.iter().rev().find(heard).or(self.words.as_ref());
+        newest.map(|placed| placed.envelope().at())
+    }
+
+    /// What people said to everyone, the newest first, as far as memory reaches, and in any case the newest.
+    pub fn words(&self) -> impl Iterator<Item = &Arc<Placed>> {
+        self.tail.iter().rev().filter(|placed| is_words(placed)).chain(&self.words)
     }
 
     /// Says what is to become of an envelope; `looked` is where the store was searched for its id, in vain.
@@ -269,6 +328,14 @@ impl<O> Room<O> {
         if let Some(gone) = self.tail.pop_front() {
             self.tail_after = gone.seq();
             self.elsewhere.retain(|heard| *heard > gone.seq());
+            let day = Some(gone.envelope().tag().ingest_day);
+            self.below.for_agents = day;
+            if gone.envelope().visibility() == Visibility::Everyone {
+                self.below.for_visitors = day;
+            }
+            if is_words(&gone) {
+                self.words = Some(gone);
+            }
         }
     }
 
@@ -279,6 +346,7 @@ impl<O> Room<O> {
         {
             self.drop_oldest();
         }
+        self.words.take_if(|words| dead(words.envelope().tag()));
     }
 
     /// Milliseconds from the visitor's first message to this one, if it is the first by which an agent
@@ -425,14 +493,14 @@ impl<O> Room<O> {
         })
     }
 
-    /// What follows the client's last message. `older` is what the store has above the place that an
-    /// earlier answer named.
+    /// What follows the client's last message; without one, the newest page. `older` is what the store has, as an
+    /// earlier answer asked for it.
     ///
     /// That message has to be here as the client had it, its time included: a place that a crash took back
     /// may be given again, to the same message even, and then what is before it is another. And nothing may
     /// be missing from the places before it that were under way together with it: the client may still show
     /// what could not be stored there.
-    pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&[Arc<Placed>]>) -> Resumed {
+    pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&Older>) -> Resumed {
         let Some((point, message)) = point.and_then(|point| Some((point, point.message?))) else {
             return Resumed::After(self.page());
         };
@@ -440,33 +508,34 @@ impl<O> Room<O> {
             return Resumed::Reset(self.page());
         }
         let after = below(point.seq);
+        let older = older.filter(|_| after < self.tail_after);
         if after < self.tail_after {
-            match older.map(<[_]>::last) {
-                None => return Resumed::LookInStore { after },
-                Some(None) => return Resumed::Reset(self.page()),
+            match older {
+                Some(older) if older.through >= self.tail_after => {}
                 // What was read must join what memory has: it may have moved on meanwhile.
-                Some(Some(last)) if last.seq() < self.tail_after => {
-                    return Resumed::LookInStore { after };
+                Some(_) | None => {
+                    return Resumed::LookInStore { after, through: self.tail_after };
                 }
-                Some(Some(_)) => {}
             }
         }
-        let older = older.unwrap_or_default();
-        let mut all = older
-            .iter()
-            .filter(|placed| placed.seq() <= self.tail_after)
-            .chain(self.tail.iter())
-            .skip_while(|placed| placed.seq() <= after);
+        let read = |rows: fn(&Older) -> &[Arc<Placed>]| {
+            let rows = older.map(rows).unwrap_or_default().iter();
+            let rows = rows.filter(|placed| placed.seq() <= self.tail_after);
+            rows.chain(self.tail.iter())
+        };
         let mut expected = after.next();
-        for placed in all.by_ref() {
+        for placed in read(|older| &older.before).skip_while(|placed| placed.seq() <= after) {
             if placed.seq() != expected {
                 break;
             }
             expected = expected.next();
             if placed.seq() == point.seq {
                 let envelope = placed.envelope();
-                if envelope.message() == message && Some(envelope.at()) == point.at {
-                    return Resumed::After(all.cloned().collect());
+                let is_it = envelope.message() == message && Some(envelope.at()) == point.at;
+                if is_it && older.is_none_or(|older| older.whole) {
+                    let following = read(|older| &older.following);
+                    let following = following.filter(|placed| placed.seq() > point.seq);
+                    return Resumed::After(following.cloned().collect());
                 }
                 break;
             }
@@ -548,6 +617,12 @@ impl<O> Room<O> {
     pub fn is_retired(&self) -> bool {
         self.retired
     }
+}
+
+/// Whether it is something that a person or a program said to everyone.
+pub(crate) fn is_words(placed: &Placed) -> bool {
+    let envelope = placed.envelope();
+    envelope.visibility() == Visibility::Everyone && envelope.author() != Author::System
 }
 
 /// So far below a place, and no further, may something have been under way together with it.

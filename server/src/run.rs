@@ -400,13 +400,16 @@ fn hub_config(config: &Config) -> HubConfig {
         visitor_grace_ms: VISITOR_GRACE_MS,
         conversations_per_visitor_max: config.conversations_per_visitor_max,
         conversations_per_ip_hour_max: config.conversations_per_ip_hour_max,
+        abandoned_ms: (config.abandoned_hours > 0).then(|| config.abandoned_hours * HOUR_MS),
     }
 }
 
 /// How long a visitor whose line broke counts as there: a reload or a tunnel.
 const VISITOR_GRACE_MS: u64 = 20_000;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 fn rates_config(config: &Config) -> RatesConfig {
     let messages = |times| Allowance::a_minute(times, config.messages_burst);

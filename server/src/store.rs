@@ -14,17 +14,19 @@ use protocol::ids::{
     AgentId, ConversationId, InvitationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId,
     TenantId, VisitorId,
 };
-use protocol::message::{Author, Seq};
+use protocol::message::{Author, AuthorKind, Seq, Visibility};
 use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::privacy::consent::NoticeHash;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::{Placed, Tag};
+use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Bucket;
 
 pub use crate::privacy::seal::SecretHash;
+use crate::room::Below;
 pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
@@ -265,6 +267,9 @@ pub struct RoomRow {
     pub seq_last: Seq,
     /// The newest messages, in order of their places; at most what was asked for.
     pub tail: Vec<Arc<Placed>>,
+    pub below: Below,
+    /// The newest of what people said to everyone, wherever it stands.
+    pub words: Option<Arc<Placed>>,
     pub marks: Vec<MarkRow>,
 }
 
@@ -342,6 +347,88 @@ impl std::fmt::Debug for Beside {
     }
 }
 
+/// What of a conversation's messages a page is made of. What is left out takes no place on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// What this reader may see on this day.
+    Shown(Reader, Day),
+    /// What people said to everyone and can be read on this day: no notes, no lines of the system.
+    Words(Day),
+    /// What people said and can be read on this day, notes among it: no lines of the system.
+    Said(Day),
+}
+
+/// Messages that a search passes over because they can no longer be read. They lie below all that can, but for a few
+/// where a clock was wrong: behind so many of them nothing more is looked for.
+const DEAD_MAX: usize = 256;
+
+/// Drafts of one agent that are read at once: the newest.
+const DRAFTS_MAX: usize = 100;
+
+/// Places of a conversation that are searched one by one for an id; those above have an index.
+const SEARCHED_MAX: u64 = 256;
+
+impl Sight {
+    /// Whether such a message is left out, whenever it came.
+    fn leaves_out(self, visibility: Visibility, author: AuthorKind) -> bool {
+        let note = visibility == Visibility::Agents;
+        match self {
+            Self::Shown(Reader::Agents, _) => false,
+            Self::Shown(Reader::Visitor, _) => note,
+            Self::Words(_) => note || author == AuthorKind::System,
+            Self::Said(_) => author == AuthorKind::System,
+        }
+    }
+
+    /// Whether what stands under this tag can still be read; nothing can, where the site is not known.
+    fn sees(self, tag: &Tag, timeline: Option<&SiteTimeline>) -> bool {
+        let (Self::Shown(_, today) | Self::Words(today) | Self::Said(today)) = self;
+        let door = |timeline| ReadGrant::stored(Door::History, Reader::Agents, today, timeline);
+        timeline.is_some_and(|timeline| door(timeline).counts(tag))
+    }
+}
+
+/// A page of what a reader may see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessagePage {
+    /// In order of their places.
+    pub messages: Vec<Arc<Placed>>,
+    /// Whether there are earlier ones in the range that he may see.
+    pub more: bool,
+}
+
+/// Puts a page together, the newest message first.
+struct Paging {
+    limit: usize,
+    dead: usize,
+    page: MessagePage,
+}
+
+impl Paging {
+    fn new(limit: u16) -> Self {
+        Self { limit: usize::from(limit), dead: 0, page: MessagePage::default() }
+    }
+
+    /// Whether no further message is looked for.
+    fn is_done(&self) -> bool {
+        self.page.more || self.dead >= DEAD_MAX
+    }
+
+    /// Takes the next one that is not left out; `None`: it cannot be read any more.
+    fn take(&mut self, placed: Option<Arc<Placed>>) {
+        match placed {
+            None => self.dead += 1,
+            Some(_) if self.page.messages.len() >= self.limit => self.page.more = true,
+            Some(placed) => self.page.messages.push(placed),
+        }
+    }
+
+    fn finish(mut self) -> MessagePage {
+        self.page.messages.reverse();
+        self.page
+    }
+}
+
 /// One thing for the writer. All of a batch is committed together or not at all.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -415,6 +502,24 @@ pub struct ConversationFilter {
     pub assignee: Option<AgentId>,
 }
 
+impl ConversationFilter {
+    /// The states that pass.
+    fn states(&self) -> Vec<ConversationState> {
+        let all = [
+            ConversationState::Queued,
+            ConversationState::Offered,
+            ConversationState::Active,
+            ConversationState::Snoozed,
+            ConversationState::Closed,
+        ];
+        let passes = |state: &ConversationState| {
+            self.state.is_none_or(|wanted| wanted == *state)
+                && !(self.live && *state == ConversationState::Closed)
+        };
+        all.into_iter().filter(passes).collect()
+    }
+}
+
 /// A page of a list: how many, and after which item of the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<Id> {
@@ -447,7 +552,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Option<RoomRow>, StoreError>;
     /// Whether any tenant has this conversation: then another's id is taken.
     async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError>;
-    /// Messages with places in `(after, before)`, the newest `limit` of them, in order of their places.
+    /// A page of what a reader may see, with places in `(after, before)`: the newest `limit` of it.
+    async fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        (after, before): (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, StoreError>;
+    /// Messages with places in `(after, before)`, the newest `limit` of them, in order of their places: whatever is kept,
+    /// for the server itself.
     async fn messages(
         &self,
         tenant: TenantId,
@@ -479,7 +594,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<ConversationRow>, StoreError>;
     /// All that is not closed, of every tenant, oldest first: what routing begins with at start.
     async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError>;
-    /// Drafts of an agent.
+    /// Drafts of an agent, the newest so many, the oldest of them first.
     async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError>;
 
     async fn visitor(

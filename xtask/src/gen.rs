@@ -344,7 +344,7 @@ fn verdicts(out: &mut String) -> anyhow::Result<()> {
 }
 
 /// The bounds that a client minds.
-fn bounds() -> [(&'static str, u64); 9] {
+fn bounds() -> [(&'static str, u64); 10] {
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     [
         ("FRAME_BYTES_MAX", wide(limits::FRAME_BYTES_MAX)),
@@ -353,6 +353,7 @@ fn bounds() -> [(&'static str, u64); 9] {
         ("ANSWER_BYTES_MAX", wide(limits::ANSWER_BYTES_MAX)),
         ("RESUME_POINTS_MAX", wide(limits::RESUME_POINTS_MAX)),
         ("HISTORY_MESSAGES_MAX", u64::from(limits::HISTORY_MESSAGES_MAX)),
+        ("BOARD_CONVERSATIONS_MAX", wide(limits::BOARD_CONVERSATIONS_MAX)),
         ("DEPTH_MAX", wide(limits::DEPTH_MAX)),
         ("TYPING_MS", limits::TYPING_MS),
         ("PONG_MS", limits::PONG_MS),

@@ -42,6 +42,8 @@ export interface Board {
   readonly typing: ReadonlyMap<ConversationId, readonly TypingMark[]>;
   /** Transfers that came to nothing, until the conversation goes on: who did not take them. */
   readonly untaken: ReadonlyMap<ConversationId, AgentId>;
+  /** What of the board has not come yet, as the server counted when its newest part came. */
+  readonly beyond: { readonly next: string; readonly live: number; readonly waiting: number } | null;
 }
 
 export const EMPTY_BOARD: Board = {
@@ -51,6 +53,7 @@ export const EMPTY_BOARD: Board = {
   offers: new Map(),
   typing: new Map(),
   untaken: new Map(),
+  beyond: null,
 };
 
 export type BoardInput =
@@ -85,6 +88,8 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
 function heard(board: Board, frame: ServerFrame, now: number): Board {
   switch (frame.kind) {
     case 'board': {
+      const beyond = frame.next === undefined ? null : { next: frame.next, live: frame.live ?? 0, waiting: frame.waiting ?? 0 };
+      if (frame.after !== undefined) return frame.conversations.reduce(withCard, { ...board, beyond });
       const cards = new Map<ConversationId, ConversationCard>();
       // What is over is not in the snapshot, but a screen may still show it.
       for (const [id, card] of board.cards) if (card.state === 'closed') cards.set(id, card);
@@ -92,7 +97,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       for (const card of frame.conversations) cards.set(card.conversation, card);
       const agents = new Map(frame.agents.map((card) => [card.agent, card]));
       const offers = new Map([...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)));
-      return { ...board, loaded: true, cards, agents, offers, typing: new Map(), untaken: untakenAfter(board, frame.conversations) };
+      return { ...board, loaded: true, beyond, cards, agents, offers, typing: new Map(), untaken: untakenAfter(board, frame.conversations) };
     }
     case 'conversation': {
       const next = { ...withCard(board, frame.card), untaken: untakenAfter(board, [frame.card]) };

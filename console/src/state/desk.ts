@@ -391,8 +391,14 @@ function unmiss(id: ConversationId): void {
   toThread(id, { kind: 'absent', absent: false });
 }
 
-async function watchBoard(): Promise<void> {
-  if ((await askToWatch('board', { topic: 'board' })) === 'absent') tell(t.problems.forbidden, 'bad');
+/** The board comes in parts; so many cards are enough to work with, and the first parts have what is most urgent. */
+const BOARD_CARDS_MAX = 2_000;
+
+async function watchBoard(after?: string): Promise<void> {
+  const answer = await askToWatch('board', after === undefined ? { topic: 'board' } : { topic: 'board', after });
+  if (answer === 'absent') tell(t.problems.forbidden, 'bad');
+  const beyond = answer === 'granted' ? board.value.beyond : null;
+  if (beyond !== null && board.value.cards.size < BOARD_CARDS_MAX) void watchBoard(beyond.next);
 }
 
 /** Asks to watch; what is refused for now is asked again after a rest that grows. */

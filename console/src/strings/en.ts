@@ -195,6 +195,7 @@ export const t = {
       closedUnsaid: 'The conversation was closed',
       reopened: (who: string): string => `${who} opened the conversation again`,
       reopenedUnsaid: 'The conversation was opened again',
+      abandoned: 'The conversation was closed, as nobody had written for a long time',
       unknown: 'Something happened that this console has no words for',
     },
   },

@@ -54,7 +54,8 @@ const counts = computed(() => {
       if (unreadOf(card) > 0) unread += 1;
     }
   }
-  return { mine, waiting, all, unread };
+  const { beyond } = board.value;
+  return { mine, waiting: Math.max(waiting, beyond?.waiting ?? 0), all: Math.max(all, beyond?.live ?? 0), unread };
 });
 
 const TABS: readonly Tab[] = ['mine', 'waiting', 'all'];

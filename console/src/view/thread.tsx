@@ -343,6 +343,8 @@ function eventWords(entry: Entry, card: ConversationCard | undefined): Phrase {
       return who === null ? event.closedUnsaid : named(event.closed, who);
     case 'reopened':
       return who === null ? event.reopenedUnsaid : named(event.reopened, who);
+    case 'abandoned':
+      return event.abandoned;
     case 'unknown':
       return event.unknown;
   }

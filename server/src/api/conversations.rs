@@ -22,9 +22,9 @@ use super::{ApiState, schema};
 use crate::auth::Scope;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
-use crate::store::{ConversationFilter, ConversationRow, MarkRow, VisitorRow};
+use crate::store::{ConversationFilter, ConversationRow, MarkRow, Sight, VisitorRow};
 
-/// Messages that are looked through for the last words: a conversation ends with lines of the system.
+/// Messages that are looked through for the last words before the store looks for them by itself.
 const PREVIEW_TAIL: u16 = 8;
 
 /// Labels on one conversation; what its card on the wire can hold.
@@ -365,12 +365,23 @@ impl<'a> Shaper<'a> {
             .unwrap_or_default();
         // A line of the system says nothing about what was said.
         let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
-        let last = timeline.and_then(|timeline| {
+        let mut last = timeline.and_then(|timeline| {
             let mut newest_first = tail.iter().rev();
             newest_first.find_map(|said| {
                 preview(said, self.today, timeline).filter(|preview| preview.text.is_some())
             })
         });
+        if last.is_none() && tail.len() >= usize::from(PREVIEW_TAIL) {
+            let sight = Sight::Said(self.today);
+            let before = tail.first().map(|first| first.seq());
+            let of = (self.tenant, row.conversation);
+            let page = store.page(of.0, of.1, sight, (Seq(0), before), 1).await?;
+            last = page
+                .messages
+                .first()
+                .zip(timeline)
+                .and_then(|(said, timeline)| preview(said, self.today, timeline));
+        }
         let (seq_last, marks) =
             room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.marks[..]));
         Ok(Conversation {

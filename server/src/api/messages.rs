@@ -30,6 +30,7 @@ use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Said;
 use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
+use crate::store::Sight;
 
 /// Messages of a page where the caller names no number.
 const LIMIT_DEFAULT: u16 = 50;
@@ -172,15 +173,12 @@ pub(crate) async fn list(
     }
     let gate = Gate::open(&state, access.tenant, conversation).await?;
     let before = query.before.map(Seq);
-    let mut rows =
-        state.store.messages(access.tenant, conversation, Seq(0), before, limit + 1).await?;
-    // The one too many is the oldest.
-    let more = rows.len() > usize::from(limit);
-    if more {
-        rows.remove(0);
-    }
-    let next_cursor = rows.first().filter(|_| more).map(|row| row.seq().0.to_string());
-    let items = rows.iter().filter_map(|row| gate.show(row)).collect();
+    let sight = Sight::Shown(Reader::Agents, gate.today);
+    let range = (Seq(0), before);
+    let page = state.store.page(access.tenant, conversation, sight, range, limit).await?;
+    let oldest = page.messages.first().filter(|_| page.more);
+    let next_cursor = oldest.map(|row| row.seq().0.to_string());
+    let items = page.messages.iter().filter_map(|row| gate.show(row)).collect();
     Ok(Json(Items { items, next_cursor }))
 }
 
@@ -264,12 +262,11 @@ pub(crate) async fn transcript(
 ) -> Result<Response, Problem> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
     let gate = Gate::open(&state, access.tenant, conversation).await?;
-    let (rows, truncated) = all_messages(&state, access.tenant, conversation).await?;
-    let messages: Vec<Message> = rows
-        .iter()
-        .filter_map(|row| gate.show(row))
-        .filter(|message| query.notes || message.visibility == Visibility::Everyone)
-        .collect();
+    // Who may see everything but notes is a visitor.
+    let reader = if query.notes { Reader::Agents } else { Reader::Visitor };
+    let sight = Sight::Shown(reader, gate.today);
+    let (rows, truncated) = all_messages(&state, access.tenant, conversation, sight).await?;
+    let messages: Vec<Message> = rows.iter().filter_map(|row| gate.show(row)).collect();
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.is_some_and(|accept| accept.contains("text/plain")) {
         let transcript = Transcript { conversation_id: conversation, messages, truncated };
@@ -405,17 +402,18 @@ async fn all_messages(
     state: &ApiState,
     tenant: TenantId,
     conversation: ConversationId,
+    sight: Sight,
 ) -> Result<(Vec<std::sync::Arc<Placed>>, bool), Problem> {
     let mut newest_first = Vec::new();
     let mut before = None;
     loop {
-        let page = state.store.messages(tenant, conversation, Seq(0), before, LIMIT_MAX).await?;
-        before = page.first().map(|row| row.seq());
-        let full = page.len() == usize::from(LIMIT_MAX);
-        newest_first.extend(page.into_iter().rev());
-        if !full || newest_first.len() >= TRANSCRIPT_MESSAGES_MAX {
+        let range = (Seq(0), before);
+        let page = state.store.page(tenant, conversation, sight, range, LIMIT_MAX).await?;
+        before = page.messages.first().map(|row| row.seq());
+        newest_first.extend(page.messages.into_iter().rev());
+        if !page.more || newest_first.len() >= TRANSCRIPT_MESSAGES_MAX {
             newest_first.reverse();
-            return Ok((newest_first, full));
+            return Ok((newest_first, page.more));
         }
     }
 }

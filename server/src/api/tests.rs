@@ -2,6 +2,7 @@
 
 mod world;
 mod access;
+mod bounds;
 mod contract;
 mod limits;
 mod conversations;

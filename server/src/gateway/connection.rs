@@ -562,8 +562,8 @@ impl Connection {
                 hub.choose(tenant, agent, availability, capacity).await?;
                 self.ack(request)
             }
-            ClientFrame::Watch { request, topic, conversation, resume } => match topic {
-                WatchTopic::Board => hub.watch_board(&speaker, request).await,
+            ClientFrame::Watch { request, topic, conversation, resume, after } => match topic {
+                WatchTopic::Board => hub.watch_board(&speaker, request, after).await,
                 WatchTopic::Conversation => {
                     let conversation = conversation.ok_or_else(|| {
                         Reject::new(RejectCode::Invalid, "conversation: which one to watch")

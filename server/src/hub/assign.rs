@@ -8,7 +8,7 @@ use protocol::conversation::{
 };
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
-use protocol::limits::CAPACITY_MAX;
+use protocol::limits::{BOARD_CONVERSATIONS_MAX, CAPACITY_MAX};
 use protocol::message::EventKind;
 use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
@@ -25,7 +25,7 @@ use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
 use crate::privacy::envelope::Flags;
 use crate::privacy::gate::{Door, Reader};
 use crate::privacy::ingest::event;
-use crate::routing::{Effect, Input, Standing};
+use crate::routing::{BoardPlace, Effect, Input, Standing};
 use crate::store::{AgentRow, Write};
 
 impl Hub {
@@ -213,11 +213,7 @@ impl Hub {
             let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
             let outlet = Arc::clone(&speaker.outlet);
             seat.lines.push(AgentLine { outlet, session, expires_at });
-            let offered = state.headers.keys().copied().filter(|conversation| {
-                let standing = state.routing.standing(*conversation);
-                standing.is_some_and(|standing| standing.offered_to == Some(agent))
-            });
-            offered.collect()
+            state.routing.offers_to(agent)
         };
         self.route(&desk, Input::AgentConnected { agent }).await?;
         for conversation in pending {
@@ -351,37 +347,57 @@ impl Hub {
         Ok(())
     }
 
-    /// The board: everything live, and the colleagues; from now on changes follow.
+    /// The board: a part of what is live, and with the first one the colleagues and his drafts; from now on changes
+    /// follow.
     pub(crate) async fn watch_board(
         &self,
         speaker: &Speaker,
         request: RequestId,
+        after: Option<String>,
     ) -> Result<(), Reject> {
         let Some(agent) = speaker.agent() else {
             return Err(Reject::new(RejectCode::Forbidden, "the board is for agents"));
         };
-        let drafts = self.store.drafts(speaker.tenant, agent).await;
+        let place = after.as_deref().map(str::parse::<BoardPlace>).transpose().map_err(|_| {
+            let words = "after: the `next` of the part before";
+            Reject::new(RejectCode::Invalid, words)
+        })?;
+        let drafts = match place {
+            None => self.store.drafts(speaker.tenant, agent).await,
+            Some(_) => Ok(Vec::new()),
+        };
         let drafts = drafts.map_err(|error| store_reject(&error))?;
         let desk = self.desk(speaker.tenant).await?;
-        let live: Vec<_> = desk.state.lock().headers.keys().copied().collect();
+        let part = |state: &DeskState| state.routing.board(agent, place, BOARD_CONVERSATIONS_MAX);
+        let (listed, _) = part(&desk.state.lock());
         let mut facts = std::collections::HashMap::new();
-        for conversation in live {
+        for conversation in listed {
             facts.insert(conversation, self.facts(desk.tenant, conversation).await);
         }
         {
             let mut state = desk.state.lock();
             let none = RoomFacts::default();
             let shown = self.shown();
-            let conversations = state
-                .headers
-                .keys()
+            // What has come into this part since shows its words with its next change.
+            let (listed, next) = part(&state);
+            let conversations = listed
+                .iter()
                 .filter_map(|conversation| {
                     let facts = facts.get(conversation).unwrap_or(&none);
                     state.card(*conversation, facts, Reader::Agents, &shown)
                 })
                 .collect();
-            let agents = state.agent_cards();
-            let frame = Fanned::new(ServerFrame::Board { request, conversations, agents });
+            let agents = if place.is_none() { state.agent_cards() } else { Vec::new() };
+            let (live, waiting) = state.routing.counts();
+            let frame = Fanned::new(ServerFrame::Board {
+                request,
+                conversations,
+                agents,
+                live: Some(u32::try_from(live).unwrap_or(u32::MAX)),
+                waiting: Some(u32::try_from(waiting).unwrap_or(u32::MAX)),
+                next: next.map(|place| place.to_string()),
+                after,
+            });
             // Under the desk's lock: what changes afterwards comes afterwards.
             speaker.outlet.append(&frame);
             state.board.retain(|line| line.connection() != speaker.outlet.connection());

@@ -9,6 +9,7 @@ use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX, TEXT_BYTES_MAX
 use protocol::message::{Author, Body, Message, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
+use protocol::retention::RetentionClass;
 
 use super::desk::RoomFacts;
 use super::fanout::Fanned;
@@ -19,8 +20,8 @@ use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::field;
 use crate::privacy::policy::SiteTimeline;
-use crate::room::{Member, Resumed};
-use crate::store::{DraftRow, Write};
+use crate::room::{Member, Older, Resumed, TAIL_MAX, UNDER_WAY_MAX};
+use crate::store::{DraftRow, MessagePage, Sight, Write};
 
 /// Characters of a conversation's newest line in a list.
 const PREVIEW_CHARS_MAX: usize = 120;
@@ -36,8 +37,27 @@ pub struct Watched {
 
 /// One look at the room of someone who joins.
 enum Step {
-    In { reset: bool },
-    LookInStore { after: Seq },
+    In {
+        reset: bool,
+    },
+    /// What follows his last message.
+    ReadOlder {
+        after: Seq,
+        through: Seq,
+    },
+    /// What he may see below what memory has, for a whole page.
+    ReadBelow {
+        through: Seq,
+        limit: u16,
+    },
+}
+
+/// What was read of the store for someone who joins.
+#[derive(Default)]
+struct Read {
+    older: Option<Older>,
+    /// And up to which place memory has the rest.
+    below: Option<(Seq, MessagePage)>,
 }
 
 impl Hub {
@@ -66,26 +86,24 @@ impl Hub {
             let site = self.site(speaker.tenant, site).await?;
             let facts = room.with(|live| self.facts_of(live)).unwrap_or_default();
             let card = self.card(speaker, conversation, &facts).await?;
-            let mut older = None;
+            let timeline = &site.row.timeline;
+            let mut read = Read::default();
             let joined = loop {
                 let step = room.with(|live| {
-                    let (page, reset) = match live.resume(point, older.as_deref()) {
-                        Resumed::LookInStore { after } => return Step::LookInStore { after },
-                        Resumed::After(page) => (page, false),
-                        Resumed::Reset(page) => (page, true),
-                    };
-                    self.let_in(live, speaker, &card, (request, reset), &page, &site.row.timeline);
-                    Step::In { reset }
+                    self.step_in(live, speaker, &card, (request, point), &read, timeline)
                 });
+                let sight = Sight::Shown(speaker.reader(), self.today());
+                let range_of = (speaker.tenant, conversation, sight);
                 match step {
                     Ok(Step::In { reset }) => break Some(reset),
-                    Ok(Step::LookInStore { after }) => {
-                        let limit = u16::try_from(RESUME_MESSAGES_MAX).unwrap_or(u16::MAX);
-                        let read = self
-                            .store
-                            .messages(speaker.tenant, conversation, after, None, limit)
-                            .await;
-                        older = Some(read.map_err(|error| store_reject(&error))?);
+                    Ok(Step::ReadOlder { after, through }) => {
+                        let seq = point.map_or(Seq(0), |point| point.seq);
+                        read.older = Some(self.read_older(range_of, after, seq, through).await?);
+                    }
+                    Ok(Step::ReadBelow { through, limit }) => {
+                        let range = (Seq(0), Some(through.next()));
+                        let page = self.read_page(range_of, range, limit).await?;
+                        read.below = Some((through, page));
                     }
                     Err(_) => break None,
                 }
@@ -100,6 +118,82 @@ impl Hub {
         }
     }
 
+    /// What follows a place in the store, and what is right before it.
+    async fn read_older(
+        &self,
+        of: (TenantId, ConversationId, Sight),
+        after: Seq,
+        seq: Seq,
+        through: Seq,
+    ) -> Result<Older, Reject> {
+        let (tenant, conversation, _) = of;
+        let limit = u16::try_from(UNDER_WAY_MAX).unwrap_or(u16::MAX);
+        let before =
+            self.store.messages(tenant, conversation, after, Some(seq.next()), limit).await;
+        let before = before.map_err(|error| store_reject(&error))?;
+        let limit = u16::try_from(RESUME_MESSAGES_MAX).unwrap_or(u16::MAX);
+        let page = self.read_page(of, (seq, Some(through.next())), limit).await?;
+        Ok(Older { before, following: page.messages, whole: !page.more, through })
+    }
+
+    async fn read_page(
+        &self,
+        (tenant, conversation, sight): (TenantId, ConversationId, Sight),
+        range: (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, Reject> {
+        let page = self.store.page(tenant, conversation, sight, range, limit).await;
+        page.map_err(|error| store_reject(&error))
+    }
+
+    /// Under the room's lock: what he gets is put together, and he is in; or what has to be read first.
+    fn step_in(
+        &self,
+        live: &mut LiveRoom,
+        speaker: &Speaker,
+        card: &ConversationCard,
+        (request, point): (RequestId, Option<&ResumePoint>),
+        read: &Read,
+        timeline: &SiteTimeline,
+    ) -> Step {
+        let (page, reset) = match live.resume(point, read.older.as_ref()) {
+            Resumed::LookInStore { after, through } => return Step::ReadOlder { after, through },
+            Resumed::After(page) => (page, false),
+            Resumed::Reset(page) => (page, true),
+        };
+        let reader = speaker.reader();
+        let grant = ReadGrant::stored(Door::Resume, reader, self.today(), timeline);
+        let page = shown(&page, &grant);
+        let told = (request, reset);
+        if !reset && point.is_some_and(|point| point.message.is_some()) {
+            let more = page.first().is_some();
+            self.let_in(live, speaker, card, told, (more, page));
+            return Step::In { reset };
+        }
+        // The newest page. What he may see of it in memory may be little, or nothing.
+        let below = live.below().of(reader).is_some_and(|day| {
+            let agents = ReadGrant::stored(Door::Resume, Reader::Agents, self.today(), timeline);
+            agents.show(RetentionClass::Transcript, day, ()).is_some()
+        });
+        let limit = TAIL_MAX.saturating_sub(page.len());
+        if !below || limit == 0 {
+            self.let_in(live, speaker, card, told, (below, page));
+            return Step::In { reset };
+        }
+        let through = live.tail_after();
+        match &read.below {
+            Some((read, earlier)) if *read == through => {
+                let mut whole = shown(&earlier.messages, &grant);
+                whole.extend(page);
+                self.let_in(live, speaker, card, told, (earlier.more, whole));
+                Step::In { reset }
+            }
+            Some(_) | None => {
+                Step::ReadBelow { through, limit: u16::try_from(limit).unwrap_or(u16::MAX) }
+            }
+        }
+    }
+
     /// Under the room's lock: the member, the state, the page.
     fn let_in(
         &self,
@@ -107,8 +201,7 @@ impl Hub {
         speaker: &Speaker,
         card: &ConversationCard,
         (request, reset): (RequestId, bool),
-        page: &[Arc<Placed>],
-        timeline: &SiteTimeline,
+        (more, messages): (bool, Vec<Message<'_>>),
     ) {
         live.join(Member {
             connection: speaker.outlet.connection(),
@@ -120,16 +213,9 @@ impl Hub {
         card.seq_last = live.seq_last();
         card.marks = protocol::limits::List::new(live.marks().iter().cloned());
         speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
-        let grant = ReadGrant::stored(Door::Resume, speaker.reader(), self.today(), timeline);
         let conversation = live.conversation();
-        let more = page.first().is_some_and(|first| first.seq() > Seq(1));
-        speaker.outlet.append(&Fanned::new(ServerFrame::History {
-            request,
-            conversation,
-            reset,
-            more,
-            messages: shown(page, &grant),
-        }));
+        let page = ServerFrame::History { request, conversation, reset, more, messages };
+        speaker.outlet.append(&Fanned::new(page));
     }
 
     /// Lets a connection out.
@@ -164,15 +250,12 @@ impl Hub {
         let site = self.site(speaker.tenant, site).await?;
         let before = (before > Seq(0)).then_some(before);
         let limit = limit.clamp(1, HISTORY_MESSAGES_MAX);
-        let page = self
-            .store
-            .messages(speaker.tenant, conversation, Seq(0), before, limit)
-            .await
-            .map_err(|error| store_reject(&error))?;
+        let sight = Sight::Shown(speaker.reader(), self.today());
+        let of = (speaker.tenant, conversation, sight);
+        let page = self.read_page(of, (Seq(0), before), limit).await?;
         let timeline = &site.row.timeline;
         let grant = ReadGrant::stored(Door::History, speaker.reader(), self.today(), timeline);
-        let more = page.first().is_some_and(|first| first.seq() > Seq(1));
-        let messages = shown(&page, &grant);
+        let (more, messages) = (page.more, shown(&page.messages, &grant));
         let reset = false;
         let frame = ServerFrame::History { request, conversation, reset, more, messages };
         Self::tell(&*speaker.outlet, frame);
@@ -362,8 +445,7 @@ impl Hub {
         let Some(site) = self.live_site(live.site()) else { return facts };
         let timeline = &site.row.timeline;
         let grant = ReadGrant::stored(Door::Preview, Reader::Agents, self.today(), timeline);
-        // A line of the system says nothing about what was said.
-        let newest = live.newest_first().find_map(|placed| match placed.shown(&grant)? {
+        let newest = live.words().find_map(|placed| match placed.shown(&grant)? {
             Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
             Message { body: Body::Event { .. }, .. } => None,
         });

@@ -50,6 +50,8 @@ pub(super) struct DeskState {
     pub(super) unwritten: BTreeSet<ConversationId>,
     /// The headers of each visitor.
     by_visitor: HashMap<VisitorId, Vec<ConversationId>>,
+    /// Where the round stands that looks for what is abandoned.
+    pub(super) looked_at: Option<ConversationId>,
 }
 
 /// What decides whether something may be said in a conversation.
@@ -94,6 +96,14 @@ impl Desk {
 pub(super) struct Header {
     pub(super) row: ConversationRow,
     pub(super) visitor: VisitorRow,
+    /// Nobody is known to have said anything, or to have been there, since then.
+    pub(super) quiet_since: UnixMillis,
+}
+
+impl Header {
+    pub(super) fn new(row: ConversationRow, visitor: VisitorRow, quiet_since: UnixMillis) -> Self {
+        Self { row, visitor, quiet_since }
+    }
 }
 
 /// An agent and his connections.
@@ -178,6 +188,7 @@ impl Hub {
             board: Vec::new(),
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),
+            looked_at: None,
         };
         let mut after = None;
         loop {
@@ -262,7 +273,7 @@ impl DeskState {
     /// Lets go of what people said about themselves where its key may be destroyed: a conversation that
     /// nobody closes would keep it in memory beyond its time.
     pub(super) fn forget(&mut self, dead: &dyn Fn(SiteId, RetentionClass, Day) -> bool) {
-        for Header { row, visitor } in self.headers.values_mut() {
+        for Header { row, visitor, .. } in self.headers.values_mut() {
             if dead(row.site, RetentionClass::Transcript, row.created_at.day()) {
                 row.form.clear();
                 row.page_url = None;
@@ -284,7 +295,7 @@ impl DeskState {
     pub(super) fn know_agent(&mut self, row: AgentRow, now: UnixMillis) -> Vec<Effect> {
         // Of one who is known already, routing knows better: what he chose since the row was read, or
         // what the offers that he missed chose for him.
-        let standing = self.routing.agents().find(|standing| standing.agent == row.agent);
+        let standing = self.routing.agent(row.agent);
         let availability = standing.map_or(row.availability, |standing| standing.availability);
         let input = if row.active {
             Input::AgentKnown { agent: row.agent, availability, capacity: row.capacity }
@@ -334,7 +345,7 @@ impl DeskState {
             load: None,
         };
         if reader == Reader::Agents {
-            let standing = self.routing.agents().find(|standing| standing.agent == agent);
+            let standing = self.routing.agent(agent);
             card.role = Some(seat.row.role);
             if let Some(AgentStanding { availability, connected, capacity, load, .. }) = standing {
                 card.availability = Some(availability);
@@ -424,7 +435,7 @@ impl DeskState {
             ),
             marks: List::new(facts.marks.iter().cloned()),
             assignee: row.assignee,
-            position: standing.and_then(|standing| standing.position),
+            position: self.routing.position(row.conversation),
             waiting_since: row.waiting_since,
             closed_at: row.closed_at,
             offline_message: Some(row.offline_message),
@@ -477,6 +488,7 @@ mod tests {
             board: Vec::new(),
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),
+            looked_at: None,
         }
     }
 
@@ -486,7 +498,7 @@ mod tests {
         let (row, visitor) = (world.conversation_row(), world.visitor_row());
         let (opened, contact) = (row.created_at.day(), visitor.contact_day);
         let mut state = empty(&world);
-        state.insert(Header { row, visitor });
+        state.insert(Header::new(row, visitor, opened.start()));
         let kept = |state: &DeskState| {
             let header = &state.headers[&world.conversation];
             let form = !header.row.form.is_empty() || header.row.page_url.is_some();

@@ -98,7 +98,7 @@ impl Hub {
         let others = {
             let mut state = desk.state.lock();
             let others = state.said_anew(&visitor_row);
-            state.insert(Header { row, visitor: visitor_row });
+            state.insert(Header::new(row, visitor_row, now));
             others
         };
         self.show(&desk, &others).await?;
@@ -243,8 +243,9 @@ impl Hub {
         row.state = ConversationState::Queued;
         row.assignee = None;
         row.closed_at = None;
-        row.waiting_since = Some(self.now());
-        desk.state.lock().insert(Header { row, visitor });
+        let now = self.now();
+        row.waiting_since = Some(now);
+        desk.state.lock().insert(Header::new(row, visitor, now));
         self.line(tenant, conversation, EventKind::Reopened, agent_of(who)).await;
         self.route(&desk, Input::Reopened { conversation, site, version, former }).await
     }

@@ -1,6 +1,9 @@
 //! The real hub over a real store: people with their journals on lines that break, writes that fail.
 
+mod abandoned;
+mod bounds;
 mod crash;
+mod pages;
 mod stress;
 
 use std::collections::{HashMap, VecDeque};
@@ -101,8 +104,11 @@ impl Stand {
     }
 
     fn with(routing: RoutingConfig) -> Self {
+        Self::at(routing, Arc::new(SystemClock), None)
+    }
+
+    fn at(routing: RoutingConfig, clock: Arc<dyn Clock>, abandoned_ms: Option<u64>) -> Self {
         let folder = TempDir::new().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data = folder.path().join("data");
         let generation = SqliteStore::generation(&data).unwrap();
         let keys = KeyStore::open(&folder.path().join("keys"), &data, generation).unwrap();
@@ -124,6 +130,7 @@ impl Stand {
             visitor_grace_ms: 20_000,
             conversations_per_visitor_max: 10,
             conversations_per_ip_hour_max: 1_000,
+            abandoned_ms,
         };
         let hub =
             Hub::new(Arc::clone(&store) as _, Arc::new(MemoryBus), clock, Metrics::new(), config);

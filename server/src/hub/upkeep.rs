@@ -49,7 +49,9 @@ impl Hub {
                 waiting_since: row.waiting_since,
                 offline_message: row.offline_message,
             };
-            desk.state.lock().insert(Header { row, visitor });
+            // The store knows more; it is asked before this one is closed.
+            let created_at = row.created_at;
+            desk.state.lock().insert(Header::new(row, visitor, created_at));
             self.route(&desk, input).await?;
         }
         Ok(())
@@ -73,6 +75,7 @@ impl Hub {
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();
                 self.tally_standing();
+                self.close_abandoned(ticks / TICKS_PER_MARKS).await;
             }
             if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
                 self.follow_high_water().await;
@@ -83,12 +86,13 @@ impl Hub {
         self.follow_high_water().await;
     }
 
-    /// Deadlines, grace, sessions that are over, and headers that could not be written before.
+    /// Deadlines, grace, sessions that are over, places far behind in the line, and headers that could not be written
+    /// before.
     pub(super) async fn turn_desks(self: &Arc<Self>) {
         for desk in self.all_desks() {
             let now = self.now();
             Self::close_lines(&desk, |line| now >= line.expires_at);
-            let (due, unwritten, gone) = {
+            let (due, places, unwritten, gone) = {
                 let mut state = desk.state.lock();
                 let due = state.routing.next_deadline().is_some_and(|deadline| deadline <= now);
                 let grace_ms = self.config.visitor_grace_ms;
@@ -100,8 +104,12 @@ impl Hub {
                     }
                     !over
                 });
-                (due, std::mem::take(&mut state.unwritten), gone)
+                gone.iter().for_each(|visitor| state.left(*visitor, now));
+                let places = state.routing.tell_places();
+                (due, places, std::mem::take(&mut state.unwritten), gone)
             };
+            // Nothing is written with them, so that nothing can fail.
+            self.run(&desk, places).await.unwrap_or_default();
             for visitor in gone {
                 self.tell_presence(&desk, visitor);
             }

@@ -176,6 +176,7 @@ impl World {
             visitor_grace_ms: 20_000,
             conversations_per_visitor_max: 10,
             conversations_per_ip_hour_max: 1_000,
+            abandoned_ms: None,
         };
         let hub =
             Hub::new(store.clone(), Arc::new(MemoryBus), clock.clone(), metrics.clone(), config);

@@ -68,6 +68,12 @@ impl<'a> ReadGrant<'a> {
         evaluate(timeline, class, day, self.today).visible.then_some(value)
     }
 
+    /// Whether someone of the Organization may be shown what stands under this tag: for the store, which counts a page's
+    /// lines. Who reads a line asks for the line itself.
+    pub(crate) fn counts(&self, tag: &Tag) -> bool {
+        self.admits(tag, Visibility::Everyone).is_some()
+    }
+
     /// Whether a record may be shown; inside, the day it expires.
     #[expect(clippy::option_option, reason = "refused, or admitted with or without an end")]
     pub(super) fn admits(&self, tag: &Tag, visibility: Visibility) -> Option<Option<Day>> {

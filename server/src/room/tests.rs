@@ -53,7 +53,7 @@ fn placed(number: u64, seq: u64, after_ms: u64) -> Arc<Placed> {
 fn loaded(stored: &[Arc<Placed>]) -> Room<()> {
     let seq_last = stored.last().map_or(Seq(0), |last| last.seq());
     let tail = stored.get(stored.len().saturating_sub(TAIL_MAX)..).unwrap_or_default().to_vec();
-    Room::new((TENANT, SITE, CONVERSATION, VISITOR), seq_last, tail, Vec::new())
+    Room::new((TENANT, SITE, CONVERSATION, VISITOR), seq_last, tail, Default::default(), Vec::new())
 }
 
 fn point(of: &Placed) -> ResumePoint {
@@ -63,6 +63,12 @@ fn point(of: &Placed) -> ResumePoint {
         message: Some(of.envelope().message()),
         at: Some(of.envelope().at()),
     }
+}
+
+/// What a reader who may see everything is read of the store.
+fn older(rows: &[Arc<Placed>], point: &ResumePoint, through: Seq) -> Older {
+    let (before, following) = rows.iter().cloned().partition(|row| row.seq() <= point.seq);
+    Older { before, following, whole: true, through }
 }
 
 fn after(resumed: &Resumed) -> Option<Vec<Seq>> {
@@ -100,7 +106,8 @@ fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
     assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(3), Seq(4), Seq(5)]));
     let dead = room.resume(Some(&point(&stored[1])), None);
     assert!(matches!(dead, Resumed::LookInStore { .. }));
-    assert!(is_reset(&room.resume(Some(&point(&stored[1])), Some(&[]))));
+    let nothing = older(&[], &point(&stored[1]), room.tail_after());
+    assert!(is_reset(&room.resume(Some(&point(&stored[1])), Some(&nothing))));
     room.forget_dead(|_| true);
     assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(5)]), "which is under way");
     room.stored(Seq(5));
@@ -157,11 +164,17 @@ fn a_void_beyond_memory_is_found_in_the_store() {
     let room = loaded(&stored);
     let asked = point(&stored[40]);
     let below = Seq(41 - UNDER_WAY_MAX);
-    assert_eq!(room.resume(Some(&asked), None), Resumed::LookInStore { after: below });
-    let older: Vec<_> = stored.iter().filter(|p| p.seq() > below).cloned().collect();
-    assert_eq!(after(&room.resume(Some(&asked), Some(&older))).map(|all| all.len()), Some(49));
-    let holed: Vec<_> = older.into_iter().filter(|p| p.seq() != Seq(30)).collect();
-    assert!(is_reset(&room.resume(Some(&asked), Some(&holed))));
+    let through = Seq(40);
+    assert_eq!(room.resume(Some(&asked), None), Resumed::LookInStore { after: below, through });
+    let rows: Vec<_> = stored.iter().filter(|p| p.seq() > below).cloned().collect();
+    let read = older(&rows, &asked, through);
+    assert_eq!(after(&room.resume(Some(&asked), Some(&read))).map(|all| all.len()), Some(49));
+    let long = Older { whole: false, ..read.clone() };
+    assert!(is_reset(&room.resume(Some(&asked), Some(&long))), "more than is sent at once");
+    let stale = Older { through: Seq(39), ..read };
+    assert!(matches!(room.resume(Some(&asked), Some(&stale)), Resumed::LookInStore { .. }));
+    let holed: Vec<_> = rows.into_iter().filter(|p| p.seq() != Seq(30)).collect();
+    assert!(is_reset(&room.resume(Some(&asked), Some(&older(&holed, &asked, through)))));
 }
 
 #[test]
@@ -223,7 +236,7 @@ fn a_sight_of_what_was_lost_is_no_sight_of_what_comes_in_its_place() {
     let seen = Marks { author: Author::Visitor, delivered: Seq(9), seen: Seq(8) };
     let tail = vec![placed(1, 1, 1)];
     let of = (TENANT, SITE, CONVERSATION, VISITOR);
-    let room: Room<()> = Room::new(of, Seq(1), tail, vec![seen]);
+    let room: Room<()> = Room::new(of, Seq(1), tail, Default::default(), vec![seen]);
     assert_eq!((room.marks()[0].delivered, room.marks()[0].seen), (Seq(1), Seq(1)));
 }
 

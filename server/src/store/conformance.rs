@@ -16,12 +16,13 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{
-    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DraftRow,
-    FieldRule, InvitationRow, KeyRow, MarkRow, Page, Record, SecretHash, SessionRow, SiteRow,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DRAFTS_MAX, DraftRow,
+    FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, Record, SecretHash, SessionRow, Sight, SiteRow,
     SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
+use crate::privacy::gate::Reader;
 use crate::privacy::policy::{Plan, PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Bucket, Sealer, Subject};
 
@@ -49,6 +50,15 @@ impl World {
             conversation: ConversationId::from_bytes([n; 16]),
             n,
         }
+    }
+
+    /// These ids, for messages in a conversation that was made elsewhere.
+    pub(crate) fn of(
+        (tenant, site): (TenantId, SiteId),
+        (visitor, agent): (VisitorId, AgentId),
+        conversation: ConversationId,
+    ) -> Self {
+        Self { tenant, site, visitor, agent, conversation, n: 0 }
     }
 
     /// The same Organization, another visitor with another conversation.
@@ -165,7 +175,30 @@ impl World {
         self.message_with(seq, id, Content::Text(text), NOW.day())
     }
 
+    /// A message of this kind, with a note of its own to be told by.
+    pub(crate) fn line(&self, seq: u64, kind: Line, day: Day) -> Arc<Placed> {
+        let mut id = [self.n; 16];
+        id[..8].copy_from_slice(&seq.to_be_bytes());
+        let content = match kind {
+            Line::System => Content::Event { event: EventKind::Assigned, agent: Some(self.agent) },
+            Line::Words | Line::Note => Content::Text(Personal::new(format!("line {seq}"))),
+        };
+        let (author, visibility) = match kind {
+            Line::Words => (Author::Visitor, Visibility::Everyone),
+            Line::Note => (Author::Agent(self.agent), Visibility::Agents),
+            Line::System => (Author::System, Visibility::Everyone),
+        };
+        let parts = self.parts(id, content, day);
+        let parts = Parts { author, visibility, seen_seq: Seq(seq - 1), ..parts };
+        Arc::new(Envelope::restore(parts).place(Seq(seq)))
+    }
+
     fn message_with(&self, seq: u64, id: [u8; 16], content: Content, day: Day) -> Arc<Placed> {
+        let parts = Parts { seen_seq: Seq(seq - 1), ..self.parts(id, content, day) };
+        Arc::new(Envelope::restore(parts).place(Seq(seq)))
+    }
+
+    fn parts(&self, id: [u8; 16], content: Content, day: Day) -> Parts {
         let class = RetentionClass::Transcript;
         let tag = Tag {
             tenant: self.tenant,
@@ -178,17 +211,16 @@ impl World {
             ingest_day: day,
             expires: evaluate(&Self::timeline(), class, day, NOW.day()).expires,
         };
-        let envelope = Envelope::restore(Parts {
+        Parts {
             tag,
             conversation: self.conversation,
             message: MessageId::from_bytes(id),
             author: Author::Visitor,
             visibility: Visibility::Everyone,
             at: day.start(),
-            seen_seq: Seq(seq - 1),
+            seen_seq: Seq(0),
             content,
-        });
-        Arc::new(envelope.place(Seq(seq)))
+        }
     }
 
     pub(crate) fn secret(&self, m: u8) -> SecretHash {
@@ -217,6 +249,14 @@ impl World {
     }
 }
 
+/// What kind of line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    Words,
+    Note,
+    System,
+}
+
 fn page<Id>(limit: u16) -> Page<Id> {
     Page { limit, after: None }
 }
@@ -234,6 +274,11 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     sessions_invitations_keys_and_tags_come_and_go(store).await;
     another_tenant_finds_nothing(store).await;
     lists_have_pages(store).await;
+    every_filter_lists_what_passes(store).await;
+    pages_are_of_what_their_reader_may_see(store).await;
+    a_room_knows_what_is_below_its_tail(store).await;
+    an_id_is_found_wherever_it_stands(store).await;
+    of_many_drafts_the_newest_are_read(store).await;
     a_place_in_another_tenants_list_says_nothing(store).await;
     what_is_over_is_deleted_and_the_rest_stays(store).await;
     answers_are_kept(store).await;
@@ -685,6 +730,273 @@ async fn lists_have_pages(store: &dyn Store) {
     assert!(rest.iter().any(|row| row.tenant == tenant));
     assert!(!rest.iter().any(|row| row.tenant == tenants[0].tenant));
     assert_eq!(store.sites(tenant, page(9)).await.unwrap(), [world.site_row()]);
+}
+
+/// Steps of a pattern without a pattern.
+fn scatter(n: u64) -> u64 {
+    (n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 33
+}
+
+async fn every_filter_lists_what_passes(store: &dyn Store) {
+    let world = World::new(61);
+    world.settle(store).await;
+    let tenant = world.tenant;
+    let id = |kind: u8, n: u64| {
+        let mut id = [61; 16];
+        (id[0], id[1]) = (kind, u8::try_from(n).unwrap());
+        id
+    };
+    let site = |n| SiteId::from_bytes(id(1, n));
+    let agent = |n| AgentId::from_bytes(id(2, n));
+    let visitor = |n| VisitorId::from_bytes(id(3, n));
+    let states = [
+        ConversationState::Queued,
+        ConversationState::Offered,
+        ConversationState::Active,
+        ConversationState::Snoozed,
+        ConversationState::Closed,
+    ];
+    let mut rows = vec![world.conversation_row()];
+    for n in 0..120 {
+        let mut row = world.conversation_row();
+        row.conversation = ConversationId::from_bytes(id(4, n));
+        // A visitor is one site's.
+        let who = scatter(n) % 6;
+        (row.visitor, row.site) = (visitor(who), site(who % 2));
+        row.created_at = NOW.plus_ms(scatter(n + 1_000) % 40);
+        row.state = ConversationState::Queued;
+        store.write(vec![Write::Conversation(Box::new(row.clone()))]).await.unwrap();
+        // It has been in other lists before.
+        row.version = 2;
+        row.state = states[usize::try_from(scatter(n + 2_000) % 5).unwrap()];
+        row.assignee = (scatter(n + 3_000) % 4 > 0).then(|| agent(scatter(n + 4_000) % 3));
+        store.write(vec![Write::Conversation(Box::new(row.clone()))]).await.unwrap();
+        rows.push(row);
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.conversation)));
+    let passes = |row: &&ConversationRow, filter: &ConversationFilter| {
+        filter.state.is_none_or(|state| row.state == state)
+            && !(filter.live && row.state == ConversationState::Closed)
+            && filter.site.is_none_or(|site| row.site == site)
+            && filter.visitor.is_none_or(|visitor| row.visitor == visitor)
+            && filter.assignee.is_none_or(|agent| row.assignee == Some(agent))
+    };
+    for state in [None, Some(states[0]), Some(states[4])] {
+        for site in [None, Some(site(0)), Some(site(7))] {
+            for visitor in [None, Some(visitor(2)), Some(visitor(3))] {
+                for assignee in [None, Some(agent(1)), Some(agent(9))] {
+                    for live in [false, true] {
+                        let filter = ConversationFilter { state, live, site, visitor, assignee };
+                        let expected: Vec<_> = rows
+                            .iter()
+                            .filter(|row| passes(row, &filter))
+                            .map(|row| row.conversation)
+                            .collect();
+                        let mut listed = Vec::new();
+                        let mut at = Page { limit: 7, after: None };
+                        loop {
+                            let page = store.conversations(tenant, &filter, at).await.unwrap();
+                            let Some(last) = page.last() else { break };
+                            at.after = Some(last.conversation);
+                            let left = expected.len() - listed.len();
+                            assert_eq!(page.len(), left.min(7), "a page is full: {filter:?}");
+                            listed.extend(page.iter().map(|row| row.conversation));
+                        }
+                        assert_eq!(listed, expected, "{filter:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which kind of line stands at a place of the conversation that pages are read of: runs long and short, and some
+/// places without a message.
+pub(crate) fn kind_at(seq: u64) -> Option<Line> {
+    match seq {
+        1..=20 => Some(Line::Words),
+        21..=120 => Some(Line::Note),
+        121..=123 => Some(Line::Words),
+        124..=190 => Some(Line::System),
+        191..=400 if seq.is_multiple_of(7) => None,
+        191..=400 => Some(
+            [Line::Words, Line::Note, Line::System][usize::try_from(scatter(seq) % 3).unwrap()],
+        ),
+        401..=470 => Some(Line::Note),
+        _ => None,
+    }
+}
+
+/// The last place of it.
+const PAGED_TO: u64 = 470;
+
+/// Lines up to here came long before the others.
+const OLD_TO: u64 = 30;
+
+fn old_day() -> Day {
+    Day(NOW.day().0 - 500)
+}
+
+/// A day on which only those can no longer be read.
+fn later_day() -> Day {
+    Day(NOW.day().0 + 700)
+}
+
+/// All that a sight sees of it, in order.
+fn all_of(sight: Sight) -> Vec<Seq> {
+    let (Sight::Shown(_, day) | Sight::Words(day) | Sight::Said(day)) = sight;
+    let sees = |seq: &u64| {
+        let alive = day != later_day() || *seq > OLD_TO;
+        let kind = kind_at(*seq);
+        let kind_shown = kind.is_some_and(|kind| match sight {
+            Sight::Shown(Reader::Agents, _) => true,
+            Sight::Shown(Reader::Visitor, _) => kind != Line::Note,
+            Sight::Words(_) => kind == Line::Words,
+            Sight::Said(_) => kind != Line::System,
+        });
+        alive && kind_shown
+    };
+    (1..=PAGED_TO).filter(sees).map(Seq).collect()
+}
+
+/// Pages in every sight and range say what a walk over all lines says.
+pub(crate) async fn paged_well(store: &dyn Store, world: &World) {
+    let World { tenant, conversation, .. } = *world;
+    for day in [NOW.day(), later_day()] {
+        for sight in [
+            Sight::Shown(Reader::Agents, day),
+            Sight::Shown(Reader::Visitor, day),
+            Sight::Words(day),
+            Sight::Said(day),
+        ] {
+            let all = all_of(sight);
+            for before in
+                [None, Some(1), Some(2), Some(40), Some(120), Some(180), Some(300), Some(471)]
+            {
+                for after in [0, 1, 25, 118, 125, 460, 900] {
+                    for limit in [1, 3, 50] {
+                        let (after, before) = (Seq(after), before.map(Seq));
+                        let of = (tenant, conversation);
+                        let page = store.page(of.0, of.1, sight, (after, before), limit).await;
+                        let page = page.unwrap();
+                        let within: Vec<_> = all
+                            .iter()
+                            .copied()
+                            .filter(|seq| *seq > after && before.is_none_or(|before| *seq < before))
+                            .collect();
+                        let from = within.len().saturating_sub(usize::from(limit));
+                        let seqs: Vec<_> = page.messages.iter().map(|row| row.seq()).collect();
+                        let asked = format!("{sight:?} {after:?} {before:?} {limit}");
+                        assert_eq!(seqs, within[from..], "{asked}");
+                        assert_eq!(page.more, from > 0, "whether there are earlier ones: {asked}");
+                    }
+                }
+            }
+        }
+    }
+    let stranger = World::new(21).tenant;
+    let sight = Sight::Shown(Reader::Agents, NOW.day());
+    let page = store.page(stranger, conversation, sight, (Seq(0), None), 9).await.unwrap();
+    assert_eq!(page, MessagePage::default());
+}
+
+/// Writes the conversation that pages are read of.
+pub(crate) async fn write_lines(store: &dyn Store, world: &World) {
+    for seq in 1..=PAGED_TO {
+        let Some(kind) = kind_at(seq) else { continue };
+        let day = if seq <= OLD_TO { old_day() } else { NOW.day() };
+        store.write(vec![Write::Message(world.line(seq, kind, day))]).await.unwrap();
+    }
+}
+
+async fn pages_are_of_what_their_reader_may_see(store: &dyn Store) {
+    let world = World::new(62);
+    world.settle(store).await;
+    write_lines(store, &world).await;
+    paged_well(store, &world).await;
+}
+
+async fn a_room_knows_what_is_below_its_tail(store: &dyn Store) {
+    let world = World::new(63);
+    world.settle(store).await;
+    let World { tenant, conversation, .. } = world;
+    let room = async || store.room(tenant, conversation, 8).await.unwrap().unwrap();
+    let (old, today) = (Some(old_day()), Some(NOW.day()));
+    let mut seq = 0;
+    let mut write = async |kind, times, day| {
+        for _ in 0..times {
+            seq += 1;
+            store.write(vec![Write::Message(world.line(seq, kind, day))]).await.unwrap();
+        }
+    };
+    write(Line::Words, 3, old_day()).await;
+    let empty = room().await;
+    assert_eq!(
+        (empty.below.for_visitors, empty.below.for_agents),
+        (None, None),
+        "all is in the tail"
+    );
+    assert_eq!(empty.words.map(|words| words.seq()), Some(Seq(3)));
+    write(Line::System, 12, NOW.day()).await;
+    let after_system = room().await;
+    assert_eq!(
+        after_system.words.map(|words| words.seq()),
+        Some(Seq(3)),
+        "behind twelve lines of the system"
+    );
+    assert_eq!((after_system.below.for_visitors, after_system.below.for_agents), (today, today));
+    write(Line::Note, 60, NOW.day()).await;
+    let after_notes = room().await;
+    assert_eq!(after_notes.words.map(|words| words.seq()), Some(Seq(3)));
+    assert_eq!((after_notes.below.for_visitors, after_notes.below.for_agents), (today, today));
+    let other = world.with_visitor(2);
+    other.begin(store).await;
+    store.write(vec![Write::Message(other.line(1, Line::Words, old_day()))]).await.unwrap();
+    for seq in 2..=20 {
+        store.write(vec![Write::Message(other.line(seq, Line::Note, NOW.day()))]).await.unwrap();
+    }
+    let below = store.room(tenant, other.conversation, 8).await.unwrap().unwrap().below;
+    assert_eq!((below.for_visitors, below.for_agents), (old, today));
+}
+
+async fn an_id_is_found_wherever_it_stands(store: &dyn Store) {
+    let world = World::new(64);
+    world.settle(store).await;
+    let World { tenant, conversation, .. } = world;
+    for seq in 1..=600 {
+        store.write(vec![Write::Message(world.line(seq, Line::Words, NOW.day()))]).await.unwrap();
+    }
+    for seq in [1, 2, 255, 256, 257, 258, 400, 600] {
+        let id = world.line(seq, Line::Words, NOW.day()).envelope().message();
+        for after in [0, 1, seq - 1, seq, 255, 256, 257, 599, 600, 1_000] {
+            let found = store.message(tenant, conversation, id, Seq(after)).await.unwrap();
+            let expected = (seq > after).then_some(Seq(seq));
+            assert_eq!(found.map(|found| found.seq()), expected, "{seq} above {after}");
+        }
+    }
+}
+
+async fn of_many_drafts_the_newest_are_read(store: &dyn Store) {
+    let world = World::new(65);
+    world.settle(store).await;
+    let mut written = Vec::new();
+    for m in 0..=150 {
+        let other = world.with_visitor(m);
+        other.begin(store).await;
+        let draft = DraftRow {
+            tenant: world.tenant,
+            site: world.site,
+            conversation: other.conversation,
+            visitor: other.visitor,
+            agent: world.agent,
+            text: Personal::new(format!("draft {m}")),
+            day: NOW.day(),
+        };
+        store.write(vec![Write::Draft(Box::new(draft.clone()))]).await.unwrap();
+        written.push(draft);
+    }
+    let read = store.drafts(world.tenant, world.agent).await.unwrap();
+    assert_eq!(read, written[written.len() - DRAFTS_MAX..]);
 }
 
 async fn a_place_in_another_tenants_list_says_nothing(store: &dyn Store) {

@@ -42,8 +42,8 @@ use self::register::Register;
 use self::transcript::Conversation;
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
-    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
+    MessagePage, NoStats, Page, RoomRow, SecretHash, SessionRow, Sight, SiteRow, Store, StoreError,
+    StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -242,6 +242,17 @@ impl Store for MemoryStore {
 
     async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
         Ok(self.shared.with(conversation, |kept| kept.is_some()))
+    }
+
+    async fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        range: (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, StoreError> {
+        self.shared.page(tenant, conversation, sight, range, limit)
     }
 
     async fn messages(

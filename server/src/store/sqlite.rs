@@ -52,8 +52,8 @@ use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    NoStats, Page, RoomRow, SecretHash, SessionRow, SiteRow, Store, StoreError, StoreStats, TagRow,
-    TenantRow, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    MessagePage, NoStats, Page, RoomRow, SecretHash, SessionRow, Sight, SiteRow, Store, StoreError,
+    StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -534,6 +534,20 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        range: (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, StoreError> {
+        self.read_of("read a page", conversation, move |reader| {
+            reader.page(tenant, conversation, sight, range, limit)
+        })
+        .await
+    }
+
     async fn messages(
         &self,
         tenant: TenantId,
@@ -802,4 +816,4 @@ impl Store for SqliteStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -244,7 +244,15 @@ impl Client {
         client.until(|f| matches!(f, ServerFrame::Welcome { .. }).then_some(())).await;
         let request = client.next_request();
         let topic = WatchTopic::Board;
-        client.tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None }).await;
+        client
+            .tell(&ClientFrame::Watch {
+                request,
+                topic,
+                conversation: None,
+                resume: None,
+                after: None,
+            })
+            .await;
         client.until(|f| matches!(f, ServerFrame::Board { .. }).then_some(())).await;
         client
     }
@@ -269,7 +277,14 @@ impl Client {
     pub async fn board(&mut self) -> Vec<AgentCard> {
         let request = self.next_request();
         let topic = WatchTopic::Board;
-        self.tell(&ClientFrame::Watch { request, topic, conversation: None, resume: None }).await;
+        self.tell(&ClientFrame::Watch {
+            request,
+            topic,
+            conversation: None,
+            resume: None,
+            after: None,
+        })
+        .await;
         self.until(|frame| match frame {
             ServerFrame::Board { request: r, agents, .. } if *r == request => Some(agents.clone()),
             _ => None,
@@ -369,7 +384,7 @@ impl Client {
         let request = self.next_request();
         let topic = WatchTopic::Conversation;
         let conversation = Some(conversation);
-        self.tell(&ClientFrame::Watch { request, topic, conversation, resume }).await;
+        self.tell(&ClientFrame::Watch { request, topic, conversation, resume, after: None }).await;
         self.history(request).await
     }
 

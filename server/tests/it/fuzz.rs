@@ -111,8 +111,20 @@ fn good(conversation: ConversationId) -> Vec<ClientFrame<'static>> {
         ClientFrame::Close { request, conversation },
         ClientFrame::Reopen { request, conversation },
         ClientFrame::Accept { request, conversation },
-        ClientFrame::Watch { request, topic, conversation: Some(conversation), resume: None },
-        ClientFrame::Watch { request, topic: WatchTopic::Board, conversation: None, resume: None },
+        ClientFrame::Watch {
+            request,
+            topic,
+            conversation: Some(conversation),
+            resume: None,
+            after: None,
+        },
+        ClientFrame::Watch {
+            request,
+            topic: WatchTopic::Board,
+            conversation: None,
+            resume: None,
+            after: None,
+        },
         ClientFrame::Ping { request },
     ]
 }

@@ -77,7 +77,13 @@ fn frames(request: RequestId, conversation: ConversationId) -> Vec<ClientFrame<'
         ClientFrame::Decline { request, conversation },
         ClientFrame::Assign { request, conversation },
         ClientFrame::Draft { request, conversation, text: Text::new("mine now") },
-        ClientFrame::Watch { request, topic, conversation: Some(conversation), resume: None },
+        ClientFrame::Watch {
+            request,
+            topic,
+            conversation: Some(conversation),
+            resume: None,
+            after: None,
+        },
     ]
 }
 

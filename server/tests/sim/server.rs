@@ -9,7 +9,7 @@ use std::sync::Arc;
 use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::gate::{Door, ReadGrant};
 use livehelp::privacy::sweep::{self, Trust};
-use livehelp::room::{Member, Resumed, Room, TAIL_MAX};
+use livehelp::room::{Member, Older, Resumed, Room, TAIL_MAX};
 use livehelp::routing::{Effect, Input, Routing, RoutingConfig, Standing};
 use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, VisitorId};
@@ -219,7 +219,7 @@ impl World {
             let tail = stored.iter().skip(stored.len().saturating_sub(TAIL_MAX)).cloned().collect();
             let seq_last = stored.last().map_or(floor, |last| last.seq().max(floor));
             let ids = (tenant.id, tenant.site, conversation, header.visitor);
-            Room::new(ids, seq_last, tail, Vec::new())
+            Room::new(ids, seq_last, tail, Default::default(), Vec::new())
         }))
     }
 
@@ -275,12 +275,15 @@ impl World {
         let (reset, page) = loop {
             let ghosts = point.as_ref().and_then(|point| self.after_all(conversation, point));
             let Some(room) = self.room(conversation) else { return };
-            match room.resume(point.as_ref(), older.as_deref()) {
+            match room.resume(point.as_ref(), older.as_ref()) {
                 Resumed::Reset(_) if ghosts.is_some() => break (false, ghosts.unwrap_or_default()),
                 Resumed::After(page) => break (false, page),
                 Resumed::Reset(page) => break (true, page),
-                Resumed::LookInStore { after } => {
-                    older = Some(self.stored_after(conversation, after));
+                Resumed::LookInStore { after, through } => {
+                    let seq = point.as_ref().map_or(Seq(0), |point| point.seq);
+                    let stored = self.stored_after(conversation, after);
+                    let (before, following) = stored.into_iter().partition(|row| row.seq() <= seq);
+                    older = Some(Older { before, following, whole: true, through });
                 }
             }
         };

@@ -66,5 +66,6 @@ export const events: Events = {
   transferred: (name) => `${name} hat das Gespräch übernommen`,
   closed: () => 'Das Gespräch wurde beendet',
   reopened: () => 'Das Gespräch wurde wieder geöffnet',
+  abandoned: () => 'Das Gespräch wurde beendet, weil lange niemand geschrieben hat',
   unknown: () => 'Etwas ist geschehen, das diese Version des Chats nicht anzeigen kann',
 };

@@ -72,5 +72,6 @@ export const events: Events = {
   transferred: (name) => `${name} took over the conversation`,
   closed: () => 'The conversation was closed',
   reopened: () => 'The conversation was opened again',
+  abandoned: () => 'The conversation was closed, as nobody had written for a long time',
   unknown: () => 'Something happened that this chat cannot show',
 };

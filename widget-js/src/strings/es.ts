@@ -66,5 +66,6 @@ export const events: Events = {
   transferred: (name) => `${name} se ha hecho cargo de la conversación`,
   closed: () => 'La conversación se ha cerrado',
   reopened: () => 'La conversación se ha reabierto',
+  abandoned: () => 'La conversación se ha cerrado porque nadie ha escrito en mucho tiempo',
   unknown: () => 'Ha ocurrido algo que esta versión del chat no puede mostrar',
 };

@@ -66,5 +66,6 @@ export const events: Events = {
   transferred: (name) => `${name} a repris la conversation`,
   closed: () => 'La conversation a été terminée',
   reopened: () => 'La conversation a été rouverte',
+  abandoned: () => 'La conversation a été terminée, car personne n’a écrit depuis longtemps',
   unknown: () => 'Il s’est passé quelque chose que cette version du chat ne peut pas afficher',
 };

@@ -22,8 +22,8 @@ export const CLIENT_ROLE: CodeTable<ClientRole> = { words: { 0: 'visitor', 1: 'a
 export type ConversationState = 'queued' | 'offered' | 'active' | 'snoozed' | 'closed';
 export const CONVERSATION_STATE: CodeTable<ConversationState> = { words: { 0: 'queued', 1: 'offered', 2: 'active', 3: 'snoozed', 4: 'closed' } };
 
-export type EventKind = 'assigned' | 'requeued' | 'transferred' | 'closed' | 'reopened' | 'unknown';
-export const EVENT_KIND: CodeTable<EventKind> = { words: { 1: 'assigned', 2: 'requeued', 3: 'transferred', 4: 'closed', 5: 'reopened' }, unknown: [[0, 'unknown']] };
+export type EventKind = 'assigned' | 'requeued' | 'transferred' | 'closed' | 'reopened' | 'abandoned' | 'unknown';
+export const EVENT_KIND: CodeTable<EventKind> = { words: { 1: 'assigned', 2: 'requeued', 3: 'transferred', 4: 'closed', 5: 'reopened', 6: 'abandoned' }, unknown: [[0, 'unknown']] };
 
 export type Presence = 'connected' | 'gone';
 export const PRESENCE: CodeTable<Presence> = { words: { 0: 'connected', 1: 'gone' } };
@@ -567,6 +567,8 @@ export interface ClientWatch {
   conversation?: ConversationId;
   /** What one has of that conversation already. */
   resume?: ResumePoint;
+  /** The board: what follows the part that gave this as its `next`. */
+  after?: string;
 }
 export const CLIENT_WATCH: FrameSchema<ClientWatch> = {
   code: 16, word: 'watch', required: 2,
@@ -575,6 +577,7 @@ export const CLIENT_WATCH: FrameSchema<ClientWatch> = {
     ['topic', WATCH_TOPIC],
     ['conversation', 'cnv'],
     ['resume', RESUME_POINT],
+    ['after', TEXT],
   ],
 };
 
@@ -987,12 +990,21 @@ export const SERVER_HISTORY: FrameSchema<ServerHistory> = {
   ],
 };
 
-/** The answer to `watch` for the board. */
+/** The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First his own and those he is asked about, then those that wait, who waited longest first, then his colleagues'. */
 export interface ServerBoard {
   kind: 'board';
   request: number;
   conversations: readonly ConversationCard[];
+  /** His colleagues; with the first part alone. */
   agents: readonly AgentCard[];
+  /** How many conversations are not closed. */
+  live?: number;
+  /** How many of them wait. */
+  waiting?: number;
+  /** There are more: `watch` the board with this as `after`. */
+  next?: string;
+  /** What was asked for as `after`: this part is to be added to what came before it. */
+  after?: string;
 }
 export const SERVER_BOARD: FrameSchema<ServerBoard> = {
   code: 82, word: 'board', required: 3,
@@ -1000,6 +1012,10 @@ export const SERVER_BOARD: FrameSchema<ServerBoard> = {
     ['request', NUMBER],
     ['conversations', { list: CONVERSATION_CARD }],
     ['agents', { list: AGENT_CARD }],
+    ['live', NUMBER],
+    ['waiting', NUMBER],
+    ['next', TEXT],
+    ['after', TEXT],
   ],
 };
 
@@ -1114,6 +1130,7 @@ export const TEXT_CHARS_MAX = 4000;
 export const ANSWER_BYTES_MAX = 1000;
 export const RESUME_POINTS_MAX = 64;
 export const HISTORY_MESSAGES_MAX = 100;
+export const BOARD_CONVERSATIONS_MAX = 200;
 export const DEPTH_MAX = 12;
 export const TYPING_MS = 6000;
 export const PONG_MS = 2000;

@@ -220,6 +220,7 @@ impl Dialect for Livehelp {
                             topic: WatchTopic::Conversation,
                             conversation: self.names.conversation(room),
                             resume: None,
+                            after: None,
                         }));
                     }
                 }

@@ -9,17 +9,17 @@ use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World,
 
 /// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
 #[derive(Debug)]
-struct Operation {
-    id: String,
-    method: String,
-    path: String,
+pub(super) struct Operation {
+    pub(super) id: String,
+    pub(super) method: String,
+    pub(super) path: String,
     has_id: bool,
     public: bool,
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
 }
 
 /// Every operation with the ids of this Organization.
-fn operations(contract: &utoipa::openapi::OpenApi, of: &Company) -> Vec<Operation> {
+pub(super) fn operations(contract: &utoipa::openapi::OpenApi, of: &Company) -> Vec<Operation> {
     let contract = serde_json::to_value(contract).unwrap();
     let mut operations = Vec::new();
     for (template, item) in contract["paths"].as_object().unwrap() {

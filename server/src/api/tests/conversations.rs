@@ -4,7 +4,10 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use super::world::{By, DAY_MS, World, answer};
+use super::world::{By, DAY_MS, NOW, World, answer};
+use crate::clock::Clock as _;
+use crate::store::Write;
+use crate::store::conformance::Line;
 
 #[tokio::test]
 async fn messages_are_read_newest_page_first_and_notes_are_marked() {
@@ -57,7 +60,7 @@ async fn nothing_is_readable_on_the_day_it_expires() {
     let expires_on = shown["items"][0]["expires_on"].as_str().unwrap().to_owned();
     // NOW is 2027-01-15; the free plan keeps sixty days after it.
     assert_eq!(expires_on, "2027-03-17");
-    let last = 61 * DAY_MS - super::world::NOW.0 % DAY_MS - 1;
+    let last = 61 * DAY_MS - NOW.0 % DAY_MS - 1;
     world.clock.advance_ms(last);
     let shown = world.get(&world.a.by_key, &messages).await.expect(200).json();
     assert_eq!(shown["items"].as_array().unwrap().len(), 3);
@@ -181,4 +184,66 @@ async fn acts_reach_the_hub_and_its_refusals_come_back() {
             format!("set_tags {conversation} [{}]", world.a.tag),
         ]
     );
+}
+
+/// Says so many lines of a kind in the company's conversation.
+async fn say_lines(world: &World, kind: Line, times: u64) {
+    let company = &world.a;
+    let store = &world.state.store;
+    for _ in 0..times {
+        let room = store.room(company.tenant, company.conversation, 0).await.unwrap().unwrap();
+        let of = crate::store::conformance::World::of(
+            (company.tenant, company.site.site),
+            (company.visitor, company.agent.agent),
+            company.conversation,
+        );
+        let line = of.line(room.seq_last.0 + 1, kind, NOW.day());
+        store.write(vec![Write::Message(line)]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_preview_is_what_was_said_last_however_many_lines_of_the_system_follow() {
+    let world = World::new().await;
+    for times in [1, 8, 60] {
+        say_lines(&world, Line::System, times).await;
+        let path = format!("/v1/conversations/{}", world.a.conversation);
+        let shown = world.get(&world.a.by_admin, &path).await.expect(200).json();
+        assert_eq!(shown["preview"], "He is a good customer.", "{times}");
+        let listed = world.get(&world.a.by_admin, "/v1/conversations").await.expect(200).json();
+        assert_eq!(listed["items"][0]["preview"], "He is a good customer.");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_messages_say_whether_there_are_earlier_ones_that_can_be_read() {
+    let world = World::new().await;
+    // The three of the beginning, and those that follow, a day before the end of the first.
+    say_lines(&world, Line::Words, 2).await;
+    let path = format!("/v1/conversations/{}/messages?limit=2", world.a.conversation);
+    let page = world.get(&world.a.by_admin, &path).await.expect(200).json();
+    assert_eq!(page["next_cursor"], "4");
+    let next = format!("{path}&before=4");
+    let page = world.get(&world.a.by_admin, &next).await.expect(200).json();
+    assert_eq!((page["items"][0]["seq"].as_u64(), &page["next_cursor"]), (Some(2), &"2".into()));
+    let last = format!("{path}&before=2");
+    let page = world.get(&world.a.by_admin, &last).await.expect(200).json();
+    assert_eq!((page["items"][0]["seq"].as_u64(), page["next_cursor"].is_null()), (Some(1), true));
+    // The free plan keeps sixty days: what comes a month later outlives the beginning.
+    world.clock.advance_ms(30 * DAY_MS);
+    let room = world.state.store.room(world.a.tenant, world.a.conversation, 0).await;
+    let after = room.unwrap().unwrap().seq_last.0;
+    let of = crate::store::conformance::World::of(
+        (world.a.tenant, world.a.site.site),
+        (world.a.visitor, world.a.agent.agent),
+        world.a.conversation,
+    );
+    for seq in after + 1..=after + 2 {
+        let line = of.line(seq, Line::Words, world.clock.now().day());
+        world.state.store.write(vec![Write::Message(line)]).await.unwrap();
+    }
+    world.clock.advance_ms(31 * DAY_MS);
+    let page = world.get(&world.a.by_key, &path).await.expect(200).json();
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
+    assert!(page["next_cursor"].is_null(), "below lies only what has expired");
 }

@@ -209,6 +209,7 @@ impl Nodes {
             visitor_grace_ms: 1_000,
             conversations_per_visitor_max: 5,
             conversations_per_ip_hour_max: 1_000,
+            abandoned_ms: None,
         };
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
         let hub = Hub::new(store, Arc::new(bus), Arc::new(SystemClock), Metrics::new(), config);

@@ -366,14 +366,14 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Puts on the lists what is new.
+    /// Puts on the lists what is new, and on others what has changed.
     fn list(&mut self) {
         for before in std::mem::take(&mut self.done) {
             match before {
-                Before::Conversation(id, None) => {
-                    let header = self.find(id).map(|kept| kept.header.clone());
-                    if let Some(header) = header {
-                        self.register.list(&header);
+                Before::Conversation(id, before) => {
+                    let row = self.find(id).map(|kept| kept.header.row.clone());
+                    if let Some(row) = row {
+                        self.register.list(before.as_ref().map(|before| &before.row), &row);
                     }
                 }
                 Before::Draft(id, agent, _) => {
@@ -382,7 +382,6 @@ impl<'a> Held<'a> {
                 }
                 Before::Message(..)
                 | Before::Floor(..)
-                | Before::Conversation(_, Some(_))
                 | Before::Visitor(..)
                 | Before::Mark(..)
                 | Before::Record(_) => {}

@@ -12,15 +12,14 @@ use super::register::{At, Visitor};
 use super::transcript::{Conversation, Header, Home, Line, Sealed};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
+use crate::privacy::gate::Reader;
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError};
+use crate::room::{Below, is_words};
 use crate::store::{
-    ConversationFilter, ConversationRow, DraftRow, Page, RoomRow, SecretHash, StoreError,
-    VisitorRow, VisitorToken, sealed,
+    ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MessagePage, Page, Paging,
+    RoomRow, SecretHash, Sight, StoreError, VisitorRow, VisitorToken, sealed,
 };
-
-/// Conversations that one look at a list takes, so that a long search lets others in between.
-const LOOK_LEN: usize = 256;
 
 impl Shared {
     pub(super) fn room(
@@ -36,8 +35,57 @@ impl Shared {
         let header = self.header(header)?;
         // Whatever is stored after this line is above the place that was read.
         let before = Some(Seq(seq_last.0.saturating_add(1)));
+        let full = usize::from(tail);
         let tail = self.messages(tenant, conversation, Seq(0), before, tail)?;
-        Ok(Some(RoomRow { header, seq_last, tail, marks }))
+        // A tail that is not full reaches back to the beginning.
+        let first = tail.first().filter(|_| tail.len() >= full).map(|first| first.seq());
+        let newest_below = |sight| {
+            let Some(first) = first else { return Ok(None) };
+            let page = self.page(tenant, conversation, sight, (Seq(0), Some(first)), 1);
+            page.map(|mut page| page.messages.pop())
+        };
+        let today = self.clock.now().day();
+        let below = |reader| {
+            let newest = newest_below(Sight::Shown(reader, today))?;
+            Ok::<_, StoreError>(newest.map(|placed| placed.envelope().tag().ingest_day))
+        };
+        let below =
+            Below { for_visitors: below(Reader::Visitor)?, for_agents: below(Reader::Agents)? };
+        let words = match tail.iter().rev().find(|placed| is_words(placed)) {
+            Some(words) => Some(Arc::clone(words)),
+            None => newest_below(Sight::Words(today))?,
+        };
+        Ok(Some(RoomRow { header, seq_last, tail, below, words, marks }))
+    }
+
+    pub(super) fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        (after, mut before): (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, StoreError> {
+        let mut paging = Paging::new(limit);
+        let mut timeline = None;
+        while !paging.is_done() {
+            let found = self.with_of(tenant, conversation, |kept| {
+                let lines = kept.sighted(sight, (after, before), usize::from(limit) + 1);
+                (kept.home(), lines)
+            });
+            let Some((home, lines)) = found else { break };
+            let Some(oldest) = lines.last() else { break };
+            before = Some(oldest.seq);
+            let timeline = timeline.get_or_insert_with(|| self.timeline(home.site)).as_ref();
+            for line in &lines {
+                if paging.is_done() {
+                    break;
+                }
+                let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
+                paging.take(if seen { self.placed(&home, timeline, line)? } else { None });
+            }
+        }
+        Ok(paging.finish())
     }
 
     pub(super) fn messages(
@@ -51,7 +99,8 @@ impl Shared {
         let limit = usize::from(limit);
         let mut newest_first = Vec::new();
         let mut timeline = None;
-        while newest_first.len() < limit {
+        let mut dead = 0;
+        while newest_first.len() < limit && dead < DEAD_MAX {
             let wanted = limit - newest_first.len();
             let found = self.with_of(tenant, conversation, |kept| {
                 (kept.home(), kept.page(after, before, wanted).to_vec())
@@ -61,7 +110,9 @@ impl Shared {
             before = Some(oldest.seq);
             let timeline = timeline.get_or_insert_with(|| self.timeline(home.site));
             for line in lines.iter().rev() {
-                newest_first.extend(self.placed(&home, timeline.as_ref(), line)?);
+                let placed = self.placed(&home, timeline.as_ref(), line)?;
+                dead += usize::from(placed.is_none());
+                newest_first.extend(placed);
             }
         }
         newest_first.reverse();
@@ -92,15 +143,9 @@ impl Shared {
         self.accounts.lock().sites.get(site).map(|row| row.timeline.clone())
     }
 
-    /// `None` where a key is destroyed: nobody has swept it yet.
-    fn placed(
-        &self,
-        home: &Home,
-        timeline: Option<&SiteTimeline>,
-        line: &Line,
-    ) -> Result<Option<Arc<Placed>>, StoreError> {
+    fn tag(&self, home: &Home, timeline: Option<&SiteTimeline>, line: &Line) -> Tag {
         let today = self.clock.now().day();
-        let tag = Tag {
+        Tag {
             tenant: home.tenant,
             site: home.site,
             subject: home.visitor,
@@ -111,7 +156,17 @@ impl Shared {
             ingest_day: line.day,
             expires: timeline
                 .and_then(|timeline| evaluate(timeline, line.class, line.day, today).expires),
-        };
+        }
+    }
+
+    /// `None` where a key is destroyed: nobody has swept it yet.
+    fn placed(
+        &self,
+        home: &Home,
+        timeline: Option<&SiteTimeline>,
+        line: &Line,
+    ) -> Result<Option<Arc<Placed>>, StoreError> {
+        let tag = self.tag(home, timeline, line);
         let bound =
             sealed::message_bound(&tag, home.conversation, line.seq, line.message.as_bytes());
         let lock = sealed::message_lock(&tag, home.conversation);
@@ -158,23 +213,19 @@ impl Shared {
                 return Ok(Vec::new());
             }
         }
-        let mut found = Vec::new();
-        loop {
-            let look = self.register.lock().conversations(tenant, filter.visitor, before, LOOK_LEN);
-            let Some(last) = look.last() else { return Ok(found) };
-            before = Some(*last);
-            for (_, conversation) in look {
-                if found.len() >= usize::from(page.limit) {
-                    return Ok(found);
-                }
-                let header = self.with_of(tenant, conversation, |kept| {
-                    passes(&kept.header.row, filter).then(|| kept.header.clone())
-                });
-                if let Some(header) = header.flatten() {
-                    found.push(self.header(header)?);
-                }
+        let states = filter.states();
+        let limit = usize::from(page.limit);
+        let listed = self.register.lock().conversations(tenant, filter, &states, before, limit);
+        let mut found = Vec::with_capacity(listed.len());
+        for (_, conversation) in listed {
+            let header = self.with_of(tenant, conversation, |kept| kept.header.clone());
+            // A visitor is one site's: either all of his pass or none.
+            let passes = |header: &Header| filter.site.is_none_or(|site| header.row.site == site);
+            if let Some(header) = header.filter(passes) {
+                found.push(self.header(header)?);
             }
         }
+        Ok(found)
     }
 
     pub(super) fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
@@ -208,7 +259,7 @@ impl Shared {
         tenant: TenantId,
         agent: AgentId,
     ) -> Result<Vec<DraftRow>, StoreError> {
-        let conversations = self.register.lock().drafts(agent);
+        let conversations = self.register.lock().drafts(agent, DRAFTS_MAX);
         let mut drafts = Vec::new();
         for conversation in conversations {
             let kept = self.with_of(tenant, conversation, |kept| {
@@ -293,11 +344,4 @@ impl Shared {
     pub(super) fn unsealed<T>(&self, outcome: Result<T, SealError>) -> Result<T, StoreError> {
         outcome.map_err(|error| self.keys_failed(error, StoreOp::Read, "read a row"))
     }
-}
-
-fn passes(row: &ConversationRow, filter: &ConversationFilter) -> bool {
-    filter.state.is_none_or(|state| row.state == state)
-        && !(filter.live && row.state == ConversationState::Closed)
-        && filter.site.is_none_or(|site| row.site == site)
-        && filter.assignee.is_none_or(|assignee| row.assignee == Some(assignee))
 }

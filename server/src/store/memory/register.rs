@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
+use protocol::conversation::ConversationState;
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::time::UnixMillis;
 
 use super::transcript::{Header, Sealed};
 use crate::privacy::seal::{Bucket, SecretHash};
-use crate::store::{Page, StoreError, VisitorRow, VisitorToken, sealed};
+use crate::store::{
+    ConversationFilter, ConversationRow, Page, StoreError, VisitorRow, VisitorToken, sealed,
+};
 
 /// A visitor; his name and e-mail address stand sealed beside the row.
 #[derive(Debug, Clone)]
@@ -43,9 +46,48 @@ pub(super) struct Register {
     made: u64,
     of_tenant: BTreeMap<(TenantId, u64), VisitorId>,
     by_secret: HashMap<SecretHash, VisitorId>,
-    conversations: BTreeSet<(TenantId, At)>,
-    of_visitor: BTreeSet<(VisitorId, At)>,
-    drafts: HashMap<AgentId, Vec<ConversationId>>,
+    conversations: BTreeSet<(Of, u8, At)>,
+    drafts: BTreeMap<(AgentId, u64), ConversationId>,
+    draft_numbers: HashMap<(AgentId, ConversationId), u64>,
+    /// Counts drafts.
+    drafted: u64,
+}
+
+/// By what conversations are listed, beside their state: a list of any filter is a walk along one of these for each
+/// state that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    Tenant(TenantId),
+    Site(TenantId, SiteId),
+    Agent(TenantId, AgentId),
+    AgentAtSite(TenantId, AgentId, SiteId),
+    Visitor(VisitorId),
+    VisitorWithAgent(VisitorId, AgentId),
+}
+
+impl Of {
+    /// The lists that a conversation is in.
+    fn all(row: &ConversationRow) -> impl Iterator<Item = Self> + use<> {
+        let ConversationRow { tenant, site, visitor, assignee, .. } = *row;
+        let with_agent = assignee.into_iter().flat_map(move |agent| {
+            let at_site = Self::AgentAtSite(tenant, agent, site);
+            [Self::Agent(tenant, agent), at_site, Self::VisitorWithAgent(visitor, agent)]
+        });
+        let always = [Self::Tenant(tenant), Self::Site(tenant, site), Self::Visitor(visitor)];
+        always.into_iter().chain(with_agent)
+    }
+
+    /// The shortest list that has all that passes. A visitor is one site's: either all of his pass or none.
+    fn one(tenant: TenantId, filter: &ConversationFilter) -> Self {
+        match (filter.visitor, filter.assignee, filter.site) {
+            (Some(visitor), Some(agent), _) => Self::VisitorWithAgent(visitor, agent),
+            (Some(visitor), None, _) => Self::Visitor(visitor),
+            (None, Some(agent), Some(site)) => Self::AgentAtSite(tenant, agent, site),
+            (None, Some(agent), None) => Self::Agent(tenant, agent),
+            (None, None, Some(site)) => Self::Site(tenant, site),
+            (None, None, None) => Self::Tenant(tenant),
+        }
+    }
 }
 
 impl Register {
@@ -129,59 +171,79 @@ impl Register {
         self.visitors.insert(id, (number, visitor));
     }
 
-    /// Lists a conversation; one that is listed stays where it is.
-    pub(super) fn list(&mut self, header: &Header) {
-        let at = (header.row.created_at, header.row.conversation);
-        self.conversations.insert((header.row.tenant, at));
-        self.of_visitor.insert((header.row.visitor, at));
+    /// Lists a conversation; `before` is what it was listed by until now.
+    pub(super) fn list(&mut self, before: Option<&ConversationRow>, row: &ConversationRow) {
+        if let Some(before) = before {
+            self.take_off(before);
+        }
+        let at = (row.created_at, row.conversation);
+        self.conversations.extend(Of::all(row).map(|of| (of, row.state.code(), at)));
+    }
+
+    fn take_off(&mut self, row: &ConversationRow) {
+        let at = (row.created_at, row.conversation);
+        for of in Of::all(row) {
+            self.conversations.remove(&(of, row.state.code(), at));
+        }
     }
 
     /// A conversation is gone: off the lists with it, and with the last one its visitor, if nothing is
     /// known of him any more.
     pub(super) fn unlist(&mut self, header: &Header) {
-        let at = (header.row.created_at, header.row.conversation);
-        self.conversations.remove(&(header.row.tenant, at));
+        self.take_off(&header.row);
         let visitor = header.row.visitor;
-        self.of_visitor.remove(&(visitor, at));
-        let more = self.of_visitor.range((visitor, FIRST)..=(visitor, LAST)).next().is_some();
+        let of = Of::Visitor(visitor);
+        let more = self.conversations.range((of, 0, FIRST)..=(of, u8::MAX, LAST)).next().is_some();
         if !more && self.visitor(visitor).is_some_and(|visitor| !visitor.has_sealed()) {
             self.restore(visitor, None);
         }
     }
 
-    /// Conversations of a tenant, or of one visitor, before a place, the newest first, at most so many.
+    /// Conversations that pass, before a place, the newest first, at most so many.
     pub(super) fn conversations(
         &self,
         tenant: TenantId,
-        visitor: Option<VisitorId>,
+        filter: &ConversationFilter,
+        states: &[ConversationState],
         before: Option<At>,
         len_max: usize,
     ) -> Vec<At> {
-        match visitor {
-            Some(visitor) => newest(&self.of_visitor, visitor, before, len_max),
-            None => newest(&self.conversations, tenant, before, len_max),
-        }
+        let of = Of::one(tenant, filter);
+        let walk = |state: &ConversationState| {
+            let state = state.code();
+            let to = before
+                .map_or(Bound::Included((of, state, LAST)), |at| Bound::Excluded((of, state, at)));
+            let range = self.conversations.range((Bound::Included((of, state, FIRST)), to));
+            range.rev().map(|(_, _, at)| *at).take(len_max)
+        };
+        let mut found: Vec<At> = states.iter().flat_map(walk).collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.truncate(len_max);
+        found
     }
 
     /// Whether an agent has a draft in a conversation.
     pub(super) fn list_draft(&mut self, agent: AgentId, conversation: ConversationId, has: bool) {
-        let drafts = self.drafts.entry(agent).or_default();
-        let there = drafts.iter().position(|one| *one == conversation);
-        match (there, has) {
-            (None, true) => drafts.push(conversation),
-            (Some(at), false) => {
-                drafts.remove(at);
+        match (self.draft_numbers.get(&(agent, conversation)).copied(), has) {
+            (None, true) => {
+                self.drafted += 1;
+                self.draft_numbers.insert((agent, conversation), self.drafted);
+                self.drafts.insert((agent, self.drafted), conversation);
+            }
+            (Some(number), false) => {
+                self.draft_numbers.remove(&(agent, conversation));
+                self.drafts.remove(&(agent, number));
             }
             (Some(_), true) | (None, false) => {}
         }
-        if drafts.is_empty() {
-            self.drafts.remove(&agent);
-        }
     }
 
-    /// Where an agent has drafts, the oldest first.
-    pub(super) fn drafts(&self, agent: AgentId) -> Vec<ConversationId> {
-        self.drafts.get(&agent).cloned().unwrap_or_default()
+    /// Where an agent has drafts: the newest so many, the oldest of them first.
+    pub(super) fn drafts(&self, agent: AgentId, len_max: usize) -> Vec<ConversationId> {
+        let his = self.drafts.range((agent, 0)..=(agent, u64::MAX)).rev();
+        let mut newest: Vec<_> = his.map(|(_, conversation)| *conversation).take(len_max).collect();
+        newest.reverse();
+        newest
     }
 
     /// Removes contact data whose bucket passes.
@@ -196,15 +258,4 @@ impl Register {
 
 fn secrets(row: &VisitorRow) -> impl Iterator<Item = SecretHash> + use<> {
     std::iter::once(row.secret).chain(row.secret_before.map(|(secret, _)| secret))
-}
-
-fn newest<Of: Copy + Ord>(
-    all: &BTreeSet<(Of, At)>,
-    of: Of,
-    before: Option<At>,
-    len_max: usize,
-) -> Vec<At> {
-    let to = before.map_or(Bound::Included((of, LAST)), |at| Bound::Excluded((of, at)));
-    let range = all.range((Bound::Included((of, FIRST)), to));
-    range.rev().map(|(_, at)| *at).take(len_max).collect()
 }

@@ -1,7 +1,10 @@
 //! One conversation as it is kept: its header, its messages, marks and drafts, personal parts sealed.
 //!
-//! Lives here: the rules of places, marks and versions, on one conversation that its caller has locked.
+//! Lives here: the rules of places, marks and versions, on one conversation that its caller has locked; what some readers
+//! do not get, kept apart, so that a page passes over a run of it in one step.
 //! Not here: locks, keys. Called by the store's other files.
+
+use std::collections::BTreeSet;
 
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq, Visibility};
@@ -9,8 +12,14 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use crate::privacy::envelope::{Flags, Placed, Tag};
+use crate::privacy::gate::Reader;
 use crate::privacy::policy::{PolicyVersion, Purposes};
-use crate::store::{ConversationRow, MarkRow, StoreError};
+use crate::store::{ConversationRow, MarkRow, SEARCHED_MAX, Sight, StoreError};
+
+/// A visitor's page leaves out notes, on whichever day, a preview lines of the system.
+const NOTES: Sight = Sight::Shown(Reader::Visitor, Day(0));
+const WORDLESS: Sight = Sight::Words(Day(0));
+const SYSTEM: Sight = Sight::Said(Day(0));
 
 /// A sealed value.
 pub(super) type Sealed = Vec<u8>;
@@ -95,6 +104,14 @@ pub(super) struct Conversation {
     pub(super) header: Header,
     /// In order of their places.
     lines: Vec<Line>,
+    /// Places of internal notes, in order.
+    notes: Vec<Seq>,
+    /// Places of notes and of lines of the system, in order.
+    wordless: Vec<Seq>,
+    /// Places of lines of the system, in order.
+    system: Vec<Seq>,
+    /// By their ids, once it is long.
+    by_id: BTreeSet<(MessageId, Seq)>,
     /// Places up to this one were given, though there may be no message.
     floor: Seq,
     marks: Vec<MarkRow>,
@@ -109,6 +126,10 @@ impl Conversation {
         Self {
             header,
             lines: Vec::new(),
+            notes: Vec::new(),
+            wordless: Vec::new(),
+            system: Vec::new(),
+            by_id: BTreeSet::new(),
             floor: Seq(0),
             marks: Vec::new(),
             drafts: Vec::new(),
@@ -140,11 +161,13 @@ impl Conversation {
     pub(super) fn put(&mut self, line: Line) -> Result<bool, StoreError> {
         // Nearly always it is the newest.
         if self.lines.last().is_none_or(|last| last.seq < line.seq) {
+            self.enter(&line);
             self.lines.push(line);
             return Ok(true);
         }
         match self.lines.binary_search_by_key(&line.seq, |there| there.seq) {
             Err(at) => {
+                self.enter(&line);
                 self.lines.insert(at, line);
                 Ok(true)
             }
@@ -156,9 +179,35 @@ impl Conversation {
         }
     }
 
+    /// Notes what a line is found or passed over by.
+    fn enter(&mut self, line: &Line) {
+        for (sight, places) in
+            [(NOTES, &mut self.notes), (WORDLESS, &mut self.wordless), (SYSTEM, &mut self.system)]
+        {
+            if sight.leaves_out(line.visibility, line.author.kind())
+                && let Err(at) = places.binary_search(&line.seq)
+            {
+                places.insert(at, line.seq);
+            }
+        }
+        if line.seq.0 > SEARCHED_MAX {
+            self.by_id.insert((line.message, line.seq));
+        }
+    }
+
+    fn leave(&mut self, line: &Line) {
+        for places in [&mut self.notes, &mut self.wordless, &mut self.system] {
+            if let Ok(at) = places.binary_search(&line.seq) {
+                places.remove(at);
+            }
+        }
+        self.by_id.remove(&(line.message, line.seq));
+    }
+
     pub(super) fn take(&mut self, seq: Seq) {
         if let Ok(at) = self.lines.binary_search_by_key(&seq, |there| there.seq) {
-            self.lines.remove(at);
+            let line = self.lines.remove(at);
+            self.leave(&line);
         }
     }
 
@@ -224,10 +273,65 @@ impl Conversation {
         self.lines.get(from.max(to.saturating_sub(limit))..to).unwrap_or_default()
     }
 
+    /// The newest messages in `(after, before)` that the sight does not leave out, the newest first, at most so many.
+    pub(super) fn sighted(
+        &self,
+        sight: Sight,
+        (after, before): (Seq, Option<Seq>),
+        limit: usize,
+    ) -> Vec<Line> {
+        let mut to = before.map_or(self.lines.len(), |before| self.below(before));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(line) = to.checked_sub(1).and_then(|at| self.lines.get(at)) else { break };
+            if line.seq <= after {
+                break;
+            }
+            if sight.leaves_out(line.visibility, line.author.kind()) {
+                to = self.below(self.run_begins(sight, line.seq));
+            } else {
+                found.push(line.clone());
+                to -= 1;
+            }
+        }
+        found
+    }
+
+    /// How many lines stand below a place.
+    fn below(&self, seq: Seq) -> usize {
+        self.lines.partition_point(|line| line.seq < seq)
+    }
+
+    /// The first place of the run without a gap that ends at this one and that the sight leaves out.
+    fn run_begins(&self, sight: Sight, seq: Seq) -> Seq {
+        let places = match sight {
+            Sight::Shown(..) => &self.notes,
+            Sight::Words(_) => &self.wordless,
+            Sight::Said(_) => &self.system,
+        };
+        let end = places.partition_point(|place| *place <= seq);
+        let run = places.get(..end).unwrap_or_default();
+        // In a run, places and their numbers in the list grow alike.
+        let gap = |at: usize| seq.0.saturating_sub(u64::try_from(end - 1 - at).unwrap_or(u64::MAX));
+        let (mut from, mut to) = (0, end);
+        while from < to {
+            let middle = from.midpoint(to);
+            match run.get(middle) {
+                Some(place) if place.0 == gap(middle) => to = middle,
+                _ => from = middle + 1,
+            }
+        }
+        run.get(from).copied().unwrap_or(seq).min(seq)
+    }
+
     /// Messages with this id above `after`, the newest first.
     pub(super) fn find(&self, message: MessageId, after: Seq) -> impl Iterator<Item = &Line> {
-        let above = self.lines.iter().rev().take_while(move |line| line.seq > after);
-        above.filter(move |line| line.message == message)
+        let from = Seq(after.0.max(SEARCHED_MAX).saturating_add(1));
+        let far = self.by_id.range((message, from)..=(message, Seq(u64::MAX))).rev();
+        let far = far.filter_map(|(_, seq)| self.lines.get(self.below(*seq)));
+        let near = self.lines.get(..self.below(Seq(SEARCHED_MAX + 1))).unwrap_or_default();
+        let near = near.iter().rev().take_while(move |line| line.seq > after);
+        far.chain(near).filter(move |line| line.message == message)
     }
 
     /// Removes what was sealed in buckets of these classes and days; returns who loses a draft. Places are
@@ -240,15 +344,14 @@ impl Conversation {
         if self.listed.is_some_and(|(class, day)| due(class, day)) {
             self.listed = None;
         }
-        let mut floor = self.floor;
-        self.lines.retain(|line| {
-            let goes = due(line.class, line.day);
-            if goes {
-                floor = floor.max(line.seq);
-            }
-            !goes
-        });
-        self.floor = floor;
+        let (goes, stays) =
+            std::mem::take(&mut self.lines).into_iter().partition(|line| due(line.class, line.day));
+        self.lines = stays;
+        let goes: Vec<Line> = goes;
+        for line in goes {
+            self.floor = self.floor.max(line.seq);
+            self.leave(&line);
+        }
         let mut without = Vec::new();
         self.drafts.retain(|draft| {
             let goes = due(RetentionClass::Transcript, draft.day);

@@ -120,6 +120,7 @@ impl Desk<'_> {
         let Some(visitor) = visitor else { return Ok(()) };
         self.forget_conversations();
         self.execute("DELETE FROM marks WHERE conversation = ?1", [conversation])?;
+        self.execute("DELETE FROM message_runs WHERE conversation = ?1", [conversation])?;
         self.execute(
             "DELETE FROM visitors WHERE visitor = ?1 AND bucket IS NULL
                  AND NOT EXISTS (SELECT 1 FROM conversations WHERE visitor = ?1)",

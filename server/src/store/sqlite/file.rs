@@ -14,11 +14,12 @@ use super::journal::{self, Journal};
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
     include_str!("../migrations/0004_journal.sql"),
+    include_str!("../migrations/0005_bounded_reads.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -102,6 +103,8 @@ pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
          PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;",
     )?;
+    #[cfg(test)]
+    let connection = super::tests::counted(connection);
     Ok(connection)
 }
 
@@ -116,6 +119,8 @@ pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
          PRAGMA trusted_schema = OFF;",
     )?;
+    #[cfg(test)]
+    let connection = super::tests::counted(connection);
     Ok(connection)
 }
 

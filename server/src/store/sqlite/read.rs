@@ -11,15 +11,17 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 use super::desk;
 use super::fault::Fault;
-use super::row::{MessageRow, SELECT};
+use super::row::{MessageRow, Run, SELECT};
 use super::sealed;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
+use crate::privacy::gate::Reader as Gate;
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError, Sealer};
+use crate::room::{Below, is_words};
 use crate::store::{
-    ConversationFilter, ConversationRow, DraftRow, MarkRow, Page, RoomRow, SecretHash, VisitorRow,
-    VisitorToken,
+    ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MarkRow, MessagePage,
+    Page, Paging, RoomRow, SEARCHED_MAX, SecretHash, Sight, VisitorRow, VisitorToken,
 };
 
 /// One short read transaction.
@@ -57,10 +59,29 @@ impl Reader<'_> {
         let Some(header) = self.conversation(tenant, conversation)? else { return Ok(None) };
         let Some(home) = self.home(tenant, conversation)? else { return Ok(None) };
         let newest = self.waiting.last().map_or(Seq(0), |waiting| waiting.seq);
+        let full = usize::from(tail);
+        let tail = self.kept(&home, Seq(0), None, tail)?;
+        // A tail that is not full reaches back to the beginning.
+        let first = tail.first().filter(|_| tail.len() >= full).map(|first| first.seq());
+        let newest_below = |sight| {
+            let Some(first) = first else { return Ok(None) };
+            Ok::<_, Fault>(self.sighted(&home, sight, (Seq(0), Some(first)), 1)?.messages.pop())
+        };
+        let today = self.now.day();
+        let below = |reader| {
+            let newest = newest_below(Sight::Shown(reader, today))?;
+            Ok::<_, Fault>(newest.map(|placed| placed.envelope().tag().ingest_day))
+        };
+        let words = match tail.iter().rev().find(|placed| is_words(placed)) {
+            Some(words) => Some(Arc::clone(words)),
+            None => newest_below(Sight::Words(today))?,
+        };
         Ok(Some(RoomRow {
             header,
             seq_last: desk::seq_last(self.connection, home.id)?.max(newest),
-            tail: self.page(&home, Seq(0), None, tail)?,
+            below: Below { for_visitors: below(Gate::Visitor)?, for_agents: below(Gate::Agents)? },
+            words,
+            tail,
             marks: self.marks(&home)?,
         }))
     }
@@ -81,8 +102,22 @@ impl Reader<'_> {
         limit: u16,
     ) -> Result<Vec<Arc<Placed>>, Fault> {
         match self.home(tenant, conversation)? {
-            Some(home) => self.page(&home, after, before, limit),
+            Some(home) => self.kept(&home, after, before, limit),
             None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        range: (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, Fault> {
+        match self.home(tenant, conversation)? {
+            Some(home) => self.sighted(&home, sight, range, limit),
+            None => Ok(MessagePage::default()),
         }
     }
 
@@ -101,20 +136,111 @@ impl Reader<'_> {
                 return Ok(Some(placed));
             }
         }
-        let mut statement = self.connection.prepare_cached(&format!(
+        // What a long conversation has above its beginning has an index; most conversations are never so long.
+        let search = format!(
             "{SELECT}
-             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3 ORDER BY m.seq DESC"
-        ))?;
-        let mut rows = statement.query(params![home.id, after.0, message.as_bytes()])?;
-        while let Some(row) = rows.next()? {
-            if let Some(placed) = self.placed(&home, &MessageRow::read(row)?)? {
-                return Ok(Some(placed));
+             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3 AND m.seq <= {SEARCHED_MAX}
+             ORDER BY m.seq DESC"
+        );
+        let seek = SELECT.replace("messages m", "messages m INDEXED BY messages_by_id");
+        let seek = format!(
+            "{seek}
+             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3 AND m.seq > {SEARCHED_MAX}
+             ORDER BY m.seq DESC"
+        );
+        for sql in [&seek, &search] {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![home.id, after.0, message.as_bytes()])?;
+            while let Some(row) = rows.next()? {
+                if let Some(placed) = self.placed(&home, &MessageRow::read(row)?)? {
+                    return Ok(Some(placed));
+                }
             }
         }
         Ok(None)
     }
 
-    fn page(
+    /// A page of what the sight sees. Runs of what it leaves out are passed over in one step each.
+    fn sighted(
+        &self,
+        home: &Home,
+        sight: Sight,
+        (after, before): (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage, Fault> {
+        let mut paging = Paging::new(limit);
+        for row in self.waiting_in(after, before) {
+            if paging.is_done() {
+                return Ok(paging.finish());
+            }
+            if !left_out(sight, row)? {
+                paging.take(self.seen(home, row, sight)?);
+            }
+        }
+        let mut before = self.file_ends(before);
+        let mut statement = self.connection.prepare_cached(&newest_in_range())?;
+        'runs: while !paging.is_done() {
+            let mut rows = statement.query(params![home.id, seq_i64(after), before])?;
+            while !paging.is_done() {
+                let Some(row) = rows.next()? else { break 'runs };
+                let row = MessageRow::read(row)?;
+                if left_out(sight, &row)? {
+                    before = self.run_begins(home, sight, row.seq)?;
+                    continue 'runs;
+                }
+                paging.take(self.seen(home, &row, sight)?);
+            }
+        }
+        Ok(paging.finish())
+    }
+
+    /// A message that is not left out; `None` once it cannot be read any more.
+    fn seen(
+        &self,
+        home: &Home,
+        row: &MessageRow<'_>,
+        sight: Sight,
+    ) -> Result<Option<Arc<Placed>>, Fault> {
+        if !sight.sees(&self.tag(home, row), home.timeline.as_ref()) {
+            return Ok(None);
+        }
+        self.placed(home, row)
+    }
+
+    /// Where the run of messages begins that this one is in and that the sight leaves out.
+    fn run_begins(&self, home: &Home, sight: Sight, seq: Seq) -> Result<i64, Fault> {
+        let run = match sight {
+            Sight::Shown(..) => Run::Notes,
+            Sight::Words(_) => Run::Wordless,
+            Sight::Said(_) => Run::System,
+        };
+        let begins: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT first FROM message_runs WHERE conversation = ?1 AND run = ?2 AND last >= ?3
+                 ORDER BY last LIMIT 1",
+            )?
+            .query_row(params![home.id, run as u8, seq.0], |row| row.get(0))
+            .optional()?;
+        let seq = seq_i64(seq);
+        Ok(begins.map_or(seq, |begins| begins.min(seq)))
+    }
+
+    /// What waits in a range of places, the newest first.
+    fn waiting_in(&self, after: Seq, before: Option<Seq>) -> impl Iterator<Item = &MessageRow<'_>> {
+        self.waiting.iter().rev().filter(move |waiting| {
+            waiting.seq > after && before.is_none_or(|before| waiting.seq < before)
+        })
+    }
+
+    /// Where the file's part of a range ends: below what waits, for that may have come into the file since, and more
+    /// with it.
+    fn file_ends(&self, before: Option<Seq>) -> i64 {
+        let waits_from = self.waiting.first().map(|waiting| waiting.seq);
+        before.into_iter().chain(waits_from).min().map_or(i64::MAX, seq_i64)
+    }
+
+    fn kept(
         &self,
         home: &Home,
         after: Seq,
@@ -123,39 +249,30 @@ impl Reader<'_> {
     ) -> Result<Vec<Arc<Placed>>, Fault> {
         let limit = usize::from(limit);
         let mut page = Vec::with_capacity(limit.min(128));
-        let waiting = self.waiting.iter().rev().filter(|waiting| {
-            waiting.seq > after && before.is_none_or(|before| waiting.seq < before)
-        });
-        for waiting in waiting.take(limit) {
+        for waiting in self.waiting_in(after, before).take(limit) {
             page.extend(self.placed(home, waiting)?);
         }
-        // What waited may have come into the file since, and more with it: the file's part ends below it.
-        let waits_from = self.waiting.first().map(|waiting| waiting.seq);
-        let before = before.into_iter().chain(waits_from).min();
-        // SQLite counts to 2^63 - 1; no conversation gets there.
-        let before = before.map_or(i64::MAX, |seq| i64::try_from(seq.0).unwrap_or(i64::MAX));
-        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-        let mut statement = self.connection.prepare_cached(&format!(
-            "{SELECT}
-             WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC"
-        ))?;
-        let mut rows = statement.query(params![home.id, after, before])?;
-        while page.len() < limit {
+        let mut statement = self.connection.prepare_cached(&newest_in_range())?;
+        let range = params![home.id, seq_i64(after), self.file_ends(before)];
+        let mut rows = statement.query(range)?;
+        let mut dead = 0;
+        while page.len() < limit && dead < DEAD_MAX {
             let Some(row) = rows.next()? else { break };
-            page.extend(self.placed(home, &MessageRow::read(row)?)?);
+            let placed = self.placed(home, &MessageRow::read(row)?)?;
+            dead += usize::from(placed.is_none());
+            page.extend(placed);
         }
         page.reverse();
         Ok(page)
     }
 
-    /// `None` where a key is destroyed: the row is noise that nobody has swept yet.
-    fn placed(&self, home: &Home, row: &MessageRow<'_>) -> Result<Option<Arc<Placed>>, Fault> {
+    fn tag(&self, home: &Home, row: &MessageRow<'_>) -> Tag {
         let MessageRow { class, ingest_day, .. } = *row;
         let expires = home
             .timeline
             .as_ref()
             .and_then(|timeline| evaluate(timeline, class, ingest_day, self.now.day()).expires);
-        let tag = Tag {
+        Tag {
             tenant: home.tenant,
             site: home.site,
             subject: home.visitor,
@@ -165,7 +282,12 @@ impl Reader<'_> {
             policy_version: PolicyVersion(row.policy),
             ingest_day,
             expires,
-        };
+        }
+    }
+
+    /// `None` where a key is destroyed: the row is noise that nobody has swept yet.
+    fn placed(&self, home: &Home, row: &MessageRow<'_>) -> Result<Option<Arc<Placed>>, Fault> {
+        let tag = self.tag(home, row);
         let bound = sealed::message_bound(&tag, home.conversation, row.seq, &row.message);
         let lock = sealed::message_lock(&tag, home.conversation);
         let Some(plain) = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, row.body))?
@@ -249,41 +371,44 @@ impl Reader<'_> {
         filter: &ConversationFilter,
         page: Page<ConversationId>,
     ) -> Result<Vec<ConversationRow>, Fault> {
-        let mut sql = format!("{CONVERSATION} WHERE tenant = ?");
-        let mut values = vec![Value::Blob(tenant.as_bytes().to_vec())];
-        let mut condition = |text: &str, value: Value| {
-            sql.push_str(text);
-            values.push(value);
-        };
-        if let Some(state) = filter.state {
-            condition(" AND state = ?", Value::Integer(state.code().into()));
+        let Some(before) = self.list_goes_on(tenant, page.after)? else { return Ok(Vec::new()) };
+        let (walk, of) = Walk::of(tenant, filter);
+        let mut statement = self.connection.prepare_cached(&walk.sql())?;
+        let mut keys: Vec<(i64, [u8; 16])> = Vec::new();
+        for state in filter.states().iter().take(if walk.by_state { usize::MAX } else { 1 }) {
+            let state = walk.by_state.then(|| Value::Integer(state.code().into()));
+            let before = [Value::Integer(before.0), Value::Blob(before.1.to_vec())];
+            let limit = [Value::Integer(page.limit.into())];
+            let values = of.iter().cloned().chain(state).chain(before).chain(limit);
+            let mut rows = statement.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                keys.push((row.get(0)?, row.get(1)?));
+            }
         }
-        if filter.live {
-            condition(" AND state <> ?", Value::Integer(ConversationState::Closed.code().into()));
+        keys.sort_unstable_by(|one, other| other.cmp(one));
+        keys.truncate(usize::from(page.limit));
+        let mut found = Vec::with_capacity(keys.len());
+        for (_, conversation) in keys {
+            let row = self.conversation(tenant, ConversationId::from_bytes(conversation))?;
+            // A visitor is one site's: either all of his pass or none.
+            found.extend(row.filter(|row| filter.site.is_none_or(|site| row.site == site)));
         }
-        if let Some(site) = filter.site {
-            condition(" AND site = ?", Value::Blob(site.as_bytes().to_vec()));
-        }
-        if let Some(visitor) = filter.visitor {
-            condition(" AND visitor = ?", Value::Blob(visitor.as_bytes().to_vec()));
-        }
-        if let Some(assignee) = filter.assignee {
-            condition(" AND assignee = ?", Value::Blob(assignee.as_bytes().to_vec()));
-        }
-        if let Some(after) = page.after {
-            condition(
-                " AND (created_at, conversation) < (SELECT created_at, conversation
-                     FROM conversations WHERE conversation = ? AND tenant = ?1)",
-                Value::Blob(after.as_bytes().to_vec()),
-            );
-        }
-        condition(
-            " ORDER BY created_at DESC, conversation DESC LIMIT ?",
-            Value::Integer(page.limit.into()),
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        self.collect_conversations(&mut rows)
+        Ok(found)
+    }
+
+    /// Where a list goes on: below all that is, or below the last conversation of the page before. `None`: that is not
+    /// the tenant's.
+    fn list_goes_on(
+        &self,
+        tenant: TenantId,
+        after: Option<ConversationId>,
+    ) -> Result<Option<(i64, [u8; 16])>, Fault> {
+        let Some(after) = after else { return Ok(Some((i64::MAX, [u8::MAX; 16]))) };
+        let sql = "SELECT created_at FROM conversations WHERE conversation = ?1 AND tenant = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let of = params![after.as_bytes(), tenant.as_bytes()];
+        let created_at = statement.query_row(of, |row| row.get(0)).optional()?;
+        Ok(created_at.map(|at| (at, *after.as_bytes())))
     }
 
     pub(super) fn conversations_live(&self) -> Result<Vec<ConversationRow>, Fault> {
@@ -343,9 +468,9 @@ impl Reader<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT c.conversation, c.site, c.visitor, d.day, d.text FROM drafts d
              JOIN conversations c ON c.id = d.conversation
-             WHERE d.agent = ?1 AND c.tenant = ?2 ORDER BY d.id",
+             WHERE d.agent = ?1 AND c.tenant = ?2 ORDER BY d.id DESC LIMIT ?3",
         )?;
-        let mut rows = statement.query(params![agent.as_bytes(), tenant.as_bytes()])?;
+        let mut rows = statement.query(params![agent.as_bytes(), tenant.as_bytes(), DRAFTS_MAX])?;
         let mut drafts = Vec::new();
         while let Some(row) = rows.next()? {
             let mut draft = DraftRow {
@@ -364,6 +489,7 @@ impl Reader<'_> {
                 drafts.push(draft);
             }
         }
+        drafts.reverse();
         Ok(drafts)
     }
 
@@ -414,8 +540,9 @@ impl Reader<'_> {
         page: Page<VisitorId>,
     ) -> Result<Vec<VisitorRow>, Fault> {
         let sql = format!(
-            "{VISITOR} WHERE tenant = ?1 AND (?2 IS NULL OR id <
-                 (SELECT id FROM visitors WHERE visitor = ?2 AND tenant = ?1))
+            "{VISITOR} INDEXED BY visitors_of_tenant WHERE tenant = ?1 AND id < CASE
+                 WHEN ?2 IS NULL THEN 9223372036854775807
+                 ELSE (SELECT id FROM visitors WHERE visitor = ?2 AND tenant = ?1) END
              ORDER BY id DESC LIMIT ?3"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -466,6 +593,82 @@ impl Reader<'_> {
             row.get_ref(index)?.as_blob_or_null().map_err(|_| Fault::Keys(SealError::Tampered))?;
         Ok(sealed::unseal_text(self.sealer, lock, bound, sealed)?)
     }
+}
+
+/// The index along which a list of conversations is walked.
+struct Walk {
+    index: &'static str,
+    /// Its columns before the state.
+    columns: &'static [&'static str],
+    /// It has the state before the time: one walk for each state.
+    by_state: bool,
+}
+
+impl Walk {
+    fn of(tenant: TenantId, filter: &ConversationFilter) -> (Self, Vec<Value>) {
+        let id = |id: &[u8; 16]| Value::Blob(id.to_vec());
+        let tenant = id(tenant.as_bytes());
+        let walk = |index, columns, of| (Self { index, columns, by_state: true }, of);
+        let ConversationFilter { state, live, site, visitor, assignee } = filter;
+        let site = site.as_ref().map(|site| id(site.as_bytes()));
+        let assignee = assignee.as_ref().map(|agent| id(agent.as_bytes()));
+        match (visitor, assignee, site) {
+            (Some(visitor), Some(assignee), _) => walk(
+                "conversations_of_visitor_with_agent",
+                &["visitor", "assignee"],
+                vec![id(visitor.as_bytes()), assignee],
+            ),
+            (Some(visitor), None, _) => {
+                walk("conversations_of_visitor", &["visitor"], vec![id(visitor.as_bytes())])
+            }
+            (None, Some(assignee), Some(site)) => walk(
+                "conversations_of_agent_at_site",
+                &["tenant", "assignee", "site"],
+                vec![tenant, assignee, site],
+            ),
+            (None, Some(assignee), None) => {
+                walk("conversations_of_agent", &["tenant", "assignee"], vec![tenant, assignee])
+            }
+            (None, None, Some(site)) => {
+                walk("conversations_of_site", &["tenant", "site"], vec![tenant, site])
+            }
+            (None, None, None) if state.is_some() || *live => {
+                walk("conversations_in_state", &["tenant"], vec![tenant])
+            }
+            (None, None, None) => {
+                let index = "conversations_newest";
+                (Self { index, columns: &["tenant"], by_state: false }, vec![tenant])
+            }
+        }
+    }
+
+    fn sql(&self) -> String {
+        let columns = self.columns.iter().chain(self.by_state.then_some(&"state"));
+        let equal: Vec<_> = columns.map(|column| format!("{column} = ?")).collect();
+        format!(
+            "SELECT created_at, conversation FROM conversations INDEXED BY {}
+             WHERE {} AND (created_at, conversation) < (?, ?)
+             ORDER BY created_at DESC, conversation DESC LIMIT ?",
+            self.index,
+            equal.join(" AND ")
+        )
+    }
+}
+
+/// A conversation's messages in a range of places, the newest first.
+fn newest_in_range() -> String {
+    format!("{SELECT} WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC")
+}
+
+/// SQLite counts to 2^63 - 1; no conversation gets there.
+fn seq_i64(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn left_out(sight: Sight, row: &MessageRow<'_>) -> Result<bool, Fault> {
+    let visibility = Visibility::from_code(row.visibility).ok_or(Fault::Row("visibility"))?;
+    let author = AuthorKind::from_code(row.author).ok_or(Fault::Row("author"))?;
+    Ok(sight.leaves_out(visibility, author))
 }
 
 fn author(kind: u8, agent: Option<[u8; 16]>) -> Result<Author, Fault> {

@@ -1,6 +1,6 @@
 //! A row of `messages`: from a message, into the file, into the journal's bytes and back.
 
-use protocol::message::Seq;
+use protocol::message::{AuthorKind, Seq, Visibility};
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use rusqlite::{CachedStatement, Connection, Row, params};
@@ -26,6 +26,19 @@ pub(super) struct MessageRow<'a> {
     pub(super) class: RetentionClass,
     pub(super) ingest_day: Day,
     pub(super) body: &'a [u8],
+}
+
+/// What of a conversation some readers do not get, kept as runs of places without a gap: a page passes over each in one
+/// step. Only what is rare is noted, so that nothing is written for what nearly every message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Run {
+    /// Internal notes.
+    Notes = 1,
+    /// Notes and lines of the system.
+    Wordless = 2,
+    /// Lines of the system.
+    System = 3,
 }
 
 /// What [`MessageRow::read`] reads.
@@ -108,7 +121,40 @@ impl<'a> MessageRow<'a> {
             self.policy,
             self.body
         ])?;
-        Ok((stored > 0).then(|| connection.last_insert_rowid()))
+        if stored == 0 {
+            return Ok(None);
+        }
+        let id = connection.last_insert_rowid();
+        let note = self.visibility == Visibility::Agents.code();
+        let system = self.author == AuthorKind::System.code();
+        for (run, is_of_it) in
+            [(Run::Notes, note), (Run::Wordless, note || system), (Run::System, system)]
+        {
+            if is_of_it {
+                self.note_run(run, connection)?;
+            }
+        }
+        Ok(Some(id))
+    }
+
+    /// Joins the run that ends right before it, or begins one.
+    fn note_run(&self, run: Run, connection: &Connection) -> rusqlite::Result<()> {
+        let at = params![self.conversation, run as u8, self.seq.0];
+        let joined = connection
+            .prepare_cached(
+                "UPDATE message_runs SET last = ?3
+                 WHERE conversation = ?1 AND run = ?2 AND last = ?3 - 1",
+            )?
+            .execute(at)?;
+        if joined == 0 {
+            connection
+                .prepare_cached(
+                    "INSERT INTO message_runs (conversation, run, last, first)
+                     VALUES (?1, ?2, ?3, ?3)",
+                )?
+                .execute(at)?;
+        }
+        Ok(())
     }
 
     /// Appends it, numbers little-endian; the agent and the body have their lengths before them.

@@ -1,7 +1,9 @@
 mod slow;
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use protocol::ids::InvitationId;
 use protocol::retention::RetentionClass;
@@ -27,6 +29,46 @@ impl SqliteStore {
         let store = Self::open(&data, sealer, &SqliteConfig::default(), clock).unwrap();
         (Arc::new(store), keys)
     }
+}
+
+thread_local! {
+    static COUNTING: RefCell<Option<Arc<AtomicU64>>> = const { RefCell::new(None) };
+}
+
+/// Counts the steps of SQLite's machine on every connection that is opened by this thread while it lives: what a question
+/// costs, whatever the machine.
+#[derive(Debug)]
+pub(crate) struct Steps(Arc<AtomicU64>);
+
+impl Steps {
+    pub(crate) fn count() -> Self {
+        let steps = Arc::new(AtomicU64::new(0));
+        COUNTING.replace(Some(Arc::clone(&steps)));
+        Self(steps)
+    }
+
+    /// Those since the last call.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        COUNTING.replace(None);
+    }
+}
+
+/// The connection, counted if anybody counts.
+pub(super) fn counted(mut connection: Connection) -> Connection {
+    if let Some(steps) = COUNTING.with_borrow(Clone::clone) {
+        let step = move || {
+            steps.fetch_add(1, Ordering::SeqCst);
+            false
+        };
+        connection.progress_handler(1, Some(step)).unwrap();
+    }
+    connection
 }
 
 #[tokio::test]
@@ -270,7 +312,20 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     drop((store, keys));
     let old = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
     old.execute_batch(
-        "ALTER TABLE conversations DROP COLUMN notice;
+        "DROP TABLE message_runs;
+         DROP INDEX messages_by_id;
+         DROP INDEX conversations_in_state;
+         DROP INDEX conversations_of_site;
+         DROP INDEX conversations_of_agent;
+         DROP INDEX conversations_of_agent_at_site;
+         DROP INDEX conversations_of_visitor;
+         DROP INDEX conversations_of_visitor_with_agent;
+         DROP INDEX agents_of_tenant;
+         DROP INDEX tags_of_tenant;
+         DROP INDEX sessions_by_end;
+         DROP INDEX invitations_by_end;
+         CREATE INDEX conversations_of_visitor ON conversations (visitor);
+         ALTER TABLE conversations DROP COLUMN notice;
          ALTER TABLE agents DROP COLUMN password;
          ALTER TABLE meta DROP COLUMN destroyed_by;
          ALTER TABLE meta DROP COLUMN journal_epoch;
@@ -594,5 +649,41 @@ async fn everything_is_there_after_a_restart_and_clean_up_leaves_no_row() {
     let wal = fs::metadata(file::wal_path(&folder.path().join("data"))).unwrap().len();
     assert!(wal < 64 * 1024, "the log was emptied before the last few rows: {wal}");
     keys.destroy_subject(tenant, Subject::Visitor(world.visitor)).unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn pages_are_the_same_in_the_journal_in_the_file_and_after_a_migration() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(1);
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    world.settle(&*store).await;
+    conformance::write_lines(&*store, &world).await;
+    store.close().await;
+    drop((store, keys));
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    conformance::paged_well(&*store, &world).await;
+    store.close().await;
+    drop((store, keys));
+    // As a file of before has it: nothing but the messages.
+    let path = file::database_path(&folder.path().join("data"));
+    let old = Connection::open(&path).unwrap();
+    let runs = |file: &Connection| -> Vec<(i64, i64, i64, i64)> {
+        let sql = "SELECT conversation, run, last, first FROM message_runs ORDER BY 1, 2, 3";
+        let mut statement = file.prepare(sql).unwrap();
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let noted = runs(&old);
+    let migration = include_str!("../migrations/0005_bounded_reads.sql");
+    let until_indexes = migration.split("-- Up to this place").next().unwrap();
+    old.execute_batch("DROP TABLE message_runs").unwrap();
+    old.execute_batch(until_indexes).unwrap();
+    assert_eq!(runs(&old), noted, "the migration finds the runs that the writer notes");
+    drop(old);
+    let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    conformance::paged_well(&*store, &world).await;
     store.close().await;
 }
