@@ -16,9 +16,10 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{
-    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DRAFTS_MAX, DraftRow,
-    FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, Record, SecretHash, SessionRow, Sight, SiteRow,
-    SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DRAFTS_MAX,
+    DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, Record, SecretHash,
+    SessionRow, Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow,
+    VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
