@@ -200,8 +200,7 @@ export function start(origin: string, site_key: string, global: Global, chats: s
   const arrive = async (clicked = false): Promise<void> => {
     clearTimeout(later);
     removeEventListener('online', again);
-    if (clicked) stand_in?.say('…');
-    else tried += 1;
+    if (!clicked) tried += 1;
     const answer = await fetch_site(origin, site_key);
     if (widget) return;
     if (answer.kind !== 'unreachable') stand_in?.hide();
@@ -221,7 +220,7 @@ export function start(origin: string, site_key: string, global: Global, chats: s
       stand_in = new Launcher(LAUNCHER[language], language, () => void arrive(true));
       stand_in.show();
     }
-    stand_in.say(clicked ? LAUNCHER[language].failed : '');
+    if (clicked) stand_in.say(LAUNCHER[language].failed);
     if (!last) later = setTimeout(again, SITE_RETRY_MS);
     addEventListener('online', again);
   };

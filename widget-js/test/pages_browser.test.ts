@@ -288,6 +288,17 @@ test('what was written on an origin that is no longer the site’s does not seem
   complaints.length = 0;
 });
 
+test('a page that its site does not list is told so before the chat is opened', async () => {
+  const page = await context.newPage();
+  const lines = told(page);
+  await page.route('**/v1/widget/**', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), 'livehelp-page-origin': 'not-listed', 'access-control-expose-headers': 'livehelp-page-origin' } });
+  });
+  await page.goto(shop_origin);
+  await eventually(async () => lines.some((line) => line.includes(shop_origin) && line.includes('Websites')));
+});
+
 test('a site that refuses this origin shows nothing, and the page’s keeper is told', async () => {
   const page = await context.newPage();
   const lines = told(page);

@@ -92,8 +92,6 @@ export class Chat {
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
-  /** The line broke before the answer came. */
-  #missed_earlier = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
@@ -115,7 +113,7 @@ export class Chat {
     this.#url = `${origin.replace(/^http/, 'ws')}/v1/socket`;
     this.#socket = new Socket({
       url: this.#url,
-      ...(socket ? { socket } : {}),
+      socket,
       hears: HEARS,
       hello: () => this.#hello(),
       on_welcome: (welcome) => this.#welcomed(welcome),
@@ -189,9 +187,8 @@ export class Chat {
 
   #write(conversation: ConversationId, text: string): boolean {
     const at = now();
-    const last = this.#store.unsent().at(-1);
-    const waiting = this.#state.entries.flatMap(({ seq, message }) => (seq === 0 ? [message] : []));
-    const message = message_id(at, last?.kind === 'send' ? [...waiting, last.message] : waiting);
+    const before = [...this.#store.unsent(), ...this.#state.entries];
+    const message = message_id(at, before.map((one) => ('message' in one ? one.message : '')));
     const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at };
     if (!this.#store.put(item)) return false;
     this.#happen({ kind: 'written', message, text, at });
@@ -270,8 +267,7 @@ export class Chat {
   #begin(form: FormAnswer[]): ConversationId | undefined {
     const failed = this.#state.entries.filter((entry) => entry.failed !== undefined);
     const conversation = conversation_id(now());
-    const hash = this.#site.notice?.hash;
-    const open: SavedOpen = { kind: 'open', conversation, form, ...(hash ? { notice: hash } : {}) };
+    const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash || undefined };
     if (!this.#store.put(open)) return undefined;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
@@ -294,15 +290,11 @@ export class Chat {
   /** Writes the session down. Only the leader knows a newer token than the one that is stored. */
   #keep(change: { conversation?: ConversationId; live: boolean }, leave = false): void {
     if (this.#forgotten_elsewhere()) return;
-    const { conversation, ...stored } = this.#store.session;
-    const kept = change.conversation ?? conversation;
-    this.#store.session = {
-      ...stored,
-      ...(this.#token === undefined ? {} : { token: this.#token }),
-      ...(kept === undefined || leave ? {} : { conversation: kept }),
-      live: change.live,
-    };
-    this.#stored = (this.#token ?? stored.token) !== undefined;
+    const stored = this.#store.session;
+    const token = this.#token ?? stored.token;
+    const conversation = leave ? undefined : (change.conversation ?? stored.conversation);
+    this.#store.session = { ...stored, token, conversation, live: change.live };
+    this.#stored = token !== undefined;
   }
 
   /** Whether the next page should go on with it: what is closed has something to show as long as it was not read. */
@@ -424,14 +416,14 @@ export class Chat {
   #hello(): Omit<ClientHello, 'kind' | 'request'> {
     const conversation = this.#state.conversation;
     const opened = conversation !== undefined && !this.#opens(conversation);
-    const { seq, message, at } = this.#state.entries.findLast((entry) => entry.seq > 0) ?? { seq: 0 };
+    const { seq = 0, message, at } = this.#state.entries.findLast((entry) => entry.seq > 0) ?? {};
     return {
       role: 'visitor',
       client: 'widget/0.1.0',
       locale: navigator.language,
-      resume: opened ? [{ conversation, seq, ...(message ? { message, at } : {}) }] : [],
+      resume: opened ? [{ conversation, seq, message, at }] : [],
       site: this.#site.site_key,
-      ...(this.#token === undefined ? {} : { token: this.#token }),
+      token: this.#token,
       signals: signals(),
     };
   }
@@ -508,7 +500,6 @@ export class Chat {
     if (frame.kind === 'message' || frame.kind === 'history') {
       this.#say_delivered();
       this.#keep_whether_live();
-      if (frame.kind === 'history' && this.#missed_earlier) this.do({ kind: 'earlier' });
     }
   }
 
@@ -527,7 +518,6 @@ export class Chat {
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
     if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: now() });
-    this.#missed_earlier = answer.kind === 'lost';
     this.#again_later(answer, () => this.do({ kind: 'earlier' }));
   }
 
@@ -551,10 +541,7 @@ export class Chat {
 
   async #open(item: SavedOpen): Promise<void> {
     const { conversation, form, notice } = item;
-    const page = page_view();
-    const answer = await this.#socket.ask(CLIENT_OPEN, {
-      conversation, form, ...(notice === undefined ? {} : { notice }), ...(page ? { page } : {}),
-    });
+    const answer = await this.#socket.ask(CLIENT_OPEN, { conversation, form, notice, page: page_view() });
     if (answer.kind === 'ack') this.#store.remove(item);
     else if (answer.kind === 'reject') {
       if (this.#again_later(answer)) this.#opening.delete(conversation);

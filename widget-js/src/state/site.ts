@@ -63,7 +63,7 @@ export const { now } = Date;
 
 /** To whoever keeps the page, since nobody else can see it: the server cannot be had from here. */
 export function unreachable(kind: string, address: string): void {
-  console.error(`LiveHelp: no ${kind} connection to ${address}. Does the page's Content-Security-Policy allow it (connect-src), or does anything block it?`);
+  console.error(`LiveHelp: no ${kind} connection to ${address}. The page's connect-src or a blocker may refuse it.`);
 }
 
 /** And this: the site is not for this page. */
@@ -75,8 +75,9 @@ export function not_allowed(): void {
 export async function fetch_site(server: string, site_key: string): Promise<SiteAnswer> {
   try {
     const answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
+    // The line would be closed; whoever keeps the page hears of it before that.
+    if (answer.status === 403 || answer.headers.get('livehelp-page-origin')) not_allowed();
     if (answer.ok) return { kind: 'site', site: read_site(await answer.json()) };
-    if (answer.status === 403) not_allowed();
     return { kind: answer.status >= 500 || answer.status === 429 ? 'unreachable' : 'refused' };
   } catch {
     return { kind: 'unreachable' };

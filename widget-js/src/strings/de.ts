@@ -38,7 +38,7 @@ export const bot = 'Assistent';
 export const is_typing = (name: string) => `${name} schreibt …`;
 export const reconnecting = 'Die Verbindung ist unterbrochen. Wir versuchen, sie wiederherzustellen …';
 export const stopped = 'Der Chat ist von dieser Seite aus nicht erreichbar.';
-export const blocked = 'Der Chat hat keine Verbindung. Vielleicht verhindern sie das Netz oder ein Blocker. Wir versuchen es weiter …';
+export const blocked = 'Der Chat hat keine Verbindung. Vielleicht verhindern sie das Netz oder ein Blocker.';
 export const too_long = (count: number, max: number) => `Zu lang: ${count} von ${max} Zeichen. Bitte kürzen Sie.`;
 export const queue = (position: number) => (position === 1 ? 'Sie sind als Nächstes an der Reihe.' : `Sie sind Nummer ${position} in der Warteschlange.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Noch etwa eine Minute.' : `Noch etwa ${minutes} Minuten.`);

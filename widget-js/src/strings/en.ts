@@ -42,7 +42,7 @@ export const bot = 'Assistant';
 export const is_typing = (name: string) => `${name} is typing…`;
 export const reconnecting = 'The connection is lost. We are trying to get it back…';
 export const stopped = 'The chat cannot be reached from this page.';
-export const blocked = 'There is no connection to the chat. The network or a blocker may refuse it. We keep trying…';
+export const blocked = 'There is no connection to the chat. The network or a blocker may refuse it.';
 export const too_long = (count: number, max: number) => `Too long: ${count} of ${max} characters. Please shorten it.`;
 export const queue = (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`);

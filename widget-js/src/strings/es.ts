@@ -38,7 +38,7 @@ export const bot = 'Asistente';
 export const is_typing = (name: string) => `${name} está escribiendo…`;
 export const reconnecting = 'Se ha perdido la conexión. Intentamos recuperarla…';
 export const stopped = 'No se puede acceder al chat desde esta página.';
-export const blocked = 'El chat no tiene conexión. Quizá la impida la red o un bloqueador. Seguimos intentándolo…';
+export const blocked = 'El chat no tiene conexión. Quizá la impida la red o un bloqueador.';
 export const too_long = (count: number, max: number) => `Demasiado largo: ${count} de ${max} caracteres. Acórtelo, por favor.`;
 export const queue = (position: number) => (position === 1 ? 'Es usted el siguiente.' : `Es usted el número ${position} de la cola.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Alrededor de un minuto de espera.' : `Alrededor de ${minutes} minutos de espera.`);

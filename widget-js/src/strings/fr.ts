@@ -38,7 +38,7 @@ export const bot = 'Assistant';
 export const is_typing = (name: string) => `${name} est en train d’écrire…`;
 export const reconnecting = 'La connexion est perdue. Nous essayons de la rétablir…';
 export const stopped = 'Le chat n’est pas accessible depuis cette page.';
-export const blocked = 'Le chat n’a pas de connexion. Le réseau ou un bloqueur l’empêche peut-être. Nous continuons d’essayer…';
+export const blocked = 'Le chat n’a pas de connexion. Le réseau ou un bloqueur l’empêche peut-être.';
 export const too_long = (count: number, max: number) => `Trop long : ${count} caractères sur ${max}. Veuillez raccourcir.`;
 export const queue = (position: number) => (position === 1 ? 'C’est bientôt votre tour.' : `Vous êtes numéro ${position} dans la file.`);
 export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Environ une minute d’attente.' : `Environ ${minutes} minutes d’attente.`);

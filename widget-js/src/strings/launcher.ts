@@ -16,9 +16,9 @@ const some = (open: string, close: string, one: string, many: string, failed: st
 
 export const LAUNCHER = {
   en: some('Open the chat', 'Close the chat', 'one unread message', 'unread messages', 'The chat could not be loaded. Please try again.'),
-  de: some('Chat öffnen', 'Chat schließen', 'eine ungelesene Nachricht', 'ungelesene Nachrichten', 'Der Chat konnte nicht geladen werden. Bitte versuchen Sie es noch einmal.'),
-  fr: some('Ouvrir le chat', 'Fermer le chat', 'un message non lu', 'messages non lus', 'Le chat n’a pas pu être chargé. Veuillez réessayer.'),
-  es: some('Abrir el chat', 'Cerrar el chat', 'un mensaje sin leer', 'mensajes sin leer', 'No se pudo cargar el chat. Inténtelo de nuevo.'),
+  de: some('Chat öffnen', 'Chat schließen', 'eine ungelesene Nachricht', 'ungelesene Nachrichten', 'Der Chat lädt nicht. Bitte noch einmal versuchen.'),
+  fr: some('Ouvrir le chat', 'Fermer le chat', 'un message non lu', 'messages non lus', 'Le chat ne se charge pas. Réessayez.'),
+  es: some('Abrir el chat', 'Cerrar el chat', 'un mensaje sin leer', 'mensajes sin leer', 'El chat no carga. Inténtelo de nuevo.'),
 };
 
 export type Language = keyof typeof LAUNCHER;

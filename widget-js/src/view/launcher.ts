@@ -8,7 +8,7 @@ const BUBBLE = 'M21 11.5a8.5 8.5 0 0 1-12.3 7.6L3 21l1.9-5.7A8.5 8.5 0 1 1 21 11
 const CHEVRON = 'M6 9l6 6 6-6';
 
 /** What a page may have as a shortcut of its own. */
-const OWN_EVENTS = ['keydown', 'keyup', 'keypress', 'copy', 'cut', 'paste'];
+const OWN_EVENTS = ['keydown', 'keyup', 'keypress', 'paste'];
 /** A page that takes the host away is given it back so often in a row, after waits that double. */
 const TRIES_MAX = 7;
 const TRY_MS = 20;
@@ -70,12 +70,10 @@ export class Launcher {
   #attach(): void {
     this.#back = undefined;
     this.#since = performance.now();
-    if (!this.host.isConnected) document.body?.append(this.host);
-    try {
-      // The top layer: no transform, filter or z-index of the page reaches there.
-      this.host.showPopover();
-    } catch {
-      // It is there already, or this browser has none.
+    if (!this.host.isConnected && document.body) {
+      document.body.append(this.host);
+      // Into the top layer, where there is one: no transform, filter or z-index of the page reaches there.
+      this.host.showPopover?.();
     }
     // Some swap the body, some empty it.
     for (const parent of [document.documentElement, document.body]) if (parent) this.#swaps.observe(parent, { childList: true });
@@ -85,7 +83,7 @@ export class Launcher {
   #removed(): void {
     if (this.host.isConnected || this.#back !== undefined) return;
     if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
-    if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), this.#tries > 1 ? TRY_MS * 2 ** this.#tries : 0);
+    if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
     else console.error('LiveHelp: this page removes the chat');
   }
 

@@ -3,7 +3,7 @@
 // A page's own rules may reach the host element, so it starts from nothing and cannot be hidden by accident.
 
 export const LAUNCHER_CSS = `
-:host { all: initial !important; display: block !important; position: fixed !important; inset: 0 auto auto 0 !important; color-scheme: light dark !important;
+:host { all: initial !important; display: block !important; position: fixed !important; color-scheme: light dark !important;
   --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec;
   --ink: #1b1b27; --ink-2: #5b5b6e; --alert: #b42318; --shadow: 0 12px 48px #16163a38, 0 2px 8px #16163a1f;
   --paint: linear-gradient(135deg, var(--accent), var(--accent-2));

@@ -41,14 +41,19 @@ export class Messages {
   readonly #greeting = el('div', { class: 'greeting', dir: 'auto' });
   readonly #rows = new Map<MessageId, Row>();
   readonly #on: MessagesEvents;
-  #locale: string;
+  readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
   at_end = true;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
   constructor(locale: string, on: MessagesEvents) {
-    this.#locale = locale;
+    try {
+      this.#locale = new Intl.Locale(locale).baseName;
+    } catch {
+      // A page may name a language in a way that is none.
+      this.#locale = 'en';
+    }
     this.#on = on;
     this.#earlier = button(strings.earlier, on.earlier);
     this.element = el(
@@ -120,7 +125,6 @@ export class Messages {
     const element = entry.body.kind === 'text'
       ? el('div', { class: 'row' }, who, bubble, meta)
       : el('div', { class: 'event' });
-    element.dataset['message'] = entry.message;
     // Read out is what others say now; not one's own words, and not what was there before.
     const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
     set(element, { 'aria-live': !news && 'off' });
@@ -190,12 +194,7 @@ export class Messages {
     const date = new Date(at);
     const today = date.toDateString() === new Date().toDateString();
     const style: Intl.DateTimeFormatOptions = today ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' };
-    try {
-      return new Intl.DateTimeFormat(this.#locale, style).format(date);
-    } catch {
-      this.#locale = 'en';
-      return new Intl.DateTimeFormat('en', style).format(date);
-    }
+    return date.toLocaleString(this.#locale, style);
   }
 }
 

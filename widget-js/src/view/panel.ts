@@ -8,6 +8,7 @@ import type { Asked, SiteConfig } from '../state/site.ts';
 import * as strings from '../strings/en.ts';
 import { TEXT_CHARS_MAX } from '../wire/frames.ts';
 import type { FormAnswer, MessageId } from '../wire/frames.ts';
+import { LINK_ATTRIBUTES } from '../wire/links.ts';
 import { is_blank } from '../wire/visible.ts';
 import { button, el, icon, isolated, say, set } from './dom.ts';
 import { Messages, name_of, reason } from './messages.ts';
@@ -159,7 +160,6 @@ export class Panel {
     say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
     this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
     this.#text.readOnly = this.#go.disabled = ended;
-    this.#text.placeholder = ended ? strings.stopped : strings.placeholder;
     this.#end.hidden = !card || card.state === 'closed' || state.line !== 'online';
     if (this.#end.hidden) this.#asks_end = false;
 
@@ -210,7 +210,7 @@ export class Panel {
     this.#ask('email', form.email, strings.email, 'email');
     this.#notice.replaceChildren(notice?.text ?? '');
     if (notice && /^https?:\/\//.test(notice.url)) {
-      this.#notice.append(' ', el('a', { href: notice.url, target: '_blank', rel: 'noopener noreferrer' }, strings.privacy));
+      this.#notice.append(' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
     }
   }
 

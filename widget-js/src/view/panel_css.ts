@@ -6,7 +6,7 @@ export const PANEL_CSS = `
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
   animation: rise .2s; }
 .panel.again { animation: none; }
-@keyframes rise { from { opacity: 0; transform: translateY(14px); } }
+@keyframes rise { from { opacity: 0; translate: 0 14px; } }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
   background: var(--paint); }
 .face { flex: none; inline-size: 42px; block-size: 42px; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
@@ -17,7 +17,6 @@ export const PANEL_CSS = `
 .dot { display: inline-block; inline-size: 8px; block-size: 8px; border-radius: 50%; margin-inline-end: 6px; background: #d5d5e6; }
 .dot.available { background: #6ee7a8; } .dot.busy { background: #fcd34d; }
 .head button { flex: none; inline-size: 36px; block-size: 36px; padding: 6px; border: 0; border-radius: 10px; background: transparent; }
-.head button:hover { background: #ffffff2e; }
 .head :focus-visible { outline-color: #fff; }
 .banner { padding: 10px 16px; font-size: 13.5px; background: var(--raised); border-block-end: 1px solid var(--line); display: flex; gap: 10px;
   align-items: center; flex-wrap: wrap; }
@@ -25,7 +24,6 @@ export const PANEL_CSS = `
 .banner p { margin: 0; flex: 1; min-inline-size: 60%; }
 .small { border: 1px solid var(--line); background: var(--ground); color: var(--ink); border-radius: 8px; padding: 5px 12px; font-size: 13px; font-weight: 600;
   min-block-size: 30px; }
-.small:hover { border-color: var(--accent-2); }
 .log { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 16px; display: flex; flex-direction: column; gap: 4px; }
 .newer { position: relative; block-size: 0; }
 .newer button { position: absolute; inset-block-end: 8px; inset-inline: 0; margin-inline: auto; inline-size: fit-content; box-shadow: var(--shadow); }
@@ -61,7 +59,7 @@ input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-o
 ::placeholder { color: var(--ink-2); opacity: 1; }
 .go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
   background: var(--paint); }
-.go:disabled { opacity: .5; cursor: default; }
+.go:disabled { opacity: .5; }
 .notice { margin: 0; font-size: 12px; color: var(--ink-2); overflow-wrap: anywhere; }
 .notice a { color: inherit; }
 .hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }

@@ -88,7 +88,9 @@ function to_fields(shape: RecordShape, record: Fields): Value[] {
   shape.fields.forEach(([name, field], place) => {
     const value = record[name];
     const absent = value === undefined || value === null;
+    // for others: begin
     if (absent && place < shape.required && !is('or_null', field)) throw new FrameError(`${name} is missing`);
+    // for others: end
     if (!absent) length = Math.max(length, place + 1);
     values.push(absent ? null : to_value(field, value, name));
   });
@@ -121,19 +123,29 @@ function to_value(shape: Shape, value: unknown, name: string): Value {
     if (!Array.isArray(value)) throw wrong(name);
     return value.map((item: unknown) => to_value(shape.list, item, name));
   }
+  // for others: begin
   if (is('or_null', shape)) return to_value(shape.or_null, value, name);
+  // for others: end
   if (is('words', shape)) {
     const code = Object.keys(shape.words).find((code) => shape.words[Number(code)] === value);
+    // for others: begin
     if (code === undefined) throw wrong(name);
+    // for others: end
     return Number(code);
   }
-  if (typeof value !== 'object' || value === null) throw wrong(name);
   const record = value as Fields;
+  // for others: begin
+  if (typeof value !== 'object' || value === null) throw wrong(name);
+  // for others: end
   if (is('fields', shape)) return to_fields(shape, record);
-  if (record['kind'] === 'text') return simple(TEXT, record['text'], name);
-  if (record['kind'] !== 'event') throw wrong(name);
-  const event = [BODY_EVENT, to_value(shape.event, record['event'], name)];
-  return record['agent'] === undefined ? event : [...event, id_bytes('agt', record['agent'], name)];
+  // for others: begin
+  if (is('event', shape) && record['kind'] === 'event') {
+    const event = [BODY_EVENT, to_value(shape.event, record['event'], name)];
+    return record['agent'] === undefined ? event : [...event, id_bytes('agt', record['agent'], name)];
+  }
+  if (record['kind'] !== 'text') throw wrong(name);
+  // for others: end
+  return simple(TEXT, record['text'], name);
 }
 
 function from_value(shape: Shape, value: Value, name: string): unknown {
@@ -162,11 +174,12 @@ function from_value(shape: Shape, value: Value, name: string): unknown {
   return agent === undefined || agent === null ? body : { ...body, agent: id_text('agt', agent, name) };
 }
 
-function simple(shape: typeof NUMBER | typeof TEXT | typeof FLAG | number, value: unknown, name: string): number | string | boolean {
-  if (shape === NUMBER && typeof value === 'number') return value;
-  if (shape === TEXT && typeof value === 'string') return value;
-  if (shape === FLAG && typeof value === 'boolean') return value;
-  throw wrong(name);
+/** What JavaScript calls the simple shapes. */
+const TYPES = ['number', 'string', 'boolean'];
+
+function simple(shape: number, value: unknown, name: string): number | string | boolean {
+  if (typeof value !== TYPES[shape]) throw wrong(name);
+  return value as number | string | boolean;
 }
 
 function id_bytes(prefix: string, value: unknown, name: string): Uint8Array {

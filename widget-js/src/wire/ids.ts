@@ -17,8 +17,8 @@ function uuid_v7(now_ms: number, after: readonly string[] = []): string {
   return hex(bytes);
 }
 
-/** A new message's id, behind those that wait; the same on every resend of it. */
-export function message_id(now_ms: number, after?: readonly MessageId[]): MessageId {
+/** A new message's id, behind those that are there; the same on every resend of it. */
+export function message_id(now_ms: number, after?: readonly string[]): MessageId {
   return `msg_${uuid_v7(now_ms, after)}`;
 }
 

@@ -38,14 +38,19 @@ export function encode(value: Value): Uint8Array {
     if (value === null) bytes.push(0xc0);
     else if (typeof value === 'boolean') bytes.push(value ? 0xc3 : 0xc2);
     else if (typeof value === 'number') {
+      // for others: begin
       if (!Number.isSafeInteger(value)) {
         const view = new DataView(new ArrayBuffer(8));
         view.setFloat64(0, value);
         bytes.push(0xcb);
         append(new Uint8Array(view.buffer));
-      } else if (value >= -0x20 && value < 0x80) bytes.push(value & 255);
+      } else
+      // for others: end
+      if (value >= -0x20 && value < 0x80) bytes.push(value & 255);
+      // for others: begin
       // A negative one needs as much room as a positive one of twice its size.
       else if (value < 0) sized(0xd0, 1, -2 * value - 1, value);
+      // for others: end
       else sized(0xcc, 1, value);
     } else if (typeof value === 'string') {
       const encoded = utf8.encode(value);
@@ -57,11 +62,14 @@ export function encode(value: Value): Uint8Array {
     } else if (Array.isArray(value)) {
       head(value.length, 0x90, 16, 0xdc, 2);
       for (const item of value) write(item);
-    } else {
+    }
+    // for others: begin
+    else {
       const entries = Object.entries(value);
       head(entries.length, 0x80, 16, 0xde, 2);
       for (const entry of entries) for (const part of entry) write(part);
     }
+    // for others: end
   };
   write(value);
   return new Uint8Array(bytes);

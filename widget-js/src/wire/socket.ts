@@ -190,7 +190,9 @@ export class Socket {
 
   #greet(): void {
     void this.#ask(CLIENT_HELLO, this.#options.hello()).then((answer) => {
+      // for others: begin
       if (answer.kind === 'reject') this.#options.on_refused?.(answer);
+      // for others: end
       if (answer.kind !== 'welcome') return;
       clearTimeout(this.#timers.get('greeting'));
       this.#later('steady', STEADY_MS, () => (this.#attempts = 0));
@@ -233,7 +235,11 @@ export class Socket {
 
   #mind_silence(): void {
     this.#later('silence', SILENCE_MS, () => {
-      if (typeof document === 'undefined' || document.visibilityState === 'visible') this.probe();
+      // for others: begin
+      if (typeof document === 'undefined') this.probe();
+      else
+      // for others: end
+      if (document.visibilityState === 'visible') this.probe();
       this.#mind_silence();
     });
   }
@@ -271,7 +277,9 @@ export class Socket {
 
 /** What in a page's life bears on its line. Outside a page there is nothing to watch. */
 function watch_page(socket: Socket, act: 'add' | 'remove'): void {
+  // for others: begin
   if (typeof document === 'undefined') return;
+  // for others: end
   const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
   document[change]('visibilitychange', socket);
   for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, socket);
