@@ -364,6 +364,7 @@ pub(crate) mod tests {
                     presence: None,
                     capacity: None,
                     load: None,
+                    availability_cause: None,
                 }),
             })
             .await;

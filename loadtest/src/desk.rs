@@ -605,6 +605,7 @@ mod tests {
             presence: None,
             capacity: Some(2),
             load: Some(load),
+            availability_cause: None,
         };
         judge(&world, &card(2));
         assert_eq!(over(&world, Count::OverCapacity), 0);

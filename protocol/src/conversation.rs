@@ -36,6 +36,14 @@ wire_codes! {
 }
 
 wire_codes! {
+    /// Why an agent's availability is not what they chose.
+    pub enum AvailabilityCause {
+        /// So many offers ran out unanswered, one after the other, that they are away.
+        MissedOffers = 1 "missed-offers",
+    }
+}
+
+wire_codes! {
     /// Whether someone has a live connection: a fact, not a choice.
     pub enum Presence {
         /// At least one connection.
@@ -85,6 +93,8 @@ records! {
         capacity: u16,
         /// Only to agents: the conversations he has, offers included.
         load: u16,
+        /// Only to agents: why the availability is as it is, where it was not chosen. It ends with the next choice.
+        availability_cause: AvailabilityCause,
     }
 
     /// The visitor as agents see him.

@@ -164,6 +164,16 @@ frames! {
         }
         /// The page the visitor is on now. No answer.
         19 "page" Page { page: PageView }
+        /// Takes over what another agent has; for supervisors and admins. A pending transfer of it ends.
+        20 "take-over" TakeOver {
+            request: RequestId,
+            conversation: ConversationId,
+            /// Who has it: if it is somebody else by now, the answer is `gone`.
+            from: AgentId,
+        }
+        /// Takes back a transfer that nobody has answered yet; for whoever has the conversation, and for
+        /// supervisors and admins.
+        21 "withdraw" Withdraw { request: RequestId, conversation: ConversationId }
     }
 }
 
@@ -235,11 +245,15 @@ frames! {
             conversation: ConversationId,
             position: u32;
             wait_ms: u64,
+            /// True: nobody is there who would take it, so the place moves when somebody comes. Told where it
+            /// is so; from then on `availability` says when that changes.
+            unserved: bool,
         }
         /// A conversation for this agent, until the deadline.
         74 "offer" Offer {
             conversation: ConversationId,
             deadline: UnixMillis,
+            /// Its `preview` is the visitor's own newest words or absent: no note, and nothing of a colleague.
             card: ConversationCard;
             /// The giver, where it is a transfer.
             transfer_from: AgentId,
@@ -292,7 +306,7 @@ frames! {
             /// What was asked for as `after`: this part is to be added to what came before it.
             after: String,
         }
-        /// To agents: a colleague's state.
+        /// To agents: the state of a colleague, or one's own.
         83 "agent" Agent { card: AgentCard }
         /// An offer is over: taken back, run out, or answered in another window.
         84 "offer-over" OfferOver { conversation: ConversationId }

@@ -501,10 +501,13 @@ impl<O> Room<O> {
     /// be missing from the places before it that were under way together with it: the client may still show
     /// what could not be stored there.
     pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&Older>) -> Resumed {
-        let Some((point, message)) = point.and_then(|point| Some((point, point.message?))) else {
-            return Resumed::After(self.page());
+        let Some(point) = point else { return Resumed::After(self.page()) };
+        let Some(message) = point.message else {
+            // Nothing to go on from: right for who has nothing, and for nobody else.
+            let has_nothing = point.seq == Seq(0);
+            return if has_nothing { Resumed::After } else { Resumed::Reset }(self.page());
         };
-        if point.seq > self.seq_last {
+        if point.seq > self.seq_last || point.at.is_none() {
             return Resumed::Reset(self.page());
         }
         let after = below(point.seq);

@@ -10,6 +10,9 @@
 //! in the line, an offer with a deadline, or an assignee whose absence has a deadline; nobody is
 //! offered or given more than his capacity unless somebody asked for just that; an older conversation
 //! is offered before a younger one to every agent who could take either.
+//!
+//! Absent is who has no connection, who chose to be offline with the console open, and who let offers run out
+//! until they were set to away and has done nothing since. Who chose to be away is at work.
 
 mod board;
 mod line;
@@ -22,7 +25,9 @@ mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
+use protocol::conversation::{
+    Availability, AvailabilityCause, ConversationState, Presence, SiteAvailability,
+};
 use protocol::ids::{AgentId, ConversationId, SiteId, TenantId};
 use protocol::message::EventKind;
 use protocol::reject::{Reject, RejectCode};
@@ -30,7 +35,7 @@ use protocol::time::UnixMillis;
 
 pub use board::{BoardPlace, NoPlace};
 use line::{Line, Turn};
-use team::Team;
+use team::{Absence, Team};
 
 /// Places behind the head of the line that one turn looks at.
 const PLACES_PER_TURN: usize = 256;
@@ -40,7 +45,7 @@ const PLACES_PER_TURN: usize = 256;
 pub struct RoutingConfig {
     /// How long an agent may think about an offer.
     pub offer_ms: u64,
-    /// How long an agent whose last connection closed keeps his conversations.
+    /// How long an absent agent keeps his conversations.
     pub grace_ms: u64,
     /// How long an agent who declined or missed a conversation is not asked about it again.
     pub rest_ms: u64,
@@ -91,6 +96,12 @@ pub enum Input {
     Assign { agent: AgentId, conversation: ConversationId, over_capacity: bool },
     /// An agent offers what he has to another.
     Transfer { from: AgentId, to: AgentId, conversation: ConversationId },
+    /// The offer of a transfer is taken back.
+    Withdraw { conversation: ConversationId },
+    /// An agent takes over what another has.
+    TakeOver { agent: AgentId, from: AgentId, conversation: ConversationId },
+    /// An agent did something for a visitor: he is at his desk, whatever he missed.
+    Acted { agent: AgentId },
     /// Time passed.
     Tick,
 }
@@ -135,6 +146,8 @@ pub struct AgentStanding {
     pub agent: AgentId,
     /// What he chose, or what two missed offers chose for him.
     pub availability: Availability,
+    /// Why it is not what he chose.
+    pub cause: Option<AvailabilityCause>,
     /// Connected, or gone for less than the grace.
     pub connected: Presence,
     pub capacity: u16,
@@ -244,7 +257,10 @@ impl Routing {
             self.step_back(now);
         }
         self.now = now;
+        // Whoever is back before his time was looked at is back in time.
+        self.mind_absences(now);
         self.fire_due(now);
+        self.mind_absences(now);
         self.offer_waiting(now);
         Ok(self.finish())
     }
@@ -296,6 +312,12 @@ impl Routing {
         self.team.standing(agent)
     }
 
+    /// Whether he let offers run out until he was set to away, and has done nothing since: the next thing he does
+    /// is worth an [`Input::Acted`].
+    pub fn is_unheard(&self, agent: AgentId) -> bool {
+        self.team.is_unheard(agent)
+    }
+
     /// All agents known here.
     pub fn agents(&self) -> impl Iterator<Item = AgentStanding> {
         self.team.standings()
@@ -336,10 +358,7 @@ impl Routing {
                 self.withdraw_excess(agent);
             }
             Input::AgentRemoved { agent } => self.removed(agent, now),
-            Input::AgentConnected { agent } => {
-                let grace = self.team.connected(agent);
-                self.clear_timer(grace, Timer::Grace(agent));
-            }
+            Input::AgentConnected { agent } => self.team.connected(agent),
             Input::AgentGone { agent } => self.gone(agent, now),
             Input::Availability { agent, availability, capacity } => {
                 self.team.chose(agent, availability, capacity).ok_or_else(no_agent)?;
@@ -353,6 +372,11 @@ impl Routing {
             Input::Transfer { from, to, conversation } => {
                 self.transfer(from, to, conversation, now)?;
             }
+            Input::Withdraw { conversation } => self.withdraw(conversation)?,
+            Input::TakeOver { agent, from, conversation } => {
+                self.take_over(agent, from, conversation, now)?;
+            }
+            Input::Acted { agent } => self.team.heard_of(agent),
         }
         Ok(())
     }
@@ -368,17 +392,12 @@ impl Routing {
         self.sites.insert(standing.site);
         self.before.insert(conversation, Some(standing));
         let owned = standing.assignee.filter(|_| !standing.waits());
-        let Some(agent) = owned else {
+        if owned.is_none() {
             let since = standing.waiting_since.unwrap_or(now);
             self.enter(conversation, standing, self.line.turn_restored(since), since);
             return;
-        };
-        self.insert(conversation, Standing { waiting_since: None, ..standing });
-        if standing.state == ConversationState::Active
-            && let Some(at) = self.team.missed_at_start(agent, now.plus_ms(self.config.grace_ms))
-        {
-            self.timers.insert((at, Timer::Grace(agent)));
         }
+        self.insert(conversation, Standing { waiting_since: None, ..standing });
     }
 
     fn opened(&mut self, conversation: ConversationId, site: SiteId, now: UnixMillis) {
@@ -498,6 +517,20 @@ impl Routing {
         self.withdraw_excess(agent);
     }
 
+    /// Whoever has conversations and is absent has them until a deadline; who is at work has none.
+    fn mind_absences(&mut self, now: UnixMillis) {
+        let grace = now.plus_ms(self.config.grace_ms);
+        for agent in self.team.touched() {
+            match self.team.mind_absence(agent, grace) {
+                Absence::Begins(until) => {
+                    self.timers.insert((until, Timer::Grace(agent)));
+                }
+                Absence::Ends(until) => self.clear_timer(Some(until), Timer::Grace(agent)),
+                Absence::AsBefore => {}
+            }
+        }
+    }
+
     fn removed(&mut self, agent: AgentId, now: UnixMillis) {
         if !self.team.contains(agent) {
             return;
@@ -564,10 +597,12 @@ impl Routing {
                 Some(_) => EventKind::Transferred,
                 None => EventKind::Assigned,
             };
+            self.team.heard_of(agent);
             self.give(conversation, agent, event, now);
             return Ok(());
         }
         if standing.assignee == Some(agent) {
+            self.team.heard_of(agent);
             return Ok(());
         }
         Err(Reject::new(RejectCode::Gone, "this offer is over"))
@@ -584,6 +619,7 @@ impl Routing {
             return Err(Reject::new(RejectCode::Gone, "this offer is over"));
         }
         self.team.answered(agent);
+        self.team.heard_of(agent);
         self.end_offer(conversation, Some(now));
         Ok(())
     }
@@ -629,7 +665,8 @@ impl Routing {
             return Err(Reject::new(RejectCode::Gone, "the giver no longer has this conversation"));
         }
         if from == to {
-            return Err(Reject::new(RejectCode::Invalid, "to: the receiver has it already"));
+            let words = "agent: this agent has the conversation already";
+            return Err(Reject::new(RejectCode::Invalid, words));
         }
         if standing.offered_to == Some(to) {
             return Ok(());
@@ -647,6 +684,43 @@ impl Routing {
         Ok(())
     }
 
+    fn withdraw(&mut self, conversation: ConversationId) -> Result<(), Reject> {
+        let standing = *self.standing(conversation).ok_or_else(no_conversation)?;
+        if standing.state != ConversationState::Active || standing.offered_to.is_none() {
+            let words =
+                "no transfer of this conversation is under way: it was answered, or ran out";
+            return Err(Reject::new(RejectCode::Gone, words));
+        }
+        self.end_offer(conversation, None);
+        Ok(())
+    }
+
+    fn take_over(
+        &mut self,
+        agent: AgentId,
+        from: AgentId,
+        conversation: ConversationId,
+        now: UnixMillis,
+    ) -> Result<(), Reject> {
+        let standing = *self.standing(conversation).ok_or_else(no_conversation)?;
+        if agent == from {
+            let words = "from: name the agent from whom it is taken, not who takes it";
+            return Err(Reject::new(RejectCode::Invalid, words));
+        }
+        if standing.state == ConversationState::Active && standing.assignee == Some(agent) {
+            return Ok(());
+        }
+        if standing.state != ConversationState::Active || standing.assignee != Some(from) {
+            let words = "the agent from whom it is to be taken no longer has this conversation";
+            return Err(Reject::new(RejectCode::Gone, words));
+        }
+        if !self.team.is_connected(agent) {
+            return Err(Reject::new(RejectCode::AtCapacity, "this agent is not connected"));
+        }
+        self.give(conversation, agent, EventKind::Transferred, now);
+        Ok(())
+    }
+
     /// Makes the agent its one assignee.
     fn give(
         &mut self,
@@ -655,6 +729,13 @@ impl Routing {
         event: EventKind,
         now: UnixMillis,
     ) {
+        // What he had until now was due at this moment: this one has a time of its own.
+        if let Some(at) = self.team.grace_due(agent, now) {
+            self.clear_timer(Some(at), Timer::Grace(agent));
+            if self.team.grace_over(agent, at) {
+                self.requeue_all(agent, now);
+            }
+        }
         let Some(standing) = self.standing(conversation).copied() else { return };
         let waited_ms = standing.waiting_since.map(|since| now.ms_since(since));
         self.end_offer(conversation, None);

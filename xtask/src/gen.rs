@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use protocol::conversation::{
-    AgentCard, Availability, ConversationCard, ConversationState, FormAnswer, Marks, PageView,
-    Presence, ResumePoint, Role, SiteAvailability, VisitorCard,
+    AgentCard, Availability, AvailabilityCause, ConversationCard, ConversationState, FormAnswer,
+    Marks, PageView, Presence, ResumePoint, Role, SiteAvailability, VisitorCard,
 };
 use protocol::frame::{
     ClientFrame, ClientRole, FieldSchema, Schema, ServerFrame, SiteState, WatchTopic, WireLimits,
@@ -90,6 +90,7 @@ fn codes() -> Vec<Codes> {
     tables![
         AuthorKind CLOSED,
         Availability CLOSED,
+        AvailabilityCause OPEN,
         ClientRole CLOSED,
         ConversationState CLOSED,
         EventKind OPEN,

@@ -433,6 +433,8 @@ impl Connection {
             | ClientFrame::Unwatch { .. }
             | ClientFrame::Draft { .. }
             | ClientFrame::Page { .. }
+            | ClientFrame::TakeOver { .. }
+            | ClientFrame::Withdraw { .. }
             | ClientFrame::Unknown { .. } => None,
         }
     }
@@ -523,6 +525,8 @@ impl Connection {
             | ClientFrame::Unwatch { .. }
             | ClientFrame::Draft { .. }
             | ClientFrame::Page { .. }
+            | ClientFrame::TakeOver { .. }
+            | ClientFrame::Withdraw { .. }
             | ClientFrame::Typing { .. }
             | ClientFrame::Delivered { .. }
             | ClientFrame::Seen { .. }
@@ -555,6 +559,14 @@ impl Connection {
             }
             ClientFrame::Transfer { request, conversation, agent } => {
                 hub.act(tenant, Some(who), Act::Transfer { conversation, to: agent }).await?;
+                self.ack(request)
+            }
+            ClientFrame::TakeOver { request, conversation, from } => {
+                hub.act(tenant, Some(who), Act::TakeOver { conversation, from }).await?;
+                self.ack(request)
+            }
+            ClientFrame::Withdraw { request, conversation } => {
+                hub.act(tenant, Some(who), Act::Withdraw(conversation)).await?;
                 self.ack(request)
             }
             ClientFrame::Availability { request, availability, capacity } => {
@@ -668,6 +680,8 @@ fn request_of(frame: &ClientFrame<'_>) -> RequestId {
         | ClientFrame::Watch { request, .. }
         | ClientFrame::Unwatch { request, .. }
         | ClientFrame::Draft { request, .. }
+        | ClientFrame::TakeOver { request, .. }
+        | ClientFrame::Withdraw { request, .. }
         | ClientFrame::Unknown { request } => *request,
         ClientFrame::Typing { .. }
         | ClientFrame::Delivered { .. }

@@ -9,7 +9,7 @@ use protocol::conversation::{
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
 use protocol::limits::{BOARD_CONVERSATIONS_MAX, CAPACITY_MAX};
-use protocol::message::EventKind;
+use protocol::message::{Author, EventKind};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::retention::RetentionClass;
@@ -27,6 +27,7 @@ use crate::privacy::gate::{Door, Reader};
 use crate::privacy::ingest::event;
 use crate::routing::{BoardPlace, Effect, Input, Standing};
 use crate::store::{AgentRow, Write};
+use crate::tasks;
 
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
@@ -96,13 +97,21 @@ impl Hub {
                     let lines = self.outlets(conversation, Reader::Visitor);
                     tell_what_holds(desk, |state| {
                         let standing = state.routing.standing(conversation)?;
-                        let place = ServerFrame::Queue { conversation, position, wait_ms };
+                        let promise = state.routing.site_availability(standing.site);
+                        let unserved = promise == SiteAvailability::Unavailable;
+                        let place = ServerFrame::Queue {
+                            conversation,
+                            position,
+                            // Those served before say nothing of how long it takes until somebody comes.
+                            wait_ms: wait_ms.filter(|_| !unserved),
+                            unserved: unserved.then_some(true),
+                        };
                         (standing.position == Some(position)).then_some((lines, place))
                     });
                 }
                 Effect::AgentChanged { agent } => tell_what_holds(desk, |state| {
                     let card = state.agent_card(agent, Reader::Agents)?;
-                    Some((state.board.clone(), ServerFrame::Agent { card }))
+                    Some((state.who_sees(agent), ServerFrame::Agent { card }))
                 }),
                 Effect::SiteAvailability { site, availability } => tell_what_holds(desk, |state| {
                     let holds = state.routing.site_availability(site) == availability;
@@ -485,8 +494,71 @@ impl Hub {
                 })?;
                 Input::Transfer { from, to, conversation }
             }
+            Act::Withdraw(conversation) => {
+                self.may_move(&desk, who, conversation, true).await?;
+                Input::Withdraw { conversation }
+            }
+            Act::TakeOver { conversation, from } => {
+                if !supervises {
+                    let words = "only a supervisor takes over what another agent has";
+                    return Err(Reject::new(RejectCode::Forbidden, words));
+                }
+                let agent = own.ok_or_else(only_agents)?;
+                Input::TakeOver { agent, from, conversation }
+            }
         };
-        self.route(&desk, input).await
+        self.route(&desk, input).await?;
+        if let Some(agent) = own {
+            let takes = matches!(act, Act::TakeOver { .. })
+                || matches!(act, Act::Assign { to, .. } if to == agent);
+            self.note_act(&desk, agent, takes).await;
+        }
+        Ok(())
+    }
+
+    /// Whoever takes something himself is at work though he chose to be offline: from then on he is away, and keeps
+    /// what he took.
+    async fn note_act(self: &Arc<Self>, desk: &Arc<Desk>, agent: AgentId, takes: bool) {
+        let (offline, unheard) = {
+            let state = desk.state.lock();
+            let standing = state.routing.agent(agent);
+            let offline = standing.is_some_and(|own| own.availability == Availability::Offline);
+            (offline, state.routing.is_unheard(agent))
+        };
+        if takes && offline {
+            let chosen = self.choose(desk.tenant, agent, Availability::Away, None).await;
+            if let Err(reject) = chosen {
+                tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "who took a conversation while offline is not set to away");
+            }
+        } else if unheard {
+            self.note_work(Arc::clone(desk), agent);
+        }
+    }
+
+    /// Who has this conversation says something in it: if he was thought not to be at his desk, he is.
+    pub(super) fn note_sign(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        who: Option<Who>,
+        standing: &super::desk::Standing,
+    ) {
+        if standing.unheard
+            && let Some(Who::Agent { agent, .. }) = who
+            && standing.assignee == Some(agent)
+            && let Some(desk) = self.live_desk(tenant)
+        {
+            self.note_work(desk, agent);
+        }
+    }
+
+    /// Who let offers run out is at his desk after all.
+    pub(super) fn note_work(self: &Arc<Self>, desk: Arc<Desk>, agent: AgentId) {
+        let hub = Arc::clone(self);
+        drop(tasks::spawn("an agent at work", async move {
+            if let Err(reject) = hub.route(&desk, Input::Acted { agent }).await {
+                tracing::warn!(agent_id = %agent, reject_code = reject.code.word(), "an agent's change was not written; it will be");
+            }
+        }));
     }
 
     /// Replaces a conversation's labels.
@@ -533,8 +605,14 @@ impl Hub {
             let mut state = desk.state.lock();
             let now = self.now();
             let named = state.agents.get(&agent).map(|seat| seat.row.name.clone());
+            let looks = state.agent_card(agent, Reader::Agents);
             let other_name = named.is_some_and(|name| name != row.name);
-            let effects = state.know_agent(row, now);
+            let mut effects = state.know_agent(row, now);
+            // Name and role are nothing to routing, and are on every screen.
+            let changed = Effect::AgentChanged { agent };
+            if state.agent_card(agent, Reader::Agents) != looks && !effects.contains(&changed) {
+                effects.push(changed);
+            }
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
             let renamed = if other_name { state.renamed(agent) } else { BTreeSet::new() };
@@ -589,6 +667,10 @@ pub(crate) enum Act {
     Assign { conversation: ConversationId, to: AgentId },
     /// Offers it to a colleague.
     Transfer { conversation: ConversationId, to: AgentId },
+    /// Takes that offer back.
+    Withdraw(ConversationId),
+    /// Takes over what another has; for those who supervise.
+    TakeOver { conversation: ConversationId, from: AgentId },
 }
 
 impl DeskState {
@@ -629,9 +711,24 @@ impl DeskState {
     ) -> Option<ServerFrame<'static>> {
         let standing = self.routing.standing(conversation)?;
         let deadline = standing.deadline.filter(|_| standing.offered_to == Some(agent))?;
-        let card = self.card(conversation, facts, Reader::Agents, shown)?;
+        let mut card = self.card(conversation, facts, Reader::Agents, shown)?;
+        // What he is asked for is the visitor's: neither a note nor a colleague's words stand for it.
+        card.last_author = facts.asked.as_ref().map(|_| Author::Visitor);
+        card.last_message_at = facts.asked.as_ref().map(|(_, at)| *at);
+        card.preview = facts.asked.as_ref().map(|(words, _)| words.clone());
         let transfer_from = standing.assignee;
         Some(ServerFrame::Offer { conversation, deadline, card, transfer_from })
+    }
+
+    /// Whoever follows an agent's state: the boards, and his own windows.
+    fn who_sees(&self, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
+        let mut lines = self.board.clone();
+        for own in self.agent_lines(agent) {
+            if lines.iter().all(|line| line.connection() != own.connection()) {
+                lines.push(own);
+            }
+        }
+        lines
     }
 
     /// Every visitor's connection at a site.

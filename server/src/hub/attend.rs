@@ -263,9 +263,15 @@ impl Hub {
     }
 
     /// Someone writes, or has stopped to.
-    pub(crate) fn typing(&self, speaker: &Speaker, watched: &Watched, typing: bool) {
+    pub(crate) fn typing(self: &Arc<Self>, speaker: &Speaker, watched: &Watched, typing: bool) {
         let (tenant, conversation, author) =
             (speaker.tenant, watched.conversation, speaker.author());
+        if let Some(agent) = speaker.agent()
+            && let Some(desk) = self.live_desk(tenant)
+            && desk.state.lock().routing.is_unheard(agent)
+        {
+            self.note_work(desk, agent);
+        }
         Self::show_typing(&watched.room, conversation, author, typing);
         self.bus.announce(Notice::Typing { tenant, conversation, author, typing });
     }
@@ -445,13 +451,25 @@ impl Hub {
         let Some(site) = self.live_site(live.site()) else { return facts };
         let timeline = &site.row.timeline;
         let grant = ReadGrant::stored(Door::Preview, Reader::Agents, self.today(), timeline);
-        let newest = live.words().find_map(|placed| match placed.shown(&grant)? {
+        let mut said = live.words().filter_map(|placed| match placed.shown(&grant)? {
             Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
             Message { body: Body::Event { .. }, .. } => None,
         });
+        let beginning = |text: &Text<'_>| {
+            Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect())
+        };
+        let newest = said.next();
+        let asked = match &newest {
+            Some((text, at, Author::Visitor)) => Some((beginning(text), *at)),
+            Some(_) => said
+                .find(|(_, _, author)| *author == Author::Visitor)
+                .map(|(text, at, _)| (beginning(&text), at)),
+            None => None,
+        };
+        drop(said);
+        facts.asked = asked;
         if let Some((text, at, author)) = newest {
-            let beginning = text.expose().chars().take(PREVIEW_CHARS_MAX).collect();
-            facts.preview = Some(Personal::new(beginning));
+            facts.preview = Some(beginning(&text));
             facts.last_message_at = Some(at);
             facts.last_author = Some(author);
         }

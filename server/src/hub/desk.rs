@@ -6,7 +6,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use protocol::conversation::{
-    AgentCard, ConversationCard, ConversationState, FormAnswer, Marks, Presence, Role, VisitorCard,
+    AgentCard, Availability, ConversationCard, ConversationState, FormAnswer, Marks, Presence,
+    Role, VisitorCard,
 };
 use protocol::ids::{
     AgentId, ConnectionId, ConversationId, SessionId, SiteId, TenantId, VisitorId,
@@ -62,6 +63,8 @@ pub(super) struct Standing {
     closed: bool,
     /// Who has it; nobody has what is closed.
     pub(super) assignee: Option<AgentId>,
+    /// Who has it was thought not to be at his desk.
+    pub(super) unheard: bool,
     /// What the visitor's browser asked for; nothing is known of one who is not here.
     pub(super) signals: Flags,
 }
@@ -70,7 +73,8 @@ impl Standing {
     pub(super) fn of(row: &ConversationRow) -> Self {
         let closed = row.state == ConversationState::Closed;
         let assignee = row.assignee.filter(|_| !closed);
-        Self { offline: row.offline_message, closed, assignee, signals: Flags::default() }
+        let (offline, signals) = (row.offline_message, Flags::default());
+        Self { offline, closed, assignee, unheard: false, signals }
     }
 
     /// Why nothing new may be said.
@@ -87,7 +91,9 @@ impl Desk {
         let row = &state.headers.get(&conversation)?.row;
         let guest = state.visitors.get(&row.visitor);
         let signals = guest.map_or_else(Flags::default, |guest| guest.signals);
-        Some(Standing { signals, ..Standing::of(row) })
+        let standing = Standing::of(row);
+        let unheard = standing.assignee.is_some_and(|agent| state.routing.is_unheard(agent));
+        Some(Standing { signals, unheard, ..standing })
     }
 }
 
@@ -144,6 +150,8 @@ pub(super) struct RoomFacts {
     pub(super) preview: Option<Personal<String>>,
     pub(super) last_message_at: Option<UnixMillis>,
     pub(super) last_author: Option<Author>,
+    /// What an offer quotes: the visitor's own newest words, and when they came.
+    pub(super) asked: Option<(Personal<String>, UnixMillis)>,
 }
 
 impl Hub {
@@ -343,16 +351,24 @@ impl DeskState {
             presence: None,
             capacity: None,
             load: None,
+            availability_cause: None,
         };
         if reader == Reader::Agents {
             let standing = self.routing.agent(agent);
             card.role = Some(seat.row.role);
-            if let Some(AgentStanding { availability, connected, capacity, load, .. }) = standing {
-                card.availability = Some(availability);
-                card.presence = Some(connected);
-                card.capacity = Some(capacity);
-                card.load = Some(load);
-            }
+            // Whose account ended takes nothing any more, and whoever has his card must be told so.
+            let gone = (Availability::Offline, Presence::Gone, 0, 0, None);
+            let (availability, presence, capacity, load, cause) = standing.map_or(
+                gone,
+                |AgentStanding { availability, cause, connected, capacity, load, .. }| {
+                    (availability, connected, capacity, load, cause)
+                },
+            );
+            card.availability = Some(availability);
+            card.presence = Some(presence);
+            card.capacity = Some(capacity);
+            card.load = Some(load);
+            card.availability_cause = cause;
         }
         Some(card)
     }
@@ -458,8 +474,6 @@ impl DeskState {
 
 #[cfg(test)]
 mod tests {
-    use protocol::conversation::Availability;
-
     use super::*;
     use crate::routing::RoutingConfig;
     use crate::store::conformance::World;

@@ -106,6 +106,7 @@ impl Hub {
             Ok(decided) => decided,
             Err(reject) => return Some(Err(reject)),
         };
+        self.note_sign(speaker.tenant, Some(speaker.who), &standing);
         let kept = envelope.kept_of(&said.body);
         let from = Some(speaker.outlet.connection());
         let placed = room.with(|live| match live.accept(&envelope, None) {
@@ -212,6 +213,7 @@ impl Hub {
                 who.author()
             }
         };
+        self.note_sign(tenant, who, &standing);
         let ground = site.ground(visitor, standing.signals, standing.offline)?;
         let written = said.body.clone();
         let envelope = ingest(said, author, &ground, self.record_time())?;

@@ -117,7 +117,7 @@ pub(super) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId,
 
 /// Whether an input gives a conversation to an agent without asking him.
 pub(super) fn is_taken(input: &Input) -> bool {
-    matches!(input, Input::Assign { .. } | Input::Reopened { .. })
+    matches!(input, Input::Assign { .. } | Input::TakeOver { .. } | Input::Reopened { .. })
 }
 
 /// Counts the conversations that get an agent by these effects, before they are written into the headers.

@@ -131,6 +131,22 @@ fn a_time_that_is_not_named_is_not_believed() {
     assert!(is_reset(&loaded(&stored).resume(Some(&timeless), None)));
 }
 
+/// The four forms of a point, as docs/wire.md has them.
+#[test]
+fn a_place_without_its_message_leads_nowhere_and_no_place_is_the_beginning() {
+    let stored = [placed(1, 1, 1), placed(2, 2, 2)];
+    let room = loaded(&stored);
+    let whole = point(&stored[0]);
+    assert_eq!(after(&room.resume(Some(&whole), None)), Some(vec![Seq(2)]));
+    for at in [whole.at, None] {
+        let nameless = ResumePoint { message: None, at, ..whole.clone() };
+        assert!(is_reset(&room.resume(Some(&nameless), None)));
+        let nothing = ResumePoint { seq: Seq(0), ..nameless };
+        assert_eq!(after(&room.resume(Some(&nothing), None)), Some(vec![Seq(1), Seq(2)]));
+    }
+    assert!(is_reset(&room.resume(Some(&ResumePoint { seq: Seq(0), ..whole }), None)));
+}
+
 /// Someone was away when three became void: his screen still has it.
 #[test]
 fn a_void_below_the_last_message_is_a_reset() {

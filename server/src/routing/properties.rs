@@ -7,7 +7,7 @@ use protocol::conversation::{Availability, ConversationState, SiteAvailability};
 use protocol::ids::{AgentId, ConversationId, SiteId, TenantId};
 use protocol::time::UnixMillis;
 
-use super::{Effect, Input, Routing, RoutingConfig, Standing};
+use super::{Effect, Input, Routing, RoutingConfig, Standing, Timer};
 
 const AGENTS: u8 = 4;
 const CONVERSATIONS: u8 = 12;
@@ -24,7 +24,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..16u8, 0..AGENTS, 0..AGENTS, 0..CONVERSATIONS, 0..50_000u32, 0..40u8)
+    let step = (0..20u8, 0..AGENTS, 0..AGENTS, 0..CONVERSATIONS, 0..50_000u32, 0..40u8)
         .prop_map(|(what, a, b, c, ms, back)| Step { what, a, b, c, ms, back: back == 0 });
     proptest::collection::vec(step, 1..160)
 }
@@ -45,6 +45,9 @@ struct Reader {
     offers: BTreeSet<(ConversationId, AgentId)>,
     positions: BTreeMap<ConversationId, u32>,
     present: BTreeSet<AgentId>,
+    /// Those who were set to away, and those of them who did nothing since.
+    set_away: BTreeSet<AgentId>,
+    silent: BTreeSet<AgentId>,
     promised: Option<SiteAvailability>,
 }
 
@@ -94,6 +97,33 @@ impl Reader {
         }
     }
 
+    /// Not connected, or offline by his own choice, or set to away by offers that he let run out and silent since.
+    fn is_absent(&self, routing: &Routing, agent: AgentId) -> bool {
+        let standing = routing.agents().find(|standing| standing.agent == agent).unwrap();
+        let offline = standing.availability == Availability::Offline;
+        !self.present.contains(&agent) || offline || self.silent.contains(&agent)
+    }
+
+    /// Whoever is set to away is silent until he does something of himself, or chooses.
+    fn follow_silence(&mut self, acts: Option<AgentId>, routing: &Routing) {
+        if let Some(agent) = acts {
+            self.silent.remove(&agent);
+        }
+        for standing in routing.agents() {
+            let agent = standing.agent;
+            match standing.cause {
+                Some(_) if self.set_away.insert(agent) => {
+                    self.silent.insert(agent);
+                }
+                Some(_) => {}
+                None => {
+                    self.set_away.remove(&agent);
+                    self.silent.remove(&agent);
+                }
+            }
+        }
+    }
+
     fn check(&self, routing: &Routing, now: UnixMillis) {
         for (id, told) in &self.standings {
             let standing = routing.standing(*id).unwrap();
@@ -112,11 +142,13 @@ impl Reader {
                     let owner = standing.assignee.unwrap();
                     assert!(standing.position.is_none() && standing.waiting_since.is_none());
                     assert_eq!(standing.offered_to.is_some(), deadline_ahead(standing.deadline));
-                    // An absent owner has a deadline of his own.
-                    assert!(
-                        self.present.contains(&owner)
-                            || routing.next_deadline().is_some_and(|at| at > now)
-                    );
+                    let deadline =
+                        routing.timers.iter().find(|(_, timer)| *timer == Timer::Grace(owner));
+                    match deadline {
+                        // An absent owner has a deadline of his own, and only he.
+                        Some((at, _)) => assert!(*at > now && self.is_absent(routing, owner)),
+                        None => assert!(!self.is_absent(routing, owner), "for ever"),
+                    }
                 }
                 ConversationState::Snoozed | ConversationState::Closed => {
                     panic!("not reached by these inputs")
@@ -177,6 +209,10 @@ fn input(step: Step) -> Input {
         12 => Input::Decline { agent, conversation },
         13 => Input::Assign { agent, conversation, over_capacity: step.b == 0 },
         14 => Input::Transfer { from: agent, to: agt(step.b), conversation },
+        16 => Input::TakeOver { agent, from: agt(step.b), conversation },
+        17 => Input::Withdraw { conversation },
+        18 => Input::Acted { agent },
+        19 => Input::Tick,
         _ => Input::AgentRemoved { agent },
     }
 }
@@ -219,18 +255,29 @@ proptest! {
             }
             let was: Vec<_> = routing.agents().map(|agent| agent.agent).collect();
             let before: BTreeMap<_, _> = was.iter().map(|agent| (*agent, reader.load(*agent))).collect();
+            let mut acts = None;
             if let Ok(effects) = routing.handle(input, now) {
                 reader.read(&effects);
+                if let Input::Acted { agent }
+                | Input::Accept { agent, .. }
+                | Input::Decline { agent, .. } = input
+                {
+                    acts = Some(agent);
+                }
             } else {
                 let tick = routing.handle(Input::Tick, now).unwrap();
                 reader.read(&tick);
             }
+            let known: BTreeSet<_> = routing.agents().map(|standing| standing.agent).collect();
+            reader.set_away.retain(|agent| known.contains(agent));
+            reader.silent.retain(|agent| known.contains(agent));
+            reader.follow_silence(acts, &routing);
             for standing in routing.agents() {
                 let agent = standing.agent;
                 let mut allowed = before.get(&agent).copied().unwrap_or(0);
-                if matches!(input, Input::Assign { over_capacity: true, agent: to, .. } if to == agent) {
-                    allowed += 1;
-                }
+                let given = matches!(input, Input::Assign { over_capacity: true, agent: to, .. } if to == agent)
+                    || matches!(input, Input::TakeOver { agent: to, .. } if to == agent);
+                allowed += usize::from(given);
                 let load = reader.load(agent);
                 let limit = usize::from(standing.capacity);
                 prop_assert!(load <= limit || load <= allowed, "nothing is added above capacity");

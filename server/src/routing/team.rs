@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
+use protocol::conversation::{
+    Availability, AvailabilityCause, ConversationState, Presence, SiteAvailability,
+};
 use protocol::ids::{AgentId, ConversationId};
 use protocol::time::UnixMillis;
 
@@ -12,9 +14,10 @@ use super::{AgentStanding, Standing};
 #[derive(Debug)]
 struct Member {
     availability: Availability,
+    cause: Option<AvailabilityCause>,
     capacity: u16,
     connected: bool,
-    /// Until when he keeps his conversations without a connection.
+    /// Until when he keeps his conversations though he is absent.
     grace: Option<UnixMillis>,
     /// What counts: active conversations and offers, the newest last.
     has: Vec<ConversationId>,
@@ -31,10 +34,15 @@ impl Member {
         AgentStanding {
             agent,
             availability: self.availability,
+            cause: self.cause,
             connected: if here { Presence::Connected } else { Presence::Gone },
             capacity: self.capacity,
             load: u16::try_from(self.has.len()).unwrap_or(u16::MAX),
         }
+    }
+
+    fn at_work(&self) -> bool {
+        self.connected && self.availability != Availability::Offline
     }
 
     fn routable(&self) -> bool {
@@ -50,6 +58,17 @@ impl Member {
     }
 }
 
+/// What becomes of the time for which an absent agent keeps what he has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// It runs from now on, until then.
+    Begins(UnixMillis),
+    /// It would have run until then.
+    Ends(UnixMillis),
+    /// Nothing.
+    AsBefore,
+}
+
 /// All agents of an Organization.
 #[derive(Debug, Default)]
 pub(super) struct Team {
@@ -57,6 +76,8 @@ pub(super) struct Team {
     /// Who has what, put off or not; offers are not among it.
     owned: BTreeSet<(AgentId, ConversationId)>,
     touched: BTreeSet<AgentId>,
+    /// Those who let offers run out until they were set to away, and have done nothing since.
+    unheard: BTreeSet<AgentId>,
     steps: u64,
 }
 
@@ -68,6 +89,7 @@ impl Team {
         let worked = self.steps;
         self.members.entry(agent).or_insert_with(|| Member {
             availability: Availability::Offline,
+            cause: None,
             capacity: 0,
             connected: false,
             grace: None,
@@ -80,8 +102,11 @@ impl Team {
 
     pub(super) fn known(&mut self, agent: AgentId, availability: Availability, capacity: u16) {
         let member = self.member(agent);
-        member.availability = availability;
         member.capacity = capacity;
+        if std::mem::replace(&mut member.availability, availability) != availability {
+            member.cause = None;
+            self.unheard.remove(&agent);
+        }
     }
 
     pub(super) fn chose(
@@ -98,43 +123,62 @@ impl Team {
             member.worked = steps;
         }
         member.availability = availability;
+        member.cause = None;
         member.misses = 0;
         member.capacity = capacity.unwrap_or(member.capacity);
+        self.unheard.remove(&agent);
         Some(())
     }
 
-    /// He is there again; inside, the end of a grace that no longer counts.
-    pub(super) fn connected(&mut self, agent: AgentId) -> Option<UnixMillis> {
+    /// He has a connection.
+    pub(super) fn connected(&mut self, agent: AgentId) {
         let steps = self.steps + 1;
         let member = self.member(agent);
         if !member.connected {
             member.worked = steps;
         }
         member.connected = true;
-        member.grace.take()
     }
 
-    /// His last connection closed; inside, the end of his grace if it begins now.
+    /// His last connection closed; inside, the end of his grace if it begins now. One that runs already, since he
+    /// is offline, is not prolonged.
     pub(super) fn gone(&mut self, agent: AgentId, grace: UnixMillis) -> Option<UnixMillis> {
         let member = self.members.get_mut(&agent).filter(|member| member.connected)?;
         self.touched.insert(agent);
         member.connected = false;
-        member.grace = Some(grace);
-        member.grace
-    }
-
-    /// After a restart: he has something and may not be back; inside, the end of a grace that begins now.
-    pub(super) fn missed_at_start(
-        &mut self,
-        agent: AgentId,
-        grace: UnixMillis,
-    ) -> Option<UnixMillis> {
-        let member = self.member(agent);
-        if member.connected || member.grace.is_some() {
+        if member.grace.is_some() {
             return None;
         }
         member.grace = Some(grace);
         member.grace
+    }
+
+    /// Those about whom something may have changed at this input.
+    pub(super) fn touched(&self) -> Vec<AgentId> {
+        self.touched.iter().copied().collect()
+    }
+
+    /// Begins the grace of who is absent and has something, and ends that of who is at work.
+    pub(super) fn mind_absence(&mut self, agent: AgentId, until: UnixMillis) -> Absence {
+        let Some(member) = self.members.get_mut(&agent) else { return Absence::AsBefore };
+        let at_work = member.at_work() && !self.unheard.contains(&agent);
+        match member.grace {
+            // A line that came back before anything was given to him leaves no rest of a deadline behind.
+            Some(ran) if at_work || (member.connected && member.has.is_empty()) => {
+                member.grace = None;
+                Absence::Ends(ran)
+            }
+            None if !at_work && !member.has.is_empty() => {
+                member.grace = Some(until);
+                Absence::Begins(until)
+            }
+            Some(_) | None => Absence::AsBefore,
+        }
+    }
+
+    /// The end of his grace, if it is not after this.
+    pub(super) fn grace_due(&self, agent: AgentId, now: UnixMillis) -> Option<UnixMillis> {
+        self.members.get(&agent)?.grace.filter(|at| *at <= now)
     }
 
     /// Whether the grace that ended then was his.
@@ -166,12 +210,16 @@ impl Team {
     pub(super) fn remove(&mut self, agent: AgentId) {
         self.members.remove(&agent);
         self.touched.remove(&agent);
+        self.unheard.remove(&agent);
     }
 
+    /// He does not answer.
     pub(super) fn set_away(&mut self, agent: AgentId) {
         if let Some(member) = self.members.get_mut(&agent) {
             member.availability = Availability::Away;
+            member.cause = Some(AvailabilityCause::MissedOffers);
             member.misses = 0;
+            self.unheard.insert(agent);
             self.touched.insert(agent);
         }
     }
@@ -181,6 +229,18 @@ impl Team {
         if let Some(member) = self.members.get_mut(&agent) {
             member.misses = 0;
         }
+    }
+
+    /// He did something of himself: he is at his desk.
+    pub(super) fn heard_of(&mut self, agent: AgentId) {
+        if self.unheard.remove(&agent) {
+            self.touched.insert(agent);
+        }
+    }
+
+    /// Whether he does not answer.
+    pub(super) fn is_unheard(&self, agent: AgentId) -> bool {
+        self.unheard.contains(&agent)
     }
 
     /// He missed an offer; how many it is by now.

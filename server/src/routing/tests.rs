@@ -1,6 +1,8 @@
 //! One story each.
 
-use protocol::conversation::{Availability, ConversationState, Presence, SiteAvailability};
+use protocol::conversation::{
+    Availability, AvailabilityCause, ConversationState, Presence, SiteAvailability,
+};
 use protocol::ids::{AgentId, ConversationId, SiteId, TenantId};
 use protocol::message::EventKind;
 use protocol::reject::RejectCode;
@@ -287,6 +289,150 @@ fn what_a_vanished_agent_had_goes_to_the_head_of_the_line_in_its_order() {
     assert_eq!((place(1), place(2), place(3)), (Some(1), Some(2), Some(3)));
     assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Gone);
     assert_eq!(desk.routing.standing(cnv(1)).unwrap().waiting_since, Some(UnixMillis(T)));
+}
+
+fn chooses(agent: u8, availability: Availability) -> Input {
+    Input::Availability { agent: agt(agent), availability, capacity: None }
+}
+
+#[test]
+fn who_goes_offline_with_the_console_open_keeps_what_he_has_for_the_grace() {
+    let mut desk = Desk::with(&[(1, 2), (2, 1)]);
+    desk.take(2, 9);
+    desk.take(1, 1);
+    desk.open(3);
+    desk.act(chooses(1, Availability::Offline));
+    desk.after_ms(44_999);
+    assert_eq!(desk.owner(1), Some(agt(1)));
+    let effects = desk.after_ms(1);
+    assert_eq!(lines(&effects), [(EventKind::Requeued, Some(agt(1)))], "the visitor is told");
+    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((place(1), place(3)), (Some(1), Some(2)), "first in line");
+    assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Connected);
+    // Back in time keeps it, at work or for new ones.
+    for back in [Availability::Away, Availability::Available] {
+        desk.take(1, 4);
+        desk.act(chooses(1, Availability::Offline));
+        desk.after_ms(44_000);
+        desk.act(chooses(1, back));
+        desk.after_ms(90_000);
+        assert_eq!(desk.owner(4), Some(agt(1)), "{back:?}");
+    }
+}
+
+#[test]
+fn no_line_that_comes_and_goes_prolongs_the_grace_of_who_is_offline() {
+    let mut desk = Desk::with(&[(1, 2)]);
+    desk.take(1, 1);
+    desk.act(chooses(1, Availability::Offline));
+    desk.after_ms(40_000);
+    desk.act(Input::AgentGone { agent: agt(1) });
+    desk.after_ms(4_000);
+    desk.act(Input::AgentConnected { agent: agt(1) });
+    desk.after_ms(1_000);
+    assert_eq!(desk.owner(1), None, "he is as offline as before");
+}
+
+#[test]
+fn whoever_is_given_something_while_he_is_offline_has_it_for_the_grace() {
+    let mut desk = Desk::with(&[(1, 2)]);
+    desk.act(chooses(1, Availability::Offline));
+    desk.after_ms(600_000);
+    desk.take(1, 1);
+    desk.after_ms(44_999);
+    assert_eq!(desk.owner(1), Some(agt(1)));
+    desk.open(2);
+    // Something more at the last moment prolongs nothing, and has a time of its own.
+    desk.now = desk.now.plus_ms(1);
+    desk.act(Input::Assign { agent: agt(1), conversation: cnv(2), over_capacity: false });
+    assert_eq!((desk.owner(1), desk.owner(2)), (None, Some(agt(1))));
+    desk.after_ms(44_999);
+    assert_eq!(desk.owner(2), Some(agt(1)));
+    desk.after_ms(1);
+    assert_eq!(desk.owner(2), None);
+}
+
+#[test]
+fn a_restart_lets_nobody_keep_what_he_has_who_is_offline() {
+    let mut desk = Desk::with(&[]);
+    let (agent, availability) = (agt(1), Availability::Offline);
+    desk.act(Input::AgentKnown { agent, availability, capacity: 2 });
+    desk.act(restored(1, ConversationState::Active, Some(1), T - 5_000));
+    desk.act(Input::AgentConnected { agent });
+    desk.after_ms(45_000);
+    assert_eq!(desk.owner(1), None);
+}
+
+#[test]
+fn who_let_offers_run_out_and_does_nothing_is_absent_and_is_told_why_he_is_away() {
+    let story = |acts: Option<Input>| {
+        let mut desk = Desk::with(&[(1, 2)]);
+        desk.take(1, 1);
+        desk.open(2);
+        for _ in 0..3 {
+            desk.after_ms(30_000);
+        }
+        let standing = desk.routing.agents().next().unwrap();
+        assert_eq!(standing.availability, Availability::Away);
+        assert_eq!(standing.cause, Some(AvailabilityCause::MissedOffers));
+        desk.after_ms(44_999);
+        if let Some(acts) = acts {
+            desk.act(acts);
+        }
+        desk.after_ms(1);
+        desk.owner(1)
+    };
+    assert_eq!(story(None), None);
+    assert_eq!(
+        story(Some(Input::Acted { agent: agt(1) })),
+        Some(agt(1)),
+        "he writes to his visitor"
+    );
+    assert_eq!(story(Some(chooses(1, Availability::Away))), Some(agt(1)), "he chose it");
+    let mut desk = Desk::with(&[(1, 2)]);
+    desk.act(chooses(1, Availability::Away));
+    assert_eq!(desk.routing.agents().next().unwrap().cause, None);
+}
+
+#[test]
+fn a_supervisor_takes_over_from_whom_he_means_and_from_nobody_else() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1), (3, 1)]);
+    desk.take(1, 1);
+    desk.act(Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) });
+    let take =
+        |agent, from| Input::TakeOver { agent: agt(agent), from: agt(from), conversation: cnv(1) };
+    assert_eq!(desk.refused(take(3, 2)), RejectCode::Gone, "he was only asked");
+    assert_eq!(desk.refused(take(1, 1)), RejectCode::Invalid);
+    let effects = desk.act(take(3, 1));
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(2) }));
+    assert_eq!(lines(&effects), [(EventKind::Transferred, Some(agt(3)))]);
+    assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(3)), None));
+    assert_eq!(desk.act(take(3, 1)), [], "the same again changes nothing");
+    desk.act(Input::AgentGone { agent: agt(1) });
+    assert_eq!(desk.refused(take(1, 3)), RejectCode::AtCapacity, "he is not there");
+    desk.open(2);
+    let waiting = Input::TakeOver { agent: agt(3), from: agt(1), conversation: cnv(2) };
+    assert_eq!(desk.refused(waiting), RejectCode::Gone, "nobody has it");
+}
+
+#[test]
+fn a_transfer_is_taken_back_until_it_is_answered() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    desk.take(1, 1);
+    let back = Input::Withdraw { conversation: cnv(1) };
+    assert_eq!(desk.refused(back), RejectCode::Gone, "nothing is under way");
+    let give = Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) };
+    desk.act(give);
+    let effects = desk.act(back);
+    assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(2) }));
+    assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), None));
+    desk.act(give);
+    desk.accept(2, 1);
+    assert_eq!(desk.refused(back), RejectCode::Gone, "he has it now");
+    let again = Input::Transfer { from: agt(2), to: agt(2), conversation: cnv(1) };
+    assert_eq!(desk.refused(again), RejectCode::Invalid, "to whom has it already");
+    desk.open(2);
+    assert_eq!(desk.refused(Input::Withdraw { conversation: cnv(2) }), RejectCode::Gone);
 }
 
 #[test]

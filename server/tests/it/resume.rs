@@ -3,6 +3,7 @@
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::message::{Body, Message, Seq};
+use protocol::time::UnixMillis;
 
 use crate::client::{Client, new_message};
 use crate::server::TestServer;
@@ -75,11 +76,23 @@ async fn a_client_gets_what_follows_its_last_message() {
         ResumePoint { message: Some(new_message()), ..right.clone() },
         ResumePoint { at: right.at.map(|at| at.plus_ms(1)), ..right.clone() },
         ResumePoint { at: None, ..right.clone() },
+        ResumePoint { message: None, ..right.clone() },
+        ResumePoint { message: None, at: None, ..right.clone() },
+        ResumePoint { seq: Seq(0), ..right.clone() },
+        ResumePoint { seq: Seq(500), ..right.clone() },
         ResumePoint { seq: Seq(61), ..right },
     ] {
         let mut back = Client::visitor(&server, token.clone(), vec![wrong]).await;
         let (reset, page) = back.history(RequestId(0)).await;
         assert!(reset);
+        assert_eq!(texts(&page).last().map(String::as_str), Some("m119"));
+    }
+    // Who has nothing is told so: the newest page, to begin with.
+    for nothing in [None, Some(UnixMillis(1))] {
+        let point = ResumePoint { conversation, seq: Seq(0), message: None, at: nothing };
+        let mut back = Client::visitor(&server, token.clone(), vec![point]).await;
+        let (reset, page) = back.history(RequestId(0)).await;
+        assert!(!reset);
         assert_eq!(texts(&page).last().map(String::as_str), Some("m119"));
     }
     server.stop().await;

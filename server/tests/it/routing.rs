@@ -6,16 +6,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use livehelp::clock::{Clock, ManualClock, SystemClock};
-use protocol::conversation::{Availability, ConversationCard, ConversationState};
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::conversation::{
+    AgentCard, Availability, AvailabilityCause, ConversationCard, ConversationState, Presence,
+    Role, SiteAvailability,
+};
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::{AgentId, ConversationId};
-use protocol::message::{Author, Body, EventKind};
+use protocol::message::{Author, Body, EventKind, Seq, Visibility};
+use protocol::personal::Text;
 use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
 
 use crate::client::{Client, new_message};
+use crate::http;
 use crate::metrics::Scrape;
-use crate::server::TestServer;
+use crate::server::{COOKIES, TestServer};
 
 const START: UnixMillis = UnixMillis(1_790_000_000_000);
 /// What `offer_ms` and `agent_grace_ms` are where nobody sets them, and the rest after a missed offer.
@@ -470,5 +475,305 @@ async fn a_transfer_to_someone_without_room_is_refused() {
         .await;
     assert_eq!(code, RejectCode::AtCapacity);
     asked_nothing(&mut full).await;
+    server.stop().await;
+}
+
+/// Everything that a visitor is told of what the site may promise, from now until this.
+async fn promised(visitor: &mut Client, wanted: SiteAvailability) {
+    visitor
+        .until(|frame| match frame {
+            ServerFrame::Availability { availability } if *availability == wanted => Some(()),
+            _ => None,
+        })
+        .await;
+}
+
+async fn refusal(client: &mut Client, request: RequestId) -> RejectCode {
+    client
+        .until(|frame| match frame {
+            ServerFrame::Reject { request: r, code, .. } if *r == request => Some(*code),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_chooses_offline_with_the_console_open_gives_back_as_if_the_line_had_broken() {
+    let (server, clock) = start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    ready(&mut agent, 1).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    agent.accept(conversation).await;
+    let (mut behind, waiting) = self::visitor(&server).await;
+    stands_at(&mut behind, waiting, 1).await;
+    choose(&mut agent, Availability::Offline, None).await;
+    promised(&mut visitor, SiteAvailability::Unavailable).await;
+    clock.pass(GRACE_MS - 1);
+    // Back in time keeps it, and the promise is true again.
+    choose(&mut agent, Availability::Available, None).await;
+    promised(&mut visitor, SiteAvailability::Busy).await;
+    clock.pass(GRACE_MS);
+    agent.say(conversation, "still yours").await;
+    visitor.heard("still yours").await;
+    choose(&mut agent, Availability::Offline, None).await;
+    promised(&mut visitor, SiteAvailability::Unavailable).await;
+    clock.pass(GRACE_MS);
+    assert_eq!(line(&mut visitor, EventKind::Requeued).await, Some(server.agents[0]));
+    let unserved = visitor
+        .until(|frame| match frame {
+            ServerFrame::Queue { position: 1, unserved, wait_ms: None, .. } => Some(*unserved),
+            _ => None,
+        })
+        .await;
+    assert_eq!(unserved, Some(true), "first in line, and nobody serves it");
+    stands_at(&mut behind, waiting, 2).await;
+    let mut taker = Client::agent(&server, 1).await;
+    ready(&mut taker, 5).await;
+    promised(&mut visitor, SiteAvailability::Available).await;
+    assert_eq!(offered(&mut taker).await.0, conversation);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_is_told_at_once_when_the_last_agent_goes_or_comes_however_that_happens() {
+    let (server, _clock) = start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    for gone in [Availability::Away, Availability::Offline] {
+        ready(&mut agent, 5).await;
+        promised(&mut visitor, SiteAvailability::Available).await;
+        choose(&mut agent, gone, None).await;
+        promised(&mut visitor, SiteAvailability::Unavailable).await;
+    }
+    ready(&mut agent, 5).await;
+    promised(&mut visitor, SiteAvailability::Available).await;
+    drop(agent);
+    promised(&mut visitor, SiteAvailability::Unavailable).await;
+    let mut agent = Client::agent(&server, 0).await;
+    promised(&mut visitor, SiteAvailability::Available).await;
+    agent.accept(conversation).await;
+    ready(&mut agent, 1).await;
+    promised(&mut visitor, SiteAvailability::Busy).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_a_conversation_while_offline_is_at_work() {
+    let (server, clock) = start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    let request = agent.next_request();
+    agent.tell(&ClientFrame::Assign { request, conversation }).await;
+    agent.acked(request).await;
+    let cards = agent.board().await;
+    let own = cards.iter().find(|card| card.agent == server.agents[0]).unwrap();
+    assert_eq!(own.availability, Some(Availability::Away));
+    clock.pass(10 * GRACE_MS);
+    agent.say(conversation, "I am here").await;
+    visitor.heard("I am here").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_missed_offers_tell_the_agent_why_he_is_away_and_end_what_he_has() {
+    let (server, clock) = start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    ready(&mut agent, 2).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    agent.accept(conversation).await;
+    // A window that does not watch the board.
+    let origin = format!("http://{}", server.address);
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];
+    let mut window = Client::connect(&server, &headers).await;
+    window.greet_as_agent().await;
+    let (_other, missed) = self::visitor(&server).await;
+    for _ in 0..2 {
+        assert_eq!(offered(&mut agent).await.0, missed);
+        clock.pass(OFFER_MS);
+        offer_over(&mut agent, missed).await;
+        clock.pass(REST_MS);
+    }
+    for client in [&mut agent, &mut window] {
+        let card = client
+            .until(|frame| match frame {
+                ServerFrame::Agent { card } => {
+                    (card.availability == Some(Availability::Away)).then(|| card.clone())
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(card.availability_cause, Some(AvailabilityCause::MissedOffers));
+    }
+    // He writes: he is there after all.
+    agent.say(conversation, "sorry, I was on the phone").await;
+    visitor.heard("sorry, I was on the phone").await;
+    agent.settled().await;
+    clock.pass(2 * GRACE_MS);
+    agent.say(conversation, "so").await;
+    visitor.heard("so").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_takes_over_and_an_agent_does_not() {
+    let server = TestServer::start_as(|setup| setup.role = Role::Supervisor).await;
+    let mut owner = Client::agent(&server, 0).await;
+    ready(&mut owner, 5).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    owner.accept(conversation).await;
+    let mut supervisor = Client::agent(&server, 1).await;
+    ready(&mut supervisor, 1).await;
+    let [first, second] = server.agents;
+    let take = async |client: &mut Client, from| {
+        let request = client.next_request();
+        client.tell(&ClientFrame::TakeOver { request, conversation, from }).await;
+        request
+    };
+    let request = take(&mut supervisor, second).await;
+    assert_eq!(refusal(&mut supervisor, request).await, RejectCode::Invalid);
+    // The pending transfer ends with it.
+    owner.transfer(conversation, second).await;
+    assert_eq!(offered(&mut supervisor).await.0, conversation);
+    let request = take(&mut supervisor, first).await;
+    supervisor.acked(request).await;
+    assert_eq!(line(&mut visitor, EventKind::Transferred).await, Some(second));
+    card(&mut owner, conversation, |card| card.assignee == Some(second)).await;
+    supervisor.say(conversation, "I take over").await;
+    visitor.heard("I take over").await;
+    let request = take(&mut owner, first).await;
+    assert_eq!(refusal(&mut owner, request).await, RejectCode::Invalid);
+    server.stop().await;
+
+    let (server, _clock) = start().await;
+    let mut owner = Client::agent(&server, 0).await;
+    ready(&mut owner, 5).await;
+    let (_visitor, conversation) = self::visitor(&server).await;
+    owner.accept(conversation).await;
+    let mut agent = Client::agent(&server, 1).await;
+    let request = agent.next_request();
+    let from = server.agents[0];
+    agent.tell(&ClientFrame::TakeOver { request, conversation, from }).await;
+    assert_eq!(refusal(&mut agent, request).await, RejectCode::Forbidden);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_withdrawn_by_the_giver_and_by_nobody_else() {
+    let (server, _clock) = start().await;
+    let mut giver = Client::agent(&server, 0).await;
+    ready(&mut giver, 5).await;
+    let (_visitor, conversation) = visitor(&server).await;
+    giver.accept(conversation).await;
+    let mut taker = Client::agent(&server, 1).await;
+    ready(&mut taker, 5).await;
+    let withdraw = async |client: &mut Client| {
+        let request = client.next_request();
+        client.tell(&ClientFrame::Withdraw { request, conversation }).await;
+        request
+    };
+    let request = withdraw(&mut giver).await;
+    assert_eq!(refusal(&mut giver, request).await, RejectCode::Gone, "nothing is under way");
+    giver.transfer(conversation, server.agents[1]).await;
+    offered(&mut taker).await;
+    let request = withdraw(&mut taker).await;
+    assert_eq!(refusal(&mut taker, request).await, RejectCode::Forbidden);
+    let request = withdraw(&mut giver).await;
+    giver.acked(request).await;
+    offer_over(&mut taker, conversation).await;
+    let request = giver.next_request();
+    let agent = server.agents[0];
+    giver.tell(&ClientFrame::Transfer { request, conversation, agent }).await;
+    assert_eq!(refusal(&mut giver, request).await, RejectCode::Invalid, "he has it already");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_quotes_the_visitor_and_nobody_else() {
+    let (server, _clock) = start().await;
+    let mut giver = Client::agent(&server, 0).await;
+    ready(&mut giver, 5).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    giver.accept(conversation).await;
+    let mut taker = Client::agent(&server, 1).await;
+    ready(&mut taker, 5).await;
+    let quoted = async |giver: &mut Client, taker: &mut Client| {
+        giver.transfer(conversation, server.agents[1]).await;
+        let quoted = taker
+            .until(|frame| match frame {
+                ServerFrame::Offer { card, .. } => Some((
+                    card.preview.as_ref().map(|words| words.expose().clone()),
+                    card.last_author,
+                )),
+                _ => None,
+            })
+            .await;
+        decline(taker, conversation).await;
+        quoted
+    };
+    giver.say(conversation, "How can I help?").await;
+    assert_eq!(quoted(&mut giver, &mut taker).await, (None, None));
+    visitor.say(conversation, "Do you have it in blue?").await;
+    giver.say(conversation, "I will ask").await;
+    let request = giver.next_request();
+    let note = ClientFrame::Send {
+        request,
+        conversation,
+        message: new_message(),
+        seen_seq: Seq(0),
+        body: Body::Text(Text::new("he is in a hurry")),
+        visibility: Some(Visibility::Agents),
+    };
+    giver.tell(&note).await;
+    giver.acked(request).await;
+    let words = Some(String::from("Do you have it in blue?"));
+    assert_eq!(quoted(&mut giver, &mut taker).await, (words, Some(Author::Visitor)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_and_the_end_of_an_account_are_seen_in_open_chats() {
+    let server = TestServer::start_as(|setup| setup.role = Role::Admin).await;
+    let mut agent = Client::agent(&server, 0).await;
+    ready(&mut agent, 5).await;
+    let (mut visitor, conversation) = visitor(&server).await;
+    agent.accept(conversation).await;
+    let mut colleague = Client::agent(&server, 1).await;
+    let change = async |body: serde_json::Value| {
+        let path = format!("/v1/agents/{}", server.agents[0]);
+        let origin = format!("http://{}", server.address);
+        let cookie = format!("livehelp_session={}", COOKIES[1]);
+        let headers = [("cookie", cookie.as_str()), ("origin", origin.as_str())];
+        let body = body.to_string();
+        let answer = http::ask(server.address, "PATCH", &path, &headers, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+    };
+    change(serde_json::json!({ "name": "Nina New" })).await;
+    let named =
+        |card: &ConversationCard| card.agents.iter().any(|agent| agent.name.expose() == "Nina New");
+    for client in [&mut visitor, &mut colleague, &mut agent] {
+        card(client, conversation, named).await;
+    }
+    change(serde_json::json!({ "role": "supervisor" })).await;
+    let of_nina = async |client: &mut Client, wanted: &dyn Fn(&AgentCard) -> bool| {
+        client
+            .until(|frame| match frame {
+                ServerFrame::Agent { card } => {
+                    (card.agent == server.agents[0] && wanted(card)).then_some(())
+                }
+                _ => None,
+            })
+            .await;
+    };
+    of_nina(&mut colleague, &|card| card.role == Some(Role::Supervisor)).await;
+    visitor.settled().await;
+    change(serde_json::json!({ "state": "deactivated" })).await;
+    of_nina(&mut colleague, &|card| {
+        card.presence == Some(Presence::Gone) && card.availability == Some(Availability::Offline)
+    })
+    .await;
+    assert_eq!(line(&mut visitor, EventKind::Requeued).await, Some(server.agents[0]));
+    let back = card(&mut visitor, conversation, |card| card.assignee.is_none()).await;
+    assert!(named(&back), "what she said stays hers");
     server.stop().await;
 }

@@ -16,6 +16,9 @@ export const AUTHOR_KIND: CodeTable<AuthorKind> = { words: { 0: 'visitor', 1: 'a
 export type Availability = 'available' | 'away' | 'offline';
 export const AVAILABILITY: CodeTable<Availability> = { words: { 0: 'available', 1: 'away', 2: 'offline' } };
 
+export type AvailabilityCause = 'missed-offers' | 'unknown';
+export const AVAILABILITY_CAUSE: CodeTable<AvailabilityCause> = { words: { 1: 'missed-offers' }, unknown: [[0, 'unknown']] };
+
 export type ClientRole = 'visitor' | 'agent';
 export const CLIENT_ROLE: CodeTable<ClientRole> = { words: { 0: 'visitor', 1: 'agent' } };
 
@@ -104,6 +107,8 @@ export interface AgentCard {
   capacity?: number;
   /** Only to agents: the conversations he has, offers included. */
   load?: number;
+  /** Only to agents: why the availability is as it is, where it was not chosen. It ends with the next choice. */
+  availability_cause?: AvailabilityCause;
 }
 export const AGENT_CARD: RecordShape<AgentCard> = {
   required: 2,
@@ -115,6 +120,7 @@ export const AGENT_CARD: RecordShape<AgentCard> = {
     ['presence', PRESENCE],
     ['capacity', NUMBER],
     ['load', NUMBER],
+    ['availability_cause', AVAILABILITY_CAUSE],
   ],
 };
 
@@ -625,6 +631,37 @@ export const CLIENT_PAGE: FrameSchema<ClientPage> = {
   ],
 };
 
+/** Takes over what another agent has; for supervisors and admins. A pending transfer of it ends. */
+export interface ClientTakeOver {
+  kind: 'take-over';
+  request: number;
+  conversation: ConversationId;
+  /** Who has it: if it is somebody else by now, the answer is `gone`. */
+  from: AgentId;
+}
+export const CLIENT_TAKE_OVER: FrameSchema<ClientTakeOver> = {
+  code: 20, word: 'take-over', required: 3,
+  fields: [
+    ['request', NUMBER],
+    ['conversation', 'cnv'],
+    ['from', 'agt'],
+  ],
+};
+
+/** Takes back a transfer that nobody has answered yet; for whoever has the conversation, and for supervisors and admins. */
+export interface ClientWithdraw {
+  kind: 'withdraw';
+  request: number;
+  conversation: ConversationId;
+}
+export const CLIENT_WITHDRAW: FrameSchema<ClientWithdraw> = {
+  code: 21, word: 'withdraw', required: 2,
+  fields: [
+    ['request', NUMBER],
+    ['conversation', 'cnv'],
+  ],
+};
+
 export type ClientFrame =
   | ClientHello
   | ClientSend
@@ -644,7 +681,9 @@ export type ClientFrame =
   | ClientWatch
   | ClientUnwatch
   | ClientDraft
-  | ClientPage;
+  | ClientPage
+  | ClientTakeOver
+  | ClientWithdraw;
 /** Every kind, for a client that wants them all; one that names its own is smaller. */
 export const CLIENT_FRAMES: readonly FrameSchema<ClientFrame>[] = [
   CLIENT_HELLO,
@@ -666,6 +705,8 @@ export const CLIENT_FRAMES: readonly FrameSchema<ClientFrame>[] = [
   CLIENT_UNWATCH,
   CLIENT_DRAFT,
   CLIENT_PAGE,
+  CLIENT_TAKE_OVER,
+  CLIENT_WITHDRAW,
 ];
 
 /** The answer to `hello`. */
@@ -855,6 +896,8 @@ export interface ServerQueue {
   conversation: ConversationId;
   position: number;
   wait_ms?: number;
+  /** True: nobody is there who would take it, so the place moves when somebody comes. Told where it is so; from then on `availability` says when that changes. */
+  unserved?: boolean;
 }
 export const SERVER_QUEUE: FrameSchema<ServerQueue> = {
   code: 73, word: 'queue', required: 2,
@@ -862,6 +905,7 @@ export const SERVER_QUEUE: FrameSchema<ServerQueue> = {
     ['conversation', 'cnv'],
     ['position', NUMBER],
     ['wait_ms', NUMBER],
+    ['unserved', FLAG],
   ],
 };
 
@@ -870,6 +914,7 @@ export interface ServerOffer {
   kind: 'offer';
   conversation: ConversationId;
   deadline: number;
+  /** Its `preview` is the visitor's own newest words or absent: no note, and nothing of a colleague. */
   card: ConversationCard;
   /** The giver, where it is a transfer. */
   transfer_from?: AgentId;
@@ -1019,7 +1064,7 @@ export const SERVER_BOARD: FrameSchema<ServerBoard> = {
   ],
 };
 
-/** To agents: a colleague's state. */
+/** To agents: the state of a colleague, or one's own. */
 export interface ServerAgent {
   kind: 'agent';
   card: AgentCard;
