@@ -6,8 +6,9 @@ use rmp_serde::decode::Error;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{ClientFrame, ServerFrame};
+use crate::frame::{ClientFrame, RequestId, ServerFrame};
 use crate::limits::DEPTH_MAX;
+use crate::positional::{Outline, unknown_value};
 
 /// A subprotocol: the version and the encoding in one name (RFC 6455, 1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +50,15 @@ pub enum DecodeError {
         /// What the bytes should have been.
         subprotocol: &'static str,
     },
+    /// A frame, whole, in which a field of the right type has a value that is not taken on this side: a code or a
+    /// form of a newer peer, or a number beyond its bound.
+    #[error("the field `{field}` has a value that is not known, or beyond its bound")]
+    Value {
+        /// The frame's request, so that the answer can be matched; 0 where it has none.
+        request: RequestId,
+        /// The field's name, and those of the records it lies in.
+        field: String,
+    },
     /// Bytes after the frame's end.
     #[error("bytes after the end of a frame of {subprotocol}")]
     Trailing {
@@ -64,7 +74,7 @@ fn decode<'a, T: Deserialize<'a>>(encoding: Encoding, bytes: &'a [u8]) -> Result
             let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
             deserializer.set_max_depth(DEPTH_MAX);
             let frame = T::deserialize(&mut deserializer)
-                .map_err(|_| DecodeError::Malformed { subprotocol })?;
+                .map_err(|error| unread(encoding, bytes, &error))?;
             match IgnoredAny::deserialize(&mut deserializer) {
                 Err(Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
                     Ok(frame)
@@ -75,10 +85,21 @@ fn decode<'a, T: Deserialize<'a>>(encoding: Encoding, bytes: &'a [u8]) -> Result
         Encoding::Json => {
             let mut deserializer = serde_json::Deserializer::from_slice(bytes);
             let frame = T::deserialize(&mut deserializer)
-                .map_err(|_| DecodeError::Malformed { subprotocol })?;
+                .map_err(|error| unread(encoding, bytes, &error))?;
             deserializer.end().map_err(|_| DecodeError::Trailing { subprotocol })?;
             Ok(frame)
         }
+    }
+}
+
+/// Why a frame was not read: bytes that are none, or a value that is not taken in one that is whole to its last byte.
+#[cold]
+fn unread(encoding: Encoding, bytes: &[u8], error: &impl std::fmt::Display) -> DecodeError {
+    let malformed = DecodeError::Malformed { subprotocol: encoding.subprotocol() };
+    let Some(field) = unknown_value(&error.to_string()) else { return malformed };
+    match decode::<Outline>(encoding, bytes) {
+        Ok(Outline(request)) => DecodeError::Value { request: RequestId(request), field },
+        Err(_) => malformed,
     }
 }
 
@@ -104,17 +125,22 @@ fn encode<T: Serialize>(
 /// Reads a frame of a client; text borrows from the bytes where it can.
 ///
 /// # Errors
-/// If the bytes are no frame; a kind that is not known is no error, see [`ClientFrame::Unknown`].
+/// If the bytes are no frame, or one with a value that is not taken; a kind that is not known is no error, see
+/// [`ClientFrame::Unknown`].
 pub fn decode_client(encoding: Encoding, bytes: &[u8]) -> Result<ClientFrame<'_>, DecodeError> {
     decode(encoding, bytes)
 }
 
-/// Reads a frame of the server.
+/// Reads a frame of the server. One with a value that is not known here, which a newer server may send, is passed over
+/// like one of an unknown kind.
 ///
 /// # Errors
-/// As [`decode_client`].
+/// If the bytes are no frame.
 pub fn decode_server(encoding: Encoding, bytes: &[u8]) -> Result<ServerFrame<'_>, DecodeError> {
-    decode(encoding, bytes)
+    match decode(encoding, bytes) {
+        Err(DecodeError::Value { request, .. }) => Ok(ServerFrame::Unknown { request }),
+        read => read,
+    }
 }
 
 /// Appends a client's frame.
@@ -144,7 +170,6 @@ pub fn encode_server(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::RequestId;
     use crate::ids::{ConversationId, MessageId};
     use crate::message::{Author, Body, Seq};
     use crate::personal::Text;

@@ -103,7 +103,8 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MA
                 let mut items = Vec::new();
                 while let Some(item) = seq.next_element()? {
                     if items.len() == MAX {
-                        return Err(de::Error::invalid_length(MAX + 1, &self));
+                        let longer = de::Unexpected::Other("a longer list");
+                        return Err(de::Error::invalid_value(longer, &self));
                     }
                     items.push(item);
                 }

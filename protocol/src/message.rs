@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ids::{AgentId, MessageId};
 use crate::limits::SEQ_MAX;
 use crate::personal::Text;
+use crate::positional::MaybeRequest;
 use crate::time::{Day, UnixMillis};
 
 /// Position of a message in its conversation. From 1; each is taken once or void; 0 is before the first.
@@ -19,7 +20,8 @@ impl<'de> Deserialize<'de> for Seq {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seq = u64::deserialize(deserializer)?;
         if seq > SEQ_MAX {
-            return Err(de::Error::custom("a place above the highest"));
+            let expected = &"a place, at most the highest";
+            return Err(de::Error::invalid_value(de::Unexpected::Unsigned(seq), expected));
         }
         Ok(Self(seq))
     }
@@ -277,10 +279,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
                 Ok(Body::Text(Text::new(text.to_owned())))
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Body<'de>, A::Error> {
-                let form: u8 =
+                let MaybeRequest(form) =
                     seq.next_element()?.ok_or_else(|| de::Error::missing_field("body form"))?;
-                if form != BODY_EVENT {
-                    return Err(de::Error::custom("unknown form of a body"));
+                if form != u32::from(BODY_EVENT) {
+                    let form = de::Unexpected::Unsigned(form.into());
+                    return Err(de::Error::invalid_value(form, &"a form of a body"));
                 }
                 let event =
                     seq.next_element()?.ok_or_else(|| de::Error::missing_field("body event"))?;

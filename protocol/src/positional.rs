@@ -101,10 +101,14 @@ macro_rules! records {
                     fn visit_seq<A: serde::de::SeqAccess<'de>>(
                         self, mut seq: A,
                     ) -> Result<$name, A::Error> {
-                        $( let $field = seq.next_element::<$ty>()?.ok_or_else(|| {
-                            serde::de::Error::missing_field(stringify!($field))
-                        })?; )*
-                        $($( let $ofield = seq.next_element::<Option<$oty>>()?.flatten(); )+)?
+                        $( let $field = seq
+                            .next_element::<$ty>()
+                            .map_err(|error| $crate::positional::at(stringify!($field), &error))?
+                            .ok_or_else(|| serde::de::Error::missing_field(stringify!($field)))?; )*
+                        $($( let $ofield = seq
+                            .next_element::<Option<$oty>>()
+                            .map_err(|error| $crate::positional::at(stringify!($ofield), &error))?
+                            .flatten(); )+)?
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                         Ok($name { $($field,)* $($($ofield,)+)? })
                     }
@@ -228,10 +232,14 @@ macro_rules! frames {
                             .ok_or_else(|| serde::de::Error::missing_field("kind"))?;
                         let frame = match kind {
                             $( $code => {
-                                $( let $field = seq.next_element::<$ty>()?.ok_or_else(|| {
-                                    serde::de::Error::missing_field(stringify!($field))
-                                })?; )*
-                                $($( let $ofield = seq.next_element::<Option<$oty>>()?.flatten(); )+)?
+                                $( let $field = seq
+                                    .next_element::<$ty>()
+                                    .map_err(|error| $crate::positional::at(stringify!($field), &error))?
+                                    .ok_or_else(|| serde::de::Error::missing_field(stringify!($field)))?; )*
+                                $($( let $ofield = seq
+                                    .next_element::<Option<$oty>>()
+                                    .map_err(|error| $crate::positional::at(stringify!($ofield), &error))?
+                                    .flatten(); )+)?
                                 $name::$variant { $($field,)* $($($ofield,)+)? }
                             } )+
                             _ => {
@@ -249,6 +257,54 @@ macro_rules! frames {
             }
         }
     };
+}
+
+/// An error with the name of the field where it happened, so that a refusal can name it.
+#[cold]
+pub(crate) fn at<E: serde::de::Error>(field: &str, error: &E) -> E {
+    E::custom(format_args!("{field}: {error}"))
+}
+
+/// The field in which an error lies and whose value is of the right type, but not one that it takes here: a newer
+/// peer knows more codes, forms and places. `None` for every other error.
+pub(crate) fn unknown_value(error: &str) -> Option<String> {
+    let mut path = Vec::new();
+    let mut rest = error;
+    while !rest.starts_with("invalid value: ") {
+        let (field, inside) = rest.split_once(": ")?;
+        // Nothing of what was sent: its words stand behind what serde says of them.
+        if !field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            return None;
+        }
+        path.push(field);
+        rest = inside;
+    }
+    Some(path.join("."))
+}
+
+/// A frame of which only the request is wanted.
+pub(crate) struct Outline(pub(crate) u32);
+
+impl<'de> serde::Deserialize<'de> for Outline {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Frame;
+        impl<'de> serde::de::Visitor<'de> for Frame {
+            type Value = Outline;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a frame, an array that begins with its kind")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Outline, A::Error> {
+                seq.next_element::<serde::de::IgnoredAny>()?;
+                let request = seq.next_element::<MaybeRequest>()?.map_or(0, |maybe| maybe.0);
+                while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Outline(request))
+            }
+        }
+        deserializer.deserialize_seq(Frame)
+    }
 }
 
 /// Reads a frame's kind from its number or its readable name; 0 is no kind.
@@ -282,7 +338,8 @@ impl<F: Fn(&str) -> u8> serde::de::Visitor<'_> for Kind<F> {
     }
 }
 
-/// The second field of a frame of an unknown kind: its request where it is a number, else 0.
+/// What may be a number and may be anything: the number, else 0. The second field of a frame whose kind is not known,
+/// and the form of a body.
 pub(crate) struct MaybeRequest(pub(crate) u32);
 
 impl<'de> serde::Deserialize<'de> for MaybeRequest {

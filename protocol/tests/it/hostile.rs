@@ -1,8 +1,10 @@
 //! Bytes of somebody who means no good: every one is answered with an error, none with a panic.
 
 use proptest::prelude::*;
-use protocol::codec::{Encoding, decode_client, decode_server, encode_client, encode_server};
-use protocol::frame::{ClientFrame, RequestId};
+use protocol::codec::{
+    DecodeError, Encoding, decode_client, decode_server, encode_client, encode_server,
+};
+use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 
 use crate::vectors::{bytes, client, server};
 
@@ -82,6 +84,86 @@ fn deep_nesting_that_is_passed_over_costs_no_stack() {
 fn deep_nesting_where_a_field_is_wanted_is_refused() {
     let deep = format!(r#"["ping", {}{}]"#, "[".repeat(200_000), "]".repeat(200_000));
     assert!(decode_client(Encoding::Json, deep.as_bytes()).is_err());
+}
+
+const CNV: &str = "cnv_0190a1b2c3d47e5f8a9b0c1d2e3f4051";
+const MSG: &str = "msg_0190a1b2c3d57e5f8a9b0c1d2e3f4052";
+
+/// A newer client knows more codes and forms, and may count further: it is told which field, and for which request.
+#[test]
+fn a_value_that_is_not_known_is_named_and_is_no_end() {
+    let json = [
+        (format!(r#"["send",5,"{CNV}","{MSG}",0,[7,"x",{{"a":1}}]]"#), 5, "body"),
+        (format!(r#"["send",5,"{CNV}","{MSG}",0,["poll","x"]]"#), 5, "body"),
+        (format!(r#"["send",5,"{CNV}","{MSG}",0,[1,"danced"]]"#), 5, "body"),
+        (format!(r#"["send",5,"{CNV}","{MSG}",0,"hi","robots"]"#), 5, "visibility"),
+        (String::from(r#"["availability",5,"asleep"]"#), 5, "availability"),
+        (String::from(r#"["availability",5,"away",70000]"#), 5, "capacity"),
+        (String::from(r#"["watch",5,"weather"]"#), 5, "topic"),
+        (String::from(r#"["hello",5,"bot","t/1","en",[],null]"#), 5, "role"),
+        (format!(r#"["history",5,"{CNV}",0,70000]"#), 5, "limit"),
+        (format!(r#"["seen","{CNV}",9223372036854775808]"#), 0, "seq"),
+        (format!(r#"["watch",5,"conversation","{CNV}",["{CNV}",-1]]"#), 5, "resume.seq"),
+    ];
+    for (frame, request, field) in json {
+        let error = decode_client(Encoding::Json, frame.as_bytes()).unwrap_err();
+        let wanted = DecodeError::Value { request: RequestId(request), field: field.to_owned() };
+        assert_eq!(error, wanted, "{frame}");
+        // Cut short or followed by more it is no frame, whatever its values are.
+        let cut = frame.strip_suffix(']').unwrap();
+        for none in [cut.to_owned(), format!("{frame} 1")] {
+            let error = decode_client(Encoding::Json, none.as_bytes()).unwrap_err();
+            assert!(matches!(error, DecodeError::Malformed { .. }), "{none}");
+        }
+    }
+    let (cnv, msg) = (format!("c410{}", &CNV[4..]), format!("c410{}", &MSG[4..]));
+    let msgpack = [
+        (format!("960205{cnv}{msg}00920700"), 5, "body"),
+        (format!("960205{cnv}{msg}0092cd012c00"), 5, "body"),
+        (format!("960205{cnv}{msg}00920163"), 5, "body"),
+        (format!("970205{cnv}{msg}00a2686909"), 5, "visibility"),
+        (String::from("930f0509"), 5, "availability"),
+        (String::from("931005cd012c"), 5, "topic"),
+        (String::from("96010563a3742f31a2656e90"), 5, "role"),
+        (format!("9308{cnv}cfffffffffffffffff"), 0, "seq"),
+    ];
+    for (hex, request, field) in msgpack {
+        let error = decode_client(Encoding::Msgpack, &bytes(&hex)).unwrap_err();
+        let wanted = DecodeError::Value { request: RequestId(request), field: field.to_owned() };
+        assert_eq!(error, wanted, "{hex}");
+    }
+}
+
+#[test]
+fn what_has_another_type_is_no_frame() {
+    for frame in [
+        r#"["ping","7"]"#,
+        r#"["ping"]"#,
+        r#"["availability",5,7]"#,
+        r#"["ping","invalid value: 7"]"#,
+        r#"["history",5,"cnv_12",0,9]"#,
+    ] {
+        let error = decode_client(Encoding::Json, frame.as_bytes()).unwrap_err();
+        assert!(matches!(error, DecodeError::Malformed { .. }), "{frame}");
+    }
+}
+
+#[test]
+fn a_frame_of_a_newer_server_is_passed_over() {
+    for frame in [
+        r#"["availability","maybe"]"#.to_owned(),
+        format!(r#"["message","{CNV}",8,"{MSG}",["visitor"],1795000000000,[9,"x"],null]"#),
+        format!(r#"["message","{CNV}",8,"{MSG}",["robot"],1795000000000,"x",null]"#),
+        format!(r#"["message","{CNV}",8,"{MSG}",["system"],1795000000000,[1,"danced"],null]"#),
+    ] {
+        let read = decode_server(Encoding::Json, frame.as_bytes()).unwrap();
+        assert_eq!(read, ServerFrame::Unknown { request: RequestId(0) }, "{frame}");
+    }
+    let msgpack = bytes("924863");
+    let read = decode_server(Encoding::Msgpack, &msgpack).unwrap();
+    assert!(matches!(read, ServerFrame::Unknown { .. }));
+    let read = decode_server(Encoding::Json, br#"["reject",7,"tired","x"]"#).unwrap();
+    assert_eq!(read, ServerFrame::Unknown { request: RequestId(7) });
 }
 
 /// What is read at all can be written, and reads the same again.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::codec::{Encoding, decode_client};
+use protocol::codec::{DecodeError, Encoding, decode_client};
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::ConversationId;
@@ -289,6 +289,12 @@ impl Connection {
     fn decode<'b>(&self, bytes: &'b [u8]) -> Option<ClientFrame<'b>> {
         match decode_client(self.encoding, bytes) {
             Ok(frame) => Some(frame),
+            // A client that knows more than this server is told so, and stays.
+            Err(DecodeError::Value { request, field }) => {
+                let words = format!("{field}: a value that this server does not know or take");
+                self.refuse(request, Err(Reject::new(RejectCode::Invalid, words)));
+                None
+            }
             Err(error) => {
                 tracing::debug!(connection_id = %self.outbox.connection(), %error, "a frame was not read");
                 self.outbox.close(CloseCode::Malformed);
@@ -302,7 +308,7 @@ impl Connection {
             if self.outbox.is_over() {
                 return;
             }
-            let Some(frame) = self.decode(&bytes) else { return };
+            let Some(frame) = self.decode(&bytes) else { continue };
             self.take(frame, read_at, tried).await;
         }
     }

@@ -8,7 +8,7 @@ use protocol::ids::SiteKey;
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::message::{Body, Seq};
 use protocol::personal::Text;
-use protocol::reject::CloseCode;
+use protocol::reject::{CloseCode, RejectCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -387,5 +387,41 @@ async fn a_persons_messages_are_counted_over_all_of_their_connections_and_new_on
         refused += u64::from(too_fast);
     }
     assert_eq!(refused, 3 * BURST);
+    server.stop().await;
+}
+
+/// A newer client on an older server: it hears which of its fields is not known, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_the_server_does_not_know_is_refused_by_name_and_the_connection_stays() {
+    let server = TestServer::start().await;
+    let mut client = Client::connect_as(&server, Encoding::Json, &[("origin", SHOP)]).await;
+    let refused = async |client: &mut Client, frame: String, request: u32, field: &str| {
+        client.tell_raw(WsMessage::text(frame)).await;
+        let told = client
+            .until(|frame| match frame {
+                ServerFrame::Reject { request, code, words, .. } => {
+                    Some((*request, *code, words.clone()))
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!((told.0, told.1), (RequestId(request), RejectCode::Invalid));
+        assert!(told.2.starts_with(&format!("{field}: ")), "{}", told.2);
+    };
+    let hello = String::from(r#"["hello",9,"robot","t/1","en",[]]"#);
+    refused(&mut client, hello, 9, "role").await;
+    client.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
+    let conversation = client.open().await;
+    let message = new_message();
+    for (frame, field) in [
+        (format!(r#"["send",90,"{conversation}","{message}",0,[2,"file"]]"#), "body"),
+        (format!(r#"["send",90,"{conversation}","{message}",0,"hi","robots"]"#), "visibility"),
+        (String::from(r#"["watch",90,"weather"]"#), "topic"),
+        (String::from(r#"["availability",90,"asleep"]"#), "availability"),
+        (format!(r#"["history",90,"{conversation}",0,70000]"#), "limit"),
+    ] {
+        refused(&mut client, frame, 90, field).await;
+    }
+    client.say(conversation, "still here").await;
     server.stop().await;
 }
