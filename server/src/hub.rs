@@ -37,6 +37,7 @@ pub(crate) mod cork;
 mod desk;
 mod speak;
 mod hear;
+mod lane;
 mod attend;
 mod open;
 mod refused;
@@ -145,6 +146,7 @@ pub struct Hub {
     rooms: Rooms,
     /// What waits for the bus, and what it said too early.
     hearing: hear::Waiting,
+    lanes: lane::Lanes,
     openings: AddressLimit,
     refused_origins: refused::RefusedOrigins,
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
@@ -178,6 +180,11 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 /// No such thing, or another's: the two look the same.
 pub(crate) fn not_found(what: &'static str) -> Reject {
     Reject::new(RejectCode::NotFound, what)
+}
+
+/// The same id came with other words.
+fn conflict() -> Reject {
+    Reject::new(RejectCode::Conflict, "a message with this id says something else")
 }
 
 /// Turns a failure of the store into what a client is told.
@@ -218,6 +225,7 @@ impl Hub {
             config,
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
+            lanes: lane::Lanes::default(),
             turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
             desks: DashMap::default(),
             sites: DashMap::default(),

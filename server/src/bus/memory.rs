@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::ids::ConversationId;
 use protocol::message::Seq;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Bus, BusError, HEARD_MAX, Heard, Notice};
 use crate::privacy::envelope::Envelope;
@@ -46,6 +46,8 @@ struct Net {
     places: HashMap<ConversationId, Seq>,
     nodes: Vec<Ears>,
     away: bool,
+    held: bool,
+    released: Arc<Notify>,
     deaf: Option<usize>,
 }
 
@@ -90,6 +92,27 @@ impl MemoryNet {
         }
     }
 
+    /// Lets no answer out to those who ask for a place, or lets them go.
+    pub fn hold(&self, held: bool) {
+        let mut net = self.0.lock();
+        net.held = held;
+        if !held {
+            net.released.notify_waiters();
+        }
+    }
+
+    async fn released(&self) {
+        loop {
+            let released = Arc::clone(&self.0.lock().released);
+            // Listening before it is looked at: no release is missed.
+            let let_go = released.notified();
+            if !self.0.lock().held {
+                return;
+            }
+            let_go.await;
+        }
+    }
+
     /// Loses what is said to one node, in the order in which they joined; none: all hear again.
     pub fn set_deaf(&self, node: Option<usize>) {
         self.0.lock().deaf = node;
@@ -121,6 +144,7 @@ impl Bus for MemoryNode {
     }
 
     async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+        self.net.released().await;
         let mut net = self.net.0.lock();
         if net.away {
             return Err(BusError);

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::desk::{AgentLine, Desk, DeskState, Guest, RoomFacts};
 use super::fanout::Fanned;
 use super::site::Shown;
-use super::speak::Asked;
+use super::speak::{Answer, Asked};
 use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
 use crate::privacy::envelope::Flags;
@@ -198,11 +198,14 @@ impl Hub {
         let ground = site.wordless_ground(visitor);
         let id = Self::message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
-            let fate = Box::new(|_| {});
+            let untold = move |reject: &Reject| {
+                tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
+            };
+            let fate: Answer = Box::new(move |fate| fate.as_ref().err().map_or((), untold));
             let since = self.clock.instant();
             let asked = Asked { from: None, refusal: None, since, beside: None };
             if let Err(reject) = self.place(room, envelope, asked, fate).await {
-                tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
+                untold(&reject);
             }
         }
     }

@@ -19,6 +19,7 @@ use super::shard::RoomHandle;
 use super::speak::{Answer, Asked, Delivered, Going};
 use crate::bus::{BusError, Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
+use crate::recent::Recent;
 use crate::room::Hearing;
 use crate::store::Beside;
 use crate::tasks;
@@ -26,8 +27,8 @@ use crate::tasks;
 /// A place that was given and is not heard of for so long was lost on the way: it is delivered here.
 const HEAR_MAX: Duration = Duration::from_secs(1);
 
-/// After so long nobody waits for a place any more: his connection is gone.
-const ASKED_MAX: Duration = Duration::from_secs(10);
+/// Messages whose last try got no place, and of which a place may be heard all the same.
+const LOST_MAX: usize = 2_048;
 
 /// Looks into the store for what was missed, one each turn: another node's write may be on its way.
 const LOOKS_MAX: u8 = 10;
@@ -38,13 +39,25 @@ const MENDED_MAX: u16 = 500;
 type Key = (ConversationId, MessageId);
 
 /// What waits for the bus, what it said too early, and what is to be looked up.
-#[derive(Default)]
 pub(super) struct Waiting {
     asked: Mutex<HashMap<Key, Asking>>,
+    lost: Mutex<Recent<Key, ()>>,
     /// Conversations that are being read from the store: what is heard of them waits.
     early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
     missed: Mutex<Vec<Missed>>,
     displaced: Mutex<Vec<Displaced>>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            asked: Mutex::default(),
+            lost: Mutex::new(Recent::new(LOST_MAX)),
+            early: Mutex::default(),
+            missed: Mutex::default(),
+            displaced: Mutex::default(),
+        }
+    }
 }
 
 /// A message at whose place another node's was stored: it needs a new one, at which it is announced
@@ -61,8 +74,6 @@ pub(super) struct Displaced {
 /// A message for which a place was asked.
 struct Asking {
     going: Going,
-    envelope: Envelope,
-    asked_at: Instant,
     /// Nothing: it is delivered. The message: it needs another place.
     heard: oneshot::Sender<Option<Going>>,
 }
@@ -110,8 +121,8 @@ impl Hub {
         following
     }
 
-    /// Asks for a place. Nothing: it was delivered, or another question for the same message is under way.
-    /// The message again: its place was taken, ask anew.
+    /// Asks for a place. Nothing: it was delivered. The message again: its place was taken, ask anew. The lanes see to it
+    /// that there is one question for a message.
     pub(super) async fn ask_bus(
         self: &Arc<Self>,
         going: Going,
@@ -119,51 +130,30 @@ impl Hub {
         floor: Seq,
     ) -> Result<Option<Going>, Reject> {
         let key = (envelope.conversation(), envelope.message());
-        let Some(heard) = self.await_place(key, going, envelope)? else { return Ok(None) };
+        let (heard, told) = oneshot::channel();
+        self.hearing.asked.lock().insert(key, Asking { going, heard });
         let given = self.bus.place(envelope, floor).await;
-        let wait = if given.is_ok() { HEAR_MAX } else { Duration::ZERO };
-        if let Ok(Ok(settled)) = tokio::time::timeout(wait, heard).await {
+        // After a try that failed its place may still be heard of: only the place that is given now counts.
+        let again = self.hearing.lost.lock().get(&key).is_some();
+        let wait = if given.is_ok() && !again { HEAR_MAX } else { Duration::ZERO };
+        if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
             return Ok(settled);
         }
         let Some(Asking { going, .. }) = self.hearing.asked.lock().remove(&key) else {
             return Ok(None);
         };
         match given {
-            Ok(seq) => Ok(self.take_place(going, Arc::new(envelope.clone().place(seq)))),
+            Ok(seq) => {
+                self.hearing.lost.lock().remove(&key);
+                Ok(self.take_place(going, Arc::new(envelope.clone().place(seq))))
+            }
             Err(BusError) => {
+                self.hearing.lost.lock().insert(key, ());
                 going.room.with(|live| live.answered()).unwrap_or_default();
                 let words = "the bus between the servers is away; try again";
                 Err(Reject::new(RejectCode::StoreUnavailable, words).retry_after_ms(1_000))
             }
         }
-    }
-
-    /// Notes who waits; `None` if the same message waits already, which then answers for both.
-    fn await_place(
-        &self,
-        key: Key,
-        going: Going,
-        envelope: &Envelope,
-    ) -> Result<Option<oneshot::Receiver<Option<Going>>>, Reject> {
-        let mut asked = self.hearing.asked.lock();
-        if let Some(first) = asked.get_mut(&key) {
-            going.room.with(|live| live.answered()).unwrap_or_default();
-            if !first.envelope.says_the_same(envelope) {
-                let words = "a message with this id says something else";
-                return Err(Reject::new(RejectCode::Conflict, words));
-            }
-            let one = std::mem::replace(&mut first.going.answer, Box::new(|_| {}));
-            first.going.answer = Box::new(move |fate| {
-                one(fate.clone());
-                (going.answer)(fate);
-            });
-            return Ok(None);
-        }
-        let (heard, told) = oneshot::channel();
-        let asked_at = self.clock.instant();
-        let envelope = envelope.clone();
-        asked.insert(key, Asking { going, envelope, asked_at, heard });
-        Ok(Some(told))
     }
 
     /// A message of this node has its place: it is delivered and stored, unless the place is taken.
@@ -233,9 +223,16 @@ impl Hub {
 
     fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
         let envelope = placed.envelope();
-        let asking =
-            self.hearing.asked.lock().remove(&(envelope.conversation(), envelope.message()));
-        if let Some(Asking { going, heard, .. }) = asking {
+        let key = (envelope.conversation(), envelope.message());
+        let asking = {
+            let mut asked = self.hearing.asked.lock();
+            // This may be the place of the try that failed: the one at hand has another, and the others move it there.
+            if asked.contains_key(&key) && self.hearing.lost.lock().get(&key).is_some() {
+                return;
+            }
+            asked.remove(&key)
+        };
+        if let Some(Asking { going, heard }) = asking {
             let again = self.take_place(going, Arc::clone(placed));
             // Whoever asked may be gone: then nobody resends but the author himself.
             let _gone = heard.send(again);
@@ -388,7 +385,14 @@ impl Hub {
 
     async fn place_again(self: Arc<Self>, displaced: Displaced) {
         let Displaced { room, message, from, since, answer, beside } = displaced;
-        let answer = Arc::new(Mutex::new(Some(answer)));
+        let (hub, lost, of) = (Arc::clone(&self), room.clone(), Arc::clone(&message));
+        let tell = move |fate: Result<_, Reject>| {
+            if fate.is_err() {
+                hub.take_back(&lost, &of);
+            }
+            answer(fate);
+        };
+        let answer = Arc::new(Mutex::new(Some(tell)));
         let told = Arc::clone(&answer);
         let tell = move |fate| {
             if let Some(answer) = told.lock().take() {
@@ -397,26 +401,10 @@ impl Hub {
         };
         let asked = Asked { from, refusal: None, since, beside };
         let envelope = message.envelope().clone();
-        if let Err(reject) = self.place(room.clone(), envelope, asked, Box::new(tell)).await {
-            self.take_back(&room, &message);
-            if let Some(answer) = answer.lock().take() {
-                answer(Err(reject));
-            }
-        }
-    }
-
-    /// Lets go of what nobody waits for any more.
-    pub(super) fn give_up_unheard(&self) {
-        let mut given_up = Vec::new();
-        self.hearing.asked.lock().retain(|_, asking| {
-            let over = self.since(asking.asked_at) > ASKED_MAX;
-            if over {
-                given_up.push(asking.going.room.clone());
-            }
-            !over
-        });
-        for room in given_up {
-            room.with(|live| live.answered()).unwrap_or_default();
+        if let Err(reject) = self.place(room, envelope, asked, Box::new(tell)).await
+            && let Some(answer) = answer.lock().take()
+        {
+            answer(Err(reject));
         }
     }
 }

@@ -17,7 +17,7 @@ use super::fanout::{Fanned, Hearers, Outlets, deliver};
 use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
 use super::tally::refuse;
-use super::{Hub, Speaker, Who, not_found, store_reject};
+use super::{Hub, Speaker, Who, conflict, not_found, store_reject};
 use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::ingest::{Said, ingest};
@@ -241,13 +241,36 @@ impl Hub {
         Ok(Standing::of(&row))
     }
 
-    /// Gives an envelope its place, delivers it, and hands it to the store.
+    /// Gives an envelope its place, delivers it, and hands it to the store. Where its place takes a round trip it waits
+    /// for its turn, and nobody waits here.
     pub(super) async fn place(
+        self: &Arc<Self>,
+        room: RoomHandle,
+        envelope: Envelope,
+        asked: Asked,
+        answer: Answer,
+    ) -> Result<(), Reject> {
+        self.place_at(room, envelope, asked, answer, Turn::ToCome).await
+    }
+
+    /// The same for one whose turn it is.
+    pub(super) async fn place_in_turn(
+        self: &Arc<Self>,
+        room: RoomHandle,
+        envelope: Envelope,
+        asked: Asked,
+        answer: Answer,
+    ) -> Result<(), Reject> {
+        self.place_at(room, envelope, asked, answer, Turn::Now).await
+    }
+
+    async fn place_at(
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
         Asked { from, refusal, since, beside }: Asked,
         answer: Answer,
+        turn: Turn,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
         let slot = self.slot().await?;
@@ -268,6 +291,12 @@ impl Hub {
                     self.placed(going, placed, &delivered);
                     return Ok(());
                 }
+                Step::AskBus { .. } if turn == Turn::ToCome => {
+                    let Going { room, answer, beside, .. } = going;
+                    room.with(|live| live.answered()).unwrap_or_default();
+                    let asked = Asked { from, refusal, since, beside };
+                    return self.wait_in_lane(room, &envelope, asked, answer);
+                }
                 Step::AskBus { floor } => match self.ask_bus(going, &envelope, floor).await? {
                     None => return Ok(()),
                     Some(back) => going = back,
@@ -287,12 +316,7 @@ impl Hub {
                     going.room.with(|live| live.displaced(seq)).unwrap_or_default();
                 }
                 Step::Refused => return refusal.map_or(Ok(()), Err),
-                Step::Conflict => {
-                    return Err(Reject::new(
-                        RejectCode::Conflict,
-                        "a message with this id says something else",
-                    ));
-                }
+                Step::Conflict => return Err(conflict()),
                 Step::LookInStore(in_vain) => {
                     if let Some(stored) = self.stored_message(&envelope, in_vain.after).await? {
                         self.metrics.duplicates_dropped_total.inc();
@@ -508,7 +532,11 @@ impl Hub {
     /// Takes a message off the screens of this node.
     pub(super) fn show_void(room: &RoomHandle, placed: &Placed) {
         let told = room.with(|live| {
-            live.failed(placed.seq());
+            // Its place may be another's by now.
+            let known = live.find(placed.envelope().message()).map(|known| known.seq());
+            if known == Some(placed.seq()) {
+                live.failed(placed.seq());
+            }
             let frame = Fanned::new(ServerFrame::Void {
                 conversation: placed.envelope().conversation(),
                 seq: placed.seq(),
@@ -554,10 +582,7 @@ fn permit(
 /// Answers for a message that was found in the store.
 fn known(stored: &Placed, envelope: &Envelope, going: Going) -> Result<(), Reject> {
     if !stored.envelope().says_the_same(envelope) {
-        return Err(Reject::new(
-            RejectCode::Conflict,
-            "a message with this id says something else",
-        ));
+        return Err(conflict());
     }
     let acked = Acked::of(stored.seq(), stored.envelope());
     let Going { slot, answer, beside, .. } = going;
@@ -571,6 +596,13 @@ fn known(stored: &Placed, envelope: &Envelope, going: Going) -> Result<(), Rejec
         }
     }
     Ok(())
+}
+
+/// Whether a message may ask for a place that takes a round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Now,
+    ToCome,
 }
 
 /// What one look at the room led to.

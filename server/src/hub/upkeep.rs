@@ -71,7 +71,7 @@ impl Hub {
             self.turn_desks().await;
             self.mend_rooms().await;
             self.replace_displaced();
-            self.give_up_unheard();
+            self.forget_owed();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();
                 self.tally_standing();

@@ -349,6 +349,126 @@ async fn without_the_bus_a_message_is_refused_and_may_come_again() {
     nodes.ends().await;
 }
 
+impl Tab {
+    /// Sends again what another tab of the same visitor sent.
+    async fn repeat(&self, other: &Self, all: std::ops::RangeInclusive<u32>) {
+        for n in all {
+            self.send_as(n, other.message(n)).await;
+        }
+    }
+
+    async fn until_refused(&self, all: &[u32]) {
+        let all: Vec<_> = all.iter().copied().map(RequestId).collect();
+        self.until("the refusals, in their order", |screen| screen.refused == all).await;
+        self.line.screen.lock().refused.clear();
+    }
+}
+
+fn messages(transcript: &[(Seq, MessageId)]) -> Vec<MessageId> {
+    transcript.iter().map(|(_, message)| *message).collect()
+}
+
+/// The bus gives no answer and then none at all: nobody stands still for it, whoever sent something hears of it, on
+/// every line, and nothing comes before what its author said first.
+#[tokio::test]
+async fn while_the_bus_says_nothing_nobody_stands_still_everyone_is_answered_and_order_holds() {
+    let nodes = Nodes::new().await;
+    let (net, left, _right) = two_on_a_net(&nodes).await;
+    // Another line of the same visitor, at the same node.
+    let again = Tab::open(&left.hub, nodes.world, 3).await;
+    net.hold(true);
+    for n in 1..=3 {
+        left.send(n).await;
+    }
+    again.repeat(&left, 1..=3).await;
+    {
+        let (left, again) = (left.line.screen.lock(), again.line.screen.lock());
+        assert!(left.refused.is_empty() && left.acked.is_empty(), "all are taken, none has a fate");
+        assert!(again.refused.is_empty() && again.acked.is_empty());
+    }
+    net.set_away(true);
+    net.hold(false);
+    left.until_refused(&[1, 2, 3]).await;
+    again.until_refused(&[1, 2, 3]).await;
+    // What was written before the refusals were read does not overtake them.
+    net.set_away(false);
+    left.send(4).await;
+    left.until_refused(&[4]).await;
+    again.repeat(&left, 1..=3).await;
+    again.until("the acks", |screen| screen.acked.len() == 3).await;
+    left.send(4).await;
+    left.until("the ack", |screen| screen.acked.len() == 1).await;
+    assert_eq!(messages(&nodes.transcript().await), [1, 2, 3, 4].map(|n| left.message(n)));
+    nodes.ends().await;
+}
+
+#[tokio::test]
+async fn one_senders_refusal_is_not_anothers() {
+    let nodes = Nodes::new().await;
+    let (net, left, _right) = two_on_a_net(&nodes).await;
+    let session = protocol::ids::SessionId::from_bytes([7; 16]);
+    let who = Who::Agent { agent: nodes.world.agent, session };
+    let agent = Tab::open_for(&left.hub, nodes.world, 9, who).await;
+    net.hold(true);
+    left.send(1).await;
+    let note = Said {
+        conversation: agent.conversation,
+        message: agent.message(1),
+        seen_seq: Seq(0),
+        body: Body::Text(Text::new("a note")),
+        visibility: Visibility::Agents,
+    };
+    let now = agent.hub.clock.instant();
+    agent.hub.send(&agent.speaker, RequestId(1), note, now).await.unwrap();
+    net.set_away(true);
+    net.hold(false);
+    left.until_refused(&[1]).await;
+    agent.until_refused(&[1]).await;
+    net.set_away(false);
+    // A resend frees the line at once.
+    left.send(1).await;
+    left.send(2).await;
+    left.until("the acks", |screen| screen.acked.len() == 2).await;
+    assert_eq!(messages(&nodes.transcript().await), [1, 2].map(|n| left.message(n)));
+    nodes.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stands_still_and_goes_on_changes_nobodys_order() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::new().await;
+    let one = nodes.hub(nodes.redis(&redis).await);
+    let two = nodes.hub(nodes.redis(&redis).await);
+    let left = Tab::open(&one, nodes.world, 1).await;
+    let right = Tab::open(&two, nodes.world, 2).await;
+    left.send(1).await;
+    left.until("the ack", |screen| screen.acked.len() == 1).await;
+    redis.pause(true);
+    let again = Tab::open(&one, nodes.world, 3).await;
+    for n in 2..=4 {
+        left.send(n).await;
+    }
+    again.repeat(&left, 2..=4).await;
+    left.until_refused(&[2, 3, 4]).await;
+    again.until_refused(&[2, 3, 4]).await;
+    redis.pause(false);
+    // The places of the first tries are heard of now; their messages have none.
+    loop {
+        again.repeat(&left, 2..=4).await;
+        let answered = |screen: &Screen| screen.acked.len() + screen.refused.len() == 3;
+        again.until("an answer to each", answered).await;
+        let mut screen = again.line.screen.lock();
+        screen.refused.clear();
+        if std::mem::take(&mut screen.acked).len() == 3 {
+            break;
+        }
+    }
+    let transcript = nodes.transcript().await;
+    assert_eq!(messages(&transcript), [1, 2, 3, 4].map(|n| left.message(n)));
+    right.until_shows("the other node shows the same", &transcript).await;
+    nodes.ends().await;
+}
+
 #[tokio::test]
 async fn a_message_that_its_node_did_not_store_is_acked_by_no_other_before_it_is_stored() {
     let nodes = Nodes::new().await;
