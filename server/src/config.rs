@@ -99,7 +99,7 @@ settings! {
         drain_grace_ms: u64 = "5000", "ms", (0, 600_000),
             "After SIGTERM: time in which new connections are still taken while /readyz already says no.";
         drain_ms: u64 = "20000", "ms", (0, 3_600_000),
-            "After the grace: time over which clients are told to move.";
+            "After the grace: the longest time over which clients are told to move, one by one, a thousand in a second.";
     }
     "Conversations" {
         offer_ms: u64 = "30000", "ms", (1_000, 600_000),

@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -230,19 +231,19 @@ impl Gateway {
         }
     }
 
-    /// Tells every client to move, spread over `over_ms`, and waits until they are gone.
+    /// Tells every client to move, one by one over `over_ms` at most, and waits until they are gone.
     pub async fn drain(&self, over_ms: u64) {
         self.draining.store(true, Ordering::SeqCst);
         let outboxes = self.heartbeats.all();
-        let share = u64::try_from(outboxes.len()).unwrap_or(1).max(1);
-        for (turn, outbox) in (0u64..).zip(outboxes) {
-            outbox.leave(over_ms.saturating_mul(turn) / share);
-            if over_ms > 0 && turn % 64 == 63 {
-                tokio::time::sleep(std::time::Duration::from_millis(over_ms * 64 / share)).await;
-            }
+        let leave = Leave::of(outboxes.len(), over_ms);
+        let begun = tokio::time::Instant::now();
+        for (turn, outbox) in outboxes.into_iter().enumerate() {
+            let told_at = begun + Duration::from_millis(leave.told_ms(turn));
+            tokio::time::sleep_until(told_at).await;
+            outbox.leave(leave.retry_after_ms());
         }
         // A connection that is in the middle of an act takes as long as the act does.
-        let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
         for _ in 0..TICKS_TO_LEAVE_MAX {
             if self.connections.load(Ordering::SeqCst) == 0 {
                 break;
@@ -254,6 +255,40 @@ impl Gateway {
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// Clients that are told to move in a millisecond, and that come back in one: more would be a lump for them and for
+/// whoever takes them in.
+const LEAVE_PER_MS: u64 = 1;
+
+/// What a restart takes, from the last word of one server to the first of the next.
+const RESTART_MS: u64 = 250;
+
+/// When each client is told to move, and to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Leave {
+    count: u64,
+    /// The last one is told before that; never longer than the clients are many.
+    takes_ms: u64,
+}
+
+impl Leave {
+    fn of(count: usize, over_ms: u64) -> Self {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        Self { count, takes_ms: over_ms.min(count / LEAVE_PER_MS) }
+    }
+
+    /// After so long the client of this turn is told.
+    fn told_ms(self, turn: usize) -> u64 {
+        let turn = u64::try_from(turn).unwrap_or(u64::MAX);
+        self.takes_ms.saturating_mul(turn) / self.count.max(1)
+    }
+
+    /// So long after it was told it comes back: the first one when the last one was told and a restart is done, the
+    /// others in the order in which they left, as far apart.
+    fn retry_after_ms(self) -> u64 {
+        self.takes_ms + RESTART_MS
     }
 }
 
@@ -271,4 +306,52 @@ fn close_frame(code: CloseCode) -> Bytes {
     bytes.extend_from_slice(&code.code().to_be_bytes());
     bytes.extend_from_slice(word);
     Bytes::from(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The instants at which each of so many is told, and comes back.
+    fn story(count: usize, over_ms: u64) -> Vec<(u64, u64)> {
+        let leave = Leave::of(count, over_ms);
+        let each = |turn| {
+            let told_ms = leave.told_ms(turn);
+            (told_ms, told_ms + leave.retry_after_ms())
+        };
+        (0..count).map(each).collect()
+    }
+
+    #[test]
+    fn nobody_is_told_in_a_lump_and_nobody_comes_back_in_one() {
+        for (count, over_ms) in [(1, 20_000), (130, 20_000), (5_000, 20_000), (100_000, 20_000)] {
+            let story = story(count, over_ms);
+            let most = count.div_ceil(usize::try_from(over_ms).unwrap());
+            for of in [|(told, _): &(u64, u64)| *told, |(_, back): &(u64, u64)| *back] {
+                let mut at: BTreeMap<u64, usize> = BTreeMap::new();
+                for instant in story.iter().map(of) {
+                    *at.entry(instant).or_default() += 1;
+                }
+                assert!(at.values().all(|clients| *clients <= most), "{count}");
+            }
+        }
+    }
+
+    #[test]
+    fn everyone_comes_back_when_the_server_is_there_again_and_not_much_later() {
+        for (count, over_ms) in
+            [(1, 20_000), (10, 20_000), (300, 20_000), (100_000, 20_000), (9, 0)]
+        {
+            let story = story(count, over_ms);
+            let last = story.iter().map(|(told, _)| *told).max().unwrap();
+            assert!(last <= over_ms);
+            let takes = u64::try_from(count).unwrap().min(over_ms);
+            for (_, back) in story {
+                assert!(back >= last + RESTART_MS, "too early for {count}");
+                assert!(back <= last + RESTART_MS + takes, "{count} are kept away for nothing");
+            }
+        }
+    }
 }

@@ -115,3 +115,25 @@ async fn one_address_opens_so_many_conversations_in_an_hour() {
     first.acked(request).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_clients_are_told_to_come_back_when_a_restart_is_done_and_not_when_a_drain_could_be()
+{
+    let server = TestServer::start_with(|config| config.drain_ms = 20_000).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(Client::visitor(&server, None, vec![]).await);
+    }
+    let stopping = livehelp::tasks::spawn("stop", server.stop());
+    for client in &mut clients {
+        let back_ms = client
+            .until(|frame| match frame {
+                ServerFrame::Bye { retry_after_ms } => Some(*retry_after_ms),
+                _ => None,
+            })
+            .await;
+        assert!((1..=1_000).contains(&back_ms), "{back_ms}");
+        assert_eq!(client.closed().await, 4100);
+    }
+    stopping.await.unwrap();
+}
