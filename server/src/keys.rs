@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use self::cipher::ValueKey;
 use self::file::{KeyFile, Stored};
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject, TransitSealer};
 use crate::recent::Recent;
 
@@ -372,6 +373,11 @@ fn failed(error: KeysError) -> SealError {
 /// plain hash is enough.
 pub fn secret_hash(secret: &str) -> SecretHash {
     SecretHash(cipher::sha256(secret.as_bytes()))
+}
+
+/// The name of a privacy notice: it changes when its words or its address do.
+pub fn notice_hash(text: &str, url: &str) -> NoticeHash {
+    NoticeHash(content_hash(format!("{text}\n{url}").as_bytes()))
 }
 
 /// SHA-256, for what is compared and not kept secret: a request's body, a notice's words.

@@ -74,6 +74,9 @@ pub struct SiteSettings {
     pub notice: Notice,
     /// Further patterns to hide, regular expressions.
     pub redaction_patterns: Vec<String>,
+    /// Names of the notices that were shown before this one, the newest first: a visitor who was away may come with one.
+    #[schema(value_type = Vec<String>)]
+    pub former_notices: Vec<NoticeHash>,
 }
 
 /// A privacy notice: its words and where to read more.

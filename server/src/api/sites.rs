@@ -21,7 +21,7 @@ use super::request::{Asked, Body, Id, bounded, name};
 use super::schema;
 use crate::auth::Scope;
 use crate::hub::RefusedOrigin as Refused;
-use crate::keys::random_bytes;
+use crate::keys::{notice_hash, random_bytes};
 use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
@@ -33,6 +33,8 @@ const TEXTS_MAX: usize = 32;
 const TEXT_CHARS_MAX: usize = 500;
 const NOTICE_CHARS_MAX: usize = 2_000;
 const URL_BYTES_MAX: usize = 2_048;
+/// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
+const FORMER_NOTICES_MAX: usize = 100;
 
 /// The fields that the form before a conversation can have.
 const FORM_FIELDS: [&str; 2] = ["name", "email"];
@@ -306,7 +308,14 @@ fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
         row.settings.form = form_with_defaults(form);
     }
     if let Some(notice) = change.notice {
-        row.settings.notice = check_notice(notice)?;
+        let former = std::mem::replace(&mut row.settings.notice, check_notice(notice)?);
+        if former != row.settings.notice && !former.is_empty() {
+            let hash = notice_hash(&former.text, &former.url);
+            let before = &mut row.settings.former_notices;
+            before.retain(|known| *known != hash);
+            before.insert(0, hash);
+            before.truncate(FORMER_NOTICES_MAX);
+        }
     }
     if let Some(patterns) = change.redaction_patterns {
         check_patterns(&patterns)?;

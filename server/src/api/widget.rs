@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::request::Id;
 use super::sites::form_with_defaults;
 use super::{ApiState, schema};
-use crate::keys::content_hash;
+use crate::keys::notice_hash;
 use crate::origin::allowed_origin;
 use crate::store::{FieldRule, SiteRow};
 
@@ -116,7 +116,7 @@ async fn site(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<SiteRow
 
 fn widget(state: &ApiState, row: SiteRow) -> Widget {
     let notice = row.settings.notice;
-    let hash = content_hash(format!("{}\n{}", notice.text, notice.url).as_bytes());
+    let hash = notice_hash(&notice.text, &notice.url).to_string();
     Widget {
         site_id: row.site,
         site_key: row.site_key,
@@ -124,11 +124,7 @@ fn widget(state: &ApiState, row: SiteRow) -> Widget {
         availability: state.live.site_availability(row.tenant, row.site),
         texts: row.settings.texts,
         form: form_with_defaults(row.settings.form),
-        notice: WidgetNotice {
-            text: notice.text,
-            url: notice.url,
-            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-        },
+        notice: WidgetNotice { text: notice.text, url: notice.url, hash },
         locale_default: "en",
     }
 }

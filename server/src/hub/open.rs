@@ -1,5 +1,6 @@
 //! A conversation's beginning, end and second beginning.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,8 +17,9 @@ use super::desk::Header;
 use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
 use crate::metrics::Throttle;
-use crate::privacy::consent::notice_shown;
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::ingest::{field, locale, page_url};
+use crate::privacy::redact::MARK;
 use crate::routing::Input;
 use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
@@ -65,10 +67,16 @@ impl Hub {
         let _turn = self.turn(opening.conversation.as_bytes()).await;
         let known = self.store.conversation(tenant, opening.conversation).await;
         if let Some(row) = known.map_err(|error| store_reject(&error))? {
-            return if row.visitor == visitor {
-                Ok(())
-            } else {
-                Err(not_found("there is no such conversation"))
+            if row.visitor != visitor {
+                return Err(not_found("there is no such conversation"));
+            }
+            let site = self.site(tenant, row.site).await?;
+            return match self.differs(&site, &row, &opening)? {
+                None => Ok(()),
+                Some(what) => {
+                    let words = format!("a conversation with this id began with another {what}");
+                    Err(Reject::new(RejectCode::Conflict, words))
+                }
             };
         }
         let taken = self.store.conversation_exists(opening.conversation).await;
@@ -105,6 +113,35 @@ impl Hub {
         self.route(&desk, Input::Opened { conversation, site }).await
     }
 
+    /// In what an opening differs from the one that began this conversation; in nothing, if it is the same that comes
+    /// again. The page and the language are those of the moment and may be others.
+    fn differs(
+        &self,
+        site: &Site,
+        row: &ConversationRow,
+        opening: &Opening<'_>,
+    ) -> Result<Option<String>, Reject> {
+        if opening.notice.and_then(NoticeHash::parse) != row.notice {
+            return Ok(Some(String::from("notice")));
+        }
+        // What may no longer be read cannot be compared.
+        let Some(kept) = self.shown().header(row, row.form.as_slice()) else { return Ok(None) };
+        let form = &opening.form;
+        for (name, answer) in kept {
+            let again = field("form", &given(form, name), ANSWER_BYTES_MAX, site.redactor()?)?;
+            // Other masks than today's may have hidden a part of it.
+            if again != *answer && !answer.expose().contains(MARK) {
+                return Ok(Some(format!("answer to `{name}`")));
+            }
+        }
+        let is_kept = |name: &str| kept.iter().any(|(field, _)| field == name);
+        let asked = site.row.settings.form.iter().filter(|(_, rule)| **rule != FieldRule::Hidden);
+        let more = asked
+            .map(|(name, _)| name)
+            .find(|name| !is_kept(name) && !given(form, name).is_empty());
+        Ok(more.map(|name| format!("answer to `{name}`")))
+    }
+
     /// A visitor has a bounded number of conversations open.
     async fn bound_open(&self, tenant: TenantId, visitor: VisitorId) -> Result<(), Reject> {
         let max = self.config.conversations_per_visitor_max;
@@ -130,7 +167,7 @@ impl Hub {
         opening: &Opening<'_>,
         now: UnixMillis,
     ) -> Result<(VisitorRow, ConversationRow), Reject> {
-        let notice = notice_shown(!site.row.settings.notice.is_empty(), opening.notice)?;
+        let notice = site.notice_shown(opening.notice)?;
         let form = checked_form(site, &opening.form)?;
         let answer = |name: &str| {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
@@ -298,6 +335,12 @@ fn agent_of(who: Option<Who>) -> Option<protocol::ids::AgentId> {
     }
 }
 
+/// What was answered to a field, as it is seen; nothing, if it was not.
+fn given<'f>(form: &[(&str, &'f str)], name: &str) -> Cow<'f, str> {
+    let answer = form.iter().find(|(field, _)| *field == name);
+    answer.map_or(Cow::Borrowed(""), |(_, text)| visible::name(text))
+}
+
 /// The form's answers, as they are seen, redacted and bounded; what the site requires must be there, what
 /// it does not ask for is not kept.
 fn checked_form(
@@ -307,8 +350,7 @@ fn checked_form(
     let redactor = site.redactor()?;
     let mut answers = Vec::new();
     for (name, rule) in &site.row.settings.form {
-        let given = form.iter().find(|(field, _)| field == name).map_or("", |(_, text)| *text);
-        let given = visible::name(given);
+        let given = given(form, name);
         match rule {
             FieldRule::Hidden => {}
             FieldRule::Required if given.is_empty() => {

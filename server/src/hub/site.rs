@@ -11,6 +11,8 @@ use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
 use super::{Hub, not_found, store_reject};
+use crate::keys::notice_hash;
+use crate::privacy::consent::{NoticeHash, Notices, notice_shown};
 use crate::privacy::envelope::Flags;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Ground;
@@ -27,6 +29,8 @@ pub struct Site {
     pub row: SiteRow,
     /// Its masks; those of every site where its own cannot be used.
     masks: Redactor,
+    /// The name of its notice.
+    notice: NoticeHash,
     /// Its own masks cannot be used: nothing is taken in that they might have had to hide.
     broken: bool,
 }
@@ -41,7 +45,19 @@ impl Site {
                 "a site's redaction patterns cannot be used: what is written there is refused until its admin corrects them"
             );
         }
-        Self { row, broken: masks.is_err(), masks: masks.unwrap_or_default() }
+        let notice = &row.settings.notice;
+        let notice = notice_hash(&notice.text, &notice.url);
+        Self { row, broken: masks.is_err(), masks: masks.unwrap_or_default(), notice }
+    }
+
+    /// The notice that an opening says was shown.
+    ///
+    /// # Errors
+    /// As [`notice_shown`].
+    pub(super) fn notice_shown(&self, given: Option<&str>) -> Result<Option<NoticeHash>, Reject> {
+        let settings = &self.row.settings;
+        let (is_shown, current) = (!settings.notice.is_empty(), self.notice);
+        notice_shown(&Notices { is_shown, current, former: &settings.former_notices }, given)
     }
 
     /// Its masks.

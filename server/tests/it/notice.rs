@@ -1,10 +1,12 @@
 //! What is shown before the first word, and what must be hidden before it is kept.
 
 use livehelp::store::{FieldRule, Notice};
-use protocol::conversation::FormAnswer;
+use protocol::conversation::{FormAnswer, PageView, Role};
 use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::ids::ConversationId;
 use protocol::limits::List;
 use protocol::personal::Personal;
+use protocol::reject::RejectCode;
 use serde_json::json;
 
 use crate::client::{Client, new_conversation, new_message};
@@ -91,7 +93,7 @@ async fn an_answer_in_which_nothing_is_seen_is_none_and_a_name_is_what_is_seen_o
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_whose_patterns_cannot_be_used_takes_nothing_in_until_they_are_corrected() {
     let server = TestServer::start_as(|setup| {
-        setup.role = protocol::conversation::Role::Admin;
+        setup.role = Role::Admin;
         setup.settings.redaction_patterns = vec![String::from("order-[0-9]+"), String::from("(")];
     })
     .await;
@@ -119,5 +121,84 @@ async fn a_site_whose_patterns_cannot_be_used_takes_nothing_in_until_they_are_co
     agent.accept(conversation).await;
     visitor.say(conversation, "about order-1234").await;
     agent.heard("about [hidden]").await;
+    server.stop().await;
+}
+
+async fn open(
+    client: &mut Client,
+    conversation: ConversationId,
+    (name, notice, page): (&str, Option<&str>, Option<PageView>),
+) -> Result<(), (RejectCode, String)> {
+    let request = client.next_request();
+    let (field, answer) = (String::from("name"), Personal::new(name.to_owned()));
+    let form = (!name.is_empty()).then_some(FormAnswer { field, answer });
+    let (form, notice) = (List::new(form), notice.map(str::to_owned));
+    client.tell(&ClientFrame::Open { request, conversation, form, notice, page }).await;
+    client
+        .until(|frame| match frame {
+            ServerFrame::Ack { request: r, .. } if *r == request => Some(Ok(())),
+            ServerFrame::Reject { request: r, code, words, .. } if *r == request => {
+                Some(Err((*code, words.clone())))
+            }
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_was_never_shown_is_none_and_one_of_before_is_one() {
+    let server = TestServer::start_as(|setup| setup.role = Role::Admin).await;
+    let widget = format!("/v1/widget/{}", server.site_key);
+    let shown = async |text: &str| {
+        let origin = format!("http://{}", server.address);
+        let cookie = format!("livehelp_session={}", COOKIES[0]);
+        let headers = [("cookie", cookie.as_str()), ("origin", origin.as_str())];
+        let site = http::get(server.address, &widget, &[]).await.json()["site_id"].clone();
+        let path = format!("/v1/sites/{}", site.as_str().unwrap());
+        let body = json!({ "notice": { "text": text, "url": "" } }).to_string();
+        let changed = http::ask(server.address, "PATCH", &path, &headers, &body).await;
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        let widget = http::get(server.address, &widget, &[]).await.json();
+        widget["notice"]["hash"].as_str().unwrap().to_owned()
+    };
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let never = "ab".repeat(32);
+    let first = shown("We keep this.").await;
+    let second = shown("We keep this, and for how long.").await;
+    for hash in [&first, &second] {
+        let began = open(&mut visitor, new_conversation(), ("", Some(hash), None)).await;
+        assert_eq!(began, Ok(()), "{hash}");
+    }
+    let refused = open(&mut visitor, new_conversation(), ("", Some(&never), None)).await;
+    assert_eq!(refused.unwrap_err().0, RejectCode::ConsentRequired);
+    shown("").await;
+    for (hash, began) in [(&second, true), (&never, false)] {
+        let opened = open(&mut visitor, new_conversation(), ("", Some(hash), None)).await;
+        assert_eq!(opened.is_ok(), began, "{hash}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_opened_again_is_the_same_or_a_conflict_that_says_in_what() {
+    let server = TestServer::start().await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let page = |url: &str| Some(PageView { url: Personal::new(url.to_owned()), title: None });
+    for name in ["Ada", "", "Ada 4111 1111 1111 1111"] {
+        let conversation = new_conversation();
+        for url in ["https://shop.example/a", "https://shop.example/b"] {
+            let again = open(&mut visitor, conversation, (name, None, page(url))).await;
+            assert_eq!(again, Ok(()), "the page is that of the moment");
+        }
+        if name.contains("4111") {
+            continue;
+        }
+        let other = open(&mut visitor, conversation, ("Bob", None, None)).await.unwrap_err();
+        assert_eq!(other.0, RejectCode::Conflict);
+        assert!(other.1.contains("`name`") && !other.1.contains("Bob"), "{}", other.1);
+        let hash = "ab".repeat(32);
+        let other = open(&mut visitor, conversation, (name, Some(&hash), None)).await.unwrap_err();
+        assert_eq!((other.0, other.1.contains("notice")), (RejectCode::Conflict, true));
+    }
     server.stop().await;
 }
