@@ -4,15 +4,12 @@
 use std::collections::BTreeMap;
 
 use protocol::conversation::ConversationState;
-use protocol::ids::{ConversationId, SessionId, VisitorId};
-use protocol::message::{self, Seq, Visibility};
-use protocol::personal::Text;
+use protocol::ids::{ConversationId, VisitorId};
 
 use super::super::{openapi, openapi_admin};
 use super::access::{Operation, operations};
-use super::world::{By, PASSWORD, World, send};
-use crate::auth::Principal;
-use crate::privacy::ingest::Said;
+use super::world::{By, NOW, PASSWORD, World, send};
+use crate::store::conformance::{Line, World as Lines};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{ConversationRow, VisitorRow, Write};
 
@@ -46,24 +43,22 @@ async fn fill(world: &World, times: usize) {
         })));
     }
     store.write(writes).await.unwrap();
-    let agent = Principal::Agent {
-        tenant: world.a.tenant,
-        agent: world.a.agent.agent,
-        role: protocol::conversation::Role::Agent,
-        session: SessionId::from_bytes([1; 16]),
-    };
-    for n in 0..times * 40 {
-        let text = format!("line {n}");
-        let said = Said {
-            conversation: world.a.conversation,
-            message: protocol::ids::MessageId::from_uuid(world.state.new_uuid()),
-            seen_seq: Seq(0),
-            body: message::Body::Text(Text::new(&text)),
-            // The newest are notes alone.
-            visibility: if n < times * 20 { Visibility::Everyone } else { Visibility::Agents },
-        };
-        world.state.live.say(&agent, said, None).await.unwrap();
-    }
+    let company = &world.a;
+    let of = Lines::of(
+        (company.tenant, company.site.site),
+        (company.visitor, company.agent.agent),
+        company.conversation,
+    );
+    // The newest are notes alone. With something else in the batch it goes to the file at once, and no request pays for
+    // its being carried there later.
+    let said = u64::try_from(company.messages.len()).unwrap();
+    let lines = u64::try_from(times).unwrap() * 300;
+    let mut writes = vec![Write::Conversation(Box::new(template))];
+    writes.extend((said + 1..=said + lines).map(|seq| {
+        let kind = if seq <= lines / 2 { Line::Words } else { Line::Note };
+        Write::Message(of.line(seq, kind, NOW.day()))
+    }));
+    store.write(writes).await.unwrap();
 }
 
 /// A request, and what is to be asked for more than its path.
