@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use livehelp::hub::LiveRoom;
 use livehelp::privacy::envelope::Envelope;
-use livehelp::room::{Accepted, Room, TAIL_MAX};
+use livehelp::room::{Accepted, Below, Room, TAIL_MAX};
 use protocol::message::Seq;
 
 use crate::meter::{Case, Meter};
@@ -35,7 +35,7 @@ pub(crate) fn full_room() -> LiveRoom {
         (TENANT, SITE, CONVERSATION, VISITOR),
         Seq(last),
         tail,
-        Default::default(),
+        (Below::default(), None),
         Vec::new(),
     )
 }
