@@ -87,7 +87,6 @@ export class ChatView {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    this.#panel.element.classList.toggle('again', by === 'again');
     this.#launcher.frame.prepend(this.#panel.element);
     this.#fit();
     this.#panel.shown();

@@ -3,10 +3,7 @@
 export const PANEL_CSS = `
 .panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483647; inline-size: min(384px, calc(100vw - 40px));
   block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
-  background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line);
-  animation: rise .2s; }
-.panel.again { animation: none; }
-@keyframes rise { from { opacity: 0; translate: 0 14px; } }
+  background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line); }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
   background: var(--paint); }
 .face { flex: none; inline-size: 42px; block-size: 42px; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
