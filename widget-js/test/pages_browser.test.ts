@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConsoleMessage, Page } from 'playwright-core';
 
-import { SERVER_AVAILABILITY, SERVER_TYPING } from '../src/wire/frames.ts';
+import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../src/wire/frames.ts';
 import { AGENT } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, origin, said, server, shop_origin, texts, visit, write,
@@ -374,6 +374,9 @@ test('where nobody is there to be next for, nobody is told to be next', async ()
   assert.equal(await page.getByText(/next in line|first in line/).count(), 0);
   server.say(SERVER_AVAILABILITY, { availability: 'available' });
   await page.getByText('You are next in line.').waitFor();
+  // A place may come with it that nobody would take it.
+  server.say(SERVER_QUEUE, { conversation, position: 1, unserved: true });
+  await page.getByText('Thank you. We have your message and will answer here.').waitFor();
 });
 
 test('what is too long is counted and kept, and goes when it is shorter', async () => {

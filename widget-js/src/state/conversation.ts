@@ -143,7 +143,11 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
     case 'seen':
       return took_mark(state, frame.author, frame.seq, frame.kind);
     case 'queue':
-      return { ...state, queue: { position: frame.position, wait_ms: frame.wait_ms } };
+      // Where nobody is there, `availability` says when somebody comes.
+      return {
+        ...state, availability: frame.unserved ? 'unavailable' : state.availability,
+        queue: { position: frame.position, wait_ms: frame.wait_ms },
+      };
     default:
       return state;
   }

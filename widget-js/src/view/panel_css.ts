@@ -31,7 +31,7 @@ export const PANEL_CSS = `
 .row.first { margin-block-start: 10px; }
 .who { font-size: 12px; font-weight: 600; color: var(--ink-2); margin-block-end: 2px; padding-inline: 4px; }
 .mine .bubble { background: var(--paint); color: var(--on-accent); border-end-start-radius: 16px; border-end-end-radius: 4px; }
-.bubble a { color: inherit; }
+a { color: inherit; }
 .meta { display: flex; align-items: center; gap: 4px; font-size: 11.5px; color: var(--ink-2); padding-inline: 4px; margin-block-start: 2px; }
 .meta:empty { display: none; }
 .meta time { white-space: nowrap; }
@@ -58,7 +58,6 @@ input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-o
   background: var(--paint); }
 .go:disabled { opacity: .5; }
 .notice { margin: 0; font-size: 12px; color: var(--ink-2); overflow-wrap: anywhere; }
-.notice a { color: inherit; }
 .hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 /* Below 16 px a phone zooms into the field. */
 @media (pointer: coarse), (max-width: 480px) { input, textarea { font-size: 16px; } }
