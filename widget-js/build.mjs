@@ -40,6 +40,8 @@ const spare = {
         // What nobody here reads needs its place, and no name.
         .replaceAll(/\['(?:session|heartbeat_ms|\w+_max|token_expires_at|visitor|created_at|seq_last|waiting_since|closed_at)', /g, "['', ")
         .replace(/(CLIENT_ROLE: .*), 1: 'agent'/, '$1')
+        // What is only written goes by its code.
+        .replaceAll(/(CLIENT_\w+: .*\n {2}code: \d+), word: '[\w-]+'/g, '$1')
         // A refusal that has no words of its own is one of those that are not known, which the range judges.
         .replace(/REJECT_CODE: .*|RETRYABLE: .*/g, (line) =>
           line.replaceAll(/(\d+: )?'([\w-]+)',? ?/g, (pair, _, word) => (SAID.test(word) ? pair : '')));
