@@ -47,6 +47,7 @@ mod keys;
 mod widget;
 mod tenants;
 mod operator_keys;
+mod password_resets;
 mod clock;
 
 pub use acts::Acts;
@@ -138,6 +139,8 @@ impl ApiState {
                 | Record::Session(_)
                 | Record::Invitation(_)
                 | Record::InvitationEnd { .. }
+                | Record::PasswordReset(_)
+                | Record::PasswordResetEnd { .. }
                 | Record::Key(_)
                 | Record::Tag(_)
                 | Record::Answer(_) => {}

@@ -20,7 +20,7 @@ mod token;
 mod visitor;
 
 pub use brake::{BrakeConfig, DEVICE_COOKIE, Devices, Trier};
-pub use email::{EmailError, normal_email};
+pub use email::{EmailError, email_spellings, normal_email};
 pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operator_key_hash};
 pub use limit::{Allowance, Left, Limit, Pace, Wait};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};

@@ -150,6 +150,16 @@ pub struct InvitationRow {
     pub expires_at: UnixMillis,
 }
 
+/// A one-time link by which an agent who forgot their password sets a new one. An agent has one at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordResetRow {
+    pub tenant: TenantId,
+    pub agent: AgentId,
+    pub secret: SecretHash,
+    pub created_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
 /// An API key of an Organization, or of the operator (no tenant).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
@@ -303,7 +313,7 @@ pub enum Record {
     /// Replaces name, e-mail, role, state and capacity. What they choose themselves has writes of its own, so
     /// that neither undoes the other.
     AgentChange(AgentRow),
-    /// Replaces the hash of an agent's password.
+    /// Replaces the hash of an agent's password. A link to set a new one is void from then on.
     Password {
         tenant: TenantId,
         agent: AgentId,
@@ -321,6 +331,14 @@ pub enum Record {
     InvitationEnd {
         tenant: TenantId,
         invitation: InvitationId,
+    },
+    /// In place of the agent's former link.
+    PasswordReset(PasswordResetRow),
+    /// Not found where the link was used or replaced meanwhile.
+    PasswordResetEnd {
+        tenant: TenantId,
+        agent: AgentId,
+        secret: SecretHash,
     },
     Key(KeyRow),
     Tag(TagRow),
@@ -665,9 +683,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
     async fn agent(&self, tenant: TenantId, agent: AgentId)
     -> Result<Option<AgentRow>, StoreError>;
-    /// At login the tenant is not known yet: every account with this e-mail.
     /// Clears an agent's row once his key is destroyed: afterwards he is one without a name.
     async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError>;
+    /// At login the tenant is not known yet: every account with this e-mail, oldest first.
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError>;
     async fn agents(
         &self,
@@ -709,7 +727,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         self.write(vec![Write::Record(Box::new(record))]).await
     }
 
-    /// Deletes every Organization's sessions and invitations that were over at `at`.
+    async fn password_reset_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<PasswordResetRow>, StoreError>;
+
+    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
 
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {

@@ -58,16 +58,15 @@ impl Idempotency {
         tenant: TenantId,
         owner: &str,
         body: &[u8],
-        make: impl Future<Output = Result<(Record, T), Problem>>,
+        make: impl Future<Output = Result<(Vec<Record>, T), Problem>>,
     ) -> Result<Response, Problem> {
         let slot = match self.before(state, tenant, owner, body).await? {
             Before::Unnamed => None,
             Before::Answered(answer) => return Ok(created(answer, true)),
             Before::New(slot) => Some(slot),
         };
-        let (record, answer) = make.await?;
+        let (mut records, answer) = make.await?;
         let json = to_json(&answer)?;
-        let mut records = vec![record];
         records.extend(slot.as_ref().map(|slot| Record::Answer(slot.keep.with(json.clone()))));
         state.carry_out(records).await?;
         Ok(created(json, false))

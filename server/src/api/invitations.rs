@@ -17,7 +17,7 @@ use super::idempotency::Idempotency;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret, name};
-use super::sessions::{self, Session};
+use super::sessions::{self, ACCOUNTS_MAX, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
 use crate::store::{AgentRow, InvitationRow, Record};
@@ -139,27 +139,22 @@ pub(crate) async fn create(
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }
 
-/// An invitation and its link.
+/// An invitation and its link. An open one for the same address ends with it; a deactivated agent may be invited again.
 pub(crate) async fn invite(
     state: &ApiState,
     tenant: TenantId,
     new: NewInvitation,
-) -> Result<(Record, IssuedInvitation), Problem> {
+) -> Result<(Vec<Record>, IssuedInvitation), Problem> {
     let email = normal_email(new.email.expose())?;
-    if open(state, tenant).await?.len() >= OPEN_MAX {
+    let (former, others): (Vec<_>, Vec<_>) =
+        open(state, tenant).await?.into_iter().partition(|row| row.email == email);
+    if others.len() >= OPEN_MAX {
         return Err(Problem::new(
             ProblemCode::LimitReached,
             "There are 200 open invitations. Withdraw some first.",
         ));
     }
-    let accounts = state.store.agents_by_email(&email).await?;
-    if accounts.iter().any(|account| account.tenant == tenant) {
-        return Err(Problem::new(
-            ProblemCode::Exists,
-            "There is an agent with this e-mail address.",
-        )
-        .naming("email"));
-    }
+    former_account(state, tenant, email.expose()).await?;
     let secret = issue("lhi_");
     let now = state.now();
     let row = InvitationRow {
@@ -180,7 +175,8 @@ pub(crate) async fn invite(
         link: Personal::new(link),
         expires_at: row.expires_at,
     };
-    Ok((Record::Invitation(row), issued))
+    let ends = former.iter().map(the_end);
+    Ok((ends.chain([Record::Invitation(row)]).collect(), issued))
 }
 
 /// DELETE /v1/invitations/{invitation_id}
@@ -228,8 +224,12 @@ pub(crate) async fn accept(
     let row = by_token(&state, &taken.token).await?;
     let agent_name = name("name", taken.name.expose(), NAME_CHARS_MAX)?;
     let password_hash = state.passwords.hash(taken.password.0).await?;
+    let former = former_account(&state, row.tenant, row.email.expose()).await?;
+    let fresh = || (AgentId::from_uuid(state.new_uuid()), state.now());
+    let (agent, created_at) =
+        former.as_ref().map_or_else(fresh, |former| (former.agent, former.created_at));
     let agent = AgentRow {
-        agent: AgentId::from_uuid(state.new_uuid()),
+        agent,
         tenant: row.tenant,
         name: Personal::new(agent_name),
         email: row.email,
@@ -237,13 +237,48 @@ pub(crate) async fn accept(
         active: true,
         capacity: state.agent_capacity,
         availability: Availability::Offline,
-        password_hash,
-        created_at: state.now(),
+        password_hash: password_hash.clone(),
+        created_at,
+    };
+    let mut taken = if former.is_some() {
+        let (tenant, agent_id) = (agent.tenant, agent.agent);
+        let password = Record::Password { tenant, agent: agent_id, password_hash };
+        vec![Record::AgentChange(agent.clone()), password]
+    } else {
+        vec![Record::Agent(agent.clone())]
     };
     // Two at once: an invitation ends once, so one of them is refused.
-    let end = Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation };
-    let taken = vec![Record::Agent(agent.clone()), end];
+    taken.push(Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation });
     sessions::begin(&state, agent, anyone, taken).await
+}
+
+/// The deactivated account that an invitation of this address brings back, if there is one. Refused where the agent is
+/// active, and where the address has as many accounts as it may.
+async fn former_account(
+    state: &ApiState,
+    tenant: TenantId,
+    email: &str,
+) -> Result<Option<AgentRow>, Problem> {
+    let accounts = sessions::accounts(state, email).await?;
+    let everywhere = accounts.len();
+    match accounts.into_iter().find(|account| account.tenant == tenant) {
+        Some(account) if account.active => Err(Problem::new(
+            ProblemCode::Exists,
+            "There is an agent with this e-mail address. If they forgot their password, make them a link \
+             to set a new one.",
+        )
+        .naming("email")),
+        None if everywhere >= ACCOUNTS_MAX => Err(Problem::new(
+            ProblemCode::LimitReached,
+            "This e-mail address has accounts in 64 Organizations. Use another.",
+        )
+        .naming("email")),
+        deactivated => Ok(deactivated),
+    }
+}
+
+fn the_end(row: &InvitationRow) -> Record {
+    Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation }
 }
 
 async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {

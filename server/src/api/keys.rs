@@ -105,7 +105,7 @@ pub(crate) async fn create(
             created_at: state.now(),
         };
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((Record::Key(row), issued))
+        Ok((vec![Record::Key(row)], issued))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }

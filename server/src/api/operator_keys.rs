@@ -73,7 +73,7 @@ pub(crate) async fn create(
         };
         tracing::info!(key_id = %row.key, by_key_id = %access.key, "an operator key is made");
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((Record::Key(row), issued))
+        Ok((vec![Record::Key(row)], issued))
     };
     once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }

@@ -61,6 +61,7 @@ codes! {
     IdempotencyInProgress "idempotency-in-progress" CONFLICT "The same request is being worked on",
     Expired "expired" GONE "Its retention ran out",
     InvitationGone "invitation-gone" NOT_FOUND "The invitation was used, withdrawn, or has expired",
+    PasswordResetGone "password-reset-gone" NOT_FOUND "The link was used, replaced, or has expired",
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The body is too large",
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "The body must be application/json",
     Invalid "invalid" UNPROCESSABLE_ENTITY "A field has a value that it cannot have",

@@ -21,8 +21,8 @@ use super::problem::{Problem, ProblemCode, ProblemDocument};
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, clock, conversations, invitations, keys, messages, operator_keys, sessions,
-    sites, tags, tenants, visitors, widget,
+    ApiState, agents, clock, conversations, invitations, keys, messages, operator_keys,
+    password_resets, sessions, sites, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 
@@ -76,6 +76,9 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(agents::list))
         .routes(routes!(agents::get, agents::update))
         .routes(routes!(agents::set_password))
+        .routes(routes!(password_resets::create))
+        .routes(routes!(password_resets::lookup))
+        .routes(routes!(password_resets::use_up))
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::get, sites::update))
         .routes(routes!(invitations::list, invitations::create))
@@ -107,6 +110,7 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::get))
         .routes(routes!(tenants::list_sites, tenants::create_tenant_site))
         .routes(routes!(tenants::create_invitation))
+        .routes(routes!(password_resets::create_for_tenant))
         .routes(routes!(tenants::get_site))
         .routes(routes!(tenants::set_plan))
         .routes(routes!(tenants::close_site))

@@ -17,11 +17,11 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
-use crate::auth::{DEVICE_COOKIE, SESSION_COOKIE, issue, normal_email};
+use crate::auth::{DEVICE_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::store::{AgentRow, Record, SessionRow};
 
-/// Accounts with one e-mail address, in as many Organizations, whose passwords are tried.
-const ACCOUNTS_MAX: usize = 4;
+/// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
+pub(super) const ACCOUNTS_MAX: usize = 64;
 
 /// How long a browser is known from which somebody signed in: a year.
 const DEVICE_SECONDS: u64 = 365 * 24 * 60 * 60;
@@ -37,6 +37,11 @@ pub(crate) struct Login {
     email: Personal<String>,
     #[schema(value_type = String)]
     password: Secret,
+    /// Which Organization, for whoever has accounts in several. Without it the oldest account whose password
+    /// this is.
+    #[schema(schema_with = schema::tenant_id)]
+    #[serde(default)]
+    tenant_id: Option<TenantId>,
 }
 
 /// Who is signed in.
@@ -49,6 +54,11 @@ pub(crate) struct Session {
     /// Unix milliseconds.
     #[schema(value_type = u64)]
     expires_at: UnixMillis,
+    /// Right after signing in: further Organizations that this e-mail address and password open, with
+    /// `tenant_id`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    other_tenants: Vec<TenantName>,
 }
 
 /// The Organization of a session.
@@ -87,31 +97,46 @@ pub(crate) async fn create(
     let email = normal_email(login.email.expose())?;
     let trier = anyone.trier(&state.devices, &email);
     state.attempt(&trier)?;
-    let accounts = state.store.agents_by_email(&email).await?;
-    let account = right_account(&state, &login.password, accounts).await?;
-    let Some(account) = account else {
+    let mut accounts = accounts(&state, login.email.expose()).await?;
+    accounts.retain(|account| login.tenant_id.is_none_or(|tenant| tenant == account.tenant));
+    let mut right = right_accounts(&state, &login.password, accounts).await?.into_iter();
+    let Some(account) = right.next() else {
         return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
     };
     state.rates.logins.succeeded(&trier);
-    begin(&state, account, anyone, Vec::new()).await
+    begin_beside(&state, account, anyone, Vec::new(), right).await
 }
 
-/// The active account whose password this is. One hash is computed where there is no account, too.
-async fn right_account(
+/// Every Organization's account with this e-mail address, oldest first in each spelling that may be kept.
+pub(super) async fn accounts(state: &ApiState, email: &str) -> Result<Vec<AgentRow>, Problem> {
+    let mut accounts: Vec<AgentRow> = Vec::new();
+    for spelling in email_spellings(email)? {
+        for account in state.store.agents_by_email(&spelling).await? {
+            if accounts.iter().all(|known| known.agent != account.agent) {
+                accounts.push(account);
+            }
+        }
+    }
+    Ok(accounts)
+}
+
+/// The active accounts whose password this is. One hash is computed where there is no account, too.
+async fn right_accounts(
     state: &ApiState,
     password: &Secret,
     accounts: Vec<AgentRow>,
-) -> Result<Option<AgentRow>, Problem> {
+) -> Result<Vec<AgentRow>, Problem> {
     if accounts.is_empty() {
         state.passwords.verify(password.0.clone(), None).await?;
     }
+    let mut right = Vec::new();
     for account in accounts.into_iter().take(ACCOUNTS_MAX) {
         let kept = Some(account.password_hash.clone());
         if state.passwords.verify(password.0.clone(), kept).await? && account.active {
-            return Ok(Some(account));
+            right.push(account);
         }
     }
-    Ok(None)
+    Ok(right)
 }
 
 /// Starts a session for an agent who has proved who they are, together with what they proved it by: 201 with its
@@ -120,7 +145,18 @@ pub(crate) async fn begin(
     state: &ApiState,
     agent: AgentRow,
     anyone: Anyone,
+    records: Vec<Record>,
+) -> Result<Response, Problem> {
+    begin_beside(state, agent, anyone, records, []).await
+}
+
+/// The same for somebody whose proof opens these further accounts as well.
+async fn begin_beside(
+    state: &ApiState,
+    agent: AgentRow,
+    anyone: Anyone,
     mut records: Vec<Record>,
+    others: impl IntoIterator<Item = AgentRow>,
 ) -> Result<Response, Problem> {
     let secret = issue("lhs_");
     let now = state.now();
@@ -137,7 +173,10 @@ pub(crate) async fn begin(
     records.push(Record::Session(session.clone()));
     state.carry_out(records).await?;
     let email = normal_email(agent.email.expose())?;
-    let shape = shape(state, &session, agent).await?;
+    let mut shape = shape(state, &session, agent).await?;
+    for other in others {
+        shape.other_tenants.push(tenant_name(state, other.tenant).await?);
+    }
     let seconds = state.session_ms / 1000;
     let session = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
     let device = device_cookie(state, anyone.secure, &email)?;
@@ -243,14 +282,19 @@ async fn shape(
     session: &SessionRow,
     agent: AgentRow,
 ) -> Result<Session, Problem> {
-    let tenant = state.store.tenant(agent.tenant).await?;
-    let tenant = tenant.ok_or_else(|| Problem::not_found("Organization"))?;
     Ok(Session {
         session_id: session.session,
+        tenant: tenant_name(state, agent.tenant).await?,
         agent: Agent::from(agent),
-        tenant: TenantName { tenant_id: tenant.tenant, name: tenant.name },
         expires_at: session.expires_at,
+        other_tenants: Vec::new(),
     })
+}
+
+async fn tenant_name(state: &ApiState, tenant: TenantId) -> Result<TenantName, Problem> {
+    let row = state.store.tenant(tenant).await?;
+    let row = row.ok_or_else(|| Problem::not_found("Organization"))?;
+    Ok(TenantName { tenant_id: row.tenant, name: row.name })
 }
 
 /// `secure`: the browser asked over TLS, whatever the settings say of our address.

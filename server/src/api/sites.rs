@@ -227,7 +227,7 @@ pub(crate) fn new_site(
     site_name: &str,
     origins: Vec<String>,
     plan: Plan,
-) -> Result<(Record, Site), Problem> {
+) -> Result<(Vec<Record>, Site), Problem> {
     let now = state.now();
     let settings = SiteSettings {
         origins: check_origins(&origins)?,
@@ -243,7 +243,7 @@ pub(crate) fn new_site(
         settings,
         created_at: now,
     };
-    Ok((Record::Site(row.clone()), Site::of(state, row)))
+    Ok((vec![Record::Site(row.clone())], Site::of(state, row)))
 }
 
 /// GET /v1/sites/{site_id}

@@ -84,7 +84,7 @@ pub(crate) async fn create(
         }
         let tag = TagId::from_uuid(state.new_uuid());
         let row = TagRow { tag, tenant: access.tenant, name };
-        Ok((Record::Tag(row.clone()), Tag::from(row)))
+        Ok((vec![Record::Tag(row.clone())], Tag::from(row)))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
 }

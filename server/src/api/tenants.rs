@@ -113,7 +113,7 @@ pub(crate) async fn create(
             privacy_contact: contact(&new.privacy_contact)?,
             created_at: state.now(),
         };
-        Ok((Record::Tenant(row.clone()), Tenant::from(row)))
+        Ok((vec![Record::Tenant(row.clone())], Tenant::from(row)))
     };
     once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }

@@ -8,4 +8,5 @@ mod limits;
 mod conversations;
 mod names;
 mod people;
+mod sign_in;
 mod sites;

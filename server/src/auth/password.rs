@@ -6,6 +6,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
@@ -49,11 +50,44 @@ pub enum PasswordError {
     Hash,
 }
 
+/// A password in the form that is hashed (RFC 8265, OpaqueString): one system sends an accented letter
+/// composed and another in pieces, and a space beyond ASCII is a space.
+fn prepared(password: &SecretString) -> SecretString {
+    let text = password.expose_secret();
+    if text.is_ascii() {
+        return password.clone();
+    }
+    let spaced: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    SecretString::from(ComposingNormalizerBorrowed::new_nfc().normalize(&spaced).into_owned())
+}
+
+/// The forms of a password that may have been hashed: the prepared one, then what releases before it hashed,
+/// which was what the keyboard sent.
+fn forms(password: &SecretString) -> Vec<SecretString> {
+    let mut forms = vec![prepared(password)];
+    if !password.expose_secret().is_ascii() {
+        let decomposed = DecomposingNormalizerBorrowed::new_nfd()
+            .normalize(password.expose_secret())
+            .into_owned();
+        for former in [password.clone(), SecretString::from(decomposed)] {
+            if forms.iter().all(|known| known.expose_secret() != former.expose_secret()) {
+                forms.push(former);
+            }
+        }
+    }
+    forms
+}
+
 /// Whether this may be a password.
 ///
 /// # Errors
 /// If it is too short or too long.
 pub fn password_rule(password: &SecretString) -> Result<(), PasswordError> {
+    // What is far too long is not worth preparing: a character has four bytes, and a letter few marks.
+    if password.expose_secret().len() > 16 * PASSWORD_CHARS_MAX {
+        return Err(PasswordError::TooLong);
+    }
+    let password = prepared(password);
     let chars = password.expose_secret().chars().take(PASSWORD_CHARS_MAX + 1).count();
     if chars > PASSWORD_CHARS_MAX {
         Err(PasswordError::TooLong)
@@ -71,7 +105,7 @@ pub fn password_rule(password: &SecretString) -> Result<(), PasswordError> {
 pub fn hash_password(password: &SecretString) -> Result<Arc<str>, PasswordError> {
     password_rule(password)?;
     let hash = argon2()?
-        .hash_password(password.expose_secret().as_bytes())
+        .hash_password(prepared(password).expose_secret().as_bytes())
         .map_err(|_| PasswordError::Hash)?;
     Ok(Arc::from(hash.to_string()))
 }
@@ -109,13 +143,17 @@ impl Passwords {
     ) -> Result<bool, PasswordError> {
         self.in_turn(move || {
             let hash = kept.as_deref().unwrap_or(NOBODY);
-            // Nothing longer was ever accepted; hash its beginning, for the time it takes.
-            let known = password_rule(&password) != Err(PasswordError::TooLong);
-            let text = if known { password.expose_secret() } else { NOBODY };
-            let same = PasswordHash::new(hash).is_ok_and(|parsed| {
-                argon2().is_ok_and(|a| a.verify_password(text.as_bytes(), &parsed).is_ok())
-            });
-            same && known && kept.is_some()
+            let is = |text: &str| {
+                PasswordHash::new(hash).is_ok_and(|parsed| {
+                    argon2().is_ok_and(|a| a.verify_password(text.as_bytes(), &parsed).is_ok())
+                })
+            };
+            // Nothing longer was ever accepted; hash something, for the time it takes.
+            if password_rule(&password) == Err(PasswordError::TooLong) {
+                let _time = is(NOBODY);
+                return false;
+            }
+            forms(&password).iter().any(|form| is(form.expose_secret())) && kept.is_some()
         })
         .await
     }
@@ -158,6 +196,39 @@ mod tests {
         assert_eq!(verify("", Some(hash)).await, Ok(false));
         assert_eq!(verify("correct horse battery", None).await, Ok(false));
         assert_eq!(verify(NOBODY, None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_letters_are_composed() {
+        let passwords = Passwords::default();
+        let (composed, decomposed) = ("gr\u{fc}ne \u{c5}pfel 12", "gru\u{308}ne A\u{30a}pfel 12");
+        let hangul = (
+            "\u{ac00}\u{b098}\u{b2e4} and twelve",
+            "\u{1100}\u{1161}\u{1102}\u{1161}\u{1103}\u{1161} and twelve",
+        );
+        let spaces = ("\u{e9}t\u{e9} correct horse", "\u{e9}t\u{e9}\u{a0}correct\u{3000}horse");
+        for (one, other) in [(composed, decomposed), hangul, spaces] {
+            for (set, typed) in [(one, other), (other, one), (one, one), (other, other)] {
+                let hash = passwords.hash(secret(set)).await.unwrap();
+                assert_eq!(
+                    passwords.verify(secret(typed), Some(hash)).await,
+                    Ok(true),
+                    "{typed:?}"
+                );
+            }
+        }
+        let hash = passwords.hash(secret(composed)).await.unwrap();
+        assert_eq!(passwords.verify(secret("grune Apfel 12"), Some(hash)).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_an_earlier_release_hashed_as_typed_is_still_right() {
+        let decomposed = "gru\u{308}ne A\u{30a}pfel 12";
+        let hash = argon2().unwrap().hash_password(decomposed.as_bytes()).unwrap().to_string();
+        let passwords = Passwords::default();
+        let verify = |text: &str| passwords.verify(secret(text), Some(Arc::from(hash.as_str())));
+        assert_eq!(verify(decomposed).await, Ok(true));
+        assert_eq!(verify("gr\u{fc}ne \u{c5}pfel 12").await, Ok(true));
     }
 
     #[test]

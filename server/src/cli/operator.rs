@@ -96,6 +96,12 @@ pub(super) fn command(command: Command) -> Command {
                 ),
         )
         .subcommand(
+            Command::new("reset-password")
+                .about("Makes a link by which an agent who forgot their password sets a new one; the link is in the answer, once")
+                .arg(tenant())
+                .arg(required("email", "ADDRESS", "The agent's e-mail address")),
+        )
+        .subcommand(
             Command::new("keys")
                 .about("Lists, makes and deletes operator keys")
                 .subcommand_required(true)
@@ -196,6 +202,10 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
             let body = json!({ "email": text("email"), "role": text("role") });
             (Method::POST, format!("/v1/tenants/{tenant}/invitations"), Some(body))
         }
+        "reset-password" => {
+            let path = format!("/v1/tenants/{tenant}/password-resets");
+            (Method::POST, path, Some(json!({ "email": text("email") })))
+        }
         "clock" => (Method::GET, "/v1/clock".to_owned(), None),
         "confirm-clock" => {
             let body = json!({ "today": text("today") });
@@ -285,6 +295,14 @@ mod tests {
                 Method::POST,
                 "/v1/operator-keys".to_owned(),
                 Some(json!({ "name": "ci", "scopes": ["sites:read"] }))
+            )
+        );
+        assert_eq!(
+            asked(&["reset-password", "--tenant", "ten_1", "--email", "ada@example.test"]),
+            (
+                Method::POST,
+                "/v1/tenants/ten_1/password-resets".to_owned(),
+                Some(json!({ "email": "ada@example.test" }))
             )
         );
         assert_eq!(

@@ -44,7 +44,10 @@ use crate::routing::RoutingConfig;
 use crate::store::conformance::{self, NOW};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{InvitationRow, KeyRow, Page, SecretHash, SessionRow, Store, TagRow, Write};
+use crate::store::{
+    InvitationRow, KeyRow, Page, PasswordResetRow, Record, SecretHash, SessionRow, Store, TagRow,
+    Write,
+};
 use crate::sweep::ClockTrust;
 use crate::tasks;
 
@@ -119,6 +122,7 @@ struct World {
     operator: String,
     invitation: InvitationId,
     invitation_token: String,
+    reset_token: String,
     _folder: Option<TempDir>,
 }
 
@@ -207,6 +211,7 @@ impl World {
             operator: String::new(),
             invitation: InvitationId::from_bytes([1; 16]),
             invitation_token: String::new(),
+            reset_token: String::new(),
             ids,
             store,
             _folder: folder,
@@ -251,6 +256,16 @@ impl World {
             expires_at: NOW.plus_ms(DAY_MS),
         };
         store.invitation_create(invitation).await.unwrap();
+        let Issued { text, hash } = issue("lhp_");
+        self.reset_token = text.expose_secret().to_owned();
+        let link = Record::PasswordReset(PasswordResetRow {
+            tenant: ids.tenant,
+            agent: self.colleague,
+            secret: hash,
+            created_at: NOW,
+            expires_at: NOW.plus_ms(DAY_MS),
+        });
+        store.write(vec![Write::Record(Box::new(link))]).await.unwrap();
         let states = [
             (ids, ConversationState::Active),
             (self.closed, ConversationState::Closed),
@@ -475,6 +490,11 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         }
         (Public, "POST", "/v1/invitations/accept") => Some(json!({
             "token": world.invitation_token, "name": "Ivy", "password": "another long password" })),
+        (Public, "POST", "/v1/password-resets/lookup") => {
+            Some(json!({ "token": world.reset_token }))
+        }
+        (Public, "POST", "/v1/password-resets/use") => Some(json!({
+            "token": world.reset_token, "password": "another long password" })),
         (Public, "POST", "/v1/conversations/{conversation_id}/assign") => {
             Some(json!({ "agent_id": world.colleague.to_string() }))
         }
@@ -497,6 +517,9 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Admin, "POST", "/v1/tenants/{tenant_id}/sites") => Some(json!({
             "name": "New shop", "origins": [], "plan": "team" })),
         (Admin, "POST", "/v1/tenants/{tenant_id}/invitations") => Some(invite),
+        (Admin, "POST", "/v1/tenants/{tenant_id}/password-resets") => {
+            Some(json!({ "email": "colleague@example.test" }))
+        }
         (Admin, "PUT", "/v1/sites/{site_id}/plan") => Some(json!({ "plan": "free" })),
         (Admin, "POST", "/v1/operator-keys") => {
             Some(json!({ "name": "a new hand", "scopes": ["tenants:read"] }))
@@ -505,6 +528,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "DELETE", "/v1/sessions/current" | "/v1/sessions/{session_id}")
         | (Public, "DELETE", "/v1/invitations/{invitation_id}" | "/v1/tags/{tag_id}")
         | (Public, "DELETE", "/v1/keys/{key_id}")
+        | (Public, "POST", "/v1/agents/{agent_id}/password-reset")
         | (Public, "POST", "/v1/conversations/{conversation_id}/close")
         | (Public, "POST", "/v1/conversations/{conversation_id}/reopen")
         | (Admin, "POST", "/v1/sites/{site_id}/close" | "/v1/sites/{site_id}/reopen")

@@ -17,9 +17,9 @@ use protocol::time::{Day, UnixMillis};
 
 use super::{
     ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DRAFTS_MAX,
-    DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, Record, SecretHash,
-    SessionRow, Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow,
-    VisitorToken, Write,
+    DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, PasswordResetRow,
+    Record, SecretHash, SessionRow, Sight, SiteRow, SiteSettings, Store, StoreError, TagRow,
+    TenantRow, VisitorRow, VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -273,6 +273,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     marks_and_drafts_stay(store).await;
     accounts_come_back_as_they_went_in(store).await;
     sessions_invitations_keys_and_tags_come_and_go(store).await;
+    a_password_link_is_used_once(store).await;
     another_tenant_finds_nothing(store).await;
     lists_have_pages(store).await;
     every_filter_lists_what_passes(store).await;
@@ -632,6 +633,53 @@ async fn sessions_invitations_keys_and_tags_come_and_go(store: &dyn Store) {
     assert_eq!(store.tags(tenant).await.unwrap(), std::slice::from_ref(&tag));
     store.tag_delete(tenant, tag.tag).await.unwrap();
     assert_eq!(store.tags(tenant).await.unwrap(), []);
+}
+
+async fn a_password_link_is_used_once(store: &dyn Store) {
+    let world = World::new(145);
+    let World { tenant, agent, .. } = world;
+    store.tenant_create(world.tenant_row()).await.unwrap();
+    let mut account = world.agent_row();
+    account.email = Personal::new("forgot@example.test".to_owned());
+    store.agent_create(account).await.unwrap();
+    let link = |n: u8| PasswordResetRow {
+        tenant,
+        agent,
+        secret: world.secret(90 + n),
+        created_at: NOW,
+        expires_at: NOW.plus_ms(5),
+    };
+    let write = async |records: &[Record]| {
+        let writes = records.iter().map(|record| Write::Record(Box::new(record.clone())));
+        store.write(writes.collect()).await
+    };
+    let keep = async |n: u8| write(&[Record::PasswordReset(link(n))]).await.unwrap();
+    let find = async |n: u8| store.password_reset_by_secret(link(n).secret).await.unwrap();
+    let end = |tenant, n: u8| Record::PasswordResetEnd { tenant, agent, secret: link(n).secret };
+    let password = |text: &str| Record::Password { tenant, agent, password_hash: Arc::from(text) };
+    keep(1).await;
+    keep(2).await;
+    assert_eq!((find(1).await, find(2).await), (None, Some(link(2))), "one for each agent");
+    let refused = Err(StoreError::NotFound);
+    assert_eq!(write(&[end(tenant, 1), password("old link")]).await, refused);
+    assert_eq!(write(&[end(World::new(144).tenant, 2), password("stranger")]).await, refused);
+    assert_eq!(find(2).await, Some(link(2)));
+    assert_eq!(write(&[end(tenant, 2), password("new")]).await, Ok(()));
+    assert_eq!(write(&[end(tenant, 2), password("twice")]).await, refused);
+    let kept = store.agent(tenant, agent).await.unwrap().unwrap();
+    assert_eq!(&*kept.password_hash, "new");
+
+    keep(3).await;
+    // All or nothing: what a later record of the batch refuses stays as it was.
+    assert_eq!(write(&[password("no"), end(tenant, 9)]).await, refused);
+    assert_eq!(find(3).await, Some(link(3)));
+    write(&[password("own")]).await.unwrap();
+    assert_eq!(find(3).await, None, "an own change voids it");
+    keep(4).await;
+    store.delete_ended(NOW.plus_ms(4)).await.unwrap();
+    assert_eq!(find(4).await, Some(link(4)));
+    store.delete_ended(NOW.plus_ms(5)).await.unwrap();
+    assert_eq!(find(4).await, None);
 }
 
 async fn another_tenant_finds_nothing(store: &dyn Store) {

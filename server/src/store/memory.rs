@@ -42,8 +42,8 @@ use self::register::Register;
 use self::transcript::Conversation;
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    MessagePage, NoStats, Page, RoomRow, SecretHash, SessionRow, Sight, SiteRow, Store, StoreError,
-    StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
+    MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash, SessionRow, Sight, SiteRow,
+    Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -421,6 +421,13 @@ impl Store for MemoryStore {
 
     async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
         self.shared.invitations(tenant)
+    }
+
+    async fn password_reset_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<PasswordResetRow>, StoreError> {
+        Ok(self.shared.password_reset_by_secret(secret))
     }
 
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {

@@ -52,8 +52,9 @@ use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    MessagePage, NoStats, Page, RoomRow, SecretHash, SessionRow, Sight, SiteRow, Store, StoreError,
-    StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash, SessionRow, Sight, SiteRow,
+    Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
+    sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -729,6 +730,14 @@ impl Store for SqliteStore {
 
     async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
         self.read("list invitations", move |reader| reader.invitations(tenant)).await
+    }
+
+    async fn password_reset_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<PasswordResetRow>, StoreError> {
+        self.read("find a password link", move |reader| reader.password_reset_by_secret(secret))
+            .await
     }
 
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {

@@ -434,7 +434,7 @@ fn password_hash() -> Arc<str> {
     HASH.get_or_init(hash).clone()
 }
 
-async fn agent(state: &ApiState, tenant: TenantId, name: &str, role: Role) -> AgentRow {
+pub(super) async fn agent(state: &ApiState, tenant: TenantId, name: &str, role: Role) -> AgentRow {
     let row = AgentRow {
         agent: AgentId::from_uuid(state.new_uuid()),
         tenant,

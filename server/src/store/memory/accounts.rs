@@ -16,8 +16,8 @@ use crate::metrics::StoreOp;
 use crate::privacy::seal::{Bucket, Lock, SealError};
 use crate::privacy::sweep::ANSWER_MS;
 use crate::store::{
-    ANSWERED, AgentRow, AnswerRow, InvitationRow, KeyRow, Page, Record as Change, SecretHash,
-    SessionRow, SiteRow, StoreError, TagRow, TenantRow, sealed,
+    ANSWERED, AgentRow, AnswerRow, InvitationRow, KeyRow, Page, PasswordResetRow, Record as Change,
+    SecretHash, SessionRow, SiteRow, StoreError, TagRow, TenantRow, sealed,
 };
 
 /// Old answers that each new one sweeps away.
@@ -138,6 +138,8 @@ pub(super) enum SealedRecord {
     SessionEnd { tenant: TenantId, agent: AgentId, session: SessionId },
     Invitation(KeptInvitation),
     InvitationEnd { tenant: TenantId, invitation: InvitationId },
+    PasswordReset(PasswordResetRow),
+    PasswordResetEnd { tenant: TenantId, agent: AgentId, secret: SecretHash },
     Key(KeyRow),
     Tag(TagRow),
     Answer(AnswerKey, Answer),
@@ -153,6 +155,8 @@ pub(super) struct Accounts {
     agents: Table<KeptAgent>,
     sessions: Table<KeptSession>,
     invitations: Table<KeptInvitation>,
+    /// One for each agent at most.
+    password_resets: HashMap<AgentId, PasswordResetRow>,
     keys: Table<KeyRow>,
     tags: Table<TagRow>,
     answers: HashMap<AnswerKey, Answer>,
@@ -234,7 +238,13 @@ impl Accounts {
                 })?
             }
             SealedRecord::Password { tenant, agent, password } => {
-                self.amend_agent(tenant, agent, |kept| kept.sealed.password = Some(password))?
+                let undo =
+                    self.amend_agent(tenant, agent, |kept| kept.sealed.password = Some(password))?;
+                let link = self.put_password_reset(agent, None);
+                Box::new(move |all| {
+                    all.put_password_reset(agent, link);
+                    undo(all);
+                })
             }
             SealedRecord::Session(kept) => {
                 let session = kept.row.session;
@@ -256,6 +266,17 @@ impl Accounts {
                 let ended = self.invitations.remove_if(invitation, own);
                 let ended = ended.ok_or(StoreError::NotFound)?;
                 Box::new(move |all| drop(all.invitations.insert(ended)))
+            }
+            SealedRecord::PasswordReset(row) => {
+                let before = self.put_password_reset(row.agent, Some(row));
+                Box::new(move |all| drop(all.put_password_reset(row.agent, before)))
+            }
+            SealedRecord::PasswordResetEnd { tenant, agent, secret } => {
+                let link = self.password_resets.get(&agent).copied();
+                let link = link.filter(|row| row.tenant == tenant && row.secret == secret);
+                let link = link.ok_or(StoreError::NotFound)?;
+                self.put_password_reset(agent, None);
+                Box::new(move |all| drop(all.put_password_reset(agent, Some(link))))
             }
             SealedRecord::Key(row) => {
                 let key = row.key;
@@ -294,6 +315,18 @@ impl Accounts {
         if let Some(answer) = answer {
             self.answers_by_age.insert((answer.at, key));
             self.answers.insert(key, answer);
+        }
+    }
+
+    /// An agent's link, in place of the former one, which it returns.
+    fn put_password_reset(
+        &mut self,
+        agent: AgentId,
+        link: Option<PasswordResetRow>,
+    ) -> Option<PasswordResetRow> {
+        match link {
+            Some(link) => self.password_resets.insert(agent, link),
+            None => self.password_resets.remove(&agent),
         }
     }
 
@@ -387,6 +420,10 @@ impl Shared {
             Change::InvitationEnd { tenant, invitation } => {
                 SealedRecord::InvitationEnd { tenant, invitation }
             }
+            Change::PasswordReset(row) => SealedRecord::PasswordReset(row),
+            Change::PasswordResetEnd { tenant, agent, secret } => {
+                SealedRecord::PasswordResetEnd { tenant, agent, secret }
+            }
             Change::Key(row) => SealedRecord::Key(row),
             Change::Tag(row) => SealedRecord::Tag(row),
             Change::Answer(AnswerRow { tenant, key, request, answer, at }) => {
@@ -458,6 +495,7 @@ impl Shared {
         let found_by = FoundBy::Nothing(agent);
         kept.sealed = AgentSealed { name: None, email: None, password: None, found_by };
         accounts.sessions.remove_all(|kept| kept.row.tenant == tenant && kept.row.agent == agent);
+        accounts.password_resets.remove(&agent);
         found(accounts.agents.replace(kept).map_err(exists("email"))?)
     }
 
@@ -596,10 +634,17 @@ impl Shared {
         }))
     }
 
+    /// Links are few: each is looked at.
+    pub(super) fn password_reset_by_secret(&self, secret: SecretHash) -> Option<PasswordResetRow> {
+        let accounts = self.accounts.lock();
+        accounts.password_resets.values().find(|row| row.secret == secret).copied()
+    }
+
     pub(super) fn delete_ended(&self, at: UnixMillis) {
         let mut accounts = self.accounts.lock();
         accounts.sessions.remove_all(|kept| kept.row.expires_at <= at);
         accounts.invitations.remove_all(|kept| kept.row.expires_at <= at);
+        accounts.password_resets.retain(|_, row| row.expires_at > at);
     }
 
     pub(super) fn key_by_secret(&self, secret: SecretHash) -> Option<KeyRow> {

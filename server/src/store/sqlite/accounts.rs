@@ -16,8 +16,8 @@ use super::sealed;
 use crate::privacy::seal::{Lock, SealError};
 use crate::privacy::sweep::{ANSWER_MS, may_confirm, may_lower};
 use crate::store::{
-    ANSWERED, AgentRow, AnswerRow, ClockAct, InvitationRow, KeyRow, Page, Record, SecretHash,
-    SessionRow, SiteRow, StoreError, TagRow, TenantRow,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, InvitationRow, KeyRow, Page, PasswordResetRow, Record,
+    SecretHash, SessionRow, SiteRow, StoreError, TagRow, TenantRow,
 };
 
 /// Old answers that each new one sweeps away.
@@ -70,6 +70,10 @@ impl Desk<'_> {
             Record::Invitation(row) => self.invitation_create(row),
             Record::InvitationEnd { tenant, invitation } => {
                 self.invitation_delete(*tenant, *invitation)
+            }
+            Record::PasswordReset(row) => self.password_reset_create(row),
+            Record::PasswordResetEnd { tenant, agent, secret } => {
+                self.password_reset_end(*tenant, *agent, *secret)
             }
             Record::Key(row) => self.key_create(row),
             Record::Tag(row) => self.tag_create(row),
@@ -193,6 +197,10 @@ impl Desk<'_> {
             .optional()?;
         let created_at = UnixMillis(created_at.ok_or(StoreError::NotFound)?);
         let password = self.seal_password(tenant, agent, created_at, password_hash)?;
+        self.execute(
+            "DELETE FROM password_resets WHERE agent = ?1 AND tenant = ?2",
+            params![agent.as_bytes(), tenant.as_bytes()],
+        )?;
         found(self.execute(
             "UPDATE agents SET password = ?3, password_hash = '' WHERE agent = ?1 AND tenant = ?2",
             params![agent.as_bytes(), tenant.as_bytes(), password],
@@ -236,6 +244,7 @@ impl Desk<'_> {
             of,
         )?)?;
         self.execute("DELETE FROM sessions WHERE agent = ?1 AND tenant = ?2", of)?;
+        self.execute("DELETE FROM password_resets WHERE agent = ?1 AND tenant = ?2", of)?;
         Ok(())
     }
 
@@ -339,10 +348,37 @@ impl Desk<'_> {
         )?)
     }
 
-    /// Some of the sessions and invitations that are over; whether there may be more.
+    fn password_reset_create(&mut self, row: &PasswordResetRow) -> Result<(), Fault> {
+        self.execute(
+            "INSERT OR REPLACE INTO password_resets (agent, tenant, secret, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                row.agent.as_bytes(),
+                row.tenant.as_bytes(),
+                row.secret.0,
+                row.created_at.0,
+                row.expires_at.0
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn password_reset_end(
+        &mut self,
+        tenant: TenantId,
+        agent: AgentId,
+        secret: SecretHash,
+    ) -> Result<(), Fault> {
+        found(self.execute(
+            "DELETE FROM password_resets WHERE agent = ?1 AND tenant = ?2 AND secret = ?3",
+            params![agent.as_bytes(), tenant.as_bytes(), secret.0],
+        )?)
+    }
+
+    /// Some of the sessions, invitations and password links that are over; whether there may be more.
     pub(super) fn delete_ended(&mut self, at: UnixMillis) -> Result<bool, Fault> {
         let mut more = false;
-        for table in ["sessions", "invitations"] {
+        for table in ["sessions", "invitations", "password_resets"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE id IN
                      (SELECT id FROM {table} WHERE expires_at <= ?1 LIMIT ?2)"
@@ -659,6 +695,24 @@ impl Reader<'_> {
     pub(super) fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, Fault> {
         let sql = format!("{INVITATION} WHERE tenant = ?1 ORDER BY id");
         self.all(&sql, [tenant.as_bytes()], Self::invitation_row)
+    }
+
+    pub(super) fn password_reset_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<PasswordResetRow>, Fault> {
+        let sql = "SELECT tenant, agent, secret, created_at, expires_at FROM password_resets
+                   WHERE secret = ?1";
+        let found = self.all(sql, [secret.0], |_, row| {
+            Ok(Some(PasswordResetRow {
+                tenant: TenantId::from_bytes(row.get(0)?),
+                agent: AgentId::from_bytes(row.get(1)?),
+                secret: SecretHash(row.get(2)?),
+                created_at: UnixMillis(row.get(3)?),
+                expires_at: UnixMillis(row.get(4)?),
+            }))
+        });
+        Ok(found?.pop())
     }
 
     fn invitation_row(&self, row: &Row<'_>) -> Result<Option<InvitationRow>, Fault> {

@@ -14,12 +14,13 @@ use super::journal::{self, Journal};
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
     include_str!("../migrations/0004_journal.sql"),
     include_str!("../migrations/0005_bounded_reads.sql"),
+    include_str!("../migrations/0006_password_resets.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -331,6 +331,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
          ALTER TABLE meta DROP COLUMN journal_epoch;
          UPDATE meta SET high_water = 5;
          DROP TABLE clock_acts;
+         DROP TABLE password_resets;
          UPDATE agents SET password_hash = 'of before';
          UPDATE visitors SET locale = 'my name is Ada';
          PRAGMA user_version = 1;",
