@@ -269,14 +269,18 @@ impl Accounts {
             }
             SealedRecord::PasswordReset(row) => {
                 let before = self.put_password_reset(row.agent, Some(row));
-                Box::new(move |all| drop(all.put_password_reset(row.agent, before)))
+                Box::new(move |all| {
+                    all.put_password_reset(row.agent, before);
+                })
             }
             SealedRecord::PasswordResetEnd { tenant, agent, secret } => {
                 let link = self.password_resets.get(&agent).copied();
                 let link = link.filter(|row| row.tenant == tenant && row.secret == secret);
                 let link = link.ok_or(StoreError::NotFound)?;
                 self.put_password_reset(agent, None);
-                Box::new(move |all| drop(all.put_password_reset(agent, Some(link))))
+                Box::new(move |all| {
+                    all.put_password_reset(agent, Some(link));
+                })
             }
             SealedRecord::Key(row) => {
                 let key = row.key;
