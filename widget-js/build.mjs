@@ -19,7 +19,11 @@ await mkdir(join(dist, 'assets'), { recursive: true });
 const SAID = /^(too-long|limit-reached|site-closed|closed|not-found|unknown|unknown-retryable)$/;
 /** The names in the sheets: as short as can be in what is sent. */
 const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint'];
-const short = (name) => `--${String.fromCharCode(97 + VARIABLES.indexOf(name))}`;
+function short(name) {
+  const place = VARIABLES.indexOf(name);
+  if (place < 0) throw new Error(`--${name} is not among the names in build.mjs`);
+  return `--${String.fromCharCode(97 + place)}`;
+}
 
 const spare = {
   name: 'what a browser need not read',
