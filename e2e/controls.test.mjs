@@ -405,6 +405,15 @@ test("a conversation: everything that can be done with it", async () => {
   await dialog("Hand over to a colleague").getByRole("button", { name: "Close" }).click();
   await grace.beAvailable(2);
   await ada.transferTo("Grace Green");
+  await grace.isOffered("Ann Archer");
+  await button("Withdraw").click();
+  await grace.offers.getByRole("article").waitFor({ state: "detached" });
+  await ada.transferTo("Grace Green");
+  await grace.accept("Ann Archer");
+  await button("Take over").click();
+  await ada.say("A word from me first.");
+  await ann.sees("A word from me first.");
+  await ada.transferTo("Grace Green");
   await grace.accept("Ann Archer");
   await grace.say("Grace here.");
   await ada.sees("Grace here.");

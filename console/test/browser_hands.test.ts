@@ -221,14 +221,12 @@ test('what can be undone is not pushed out by what else is told', () =>
     assert.equal(await page.getByRole('button', { name: 'Undo' }).count(), 1);
   }));
 
-test('a conversation that is taken with the cursor in an empty note is answered, not noted', () =>
-  scene(async ({ server, page, base }) => {
-    for (const way of ['mouse', 'key'] as const) {
+for (const way of ['mouse', 'key'] as const) {
+  test(`a conversation that is taken by ${way} with the cursor in an empty note is answered, not noted`, () =>
+    scene(async ({ server, page, base }) => {
       server.cards = [waiting(1)];
       grants(server);
-      await page.goto(at(base, '/'));
       await page.goto(at(base, thread));
-      await page.reload();
       await page.getByText('Nobody has this conversation.').waitFor();
       await composer(page).click();
       assert.ok(await isNote(page));
@@ -238,13 +236,13 @@ test('a conversation that is taken with the cursor in an empty note is answered,
         await page.keyboard.press('a');
       }
       await page.keyboard.type('Good day');
-      assert.equal(await isNote(page), false, way);
+      assert.equal(await isNote(page), false);
       await page.getByText('Nobody has this conversation.').waitFor({ state: 'detached' });
       await page.keyboard.press('Enter');
-      await server.until((frame) => frame.kind === 'send' && frame.body.kind === 'text');
-    }
-    assert.deepEqual(sent(server), ['everyone: Good day', 'everyone: Good day']);
-  }));
+      await server.until((frame) => frame.kind === 'send');
+      assert.deepEqual(sent(server), ['everyone: Good day']);
+    }));
+}
 
 test('a note that was sent before taking leaves no note behind', () =>
   scene(async ({ server, page, base }) => {
@@ -542,4 +540,78 @@ test('what has nothing to see in it is not sent, not typed, and not a name', () 
     }
     assert.deepEqual(sent(server), []);
     assert.ok(server.heard.every((frame) => frame.kind !== 'typing' || !frame.typing));
+  }));
+
+test('who leads takes over what a colleague has, and writes at once; who does not is not offered it', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [card(1, { assignee: COLLEAGUE.agent })];
+    server.instead = (frame) => {
+      if (frame.kind === 'take-over') server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+      return false;
+    };
+    await page.goto(at(base, thread));
+    await page.getByText('This conversation is with Jonas Berg.').waitFor();
+    await page.getByRole('button', { name: 'Take over' }).dblclick();
+    const asked = await server.until((frame) => frame.kind === 'take-over');
+    assert.equal(asked.kind === 'take-over' && asked.from, COLLEAGUE.agent);
+    await page.getByText('This conversation is with Jonas Berg.').waitFor({ state: 'detached' });
+    await page.keyboard.type('Hello there');
+    await page.keyboard.press('Enter');
+    await server.until((frame) => frame.kind === 'send');
+    assert.deepEqual(sent(server), ['everyone: Hello there']);
+    assert.equal(await page.getByRole('dialog').count(), 0);
+    assert.equal(await page.getByRole('button', { name: 'Take over' }).count(), 0);
+    const current = server.rest.get('/v1/sessions/current') as { agent: object };
+    server.rest.set('/v1/sessions/current', { ...current, agent: { ...current.agent, role: 'agent' } });
+    await page.reload();
+    await page.getByText('This conversation is with Jonas Berg.').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Take over' }).count(), 0);
+  }));
+
+for (const [who, assignee] of [['whoever has the conversation', ME.agent], ['whoever leads', COLLEAGUE.agent]] as const) {
+  test(`a transfer that nobody has answered is withdrawn by ${who}`, () =>
+    scene(async ({ server, page, base }) => {
+      server.cards = [card(1, { assignee, offered_to: `agt_${'0'.repeat(31)}9` })];
+      await page.goto(at(base, thread));
+      await page.getByRole('button', { name: 'Withdraw' }).click();
+      await server.until((frame) => frame.kind === 'withdraw');
+      server.push({ kind: 'conversation', card: card(1, { version: 2, assignee }) });
+      await page.getByRole('button', { name: 'Withdraw' }).waitFor({ state: 'detached' });
+      await page.getByRole('button', { name: 'Transfer' }).waitFor();
+      // Nobody refused it.
+      assert.equal(await page.locator('.untaken, .notice').count(), 0);
+    }));
+}
+
+test('a transfer that was answered while it was being withdrawn stands as it was', () =>
+  scene(async ({ server, page, base }) => {
+    server.cards = [card(1, { offered_to: COLLEAGUE.agent })];
+    server.instead = (frame) => {
+      if (frame.kind === 'withdraw') server.push({ kind: 'reject', request: frame.request, code: 'forbidden', words: '' });
+      return frame.kind === 'withdraw';
+    };
+    await page.goto(at(base, thread));
+    await page.getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByText('Your role does not allow this.').waitFor();
+    await page.getByText('Offered to Jonas Berg').waitFor();
+    await page.getByRole('button', { name: 'Withdraw' }).waitFor();
+  }));
+
+test('who is set to Away by what was missed is told why, until they are back', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    await page.getByText('Is the desk in stock?').last().waitFor();
+    const told = page.locator('.notice', { hasText: 'so you were set to Away' });
+    const sent = { ...ME, availability: 'away', availability_cause: 'missed-offers' } as const;
+    server.push({ kind: 'agent', card: sent });
+    await told.waitFor();
+    server.push({ kind: 'agent', card: { ...ME, availability: 'away' } });
+    await told.waitFor({ state: 'detached' });
+    server.me = sent;
+    await page.reload();
+    await told.getByRole('button', { name: 'I am available' }).click();
+    const chosen = await server.until((frame) => frame.kind === 'availability');
+    assert.equal(chosen.kind === 'availability' && chosen.availability, 'available');
+    await told.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: /^Your availability: Available/ }).waitFor();
   }));

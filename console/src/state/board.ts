@@ -63,6 +63,8 @@ export type BoardInput =
   /** This agent's own mark, before the server has heard of it. */
   | { readonly kind: 'own-mark'; readonly conversation: ConversationId; readonly agent: AgentId; readonly seq: number }
   | { readonly kind: 'own-card'; readonly card: AgentCard }
+  /** This agent takes a transfer back, before the server has heard of it: then nobody refused it. */
+  | { readonly kind: 'withdrawn'; readonly conversation: ConversationId }
   | { readonly kind: 'tags'; readonly conversation: ConversationId; readonly tags: readonly TagId[] }
   | { readonly kind: 'tick'; readonly now: number };
 
@@ -76,6 +78,8 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
       return withCard(board, input.card);
     case 'own-card':
       return withAgent(board, input.card);
+    case 'withdrawn':
+      return changed(board, input.conversation, ({ offered_to: _, ...card }) => card);
     case 'tags':
       return changed(board, input.conversation, (card) => ({ ...card, tags: input.tags }));
     case 'own-mark':
@@ -201,7 +205,9 @@ function changed(board: Board, id: ConversationId, change: (card: ConversationCa
 
 function withAgent(board: Board, card: AgentCard): Board {
   const agents = new Map(board.agents);
-  agents.set(card.agent, { ...agents.get(card.agent), ...card });
+  // What is not there any more is as much news as what is: who chose has no cause for it.
+  const { availability_cause: _, ...known } = agents.get(card.agent) ?? card;
+  agents.set(card.agent, { ...known, ...card });
   return { ...board, agents };
 }
 

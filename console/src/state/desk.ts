@@ -106,6 +106,8 @@ const declined = new Set<ConversationId>();
 /** What could not be watched for now: how often in vain, and when it is asked again. */
 const tries = new Map<Watched, number>();
 const resting = new Map<Watched, ReturnType<typeof setTimeout>>();
+/** The notice that says why the agent is away. */
+let away: number | null = null;
 /** Offers that ran out here, what the conversation was then, and the notice that says so. */
 const missed = new Map<ConversationId, { readonly notice: number; readonly was: wire.ConversationCard }>();
 /** Conversations that are closed in a moment, if nothing speaks against it, and the notice that says so. */
@@ -151,6 +153,7 @@ export function stopDesk(): void {
   pile = [];
   for (const timer of draftTimers.values()) clearTimeout(timer);
   for (const id of closing.keys()) keepOpen(id);
+  away = null;
   restNoMore();
   for (const set of [watched, sending, paging, unpaged, declined]) set.clear();
   for (const map of [draftTimers, typedAt, typingSaidAt, missed]) map.clear();
@@ -210,8 +213,21 @@ function tellChanges(before: Board, after: Board): void {
     missed.delete(id);
     dismiss(notice);
   }
+  tellAway(after);
   for (const { card, by } of refusedTransfers(before, after, me.value)) {
     tell(named(t.transfer.untaken, after.agents.get(by)?.name ?? t.anAgent, visitorName(card)), 'bad');
+  }
+}
+
+/** Why nothing is offered any more, where the agent did not choose it, and the way back; until he chooses. */
+function tellAway(now: Board): void {
+  const own = me.value === null ? undefined : now.agents.get(me.value);
+  const sent = own?.availability === 'away' && own.availability_cause === 'missed-offers';
+  if (sent && away === null) {
+    away = leaveNotice(t.availability.sentAway, null, { words: t.availability.again, run: () => void chooseAvailability('available') });
+  } else if (!sent && away !== null) {
+    dismiss(away);
+    away = null;
   }
 }
 
@@ -659,6 +675,21 @@ export function assign(conversation: ConversationId): Promise<boolean> {
   return act((line) => line.ask(wire.CLIENT_ASSIGN, { conversation }));
 }
 
+/** From a colleague, by whoever leads; `gone` where another has it by now. */
+export function takeOver(conversation: ConversationId, from: AgentId): Promise<boolean> {
+  return act((line) => line.ask(wire.CLIENT_TAKE_OVER, { conversation, from }));
+}
+
+/** Takes back a transfer that nobody has answered. */
+export async function withdraw(conversation: ConversationId): Promise<boolean> {
+  const before = board.value.cards.get(conversation);
+  toBoard({ kind: 'withdrawn', conversation });
+  const granted = await act((line) => line.ask(wire.CLIENT_WITHDRAW, { conversation }));
+  // It stands as it stood, unless a newer card has come.
+  if (!granted && before !== undefined) toBoard({ kind: 'card', card: before });
+  return granted;
+}
+
 export function transfer(conversation: ConversationId, agent: AgentId): Promise<boolean> {
   keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
@@ -700,8 +731,8 @@ export async function chooseAvailability(availability: Availability, capacity?: 
   const granted = await act((line) =>
     line.ask(wire.CLIENT_AVAILABILITY, capacity === undefined ? { availability } : { availability, capacity }),
   );
-  const own = ownCard.value;
-  if (granted && own !== undefined) {
+  if (granted && ownCard.value !== undefined) {
+    const { availability_cause: _, ...own } = ownCard.value;
     toBoard({ kind: 'own-card', card: { ...own, availability, ...(capacity === undefined ? {} : { capacity }) } });
   }
   return granted;

@@ -1,9 +1,9 @@
 // The conversations: list, thread and context beside one another, and the keys for all.
 
 import { useState } from 'preact/hooks';
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
-import { accept, assign, board, chooseMode, closeSoon, composeReply, keepOpen, offers, opened } from '../state/desk.ts';
+import { accept, assign, board, chooseMode, closeSoon, composeReply, keepOpen, offers, opened, takeOver } from '../state/desk.ts';
 import { composerCalled, restKeys, STEPS, stepTo } from '../state/hands.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { tell } from '../state/notices.ts';
@@ -43,14 +43,24 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   if (unsaved.length > 0) tell(t.unsaved.kept(unsaved.join(', ')));
 }
 
-/** Takes one that waits, out of turn. Who takes it writes at once: the field is his before the server has answered. */
-export async function takeWaiting(id: ConversationId): Promise<void> {
+/** Takes one that waits, out of turn. */
+export function takeWaiting(id: ConversationId): Promise<void> {
+  return take(id, () => assign(id));
+}
+
+/** Takes what a colleague has. */
+export function takeFrom(id: ConversationId, colleague: AgentId): Promise<void> {
+  return take(id, () => takeOver(id, colleague));
+}
+
+/** Who takes it writes at once: the field is his before the server has answered. */
+async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<void> {
   if (taking.has(id)) return;
   taking.add(id);
   restKeys();
   composeReply(id);
   composerCalled.value = id;
-  const granted = await assign(id);
+  const granted = await ask();
   taking.delete(id);
   if (granted) tab.value = 'mine';
 }

@@ -1,11 +1,11 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId, ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads } from '../state/desk.ts';
+import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads, withdraw } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
@@ -15,7 +15,7 @@ import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
-import { takeOffered, takeWaiting } from './conversations.tsx';
+import { takeFrom, takeOffered, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName } from './names.ts';
 import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
@@ -98,9 +98,21 @@ function Untaken({ card }: { card: ConversationCard | undefined }) {
   );
 }
 
+const leads = (): boolean => granted.value?.agent.role !== 'agent';
+
 /** Who has it hands it over or closes it, and who leads. */
 export function mayMove(card: ConversationCard): boolean {
-  return isMine(card, me.value) || granted.value?.agent.role !== 'agent';
+  return isMine(card, me.value) || leads();
+}
+
+/** From whom one may take it over, not only hand it on. */
+function takenFrom(card: ConversationCard): AgentId | null {
+  return card.state === 'active' && card.assignee !== undefined && card.assignee !== me.value && leads() ? card.assignee : null;
+}
+
+/** A transfer that nobody has answered yet can be taken back. */
+function mayWithdraw(card: ConversationCard): boolean {
+  return mayMove(card) && card.state === 'active' && card.offered_to !== undefined && card.offered_to !== me.value;
 }
 
 /** One colleague is asked at a time. */
@@ -123,6 +135,7 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
       </ActButton>
     );
   }
+  const from = takenFrom(card);
   const offeredToMe = card.offered_to !== undefined && card.offered_to === me.value;
   return (
     <>
@@ -133,6 +146,15 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
       ) : isWaiting(card) ? (
         <ActButton class="button primary" act={() => takeWaiting(id)}>
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
+        </ActButton>
+      ) : from === null ? null : (
+        <ActButton class="button" title={t.thread.takeOver} aria-label={t.thread.takeOver} act={() => takeFrom(id, from)}>
+          <Icon name="hand" size={16} /> <span class="wide-only">{t.thread.takeOver}</span>
+        </ActButton>
+      )}
+      {mayWithdraw(card) ? (
+        <ActButton class="button" title={t.thread.withdrawHint} aria-label={t.thread.withdraw} act={() => withdraw(id)}>
+          <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.withdraw}</span>
         </ActButton>
       ) : null}
       {mayTransfer(card) ? (
