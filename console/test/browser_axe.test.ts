@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { card, COLLEAGUE, hex, said } from './fake_server.ts';
+import { AGENT, card, COLLEAGUE, hex, list, said } from './fake_server.ts';
 import { at, PAGES, scene, thread, waiting } from './scene.ts';
 import type { Scene } from './scene.ts';
 
@@ -101,7 +101,7 @@ async function* overlays({ server, page, base }: Scene): AsyncGenerator<string> 
   await page.getByRole('button', { name: /^Your availability/ }).click();
   yield 'the availability';
   await page.keyboard.press('Escape');
-  for (const [path, opens] of [['/sites', 'Add a website'], ['/agents', 'Invite'], ['/keys', 'Create a key'], ['/keys', 'Revoke'], ['/tags', 'Remove: Sales']] as const) {
+  for (const [path, opens] of [['/sites', 'Add a website'], ['/agents', 'Invite'], ['/agents', 'Link to set'], ['/keys', 'Create a key'], ['/keys', 'Revoke'], ['/tags', 'Remove: Sales']] as const) {
     await page.goto(at(base, path));
     await page.getByRole('button', { name: opens }).first().click();
     await page.getByRole('dialog').waitFor();
@@ -144,6 +144,10 @@ async function* others({ server, page, base }: Scene): AsyncGenerator<string> {
   await page.goto(at(base, '/invitations/abc'));
   await page.getByRole('button', { name: 'Join' }).waitFor();
   yield 'an invitation';
+  server.rest.set('POST /v1/password-resets/lookup', { tenant_name: 'Shop', email: 'a@b.test' });
+  await page.goto(at(base, '/password-resets/abc'));
+  await page.getByRole('button', { name: 'Set the password' }).waitFor();
+  yield 'a link to set a new password';
 }
 
 for (const { name, context, dir } of LOOKS) {
@@ -158,6 +162,7 @@ for (const { name, context, dir } of LOOKS) {
             class: 'transcript', purposes: ['answering'], bases: ['consent'], policy_version: 1, ingest_day: '2026-01-01', expires_on: null, rules: [`r${hex(1).slice(-2)}`], reason: 'because',
           });
         }
+        it.server.rest.set('/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }));
         for await (const state of states(it)) await examine(it.page, state);
       },
       { context: { reducedMotion: 'reduce', ...context }, expects: /401|404/ },

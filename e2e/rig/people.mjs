@@ -210,6 +210,14 @@ export class Agent extends Person {
     return agent;
   }
 
+  /** Follows a link to set a new password, which leads in. */
+  async setsPassword(link) {
+    await this.page.goto(link);
+    await this.page.getByLabel("Choose a password").fill(PASSWORD);
+    await this.page.getByRole("button", { name: "Set the password" }).click();
+    await this.availability.waitFor();
+  }
+
   /** REST with this agent's session. */
   async asks(method, path, data) {
     const origin = this.server.addresses.public;

@@ -8,6 +8,7 @@ export type Section = 'conversations' | 'sites' | 'agents' | 'keys' | 'tags' | '
 export type Route =
   | { readonly kind: 'conversations'; readonly conversation: string | null }
   | { readonly kind: 'invitation'; readonly token: string }
+  | { readonly kind: 'password-reset'; readonly token: string }
   | { readonly kind: 'sites'; readonly site: string | null }
   | { readonly kind: 'agents' }
   | { readonly kind: 'keys' }
@@ -19,6 +20,8 @@ export function parseRoute(hash: string): Route {
   switch (first) {
     case 'invitations':
       return { kind: 'invitation', token: second };
+    case 'password-resets':
+      return { kind: 'password-reset', token: second };
     case 'sites':
       return { kind: 'sites', site: second === '' ? null : second };
     case 'agents':

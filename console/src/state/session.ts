@@ -2,7 +2,7 @@
 
 import { computed, signal } from '@preact/signals';
 import type { AgentId } from '../../../widget-js/src/wire/frames.ts';
-import type { InvitationLookup, SessionGranted, SessionListed } from '../wire/rest.ts';
+import type { InvitationLookup, PasswordResetLookup, SessionGranted, SessionListed } from '../wire/rest.ts';
 import { ask, Problem, whenSessionIsOver } from '../wire/rest.ts';
 
 export type SessionState =
@@ -77,6 +77,15 @@ export async function lookUpInvitation(token: string): Promise<InvitationLookup>
 
 export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
   session.value = { kind: 'in', granted: await ask<SessionGranted>('POST', '/v1/invitations/accept', { token, name, password }) };
+}
+
+export async function lookUpPasswordReset(token: string): Promise<PasswordResetLookup> {
+  return ask<PasswordResetLookup>('POST', '/v1/password-resets/lookup', { token });
+}
+
+/** Ends every session of the account, and begins one here. */
+export async function setNewPassword(token: string, password: string): Promise<void> {
+  session.value = { kind: 'in', granted: await ask<SessionGranted>('POST', '/v1/password-resets/use', { token, password }) };
 }
 
 /** After the agent changed his own account. */

@@ -66,6 +66,16 @@ export const t = {
       seconds === null ? 'Too many attempts. Wait a while, then try again.' : `Too many attempts. Try again in ${plural(seconds, 'second', 'seconds')}.`,
     over: 'Your session ended. Sign in again to go on.',
     unreachable: 'The server cannot be reached.',
+    forgotten: 'Forgot your password? An admin of your team makes you a link to set a new one, under Agents. For the last admin, whoever runs this server does.',
+  },
+
+  reset: {
+    title: 'Set a new password',
+    of: (email: string, tenant: string): string => `For ${email} at ${tenant}.`,
+    ends: 'The link works once. You are signed out everywhere else.',
+    submit: 'Set the password',
+    done: 'The password was set.',
+    gone: 'This link is not valid. It may have been used or replaced, or its day is over. Ask for a new one.',
   },
 
   invitation: {
@@ -338,6 +348,10 @@ export const t = {
     link: 'Invitation link',
     linkHint: (email: string, until: string): string =>
       `Send it to ${email} yourself. It works once, until ${until}, and is not shown again.`,
+    reset: 'Link to set a new password',
+    resetAsk: (name: string): string => `Make a link by which ${name} sets a new password? Nothing changes until it is used; a link that was made before stops working.`,
+    resetMake: 'Make the link',
+    resetHint: (name: string, until: string): string => `Hand it to ${name} yourself. It works once, until ${until}, and is not shown again. Whoever has it can sign in as this agent.`,
     invited: 'Open invitations',
     until: (when: string): string => `until ${when}`,
     withdraw: 'Withdraw',

@@ -5,9 +5,9 @@ import { tell } from '../state/notices.ts';
 import { isAdmin, me } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
-import type { Agent, Invitation, Role } from '../wire/rest.ts';
+import type { Agent, Invitation, PasswordReset, Role } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
@@ -29,6 +29,7 @@ export function Agents() {
   const { state, again, set } = useLoaded('team', loadTeam);
   const [inviting, setInviting] = useState(false);
   const [leaving, setLeaving] = useState<Agent | null>(null);
+  const [resetting, setResetting] = useState<Agent | null>(null);
 
   const patch = async (agent: Agent, change: Partial<Pick<Agent, 'role' | 'state' | 'capacity'>>): Promise<void> => {
     const changed = await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, change);
@@ -105,9 +106,14 @@ export function Agents() {
                     <span class="pill">{t.roles[agent.role]}</span>
                   )}
                   {!isAdmin.value || agent.agent_id === me.value ? null : agent.state === 'active' ? (
-                    <button type="button" class="button quiet" onClick={() => setLeaving(agent)}>
-                      {t.agents.deactivate}
-                    </button>
+                    <>
+                      <button type="button" class="icon-button" aria-label={`${t.agents.reset}: ${agent.name}`} title={t.agents.reset} onClick={once(() => setResetting(agent))}>
+                        <Icon name="key" />
+                      </button>
+                      <button type="button" class="button quiet" onClick={once(() => setLeaving(agent))}>
+                        {t.agents.deactivate}
+                      </button>
+                    </>
                   ) : (
                     <ActButton class="button quiet" act={() => patch(agent, { state: 'active' })}>
                       {t.agents.activate}
@@ -156,6 +162,7 @@ export function Agents() {
           }}
         />
       ) : null}
+      {resetting === null ? null : <ResetPassword agent={resetting} onClose={() => setResetting(null)} />}
       {leaving === null ? null : (
         <Dialog title={t.agents.deactivate} onClose={() => setLeaving(null)}>
           <p>
@@ -178,6 +185,38 @@ export function Agents() {
         </Dialog>
       )}
     </SettingsPage>
+  );
+}
+
+/** For a colleague who forgot the password: a link that the admin hands over. */
+function ResetPassword({ agent, onClose }: { agent: Agent; onClose: () => void }) {
+  const [made, setMade] = useState<PasswordReset | null>(null);
+  const [copied, setCopied] = useState(false);
+  return (
+    <Dialog title={t.agents.reset} onClose={onClose} unsaved={made === null || copied ? null : t.agents.reset}>
+      {made === null ? (
+        <>
+          <p>
+            <Words of={named(t.agents.resetAsk, agent.name)} />
+          </p>
+          <div class="row end">
+            <button type="button" class="button" onClick={onClose}>
+              {t.cancel}
+            </button>
+            <ActButton class="button primary" act={async () => setMade(await ask<PasswordReset>('POST', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password-reset`))}>
+              {t.agents.resetMake}
+            </ActButton>
+          </div>
+        </>
+      ) : (
+        <>
+          <p>
+            <Words of={named((who) => t.agents.resetHint(who, momentOf(made.expires_at)), agent.name)} />
+          </p>
+          <CopyBox label={t.agents.reset} text={made.link} copied={() => setCopied(true)} />
+        </>
+      )}
+    </Dialog>
   );
 }
 

@@ -12,7 +12,7 @@ import { Account } from './account.tsx';
 import { Agents } from './agents.tsx';
 import { Conversations } from './conversations.tsx';
 import { Keys } from './keys.tsx';
-import { Invitation, Login } from './login.tsx';
+import { Invitation, Login, PasswordReset } from './login.tsx';
 import { Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
 import type { IconName } from './parts.tsx';
 import { Offers } from './offers.tsx';
@@ -38,6 +38,7 @@ export function App({ find }: { find: () => Promise<void> }) {
 function Page({ failed, again }: { failed: string | null; again: () => void }) {
   const at = route.value;
   if (at.kind === 'invitation') return <Invitation token={at.token} />;
+  if (at.kind === 'password-reset') return <PasswordReset key={at.token} token={at.token} />;
   switch (session.value.kind) {
     case 'unknown':
       return (
@@ -94,6 +95,7 @@ function Content({ at }: { at: Route }) {
       return <Account />;
     case 'conversations':
     case 'invitation':
+    case 'password-reset':
       return <Conversations />;
   }
 }

@@ -1,7 +1,8 @@
 // Signing in, and joining by an invitation.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { acceptInvitation, lookUpInvitation, session, signIn } from '../state/session.ts';
+import { tell } from '../state/notices.ts';
+import { acceptInvitation, lookUpInvitation, lookUpPasswordReset, session, setNewPassword, signIn } from '../state/session.ts';
 import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
@@ -68,6 +69,7 @@ export function Login() {
           {busy ? t.login.working : t.login.submit}
         </button>
       </form>
+      <p class="muted small">{t.login.forgotten}</p>
     </Door>
   );
 }
@@ -77,6 +79,74 @@ const PASSWORD_CHARS_MIN = 12;
 /** The server was reached, and does not know the invitation; a line that is down says nothing of it. */
 function isGone(problem: unknown): boolean {
   return problem instanceof Problem && problem.status >= 400 && problem.status < 500 && problem.status !== 429;
+}
+
+function DeadLink({ words, again }: { words: string; again: () => void }) {
+  return (
+    <>
+      <p role="alert">{words}</p>
+      <div class="row">
+        <button type="button" class="button" onClick={again}>
+          {t.tryAgain}
+        </button>
+        <a class="button" href="#/">
+          {t.invitation.toLogin}
+        </a>
+      </div>
+    </>
+  );
+}
+
+function NewPassword({ value, set }: { value: string; set: (value: string) => void }) {
+  return (
+    <Field label={t.invitation.password} hint={t.invitation.passwordHint}>
+      {(ids) => (
+        <input {...ids} type="password" autocomplete="new-password" required minLength={PASSWORD_CHARS_MIN} value={value} onInput={(event) => set(event.currentTarget.value)} />
+      )}
+    </Field>
+  );
+}
+
+/** Where an admin's or the operator's link leads: once, and every session of before ends. */
+export function PasswordReset({ token }: { token: string }) {
+  const { state, again } = useLoaded(token, () => lookUpPasswordReset(token));
+  const [password, setPassword] = useState('');
+  const { busy, wrong, submit } = useSubmit(
+    async () => {
+      await setNewPassword(token, password);
+      go('/');
+      tell(t.reset.done);
+    },
+    (problem) => (problem instanceof Problem && problem.status === 404 ? t.reset.gone : problemSentence(problem)),
+  );
+  return (
+    <Door title={t.reset.title}>
+      {state.kind === 'failed' ? (
+        <DeadLink words={isGone(state.problem) ? t.reset.gone : state.words} again={again} />
+      ) : (
+        <LoadedView loaded={state} again={again}>
+          {(found) => (
+            <>
+              <p>
+                <Words of={named(t.reset.of, found.email, found.tenant_name)} />
+              </p>
+              <p class="muted">{t.reset.ends}</p>
+              <form onSubmit={submit}>
+                <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
+                <NewPassword value={password} set={setPassword} />
+                <p class="form-error" role="alert">
+                  {wrong}
+                </p>
+                <button type="submit" class="button primary wide" aria-disabled={busy}>
+                  {t.reset.submit}
+                </button>
+              </form>
+            </>
+          )}
+        </LoadedView>
+      )}
+    </Door>
+  );
 }
 
 export function Invitation({ token }: { token: string }) {
@@ -94,17 +164,7 @@ export function Invitation({ token }: { token: string }) {
   return (
     <Door title={t.invitation.title}>
       {state.kind === 'failed' ? (
-        <>
-          <p role="alert">{isGone(state.problem) ? t.invitation.gone : state.words}</p>
-          <div class="row">
-            <button type="button" class="button" onClick={again}>
-              {t.tryAgain}
-            </button>
-            <a class="button" href="#/">
-              {t.invitation.toLogin}
-            </a>
-          </div>
-        </>
+        <DeadLink words={isGone(state.problem) ? t.invitation.gone : state.words} again={again} />
       ) : (
         <LoadedView loaded={state} again={again}>
           {(found) => (
@@ -120,19 +180,7 @@ export function Invitation({ token }: { token: string }) {
                 <Field label={t.invitation.name} hint={t.invitation.nameHint}>
                   {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
                 </Field>
-                <Field label={t.invitation.password} hint={t.invitation.passwordHint}>
-                  {(ids) => (
-                    <input
-                      {...ids}
-                      type="password"
-                      autocomplete="new-password"
-                      required
-                      minLength={PASSWORD_CHARS_MIN}
-                      value={password}
-                      onInput={(event) => setPassword(event.currentTarget.value)}
-                    />
-                  )}
-                </Field>
+                <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">
                   {wrong}
                 </p>

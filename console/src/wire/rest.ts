@@ -45,6 +45,18 @@ export interface InvitationLookup {
   role: Role;
 }
 
+/** A link by which an agent sets a new password: shown once. */
+export interface PasswordReset {
+  agent_id: string;
+  link: string;
+  expires_at: number;
+}
+
+export interface PasswordResetLookup {
+  tenant_name: string;
+  email: string;
+}
+
 export type FormRule = 'hidden' | 'optional' | 'required';
 
 export interface Site {
@@ -130,6 +142,9 @@ export function whenSessionIsOver(then: () => void): void {
   onSessionOver = then;
 }
 
+/** Who asks for these has no session yet. */
+const BEFORE_SIGNING_IN = /^\/v1\/(sessions|invitations\/|password-resets\/)/;
+
 /** Asks, and returns the JSON of the answer; throws a {@link Problem} otherwise. */
 export async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
@@ -153,7 +168,7 @@ export async function ask<T>(method: Method, path: string, body?: unknown): Prom
   }
   if (!answer.ok) {
     const retry = Number(answer.headers.get('retry-after') ?? Number.NaN);
-    if (answer.status === 401 && !path.startsWith('/v1/sessions') && !path.startsWith('/v1/invitations/')) onSessionOver();
+    if (answer.status === 401 && !BEFORE_SIGNING_IN.test(path)) onSessionOver();
     throw new Problem(
       answer.status,
       textField(json, 'code') || String(answer.status),

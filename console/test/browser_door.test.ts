@@ -1,0 +1,67 @@
+// The way back from a forgotten password: who makes the link, where it leads, and what the door says of it.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AGENT, COLLEAGUE, list } from './fake_server.ts';
+import { at, scene } from './scene.ts';
+
+const LINK = 'https://chat.test/#/password-resets/lhp_secret';
+
+test('an admin makes a link for a colleague, which is shown once and not lost by a slip', () =>
+  scene(async ({ server, page, base }) => {
+    server.rest.set('/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }));
+    const path = `POST /v1/agents/${COLLEAGUE.agent}/password-reset`;
+    server.rest.set(path, { agent_id: COLLEAGUE.agent, link: LINK, expires_at: Date.now() + 86_400_000 });
+    await page.goto(at(base, '/agents'));
+    const open = page.getByRole('button', { name: 'Link to set a new password: Jonas Berg' });
+    await open.waitFor();
+    assert.equal(await page.getByRole('button', { name: /^Link to set a new password/ }).count(), 1);
+    await open.click();
+    assert.ok(!server.asked.includes(path));
+    await page.getByRole('button', { name: 'Make the link' }).dblclick();
+    await page.getByText(LINK, { exact: true }).waitFor();
+    assert.equal(server.asked.filter((one) => one === path).length, 1);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Stay here' }).click();
+    await page.getByText(LINK, { exact: true }).waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.equal(await page.getByText(LINK).count(), 0);
+  }));
+
+test('the link leads to a new password and in; a link that is over says so', () =>
+  scene(
+    async ({ server, page, base }) => {
+      const granted = server.rest.get('/v1/sessions/current');
+      server.rest.delete('/v1/sessions/current');
+      server.rest.set('POST /v1/password-resets/lookup', { tenant_name: 'Shop', email: 'nora@example.test' });
+      await page.goto(at(base, '/password-resets/lhp_secret'));
+      await page.getByText('For nora@example.test at Shop.').waitFor();
+      const field = page.getByLabel('Choose a password');
+      await field.fill('short');
+      await field.press('Enter');
+      assert.ok(!server.asked.includes('POST /v1/password-resets/use'));
+      await field.fill('a password of some length');
+      await field.press('Enter');
+      await page.getByText('This link is not valid.').waitFor();
+      server.rest.set('POST /v1/password-resets/use', granted);
+      const used = page.waitForRequest('**/v1/password-resets/use');
+      await field.press('Enter');
+      assert.deepEqual((await used).postDataJSON(), { token: 'lhp_secret', password: 'a password of some length' });
+      await page.getByRole('tab', { name: 'Mine' }).waitFor();
+      await page.locator('.notice', { hasText: 'The password was set.' }).waitFor();
+      assert.equal(await page.evaluate(() => location.hash), '#/');
+      server.rest.delete('POST /v1/password-resets/lookup');
+      await page.goto(at(base, '/password-resets/lhp_old'));
+      await page.getByText('This link is not valid.').waitFor();
+      assert.equal(await page.getByLabel('Choose a password').count(), 0);
+    },
+    { expects: /401|404/ },
+  ));
+
+test('the door says where a new password comes from', () =>
+  scene(async ({ server, page, base }) => {
+    server.signedIn = false;
+    await page.goto(at(base, '/'));
+    await page.getByText('Forgot your password? An admin of your team makes you a link').waitFor();
+  }));
