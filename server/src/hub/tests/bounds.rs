@@ -214,6 +214,13 @@ impl Old {
                 let act = Act::Transfer { conversation: rear, to: world.agent };
                 hub.act(tenant, Some(agent.who), act).await.unwrap_err();
             }
+            "take-over" => {
+                let act = Act::TakeOver { conversation: rear, from: world.agent };
+                hub.act(tenant, Some(agent.who), act).await.unwrap_err();
+            }
+            "withdraw" => {
+                hub.act(tenant, Some(agent.who), Act::Withdraw(rear)).await.unwrap_err();
+            }
             "watch" => {
                 hub.watch_board(agent, RequestId(1), None).await.unwrap();
                 hub.attend(agent, conversation, None, RequestId(1)).await.unwrap();
