@@ -131,6 +131,43 @@ pub fn decode_client(encoding: Encoding, bytes: &[u8]) -> Result<ClientFrame<'_>
     decode(encoding, bytes)
 }
 
+/// The number of the question that a client's frame begins with, from its first bytes: for a frame that is too long to be
+/// read whole. `None` where the kind has none, or they do not say.
+pub fn request_of_beginning(encoding: Encoding, beginning: &[u8]) -> Option<RequestId> {
+    match encoding {
+        Encoding::Msgpack => {
+            let rest = match beginning {
+                [0x91..=0x9f, rest @ ..] | [0xdc, _, _, rest @ ..] => rest,
+                [0xdd, _, _, _, _, rest @ ..] => rest,
+                _ => return None,
+            };
+            let (_kind, rest) = small_number(rest)?;
+            small_number(rest).map(|(request, _)| RequestId(request))
+        }
+        Encoding::Json => {
+            let rest = beginning.trim_ascii_start().strip_prefix(b"[")?;
+            let rest = rest.trim_ascii_start().strip_prefix(b"\"")?;
+            let kind = rest.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-');
+            let rest = rest.get(kind.count()..)?.strip_prefix(b"\"")?;
+            let rest = rest.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let ended = rest.get(digits).is_some_and(|byte| b",] \t\r\n".contains(byte));
+            let number = std::str::from_utf8(rest.get(..digits)?).ok()?;
+            number.parse().ok().filter(|_| ended).map(RequestId)
+        }
+    }
+}
+
+/// A number of MessagePack, and what follows.
+fn small_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    Some(match bytes {
+        [n @ 0..=0x7f, rest @ ..] | [0xcc, n, rest @ ..] => (u32::from(*n), rest),
+        [0xcd, a, b, rest @ ..] => (u32::from(u16::from_be_bytes([*a, *b])), rest),
+        [0xce, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]), rest),
+        _ => return None,
+    })
+}
+
 /// Reads a frame of the server. One with a value that is not known here, which a newer server may send, is passed over
 /// like one of an unknown kind.
 ///

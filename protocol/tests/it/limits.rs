@@ -1,12 +1,13 @@
 //! The bounds that hold while a frame is read, and how they hang together.
 
-use protocol::codec::{Encoding, decode_client, encode_client};
+use protocol::codec::{Encoding, decode_client, encode_client, request_of_beginning};
 use protocol::conversation::{FormAnswer, PageView, ResumePoint};
 use protocol::frame::{ClientFrame, ClientRole, RequestId};
 use protocol::ids::{ConversationId, MessageId};
 use protocol::limits::{
-    ANSWERS_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX, List, MESSAGE_OVERHEAD_BYTES_MAX,
-    RESUME_POINTS_MAX, SEQ_MAX, TEXT_BYTES_MAX, TEXT_CHARS_MAX,
+    ANSWER_BYTES_MAX, ANSWERS_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX, List,
+    MESSAGE_OVERHEAD_BYTES_MAX, RESUME_POINTS_MAX, SEQ_MAX, TEXT_BYTES_MAX, TEXT_CHARS_MAX,
+    URL_BYTES_MAX, WORD_BYTES_MAX,
 };
 use protocol::message::{Body, Seq};
 use protocol::personal::{Personal, Text};
@@ -72,27 +73,78 @@ fn the_longest_text_fits_into_a_frame_of_either_encoding() {
     assert!(written(Encoding::Json, &send(widest)).len() <= FRAME_BYTES_MAX);
     let escaped = "\u{1}".repeat(TEXT_CHARS_MAX);
     assert!(written(Encoding::Json, &send(escaped)).len() <= FRAME_BYTES_MAX);
+    // As a writer that keeps to ASCII has it.
+    let overhead = written(Encoding::Json, &send(String::new())).len();
+    assert!(overhead + r"\ud83d\udc4b".len() * TEXT_CHARS_MAX <= FRAME_BYTES_MAX);
+}
+
+#[test]
+fn a_form_with_all_of_its_answers_fits_into_a_frame_of_either_encoding() {
+    let answer = FormAnswer {
+        field: "x".repeat(WORD_BYTES_MAX),
+        answer: Personal::new("y".repeat(ANSWER_BYTES_MAX)),
+    };
+    let open = ClientFrame::Open {
+        request: RequestId(u32::MAX),
+        conversation: ConversationId::from_bytes([0xff; 16]),
+        form: List::new(vec![answer; ANSWERS_MAX]),
+        notice: Some("0".repeat(WORD_BYTES_MAX)),
+        page: Some(PageView {
+            url: Personal::new("u".repeat(URL_BYTES_MAX)),
+            title: Some(Personal::new("t".repeat(ANSWER_BYTES_MAX))),
+        }),
+    };
+    for encoding in Encoding::ALL {
+        assert!(written(encoding, &open).len() <= FRAME_BYTES_MAX);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_frame_says_which_question_it_is() {
+    for encoding in Encoding::ALL {
+        for request in [0, 1, 127, 128, 255, 256, 65_535, 65_536, u32::MAX] {
+            let request = RequestId(request);
+            let close =
+                ClientFrame::Close { request, conversation: ConversationId::from_bytes([1; 16]) };
+            let beginning = written(encoding, &close);
+            let beginning = &beginning[..beginning.len().min(48)];
+            assert_eq!(request_of_beginning(encoding, beginning), Some(request));
+            for cut in 0..4 {
+                let cut = &beginning[..cut];
+                assert!(request_of_beginning(encoding, cut).is_none_or(|of| of == request));
+            }
+        }
+        let conversation = ConversationId::from_bytes([1; 16]);
+        let typing = written(encoding, &ClientFrame::Typing { conversation, typing: true });
+        assert_eq!(request_of_beginning(encoding, &typing), None, "it asks nothing");
+    }
+    let spaced = b" [ \"send\" , 77 ,";
+    assert_eq!(request_of_beginning(Encoding::Json, spaced), Some(RequestId(77)));
+    assert_eq!(request_of_beginning(Encoding::Json, b"[\"send\",77"), None, "it may go on");
 }
 
 #[test]
 fn a_hello_with_all_its_resume_points_fits_into_the_first_frame() {
     let point = ResumePoint {
         conversation: ConversationId::from_bytes([0xff; 16]),
-        seq: Seq(u64::from(u32::MAX)),
+        seq: Seq(SEQ_MAX),
         message: Some(MessageId::from_bytes([0xff; 16])),
         at: Some(UnixMillis(4_102_444_800_000)),
     };
     let hello = ClientFrame::Hello {
         request: RequestId(1),
         role: ClientRole::Agent,
-        client: "console/0.1.0".to_owned(),
-        locale: "zh-Hant-TW".to_owned(),
+        client: "\u{1}".repeat(WORD_BYTES_MAX),
+        locale: "\u{1}".repeat(WORD_BYTES_MAX),
         resume: List::new(vec![point; RESUME_POINTS_MAX]),
         site: None,
-        token: None,
-        signals: None,
+        token: Some(Personal::new("\u{1}".repeat(WORD_BYTES_MAX))),
+        signals: Some(3),
     };
-    assert!(written(Encoding::Msgpack, &hello).len() <= HELLO_BYTES_MAX);
+    for encoding in Encoding::ALL {
+        let len = written(encoding, &hello).len();
+        assert!(len <= HELLO_BYTES_MAX, "{len} bytes");
+    }
 }
 
 #[test]

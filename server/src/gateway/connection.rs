@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::codec::{DecodeError, Encoding, decode_client};
+use protocol::codec::{DecodeError, Encoding, decode_client, request_of_beginning};
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::ConversationId;
 use protocol::limits::{
-    FRAME_BYTES_MAX, HELLO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
+    FRAME_BYTES_MAX, HELLO_BYTES_MAX, REFUSED_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
 };
 use protocol::message::{Seq, Visibility};
 use protocol::personal::Personal;
@@ -23,7 +23,7 @@ use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::time::UnixMillis;
 
 use super::hello::{Greeting, Session};
-use super::incoming::{Ears, Incoming, Went};
+use super::incoming::{Came, Ears, Incoming, Went};
 use super::outbox::Outbox;
 use super::{Accepted, Gateway, connection_id};
 use crate::auth::Pace;
@@ -229,13 +229,19 @@ impl Connection {
         let read_at = self.gateway.clock.instant();
         self.outbox.heard_ms.store(self.gateway.heartbeats.ms(read_at), Ordering::Relaxed);
         let (mut later, mut answer) = (Vec::new(), Vec::new());
-        let bytes_max = if self.session.is_some() { FRAME_BYTES_MAX } else { HELLO_BYTES_MAX };
-        let mut incoming = std::mem::take(&mut self.incoming);
-        let mut hear = |encoding, message: &[u8]| {
-            let first = later.is_empty();
-            later.extend(self.hear(encoding, message, read_at, first));
+        let (bytes_max, refused_bytes_max) = match &self.session {
+            Some(_) => (FRAME_BYTES_MAX, REFUSED_BYTES_MAX),
+            None => (HELLO_BYTES_MAX, 0),
         };
-        let ears = Ears { bytes_max, answer: &mut answer, hear: &mut hear };
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut hear = |encoding, came: Came<'_>| match came {
+            Came::Whole(message) => {
+                let first = later.is_empty();
+                later.extend(self.hear(encoding, message, read_at, first));
+            }
+            Came::TooLong { beginning } => self.too_long(encoding, beginning),
+        };
+        let ears = Ears { bytes_max, refused_bytes_max, answer: &mut answer, hear: &mut hear };
         let went = incoming.take(bytes, ears);
         self.incoming = incoming;
         if !answer.is_empty() {
@@ -253,6 +259,27 @@ impl Connection {
             }
         }
         later
+    }
+
+    /// Refuses a message of which only the beginning was read.
+    fn too_long(&mut self, encoding: Encoding, beginning: &[u8]) {
+        if self.outbox.is_over() {
+            return;
+        }
+        if encoding != self.encoding {
+            return self.outbox.close(CloseCode::Protocol);
+        }
+        if self.gateway.config.rates.frames.take(&self.frames).is_err() {
+            self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
+            return self.outbox.close(CloseCode::TooFast);
+        }
+        match request_of_beginning(encoding, beginning) {
+            Some(request) => {
+                let words = "this frame is longer than `frame_bytes_max`";
+                self.refuse(request, Err(Reject::new(RejectCode::TooLong, words)));
+            }
+            None => self.outbox.close(CloseCode::TooLarge),
+        }
     }
 
     /// Does what a message asks for, if it need not wait for anything. Otherwise it is kept.

@@ -25,6 +25,8 @@ const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 const MASK_BYTES: usize = 4;
 const CONTROL_BYTES_MAX: usize = 125;
+/// Bytes of a message that is too long which say what was asked.
+const BEGINNING_BYTES: usize = 64;
 
 /// How it went on with the bytes that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,26 +49,43 @@ struct Waiting {
     begun: Vec<u8>,
     /// It has the first fragments of a message.
     parser: Option<WebSocketContext>,
+    /// So many bytes more belong to a message that is passed over.
+    passed_over: usize,
+}
+
+/// A message that came.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Came<'a> {
+    Whole(&'a [u8]),
+    /// It is too long, and its rest is passed over.
+    TooLong {
+        beginning: &'a [u8],
+    },
 }
 
 /// Who hears what came.
 pub(super) struct Ears<'a> {
     /// Bytes of a frame, and of a message.
     pub(super) bytes_max: usize,
+    /// Bytes of a message in one frame that is passed over instead of ending the connection.
+    pub(super) refused_bytes_max: usize,
     /// Gets what is to be sent back: pongs, the answer to a goodbye.
     pub(super) answer: &'a mut Vec<u8>,
     /// Hears whole messages: text is JSON, binary is MessagePack.
-    pub(super) hear: &'a mut dyn FnMut(Encoding, &[u8]),
+    pub(super) hear: &'a mut dyn FnMut(Encoding, Came<'_>),
 }
 
 impl Incoming {
     /// Takes bytes in, and hands over the messages that are whole with them. After anything but [`Went::On`]
     /// nothing more is to be read.
     pub(super) fn take(&mut self, bytes: &mut [u8], mut ears: Ears<'_>) -> Went {
-        let (mut begun, mut parser) = match self.0.take() {
-            None => (Vec::new(), None),
-            Some(waiting) => (waiting.begun, waiting.parser),
+        let (mut begun, mut parser, mut passed_over) = match self.0.take() {
+            None => (Vec::new(), None, 0),
+            Some(waiting) => (waiting.begun, waiting.parser, waiting.passed_over),
         };
+        let passed = passed_over.min(bytes.len());
+        passed_over -= passed;
+        let bytes = bytes.get_mut(passed..).unwrap_or_default();
         let fresh = begun.is_empty();
         let all = if fresh {
             bytes
@@ -74,15 +93,15 @@ impl Incoming {
             begun.extend_from_slice(bytes);
             begun.as_mut_slice()
         };
-        let (used, went) = ears.frames(all, &mut parser);
+        let (used, went) = ears.frames(all, &mut parser, &mut passed_over);
         let rest = all.get(used..).unwrap_or_default();
-        if went == Went::On && !(rest.is_empty() && parser.is_none()) {
+        if went == Went::On && !(rest.is_empty() && parser.is_none() && passed_over == 0) {
             if fresh {
                 begun = rest.to_vec();
             } else {
                 begun.drain(..used);
             }
-            self.0 = Some(Box::new(Waiting { begun, parser }));
+            self.0 = Some(Box::new(Waiting { begun, parser, passed_over }));
         }
         went
     }
@@ -90,15 +109,38 @@ impl Incoming {
 
 impl Ears<'_> {
     /// Goes through the whole frames; how far they reach.
-    fn frames(&mut self, all: &mut [u8], parser: &mut Option<WebSocketContext>) -> (usize, Went) {
+    fn frames(
+        &mut self,
+        all: &mut [u8],
+        parser: &mut Option<WebSocketContext>,
+        passed_over: &mut usize,
+    ) -> (usize, Went) {
         let mut used = 0;
         loop {
             let rest = all.get_mut(used..).unwrap_or_default();
-            let head = match Head::of(rest, self.bytes_max) {
+            let head = match Head::of(rest, self.bytes_max.max(self.refused_bytes_max)) {
                 None => return (used, Went::On),
                 Some(Err(code)) => return (used, Went::Wrong(code)),
                 Some(Ok(head)) => head,
             };
+            if head.payload_bytes() > self.bytes_max {
+                let encoding = match head.opcode {
+                    TEXT => Encoding::Json,
+                    BINARY => Encoding::Msgpack,
+                    _ => return (used, Went::Wrong(CloseCode::TooLarge)),
+                };
+                if !head.fin || parser.is_some() {
+                    return (used, Went::Wrong(CloseCode::TooLarge));
+                }
+                let beginning = head.payload_at..head.payload_at + BEGINNING_BYTES;
+                let Some(beginning) = rest.get_mut(beginning) else { return (used, Went::On) };
+                unmask(beginning, head.mask);
+                (self.hear)(encoding, Came::TooLong { beginning });
+                let here = rest.len().min(head.frame_bytes);
+                used += here;
+                *passed_over = head.frame_bytes - here;
+                continue;
+            }
             let Some(frame) = rest.get_mut(..head.frame_bytes) else { return (used, Went::On) };
             used += head.frame_bytes;
             let went = match (head.opcode, parser.is_none()) {
@@ -119,7 +161,7 @@ impl Ears<'_> {
         if encoding == Encoding::Json && std::str::from_utf8(payload).is_err() {
             return Went::Wrong(CloseCode::Malformed);
         }
-        (self.hear)(encoding, payload);
+        (self.hear)(encoding, Came::Whole(payload));
         Went::On
     }
 
@@ -132,8 +174,12 @@ impl Ears<'_> {
         let mut feed = Feed { input: frame, output: &mut *self.answer };
         loop {
             match context.read(&mut feed) {
-                Ok(Message::Text(text)) => (self.hear)(Encoding::Json, text.as_ref()),
-                Ok(Message::Binary(bytes)) => (self.hear)(Encoding::Msgpack, &bytes),
+                Ok(Message::Text(text)) => {
+                    (self.hear)(Encoding::Json, Came::Whole(text.as_ref()));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    (self.hear)(Encoding::Msgpack, Came::Whole(&bytes));
+                }
                 Ok(_) => {}
                 Err(WsError::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => return Went::Over,
@@ -190,6 +236,12 @@ impl Head {
         let mask = *bytes.get(mask_at..)?.first_chunk()?;
         let payload_at = mask_at + MASK_BYTES;
         Some(Ok(Self { fin, opcode, mask, payload_at, frame_bytes: payload_at + payload_bytes }))
+    }
+}
+
+impl Head {
+    fn payload_bytes(&self) -> usize {
+        self.frame_bytes - self.payload_at
     }
 }
 
@@ -257,14 +309,24 @@ mod tests {
 
     /// As it is read here, in pieces of these sizes.
     fn here(bytes: &[u8], sizes: &[usize]) -> (Heard, Incoming) {
+        refusing(bytes, sizes, 0)
+    }
+
+    /// The same where longer messages are passed over.
+    fn refusing(bytes: &[u8], sizes: &[usize], refused_bytes_max: usize) -> (Heard, Incoming) {
         let (mut incoming, mut heard) = (Incoming::default(), Heard::default());
         let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
             let messages = &mut heard.messages;
-            let mut hear = |encoding, message: &[u8]| messages.push((encoding, message.to_vec()));
+            let mut hear = |encoding, came: Came<'_>| match came {
+                Came::Whole(message) => messages.push((encoding, message.to_vec())),
+                Came::TooLong { beginning } => {
+                    messages.push((encoding, [b"too long: ", beginning].concat()));
+                }
+            };
             let (answer, bytes_max) = (&mut heard.answer, BYTES_MAX);
-            let ears = Ears { bytes_max, answer, hear: &mut hear };
+            let ears = Ears { bytes_max, refused_bytes_max, answer, hear: &mut hear };
             let went = incoming.take(&mut piece.to_vec(), ears);
             heard.went = Some(went);
             if went != Went::On {
@@ -358,6 +420,24 @@ mod tests {
         let messages = messages.map(|(encoding, text)| (encoding, text.as_bytes().to_vec()));
         assert_eq!(heard.messages, messages);
         assert_eq!(heard.answer, b"\x8a\x04ping");
+    }
+
+    #[test]
+    fn what_is_too_long_is_passed_over_however_it_is_cut_and_what_follows_is_heard() {
+        let long: Vec<u8> = (0..=250).cycle().take(1_000).collect();
+        let bytes = [frame(0x82, b"one"), frame(0x82, &long), frame(0x82, b"two")].concat();
+        let beginning = [b"too long: ", &long[..BEGINNING_BYTES]].concat();
+        let expected = [b"one".to_vec(), beginning, b"two".to_vec()];
+        for size in 1..bytes.len() + 1 {
+            let (heard, incoming) = refusing(&bytes, &[size], 1_000);
+            assert_eq!(heard.went, Some(Went::On), "{size}");
+            assert!(incoming.0.is_none());
+            assert!(heard.messages.iter().map(|(_, message)| message).eq(&expected), "{size}");
+        }
+        let ends = |bytes: &[u8], refused| refusing(bytes, &[50], refused).0.went;
+        let too_large = Some(Went::Wrong(CloseCode::TooLarge));
+        assert_eq!(ends(&bytes, 999), too_large, "longer than that ends it");
+        assert_eq!(ends(&frame(0x02, &long), 1_000), too_large, "so do fragments");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::client::{Client, new_message};
+use crate::client::{Client, new_conversation, new_message};
 use crate::http;
 use crate::metrics::Scrape;
 use crate::server::{COOKIES, SHOP, TestServer};
@@ -423,5 +423,102 @@ async fn a_value_that_the_server_does_not_know_is_refused_by_name_and_the_connec
         refused(&mut client, frame, 90, field).await;
     }
     client.say(conversation, "still here").await;
+    server.stop().await;
+}
+
+/// What is sent as it stands, in the one encoding or the other.
+fn raw_of(encoding: Encoding, frame: &ClientFrame<'_>) -> WsMessage {
+    let mut bytes = Vec::new();
+    encode_client(encoding, frame, &mut bytes).unwrap();
+    match encoding {
+        Encoding::Msgpack => WsMessage::binary(bytes),
+        Encoding::Json => WsMessage::text(String::from_utf8(bytes).unwrap()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promised_bound_is_met_before_any_bound_of_bytes() {
+    use protocol::conversation::{FormAnswer, PageView, ResumePoint};
+    use protocol::limits::{
+        ANSWER_BYTES_MAX, ANSWERS_MAX, List, REFUSED_BYTES_MAX, RESUME_POINTS_MAX, SEQ_MAX,
+        TEXT_CHARS_MAX, URL_BYTES_MAX, WORD_BYTES_MAX,
+    };
+    use protocol::personal::Personal;
+    let server = TestServer::start().await;
+    for encoding in Encoding::ALL {
+        let mut client = Client::connect_as(&server, encoding, &[("origin", SHOP)]).await;
+        let points = (0..RESUME_POINTS_MAX).map(|_| ResumePoint {
+            conversation: new_conversation(),
+            seq: Seq(SEQ_MAX),
+            message: Some(new_message()),
+            at: Some(protocol::time::UnixMillis(4_102_444_800_000)),
+        });
+        // The token is nobody's, so long as it is.
+        let token = Some("t".repeat(WORD_BYTES_MAX));
+        client.greet_as_visitor(server.site_key.clone(), token, points.collect()).await;
+        let answer = |name: &str| FormAnswer {
+            field: name.to_owned(),
+            answer: Personal::new("\u{e9}".repeat(ANSWER_BYTES_MAX / 2)),
+        };
+        let request = client.next_request();
+        let conversation = new_conversation();
+        let open = ClientFrame::Open {
+            request,
+            conversation,
+            form: List::new((0..ANSWERS_MAX).map(|_| answer("name"))),
+            notice: None,
+            page: Some(PageView {
+                url: Personal::new(format!(
+                    "https://shop.example/{}",
+                    "u".repeat(URL_BYTES_MAX - 21)
+                )),
+                title: Some(Personal::new("t".repeat(ANSWER_BYTES_MAX))),
+            }),
+        };
+        client.tell(&open).await;
+        client.acked(request).await;
+        for text in ["\u{1f44b}", "\"", "x"] {
+            client.say(conversation, &text.repeat(TEXT_CHARS_MAX)).await;
+        }
+        if encoding == Encoding::Json {
+            // As a writer that keeps to ASCII has it.
+            let request = client.next_request();
+            let (message, body) = (new_message(), Body::Text(Text::new("HERE")));
+            let (seen_seq, visibility) = (Seq(0), None);
+            let said =
+                ClientFrame::Send { request, conversation, message, seen_seq, body, visibility };
+            let mut bytes = Vec::new();
+            encode_client(encoding, &said, &mut bytes).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            let text = text.replace("HERE", &r"\ud83d\udc4b".repeat(TEXT_CHARS_MAX));
+            client.tell_raw(WsMessage::text(text)).await;
+            client.acked(request).await;
+        }
+        // Beyond all bounds it is refused by its number, and the connection goes on.
+        for chars in [FRAME_BYTES_MAX, REFUSED_BYTES_MAX - 200] {
+            let request = client.next_request();
+            let (message, body) = (new_message(), Body::Text(Text::new("x".repeat(chars))));
+            let (seen_seq, visibility) = (Seq(0), None);
+            let said =
+                ClientFrame::Send { request, conversation, message, seen_seq, body, visibility };
+            client.tell_raw(raw_of(encoding, &said)).await;
+            let code = client
+                .until(|frame| match frame {
+                    ServerFrame::Reject { request: of, code, .. } if *of == request => {
+                        Some(code.word())
+                    }
+                    _ => None,
+                })
+                .await;
+            assert_eq!(code, "too-long");
+        }
+        client.say(conversation, "and on").await;
+        let request = client.next_request();
+        let (message, body) = (new_message(), Body::Text(Text::new("x".repeat(REFUSED_BYTES_MAX))));
+        let (seen_seq, visibility) = (Seq(0), None);
+        let said = ClientFrame::Send { request, conversation, message, seen_seq, body, visibility };
+        client.tell_raw(raw_of(encoding, &said)).await;
+        assert_eq!(client.closed().await, 1009);
+    }
     server.stop().await;
 }

@@ -1169,7 +1169,7 @@ export const VERDICTS: readonly (readonly [from: number, to: number, verdict: Ve
   [4200, 4200, 'now'],
 ];
 
-export const FRAME_BYTES_MAX = 32768;
+export const FRAME_BYTES_MAX = 65536;
 export const TEXT_BYTES_MAX = 16384;
 export const TEXT_CHARS_MAX = 4000;
 export const ANSWER_BYTES_MAX = 1000;
