@@ -97,6 +97,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         }
         Some(("init", matches)) => init_command(matches),
         Some(("check", matches)) => serve::check(&settings(matches)?),
+        Some(("repair", matches)) => {
+            serve::repair(&settings(matches)?, matches.get_flag("accept-loss"))
+        }
         Some(("operator", matches)) => operator::run(matches),
         // It has the one subcommand, and clap requires it.
         Some(("keys", matches)) => serve::rotate_keys(&settings(matches)?),
@@ -125,6 +128,20 @@ fn command() -> Command {
                 .about("Checks settings, keys and data; starts, makes and changes nothing"),
             &[],
         ))
+        .subcommand(
+            with_settings(
+                Command::new("repair").about(
+                    "Says what can be read of a stopped server's damaged folders, and saves it where the rest is given up",
+                ),
+                &["data", "keys"],
+            )
+            .arg(
+                Arg::new("accept-loss")
+                    .long("accept-loss")
+                    .action(ArgAction::SetTrue)
+                    .help("Saves what can be read; what cannot is lost for good"),
+            ),
+        )
         .subcommand(init_arguments(with_settings(
             Command::new("init").about(
                 "Makes an Organization, a site and its first admin, on a stopped server's folders",
@@ -225,6 +242,9 @@ fn init_arguments(command: Command) -> Command {
             required("admin-password-file", "FILE", "File whose first line is his password")
                 .value_parser(clap::value_parser!(PathBuf)),
         )
+        .arg(Arg::new("if-absent").long("if-absent").action(ArgAction::SetTrue).help(
+            "Where a server is there already, says what it has, changes nothing and ends with 0",
+        ))
         .arg(
             Arg::new("admin-name")
                 .long("admin-name")
@@ -236,6 +256,11 @@ fn init_arguments(command: Command) -> Command {
 
 fn init_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let resolved = settings(matches)?;
+    if matches.get_flag("if-absent")
+        && let Some(there) = init::there(&resolved.config)?
+    {
+        return print(&format!("{}\n", there.json()));
+    }
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let path: PathBuf = matches.get_one("admin-password-file").cloned().unwrap_or_default();
     let new = NewServer {

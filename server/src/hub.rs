@@ -25,7 +25,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::privacy::gate::Reader;
-use crate::privacy::sweep::{reading_day, record_time};
+use crate::privacy::sweep::{Trust, judge_at_start, reading_day, record_time};
 use crate::room::{Room, TAIL_MAX};
 use crate::routing::RoutingConfig;
 use crate::store::{Store, StoreError};
@@ -165,11 +165,12 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// The persisted mark as it was read, and when that was.
+/// The mark that records and reads go by, since when, and what the store had then: mostly the same.
 #[derive(Debug, Clone, Copy)]
 struct HighWater {
     mark: UnixMillis,
     read_at: Instant,
+    stored: UnixMillis,
 }
 
 /// So many shares of all ids: two strangers seldom wait for one another.
@@ -214,7 +215,8 @@ impl Hub {
         metrics: Arc<Metrics>,
         config: HubConfig,
     ) -> Arc<Self> {
-        let high_water = HighWater { mark: clock.now(), read_at: clock.instant() };
+        let high_water =
+            HighWater { mark: clock.now(), read_at: clock.instant(), stored: UnixMillis(0) };
         Arc::new(Self {
             store,
             bus,
@@ -247,19 +249,30 @@ impl Hub {
     /// The time that a record gets, and the day by which reads judge, at a moment that was just now: a message needs
     /// both, and each look at a clock or a lock is one for every message.
     pub(super) fn times(&self, at: Instant) -> (UnixMillis, Day) {
-        let HighWater { mark, read_at } = *self.high_water.lock();
+        let HighWater { mark, read_at, .. } = *self.high_water.lock();
         let (passed, now) = (at.saturating_duration_since(read_at).as_millis(), self.now());
         let passed_ms = u64::try_from(passed).unwrap_or(u64::MAX);
         (record_time(mark, passed_ms, now), reading_day(mark, now))
     }
 
     /// Takes in what the store says of the mark.
-    fn marked(&self, mark: UnixMillis) {
+    fn marked(&self, stored: UnixMillis) {
         let mut known = self.high_water.lock();
         // The same mark read again has not begun anew: time went on from when it was first read.
-        if known.mark != mark {
-            *known = HighWater { mark, read_at: self.clock.instant() };
+        if known.stored != stored {
+            *known = HighWater { mark: stored, read_at: self.clock.instant(), stored };
         }
+    }
+
+    /// The mark that a start found, judged as the sweep's first round judges it a moment later: what is said until
+    /// that round's mark is read must not be dated before it.
+    fn first_marked(&self, stored: UnixMillis) {
+        let known = Some(stored).filter(|stored| stored.0 > 0);
+        let mark = match judge_at_start(known, self.now(), self.clock.synced()) {
+            Trust::Trusted(at) => at,
+            Trust::Ahead | Trust::Behind => stored,
+        };
+        *self.high_water.lock() = HighWater { mark, read_at: self.clock.instant(), stored };
     }
 
     /// The day by which reads judge: the later of the wall clock and the persisted mark.

@@ -28,6 +28,7 @@ use crate::keys::{random_bytes, uuid_v7};
 use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::run::{self, RunError};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{
     AgentRow, FieldRule, KeyRow, Record, SecretHash, SiteRow, SiteSettings, Store, StoreError,
     TenantRow, Write,
@@ -140,10 +141,53 @@ pub async fn init(config: &Config, new: NewServer) -> Result<Made, InitError> {
     }
     // Judged before anything is made.
     let first = FirstRows::of(&new, config.agent_capacity, &SystemClock)?;
-    let opened = run::open(config, Arc::new(SystemClock))?;
+    let opened = run::open_new(config, Arc::new(SystemClock))?;
     let made = first.keep(&*opened.store, config).await;
     opened.store.close().await;
+    opened.keys.close();
     made
+}
+
+/// What a server has that was made before.
+#[derive(Debug)]
+pub struct There {
+    tenants: u64,
+    sites: u64,
+    agents: u64,
+    operator_key_file: PathBuf,
+}
+
+impl There {
+    /// One line of JSON.
+    pub fn json(&self) -> String {
+        serde_json::json!({
+            "made": false,
+            "tenants": self.tenants,
+            "sites": self.sites,
+            "agents": self.agents,
+            "operator_key_file": self.operator_key_file,
+        })
+        .to_string()
+    }
+}
+
+/// What is there already, where a whole `init` was done before; it may be in use. Nothing is made or changed.
+///
+/// # Errors
+/// If the folders are not what a start would take.
+pub fn there(config: &Config) -> Result<Option<There>, InitError> {
+    if config.store == StoreSetting::Memory {
+        return Err(InitError::Memory);
+    }
+    run::look(config)?;
+    let found = SqliteStore::count(&config.data).map_err(RunError::from)?;
+    // The operator's key is the last thing that is made.
+    Ok(found.filter(|found| found.operator_keys > 0).map(|found| There {
+        tenants: found.tenants,
+        sites: found.sites,
+        agents: found.agents,
+        operator_key_file: config.keys.join(OPERATOR_KEY_FILE),
+    }))
 }
 
 /// The rows, judged and ready.

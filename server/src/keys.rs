@@ -5,14 +5,15 @@
 //! Not here: what is sealed and where it lies (`store`), when a key is due (`privacy::sweep`).
 //! Called by the assembly, and through the port `privacy::seal::Sealer` by the stores.
 //!
-//! The folder holds `master.key` (32 random bytes) and `keys.sqlite`. Whoever has the data without this
+//! The folder holds `master.key` (32 random bytes), `keys.sqlite` and `keys.lock`. One process has it at a time, and it is
+//! for one data folder: each names the other. Whoever has the data without this
 //! folder has noise. Whoever loses this folder has lost the data.
 
 mod cipher;
 mod file;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use protocol::ids::TenantId;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 
 use self::cipher::ValueKey;
 use self::file::{KeyFile, Stored};
+use crate::folder::FolderLock;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject, TransitSealer};
 use crate::recent::Recent;
@@ -38,10 +40,16 @@ const LOCK_KEYS_HALF_LEN: usize = 8_192;
 /// Yesterday's, today's and tomorrow's key of the way between nodes.
 const TRANSIT_KEYS_HALF_LEN: usize = 2;
 
+/// What data lies in, as `store` has it.
+const DATABASE: &str = "livehelp.sqlite";
+
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
 type Secret = Zeroizing<[u8; KEY_BYTES]>;
+
+/// What data is known by.
+pub type StoreId = [u8; 16];
 
 /// Why the keys cannot be used. Nothing is ever replaced on its own: lost keys are lost data.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +64,7 @@ pub enum KeysError {
     #[error("{} is missing from the keys folder: put the keys folder back from its own backup", .0.display())]
     Incomplete(PathBuf),
     /// The keys were put back from a time before the data.
-    #[error("the keys in {} are older than the data (generation {keys}, the data needs {data}): put the newest keys folder back", folder.display())]
+    #[error("the keys in {} are older than the data (keys.sqlite has generation {keys}, the data needs {data}): put the newest keys folder back", folder.display())]
     OlderThanData { folder: PathBuf, keys: u64, data: u64 },
     /// Others on this machine could read them.
     #[error("{} can be read by others (mode {mode:o}): chmod {} it", path.display(), if *folder { "700" } else { "600" })]
@@ -70,6 +78,34 @@ pub enum KeysError {
     /// There are keys already.
     #[error("there are keys in {} already", .0.display())]
     Exists(PathBuf),
+    /// Another process has them.
+    #[error("the keys folder {} is in use by another process, {pid}", folder.display())]
+    InUse { folder: PathBuf, pid: u32 },
+    /// Their file system has no locks.
+    #[error("the file system of {} has no locks: put the folder on another one", path.display())]
+    NoLocks {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// They are for other data.
+    #[error("the keys in {} are not the keys of {}: they are for the data that lay last in {}", keys.display(), data.display(), bound.display())]
+    OtherData { keys: PathBuf, data: PathBuf, bound: PathBuf },
+    /// The data that they are for is not there.
+    #[error("there is no data in {}, but the keys in {} are for data that lay last in {}: put the data folder back, or make a new server with `livehelp init`", data.display(), keys.display(), bound.display())]
+    DataGone { keys: PathBuf, data: PathBuf, bound: PathBuf },
+    /// Keys that do not open, or pages that do not fit.
+    #[error("{} is damaged ({count} keys do not open): put the keys folder back from its own backup", path.display())]
+    Damaged { path: PathBuf, count: u64 },
+    /// Its log was written for a later one.
+    #[error("{} is older than its log: put the keys folder back from its own backup", .0.display())]
+    OlderThanLog(PathBuf),
+    /// Not the file that was opened.
+    #[error("{} is another file than the one that was opened", .0.display())]
+    Replaced(PathBuf),
+    /// No key could be made.
+    #[error("there is no room in {}", .0.display())]
+    NoRoom(PathBuf),
     /// From a later livehelp.
     #[error("keys.sqlite is of format {found}, this livehelp knows {known}: use a newer one")]
     Newer { found: u32, known: u32 },
@@ -96,6 +132,10 @@ pub enum KeysError {
 #[derive(Debug)]
 pub struct KeyStore {
     file: Mutex<Held>,
+    /// None for keys that are looked at, or in memory.
+    lock: Mutex<Option<FolderLock>>,
+    /// The last that was asked of the file was done.
+    usable: AtomicBool,
     values: Mutex<Recent<Lock, ValueKey>>,
     /// What is on disk; read without the lock.
     generation: AtomicU64,
@@ -129,14 +169,15 @@ impl KeyStore {
         generation_of_data: Option<u64>,
     ) -> Result<Self, KeysError> {
         file::check_apart(folder, data_folder)?;
+        if !file::exists(folder)? && generation_of_data.is_some() {
+            return Err(KeysError::Missing(folder.to_owned()));
+        }
+        file::make_folder(folder)?;
+        let lock = file::lock(folder)?;
         if !file::exists(folder)? {
-            if generation_of_data.is_some() {
-                return Err(KeysError::Missing(folder.to_owned()));
-            }
             file::create(folder)?;
         }
-        let file = KeyFile::open(folder)?;
-        let keys = Self::from_file(file)?;
+        let keys = Self::from_file(KeyFile::open(folder)?, Some(lock))?;
         if let Some(data) = generation_of_data
             && keys.generation() < data
         {
@@ -166,7 +207,91 @@ impl KeyStore {
                 None => Ok(None),
             };
         }
-        Self::from_file(KeyFile::look(folder)?).map(Some)
+        Self::from_file(KeyFile::look(folder)?, None).map(Some)
+    }
+
+    /// Whether every key opens.
+    ///
+    /// # Errors
+    /// If one does not, or the file cannot be read.
+    pub fn check(&self) -> Result<(), KeysError> {
+        self.file.lock().file.check()
+    }
+
+    /// Whether these keys are for this data, which has this id; `None` where there is no data.
+    ///
+    /// # Errors
+    /// If they are for other data, or for data that is not there.
+    pub fn check_data(
+        &self,
+        folder: &Path,
+        data_folder: &Path,
+        data: Option<Option<StoreId>>,
+    ) -> Result<(), KeysError> {
+        let Some((id, bound)) = self.file.lock().file.data()? else { return Ok(()) };
+        let keys = folder.to_owned();
+        match data {
+            None => Err(KeysError::DataGone { keys, data: data_folder.to_owned(), bound }),
+            Some(Some(data)) if data != id => {
+                let data = data_folder.join(DATABASE);
+                Err(KeysError::OtherData { keys, data, bound })
+            }
+            // Data of before it had a name proves by its own mark whose keys it needs.
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// From now on these keys are for the data in this folder.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn bind(&self, data_folder: &Path, data: StoreId) -> Result<(), KeysError> {
+        let path = data_folder.canonicalize().unwrap_or_else(|_| data_folder.to_owned());
+        let mut held = self.file.lock();
+        if held.file.data()? == Some((data, path.clone())) {
+            return Ok(());
+        }
+        let generation = held.file.bind(Some((data, &path)))?;
+        self.generation.store(generation, Ordering::Release);
+        Ok(())
+    }
+
+    /// Lets the keys be for new data, unless what they are for is still where it lay.
+    ///
+    /// # Errors
+    /// If it is, or the file cannot be written.
+    pub fn unbind(&self, folder: &Path, data_folder: &Path) -> Result<(), KeysError> {
+        let mut held = self.file.lock();
+        let Some((_, bound)) = held.file.data()? else { return Ok(()) };
+        let here = data_folder.canonicalize().unwrap_or_else(|_| data_folder.to_owned());
+        if bound != here && bound.join(DATABASE).exists() {
+            let (keys, data) = (folder.to_owned(), data_folder.join(DATABASE));
+            return Err(KeysError::OtherData { keys, data, bound });
+        }
+        let generation = held.file.bind(None)?;
+        self.generation.store(generation, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether keys could be read and made when that was last tried.
+    pub fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Acquire)
+    }
+
+    /// Tries whether the folder can be used; blocks for a moment.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn probe(&self) -> Result<(), KeysError> {
+        let held = self.file.lock();
+        let outcome = held.file.probe(!self.is_usable());
+        self.usable.store(outcome.is_ok(), Ordering::Release);
+        outcome
+    }
+
+    /// Lets go of the folder; whoever still has these keys has no use for them.
+    pub fn close(&self) {
+        drop(self.lock.lock().take());
     }
 
     /// Makes the keys of a new server.
@@ -175,11 +300,13 @@ impl KeyStore {
     /// If there are keys already, or as [`KeyStore::open`].
     pub fn create(folder: &Path, data_folder: &Path) -> Result<Self, KeysError> {
         file::check_apart(folder, data_folder)?;
+        file::make_folder(folder)?;
+        let lock = file::lock(folder)?;
         if file::exists(folder)? {
             return Err(KeysError::Exists(folder.to_owned()));
         }
         file::create(folder)?;
-        Self::from_file(KeyFile::open(folder)?)
+        Self::from_file(KeyFile::open(folder)?, Some(lock))
     }
 
     /// Keys that stand in no file and are gone when the process ends, as is all that was sealed with them.
@@ -187,10 +314,10 @@ impl KeyStore {
     /// # Errors
     /// If the system has no random numbers to give.
     pub fn in_memory() -> Result<Self, KeysError> {
-        Self::from_file(KeyFile::in_memory()?)
+        Self::from_file(KeyFile::in_memory()?, None)
     }
 
-    fn from_file(file: KeyFile) -> Result<Self, KeysError> {
+    fn from_file(file: KeyFile, lock: Option<FolderLock>) -> Result<Self, KeysError> {
         let generation = AtomicU64::new(file.generation()?);
         let find_root = file.find_root();
         let held = Held {
@@ -200,6 +327,8 @@ impl KeyStore {
         };
         Ok(Self {
             file: Mutex::new(held),
+            lock: Mutex::new(lock),
+            usable: AtomicBool::new(true),
             values: Mutex::new(Recent::new(VALUE_KEYS_HALF_LEN)),
             generation,
             find_root,
@@ -217,6 +346,12 @@ impl KeyStore {
         let wrapped = held.file.rotate();
         self.generation.store(held.file.generation()?, Ordering::Release);
         wrapped
+    }
+
+    /// Notes that the file failed; the next probe finds out whether it still does.
+    fn unusable(&self, error: SealError) -> SealError {
+        self.usable.store(false, Ordering::Release);
+        error
     }
 
     fn transit_key(&self, day: Day) -> ValueKey {
@@ -277,21 +412,22 @@ impl Held {
 impl Sealer for KeyStore {
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError> {
         let mut held = self.file.lock();
-        let mut destroyed = false;
+        // Each is its own affair: the others are made all the same.
+        let mut unfit = None;
         let mut buckets = Vec::new();
         let mut subjects = Vec::new();
         for lock in locks {
             match held.bucket(&lock.bucket) {
                 Ok(Some(_)) => {}
                 Ok(None) => buckets.push(lock.bucket),
-                Err(SealError::Destroyed) => destroyed = true,
-                Err(error) => return Err(error),
+                Err(error @ (SealError::Destroyed | SealError::Tampered)) => unfit = Some(error),
+                Err(error) => return Err(self.unusable(error)),
             }
             match held.subject(lock.bucket.tenant, lock.subject) {
                 Ok(Some(_)) => {}
                 Ok(None) => subjects.push((lock.bucket.tenant, lock.subject)),
-                Err(SealError::Destroyed) => destroyed = true,
-                Err(error) => return Err(error),
+                Err(error @ (SealError::Destroyed | SealError::Tampered)) => unfit = Some(error),
+                Err(error) => return Err(self.unusable(error)),
             }
         }
         if !buckets.is_empty() || !subjects.is_empty() {
@@ -299,10 +435,11 @@ impl Sealer for KeyStore {
             buckets.dedup();
             subjects.sort_unstable();
             subjects.dedup();
-            let generation = held.file.make(&buckets, &subjects).map_err(failed)?;
+            let made = held.file.make(&buckets, &subjects).map_err(failed);
+            let generation = made.map_err(|error| self.unusable(error))?;
             self.generation.store(generation, Ordering::Release);
         }
-        if destroyed { Err(SealError::Destroyed) } else { Ok(()) }
+        unfit.map_or(Ok(()), Err)
     }
 
     fn seal(&self, lock: &Lock, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -366,7 +503,10 @@ impl TransitSealer for KeyStore {
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
 fn failed(error: KeysError) -> SealError {
     tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "the key store failed");
-    SealError::Unavailable
+    match error {
+        KeysError::Damaged { .. } => SealError::Tampered,
+        _ => SealError::Unavailable,
+    }
 }
 
 /// What the store keeps in the place of a token, cookie or API key. These are random and long, so a

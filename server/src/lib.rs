@@ -25,4 +25,5 @@ pub mod config;
 pub mod origin;
 pub mod clock;
 mod recent;
+mod folder;
 mod onlooker;

@@ -1,30 +1,58 @@
 //! A SQLite file looked at without a trace: nothing is made, merged, locked for long or brought up to date.
 //!
-//! Lives here: one way to open a file for reading alone. Not here: what is looked for (`store`, `keys`).
-//! Called by `livehelp check`, through both.
+//! Lives here: one way to open a file for reading alone, and what its log says. Not here: what is looked for (`store`,
+//! `keys`). Called by `livehelp check` and by a start, through both.
+
+mod log;
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// A log of no more than its header holds nothing, and cannot be read without writing.
-const LOG_HEADER_BYTES: u64 = 32;
+use self::log::Log;
+pub(crate) use self::log::log_path;
+
+/// Bytes of file and log up to which both are laid over one another in memory.
+const IMAGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Where a file says that it has a log: two bytes, 2 for yes and 1 for no.
+const FORMAT_BYTES: std::ops::Range<usize> = 18..20;
 
 /// Opens the file. Where a log lies beside it, what stands in the log is read as well.
 ///
 /// # Errors
 /// If it cannot be opened.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let bytes_of = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        std::fs::metadata(Path::new(&name)).map_or(0, |found| found.len())
+    let bytes_of = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    let (log, index) = (bytes_of(&log_path(path)), bytes_of(&index_path(path)));
+    let has_log = log > 0 && Log::read(path).is_ok_and(|log| !log.is_empty());
+    // A log can be read only together with its index, which SQLite would otherwise make.
+    let connection = match (has_log, index > 0) {
+        (true, true) => open_file(path, "readonly_shm=1")?,
+        (true, false) if log + bytes_of(path) <= IMAGE_BYTES_MAX => image(path)?,
+        // The file alone is all that can be had without writing.
+        (true, false) | (false, _) => open_file(path, "immutable=1")?,
     };
-    // A log can be read only together with its index, which SQLite would otherwise make. Without both the
-    // file alone is the truth, or all of it that can be had without writing.
-    let has_log = bytes_of("-wal") > LOG_HEADER_BYTES && bytes_of("-shm") > 0;
-    let how = if has_log { "readonly_shm=1" } else { "immutable=1" };
+    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    Ok(connection)
+}
+
+/// Opens the file without its log: what was carried into it.
+///
+/// # Errors
+/// If it cannot be opened.
+pub(crate) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
+    open_file(path, "immutable=1")
+}
+
+fn index_path(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-shm");
+    name.into()
+}
+
+fn open_file(path: &Path, how: &str) -> rusqlite::Result<Connection> {
     let mut address = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -38,8 +66,20 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(format!("{address}?mode=ro&{how}"), flags)?;
-    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    Connection::open_with_flags(format!("{address}?mode=ro&{how}"), flags)
+}
+
+/// The file with its log laid over it, in memory.
+fn image(path: &Path) -> rusqlite::Result<Connection> {
+    let unread = |error: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let mut bytes = std::fs::read(path).map_err(unread)?;
+    Log::read(path).map_err(unread)?.lay_over(&mut bytes);
+    // In memory there is no log that could be asked for.
+    if let Some(format) = bytes.get_mut(FORMAT_BYTES) {
+        format.fill(1);
+    }
+    let mut connection = Connection::open_in_memory()?;
+    connection.deserialize_read_exact(rusqlite::MAIN_DB, bytes.as_slice(), bytes.len(), true)?;
     Ok(connection)
 }
 
@@ -79,18 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_only_begun_or_lost_its_index_stands_in_nobodys_way() {
+    fn a_log_that_was_only_begun_stands_in_nobodys_way_and_one_without_an_index_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = left_behind(folder.path());
-        let wal = fs::File::options().write(true).open(format!("{}-wal", path.display())).unwrap();
-        for bytes in [LOG_HEADER_BYTES, 0] {
+        let wal = fs::File::options().write(true).open(log_path(&path)).unwrap();
+        for bytes in [32, 0] {
             wal.set_len(bytes).unwrap();
             assert_eq!(rows(&path).unwrap(), 0, "{bytes}");
         }
         let folder = tempfile::tempdir().unwrap();
         let path = left_behind(folder.path());
-        fs::remove_file(format!("{}-shm", path.display())).unwrap();
-        assert_eq!(rows(&path).unwrap(), 0);
-        assert!(!Path::new(&format!("{}-shm", path.display())).exists());
+        fs::remove_file(index_path(&path)).unwrap();
+        assert_eq!(rows(&path).unwrap(), 1);
+        assert!(!index_path(&path).exists());
+        let alone = open_without_log(&path).unwrap();
+        assert_eq!(alone.query_row("SELECT count(*) FROM t", [], |row| row.get(0)), Ok(0_i64));
     }
 }

@@ -12,7 +12,7 @@ use crate::auth::{Allowance, BrakeConfig, Devices, Rates, RatesConfig};
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
-use crate::clock::{Clock, SyncedClock};
+use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::config::{Bus as BusSetting, Config, Store as StoreSetting};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
@@ -27,7 +27,7 @@ use crate::origin::PublicUrl;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sqlite::{Looked as Seen, OpenError, SqliteConfig, SqliteStore};
+use crate::store::sqlite::{Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
 use crate::store::{NoStats, Page, Store, StoreStats};
 use crate::sweep::{ClockTrust, Sweeper};
 use crate::tasks;
@@ -37,6 +37,9 @@ const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 
 /// How long the end waits for acts that were begun; each ends sooner by bounds of its own.
 const ACTS_WAIT: Duration = Duration::from_secs(30);
+
+/// How often it is tried whether the keys can be used.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
 
 /// How often the size of the store's files is taken.
 const SIZE_LOOK: Duration = Duration::from_secs(5);
@@ -96,6 +99,40 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> 
     open_counted(config, clock, Arc::new(NoStats))
 }
 
+/// The same for a new server, where the keys may be left of data that is gone.
+///
+/// # Errors
+/// As [`open`], and if the data that the keys are for still lies where it was.
+pub fn open_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunError> {
+    {
+        let _lock = SqliteStore::lock(&config.data)?;
+        if SqliteStore::identity(&config.data)?.is_none() {
+            let keys = KeyStore::open(&config.keys, &config.data, None)?;
+            keys.unbind(&config.keys, &config.data)?;
+            keys.close();
+        }
+    }
+    open(config, clock)
+}
+
+/// Opens what can be read of damaged data and keys, and saves it; says what that was. Without `accept_loss` it only says
+/// what there is to do.
+///
+/// # Errors
+/// If nothing can be saved this way: a file must be put back.
+pub fn repair(config: &Config, accept_loss: bool) -> Result<Repaired, RunError> {
+    let lock = SqliteStore::lock(&config.data)?;
+    let identity = SqliteStore::identity(&config.data)?;
+    let keys = KeyStore::open(&config.keys, &config.data, identity.map(|found| found.generation))?;
+    let repaired = SqliteStore::repair(&config.data, &keys, SystemClock.now(), accept_loss)?;
+    if accept_loss && let Some(id) = repaired.id {
+        keys.bind(&config.data, id)?;
+    }
+    keys.close();
+    drop(lock);
+    Ok(repaired)
+}
+
 /// What a look at the folders found.
 #[derive(Debug)]
 pub enum Looked {
@@ -116,12 +153,17 @@ pub fn look(config: &Config) -> Result<Looked, RunError> {
     Ok(match SqliteStore::look(&config.data)? {
         Seen::InUse { pid } => Looked::InUse { pid },
         Seen::Empty => {
-            KeyStore::look(&config.keys, &config.data, None)?;
+            if let Some(keys) = KeyStore::look(&config.keys, &config.data, None)? {
+                keys.check_data(&config.keys, &config.data, None)?;
+            }
             Looked::Empty
         }
         Seen::Data(data) => {
             if let Some(keys) = KeyStore::look(&config.keys, &config.data, data.generation())? {
+                keys.check()?;
+                keys.check_data(&config.keys, &config.data, Some(data.id()))?;
                 data.check_keys(&keys)?;
+                data.check_rows(&keys)?;
             }
             Looked::Good { version: data.version, known: data.known }
         }
@@ -162,8 +204,10 @@ fn open_sqlite(
 ) -> Result<Opened, RunError> {
     // Before the keys: of two first starts at once only one may make them.
     let lock = SqliteStore::lock(&config.data)?;
-    let generation = SqliteStore::generation(&config.data)?;
+    let identity = SqliteStore::identity(&config.data)?;
+    let generation = identity.map(|identity| identity.generation);
     let keys = Arc::new(KeyStore::open(&config.keys, &config.data, generation)?);
+    keys.check_data(&config.keys, &config.data, identity.map(|identity| identity.id))?;
     let sealer: Arc<dyn Sealer> = Arc::<KeyStore>::clone(&keys);
     let settings = SqliteConfig {
         queue_len: config.store_queue_max,
@@ -173,6 +217,10 @@ fn open_sqlite(
         ..SqliteConfig::default()
     };
     let store = Arc::new(SqliteStore::open_locked(&config.data, lock, sealer, &settings, clock)?);
+    if let Err(error) = keys.bind(&config.data, store.id()) {
+        // A disk without room is no reason not to read.
+        tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the keys do not name their data yet");
+    }
     Ok(Opened { store: Arc::<SqliteStore>::clone(&store), keys, on_disk: Some(store) })
 }
 
@@ -255,7 +303,7 @@ pub async fn run_with(
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
     let limits = Limits::of(&config);
-    let health = Health::new(Arc::clone(&metrics), checks(&store, &bus));
+    let health = Health::new(Arc::clone(&metrics), checks(&store, &bus, &keys));
     let mut serving = vec![
         tasks::spawn(
             "public listener",
@@ -297,7 +345,7 @@ pub async fn run_with(
             "sweep",
             Sweeper::new(
                 Arc::clone(&store),
-                keys,
+                Arc::clone(&keys),
                 Arc::clone(&clock),
                 clock_trust,
                 Arc::clone(&metrics),
@@ -309,6 +357,7 @@ pub async fn run_with(
         // Acks go out within the turn as well; those of a disk come together, from another thread.
         keeping.push(tasks::spawn("writes", cork::run(ended.clone())));
     }
+    keeping.push(tasks::spawn("keys", watch_keys(Arc::clone(&keys), ended.clone())));
     if let Some(store) = on_disk {
         let watching = watch_size(store, Arc::clone(&metrics), ended.clone());
         keeping.push(tasks::spawn("store size", watching));
@@ -340,6 +389,7 @@ pub async fn run_with(
         tracing::error!("acts were still under way when the server ended");
     }
     store.close().await;
+    keys.close();
     tracing::info!("livehelp has stopped");
     Ok(())
 }
@@ -361,9 +411,34 @@ async fn watch_size(
 }
 
 /// What must hold for /readyz.
-fn checks(store: &Arc<dyn Store>, bus: &Arc<dyn Bus>) -> Vec<Check> {
-    let (store, bus) = (Arc::clone(store), Arc::clone(bus));
-    vec![("store", Box::new(move || store.healthy())), ("bus", Box::new(move || bus.healthy()))]
+fn checks(store: &Arc<dyn Store>, bus: &Arc<dyn Bus>, keys: &Arc<KeyStore>) -> Vec<Check> {
+    let (store, bus, keys) = (Arc::clone(store), Arc::clone(bus), Arc::clone(keys));
+    vec![
+        ("store", Box::new(move || store.healthy())),
+        ("bus", Box::new(move || bus.healthy())),
+        ("keys", Box::new(move || keys.is_usable())),
+    ]
+}
+
+/// Keeps in view whether the keys folder can be used; what no longer can is said once.
+async fn watch_keys(keys: Arc<KeyStore>, mut ended: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(KEYS_LOOK);
+    let mut was_usable = true;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+        let probed = Arc::clone(&keys);
+        let outcome = tokio::task::spawn_blocking(move || probed.probe()).await;
+        let is_usable = matches!(outcome, Ok(Ok(())));
+        if let (true, Ok(Err(error))) = (was_usable, outcome) {
+            tracing::error!(%error, cause = ?std::error::Error::source(&error), "the keys cannot be used");
+        } else if is_usable && !was_usable {
+            tracing::warn!("the keys can be used again");
+        }
+        was_usable = is_usable;
+    }
 }
 
 /// The bus of the settings, and what is heard on it where there are other nodes.

@@ -25,7 +25,7 @@ const ROWS: [&[&str]; 9] = [
     &["auth/", "sweep"],
     &["bus", "store", "audit", "keys"],
     &["room", "routing", "privacy", "auth"],
-    &["metrics", "telemetry", "clock", "tasks", "config", "recent", "onlooker"],
+    &["metrics", "telemetry", "clock", "tasks", "config", "recent", "onlooker", "folder"],
     &["origin"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.

@@ -13,6 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, LogLevel, Resolved, Store};
 use crate::http::{Tls, bind};
 use crate::run::{self, Listeners, Looked};
+use crate::store::sqlite::Repaired;
 use crate::{tasks, telemetry};
 
 /// Exit code after a second signal, as of a process that a signal ended.
@@ -87,6 +88,37 @@ pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
     }
 }
 
+/// `livehelp repair`: on a stopped server, for both folders are taken.
+pub(super) fn repair(resolved: &Resolved, accept_loss: bool) -> Result<ExitCode, CliError> {
+    let config = &resolved.config;
+    start_logs(config);
+    if config.store == Store::Memory {
+        return Err(CliError::Refused("`store` = memory keeps nothing to repair".to_owned()));
+    }
+    if !config.data.exists() {
+        return Err(CliError::NoServer(config.data.clone()));
+    }
+    let repaired = run::repair(config, accept_loss)?;
+    if let Some(fault) = &repaired.fault {
+        print(&format!("{fault}\n"))?;
+    }
+    let Repaired { saved, lost, lost_commits, .. } = &repaired;
+    let verb = if accept_loss { ("saved", "lost") } else { ("can be saved", "would be lost") };
+    let (did, gone) = verb;
+    print(&format!("messages that only the journal has: {saved} {did}, {lost} or more {gone}\n"))?;
+    if *lost_commits > 0 {
+        print(&format!("the database: {lost_commits} writes that were acked {gone}\n"))?;
+    }
+    if !accept_loss {
+        return print(
+            "nothing was changed; `livehelp repair --accept-loss` goes on with what is there\n",
+        );
+    }
+    print(
+        "the next start goes on with what is there; the damaged journal lies beside it as livehelp.journal.damaged\n",
+    )
+}
+
 /// `livehelp keys rotate`: on a stopped server, for the lock on its data is taken.
 pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
     let config = &resolved.config;
@@ -103,6 +135,7 @@ pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
         let keys = Arc::clone(&opened.keys);
         let rotated = tokio::task::spawn_blocking(move || keys.rotate_master()).await;
         crate::store::Store::close(&*opened.store).await;
+        opened.keys.close();
         match rotated {
             Ok(Ok(keys)) => print(&format!("{keys} keys are wrapped under a new master key\n")),
             Ok(Err(error)) => Err(run::RunError::from(error).into()),

@@ -33,7 +33,7 @@ impl Hub {
     /// If the store cannot be read.
     pub async fn start(self: &Arc<Self>) -> Result<(), Reject> {
         let mark = self.store.high_water().await.map_err(|error| store_reject(&error))?;
-        self.marked(mark);
+        self.first_marked(mark);
         let rows = self.store.conversations_live().await.map_err(|error| store_reject(&error))?;
         for row in rows {
             let desk = self.desk(row.tenant).await?;

@@ -2,27 +2,53 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::ids::TenantId;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::cipher::{ValueKey, bucket_bytes, fill_random, subject_bytes, subject_parts};
-use super::{KEY_BYTES, KeysError, Secret};
+use super::{KEY_BYTES, KeysError, Secret, StoreId};
+use crate::folder::{self, FolderLock, LockError};
 use crate::privacy::seal::{Bucket, SealError, Subject};
 
 /// The layout of keys.sqlite.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The one before knew of no data.
+const BIND: &str =
+    "ALTER TABLE meta ADD COLUMN data BLOB; ALTER TABLE meta ADD COLUMN data_path TEXT;
+    ALTER TABLE meta ADD COLUMN in_file INTEGER NOT NULL DEFAULT 0;";
 const FIND_ROOT: &[u8] = b"find root";
+/// Bytes of the file up to which a start opens every key in it; of a larger one `livehelp check` does, and a key that does
+/// not open shows where it is used.
+const CHECK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes that must be free for keys to be made.
+const ROOM_BYTES_MIN: u64 = 64 * 1024;
+
+/// What a row's key is bound to.
+type Bound = fn(&rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>>;
+
+/// The tables of keys, what of a row its key is bound to, and how.
+const TABLES: [(&str, &str, Bound); 2] = [
+    ("bucket_keys", "tenant, site, class, day", bucket_bound),
+    ("subject_keys", "tenant, kind, subject", subject_bound),
+];
 
 const SCHEMA: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     generation INTEGER NOT NULL,
     -- Root of the keyed hashes, wrapped; it also proves that the master key is the right one.
-    find_root BLOB NOT NULL
+    find_root BLOB NOT NULL,
+    -- The data that is sealed with these keys, and where it lay last.
+    data BLOB,
+    data_path TEXT,
+    -- The generation that the file has without its log, at least.
+    in_file INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- A destroyed key leaves its row with no key in it, so that it is never made again.
 CREATE TABLE bucket_keys (
@@ -47,6 +73,10 @@ pub(super) enum Stored {
 /// The open folder.
 pub(super) struct KeyFile {
     folder: PathBuf,
+    /// None in memory.
+    inode: Option<u64>,
+    /// The generation that the file has without its log, at least.
+    in_file: u64,
     master: ValueKey,
     connection: Connection,
     find_root: Secret,
@@ -67,6 +97,17 @@ fn next_master_path(folder: &Path) -> PathBuf {
 
 fn sqlite_path(folder: &Path) -> PathBuf {
     folder.join("keys.sqlite")
+}
+
+const LOCK_FILE: &str = "keys.lock";
+
+/// Takes the folder, which is there, for this process.
+pub(super) fn lock(folder: &Path) -> Result<FolderLock, KeysError> {
+    folder::lock(folder, LOCK_FILE).map_err(|error| match error {
+        LockError::InUse { pid } => KeysError::InUse { folder: folder.to_owned(), pid },
+        LockError::NoLocks { path, source } => KeysError::NoLocks { path, source },
+        LockError::Io { path, source } => KeysError::Io { act: "write to", path, source },
+    })
 }
 
 fn io_error<'p>(act: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> KeysError + 'p {
@@ -126,15 +167,19 @@ pub(super) fn exists(folder: &Path) -> Result<bool, KeysError> {
     }
 }
 
-/// Makes new keys. `master.key` gets its name last: until then there are none.
-pub(super) fn create(folder: &Path) -> Result<(), KeysError> {
+/// Makes the folder where there is none.
+pub(super) fn make_folder(folder: &Path) -> Result<(), KeysError> {
     if !folder.try_exists().map_err(io_error("look at", folder))? {
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent).map_err(io_error("make", parent))?;
         }
         DirBuilder::new().mode(0o700).create(folder).map_err(io_error("make", folder))?;
     }
-    check_mode(folder, true)?;
+    check_mode(folder, true)
+}
+
+/// Makes new keys. `master.key` gets its name last: until then there are none.
+pub(super) fn create(folder: &Path) -> Result<(), KeysError> {
     let (new_master, sqlite) = (new_master_path(folder), sqlite_path(folder));
     for path in
         [&new_master, &sqlite, &folder.join("keys.sqlite-wal"), &folder.join("keys.sqlite-shm")]
@@ -193,17 +238,32 @@ fn check_mode(path: &Path, folder: bool) -> Result<(), KeysError> {
 }
 
 fn connect(path: &Path) -> Result<Connection, KeysError> {
-    let connection = Connection::open(path).map_err(file_error("open it"))?;
-    connection
-        .busy_timeout(Duration::from_secs(5))
-        .and_then(|()| {
-            connection.execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-                 PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
-            )
-        })
-        .map_err(file_error("set it up"))?;
+    // Where there is no room for the log's index beside the file, it can be in memory.
+    let opened = connect_with(path, "").or_else(|_| {
+        connect_with(path, "PRAGMA locking_mode = EXCLUSIVE; SELECT count(*) FROM sqlite_schema;")
+    });
+    opened.map_err(|source| damaged(path, "open it", source))
+}
+
+fn connect_with(path: &Path, first: &str) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.execute_batch(first)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+    )?;
     Ok(connection)
+}
+
+/// What SQLite says of a file that is none of its own is said by the file's name.
+fn damaged(path: &Path, act: &'static str, source: rusqlite::Error) -> KeysError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            KeysError::Damaged { path: path.to_owned(), count: 0 }
+        }
+        _ => KeysError::File { act, source },
+    }
 }
 
 impl KeyFile {
@@ -219,16 +279,148 @@ impl KeyFile {
             )
             .map_err(file_error("set it up"))?;
         let find_root = furnish(&connection, &master)?;
-        Ok(Self { folder: PathBuf::from("memory"), master, connection, find_root })
+        let folder = PathBuf::from("memory");
+        Ok(Self { folder, inode: None, in_file: 0, master, connection, find_root })
     }
 
     pub(super) fn open(folder: &Path) -> Result<Self, KeysError> {
-        Self::open_by(folder, connect)
+        let mut file = Self::open_by(folder, connect)?;
+        let path = sqlite_path(folder);
+        let bytes = fs::metadata(&path).map_err(io_error("look at", &path))?.len();
+        if bytes <= CHECK_BYTES_MAX {
+            file.check()?;
+        }
+        if file.format()? < FORMAT {
+            file.connection
+                .execute_batch(&format!("BEGIN; {BIND} PRAGMA user_version = {FORMAT}; COMMIT;"))
+                .map_err(file_error("bring it to this version"))?;
+        }
+        // A log that cannot be carried over now is carried over later.
+        let carried = file.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = carried {
+            tracing::debug!(%error, "the keys' log stays");
+        }
+        file.in_file = file.generation_in_file()?;
+        Ok(file)
+    }
+
+    /// What the file has without its log.
+    fn generation_in_file(&self) -> Result<u64, KeysError> {
+        let path = sqlite_path(&self.folder);
+        crate::onlooker::open_without_log(&path)
+            .and_then(|file| file.query_row("SELECT generation FROM meta", [], |row| row.get(0)))
+            .map_err(|source| damaged(&path, "read it without its log", source))
+    }
+
+    /// A log lies over the file that it was written for, or over a later one.
+    fn check_log(&self) -> Result<(), KeysError> {
+        let in_file: u64 = self
+            .connection
+            .query_row("SELECT in_file FROM meta", [], |row| row.get(0))
+            .map_err(file_error("read its first row"))?;
+        if in_file > 0 && self.generation_in_file()? < in_file {
+            return Err(KeysError::OlderThanLog(sqlite_path(&self.folder)));
+        }
+        Ok(())
+    }
+
+    /// Every key there is opens; else it is said how many do not.
+    pub(super) fn check(&self) -> Result<(), KeysError> {
+        let path = sqlite_path(&self.folder);
+        let failed = |source| damaged(&path, "check it", source);
+        let verdict: String = self
+            .connection
+            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+            .map_err(failed)?;
+        let mut count = u64::from(verdict != "ok");
+        for (table, columns, bound) in TABLES {
+            let sql =
+                format!("SELECT rowid, wrapped, {columns} FROM {table} WHERE wrapped IS NOT NULL");
+            let mut statement = self.connection.prepare(&sql).map_err(failed)?;
+            let mut rows = statement.query([]).map_err(failed)?;
+            while let Some(row) = rows.next().map_err(failed)? {
+                let wrapped: rusqlite::Result<Vec<u8>> = row.get(1);
+                let opens = match (wrapped, bound(row)) {
+                    (Ok(wrapped), Ok(bound)) => unwrap(&self.master, &bound, &wrapped).is_ok(),
+                    _ => false,
+                };
+                count += u64::from(!opens);
+            }
+        }
+        if count > 0 { Err(KeysError::Damaged { path, count }) } else { Ok(()) }
+    }
+
+    fn format(&self) -> Result<u32, KeysError> {
+        self.connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|source| damaged(&sqlite_path(&self.folder), "read its format", source))
+    }
+
+    /// The data that these keys are for, and where it lay last; none before it was there.
+    pub(super) fn data(&self) -> Result<Option<(StoreId, PathBuf)>, KeysError> {
+        if self.format()? < FORMAT {
+            return Ok(None);
+        }
+        self.connection
+            .query_row("SELECT data, data_path FROM meta WHERE data IS NOT NULL", [], |row| {
+                Ok((row.get(0)?, PathBuf::from(row.get::<_, String>(1)?)))
+            })
+            .optional()
+            .map_err(file_error("read whose data they are for"))
+    }
+
+    /// From now on they are for this data, or for none. A copy from before is older.
+    pub(super) fn bind(&mut self, data: Option<(StoreId, &Path)>) -> Result<u64, KeysError> {
+        let act = || file_error("write whose data they are for");
+        let in_file = self.in_file;
+        let (id, path) = data.unzip();
+        let path = path.map(|path| path.to_string_lossy());
+        let transaction = self.connection.transaction().map_err(act())?;
+        transaction
+            .execute("UPDATE meta SET data = ?1, data_path = ?2", params![id, path])
+            .map_err(act())?;
+        let generation = raise(&transaction, in_file).map_err(act())?;
+        transaction.commit().map_err(act())?;
+        Ok(generation)
+    }
+
+    /// Whether the folder can be used now as a start would use it: its files are the ones that are open, and the master
+    /// key opens them. With `write`, whether it takes something.
+    pub(super) fn probe(&self, write: bool) -> Result<(), KeysError> {
+        let Some(inode) = self.inode else { return Ok(()) };
+        let (path, master) = (sqlite_path(&self.folder), master_path(&self.folder));
+        let found = fs::metadata(&path).map_err(io_error("look at", &path))?;
+        if found.ino() != inode {
+            return Err(KeysError::Replaced(path));
+        }
+        let wrapped = self.wrapped_root()?;
+        if unwrap(&ValueKey::new(&read_master(&master)?), FIND_ROOT, &wrapped).is_err() {
+            return Err(KeysError::WrongMaster(self.folder.clone()));
+        }
+        let room = rustix::fs::statvfs(&self.folder).map_err(io::Error::from);
+        let room = room.map_err(io_error("look at", &self.folder))?;
+        if room.f_bfree.saturating_mul(room.f_frsize) < ROOM_BYTES_MIN {
+            return Err(KeysError::NoRoom(self.folder.clone()));
+        }
+        if write {
+            self.connection
+                .execute("UPDATE meta SET generation = generation", [])
+                .map_err(file_error("write to it"))?;
+        }
+        Ok(())
+    }
+
+    fn wrapped_root(&self) -> Result<Vec<u8>, KeysError> {
+        self.connection
+            .query_row("SELECT find_root FROM meta", [], |row| row.get(0))
+            .map_err(|source| damaged(&sqlite_path(&self.folder), "read its first row", source))
     }
 
     /// The same for reading alone: the folder stays as it is.
     pub(super) fn look(folder: &Path) -> Result<Self, KeysError> {
-        Self::open_by(folder, |path| crate::onlooker::open(path).map_err(file_error("open it")))
+        Self::open_by(folder, |path| {
+            crate::onlooker::open(path).map_err(|source| damaged(path, "open it", source))
+        })
     }
 
     fn open_by(
@@ -239,32 +431,37 @@ impl KeyFile {
         check_mode(folder, true)?;
         check_mode(&master_path, false)?;
         check_mode(&sqlite_path, false)?;
-        let mut master = ValueKey::new(&read_master(&master_path)?);
+        let master = ValueKey::new(&read_master(&master_path)?);
+        let inode = fs::metadata(&sqlite_path).map_err(io_error("look at", &sqlite_path))?.ino();
         let connection = connect(&sqlite_path)?;
-        let format: u32 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(file_error("read its format"))?;
+        let folder_path = folder.to_owned();
+        let find_root = Secret::default();
+        let inode = Some(inode);
+        let mut file =
+            Self { folder: folder_path, inode, in_file: 0, master, connection, find_root };
+        let format = file.format()?;
         if format > FORMAT {
             return Err(KeysError::Newer { found: format, known: FORMAT });
         }
-        let wrapped: Vec<u8> = connection
-            .query_row("SELECT find_root FROM meta", [], |row| row.get(0))
-            .map_err(file_error("read its first row"))?;
+        if format == FORMAT {
+            file.check_log()?;
+        }
+        let wrapped = file.wrapped_root()?;
         let next = next_master_path(folder);
-        let find_root = match unwrap(&master, FIND_ROOT, &wrapped) {
+        file.find_root = match unwrap(&file.master, FIND_ROOT, &wrapped) {
             Ok(find_root) => find_root,
             // A rotation was cut off: the keys are wrapped anew, and the new master has not its name yet.
             Err(_) if next.try_exists().map_err(io_error("look at", &next))? => {
                 check_mode(&next, false)?;
-                master = ValueKey::new(&read_master(&next)?);
-                let found = unwrap(&master, FIND_ROOT, &wrapped)
+                file.master = ValueKey::new(&read_master(&next)?);
+                let found = unwrap(&file.master, FIND_ROOT, &wrapped)
                     .map_err(|_| KeysError::WrongMaster(folder.to_owned()))?;
                 take_its_name(folder)?;
                 found
             }
             Err(_) => return Err(KeysError::WrongMaster(folder.to_owned())),
         };
-        Ok(Self { folder: folder.to_owned(), master, connection, find_root })
+        Ok(file)
     }
 
     pub(super) fn find_root(&self) -> Secret {
@@ -324,7 +521,7 @@ impl KeyFile {
             Some(None) => Ok(Stored::Destroyed),
             Some(Some(wrapped)) => unwrap(&self.master, bound, &wrapped)
                 .map(Stored::Key)
-                .map_err(|_| KeysError::WrongMaster(self.folder.clone())),
+                .map_err(|_| KeysError::Damaged { path: sqlite_path(&self.folder), count: 1 }),
         }
     }
 
@@ -343,6 +540,7 @@ impl KeyFile {
             subject_rows.push((tenant, subject, self.fresh(&subject_bytes(*tenant, *subject))?));
         }
         let act = || file_error("make keys");
+        let in_file = self.in_file;
         let transaction = self.connection.transaction().map_err(act())?;
         for (bucket, wrapped) in bucket_rows {
             transaction
@@ -373,7 +571,7 @@ impl KeyFile {
                 })
                 .map_err(act())?;
         }
-        let generation = raise(&transaction).map_err(act())?;
+        let generation = raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
         Ok(generation)
     }
@@ -412,6 +610,7 @@ impl KeyFile {
 
     fn wrap_all(&mut self, master: &ValueKey) -> Result<usize, KeysError> {
         let act = || file_error("wrap keys anew");
+        let in_file = self.in_file;
         let foreign = || KeysError::WrongMaster(self.folder.clone());
         let over = |bound: &[u8], wrapped: &[u8]| {
             let key = unwrap(&self.master, bound, wrapped).map_err(|_| foreign())?;
@@ -419,9 +618,7 @@ impl KeyFile {
         };
         let transaction = self.connection.unchecked_transaction().map_err(act())?;
         let mut count = 0;
-        for (table, columns) in
-            [("bucket_keys", "tenant, site, class, day"), ("subject_keys", "tenant, kind, subject")]
-        {
+        for (table, columns, bound) in TABLES {
             // The primary key is all of a row but the key itself, in the order of what it is bound to.
             let sql =
                 format!("SELECT rowid, wrapped, {columns} FROM {table} WHERE wrapped IS NOT NULL");
@@ -430,11 +627,7 @@ impl KeyFile {
                 let mut statement = transaction.prepare(&sql).map_err(act())?;
                 let mut found = statement.query([]).map_err(act())?;
                 while let Some(row) = found.next().map_err(act())? {
-                    let bound = if table == "bucket_keys" {
-                        bucket_bound(row).map_err(act())?
-                    } else {
-                        subject_bound(row).map_err(act())?
-                    };
+                    let bound = bound(row).map_err(act())?;
                     rows.push((row.get(0).map_err(act())?, row.get(1).map_err(act())?, bound));
                 }
             }
@@ -448,7 +641,7 @@ impl KeyFile {
         let root =
             master.seal(FIND_ROOT, self.find_root.as_slice()).map_err(|_| KeysError::NoRandom)?;
         transaction.execute("UPDATE meta SET find_root = ?1", [root]).map_err(act())?;
-        raise(&transaction).map_err(act())?;
+        raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
         Ok(count)
     }
@@ -466,6 +659,7 @@ impl KeyFile {
     /// Overwrites these keys and leaves a mark in their place.
     pub(super) fn destroy_buckets(&mut self, buckets: &[Bucket]) -> Result<u64, KeysError> {
         let act = || file_error("destroy buckets' keys");
+        let in_file = self.in_file;
         let transaction = self.connection.transaction().map_err(act())?;
         for bucket in buckets {
             transaction
@@ -482,7 +676,7 @@ impl KeyFile {
                 )
                 .map_err(act())?;
         }
-        let generation = raise(&transaction).map_err(act())?;
+        let generation = raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
         self.leave_nothing()?;
         for bucket in buckets {
@@ -506,6 +700,7 @@ impl KeyFile {
         subject: Subject,
     ) -> Result<u64, KeysError> {
         let act = || file_error("destroy a subject's key");
+        let in_file = self.in_file;
         let (kind, id) = subject_parts(&subject);
         let transaction = self.connection.transaction().map_err(act())?;
         transaction
@@ -515,7 +710,7 @@ impl KeyFile {
                 params![tenant.as_bytes(), kind, id],
             )
             .map_err(act())?;
-        let generation = raise(&transaction).map_err(act())?;
+        let generation = raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
         self.leave_nothing()?;
         self.read_back(
@@ -586,10 +781,11 @@ fn subject_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     Ok([&b"s"[..], &[kind], &tenant, &subject].concat())
 }
 
-fn raise(transaction: &rusqlite::Transaction<'_>) -> rusqlite::Result<u64> {
+fn raise(transaction: &rusqlite::Transaction<'_>, in_file: u64) -> rusqlite::Result<u64> {
     transaction.query_row(
-        "UPDATE meta SET generation = generation + 1 RETURNING generation",
-        [],
+        "UPDATE meta SET generation = generation + 1, in_file = max(in_file, ?1)
+         RETURNING generation",
+        [in_file],
         |row| row.get(0),
     )
 }

@@ -67,8 +67,8 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// before the batch that uses them commits.
     ///
     /// # Errors
-    /// If a key was destroyed before (the keys of the other locks are made all the same) or the key
-    /// store failed.
+    /// If a key was destroyed before or does not open (the keys of the other locks are made all the same), or the
+    /// key store failed.
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError>;
 
     /// Seals: random nonce, text, authentication tag.

@@ -11,7 +11,7 @@ use protocol::time::Day;
 
 use crate::privacy::envelope::{Content, Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
-use crate::store::{ConversationRow, DraftRow, VisitorRow};
+use crate::store::{ConversationRow, DraftRow, KeyRow, VisitorRow};
 
 pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
     Lock {
@@ -102,6 +102,16 @@ pub(super) fn answer_lock(tenant: TenantId, day: Day) -> Lock {
 /// privacy contact. Its own id stands for the person.
 pub(super) fn own_lock(tenant: TenantId, id: &[u8; 16], day: Day) -> Lock {
     account_lock(tenant, AgentId::from_bytes(*id), day)
+}
+
+/// The name of an API key, which may be a person's. The operator's keys belong to no Organization.
+pub(super) fn key_lock(row: &KeyRow) -> Lock {
+    own_lock(row.tenant.unwrap_or(NO_TENANT), row.key.as_bytes(), row.created_at.day())
+}
+
+/// What an API key's name is bound to.
+pub(super) fn key_bound(row: &KeyRow) -> Vec<u8> {
+    bound("api_keys.label", row.tenant.unwrap_or(NO_TENANT), row.key.as_bytes())
 }
 
 /// What a message's body is bound to.
@@ -225,15 +235,15 @@ pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Optio
     }
 }
 
-/// E-mails are found without knowing the tenant, so their hash is made for this one.
-const ANY_TENANT: TenantId = TenantId::from_bytes([0; 16]);
+/// No Organization has this id.
+const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
 
-/// The keyed hash by which an account is found: of the address trimmed and in lower case.
+/// The keyed hash by which an account is found without knowing its Organization: of the address trimmed and in lower case.
 pub(super) fn email_hash(
     sealer: &dyn Sealer,
     email: &Personal<String>,
 ) -> Result<[u8; 32], SealError> {
-    sealer.find_hash(ANY_TENANT, "agents.email", &email.expose().trim().to_lowercase())
+    sealer.find_hash(NO_TENANT, "agents.email", &email.expose().trim().to_lowercase())
 }
 
 /// The keyed hash by which a kept answer is found.

@@ -13,11 +13,14 @@ mod desk;
 mod fault;
 mod file;
 mod journal;
+mod mark;
 mod opening;
 mod read;
+mod repair;
 mod row;
 mod short;
 mod teller;
+mod unreadable;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -44,9 +47,13 @@ use self::carrying::Carrying;
 use self::cleanup::Step;
 use self::desk::{Desk, Memory};
 use self::fault::Fault;
-pub use self::file::FolderLock;
-pub use self::opening::{Looked, LookedData, OpenError};
+pub use self::file::{FolderLock, Identity};
+pub use self::journal::{JournalFault, StoreId};
+use self::mark::{Mark, MarkFile};
+use self::opening::Opened;
+pub use self::opening::{Counted, Looked, LookedData, OpenError};
 use self::read::Reader;
+pub use self::repair::Repaired;
 use self::short::Short;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
@@ -96,6 +103,7 @@ impl Default for SqliteConfig {
 #[derive(Debug)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
+    id: StoreId,
     patience: Duration,
     closed: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -116,6 +124,8 @@ struct Shared {
     readers: Arc<Semaphore>,
     /// Idle connections; at most as many as there are permits.
     idle: Mutex<Vec<Connection>>,
+    /// The only one, where the disk had no room at the start and has none yet.
+    alone: Arc<Mutex<Option<Connection>>>,
     short: Mutex<Short>,
 }
 
@@ -126,12 +136,47 @@ impl std::fmt::Debug for Shared {
 }
 
 impl SqliteStore {
+    /// Whose data is in this folder, by what it says itself; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read, or is missing where others speak of it.
+    pub fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
+        file::identity(folder)
+    }
+
     /// The key store's number that the data in this folder needs; `None` where there is no data yet.
     ///
     /// # Errors
-    /// If the file is there and cannot be read.
+    /// As [`SqliteStore::identity`].
     pub fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
-        file::generation(folder)
+        Ok(file::identity(folder)?.map(|identity| identity.generation))
+    }
+
+    /// What this data is known by: keys, journal and mark name it too.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// How much of what `init` makes is there, in use or not; `None` where there is no data.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
+        opening::count(folder)
+    }
+
+    /// Takes over what can be read of a journal that a start would refuse, and makes what is there the truth. The
+    /// folder is taken. Without `accept_loss` nothing is changed.
+    ///
+    /// # Errors
+    /// If the database itself cannot be used.
+    pub fn repair(
+        folder: &Path,
+        sealer: &dyn Sealer,
+        now: UnixMillis,
+        accept_loss: bool,
+    ) -> Result<Repaired, OpenError> {
+        repair::repair(folder, sealer, now, accept_loss)
     }
 
     /// Takes the folder for this process; makes it where there is none.
@@ -153,8 +198,9 @@ impl SqliteStore {
         let path = file::database_path(folder);
         Ok(match file::look(folder)? {
             None => Looked::Empty,
-            Some(file::Seen { version, known, keys }) => {
-                Looked::Data(LookedData { path, version, known, keys })
+            Some(file::Seen { version, known, keys, id, connection }) => {
+                let connection = Mutex::new(connection);
+                Looked::Data(LookedData { path, version, known, keys, id, connection })
             }
         })
     }
@@ -183,35 +229,52 @@ impl SqliteStore {
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let connection = file::open(folder)?;
-        opening::check_keys(folder, &connection, &*sealer)?;
-        opening::seal_old_rows(folder, &connection, &*sealer, clock.now())?;
-        let epoch = opening::replay(folder, &connection, &*sealer, clock.now())?;
+        let opened = opening::open(folder, &*sealer, clock.now())?;
+        let Opened { connection, alone, id, commits, carried, found, in_file } = opened;
         let path = file::database_path(folder);
         let readers = config.readers.max(1);
         let open = |source| OpenError::File { act: "open", path: path.clone(), source };
         let connect = || file::connect_reader(folder);
-        let idle = (0..readers).map(|_| connect()).collect::<Result<_, _>>().map_err(open)?;
-        let short = connect().and_then(|short| Short::new(short, clock.instant())).map_err(open)?;
+        // Where one reads alone, nobody else can.
+        let (mut idle, mut short) = (Vec::new(), None);
+        if alone.is_none() {
+            idle = (0..readers).map(|_| connect()).collect::<Result<_, _>>().map_err(open)?;
+            short = Some(connect().map_err(open)?);
+        }
+        let short = Short::new(short, clock.instant()).map_err(open)?;
         let queue_len = config.queue_len.max(1);
         let (jobs_tx, jobs) = sync_channel(queue_len);
-        let thread = |source| OpenError::Io { act: "start a thread for", path, source };
-        let teller = Teller::start().map_err(thread.clone())?;
+        let thread =
+            |source| OpenError::Io { act: "start a thread for", path: path.clone(), source };
+        let teller = Teller::start().map_err(thread)?;
         let backlog = Arc::new(Backlog::default());
-        let healthy = Arc::new(AtomicBool::new(true));
+        let mut carrying = Carrying::after(carried);
+        if found.reached != carried {
+            let waiting = opening::waiting(folder, alone.as_ref(), &found)?;
+            carrying.waits(found.reached, waiting.len(), clock.instant());
+            backlog.add(waiting.into_iter());
+        }
+        let healthy = Arc::new(AtomicBool::new(connection.is_some()));
         let places = Arc::new(Semaphore::new(queue_len));
+        let journal = connection.as_ref().and_then(|_| file::make_journal(folder, id, carried));
+        let alone = Arc::new(Mutex::new(alone));
         let writer = Writer {
             folder: folder.to_owned(),
-            connection: Some(connection),
+            connection,
             sealer: Arc::clone(&sealer),
             clock: Arc::clone(&clock),
             stats: Arc::clone(&config.stats),
             healthy: Arc::clone(&healthy),
             jobs,
             teller: teller.clone(),
-            journal: file::make_journal(folder, epoch),
+            journal,
+            is_journal_noted: false,
+            id,
+            commits,
+            mark: MarkFile::begin(folder, Mark { id, commits, in_file, journal: found.reached }),
+            alone: Arc::clone(&alone),
             backlog: Arc::clone(&backlog),
-            carrying: Carrying::after(epoch),
+            carrying,
             memory: Memory::new(),
             rate: Rate::new(clock.instant()),
             log_pages: 0,
@@ -231,6 +294,7 @@ impl SqliteStore {
             healthy,
             readers: Arc::new(Semaphore::new(readers)),
             idle: Mutex::new(idle),
+            alone,
             short: Mutex::new(short),
         });
         let (closed_tx, closed) = oneshot::channel();
@@ -243,6 +307,7 @@ impl SqliteStore {
         .map_err(thread)?;
         Ok(Self {
             shared,
+            id,
             patience: config.patience,
             closed: tokio::sync::Mutex::new(Some(closed)),
         })
@@ -419,6 +484,9 @@ impl Shared {
         waiting: &Waiting,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        if let Some(alone) = self.alone.lock().as_ref() {
+            return self.transaction(alone, waiting, read)?.0;
+        }
         let taken = self.idle.lock().pop();
         let connection = match taken {
             Some(connection) => connection,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use livehelp::clock::ManualClock;
 use livehelp::privacy::policy::Plan;
+use protocol::frame::{ClientFrame, RequestId};
+use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use serde_json::{Value, json};
 
@@ -72,6 +74,33 @@ async fn a_mark_from_the_future_is_lowered_and_never_destroyed_by() {
         })
         .unwrap();
     assert_eq!(acts, (2, START.0 + YEAR_MS), "what he did is on record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_back_right_after_the_first_start_ages_nothing() {
+    let clock = Arc::new(ManualClock::new(START));
+    let server = TestServer::start_as(|setup| {
+        setup.plan = Plan::Free;
+        setup.config.visitor_token_days = 396;
+        setup.clock = Arc::clone(&clock) as _;
+    })
+    .await;
+    assert_eq!(judged(&server).await, "trusted");
+    clock.set(UnixMillis(START.0 - 200 * DAY_MS));
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, "said in the first minute").await;
+    let server = server.restart_after(|| clock.set(START)).await;
+    assert_eq!(judged(&server).await, "trusted");
+    let mut visitor = Client::visitor(&server, visitor.token.clone(), vec![]).await;
+    visitor.history(RequestId(0)).await;
+    let request = visitor.next_request();
+    let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 100 };
+    visitor.tell(&history).await;
+    let (_, page) = visitor.history(request).await;
+    let dates: Vec<_> = page.iter().map(|message| message.at.day()).collect();
+    assert!(!dates.is_empty() && dates.iter().all(|day| *day == START.day()), "{dates:?}");
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

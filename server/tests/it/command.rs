@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-fn livehelp(folder: &Path, arguments: &[&str]) -> Command {
+pub fn livehelp(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp"));
     let (data, keys) = (folder.join("data"), folder.join("keys"));
     let (subcommand, rest) = arguments.split_first().unwrap();
@@ -16,7 +16,7 @@ fn livehelp(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn done(mut command: Command) -> (i32, String, String) {
+pub fn done(mut command: Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))

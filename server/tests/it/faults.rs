@@ -95,7 +95,7 @@ fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-async fn said(site: &Site, token: Option<String>, conversation: ConversationId) -> Vec<String> {
+pub async fn said(site: &Site, token: Option<String>, conversation: ConversationId) -> Vec<String> {
     let mut visitor = Client::visitor(site, token, vec![]).await;
     visitor.history(RequestId(0)).await;
     let request = visitor.next_request();
@@ -278,6 +278,87 @@ async fn a_full_disk_refuses_words_reads_on_and_heals_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_is_never_acked_and_heals_by_itself() {
     misbehaves("broken").await;
+}
+
+/// Ends on a disk with room, and starts on one that is full.
+async fn restarts_on_a_full_disk(end: impl FnOnce(Process)) {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let disk = Disk::new();
+    disk.take_in(folder.path());
+    let start = || Process::start_as(folder.path(), |command| disk.beneath(command));
+    let process = start();
+    let mut visitor = Client::visitor(&process, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, "before").await;
+    let token = visitor.token.clone();
+    end(process);
+    disk.set("full");
+    let process = start();
+    let ready = http::get(process.admin, "/readyz", &[]).await;
+    assert_eq!((ready.status, ready.body.as_str()), (503, "no\nstore: no\n"));
+    assert_eq!(said(&process, token.clone(), conversation).await, ["before"]);
+    let mut visitor = Client::visitor(&process, token.clone(), vec![]).await;
+    let (request, message) = (visitor.next_request(), new_message());
+    visitor.send(request, conversation, message, "refused, then sent again").await;
+    assert_eq!(rejected(&mut visitor, request).await, ("store-unavailable", true));
+    disk.clear("full");
+    let healed = async {
+        while http::get(process.admin, "/readyz", &[]).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), healed).await.expect("it heals by itself");
+    let request = visitor.next_request();
+    visitor.send(request, conversation, message, "refused, then sent again").await;
+    visitor.acked(request).await;
+    process.kill();
+    let process = start();
+    let kept = said(&process, token, conversation).await;
+    assert_eq!(kept, ["before", "refused, then sent again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_on_a_full_disk_after_a_kill_reads_and_heals_by_itself() {
+    restarts_on_a_full_disk(Process::kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_on_a_full_disk_after_a_stop_reads_and_heals_by_itself() {
+    restarts_on_a_full_disk(|process| assert_eq!(process.stop(), Some(0))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_keys_cannot_be_used_says_that_it_is_not_ready() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let process = Process::start(folder.path());
+    let (keys, away) = (folder.path().join("keys"), folder.path().join("away"));
+    let until = async |status: u16| {
+        let asked = async {
+            loop {
+                let ready = http::get(process.admin, "/readyz", &[]).await;
+                if ready.status == status {
+                    return ready.body;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("it is told")
+    };
+    until(200).await;
+    std::fs::rename(&keys, &away).unwrap();
+    assert_eq!(until(503).await, "no\nkeys: no\n");
+    std::fs::rename(&away, &keys).unwrap();
+    until(200).await;
+    let master = std::fs::read(keys.join("master.key")).unwrap();
+    std::fs::write(keys.join("master.key"), [7; 32]).unwrap();
+    assert_eq!(until(503).await, "no\nkeys: no\n");
+    std::fs::write(keys.join("master.key"), master).unwrap();
+    until(200).await;
+    std::fs::rename(keys.join("keys.sqlite"), &away).unwrap();
+    assert_eq!(until(503).await, "no\nkeys: no\n");
+    assert!(process.log().contains("the keys cannot be used"), "{}", process.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

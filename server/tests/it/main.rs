@@ -29,5 +29,6 @@ mod clock;
 mod retention;
 mod canary;
 mod faults;
+mod folders;
 mod strangers;
 mod accounts;

@@ -19,6 +19,7 @@ pub fn site_key() -> SiteKey {
 }
 
 /// A running server that ends with the test.
+#[derive(Debug)]
 pub struct Process {
     child: Child,
     pub site: Site,
@@ -71,6 +72,15 @@ impl Process {
 
     /// The same with more flags or variables.
     pub fn start_as(folder: &Path, set: impl FnOnce(&mut Command)) -> Self {
+        Self::try_start_as(folder, set).expect("the ready line")
+    }
+
+    /// Serves a folder that may not be fit for it; then what is said of it.
+    pub fn try_start(folder: &Path) -> Result<Self, String> {
+        Self::try_start_as(folder, |_| {})
+    }
+
+    fn try_start_as(folder: &Path, set: impl FnOnce(&mut Command)) -> Result<Self, String> {
         let log = folder.join("log");
         let stderr = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = serve(folder);
@@ -79,12 +89,17 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line");
+        let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) else {
+            child.wait().unwrap();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(log.lines().last().unwrap_or_default().to_owned());
+        };
         let listener = |name: &str| -> SocketAddr {
             ready[name].as_str().unwrap().trim_start_matches("http://").parse().unwrap()
         };
         let (address, admin) = (listener("public"), listener("admin"));
-        Self { child, site: Site { address, admin, site_key: site_key(), agents: AGENTS }, log }
+        let site = Site { address, admin, site_key: site_key(), agents: AGENTS };
+        Ok(Self { child, site, log })
     }
 
     /// Everything that it has logged, and whatever served the folder before it.

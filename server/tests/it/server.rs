@@ -29,6 +29,7 @@ pub const SHOP: &str = "https://shop.example";
 pub const COOKIES: [&str; 2] = ["lhs_first", "lhs_second"];
 
 /// What a client must know of a server.
+#[derive(Debug)]
 pub struct Site {
     pub address: SocketAddr,
     pub admin: SocketAddr,

@@ -271,6 +271,25 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Seals the names of API keys that an earlier version had in the open.
+    pub(super) fn seal_key_names(&mut self) -> Result<(), Fault> {
+        let sql = format!("{KEY} WHERE name <> ''");
+        let rows: Vec<KeyRow> = self
+            .connection
+            .prepare(&sql)?
+            .query_map([], open_key_row)?
+            .collect::<Result<_, _>>()?;
+        for row in rows {
+            let (lock, bound) = (sealed::key_lock(&row), sealed::key_bound(&row));
+            let (label, bucket) = self.seal_one(&lock, &bound, row.name.as_bytes())?;
+            self.execute(
+                "UPDATE api_keys SET label = ?2, bucket = ?3, name = '' WHERE api_key = ?1",
+                params![row.key.as_bytes(), label, bucket],
+            )?;
+        }
+        Ok(())
+    }
+
     fn session_create(&mut self, row: &SessionRow) -> Result<(), Fault> {
         let lock = sealed::account_lock(row.tenant, row.agent, row.created_at.day());
         let bound = sealed::bound("sessions.client", row.tenant, row.session.as_bytes());
@@ -390,13 +409,16 @@ impl Desk<'_> {
     }
 
     fn key_create(&mut self, row: &KeyRow) -> Result<(), Fault> {
+        let (lock, bound) = (sealed::key_lock(row), sealed::key_bound(row));
+        let (label, bucket) = self.seal_one(&lock, &bound, row.name.as_bytes())?;
         self.execute(
-            "INSERT INTO api_keys (api_key, tenant, name, scopes, secret, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO api_keys (api_key, tenant, name, label, bucket, scopes, secret, created_at)
+             VALUES (?1, ?2, '', ?3, ?4, ?5, ?6, ?7)",
             params![
                 row.key.as_bytes(),
                 tenant_bytes(row.tenant.as_ref()),
-                row.name,
+                label,
+                bucket,
                 row.scopes.join("\n"),
                 row.secret.0,
                 row.created_at.0
@@ -510,7 +532,7 @@ const SESSION: &str =
     "SELECT session, agent, tenant, secret, client, created_at, expires_at FROM sessions";
 const INVITATION: &str =
     "SELECT invitation, tenant, email, role, secret, created_at, expires_at FROM invitations";
-const KEY: &str = "SELECT api_key, tenant, name, scopes, secret, created_at FROM api_keys";
+const KEY: &str = "SELECT api_key, tenant, name, scopes, secret, created_at, label FROM api_keys";
 
 impl Reader<'_> {
     /// Every row of a question that can still be read.
@@ -791,15 +813,25 @@ fn site_row(_: &Reader<'_>, row: &Row<'_>) -> Result<Option<SiteRow>, Fault> {
     }))
 }
 
-fn key_row(_: &Reader<'_>, row: &Row<'_>) -> Result<Option<KeyRow>, Fault> {
+fn key_row(reader: &Reader<'_>, row: &Row<'_>) -> Result<Option<KeyRow>, Fault> {
+    let mut key = open_key_row(row)?;
+    let label: Option<Vec<u8>> = row.get(6)?;
+    let (lock, bound) = (sealed::key_lock(&key), sealed::key_bound(&key));
+    let name = sealed::unseal_text(reader.sealer, &lock, &bound, label.as_deref())?;
+    key.name = name.map(Personal::into_exposed).unwrap_or_default();
+    Ok(Some(key))
+}
+
+/// All but the sealed name.
+fn open_key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     let tenant: Vec<u8> = row.get(1)?;
     let scopes: String = row.get(3)?;
-    Ok(Some(KeyRow {
+    Ok(KeyRow {
         key: KeyId::from_bytes(row.get(0)?),
         tenant: <[u8; 16]>::try_from(tenant).ok().map(TenantId::from_bytes),
         name: row.get(2)?,
         scopes: scopes.split('\n').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
         secret: SecretHash(row.get(4)?),
         created_at: UnixMillis(row.get(5)?),
-    }))
+    })
 }

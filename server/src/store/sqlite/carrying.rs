@@ -1,4 +1,4 @@
-//! What of the journal is on its way into the database: which rows the open transaction has, and up to which epoch
+//! What of the journal is on its way into the database: which rows the open transaction has, and up to which batch
 //! the database has everything once it is committed.
 
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use std::time::Instant;
 use super::backlog::{Backlog, Half};
 use super::desk::Desk;
 use super::fault::Fault;
+use super::journal::Reached;
 
 /// What of the journal is on its way into the database.
 #[derive(Default)]
 pub(super) struct Carrying {
     /// What the backlog has turned; all of it is in one transaction, which may be open.
     pub(super) turned: Vec<Turned>,
-    /// Up to which epoch the database has everything once that is committed, and has it now.
-    pub(super) epoch: u64,
-    pub(super) carried_epoch: u64,
+    /// Up to where the database has everything once that is committed, and has it now.
+    pub(super) reached: Reached,
+    pub(super) carried: Reached,
     /// What the backlog has not turned yet, and since when.
     pub(super) young_rows: usize,
     pub(super) young_since: Option<Instant>,
@@ -29,9 +30,16 @@ pub(super) struct Turned {
 }
 
 impl Carrying {
-    /// Nothing waits, and the database has everything up to this epoch.
-    pub(super) fn after(epoch: u64) -> Self {
-        Self { epoch, carried_epoch: epoch, ..Self::default() }
+    /// The database has everything up to here.
+    pub(super) fn after(carried: Reached) -> Self {
+        Self { reached: carried, carried, ..Self::default() }
+    }
+
+    /// So many rows of the journal lie in the backlog, up to here.
+    pub(super) fn waits(&mut self, reached: Reached, rows: usize, now: Instant) {
+        self.reached = reached;
+        self.young_rows = rows;
+        self.young_since = Some(now);
     }
 
     pub(super) fn is_empty(&self) -> bool {

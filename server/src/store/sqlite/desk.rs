@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::backlog::Backlog;
 use super::fault::Fault;
+use super::journal::{Need, Reached};
 use super::row::MessageRow;
 use super::sealed;
 use crate::privacy::envelope::{Placed, Tag};
@@ -211,9 +212,29 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// The file has all that the journal has up to this epoch.
-    pub(super) fn carried(&self, epoch: u64) -> Result<(), Fault> {
-        self.execute("UPDATE meta SET journal_epoch = ?1", [epoch])?;
+    /// What holds once this transaction is committed: how often that was done, up to where the file has what was in the
+    /// journal, and the key store's number.
+    pub(super) fn note(
+        &self,
+        commits: u64,
+        carried: &Reached,
+        need: Need,
+        generation: u64,
+    ) -> Result<(), Fault> {
+        self.execute(
+            "UPDATE meta SET commits = ?1, journal_epoch = ?2, journal_batches = ?3,
+                 journal_rows = ?4, journal_sum = ?5, journal_need = ?6,
+                 generation = max(generation, ?7)",
+            params![
+                commits,
+                carried.epoch,
+                carried.batches,
+                carried.rows,
+                carried.sum,
+                need.code(),
+                generation
+            ],
+        )?;
         Ok(())
     }
 

@@ -52,7 +52,8 @@ impl Fault {
     /// Whether nothing more can be done on this connection in this transaction.
     pub(super) fn is_of_the_disk(&self) -> bool {
         match self {
-            Self::Keys(SealError::Unavailable) | Self::Journal(_) => true,
+            Self::Journal(_) => true,
+            // A key that cannot be had is the affair of whoever needs it.
             Self::Refused(_) | Self::Keys(_) | Self::Row(_) => false,
             Self::File(error) => !matches!(
                 error.sqlite_error_code(),

@@ -1,26 +1,33 @@
 //! The file and its folder: the lock, the checks at start, connections, migrations, the reserve.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::OpenError;
-use super::journal::{self, Journal};
+use super::journal::{self, Journal, Known, Need, Reached, StoreId};
+use super::mark::{self, Mark};
+pub use crate::folder::FolderLock;
+use crate::folder::{self, LockError};
+use crate::onlooker;
 
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
     include_str!("../migrations/0004_journal.sql"),
     include_str!("../migrations/0005_bounded_reads.sql"),
     include_str!("../migrations/0006_password_resets.sql"),
+    include_str!("../migrations/0007_key_names.sql"),
+    include_str!("../migrations/0008_watermark.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -41,9 +48,7 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
 }
 
-/// Held as long as a server uses the folder; the system lets go of it when the process ends.
-#[derive(Debug)]
-pub struct FolderLock(#[expect(dead_code, reason = "holding it is what it is for")] File);
+const LOCK_FILE: &str = "livehelp.lock";
 
 /// Makes the folder where there is none, and locks it.
 pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
@@ -54,28 +59,15 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
             .create(folder)
             .map_err(not_writable(folder))?;
     }
-    let path = folder.join("livehelp.lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(not_writable(folder))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse { folder: folder.to_owned(), pid: pid_in(file) });
-        }
-        Err(TryLockError::Error(source)) => {
-            return Err(OpenError::Io { act: "lock", path, source });
-        }
+    folder::lock(folder, LOCK_FILE).map_err(|error| not_locked(folder, error))
+}
+
+fn not_locked(folder: &Path, error: LockError) -> OpenError {
+    match error {
+        LockError::InUse { pid } => OpenError::InUse { folder: folder.to_owned(), pid },
+        LockError::NoLocks { path, source } => OpenError::NoLocks { path, source },
+        LockError::Io { source, .. } => not_writable(folder)(source),
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(not_writable(folder))?;
-    Ok(FolderLock(file))
 }
 
 fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
@@ -96,6 +88,13 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// The connection that writes. Checkpoints are the writer's own decision.
 pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database_path(folder))?;
+    set_up_writer(&connection)?;
+    #[cfg(test)]
+    let connection = super::tests::counted(connection);
+    Ok(connection)
+}
+
+fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(96);
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
@@ -103,10 +102,26 @@ pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
          PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;",
+    )
+}
+
+/// A connection that reads where there is no room for the log's index: it makes its own in memory, and has the file to
+/// itself as long as it lives.
+pub(super) fn connect_alone(folder: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database_path(folder), flags)?;
+    leave_log_at_close(&connection, true)?;
+    connection.busy_timeout(BUSY)?;
+    connection.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
     )?;
-    #[cfg(test)]
-    let connection = super::tests::counted(connection);
     Ok(connection)
+}
+
+/// Whether the last connection to go leaves the log as it is, as it must while its owner is not known.
+fn leave_log_at_close(connection: &Connection, leave: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave).map(drop)
 }
 
 /// A connection that only reads.
@@ -125,15 +140,17 @@ pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens or makes the file, checks it and brings it to the newest version.
-pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
+/// Opens or makes the file, checks it and brings it to the newest version. With it, how far acks went, where that is
+/// known.
+pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
     let path = database_path(folder);
     let named = |act: &'static str| {
         let path = path.clone();
         move |source: rusqlite::Error| refuse(act, path, source)
     };
-    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+    let bytes = bytes_of(&path);
     if bytes == 0 {
+        check_alone(folder)?;
         // SQLite takes the mode of its further files from this one.
         OpenOptions::new()
             .write(true)
@@ -143,14 +160,15 @@ pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
             .open(&path)
             .map_err(not_writable(folder))?;
     }
-    let mut connection = connect_writer(folder).map_err(named("open"))?;
-    let (id, version) = marks(&connection).map_err(named("read"))?;
-    if bytes > 0 {
-        check(&connection, &path, bytes).map_err(named("check"))?.map_or(Ok(()), Err)?;
-    }
-    let known = judge(&path, id, version)?;
+    let connection = Connection::open(&path).map_err(named("open"))?;
+    leave_log_at_close(&connection, true).map_err(named("open"))?;
+    set_up_writer(&connection).map_err(named("open"))?;
+    #[cfg(test)]
+    let connection = super::tests::counted(connection);
+    let mut connection = connection;
+    let (version, marked) = judge_file(folder, &connection, bytes)?;
     for (version, migration) in
-        (1..=known).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(usize::MAX))
+        (1..).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(usize::MAX))
     {
         let transaction = connection.transaction().map_err(named("migrate"))?;
         transaction
@@ -165,7 +183,159 @@ pub(super) fn open(folder: &Path) -> Result<Connection, OpenError> {
         path: folder.to_owned(),
         source,
     })?;
+    Ok((connection, marked))
+}
+
+/// Opens the file as it is, whatever was acked; it is ours and of the newest version.
+pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
+    let path = database_path(folder);
+    let failed = |act| {
+        let path = path.clone();
+        move |source| refuse(act, path, source)
+    };
+    let connection = Connection::open(&path).map_err(failed("open"))?;
+    leave_log_at_close(&connection, true).map_err(failed("open"))?;
+    set_up_writer(&connection).map_err(failed("open"))?;
+    let (id, version) = marks(&connection).map_err(failed("read"))?;
+    let known = judge(&path, id, version)?;
+    if version < known {
+        return Err(OpenError::Former { path, found: version, known });
+    }
     Ok(connection)
+}
+
+/// Opens the file for reading alone, which needs no room; only of the newest version, for another would need some.
+pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
+    let path = database_path(folder);
+    let connection =
+        connect_alone(folder).map_err(|source| refuse("open", path.clone(), source))?;
+    let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
+    if usize::try_from(version) != Ok(MIGRATIONS.len()) {
+        return Err(OpenError::NoRoom(folder.to_owned()));
+    }
+    Ok((connection, marked))
+}
+
+/// The data is known to be what it says: the log goes where it belongs with the last connection.
+pub(super) fn is_judged(folder: &Path, connection: &Connection) -> Result<(), OpenError> {
+    leave_log_at_close(connection, false)
+        .map_err(|source| refuse("open", database_path(folder), source))
+}
+
+/// Whether the file is whole, ours, of a version that is known, and not older than what was acked.
+fn judge_file(
+    folder: &Path,
+    connection: &Connection,
+    bytes: u64,
+) -> Result<(u32, Option<Mark>), OpenError> {
+    let path = database_path(folder);
+    let failed = |act| {
+        let path = path.clone();
+        move |source| refuse(act, path, source)
+    };
+    let (id, version) = marks(connection).map_err(failed("read"))?;
+    if bytes > 0 {
+        check(connection, &path, bytes).map_err(failed("check"))?.map_or(Ok(()), Err)?;
+    }
+    judge(&path, id, version)?;
+    Ok((version, marked(folder, connection, version)?))
+}
+
+/// From here on the file knows how often it was committed.
+const VERSION_WITH_MARK: u32 = 8;
+
+/// What was acked at least, where that is known; the file and its log have it.
+fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option<Mark>, OpenError> {
+    let (path, mark_path) = (database_path(folder), mark::path(folder));
+    if version < VERSION_WITH_MARK {
+        return Ok(None);
+    }
+    let meta = "SELECT store_id, commits FROM meta";
+    let read = |connection: &Connection| {
+        connection.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    };
+    let has: Option<(Option<StoreId>, u64)> =
+        read(connection).map_err(|source| refuse("read", path.clone(), source))?;
+    let Some((Some(id), commits)) = has else { return Ok(None) };
+    // A file that cannot be read without its log has had nothing carried into it.
+    let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
+    let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
+    if let Some((Some(other), _)) = alone
+        && other != id
+    {
+        return Err(OpenError::OtherFile(path));
+    }
+    let in_file = alone.map_or(0, |(_, commits)| commits);
+    let found = mark::find(folder).map_err(|source| OpenError::Io {
+        act: "read",
+        path: mark_path.clone(),
+        source,
+    })?;
+    let mark = match found {
+        mark::Found::Mark(mark) if mark.id == id => mark,
+        // It is made anew and nothing hangs on it, but for the proof that nothing is missing.
+        mark::Found::Mark(_) => return without_mark(&mark_path, "belongs to other data"),
+        mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
+        mark::Found::Missing => return without_mark(&mark_path, "is missing"),
+    };
+    if in_file < mark.in_file {
+        return Err(OpenError::Behind { path, commits: mark.commits.saturating_sub(in_file) });
+    }
+    if commits < mark.commits {
+        let path = onlooker::log_path(&path);
+        return Err(OpenError::Behind { path, commits: mark.commits - commits });
+    }
+    Ok(Some(mark))
+}
+
+fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mark>, OpenError> {
+    tracing::warn!(path = %path.display(), what, "how far acks went is not known; what there is, is taken");
+    Ok(None)
+}
+
+/// Where the file is missing or empty there must be nothing that speaks of data.
+pub(super) fn check_alone(folder: &Path) -> Result<(), OpenError> {
+    let path = database_path(folder);
+    let speaks = [onlooker::log_path(&path), journal::path(folder), mark::path(folder)];
+    match speaks.into_iter().find(|other| bytes_of(other) > 0) {
+        Some(beside) => Err(OpenError::Gone { path, beside }),
+        None => Ok(()),
+    }
+}
+
+fn bytes_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// What the file says of itself and of its journal.
+pub(super) struct Meta {
+    pub(super) known: Known,
+    pub(super) generation: u64,
+    pub(super) keys_mark: [u8; 32],
+}
+
+/// The one row about the file, of the newest version; `None` before its first start.
+pub(super) fn meta(connection: &Connection) -> rusqlite::Result<Option<Meta>> {
+    connection
+        .query_row(
+            "SELECT store_id, commits, journal_epoch, journal_batches, journal_rows, journal_sum,
+                 journal_need, generation, keys_mark FROM meta",
+            [],
+            |row| {
+                let carried = Reached {
+                    epoch: row.get(2)?,
+                    batches: row.get(3)?,
+                    rows: row.get(4)?,
+                    sum: row.get(5)?,
+                };
+                let need = Need::from_code(row.get(6)?);
+                let id: Option<StoreId> = row.get(0)?;
+                let (id, commits) = (id.unwrap_or_default(), row.get(1)?);
+                let known = Known { id, commits, carried, need };
+                Ok(Meta { known, generation: row.get(7)?, keys_mark: row.get(8)? })
+            },
+        )
+        .optional()
 }
 
 fn check(connection: &Connection, path: &Path, bytes: u64) -> rusqlite::Result<Option<OpenError>> {
@@ -177,7 +347,7 @@ fn check(connection: &Connection, path: &Path, bytes: u64) -> rusqlite::Result<O
     Ok((verdict != "ok").then(|| OpenError::Corrupt { path: path.to_owned(), source: None }))
 }
 
-fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
+pub(super) fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             OpenError::Corrupt { path, source: Some(source) }
@@ -190,92 +360,106 @@ fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenErro
     }
 }
 
-/// The generation that the data in this folder needs; `None` where there is no data yet.
-pub(super) fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
+/// Whose data is in this folder, by what it says itself; `None` where there is none yet.
+pub(super) fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
     let path = database_path(folder);
-    if fs::metadata(&path).map_or(0, |found| found.len()) == 0 {
+    if bytes_of(&path) == 0 {
+        check_alone(folder)?;
         return Ok(None);
     }
-    let read = || -> rusqlite::Result<Option<u64>> {
-        let connection = connect_reader(folder)?;
+    let read = || -> rusqlite::Result<Option<Identity>> {
+        let connection = onlooker::open(&path)?;
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let id = if version < VERSION_WITH_MARK { "NULL" } else { "store_id" };
+        let sql = format!("SELECT generation, {id} FROM meta");
         if version == 0 {
             return Ok(None);
         }
-        connection.query_row("SELECT generation FROM meta", [], |row| row.get(0)).optional()
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(Identity { generation: row.get(0)?, id: row.get(1)? });
+        connection.query_row(&sql, [], read).optional()
     };
     read().map_err(|source| refuse("read", path, source))
 }
 
-/// The server that uses the folder now; `None` where nobody does. Nothing is made for the question.
-pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
-    let path = folder.join("livehelp.lock");
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenError::Io { act: "read", path, source }),
-    };
-    match file.try_lock_shared() {
-        // Let go of at once, with the file.
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(pid_in(file))),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { act: "lock", path, source }),
-    }
+/// What data says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// The key store's number that it needs at least.
+    pub generation: u64,
+    /// None of before a version that had one.
+    pub id: Option<StoreId>,
 }
 
-/// The pid that a lock file names; 0 where it cannot be read.
-fn pid_in(file: File) -> u32 {
-    let mut pid = String::new();
-    match file.take(16).read_to_string(&mut pid) {
-        Ok(_) => pid.trim().parse().unwrap_or(0),
-        Err(_) => 0,
-    }
+/// The server that uses the folder now; `None` where nobody does. Nothing is made for the question.
+pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
+    folder::user(folder, LOCK_FILE).map_err(|error| not_locked(folder, error))
 }
 
 /// What a look at the file found.
-#[derive(Debug)]
 pub(super) struct Seen {
     pub(super) version: u32,
     pub(super) known: u32,
-    /// Generation and mark of the keys, once there is a row.
+    /// Once there is a row.
     pub(super) keys: Option<(u64, [u8; 32])>,
+    pub(super) id: Option<StoreId>,
+    pub(super) connection: Connection,
 }
 
 /// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
 pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
     let path = database_path(folder);
-    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
-    if bytes == 0 {
+    if bytes_of(&path) == 0 {
+        check_alone(folder)?;
         return Ok(None);
     }
     let named = |act: &'static str| {
         let path = path.clone();
         move |source: rusqlite::Error| refuse(act, path, source)
     };
-    let connection = crate::onlooker::open(&path).map_err(named("open"))?;
-    let (id, version) = marks(&connection).map_err(named("read"))?;
-    check(&connection, &path, bytes).map_err(named("check"))?.map_or(Ok(()), Err)?;
-    let known = judge(&path, id, version)?;
-    if version == 0 {
-        return Ok(Some(Seen { version, known, keys: None }));
+    let connection = onlooker::open(&path).map_err(named("open"))?;
+    let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
+    let verdict: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(named("check"))?;
+    if verdict != "ok" {
+        return Err(OpenError::Corrupt { path, source: None });
     }
-    let keys = connection
-        .query_row("SELECT generation, keys_mark FROM meta", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
-        .map_err(named("read"))?;
-    // An earlier version has no journal; the next start makes one.
-    let carried = match version == known {
-        true => {
-            connection.query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0)).optional()
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    let mut seen = Seen { version, known, keys: None, id: None, connection };
+    if version < known {
+        // The next start brings it on; until then it has no journal that could be judged.
+        if version > 0 {
+            let sql = "SELECT generation, keys_mark FROM meta";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            seen.keys =
+                seen.connection.query_row(sql, [], row).optional().map_err(named("read"))?;
         }
-        false => Ok(None),
-    };
-    if let Some(carried) = carried.map_err(named("read"))? {
-        journal::find(folder, carried)?;
+        return Ok(Some(seen));
     }
-    Ok(Some(Seen { version, known, keys }))
+    if let Some(Meta { known, generation, keys_mark }) =
+        meta(&seen.connection).map_err(named("read"))?
+    {
+        seen.keys = Some((generation, keys_mark));
+        seen.id = Some(known.id);
+        find_journal(folder, &known, marked)?;
+    }
+    Ok(Some(seen))
+}
+
+/// What only the journal has.
+pub(super) fn find_journal(
+    folder: &Path,
+    known: &Known,
+    marked: Option<Mark>,
+) -> Result<journal::Found, OpenError> {
+    let path = journal::path(folder);
+    match journal::find(folder, known, marked.map(|mark| mark.journal)) {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(journal::JournalFault::Apart)) => Err(OpenError::JournalApart { path }),
+        Ok(Err(fault)) => Err(OpenError::Journal { path, fault }),
+        Err(source) => Err(OpenError::Io { act: "read", path, source }),
+    }
 }
 
 /// Whose file it is, and of which version.
@@ -296,9 +480,9 @@ fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
     Ok(known)
 }
 
-/// The journal, for epochs after this one; without room for it there is none, and that is said.
-pub(super) fn make_journal(folder: &Path, after: u64) -> Option<Journal> {
-    match Journal::open(folder, after) {
+/// The journal, to go on after what the database has; without room for it there is none, and that is said.
+pub(super) fn make_journal(folder: &Path, id: StoreId, carried: Reached) -> Option<Journal> {
+    match Journal::open(folder, id, carried) {
         Ok(journal) => Some(journal),
         Err(error) => {
             tracing::warn!(error = %error, "no room for the journal; each batch is a transaction");

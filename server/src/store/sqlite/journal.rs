@@ -1,35 +1,443 @@
 //! The journal: where a batch of messages is synced before it is acked, and from where it is carried into the
 //! database later, many batches in one transaction.
 //!
-//! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and nothing else. It has
-//! two halves: while one is carried over, the other is written. Each batch names its epoch; the database
-//! knows up to which epoch it has everything (`meta.journal_epoch`), and what is later is read from here at
-//! start. Bodies are sealed, as in the database.
+//! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and nothing else. Its head
+//! says whose it is; then it has two halves, for the epochs in turn: while one is carried over, the other is written. Each
+//! batch names its epoch, its number in it and the sum of the batch before it, across epochs too, so that one that is missing is
+//! missed. The database knows up to which batch it has everything, and what is later is read from here at start.
+//! Bodies are sealed, as in the database.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
 use super::row::MessageRow;
 
 /// Bytes of a half: some 40,000 messages of a hundred characters.
 pub(super) const HALF_BYTES: u64 = 8 * 1024 * 1024;
-/// Magic, epoch, length of what follows, its checksum with these.
-const HEAD_BYTES: usize = 24;
-const MAGIC: [u8; 4] = *b"lvhj";
+/// Bytes before the halves: a page, so that nothing that is written later touches them.
+const FILE_HEAD_BYTES: u64 = 4096;
+const FILE_BYTES: u64 = FILE_HEAD_BYTES + 2 * HALF_BYTES;
+const FILE_MAGIC: [u8; 8] = *b"lvhjrnl2";
+/// Where a batch may begin, so that one behind a damaged one is found.
+const ALIGN: usize = 64;
+const MAGIC: [u8; 4] = *b"lvhb";
+/// Magic, epoch, commits, number, rows, length of what follows, sum of the batch before, sum of all this.
+const HEAD_BYTES: usize = 40;
 
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("livehelp.journal")
+}
+
+/// Which data a file belongs to.
+pub type StoreId = [u8; 16];
+
+/// A batch's place, and with its sum everything before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Reached {
+    pub(super) epoch: u64,
+    /// How many batches the epoch has up to here, and how many rows.
+    pub(super) batches: u32,
+    pub(super) rows: u32,
+    /// Of the newest batch, of this epoch or an earlier one.
+    pub(super) sum: u32,
+}
+
+/// What the database says of its journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) id: StoreId,
+    pub(super) commits: u64,
+    /// Up to here it has everything.
+    pub(super) carried: Reached,
+    pub(super) need: Need,
+}
+
+/// Whether there must be a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Need {
+    /// All that was ever in one is in the database.
+    #[default]
+    None,
+    /// It may have what the database has not.
+    InUse,
+    /// There may be one of an earlier version.
+    Former,
+}
+
+impl Need {
+    /// As the database has it.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::InUse => 1,
+            Self::Former => 2,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::None,
+            1 => Self::InUse,
+            _ => Self::Former,
+        }
+    }
+}
+
+/// Why a journal cannot be gone on with. Each is the end of a sentence that begins with its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalFault {
+    #[error("is missing")]
+    Missing,
+    #[error("is empty")]
+    Empty,
+    #[error("belongs to other data")]
+    Foreign,
+    #[error("is shorter than it was made")]
+    Short,
+    #[error("has a damaged head")]
+    Head,
+    #[error("does not follow on the database beside it")]
+    Apart,
+    #[error("is older than the database beside it")]
+    Older,
+    #[error(
+        "lacks {batches} batches that were acked: it is older than that, or its end is damaged"
+    )]
+    Behind { batches: u32 },
+    #[error("is damaged in the middle: whole batches lie behind ones that are not")]
+    Middle,
+}
+
+/// What a start finds in the file: batches that the database may not have, in the order in which they were
+/// written, and how far they reach.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    batches: Vec<Vec<u8>>,
+    pub(super) reached: Reached,
+    /// Rows that are known to have been there and are not; only where the loss is accepted.
+    pub(super) lost_rows: u64,
+}
+
+impl Found {
+    /// Nothing that is later than this.
+    pub(super) fn none(reached: Reached) -> Self {
+        Self { reached, ..Self::default() }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = MessageRow<'_>> {
+        self.batches.iter().flat_map(|batch| {
+            let mut bytes = batch.as_slice();
+            std::iter::from_fn(move || MessageRow::decode(&mut bytes))
+        })
+    }
+}
+
+/// A whole batch, as it lies in a half.
+struct Piece {
+    head: Head,
+    rows: Vec<u8>,
+}
+
+/// The file as it lies there.
+struct Read {
+    head: FileHead,
+    pieces: Vec<Piece>,
+}
+
+enum FileHead {
+    Missing,
+    /// Nothing but zeros.
+    Empty,
+    /// Of the version before this one, which had no head.
+    Former,
+    Damaged,
+    Of {
+        id: StoreId,
+        wiped_epoch: u64,
+        is_short: bool,
+    },
+}
+
+/// Reads what was written after what the database has. `marked` is how far acks went, where that is known.
+///
+/// # Errors
+/// If the file cannot be read, or why it cannot be gone on with.
+pub(super) fn find(
+    folder: &Path,
+    known: &Known,
+    marked: Option<Reached>,
+) -> io::Result<Result<Found, JournalFault>> {
+    let read = Read::of(folder, known)?;
+    Ok(read.judge_head(known).and_then(|wiped_epoch| match wiped_epoch {
+        // What is there instead holds nothing that is needed.
+        None => Ok(Found::none(known.carried)),
+        Some(wiped_epoch) => follow(read.pieces, known, wiped_epoch, marked),
+    }))
+}
+
+/// The same where what is lost is lost: every whole batch that the database may not have.
+pub(super) fn salvage(folder: &Path, known: &Known, marked: Option<Reached>) -> io::Result<Found> {
+    let read = Read::of(folder, known)?;
+    let mut found = Found::none(known.carried);
+    let (mut epoch, mut rows_before) = (known.carried.epoch, 0);
+    for Piece { head, rows } in read.pieces {
+        if head.epoch <= known.carried.epoch {
+            continue;
+        }
+        if head.epoch > epoch {
+            (epoch, rows_before) = (head.epoch, 0);
+        }
+        let own = u64::try_from(count(&rows)).unwrap_or_default();
+        let until = u64::from(head.rows);
+        found.lost_rows += until.saturating_sub(rows_before + own);
+        rows_before = until;
+        found.reached = head.reached();
+        found.batches.push(rows);
+    }
+    if let Some(marked) = marked.filter(|marked| marked.epoch > known.carried.epoch) {
+        let had = if marked.epoch == found.reached.epoch { found.reached.rows } else { 0 };
+        if marked.epoch >= found.reached.epoch {
+            found.lost_rows += u64::from(marked.rows.saturating_sub(had));
+            // What comes next must be later than all that ever was.
+            found.reached.epoch = marked.epoch;
+        }
+    }
+    Ok(found)
+}
+
+fn count(mut rows: &[u8]) -> usize {
+    std::iter::from_fn(|| MessageRow::decode(&mut rows)).count()
+}
+
+/// The pieces as one chain that begins where the database ends.
+fn follow(
+    pieces: Vec<Piece>,
+    known: &Known,
+    wiped_epoch: u64,
+    marked: Option<Reached>,
+) -> Result<Found, JournalFault> {
+    let carried = known.carried;
+    if pieces.iter().any(|piece| piece.head.commits > known.commits) {
+        return Err(JournalFault::Apart);
+    }
+    let has_carried = pieces.iter().any(|piece| piece.head.reached() == carried);
+    let mut found = Found::none(carried);
+    let mut passed = marked.is_none_or(|marked| marked.epoch <= carried.epoch);
+    for Piece { head, rows } in pieces {
+        if head.epoch <= carried.epoch {
+            continue;
+        }
+        let at = found.reached;
+        let is_next = head.before == at.sum
+            && match head.epoch.checked_sub(at.epoch) {
+                Some(0) => head.number == at.batches,
+                Some(1) => head.number == 0,
+                _ => false,
+            };
+        if !is_next {
+            let is_first = at == carried && (head.number == 0 || head.epoch > at.epoch + 1);
+            return Err(if is_first { JournalFault::Apart } else { JournalFault::Middle });
+        }
+        found.reached = head.reached();
+        passed |= marked == Some(found.reached);
+        found.batches.push(rows);
+    }
+    let is_older = known.need == Need::InUse
+        && found.batches.is_empty()
+        && carried.batches > 0
+        && wiped_epoch < carried.epoch
+        && !has_carried;
+    if is_older {
+        return Err(JournalFault::Older);
+    }
+    match marked {
+        Some(marked) if !passed => {
+            let have = if found.reached.epoch == marked.epoch { found.reached.batches } else { 0 };
+            Err(JournalFault::Behind { batches: marked.batches.saturating_sub(have) })
+        }
+        _ => Ok(found),
+    }
+}
+
+impl Read {
+    fn of(folder: &Path, known: &Known) -> io::Result<Self> {
+        let file = match File::open(path(folder)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { head: FileHead::Missing, pieces: Vec::new() });
+            }
+            Err(error) => return Err(error),
+        };
+        let len = file.metadata()?.len();
+        let mut pieces = Vec::new();
+        let head = FileHead::read(&file, len, known.need)?;
+        if let FileHead::Former = head {
+            for begin in [0, HALF_BYTES] {
+                former::pieces(&part(&file, len, begin)?, known.carried, &mut pieces);
+            }
+        } else {
+            for begin in [FILE_HEAD_BYTES, FILE_HEAD_BYTES + HALF_BYTES] {
+                collect(&part(&file, len, begin)?, known, &mut pieces);
+            }
+        }
+        pieces.sort_by_key(|piece| (piece.head.epoch, piece.head.number));
+        Ok(Self { head, pieces })
+    }
+
+    /// Up to which epoch it was wiped; `None` where it need not be looked into.
+    fn judge_head(&self, known: &Known) -> Result<Option<u64>, JournalFault> {
+        match (&self.head, known.need) {
+            (FileHead::Of { id, .. }, _) if *id != known.id => Err(JournalFault::Foreign),
+            (FileHead::Of { is_short: true, .. }, Need::InUse) => Err(JournalFault::Short),
+            (FileHead::Of { wiped_epoch, .. }, _) => Ok(Some(*wiped_epoch)),
+            (FileHead::Former, Need::Former) => Ok(Some(0)),
+            (_, Need::None | Need::Former) => Ok(None),
+            (FileHead::Missing, Need::InUse) => Err(JournalFault::Missing),
+            (FileHead::Empty, Need::InUse) => Err(JournalFault::Empty),
+            (FileHead::Former | FileHead::Damaged, Need::InUse) => Err(JournalFault::Head),
+        }
+    }
+}
+
+impl FileHead {
+    fn read(file: &File, len: u64, need: Need) -> io::Result<Self> {
+        let mut bytes = [0; 36];
+        if len < bytes.len() as u64 {
+            return Ok(if len == 0 { Self::Empty } else { Self::Damaged });
+        }
+        file.read_exact_at(&mut bytes, 0)?;
+        if need == Need::Former && len == 2 * HALF_BYTES {
+            return Ok(Self::Former);
+        }
+        let (content, sum) = bytes.split_at(32);
+        if content.starts_with(&FILE_MAGIC) && sum == crc32fast::hash(content).to_le_bytes() {
+            let (id, wiped) = (content.get(8..24), content.get(24..32));
+            if let (Some(Ok(id)), Some(Ok(wiped))) =
+                (id.map(TryInto::try_into), wiped.map(TryInto::try_into))
+            {
+                let wiped_epoch = u64::from_le_bytes(wiped);
+                return Ok(Self::Of { id, wiped_epoch, is_short: len < FILE_BYTES });
+            }
+        }
+        let mut rest = vec![0; usize::try_from(len).unwrap_or_default()];
+        file.read_exact_at(&mut rest, 0)?;
+        Ok(if rest.iter().all(|byte| *byte == 0) { Self::Empty } else { Self::Damaged })
+    }
+
+    fn bytes(id: &StoreId, wiped_epoch: u64) -> Vec<u8> {
+        let mut bytes = [&FILE_MAGIC[..], id, &wiped_epoch.to_le_bytes()].concat();
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+}
+
+fn part(file: &File, len: u64, begin: u64) -> io::Result<Vec<u8>> {
+    let len = len.saturating_sub(begin).min(HALF_BYTES);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, begin)?;
+    Ok(bytes)
+}
+
+/// The whole batches of a half's newest epoch, from the database's on, wherever they lie: behind one that is not whole,
+/// too. What is of an epoch before it was left over.
+fn collect(half: &[u8], known: &Known, into: &mut Vec<Piece>) {
+    let mut found: Vec<Piece> = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = half.get(at..).filter(|rest| rest.len() >= HEAD_BYTES) {
+        match piece(rest, &known.id) {
+            // Epochs begin with the half: what is behind an older one is older still.
+            Some(old) if at == 0 && old.head.epoch < known.carried.epoch => return,
+            Some(piece) => {
+                at += aligned(HEAD_BYTES + piece.rows.len());
+                if piece.head.epoch >= known.carried.epoch {
+                    found.push(piece);
+                }
+            }
+            None => at += ALIGN,
+        }
+    }
+    let newest = found.iter().map(|piece| piece.head.epoch).max();
+    into.extend(found.into_iter().filter(|piece| Some(piece.head.epoch) == newest));
+}
+
+fn aligned(len: usize) -> usize {
+    len.next_multiple_of(ALIGN)
+}
+
+fn piece(mut bytes: &[u8], id: &StoreId) -> Option<Piece> {
+    let head = Head::read(&mut bytes)?;
+    let rows = bytes.get(..usize::try_from(head.len).ok()?)?;
+    (head.sum == head.checksum(id, rows)).then(|| Piece { head, rows: rows.to_vec() })
+}
+
+/// What stands before a batch's rows.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    epoch: u64,
+    /// What the database had committed before this.
+    commits: u64,
+    /// In its epoch, from 0 on.
+    number: u32,
+    /// Of the epoch, with those of this batch.
+    rows: u32,
+    len: u32,
+    before: u32,
+    sum: u32,
+}
+
+impl Head {
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut head = bytes.split_off(..HEAD_BYTES)?.strip_prefix(&MAGIC)?;
+        Some(Self {
+            epoch: u64::from_le_bytes(take(&mut head)?),
+            commits: u64::from_le_bytes(take(&mut head)?),
+            number: u32::from_le_bytes(take(&mut head)?),
+            rows: u32::from_le_bytes(take(&mut head)?),
+            len: u32::from_le_bytes(take(&mut head)?),
+            before: u32::from_le_bytes(take(&mut head)?),
+            sum: u32::from_le_bytes(take(&mut head)?),
+        })
+    }
+
+    fn bytes(&self) -> [u8; HEAD_BYTES] {
+        let mut bytes = [0; HEAD_BYTES];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..12].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.commits.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.number.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.rows.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.len.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.before.to_le_bytes());
+        bytes[36..].copy_from_slice(&self.sum.to_le_bytes());
+        bytes
+    }
+
+    fn checksum(&self, id: &StoreId, rows: &[u8]) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(id);
+        sum.update(&Self { sum: 0, ..*self }.bytes());
+        sum.update(rows);
+        sum.finalize()
+    }
+
+    fn reached(&self) -> Reached {
+        Reached { epoch: self.epoch, batches: self.number + 1, rows: self.rows, sum: self.sum }
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    bytes.split_off(..N)?.try_into().ok()
 }
 
 /// The file, and where the next batch goes.
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
-    /// Of what is written now.
-    epoch: u64,
+    id: StoreId,
+    /// What is written.
+    reached: Reached,
     /// Where the half that is written begins, and how much of it is.
     half: u64,
     used: u64,
@@ -39,129 +447,12 @@ pub(super) struct Journal {
     batch: Vec<u8>,
 }
 
-/// What a start finds in the file: batches that the database may not have, in the order in which they were
-/// written, and the newest epoch.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    batches: Vec<Vec<u8>>,
-    pub(super) epoch: u64,
-}
-
-impl Found {
-    pub(super) fn rows(&self) -> impl Iterator<Item = MessageRow<'_>> {
-        self.batches.iter().flat_map(|batch| {
-            let mut bytes = batch.as_slice();
-            std::iter::from_fn(move || MessageRow::decode(&mut bytes))
-        })
-    }
-}
-
-/// Reads what was written after this epoch. Nothing where there is no file.
-///
-/// # Errors
-/// If the file is there and cannot be read, or if what it has does not follow on this epoch: it is not this
-/// database's.
-pub(super) fn find(folder: &Path, after: u64) -> Result<Found, OpenError> {
-    let path = path(folder);
-    let failed = |source| OpenError::Io { act: "read", path: path.clone(), source };
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Found { batches: Vec::new(), epoch: after });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let mut halves = Vec::new();
-    for begin in [0, HALF_BYTES] {
-        halves.extend(half(&file, begin, after).map_err(failed)?);
-    }
-    halves.sort_by_key(|found| found.epoch);
-    let mut all = Found { batches: Vec::new(), epoch: after };
-    for found in halves {
-        if found.epoch != all.epoch + 1 {
-            return Err(OpenError::JournalApart { path });
-        }
-        all.batches.extend(found.batches);
-        all.epoch = found.epoch;
-    }
-    Ok(all)
-}
-
-/// What a half has that is later than this epoch. Mostly it is nothing, which its first bytes tell.
-fn half(file: &File, begin: u64, after: u64) -> io::Result<Option<Found>> {
-    let len = file.metadata()?.len().saturating_sub(begin).min(HALF_BYTES);
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default().min(HEAD_BYTES)];
-    file.read_exact_at(&mut bytes, begin)?;
-    let Some(head) = Head::read(&mut bytes.as_slice()) else { return Ok(None) };
-    if head.epoch <= after {
-        return Ok(None);
-    }
-    bytes.resize(usize::try_from(len).unwrap_or_default(), 0);
-    file.read_exact_at(&mut bytes, begin)?;
-    let found = batches(&bytes);
-    Ok((found.epoch > after).then_some(found))
-}
-
-/// The batches of the epoch that a half begins with. The first that is not whole was never synced, and what is of
-/// another epoch was left from before.
-fn batches(mut half: &[u8]) -> Found {
-    let mut found = Found::default();
-    while let Some((epoch, rows)) = batch(&mut half) {
-        if found.epoch != 0 && found.epoch != epoch {
-            break;
-        }
-        found.epoch = epoch;
-        found.batches.push(rows.to_vec());
-    }
-    found
-}
-
-fn batch<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
-    let head = Head::read(bytes)?;
-    let rows = bytes.split_off(..usize::try_from(head.len).ok()?)?;
-    (head.sum == checksum(head.epoch, rows)).then_some((head.epoch, rows))
-}
-
-/// What stands before a batch's rows.
-struct Head {
-    epoch: u64,
-    len: u64,
-    sum: u32,
-}
-
-impl Head {
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let head = bytes.split_off(..HEAD_BYTES)?.strip_prefix(&MAGIC)?;
-        let (epoch, rest) = head.split_first_chunk()?;
-        let (len, rest) = rest.split_first_chunk()?;
-        Some(Self {
-            epoch: u64::from_le_bytes(*epoch),
-            len: u64::from_le_bytes(*len),
-            sum: u32::from_le_bytes(*rest.first_chunk()?),
-        })
-    }
-
-    fn write(&self, into: &mut [u8]) {
-        let (epoch, len) = (self.epoch.to_le_bytes(), self.len.to_le_bytes());
-        let parts = MAGIC.iter().chain(&epoch).chain(&len);
-        let bytes = parts.copied().chain(self.sum.to_le_bytes());
-        into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
-    }
-}
-
-fn checksum(epoch: u64, rows: &[u8]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(&epoch.to_le_bytes());
-    sum.update(rows);
-    sum.finalize()
-}
-
 impl Journal {
-    /// Opens the file, or makes it in its full size, for epochs after this one.
+    /// Opens the file, or makes it in its full size, to go on after what the database has.
     ///
     /// # Errors
     /// If there is no room for it.
-    pub(super) fn open(folder: &Path, after: u64) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, id: StoreId, carried: Reached) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -169,19 +460,24 @@ impl Journal {
             .truncate(false)
             .mode(0o600)
             .open(path(folder))?;
-        let (have, want) = (file.metadata()?.len(), 2 * HALF_BYTES);
-        if have < want {
+        let len = file.metadata()?.len();
+        let head = FileHead::read(&file, len, Need::InUse)?;
+        if !matches!(head, FileHead::Of { id: of, is_short: false, .. } if of == id) {
             // Written, not only reserved: the first sync over a reserved block has to sync its place as well.
-            blank(&file, have, want)?;
+            blank(&file, 0, FILE_BYTES)?;
+            file.set_len(FILE_BYTES)?;
+            file.write_all_at(&FileHead::bytes(&id, carried.epoch), 0)?;
             file.sync_all()?;
             File::open(folder)?.sync_all()?;
         }
-        Ok(Self { file, epoch: after + 1, half: 0, used: 0, written: false, batch: Vec::new() })
+        let reached = Reached { epoch: carried.epoch + 1, batches: 0, rows: 0, ..carried };
+        let half = half_of(reached.epoch);
+        Ok(Self { file, id, reached, half, used: 0, written: false, batch: Vec::new() })
     }
 
-    /// The epoch of what was written since the last turn or restart, if anything was.
-    pub(super) fn written_epoch(&self) -> Option<u64> {
-        self.written.then_some(self.epoch)
+    /// How far it is written since the last turn or restart, if anything was.
+    pub(super) fn written(&self) -> Option<Reached> {
+        self.written.then_some(self.reached)
     }
 
     /// Whether so much is written that it should be carried over.
@@ -189,49 +485,68 @@ impl Journal {
         self.used > HALF_BYTES / 2
     }
 
-    /// Appends a batch and syncs it. `false`: there is no room left for it, and nothing was done.
+    /// Appends a batch and syncs it; the database had committed so often. `None`: there is no room left for it, and
+    /// nothing was done.
     ///
     /// # Errors
     /// If it cannot be written or synced. What is in the file then is not known; nothing may be appended before
     /// [`Journal::restart`].
     pub(super) fn append<'a>(
         &mut self,
+        commits: u64,
         rows: impl Iterator<Item = MessageRow<'a>>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<Reached>> {
         self.batch.clear();
         self.batch.resize(HEAD_BYTES, 0);
-        rows.for_each(|row| row.encode(&mut self.batch));
-        let len = self.batch.len() as u64;
-        if self.used + len > HALF_BYTES {
-            return Ok(false);
+        let mut reached = self.reached;
+        for row in rows {
+            row.encode(&mut self.batch);
+            reached.rows += 1;
         }
-        let (head, rows) = self.batch.split_at_mut(HEAD_BYTES);
-        let sum = checksum(self.epoch, rows);
-        Head { epoch: self.epoch, len: rows.len() as u64, sum }.write(head);
+        let len = self.batch.len() - HEAD_BYTES;
+        self.batch.resize(aligned(self.batch.len()), 0);
+        let written = self.batch.len() as u64;
+        if self.used + written > HALF_BYTES {
+            return Ok(None);
+        }
+        let mut head = Head {
+            epoch: reached.epoch,
+            commits,
+            number: reached.batches,
+            rows: reached.rows,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+            before: reached.sum,
+            sum: 0,
+        };
+        let (into, rest) = self.batch.split_at_mut(HEAD_BYTES);
+        head.sum = head.checksum(&self.id, rest.get(..len).unwrap_or_default());
+        into.copy_from_slice(&head.bytes());
         self.written = true;
         self.file.write_all_at(&self.batch, self.half + self.used)?;
         self.file.sync_data()?;
-        self.used += len;
-        Ok(true)
+        self.used += written;
+        self.reached = head.reached();
+        Ok(Some(self.reached))
     }
 
-    /// Goes on in the other half, of which the database has everything. Gives the epoch that ended.
-    pub(super) fn turn(&mut self) -> u64 {
-        let ended = self.epoch;
-        self.half = HALF_BYTES - self.half;
-        self.begin(ended + 1);
+    /// Goes on in the other half, of which the database has everything. Gives how far the epoch went that ended.
+    pub(super) fn turn(&mut self) -> Reached {
+        let ended = self.reached;
+        self.begin();
         ended
     }
 
-    /// The database has everything: begins this half anew, if anything is in it.
+    /// The database has everything: begins an epoch, if anything is in this one.
     pub(super) fn restart(&mut self) {
         if self.written {
-            self.begin(self.epoch + 1);
+            self.begin();
         }
     }
 
-    fn begin(&mut self, epoch: u64) {
-        (self.epoch, self.used, self.written) = (epoch, 0, false);
+    fn begin(&mut self) {
+        let Reached { epoch, sum, .. } = self.reached;
+        self.reached = Reached { epoch: epoch + 1, batches: 0, rows: 0, sum };
+        (self.half, self.used, self.written) = (half_of(epoch + 1), 0, false);
     }
 
     /// Overwrites both halves; the database has everything.
@@ -239,9 +554,18 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn wipe(&mut self) -> io::Result<()> {
-        blank(&self.file, 0, 2 * HALF_BYTES)?;
+        // Said first: a wipe that is cut off must not look like a loss.
+        let wiped_epoch = self.reached.epoch - u64::from(!self.written);
+        self.file.write_all_at(&FileHead::bytes(&self.id, wiped_epoch), 0)?;
+        self.file.sync_data()?;
+        blank(&self.file, FILE_HEAD_BYTES, FILE_BYTES)?;
         self.file.sync_data()
     }
+}
+
+/// Where an epoch lies. The end of the one before stays: a batch that is torn tears nothing that proves something.
+fn half_of(epoch: u64) -> u64 {
+    FILE_HEAD_BYTES + epoch % 2 * HALF_BYTES
 }
 
 /// Writes zeros.
@@ -255,6 +579,43 @@ fn blank(file: &File, from: u64, to: u64) -> io::Result<()> {
         at += len as u64;
     }
     Ok(())
+}
+
+/// The journal of the version before: no head, batches without a chain. It is read once more and never written.
+mod former {
+    use super::{Head, Piece, Reached, take};
+
+    const MAGIC: [u8; 4] = *b"lvhj";
+    const HEAD_BYTES: usize = 24;
+
+    /// The batches of the epoch that a half begins with, linked as a chain would link them. What is not whole was
+    /// never synced.
+    pub(super) fn pieces(mut half: &[u8], carried: Reached, into: &mut Vec<Piece>) {
+        let (mut first, mut number, mut rows_before) = (None, 0, 0);
+        while let Some((epoch, rows)) = batch(&mut half) {
+            if *first.get_or_insert(epoch) != epoch || epoch <= carried.epoch {
+                break;
+            }
+            rows_before += u32::try_from(super::count(rows)).unwrap_or(u32::MAX);
+            let sum = carried.sum;
+            let head =
+                Head { epoch, commits: 0, number, rows: rows_before, len: 0, before: sum, sum };
+            into.push(Piece { head, rows: rows.to_vec() });
+            number += 1;
+        }
+    }
+
+    fn batch<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
+        let mut head = bytes.split_off(..HEAD_BYTES)?.strip_prefix(&MAGIC)?;
+        let epoch = u64::from_le_bytes(take(&mut head)?);
+        let len = u64::from_le_bytes(take(&mut head)?);
+        let said = u32::from_le_bytes(take(&mut head)?);
+        let rows = bytes.split_off(..usize::try_from(len).ok()?)?;
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&epoch.to_le_bytes());
+        sum.update(rows);
+        (said == sum.finalize()).then_some((epoch, rows))
+    }
 }
 
 #[cfg(test)]
@@ -287,94 +648,218 @@ mod tests {
         }
     }
 
-    fn append(journal: &mut Journal, seqs: std::ops::Range<u64>) {
-        assert!(journal.append(seqs.map(row)).unwrap());
+    const ID: StoreId = [8; 16];
+
+    fn append(journal: &mut Journal, seqs: std::ops::Range<u64>) -> Reached {
+        journal.append(1, seqs.map(row)).unwrap().unwrap()
     }
 
-    fn found(folder: &Path, after: u64) -> (Vec<u64>, u64) {
-        let found = find(folder, after).unwrap();
+    fn in_epoch(epoch: u64) -> Reached {
+        Reached { epoch, ..Reached::default() }
+    }
+
+    fn known(carried: Reached) -> Known {
+        Known { id: ID, commits: 1, carried, need: Need::InUse }
+    }
+
+    fn find_after(folder: &Path, carried: Reached) -> Result<Found, JournalFault> {
+        find(folder, &known(carried), None).unwrap()
+    }
+
+    fn found(folder: &Path, carried: Reached) -> (Vec<u64>, u64) {
+        let found = find_after(folder, carried).unwrap();
         for have in found.rows() {
             assert_eq!(have, row(have.seq.0), "as it was written");
         }
-        (found.rows().map(|row| row.seq.0).collect(), found.epoch)
+        (found.rows().map(|row| row.seq.0).collect(), found.reached.epoch)
     }
 
     #[test]
     fn what_is_later_than_the_database_is_found_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(found(folder.path(), 5), (vec![], 5), "there is no file");
-        let mut journal = Journal::open(folder.path(), 5).unwrap();
-        assert_eq!(found(folder.path(), 5), (vec![], 5), "there is nothing in it");
+        let folder = folder.path();
+        let five = in_epoch(5);
+        let no_need = Known { need: Need::None, ..known(five) };
+        assert_eq!(find(folder, &no_need, None).unwrap().unwrap().reached, five, "there is none");
+        let mut journal = Journal::open(folder, ID, five).unwrap();
+        assert_eq!(found(folder, five), (vec![], 5), "there is nothing in it");
         append(&mut journal, 1..4);
         append(&mut journal, 4..6);
-        assert_eq!(found(folder.path(), 5), (vec![1, 2, 3, 4, 5], 6));
-        assert_eq!(journal.turn(), 6);
+        assert_eq!(found(folder, five), (vec![1, 2, 3, 4, 5], 6));
+        let six = journal.turn();
+        assert_eq!(six.epoch, 6);
         append(&mut journal, 6..8);
-        assert_eq!(found(folder.path(), 5), (vec![1, 2, 3, 4, 5, 6, 7], 7));
-        assert_eq!(found(folder.path(), 6), (vec![6, 7], 7));
-        assert_eq!(journal.turn(), 7);
-        append(&mut journal, 8..9);
-        assert_eq!(
-            found(folder.path(), 6),
-            (vec![6, 7, 8], 8),
-            "what lay below it is of another epoch"
-        );
-        let gap = find(folder.path(), 5);
-        assert!(matches!(gap, Err(OpenError::JournalApart { .. })), "an older database: {gap:?}");
+        assert_eq!(found(folder, five), (vec![1, 2, 3, 4, 5, 6, 7], 7));
+        assert_eq!(found(folder, six), (vec![6, 7], 7));
+        let seven = journal.turn();
+        let eight = append(&mut journal, 8..9);
+        let rows = (vec![6, 7, 8], 8);
+        assert_eq!(found(folder, six), rows, "what lay below it is of another epoch");
+        let apart = find_after(folder, five).err();
+        assert_eq!(apart, Some(JournalFault::Apart), "an older database");
+        let other = Reached { sum: seven.sum ^ 1, ..seven };
+        assert_eq!(find_after(folder, other).err(), Some(JournalFault::Apart), "another end");
+        let older = Known { commits: 0, ..known(seven) };
+        assert_eq!(find(folder, &older, None).unwrap().err(), Some(JournalFault::Apart));
         journal.restart();
-        assert_eq!(found(folder.path(), 8), (vec![], 8));
+        assert_eq!(found(folder, eight), (vec![], 8));
         journal.wipe().unwrap();
-        assert_eq!(found(folder.path(), 0), (vec![], 0));
+        assert_eq!(found(folder, eight), (vec![], 8));
+    }
+
+    /// A change of the file, and what is said of it.
+    type Damage = (&'static str, fn(&mut Vec<u8>), JournalFault);
+
+    #[test]
+    fn a_journal_that_lacks_what_was_acked_says_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut journal = Journal::open(folder, ID, in_epoch(1)).unwrap();
+        append(&mut journal, 1..3);
+        let two = journal.turn();
+        let older = std::fs::read(path(folder)).unwrap();
+        append(&mut journal, 3..5);
+        let old = std::fs::read(path(folder)).unwrap();
+        append(&mut journal, 5..6);
+        let end = append(&mut journal, 6..8);
+        let good = std::fs::read(path(folder)).unwrap();
+        let damages: [Damage; 9] = [
+            ("cut to nothing", Vec::clear, JournalFault::Empty),
+            ("all zeros", |bytes| bytes.fill(0), JournalFault::Empty),
+            ("the head", |bytes| bytes[9] ^= 1, JournalFault::Head),
+            ("cut off", |bytes| bytes.truncate(9_000_000), JournalFault::Short),
+            ("the second of three", |bytes| flip(bytes, 1), JournalFault::Middle),
+            ("the first of three", |bytes| flip(bytes, 0), JournalFault::Middle),
+            ("the last of three", |bytes| flip(bytes, 2), JournalFault::Behind { batches: 1 }),
+            (
+                "of other data",
+                |bytes| bytes[..36].copy_from_slice(&FileHead::bytes(&[9; 16], 0)),
+                JournalFault::Foreign,
+            ),
+            ("its batches gone", |bytes| bytes[4096..].fill(0), JournalFault::Older),
+        ];
+        for (what, damage, fault) in damages {
+            let mut bytes = good.clone();
+            damage(&mut bytes);
+            std::fs::write(path(folder), &bytes).unwrap();
+            let refused = find(folder, &known(two), Some(end)).unwrap();
+            assert_eq!(refused.err(), Some(fault), "{what}");
+        }
+        for (bytes, batches) in [(&old, 2), (&older, 3)] {
+            std::fs::write(path(folder), bytes).unwrap();
+            let refused = find(folder, &known(two), Some(end)).unwrap();
+            assert_eq!(refused.err(), Some(JournalFault::Behind { batches }), "an older copy");
+        }
+        std::fs::remove_file(path(folder)).unwrap();
+        assert_eq!(find_after(folder, two).err(), Some(JournalFault::Missing));
+        std::fs::write(path(folder), &good).unwrap();
+        assert_eq!(find(folder, &known(two), Some(end)).unwrap().unwrap().rows().count(), 5);
+        assert_eq!(found(folder, two).0, [3, 4, 5, 6, 7]);
+    }
+
+    /// Flips a bit in a batch of the second half.
+    fn flip(bytes: &mut [u8], number: usize) {
+        let mut at = usize::try_from(FILE_HEAD_BYTES + HALF_BYTES).unwrap();
+        for _ in 0..number {
+            let piece = piece(&bytes[at..], &ID).unwrap();
+            at += aligned(HEAD_BYTES + piece.rows.len());
+        }
+        bytes[at + HEAD_BYTES + 50] ^= 0x10;
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_damaged_journal_is_saved_and_the_rest_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut journal = Journal::open(folder, ID, in_epoch(1)).unwrap();
+        for seq in [1, 4, 7] {
+            append(&mut journal, seq..seq + 3);
+        }
+        journal.turn();
+        append(&mut journal, 10..12);
+        append(&mut journal, 12..13);
+        let end = append(&mut journal, 13..17);
+        let mut bytes = std::fs::read(path(folder)).unwrap();
+        flip(&mut bytes, 2);
+        bytes[4096 + 700] ^= 1;
+        std::fs::write(path(folder), &bytes).unwrap();
+        let saved = salvage(folder, &known(in_epoch(1)), Some(end)).unwrap();
+        let seqs: Vec<_> = saved.rows().map(|row| row.seq.0).collect();
+        assert_eq!(seqs, [1, 2, 3, 7, 8, 9, 10, 11, 12]);
+        assert_eq!((saved.lost_rows, saved.reached.epoch), (3 + 4, 3));
     }
 
     #[test]
     fn a_torn_batch_and_what_is_behind_it_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), 0).unwrap();
+        let folder = folder.path();
+        let mut journal = Journal::open(folder, ID, in_epoch(0)).unwrap();
         append(&mut journal, 1..3);
-        let whole = journal.used;
+        let whole = journal.half + journal.used;
         append(&mut journal, 3..5);
-        let torn = journal.used;
-        append(&mut journal, 5..6);
-        let bytes = std::fs::read(path(folder.path())).unwrap();
-        for at in whole..torn {
+        let torn = journal.half + journal.used;
+        let bytes = std::fs::read(path(folder)).unwrap();
+        for at in (whole..torn - 32).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[usize::try_from(at).unwrap()] ^= 0x40;
-            std::fs::write(path(folder.path()), &damaged).unwrap();
-            assert_eq!(found(folder.path(), 0), (vec![1, 2], 1), "byte {at}");
+            std::fs::write(path(folder), &damaged).unwrap();
+            assert_eq!(found(folder, in_epoch(0)), (vec![1, 2], 1), "byte {at}");
         }
-        std::fs::write(path(folder.path()), &bytes[..usize::try_from(torn).unwrap()]).unwrap();
-        assert_eq!(found(folder.path(), 0), (vec![1, 2, 3, 4], 1), "a file that was cut off");
     }
 
     #[test]
     fn what_a_failed_append_may_have_left_is_of_an_epoch_that_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), 5).unwrap();
+        let mut journal = Journal::open(folder.path(), ID, in_epoch(5)).unwrap();
         let mut file = File::open(path(folder.path())).unwrap();
         std::mem::swap(&mut journal.file, &mut file);
-        journal.append(std::iter::once(row(1))).unwrap_err();
+        journal.append(1, std::iter::once(row(1))).unwrap_err();
         std::mem::swap(&mut journal.file, &mut file);
-        assert_eq!(journal.written_epoch(), Some(6), "the disk may have it all the same");
+        let ended = journal.written().unwrap();
+        assert_eq!(ended.epoch, 6, "the disk may have it all the same");
         journal.restart();
         append(&mut journal, 2..3);
-        assert_eq!(found(folder.path(), 6), (vec![2], 7));
+        assert_eq!(found(folder.path(), ended), (vec![2], 7));
     }
 
     #[test]
     fn a_full_half_takes_no_more_until_it_is_carried_over() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), 0).unwrap();
+        let mut journal = Journal::open(folder.path(), ID, in_epoch(0)).unwrap();
         let large = MessageRow { body: &BODY, ..row(1) };
+        let fits =
+            |journal: &mut Journal| journal.append(1, std::iter::once(large)).unwrap().is_some();
         for _ in 0..HALF_BYTES / BODY.len() as u64 - 1 {
-            assert!(journal.append(std::iter::once(large)).unwrap());
+            assert!(fits(&mut journal));
         }
         assert!(journal.is_filling());
-        assert!(!journal.append(std::iter::once(large)).unwrap());
+        assert!(!fits(&mut journal));
         append(&mut journal, 2..3);
         journal.turn();
         assert!(!journal.is_filling());
-        assert!(journal.append(std::iter::once(large)).unwrap());
-        assert_eq!(std::fs::metadata(path(folder.path())).unwrap().len(), 2 * HALF_BYTES);
+        assert!(fits(&mut journal));
+        assert_eq!(std::fs::metadata(path(folder.path())).unwrap().len(), FILE_BYTES);
+    }
+
+    #[test]
+    fn a_journal_of_the_version_before_is_read_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = Vec::new();
+        for (epoch, seqs) in [(6_u64, 1..3), (6, 3..4), (5, 9..10)] {
+            let mut rows = Vec::new();
+            seqs.for_each(|seq| row(seq).encode(&mut rows));
+            let sum = crc32fast::hash(&[&epoch.to_le_bytes()[..], &rows].concat());
+            let len = (rows.len() as u64).to_le_bytes();
+            bytes.extend([&b"lvhj"[..], &epoch.to_le_bytes(), &len, &sum.to_le_bytes()].concat());
+            bytes.extend(rows);
+        }
+        bytes.resize(usize::try_from(2 * HALF_BYTES).unwrap(), 0);
+        std::fs::write(path(folder.path()), &bytes).unwrap();
+        let former = Known { need: Need::Former, ..known(in_epoch(5)) };
+        let found = find(folder.path(), &former, None).unwrap().unwrap();
+        let seqs: Vec<_> = found.rows().map(|row| row.seq.0).collect();
+        assert_eq!((seqs, found.reached.epoch), (vec![1, 2, 3], 6));
+        Journal::open(folder.path(), ID, found.reached).unwrap();
+        assert_eq!(std::fs::metadata(path(folder.path())).unwrap().len(), FILE_BYTES);
     }
 }

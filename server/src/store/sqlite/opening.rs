@@ -5,13 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::ids::TenantId;
+use parking_lot::Mutex;
+use protocol::ids::{ConversationId, TenantId};
 use protocol::time::UnixMillis;
-use rusqlite::Connection;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
 use super::desk::{Desk, Memory};
 use super::fault::Fault;
-use super::{file, journal};
+use super::file::{self, Meta};
+use super::journal::{Found, JournalFault, Need, Reached, StoreId};
+use super::read::Reader;
+use super::row::MessageRow;
 use crate::privacy::seal::Sealer;
 
 /// Why the data cannot be used.
@@ -42,10 +47,43 @@ pub enum OpenError {
     #[error("these are not the keys that {} was sealed with", .0.display())]
     WrongKeys(PathBuf),
     #[error(
-        "{} does not follow on the database beside it: put both back from the same backup, or, if the database is older, take the journal away",
+        "{} does not follow on the database beside it: put both back from the same backup; `livehelp repair` says what can be saved without",
         path.display()
     )]
     JournalApart { path: PathBuf },
+    #[error(
+        "{} {fault}: put it back as it was; `livehelp repair` says what can be saved without",
+        path.display()
+    )]
+    Journal { path: PathBuf, fault: JournalFault },
+    #[error(
+        "{} lacks {commits} writes that were acked: it is older than that, missing or damaged; put it back as it was; `livehelp repair` says what can be saved without",
+        path.display()
+    )]
+    Behind { path: PathBuf, commits: u64 },
+    #[error("{} is another file than its log was written for: put it back as it was", .0.display())]
+    OtherFile(PathBuf),
+    #[error(
+        "{} is missing or empty, and {} is there: put it back as it was",
+        path.display(),
+        beside.display()
+    )]
+    Gone { path: PathBuf, beside: PathBuf },
+    #[error(
+        "{count} sealed values in {} do not open: it is damaged; put it back from a backup",
+        path.display()
+    )]
+    Rows { path: PathBuf, count: u64 },
+    #[error("{} is of version {found} and must first be brought to {known}: start the server once", path.display())]
+    Former { path: PathBuf, found: u32, known: u32 },
+    #[error("there is no room in {} to bring its data to this version", .0.display())]
+    NoRoom(PathBuf),
+    #[error("the file system of {} has no locks: put the folder on another one", path.display())]
+    NoLocks {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the key store failed")]
     Keys,
     #[error("cannot {act} {}", path.display())]
@@ -63,6 +101,24 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
 }
+
+impl OpenError {
+    /// Whether a disk without room is all that stands in the way.
+    pub(super) fn is_want_of_room(&self) -> bool {
+        let full = |error: &rusqlite::Error| {
+            error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+                || error.sqlite_error().is_some_and(|error| NO_ROOM.contains(&error.extended_code))
+        };
+        match self {
+            Self::File { source, .. } => full(source),
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
+/// What SQLite says where a disk without room refused the log's index: it could not be given its size, or a place.
+const NO_ROOM: [i32; 2] = [SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE];
 
 /// What a look at a data folder found.
 #[derive(Debug)]
@@ -84,12 +140,40 @@ pub struct LookedData {
     /// To which version a start would bring it.
     pub known: u32,
     pub(super) keys: Option<(u64, [u8; 32])>,
+    pub(super) id: Option<StoreId>,
+    pub(super) connection: Mutex<Connection>,
 }
 
 impl LookedData {
+    /// What it is known by; none of before a version that had it.
+    pub fn id(&self) -> Option<StoreId> {
+        self.id
+    }
+
     /// The key store's number that it needs at least; none before its first start.
     pub fn generation(&self) -> Option<u64> {
         self.keys.map(|(generation, _)| generation)
+    }
+
+    /// Whether every sealed value opens.
+    ///
+    /// # Errors
+    /// If some do not, or the file cannot be read.
+    pub fn check_rows(&self, sealer: &dyn Sealer) -> Result<(), OpenError> {
+        if self.version < self.known {
+            // Not of the form that this version reads; the next start brings it there.
+            return Ok(());
+        }
+        let failed = |source| file::refuse("read", self.path.clone(), source);
+        let connection = self.connection.lock();
+        let reader = Reader { connection: &connection, sealer, now: UnixMillis(0), waiting: &[] };
+        match reader.unreadable().map_err(|fault| match fault {
+            Fault::File(source) => failed(source),
+            _ => OpenError::Corrupt { path: self.path.clone(), source: None },
+        })? {
+            0 => Ok(()),
+            count => Err(OpenError::Rows { path: self.path.clone(), count }),
+        }
     }
 
     /// Whether these are its keys, at least as new as it is.
@@ -102,8 +186,36 @@ impl LookedData {
     }
 }
 
+/// How much of what `init` makes is there.
+#[derive(Debug)]
+pub struct Counted {
+    pub tenants: u64,
+    pub sites: u64,
+    pub agents: u64,
+    pub operator_keys: u64,
+}
+
+pub(super) fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
+    if file::identity(folder)?.is_none() {
+        return Ok(None);
+    }
+    let path = file::database_path(folder);
+    let sql = "SELECT (SELECT count(*) FROM tenants), (SELECT count(*) FROM sites),
+        (SELECT count(*) FROM agents), (SELECT count(*) FROM api_keys WHERE tenant = x'')";
+    crate::onlooker::open(&path)
+        .and_then(|connection| {
+            connection.query_row(sql, [], |row| {
+                let (tenants, sites) = (row.get(0)?, row.get(1)?);
+                let (agents, operator_keys) = (row.get(2)?, row.get(3)?);
+                Ok(Counted { tenants, sites, agents, operator_keys })
+            })
+        })
+        .map(Some)
+        .map_err(|source| file::refuse("read", path, source))
+}
+
 /// Seals what a file of an earlier version had in the open.
-pub(super) fn seal_old_rows(
+fn seal_old_rows(
     folder: &Path,
     connection: &Connection,
     sealer: &dyn Sealer,
@@ -116,47 +228,148 @@ pub(super) fn seal_old_rows(
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
-    desk.seal_passwords().map_err(|fault| match fault {
+    desk.seal_passwords().and_then(|()| desk.seal_key_names()).map_err(|fault| match fault {
         Fault::File(source) => failed(source),
         Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
     })?;
     transaction.commit().map_err(failed)
 }
 
-/// Brings what only the journal has into the file; up to which epoch the file then has everything.
-pub(super) fn replay(
+/// The data, opened and judged.
+pub(super) struct Opened {
+    /// None where there is no room to write.
+    pub(super) connection: Option<Connection>,
+    /// Reads alone instead.
+    pub(super) alone: Option<Connection>,
+    pub(super) id: StoreId,
+    pub(super) commits: u64,
+    /// What the file has of the journal; after that comes what is found there.
+    pub(super) carried: Reached,
+    pub(super) found: Found,
+    pub(super) in_file: u64,
+}
+
+/// Opens the data, or begins it. Where the disk has no room, it is only read.
+pub(super) fn open(
     folder: &Path,
-    connection: &Connection,
     sealer: &dyn Sealer,
     now: UnixMillis,
-) -> Result<u64, OpenError> {
-    let failed =
-        |act| move |source| OpenError::File { act, path: file::database_path(folder), source };
-    let carried: u64 = connection
-        .query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0))
-        .map_err(failed("read"))?;
-    let found = journal::find(folder, carried)?;
-    if found.epoch == carried {
-        return Ok(carried);
+) -> Result<Opened, OpenError> {
+    match open_to_write(folder, sealer, now) {
+        Err(error) if error.is_want_of_room() && has_data(folder) => {
+            tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "no room on the disk: what is there is read, and nothing is taken until there is some");
+            open_to_read(folder, sealer)
+        }
+        opened => opened,
     }
-    let transaction = connection.unchecked_transaction().map_err(failed("write to"))?;
+}
+
+fn has_data(folder: &Path) -> bool {
+    std::fs::metadata(file::database_path(folder)).is_ok_and(|found| found.len() > 0)
+}
+
+fn open_to_write(folder: &Path, sealer: &dyn Sealer, now: UnixMillis) -> Result<Opened, OpenError> {
+    let (connection, marked) = file::open(folder)?;
+    check_keys(folder, &connection, sealer)?;
+    seal_old_rows(folder, &connection, sealer, now)?;
+    let Meta { known, .. } = known(folder, &connection)?;
+    let found = file::find_journal(folder, &known, marked)?;
+    file::is_judged(folder, &connection)?;
+    let in_file = marked.map_or(0, |mark| mark.in_file);
+    let mut opened = Opened {
+        connection: Some(connection),
+        alone: None,
+        id: known.id,
+        commits: known.commits,
+        carried: known.carried,
+        found,
+        in_file,
+    };
+    replay(folder, &mut opened, sealer, now)?;
+    Ok(opened)
+}
+
+fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError> {
+    let (connection, marked) = file::open_alone(folder)?;
+    let Meta { known, generation, keys_mark } = known(folder, &connection)?;
+    judge_keys(&file::database_path(folder), generation, keys_mark, sealer)?;
+    let found = file::find_journal(folder, &known, marked)?;
+    Ok(Opened {
+        connection: None,
+        alone: Some(connection),
+        id: known.id,
+        commits: known.commits,
+        carried: known.carried,
+        found,
+        in_file: marked.map_or(0, |mark| mark.in_file),
+    })
+}
+
+fn known(folder: &Path, connection: &Connection) -> Result<Meta, OpenError> {
+    let path = file::database_path(folder);
+    let meta = file::meta(connection);
+    let meta = meta.map_err(|source| file::refuse("read", path.clone(), source))?;
+    meta.ok_or(OpenError::Corrupt { path, source: None })
+}
+
+/// Brings what only the journal has into the file.
+fn replay(
+    folder: &Path,
+    opened: &mut Opened,
+    sealer: &dyn Sealer,
+    now: UnixMillis,
+) -> Result<(), OpenError> {
+    let Some(connection) = &opened.connection else { return Ok(()) };
+    let failed = |source| {
+        let path = file::database_path(folder);
+        OpenError::File { act: "write to", path, source }
+    };
+    if opened.found.reached == opened.carried {
+        return Ok(());
+    }
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
     let mut memory = Memory::new();
     let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
-    desk.carry_over(found.rows()).and_then(|()| desk.carried(found.epoch)).map_err(|fault| {
-        match fault {
-            Fault::File(source) => failed("write to")(source),
-            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
-                OpenError::Keys
-            }
-        }
+    let (commits, reached) = (opened.commits + 1, opened.found.reached);
+    let carried = desk
+        .carry_over(opened.found.rows())
+        .and_then(|()| desk.note(commits, &reached, Need::None, sealer.generation()));
+    carried.map_err(|fault| match fault {
+        Fault::File(source) => failed(source),
+        Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
     })?;
-    transaction.commit().map_err(failed("write to"))?;
-    tracing::info!(count = found.rows().count(), "what was only in the journal is in the database");
-    Ok(found.epoch)
+    transaction.commit().map_err(failed)?;
+    let count = opened.found.rows().count();
+    if count > 0 {
+        tracing::info!(count, "what was only in the journal is in the database");
+    }
+    (opened.commits, opened.carried) = (commits, reached);
+    opened.found = Found::none(reached);
+    Ok(())
+}
+
+/// What was found in the journal and has no room in the file yet, each row with its conversation.
+pub(super) fn waiting<'f>(
+    folder: &Path,
+    connection: Option<&Connection>,
+    found: &'f Found,
+) -> Result<Vec<(ConversationId, MessageRow<'f>)>, OpenError> {
+    let Some(connection) = connection else { return Ok(Vec::new()) };
+    let failed = |source| file::refuse("read", file::database_path(folder), source);
+    let sql = "SELECT conversation FROM conversations WHERE id = ?1";
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut rows = Vec::new();
+    for row in found.rows() {
+        let conversation = statement.query_row([row.conversation], |row| row.get(0)).optional();
+        if let Some(conversation) = conversation.map_err(failed)? {
+            rows.push((ConversationId::from_bytes(conversation), row));
+        }
+    }
+    Ok(rows)
 }
 
 /// Whether these are the keys of this data, at least as new as it is. New data notes whose it is.
-pub(super) fn check_keys(
+fn check_keys(
     folder: &Path,
     connection: &Connection,
     sealer: &dyn Sealer,
@@ -166,17 +379,17 @@ pub(super) fn check_keys(
     let failed = |source| OpenError::File { act: "read", path: path.clone(), source };
     connection
         .execute(
-            "INSERT INTO meta (id, generation, keys_mark, high_water, pulse) VALUES (1, ?1, ?2, 0, 0)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO meta (id, generation, keys_mark, high_water, pulse, store_id, journal_need)
+             SELECT 1, ?1, ?2, 0, 0, randomblob(16), 0 WHERE NOT EXISTS (SELECT 1 FROM meta)",
             rusqlite::params![sealer.generation(), mark],
         )
         .map_err(failed)?;
-    let (generation, stored): (u64, [u8; 32]) = connection
-        .query_row("SELECT generation, keys_mark FROM meta", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+    let Meta { generation, keys_mark, .. } = known(folder, connection)?;
+    judge_keys(&path, generation, keys_mark, sealer)?;
+    connection
+        .execute("UPDATE meta SET store_id = randomblob(16) WHERE store_id IS NULL", [])
         .map_err(failed)?;
-    judge_keys(&path, generation, stored, sealer)
+    Ok(())
 }
 
 /// A keyed hash of nothing: other keys would give another one.
@@ -185,7 +398,7 @@ fn keys_mark(sealer: &dyn Sealer) -> Result<[u8; 32], OpenError> {
     sealer.find_hash(any, "keys", "mark").map_err(|_| OpenError::Keys)
 }
 
-fn judge_keys(
+pub(super) fn judge_keys(
     path: &Path,
     generation: u64,
     stored: [u8; 32],

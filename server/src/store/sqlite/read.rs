@@ -34,8 +34,8 @@ pub(super) struct Reader<'a> {
 }
 
 /// What the messages of a conversation share.
-struct Home {
-    id: i64,
+pub(super) struct Home {
+    pub(super) id: i64,
     conversation: ConversationId,
     tenant: TenantId,
     site: SiteId,
@@ -286,7 +286,11 @@ impl Reader<'_> {
     }
 
     /// `None` where a key is destroyed: the row is noise that nobody has swept yet.
-    fn placed(&self, home: &Home, row: &MessageRow<'_>) -> Result<Option<Arc<Placed>>, Fault> {
+    pub(super) fn placed(
+        &self,
+        home: &Home,
+        row: &MessageRow<'_>,
+    ) -> Result<Option<Arc<Placed>>, Fault> {
         let tag = self.tag(home, row);
         let bound = sealed::message_bound(&tag, home.conversation, row.seq, &row.message);
         let lock = sealed::message_lock(&tag, home.conversation);
@@ -307,7 +311,11 @@ impl Reader<'_> {
         Ok(Some(Arc::new(envelope.place(row.seq))))
     }
 
-    fn home(&self, tenant: TenantId, conversation: ConversationId) -> Result<Option<Home>, Fault> {
+    pub(super) fn home(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<Home>, Fault> {
         let found = self
             .connection
             .prepare_cached(

@@ -31,11 +31,15 @@ pub(super) struct Short {
 }
 
 impl Short {
+    /// Without a connection it is closed from the beginning.
+    ///
     /// # Errors
     /// If the connection cannot be told to wait for nobody.
-    pub(super) fn new(connection: Connection, now: Instant) -> rusqlite::Result<Self> {
-        connection.busy_timeout(Duration::ZERO)?;
-        Ok(Self { connection: Some(connection), waited: Duration::ZERO, since: now })
+    pub(super) fn new(connection: Option<Connection>, now: Instant) -> rusqlite::Result<Self> {
+        if let Some(connection) = &connection {
+            connection.busy_timeout(Duration::ZERO)?;
+        }
+        Ok(Self { connection, waited: Duration::ZERO, since: now })
     }
 
     /// The connection, unless too much was lost to the disk of late.
@@ -76,7 +80,7 @@ mod tests {
     fn whoever_serves_waits_for_a_cold_disk_a_fiftieth_of_his_time() {
         let begin = SystemClock.instant();
         let connection = Connection::open_in_memory().unwrap();
-        let mut short = Short::new(connection, begin).unwrap();
+        let mut short = Short::new(Some(connection), begin).unwrap();
         let ms = |ms| begin + Duration::from_millis(ms);
         for _ in 0..10_000 {
             short.took(Duration::from_micros(5));
@@ -100,7 +104,7 @@ mod tests {
     fn after_a_fault_the_readers_are_asked() {
         let begin = SystemClock.instant();
         let connection = Connection::open_in_memory().unwrap();
-        let mut short = Short::new(connection, begin).unwrap();
+        let mut short = Short::new(Some(connection), begin).unwrap();
         short.failed(begin);
         assert!(short.awake(begin + REST - Duration::from_millis(1)).is_none());
         assert!(short.awake(begin + REST).is_some());

@@ -12,7 +12,7 @@ use protocol::time::Day;
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
-use crate::privacy::seal::Subject;
+use crate::privacy::seal::{Lock, SealError, Subject};
 use crate::store::conformance::{self, NOW, World};
 use crate::store::{AnswerRow, Record};
 
@@ -147,6 +147,17 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
         expires_at: NOW,
     };
     store.invitation_create(invitation).await.unwrap();
+    for (tenant, id) in [(Some(world.tenant), 1), (None, 2)] {
+        let key = KeyRow {
+            key: KeyId::from_bytes([id; 16]),
+            tenant,
+            name: canary("key-name").into_exposed(),
+            scopes: Vec::new(),
+            secret: world.secret(4 + id),
+            created_at: NOW,
+        };
+        store.key_create(key).await.unwrap();
+    }
     let answer = canary("answer").into_exposed().into_bytes();
     let key = canary("idempotency-key").into_exposed();
     let (tenant, request) = (world.tenant, [0; 32]);
@@ -307,6 +318,15 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     world.settle(&*store).await;
     world.begin(&*store).await;
     store.agent_create(world.agent_row()).await.unwrap();
+    let key = KeyRow {
+        key: KeyId::from_bytes([1; 16]),
+        tenant: Some(world.tenant),
+        name: "Ada's robot".to_owned(),
+        scopes: vec!["read".to_owned()],
+        secret: world.secret(9),
+        created_at: NOW,
+    };
+    store.key_create(key.clone()).await.unwrap();
     store.write(vec![Write::Message(world.message(1, "from before"))]).await.unwrap();
     store.close().await;
     drop((store, keys));
@@ -329,6 +349,15 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
          ALTER TABLE agents DROP COLUMN password;
          ALTER TABLE meta DROP COLUMN destroyed_by;
          ALTER TABLE meta DROP COLUMN journal_epoch;
+         ALTER TABLE meta DROP COLUMN store_id;
+         ALTER TABLE meta DROP COLUMN commits;
+         ALTER TABLE meta DROP COLUMN journal_batches;
+         ALTER TABLE meta DROP COLUMN journal_rows;
+         ALTER TABLE meta DROP COLUMN journal_sum;
+         ALTER TABLE meta DROP COLUMN journal_need;
+         ALTER TABLE api_keys DROP COLUMN label;
+         ALTER TABLE api_keys DROP COLUMN bucket;
+         UPDATE api_keys SET name = 'Ada''s robot';
          UPDATE meta SET high_water = 5;
          DROP TABLE clock_acts;
          DROP TABLE password_resets;
@@ -354,6 +383,9 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let destroyed_by: u64 =
         file.query_row("SELECT destroyed_by FROM meta", [], |row| row.get(0)).unwrap();
     assert_eq!((open.as_str(), destroyed_by), ("", 5));
+    let open: String =
+        file.query_row("SELECT group_concat(name) FROM api_keys", [], |row| row.get(0)).unwrap();
+    assert_eq!((open.as_str(), store.keys(Some(world.tenant)).await.unwrap()), ("", vec![key]));
     drop(file);
     let room = store.room(world.tenant, world.conversation, 10).await.unwrap().unwrap();
     assert_eq!(room.tail, [world.message(1, "from before")]);
@@ -376,7 +408,7 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
             store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
         }
     };
-    let in_journal = || journal::find(&data, epoch_of(&data)).unwrap().rows().count();
+    let in_journal = || only_in_journal(&data);
     say(1..=3).await;
     assert_eq!(in_journal(), 3);
     let seqs = |read: Vec<Arc<crate::privacy::envelope::Placed>>| {
@@ -421,9 +453,11 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
     assert_eq!(in_journal(), 0, "closing carries over");
 }
 
-fn epoch_of(data: &Path) -> u64 {
+/// Rows that the journal has and the database has not.
+fn only_in_journal(data: &Path) -> usize {
     let file = Connection::open(file::database_path(data)).unwrap();
-    file.query_row("SELECT journal_epoch FROM meta", [], |row| row.get(0)).unwrap()
+    let known = file::meta(&file).unwrap().unwrap().known;
+    journal::find(data, &known, None).unwrap().unwrap().rows().count()
 }
 
 /// The disk fails when the rows are in the transaction already: they are rolled back with it, and carried over anew.
@@ -446,7 +480,7 @@ async fn what_was_carried_in_a_transaction_that_failed_is_carried_again() {
     assert_eq!(read().await, all, "reading goes on");
     store.raise_high_water(NOW).await.unwrap();
     assert!(store.healthy());
-    assert!(journal::find(&data, epoch_of(&data)).unwrap().rows().next().is_none());
+    assert_eq!(only_in_journal(&data), 0);
     assert_eq!(read().await, all, "from the database now");
     store.write(vec![Write::Message(world.message(4, "words"))]).await.unwrap();
     store.close().await;
@@ -480,7 +514,7 @@ async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
     let all = store.messages(tenant, conversation, Seq(0), None, u16::MAX).await.unwrap();
     assert_eq!(all.len(), 20_000);
     tokio::time::timeout(Duration::from_secs(60), async {
-        while journal::find(&data, epoch_of(&data)).unwrap().rows().next().is_some() {
+        while only_in_journal(&data) > 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
@@ -501,7 +535,10 @@ async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
     keys.destroy_buckets(&store.buckets().await.unwrap()).unwrap();
     store.clean_up(&store.buckets().await.unwrap()).await.unwrap();
     let journal = fs::read(journal::path(&data)).unwrap();
-    assert!(journal.iter().all(|byte| *byte == 0), "clean-up leaves nothing in the journal");
+    assert!(
+        journal[4096..].iter().all(|byte| *byte == 0),
+        "clean-up leaves nothing in the journal"
+    );
     store.close().await;
 }
 
@@ -556,6 +593,96 @@ async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
     late.write(Vec::new(), Box::new(move |outcome| told.send(outcome).unwrap()));
     assert!(matches!(fate.await, Ok(Err(StoreError::Unavailable { .. }))));
     assert!(!store.healthy());
+}
+
+/// Keys of which one person's cannot be had.
+#[derive(Debug)]
+struct OneFails {
+    keys: Arc<KeyStore>,
+    subject: Subject,
+}
+
+impl Sealer for OneFails {
+    fn prepare(&self, locks: &[Lock]) -> Result<(), SealError> {
+        match locks.iter().any(|lock| lock.subject == self.subject) {
+            true => Err(SealError::Unavailable),
+            false => self.keys.prepare(locks),
+        }
+    }
+
+    fn seal(&self, lock: &Lock, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        match lock.subject == self.subject {
+            true => Err(SealError::Unavailable),
+            false => self.keys.seal(lock, associated, plain),
+        }
+    }
+
+    fn unseal(&self, lock: &Lock, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.keys.unseal(lock, associated, sealed)
+    }
+
+    fn find_hash(&self, tenant: TenantId, field: &str, value: &str) -> Result<[u8; 32], SealError> {
+        self.keys.find_hash(tenant, field, value)
+    }
+
+    fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError> {
+        self.keys.destroy_buckets(buckets)
+    }
+
+    fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError> {
+        self.keys.destroy_subject(tenant, subject)
+    }
+
+    fn generation(&self) -> u64 {
+        self.keys.generation()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_had_fails_its_own_message_and_no_other_of_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    let world = World::new(1);
+    world.settle(&*store).await;
+    let other = world.with_visitor(2);
+    other.begin(&*store).await;
+    store.close().await;
+    let data = folder.path().join("data");
+    let sealer = Arc::new(OneFails { keys, subject: Subject::Visitor(other.visitor) });
+    let store = SqliteStore::open(&data, sealer, &SqliteConfig::default(), manual()).unwrap();
+    let store = Arc::new(store);
+    // The writer stands still until all of them wait, so that they are one batch.
+    let (begun, has_begun) = sync_channel(1);
+    let (go, gone) = sync_channel::<()>(1);
+    let held = Arc::clone(&store);
+    let still = tasks::spawn("held", async move {
+        let still = move |_: &mut Desk<'_>| {
+            begun.send(()).unwrap();
+            gone.recv().unwrap();
+            Ok(())
+        };
+        held.act(still).await
+    });
+    tokio::task::block_in_place(|| has_begun.recv().unwrap());
+    let mut fates = Vec::new();
+    for message in [world.message(1, "one"), other.message(1, "two"), world.message(2, "three")] {
+        let slot = store.reserve().await.unwrap();
+        let (told, fate) = oneshot::channel();
+        slot.write(
+            vec![Write::Message(message)],
+            Box::new(move |outcome| told.send(outcome).unwrap()),
+        );
+        fates.push(fate);
+    }
+    go.send(()).unwrap();
+    still.await.unwrap().unwrap();
+    let mut stored = Vec::new();
+    for fate in fates {
+        stored.push(fate.await.unwrap().is_ok());
+    }
+    assert_eq!(stored, [true, false, true]);
+    assert!(store.healthy());
+    store.close().await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,7 +25,8 @@ use super::carrying::Carrying;
 use super::desk::{self, Desk, Memory, Place};
 use super::fault::Fault;
 use super::file;
-use super::journal::Journal;
+use super::journal::{Journal, Need, StoreId};
+use super::mark::MarkFile;
 use super::row::MessageRow;
 use super::sealed;
 use super::teller::Teller;
@@ -103,6 +105,14 @@ pub(super) struct Writer {
     pub(super) teller: Teller,
     /// None where the disk had no room for it.
     pub(super) journal: Option<Journal>,
+    /// The database says that there is one: until then nothing may be in it.
+    pub(super) is_journal_noted: bool,
+    pub(super) id: StoreId,
+    /// How often the database was committed, and where that is marked.
+    pub(super) commits: u64,
+    pub(super) mark: MarkFile,
+    /// Whoever reads alone while there is no room for more.
+    pub(super) alone: Arc<Mutex<Option<Connection>>>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) carrying: Carrying,
     pub(super) memory: Memory,
@@ -184,15 +194,26 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        if let Err(fault) = self.settle() {
-            // It stays in the journal, where the next start finds it.
-            self.fail(fault);
-        }
+        self.end_journal();
         if let Some(connection) = self.connection.take() {
-            if let Err(error) = checkpoint(&connection, "TRUNCATE") {
-                tracing::warn!(error = %error, "the log could not be emptied at the end");
+            match checkpoint(&connection, "TRUNCATE") {
+                Ok(Checkpoint { is_whole: true, .. }) => self.mark.carried_into_file(),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = %error, "the log could not be emptied at the end");
+                }
             }
             drop(connection);
+        }
+    }
+
+    /// Brings over what the journal has, and has the database say that it is not needed any more.
+    fn end_journal(&mut self) {
+        let written = self.journal.take().and_then(|journal| journal.written());
+        self.carrying.reached = written.unwrap_or(self.carrying.reached);
+        if let Err(fault) = self.write_database(Vec::new(), &[], &mut Steps::default()) {
+            // It stays in the journal, where the next start finds it.
+            self.fail(fault);
         }
     }
 
@@ -310,26 +331,43 @@ impl Writer {
             return Ok(vec![Ok(()); works.len()]);
         }
         let began = self.clock.instant();
-        let mut locks = Vec::with_capacity(works.len());
-        for work in &works {
-            if let Work::Writes(writes) = work {
-                desk::locks(writes, &mut locks);
-            }
-        }
-        match self.sealer.prepare(&locks) {
-            // What is destroyed shows again where it is used, and is that job's affair.
-            Ok(()) | Err(SealError::Destroyed) => {}
-            Err(error) => return Err(Fault::Keys(error)),
-        }
+        let refused = self.prepare(&works)?;
         steps.keys = self.clock.instant().saturating_duration_since(began);
-        self.write_database(works, steps)
+        self.write_database(works, &refused, steps)
+    }
+
+    /// Has the keys made that a batch needs. Which of its jobs cannot have theirs; if that is all of them, the batch
+    /// is not tried.
+    fn prepare(&self, works: &[Work]) -> Result<Vec<Option<SealError>>, Fault> {
+        let prepare = |works: &[Work]| {
+            let mut locks = Vec::with_capacity(works.len());
+            for work in works {
+                if let Work::Writes(writes) = work {
+                    desk::locks(writes, &mut locks);
+                }
+            }
+            match self.sealer.prepare(&locks) {
+                // What is destroyed or does not open shows again where it is used, and is that job's affair.
+                Ok(()) | Err(SealError::Destroyed | SealError::Tampered) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        let Err(error) = prepare(works) else { return Ok(Vec::new()) };
+        if works.len() < 2 {
+            return Err(Fault::Keys(error));
+        }
+        let refused: Vec<_> = works.chunks(1).map(|work| prepare(work).err()).collect();
+        match refused.iter().all(Option::is_some) {
+            true => Err(Fault::Keys(error)),
+            false => Ok(refused),
+        }
     }
 
     /// Syncs a batch in the journal, if it is nothing but messages about which the database need not be
     /// asked. `false`: nothing was done.
     fn write_journal(&mut self, works: &[Work], steps: &mut Steps) -> Result<bool, Fault> {
         // After a fault it begins anew once the database has everything; a new generation is the database's to note.
-        if self.journal.is_none()
+        if !self.is_journal_noted
             || !self.is_healthy()
             || self.sealer.generation() != self.memory.generation
         {
@@ -340,9 +378,12 @@ impl Writer {
             return Ok(true);
         };
         let before = self.clock.instant();
-        if !journal.append(rows.iter().map(Sealed::row)).map_err(Fault::Journal)? {
+        let rows_of_it = rows.iter().map(Sealed::row);
+        let Some(reached) = journal.append(self.commits, rows_of_it).map_err(Fault::Journal)?
+        else {
             return Ok(false);
-        }
+        };
+        self.mark.appended(reached);
         let synced = self.clock.instant();
         steps.sync = synced.saturating_duration_since(before);
         self.carrying.young_since.get_or_insert(synced);
@@ -364,9 +405,8 @@ impl Writer {
                 let Some(place) = desk.place_of(placed, &self.backlog)? else { return Ok(None) };
                 let body = match sealed::seal_message(sealer, placed) {
                     Ok(Some(body)) => body,
-                    // Destroyed, or not made yet: the other way finds out which.
-                    Ok(None) | Err(SealError::Unavailable) => return Ok(None),
-                    Err(error) => return Err(error.into()),
+                    // Destroyed, damaged, or not made yet: the other way finds out which.
+                    Ok(None) | Err(_) => return Ok(None),
                 };
                 rows.push(Sealed { placed, place, body });
             }
@@ -379,23 +419,26 @@ impl Writer {
     fn write_database(
         &mut self,
         works: Vec<Work>,
+        refused: &[Option<SealError>],
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
         self.carrying.turn(&self.backlog);
-        if let Some(epoch) = self.journal.as_ref().and_then(Journal::written_epoch) {
-            self.carrying.epoch = epoch;
+        if let Some(reached) = self.journal.as_ref().and_then(Journal::written) {
+            self.carrying.reached = reached;
         }
         let (mut desk, carrying) = self.begin()?;
         let rows = works.len() + carrying.carry(&desk, usize::MAX)?;
         let mut outcomes = Vec::with_capacity(works.len());
-        for work in works {
-            outcomes.push(carry_out(&mut desk, work)?);
+        let mut keys_failed = 0;
+        for (index, work) in works.into_iter().enumerate() {
+            let outcome = match refused.get(index).copied().flatten() {
+                Some(error) => Err(Fault::Keys(error)),
+                None => carry_out(&mut desk, work)?,
+            };
+            keys_failed += usize::from(matches!(outcome, Err(Fault::Keys(_))));
+            outcomes.push(outcome.map_err(|fault| fault.told("write a row")));
         }
-        let generation = desk.sealer.generation();
-        if generation != desk.memory.generation {
-            desk.execute("UPDATE meta SET generation = max(generation, ?1)", [generation])?;
-            desk.memory.generation = generation;
-        }
+        (0..keys_failed).for_each(|_| self.stats.failed(StoreOp::Keys));
         self.log_pages += rows / ROWS_OF_A_PAGE;
         self.end(steps)?;
         if let Some(journal) = &mut self.journal {
@@ -410,7 +453,7 @@ impl Writer {
         if !self.in_transaction() {
             self.carrying.turn(&self.backlog);
             if let Some(journal) = &mut self.journal {
-                self.carrying.epoch = journal.turn();
+                self.carrying.reached = journal.turn();
             }
         }
         match self.carry_slice(rows) {
@@ -437,7 +480,7 @@ impl Writer {
     /// Brings everything that is in the journal into the database.
     fn settle(&mut self) -> Result<(), Fault> {
         if !self.carrying.is_empty() {
-            self.write_database(Vec::new(), &mut Steps::default())?;
+            self.write_database(Vec::new(), &[], &mut Steps::default())?;
         }
         Ok(())
     }
@@ -446,7 +489,7 @@ impl Writer {
     fn begin(&mut self) -> Result<(Desk<'_>, &mut Carrying), Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => file::connect_writer(&self.folder)?,
+            None => self.connect()?,
         };
         let connection = &*self.connection.insert(connection);
         let desk = Desk {
@@ -461,15 +504,36 @@ impl Writer {
         Ok((desk, &mut self.carrying))
     }
 
+    /// Opens the file to write. Whoever had it to himself for want of room has to let go of it first.
+    fn connect(&self) -> Result<Connection, Fault> {
+        let mut alone = self.alone.lock();
+        let was_alone = alone.take().is_some();
+        match file::connect_writer(&self.folder) {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                if was_alone {
+                    *alone = Some(file::connect_alone(&self.folder)?);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Commits. Everything that was turned is in the database now.
     fn end(&mut self, steps: &mut Steps) -> Result<(), Fault> {
         let before = self.clock.instant();
+        let commits = self.commits + 1;
+        let has_journal = self.journal.is_some();
+        let need = if has_journal { Need::InUse } else { Need::None };
         let (desk, carrying) = self.begin()?;
-        if carrying.epoch > carrying.carried_epoch {
-            desk.carried(carrying.epoch)?;
-        }
+        let generation = desk.sealer.generation();
+        desk.note(commits, &carrying.reached, need, generation)?;
         desk.execute("COMMIT", [])?;
-        carrying.carried_epoch = carrying.epoch;
+        carrying.carried = carrying.reached;
+        let carried = carrying.carried;
+        (self.commits, self.is_journal_noted) = (commits, has_journal);
+        self.memory.generation = generation;
+        self.mark.committed(commits, carried);
         self.log_pages += PAGES_OF_A_COMMIT;
         self.backlog.carried(self.carrying.turned.drain(..).map(|turned| turned.half));
         steps.sync = self.clock.instant().saturating_duration_since(before);
@@ -502,7 +566,7 @@ impl Writer {
             desk.execute("UPDATE meta SET pulse = pulse + 1", [])?;
             Ok(())
         });
-        match self.write_database(vec![Work::Act(pulse)], &mut Steps::default()) {
+        match self.write_database(vec![Work::Act(pulse)], &[], &mut Steps::default()) {
             Ok(_) => {
                 tracing::warn!("the database takes writes again");
                 self.set_healthy(true);
@@ -518,7 +582,8 @@ impl Writer {
     /// Makes the journal, if the disk had no room for it before.
     fn make_journal(&mut self) {
         if self.journal.is_none() {
-            self.journal = file::make_journal(&self.folder, self.carrying.carried_epoch);
+            self.journal = file::make_journal(&self.folder, self.id, self.carrying.carried);
+            self.is_journal_noted = false;
         }
     }
 
@@ -538,10 +603,13 @@ impl Writer {
                 let act = "empty the log";
                 self.settle().map_err(|fault| self.fail(fault))?;
                 let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
-                let (busy, _) = checkpoint(connection, "TRUNCATE")
+                let Checkpoint { is_busy, is_whole, .. } = checkpoint(connection, "TRUNCATE")
                     .map_err(|error| Fault::File(error).told(act))?;
-                if busy {
+                if is_busy {
                     return Err(StoreError::Unavailable { act });
+                }
+                if is_whole {
+                    self.mark.carried_into_file();
                 }
                 self.log_pages = 0;
                 if let Some(journal) = &mut self.journal {
@@ -563,7 +631,10 @@ impl Writer {
         let outcome = checkpoint_at_once(connection);
         self.log_pages = 0;
         match outcome {
-            Ok(()) => {
+            Ok(is_whole) => {
+                if is_whole {
+                    self.mark.carried_into_file();
+                }
                 let took = self.clock.instant().saturating_duration_since(began);
                 self.stats.checkpointed(took);
             }
@@ -575,7 +646,7 @@ impl Writer {
 }
 
 /// One job inside the transaction. More than one statement gets a savepoint, so that it is all or nothing.
-fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), StoreError>, Fault> {
+fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault> {
     let single = match &work {
         Work::Writes(writes) => match writes.as_slice() {
             [] => true,
@@ -600,7 +671,7 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), StoreError>, 
                 desk.execute("ROLLBACK TO job", [])?;
                 desk.memory.forget();
             }
-            Err(fault.told("write a row"))
+            Err(fault)
         }
     };
     if !single {
@@ -610,22 +681,32 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), StoreError>, 
 }
 
 /// Carries the log's pages into the file, as far as readers let it, and empties a log that has become long. A reader who is in
-/// the way is not waited for: the next time he may be gone.
-fn checkpoint_at_once(connection: &Connection) -> rusqlite::Result<()> {
-    let (_, pages) = checkpoint(connection, "PASSIVE")?;
-    if pages <= LOG_PAGES_MAX {
-        return Ok(());
+/// the way is not waited for: the next time he may be gone. Whether all of it is in the file now.
+fn checkpoint_at_once(connection: &Connection) -> rusqlite::Result<bool> {
+    let passed = checkpoint(connection, "PASSIVE")?;
+    if passed.pages <= LOG_PAGES_MAX {
+        return Ok(passed.is_whole);
     }
     connection.busy_timeout(Duration::ZERO)?;
     let emptied = checkpoint(connection, "TRUNCATE");
     connection.busy_timeout(file::BUSY)?;
-    emptied.map(|_| ())
+    emptied.map(|emptied| emptied.is_whole)
 }
 
-/// Whether a reader was in the way, and how many pages the log has.
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, i64)> {
+/// What came of carrying the log into the file.
+struct Checkpoint {
+    /// A reader was in the way.
+    is_busy: bool,
+    /// All that was committed is in the file.
+    is_whole: bool,
+    /// Of the log.
+    pages: i64,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Checkpoint> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        Ok((row.get::<_, i64>(0)? != 0, row.get(1)?))
+        let (busy, pages, carried) = (row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?);
+        Ok(Checkpoint { is_busy: busy != 0, is_whole: busy == 0 && pages == carried, pages })
     })
 }
 

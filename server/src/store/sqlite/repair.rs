@@ -1,0 +1,120 @@
+//! What can be read of a journal that a start refuses, taken over where the rest is given up.
+//!
+//! Lives here: what is saved, what is lost, and the state from which the next start goes on. Not here: what a start
+//! refuses (`opening`, `journal`). Called by `livehelp repair`.
+
+use std::path::Path;
+
+use protocol::time::UnixMillis;
+use rusqlite::OptionalExtension as _;
+
+use super::OpenError;
+use super::desk::{Desk, Memory};
+use super::fault::Fault;
+use super::file::{self, Meta};
+use super::journal::{self, Need, StoreId};
+use super::mark;
+use super::row::MessageRow;
+use crate::privacy::seal::Sealer;
+
+/// What a repair did, or would do.
+#[derive(Debug)]
+pub struct Repaired {
+    /// What a start would say; none where it would take the data as it is.
+    pub fault: Option<OpenError>,
+    /// Messages that only the journal had.
+    pub saved: usize,
+    /// As far as one knows.
+    pub lost: u64,
+    /// Writes to the database that were acked and are not in it.
+    pub lost_commits: u64,
+    /// The data, where it has a name.
+    pub id: Option<StoreId>,
+}
+
+pub(super) fn repair(
+    folder: &Path,
+    sealer: &dyn Sealer,
+    now: UnixMillis,
+    accept_loss: bool,
+) -> Result<Repaired, OpenError> {
+    let fault = file::look(folder).err();
+    if let Some(fault @ (OpenError::Corrupt { .. } | OpenError::Gone { .. })) = fault {
+        return Err(fault);
+    }
+    let path = file::database_path(folder);
+    let failed = |act| {
+        let path = path.clone();
+        move |source| file::refuse(act, path, source)
+    };
+    let connection = file::connect_unjudged(folder)?;
+    let meta = file::meta(&connection).map_err(failed("read"))?;
+    let Some(Meta { known, generation, keys_mark }) = meta else {
+        return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, id: None });
+    };
+    super::opening::judge_keys(&path, generation, keys_mark, sealer)?;
+    let marked = match mark::find(folder) {
+        Ok(mark::Found::Mark(mark)) if mark.id == known.id => Some(mark),
+        _ => None,
+    };
+    let journal_path = journal::path(folder);
+    let io = |act| {
+        let path = journal_path.clone();
+        move |source| OpenError::Io { act, path, source }
+    };
+    let reached = marked.map(|mark| mark.journal);
+    let found = journal::salvage(folder, &known, reached).map_err(io("read"))?;
+    let lost_commits = marked.map_or(0, |mark| mark.commits.saturating_sub(known.commits));
+    // Rows of an older database's future have nothing there to hang on.
+    let mut has_home = connection
+        .prepare(
+            "SELECT EXISTS (SELECT 1 FROM conversations WHERE id = ?1)
+                 AND EXISTS (SELECT 1 FROM buckets WHERE id = ?2)",
+        )
+        .map_err(failed("read"))?;
+    let mut rows: Vec<MessageRow<'_>> = Vec::new();
+    let mut lost = found.lost_rows;
+    for row in found.rows() {
+        let fits: Option<bool> = has_home
+            .query_row([row.conversation, row.bucket], |row| row.get(0))
+            .optional()
+            .map_err(failed("read"))?;
+        match fits {
+            Some(true) => rows.push(row),
+            _ => lost += 1,
+        }
+    }
+    drop(has_home);
+    let saved = rows.len();
+    let repaired = Repaired { fault, saved, lost, lost_commits, id: Some(known.id) };
+    if !accept_loss {
+        return Ok(repaired);
+    }
+    file::is_judged(folder, &connection)?;
+    let transaction = connection.unchecked_transaction().map_err(failed("write to"))?;
+    let mut memory = Memory::new();
+    let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
+    desk.carry_over(rows.into_iter())
+        .and_then(|()| desk.note(commits, &found.reached, Need::None, sealer.generation()))
+        .map_err(|fault| match fault {
+            Fault::File(source) => failed("write to")(source),
+            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
+                OpenError::Keys
+            }
+        })?;
+    transaction.commit().map_err(failed("write to"))?;
+    // Only now: until then it can be begun anew.
+    for (from, to) in [
+        (journal_path.clone(), folder.join("livehelp.journal.damaged")),
+        (mark::path(folder), folder.join("livehelp.mark.damaged")),
+    ] {
+        match std::fs::rename(&from, to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::Io { act: "put aside", path: from, source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(repaired)
+}
