@@ -1,19 +1,26 @@
 //! Masks what must never be stored: card numbers, IBANs, and a site's own patterns.
 //!
 //! What is found is replaced by [`MARK`] before anything else sees the text; there is no way back.
-//! A number counts as a card only with a valid check digit, so that order numbers, phone numbers and
-//! times survive; where a number could be either, it is hidden.
+//! A number counts as a card with an issuer's prefix and length, a valid check digit, and groups that people
+//! write a card in, so that order numbers, phone numbers and times survive.
 
 mod card;
+mod digits;
 mod iban;
+mod issuer;
+mod pattern;
 mod sign;
+mod spared;
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use regex::{Regex, RegexBuilder};
+use self::pattern::{ALIVE_MAX, Fuel, MEMORY_BYTES_MAX, Pattern, Unusable};
+use self::sign::{Sign, sign};
 
 /// What stands in the place of what was hidden.
 pub const MARK: &str = "[hidden]";
@@ -23,9 +30,6 @@ pub const PATTERNS_MAX: usize = 16;
 
 /// Bytes of one pattern.
 pub const PATTERN_BYTES_MAX: usize = 200;
-
-/// Bytes that a compiled pattern may take, and its cache while it searches.
-const COMPILED_BYTES_MAX: usize = 256 * 1024;
 
 /// Digits in a row that a half-typed text does not show: a card number that is not complete yet has
 /// no valid check digit.
@@ -49,6 +53,14 @@ pub enum BadPattern {
         /// Which.
         index: usize,
     },
+    /// With it the site's patterns would take too long on the longest text.
+    #[error(
+        "pattern {index} would take too long on a long text: repeat less, or within narrower bounds"
+    )]
+    TooSlow {
+        /// Which.
+        index: usize,
+    },
     /// It matches where there is nothing, so it would hide everything.
     #[error("pattern {index} matches the empty text")]
     MatchesNothing {
@@ -60,7 +72,7 @@ pub enum BadPattern {
 /// A site's masks, compiled once. The default has those that every site has.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
-    patterns: Vec<Regex>,
+    patterns: Vec<Pattern>,
 }
 
 impl Redactor {
@@ -72,20 +84,43 @@ impl Redactor {
         if patterns.len() > PATTERNS_MAX {
             return Err(BadPattern::TooMany);
         }
-        let patterns = patterns.iter().enumerate().map(|(index, pattern)| compile(index, pattern));
-        Ok(Self { patterns: patterns.collect::<Result<_, _>>()? })
+        let (mut compiled, mut alive, mut bytes) = (Vec::with_capacity(patterns.len()), 0, 0);
+        for (index, pattern) in patterns.iter().enumerate() {
+            let pattern = compile(index, pattern)?;
+            bytes += pattern.memory_bytes();
+            alive += pattern.alive();
+            if bytes > MEMORY_BYTES_MAX {
+                return Err(BadPattern::Invalid { index });
+            }
+            if alive > ALIVE_MAX {
+                return Err(BadPattern::TooSlow { index });
+            }
+            compiled.push(pattern);
+        }
+        Ok(Self { patterns: compiled })
     }
 
     /// The text with everything hidden that must not be kept; borrowed where nothing was.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        hide(text, self.find(text))
+        let mut hidden = hide(text, self.find(text));
+        // What is hidden parts what stood around it, which then is looked at by itself.
+        while let Cow::Owned(shown) = &hidden {
+            let found = find_numbers(shown);
+            if found.is_empty() {
+                break;
+            }
+            hidden = Cow::Owned(hide(shown, found).into_owned());
+        }
+        hidden
     }
 
     /// The same for a text that is still being typed: long runs of digits are hidden too.
     pub fn redact_peek<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found = self.find(text);
-        card::each_run(text, |run| {
-            if let ([first, .., last], true) = (run, run.len() >= PEEK_DIGITS_MIN) {
+        digits::each_run(text, |run| {
+            if let (Some(first), Some(last), PEEK_DIGITS_MIN..) =
+                (run.groups.first(), run.groups.last(), run.values.len())
+            {
                 found.push(first.at.start..last.at.end);
             }
         });
@@ -93,18 +128,37 @@ impl Redactor {
     }
 
     fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        // Neither has a chance without a digit; most that people say has none.
-        if may_have_digits(text) {
-            card::find(text, &mut found);
-            iban::find(text, &mut found);
-        }
+        let mut found = find_numbers(text);
+        let mut fuel = Fuel::of(text);
         for pattern in &self.patterns {
-            let hits = pattern.find_iter(text).map(|hit| hit.range());
-            found.extend(hits.filter(|range| !range.is_empty()));
+            pattern.find(text, &mut fuel, &mut found);
         }
         found
     }
+}
+
+/// Card and account numbers.
+fn find_numbers(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    // Neither has a chance without a digit; most that people say has none.
+    if may_have_digits(text) {
+        card::find(text, &mut found);
+        iban::find(text, &mut found);
+        found.retain(|found| !spared::is_spared(text, found));
+        for range in &mut found {
+            *range = with_unseen(text, range);
+        }
+    }
+    found
+}
+
+/// What is not seen around a number goes with it: its direction, its last mark.
+fn with_unseen(text: &str, range: &Range<usize>) -> Range<usize> {
+    let before = text.get(..range.start).unwrap_or_default();
+    let behind = text.get(range.end..).unwrap_or_default();
+    let opens = |char| sign(char) == Sign::Nothing;
+    let ends = |char| matches!(sign(char), Sign::Nothing | Sign::Mark);
+    before.trim_end_matches(opens).len()..text.len() - behind.trim_start_matches(ends).len()
 }
 
 /// Whether there is a digit of ASCII, or anything that is not ASCII and may be one. Looked at in pieces that the
@@ -114,20 +168,14 @@ fn may_have_digits(text: &str) -> bool {
     text.as_bytes().chunks(32).any(|piece| piece.iter().fold(false, |any, byte| any | counts(byte)))
 }
 
-fn compile(index: usize, pattern: &str) -> Result<Regex, BadPattern> {
+fn compile(index: usize, pattern: &str) -> Result<Pattern, BadPattern> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(BadPattern::TooLong { index });
     }
-    let compiled = RegexBuilder::new(pattern)
-        .size_limit(COMPILED_BYTES_MAX)
-        .dfa_size_limit(COMPILED_BYTES_MAX)
-        .nest_limit(32)
-        .build()
-        .map_err(|_| BadPattern::Invalid { index })?;
-    if compiled.is_match("") {
-        return Err(BadPattern::MatchesNothing { index });
-    }
-    Ok(compiled)
+    Pattern::new(pattern).map_err(|unusable| match unusable {
+        Unusable::Invalid => BadPattern::Invalid { index },
+        Unusable::MatchesNothing => BadPattern::MatchesNothing { index },
+    })
 }
 
 /// Replaces these ranges; those that overlap or touch become one mark.

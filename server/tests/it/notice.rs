@@ -92,9 +92,20 @@ async fn an_answer_in_which_nothing_is_seen_is_none_and_a_name_is_what_is_seen_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_whose_patterns_cannot_be_used_takes_nothing_in_until_they_are_corrected() {
+    refuses_until_corrected("(").await;
+}
+
+/// Kept by a version that did not judge how long one takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_pattern_that_would_take_too_long_stops_its_site_and_not_the_server() {
+    refuses_until_corrected("(?:x{1,60}){1,60}0").await;
+}
+
+async fn refuses_until_corrected(pattern: &str) {
     let server = TestServer::start_as(|setup| {
         setup.role = Role::Admin;
-        setup.settings.redaction_patterns = vec![String::from("order-[0-9]+"), String::from("(")];
+        setup.settings.redaction_patterns =
+            vec![String::from("order-[0-9]+"), String::from(pattern)];
     })
     .await;
     let mut agent = Client::agent(&server, 0).await;

@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
-use super::sign::{GAP_CHARS_MAX, Sign, sign};
+use super::sign::{Sign, sign};
+
+/// Signs that may stand between two of one number: a line's end with what indents the next, a table's column.
+const GAP_CHARS_MAX: usize = 16;
+
+/// Letters and digits of the shortest.
+const LENGTH_MIN: usize = 15;
 
 /// Countries and the length of their numbers (the registry of ISO 13616), in the order of the alphabet.
 pub(super) const COUNTRIES: &[(&str, usize)] = &[
@@ -99,6 +105,9 @@ pub(super) const COUNTRIES: &[(&str, usize)] = &[
 
 /// Finds account numbers: wherever two letters and two digits follow each other, as every one begins.
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
+    if text.len() < LENGTH_MIN {
+        return;
+    }
     // Of the last four letters and digits: a bit each, one for a letter, and where each stands.
     let (mut letters, mut starts) = (0_u8, [0; 4]);
     let (mut gap, mut end) = (0, 0);
@@ -106,11 +115,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         let letter = match sign(char) {
             Sign::Digit(_) => 0,
             Sign::Letter(_) => 1,
-            Sign::Gap if gap < GAP_CHARS_MAX => {
+            Sign::Nothing | Sign::Mark => continue,
+            Sign::Space | Sign::Column | Sign::Line | Sign::Dash if gap < GAP_CHARS_MAX => {
                 gap += 1;
                 continue;
             }
-            Sign::Gap | Sign::Other => {
+            _ => {
                 letters = 0;
                 continue;
             }
@@ -121,7 +131,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         gap = 0;
         if letters & 0b1111 == 0b1100
             && second >= end
-            && let Some(length) = text.get(second..).and_then(number_at)
+            && let Some(length) = number_at(text, second)
         {
             end = second + length;
             found.push(second..end);
@@ -129,43 +139,94 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Values of letters and digits, 10 to 35 and 0 to 9, and where each ends; up to where more than a gap stands
-/// between two.
-fn values(text: &str) -> impl Iterator<Item = (u8, usize)> {
-    let mut gap = 0;
-    let values_and_gaps = text.char_indices().map_while(move |(start, char)| {
-        let value = match sign(char) {
-            Sign::Digit(value) => value,
-            Sign::Letter(nth) => nth + 10,
-            Sign::Gap if gap < GAP_CHARS_MAX => {
-                gap += 1;
-                return Some(None);
-            }
-            Sign::Gap | Sign::Other => return None,
-        };
-        gap = 0;
-        Some(Some((value, start + char.len_utf8())))
-    });
-    values_and_gaps.flatten()
+/// A letter or digit of a number: its value, 10 to 35 and 0 to 9, and where it ends.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    value: u8,
+    end: usize,
+    /// Something stands between it and the one before.
+    parted: bool,
+    /// A line's end is among it.
+    on_new_line: bool,
 }
 
-/// The bytes of the number that this text begins with, if it does.
-fn number_at(text: &str) -> Option<usize> {
-    let mut number = values(text);
-    let mut letter = || Some(char::from(b'A' + number.next()?.0.checked_sub(10)?));
+/// Up to where more than a gap stands between two.
+fn places(text: &str) -> impl Iterator<Item = Place> {
+    let (mut gap, mut line) = (0, false);
+    let places_and_gaps = text.char_indices().map_while(move |(start, char)| {
+        let sign = sign(char);
+        let value = match sign {
+            Sign::Digit(value) => value,
+            Sign::Letter(nth) => nth + 10,
+            Sign::Nothing | Sign::Mark => return Some(None),
+            Sign::Space | Sign::Column | Sign::Line | Sign::Dash if gap < GAP_CHARS_MAX => {
+                gap += 1;
+                line |= sign == Sign::Line;
+                return Some(None);
+            }
+            _ => return None,
+        };
+        let (parted, on_new_line) = (std::mem::take(&mut gap) > 0, std::mem::take(&mut line));
+        Some(Some(Place { value, end: start + char.len_utf8(), parted, on_new_line }))
+    });
+    places_and_gaps.flatten()
+}
+
+/// The bytes of the number that begins here, if one does.
+fn number_at(text: &str, start: usize) -> Option<usize> {
+    let rest = text.get(start..)?;
+    let mut first = places(rest);
+    let mut letter = || Some(char::from(b'A' + first.next()?.value.checked_sub(10)?));
     let country = [letter()?, letter()?];
     let at = COUNTRIES.binary_search_by(|(code, _)| code.chars().cmp(country)).ok()?;
     let (_, length) = COUNTRIES.get(at)?;
-    let number: Vec<(u8, usize)> = values(text).take(*length).collect();
-    let (_, end) = *number.last()?;
-    (number.len() == *length && remainder(&number) == 1).then_some(end)
+    let mut rest_of_it = places(rest);
+    let number: Vec<Place> = rest_of_it.by_ref().take(*length).collect();
+    let end = number.last()?.end;
+    let ends = rest_of_it.next().is_none_or(|next| next.parted);
+    let valid = number.len() == *length && ends && remainder(&number) == 1;
+    (valid && is_written_so(&number) && begins_word(text.get(..start)?, &number)).then_some(end)
+}
+
+/// Nothing stands before it in its word, or letters alone, as in `IBANDE89…`, where it is in one piece or says so.
+fn begins_word(before: &str, number: &[Place]) -> bool {
+    let is_alnum = |char: &char| matches!(sign(*char), Sign::Digit(_) | Sign::Letter(_));
+    let seen =
+        before.chars().rev().filter(|char| !matches!(sign(*char), Sign::Nothing | Sign::Mark));
+    let word: String = seen.take_while(is_alnum).collect();
+    let letters = word.chars().all(|char| matches!(sign(char), Sign::Letter(_)));
+    let in_one_piece = || number.iter().skip(1).all(|place| !place.parted);
+    word.is_empty()
+        || (letters && (word.to_ascii_lowercase().starts_with("nabi") || in_one_piece()))
+}
+
+/// In groups of one length, which a line's end may part, or mostly of digits, so that words of a sentence are none.
+fn is_written_so(number: &[Place]) -> bool {
+    let letters = number.iter().skip(4).filter(|place| place.value > 9).count();
+    letters * 3 <= number.len()
+        || is_uniform(number, |place| place.parted)
+        || is_uniform(number, |place| place.parted && !place.on_new_line)
+}
+
+fn is_uniform(number: &[Place], begins_group: impl Fn(&Place) -> bool) -> bool {
+    let mut groups: Vec<usize> = Vec::new();
+    for place in number {
+        match groups.last_mut() {
+            Some(group) if !begins_group(place) => *group += 1,
+            _ => groups.push(1),
+        }
+    }
+    match groups.as_slice() {
+        [first, middle @ .., last] => middle.iter().all(|group| group == first) && last <= first,
+        _ => true,
+    }
 }
 
 /// The first four at the end, letters as two digits, modulo 97 (ISO 7064).
-fn remainder(number: &[(u8, usize)]) -> u32 {
+fn remainder(number: &[Place]) -> u32 {
     let (head, rest) = number.split_at(number.len().min(4));
-    rest.iter().chain(head).fold(0, |remainder, (value, _)| {
-        let shift = if *value > 9 { 100 } else { 10 };
-        (remainder * shift + u32::from(*value)) % 97
+    rest.iter().chain(head).fold(0, |remainder, place| {
+        let shift = if place.value > 9 { 100 } else { 10 };
+        (remainder * shift + u32::from(place.value)) % 97
     })
 }
