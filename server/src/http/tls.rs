@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use super::session::TlsStream;
 use crate::clock::{Clock as _, SystemClock};
+use crate::keys::content_hash;
 use crate::metrics::Metrics;
 
 /// Time between two looks at the files.
@@ -23,20 +25,37 @@ pub const LOOK: Duration = Duration::from_secs(5);
 pub enum TlsError {
     /// The file with the chain.
     #[error("cannot read a certificate from {path} (setting `tls_cert`)")]
-    ReadCertificate { path: PathBuf, source: rustls_pki_types::pem::Error },
+    ReadCertificate { path: PathBuf, source: pem::Error },
     /// The file has no certificate in it.
     #[error("{path} (setting `tls_cert`) holds no certificate in PEM form")]
     NoCertificate { path: PathBuf },
     /// The file with the key.
     #[error("cannot read a private key from {path} (setting `tls_key`)")]
-    ReadKey { path: PathBuf, source: rustls_pki_types::pem::Error },
+    ReadKey { path: PathBuf, source: pem::Error },
     /// The two do not go together, or their kind is unknown.
     #[error("certificate (setting `tls_cert`) and key (setting `tls_key`) cannot be used together")]
     Match { source: rustls::Error },
 }
 
-/// State of a file as far as a change shows in it.
-type Stamp = Option<(SystemTime, u64)>;
+/// What a file held: a copy that keeps length and time is another file all the same. None: it could not be read.
+type Stamp = Option<[u8; 32]>;
+
+/// Both files, read once, so that what was compared is what is taken.
+struct Files {
+    cert: std::io::Result<Vec<u8>>,
+    key: std::io::Result<Zeroizing<Vec<u8>>>,
+}
+
+impl Files {
+    fn read(cert: &Path, key: &Path) -> Self {
+        Self { cert: std::fs::read(cert), key: std::fs::read(key).map(Zeroizing::new) }
+    }
+
+    fn stamps(&self) -> (Stamp, Stamp) {
+        let cert = self.cert.as_ref().ok().map(|bytes| content_hash(bytes));
+        (cert, self.key.as_ref().ok().map(|bytes| content_hash(bytes)))
+    }
+}
 
 /// The certificate in use.
 #[derive(Debug)]
@@ -52,9 +71,9 @@ impl Tls {
     /// # Errors
     /// If one cannot be read, or they do not go together.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        // Stamped before reading: a change in between is seen at the next look.
-        let stamps = (stamp(cert), stamp(key));
-        let config = read(cert, key)?;
+        let files = Files::read(cert, key);
+        let stamps = files.stamps();
+        let config = take(cert, key, files)?;
         Ok(Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
@@ -67,11 +86,12 @@ impl Tls {
     /// # Errors
     /// If the new content cannot be used; the former stays in use.
     pub fn reload(&self) -> Option<Result<(), TlsError>> {
-        let stamps = (stamp(&self.cert), stamp(&self.key));
+        let files = Files::read(&self.cert, &self.key);
+        let stamps = files.stamps();
         if self.current.read().1 == stamps {
             return None;
         }
-        Some(match read(&self.cert, &self.key) {
+        Some(match take(&self.cert, &self.key, files) {
             Ok(config) => {
                 *self.current.write() = (config, stamps);
                 Ok(())
@@ -117,22 +137,17 @@ impl Tls {
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
-}
-
-fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn take(cert: &Path, key: &Path, files: Files) -> Result<Arc<ServerConfig>, TlsError> {
     let unreadable = |source| TlsError::ReadCertificate { path: cert.to_owned(), source };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .map_err(unreadable)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
+    let pem = files.cert.map_err(|error| unreadable(pem::Error::Io(error)))?;
+    let chain =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate { path: cert.to_owned() });
     }
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|source| TlsError::ReadKey { path: key.to_owned(), source })?;
+    let unreadable = |source| TlsError::ReadKey { path: key.to_owned(), source };
+    let pem = files.key.map_err(|error| unreadable(pem::Error::Io(error)))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(unreadable)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
