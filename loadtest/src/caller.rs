@@ -38,7 +38,9 @@ impl CallError {
     /// Whether the server's close code says to stay away.
     pub(crate) fn stop(&self) -> bool {
         match self {
-            Self::Line(LineError::Closed(code)) => matches!(code, 1009 | 4000..=4099),
+            Self::Line(LineError::Closed(code)) => {
+                matches!(code, 1002 | 1003 | 1007 | 1009 | 4000..=4099)
+            }
             Self::Line(
                 LineError::Connect(_)
                 | LineError::Handshake(_)

@@ -78,9 +78,15 @@ macro_rules! close_codes {
 close_codes! {
     /// All is said.
     Done = 1000 "done",
+    /// Bytes that break a rule of WebSocket itself (RFC 6455).
+    Framing = 1002 "protocol error",
+    /// A text where the subprotocol has bytes, or the other way round.
+    WrongType = 1003 "wrong type of message",
+    /// A text that is not UTF-8.
+    NotUtf8 = 1007 "not utf-8",
     /// A frame was larger than the limit.
     TooLarge = 1009 "frame too large",
-    /// Bytes that are no frame.
+    /// A message that is no frame of ours.
     Malformed = 4000 "malformed frame",
     /// No session, or one that ended.
     NotAuthenticated = 4001 "not authenticated",

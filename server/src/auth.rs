@@ -25,7 +25,9 @@ pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operato
 pub use limit::{Allowance, Left, Limit, Pace, Wait};
 pub use password::{PasswordError, Passwords, hash_password, password_rule};
 pub use rates::{Rates, RatesConfig};
-pub use session::{SESSION_COOKIE, SignedIn, authenticate_cookie, cookie_value, session_token};
+pub use session::{
+    SECURE_SESSION_COOKIE, SESSION_COOKIE, SignedIn, authenticate_session, cookies, session_tokens,
+};
 pub use throttle::AddressLimit;
 pub use token::{Issued, issue, token_hash};
 pub use visitor::{Admitted, admit_visitor, new_visitor_token};

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use document::document;
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
-pub use value::{Bus, LogFormat, LogLevel, Setting, Store};
+pub use value::{Bus, LogFormat, LogLevel, Network, Setting, Store};
 
 use crate::origin::PublicUrl;
 use value::Value;
@@ -73,9 +73,11 @@ settings! {
         tls_key: Option<PathBuf> = "", "", ANY,
             "PEM file with the certificate's private key.";
         insecure_http: bool = "false", "", ANY,
-            "Allows plain HTTP beyond loopback, for a server that stands behind a proxy which ends TLS.";
-        trusted_proxies: Vec<std::net::IpAddr> = "", "", ANY,
-            "Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas.";
+            "Allows plain HTTP beyond loopback on the public listener and the demo shop, for a server that stands behind a proxy which ends TLS.";
+        admin_insecure_http: bool = "false", "", ANY,
+            "Allows the admin listener beyond loopback. It speaks plain HTTP and tells anybody its metrics: only on a network of your own.";
+        trusted_proxies: Vec<Network> = "", "", ANY,
+            "Addresses and networks of proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed, separated by commas: 10.0.0.0/8, 2001:db8::7.";
     }
     "Folders" {
         data: PathBuf = "./var/data", "", ANY,
@@ -224,23 +226,27 @@ impl Config {
             complaints
                 .push("`tls_cert` and `tls_key` belong together: give both or none".to_owned());
         }
+        let plain = "plain HTTP is for loopback only";
         if !self.insecure_http {
-            let plain = "plain HTTP is for loopback only";
             if !self.tls() && !self.listen.ip().is_loopback() {
                 complaints.push(format!(
                     "`listen` = {}: {plain}; give `tls_cert` and `tls_key`, or set `insecure_http` if a proxy ends TLS",
                     self.listen
                 ));
             }
-            for (name, address) in
-                [("admin_listen", self.admin_listen), ("demo_listen", self.demo_listen)]
-            {
-                if !address.ip().is_loopback() {
-                    complaints.push(format!(
-                        "`{name}` = {address}: {plain}; set `insecure_http` if that network is yours alone"
-                    ));
-                }
+            if !self.demo_listen.ip().is_loopback() {
+                complaints.push(format!(
+                    "`demo_listen` = {}: {plain}; set `insecure_http` if that network is yours alone",
+                    self.demo_listen
+                ));
             }
+        }
+        // A word of its own: who puts a proxy before the public listener says nothing of this one.
+        if !self.admin_insecure_http && !self.admin_listen.ip().is_loopback() {
+            complaints.push(format!(
+                "`admin_listen` = {}: {plain}; set `admin_insecure_http` if that network is yours alone",
+                self.admin_listen
+            ));
         }
         if self.store == Store::Memory {
             for (name, address) in [

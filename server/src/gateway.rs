@@ -20,11 +20,12 @@ use protocol::codec::Encoding;
 use protocol::ids::ConnectionId;
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
+use secrecy::SecretString;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::auth::Rates;
+use crate::auth::{Rates, session_tokens};
 use crate::clock::Clock;
-use crate::http::{Peer, Socket, SocketEdge};
+use crate::http::{Peer, Socket, SocketEdge, head};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -94,7 +95,8 @@ pub struct Accepted {
     /// None: the client offered no subprotocol that is spoken here; it is told so by a close code.
     encoding: Option<Encoding>,
     origin: Option<String>,
-    cookie: Option<String>,
+    /// The session tokens of its cookies.
+    sessions: Vec<SecretString>,
     /// The address that this server was reached by, to judge the console's origin.
     host: Option<String>,
     /// Whether the browser speaks TLS, to us or to a trusted proxy.
@@ -105,16 +107,21 @@ pub struct Accepted {
     address: Personal<IpAddr>,
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    head::items(headers, name).any(|item| item.eq_ignore_ascii_case(token))
 }
 
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
+/// The one value of a header that may stand there once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then(|| first.as_bytes().trim_ascii())
+}
+
+/// 16 bytes in base64 (RFC 6455, 4.1).
+fn is_key(key: &[u8]) -> bool {
+    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    key.strip_suffix(b"==").is_some_and(|signs| signs.len() == 22 && signs.iter().all(is_sign))
 }
 
 /// Says what is wrong with an upgrade request that is none (RFC 6455, 4.2.1).
@@ -133,19 +140,20 @@ impl SocketEdge for Gateway {
 
     fn handshake(
         &self,
-        head: &Parts,
+        request: &Parts,
         peer: Peer,
     ) -> Result<(Response<()>, Accepted), Response<Bytes>> {
-        let headers = &head.headers;
+        let headers = &request.headers;
         if !has_token(headers, header::CONNECTION, "upgrade")
             || !has_token(headers, header::UPGRADE, "websocket")
         {
             return Err(refusal(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket"));
         }
-        if text(headers, header::SEC_WEBSOCKET_VERSION).as_deref() != Some("13") {
+        if only(headers, header::SEC_WEBSOCKET_VERSION) != Some(b"13") {
             return Err(refusal(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"));
         }
-        let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
+        let key = only(headers, header::SEC_WEBSOCKET_KEY);
+        let Some(key) = key.filter(|key| is_key(key)) else {
             return Err(refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or no key"));
         };
         if self.connections.load(Ordering::Relaxed) >= self.config.connections_max {
@@ -154,29 +162,28 @@ impl SocketEdge for Gateway {
                 "the server has as many connections as it takes",
             ));
         }
-        let offered = text(headers, header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
-        let encoding = Encoding::choose(&offered);
+        let offered = || head::items(headers, header::SEC_WEBSOCKET_PROTOCOL);
+        let encoding = offered().find_map(Encoding::choose);
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let answer = response.headers_mut();
         answer.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
         answer.insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
-        if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
+        if let Ok(accept) = derive_accept_key(key).parse() {
             answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
         // Where nothing fits, the first one offered is echoed: a browser then opens the socket and can
         // read the close code, where a refused handshake would show as a broken line.
-        let first = offered.split(',').next().map(str::trim).filter(|name| !name.is_empty());
-        let echoed = encoding.map(Encoding::subprotocol).or(first);
+        let echoed = encoding.map(Encoding::subprotocol).or_else(|| offered().next());
         if let Some(Ok(value)) = echoed.map(str::parse) {
             answer.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
         }
         let is_one = |name| headers.get(name).is_some_and(|value| value.as_bytes() == b"1");
         let accepted = Accepted {
             encoding,
-            origin: text(headers, header::ORIGIN),
-            cookie: text(headers, header::COOKIE),
-            host: text(headers, header::HOST),
+            origin: head::origin(headers).map(ToOwned::to_owned),
+            sessions: session_tokens(headers),
+            host: head::host(request).map(ToOwned::to_owned),
             secure: peer.secure,
             signals: Flags::asked(is_one("sec-gpc"), is_one("dnt")),
             address: Personal::new(peer.ip),

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod assets;
 pub mod client;
 pub mod demo;
+pub mod head;
 mod line;
 mod session;
 mod socket;
@@ -20,7 +21,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
@@ -42,8 +43,8 @@ pub use socket::Socket;
 pub use tls::{Tls, TlsError};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
-use crate::metrics::{HandshakeFailure, Metrics};
+use crate::config::{Config, Network};
+use crate::metrics::{HandshakeFailure, Metrics, NotBelieved};
 use crate::tasks;
 use line::Line;
 
@@ -55,6 +56,9 @@ const HEADERS_MAX: usize = 100;
 
 /// Stands for the route of whatever no template matches: static files, the socket, and what is not there.
 const UNROUTED: &str = "none";
+
+/// Time between two lines of the log about forwarded addresses that do not count.
+const TOLD_REST: Duration = Duration::from_secs(600);
 
 /// Time for open requests to end once the listener stops.
 const LINGER: Duration = Duration::from_secs(5);
@@ -131,8 +135,8 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// Of a body.
     pub body_bytes_max: usize,
-    /// Whose X-Forwarded-For is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Whose word on the browser's address is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Limits {
@@ -191,6 +195,7 @@ pub async fn serve<E: SocketEdge>(
         connections: Arc::default(),
         strangers: Arc::default(),
         sockets: Arc::default(),
+        told: Mutex::default(),
         stop: stop.clone(),
     });
     while !*stop.borrow() {
@@ -242,7 +247,41 @@ struct Door<E> {
     /// Connections that have not said what they want.
     strangers: PerAddress,
     sockets: PerAddress,
+    /// When the log was last told of a forwarded address that does not count.
+    told: Mutex<Option<Instant>>,
     stop: watch::Receiver<bool>,
+}
+
+impl<E> Door<E> {
+    /// Who asks, behind trusted proxies as well.
+    fn peer(&self, head: &http::request::Parts, ip: IpAddr, secure: bool) -> Peer {
+        let (peer, fault) = head::peer(head, ip, secure, &self.limits.trusted_proxies);
+        if let Some(fault) = fault {
+            self.metrics.forwarded_not_believed_total.of(fault).inc();
+            self.tell(fault);
+        }
+        peer
+    }
+
+    /// Without an address: it may be a person's.
+    fn tell(&self, fault: NotBelieved) {
+        let now = SystemClock.instant();
+        {
+            let mut told = self.told.lock();
+            if told.is_some_and(|last| now.saturating_duration_since(last) < TOLD_REST) {
+                return;
+            }
+            *told = Some(now);
+        }
+        match fault {
+            NotBelieved::UntrustedPeer => tracing::warn!(
+                "a peer forwards an address and is not believed, so that all it forwards count as one: if it is your proxy, name its address or network in `trusted_proxies`"
+            ),
+            NotBelieved::Unreadable => tracing::warn!(
+                "a trusted proxy forwards an address that cannot be read, so that it counts itself: have it write X-Forwarded-For, or Forwarded (RFC 7239)"
+            ),
+        }
+    }
 }
 
 /// One of the listener's connections, counted until it is dropped.
@@ -312,7 +351,7 @@ fn admit<E: SocketEdge>(
         return turn_away(stream, door.tls.is_some(), "connections-max");
     };
     let mut stranger = None;
-    if !limits.trusted_proxies.contains(&ip) {
+    if !head::trusts(&limits.trusted_proxies, ip) {
         stranger = Share::take(&door.strangers, ip, limits.handshakes_per_ip_max);
         if stranger.is_none() {
             door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
@@ -449,8 +488,14 @@ async fn answer<E: SocketEdge>(
     let began = SystemClock.instant();
     let method = method_word(request.method());
     let (mut head, body) = request.into_parts();
-    let peer = peer_of(&head, visit.ip, visit.secure, &door.limits.trusted_proxies);
-    let mut response = if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
+    let peer = door.peer(&head, visit.ip, visit.secure);
+    // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
+    let last = head.headers.contains_key(header::TRANSFER_ENCODING);
+    let mut response = if let Some(fault) = head::fault(&head) {
+        let mut refusal = problem(StatusCode::BAD_REQUEST, "malformed-head", fault);
+        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        refusal
+    } else if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
         upgrade(door, visit, &head, peer)
     } else if too_large(&head, door.limits.body_bytes_max) {
         let mut refusal = problem(
@@ -475,6 +520,9 @@ async fn answer<E: SocketEdge>(
             ),
         }
     };
+    if last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     harden(response.headers_mut());
     let route = response.extensions_mut().remove::<MatchedPath>();
     let route = route.as_ref().map_or(UNROUTED, MatchedPath::as_str);
@@ -558,27 +606,6 @@ fn upgrade<E: SocketEdge>(
             refusal.map(Body::from)
         }
     }
-}
-
-/// The browser's address: the last hop that no trusted proxy vouches away.
-fn peer_of(head: &http::request::Parts, ip: IpAddr, secure: bool, trusted: &[IpAddr]) -> Peer {
-    if !trusted.contains(&ip) {
-        return Peer { ip, secure };
-    }
-    let mut hops: Vec<IpAddr> = Vec::new();
-    for value in head.headers.get_all("x-forwarded-for") {
-        let Ok(text) = value.to_str() else { return Peer { ip, secure } };
-        for hop in text.split(',') {
-            match hop.trim().parse::<IpAddr>() {
-                Ok(hop) => hops.push(hop.to_canonical()),
-                // A word from beyond the proxies: what stands before it is not to be believed either.
-                Err(_) => hops.clear(),
-            }
-        }
-    }
-    let ip = hops.iter().rev().find(|hop| !trusted.contains(hop)).copied().unwrap_or(ip);
-    let proto = head.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-    Peer { ip, secure: secure || proto == Some(b"https") }
 }
 
 /// What every answer says unless it says otherwise.

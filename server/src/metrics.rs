@@ -23,8 +23,8 @@ pub use instrument::{
     Long, RouteTimes, Routes, Seconds, SecondsCounter,
 };
 pub use label::{
-    Assigned, Ending, HandshakeFailure, Kind, Label, Live, Overflow, Resumed, Role, StoreOp,
-    Throttle, Transport,
+    Assigned, Ending, HandshakeFailure, Kind, Label, Live, NotBelieved, Overflow, Resumed, Role,
+    StoreOp, Throttle, Transport,
 };
 
 use instrument::Instrument;
@@ -180,6 +180,8 @@ metrics! {
     "HTTP" {
         http_requests_total: Routes = ("route", "method", "code"),
             "Answered requests by route template.";
+        forwarded_not_believed_total: Counters<NotBelieved> = ("reason"),
+            "Requests with a forwarded address that does not count: of a peer that `trusted_proxies` does not name, or in no known form.";
         http_request_duration_seconds: RouteTimes = ("route"),
             "From a request's head to its answer's head.";
     }

@@ -13,10 +13,10 @@ use super::ApiState;
 use super::problem::{Problem, ProblemCode};
 use super::told::Told;
 use crate::auth::{
-    DEVICE_COOKIE, Devices, Principal, Scope, SignedIn, Trier, authenticate_cookie,
-    authenticate_key, cookie_value,
+    DEVICE_COOKIE, Devices, Principal, Scope, SignedIn, Trier, authenticate_key,
+    authenticate_session, cookies, session_tokens,
 };
-use crate::http::Peer;
+use crate::http::{Peer, head};
 
 /// A request of an Organization: a signed-in agent, or a key.
 #[derive(Debug)]
@@ -84,8 +84,8 @@ impl Access {
                 _ => Err(not_authenticated()),
             };
         }
-        let cookie = cookie_header(&parts.headers);
-        let signed_in = authenticate_cookie(&*state.store, cookie.as_deref(), state.now()).await?;
+        let tokens = session_tokens(&parts.headers);
+        let signed_in = authenticate_session(&*state.store, &tokens, state.now()).await?;
         let Some(signed_in) = signed_in else { return Err(not_authenticated()) };
         // A browser sends the cookie by itself: the page must be ours.
         if !is_safe(&parts.method) && !own_page(parts, state).unwrap_or(false) {
@@ -182,8 +182,7 @@ impl FromRequestParts<ApiState> for Anyone {
         let (address, secure) =
             peer.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), false), |peer| (peer.ip, peer.secure));
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let cookies = cookie_header(&parts.headers);
-        let device = cookies.as_deref().and_then(|all| cookie_value(all, DEVICE_COOKIE));
+        let device = cookies(&parts.headers, DEVICE_COOKIE).next();
         let device = device.map(str::to_owned);
         Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()), device })
     }
@@ -220,23 +219,15 @@ fn is_safe(method: &Method) -> bool {
 
 /// Whether the page that asks is ours; `None` where no browser says.
 fn own_page(parts: &Parts, state: &ApiState) -> Option<bool> {
-    let origin = parts.headers.get(header::ORIGIN)?;
-    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let origin = head::origin(&parts.headers)?;
     let secure = parts.extensions.get::<Peer>().is_some_and(|peer| peer.secure);
-    Some(origin.to_str().is_ok_and(|origin| state.public_url.admits(origin, host, secure)))
+    Some(state.public_url.admits(origin, head::host(parts), secure))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-/// All `Cookie` headers as one.
-fn cookie_header(headers: &HeaderMap) -> Option<String> {
-    let all: Vec<&str> =
-        headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
-    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn client_words(agent: &str) -> String {

@@ -62,6 +62,8 @@ pub(super) async fn read_body(request: Request) -> Result<(Parts, Bytes), Proble
 
 /// Reads JSON. Serde's own words repeat values, so only the field's name is taken from them.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Some tools begin every text with the mark of its encoding (RFC 8259, 8.1).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         if error.inner().is_syntax() || error.inner().is_eof() {

@@ -25,6 +25,7 @@ use super::{
     password_resets, sessions, sites, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
+use crate::http::assets::preflight;
 
 /// The public listener's paths under `/v1`, all but the socket. Answers every other path with a problem.
 pub fn public_router(state: ApiState) -> Router {
@@ -102,6 +103,7 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(widget::get))
+        .route(widget::PATH, axum::routing::options(preflight))
 }
 
 fn admin() -> OpenApiRouter<ApiState> {

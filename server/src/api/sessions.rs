@@ -17,7 +17,9 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
-use crate::auth::{DEVICE_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
+use crate::auth::{
+    DEVICE_COOKIE, SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email,
+};
 use crate::store::{AgentRow, Record, SessionRow};
 
 /// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
@@ -235,8 +237,11 @@ pub(crate) async fn delete_current(
 ) -> Result<Response, Problem> {
     let me = access.person()?;
     end(&state, &me.session).await?;
-    let cookie = cookie(&state, anyone.secure, "", 0)?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+    let secure = state.public_url.is_secure() || anyone.secure;
+    // Both names: the session may have begun before this address had TLS.
+    let cleared = [session_cookie(secure, "", 0)?, session_cookie(!secure, "", 0)?];
+    let cleared = AppendHeaders(cleared.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((StatusCode::NO_CONTENT, cleared).into_response())
 }
 
 /// DELETE /v1/sessions/{session_id}
@@ -297,14 +302,20 @@ async fn tenant_name(state: &ApiState, tenant: TenantId) -> Result<TenantName, P
     Ok(TenantName { tenant_id: row.tenant, name: row.name })
 }
 
-/// `secure`: the browser asked over TLS, whatever the settings say of our address.
+/// The cookie under the name that its line allows. `secure`: the browser asked over TLS, whatever the settings say of
+/// our address.
 fn cookie(
     state: &ApiState,
     secure: bool,
     token: &str,
     seconds: u64,
 ) -> Result<HeaderValue, Problem> {
-    kept_cookie(state, secure, format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}"))
+    session_cookie(state.public_url.is_secure() || secure, token, seconds)
+}
+
+fn session_cookie(secure: bool, token: &str, seconds: u64) -> Result<HeaderValue, Problem> {
+    let name = if secure { SECURE_SESSION_COOKIE } else { SESSION_COOKIE };
+    kept_cookie(secure, format!("{name}={token}; Path=/; Max-Age={seconds}"))
 }
 
 /// Shows, for a year, that somebody signed in to this account from this browser: then no stranger's guesses keep them
@@ -316,11 +327,11 @@ fn device_cookie(
 ) -> Result<HeaderValue, Problem> {
     let device = state.devices.issue(account).map_err(|_| Problem::internal())?;
     let text = format!("{DEVICE_COOKIE}={device}; Path=/v1/sessions; Max-Age={DEVICE_SECONDS}");
-    kept_cookie(state, secure, text)
+    kept_cookie(state.public_url.is_secure() || secure, text)
 }
 
-fn kept_cookie(state: &ApiState, secure: bool, text: String) -> Result<HeaderValue, Problem> {
-    let secure = if state.public_url.is_secure() || secure { "; Secure" } else { "" };
+fn kept_cookie(secure: bool, text: String) -> Result<HeaderValue, Problem> {
+    let secure = if secure { "; Secure" } else { "" };
     let text = format!("{text}; HttpOnly; SameSite=Strict{secure}");
     let mut value = HeaderValue::try_from(text).map_err(|_| Problem::internal())?;
     value.set_sensitive(true);

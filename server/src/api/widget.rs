@@ -15,12 +15,16 @@ use super::problem::Problem;
 use super::request::Id;
 use super::sites::form_with_defaults;
 use super::{ApiState, schema};
+use crate::http::head;
 use crate::keys::notice_hash;
 use crate::origin::allowed_origin;
 use crate::store::{FieldRule, SiteRow};
 
 /// Says `not-listed` to a page that the site does not list: its socket would be closed with 4003.
 const PAGE_ORIGIN: &str = "livehelp-page-origin";
+
+/// Where it is asked for, beforehand too.
+pub(crate) const PATH: &str = "/v1/widget/{site_key}";
 
 /// How a site's widget is set up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -65,7 +69,7 @@ pub(crate) async fn get(
     let mut response = match found {
         Ok(row) => {
             let cached = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
-            let listed = is_listed(&state, &row, headers.get(header::ORIGIN));
+            let listed = is_listed(&state, &row, head::origin(&headers));
             let mut response = (cached, Json(widget(&state, row))).into_response();
             if !listed {
                 response.headers_mut().insert(PAGE_ORIGIN, HeaderValue::from_static("not-listed"));
@@ -84,10 +88,8 @@ pub(crate) async fn get(
 }
 
 /// Whether the page that asks may embed the widget, as far as somebody says what page it is.
-fn is_listed(state: &ApiState, row: &SiteRow, origin: Option<&HeaderValue>) -> bool {
-    let Some(origin) = origin.map(|origin| origin.to_str().unwrap_or_default()) else {
-        return true;
-    };
+fn is_listed(state: &ApiState, row: &SiteRow, origin: Option<&str>) -> bool {
+    let Some(origin) = origin else { return true };
     let listed = allowed_origin(&row.settings.origins, origin);
     if !listed {
         state.live.origin_refused(row, origin);

@@ -116,6 +116,64 @@ fn plain_http_beyond_loopback_needs_a_word() {
 }
 
 #[test]
+fn a_proxy_before_the_public_listener_opens_no_admin_listener() {
+    let file = "listen = \"0.0.0.0:80\"\nadmin_listen = \"0.0.0.0:81\"\ninsecure_http = true";
+    let text = complaints(file, &[], &[]);
+    assert!(text.contains("`admin_listen` = 0.0.0.0:81") && !text.contains("`listen`"), "{text}");
+    assert!(text.contains("`admin_insecure_http`"), "{text}");
+    let (allowed, _folder) = sources(&format!("{file}\nadmin_insecure_http = true"), &[], &[]);
+    assert!(load(&allowed).is_ok());
+    let (one, _folder) =
+        sources("admin_listen = \"0.0.0.0:81\"\nadmin_insecure_http = true", &[], &[]);
+    assert!(load(&one).is_ok());
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks_of_both_families() {
+    let list = "10.1.2.3/8, 192.0.2.1,2001:db8::/32, ::ffff:198.51.100.0/120, ::ffff:203.0.113.1";
+    let (given, _folder) = sources(&format!("trusted_proxies = \"{list}\""), &[], &[]);
+    let trusted = load(&given).unwrap().config.trusted_proxies;
+    let among = |ip: &str| trusted.iter().any(|network| network.contains(ip.parse().unwrap()));
+    for ip in [
+        "10.255.0.1",
+        "::ffff:10.0.0.1",
+        "192.0.2.1",
+        "2001:db8:f::1",
+        "198.51.100.255",
+        "203.0.113.1",
+    ] {
+        assert!(among(ip), "{ip}");
+    }
+    for ip in ["11.0.0.1", "192.0.2.2", "2001:db9::1", "198.51.101.0", "203.0.113.2", "::1"] {
+        assert!(!among(ip), "{ip}");
+    }
+    for wrong in ["10.0.0.0/33", "10.0.0.0/", "/8", "2001:db8::/129", "::ffff:10.0.0.0/8", "proxy"]
+    {
+        let text = complaints(&format!("trusted_proxies = \"192.0.2.1, {wrong}\""), &[], &[]);
+        assert!(text.contains("`trusted_proxies`") && text.contains(wrong), "{text}");
+        assert!(text.contains("networks such as 10.0.0.0/8"), "{text}");
+    }
+}
+
+#[test]
+fn the_public_url_is_an_origin_by_the_url_standard() {
+    let address = "127.0.0.1:8080".parse().unwrap();
+    for (given, url) in [
+        ("https://Chat.Example:443/", "https://chat.example"),
+        ("https://m\u{fc}nchen.example", "https://xn--mnchen-3ya.example"),
+        ("http://[0:0:0:0:0:0:0:1]:8080", "http://[::1]:8080"),
+        ("", "http://127.0.0.1:8080"),
+    ] {
+        let (file, _folder) = sources(&format!("public_url = \"{given}\""), &[], &[]);
+        assert_eq!(load(&file).unwrap().config.public_origin(address).as_str(), url);
+    }
+    for wrong in ["https://ada@chat.example", "https://chat.example?x", "https://*.chat.example"] {
+        let text = complaints(&format!("public_url = \"{wrong}\""), &[], &[]);
+        assert!(text.contains("expected an origin without a path"), "{text}");
+    }
+}
+
+#[test]
 fn what_keeps_nothing_listens_on_loopback_only() {
     for name in ["listen", "admin_listen", "demo_listen"] {
         let file = format!("store = \"memory\"\n{name} = \"192.0.2.1:80\"\ninsecure_http = true");

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// What can be said about a setting without its value.
 #[derive(Debug)]
 pub struct Setting {
@@ -100,8 +102,48 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-impl Value for Vec<IpAddr> {
-    const TAKES: &'static str = "addresses separated by commas";
+/// An address, or all that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether an address lies in it. IPv4 in IPv6's clothes is IPv4, here as there.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip.to_canonical())
+    }
+}
+
+impl<Ip: Into<IpAddr>> From<Ip> for Network {
+    fn from(ip: Ip) -> Self {
+        Self(IpNet::from(ip.into().to_canonical()))
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        const MAPPED_BITS: u8 = 96;
+        let Some((address, bits)) = text.split_once('/') else {
+            return text.parse::<IpAddr>().map(Self::from).map_err(|_| NotANetwork);
+        };
+        let given: IpAddr = address.parse().map_err(|_| NotANetwork)?;
+        let bits: u8 = bits.parse().map_err(|_| NotANetwork)?;
+        let ip = given.to_canonical();
+        let mapped = ip.is_ipv4() && given.is_ipv6();
+        let bits = if mapped { bits.checked_sub(MAPPED_BITS).ok_or(NotANetwork)? } else { bits };
+        IpNet::new(ip, bits).map(|network| Self(network.trunc())).map_err(|_| NotANetwork)
+    }
+}
+
+/// A text that is neither an address nor a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither an address nor a network such as 10.0.0.0/8")]
+pub struct NotANetwork;
+
+impl Value for Vec<Network> {
+    const TAKES: &'static str =
+        "addresses and networks such as 10.0.0.0/8 or 2001:db8::/32, separated by commas";
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
         text.split(',')
             .map(str::trim)

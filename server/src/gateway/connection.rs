@@ -294,7 +294,7 @@ impl Connection {
             return None;
         }
         if encoding != self.encoding {
-            self.outbox.close(CloseCode::Protocol);
+            self.outbox.close(CloseCode::WrongType);
             return None;
         }
         if self.gateway.config.rates.frames.take(&self.frames).is_err() {

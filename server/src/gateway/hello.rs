@@ -15,7 +15,7 @@ use protocol::time::UnixMillis;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Accepted, Gateway};
-use crate::auth::{admit_visitor, authenticate_cookie, new_visitor_token, token_hash};
+use crate::auth::{admit_visitor, authenticate_session, new_visitor_token, token_hash};
 use crate::hub::{Outlet, Speaker, Watched, Who};
 use crate::keys::uuid_v7;
 use crate::origin::allowed_origin;
@@ -205,7 +205,7 @@ impl Gateway {
             return Err(CloseCode::OriginNotAllowed);
         }
         let now = self.clock.now();
-        let signed_in = authenticate_cookie(&*self.store, accepted.cookie.as_deref(), now).await;
+        let signed_in = authenticate_session(&*self.store, &accepted.sessions, now).await;
         let signed_in = signed_in.map_err(unavailable)?.ok_or(CloseCode::NotAuthenticated)?;
         let tenant = signed_in.agent.tenant;
         let agent = signed_in.agent.agent;
@@ -264,7 +264,7 @@ impl Gateway {
         // Asked once more: a session that was ended since the first time closed the connections that it
         // had then, and this was none of them.
         let now = self.clock.now();
-        let still = authenticate_cookie(&*self.store, accepted.cookie.as_deref(), now).await;
+        let still = authenticate_session(&*self.store, &accepted.sessions, now).await;
         still.map_err(unavailable)?.map(|_| ()).ok_or(CloseCode::NotAuthenticated)
     }
 

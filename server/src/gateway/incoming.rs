@@ -159,7 +159,7 @@ impl Ears<'_> {
         let payload = frame.get_mut(head.payload_at..).unwrap_or_default();
         unmask(payload, head.mask);
         if encoding == Encoding::Json && std::str::from_utf8(payload).is_err() {
-            return Went::Wrong(CloseCode::Malformed);
+            return Went::Wrong(CloseCode::NotUtf8);
         }
         (self.hear)(encoding, Came::Whole(payload));
         Went::On
@@ -186,7 +186,8 @@ impl Ears<'_> {
                 Err(WsError::Capacity(CapacityError::MessageTooLong { .. })) => {
                     return Went::Wrong(CloseCode::TooLarge);
                 }
-                Err(_) => return Went::Wrong(CloseCode::Malformed),
+                Err(WsError::Utf8(_)) => return Went::Wrong(CloseCode::NotUtf8),
+                Err(_) => return Went::Wrong(CloseCode::Framing),
             }
         }
         let goes_on = if head.opcode >= CLOSE { within } else { !head.fin };
@@ -214,21 +215,25 @@ impl Head {
         let (fin, opcode) = (first & FIN != 0, first & OPCODE);
         let known = matches!(opcode, 0..=BINARY | CLOSE..=PONG);
         if !known || first & RESERVED != 0 || second & MASKED == 0 {
-            return Some(Err(CloseCode::Malformed));
+            return Some(Err(CloseCode::Framing));
         }
-        let (payload_bytes, mask_at) = match second & LENGTH {
+        let (payload_bytes, least_bytes, mask_at) = match second & LENGTH {
             126 => {
                 let wide: [u8; 2] = *bytes.get(2..)?.first_chunk()?;
-                (usize::from(u16::from_be_bytes(wide)), 4)
+                (usize::from(u16::from_be_bytes(wide)), 126, 4)
             }
             127 => {
                 let wide: [u8; 8] = *bytes.get(2..)?.first_chunk()?;
-                (usize::try_from(u64::from_be_bytes(wide)).unwrap_or(usize::MAX), 10)
+                (usize::try_from(u64::from_be_bytes(wide)).unwrap_or(usize::MAX), 1 << 16, 10)
             }
-            short => (usize::from(short), 2),
+            short => (usize::from(short), 0, 2),
         };
         if opcode >= CLOSE && (!fin || payload_bytes > CONTROL_BYTES_MAX) {
-            return Some(Err(CloseCode::Malformed));
+            return Some(Err(CloseCode::Framing));
+        }
+        // The shortest form that holds it (RFC 6455, 5.2).
+        if payload_bytes < least_bytes {
+            return Some(Err(CloseCode::Framing));
         }
         if payload_bytes > bytes_max {
             return Some(Err(CloseCode::TooLarge));
@@ -354,7 +359,7 @@ mod tests {
                 Err(WsError::Io(_)) => break Went::On,
                 Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break Went::Over,
                 Err(WsError::Capacity(_)) => break Went::Wrong(CloseCode::TooLarge),
-                Err(_) => break Went::Wrong(CloseCode::Malformed),
+                Err(_) => break Went::Wrong(CloseCode::Framing),
             }
         });
         heard
@@ -443,11 +448,17 @@ mod tests {
     #[test]
     fn a_head_that_breaks_a_rule_is_not_waited_for() {
         let wrong = |bytes: &[u8]| here(bytes, &[100]).0.went;
-        let malformed = Some(Went::Wrong(CloseCode::Malformed));
+        let malformed = Some(Went::Wrong(CloseCode::Framing));
         assert_eq!(wrong(b"GET / HTTP/1.1"), malformed);
         assert_eq!(wrong(&[0x82, 5]), malformed, "without a mask");
         assert_eq!(wrong(&[0x09, 0x80]), malformed, "a ping in fragments");
         assert_eq!(wrong(&[0x89, 0xfe, 0, 126]), malformed, "a long ping");
+        assert_eq!(wrong(&[0x82, 0xfe, 0, 125]), malformed, "a length in two bytes that fits one");
+        assert_eq!(
+            wrong(&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 1, 0]),
+            malformed,
+            "in eight that fits two"
+        );
         let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(wrong(&huge), Some(Went::Wrong(CloseCode::TooLarge)));
     }

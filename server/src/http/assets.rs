@@ -63,7 +63,7 @@ fn routes_of(console: Files, widget: Files) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/assets/{*path}", get(asset))
-        .route("/widget/{*path}", get(bundle))
+        .route("/widget/{*path}", get(bundle).options(preflight))
 }
 
 fn console_page(files: Files, headers: &HeaderMap) -> Response<Body> {
@@ -80,6 +80,24 @@ fn console_page(files: Files, headers: &HeaderMap) -> Response<Body> {
     set(&mut response, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(&mut response, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     set(&mut response, header::X_FRAME_OPTIONS, "DENY");
+    response
+}
+
+/// The answer to a browser that asks first whether another site's page may load this: some pages add headers of their own
+/// to every request. Without cookies any page may.
+pub async fn preflight(headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD");
+    set(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
+    set(&mut response, header::ALLOW, "GET, HEAD, OPTIONS");
+    set(&mut response, header::VARY, "access-control-request-headers");
+    set(&mut response, HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+    // Named one by one: a star does not cover `Authorization`, and older browsers know none.
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let allowed = asked.cloned().unwrap_or(HeaderValue::from_static("*"));
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     response
 }
 

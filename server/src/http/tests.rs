@@ -528,6 +528,31 @@ async fn a_new_certificate_is_taken_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_keeps_length_and_time_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (issue(), issue());
+    let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let put = |issued: &Issued| {
+        for (name, pem) in [("cert.pem", &issued.cert_pem), ("key.pem", &issued.key_pem)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("{pem:\n<4096}")).unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(at).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 4096);
+        }
+    };
+    put(&old);
+    let tls = load(folder.path()).unwrap();
+    let server = start(limits(), Some(tls.clone())).await;
+    assert!(connect(server.address, &old).await.is_ok());
+    put(&new);
+    assert!(matches!(tls.reload(), Some(Ok(()))));
+    assert!(connect(server.address, &new).await.is_ok());
+    put(&new);
+    assert!(tls.reload().is_none(), "written again, and the same");
+}
+
+#[tokio::test]
 async fn the_metrics_tell_of_a_reload_that_failed_and_of_the_next_that_did_not() {
     let folder = tempfile::tempdir().unwrap();
     let issued = issue();

@@ -137,7 +137,7 @@ pub(super) struct Guest {
     pub(super) lost_at: Option<UnixMillis>,
     pub(super) presence: Presence,
     /// The page he is on, where he lets us know.
-    pub(super) page: Option<Box<(Personal<String>, Personal<String>)>>,
+    pub(super) page: Option<Box<(Option<Personal<String>>, Personal<String>)>>,
     /// What his browser asked for: it stands in the tag of what is said in his conversations.
     pub(super) signals: Flags,
 }
@@ -390,7 +390,7 @@ impl DeskState {
     ) -> VisitorCard {
         let guest = self.visitors.get(&row.visitor);
         let (page_url, page_title) = match guest.and_then(|guest| guest.page.as_deref().cloned()) {
-            Some((url, title)) => (Some(url), Some(title)),
+            Some((url, title)) => (url, Some(title)),
             None => shown
                 .header(header, (header.page_url.clone(), header.page_title.clone()))
                 .unwrap_or_default(),

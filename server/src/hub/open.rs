@@ -18,7 +18,7 @@ use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
 use crate::metrics::Throttle;
 use crate::privacy::consent::NoticeHash;
-use crate::privacy::ingest::{field, locale, page_url};
+use crate::privacy::ingest::{aside, field, locale, page_url};
 use crate::privacy::redact::MARK;
 use crate::routing::Input;
 use crate::store::{
@@ -205,7 +205,7 @@ impl Hub {
         let (page_url, page_title) = match page {
             Some(page) => {
                 let (url, title) = checked_page(site, page)?;
-                (Some(url), Some(title))
+                (url, Some(title))
             }
             None => (None, None),
         };
@@ -369,15 +369,16 @@ fn checked_form(
     Ok(answers)
 }
 
-/// A page's address without its query, and its title.
+/// A page's address without its query, where it has one of the web, and its title. Refused only where the site's masks
+/// cannot be used.
 pub(super) fn checked_page(
     site: &Site,
     page: &PageView,
-) -> Result<(Personal<String>, Personal<String>), Reject> {
+) -> Result<(Option<Personal<String>>, Personal<String>), Reject> {
     let redactor = site.redactor()?;
     let title = page.title.as_ref().map_or("", |title| title.expose());
     Ok((
-        page_url(page.url.expose(), redactor)?,
-        field("page title", &visible::name(title), ANSWER_BYTES_MAX, redactor)?,
+        page_url(page.url.expose(), redactor),
+        aside(&visible::name(title), ANSWER_BYTES_MAX, redactor),
     ))
 }

@@ -53,7 +53,13 @@ labels! {
         Gone = "gone",
         /// A frame over the limit.
         TooLarge = "too_large",
-        /// Bytes that are no frame.
+        /// Bytes that break a rule of WebSocket.
+        Framing = "framing",
+        /// A text where the subprotocol has bytes, or the other way round.
+        WrongType = "wrong_type",
+        /// A text that is not UTF-8.
+        NotUtf8 = "not_utf8",
+        /// A message that is no frame.
         Malformed = "malformed",
         /// No session.
         NotAuthenticated = "not_authenticated",
@@ -96,6 +102,13 @@ labels! {
         Http = "http",
         /// A request for a socket that is no WebSocket handshake.
         Upgrade = "upgrade",
+    }
+    /// Why a forwarded address does not count.
+    NotBelieved {
+        /// The peer is not among the trusted proxies.
+        UntrustedPeer = "untrusted_peer",
+        /// It cannot be read.
+        Unreadable = "unreadable",
     }
     /// What a resume led to.
     Resumed {
@@ -175,6 +188,9 @@ impl From<CloseCode> for Ending {
         match code {
             CloseCode::Done => Self::Done,
             CloseCode::TooLarge => Self::TooLarge,
+            CloseCode::Framing => Self::Framing,
+            CloseCode::WrongType => Self::WrongType,
+            CloseCode::NotUtf8 => Self::NotUtf8,
             CloseCode::Malformed => Self::Malformed,
             CloseCode::NotAuthenticated => Self::NotAuthenticated,
             CloseCode::OriginNotAllowed => Self::Origin,

@@ -12,6 +12,7 @@ use protocol::visible::is_blank;
 use super::envelope::{Content, Envelope, Flags, Parts, Tag};
 use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
+use crate::origin::is_web_address;
 
 /// What a frame or a request asks to say.
 #[derive(Debug, Clone)]
@@ -183,12 +184,19 @@ pub fn locale(text: &str) -> String {
     kept
 }
 
-/// A page's address without what a site may have put behind it: query, fragment, name and password.
-///
-/// # Errors
-/// As [`field`].
-pub fn page_url(url: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
-    let bare = url.split(['?', '#']).next().unwrap_or_default();
+/// The same for what merely goes along with something else, such as a page's title: what is too long is cut, for
+/// nobody is to be refused for it.
+pub fn aside(text: &str, bytes_max: usize, redactor: &Redactor) -> Personal<String> {
+    // Cut last: half of a number would not be found.
+    let mut kept = redactor.redact(text).into_owned();
+    kept.truncate(kept.floor_char_boundary(bytes_max));
+    Personal::new(kept)
+}
+
+/// A page's address without what a site may have put behind it: query, fragment, name and password. None for what is
+/// no page of the web, such as a file or a script: an agent may follow it.
+pub fn page_url(url: &str, redactor: &Redactor) -> Option<Personal<String>> {
+    let bare = url.trim().split(['?', '#']).next().unwrap_or_default();
     let bare = match bare.split_once("://") {
         Some((scheme, rest)) => {
             let (host, path) = match rest.split_once('/') {
@@ -203,7 +211,9 @@ pub fn page_url(url: &str, redactor: &Redactor) -> Result<Personal<String>, Reje
         }
         None => bare.to_owned(),
     };
-    field("url", &bare, URL_BYTES_MAX, redactor)
+    let within = bare.starts_with('/') && !bare.starts_with("//") && !bare.contains('\\');
+    let leads = within || is_web_address(&bare, true);
+    (leads && !bare.chars().any(char::is_control)).then(|| aside(&bare, URL_BYTES_MAX, redactor))
 }
 
 /// What a visitor is typing, for the agent who may look on: redacted, and with no long number, since a
@@ -496,5 +506,40 @@ mod tests {
         assert_eq!(bare("https://me:pw@shop.example/@a"), "https://shop.example/@a");
         assert_eq!(bare("https://shop.example?x"), "https://shop.example");
         assert_eq!(bare("/cart?x"), "/cart");
+        assert_eq!(bare(" HTTP://m\u{fc}nchen.example/a "), "HTTP://m\u{fc}nchen.example/a");
+    }
+
+    #[test]
+    fn what_leads_to_no_page_of_the_web_is_dropped() {
+        let redactor = Redactor::default();
+        for url in [
+            "",
+            "javascript:alert(1)",
+            " JavaScript:alert(1)",
+            "java\nscript:alert(1)",
+            "javascript://shop.example/%0aalert(1)",
+            "data:text/html,x",
+            "blob:https://shop.example/1",
+            "file:///home/ada/letter.html",
+            "about:srcdoc",
+            "//evil.example/x",
+            "/\\evil.example",
+            "https://",
+            "https://shop.example/a\u{0}b",
+            "shop.example",
+        ] {
+            assert!(page_url(url, &redactor).is_none(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_merely_goes_along_is_cut_and_never_in_the_middle_of_a_number() {
+        let redactor = Redactor::default();
+        let long = format!("https://shop.example/{}", "\u{e9}".repeat(URL_BYTES_MAX));
+        let kept = page_url(&long, &redactor).unwrap().into_exposed();
+        assert!(kept.len() <= URL_BYTES_MAX && long.starts_with(&kept), "{}", kept.len());
+        let title = format!("{} 4111 1111 1111 1111", "t".repeat(985));
+        let kept = aside(&title, 1_000, &redactor).into_exposed();
+        assert!(kept.len() <= 1_000 && !kept.contains("4111"), "{kept}");
     }
 }

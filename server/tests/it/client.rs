@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::Request;
+use http::{HeaderValue, Request};
 use protocol::codec::{Encoding, decode_server, encode_client};
 use protocol::conversation::{AgentCard, Availability, ResumePoint};
 use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame, WatchTopic};
@@ -12,6 +12,7 @@ use protocol::limits::List;
 use protocol::message::{Body, Message, Seq};
 use protocol::personal::{Personal, Text};
 use protocol::time::UnixMillis;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
@@ -55,7 +56,9 @@ impl Client {
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
             .header("sec-websocket-protocol", encoding.subprotocol());
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            // As it is sent, letters beyond ASCII too.
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            request = request.header(*name, value);
         }
         let (socket, _) =
             tokio_tungstenite::client_async(request.body(()).unwrap(), stream).await.unwrap();
@@ -91,6 +94,11 @@ impl Client {
     /// Like [`Client::tell_raw`], on a line that may be dead.
     pub async fn try_raw(&mut self, message: WsMessage) -> bool {
         self.socket.send(message).await.is_ok()
+    }
+
+    /// Bytes as they are, past the WebSocket.
+    pub async fn tell_bytes(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).await.unwrap();
     }
 
     /// The next frame, or the code with which the connection ended.

@@ -2,12 +2,12 @@
 
 use futures_util::StreamExt as _;
 use protocol::codec::{Encoding, encode_client};
-use protocol::conversation::Role;
+use protocol::conversation::{PageView, Role};
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::ids::SiteKey;
 use protocol::limits::FRAME_BYTES_MAX;
 use protocol::message::{Body, Seq};
-use protocol::personal::Text;
+use protocol::personal::{Personal, Text};
 use protocol::reject::{CloseCode, RejectCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -127,8 +127,98 @@ async fn bytes_that_are_no_frame_end_the_connection_and_harm_nobody() {
     assert_eq!(client.closed().await, 1009);
     let mut client = Client::visitor(&server, None, vec![]).await;
     client.tell_raw(WsMessage::text("[\"ping\",1]")).await;
-    assert_eq!(client.closed().await, 4009);
+    assert_eq!(client.closed().await, 1003);
     bystander.say(conversation, "unharmed").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_break_websockets_own_rules_end_with_its_own_codes() {
+    let server = TestServer::start().await;
+    let masked = |first: u8, payload: &[u8]| {
+        let mut bytes = vec![first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
+        bytes.extend(payload);
+        bytes
+    };
+    let text = |payload: &[u8]| masked(0x81, payload);
+    let faults: [(&str, Encoding, Vec<u8>, u16); 16] = [
+        ("reserved bits", Encoding::Msgpack, masked(0xc2, b"x"), 1002),
+        ("an unknown kind", Encoding::Msgpack, masked(0x83, b"x"), 1002),
+        ("an unknown control frame", Encoding::Msgpack, masked(0x8b, b""), 1002),
+        ("no mask", Encoding::Msgpack, vec![0x82, 1, 7], 1002),
+        ("a ping in fragments", Encoding::Msgpack, masked(0x09, b""), 1002),
+        ("a long ping", Encoding::Msgpack, [&[0x89, 0xfe, 0, 126][..], &[0; 130]].concat(), 1002),
+        ("a long length", Encoding::Msgpack, vec![0x82, 0xfe, 0, 1, 0, 0, 0, 0, 7], 1002),
+        ("nothing to go on with", Encoding::Msgpack, masked(0x80, b"x"), 1002),
+        (
+            "a message within another",
+            Encoding::Msgpack,
+            [masked(0x02, b"x"), masked(0x82, b"y")].concat(),
+            1002,
+        ),
+        ("half a close code", Encoding::Msgpack, masked(0x88, &[3]), 1002),
+        ("a close code that is none", Encoding::Msgpack, masked(0x88, &[3, 237]), 1002),
+        ("text among bytes", Encoding::Msgpack, text(b"[\"ping\",1]"), 1003),
+        ("bytes among text", Encoding::Json, masked(0x82, &[0x92, 9, 1]), 1003),
+        ("no UTF-8", Encoding::Json, text(&[b'[', 0xff]), 1007),
+        (
+            "no UTF-8 in fragments",
+            Encoding::Json,
+            [masked(0x01, &[0xc3]), masked(0x80, b"x")].concat(),
+            1007,
+        ),
+        ("no UTF-8 in a goodbye", Encoding::Json, masked(0x88, &[3, 232, 0xff]), 1007),
+    ];
+    for (fault, encoding, bytes, code) in faults {
+        let mut client = Client::connect_as(&server, encoding, &[("origin", SHOP)]).await;
+        client.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
+        client.tell_bytes(&bytes).await;
+        assert_eq!(client.closed().await, code, "{fault}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_merely_goes_along_is_cut_or_dropped_and_nobody_is_refused_for_it() {
+    let server = TestServer::start().await;
+    let mut agent = Client::agent(&server, 0).await;
+    agent.available().await;
+    let long = format!("https://shop.example/{}", "a".repeat(4_000));
+    for (url, title, kept) in [
+        ("javascript:alert(1)", String::from("A shop"), None),
+        (long.as_str(), "t".repeat(3_000), Some(2_048)),
+        ("data:text/html,hello", String::new(), None),
+        ("https://shop.example/a?b#c", String::from("Ä"), Some("https://shop.example/a".len())),
+    ] {
+        let mut visitor = Client::visitor(&server, None, vec![]).await;
+        let page = || PageView {
+            url: Personal::new(url.to_owned()),
+            title: Some(Personal::new(title.clone())),
+        };
+        let request = visitor.next_request();
+        let conversation = new_conversation();
+        let form = protocol::limits::List::default();
+        let page_now = Some(page());
+        let open = ClientFrame::Open { request, conversation, form, notice: None, page: page_now };
+        visitor.tell(&open).await;
+        visitor.acked(request).await;
+        visitor.tell(&ClientFrame::Page { page: page() }).await;
+        for frame in visitor.settled().await {
+            assert!(!matches!(frame, ServerFrame::Reject { .. }), "{url}: {frame:?}");
+        }
+        let shown = agent
+            .until(|frame| match frame {
+                ServerFrame::Presence { conversation: c, visitor: Some(card), .. }
+                    if *c == conversation =>
+                {
+                    Some((card.page_url.clone(), card.page_title.clone()))
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(shown.0.map(|url| url.expose().len()), kept, "{url}");
+        assert!(shown.1.is_none_or(|title| title.expose().len() <= 1_000));
+    }
     server.stop().await;
 }
 
@@ -242,7 +332,7 @@ async fn text_that_is_no_utf_8_ends_the_connection_and_is_never_stored() {
     let mut client = Client::connect_as(&server, Encoding::Json, &[("origin", SHOP)]).await;
     client.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
     client.tell_raw(raw_frame(Data::Text, b"[\"ping\",\xff\xfe]")).await;
-    assert_eq!(client.closed().await, 4000);
+    assert_eq!(client.closed().await, 1007);
     let mut client = Client::visitor(&server, bystander.token.clone(), vec![]).await;
     let request = client.next_request();
     let body = Body::Text(Text::new("abcd"));

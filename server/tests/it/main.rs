@@ -20,6 +20,7 @@ mod resume;
 mod memory;
 mod routing;
 mod hostile;
+mod heads;
 mod fuzz;
 mod kill;
 mod command;

@@ -108,8 +108,9 @@ async fn one_conversation_moves_every_metric_that_is_declared() {
     let point = ResumePoint { conversation, seq: Seq(1), message: Some(new_message()), at: None };
     let mut back = Client::visitor(&server, token, vec![point]).await;
     back.settled().await;
-    // Somebody who does not speak WebSocket.
-    assert_eq!(http::get(server.address, "/v1/socket", &[]).await.status, 426);
+    // Somebody who does not speak WebSocket, and claims another address.
+    let forwarded = [("x-forwarded-for", "203.0.113.9")];
+    assert_eq!(http::get(server.address, "/v1/socket", &forwarded).await.status, 426);
     let mut taker = Client::agent(&server, 1).await;
     taker.available().await;
     agent.transfer(conversation, server.agents[1]).await;

@@ -1141,6 +1141,9 @@ export const RETRYABLE: readonly RejectCode[] = ['too-fast', 'store-unavailable'
 /** What ends a connection, by its code. */
 export const CLOSE_CODES = {
   1000: 'done',
+  1002: 'protocol error',
+  1003: 'wrong type of message',
+  1007: 'not utf-8',
   1009: 'frame too large',
   4000: 'malformed frame',
   4001: 'not authenticated',

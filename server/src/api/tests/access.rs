@@ -264,6 +264,7 @@ async fn a_browser_that_asks_over_tls_gets_a_cookie_for_tls_alone() {
         let answer = super::world::answer(&world.public, request).await;
         let cookie = answer.header("set-cookie");
         assert_eq!(cookie.ends_with("; Secure"), secure, "{method}: {cookie}");
+        assert_eq!(cookie.starts_with("__Host-livehelp_session="), secure, "{method}: {cookie}");
     }
 }
 
