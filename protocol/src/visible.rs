@@ -155,8 +155,13 @@ fn look(char: char) -> Look {
         {
             Look::Hidden
         }
-        GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark => Look::Mark,
-        _ => Look::Seen,
+        category => match matches!(
+            category,
+            GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark
+        ) {
+            true => Look::Mark,
+            false => Look::Seen,
+        },
     }
 }
 

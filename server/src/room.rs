@@ -19,7 +19,7 @@ use protocol::time::{Day, UnixMillis};
 
 use self::tail::Tail;
 use crate::privacy::envelope::{Content, Envelope, Placed, Tag};
-use crate::privacy::gate::Reader;
+use crate::privacy::gate::{Below, Reader};
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
 pub const TAIL_MAX: usize = 50;
@@ -109,26 +109,6 @@ pub struct Older {
     pub whole: bool,
     /// up to this place.
     pub through: Seq,
-}
-
-/// What stands below the newest messages, told by the day on which its newest came: whether it can still be read is
-/// asked anew each time, for rooms live long. None: nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Below {
-    /// Of what visitors may see.
-    pub for_visitors: Option<Day>,
-    /// Of what agents may see.
-    pub for_agents: Option<Day>,
-}
-
-impl Below {
-    /// Of what this reader may see.
-    pub fn of(&self, reader: Reader) -> Option<Day> {
-        match reader {
-            Reader::Visitor => self.for_visitors,
-            Reader::Agents => self.for_agents,
-        }
-    }
 }
 
 /// What follows from hearing of a message that has its place.
@@ -272,7 +252,7 @@ impl<O> Room<O> {
 
     /// What people said to everyone, the newest first, as far as memory reaches, and in any case the newest.
     pub fn words(&self) -> impl Iterator<Item = &Arc<Placed>> {
-        self.tail.iter().rev().filter(|placed| is_words(placed)).chain(&self.words)
+        self.tail.iter().rev().filter(|placed| placed.is_words()).chain(&self.words)
     }
 
     /// Says what is to become of an envelope; `looked` is where the store was searched for its id, in vain.
@@ -333,7 +313,7 @@ impl<O> Room<O> {
             if gone.envelope().visibility() == Visibility::Everyone {
                 self.below.for_visitors = day;
             }
-            if is_words(&gone) {
+            if gone.is_words() {
                 self.words = Some(gone);
             }
         }
@@ -620,12 +600,6 @@ impl<O> Room<O> {
     pub fn is_retired(&self) -> bool {
         self.retired
     }
-}
-
-/// Whether it is something that a person or a program said to everyone.
-pub(crate) fn is_words(placed: &Placed) -> bool {
-    let envelope = placed.envelope();
-    envelope.visibility() == Visibility::Everyone && envelope.author() != Author::System
 }
 
 /// So far below a place, and no further, may something have been under way together with it.

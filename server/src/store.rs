@@ -21,12 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Placed, Tag};
-use crate::privacy::gate::{Door, ReadGrant, Reader};
+use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Bucket;
 
 pub use crate::privacy::seal::SecretHash;
-use crate::room::Below;
 pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]

@@ -116,7 +116,8 @@ fn a_value_that_is_not_known_is_named_and_is_no_end() {
             assert!(matches!(error, DecodeError::Malformed { .. }), "{none}");
         }
     }
-    let (cnv, msg) = (format!("c410{}", &CNV[4..]), format!("c410{}", &MSG[4..]));
+    let hex = |id: &str, prefix: &str| format!("c410{}", id.strip_prefix(prefix).unwrap());
+    let (cnv, msg) = (hex(CNV, "cnv_"), hex(MSG, "msg_"));
     let msgpack = [
         (format!("960205{cnv}{msg}00920700"), 5, "body"),
         (format!("960205{cnv}{msg}0092cd012c00"), 5, "body"),

@@ -1,6 +1,7 @@
 //! Conversations: their state, and the acts that change it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -20,6 +21,7 @@ use super::problem::Problem;
 use super::request::{Asked, Body, Id};
 use super::{ApiState, schema};
 use crate::auth::Scope;
+use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::store::{ConversationFilter, ConversationRow, MarkRow, Sight, VisitorRow};
@@ -363,25 +365,8 @@ impl<'a> Shaper<'a> {
                 grant.show(RetentionClass::Contact, of.contact_day, contact)
             })
             .unwrap_or_default();
-        // A line of the system says nothing about what was said.
         let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
-        let mut last = timeline.and_then(|timeline| {
-            let mut newest_first = tail.iter().rev();
-            newest_first.find_map(|said| {
-                preview(said, self.today, timeline).filter(|preview| preview.text.is_some())
-            })
-        });
-        if last.is_none() && tail.len() >= usize::from(PREVIEW_TAIL) {
-            let sight = Sight::Said(self.today);
-            let before = tail.first().map(|first| first.seq());
-            let of = (self.tenant, row.conversation);
-            let page = store.page(of.0, of.1, sight, (Seq(0), before), 1).await?;
-            last = page
-                .messages
-                .first()
-                .zip(timeline)
-                .and_then(|(said, timeline)| preview(said, self.today, timeline));
-        }
+        let last = self.last_words(row.conversation, tail, timeline).await?;
         let (seq_last, marks) =
             room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.marks[..]));
         Ok(Conversation {
@@ -412,6 +397,31 @@ impl<'a> Shaper<'a> {
             waiting_since: row.waiting_since,
             closed_at: row.closed_at,
         })
+    }
+
+    /// The newest words of a conversation, which may lie below the tail that was read. A line of the system says nothing
+    /// about what was said.
+    async fn last_words(
+        &self,
+        conversation: ConversationId,
+        tail: &[Arc<Placed>],
+        timeline: Option<&SiteTimeline>,
+    ) -> Result<Option<Preview>, Problem> {
+        let last = timeline.and_then(|timeline| {
+            let mut newest_first = tail.iter().rev();
+            newest_first.find_map(|said| {
+                preview(said, self.today, timeline).filter(|preview| preview.text.is_some())
+            })
+        });
+        if last.is_some() || tail.len() < usize::from(PREVIEW_TAIL) {
+            return Ok(last);
+        }
+        let before = tail.first().map(|first| first.seq());
+        let sight = Sight::Said(self.today);
+        let page =
+            self.state.store.page(self.tenant, conversation, sight, (Seq(0), before), 1).await?;
+        let newest = page.messages.first().zip(timeline);
+        Ok(newest.and_then(|(said, timeline)| preview(said, self.today, timeline)))
     }
 }
 

@@ -315,7 +315,7 @@ fn cookie(
 
 fn session_cookie(secure: bool, token: &str, seconds: u64) -> Result<HeaderValue, Problem> {
     let name = if secure { SECURE_SESSION_COOKIE } else { SESSION_COOKIE };
-    kept_cookie(secure, format!("{name}={token}; Path=/; Max-Age={seconds}"))
+    kept_cookie(secure, &format!("{name}={token}; Path=/; Max-Age={seconds}"))
 }
 
 /// Shows, for a year, that somebody signed in to this account from this browser: then no stranger's guesses keep them
@@ -327,10 +327,10 @@ fn device_cookie(
 ) -> Result<HeaderValue, Problem> {
     let device = state.devices.issue(account).map_err(|_| Problem::internal())?;
     let text = format!("{DEVICE_COOKIE}={device}; Path=/v1/sessions; Max-Age={DEVICE_SECONDS}");
-    kept_cookie(state.public_url.is_secure() || secure, text)
+    kept_cookie(state.public_url.is_secure() || secure, &text)
 }
 
-fn kept_cookie(secure: bool, text: String) -> Result<HeaderValue, Problem> {
+fn kept_cookie(secure: bool, text: &str) -> Result<HeaderValue, Problem> {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{text}; HttpOnly; SameSite=Strict{secure}");
     let mut value = HeaderValue::try_from(text).map_err(|_| Problem::internal())?;

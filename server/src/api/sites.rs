@@ -216,7 +216,7 @@ pub(crate) async fn create(
     Body { value: new, bytes }: Body<NewSite>,
 ) -> Result<Response, Problem> {
     access.need(Role::Admin, Scope::SitesWrite)?;
-    let new = async { new_site(&state, access.tenant, &new.name, new.origins, Plan::Free) };
+    let new = async { new_site(&state, access.tenant, &new.name, &new.origins, Plan::Free) };
     once.once(&state, access.tenant, &access.owner(), &bytes, new).await
 }
 
@@ -225,12 +225,12 @@ pub(crate) fn new_site(
     state: &ApiState,
     tenant: TenantId,
     site_name: &str,
-    origins: Vec<String>,
+    origins: &[String],
     plan: Plan,
 ) -> Result<(Vec<Record>, Site), Problem> {
     let now = state.now();
     let settings = SiteSettings {
-        origins: check_origins(&origins)?,
+        origins: check_origins(origins)?,
         form: form_with_defaults(BTreeMap::new()),
         ..SiteSettings::default()
     };

@@ -161,7 +161,7 @@ pub(crate) async fn create_tenant_site(
 ) -> Result<Response, Problem> {
     access.need(Scope::SitesWrite)?;
     find(&state, tenant).await?;
-    let new = async { new_site(&state, tenant, &new.name, new.origins, new.plan) };
+    let new = async { new_site(&state, tenant, &new.name, &new.origins, new.plan) };
     once.once(&state, tenant, &access.key.to_string(), &bytes, new).await
 }
 

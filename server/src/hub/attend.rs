@@ -166,8 +166,8 @@ impl Hub {
         let page = shown(&page, &grant);
         let told = (request, reset);
         if !reset && point.is_some_and(|point| point.message.is_some()) {
-            let more = page.first().is_some();
-            self.let_in(live, speaker, card, told, (more, page));
+            let more = !page.is_empty();
+            let_in(live, speaker, card, told, (more, page));
             return Step::In { reset };
         }
         // The newest page. What he may see of it in memory may be little, or nothing.
@@ -177,7 +177,7 @@ impl Hub {
         });
         let limit = TAIL_MAX.saturating_sub(page.len());
         if !below || limit == 0 {
-            self.let_in(live, speaker, card, told, (below, page));
+            let_in(live, speaker, card, told, (below, page));
             return Step::In { reset };
         }
         let through = live.tail_after();
@@ -185,37 +185,13 @@ impl Hub {
             Some((read, earlier)) if *read == through => {
                 let mut whole = shown(&earlier.messages, &grant);
                 whole.extend(page);
-                self.let_in(live, speaker, card, told, (earlier.more, whole));
+                let_in(live, speaker, card, told, (earlier.more, whole));
                 Step::In { reset }
             }
             Some(_) | None => {
                 Step::ReadBelow { through, limit: u16::try_from(limit).unwrap_or(u16::MAX) }
             }
         }
-    }
-
-    /// Under the room's lock: the member, the state, the page.
-    fn let_in(
-        &self,
-        live: &mut LiveRoom,
-        speaker: &Speaker,
-        card: &ConversationCard,
-        (request, reset): (RequestId, bool),
-        (more, messages): (bool, Vec<Message<'_>>),
-    ) {
-        live.join(Member {
-            connection: speaker.outlet.connection(),
-            author: speaker.author(),
-            reader: speaker.reader(),
-            outlet: Arc::clone(&speaker.outlet),
-        });
-        let mut card = card.clone();
-        card.seq_last = live.seq_last();
-        card.marks = protocol::limits::List::new(live.marks().iter().cloned());
-        speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
-        let conversation = live.conversation();
-        let page = ServerFrame::History { request, conversation, reset, more, messages };
-        speaker.outlet.append(&Fanned::new(page));
     }
 
     /// Lets a connection out.
@@ -434,6 +410,29 @@ impl Hub {
         })
         .unwrap_or_default()
     }
+}
+
+/// Under the room's lock: the member, the state, the page.
+fn let_in(
+    live: &mut LiveRoom,
+    speaker: &Speaker,
+    card: &ConversationCard,
+    (request, reset): (RequestId, bool),
+    (more, messages): (bool, Vec<Message<'_>>),
+) {
+    live.join(Member {
+        connection: speaker.outlet.connection(),
+        author: speaker.author(),
+        reader: speaker.reader(),
+        outlet: Arc::clone(&speaker.outlet),
+    });
+    let mut card = card.clone();
+    card.seq_last = live.seq_last();
+    card.marks = protocol::limits::List::new(live.marks().iter().cloned());
+    speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
+    let conversation = live.conversation();
+    let page = ServerFrame::History { request, conversation, reset, more, messages };
+    speaker.outlet.append(&Fanned::new(page));
 }
 
 /// What the grant lets through, in order.

@@ -58,9 +58,12 @@ struct Waits {
     answers: Arc<Answers>,
 }
 
+/// Who is to hear of a message's fate, and on which connection they sent it.
+type Sender = (Option<ConnectionId>, Answer);
+
 /// Everyone who sent this message and is to hear of it; nobody any more once they were told.
 #[derive(Default)]
-struct Answers(Mutex<Option<Vec<(Option<ConnectionId>, Answer)>>>);
+struct Answers(Mutex<Option<Vec<Sender>>>);
 
 impl Answers {
     fn of(from: Option<ConnectionId>, answer: Answer) -> Arc<Self> {

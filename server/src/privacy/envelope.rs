@@ -202,6 +202,11 @@ impl Placed {
         &self.envelope
     }
 
+    /// Whether a person or a program said it to everyone.
+    pub fn is_words(&self) -> bool {
+        self.envelope.visibility() == Visibility::Everyone && self.envelope.author() != Author::System
+    }
+
     /// The only way to a frame for people; `None` once it has expired by the grant's day.
     pub fn frame(&self, grant: &ReadGrant<'_>) -> Option<ServerFrame<'_>> {
         let message = self.shown(grant)?;

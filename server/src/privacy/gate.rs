@@ -45,6 +45,26 @@ pub enum Reader {
     Agents,
 }
 
+/// What stands below the newest messages, told by the day on which its newest came: whether it can still be read is
+/// asked anew each time, for rooms live long. None: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Below {
+    /// Of what visitors may see.
+    pub for_visitors: Option<Day>,
+    /// Of what agents may see.
+    pub for_agents: Option<Day>,
+}
+
+impl Below {
+    /// Of what this reader may see.
+    pub fn of(&self, reader: Reader) -> Option<Day> {
+        match reader {
+            Reader::Visitor => self.for_visitors,
+            Reader::Agents => self.for_agents,
+        }
+    }
+}
+
 impl<'a> ReadGrant<'a> {
     /// For what came a moment ago: its own expiry against today, two numbers.
     pub fn fan_out(reader: Reader, today: Day) -> ReadGrant<'static> {

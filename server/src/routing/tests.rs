@@ -599,9 +599,9 @@ fn crowd(len: u32) -> (Routing, Vec<ConversationId>) {
 }
 
 fn told_places(effects: &[Effect]) -> Vec<(ConversationId, u32)> {
-    let place = |effect: &Effect| match effect {
-        Effect::Position { conversation, position, .. } => Some((*conversation, *position)),
-        _ => None,
+    let place = |effect: &Effect| {
+        let Effect::Position { conversation, position, .. } = effect else { return None };
+        Some((*conversation, *position))
     };
     effects.iter().filter_map(place).collect()
 }

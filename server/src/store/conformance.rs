@@ -818,7 +818,7 @@ async fn every_filter_lists_what_passes(store: &dyn Store) {
         // It has been in other lists before.
         row.version = 2;
         row.state = states[usize::try_from(scatter(n + 2_000) % 5).unwrap()];
-        row.assignee = (scatter(n + 3_000) % 4 > 0).then(|| agent(scatter(n + 4_000) % 3));
+        row.assignee = (!scatter(n + 3_000).is_multiple_of(4)).then(|| agent(scatter(n + 4_000) % 3));
         store.write(vec![Write::Conversation(Box::new(row.clone()))]).await.unwrap();
         rows.push(row);
     }

@@ -24,11 +24,9 @@ fn agent(world: &World) -> Person {
 
 fn only_page(line: &Line) -> (bool, bool, Vec<u64>) {
     let heard = line.take_all();
-    let pages = heard.into_iter().filter_map(|heard| match heard {
-        Heard::Page { reset, more, items } => {
-            Some((reset, more, items.iter().map(|item| item.seq.0).collect()))
-        }
-        _ => None,
+    let pages = heard.into_iter().filter_map(|heard| {
+        let Heard::Page { reset, more, items } = heard else { return None };
+        Some((reset, more, items.iter().map(|item| item.seq.0).collect()))
     });
     let pages: Vec<_> = pages.collect();
     assert_eq!(pages.len(), 1);

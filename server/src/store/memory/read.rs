@@ -12,10 +12,9 @@ use super::register::{At, Visitor};
 use super::transcript::{Conversation, Header, Home, Line, Sealed};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
-use crate::privacy::gate::Reader;
+use crate::privacy::gate::{Below, Reader};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError};
-use crate::room::{Below, is_words};
 use crate::store::{
     ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MessagePage, Page, Paging,
     RoomRow, SecretHash, Sight, StoreError, VisitorRow, VisitorToken, sealed,
@@ -51,7 +50,7 @@ impl Shared {
         };
         let below =
             Below { for_visitors: below(Reader::Visitor)?, for_agents: below(Reader::Agents)? };
-        let words = match tail.iter().rev().find(|placed| is_words(placed)) {
+        let words = match tail.iter().rev().find(|placed| placed.is_words()) {
             Some(words) => Some(Arc::clone(words)),
             None => newest_below(Sight::Words(today))?,
         };

@@ -15,10 +15,9 @@ use super::row::{MessageRow, Run, SELECT};
 use super::sealed;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
-use crate::privacy::gate::Reader as Gate;
+use crate::privacy::gate::{Below, Reader as Gate};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError, Sealer};
-use crate::room::{Below, is_words};
 use crate::store::{
     ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MarkRow, MessagePage,
     Page, Paging, RoomRow, SEARCHED_MAX, SecretHash, Sight, VisitorRow, VisitorToken,
@@ -72,7 +71,7 @@ impl Reader<'_> {
             let newest = newest_below(Sight::Shown(reader, today))?;
             Ok::<_, Fault>(newest.map(|placed| placed.envelope().tag().ingest_day))
         };
-        let words = match tail.iter().rev().find(|placed| is_words(placed)) {
+        let words = match tail.iter().rev().find(|placed| placed.is_words()) {
             Some(words) => Some(Arc::clone(words)),
             None => newest_below(Sight::Words(today))?,
         };
