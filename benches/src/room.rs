@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use livehelp::hub::LiveRoom;
 use livehelp::privacy::envelope::Envelope;
-use livehelp::room::{Accepted, Below, Room, TAIL_MAX};
+use livehelp::privacy::gate::Below;
+use livehelp::room::{Accepted, Room, TAIL_MAX};
 use protocol::message::Seq;
 
 use crate::meter::{Case, Meter};

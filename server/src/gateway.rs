@@ -243,7 +243,10 @@ impl Gateway {
         self.draining.store(true, Ordering::SeqCst);
         let outboxes = self.heartbeats.all();
         let leave = Leave::of(outboxes.len(), over_ms);
-        #[expect(clippy::disallowed_methods, reason = "the timer's own time: nothing is decided by it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the timer's own time: nothing is decided by it"
+        )]
         let begun = tokio::time::Instant::now();
         for (turn, outbox) in outboxes.into_iter().enumerate() {
             let told_at = begun + Duration::from_millis(leave.told_ms(turn));

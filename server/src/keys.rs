@@ -503,9 +503,10 @@ impl TransitSealer for KeyStore {
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
 fn failed(error: KeysError) -> SealError {
     tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "the key store failed");
-    match error {
-        KeysError::Damaged { .. } => SealError::Tampered,
-        _ => SealError::Unavailable,
+    if matches!(error, KeysError::Damaged { .. }) {
+        SealError::Tampered
+    } else {
+        SealError::Unavailable
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use protocol::conversation::{Marks, ResumePoint};
 use protocol::ids::{ConnectionId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, EventKind, Seq, Visibility};
-use protocol::time::{Day, UnixMillis};
+use protocol::time::UnixMillis;
 
 use self::tail::Tail;
 use crate::privacy::envelope::{Content, Envelope, Placed, Tag};

@@ -75,7 +75,8 @@ const JUDGES: [&str; 3] = ["privacy", "store", "api/messages"];
 const WRONG_WORDS: [&str; 8] =
     ["workspace", "inbox", "nack", "gdpr_delete", "takeout", "util", "helpers", "manager"];
 /// Other people's names, which we cannot choose.
-const FOREIGN_NAMES: [&str; 5] = [
+const FOREIGN_NAMES: [&str; 6] = [
+    "regex_automata::util",
     "hyper_util",
     "futures_util",
     "http_body_util",

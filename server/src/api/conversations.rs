@@ -15,7 +15,7 @@ use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
-use super::messages::{MessageAuthor, preview};
+use super::messages::{MessageAuthor, Preview, preview};
 use super::page::{Items, page};
 use super::problem::Problem;
 use super::request::{Asked, Body, Id};

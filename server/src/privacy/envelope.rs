@@ -204,7 +204,8 @@ impl Placed {
 
     /// Whether a person or a program said it to everyone.
     pub fn is_words(&self) -> bool {
-        self.envelope.visibility() == Visibility::Everyone && self.envelope.author() != Author::System
+        self.envelope.visibility() == Visibility::Everyone
+            && self.envelope.author() != Author::System
     }
 
     /// The only way to a frame for people; `None` once it has expired by the grant's day.

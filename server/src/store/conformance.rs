@@ -786,6 +786,7 @@ fn scatter(n: u64) -> u64 {
     (n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 33
 }
 
+#[expect(clippy::too_many_lines, reason = "one filter after the other")]
 async fn every_filter_lists_what_passes(store: &dyn Store) {
     let world = World::new(61);
     world.settle(store).await;
@@ -818,7 +819,8 @@ async fn every_filter_lists_what_passes(store: &dyn Store) {
         // It has been in other lists before.
         row.version = 2;
         row.state = states[usize::try_from(scatter(n + 2_000) % 5).unwrap()];
-        row.assignee = (!scatter(n + 3_000).is_multiple_of(4)).then(|| agent(scatter(n + 4_000) % 3));
+        row.assignee =
+            (!scatter(n + 3_000).is_multiple_of(4)).then(|| agent(scatter(n + 4_000) % 3));
         store.write(vec![Write::Conversation(Box::new(row.clone()))]).await.unwrap();
         rows.push(row);
     }

@@ -200,7 +200,7 @@ impl SqliteStore {
             None => Looked::Empty,
             Some(file::Seen { version, known, keys, id, connection }) => {
                 let connection = Mutex::new(connection);
-                Looked::Data(LookedData { path, version, known, keys, id, connection })
+                Looked::Data(Box::new(LookedData { path, version, known, keys, id, connection }))
             }
         })
     }
@@ -222,6 +222,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
+    #[expect(clippy::too_many_lines, reason = "one step after the other: a start reads best whole")]
     pub fn open_locked(
         folder: &Path,
         lock: FolderLock,

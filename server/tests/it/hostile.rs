@@ -527,6 +527,7 @@ fn raw_of(encoding: Encoding, frame: &ClientFrame<'_>) -> WsMessage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one bound after the other")]
 async fn every_promised_bound_is_met_before_any_bound_of_bytes() {
     use protocol::conversation::{FormAnswer, PageView, ResumePoint};
     use protocol::limits::{

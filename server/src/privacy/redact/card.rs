@@ -184,7 +184,7 @@ impl Page<'_> {
         match all.len() {
             0..=5 => false,
             // So many are cards side by side, or none.
-            9.. if all.len() % 4 != 0 => true,
+            9.. if !all.len().is_multiple_of(4) => true,
             _ => is_monotone(&all, |a, b| a < b),
         }
     }

@@ -138,6 +138,7 @@ impl Between {
 }
 
 /// Shows each run of a text.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever is none of these ends a run")]
 pub(super) fn each_run(text: &str, mut show: impl FnMut(&Run)) {
     let mut run = Run::default();
     let mut between = Between::default();

@@ -120,7 +120,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
                 gap += 1;
                 continue;
             }
-            _ => {
+            Sign::Space | Sign::Column | Sign::Line | Sign::Dash | Sign::Symbol | Sign::Other => {
                 letters = 0;
                 continue;
             }
@@ -164,7 +164,9 @@ fn places(text: &str) -> impl Iterator<Item = Place> {
                 line |= sign == Sign::Line;
                 return Some(None);
             }
-            _ => return None,
+            Sign::Space | Sign::Column | Sign::Line | Sign::Dash | Sign::Symbol | Sign::Other => {
+                return None;
+            }
         };
         let (parted, on_new_line) = (std::mem::take(&mut gap) > 0, std::mem::take(&mut line));
         Some(Some(Place { value, end: start + char.len_utf8(), parted, on_new_line }))

@@ -190,6 +190,7 @@ fn most_alive(nfa: &NFA) -> Option<usize> {
     Some(most)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the crate's: no other state reads a byte")]
 fn step(nfa: &NFA, id: StateID, byte: u8) -> Option<StateID> {
     match nfa.state(id) {
         State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
@@ -288,7 +289,7 @@ mod tests {
         let pattern = Pattern::new(r"(?i)customer-\d{4}").unwrap();
         let mut found = Vec::new();
         pattern.find("Customer-1234, customer-12", &mut Fuel::of(""), &mut found);
-        assert_eq!(found, [0..13]);
+        assert_eq!((found.len(), found.first()), (1, Some(&(0..13))));
     }
 
     /// Each search of this one goes to the text's end, and there is one for each character.

@@ -85,6 +85,10 @@ pub(super) fn sign(char: char) -> Sign {
     known.copied().unwrap_or_else(|| beyond_ascii(char, code))
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "Unicode's categories: what is none of these parts a number"
+)]
 fn beyond_ascii(char: char, code: u32) -> Sign {
     let nth = |first: u32| u8::try_from(code - first).map_or(Sign::Other, Sign::Letter);
     match char {

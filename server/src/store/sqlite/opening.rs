@@ -112,7 +112,23 @@ impl OpenError {
         match self {
             Self::File { source, .. } => full(source),
             Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
-            _ => false,
+            Self::InUse { .. }
+            | Self::NotWritable { .. }
+            | Self::Corrupt { .. }
+            | Self::NotOurs(_)
+            | Self::Newer { .. }
+            | Self::KeysOlder { .. }
+            | Self::WrongKeys(_)
+            | Self::JournalApart { .. }
+            | Self::Journal { .. }
+            | Self::Behind { .. }
+            | Self::OtherFile(_)
+            | Self::Gone { .. }
+            | Self::Rows { .. }
+            | Self::Former { .. }
+            | Self::NoRoom(_)
+            | Self::NoLocks { .. }
+            | Self::Keys { .. } => false,
         }
     }
 }
@@ -128,7 +144,7 @@ pub enum Looked {
     /// A running server's: its data is not looked into.
     InUse { pid: u32 },
     /// Data that a start would take.
-    Data(LookedData),
+    Data(Box<LookedData>),
 }
 
 /// Data as it lies there.
@@ -169,7 +185,9 @@ impl LookedData {
         let reader = Reader { connection: &connection, sealer, now: UnixMillis(0), waiting: &[] };
         match reader.unreadable().map_err(|fault| match fault {
             Fault::File(source) => failed(source),
-            _ => OpenError::Corrupt { path: self.path.clone(), source: None },
+            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
+                OpenError::Corrupt { path: self.path.clone(), source: None }
+            }
         })? {
             0 => Ok(()),
             count => Err(OpenError::Rows { path: self.path.clone(), count }),

@@ -32,6 +32,7 @@ pub struct Repaired {
     pub id: Option<StoreId>,
 }
 
+#[expect(clippy::too_many_lines, reason = "one step after the other: a repair reads best whole")]
 pub(super) fn repair(
     folder: &Path,
     sealer: &dyn Sealer,

@@ -312,6 +312,7 @@ async fn a_damaged_file_is_refused_by_name() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one version after the other")]
 async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());

@@ -403,11 +403,8 @@ impl Writer {
             for write in writes {
                 let Write::Message(placed) = write else { return Ok(None) };
                 let Some(place) = desk.place_of(placed, &self.backlog)? else { return Ok(None) };
-                let body = match sealed::seal_message(sealer, placed) {
-                    Ok(Some(body)) => body,
-                    // Destroyed, damaged, or not made yet: the other way finds out which.
-                    Ok(None) | Err(_) => return Ok(None),
-                };
+                // Destroyed, damaged, or not made yet: the other way finds out which.
+                let Ok(Some(body)) = sealed::seal_message(sealer, placed) else { return Ok(None) };
                 rows.push(Sealed { placed, place, body });
             }
         }
