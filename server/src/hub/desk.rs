@@ -127,6 +127,9 @@ pub(super) struct AgentLine {
     pub(super) expires_at: UnixMillis,
 }
 
+/// Address, where it can be told, and title of the page that a visitor is on.
+pub(super) type PageAt = (Option<Personal<String>>, Personal<String>);
+
 /// A visitor's connections at one site.
 #[derive(Debug)]
 pub(super) struct Guest {
@@ -137,7 +140,7 @@ pub(super) struct Guest {
     pub(super) lost_at: Option<UnixMillis>,
     pub(super) presence: Presence,
     /// The page he is on, where he lets us know.
-    pub(super) page: Option<Box<(Option<Personal<String>>, Personal<String>)>>,
+    pub(super) page: Option<Box<PageAt>>,
     /// What his browser asked for: it stands in the tag of what is said in his conversations.
     pub(super) signals: Flags,
 }
