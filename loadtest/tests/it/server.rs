@@ -73,6 +73,8 @@ impl Server {
         };
         opened.store.key_create(row).await.unwrap();
         opened.store.close().await;
+        // With it goes the lock of the keys folder.
+        drop(opened);
         std::fs::write(folder.path().join("operator-key"), OPERATOR_KEY).unwrap();
         let listeners = Listeners {
             public: bind("listen", config.listen).await.unwrap(),

@@ -64,6 +64,9 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         }
         "lookup_invitation" => json!({ "token": "lhi_0" }),
         "accept_invitation" => json!({ "token": "lhi_0", "name": "N", "password": PASSWORD }),
+        "lookup_password_reset" => json!({ "token": "lhp_0" }),
+        "use_password_reset" => json!({ "token": "lhp_0", "password": PASSWORD }),
+        "create_tenant_password_reset" => json!({ "email": "a@example.test" }),
         "create_site" => json!({ "name": "S", "origins": [] }),
         "create_tenant_site" => json!({ "name": "S", "origins": [], "plan": "team" }),
         "update_site" => json!({ "name": "changed" }),

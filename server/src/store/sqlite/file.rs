@@ -289,7 +289,7 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
 }
 
 fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mark>, OpenError> {
-    tracing::warn!(path = %path.display(), what, "how far acks went is not known; what there is, is taken");
+    tracing::warn!(path = %path.display(), reason = what, "how far acks went is not known; what there is, is taken");
     Ok(None)
 }
 
