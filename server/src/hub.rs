@@ -40,6 +40,7 @@ mod hear;
 mod lane;
 mod attend;
 mod open;
+mod pages;
 mod refused;
 mod assign;
 mod upkeep;
@@ -51,6 +52,7 @@ mod tests;
 pub(crate) use assign::Act;
 pub use attend::Watched;
 pub use open::Opening;
+pub use pages::PageNumber;
 pub use refused::RefusedOrigin;
 pub use shard::{LiveRoom, RoomHandle};
 pub use site::Site;
@@ -72,6 +74,12 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     fn flush(&self);
     /// Ends the connection with a verdict.
     fn close(&self, code: CloseCode);
+    /// Keeps the number of the page's origin that it stands on.
+    fn stand_on(&self, _page: PageNumber) {}
+    /// That number; 0: none.
+    fn stands_on(&self) -> PageNumber {
+        0
+    }
 }
 
 /// Someone at a connection, as the hub needs to know him.
@@ -149,6 +157,7 @@ pub struct Hub {
     lanes: lane::Lanes,
     openings: AddressLimit,
     refused_origins: refused::RefusedOrigins,
+    pages: pages::PageOrigins,
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
     /// happens one at a time for each id, by a share of it.
     turns: [tokio::sync::Mutex<()>; TURNS],
@@ -224,6 +233,7 @@ impl Hub {
             metrics,
             openings: AddressLimit::new(config.conversations_per_ip_hour_max, HOUR_MS),
             refused_origins: refused::RefusedOrigins::default(),
+            pages: pages::PageOrigins::default(),
             config,
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),

@@ -114,8 +114,15 @@ impl Gateway {
             Vec::new()
         };
         let signals = greeting.signals.and(accepted.signals);
+        self.hub.stands_on(&*speaker.outlet, origin);
         let availability = self.hub.visitor_connected(&speaker, signals).await;
         let availability = availability.map_err(|_| CloseCode::Overload)?;
+        // Asked once more: a change of the list closed the connections that there were, and this was none of them.
+        let still = self.hub.site_by_key(key).await.map_err(|_| CloseCode::Overload)?;
+        if !still.is_some_and(|site| allowed_origin(&site.row.settings.origins, origin)) {
+            self.farewell(&speaker, &[]).await;
+            return Err(CloseCode::OriginNotAllowed);
+        }
         let welcome = ServerFrame::Welcome {
             request: greeting.request,
             session: SessionId::from_uuid(uuid::Uuid::new_v4()),

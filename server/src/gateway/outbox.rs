@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -18,8 +18,8 @@ use protocol::reject::CloseCode;
 
 use super::close_frame;
 use crate::http::Socket;
-use crate::hub::Outlet;
 use crate::hub::fanout::Fanned;
+use crate::hub::{Outlet, PageNumber};
 use crate::metrics::{Metrics, Overflow};
 
 /// The share of the bound at which frames that are worth nothing later are dropped.
@@ -132,7 +132,9 @@ pub(super) struct Outbox {
     /// A ping waits for its pong.
     pub(super) probed: AtomicBool,
     /// The code with which we closed; 0: we did not.
-    closed_with: std::sync::atomic::AtomicU16,
+    closed_with: AtomicU16,
+    /// The number of the page's origin, from `hello` on.
+    page: AtomicU16,
     terms: Arc<Terms>,
     waiting: Mutex<Waiting>,
     socket: Socket,
@@ -154,7 +156,8 @@ impl Outbox {
             encoding,
             over: AtomicBool::new(false),
             probed: AtomicBool::new(false),
-            closed_with: std::sync::atomic::AtomicU16::new(0),
+            closed_with: AtomicU16::new(0),
+            page: AtomicU16::new(0),
             terms,
             waiting: Mutex::new(Waiting::default()),
             socket,
@@ -358,6 +361,14 @@ impl Drop for Outbox {
 impl Outlet for Outbox {
     fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    fn stand_on(&self, page: PageNumber) {
+        self.page.store(page, Ordering::Relaxed);
+    }
+
+    fn stands_on(&self) -> PageNumber {
+        self.page.load(Ordering::Relaxed)
     }
 
     fn append(&self, frame: &Fanned<'_>) -> bool {

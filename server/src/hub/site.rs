@@ -192,7 +192,10 @@ impl Hub {
 
     /// A site was stored anew.
     pub(crate) fn site_changed(&self, row: &SiteRow) {
-        self.sites.insert(row.site, Arc::new(Site::new(row.clone())));
+        let before = self.sites.insert(row.site, Arc::new(Site::new(row.clone())));
+        if before.is_none_or(|before| before.row.settings.origins != row.settings.origins) {
+            self.close_pages_not_listed(row);
+        }
     }
 
     /// Takes in what was read, unless it was stored anew while it was read.

@@ -1,5 +1,6 @@
 //! Heads of requests as browsers, shops, proxies and strangers write them, to REST and to the socket.
 
+use protocol::conversation::Role;
 use protocol::frame::ServerFrame;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -277,5 +278,32 @@ async fn the_mark_of_an_encoding_is_no_fault_of_a_body() {
     let twice = format!("\u{feff}{body}");
     let answer = http::ask(server.address, "POST", "/v1/sessions", &[], &twice).await;
     assert_eq!(answer.status, 400, "{}", answer.body);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_listed_no_more_loses_its_sockets_at_once() {
+    let server = TestServer::start_as(|setup| {
+        setup.role = Role::Admin;
+        setup.settings.origins = vec![String::from(SHOP), String::from("https://*.shop.example")];
+    })
+    .await;
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let own = format!("http://{}", server.address);
+    let headers = [("cookie", cookie.as_str()), ("origin", own.as_str())];
+    let list = http::ask(server.address, "GET", "/v1/sites", &headers, "").await.json();
+    let path = format!("/v1/sites/{}", list["items"][0]["site_id"].as_str().unwrap());
+    let mut stays = Client::visitor(&server, None, vec![]).await;
+    let mut goes = Client::connect(&server, &[("origin", "https://old.shop.example")]).await;
+    goes.greet_as_visitor(server.site_key.clone(), None, vec![]).await;
+    // A desk closes what its tenant's agents or visitors hold; one agent is there, as in life.
+    let agent = Client::agent(&server, 0).await;
+    let change = format!(r#"{{ "origins": ["{SHOP}", "https://new.shop.example"] }}"#);
+    let changed = http::ask(server.address, "PATCH", &path, &headers, &change).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(goes.closed().await, 4003);
+    stays.settled().await;
+    stays.open().await;
+    drop(agent);
     server.stop().await;
 }
