@@ -386,6 +386,9 @@ for (const [width, height] of [[1280, 800], [1000, 560], [800, 700], [360, 640]]
         }
         await page.locator('.offer', { hasText: 'Visitor Number 3' }).waitFor();
         await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+        // The thread was on the screen a moment ago: single keys rest for a second.
+        const since = await page.evaluate(() => performance.now());
+        await page.waitForFunction((at) => performance.now() - at > 1_000, since);
         await page.keyboard.press('a');
         const accepted = await server.until((frame) => frame.kind === 'accept');
         assert.ok(accepted.kind === 'accept' && accepted.conversation === card(3).conversation);
