@@ -58,6 +58,8 @@ export class Server {
       ...["--admin-password-file", server.#at("password")],
     ]);
     await server.start();
+    // Agents go where the server says that it is: no other origin acts with their cookie.
+    if (wire !== undefined) server.addresses.public = `http://127.0.0.1:${wire.port}`;
     return server;
   }
 
