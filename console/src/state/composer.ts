@@ -7,9 +7,9 @@ import type { ConversationId, Visibility } from '../../../widget-js/src/wire/fra
 export interface Composer {
   /** What the agent chose or began to write; null: neither yet. */
   readonly mode: Visibility | null;
-  /** What the field was when the cursor came into it: nothing but the agent's own choice changes it while he is there. */
+  /** What the field was when the cursor came into it: nothing but the agent's own choice changes it while they are there. */
   readonly held: Visibility | null;
-  /** A note was half written when the conversation was taken: the agent is asked whether he means to go on with it. */
+  /** A note was half written when the conversation was taken: the agent is asked whether they mean to go on with it. */
   readonly asks: boolean;
   readonly reply: string;
   /** Stays in this window: a draft on the wire has no kind, and another window would take it for a reply. */

@@ -219,7 +219,7 @@ function tellChanges(before: Board, after: Board): void {
   }
 }
 
-/** Why nothing is offered any more, where the agent did not choose it, and the way back; until he chooses. */
+/** Why nothing is offered any more, where the agent did not choose it, and the way back; until they choose. */
 function tellAway(now: Board): void {
   const own = me.value === null ? undefined : now.agents.get(me.value);
   const sent = own?.availability === 'away' && own.availability_cause === 'missed-offers';
@@ -628,7 +628,7 @@ export function leaveComposer(id: ConversationId): void {
   compose(id, { kind: 'left' });
 }
 
-/** Before it is taken, at the agent's press: what he types from here on is for the visitor. */
+/** Before it is taken, at the agent's press: what they type from here on is for the visitor. */
 export function composeReply(id: ConversationId): void {
   compose(id, { kind: 'taken' });
 }

@@ -17,7 +17,7 @@ const shown = signal<ReadonlyMap<string, string>>(new Map());
 export const unsavedNames = computed(() => [...new Set(shown.value.values())]);
 export const isUnsaved = computed(() => shown.value.size > 0);
 
-/** The agent is about to leave: what he does it for, if he still wants to. */
+/** The agent is about to leave: what they do it for, if they still want to. */
 export const leaving = signal<(() => void) | null>(null);
 
 export function draftOf(key: string): unknown {
@@ -85,7 +85,7 @@ export function restoreDrafts(): void {
   }
 }
 
-/** Nobody is signed in any more; who signed out takes his drafts along. */
+/** Nobody is signed in any more; who signed out takes their drafts along. */
 export function leaveDrafts(signedOut: boolean): void {
   drafts.value = new Map();
   shown.value = new Map();

@@ -53,7 +53,7 @@ export function takeFrom(id: ConversationId, colleague: AgentId): Promise<void> 
   return take(id, () => takeOver(id, colleague));
 }
 
-/** Who takes it writes at once: the field is his before the server has answered. */
+/** Who takes it writes at once: the field is theirs before the server has answered. */
 async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<void> {
   if (taking.has(id)) return;
   taking.add(id);
@@ -67,7 +67,7 @@ async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<vo
 
 /** What a single key does; false: it is not one of ours. */
 function pressed(key: string, overlay: (which: Overlay) => void): boolean {
-  // The address is ahead of the screen by a moment: whoever steps goes on from where he is going.
+  // The address is ahead of the screen by a moment: whoever steps goes on from where they are going.
   const going = parseRoute(location.hash);
   const id = going.kind === 'conversations' ? going.conversation : null;
   if (id !== opened.value && !STEPS.includes(key)) return false;
