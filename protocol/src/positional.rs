@@ -34,6 +34,16 @@ macro_rules! count {
     ($head:ident $($tail:ident)*) => { 1usize + $crate::positional::count!($($tail)*) };
 }
 
+/// The next field of an array; an error names it. A `match`, since a `map_err` costs instructions where all is well.
+macro_rules! element {
+    ($seq:ident, $field:ident, $ty:ty) => {
+        match $seq.next_element::<$ty>() {
+            Ok(value) => value,
+            Err(error) => return Err($crate::positional::at(stringify!($field), &error)),
+        }
+    };
+}
+
 macro_rules! records {
     ($(
         $(#[doc = $doc:literal])*
@@ -101,14 +111,10 @@ macro_rules! records {
                     fn visit_seq<A: serde::de::SeqAccess<'de>>(
                         self, mut seq: A,
                     ) -> Result<$name, A::Error> {
-                        $( let $field = seq
-                            .next_element::<$ty>()
-                            .map_err(|error| $crate::positional::at(stringify!($field), &error))?
+                        $( let $field = $crate::positional::element!(seq, $field, $ty)
                             .ok_or_else(|| serde::de::Error::missing_field(stringify!($field)))?; )*
-                        $($( let $ofield = seq
-                            .next_element::<Option<$oty>>()
-                            .map_err(|error| $crate::positional::at(stringify!($ofield), &error))?
-                            .flatten(); )+)?
+                        $($( let $ofield =
+                            $crate::positional::element!(seq, $ofield, Option<$oty>).flatten(); )+)?
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                         Ok($name { $($field,)* $($($ofield,)+)? })
                     }
@@ -232,14 +238,10 @@ macro_rules! frames {
                             .ok_or_else(|| serde::de::Error::missing_field("kind"))?;
                         let frame = match kind {
                             $( $code => {
-                                $( let $field = seq
-                                    .next_element::<$ty>()
-                                    .map_err(|error| $crate::positional::at(stringify!($field), &error))?
+                                $( let $field = $crate::positional::element!(seq, $field, $ty)
                                     .ok_or_else(|| serde::de::Error::missing_field(stringify!($field)))?; )*
-                                $($( let $ofield = seq
-                                    .next_element::<Option<$oty>>()
-                                    .map_err(|error| $crate::positional::at(stringify!($ofield), &error))?
-                                    .flatten(); )+)?
+                                $($( let $ofield =
+                                    $crate::positional::element!(seq, $ofield, Option<$oty>).flatten(); )+)?
                                 $name::$variant { $($field,)* $($($ofield,)+)? }
                             } )+
                             _ => {
@@ -402,4 +404,4 @@ impl<'de> serde::de::Visitor<'de> for MaybeRequest {
     }
 }
 
-pub(crate) use {count, frames, records};
+pub(crate) use {count, element, frames, records};
