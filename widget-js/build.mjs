@@ -57,7 +57,7 @@ const spare = {
       const contents = (await readFile(path, 'utf8'))
         .replaceAll(/new (?:Msgpack|Frame)Error\(['`][^)]*['`]\)/g, 'Error()')
         .replaceAll(/, name(?:: string)?(?=\))/g, '')
-        .replaceAll(/wrong\(name(?:: string)?\)/g, 'wrong()')
+        .replaceAll(/wrong\(name\)/g, 'Error()')
         .replaceAll(/\/\/ for others: begin[^]*?\/\/ for others: end/g, '');
       return { contents, loader: 'ts' };
     });

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 
 import { decode_frame, encode_frame, hex } from '../src/wire/codec.ts';
 import type { FrameSchema } from '../src/wire/codec.ts';
-import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, REJECT_CODE, RETRYABLE, SERVER_FRAMES, SERVER_MESSAGE, SERVER_REJECT } from '../src/wire/frames.ts';
+import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, REJECT_CODE, RETRYABLE, SERVER_FRAMES, SERVER_HISTORY, SERVER_MESSAGE, SERVER_REJECT, SERVER_WELCOME } from '../src/wire/frames.ts';
 import { conversation_id, message_id } from '../src/wire/ids.ts';
 import { decode, encode } from '../src/wire/msgpack.ts';
 import type { Value } from '../src/wire/msgpack.ts';
@@ -81,6 +81,26 @@ test('an unknown kind is nothing, an unknown code of a set that grows is `unknow
   assert.equal(decode_frame(SERVER_FRAMES, encode([250, 1]), DEPTH_MAX), undefined);
   const reject = decode_frame([SERVER_REJECT], encode([SERVER_REJECT.code, 1, 99, 'no']), DEPTH_MAX);
   assert.equal(reject?.code, 'unknown');
+});
+
+test('a code that only a newer server knows costs what it stands in, and never the line', () => {
+  const id = new Uint8Array(16);
+  const read = (values: Value[]): { [field: string]: unknown } | undefined => decode_frame(SERVER_FRAMES, encode(values), DEPTH_MAX) as never;
+  const message = (author: Value): Value[] => [SERVER_MESSAGE.code, id, 1, id, author, 5, 'hello', null];
+  assert.equal(read(message([0]))?.['seq'], 1);
+  assert.equal(read(message([9])), undefined);
+  // An item of a list.
+  const line = (seq: number, author: Value): Value => [seq, id, author, 5, 'hello', null];
+  const page = read([SERVER_HISTORY.code, 7, id, false, false, [line(1, [0]), line(2, [9]), line(3, [1, id])]]);
+  assert.equal(page?.['request'], 7);
+  assert.deepEqual((page?.['messages'] as { seq: number }[]).map(({ seq }) => seq), [1, 3]);
+  // A field that may be absent.
+  const welcome = (availability: number): Value[] =>
+    [SERVER_WELCOME.code, 1, id, 5, 20_000, [4_000, 1, 1], [], null, null, null, [id, availability]];
+  assert.ok(read(welcome(0))?.['site']);
+  assert.ok(!('site' in (read(welcome(9)) ?? { site: 0 })));
+  // Another type is still an error.
+  assert.throws(() => read(message(['visitor'])));
 });
 
 test('a field of another type is an error', () => {

@@ -54,6 +54,19 @@ export type Shape =
 /** A frame that does not have the fields of its kind. */
 export class FrameError extends Error {}
 
+/** Thrown for a code that is not known here: a newer server has more of them. What it stands in is passed over. */
+const NEWER = new FrameError('a code that is not known');
+
+/** What is read, or this in its place where a newer server's code stands in it. */
+function known<T>(read: () => T, or: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error !== NEWER) throw error;
+    return or;
+  }
+}
+
 /** The form of a body that is a line of the system. */
 const BODY_EVENT = 1;
 
@@ -68,7 +81,8 @@ export function encode_frame<Frame extends object>(schema: FrameSchema<Frame>, f
 }
 
 /**
- * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send.
+ * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send, and for one with a code that
+ * is not known. Where such a code stands in an item of a list, or in a field that may be absent, only that is left out.
  * @throws FrameError or MsgpackError if the bytes are no frame.
  */
 export function decode_frame<Frame>(
@@ -79,7 +93,7 @@ export function decode_frame<Frame>(
   const values = decode(bytes, depth_max);
   if (!Array.isArray(values) || typeof values[0] !== 'number') throw new FrameError('a frame begins with its kind');
   const schema = kinds.find((kind) => kind.code === values[0]);
-  return schema && (from_fields(schema, values.slice(1), { kind: schema.word }) as Frame);
+  return schema && (known(() => from_fields(schema, values.slice(1), { kind: schema.word }), undefined) as Frame | undefined);
 }
 
 function to_fields(shape: RecordShape, record: Fields): Value[] {
@@ -103,7 +117,10 @@ function from_fields(shape: RecordShape, values: readonly Value[], record: Field
     if (place < shape.required) {
       if (value === undefined) throw new FrameError(`${name} is missing`);
       record[name] = from_value(field, value, name);
-    } else if (value !== undefined && value !== null) record[name] = from_value(field, value, name);
+    } else if (value !== undefined && value !== null) {
+      const read = known(() => from_value(field, value, name), undefined);
+      if (read !== undefined) record[name] = read;
+    }
   });
   return record;
 }
@@ -153,13 +170,13 @@ function from_value(shape: Shape, value: Value, name: string): unknown {
   if (typeof shape === 'number') return simple(shape, value, name);
   if (is('list', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
-    return value.map((item) => from_value(shape.list, item, name));
+    return value.flatMap((item) => known(() => [from_value(shape.list, item, name)], []));
   }
   if (is('or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
   if (is('words', shape)) {
     if (typeof value !== 'number') throw wrong(name);
     const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
-    if (word === undefined) throw wrong(name);
+    if (word === undefined) throw NEWER;
     return word;
   }
   if (is('fields', shape)) {
