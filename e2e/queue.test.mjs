@@ -125,13 +125,13 @@ test("a visitor ends a conversation and starts a new one", async () => {
 
 test("an agent whose line is gone gives back what she had, and the visitor is told", async () => {
   await grace.context.close();
-  await dora.sees("The connection to our agent was lost. You are first in line again.");
+  await dora.sees("Our agent is no longer here. You are first in line again.");
   await dora.isTold("You are next in line.");
   await ada.looksAt("Waiting");
   await ada.row("Dora Dean").getByText("#1").waitFor();
   await ada.row("Ben Baker").getByText("#2").waitFor();
   await ada.opens("Dora Dean");
-  await ada.log.getByText(/^The line of the agent was gone for too long/).waitFor();
+  await ada.log.getByText(/^The agent was away for too long/).waitFor();
   await picture(ada.page, "35-console-given-back");
 });
 

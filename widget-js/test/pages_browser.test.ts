@@ -365,12 +365,12 @@ test('where nobody is there to be next for, nobody is told to be next', async ()
   const { at, message } = said(2, '');
   server.speak(conversation, { seq: 2, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'requeued' }, expires: 2_600 });
   server.tell_card(conversation, { state: 'queued', assignee: undefined, position: 1 });
-  await page.getByText('The connection to our agent was lost. You are first in line again.').waitFor();
+  await page.getByText('Our agent is no longer here. You are first in line again.').waitFor();
   await page.getByText('You are next in line.').waitFor();
   server.availability = 'unavailable';
   server.say(SERVER_AVAILABILITY, { availability: 'unavailable' });
   await page.getByText('Thank you. We have your message and will answer here.').waitFor();
-  await page.getByText('The connection to our agent was lost.', { exact: true }).waitFor();
+  await page.getByText('Our agent is no longer here.', { exact: true }).waitFor();
   assert.equal(await page.getByText(/next in line|first in line/).count(), 0);
   server.say(SERVER_AVAILABILITY, { availability: 'available' });
   await page.getByText('You are next in line.').waitFor();

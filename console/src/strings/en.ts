@@ -204,7 +204,7 @@ export const t = {
     privacy: 'Privacy tag',
     event: {
       assigned: (who: string): string => `${who} took the conversation`,
-      requeued: 'The line of the agent was gone for too long: the conversation waits again, at the head of the queue',
+      requeued: 'The agent was away for too long: the conversation waits again, at the head of the queue',
       transferred: (who: string): string => `${who} took over the conversation`,
       closed: (who: string): string => `${who} closed the conversation`,
       closedUnsaid: 'The conversation was closed',

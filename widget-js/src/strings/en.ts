@@ -68,7 +68,7 @@ export const anew = 'Start a new one';
 /** What happened, and who it was about; whether the visitor is next in line now. */
 export const events: Events = {
   assigned: (name) => `${name} joined the conversation`,
-  requeued: (_, next) => `The connection to our agent was lost.${next ? ' You are first in line again.' : ''}`,
+  requeued: (_, next) => `Our agent is no longer here.${next ? ' You are first in line again.' : ''}`,
   transferred: (name) => `${name} took over the conversation`,
   closed: () => 'The conversation was closed',
   reopened: () => 'The conversation was opened again',
