@@ -130,7 +130,7 @@ impl ApiState {
         self.store.write(writes.collect()).await?;
         for record in &records {
             match record {
-                Record::Site(row) | Record::SiteChange(row) => self.live.site_changed(row),
+                Record::Site(row) | Record::SiteChange(row) => self.live.site_changed(row).await,
                 Record::Agent(row) | Record::AgentChange(row) => self.live.agent_changed(row).await,
                 Record::SessionEnd { session, .. } => self.live.session_ended(*session),
                 // Asked for anew each time.
@@ -221,7 +221,7 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     /// The origins that were refused lately and are not allowed by now, the newest first.
     fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin>;
     /// A site's settings or timeline were stored anew.
-    fn site_changed(&self, site: &SiteRow);
+    async fn site_changed(&self, site: &SiteRow);
     /// An agent was stored anew, or is new.
     async fn agent_changed(&self, agent: &AgentRow);
     /// A session is over: its connections are, too.

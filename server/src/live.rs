@@ -114,8 +114,8 @@ impl Live for LiveHub {
         self.0.refused_origins(site)
     }
 
-    fn site_changed(&self, site: &SiteRow) {
-        self.0.site_changed(site);
+    async fn site_changed(&self, site: &SiteRow) {
+        self.0.site_changed(site).await;
     }
 
     async fn agent_changed(&self, agent: &AgentRow) {

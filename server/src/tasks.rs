@@ -1,7 +1,10 @@
 //! Every task and thread has a name, an owner and an end.
 
 use std::future::Future;
+use std::sync::LazyLock;
 
+use protocol::ids::TenantId;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Starts a task; the caller keeps the handle and ends it, or the task ends with its input.
@@ -24,4 +27,39 @@ where
     F: FnOnce() + Send + 'static,
 {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// What waits for [`blocking`].
+struct Blocking {
+    /// One piece of work of a tenant at a time, by a share of their ids: nobody else waits behind a tenant's many.
+    turns: [Mutex<()>; TURNS],
+    /// The machine's other cores serve.
+    threads: Semaphore,
+}
+
+const TURNS: usize = 256;
+
+static BLOCKING: LazyLock<Blocking> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = Semaphore::new((cores / 2).max(1));
+    Blocking { turns: std::array::from_fn(|_| Mutex::default()), threads }
+});
+
+/// Does a tenant's work that takes long on a thread beside those that serve. Begun, it runs to its end. `None` if it
+/// panicked.
+pub async fn blocking<T: Send + 'static>(
+    tenant: TenantId,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    // The last byte of a UUIDv7 is random.
+    let [.., share] = *tenant.as_bytes();
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+    let turn = BLOCKING.turns[usize::from(share) % TURNS].lock().await;
+    let thread = BLOCKING.threads.acquire().await.ok()?;
+    let done = tokio::task::spawn_blocking(move || {
+        // Held to the work's end, also where nobody waits for it any more.
+        let _held = (turn, thread);
+        work()
+    });
+    done.await.ok()
 }

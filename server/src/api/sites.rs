@@ -26,6 +26,7 @@ use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{FieldRule, Notice, Record, SiteRow, SiteSettings};
+use crate::tasks;
 
 const NAME_CHARS_MAX: usize = 100;
 const ORIGINS_MAX: usize = 32;
@@ -270,6 +271,8 @@ pub(crate) async fn update(
     Body { value: change, .. }: Body<SiteChange>,
 ) -> Result<Json<Site>, Problem> {
     access.need(Role::Admin, Scope::SitesWrite)?;
+    // Compiled before it is this one's turn, and in use until the site has them.
+    let _masks = masks(access.tenant, change.redaction_patterns.as_deref()).await?;
     let _turn = state.changes.lock().await;
     let mut row = find(&state, access.tenant, site).await?;
     for (field, given) in [("plan", change.plan.is_some()), ("state", change.state.is_some())] {
@@ -318,7 +321,6 @@ fn apply(change: SiteChange, row: &mut SiteRow) -> Result<(), Problem> {
         }
     }
     if let Some(patterns) = change.redaction_patterns {
-        check_patterns(&patterns)?;
         row.settings.redaction_patterns = patterns;
     }
     Ok(())
@@ -367,9 +369,16 @@ fn check_notice(notice: Notice) -> Result<Notice, Problem> {
     Err(Problem::field("notice", "`url` is an address that begins with https://, or empty."))
 }
 
-fn check_patterns(patterns: &[String]) -> Result<(), Problem> {
-    let words = |error: BadPattern| format!("The patterns cannot be used: {error}.");
-    Redactor::new(patterns)
-        .map(drop)
-        .map_err(|error| Problem::field("redaction_patterns", words(error)))
+/// The masks that these patterns make.
+async fn masks(tenant: TenantId, patterns: Option<&[String]>) -> Result<Redactor, Problem> {
+    let patterns = patterns.unwrap_or_default();
+    if let Some(masks) = Redactor::at_once(patterns) {
+        return Ok(masks);
+    }
+    let patterns = patterns.to_vec();
+    let made = tasks::blocking(tenant, move || Redactor::new(&patterns)).await;
+    let made = made.ok_or_else(Problem::internal)?;
+    made.map_err(|error: BadPattern| {
+        Problem::field("redaction_patterns", format!("The patterns cannot be used: {error}."))
+    })
 }

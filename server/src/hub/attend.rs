@@ -328,7 +328,12 @@ impl Hub {
         };
         let (row, _) = self.stored_header(speaker.tenant, conversation).await?;
         let site = self.site(speaker.tenant, row.site).await?;
-        let text = field("draft", text, TEXT_BYTES_MAX, site.redactor()?)?;
+        let text = if site.redactor()?.takes_long(text) {
+            let text = text.to_owned();
+            site.mask(move |site| field("draft", &text, TEXT_BYTES_MAX, site.redactor()?)).await?
+        } else {
+            field("draft", text, TEXT_BYTES_MAX, site.redactor()?)?
+        };
         let draft = DraftRow {
             tenant: speaker.tenant,
             site: row.site,

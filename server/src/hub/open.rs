@@ -16,6 +16,7 @@ use protocol::visible;
 use super::desk::Header;
 use super::site::Site;
 use super::{Hub, Speaker, Who, not_found, store_reject};
+use crate::keys::notice_hash;
 use crate::metrics::Throttle;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::ingest::{aside, field, locale, page_url};
@@ -24,6 +25,9 @@ use crate::routing::Input;
 use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
 };
+
+/// What is read of a page's title: what is kept of it, and the longest number that its end may cut.
+const TITLE_BYTES_READ: usize = 4_096;
 
 /// A conversation that a visitor asks to begin.
 #[derive(Debug)]
@@ -121,7 +125,9 @@ impl Hub {
         row: &ConversationRow,
         opening: &Opening<'_>,
     ) -> Result<Option<String>, Reject> {
-        if opening.notice.and_then(NoticeHash::parse) != row.notice {
+        let notice = opening.notice.and_then(NoticeHash::parse);
+        // A site without a notice has one that is empty, which nobody is shown.
+        if notice.filter(|notice| *notice != notice_hash("", "")) != row.notice {
             return Ok(Some(String::from("notice")));
         }
         // What may no longer be read cannot be compared.
@@ -129,8 +135,9 @@ impl Hub {
         let form = &opening.form;
         for (name, answer) in kept {
             let again = field("form", &given(form, name), ANSWER_BYTES_MAX, site.redactor()?)?;
-            // Other masks than today's may have hidden a part of it.
-            if again != *answer && !answer.expose().contains(MARK) {
+            // Other masks than today's may have hidden a part of it, or let it stand.
+            let masked = [&again, answer].iter().any(|answer| answer.expose().contains(MARK));
+            if again != *answer && !masked {
                 return Ok(Some(format!("answer to `{name}`")));
             }
         }
@@ -377,6 +384,7 @@ pub(super) fn checked_page(
 ) -> Result<(Option<Personal<String>>, Personal<String>), Reject> {
     let redactor = site.redactor()?;
     let title = page.title.as_ref().map_or("", |title| title.expose());
+    let title = title.get(..title.floor_char_boundary(TITLE_BYTES_READ)).unwrap_or_default();
     Ok((
         page_url(page.url.expose(), redactor),
         aside(&visible::name(title), ANSWER_BYTES_MAX, redactor),

@@ -18,6 +18,7 @@ use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Ground;
 use crate::privacy::redact::Redactor;
 use crate::store::{ConversationRow, SiteRow, VisitorRow};
+use crate::tasks;
 
 /// When a client may try again that met masks which cannot be used.
 const BROKEN_RETRY_MS: u32 = 60_000;
@@ -36,6 +37,18 @@ pub struct Site {
 }
 
 impl Site {
+    /// Where its masks are not in use yet, nobody who is served waits for them to be compiled.
+    async fn made(row: SiteRow) -> Arc<Self> {
+        if Redactor::at_once(&row.settings.redaction_patterns).is_some() {
+            return Arc::new(Self::new(row));
+        }
+        let again = row.clone();
+        let made = tasks::blocking(row.tenant, move || Self::new(row)).await;
+        Arc::new(
+            made.unwrap_or_else(|| Self { broken: true, ..Self::with(again, Redactor::default()) }),
+        )
+    }
+
     fn new(row: SiteRow) -> Self {
         // Patterns are checked when they are set; a later version may judge one otherwise.
         let masks = Redactor::new(&row.settings.redaction_patterns);
@@ -45,9 +58,13 @@ impl Site {
                 "a site's redaction patterns cannot be used: what is written there is refused until its admin corrects them"
             );
         }
+        Self { broken: masks.is_err(), ..Self::with(row, masks.unwrap_or_default()) }
+    }
+
+    fn with(row: SiteRow, masks: Redactor) -> Self {
         let notice = &row.settings.notice;
         let notice = notice_hash(&notice.text, &notice.url);
-        Self { row, broken: masks.is_err(), masks: masks.unwrap_or_default(), notice }
+        Self { row, masks, notice, broken: false }
     }
 
     /// The notice that an opening says was shown.
@@ -73,6 +90,22 @@ impl Site {
             .retry_after_ms(BROKEN_RETRY_MS));
         }
         Ok(&self.masks)
+    }
+
+    /// Does something with its masks that takes long, while nobody who is served waits for it.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(super) async fn mask<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Reject> + Send + 'static,
+    ) -> Result<T, Reject> {
+        let site = Arc::clone(self);
+        let done = tasks::blocking(self.row.tenant, move || work(&site)).await;
+        done.unwrap_or_else(|| {
+            let words = "the server could not look through this text";
+            Err(Reject::new(RejectCode::Overload, words).retry_after_ms(BROKEN_RETRY_MS))
+        })
     }
 
     /// What decides about a message of this visitor here.
@@ -158,7 +191,7 @@ impl Hub {
         }
         let row = self.store.site(tenant, site).await.map_err(|error| store_reject(&error))?;
         let row = row.ok_or_else(|| not_found("there is no such site"))?;
-        Ok(self.read_site(row))
+        Ok(self.read_site(row).await)
     }
 
     /// A site that was taken in before.
@@ -180,26 +213,26 @@ impl Hub {
             return Ok(Some(site));
         }
         let found = self.store.site_by_key(key).await.map_err(|error| store_reject(&error))?;
-        Ok(found.map(|row| {
-            // A site's key never changes, and only one that exists is kept.
-            self.site_keys.insert(key.clone(), row.site);
-            match self.live_site(row.site) {
-                Some(known) => known,
-                None => self.read_site(row),
-            }
+        let Some(row) = found else { return Ok(None) };
+        // A site's key never changes, and only one that exists is kept.
+        self.site_keys.insert(key.clone(), row.site);
+        Ok(Some(match self.live_site(row.site) {
+            Some(known) => known,
+            None => self.read_site(row).await,
         }))
     }
 
     /// A site was stored anew.
-    pub(crate) fn site_changed(&self, row: &SiteRow) {
-        let before = self.sites.insert(row.site, Arc::new(Site::new(row.clone())));
+    pub(crate) async fn site_changed(&self, row: &SiteRow) {
+        let before = self.sites.insert(row.site, Site::made(row.clone()).await);
         if before.is_none_or(|before| before.row.settings.origins != row.settings.origins) {
             self.close_pages_not_listed(row);
         }
     }
 
     /// Takes in what was read, unless it was stored anew while it was read.
-    fn read_site(&self, row: SiteRow) -> Arc<Site> {
-        Arc::clone(&self.sites.entry(row.site).or_insert_with(|| Arc::new(Site::new(row))))
+    async fn read_site(&self, row: SiteRow) -> Arc<Site> {
+        let (id, made) = (row.site, Site::made(row).await);
+        Arc::clone(&self.sites.entry(id).or_insert(made))
     }
 }

@@ -16,6 +16,7 @@ use super::desk::Standing;
 use super::fanout::{Fanned, Hearers, Outlets, deliver};
 use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
+use super::site::Site;
 use super::tally::refuse;
 use super::{Hub, Speaker, Who, conflict, not_found, store_reject};
 use crate::bus::Notice;
@@ -95,6 +96,9 @@ impl Hub {
         let (site, visitor) = room.with(|live| (live.site(), live.visitor())).ok()?;
         let site = self.live_site(site)?;
         let standing = self.live_desk(speaker.tenant)?.standing(said.conversation)?;
+        if site.redactor().is_ok_and(|masks| masks.takes_long(said.text())) {
+            return None;
+        }
         let slot = self.store.try_reserve().ok()?;
         let (at, today) = self.times(since);
         let decided = permit(speaker.who, said, visitor, &standing).and_then(|refusal| {
@@ -214,9 +218,8 @@ impl Hub {
             }
         };
         self.note_sign(tenant, who, &standing);
-        let ground = site.ground(visitor, standing.signals, standing.offline)?;
         let written = said.body.clone();
-        let envelope = ingest(said, author, &ground, self.record_time())?;
+        let envelope = self.ingest(&site, said, author, (visitor, &standing)).await?;
         let answer = match envelope.kept_of(&written) {
             None => answer,
             kept => Box::new(move |fate: Result<Acked, Reject>| {
@@ -224,6 +227,24 @@ impl Hub {
             }),
         };
         self.place(room, envelope, asked, answer).await
+    }
+
+    /// Tags and masks what someone says; where that takes long, nobody who is served waits for it.
+    async fn ingest(
+        &self,
+        site: &Arc<Site>,
+        said: Said<'_>,
+        author: Author,
+        (visitor, standing): (VisitorId, &Standing),
+    ) -> Result<Envelope, Reject> {
+        let (now, signals, offline) = (self.record_time(), standing.signals, standing.offline);
+        if !site.redactor()?.takes_long(said.text()) {
+            return ingest(said, author, &site.ground(visitor, signals, offline)?, now);
+        }
+        let said = said.into_owned();
+        let work =
+            move |site: &Site| ingest(said, author, &site.ground(visitor, signals, offline)?, now);
+        site.mask(work).await
     }
 
     async fn standing_of(

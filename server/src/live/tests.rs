@@ -574,7 +574,7 @@ async fn prepare(world: &World, path: &str) {
         let mut row = world.ids.site_row();
         row.timeline.push(NOW, crate::privacy::policy::SiteEvent::Closed);
         world.store.site_update(row.clone()).await.unwrap();
-        world.hub.site_changed(&row);
+        world.hub.site_changed(&row).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::limits::{TEXT_BYTES_MAX, TEXT_CHARS_MAX, URL_BYTES_MAX};
 use protocol::message::{Author, Body, EventKind, Seq, Visibility};
-use protocol::personal::Personal;
+use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
@@ -14,6 +14,9 @@ use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
 use crate::origin::is_web_address;
 
+/// No number with its gaps is longer.
+const NUMBER_BYTES_MAX: usize = 2_048;
+
 /// What a frame or a request asks to say.
 #[derive(Debug, Clone)]
 pub struct Said<'a> {
@@ -22,6 +25,25 @@ pub struct Said<'a> {
     pub seen_seq: Seq,
     pub body: Body<'a>,
     pub visibility: Visibility,
+}
+
+impl Said<'_> {
+    /// The text that is to be masked, if it is one.
+    pub fn text(&self) -> &str {
+        match &self.body {
+            Body::Text(text) => text.expose(),
+            Body::Event { .. } => "",
+        }
+    }
+
+    /// The same, for another thread.
+    pub fn into_owned(self) -> Said<'static> {
+        let body = match self.body {
+            Body::Text(text) => Body::Text(Text::new(text.into_personal().into_exposed())),
+            Body::Event { event, agent } => Body::Event { event, agent },
+        };
+        Said { body, ..self }
+    }
 }
 
 /// Where it is said: everything that decides, looked up before.
@@ -187,8 +209,9 @@ pub fn locale(text: &str) -> String {
 /// The same for what merely goes along with something else, such as a page's title: what is too long is cut, for
 /// nobody is to be refused for it.
 pub fn aside(text: &str, bytes_max: usize, redactor: &Redactor) -> Personal<String> {
-    // Cut last: half of a number would not be found.
-    let mut kept = redactor.redact(text).into_owned();
+    // Cut twice: half of a number would not be found, and nobody waits for what is dropped.
+    let near = text.floor_char_boundary(bytes_max + NUMBER_BYTES_MAX);
+    let mut kept = redactor.redact(text.get(..near).unwrap_or_default()).into_owned();
     kept.truncate(kept.floor_char_boundary(bytes_max));
     Personal::new(kept)
 }
@@ -196,6 +219,9 @@ pub fn aside(text: &str, bytes_max: usize, redactor: &Redactor) -> Personal<Stri
 /// A page's address without what a site may have put behind it: query, fragment, name and password. None for what is
 /// no page of the web, such as a file or a script: an agent may follow it.
 pub fn page_url(url: &str, redactor: &Redactor) -> Option<Personal<String>> {
+    // Nobody waits for what is dropped.
+    let url =
+        url.get(..url.floor_char_boundary(URL_BYTES_MAX + NUMBER_BYTES_MAX)).unwrap_or_default();
     let bare = url.trim().split(['?', '#']).next().unwrap_or_default();
     let bare = match bare.split_once("://") {
         Some((scheme, rest)) => {

@@ -17,10 +17,15 @@ mod corpus;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, LazyLock, Weak};
+
+use parking_lot::Mutex;
 
 use self::pattern::{ALIVE_MAX, Fuel, MEMORY_BYTES_MAX, Pattern, Unusable};
 use self::sign::{Sign, sign};
+use self::spared::Spared;
 
 /// What stands in the place of what was hidden.
 pub const MARK: &str = "[hidden]";
@@ -30,6 +35,12 @@ pub const PATTERNS_MAX: usize = 16;
 
 /// Bytes of one pattern.
 pub const PATTERN_BYTES_MAX: usize = 200;
+
+/// How often a text is looked through anew for what the marks in it have parted: each look may find one number only.
+const LOOKS_MAX: usize = 8;
+
+/// Steps from which a text takes long: some two milliseconds, if everything is against it.
+const LONG_STEPS: usize = 64 * 1024;
 
 /// Digits in a row that a half-typed text does not show: a card number that is not complete yet has
 /// no valid check digit.
@@ -72,39 +83,50 @@ pub enum BadPattern {
 /// A site's masks, compiled once. The default has those that every site has.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
-    patterns: Vec<Pattern>,
+    patterns: Arc<[Pattern]>,
 }
 
+/// What is in use, by the text of its patterns.
+static IN_USE: LazyLock<Mutex<HashMap<Vec<String>, Weak<[Pattern]>>>> =
+    LazyLock::new(Mutex::default);
+
 impl Redactor {
-    /// The masks of every site and these.
+    /// The masks of every site and these, where that takes no time: there are none, or somebody has them already.
+    pub fn at_once(patterns: &[String]) -> Option<Self> {
+        if patterns.is_empty() {
+            return Some(Self::default());
+        }
+        let patterns = IN_USE.lock().get(patterns)?.upgrade()?;
+        Some(Self { patterns })
+    }
+
+    /// The masks of every site and these. Takes up to half a second: not for a thread that serves.
     ///
     /// # Errors
     /// If there are too many patterns, or one is too long, too large, or no pattern.
     pub fn new(patterns: &[String]) -> Result<Self, BadPattern> {
-        if patterns.len() > PATTERNS_MAX {
-            return Err(BadPattern::TooMany);
+        if let Some(known) = Self::at_once(patterns) {
+            return Ok(known);
         }
-        let (mut compiled, mut alive, mut bytes) = (Vec::with_capacity(patterns.len()), 0, 0);
-        for (index, pattern) in patterns.iter().enumerate() {
-            let pattern = compile(index, pattern)?;
-            bytes += pattern.memory_bytes();
-            alive += pattern.alive();
-            if bytes > MEMORY_BYTES_MAX {
-                return Err(BadPattern::Invalid { index });
-            }
-            if alive > ALIVE_MAX {
-                return Err(BadPattern::TooSlow { index });
-            }
-            compiled.push(pattern);
-        }
-        Ok(Self { patterns: compiled })
+        let compiled = Self { patterns: compile_all(patterns)?.into() };
+        let mut in_use = IN_USE.lock();
+        in_use.retain(|_, known| known.strong_count() > 0);
+        in_use.insert(patterns.to_vec(), Arc::downgrade(&compiled.patterns));
+        Ok(compiled)
+    }
+    /// Whether nobody who is served should wait while such a text is masked: the numbers of the longest message are
+    /// found in less than a millisecond, a site's own patterns can take a hundred.
+    pub fn takes_long(&self, text: &str) -> bool {
+        let steps = self.patterns.iter().map(|pattern| pattern.steps_max(text.len()));
+        steps.fold(0, usize::saturating_add) > LONG_STEPS
     }
 
     /// The text with everything hidden that must not be kept; borrowed where nothing was.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut hidden = hide(text, self.find(text));
         // What is hidden parts what stood around it, which then is looked at by itself.
-        while let Cow::Owned(shown) = &hidden {
+        for _ in 0..LOOKS_MAX {
+            let Cow::Owned(shown) = &hidden else { break };
             let found = find_numbers(shown);
             if found.is_empty() {
                 break;
@@ -130,7 +152,7 @@ impl Redactor {
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = find_numbers(text);
         let mut fuel = Fuel::of(text);
-        for pattern in &self.patterns {
+        for pattern in self.patterns.iter() {
             pattern.find(text, &mut fuel, &mut found);
         }
         found
@@ -144,7 +166,9 @@ fn find_numbers(text: &str) -> Vec<Range<usize>> {
     if may_have_digits(text) {
         card::find(text, &mut found);
         iban::find(text, &mut found);
-        found.retain(|found| !spared::is_spared(text, found));
+        found.sort_unstable_by_key(|found| found.start);
+        let mut spared = Spared::of(text);
+        found.retain(|found| !spared.holds(found));
         for range in &mut found {
             *range = with_unseen(text, range);
         }
@@ -166,6 +190,26 @@ fn with_unseen(text: &str, range: &Range<usize>) -> Range<usize> {
 fn may_have_digits(text: &str) -> bool {
     let counts = |byte: &u8| byte.is_ascii_digit() | !byte.is_ascii();
     text.as_bytes().chunks(32).any(|piece| piece.iter().fold(false, |any, byte| any | counts(byte)))
+}
+
+fn compile_all(patterns: &[String]) -> Result<Vec<Pattern>, BadPattern> {
+    if patterns.len() > PATTERNS_MAX {
+        return Err(BadPattern::TooMany);
+    }
+    let (mut compiled, mut alive, mut bytes) = (Vec::with_capacity(patterns.len()), 0, 0);
+    for (index, pattern) in patterns.iter().enumerate() {
+        let pattern = compile(index, pattern)?;
+        bytes += pattern.memory_bytes();
+        alive += pattern.alive();
+        if bytes > MEMORY_BYTES_MAX {
+            return Err(BadPattern::Invalid { index });
+        }
+        if alive > ALIVE_MAX {
+            return Err(BadPattern::TooSlow { index });
+        }
+        compiled.push(pattern);
+    }
+    Ok(compiled)
 }
 
 fn compile(index: usize, pattern: &str) -> Result<Pattern, BadPattern> {

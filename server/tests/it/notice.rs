@@ -213,3 +213,21 @@ async fn a_conversation_that_is_opened_again_is_the_same_or_a_conflict_that_says
     }
     server.stop().await;
 }
+
+/// As the widget does on a site without a notice: it sends the hash that it was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hash_of_no_notice_is_no_other_notice() {
+    let server = TestServer::start().await;
+    let widget = format!("/v1/widget/{}", server.site_key);
+    let widget = http::get(server.address, &widget, &[]).await.json();
+    let hash = widget["notice"]["hash"].as_str().unwrap();
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    for notices in [[Some(hash), Some(hash)], [Some(hash), None], [None, Some(hash)]] {
+        let conversation = new_conversation();
+        for notice in notices {
+            let began = open(&mut visitor, conversation, ("Ada", notice, None)).await;
+            assert_eq!(began, Ok(()), "{notices:?}");
+        }
+    }
+    server.stop().await;
+}

@@ -173,7 +173,7 @@ impl Live for FakeLive {
         self.refused.lock().clone()
     }
 
-    fn site_changed(&self, site: &SiteRow) {
+    async fn site_changed(&self, site: &SiteRow) {
         self.note(format!("site_changed {}", site.site));
     }
 

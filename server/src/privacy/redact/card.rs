@@ -11,6 +11,9 @@ const PHONE_DIGITS_MAX: usize = 15;
 /// Groups of a card that is written digit by digit, and some before and behind.
 const NEAR: usize = 19;
 
+/// More groups than the longest number of a parcel has digits.
+const FAR: usize = 23;
+
 /// What people call a card, in the languages of the front ends and some more: for numbers that could be
 /// something else as well.
 const CARD_WORDS: [&str; 9] =
@@ -217,10 +220,10 @@ impl Page<'_> {
     /// Whether the groups that stand close together here are, as a whole, the number of a parcel or of a SIM card.
     fn is_parcel_or_chip(&self, start: usize) -> bool {
         let close = |group: &Group| matches!(group.gap, Gap::Close(_));
-        let before = self.groups.get(..=start).unwrap_or_default();
-        let from = start - before.iter().rev().take_while(|group| close(group)).count().min(start);
-        let behind = self.groups.get(start + 1..).unwrap_or_default();
-        let to = start + behind.iter().take_while(|group| close(group)).count();
+        let before = self.groups.get(..=start).unwrap_or_default().iter().rev();
+        let from = start - before.take(FAR).take_while(|group| close(group)).count().min(start);
+        let behind = self.groups.get(start + 1..).unwrap_or_default().iter();
+        let to = start + behind.take(FAR).take_while(|group| close(group)).count();
         let Some(values) = self.groups.get(from..=to).and_then(|groups| self.values(groups)) else {
             return false;
         };

@@ -69,6 +69,8 @@ pub(super) struct Pattern {
     alive: usize,
     /// How far beyond a hit a search may have looked; `None` if to the text's end.
     looks_beyond: Option<usize>,
+    /// Bytes of the shortest hit.
+    hit_bytes_min: usize,
 }
 
 impl Pattern {
@@ -91,12 +93,21 @@ impl Pattern {
             .map_err(|_| Unusable::Invalid)?;
         let alive = most_alive(&nfa).map_or(places, |alive| alive.min(places)).max(1);
         let looks_beyond = (!looks_far(&hir, true)).then_some(places.saturating_mul(4));
-        Ok(Self { regex, alive, looks_beyond })
+        let hit_bytes_min = hir.properties().minimum_len().unwrap_or(0).max(1);
+        Ok(Self { regex, alive, looks_beyond, hit_bytes_min })
     }
 
     /// States that can be alive at once.
     pub(super) fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// Steps that a text of so many bytes can take at most.
+    pub(super) fn steps_max(&self, bytes: usize) -> usize {
+        let hits = bytes / self.hit_bytes_min;
+        let beyond = self.looks_beyond.unwrap_or(bytes).min(bytes);
+        let each = self.alive.saturating_mul(beyond).saturating_add(HIT_STEPS);
+        self.alive.saturating_mul(bytes).saturating_add(hits.saturating_mul(each))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
