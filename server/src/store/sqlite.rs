@@ -267,6 +267,7 @@ impl SqliteStore {
             stats: Arc::clone(&config.stats),
             healthy: Arc::clone(&healthy),
             jobs,
+            database: file::inode(&file::database_path(folder)),
             teller: teller.clone(),
             journal,
             is_journal_noted: false,

@@ -219,7 +219,7 @@ async fn a_taken_admin_port_is_named_with_its_flag() {
     kept.is_whole().await;
 }
 
-async fn rejected(client: &mut Client, request: RequestId) -> (&'static str, bool) {
+pub async fn rejected(client: &mut Client, request: RequestId) -> (&'static str, bool) {
     client
         .until(|frame| match frame {
             ServerFrame::Reject { request: r, code, retry_after_ms, .. } if *r == request => {

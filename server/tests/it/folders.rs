@@ -4,13 +4,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use protocol::frame::RequestId;
 use protocol::ids::ConversationId;
 use tempfile::TempDir;
 
-use crate::client::Client;
+use crate::client::{Client, new_message};
 use crate::command::{PASSWORD, done, livehelp};
-use crate::faults::said;
+use crate::faults::{rejected, said};
+use crate::http;
 use crate::process::Process;
 use crate::server::furnish;
 
@@ -251,6 +254,70 @@ async fn a_flipped_bit_in_a_sealed_row_is_found_by_a_check() {
         refused.contains("1 sealed values in") && refused.contains("livehelp.sqlite"),
         "{refused}"
     );
+}
+
+/// The others of its conversation are read, and it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_message_takes_nothing_else_with_it() {
+    let scene = Scene::new().await;
+    scene.restore();
+    Process::try_start(scene.folder.path()).unwrap().stop();
+    let (token, conversation, words) = &scene.people[0];
+    {
+        let data = rusqlite::Connection::open(scene.path("data/livehelp.sqlite")).unwrap();
+        for (nth, damage) in [
+            "body = CAST(x'00' || substr(body, 2) AS BLOB)",
+            "message = zeroblob(16)",
+            "author = 99",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let of = "id = (SELECT id FROM messages ORDER BY id LIMIT 1 OFFSET ?1)";
+            let damaged = data.execute(&format!("UPDATE messages SET {damage} WHERE {of}"), [nth]);
+            assert_eq!(damaged, Ok(1), "{damage}");
+        }
+    }
+    let process = Process::try_start(scene.folder.path()).unwrap();
+    assert_eq!(said(&process, token.clone(), *conversation).await, words[3..]);
+    let mut visitor = Client::visitor(&process, token.clone(), vec![]).await;
+    visitor.history(RequestId(0)).await;
+    assert!(visitor.say(*conversation, "still there?").await.is_some());
+    process.kill();
+}
+
+/// Nothing is acked that the next start would not find, and a file that is put back is gone on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_taken_away_from_a_running_server_is_missed_at_once() {
+    let scene = Scene::new().await;
+    scene.restore();
+    let (token, conversation, _) = &scene.people[0];
+    for file in ["data", "data/livehelp.sqlite", "data/livehelp.journal"] {
+        let process = Process::try_start(scene.folder.path()).unwrap();
+        let mut visitor = Client::visitor(&process, token.clone(), vec![]).await;
+        visitor.history(RequestId(0)).await;
+        let ready = async |wanted: u16| {
+            while http::get(process.admin, "/readyz", &[]).await.status != wanted {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        ready(200).await;
+        std::fs::rename(scene.path(file), scene.path("away")).unwrap();
+        let request = visitor.next_request();
+        visitor.send(request, *conversation, new_message(), "into nothing").await;
+        assert_eq!(rejected(&mut visitor, request).await, ("store-unavailable", true), "{file}");
+        ready(503).await;
+        std::fs::rename(scene.path("away"), scene.path(file)).unwrap();
+        ready(200).await;
+        assert!(visitor.say(*conversation, "and on").await.is_some(), "{file}");
+        // Without anybody who writes, too.
+        std::fs::rename(scene.path(file), scene.path("away")).unwrap();
+        ready(503).await;
+        std::fs::rename(scene.path("away"), scene.path(file)).unwrap();
+        ready(200).await;
+        assert_eq!(process.stop(), Some(0), "{file}");
+        assert_eq!(scene.checks(), Ok(()), "{file}");
+    }
 }
 
 fn init(data: &Path, keys: &Path, more: &[&str]) -> (i32, String, String) {

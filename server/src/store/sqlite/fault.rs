@@ -18,6 +18,8 @@ pub(super) enum Fault {
     Keys(SealError),
     /// A row holds what this program never writes.
     Row(&'static str),
+    /// This file is not in the folder any more, or another one is in its place.
+    Gone(&'static str),
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -52,7 +54,7 @@ impl Fault {
     /// Whether nothing more can be done on this connection in this transaction.
     pub(super) fn is_of_the_disk(&self) -> bool {
         match self {
-            Self::Journal(_) => true,
+            Self::Journal(_) | Self::Gone(_) => true,
             // A key that cannot be had is the affair of whoever needs it.
             Self::Refused(_) | Self::Keys(_) | Self::Row(_) => false,
             Self::File(error) => !matches!(
@@ -64,6 +66,16 @@ impl Fault {
         }
     }
 
+    /// Whether one row is damaged, and its neighbours may be whole.
+    pub(super) fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Row(_) | Self::Keys(SealError::Tampered) => true,
+            // A value that is no value of its column.
+            Self::File(error) => error.sqlite_error_code().is_none(),
+            Self::Refused(_) | Self::Journal(_) | Self::Keys(_) | Self::Gone(_) => false,
+        }
+    }
+
     /// What a caller is told; the cause goes to the log. SQLite's words name tables, never values.
     pub(super) fn told(self, act: &'static str) -> StoreError {
         match self {
@@ -72,6 +84,13 @@ impl Fault {
             Self::Journal(error) => tracing::error!(act, error = %error, "the journal failed"),
             Self::Keys(error) => tracing::error!(act, error = %error, "the keys failed"),
             Self::Row(what) => tracing::error!(act, name = what, "a row cannot be read"),
+            Self::Gone(file) => {
+                tracing::error!(
+                    act,
+                    file,
+                    "this file of the data folder is gone, or another one is in its place"
+                );
+            }
         }
         StoreError::Unavailable { act }
     }

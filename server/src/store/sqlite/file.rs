@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,6 +86,11 @@ fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The connection that writes. Checkpoints are the writer's own decision.
+/// Which file this is, wherever it is moved.
+pub(super) fn inode(path: &Path) -> Option<u64> {
+    Some(fs::metadata(path).ok()?.ino())
+}
+
 pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database_path(folder))?;
     set_up_writer(&connection)?;

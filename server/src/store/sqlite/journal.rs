@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::row::MessageRow;
@@ -473,6 +473,12 @@ impl Journal {
         let reached = Reached { epoch: carried.epoch + 1, batches: 0, rows: 0, ..carried };
         let half = half_of(reached.epoch);
         Ok(Self { file, id, reached, half, used: 0, written: false, batch: Vec::new() })
+    }
+
+    /// Whether it still is the file of that name.
+    pub(super) fn is_in(&self, folder: &Path) -> bool {
+        let opened = self.file.metadata().ok().map(|file| file.ino());
+        opened.is_some() && opened == super::file::inode(&path(folder))
     }
 
     /// How far it is written since the last turn or restart, if anything was.

@@ -185,9 +185,11 @@ impl LookedData {
         let reader = Reader { connection: &connection, sealer, now: UnixMillis(0), waiting: &[] };
         match reader.unreadable().map_err(|fault| match fault {
             Fault::File(source) => failed(source),
-            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
-                OpenError::Corrupt { path: self.path.clone(), source: None }
-            }
+            Fault::Refused(_)
+            | Fault::Journal(_)
+            | Fault::Gone(_)
+            | Fault::Keys(_)
+            | Fault::Row(_) => OpenError::Corrupt { path: self.path.clone(), source: None },
         })? {
             0 => Ok(()),
             count => Err(OpenError::Rows { path: self.path.clone(), count }),
@@ -248,7 +250,9 @@ fn seal_old_rows(
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     desk.seal_passwords().and_then(|()| desk.seal_key_names()).map_err(|fault| match fault {
         Fault::File(source) => failed(source),
-        Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
+        Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {
+            OpenError::Keys
+        }
     })?;
     transaction.commit().map_err(failed)
 }
@@ -354,7 +358,9 @@ fn replay(
         .and_then(|()| desk.note(commits, &reached, Need::None, sealer.generation()));
     carried.map_err(|fault| match fault {
         Fault::File(source) => failed(source),
-        Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => OpenError::Keys,
+        Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {
+            OpenError::Keys
+        }
     })?;
     transaction.commit().map_err(failed)?;
     let count = opened.found.rows().count();

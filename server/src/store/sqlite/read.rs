@@ -131,7 +131,7 @@ impl Reader<'_> {
         let waiting = self.waiting.iter().rev();
         let waiting = waiting.filter(|row| row.seq > after && row.message == *message.as_bytes());
         for waiting in waiting {
-            if let Some(placed) = self.placed(&home, waiting)? {
+            if let Some(placed) = passed_over(&home, self.placed(&home, waiting))? {
                 return Ok(Some(placed));
             }
         }
@@ -151,7 +151,7 @@ impl Reader<'_> {
             let mut statement = self.connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![home.id, after.0, message.as_bytes()])?;
             while let Some(row) = rows.next()? {
-                if let Some(placed) = self.placed(&home, &MessageRow::read(row)?)? {
+                if let Some(placed) = self.read(&home, row)? {
                     return Ok(Some(placed));
                 }
             }
@@ -182,8 +182,13 @@ impl Reader<'_> {
             let mut rows = statement.query(params![home.id, seq_i64(after), before])?;
             while !paging.is_done() {
                 let Some(row) = rows.next()? else { break 'runs };
-                let row = MessageRow::read(row)?;
-                if left_out(sight, &row)? {
+                let row =
+                    MessageRow::read(row).and_then(|row| Ok(Some((left_out(sight, &row)?, row))));
+                let Some((left_out, row)) = passed_over(home, row)? else {
+                    paging.take(None);
+                    continue;
+                };
+                if left_out {
                     before = self.run_begins(home, sight, row.seq)?;
                     continue 'runs;
                 }
@@ -203,7 +208,12 @@ impl Reader<'_> {
         if !sight.sees(&self.tag(home, row), home.timeline.as_ref()) {
             return Ok(None);
         }
-        self.placed(home, row)
+        passed_over(home, self.placed(home, row))
+    }
+
+    /// A row as it stands in the file; `None` where it is damaged or nobody can read it any more.
+    fn read(&self, home: &Home, row: &Row<'_>) -> Result<Option<Arc<Placed>>, Fault> {
+        passed_over(home, MessageRow::read(row).and_then(|row| self.placed(home, &row)))
     }
 
     /// Where the run of messages begins that this one is in and that the sight leaves out.
@@ -249,7 +259,7 @@ impl Reader<'_> {
         let limit = usize::from(limit);
         let mut page = Vec::with_capacity(limit.min(128));
         for waiting in self.waiting_in(after, before).take(limit) {
-            page.extend(self.placed(home, waiting)?);
+            page.extend(passed_over(home, self.placed(home, waiting))?);
         }
         let mut statement = self.connection.prepare_cached(&newest_in_range())?;
         let range = params![home.id, seq_i64(after), self.file_ends(before)];
@@ -257,7 +267,7 @@ impl Reader<'_> {
         let mut dead = 0;
         while page.len() < limit && dead < DEAD_MAX {
             let Some(row) = rows.next()? else { break };
-            let placed = self.placed(home, &MessageRow::read(row)?)?;
+            let placed = self.read(home, row)?;
             dead += usize::from(placed.is_none());
             page.extend(placed);
         }
@@ -670,6 +680,20 @@ fn newest_in_range() -> String {
 /// SQLite counts to 2^63 - 1; no conversation gets there.
 fn seq_i64(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+/// Passes over a message that is damaged: the others of its conversation are read, and it goes on.
+fn passed_over<T>(home: &Home, read: Result<Option<T>, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Err(fault) if fault.is_of_a_row() => {
+            tracing::error!(
+                conversation_id = %home.conversation, tenant_id = %home.tenant,
+                "a stored message is damaged and passed over; `livehelp check` on a stopped server says how many are"
+            );
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 fn left_out(sight: Sight, row: &MessageRow<'_>) -> Result<bool, Fault> {

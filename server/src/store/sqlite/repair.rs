@@ -100,9 +100,11 @@ pub(super) fn repair(
         .and_then(|()| desk.note(commits, &found.reached, Need::None, sealer.generation()))
         .map_err(|fault| match fault {
             Fault::File(source) => failed("write to")(source),
-            Fault::Refused(_) | Fault::Journal(_) | Fault::Keys(_) | Fault::Row(_) => {
-                OpenError::Keys
-            }
+            Fault::Refused(_)
+            | Fault::Journal(_)
+            | Fault::Gone(_)
+            | Fault::Keys(_)
+            | Fault::Row(_) => OpenError::Keys,
         })?;
     transaction.commit().map_err(failed("write to"))?;
     // Only now: until then it can be begun anew.

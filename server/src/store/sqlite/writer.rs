@@ -58,8 +58,8 @@ const PAGES_OF_A_COMMIT: usize = 4;
 const ROWS_OF_A_PAGE: usize = 4;
 /// Pages in the log at which the writer insists that it is emptied.
 const LOG_PAGES_MAX: i64 = 16_384;
-/// How often a disk that failed is tried again.
-const HEAL_EVERY: Duration = Duration::from_secs(1);
+/// How often a disk that failed is tried again, and whether the files are still there is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) type Act = Box<dyn FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send>;
 
@@ -103,6 +103,8 @@ pub(super) struct Writer {
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) jobs: Receiver<Job>,
     pub(super) teller: Teller,
+    /// Which file the database is.
+    pub(super) database: Option<u64>,
     /// None where the disk had no room for it.
     pub(super) journal: Option<Journal>,
     /// The database says that there is one: until then nothing may be in it.
@@ -188,7 +190,11 @@ impl Writer {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if self.is_healthy() => {
-                    self.carry_over(CARRY_SLICE_ROWS);
+                    if let Err(fault) = self.look() {
+                        self.fail(fault);
+                    } else if self.carry_in().is_some_and(|wait| wait <= CARRY_PAUSE) {
+                        self.carry_over(CARRY_SLICE_ROWS);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.heal(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -219,10 +225,18 @@ impl Writer {
 
     /// The next job, or `Timeout` when there is something to do without one.
     fn next(&self) -> Result<Job, RecvTimeoutError> {
-        let wait = if self.is_healthy() { self.carry_in() } else { Some(HEAL_EVERY) };
-        match wait {
-            None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(wait) => self.jobs.recv_timeout(wait),
+        let carry_in = self.carry_in().filter(|_| self.is_healthy());
+        self.jobs.recv_timeout(carry_in.unwrap_or(LOOK_EVERY).min(LOOK_EVERY))
+    }
+
+    /// Whether the files are where they were. What went into one that is not there any more is acked to nobody.
+    fn look(&self) -> Result<(), Fault> {
+        if self.database != file::inode(&file::database_path(&self.folder)) {
+            return Err(Fault::Gone("livehelp.sqlite"));
+        }
+        match &self.journal {
+            Some(journal) if !journal.is_in(&self.folder) => Err(Fault::Gone("livehelp.journal")),
+            _ => Ok(()),
         }
     }
 
@@ -328,12 +342,16 @@ impl Writer {
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
         if self.write_journal(&works, steps)? {
+            self.look()?;
             return Ok(vec![Ok(()); works.len()]);
         }
         let began = self.clock.instant();
         let refused = self.prepare(&works)?;
         steps.keys = self.clock.instant().saturating_duration_since(began);
-        self.write_database(works, &refused, steps)
+        self.look()?;
+        let outcomes = self.write_database(works, &refused, steps)?;
+        self.look()?;
+        Ok(outcomes)
     }
 
     /// Has the keys made that a batch needs. Which of its jobs cannot have theirs; if that is all of them, the batch
@@ -550,9 +568,11 @@ impl Writer {
         self.carrying.begin_anew();
         self.stats.failed(match fault {
             Fault::Keys(_) => StoreOp::Keys,
-            Fault::Refused(_) | Fault::File(_) | Fault::Journal(_) | Fault::Row(_) => {
-                StoreOp::Commit
-            }
+            Fault::Refused(_)
+            | Fault::File(_)
+            | Fault::Journal(_)
+            | Fault::Row(_)
+            | Fault::Gone(_) => StoreOp::Commit,
         });
         fault.told("commit a batch")
     }
@@ -563,7 +583,10 @@ impl Writer {
             desk.execute("UPDATE meta SET pulse = pulse + 1", [])?;
             Ok(())
         });
-        match self.write_database(vec![Work::Act(pulse)], &[], &mut Steps::default()) {
+        let healed = self
+            .look()
+            .and_then(|()| self.write_database(vec![Work::Act(pulse)], &[], &mut Steps::default()));
+        match healed {
             Ok(_) => {
                 tracing::warn!("the database takes writes again");
                 self.set_healthy(true);
