@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{ClientFrame, RequestId, ServerFrame};
 use crate::limits::DEPTH_MAX;
-use crate::positional::{Outline, unknown_value};
+use crate::positional::{Outline, field_at_fault};
 
 /// A subprotocol: the version and the encoding in one name (RFC 6455, 1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,14 +50,16 @@ pub enum DecodeError {
         /// What the bytes should have been.
         subprotocol: &'static str,
     },
-    /// A frame, whole, in which a field of the right type has a value that is not taken on this side: a code or a
-    /// form of a newer peer, or a number beyond its bound.
+    /// A frame, whole, in which a field is missing or has a value that is not taken on this side: a code, form or type
+    /// of a newer peer, or a number beyond its bound.
     #[error("the field `{field}` has a value that is not known, or beyond its bound")]
     Value {
         /// The frame's request, so that the answer can be matched; 0 where it has none.
         request: RequestId,
         /// The field's name, and those of the records it lies in.
         field: String,
+        /// It is of the right type: a newer peer knows more codes.
+        is_newer: bool,
     },
     /// Bytes after the frame's end.
     #[error("bytes after the end of a frame of {subprotocol}")]
@@ -68,13 +70,22 @@ pub enum DecodeError {
 }
 
 fn decode<'a, T: Deserialize<'a>>(encoding: Encoding, bytes: &'a [u8]) -> Result<T, DecodeError> {
+    read(encoding, bytes, unread)
+}
+
+/// Reads something to the last byte; `why` judges what could not be read.
+fn read<'a, T: Deserialize<'a>>(
+    encoding: Encoding,
+    bytes: &'a [u8],
+    why: impl Fn(Encoding, &[u8], &dyn std::fmt::Display) -> DecodeError,
+) -> Result<T, DecodeError> {
     let subprotocol = encoding.subprotocol();
     match encoding {
         Encoding::Msgpack => {
             let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
             deserializer.set_max_depth(DEPTH_MAX);
-            let frame = T::deserialize(&mut deserializer)
-                .map_err(|error| unread(encoding, bytes, &error))?;
+            let frame =
+                T::deserialize(&mut deserializer).map_err(|error| why(encoding, bytes, &error))?;
             match IgnoredAny::deserialize(&mut deserializer) {
                 Err(Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {
                     Ok(frame)
@@ -83,22 +94,24 @@ fn decode<'a, T: Deserialize<'a>>(encoding: Encoding, bytes: &'a [u8]) -> Result
             }
         }
         Encoding::Json => {
+            // Some writers begin a text with a mark of its byte order.
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
             let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-            let frame = T::deserialize(&mut deserializer)
-                .map_err(|error| unread(encoding, bytes, &error))?;
+            let frame =
+                T::deserialize(&mut deserializer).map_err(|error| why(encoding, bytes, &error))?;
             deserializer.end().map_err(|_| DecodeError::Trailing { subprotocol })?;
             Ok(frame)
         }
     }
 }
 
-/// Why a frame was not read: bytes that are none, or a value that is not taken in one that is whole to its last byte.
+/// Why a frame was not read: bytes that are none, or a field that is not taken in one that is whole to its last byte.
 #[cold]
-fn unread(encoding: Encoding, bytes: &[u8], error: &impl std::fmt::Display) -> DecodeError {
+fn unread(encoding: Encoding, bytes: &[u8], error: &dyn std::fmt::Display) -> DecodeError {
     let malformed = DecodeError::Malformed { subprotocol: encoding.subprotocol() };
-    let Some(field) = unknown_value(&error.to_string()) else { return malformed };
-    match decode::<Outline>(encoding, bytes) {
-        Ok(Outline(request)) => DecodeError::Value { request: RequestId(request), field },
+    let (field, is_newer) = field_at_fault(&error.to_string());
+    match read(encoding, bytes, |_, _, _| malformed.clone()) {
+        Ok(Outline(request)) => DecodeError::Value { request: RequestId(request), field, is_newer },
         Err(_) => malformed,
     }
 }
@@ -125,7 +138,7 @@ fn encode<T: Serialize>(
 /// Reads a frame of a client; text borrows from the bytes where it can.
 ///
 /// # Errors
-/// If the bytes are no frame, or one with a value that is not taken; a kind that is not known is no error, see
+/// If the bytes are no frame, or one with a field that is not taken; a kind that is not known is no error, see
 /// [`ClientFrame::Unknown`].
 pub fn decode_client(encoding: Encoding, bytes: &[u8]) -> Result<ClientFrame<'_>, DecodeError> {
     decode(encoding, bytes)
@@ -175,7 +188,9 @@ fn small_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
 /// If the bytes are no frame.
 pub fn decode_server(encoding: Encoding, bytes: &[u8]) -> Result<ServerFrame<'_>, DecodeError> {
     match decode(encoding, bytes) {
-        Err(DecodeError::Value { request, .. }) => Ok(ServerFrame::Unknown { request }),
+        Err(DecodeError::Value { request, is_newer: true, .. }) => {
+            Ok(ServerFrame::Unknown { request })
+        }
         read => read,
     }
 }

@@ -280,13 +280,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Body<'de>, A::Error> {
                 let MaybeRequest(form) =
-                    seq.next_element()?.ok_or_else(|| de::Error::missing_field("body form"))?;
+                    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &"a form"))?;
                 if form != u32::from(BODY_EVENT) {
                     let form = de::Unexpected::Unsigned(form.into());
                     return Err(de::Error::invalid_value(form, &"a form of a body"));
                 }
                 let event =
-                    seq.next_element()?.ok_or_else(|| de::Error::missing_field("body event"))?;
+                    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &"an event"))?;
                 let agent = seq.next_element::<Option<AgentId>>()?.flatten();
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Body::Event { event, agent })

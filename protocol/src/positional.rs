@@ -267,24 +267,26 @@ pub(crate) fn at<E: serde::de::Error>(field: &str, error: &E) -> E {
     E::custom(format_args!("{field}: {error}"))
 }
 
-/// The field in which an error lies and whose value is of the right type, but not one that it takes here: a newer
-/// peer knows more codes, forms and places. `None` for every other error.
-pub(crate) fn unknown_value(error: &str) -> Option<String> {
+/// The field in which an error lies, with those of the records around it, or `frame`; and whether its value is of the
+/// right type, but none that is known here: a newer peer knows more codes, forms and places.
+pub(crate) fn field_at_fault(error: &str) -> (String, bool) {
     let mut path = Vec::new();
     let mut rest = error;
-    while !rest.starts_with("invalid value: ") {
-        let (field, inside) = rest.split_once(": ")?;
+    while let Some((field, inside)) = rest.split_once(": ") {
         // Nothing of what was sent: its words stand behind what serde says of them.
         if !field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-            return None;
+            break;
         }
         path.push(field);
         rest = inside;
     }
-    Some(path.join("."))
+    let missing = rest.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    path.extend(missing.map(|(field, _)| field));
+    let field = if path.is_empty() { String::from("frame") } else { path.join(".") };
+    (field, rest.starts_with("invalid value: "))
 }
 
-/// A frame of which only the request is wanted.
+/// A frame of which only the request is wanted: an array that begins with a number or a word.
 pub(crate) struct Outline(pub(crate) u32);
 
 impl<'de> serde::Deserialize<'de> for Outline {
@@ -299,13 +301,39 @@ impl<'de> serde::Deserialize<'de> for Outline {
                 self,
                 mut seq: A,
             ) -> Result<Outline, A::Error> {
-                seq.next_element::<serde::de::IgnoredAny>()?;
+                seq.next_element::<AnyKind>()?
+                    .ok_or_else(|| serde::de::Error::missing_field("kind"))?;
                 let request = seq.next_element::<MaybeRequest>()?.map_or(0, |maybe| maybe.0);
                 while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                 Ok(Outline(request))
             }
         }
         deserializer.deserialize_seq(Frame)
+    }
+}
+
+/// What may be a kind of a newer peer.
+struct AnyKind;
+
+impl<'de> serde::Deserialize<'de> for AnyKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrWord;
+        impl serde::de::Visitor<'_> for NumberOrWord {
+            type Value = AnyKind;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a kind")
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<AnyKind, E> {
+                Ok(AnyKind)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<AnyKind, E> {
+                Ok(AnyKind)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<AnyKind, E> {
+                Ok(AnyKind)
+            }
+        }
+        deserializer.deserialize_any(NumberOrWord)
     }
 }
 

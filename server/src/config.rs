@@ -132,7 +132,7 @@ settings! {
             "Time for a whole request and its answer.";
         header_bytes_max: usize = "16384", "bytes", (8_192, 1_048_576),
             "Size of a request's head.";
-        body_bytes_max: usize = "262144", "bytes", (1_024, 67_108_864),
+        body_bytes_max: usize = "327680", "bytes", (1_024, 67_108_864),
             "Size of a request's body.";
         hello_timeout_ms: u64 = "10000", "ms", (100, 600_000),
             "Time from the upgrade to an accepted `hello`.";

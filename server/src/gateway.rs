@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::{Rates, session_tokens};
 use crate::clock::Clock;
-use crate::http::{Peer, Socket, SocketEdge, head};
+use crate::http::{Peer, RETRY_AFTER_S, Socket, SocketEdge, head};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -128,6 +128,10 @@ fn is_key(key: &[u8]) -> bool {
 fn refusal(status: StatusCode, words: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(words.as_bytes()));
     *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let later = http::HeaderValue::from_static(RETRY_AFTER_S);
+        response.headers_mut().insert(header::RETRY_AFTER, later);
+    }
     if status == StatusCode::UPGRADE_REQUIRED {
         let version = http::HeaderValue::from_static("13");
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);

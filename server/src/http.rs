@@ -63,6 +63,9 @@ const TOLD_REST: Duration = Duration::from_secs(600);
 /// Time for open requests to end once the listener stops.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// When whoever is one too many may come again, in seconds.
+pub(crate) const RETRY_AFTER_S: &str = "5";
+
 /// Rest after the system refused a connection for want of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -247,8 +250,8 @@ struct Door<E> {
     /// Connections that have not said what they want.
     strangers: PerAddress,
     sockets: PerAddress,
-    /// When the log was last told of a forwarded address that does not count.
-    told: Mutex<Option<Instant>>,
+    /// When the log was last told of a forwarded address that does not count, and why.
+    told: Mutex<HashMap<NotBelieved, Instant>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -268,10 +271,11 @@ impl<E> Door<E> {
         let now = SystemClock.instant();
         {
             let mut told = self.told.lock();
-            if told.is_some_and(|last| now.saturating_duration_since(last) < TOLD_REST) {
+            let last = told.get(&fault);
+            if last.is_some_and(|last| now.saturating_duration_since(*last) < TOLD_REST) {
                 return;
             }
-            *told = Some(now);
+            told.insert(fault, now);
         }
         match fault {
             NotBelieved::UntrustedPeer => tracing::warn!(
@@ -589,12 +593,14 @@ fn upgrade<E: SocketEdge>(
     let Some(share) = Share::take(&door.sockets, peer.ip, door.limits.connections_per_ip_max)
     else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
-        return problem(
+        let mut refusal = problem(
             StatusCode::TOO_MANY_REQUESTS,
             "connections-per-ip-max",
             "Your address has as many connections as the server takes from one \
              (`connections_per_ip_max`).",
         );
+        refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        return refusal;
     };
     match door.edge.handshake(head, peer) {
         Ok((response, accepted)) => {

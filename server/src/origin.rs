@@ -85,7 +85,7 @@ impl Origin {
 
 /// Scheme and the rest, which has nothing that no origin has.
 fn split(text: &str) -> Result<(bool, &str), OriginError> {
-    let text = text.trim();
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}');
     if text.len() > TEXT_BYTES_MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(OriginError::Malformed);
     }
@@ -97,6 +97,8 @@ fn split(text: &str) -> Result<(bool, &str), OriginError> {
     };
     // The slash that people copy from the address bar.
     let authority = authority.strip_suffix('/').unwrap_or(authority);
+    // No port is the scheme's own (URL standard, port state).
+    let authority = authority.strip_suffix(':').unwrap_or(authority);
     if authority.contains(['/', '\\', '?', '#', '@']) {
         return Err(OriginError::Excess);
     }
@@ -121,7 +123,7 @@ fn domain(name: &str) -> Option<&str> {
 }
 
 /// Browsers ask no name server for these (RFC 6761, 6.3).
-fn is_localhost(name: &str) -> bool {
+pub(crate) fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
@@ -251,6 +253,8 @@ mod tests {
             ("https://shop.example:443/", "https://shop.example"),
             ("HTTPS://shop.example:08443", "https://shop.example:8443"),
             ("https://shop.example.", "https://shop.example"),
+            ("https://shop.example:", "https://shop.example"),
+            ("\u{FEFF}https://shop.example \u{FEFF}", "https://shop.example"),
             ("http://127.0.0.1:8082", "http://127.0.0.1:8082"),
             ("http://127.1:8082", "http://127.0.0.1:8082"),
             ("http://localhost", "http://localhost"),
@@ -280,7 +284,6 @@ mod tests {
             ("null", OriginError::Malformed),
             ("shop.example", OriginError::Malformed),
             ("https://", OriginError::Malformed),
-            ("https://shop.example:", OriginError::Malformed),
             ("ftp://shop.example", OriginError::Malformed),
             ("https:shop.example", OriginError::Malformed),
             ("https://shop .example", OriginError::Malformed),

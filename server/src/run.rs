@@ -304,13 +304,17 @@ pub async fn run_with(
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
     let limits = Limits::of(&config);
     let health = Health::new(Arc::clone(&metrics), checks(&store, &bus, &keys));
+    let admin_routes = admin::at_this_machine(
+        admin::routes(&health).merge(admin_router(api.clone())),
+        admin_listener.local_addr().ok(),
+    );
     let mut serving = vec![
         tasks::spawn(
             "public listener",
             serve(
                 public,
                 tls.clone(),
-                assets::routes().merge(public_router(api.clone())),
+                assets::routes().merge(public_router(api)),
                 Arc::clone(&gateway),
                 limits.clone(),
                 Arc::clone(&metrics),
@@ -322,7 +326,7 @@ pub async fn run_with(
             serve(
                 admin_listener,
                 None,
-                admin::routes(&health).merge(admin_router(api)),
+                admin_routes,
                 Arc::new(NoSockets),
                 limits.clone(),
                 Arc::clone(&metrics),
@@ -488,14 +492,14 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 fn rates_config(config: &Config) -> RatesConfig {
     let messages = |times| Allowance::a_minute(times, config.messages_burst);
+    let frames =
+        Allowance { burst: config.frames_burst, times: config.frames_per_second, window_ms: 1_000 };
     RatesConfig {
         visitor_messages: messages(config.messages_per_minute),
         agent_messages: messages(config.agent_messages_per_minute),
-        frames: Allowance {
-            burst: config.frames_burst,
-            times: config.frames_per_second,
-            window_ms: 1_000,
-        },
+        frames,
+        // A person has a few windows, which all come back at once after a break.
+        questions: Allowance { burst: 3 * frames.burst, times: 3 * frames.times, ..frames },
         agents: Allowance::a_minute(config.requests_per_minute, config.requests_burst),
         keys: Allowance::a_minute(config.key_requests_per_minute, config.key_requests_burst),
         addresses: Allowance::a_minute(

@@ -107,7 +107,11 @@ fn a_value_that_is_not_known_is_named_and_is_no_end() {
     ];
     for (frame, request, field) in json {
         let error = decode_client(Encoding::Json, frame.as_bytes()).unwrap_err();
-        let wanted = DecodeError::Value { request: RequestId(request), field: field.to_owned() };
+        let wanted = DecodeError::Value {
+            request: RequestId(request),
+            field: field.to_owned(),
+            is_newer: true,
+        };
         assert_eq!(error, wanted, "{frame}");
         // Cut short or followed by more it is no frame, whatever its values are.
         let cut = frame.strip_suffix(']').unwrap();
@@ -130,23 +134,45 @@ fn a_value_that_is_not_known_is_named_and_is_no_end() {
     ];
     for (hex, request, field) in msgpack {
         let error = decode_client(Encoding::Msgpack, &bytes(&hex)).unwrap_err();
-        let wanted = DecodeError::Value { request: RequestId(request), field: field.to_owned() };
+        let wanted = DecodeError::Value {
+            request: RequestId(request),
+            field: field.to_owned(),
+            is_newer: true,
+        };
         assert_eq!(error, wanted, "{hex}");
     }
 }
 
+/// Another type than is known here, or fewer fields, is refused like another value; a server that sends it has a fault.
 #[test]
-fn what_has_another_type_is_no_frame() {
-    for frame in [
-        r#"["ping","7"]"#,
-        r#"["ping"]"#,
-        r#"["availability",5,7]"#,
-        r#"["ping","invalid value: 7"]"#,
-        r#"["history",5,"cnv_12",0,9]"#,
+fn a_field_of_another_type_is_named_and_is_no_end() {
+    let send = |body: &str| format!(r#"["send",5,"{CNV}","{MSG}",0,{body}]"#);
+    for (frame, request, field) in [
+        (String::from(r#"["ping","7"]"#), 0, "request"),
+        (String::from(r#"["ping"]"#), 0, "request"),
+        (String::from(r#"["availability",5,7]"#), 5, "availability"),
+        (String::from(r#"["ping","invalid value: 7"]"#), 0, "request"),
+        (String::from(r#"["history",5,"cnv_12",0,9]"#), 5, "conversation"),
+        (format!(r#"["history",5,"{CNV}",18446744073709551616,9]"#), 5, "before"),
+        (format!(r#"["send",5,"{CNV}"]"#), 5, "message"),
+        (send(r#"{"file":1}"#), 5, "body"),
+        (send("null"), 5, "body"),
+        (send("true"), 5, "body"),
+        (send("[]"), 5, "body"),
+        (send(r#""half of one \ud83d""#), 5, "body"),
     ] {
         let error = decode_client(Encoding::Json, frame.as_bytes()).unwrap_err();
-        assert!(matches!(error, DecodeError::Malformed { .. }), "{frame}");
+        assert!(
+            matches!(&error, DecodeError::Value { request: of, field: named, .. }
+                if of.0 == request && named == field),
+            "{frame}: {error:?}"
+        );
     }
+    for none in [r#"["ping",1"#, r#"[["ping"],1]"#, "[]", "[null,1]", r#"{"kind":"ping"}"#] {
+        let error = decode_client(Encoding::Json, none.as_bytes()).unwrap_err();
+        assert!(matches!(error, DecodeError::Malformed { .. }), "{none}: {error:?}");
+    }
+    assert!(decode_server(Encoding::Json, br#"["pong","7"]"#).is_err());
 }
 
 #[test]

@@ -26,6 +26,7 @@ use super::request::{Asked, Body, Id, Ids};
 use super::told::MESSAGES;
 use super::{ApiState, schema};
 use crate::auth::Scope;
+use crate::http::head;
 use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Said;
@@ -267,15 +268,17 @@ pub(crate) async fn transcript(
     let sight = Sight::Shown(reader, gate.today);
     let (rows, truncated) = all_messages(&state, access.tenant, conversation, sight).await?;
     let messages: Vec<Message> = rows.iter().filter_map(|row| gate.show(row)).collect();
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if !accept.is_some_and(|accept| accept.contains("text/plain")) {
+    let vary = (header::VARY, HeaderValue::from_static("accept"));
+    let wanted = |kind| head::wanted(&headers, header::ACCEPT, kind);
+    let text = wanted("text/plain");
+    if text.0 == 0 || text <= wanted("application/json") {
         let transcript = Transcript { conversation_id: conversation, messages, truncated };
-        return Ok(Json(transcript).into_response());
+        return Ok(([vary], Json(transcript)).into_response());
     }
     let names = names(&state, access.tenant, &messages).await?;
     let text = plain(&messages, truncated, &names);
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, kind), vary], text).into_response())
 }
 
 /// GET /v1/conversations/{conversation_id}/messages/{message_id}/tag

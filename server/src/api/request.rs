@@ -15,8 +15,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::problem::{Problem, ProblemCode};
 
-/// Bytes of a request's body: the longest text in any script, escaped, and room for a site's settings.
-pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a request's body: the longest text in any script, escaped, and a site's settings
+/// with every character of them escaped in twelve.
+pub(crate) const BODY_BYTES_MAX: usize = 320 * 1024;
 
 /// A JSON body, and its bytes for [`super::idempotency`].
 #[derive(Debug)]

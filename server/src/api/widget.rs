@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::request::Id;
 use super::sites::form_with_defaults;
 use super::{ApiState, schema};
+use crate::http::assets::open_to_all;
 use crate::http::head;
 use crate::keys::notice_hash;
 use crate::origin::allowed_origin;
@@ -66,10 +67,11 @@ pub(crate) async fn get(
         Ok(Counted) => site(&state, key).await,
         Err(problem) => Err(problem),
     };
+    let asked = headers;
     let mut response = match found {
         Ok(row) => {
             let cached = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
-            let listed = is_listed(&state, &row, head::origin(&headers));
+            let listed = is_listed(&state, &row, head::origin(&asked));
             let mut response = (cached, Json(widget(&state, row))).into_response();
             if !listed {
                 response.headers_mut().insert(PAGE_ORIGIN, HeaderValue::from_static("not-listed"));
@@ -80,7 +82,7 @@ pub(crate) async fn get(
     };
     let headers = response.headers_mut();
     // Any page may read it, refusals too: it holds nothing that is not public, and no cookie counts here.
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    open_to_all(&asked, headers);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(PAGE_ORIGIN));
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));

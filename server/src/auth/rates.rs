@@ -26,6 +26,8 @@ pub struct RatesConfig {
     pub agent_messages: Allowance,
     /// Frames of one connection.
     pub frames: Allowance,
+    /// Questions of one person over all of their connections: what asks the store.
+    pub questions: Allowance,
     /// Requests of one signed-in agent.
     pub agents: Allowance,
     /// Requests with one API key.
@@ -45,6 +47,9 @@ pub struct Rates {
     pub agent_messages: Limit<AgentId>,
     /// Frames of each connection.
     pub frames: Limit<Pace, Paces>,
+    /// Questions, over all of a person's connections.
+    pub visitor_questions: Limit<VisitorId>,
+    pub agent_questions: Limit<AgentId>,
     /// REST, by who asks.
     pub agents: Limit<AgentId>,
     pub keys: Limit<KeyId>,
@@ -61,6 +66,8 @@ impl Rates {
             visitor_messages: Limit::new(config.visitor_messages, own()),
             agent_messages: Limit::new(config.agent_messages, own()),
             frames: Limit::new(config.frames, own()),
+            visitor_questions: Limit::new(config.questions, own()),
+            agent_questions: Limit::new(config.questions, own()),
             agents: Limit::new(config.agents, own()),
             keys: Limit::new(config.keys, own()),
             addresses: Limit::new(config.addresses, own()),

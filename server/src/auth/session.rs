@@ -15,7 +15,7 @@ pub const SESSION_COOKIE: &str = "livehelp_session";
 pub const SECURE_SESSION_COOKIE: &str = "__Host-livehelp_session";
 
 /// Tokens of one request that are looked up.
-const TOKENS_MAX: usize = 8;
+const TOKENS_MAX: usize = 64;
 
 /// An agent whose cookie holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

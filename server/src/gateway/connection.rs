@@ -26,7 +26,7 @@ use super::hello::{Greeting, Session};
 use super::incoming::{Came, Ears, Incoming, Went};
 use super::outbox::Outbox;
 use super::{Accepted, Gateway, connection_id};
-use crate::auth::Pace;
+use crate::auth::{Pace, Wait};
 use crate::http::Socket;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
@@ -317,7 +317,7 @@ impl Connection {
         match decode_client(self.encoding, bytes) {
             Ok(frame) => Some(frame),
             // A client that knows more than this server is told so, and stays.
-            Err(DecodeError::Value { request, field }) => {
+            Err(DecodeError::Value { request, field, .. }) => {
                 let words = format!("{field}: a value that this server does not know or take");
                 self.refuse(request, Err(Reject::new(RejectCode::Invalid, words)));
                 None
@@ -353,7 +353,10 @@ impl Connection {
             let at_once = if tried { None } else { self.at_once(&frame, read_at) };
             let done = match at_once {
                 Some(done) => done,
-                None => self.frame(frame, read_at).await,
+                None => match self.slow_questions_down(&frame) {
+                    Ok(()) => self.frame(frame, read_at).await,
+                    Err(reject) => Err(reject),
+                },
             };
             return self.refuse(request, done);
         }
@@ -363,10 +366,9 @@ impl Connection {
             self.outbox.close(CloseCode::NotAuthenticated);
             return;
         };
-        if client.len() > WORD_BYTES_MAX || locale.len() > WORD_BYTES_MAX {
-            self.outbox.close(CloseCode::Malformed);
-            return;
-        }
+        // What merely goes along is no reason to refuse.
+        drop(client);
+        let locale = if locale.len() > WORD_BYTES_MAX { String::new() } else { locale };
         let resume = resume.into_vec();
         let signals = signals.unwrap_or(0);
         let signals = Flags::asked(signals & 1 != 0, signals & 2 != 0);
@@ -493,8 +495,26 @@ impl Connection {
             Who::Visitor { visitor, .. } => rates.visitor_messages.take(visitor),
             Who::Agent { agent, .. } => rates.agent_messages.take(agent),
         };
-        let Err(wait) = counted else { return Ok(()) };
-        self.gateway.metrics.rate_limited_total.of(Throttle::Messages).inc();
+        self.too_fast(counted.err(), Throttle::Messages)
+    }
+
+    /// The same for what asks the store, over all connections of the person; messages have their own count.
+    fn slow_questions_down(&self, frame: &ClientFrame<'_>) -> Result<(), Reject> {
+        let Some(session) = &self.session else { return Ok(()) };
+        if matches!(frame, ClientFrame::Send { .. }) {
+            return Ok(());
+        }
+        let rates = &self.gateway.config.rates;
+        let counted = match &session.speaker.who {
+            Who::Visitor { visitor, .. } => rates.visitor_questions.take(visitor),
+            Who::Agent { agent, .. } => rates.agent_questions.take(agent),
+        };
+        self.too_fast(counted.err(), Throttle::Frames)
+    }
+
+    fn too_fast(&self, wait: Option<Wait>, what: Throttle) -> Result<(), Reject> {
+        let Some(wait) = wait else { return Ok(()) };
+        self.gateway.metrics.rate_limited_total.of(what).inc();
         let words = "you send faster than the limit; wait a moment";
         let ms = u32::try_from(wait.ms).unwrap_or(u32::MAX);
         Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms))

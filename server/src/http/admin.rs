@@ -1,20 +1,24 @@
 //! What the admin listener tells machines: metrics, health, version. No secrets, no keys asked.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::RawQuery;
+use axum::extract::{RawQuery, Request};
+use axum::middleware::{self, Next};
 use axum::routing::get;
 use http::{Response, StatusCode, header};
 use tokio::sync::watch;
 
 use super::assets::set;
+use super::{head, problem};
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::{COMMIT, Metrics, VERSION};
+use crate::origin::is_localhost;
 use crate::tasks;
 
 /// Time between two looks at how late the runtime's timers are.
@@ -96,6 +100,32 @@ pub fn routes(health: &Arc<Health>) -> Router {
             get(move || async move { verdict(started.started.load(Ordering::Acquire), "") }),
         )
         .route("/version", get(|| async { version() }))
+}
+
+/// Where the listener is on this machine only, answers nobody who asks for a name: a page's name may have been made to
+/// lead here, and would read all this through its visitor's browser.
+pub fn at_this_machine(routes: Router, listener: Option<SocketAddr>) -> Router {
+    if !listener.is_some_and(|address| address.ip().is_loopback()) {
+        return routes;
+    }
+    routes.layer(middleware::from_fn(async |request: Request, next: Next| {
+        let (head, body) = request.into_parts();
+        if head::host(&head).is_some_and(|host| !is_this_machine(host)) {
+            let words =
+                "The admin listener is on this machine: ask for it by its address or as localhost.";
+            return problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", words);
+        }
+        next.run(Request::from_parts(head, body)).await
+    }))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.ends_with(']'))
+        .map_or(host, |(name, _)| name);
+    let ip = name.trim_start_matches('[').trim_end_matches(']');
+    host.is_empty() || ip.parse::<IpAddr>().is_ok() || is_localhost(&name.to_ascii_lowercase())
 }
 
 fn exposition(metrics: &Metrics) -> Response<Body> {

@@ -11,7 +11,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::problem;
+use super::{head, problem};
 
 /// What the console's page may do: its own files and its own server, no inline code, no frame around it.
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -88,11 +88,11 @@ fn console_page(files: Files, headers: &HeaderMap) -> Response<Body> {
 pub async fn preflight(headers: HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    open_to_all(&headers, response.headers_mut());
     set(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD");
     set(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
     set(&mut response, header::ALLOW, "GET, HEAD, OPTIONS");
-    set(&mut response, header::VARY, "access-control-request-headers");
+    set(&mut response, header::VARY, "origin, access-control-request-headers");
     set(&mut response, HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
     // Named one by one: a star does not cover `Authorization`, and older browsers know none.
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
@@ -138,12 +138,8 @@ pub(super) fn file(
         None => (plain, None),
     };
     let tag = etag(&file);
-    let known = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim().trim_start_matches("W/") == tag);
+    let known = head::items(headers, header::IF_NONE_MATCH)
+        .any(|known| known == "*" || known.trim_start_matches("W/") == tag);
     let mut response = if known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -164,6 +160,22 @@ pub(super) fn file(
     response
 }
 
+/// Lets any page read an answer in which no cookie counts: by its name, for a page may have its own `fetch` send its
+/// cookies along, and then a star is not enough.
+pub(crate) fn open_to_all(asked: &HeaderMap, answer: &mut HeaderMap) {
+    match asked.get(header::ORIGIN) {
+        Some(origin) => {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            let yes = HeaderValue::from_static("true");
+            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        }
+        None => {
+            let any = HeaderValue::from_static("*");
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        }
+    }
+}
+
 fn missing() -> Response<Body> {
     problem(StatusCode::NOT_FOUND, "not-found", "There is no such file.")
 }
@@ -180,17 +192,7 @@ fn etag(file: &EmbeddedFile) -> String {
 }
 
 fn takes(headers: &HeaderMap, encoding: &str) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|offer| {
-            let (name, quality) = offer.split_once(';').unwrap_or((offer, ""));
-            let quality = quality.trim().trim_start_matches("q=");
-            name.trim().eq_ignore_ascii_case(encoding)
-                && quality.parse::<f32>().map_or(true, |quality| quality > 0.0)
-        })
+    head::wanted(headers, header::ACCEPT_ENCODING, encoding).0 > 0
 }
 
 /// The media type; `None` for what is not handed out.

@@ -37,10 +37,22 @@ pub(super) fn fault(head: &Parts) -> Option<&'static str> {
     }
 }
 
-/// A host with or without a port. An empty one is for an address without a host.
+/// A host with or without a port. An empty one is for an address without a host; a comma joins two.
 fn is_host(text: &[u8]) -> bool {
-    let authority = || Authority::try_from(text).ok();
-    text.is_empty() || authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    let is_one = |authority: Authority| {
+        let port = authority.as_str().strip_prefix(authority.host());
+        !authority.as_str().contains(['@', ',']) && port.is_some_and(is_port)
+    };
+    text.is_empty() || Authority::try_from(text).is_ok_and(is_one)
+}
+
+/// Nothing, or a colon and a port, which may be missing (RFC 3986, 3.2.3).
+fn is_port(text: &str) -> bool {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    port.is_empty()
+        || (text.starts_with(':')
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u16>().is_ok())
 }
 
 /// The host that was asked, with its port where it names one. What stands in the first line counts more than `Host`.
@@ -66,6 +78,37 @@ fn raw_items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8
     let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
     let items = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     items.filter(|item| !item.is_empty())
+}
+
+/// How much one who asks wants this of what a list such as `Accept` names: thousandths, by the narrowest range that has
+/// it, and how narrow that is (RFC 9110, 12.4.2 and 12.5.1). Zero where it is not wanted or not named.
+pub fn wanted(headers: &HeaderMap, list: HeaderName, what: &str) -> (u16, u8) {
+    let class = what.split_once('/').map_or("", |(class, _)| class);
+    let narrow = |range: &str| match range.split_once('/') {
+        _ if range.eq_ignore_ascii_case(what) => Some(3),
+        Some((of, "*")) if of != "*" && of.eq_ignore_ascii_case(class) => Some(2),
+        Some(("*", "*")) if !class.is_empty() => Some(1),
+        None if range == "*" && class.is_empty() => Some(1),
+        _ => None,
+    };
+    let ranges = raw_items(headers, list).filter_map(|item| {
+        let item = String::from_utf8_lossy(item);
+        let mut parts = item.split(';').map(str::trim);
+        let narrow = narrow(parts.next()?)?;
+        Some((narrow, parts.find_map(quality).unwrap_or(1_000)))
+    });
+    ranges.max_by_key(|(narrow, _)| *narrow).map_or((0, 0), |(narrow, quality)| (quality, narrow))
+}
+
+/// `q=0.5` in thousandths; one that cannot be read wants it as if none stood there.
+fn quality(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let (whole, rest) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let thousandths: u16 = format!("{rest:0<3}").get(..3)?.parse().ok()?;
+    Some((whole.parse::<u16>().ok()?.min(1) * 1_000 + thousandths).min(1_000))
 }
 
 /// What a proxy says of the one who asked it.
@@ -148,35 +191,32 @@ fn node(text: &[u8]) -> Option<IpAddr> {
     address.parse().ok().filter(|_| is_port(port)).map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// The hops of `Forwarded` (RFC 7239). A line that cannot be read is one hop of which nothing is known.
+/// The hops of `Forwarded` (RFC 7239). Of an element that cannot be read nothing is known, and the others stand: each
+/// may be another's.
 fn forwarded(headers: &HeaderMap) -> Vec<Hop> {
-    let lines = headers.get_all(header::FORWARDED).iter();
-    lines
-        .flat_map(|line| {
-            let elements = std::str::from_utf8(line.as_bytes()).ok().and_then(elements);
-            elements.unwrap_or_else(|| vec![Hop::default()])
-        })
-        .collect()
+    let mut hops = Vec::new();
+    for line in headers.get_all(header::FORWARDED) {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        // A stranger's quote that does not end would take the proxy's own element into it.
+        let elements = split_unquoted(&line, ',').unwrap_or_else(|| line.split(',').collect());
+        let elements = elements.into_iter().map(str::trim).filter(|element| !element.is_empty());
+        hops.extend(elements.map(|element| hop(element).unwrap_or_default()));
+    }
+    hops
 }
 
-fn elements(line: &str) -> Option<Vec<Hop>> {
-    let mut hops = Vec::new();
-    for element in split_unquoted(line, ',')? {
-        let (mut hop, mut known) = (Hop::default(), false);
-        for pair in split_unquoted(element, ';')?.into_iter().filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=')?;
-            match name.trim().to_ascii_lowercase().as_str() {
-                "for" if known => return None,
-                "for" => (hop.ip, known) = (node(unquoted(value)?.as_bytes()), true),
-                "proto" => hop.secure = is_secure(unquoted(value)?.as_bytes()),
-                _ => {}
-            }
-        }
-        if !element.is_empty() {
-            hops.push(hop);
+fn hop(element: &str) -> Option<Hop> {
+    let (mut hop, mut known) = (Hop::default(), false);
+    for pair in split_unquoted(element, ';')?.into_iter().filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
+        match name.trim().to_ascii_lowercase().as_str() {
+            "for" if known => return None,
+            "for" => (hop.ip, known) = (node(unquoted(value)?.as_bytes()), true),
+            "proto" => hop.secure = is_secure(unquoted(value)?.as_bytes()),
+            _ => {}
         }
     }
-    Some(hops)
+    Some(hop)
 }
 
 /// The parts between separators that stand in no quotes. `None`: a quote does not end.
@@ -289,7 +329,13 @@ mod tests {
                 "203.0.113.9",
             ),
             (&[("forwarded", b"for=\"1.1.1.1\\\"\", for=203.0.113.9")], "203.0.113.9"),
-            (&[("forwarded", b"for=\"1.1.1.1, for=203.0.113.9")], "127.0.0.1 unreadable"),
+            // What a stranger wrote before it voids nothing of the proxy's own.
+            (&[("forwarded", b"for=\"1.1.1.1, for=203.0.113.9")], "203.0.113.9"),
+            (&[("forwarded", b"x=\", for=\"[2001:db8::9]:47\";proto=https")], "2001:db8::9 tls"),
+            (
+                &[("forwarded", b"\xfc, ;;=, for=1.1.1.1;for=2.2.2.2, for=203.0.113.9")],
+                "203.0.113.9",
+            ),
             (&[("forwarded", b"for=_hidden;proto=https")], "127.0.0.1 tls unreadable"),
             (&[("forwarded", b"for=1.1.1.1;for=203.0.113.9")], "127.0.0.1 unreadable"),
             // A stranger's own `Forwarded` goes through most proxies as it came.
@@ -313,6 +359,45 @@ mod tests {
         }
         let (_, told) = peer(&head(&[]), [192, 0, 2, 1].into(), false, &trusted());
         assert_eq!(told, None);
+    }
+
+    #[test]
+    fn a_host_is_one_with_a_port_that_there_can_be() {
+        for host in ["", "a", "a:", "a:80", "a:65535", "[::1]", "[::1]:8080", "10.0.0.1:80"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in
+            ["a:8x", "a:99999", "a:-1", "a,b", "a, b", "u@a", "a b", "[::1", "a:80:90", "a/"]
+        {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_is_read_by_the_narrowest_range_on_any_line() {
+        let of = |lines: &[&[u8]], what| {
+            let lines: Vec<_> = lines.iter().map(|line| ("accept", *line)).collect();
+            wanted(&head(&lines).headers, header::ACCEPT, what).0
+        };
+        for (lines, text) in [
+            (&[&b"text/plain"[..]][..], 1_000),
+            (&[b"application/json", b"TEXT/PLAIN"], 1_000),
+            (&[b"text/*"], 1_000),
+            (&[b"*/*;q=0.3"], 300),
+            (&[b"text/plain;q=0, */*"], 0),
+            (&[b"text/plain; Q=0.25"], 250),
+            (&[b"text/html, \xfc/\xfc, text/plain;charset=utf-8;q=1.0"], 1_000),
+            (&[b"text/plainer"], 0),
+            (&[b"*"], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(of(lines, "text/plain"), text, "{lines:?}");
+        }
+        for (line, gzip) in
+            [(&b"gzip;Q=0"[..], 0), (b"*", 1_000), (b"br, *;q=0", 0), (b"GZIP;q=0.001", 1)]
+        {
+            assert_eq!(of(&[line], "gzip"), gzip, "{line:?}");
+        }
     }
 
     #[test]

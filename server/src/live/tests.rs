@@ -133,6 +133,7 @@ fn rates() -> RatesConfig {
         visitor_messages: many,
         agent_messages: many,
         frames: many,
+        questions: many,
         agents: many,
         keys: many,
         addresses: many,

@@ -14,7 +14,7 @@ pub trait Label: Copy + 'static {
 macro_rules! labels {
     ($( $(#[doc = $doc:literal])* $name:ident { $( $(#[doc = $vdoc:literal])* $variant:ident = $word:literal ),+ $(,)? } )+) => { $(
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name { $( $(#[doc = $vdoc])* $variant ),+ }
 
         impl Label for $name {

@@ -7,7 +7,7 @@ use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
-use protocol::visible::is_blank;
+use protocol::visible::{self, is_blank};
 
 use super::envelope::{Content, Envelope, Flags, Parts, Tag};
 use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
@@ -171,10 +171,8 @@ pub fn field(
         return Err(too_long());
     }
     let kept = redactor.redact(text);
-    // A pattern of a few characters makes a text longer by its marks.
-    if kept.len() > bytes_max {
-        return Err(too_long());
-    }
+    // A mark may be longer than what it hides, and nobody is refused for what a site hides.
+    let kept = if kept.len() <= bytes_max { kept } else { redactor.redact_within(text) };
     Ok(Personal::new(kept.into_owned()))
 }
 
@@ -237,9 +235,14 @@ pub fn page_url(url: &str, redactor: &Redactor) -> Option<Personal<String>> {
         }
         None => bare.to_owned(),
     };
+    if bare.chars().any(char::is_control) {
+        return None;
+    }
+    // A browser's address has nothing in it that is not seen; an agent's screen is not turned round by another's.
+    let bare = visible::name(&bare);
     let within = bare.starts_with('/') && !bare.starts_with("//") && !bare.contains('\\');
     let leads = within || is_web_address(&bare, true);
-    (leads && !bare.chars().any(char::is_control)).then(|| aside(&bare, URL_BYTES_MAX, redactor))
+    leads.then(|| aside(&bare, URL_BYTES_MAX, redactor))
 }
 
 /// What a visitor is typing, for the agent who may look on: redacted, and with no long number, since a
@@ -258,7 +261,8 @@ fn words(text: &str, redactor: &Redactor) -> Result<Personal<String>, Reject> {
         return Err(Reject::new(RejectCode::Invalid, "body: there is nothing in it"));
     }
     let kept = redactor.redact(text);
-    bounded(&kept)?;
+    // A mark may be longer than what it hides, and nobody is refused for what a site hides.
+    let kept = if bounded(&kept).is_ok() { kept } else { redactor.redact_within(text) };
     Ok(Personal::new(kept.into_owned()))
 }
 
@@ -433,10 +437,26 @@ mod tests {
         assert!(long(&"a".repeat(TEXT_CHARS_MAX)).is_ok());
         assert_eq!(long(&"a".repeat(TEXT_CHARS_MAX + 1)).unwrap_err(), RejectCode::TooLong);
         assert!(long(&"\u{1F642}".repeat(TEXT_CHARS_MAX)).is_ok());
-        let mut blown_up = Place::new();
-        blown_up.redactor = Redactor::new(&["x".to_owned()]).unwrap();
-        let text = "xy".repeat(TEXT_CHARS_MAX / 2);
-        assert_eq!(blown_up.refused(said(&text), Author::Visitor), RejectCode::TooLong);
+    }
+
+    /// Its writer cannot know what the site hides.
+    #[test]
+    fn no_text_is_too_long_for_what_is_hidden_in_it() {
+        let mut place = Place::new();
+        for (pattern, text) in [
+            ("x", "xy".repeat(TEXT_CHARS_MAX / 2)),
+            ("x", "x\u{1F642}".repeat(TEXT_CHARS_MAX / 2)),
+            (r"\b\d{4}\b", format!("1234 5678 {}", "z".repeat(TEXT_CHARS_MAX - 10))),
+        ] {
+            place.redactor = Redactor::new(&[pattern.to_owned()]).unwrap();
+            let envelope = place.ingest(said(&text), Author::Visitor).unwrap();
+            let kept = envelope.place(Seq(1));
+            let Content::Text(kept) = kept.envelope().content() else { panic!("words") };
+            assert!(!place.redactor.redact(kept.expose()).contains("1234"));
+            assert!(kept.expose().chars().count() <= TEXT_CHARS_MAX && kept.expose().contains('*'));
+            let (answer, _) = text.split_at(text.floor_char_boundary(1_000));
+            assert!(field("form", answer, 1_000, &place.redactor).is_ok(), "{pattern}");
+        }
     }
 
     #[test]

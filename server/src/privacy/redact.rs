@@ -86,9 +86,10 @@ pub struct Redactor {
     patterns: Arc<[Pattern]>,
 }
 
+type ByText = HashMap<Vec<String>, Weak<[Pattern]>>;
+
 /// What is in use, by the text of its patterns.
-static IN_USE: LazyLock<Mutex<HashMap<Vec<String>, Weak<[Pattern]>>>> =
-    LazyLock::new(Mutex::default);
+static IN_USE: LazyLock<Mutex<ByText>> = LazyLock::new(Mutex::default);
 
 impl Redactor {
     /// The masks of every site and these, where that takes no time: there are none, or somebody has them already.
@@ -123,7 +124,23 @@ impl Redactor {
 
     /// The text with everything hidden that must not be kept; borrowed where nothing was.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut hidden = hide(text, self.find(text));
+        self.redact_as(text, |_| Cow::Borrowed(MARK))
+    }
+
+    /// The same, and never longer than it was: what is shorter than the mark has a star for each character.
+    pub fn redact_within<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.redact_as(text, |hidden| match hidden.chars().count() {
+            short if short < MARK.len() => Cow::Owned("*".repeat(short)),
+            _ => Cow::Borrowed(MARK),
+        })
+    }
+
+    fn redact_as<'t>(
+        &self,
+        text: &'t str,
+        mark: impl Fn(&str) -> Cow<'static, str>,
+    ) -> Cow<'t, str> {
+        let mut hidden = hide(text, self.find(text), &mark);
         // What is hidden parts what stood around it, which then is looked at by itself.
         for _ in 0..LOOKS_MAX {
             let Cow::Owned(shown) = &hidden else { break };
@@ -131,7 +148,7 @@ impl Redactor {
             if found.is_empty() {
                 break;
             }
-            hidden = Cow::Owned(hide(shown, found).into_owned());
+            hidden = Cow::Owned(hide(shown, found, &mark).into_owned());
         }
         hidden
     }
@@ -146,7 +163,7 @@ impl Redactor {
                 found.push(first.at.start..last.at.end);
             }
         });
-        hide(text, found)
+        hide(text, found, &|_| Cow::Borrowed(MARK))
     }
 
     fn find(&self, text: &str) -> Vec<Range<usize>> {
@@ -222,24 +239,28 @@ fn compile(index: usize, pattern: &str) -> Result<Pattern, BadPattern> {
     })
 }
 
-/// Replaces these ranges; those that overlap or touch become one mark.
-fn hide(text: &str, mut ranges: Vec<Range<usize>>) -> Cow<'_, str> {
+/// Replaces these ranges; those that overlap or touch become one.
+fn hide<'t>(
+    text: &'t str,
+    mut ranges: Vec<Range<usize>>,
+    mark: &impl Fn(&str) -> Cow<'static, str>,
+) -> Cow<'t, str> {
     if ranges.is_empty() {
         return Cow::Borrowed(text);
     }
     ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, before| {
+        let joined = next.start <= before.end;
+        before.end = if joined { before.end.max(next.end) } else { before.end };
+        joined
+    });
     let mut shown = String::with_capacity(text.len());
-    let mut end = None;
+    let mut end = 0;
     for range in ranges {
-        match end {
-            Some(until) if range.start <= until => end = Some(range.end.max(until)),
-            _ => {
-                shown.push_str(text.get(end.unwrap_or(0)..range.start).unwrap_or_default());
-                shown.push_str(MARK);
-                end = Some(range.end);
-            }
-        }
+        shown.push_str(text.get(end..range.start).unwrap_or_default());
+        end = range.end;
+        shown.push_str(&mark(text.get(range).unwrap_or_default()));
     }
-    shown.push_str(text.get(end.unwrap_or(0)..).unwrap_or_default());
+    shown.push_str(text.get(end..).unwrap_or_default());
     Cow::Owned(shown)
 }

@@ -256,6 +256,21 @@ async fn a_flipped_bit_in_a_sealed_row_is_found_by_a_check() {
     );
 }
 
+/// What a copy of the one file that has a database's name leaves of a server that was killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_alone_after_a_kill_is_missed_by_itself() {
+    let scene = Scene::new().await;
+    scene.restore();
+    for beside in
+        ["livehelp.sqlite-wal", "livehelp.sqlite-shm", "livehelp.journal", "livehelp.mark"]
+    {
+        std::fs::remove_file(scene.path("data").join(beside)).unwrap();
+    }
+    let refused = scene.starts("alone").await.unwrap_err();
+    assert!(refused.contains("livehelp.journal") && refused.contains("is missing"), "{refused}");
+    assert!(scene.checks().is_err());
+}
+
 /// The others of its conversation are read, and it goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_message_takes_nothing_else_with_it() {

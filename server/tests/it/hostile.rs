@@ -325,7 +325,7 @@ fn raw_frame(kind: Data, bytes: &[u8]) -> WsMessage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_is_no_utf_8_ends_the_connection_and_is_never_stored() {
+async fn text_that_is_no_utf_8_is_refused_and_never_stored() {
     let server = TestServer::start().await;
     let mut bystander = Client::visitor(&server, None, vec![]).await;
     let conversation = bystander.open().await;
@@ -343,7 +343,11 @@ async fn text_that_is_no_utf_8_ends_the_connection_and_is_never_stored() {
     let at = bytes.windows(4).position(|window| window == b"abcd").unwrap();
     bytes[at..at + 4].copy_from_slice(b"\xc3\x28\xa0\xff");
     client.tell_raw(WsMessage::binary(bytes)).await;
-    assert_eq!(client.closed().await, 4000);
+    let refused = client.until(|frame| match frame {
+        ServerFrame::Reject { request: of, code, .. } if *of == request => Some(*code),
+        _ => None,
+    });
+    assert_eq!(refused.await, RejectCode::Invalid);
     let request = bystander.next_request();
     let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 10 };
     bystander.tell(&history).await;
@@ -376,7 +380,7 @@ async fn whoever_dawdles_at_the_door_is_let_go_and_the_others_are_served() {
     })
     .await;
     visitor.settled().await;
-    let large = "x".repeat(300 * 1024);
+    let large = "x".repeat(400 * 1024);
     let answer = http::ask(server.address, "POST", "/v1/sessions", &[], &large).await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (413, Some("body-too-large")));
     server.stop().await;
@@ -480,6 +484,46 @@ async fn a_persons_messages_are_counted_over_all_of_their_connections_and_new_on
     server.stop().await;
 }
 
+/// What asks the store: a person has as much of it over thirty lines as over three.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_questions_are_counted_over_all_of_their_connections() {
+    const BURST: u64 = 10;
+    let server = TestServer::start_with(|config| {
+        config.frames_per_second = 1;
+        config.frames_burst = BURST;
+    })
+    .await;
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    let (mut answered, mut refused) = (0, 0);
+    for _ in 0..12 {
+        let mut line = Client::visitor(&server, visitor.token.clone(), vec![]).await;
+        for _ in 0..BURST / 2 {
+            let request = line.next_request();
+            let history = ClientFrame::History { request, conversation, before: Seq(0), limit: 1 };
+            line.tell(&history).await;
+            let was_answered = line
+                .until(|frame| match frame {
+                    ServerFrame::History { request: of, .. } if *of == request => Some(true),
+                    ServerFrame::Reject { request: of, code, retry_after_ms, .. }
+                        if *of == request =>
+                    {
+                        assert_eq!((code.word(), retry_after_ms.is_some()), ("too-fast", true));
+                        Some(false)
+                    }
+                    _ => None,
+                })
+                .await;
+            *if was_answered { &mut answered } else { &mut refused } += 1;
+        }
+    }
+    assert!(
+        answered >= 2 * BURST && refused >= 2 * BURST,
+        "{answered} answered, {refused} refused"
+    );
+    server.stop().await;
+}
+
 /// A newer client on an older server: it hears which of its fields is not known, and goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_the_server_does_not_know_is_refused_by_name_and_the_connection_stays() {
@@ -509,6 +553,13 @@ async fn a_value_that_the_server_does_not_know_is_refused_by_name_and_the_connec
         (String::from(r#"["watch",90,"weather"]"#), "topic"),
         (String::from(r#"["availability",90,"asleep"]"#), "availability"),
         (format!(r#"["history",90,"{conversation}",0,70000]"#), "limit"),
+        (format!(r#"["history",90,"{conversation}",18446744073709551616,5]"#), "before"),
+        (format!(r#"["send",90,"{conversation}","{message}",0,{{"file":1}}]"#), "body"),
+        (format!(r#"["send",90,"{conversation}","{message}",0,null]"#), "body"),
+        (format!(r#"["send",90,"{conversation}","{message}",0,[]]"#), "body"),
+        (format!(r#"["send",90,"{conversation}","{message}",0,"half \ud83d"]"#), "body"),
+        (format!(r#"["send",90,"cnv_x","{message}",0,"hi"]"#), "conversation"),
+        (format!(r#"["send",90,"{conversation}"]"#), "message"),
     ] {
         refused(&mut client, frame, 90, field).await;
     }

@@ -416,6 +416,7 @@ fn rates() -> RatesConfig {
         visitor_messages: many,
         agent_messages: Allowance::a_minute(60, MESSAGES_BURST),
         frames: many,
+        questions: many,
         agents: Allowance::a_minute(120, REQUESTS_BURST),
         keys: Allowance::a_minute(60, KEY_REQUESTS_BURST),
         addresses: Allowance::a_minute(60, ADDRESS_REQUESTS_BURST),

@@ -179,6 +179,7 @@ impl Writer {
     /// Works until every sender is gone and the queue is empty.
     pub(super) fn run(mut self) {
         file::make_reserve(&self.folder);
+        self.note_use();
         loop {
             match self.next() {
                 Ok(job) => {
@@ -211,6 +212,19 @@ impl Writer {
             }
             drop(connection);
         }
+    }
+
+    /// Has the database's own file say that there is a journal, so that it is missed when it and the log are gone.
+    fn note_use(&mut self) {
+        if self.journal.is_none() || self.connection.is_none() {
+            return;
+        }
+        let noted = self.write_database(Vec::new(), &[], &mut Steps::default());
+        if let Err(fault) = noted {
+            self.fail(fault);
+        }
+        self.log_pages = CHECKPOINT_PAGES;
+        self.checkpoint_when_due();
     }
 
     /// Brings over what the journal has, and has the database say that it is not needed any more.
