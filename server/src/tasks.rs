@@ -63,3 +63,62 @@ pub async fn blocking<T: Send + 'static>(
     });
     done.await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    fn tenant(share: u8) -> TenantId {
+        let mut id = [0; 16];
+        id[15] = share;
+        TenantId::from_bytes(id)
+    }
+
+    /// On one serving thread: it goes on while the work stands still.
+    #[tokio::test]
+    async fn what_takes_long_is_done_beside_the_serving_thread() {
+        let (go_on, waits) = channel::<()>();
+        let serving = thread::current().id();
+        let work = spawn(
+            "test",
+            blocking(tenant(1), move || {
+                waits.recv().unwrap();
+                thread::current().id()
+            }),
+        );
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+        assert_ne!(work.await.unwrap(), Some(serving));
+        assert_eq!(blocking(tenant(1), || panic!("a fault of the work")).await, None::<()>);
+    }
+
+    /// The many of one tenant wait for each other, and never take a thread from another's.
+    #[tokio::test]
+    async fn a_tenant_has_one_piece_of_work_under_way() {
+        let (begun, began) = channel();
+        let (go_on, waits) = channel::<()>();
+        let first = begun.clone();
+        let first = spawn(
+            "test",
+            blocking(tenant(2), move || {
+                first.send(1).unwrap();
+                waits.recv().unwrap();
+            }),
+        );
+        while began.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        let second = spawn("test", blocking(tenant(2), move || begun.send(2).unwrap()));
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(began.try_recv().is_err(), "the second has not begun");
+        go_on.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Some(()));
+        assert_eq!(second.await.unwrap(), Some(()));
+        assert_eq!(began.recv(), Ok(2));
+    }
+}

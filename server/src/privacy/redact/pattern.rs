@@ -295,6 +295,25 @@ mod tests {
         assert_eq!(Redactor::new(&many).map(drop), Ok(()));
     }
 
+    /// Else a site's patterns would hold everyone whom the same thread serves.
+    #[test]
+    fn a_text_takes_long_where_the_steps_are_many() {
+        let long = "x".repeat(TEXT_CHARS_MAX);
+        for (patterns, of_a_sentence, of_the_longest) in [
+            (&[][..], false, false),
+            (&[r"CUST-\d{6}"], false, true),
+            (&["x{1,200}0"], true, true),
+            (&["a.*z|a"], false, true),
+        ] {
+            let patterns: Vec<String> = patterns.iter().map(|text| (*text).to_owned()).collect();
+            let redactor = Redactor::new(&patterns).unwrap();
+            let takes = |text: &str| redactor.takes_long(text);
+            let sentence =
+                "Where is my parcel? It was to come on Monday, and nobody is at home then.";
+            assert_eq!((takes(sentence), takes(&long)), (of_a_sentence, of_the_longest));
+        }
+    }
+
     #[test]
     fn what_is_found_is_what_the_library_finds() {
         let pattern = Pattern::new(r"(?i)customer-\d{4}").unwrap();
