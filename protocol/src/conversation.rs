@@ -160,7 +160,7 @@ records! {
         form: List<FormAnswer, 32>,
         /// Only to agents: labels.
         tags: List<TagId, 32>,
-        /// Only to agents: the beginning of the newest message.
+        /// Only to agents: the beginning of the newest words that are for everyone.
         preview: Personal<String>,
         /// Only to agents: when the newest message came.
         last_message_at: UnixMillis,

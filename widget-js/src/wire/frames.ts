@@ -214,7 +214,7 @@ export interface ConversationCard {
   form?: readonly FormAnswer[];
   /** Only to agents: labels. */
   tags?: readonly TagId[];
-  /** Only to agents: the beginning of the newest message. */
+  /** Only to agents: the beginning of the newest words that are for everyone. */
   preview?: string;
   /** Only to agents: when the newest message came. */
   last_message_at?: number;
