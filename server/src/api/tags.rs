@@ -67,6 +67,8 @@ pub(crate) async fn create(
     Body { value: new, bytes }: Body<NewTag>,
 ) -> Result<Response, Problem> {
     access.need(Role::Supervisor, Scope::TagsWrite)?;
+    // Looked for and stored with nobody between.
+    let _turn = state.changes.lock().await;
     let create = async {
         let name = name("name", &new.name, NAME_CHARS_MAX)?;
         let key = visible::key(&name);

@@ -131,3 +131,13 @@ async fn a_message_a_note_and_a_notice_in_which_nothing_is_seen_are_none() {
         assert_eq!((&site["notice"]["text"], &site["texts"]["title"]), (&json!(""), &json!("")));
     }
 }
+
+#[tokio::test]
+async fn two_labels_that_look_alike_are_not_made_at_once() {
+    let world = World::new().await;
+    let make = |name: &str| world.post(&world.a.by_admin, "/v1/tags", json!({ "name": name }));
+    let made = tokio::join!(make("VIP"), make("VIP\u{200B}"), make("vip"), make(" VIP "));
+    let statuses = [made.0, made.1, made.2, made.3].map(|answer| answer.status.as_u16());
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 3, "{statuses:?}");
+}
