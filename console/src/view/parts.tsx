@@ -5,11 +5,13 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
+import { restAfterwards } from '../state/hands.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
 import { leaveFirst } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { useUnsaved } from './drafts.ts';
+import { DOUBLE_MS, land, trailOf } from './focus.ts';
 import { isComposed } from './shortcuts.ts';
 
 // Each icon is one path on a grid of 20, drawn with a line.
@@ -190,13 +192,15 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
   // Before the next key can come: it is not one of the page behind.
   useLayoutEffect(() => {
     const dialog = ref.current;
+    const opener = trailOf(document.activeElement);
     dialog?.showModal();
     dialogs.value = [...dialogs.value, id];
     return () => {
       dialogs.value = dialogs.value.filter((one) => one !== id);
       dialog?.close();
+      restAfterwards();
       // What opened it may be gone by now.
-      if (document.activeElement === document.body) document.getElementById('content')?.focus();
+      if (document.activeElement === document.body) land(opener);
     };
   }, []);
   const leave = (): void => {
@@ -207,6 +211,7 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
     <dialog
       ref={ref}
       class="dialog"
+      tabIndex={-1}
       aria-labelledby={id}
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || isComposed(event)) return;
@@ -363,8 +368,12 @@ interface ActButtonProps {
 export function ActButton({ act, children, class: className = 'button', disabled = false, ...rest }: ActButtonProps) {
   const [busy, setBusy] = useState(false);
   const works = useRef(false);
+  const pressedAt = useRef(-DOUBLE_MS);
   const press = async (event: MouseEvent): Promise<void> => {
-    if (works.current || event.detail > 1) return;
+    // A key knows nothing of double presses.
+    const twice = event.detail > 1 || (event.detail === 0 && event.timeStamp - pressedAt.current < DOUBLE_MS);
+    pressedAt.current = event.timeStamp;
+    if (works.current || twice) return;
     works.current = true;
     setBusy(true);
     try {
