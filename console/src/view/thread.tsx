@@ -12,7 +12,7 @@ import { EMPTY_THREAD } from '../state/thread.ts';
 import { visitorName } from '../state/visitor.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
-import { named } from '../strings/phrase.ts';
+import { named, plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
 import { takeFrom, takeOffered, takeUp, takeWaiting } from './conversations.tsx';
@@ -60,7 +60,7 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
               <Waiting since={card.waiting_since} />
             </span>
           ) : null}
-          <span class="ellipsis">
+          <span class="ellipsis" title={[site, stands === undefined ? undefined : plain(stands)].filter((part) => part !== undefined).join(' · ')}>
             {site === undefined ? null : <bdi>{site}</bdi>}
             {site === undefined || stands === undefined ? null : ' · '}
             {stands === undefined ? null : <Words of={stands} />}
