@@ -225,6 +225,7 @@ function Speaker({ card }: { card: ConversationCard }) {
       {note ? (
         <>
           <Icon name="lock" size={12} /> {t.list.note}
+          {name === null ? ': ' : ' '}
         </>
       ) : null}
       {name === null ? null : (
