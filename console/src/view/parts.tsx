@@ -197,10 +197,16 @@ export function TextField({ value, set, max, rows, also = {}, ...field }: TextFi
   const wrong = chars > max ? t.tooLong(chars, max) : '';
   const blank = also.required === true && value !== '' && is_blank(value);
   useLayoutEffect(() => element.current?.setCustomValidity(blank ? t.blank : wrong));
+  // The words stand below the field: the browser's own bubble would lie over them.
+  const show = (event: { preventDefault: () => void; currentTarget: HTMLElement }): void => {
+    if (wrong === '') return;
+    event.preventDefault();
+    event.currentTarget.focus();
+  };
   const Tag = rows === undefined ? 'input' : 'textarea';
   return (
     <Field {...field} wrong={wrong}>
-      {(ids) => <Tag {...(also as object)} {...ids} {...(rows === undefined ? {} : { rows })} ref={element} value={value} onInput={(event: { currentTarget: { value: string } }) => set(event.currentTarget.value)} />}
+      {(ids) => <Tag {...(also as object)} {...ids} {...(rows === undefined ? {} : { rows })} ref={element} value={value} onInvalid={show} onInput={(event: { currentTarget: { value: string } }) => set(event.currentTarget.value)} />}
     </Field>
   );
 }
