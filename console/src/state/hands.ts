@@ -19,7 +19,7 @@ export const STEPS: readonly string[] = ['j', 'k'];
 export const STEPPING: readonly string[] = [...STEPS, UNDO];
 
 /** Keys that change nothing but what is looked at. */
-export const LOOKS: readonly string[] = [...STEPS, '1', '2', '3'];
+export const LOOKS: readonly string[] = [...STEPS, '1', '2', '3', '/', '?'];
 
 let restUntil = 0;
 let awake: readonly string[] = [];

@@ -118,7 +118,7 @@ function keepPresses(): void {
       const { key, target, timeStamp } = event;
       const since = timeStamp - first.at;
       const again = key === first.key && (event.repeat || since < DOUBLE_MS) && target !== first.target;
-      const written = /^\S$/u.test(first.key) && since < SENTENCE_MS && target instanceof Element && target.matches('button, a');
+      const written = /^[^\s\d]$/u.test(first.key) && since < SENTENCE_MS && target instanceof Element && target.matches('button, a');
       stray = (key === 'Enter' || key === ' ') && (again || written) ? key : '';
       first = { key, at: timeStamp, target: stray === '' ? target : first.target };
       if (stray === '') return;
