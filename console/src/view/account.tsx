@@ -95,7 +95,8 @@ function Named({ agent }: { agent: Agent }) {
   const draft = useDraft('account/name', t.account.profile, agent.name);
   const name = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
-    setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
+    // A second press of the same hand finds it saved.
+    if (name.trim() !== agent.name) setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
     draft.saved(name);
     tell(t.saved);
   });
