@@ -12,7 +12,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, 'dist');
 
 /** Bytes of script and style, gzipped, that the first load may cost (the budget of the console). */
-const FIRST_LOAD_GZIP_MAX = 60 * 1024;
+const FIRST_LOAD_GZIP_MAX = 61 * 1024;
 
 const result = await build({
   absWorkingDir: here,

@@ -14,6 +14,7 @@ import { guardPage, leaveDrafts, restoreDrafts } from './state/unsaved.ts';
 import { startSound } from './state/sound.ts';
 import { problemSentence, t } from './strings/en.ts';
 import { App } from './view/app.tsx';
+import { keepFocus } from './view/focus.ts';
 
 startPreferences();
 startRouting();
@@ -21,6 +22,7 @@ guardPage();
 startSound();
 startClock(tickDesk);
 watchHiding();
+keepFocus();
 
 let signedIn: string | null = null;
 effect(() => {

@@ -39,6 +39,7 @@ test('an agent works from offer to close without a mouse', () =>
     const given = await server.until((frame) => frame.kind === 'transfer');
     assert.equal(given.kind === 'transfer' && given.agent, COLLEAGUE.agent);
     await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.keyboard.press('Escape');
     await page.keyboard.press('e');
     await server.until((frame) => frame.kind === 'close');
     server.push({ kind: 'conversation', card: card(7, { version: 3, state: 'closed', closed_at: Date.now() }) });
@@ -548,9 +549,11 @@ test('a closing by key can be taken back by key, by button, by writing and by th
     await notice.waitFor();
     await page.keyboard.press('z');
     await notice.waitFor({ state: 'detached' });
+    await composer(page).press('Escape');
     await page.keyboard.press('e');
     await notice.getByRole('button', { name: 'Undo' }).click();
     await notice.waitFor({ state: 'detached' });
+    await composer(page).press('Escape');
     await page.keyboard.press('e');
     await composer(page).fill('One more thing');
     await notice.waitFor({ state: 'detached' });

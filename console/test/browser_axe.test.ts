@@ -87,9 +87,11 @@ async function* answered({ server, page }: Scene): AsyncGenerator<string> {
 }
 
 async function* overlays({ server, page, base }: Scene): AsyncGenerator<string> {
+  await page.locator('#composer').press('Escape');
   await page.keyboard.press('?');
   yield 'the keys';
   await page.keyboard.press('Escape');
+  await page.locator('#composer').press('Escape');
   await page.keyboard.press('t');
   yield 'a transfer';
   await page.keyboard.press('Escape');

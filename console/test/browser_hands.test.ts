@@ -155,7 +155,7 @@ test('no single key acts in anything that takes letters, with another key held, 
     await quiet('an open menu');
     await page.keyboard.press('Escape');
     // And after all that it is still a key.
-    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await composer(page).press('Escape');
     await page.keyboard.press('e');
     await page.getByRole('button', { name: 'Undo' }).waitFor();
     assert.ok(kinds(server).every((kind) => kind !== 'close'));

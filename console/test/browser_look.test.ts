@@ -204,3 +204,66 @@ test('every name stands apart from the words around it, wherever it is', () =>
     },
     { expects: /401|404/ },
   ));
+
+for (const [width, details] of [[1400, true], [1280, true], [1280, false], [1200, true], [1000, false], [800, false]] as const) {
+  test(`an offer and the notices stand in the list like what is above them, ${width} wide${details ? ', with details' : ''}`, () =>
+    scene(
+      async ({ server, page, base }) => {
+        await page.addInitScript((open) => localStorage.setItem('livehelp.context', open ? 'open' : 'closed'), details);
+        await page.goto(at(base, thread));
+        await page.getByText('Is the desk in stock?').last().waitFor();
+        server.push({ kind: 'reject', request: 0, code: 'invalid', words: 'x' });
+        server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 60_000, card: card(8, { state: 'offered', offered_to: ME.agent }) });
+        await page.getByRole('button', { name: 'Decline' }).waitFor();
+        await page.locator('.notice').waitFor();
+        assert.equal(await page.locator('.context').count(), details ? 1 : 0);
+        for (const path of [thread, '/']) {
+          await page.goto(at(base, path));
+          await page.waitForFunction(() => document.querySelectorAll('.offer, .notice').length === 2);
+          const edges = async (selector: string): Promise<readonly number[]> => {
+            const box = await page.locator(selector).boundingBox();
+            assert.ok(box !== null, selector);
+            return [Math.round(box.x), Math.round(box.x + box.width)];
+          };
+          const [from = 0, to = 0] = await edges('.list-tools');
+          for (const selector of ['.offer', '.notice']) {
+            const [left = 0, right = 0] = await edges(selector);
+            // As far from one side of the list as from the other, and as its search field.
+            assert.ok(Math.abs(left - from - 12) <= 1 && Math.abs(to - right - 12) <= 1, `${selector} ${left}-${right} in ${from}-${to} at ${path}`);
+          }
+        }
+      },
+      { width, height: 800 },
+    ));
+}
+
+const HEADS = { yours: card(1), theirs: card(1, { assignee: COLLEAGUE.agent, agents: [COLLEAGUE] }), offered: card(1, { offered_to: COLLEAGUE.agent }), waiting: waiting(1), closed: card(1, { state: 'closed', closed_at: Date.now() }) };
+
+for (const width of [1400, 1200, 1000, 800, 390]) {
+  test(`a thread’s head has room for its words, or says them, and each of its buttons has a name, ${width} wide`, () =>
+    scene(
+      async ({ server, page, base }) => {
+        await page.goto(at(base, thread));
+        let version = 2;
+        for (const [what, head] of Object.entries(HEADS)) {
+          version += 1;
+          server.push({ kind: 'conversation', card: { ...head, version } });
+          await page.locator('.thread-head', { hasText: { yours: 'With You', theirs: 'With Jonas Berg', offered: 'Offered to Jonas Berg', waiting: 'Waiting', closed: 'Closed' }[what] ?? '' }).waitFor();
+          const words = page.locator('.thread-who .ellipsis');
+          const [said, title, seen, cut] = await words.evaluate((one) => [one.textContent, one.getAttribute('title'), one.clientWidth, one.scrollWidth > one.clientWidth] as const);
+          assert.equal(title, said, what);
+          // Where there is little room it may be cut: it has a title then.
+          if (width >= 1000) assert.ok(!cut, `${what}: “${said}” is cut at ${seen}px`);
+          else assert.ok(seen >= 16, `${what}: nothing of “${said}” is left`);
+          const name = await page.locator('.thread-who h1').evaluate((one) => one.clientWidth);
+          assert.ok(name >= 90, `${what}: the name has ${name}px`);
+          const buttons = page.locator('.thread-acts button');
+          for (const button of await buttons.all()) {
+            const spoken = (await button.getAttribute('aria-label')) ?? (await button.innerText());
+            assert.notEqual(spoken.trim(), '', what);
+          }
+        }
+      },
+      { width, height: 800 },
+    ));
+}

@@ -102,6 +102,48 @@ test('an offer is accepted at once, and what is unsaved is found again', () =>
     assert.equal(await nameOf(page).inputValue(), 'Another name');
   }));
 
+const SECRETS = ['Current password', 'New password'] as const;
+
+for (const label of SECRETS) {
+  test(`a half-typed “${label}” is asked about before it is left, and written down nowhere`, () =>
+    scene(async ({ server, page, base }) => {
+      const field = page.getByLabel(label);
+      await page.goto(at(base, '/account'));
+      await field.fill('half a sec');
+      await page.getByRole('link', { name: 'Agents' }).click();
+      await question(page).getByText('This is not saved yet and would be lost: Password.').waitFor();
+      await stay(page);
+      assert.equal(await field.inputValue(), 'half a sec');
+      assert.ok(await page.evaluate(() => [...Object.values(sessionStorage), ...Object.values(localStorage)].every((kept) => !String(kept).includes('half a sec'))));
+      // Somebody waits: it is found again.
+      server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 60_000, card: card(8, { state: 'offered', offered_to: ME.agent }) });
+      await page.getByRole('button', { name: 'Accept' }).click();
+      await page.locator('.notice', { hasText: 'kept for you where you left it: Password.' }).waitFor();
+      await page.goto(at(base, '/account'));
+      assert.equal(await field.inputValue(), 'half a sec');
+      await page.getByRole('link', { name: 'Tags' }).click();
+      await page.getByRole('button', { name: 'Leave without saving' }).click();
+      await page.getByRole('heading', { name: 'Tags' }).waitFor();
+      await page.goto(at(base, '/account'));
+      assert.equal(await field.inputValue(), '');
+      await page.getByRole('link', { name: 'Tags' }).click();
+      await page.getByRole('heading', { name: 'Tags' }).waitFor();
+    }));
+}
+
+test('passwords that were changed are asked about no more', () =>
+  scene(async ({ server, page, base }) => {
+    server.rest.set(`PUT /v1/agents/${ME.agent}/password`, {});
+    await page.goto(at(base, '/account'));
+    for (const label of SECRETS) await page.getByLabel(label).fill('long enough for it');
+    await page.getByRole('button', { name: 'Change password' }).click();
+    await page.getByText('The password was changed.').waitFor();
+    for (const label of SECRETS) assert.equal(await page.getByLabel(label).inputValue(), '');
+    await page.getByRole('link', { name: 'Tags' }).click();
+    await page.getByRole('heading', { name: 'Tags' }).waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0);
+  }));
+
 test('signing out asks as well, and takes what is unsaved along', () =>
   scene(async ({ page, base }) => {
     await page.goto(at(base, '/account'));
@@ -186,7 +228,8 @@ test('the page of a website says which origins were refused, and adds one beside
     server.rest.set(path, site);
     await changed(page, base);
     const panel = page.locator('section.panel', { has: page.getByRole('heading', { name: 'Refused lately' }) });
-    assert.match((await panel.getByRole('listitem').allInnerTexts()).join('\n'), /https:\/\/xn--caf-dma\.shop\.test[^]*http:\/\/intranet[^]*without https[^]*A page without an origin[^]*cannot be listed/);
+    assert.match((await panel.getByRole('listitem').allInnerTexts()).join('\n'), /https:\/\/xn--caf-dma\.shop\.test[^]*http:\/\/intranet[^]*without https[^]*A page without an origin \(null\)[^]*a file on a disk, or a frame in a sandbox: it cannot be listed/);
+    await panel.getByText('Their visitors cannot write to you.').waitFor();
     assert.equal(await panel.getByRole('button').count(), 1);
     const origins = ['https://shop.test', 'https://xn--caf-dma.shop.test'];
     server.rest.set(`PATCH ${path}`, { ...site, origins, refused_origins: [] });

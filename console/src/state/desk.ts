@@ -23,9 +23,9 @@ import { named } from '../strings/phrase.ts';
 import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
 import type { Board, BoardInput, Offer } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
-import { reduceComposers } from './composer.ts';
+import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from './composer.ts';
 import type { ComposerInput, Composers } from './composer.ts';
-import { isStepping, restKeys, STEPS } from './hands.ts';
+import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './hands.ts';
 import { dismiss, dismissAll, leaveNotice, propose, tell } from './notices.ts';
 import { forgetOutbox, keepComposers, keepOutbox, readComposers, readOutbox } from './outbox.ts';
 import { me, sessionIsOver } from './session.ts';
@@ -479,7 +479,7 @@ export function openConversation(id: ConversationId | null): void {
   const before = opened.peek();
   if (before === id) return;
   opened.value = id;
-  if (id !== null) restKeys(isStepping(id) ? STEPS : []);
+  if (id !== null) restKeys(isStepping(id) ? STEPPING : []);
   if (before !== null) sayTyping(before, false);
   follow();
 }
@@ -633,6 +633,13 @@ export function composeReply(id: ConversationId): void {
   compose(id, { kind: 'taken' });
 }
 
+/** Goes on with what stands in the composer, of whichever kind it is. */
+export function writeBehind(id: ConversationId, letters: string): void {
+  const composer = composers.value.get(id) ?? EMPTY_COMPOSER;
+  const mode = modeOf(composer, false);
+  typed(id, textOf(composer, mode) + letters, mode);
+}
+
 function compose(id: ConversationId, input: ComposerInput): void {
   const next = reduceComposers(composers.value, id, input);
   if (next === composers.value) return;
@@ -706,7 +713,7 @@ export function close(conversation: ConversationId): Promise<boolean> {
 export function closeSoon(id: ConversationId): void {
   if (closing.has(id)) return;
   const words = named(t.thread.closing, visitorName(board.value.cards.get(id)));
-  const notice = propose(words, { words: t.undo, run: () => void keepOpen(id) });
+  const notice = propose(words, { words: t.undo, run: () => void undoClosing(id) });
   const timer = setTimeout(() => {
     keepOpen(id);
     void close(id);
@@ -721,6 +728,26 @@ export function keepOpen(id: ConversationId): boolean {
   clearTimeout(one.timer);
   dismiss(one.notice);
   return closing.delete(id);
+}
+
+/** At the agent's wish: they go on with it, where it is on the screen. */
+function undoClosing(id: ConversationId): boolean {
+  const undone = keepOpen(id);
+  if (undone && opened.value === id) writeOn();
+  return undone;
+}
+
+/** Takes back what was closed last, wherever one is; whether there was anything. */
+export function undoNewest(): boolean {
+  const newest = [...closing.keys()].at(-1);
+  return newest !== undefined && undoClosing(newest);
+}
+
+/** The cursor goes back to where one writes, in one's own conversation; on a touch screen it comes when it is asked for. */
+export function writeOn(): void {
+  const id = opened.value;
+  const card = id === null ? undefined : board.value.cards.get(id);
+  if (card !== undefined && isMine(card, me.value) && hasKeys()) composerCalled.value = id;
 }
 
 export function reopen(conversation: ConversationId): Promise<boolean> {

@@ -1,12 +1,25 @@
 // What the agent's hands are doing: when single keys may act, and where the next letter shall go.
 //
 // A key is meant for what was on the screen when the hand went down. So keys rest for a moment after a conversation
-// came onto the screen or changed hands there, and whoever just took one writes at once.
+// came onto the screen or changed hands there, after something was pressed, and after the focus was moved; and whoever
+// just took a conversation writes at once.
 
 import { signal } from '@preact/signals';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
 
 const REST_MS = 1_000;
+
+/** The key that takes a closing back. */
+export const UNDO = 'z';
+
+/** The keys that step from one conversation to the next. */
+export const STEPS: readonly string[] = ['j', 'k'];
+
+/** Whoever steps has their hands on single keys, and takes back what the last one did. */
+export const STEPPING: readonly string[] = [...STEPS, UNDO];
+
+/** Keys that change nothing but what is looked at. */
+export const LOOKS: readonly string[] = [...STEPS, '1', '2', '3', '/', '?'];
 
 let restUntil = 0;
 let awake: readonly string[] = [];
@@ -15,6 +28,11 @@ let awake: readonly string[] = [];
 export function restKeys(but: readonly string[] = []): void {
   restUntil = performance.now() + REST_MS;
   awake = but;
+}
+
+/** Something was pressed, or the focus was moved: the letters that follow were not meant as keys. A rest that is under way goes on as it is. */
+export function restAfterwards(): void {
+  if (performance.now() >= restUntil) restKeys(LOOKS);
 }
 
 /** The agent left a field on purpose: what comes next is meant as a key. */
@@ -26,7 +44,8 @@ export function wakeKeys(): void {
 export function keyRests(key: string): boolean {
   const at = performance.now();
   if (at >= restUntil || awake.includes(key)) return false;
-  restUntil = at + REST_MS;
+  // Whoever wants to take something back presses until it is.
+  if (key !== UNDO) restUntil = at + REST_MS;
   return true;
 }
 
@@ -36,15 +55,12 @@ export const hasKeys = (): boolean => !window.matchMedia('(pointer: coarse)').ma
 /** The conversation whose composer is to have the focus as soon as it is there. */
 export const composerCalled = signal<ConversationId | null>(null);
 
-/** The keys that step from one conversation to the next. */
-export const STEPS: readonly string[] = ['j', 'k'];
-
 /** Whoever steps to a conversation means to press the same key again, and does not write yet. */
 let stepping: ConversationId | null = null;
 
 export function stepTo(id: ConversationId): void {
   stepping = id;
-  restKeys(STEPS);
+  restKeys(STEPPING);
 }
 
 export function isStepping(id: ConversationId | null): boolean {

@@ -8,6 +8,9 @@ import { me } from './session.ts';
 
 const KEY = 'livehelp.drafts';
 
+/** What begins so is in memory only: a reload loses it, and the browser asks before. */
+export const SECRET = 'secret/';
+
 /** What stands in a part of the settings, by the part's name, where it is not what was saved. */
 const drafts = signal<ReadonlyMap<string, unknown>>(new Map());
 
@@ -66,8 +69,9 @@ function store(): void {
   const agent = me.peek();
   if (agent === null) return;
   try {
-    if (drafts.value.size === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify({ agent, drafts: [...drafts.value] }));
+    const kept = [...drafts.value].filter(([key]) => !key.startsWith(SECRET));
+    if (kept.length === 0) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, JSON.stringify({ agent, drafts: kept }));
   } catch {
     // Full or forbidden: it is still in memory, and only a reload would lose it.
   }

@@ -1,22 +1,21 @@
 // The agent's own account: name, password, where he is signed in, and how this browser behaves.
 
-import type { ComponentChildren } from 'preact';
 import type { Signal } from '@preact/signals';
-import { useId, useState } from 'preact/hooks';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import { useId } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
 import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
 import { play, unlockSound } from '../state/sound.ts';
-import { leaveFirst } from '../state/unsaved.ts';
+import { leaveFirst, SECRET } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
 import { ask } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { ActButton, Field, Icon, LoadedView, momentOf, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
+import { NewPassword, PersonName } from './login.tsx';
+import { ActButton, Field, Icon, LoadedView, momentOf, Panel, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
 
-const PASSWORD_CHARS_MIN = 12;
+const NO_PASSWORDS = { current: '', next: '' };
 
 /** Whoever signs in next begins at the beginning. */
 function out(): void {
@@ -42,17 +41,6 @@ export function Account() {
       <Password />
       <Sessions />
     </SettingsPage>
-  );
-}
-
-function Panel({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <section class="panel">
-      <header>
-        <h2>{title}</h2>
-      </header>
-      <div class="panel-body">{children}</div>
-    </section>
   );
 }
 
@@ -106,40 +94,42 @@ function Profile() {
 function Named({ agent }: { agent: Agent }) {
   const draft = useDraft('account/name', t.account.profile, agent.name);
   const name = draft.value;
+  const { busy, wrong, submit } = useSubmit(async () => {
+    // A second press of the same hand finds it saved.
+    if (name.trim() !== agent.name) setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
+    draft.saved(name);
+    tell(t.saved);
+  });
   return (
     <Panel title={t.account.profile}>
-      <Field label={t.account.name} hint={t.account.nameHint}>
-        {(ids) => <input {...ids} autocomplete="name" maxLength={100} value={name} onInput={(event) => draft.set(event.currentTarget.value)} />}
-      </Field>
-      <div class="row end">
-        <span class="muted small grow">
-          {agent.email} · {t.roles[agent.role]}
-        </span>
-        <ActButton
-          class="button primary"
-          disabled={is_blank(name) || name.trim() === agent.name}
-          act={async () => {
-            setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
-            draft.saved(name);
-            tell(t.saved);
-          }}
-        >
-          {t.save}
-        </ActButton>
-      </div>
+      <form onSubmit={submit}>
+        <PersonName label={t.account.name} value={name} set={draft.set} />
+        <p class="form-error" role="alert">
+          {wrong}
+        </p>
+        <div class="row end">
+          <span class="muted small grow">
+            {agent.email} · {t.roles[agent.role]}
+          </span>
+          {/* Never out of use: that would take the focus from whoever has just saved. */}
+          <button type="submit" class="button primary" aria-disabled={busy}>
+            {t.save}
+          </button>
+        </div>
+      </form>
     </Panel>
   );
 }
 
 function Password() {
   const agent = granted.value?.agent;
-  const [current, setCurrent] = useState('');
-  const [next, setNext] = useState('');
+  // Half typed, it is asked about like all else; it is kept while the page is, and nowhere else.
+  const draft = useDraft(`${SECRET}password`, t.account.password, NO_PASSWORDS);
+  const { current, next } = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     if (agent === undefined) return;
     await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, { current_password: current, new_password: next });
-    setCurrent('');
-    setNext('');
+    draft.set(NO_PASSWORDS);
     tell(t.account.changed);
   });
   if (agent === undefined) return null;
@@ -148,13 +138,9 @@ function Password() {
       <form onSubmit={submit}>
         <input class="visually-hidden" type="email" autocomplete="username" value={agent.email} readOnly tabIndex={-1} aria-hidden="true" />
         <Field label={t.account.current}>
-          {(ids) => <input {...ids} type="password" autocomplete="current-password" required value={current} onInput={(event) => setCurrent(event.currentTarget.value)} />}
+          {(ids) => <input {...ids} type="password" autocomplete="current-password" required value={current} onInput={(event) => draft.set({ current: event.currentTarget.value, next })} />}
         </Field>
-        <Field label={t.account.next} hint={t.invitation.passwordHint}>
-          {(ids) => (
-            <input {...ids} type="password" autocomplete="new-password" required minLength={PASSWORD_CHARS_MIN} value={next} onInput={(event) => setNext(event.currentTarget.value)} />
-          )}
-        </Field>
+        <NewPassword label={t.account.next} value={next} set={(text) => draft.set({ current, next: text })} />
         <p class="form-error" role="alert">
           {wrong}
         </p>

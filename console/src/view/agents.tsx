@@ -7,7 +7,7 @@ import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Agent, Invitation, PasswordReset, Role } from '../wire/rest.ts';
 import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, Avatar, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ActButton, Avatar, Confirm, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
@@ -164,25 +164,7 @@ export function Agents() {
       ) : null}
       {resetting === null ? null : <ResetPassword agent={resetting} onClose={() => setResetting(null)} />}
       {leaving === null ? null : (
-        <Dialog title={t.agents.deactivate} onClose={() => setLeaving(null)}>
-          <p>
-            <Words of={named(t.agents.deactivateAsk, leaving.name)} />
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={() => setLeaving(null)}>
-              {t.cancel}
-            </button>
-            <ActButton
-              class="button danger"
-              act={async () => {
-                await patch(leaving, { state: 'deactivated' });
-                setLeaving(null);
-              }}
-            >
-              {t.agents.deactivate}
-            </ActButton>
-          </div>
-        </Dialog>
+        <Confirm title={t.agents.deactivate} asks={named(t.agents.deactivateAsk, leaving.name)} act={() => patch(leaving, { state: 'deactivated' })} onClose={() => setLeaving(null)} />
       )}
     </SettingsPage>
   );

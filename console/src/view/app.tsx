@@ -2,7 +2,8 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { LineState } from '../../../widget-js/src/wire/socket.ts';
-import { line, reconnect } from '../state/desk.ts';
+import { line, reconnect, undoNewest } from '../state/desk.ts';
+import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
 import { granted, isAdmin, session } from '../state/session.ts';
@@ -16,6 +17,7 @@ import { Invitation, Login, PasswordReset } from './login.tsx';
 import { Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
 import type { IconName } from './parts.tsx';
 import { Offers } from './offers.tsx';
+import { useKeys } from './shortcuts.ts';
 import { Sites } from './sites.tsx';
 import { Tags } from './tags.tsx';
 
@@ -63,6 +65,8 @@ function Page({ failed, again }: { failed: string | null; again: () => void }) {
 }
 
 function Desk({ at }: { at: Route }) {
+  // Here, and not with the other keys: what was closed can be taken back on every page.
+  useKeys((key) => key === UNDO && undoNewest());
   return (
     <div class="shell">
       <a class="skip" href="#content" onClick={(event) => {

@@ -22,7 +22,7 @@ export function AvailabilityMenu() {
   const load = own?.load ?? 0;
   const words = CHOICES.find((choice) => choice.value === chosen)?.words ?? '';
   const change = (value: number): void => {
-    void chooseAvailability(chosen, Math.min(CAPACITY_MAX, Math.max(1, value)));
+    if (value >= 1 && value <= CAPACITY_MAX) void chooseAvailability(chosen, value);
   };
   return (
     <Menu
@@ -51,7 +51,7 @@ export function AvailabilityMenu() {
                 class="choice"
                 aria-checked={chosen === choice.value}
                 tabIndex={chosen === choice.value ? 0 : -1}
-                disabled={line.value.kind !== 'online'}
+                aria-disabled={line.value.kind !== 'online'}
                 onClick={() => {
                   void chooseAvailability(choice.value);
                   close();
@@ -68,11 +68,12 @@ export function AvailabilityMenu() {
           </div>
           <div class="stepper">
             <span id="capacity-label">{t.availability.capacity}</span>
-            <button type="button" class="icon-button" aria-label={t.availability.fewer} disabled={capacity <= 1} onClick={() => change(capacity - 1)}>
+            {/* Not disabled: that would take the focus out of the menu, which then closes. */}
+            <button type="button" class="icon-button" aria-label={t.availability.fewer} aria-disabled={capacity <= 1} onClick={() => change(capacity - 1)}>
               −
             </button>
             <output aria-labelledby="capacity-label">{capacity}</output>
-            <button type="button" class="icon-button" aria-label={t.availability.moreOnes} disabled={capacity >= CAPACITY_MAX} onClick={() => change(capacity + 1)}>
+            <button type="button" class="icon-button" aria-label={t.availability.moreOnes} aria-disabled={capacity >= CAPACITY_MAX} onClick={() => change(capacity + 1)}>
               +
             </button>
           </div>

@@ -13,7 +13,8 @@ import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { agentName } from './names.ts';
-import { Icon, Words } from './parts.tsx';
+import { landInSight } from './focus.ts';
+import { dialogs, Icon, Words } from './parts.tsx';
 import { isComposed, isField } from './shortcuts.ts';
 
 /** The rest is shown from here on. */
@@ -27,7 +28,8 @@ function whyBarred(card: ConversationCard): Phrase {
 /** Puts the cursor into the field when somebody has called for it, or when the agent's own conversation is opened. */
 function useCall(id: ConversationId, own: boolean | null, focus: () => void): void {
   const greeted = useRef(false);
-  const called = composerCalled.value === id;
+  // While a dialog is open, nothing behind it can have the focus.
+  const called = composerCalled.value === id && dialogs.value.length === 0;
   // Before the next key can come.
   useLayoutEffect(() => {
     if (called) {
@@ -39,6 +41,7 @@ function useCall(id: ConversationId, own: boolean | null, focus: () => void): vo
       const busy = isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
       if (own && !isStepping(id) && !busy && hasKeys()) focus();
     }
+    landInSight();
     stepNoMore();
   }, [called, own === null]);
 }
@@ -79,7 +82,8 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
     // A key that belongs to a composition of an input method is not ours, whatever it is.
     if (isComposed(event)) return;
     if (event.key === 'Escape') {
-      field.current?.blur();
+      // To what was said, where arrow keys read on.
+      document.querySelector<HTMLElement>('.messages')?.focus();
       wakeKeys();
     }
     if (event.key !== 'Enter') return;
@@ -155,7 +159,8 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
           <span class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`} role={left < 0 ? 'alert' : undefined}>
             {left <= CHARS_LEFT_SHOWN ? t.composer.left(left) : sendWith.value === 'enter' ? t.composer.hintEnter : t.composer.hintCtrl}
           </span>
-          <button type="submit" class={note ? 'button note-button' : 'button primary'} disabled={!ready}>
+          {/* A press that was meant for the visitor makes no note, nor the other way round. */}
+          <button key={mode} type="submit" class={note ? 'button note-button' : 'button primary'} disabled={!ready}>
             <Icon name={note ? 'lock' : 'send'} size={15} />
             {note ? t.composer.addNote : t.composer.send}
           </button>

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { AgentId, ConversationId } from '../../../widget-js/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
-import { accept, assign, board, chooseMode, closeSoon, composeReply, keepOpen, offers, opened, takeOver } from '../state/desk.ts';
+import { accept, assign, board, chooseMode, closeSoon, composeReply, offers, opened, reopen, takeOver, writeBehind, writeOn } from '../state/desk.ts';
 import { composerCalled, restKeys, STEPS, stepTo } from '../state/hands.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { tell } from '../state/notices.ts';
@@ -13,7 +13,7 @@ import { t } from '../strings/en.ts';
 import { Context } from './context.tsx';
 import { List, shownIds, tab } from './list.tsx';
 import { Dialog, Empty, Icon } from './parts.tsx';
-import { useKeys } from './shortcuts.ts';
+import { typeAhead, useKeys } from './shortcuts.ts';
 import { mayMove, mayTransfer, Thread } from './thread.tsx';
 import { TransferDialog } from './transfer.tsx';
 
@@ -31,11 +31,22 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   if (taking.has(id)) return;
   taking.add(id);
   restKeys();
+  // What the agent begins to say before the answer is there stands in the composer then.
+  let early: string | null = '';
+  const stop = typeAhead((letter) => {
+    if (early === null) writeBehind(id, letter);
+    else early += letter;
+  });
   const granted = await accept(id);
   taking.delete(id);
-  if (!granted) return;
+  if (!granted) {
+    stop();
+    return;
+  }
   tab.value = 'mine';
   composeReply(id);
+  if (early !== '') writeBehind(id, early);
+  early = null;
   composerCalled.value = id;
   // Somebody waits there: what is unsaved here is found again, and does not hold the agent up.
   const unsaved = unsavedNames.value;
@@ -51,6 +62,11 @@ export function takeWaiting(id: ConversationId): Promise<void> {
 /** Takes what a colleague has. */
 export function takeFrom(id: ConversationId, colleague: AgentId): Promise<void> {
   return take(id, () => takeOver(id, colleague));
+}
+
+/** Takes up again what was closed. */
+export function takeUp(id: ConversationId): Promise<void> {
+  return take(id, () => reopen(id));
 }
 
 /** Who takes it writes at once: the field is theirs before the server has answered. */
@@ -115,8 +131,6 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
       if (card === undefined || card.state === 'closed' || !mayMove(card)) return false;
       closeSoon(card.conversation);
       return true;
-    case 'z':
-      return opened.value !== null && keepOpen(opened.value);
     case 'i':
       toggleContext();
       return true;
@@ -135,6 +149,11 @@ export function Conversations() {
   const [overlay, setOverlay] = useState<Overlay>(null);
   useKeys((key) => pressed(key, setOverlay));
 
+  const handedOver = (): void => {
+    setOverlay(null);
+    // It stays with them until it is accepted.
+    writeOn();
+  };
   const id = opened.value;
   const context = id !== null && contextOpen.value;
   return (
@@ -153,7 +172,7 @@ export function Conversations() {
       )}
       {context && id !== null ? <Context key={`context-${id}`} id={id} /> : null}
       {overlay === 'help' ? <Help onClose={() => setOverlay(null)} /> : null}
-      {overlay === 'transfer' && id !== null ? <TransferDialog id={id} onClose={() => setOverlay(null)} /> : null}
+      {overlay === 'transfer' && id !== null ? <TransferDialog id={id} onClose={handedOver} /> : null}
     </div>
   );
 }

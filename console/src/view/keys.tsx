@@ -5,8 +5,8 @@ import { tell } from '../state/notices.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { ApiKey } from '../wire/rest.ts';
-import { API_SCOPES, ask, askAll } from '../wire/rest.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, heedBlank, Icon, LoadedView, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { API_SCOPES, ask, askAll, CHARS_MAX } from '../wire/rest.ts';
+import { Confirm, CopyBox, dateOf, Dialog, Empty, Icon, LoadedView, once, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
 
 interface NewKey extends ApiKey {
   /** The text of the key, in this one answer only. */
@@ -64,27 +64,16 @@ export function Keys() {
         />
       ) : null}
       {revoking === null ? null : (
-        <Dialog title={t.keys.revoke} onClose={() => setRevoking(null)}>
-          <p>
-            <Words of={named(t.keys.revokeAsk, revoking.name)} />
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={() => setRevoking(null)}>
-              {t.cancel}
-            </button>
-            <ActButton
-              class="button danger"
-              act={async () => {
-                await ask<null>('DELETE', `/v1/keys/${encodeURIComponent(revoking.key_id)}`);
-                tell(t.keys.revoked);
-                setRevoking(null);
-                again();
-              }}
-            >
-              {t.keys.revoke}
-            </ActButton>
-          </div>
-        </Dialog>
+        <Confirm
+          title={t.keys.revoke}
+          asks={named(t.keys.revokeAsk, revoking.name)}
+          act={async () => {
+            await ask<null>('DELETE', `/v1/keys/${encodeURIComponent(revoking.key_id)}`);
+            tell(t.keys.revoked);
+            again();
+          }}
+          onClose={() => setRevoking(null)}
+        />
       )}
     </SettingsPage>
   );
@@ -108,9 +97,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
     <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose} unsaved={unsaved}>
       {made === null ? (
         <form onSubmit={submit}>
-          <Field label={t.keys.name} hint={t.keys.nameHint}>
-            {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
-          </Field>
+          <TextField label={t.keys.name} hint={t.keys.nameHint} max={CHARS_MAX.name} value={name} set={setName} also={{ required: true }} />
           <fieldset class="choices boxed">
             <legend>{t.keys.scopes}</legend>
             {API_SCOPES.map((scope) => (

@@ -16,6 +16,7 @@ import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { AvailabilityMenu } from './availability.tsx';
 import { show } from './conversations.tsx';
+import { land, trailOf } from './focus.ts';
 import { agentName, agentOrYou } from './names.ts';
 import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting, Words } from './parts.tsx';
 import { isComposed } from './shortcuts.ts';
@@ -112,7 +113,7 @@ export function List({ help }: { help: () => void }) {
             onKeyDown={(event) => {
               if (event.key !== 'Escape' || isComposed(event)) return;
               filter.value = '';
-              event.currentTarget.blur();
+              land(trailOf(event.currentTarget));
             }}
           />
         </label>
@@ -224,6 +225,7 @@ function Speaker({ card }: { card: ConversationCard }) {
       {note ? (
         <>
           <Icon name="lock" size={12} /> {t.list.note}
+          {name === null ? ': ' : ' '}
         </>
       ) : null}
       {name === null ? null : (

@@ -6,8 +6,8 @@ import { acceptInvitation, lookUpInvitation, lookUpPasswordReset, session, setNe
 import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
-import { Problem } from '../wire/rest.ts';
-import { Field, heedBlank, Icon, LoadedView, useLoaded, useSubmit, Words } from './parts.tsx';
+import { CHARS_MAX, Problem } from '../wire/rest.ts';
+import { Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -97,14 +97,22 @@ function DeadLink({ words, again }: { words: string; again: () => void }) {
   );
 }
 
-function NewPassword({ value, set }: { value: string; set: (value: string) => void }) {
+export function NewPassword({ label = t.invitation.password, value, set }: { label?: string; value: string; set: (value: string) => void }) {
   return (
-    <Field label={t.invitation.password} hint={t.invitation.passwordHint}>
-      {(ids) => (
-        <input {...ids} type="password" autocomplete="new-password" required minLength={PASSWORD_CHARS_MIN} value={value} onInput={(event) => set(event.currentTarget.value)} />
-      )}
-    </Field>
+    <TextField
+      label={label}
+      hint={t.invitation.passwordHint}
+      max={CHARS_MAX.password}
+      value={value}
+      set={set}
+      also={{ type: 'password', autocomplete: 'new-password', required: true, minLength: PASSWORD_CHARS_MIN }}
+    />
   );
+}
+
+/** What visitors read beside what an agent writes. */
+export function PersonName({ label, value, set }: { label: string; value: string; set: (value: string) => void }) {
+  return <TextField label={label} hint={t.invitation.nameHint} max={CHARS_MAX.name} value={value} set={set} also={{ autocomplete: 'name', required: true }} />;
 }
 
 /** Where an admin's or the operator's link leads: once, and every session of before ends. */
@@ -177,9 +185,7 @@ export function Invitation({ token }: { token: string }) {
               </p>
               <form onSubmit={submit}>
                 <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
-                <Field label={t.invitation.name} hint={t.invitation.nameHint}>
-                  {(ids) => <input {...ids} autocomplete="name" required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
-                </Field>
+                <PersonName value={name} set={setName} label={t.invitation.name} />
                 <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">
                   {wrong}

@@ -1,6 +1,6 @@
 // What is offered to this agent: the oldest, with its deadline running, and how many more there are. On every page.
 
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
 import { board, decline, offers, visitorWords } from '../state/desk.ts';
 import { siteName } from '../state/catalog.ts';
@@ -68,31 +68,13 @@ function titleOf(offer: Offer): Phrase {
   return offer.transfer_from === null ? t.offer.title : named(t.offer.transfer, agentName(offer.transfer_from));
 }
 
-/** Whoever answered by key finds the focus where it was before, or with the next offer. */
-function useFocusBack(): { current: HTMLElement | null } {
-  const box = useRef<HTMLElement>(null);
-  useLayoutEffect(() => {
-    const element = box.current;
-    return () => {
-      if (element === null || !element.contains(document.activeElement)) return;
-      queueMicrotask(() => {
-        if (document.activeElement !== document.body) return;
-        // Not to a button of the next one: the second press of a key is not meant for it.
-        (document.querySelector<HTMLElement>('.offers:has(.offer)') ?? document.getElementById('content'))?.focus();
-      });
-    };
-  }, []);
-  return box;
-}
-
 function OfferCard({ offer, others }: { offer: Offer; others: number }) {
   const card = board.value.cards.get(offer.conversation);
-  const box = useFocusBack();
   if (card === undefined) return null;
   const site = siteName(card.site);
   const words = visitorWords(offer);
   return (
-    <article class="offer" ref={box}>
+    <article class="offer">
       <header>
         <Countdown offer={offer} />
         <div class="offer-title">

@@ -1,15 +1,17 @@
 // Small things that every page is made of.
 
 import { signal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, InputHTMLAttributes } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
+import { restAfterwards } from '../state/hands.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
 import { leaveFirst } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { useUnsaved } from './drafts.ts';
+import { DOUBLE_MS, land, trailOf } from './focus.ts';
 import { isComposed } from './shortcuts.ts';
 
 // Each icon is one path on a grid of 20, drawn with a line.
@@ -143,24 +145,30 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** A field that must hold something holds something to see: its form says so, and is not sent. */
-export function heedBlank(field: HTMLInputElement): string {
-  field.setCustomValidity(field.value !== '' && is_blank(field.value) ? t.blank : '');
-  return field.value;
-}
-
 interface FieldProps {
   readonly label: string;
   readonly hint?: string | undefined;
-  readonly children: (ids: { id: string; 'aria-describedby': string | undefined }) => ComponentChildren;
+  /** What is wrong with what stands in it. */
+  readonly wrong?: string;
+  /** The label is for the ear only. */
+  readonly bare?: boolean;
+  readonly children: (ids: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean }) => ComponentChildren;
 }
 
-export function Field({ label, hint, children }: FieldProps) {
+export function Field({ label, hint, wrong = '', bare = false, children }: FieldProps) {
   const id = useId();
+  const about = [hint === undefined ? '' : `${id}-hint`, wrong === '' ? '' : `${id}-wrong`].join(' ').trim();
   return (
     <div class="field">
-      <label for={id}>{label}</label>
-      {children({ id, 'aria-describedby': hint === undefined ? undefined : `${id}-hint` })}
+      <label for={id} class={bare ? 'visually-hidden' : undefined}>
+        {label}
+      </label>
+      {children({ id, 'aria-describedby': about === '' ? undefined : about, 'aria-invalid': wrong !== '' })}
+      {wrong === '' ? null : (
+        <p class="small bad-words" id={`${id}-wrong`} role="alert">
+          {wrong}
+        </p>
+      )}
       {hint === undefined ? null : (
         <p class="hint" id={`${id}-hint`}>
           {hint}
@@ -168,6 +176,46 @@ export function Field({ label, hint, children }: FieldProps) {
       )}
     </div>
   );
+}
+
+interface TextFieldProps extends Omit<FieldProps, 'wrong' | 'children'> {
+  readonly value: string;
+  readonly set: (value: string) => void;
+  /** As many characters as the server takes. */
+  readonly max: number;
+  /** It has several lines. */
+  readonly rows?: number;
+  /** What else the element shall have. */
+  readonly also?: InputHTMLAttributes<HTMLInputElement>;
+}
+
+/** A text with a bound. Nothing that is pasted is cut: what is too long is said, and its form is not sent until it is shortened. */
+export function TextField({ value, set, max, rows, also = {}, ...field }: TextFieldProps) {
+  const element = useRef<HTMLInputElement & HTMLTextAreaElement>(null);
+  // As the server counts: not what a keyboard makes of a sign.
+  const chars = [...value.trim()].length;
+  const wrong = chars > max ? t.tooLong(chars, max) : '';
+  const blank = also.required === true && value !== '' && is_blank(value);
+  useLayoutEffect(() => element.current?.setCustomValidity(blank ? t.blank : wrong));
+  // The words stand below the field: the browser's own bubble would lie over them.
+  const show = (event: { preventDefault: () => void; currentTarget: HTMLElement }): void => {
+    if (wrong === '') return;
+    event.preventDefault();
+    event.currentTarget.focus();
+  };
+  const Tag = rows === undefined ? 'input' : 'textarea';
+  return (
+    <Field {...field} wrong={wrong}>
+      {(ids) => <Tag {...(also as object)} {...ids} {...(rows === undefined ? {} : { rows })} ref={element} value={value} onInvalid={show} onInput={(event: { currentTarget: { value: string } }) => set(event.currentTarget.value)} />}
+    </Field>
+  );
+}
+
+/** Whether all fields in it may be saved; the first that may not is shown. */
+export function allFit(box: HTMLElement | null): boolean {
+  const wrong = [...(box?.querySelectorAll<HTMLInputElement>('input, textarea') ?? [])].find((field) => !field.checkValidity());
+  wrong?.reportValidity();
+  return wrong === undefined;
 }
 
 interface DialogProps {
@@ -190,13 +238,15 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
   // Before the next key can come: it is not one of the page behind.
   useLayoutEffect(() => {
     const dialog = ref.current;
+    const opener = trailOf(document.activeElement);
     dialog?.showModal();
     dialogs.value = [...dialogs.value, id];
     return () => {
       dialogs.value = dialogs.value.filter((one) => one !== id);
       dialog?.close();
+      restAfterwards();
       // What opened it may be gone by now.
-      if (document.activeElement === document.body) document.getElementById('content')?.focus();
+      if (document.activeElement === document.body) land(opener);
     };
   }, []);
   const leave = (): void => {
@@ -207,6 +257,7 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
     <dialog
       ref={ref}
       class="dialog"
+      tabIndex={-1}
       aria-labelledby={id}
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || isComposed(event)) return;
@@ -239,6 +290,25 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
       </div>
       {dialogs.value.at(-1) === id ? <Notices /> : null}
     </dialog>
+  );
+}
+
+/** Asks before something is done that cannot be undone; `title` is what is done, and what its button says. */
+export function Confirm({ title, asks, act, onClose }: { title: string; asks: Phrase; act: () => Promise<unknown>; onClose: () => void }) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <p>
+        <Words of={asks} />
+      </p>
+      <div class="row end">
+        <button type="button" class="button" onClick={onClose}>
+          {t.cancel}
+        </button>
+        <ActButton class="button danger" act={() => act().then(onClose)}>
+          {title}
+        </ActButton>
+      </div>
+    </Dialog>
   );
 }
 
@@ -363,8 +433,12 @@ interface ActButtonProps {
 export function ActButton({ act, children, class: className = 'button', disabled = false, ...rest }: ActButtonProps) {
   const [busy, setBusy] = useState(false);
   const works = useRef(false);
+  const pressedAt = useRef(-DOUBLE_MS);
   const press = async (event: MouseEvent): Promise<void> => {
-    if (works.current || event.detail > 1) return;
+    // A key knows nothing of double presses.
+    const twice = event.detail > 1 || (event.detail === 0 && event.timeStamp - pressedAt.current < DOUBLE_MS);
+    pressedAt.current = event.timeStamp;
+    if (works.current || twice) return;
     works.current = true;
     setBusy(true);
     try {
@@ -500,6 +574,19 @@ export function SettingsPage({ title, lead, action, children }: { title: string;
         {children}
       </div>
     </main>
+  );
+}
+
+/** A part of such a page. */
+export function Panel({ title, hint, children }: { title: string; hint?: string; children: ComponentChildren }) {
+  return (
+    <section class="panel">
+      <header>
+        <h2>{title}</h2>
+        {hint === undefined ? null : <p class="hint">{hint}</p>}
+      </header>
+      <div class="panel-body">{children}</div>
+    </section>
   );
 }
 

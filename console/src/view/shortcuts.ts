@@ -1,7 +1,7 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
 import { useLayoutEffect } from 'preact/hooks';
-import { keyRests } from '../state/hands.ts';
+import { keyRests, UNDO } from '../state/hands.ts';
 import { singleKeys } from '../state/preferences.ts';
 
 /** The key code of whatever an input method made of a key. */
@@ -41,15 +41,32 @@ function isTyping(event: KeyboardEvent): boolean {
   // The page may be told of a host only, where the field is inside of it.
   const target = event.composedPath()[0];
   if (isField(target)) {
-    typedIn = target;
+    // Whoever leaves it by Escape is not in the middle of a word.
+    typedIn = event.key === 'Escape' ? null : target;
     typedAt = performance.now();
     return true;
   }
   return isComposed(event) || hasModifier(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord();
 }
 
+/** What is typed in no field goes to `take`, letter by letter, until there is a field or `stop` is called. */
+export function typeAhead(take: (letter: string) => void): () => void {
+  const listen = (event: KeyboardEvent): void => {
+    if (isField(event.composedPath()[0])) stop();
+    else if ([...event.key].length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      take(event.key);
+    }
+  };
+  const stop = (): void => window.removeEventListener('keydown', listen, true);
+  // Before anything on the page: a space is a letter here, and presses nothing.
+  window.addEventListener('keydown', listen, true);
+  return stop;
+}
+
 /** Keys that also act while a dialog is open. */
-const ABOVE_DIALOGS = ['z'];
+const ABOVE_DIALOGS = [UNDO];
 
 /** Listens as long as the view is there; `pressed` says whether the key was one of its own. */
 export function useKeys(pressed: (key: string) => boolean): void {

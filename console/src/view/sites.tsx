@@ -1,6 +1,6 @@
 // Websites: the list, adding one, and everything about one that an admin may change.
 
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
@@ -9,9 +9,9 @@ import { isAdmin } from '../state/session.ts';
 import { draftOf, keepDraft } from '../state/unsaved.ts';
 import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
-import { ask, askAll } from '../wire/rest.ts';
+import { ask, askAll, CHARS_MAX } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { ActButton, CopyBox, dateOf, Dialog, Empty, Field, heedBlank, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
+import { ActButton, allFit, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, momentOf, once, Panel, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
 
 const linesOf = (text: string): string[] =>
   text
@@ -74,6 +74,10 @@ function SiteList() {
   );
 }
 
+function SiteName({ value, set }: { value: string; set: (value: string) => void }) {
+  return <TextField label={t.sites.name} hint={t.sites.nameHint} max={CHARS_MAX.name} value={value} set={set} also={{ required: true }} />;
+}
+
 function CreateSite({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [origins, setOrigins] = useState('');
@@ -87,9 +91,7 @@ function CreateSite({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={t.sites.create} onClose={onClose} unsaved={name === '' && origins === '' ? null : t.sites.create}>
       <form onSubmit={submit}>
-        <Field label={t.sites.name} hint={t.sites.nameHint}>
-          {(ids) => <input {...ids} required maxLength={100} value={name} onInput={(event) => setName(heedBlank(event.currentTarget))} />}
-        </Field>
+        <SiteName value={name} set={setName} />
         <Field label={t.sites.origins} hint={t.sites.originsHint}>
           {(ids) => <textarea {...ids} rows={3} required spellcheck={false} value={origins} onInput={(event) => setOrigins(event.currentTarget.value)} />}
         </Field>
@@ -146,18 +148,6 @@ function SitePage({ id }: { id: string }) {
   );
 }
 
-function Panel({ title, hint, children }: { title: string; hint?: string; children: ComponentChildren }) {
-  return (
-    <section class="panel">
-      <header>
-        <h2>{title}</h2>
-        {hint === undefined ? null : <p class="hint">{hint}</p>}
-      </header>
-      <div class="panel-body">{children}</div>
-    </section>
-  );
-}
-
 function Plan({ site }: { site: Site }) {
   return (
     <Panel title={t.sites.plan} hint={t.sites.planHint}>
@@ -204,7 +194,9 @@ const draftKey = (site: Site, part: string): string => `sites/${site.site_id}/${
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
 function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
   const draft = useDraft(draftKey(site, title), title, from);
+  const box = useRef<HTMLFieldSetElement>(null);
   const save = async (): Promise<void> => {
+    if (!allFit(box.current)) return;
     const sent = draft.value;
     took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, patch(sent)));
     draft.saved(sent);
@@ -212,7 +204,7 @@ function Editable<T>({ title, hint, site, took, from, patch, children }: Editabl
   };
   return (
     <Panel title={title} {...(hint === undefined ? {} : { hint })}>
-      <fieldset class="plain" disabled={!isAdmin.value}>
+      <fieldset class="plain" ref={box} disabled={!isAdmin.value}>
         {children(draft.value, draft.set)}
         {isAdmin.value ? (
           <div class="row end">
@@ -282,9 +274,7 @@ function General({ site, took }: Part) {
     >
       {(value, set) => (
         <>
-          <Field label={t.sites.name} hint={t.sites.nameHint}>
-            {(ids) => <input {...ids} maxLength={100} value={value.name} onInput={(event) => set({ ...value, name: event.currentTarget.value })} />}
-          </Field>
+          <SiteName value={value.name} set={(name) => set({ ...value, name })} />
           <Field label={t.sites.origins} hint={t.sites.originsHint}>
             {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={value.origins} onInput={(event) => set({ ...value, origins: event.currentTarget.value })} />}
           </Field>
@@ -305,9 +295,15 @@ function Texts({ site, took }: Part) {
     <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} from={from} patch={(texts) => ({ texts: saidTexts(texts) })}>
       {(texts, set) =>
         names.map((name) => (
-          <Field key={name} label={t.sites.textNames[name] ?? name}>
-            {(ids) => <textarea {...ids} rows={name === 'title' ? 1 : 2} dir="auto" value={texts[name] ?? ''} onInput={(event) => set({ ...texts, [name]: event.currentTarget.value })} />}
-          </Field>
+          <TextField
+            key={name}
+            label={t.sites.textNames[name] ?? name}
+            max={CHARS_MAX.text}
+            rows={name === 'title' ? 1 : 2}
+            value={texts[name] ?? ''}
+            set={(text) => set({ ...texts, [name]: text })}
+            also={{ dir: 'auto' }}
+          />
         ))
       }
     </Editable>
@@ -357,12 +353,8 @@ function Notice({ site, took }: Part) {
     >
       {(value, set) => (
         <>
-          <Field label={t.sites.noticeText}>
-            {(ids) => <textarea {...ids} rows={3} dir="auto" value={value.text} onInput={(event) => set({ ...value, text: event.currentTarget.value })} />}
-          </Field>
-          <Field label={t.sites.noticeUrl}>
-            {(ids) => <input {...ids} type="url" inputMode="url" value={value.url} onInput={(event) => set({ ...value, url: event.currentTarget.value })} />}
-          </Field>
+          <TextField label={t.sites.noticeText} max={CHARS_MAX.notice} rows={3} value={value.text} set={(text) => set({ ...value, text })} also={{ dir: 'auto' }} />
+          <TextField label={t.sites.noticeUrl} max={CHARS_MAX.url} value={value.url} set={(url) => set({ ...value, url })} also={{ type: 'url', inputMode: 'url' }} />
         </>
       )}
     </Editable>

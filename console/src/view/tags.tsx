@@ -6,9 +6,9 @@ import { tell } from '../state/notices.ts';
 import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Tag } from '../wire/rest.ts';
-import { ask, askAll } from '../wire/rest.ts';
+import { ask, askAll, CHARS_MAX } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { ActButton, Dialog, Empty, heedBlank, Icon, LoadedView, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { Confirm, Empty, Icon, LoadedView, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
 
 export function Tags() {
   const { state, again } = useLoaded('tags', async () => {
@@ -29,7 +29,7 @@ export function Tags() {
   return (
     <SettingsPage title={t.tags.title} lead={t.tags.lead}>
       <form class="inline-form" onSubmit={submit}>
-        <input aria-label={t.tags.name} placeholder={t.tags.name} required maxLength={50} value={name} onInput={(event) => draft.set(heedBlank(event.currentTarget))} />
+        <TextField label={t.tags.name} bare max={CHARS_MAX.tag} value={name} set={draft.set} also={{ placeholder: t.tags.name, required: true }} />
         <button type="submit" class="button primary" aria-disabled={busy}>
           <Icon name="plus" size={16} /> {t.tags.create}
         </button>
@@ -60,27 +60,16 @@ export function Tags() {
         }
       </LoadedView>
       {removing === null ? null : (
-        <Dialog title={t.remove} onClose={() => setRemoving(null)}>
-          <p>
-            <Words of={named(t.tags.removeAsk, removing.name)} />
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={() => setRemoving(null)}>
-              {t.cancel}
-            </button>
-            <ActButton
-              class="button danger"
-              act={async () => {
-                await ask<null>('DELETE', `/v1/tags/${encodeURIComponent(removing.tag_id)}`);
-                tell(t.tags.removed);
-                setRemoving(null);
-                again();
-              }}
-            >
-              {t.remove}
-            </ActButton>
-          </div>
-        </Dialog>
+        <Confirm
+          title={t.remove}
+          asks={named(t.tags.removeAsk, removing.name)}
+          act={async () => {
+            await ask<null>('DELETE', `/v1/tags/${encodeURIComponent(removing.tag_id)}`);
+            tell(t.tags.removed);
+            again();
+          }}
+          onClose={() => setRemoving(null)}
+        />
       )}
     </SettingsPage>
   );

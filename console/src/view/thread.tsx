@@ -5,17 +5,17 @@ import type { AgentId, ConversationCard, ConversationId } from '../../../widget-
 import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { board, close, discard, loadEarlier, markSeen, reopen, retry, threads, withdraw } from '../state/desk.ts';
+import { board, close, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
 import { visitorName } from '../state/visitor.ts';
 import type { Entry, Pending } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
-import { named } from '../strings/phrase.ts';
+import { named, plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
-import { takeFrom, takeOffered, takeWaiting } from './conversations.tsx';
+import { takeFrom, takeOffered, takeUp, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName } from './names.ts';
 import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
@@ -60,7 +60,7 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
               <Waiting since={card.waiting_since} />
             </span>
           ) : null}
-          <span class="ellipsis">
+          <span class="ellipsis" title={[site, stands === undefined ? undefined : plain(stands)].filter((part) => part !== undefined).join(' · ')}>
             {site === undefined ? null : <bdi>{site}</bdi>}
             {site === undefined || stands === undefined ? null : ' · '}
             {stands === undefined ? null : <Words of={stands} />}
@@ -126,11 +126,12 @@ function standing(card: ConversationCard): Phrase | undefined {
   return undefined;
 }
 
+/** Each act has a key: a button that becomes another under the agent's hands is pressed for what it was. */
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
   const id = card.conversation;
   if (card.state === 'closed') {
     return (
-      <ActButton class="button" act={() => reopen(id)}>
+      <ActButton key="reopen" class="button" title={t.thread.reopen} aria-label={t.thread.reopen} act={() => takeUp(id)}>
         <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.reopen}</span>
       </ActButton>
     );
@@ -140,30 +141,30 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
   return (
     <>
       {offeredToMe ? (
-        <ActButton class="button primary" act={() => takeOffered(id)}>
+        <ActButton key="accept" class="button primary" act={() => takeOffered(id)}>
           <Icon name="check" size={16} /> <span>{t.thread.acceptIt}</span>
         </ActButton>
       ) : isWaiting(card) ? (
-        <ActButton class="button primary" act={() => takeWaiting(id)}>
+        <ActButton key="take" class="button primary" act={() => takeWaiting(id)}>
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : from === null ? null : (
-        <ActButton class="button" title={t.thread.takeOver} aria-label={t.thread.takeOver} act={() => takeFrom(id, from)}>
+        <ActButton key="take-over" class="button" title={t.thread.takeOver} aria-label={t.thread.takeOver} act={() => takeFrom(id, from)}>
           <Icon name="hand" size={16} /> <span class="wide-only">{t.thread.takeOver}</span>
         </ActButton>
       )}
       {mayWithdraw(card) ? (
-        <ActButton class="button" title={t.thread.withdrawHint} aria-label={t.thread.withdraw} act={() => withdraw(id)}>
+        <ActButton key="withdraw" class="button" title={t.thread.withdrawHint} aria-label={t.thread.withdraw} act={() => withdraw(id).then(writeOn)}>
           <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.withdraw}</span>
         </ActButton>
       ) : null}
       {mayTransfer(card) ? (
-        <button type="button" class="button" onClick={once(transfer)} title={t.thread.transfer} aria-label={t.thread.transfer}>
+        <button key="transfer" type="button" class="button" onClick={once(transfer)} title={t.thread.transfer} aria-label={t.thread.transfer}>
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
       {mayMove(card) ? (
-        <ActButton class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} act={() => close(id)}>
+        <ActButton key="close" class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} act={() => close(id)}>
           <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
         </ActButton>
       ) : null}

@@ -3,6 +3,9 @@
 // Not here: what is done with the answers (state/). Called by state/ and by the pages that list and
 // edit configuration.
 
+/** As many characters as the server takes of each (server/src/api). */
+export const CHARS_MAX = { name: 100, tag: 50, text: 500, notice: 2_000, url: 2_048, password: 1_000 } as const;
+
 export type Role = 'agent' | 'supervisor' | 'admin';
 
 export interface Agent {
