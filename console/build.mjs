@@ -7,12 +7,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, 'dist');
 
 /** Bytes of script and style, gzipped, that the first load may cost (the budget of the console). */
-const FIRST_LOAD_GZIP_MAX = 61 * 1024;
+const FIRST_LOAD_GZIP_MAX = 60 * 1024;
 
 const result = await build({
   absWorkingDir: here,
@@ -49,6 +50,15 @@ async function put(path, bytes) {
   return gzip.length;
 }
 
+/** A second pass over a script finds what the first leaves: two bytes of a hundred. Getters are not pure: a signal is heard by them. */
+async function again(script) {
+  const { code } = await minify(script, {
+    module: true, ecma: 2022, format: { ecma: 2022, comments: false },
+    compress: { passes: 3, ecma: 2022, hoist_props: true, keep_fargs: false, unsafe_arrows: true },
+  });
+  return code;
+}
+
 /** The name of an asset with the hash of its content. */
 async function asset(stem, extension, bytes) {
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
@@ -60,7 +70,8 @@ async function asset(stem, extension, bytes) {
 const names = {};
 for (const file of result.outputFiles) {
   const extension = file.path.endsWith('.css') ? 'css' : 'js';
-  names[extension] = await asset('console', extension, Buffer.from(file.contents));
+  const text = extension === 'js' ? await again(file.text) : file.text;
+  names[extension] = await asset('console', extension, Buffer.from(text));
 }
 names.icon = await asset('icon', 'svg', await readFile(join(here, 'src/icon.svg')));
 
