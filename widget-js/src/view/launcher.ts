@@ -46,14 +46,14 @@ export class Launcher {
     // Some frameworks swap the whole body on navigation; the chat stays.
     this.#swaps = new MutationObserver(() => this.#removed());
     // Before the page's own listeners: what is typed here is none of its shortcuts.
-    for (const kind of OWN_EVENTS) addEventListener(kind, this, true);
+    for (const kind of OWN_EVENTS) addEventListener(kind, this.#heard, true);
   }
 
-  handleEvent(event: Event): void {
+  readonly #heard = (event: Event): void => {
     if (event.target !== this.host) return;
     event.stopImmediatePropagation();
     if (event.type === 'keydown') this.keys(event as KeyboardEvent);
-  }
+  };
 
   show(): void {
     this.#tries = 0;

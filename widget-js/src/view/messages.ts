@@ -43,7 +43,7 @@ export class Messages {
   readonly #on: MessagesEvents;
   readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
-  at_end = true;
+  #at_end = true;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
@@ -67,14 +67,18 @@ export class Messages {
       this.element.focus();
     }));
     new ResizeObserver(() => {
-      if (this.at_end) this.to_end();
+      if (this.#at_end) this.to_end();
     }).observe(this.element);
     this.element.addEventListener('scroll', () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
-      this.at_end = scrollHeight - scrollTop - clientHeight < END_PX;
-      if (this.at_end) on.read();
+      this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
+      if (this.#at_end) on.read();
       if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
     });
+  }
+
+  get at_end(): boolean {
+    return this.#at_end;
   }
 
   update(state: ChatState, greeting: string): void {
@@ -104,15 +108,15 @@ export class Messages {
 
     const grew = log.lastElementChild !== last_before;
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
-    if (this.at_end || own) this.to_end();
+    if (this.#at_end || own) this.to_end();
     // Earlier ones came in above: what was being read stays where it is.
     else if (this.#greeting.nextElementSibling !== oldest_before) log.scrollTop = log.scrollHeight - from_end;
     this.#newest = newest(state);
-    this.newer.hidden = this.at_end || unread(state) === 0;
+    this.newer.hidden = this.#at_end || unread(state) === 0;
   }
 
   to_end(): void {
-    this.at_end = true;
+    this.#at_end = true;
     this.element.scrollTop = this.element.scrollHeight;
   }
 

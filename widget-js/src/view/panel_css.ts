@@ -1,7 +1,7 @@
 // How the panel looks. Logical properties only: the same sheet serves both directions of writing.
 
 export const PANEL_CSS = `
-.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; z-index: 2147483647; inline-size: min(384px, calc(100vw - 40px));
+.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; inline-size: min(384px, calc(100vw - 40px));
   block-size: min(640px, calc(100dvh - 116px)); display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line); }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
