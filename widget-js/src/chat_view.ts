@@ -40,7 +40,7 @@ export class ChatView {
   readonly #panel: Panel;
   readonly #launcher: Launcher;
   readonly #told: Told;
-  readonly #small = window.matchMedia('(max-width: 480px)');
+  readonly #small = window.matchMedia('(max-width: 480px), (max-height: 480px)');
   #open = false;
   #unread = 0;
   #entries = 0;

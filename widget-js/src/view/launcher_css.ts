@@ -24,10 +24,10 @@ svg { inline-size: 24px; block-size: 24px; display: block; }
 .launcher svg { inline-size: 28px; block-size: 28px; }
 .badge { position: absolute; inset-block-start: -4px; inset-inline-end: -4px; min-inline-size: 24px; block-size: 24px; padding-inline: 6px;
   border-radius: 12px; border: 2px solid var(--ground); background: #d92d20; color: #fff; font-size: 12px; font-weight: 700; line-height: 20px; }
-.note { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; margin: 0; max-inline-size: min(300px, calc(100vw - 40px)); }
+.note { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; margin: 0; max-inline-size: min(300px, calc(100% - 40px)); }
 .note:not(:empty) { padding: 10px 14px; border-radius: 12px; border: 1px solid var(--line); background: var(--ground); color: var(--ink);
   box-shadow: var(--shadow); }
-@media (max-width: 480px) { .open .launcher { display: none; } }
+@media (max-width: 480px), (max-height: 480px) { .open .launcher { display: none; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; } }
 @media (forced-colors: active) { .launcher, .badge { border: 2px solid ButtonText; } }
 `;
