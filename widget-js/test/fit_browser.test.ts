@@ -95,3 +95,45 @@ for (const zoom of [0.8, 1.5, 2]) {
     }
   });
 }
+
+/** The controls whose edge is told from what is around it by less than three to one, where an edge is what shows them. */
+const faint = (page: Page): Promise<string[]> => page.getByRole('dialog').evaluate((panel) => {
+  const light = (colour: string): number => {
+    const [red = 0, green = 0, blue = 0] = (colour.match(/[\d.]+/g) ?? []).map(Number)
+      .map((part) => (part <= 10.3 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+  };
+  const ground = (one: Element | null): string => {
+    const { backgroundColor } = getComputedStyle(one ?? panel);
+    return one && /, 0\)/.test(backgroundColor) ? ground(one.parentElement) : backgroundColor;
+  };
+  return [...panel.querySelectorAll('input, textarea, button')].map((one) => one.closest('.write') && one.localName === 'textarea' ? one.closest('.write') as Element : one)
+    .filter((one) => one.getClientRects().length > 0 && getComputedStyle(one).borderTopWidth !== '0px')
+    .flatMap((one) => [ground(one), ground(one.parentElement)].map((around) => {
+      const [dark = 0, bright = 0] = [light(getComputedStyle(one).borderTopColor), light(around)].sort((a, b) => a - b);
+      return `${one.className || one.getAttribute('name')}: ${(bright / dark).toFixed(2)}`;
+    })).filter((line) => Number(line.split(': ')[1]) < 3);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`every control is told from its ground by its edge, ${colorScheme}`, async () => {
+    server.site = { form: FORM };
+    const page = await visit();
+    await page.emulateMedia({ colorScheme });
+    await open(page);
+    // What has the cursor has another edge.
+    await page.getByRole('log').focus();
+    assert.deepEqual(await faint(page), []);
+    await page.getByLabel('Your name').fill('Ada');
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
+    await write(page, 'too much');
+    await page.getByRole('button', { name: 'Try again' }).waitFor();
+    await page.getByRole('button', { name: 'End the conversation' }).click();
+    await page.getByRole('button', { name: 'Keep it' }).waitFor();
+    await page.getByRole('log').focus();
+    assert.equal(await page.locator('.small:visible').count(), 4);
+    assert.deepEqual(await faint(page), []);
+  });
+}

@@ -4,12 +4,12 @@
 
 export const LAUNCHER_CSS = `
 :host { all: initial !important; display: block !important; position: fixed !important; z-index: 2147483647 !important; color-scheme: light dark !important;
-  --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec;
+  --accent: #4338ca; --accent-2: #7c3aed; --on-accent: #fff; --ground: #fff; --raised: #f4f4f8; --line: #e3e3ec; --edge: #8a8a9c;
   --ink: #1b1b27; --ink-2: #5b5b6e; --alert: #b42318; --shadow: 0 8px 40px #16163a47;
   --paint: linear-gradient(135deg, var(--accent), var(--accent-2));
   font: 15px/1.45 system-ui, sans-serif !important; }
 @media (prefers-color-scheme: dark) { :host { --accent: #5148d8; --accent-2: #7c4ef0; --ground: #17171f; --raised: #24242f;
-  --line: #34343f; --ink: #f2f2f7; --ink-2: #a9a9bb; --alert: #ff8a80; --shadow: 0 8px 40px #000c; } }
+  --line: #34343f; --edge: #717184; --ink: #f2f2f7; --ink-2: #a9a9bb; --alert: #ff8a80; --shadow: 0 8px 40px #000c; } }
 :host::backdrop { display: none !important; }
 @media print { :host { display: none !important; } }
 *, *::before, *::after { box-sizing: border-box; }

@@ -22,7 +22,7 @@ export const PANEL_CSS = `
   align-items: center; flex-wrap: wrap; }
 .banner.quiet { padding: 0; border: 0; }
 .banner p { margin: 0; flex: 1; min-inline-size: 60%; }
-.small { border: 1px solid var(--line); background: var(--ground); color: var(--ink); border-radius: 8px; padding: 5px 12px; font-size: 13px; font-weight: 600;
+.small { border: 1px solid var(--edge); background: var(--ground); color: var(--ink); border-radius: 8px; padding: 5px 12px; font-size: 13px; font-weight: 600;
   min-block-size: 30px; }
 .log { flex: 1 0 0; min-block-size: 48px; overflow-y: auto; overscroll-behavior: contain; padding: 16px; display: flex; flex-direction: column; gap: 4px; }
 .newer { position: relative; block-size: 0; }
@@ -53,9 +53,9 @@ a { color: inherit; }
 .fields { display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(min(200px, 100%), 1fr)); min-block-size: 68px; }
 .fields label { display: grid; gap: 4px; font-size: 13px; font-weight: 600; }
 .fields small { font-weight: 400; color: var(--ink-2); }
-input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 12px; padding: 9px 12px; inline-size: 100%; }
+input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--edge); border-radius: 12px; padding: 9px 12px; inline-size: 100%; }
 input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-offset: -2px; }
-.write { display: flex; align-items: flex-end; gap: 6px; border: 1px solid var(--line); border-radius: 16px; padding: 5px; background: var(--ground); }
+.write { display: flex; align-items: flex-end; gap: 6px; border: 1px solid var(--edge); border-radius: 16px; padding: 5px; background: var(--ground); }
 .write textarea { border: 0; outline: 0; background: none; resize: none; display: block; max-block-size: 132px; padding: 9px 8px; line-height: 22px; }
 ::placeholder { color: var(--ink-2); opacity: 1; }
 .go { flex: none; inline-size: 40px; block-size: 40px; padding: 8px; border: 0; border-radius: 12px; color: var(--on-accent);
