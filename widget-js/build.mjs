@@ -95,7 +95,7 @@ async function hashed(bundles) {
 }
 
 /** What the chat takes from the page's part, under names of one letter. */
-const SHARED = ['button', 'el', 'icon', 'isolated', 'say', 'set', 'style', 'fetch_site', 'not_allowed', 'now', 'unreachable']
+const SHARED = ['button', 'el', 'fill', 'put', 'icon', 'isolated', 'say', 'set', 'style', 'fetch_site', 'not_allowed', 'now', 'unreachable']
   .map((name, place) => [name, String.fromCharCode(97 + place)]);
 const given = SHARED.map(([name, letter]) => `${name} as ${letter}`).join();
 const taken = SHARED.map(([name, letter]) => `${letter} as ${name}`).join();

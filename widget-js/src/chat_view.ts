@@ -69,14 +69,15 @@ export class ChatView {
       anew: () => this.#chat.begin_anew(),
     });
     this.#panel.draft = store.draft ?? '';
-    for (const act of ['pointerdown', 'focusin', 'input']) this.#panel.element.addEventListener(act, (event) => this.#acted(event));
+    const acted = (event: Event): void => this.#acted(event);
+    Object.assign(this.#panel.element, { onpointerdown: acted, onfocusin: acted, oninput: acted });
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState !== 'visible') return;
       this.#chat.look();
       this.#read();
     });
-    launcher.keys = (event) => this.#panel.key(event);
-    this.#small.addEventListener('change', () => this.#fit());
+    launcher.frame.onkeydown = (event) => this.#panel.key(event);
+    this.#small.onchange = () => this.#fit();
   }
 
   /** Goes on with the conversation of before. */
@@ -87,7 +88,8 @@ export class ChatView {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    this.#launcher.frame.prepend(this.#panel.element);
+    const { frame } = this.#launcher;
+    frame.insertBefore(this.#panel.element, frame.firstChild);
     this.#fit();
     this.#panel.shown();
     this.#launcher.update(true, this.#unread);
@@ -121,8 +123,9 @@ export class ChatView {
   }
 
   /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
-  #acted({ target }: Event): void {
-    if (this.#chat.joined || (target instanceof Element && target.closest('.head'))) return;
+  #acted(event: Event): void {
+    const [at] = event.composedPath();
+    if (this.#chat.joined || (at instanceof Element && at.closest('.head'))) return;
     this.#store.draft = this.#panel.draft;
     this.#chat.join();
   }

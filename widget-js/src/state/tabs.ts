@@ -67,7 +67,7 @@ export class Tabs<Note> {
       return;
     }
     const channel = new BroadcastChannel(this.#name);
-    channel.addEventListener('message', (event: MessageEvent<Note>) => this.#options.on_note(event.data));
+    channel.onmessage = (event: MessageEvent<Note>) => this.#options.on_note(event.data);
     this.#channel = channel;
     this.#stand(false);
     this.#options.on_enter();

@@ -5,7 +5,7 @@ import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
 import type { AgentId, MessageId, RejectCode } from '../wire/frames.ts';
 import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
-import { button, el, icon, isolated, say, set } from './dom.ts';
+import { button, el, fill, icon, isolated, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
 const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
@@ -69,12 +69,12 @@ export class Messages {
     new ResizeObserver(() => {
       if (this.#at_end) this.to_end();
     }).observe(this.element);
-    this.element.addEventListener('scroll', () => {
+    this.element.onscroll = () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
       this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
       if (this.#at_end) on.read();
       if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
-    });
+    };
   }
 
   get at_end(): boolean {
@@ -98,7 +98,7 @@ export class Messages {
       gone.delete(entry.message);
       const row = this.#row(entry);
       this.#refresh(row, state, entry, state.entries[place - 1], state.entries[place + 1]);
-      if (before.nextElementSibling !== row.element) before.after(row.element);
+      if (before.nextSibling !== row.element) log.insertBefore(row.element, before.nextSibling);
       before = row.element;
     });
     for (const message of gone) {
@@ -166,12 +166,12 @@ export class Messages {
     row.who.className = mine || !first ? 'hidden' : 'who';
     say(row.who, `${name}${mine || !first ? ': ' : ''}`);
     // Other words only where the server hid something of one's own.
-    if (row.bubble.textContent !== entry.body.text) row.bubble.replaceChildren(...linked(entry.body.text));
+    if (row.bubble.textContent !== entry.body.text) fill(row.bubble, ...linked(entry.body.text));
     const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line}` : '';
     if (face === row.face) return;
     row.face = face;
     set(row.meta, { 'aria-live': came === 'failed' ? 'polite' : 'off' });
-    row.meta.replaceChildren(...(shows ? this.#meta(state, entry, mine, came) : []));
+    fill(row.meta, ...(shows ? this.#meta(state, entry, mine, came) : []));
   }
 
   #name(state: ChatState, { author }: Entry): string {

@@ -10,7 +10,7 @@ import { TEXT_CHARS_MAX } from '../wire/frames.ts';
 import type { FormAnswer, MessageId } from '../wire/frames.ts';
 import { LINK_ATTRIBUTES } from '../wire/links.ts';
 import { is_blank } from '../wire/visible.ts';
-import { button, el, icon, isolated, say, set } from './dom.ts';
+import { button, el, fill, icon, isolated, put, say, set } from './dom.ts';
 import { Messages, name_of, reason } from './messages.ts';
 import type { MessagesEvents } from './messages.ts';
 
@@ -98,7 +98,7 @@ export class Panel {
       el('div', { class: 'foot' }, this.#fields, el('div', { class: 'write' }, this.#text, this.#go), this.#notice),
     );
     this.#fill();
-    this.#text.addEventListener('input', () => this.#typed());
+    this.#text.oninput = () => this.#typed();
     this.update(state);
   }
 
@@ -205,12 +205,12 @@ export class Panel {
   /** What the site asks for and says before a conversation. */
   #fill(): void {
     const { form, notice } = this.#site;
-    this.#fields.replaceChildren();
+    fill(this.#fields);
     this.#ask('name', form.name, strings.name, 'text');
     this.#ask('email', form.email, strings.email, 'email');
-    this.#notice.replaceChildren(notice?.text ?? '');
+    fill(this.#notice, notice?.text ?? '');
     if (notice && /^https?:\/\//.test(notice.url)) {
-      this.#notice.append(' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
+      put(this.#notice, ' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
     }
   }
 
@@ -223,7 +223,7 @@ export class Panel {
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
-    this.#fields.append(el('label', {}, el('span', {}, words, ...optional), input));
+    put(this.#fields, el('label', {}, el('span', {}, words, ...optional), input));
     this.#inputs.set(name, input);
   }
 
@@ -300,7 +300,7 @@ export class Panel {
     this.#banner.classList.toggle('quiet', words === '');
     say(this.#banner_words, words);
     this.#banner_acts.hidden = acts.length === 0;
-    this.#banner_acts.replaceChildren(...acts.flatMap(([label, act]) => [button(label, act), ' ']));
+    fill(this.#banner_acts, ...acts.flatMap(([label, act]) => [button(label, act), ' ']));
   }
 
   #pressing(): { words: string; acts: [string, () => void][] } {

@@ -183,19 +183,19 @@ export class Socket {
     line.binaryType = 'arraybuffer';
     this.#line = line;
     this.#later('greeting', GREETING_MS_MAX, () => this.#broken(1006, ''));
-    line.addEventListener('open', () => {
+    line.onopen = () => {
       if (line === this.#line) this.#greet();
-    });
-    line.addEventListener('message', (event: MessageEvent<unknown>) => {
+    };
+    line.onmessage = (event: MessageEvent<unknown>) => {
       if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
-    });
+    };
     // A page's policy refuses without a close; where both come, the close has its code.
-    line.addEventListener('error', () => setTimeout(() => {
+    line.onerror = () => setTimeout(() => {
       if (line === this.#line) this.#broken(1006, '');
-    }));
-    line.addEventListener('close', (event) => {
-      if (line === this.#line) this.#broken(event.code, event.reason);
     });
+    line.onclose = (event) => {
+      if (line === this.#line) this.#broken(event.code, event.reason);
+    };
   }
 
   #greet(): void {
