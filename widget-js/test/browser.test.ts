@@ -896,3 +896,52 @@ test('a page may call before the chat is there, and reset leaves nothing', async
   await eventually(async () => server.lines.size === 0);
   assert.equal(await page.evaluate('localStorage.length'), 0);
 });
+
+test('where the button that was pressed goes, the cursor is in the composer', async () => {
+  server.site = { form: { name: 'required' } };
+  const page = await visit();
+  await open(page);
+  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`);
+  const press = async (name: string): Promise<void> => {
+    await page.getByRole('button', { name }).last().focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name }).waitFor({ state: 'detached' });
+    // What is gone loses the cursor with the next frame.
+    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+    assert.equal(await focused(), 'Your message', name);
+  };
+  await page.getByLabel('Your name').fill('Ada');
+  server.refuses = { kinds: ['open'], times: 1, code: 'limit-reached' };
+  await write(page, 'hello');
+  await page.getByText('The conversation could not be started').waitFor();
+  await press('Start a new one');
+  await press('Try again');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = conversation_of(server);
+  for (const name of ['Try again', 'Delete']) {
+    server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
+    await write(page, 'too much');
+    await page.getByRole('button', { name }).waitFor();
+    await press(name);
+  }
+  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  // The question whether to end it goes with the line.
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'Keep it' }).focus();
+  server.tell_card(conversation, { state: 'closed' });
+  await page.getByRole('button', { name: 'Start a new one' }).waitFor();
+  await eventually(async () => (await focused()) === 'Your message');
+  await press('Start a new one');
+  // And where it was in a field of a form that is not asked for any more.
+  await page.getByLabel('Your name').focus();
+  server.closes = 1000;
+  for (const line of server.lines) line.close(1000);
+  await page.getByLabel('Your name').waitFor({ state: 'hidden' });
+  await eventually(async () => (await focused()) === 'Your message');
+  // It is not taken from the page.
+  await page.evaluate('document.activeElement.blur()');
+  server.closes = undefined;
+  await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+  await page.getByLabel('Your name').waitFor();
+  assert.equal(await focused(), 'body');
+});

@@ -136,8 +136,10 @@ export class Panel {
   /** The site asks or says something else than before. */
   set site(site: SiteConfig) {
     this.#site = site;
-    this.#fill();
-    this.update(this.#state);
+    this.#keep_cursor(() => {
+      this.#fill();
+      this.#draw(this.#state);
+    });
   }
 
   /** Nothing that was written here is left. */
@@ -148,13 +150,25 @@ export class Panel {
   }
 
   update(state: ChatState): void {
+    this.#keep_cursor(() => this.#draw(state));
+  }
+
+  /** Where what has the cursor goes, the composer has it next, and not the page. */
+  #keep_cursor(act: () => void): void {
+    const had = this.element.matches(':focus-within');
+    act();
+    const { activeElement } = this.element.getRootNode() as ShadowRoot;
+    if (had && !activeElement?.getClientRects().length) this.#text.focus();
+  }
+
+  #draw(state: ChatState): void {
     this.#state = state;
     const { card, availability } = state;
     const helper = card?.state === 'active' ? agent(state, card.assignee) : undefined;
     const title = helper?.name ?? this.#site.texts.title ?? (this.#site.name || strings.title);
     say(this.#title, isolated(title));
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
-    // Without a line nobody is with him, and nobody knows who is there.
+    // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
     const away = ended || state.lost;
     say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
@@ -169,7 +183,8 @@ export class Panel {
     say(this.#typing_words, writer === undefined ? '' : strings.is_typing(writer));
 
     if (!waits(state)) this.#full = false;
-    const begins = this.#begins();
+    // Nor is anything asked for that nobody would get.
+    const begins = this.#begins() && !ended;
     this.#fields.hidden = !begins || this.#inputs.size === 0;
     for (const input of this.#inputs.values()) input.disabled = !begins;
     this.#notice.hidden = !begins || !this.#site.notice;
