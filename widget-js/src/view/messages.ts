@@ -44,6 +44,8 @@ export class Messages {
   readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
   #at_end = true;
+  /** The height in which that was so: a scroll that is told of in another is one that the layout made, and says nothing. */
+  #room = 0;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
@@ -67,10 +69,12 @@ export class Messages {
       this.element.focus();
     }));
     new ResizeObserver(() => {
+      this.#room = this.element.clientHeight;
       if (this.#at_end) this.to_end();
     }).observe(this.element);
     this.element.onscroll = () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
+      if (clientHeight !== this.#room) return;
       this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
       if (this.#at_end) on.read();
       if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
