@@ -74,12 +74,20 @@ const spare = {
   },
 };
 
+/**
+ * Members that are this program's alone, by letters in both bundles: no browser, frame, answer, store or other tab knows one by
+ * its name, and no text of `strings/` has it.
+ */
+const OWN = /^(on_\w+|ask|acts|at_end|begin_anew|bubble|button|changed|draft|drawing|drawn|element|fail|frame|hash|hears|hello|host|joined|leads|leave|locale_default|look|modal|opened|post|probe|put|read|root|say|seize|session|shown|site_key|socket|stop|store|texts|to_end|unread|unsent|update|who|wipe|wiped)$/;
+const mangleCache = {};
+
 /** One bundle as text. A second pass finds what the first leaves: two to three bytes of a hundred. */
 async function bundle(entry, format, { plugins = [], define = {} } = {}) {
-  const { outputFiles: [{ text }] } = await build({
+  const { outputFiles: [{ text }], mangleCache: letters } = await build({
     stdin: { contents: entry, resolveDir: here, loader: 'ts' }, bundle: true, minify: true, target: 'es2022', charset: 'utf8',
-    legalComments: 'none', absWorkingDir: here, write: false, format, define, mangleProps: /^on_/, plugins: [spare, ...plugins],
+    legalComments: 'none', absWorkingDir: here, write: false, format, define, mangleProps: OWN, mangleCache, plugins: [spare, ...plugins],
   });
+  Object.assign(mangleCache, letters);
   const { code } = await minify(text, {
     module: format === 'esm', ecma: 2022, format: { ecma: 2022, comments: false },
     compress: { passes: 3, ecma: 2022, sequences: false, comparisons: false, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },

@@ -772,6 +772,9 @@ test('a page that changes its address without a load is told, once for each', as
   assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
 });
 
+/** The page's title as it is seen. */
+const title = async (page: Page): Promise<string> => (await page.title()).replaceAll('\u2063', '');
+
 test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {
   const page = await visit();
   await page.evaluate(`document.title = '(500) ' + '長'.repeat(2_000)`);
@@ -783,9 +786,9 @@ test('the title that agents see is the page\'s own, and not longer than the serv
   await page.evaluate(`document.title = '(1) (500) Days'`);
   await page.keyboard.press('Escape');
   server.speak(conversation, said(2, 'Good morning'));
-  await eventually(async () => (await page.title()) === '(1) (1) (500) Days');
+  await eventually(async () => (await title(page)) === '(1) (1) (500) Days');
   server.speak(conversation, said(3, 'And hello'));
-  await eventually(async () => (await page.title()) === '(2) (1) (500) Days');
+  await eventually(async () => (await title(page)) === '(2) (1) (500) Days');
   await page.goto(`${shop_origin}/index.html?on`);
   await page.evaluate(`document.title = '(7) Inbox'`);
   await page.getByRole('button', { name: '2 unread messages' }).click();
@@ -944,4 +947,85 @@ test('where the button that was pressed goes, the cursor is in the composer', as
   await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
   await page.getByLabel('Your name').waitFor();
   assert.equal(await focused(), 'body');
+});
+
+/** What pages do to their titles while somebody is waited for: `bump()` is one step of it. */
+const TITLES = {
+  'puts a sign before it': ['window.bump = () => (document.title = "* " + document.title)', '* '],
+  'puts a sign behind it': ['window.bump = () => (document.title += " *")', ' *'],
+  'blinks, and puts back what it kept': ['window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)', ''],
+  'counts itself': ['window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)', ''],
+} as const;
+for (const [words, [script, sign]] of Object.entries(TITLES)) {
+  test(`on a page that ${words} the number in the title is the one of now, and goes`, async () => {
+    const page = await visit();
+    await page.evaluate(`document.title = '(500) Shop'`);
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    const conversation = conversation_of(server);
+    server.speak(conversation, said(2, 'Good morning'));
+    await eventually(async () => (await title(page)) === '(1) (500) Shop');
+    await page.evaluate(`${script}; bump(); undefined`);
+    server.speak(conversation, said(3, 'And hello'));
+    await page.getByRole('button', { name: '2 unread messages' }).waitFor();
+    const numbers = async (): Promise<number> => (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
+    assert.equal(await numbers(), 1);
+    assert.match(await page.title(), /^\(2\) /);
+    await page.evaluate('bump()');
+    await page.getByRole('button', { name: '2 unread messages' }).click();
+    await server.hears('seen', ({ seq }) => seq === 3);
+    await page.evaluate('bump()');
+    await eventually(async () => (await numbers()) === 0);
+    assert.doesNotMatch(await title(page), /\([12]\)/);
+    if (sign) assert.equal((await title(page)).split(sign).join(''), '(500) Shop');
+    if (words === 'counts itself') assert.equal(await title(page), '(503) Shop');
+    if (words.startsWith('blinks')) {
+      await page.evaluate('document.title = kept');
+      await eventually(async () => (await title(page)) === '(500) Shop');
+    }
+  });
+}
+
+test('a page that insists on an old number is asked no more than now and then', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  await page.keyboard.press('Escape');
+  server.speak(conversation_of(server), said(2, 'Good morning'));
+  await eventually(async () => (await page.title()).startsWith('(1) '));
+  await page.evaluate(`window.kept = document.title; window.times = 0;
+    new MutationObserver(() => { if (document.title !== kept) { times++; document.title = kept } }).observe(document.head, { childList: true, subtree: true, characterData: true }); undefined`);
+  await page.getByRole('button', { name: 'one unread message' }).click();
+  await server.hears('seen', ({ seq }) => seq === 2);
+  await page.waitForTimeout(2_500);
+  assert.ok(Number(await page.evaluate('times')) < 6);
+});
+
+test('the newest stays in sight, whatever comes with it that takes its room', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = conversation_of(server);
+  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const settled = async (): Promise<number> => {
+    await page.evaluate('new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })');
+    return below();
+  };
+  for (let seq = 2; seq < 12; seq++) {
+    server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+    await eventually(async () => (await page.locator('.banner.quiet').count()) === 1);
+    server.speak(conversation, said(seq * 2, `line ${seq} `.repeat(seq * 3)));
+    await page.getByText(`line ${seq}`).last().waitFor();
+    assert.ok((await settled()) < 2, `line ${seq}`);
+    // A line of the system and a banner of two lines in one go.
+    const { at, message } = said(2, '');
+    server.speak(conversation, { seq: seq * 2 + 1, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'closed' }, expires: 2_600 });
+    server.tell_card(conversation, { state: 'closed' });
+    await page.getByText('This conversation has ended.').waitFor();
+    assert.ok((await settled()) < 2, `closed after ${seq}: ${await below()} below`);
+  }
 });
