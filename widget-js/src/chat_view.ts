@@ -30,9 +30,25 @@ export interface Setting {
 /** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
 export type Opener = 'visitor' | 'page' | 'again';
 
-/** On a small screen the panel is all there is: the page behind it stands still. */
-const STILL = new CSSStyleSheet();
-STILL.replaceSync('html,body{overflow:hidden!important}');
+const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
+
+/**
+ * On a small screen the panel is all there is: the page behind it stands still. Said where no rule of the page is stronger; gives
+ * how it is undone.
+ */
+function still(): () => void {
+  const undo = [document.documentElement, document.body].map((element) => {
+    const { style } = element;
+    const had = element.hasAttribute('style');
+    const before = OVERFLOW.map((name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const);
+    for (const name of OVERFLOW) style.setProperty(name, 'hidden', 'important');
+    return () => {
+      for (const [name, value, priority] of before) style.setProperty(name, value, priority);
+      if (!had && !element.getAttribute('style')) element.removeAttribute('style');
+    };
+  });
+  return () => undo.forEach((one) => one());
+}
 
 export class ChatView {
   readonly #store: Store;
@@ -42,6 +58,8 @@ export class ChatView {
   readonly #told: Told;
   readonly #small = window.matchMedia('(max-width: 480px), (max-height: 480px)');
   #open = false;
+  /** Lets the page scroll again. */
+  #move: (() => void) | undefined;
   #unread = 0;
   #entries = 0;
   #line = '';
@@ -118,8 +136,8 @@ export class ChatView {
   #fit(): void {
     const { matches } = this.#small;
     this.#panel.modal = matches;
-    const others = document.adoptedStyleSheets.filter((sheet) => sheet !== STILL);
-    document.adoptedStyleSheets = this.#open && matches ? [...others, STILL] : others;
+    this.#move?.();
+    this.#move = this.#open && matches ? still() : undefined;
   }
 
   /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */

@@ -248,6 +248,33 @@ test('the page behind the chat of a phone stands still, and moves again when it 
   assert.equal(await page.evaluate('document.documentElement.getAttribute("style")'), null);
 });
 
+const RULES = [
+  'html.js body.home { overflow-y: auto !important } html.js { overflow-y: scroll !important }',
+  'html.js, html.js body.home { block-size: 100% } html.js body.home { overflow: auto !important } #top#top#top { overflow: scroll !important }',
+  '@layer a { html, body { overflow: auto !important } }',
+];
+for (const [place, rules] of RULES.entries()) {
+  test(`no rule of the page lets it move behind the chat of a phone, and its own styles come back (${place})`, async () => {
+    const page = await visit();
+    await page.setViewportSize({ width: 390, height: 780 });
+    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync(${JSON.stringify(rules)}); document.adoptedStyleSheets = [sheet];
+      document.documentElement.className = 'js'; document.body.className = 'home'; document.body.id = 'top'; document.body.style.cssText = 'color: red; overflow: clip visible !important';
+      document.body.append(Object.assign(document.createElement('p'), { id: 'long' })); long.style.blockSize = '4000px'; }`);
+    const styles = (): Promise<unknown> => page.evaluate(`[document.documentElement, document.body].map((one) => one.getAttribute('style'))`);
+    const before = await styles();
+    for (let round = 0; round < 2; round++) {
+      await open(page);
+      await page.mouse.move(150, 30);
+      await page.mouse.wheel(0, 400);
+      await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+      assert.deepEqual(await page.evaluate(`[scrollY, document.body.scrollTop]`), [0, 0]);
+      assert.deepEqual(await page.evaluate(`[document.documentElement, document.body].map((one) => getComputedStyle(one).overflow)`), ['hidden', 'hidden']);
+      await page.keyboard.press('Escape');
+      assert.deepEqual(await styles(), before);
+    }
+  });
+}
+
 test('the chat is not printed', async () => {
   const page = await visit();
   await open(page);
