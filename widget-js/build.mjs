@@ -20,7 +20,7 @@ await mkdir(join(dist, 'assets'), { recursive: true });
 /** The refusals that the chat says in words of their own. */
 const SAID = /^(too-long|limit-reached|site-closed|closed|not-found|unknown|unknown-retryable)$/;
 /** The names in the sheets: as short as can be in what is sent. */
-const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint', 'edge'];
+const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint', 'edge', 'corner'];
 function short(name) {
   const place = VARIABLES.indexOf(name);
   if (place < 0) throw new Error(`--${name} is not among the names in build.mjs`);

@@ -678,19 +678,34 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
   await page.getByRole('button', { name: 'Chat öffnen' }).waitFor();
 });
 
-test('a page written from right to left has the chat on its left', async () => {
-  const page = await visit();
-  await page.evaluate(`document.documentElement.dir = 'rtl'`);
-  await open(page);
-  await write(page, 'שלום');
-  await page.getByText('Sent', { exact: true }).waitFor();
-  const [panel, bubble] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox()];
-  assert.ok(panel && bubble);
-  assert.ok(panel.x < 40);
-  // One's own words stand at the end of the line, which is the left.
-  assert.ok(bubble.x - panel.x < 40);
-  await shoot(page, 'rtl');
-});
+for (const [words, script, left] of [
+  ['is written from right to left', `document.documentElement.dir = 'rtl'`, true],
+  ['has a body that is', `document.body.dir = 'rtl'`, true],
+  ['turns round all that it does not know', `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`, false],
+] as const) {
+  test(`on a page that ${words} the chat is on its ${left ? 'left' : 'right'}, and reads from left to right`, async () => {
+    const page = await visit();
+    await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+    await page.evaluate(`{ ${script} }`);
+    const button = await page.getByRole('button', { name: 'Open the chat' }).boundingBox();
+    await open(page);
+    await write(page, 'שלום');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    const [panel, bubble, go] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox(), await page.getByRole('button', { name: 'Send' }).boundingBox()];
+    assert.ok(panel && bubble && button && go);
+    assert.deepEqual([panel.x < 40, button.x < 40], [left, left]);
+    // One's own words stand at the end of the line, and so does what sends them.
+    assert.ok(panel.x + panel.width - bubble.x - bubble.width < 40);
+    assert.ok(panel.x + panel.width - go.x - go.width < 40);
+    assert.ok(await page.getByRole('dialog').evaluate((panel) => [...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea')]
+      .every((one) => getComputedStyle(one).direction === (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') && getComputedStyle(one).unicodeBidi !== 'bidi-override')));
+    // What is written in another direction has its own.
+    assert.equal(await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction), 'rtl');
+    await shoot(page, 'rtl');
+    await page.setViewportSize({ width: 390, height: 780 });
+    assert.deepEqual(await page.getByRole('dialog').boundingBox(), { x: 0, y: 0, width: 390, height: 780 });
+  });
+}
 
 test('a site that is closed shows nothing', async () => {
   const page = await context.newPage();

@@ -57,8 +57,9 @@ export class Launcher {
     this.#strings = strings;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, LAUNCHER_CSS);
-    // A screen reader must know whose words these are: the page's language may be another.
-    set(this.frame, { lang: language });
+    // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
+    // go from left to right.
+    set(this.frame, { lang: language, dir: 'ltr' });
     put(this.frame, this.#note, this.button);
     this.root.appendChild(this.frame);
     this.button.onclick = pressed;

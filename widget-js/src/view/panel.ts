@@ -78,9 +78,7 @@ export class Panel {
     this.#text = el('textarea', {
       rows: '1', 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
     });
-    const go = icon(PLANE);
-    go.classList.add('flip');
-    this.#go = button(strings.send, () => this.#submit(), go);
+    this.#go = button(strings.send, () => this.#submit(), icon(PLANE));
     this.#go.className = 'go';
     this.element = el(
       'section',

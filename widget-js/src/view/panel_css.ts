@@ -4,7 +4,7 @@
 // messages give way, then the fields and the notice scroll, and at last the whole panel: the composer is always reached.
 
 export const PANEL_CSS = `
-.panel { position: fixed; inset-block-end: 92px; inset-inline-end: 20px; inline-size: min(384px, calc(100% - 40px));
+.panel { position: fixed; inset-block-end: 92px; inset-inline: var(--corner); inline-size: min(384px, calc(100% - 40px));
   block-size: min(640px, calc(100% - 116px)); display: flex; flex-direction: column; overflow: hidden auto; border-radius: 20px;
   background: var(--ground); color: var(--ink); box-shadow: var(--shadow); border: 1px solid var(--line); }
 .head { display: flex; align-items: center; gap: 12px; padding: 16px; color: var(--on-accent);
@@ -68,5 +68,4 @@ input:focus, .write:focus-within { outline: 2px solid var(--accent-2); outline-o
 @media (max-width: 480px), (max-height: 480px) { .panel { inset: 0; inline-size: auto; block-size: auto; border-radius: 0; border: 0; } }
 @media (max-height: 480px) { .head { padding: 4px 12px; } .face { display: none; } .typing { min-block-size: 0; } }
 @media (forced-colors: active) { .bubble, .go, .face, .dot { border: 1px solid CanvasText; } }
-:dir(rtl) .flip { transform: scaleX(-1); }
 `;
