@@ -232,7 +232,7 @@ export class Panel {
     this.#inputs.delete(name);
     if (asked === 'hidden') return;
     const input = el('input', {
-      type, name, required: asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
+      type, name, 'required': asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
