@@ -9,6 +9,8 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { gzipAsync } from '@gfx/zopfli';
 import { minify } from 'terser';
 
+import { closures } from './closures.mjs';
+
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 
@@ -18,11 +20,41 @@ await mkdir(join(dist, 'assets'), { recursive: true });
 /** The refusals that the chat says in words of their own. */
 const SAID = /^(too-long|limit-reached|site-closed|closed|not-found|unknown|unknown-retryable)$/;
 /** The names in the sheets: as short as can be in what is sent. */
-const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint'];
+const VARIABLES = ['accent', 'accent-2', 'on-accent', 'ground', 'raised', 'line', 'ink', 'ink-2', 'alert', 'shadow', 'paint', 'edge', 'corner'];
 function short(name) {
   const place = VARIABLES.indexOf(name);
   if (place < 0) throw new Error(`--${name} is not among the names in build.mjs`);
   return `--${String.fromCharCode(97 + place)}`;
+}
+
+/** The tables of the frames, without what no visitor's browser looks up. */
+function tables(contents) {
+  return contents
+    // The ends of some records are for agents; a reader passes over what comes after the fields that it knows.
+    .replace(/(\['offline_message', FLAG\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+    .replace(/(AGENT_CARD: [^;]*?\['name', TEXT\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+    .replace(/(\['site', SITE_STATE\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
+    .replaceAll(/\n {4}\['visibility', VISIBILITY\],(?=\n {2}\])/g, '')
+    // What nobody here reads needs its place, and no name.
+    .replaceAll(/\['(?:session|heartbeat_ms|\w+_max|token_expires_at|visitor|created_at|seq_last|waiting_since|closed_at)', /g, "['', ")
+    .replace(/(CLIENT_ROLE: .*), 1: 'agent'/, '$1')
+    // What is only written goes by its code.
+    .replaceAll(/(CLIENT_\w+: .*\n {2}code: \d+), word: '[\w-]+'/g, '$1')
+    // A refusal that has no words of its own is one of those that are not known, which the range judges.
+    .replace(/REJECT_CODE: .*|RETRYABLE: .*/g, (line) =>
+      line.replaceAll(/(\d+: )?'([\w-]+)',? ?/g, (pair, _, word) => (SAID.test(word) ? pair : '')));
+}
+
+/**
+ * What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No frame of a visitor has a float,
+ * a map, a nil or a line of the system in it; and the widget is always in a page.
+ */
+function for_one(contents) {
+  return contents
+    .replaceAll(/new (?:Msgpack|Frame)Error\(['`][^)]*['`]\)/g, 'Error()')
+    .replaceAll(/, name(?:: string)?(?=\))/g, '')
+    .replaceAll(/wrong\(name\)/g, 'Error()')
+    .replaceAll(/\/\/ for others: begin[^]*?\/\/ for others: end/g, '');
 }
 
 const spare = {
@@ -34,45 +66,31 @@ const spare = {
       const { code } = await transform(css, { loader: 'css', minify: true });
       return { contents: `${before}\`${code.trim().replace(/(--[\w-]+): /g, '$1:').replace(/--([\w-]+)/g, (_, name) => short(name))}\`${after}`, loader: 'ts' };
     });
-    // The ends of some records are for agents; a reader passes over what comes after the fields that it knows.
-    onLoad({ filter: /wire\/frames\.ts$/ }, async ({ path }) => {
-      const contents = (await readFile(path, 'utf8'))
-        .replace(/(\['offline_message', FLAG\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
-        .replace(/(AGENT_CARD: [^;]*?\['name', TEXT\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
-        .replace(/(\['site', SITE_STATE\],)[^;]*?(\n {2}\],\n\};)/, '$1$2')
-        .replaceAll(/\n {4}\['visibility', VISIBILITY\],(?=\n {2}\])/g, '')
-        // What nobody here reads needs its place, and no name.
-        .replaceAll(/\['(?:session|heartbeat_ms|\w+_max|token_expires_at|visitor|created_at|seq_last|waiting_since|closed_at)', /g, "['', ")
-        .replace(/(CLIENT_ROLE: .*), 1: 'agent'/, '$1')
-        // What is only written goes by its code.
-        .replaceAll(/(CLIENT_\w+: .*\n {2}code: \d+), word: '[\w-]+'/g, '$1')
-        // A refusal that has no words of its own is one of those that are not known, which the range judges.
-        .replace(/REJECT_CODE: .*|RETRYABLE: .*/g, (line) =>
-          line.replaceAll(/(\d+: )?'([\w-]+)',? ?/g, (pair, _, word) => (SAID.test(word) ? pair : '')));
-      return { contents, loader: 'ts' };
-    });
-    // What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No frame of a visitor has a float,
-    // a map, a nil or a line of the system in it; and the widget is always in a page.
-    onLoad({ filter: /wire\/(codec|msgpack|socket)\.ts$/ }, async ({ path }) => {
-      const contents = (await readFile(path, 'utf8'))
-        .replaceAll(/new (?:Msgpack|Frame)Error\(['`][^)]*['`]\)/g, 'Error()')
-        .replaceAll(/, name(?:: string)?(?=\))/g, '')
-        .replaceAll(/wrong\(name\)/g, 'Error()')
-        .replaceAll(/\/\/ for others: begin[^]*?\/\/ for others: end/g, '');
-      return { contents, loader: 'ts' };
+    onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
+      const contents = await readFile(path, 'utf8');
+      const spared = /\/frames\.ts$/.test(path) ? tables(contents) : /\/(codec|msgpack|socket)\.ts$/.test(path) ? for_one(contents) : contents;
+      return { contents: closures(spared), loader: 'ts' };
     });
   },
 };
 
+/**
+ * Members that are this program's alone, by letters in both bundles: no browser, frame, answer, store or other tab knows one by
+ * its name, and no text of `strings/` has it.
+ */
+const OWN = /^(on_\w+|ask|acts|at_end|begin_anew|bubble|button|changed|draft|drawing|drawn|element|fail|fields|frame|hash|hears|hello|host|joined|leads|leave|list|locale_default|look|modal|opened|or_null|post|probe|put|read|required|root|say|seize|session|shown|site_key|socket|stop|store|texts|to_end|unread|unsent|update|who|wipe|wiped|word|words)$/;
+const mangleCache = {};
+
 /** One bundle as text. A second pass finds what the first leaves: two to three bytes of a hundred. */
 async function bundle(entry, format, { plugins = [], define = {} } = {}) {
-  const { outputFiles: [{ text }] } = await build({
+  const { outputFiles: [{ text }], mangleCache: letters } = await build({
     stdin: { contents: entry, resolveDir: here, loader: 'ts' }, bundle: true, minify: true, target: 'es2022', charset: 'utf8',
-    legalComments: 'none', absWorkingDir: here, write: false, format, define, mangleProps: /^on_/, plugins: [spare, ...plugins],
+    legalComments: 'none', absWorkingDir: here, write: false, format, define, mangleProps: OWN, mangleCache, plugins: [spare, ...plugins],
   });
+  Object.assign(mangleCache, letters);
   const { code } = await minify(text, {
     module: format === 'esm', ecma: 2022, format: { ecma: 2022, comments: false },
-    compress: { passes: 3, ecma: 2022, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },
+    compress: { passes: 3, ecma: 2022, sequences: false, comparisons: false, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },
   });
   return code;
 }
@@ -84,7 +102,13 @@ async function hashed(bundles) {
   return hash;
 }
 
-const main = `main-${await hashed({ main: await bundle(`export * from './src/main.ts'`, 'esm') })}.js`;
+/** What the chat takes from the page's part, under names of one letter. */
+const SHARED = ['button', 'el', 'fill', 'put', 'icon', 'isolated', 'say', 'set', 'style', 'fetch_site', 'not_allowed', 'now', 'unreachable']
+  .map((name, place) => [name, String.fromCharCode(97 + place)]);
+const given = SHARED.map(([name, letter]) => `${name} as ${letter}`).join();
+const taken = SHARED.map(([name, letter]) => `${letter} as ${name}`).join();
+
+const main = `main-${await hashed({ main: await bundle(`export { start, ${given} } from './src/main.ts'`, 'esm') })}.js`;
 // The chat takes from the page's part what that has already, and has the words of one language in it.
 const bundles = {};
 const words = join(here, 'src/strings');
@@ -93,7 +117,7 @@ for (const name of (await readdir(words)).filter((name) => name !== 'launcher.ts
     name: 'a chat of one language',
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /\/(dom|site)\.ts$/ }, () => ({ path: 'page', namespace: 'page' }));
-      onLoad({ filter: /^page$/, namespace: 'page' }, () => ({ contents: `export { button, el, icon, isolated, say, set, style, fetch_site, not_allowed, now, unreachable } from './${main}'` }));
+      onLoad({ filter: /^page$/, namespace: 'page' }, () => ({ contents: `export { ${taken} } from './${main}'` }));
       onResolve({ filter: /main-/ }, ({ path }) => ({ path, external: true }));
       onResolve({ filter: /\/strings\/en\.ts$/ }, () => ({ path: join(words, name) }));
     },

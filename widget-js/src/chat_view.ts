@@ -30,9 +30,25 @@ export interface Setting {
 /** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
 export type Opener = 'visitor' | 'page' | 'again';
 
-/** On a small screen the panel is all there is: the page behind it stands still. */
-const STILL = new CSSStyleSheet();
-STILL.replaceSync('html,body{overflow:hidden!important}');
+const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
+
+/**
+ * On a small screen the panel is all there is: the page behind it stands still. Said where no rule of the page is stronger; gives
+ * how it is undone.
+ */
+function still(): () => void {
+  const undo = [document.documentElement, document.body].map((element) => {
+    const { style } = element;
+    const had = element.hasAttribute('style');
+    const before = OVERFLOW.map((name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const);
+    for (const name of OVERFLOW) style.setProperty(name, 'hidden', 'important');
+    return () => {
+      for (const [name, value, priority] of before) style.setProperty(name, value, priority);
+      if (!had && !element.getAttribute('style')) element.removeAttribute('style');
+    };
+  });
+  return () => undo.forEach((one) => one());
+}
 
 export class ChatView {
   readonly #store: Store;
@@ -40,8 +56,10 @@ export class ChatView {
   readonly #panel: Panel;
   readonly #launcher: Launcher;
   readonly #told: Told;
-  readonly #small = window.matchMedia('(max-width: 480px)');
+  readonly #small = window.matchMedia('(max-width: 480px), (max-height: 480px)');
   #open = false;
+  /** Lets the page scroll again. */
+  #move: (() => void) | undefined;
   #unread = 0;
   #entries = 0;
   #line = '';
@@ -69,14 +87,15 @@ export class ChatView {
       anew: () => this.#chat.begin_anew(),
     });
     this.#panel.draft = store.draft ?? '';
-    for (const act of ['pointerdown', 'focusin', 'input']) this.#panel.element.addEventListener(act, (event) => this.#acted(event));
+    const acted = (event: Event): void => this.#acted(event);
+    Object.assign(this.#panel.element, { onpointerdown: acted, onfocusin: acted, oninput: acted });
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState !== 'visible') return;
       this.#chat.look();
       this.#read();
     });
-    launcher.keys = (event) => this.#panel.key(event);
-    this.#small.addEventListener('change', () => this.#fit());
+    launcher.frame.onkeydown = (event) => this.#panel.key(event);
+    this.#small.onchange = () => this.#fit();
   }
 
   /** Goes on with the conversation of before. */
@@ -87,7 +106,8 @@ export class ChatView {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    this.#launcher.frame.prepend(this.#panel.element);
+    const { frame } = this.#launcher;
+    frame.insertBefore(this.#panel.element, frame.firstChild);
     this.#fit();
     this.#panel.shown();
     this.#launcher.update(true, this.#unread);
@@ -116,13 +136,14 @@ export class ChatView {
   #fit(): void {
     const { matches } = this.#small;
     this.#panel.modal = matches;
-    const others = document.adoptedStyleSheets.filter((sheet) => sheet !== STILL);
-    document.adoptedStyleSheets = this.#open && matches ? [...others, STILL] : others;
+    this.#move?.();
+    this.#move = this.#open && matches ? still() : undefined;
   }
 
   /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
-  #acted({ target }: Event): void {
-    if (this.#chat.joined || (target instanceof Element && target.closest('.head'))) return;
+  #acted(event: Event): void {
+    const [at] = event.composedPath();
+    if (this.#chat.joined || (at instanceof Element && at.closest('.head'))) return;
     this.#store.draft = this.#panel.draft;
     this.#chat.join();
   }

@@ -5,6 +5,13 @@
 
 import type { Global } from './main.ts';
 
+/**
+ * What a page may have listeners of its own for: shortcuts, a clipboard that is forbidden, focus that is held in a dialog,
+ * scrolling that is made smooth. What happens in the widget is kept from them.
+ */
+const KEPT =
+  'keydown keyup keypress beforeinput input paste copy cut focus blur focusin focusout click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup touchstart touchmove touchend wheel selectstart dragstart dragover drop';
+
 declare const MAIN: string;
 declare const CHATS: string;
 declare global {
@@ -21,6 +28,12 @@ const live_help: Global & { started?: boolean } = (window.LiveHelp ??= (...call)
 
 if (tag instanceof HTMLScriptElement && site_key && !live_help.started) {
   live_help.started = true;
+  // At once, and in the window on the way down: then only a listener there that the page set still earlier, by a script above this
+  // tag or faster than it, is before these. It hears everything, and nothing can be done about it.
+  for (const kind of KEPT.split(' ')) {
+    // A page scrolls without waiting for these.
+    addEventListener(kind, (event) => live_help.heard?.(event), { capture: true, passive: /^[tw]/.test(kind) });
+  }
   const { origin } = new URL(tag.src);
   const boot = (): void => {
     import(origin + MAIN).then(

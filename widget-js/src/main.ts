@@ -9,7 +9,7 @@ import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
 import { LAUNCHER, choose } from './strings/launcher.ts';
 import type { LauncherStrings } from './strings/launcher.ts';
-import { Launcher } from './view/launcher.ts';
+import { Launcher, heard } from './view/launcher.ts';
 
 /** What a page may listen to. */
 export type WidgetEvent = 'ready' | 'open' | 'close' | 'message' | 'unread' | 'status' | 'error';
@@ -24,7 +24,7 @@ const { WebSocket } = globalThis;
 const SLOW_MS = 300;
 
 // The chat's own bundle takes these from here.
-export { button, el, icon, isolated, say, set, style } from './view/dom.ts';
+export { button, el, fill, icon, isolated, put, say, set, style } from './view/dom.ts';
 export { fetch_site, not_allowed, now, unreachable } from './state/site.ts';
 
 class Widget {
@@ -41,7 +41,7 @@ class Widget {
   constructor(origin: string, site: SiteConfig, chats: string, tell: (event: WidgetEvent, detail?: unknown) => void) {
     const store = new Store(origin, site.site_key, browser_shelf('localStorage'), browser_shelf('sessionStorage'));
     const { language, tag } = choose(document.documentElement.lang, site.locale_default);
-    // Times as the visitor is used to them, where he speaks this language at home.
+    // Times as the visitor is used to them, where they speak this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
     this.#setting = { origin, site, store, locale, WebSocket };
     this.#chat = `./chat_${language}-${chats}.js`;
@@ -148,6 +148,8 @@ type Call = ArrayLike<unknown>;
 export interface Global {
   (...call: unknown[]): void;
   q?: Call[];
+  /** Where the loader's listeners lead, once there is something that they could be about. */
+  heard?: (event: Event) => void;
 }
 
 /** Called by the loader, once for each page; `chats` is in the names of the chat's files, beside this one. */
@@ -195,6 +197,7 @@ export function start(origin: string, site_key: string, global: Global, chats: s
       }
     }
   };
+  global.heard = heard;
   global.q = { push: (...calls: Call[]) => calls.forEach(run) } as unknown as Call[];
 
   const arrive = async (clicked = false): Promise<void> => {

@@ -678,19 +678,34 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
   await page.getByRole('button', { name: 'Chat öffnen' }).waitFor();
 });
 
-test('a page written from right to left has the chat on its left', async () => {
-  const page = await visit();
-  await page.evaluate(`document.documentElement.dir = 'rtl'`);
-  await open(page);
-  await write(page, 'שלום');
-  await page.getByText('Sent', { exact: true }).waitFor();
-  const [panel, bubble] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox()];
-  assert.ok(panel && bubble);
-  assert.ok(panel.x < 40);
-  // One's own words stand at the end of the line, which is the left.
-  assert.ok(bubble.x - panel.x < 40);
-  await shoot(page, 'rtl');
-});
+for (const [words, script, left] of [
+  ['is written from right to left', `document.documentElement.dir = 'rtl'`, true],
+  ['has a body that is', `document.body.dir = 'rtl'`, true],
+  ['turns round all that it does not know', `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`, false],
+] as const) {
+  test(`on a page that ${words} the chat is on its ${left ? 'left' : 'right'}, and reads from left to right`, async () => {
+    const page = await visit();
+    await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+    await page.evaluate(`{ ${script} }`);
+    const button = await page.getByRole('button', { name: 'Open the chat' }).boundingBox();
+    await open(page);
+    await write(page, 'שלום');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    const [panel, bubble, go] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox(), await page.getByRole('button', { name: 'Send' }).boundingBox()];
+    assert.ok(panel && bubble && button && go);
+    assert.deepEqual([panel.x < 40, button.x < 40], [left, left]);
+    // One's own words stand at the end of the line, and so does what sends them.
+    assert.ok(panel.x + panel.width - bubble.x - bubble.width < 40);
+    assert.ok(panel.x + panel.width - go.x - go.width < 40);
+    assert.ok(await page.getByRole('dialog').evaluate((panel) => [...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea')]
+      .every((one) => getComputedStyle(one).direction === (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') && getComputedStyle(one).unicodeBidi !== 'bidi-override')));
+    // What is written in another direction has its own.
+    assert.equal(await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction), 'rtl');
+    await shoot(page, 'rtl');
+    await page.setViewportSize({ width: 390, height: 780 });
+    assert.deepEqual(await page.getByRole('dialog').boundingBox(), { x: 0, y: 0, width: 390, height: 780 });
+  });
+}
 
 test('a site that is closed shows nothing', async () => {
   const page = await context.newPage();
@@ -772,6 +787,9 @@ test('a page that changes its address without a load is told, once for each', as
   assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
 });
 
+/** The page's title as it is seen. */
+const title = async (page: Page): Promise<string> => (await page.title()).replaceAll('\u2063', '');
+
 test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {
   const page = await visit();
   await page.evaluate(`document.title = '(500) ' + '長'.repeat(2_000)`);
@@ -783,9 +801,9 @@ test('the title that agents see is the page\'s own, and not longer than the serv
   await page.evaluate(`document.title = '(1) (500) Days'`);
   await page.keyboard.press('Escape');
   server.speak(conversation, said(2, 'Good morning'));
-  await eventually(async () => (await page.title()) === '(1) (1) (500) Days');
+  await eventually(async () => (await title(page)) === '(1) (1) (500) Days');
   server.speak(conversation, said(3, 'And hello'));
-  await eventually(async () => (await page.title()) === '(2) (1) (500) Days');
+  await eventually(async () => (await title(page)) === '(2) (1) (500) Days');
   await page.goto(`${shop_origin}/index.html?on`);
   await page.evaluate(`document.title = '(7) Inbox'`);
   await page.getByRole('button', { name: '2 unread messages' }).click();
@@ -895,4 +913,134 @@ test('a page may call before the chat is there, and reset leaves nothing', async
   await page.evaluate(`LiveHelp('reset')`);
   await eventually(async () => server.lines.size === 0);
   assert.equal(await page.evaluate('localStorage.length'), 0);
+});
+
+test('where the button that was pressed goes, the cursor is in the composer', async () => {
+  server.site = { form: { name: 'required' } };
+  const page = await visit();
+  await open(page);
+  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`);
+  const press = async (name: string): Promise<void> => {
+    await page.getByRole('button', { name }).last().focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name }).waitFor({ state: 'detached' });
+    // What is gone loses the cursor with the next frame.
+    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+    assert.equal(await focused(), 'Your message', name);
+  };
+  await page.getByLabel('Your name').fill('Ada');
+  server.refuses = { kinds: ['open'], times: 1, code: 'limit-reached' };
+  await write(page, 'hello');
+  await page.getByText('The conversation could not be started').waitFor();
+  await press('Start a new one');
+  await press('Try again');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = conversation_of(server);
+  for (const name of ['Try again', 'Delete']) {
+    server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
+    await write(page, 'too much');
+    await page.getByRole('button', { name }).waitFor();
+    await press(name);
+  }
+  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  // The question whether to end it goes with the line.
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'Keep it' }).focus();
+  server.tell_card(conversation, { state: 'closed' });
+  await page.getByRole('button', { name: 'Start a new one' }).waitFor();
+  await eventually(async () => (await focused()) === 'Your message');
+  await press('Start a new one');
+  // And where it was in a field of a form that is not asked for any more.
+  await page.getByLabel('Your name').focus();
+  server.closes = 1000;
+  for (const line of server.lines) line.close(1000);
+  await page.getByLabel('Your name').waitFor({ state: 'hidden' });
+  await eventually(async () => (await focused()) === 'Your message');
+  // It is not taken from the page.
+  await page.evaluate('document.activeElement.blur()');
+  server.closes = undefined;
+  await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+  await page.getByLabel('Your name').waitFor();
+  assert.equal(await focused(), 'body');
+});
+
+/** What pages do to their titles while somebody is waited for: `bump()` is one step of it. */
+const TITLES = {
+  'puts a sign before it': ['window.bump = () => (document.title = "* " + document.title)', '* '],
+  'puts a sign behind it': ['window.bump = () => (document.title += " *")', ' *'],
+  'blinks, and puts back what it kept': ['window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)', ''],
+  'counts itself': ['window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)', ''],
+} as const;
+for (const [words, [script, sign]] of Object.entries(TITLES)) {
+  test(`on a page that ${words} the number in the title is the one of now, and goes`, async () => {
+    const page = await visit();
+    await page.evaluate(`document.title = '(500) Shop'`);
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    const conversation = conversation_of(server);
+    server.speak(conversation, said(2, 'Good morning'));
+    await eventually(async () => (await title(page)) === '(1) (500) Shop');
+    await page.evaluate(`${script}; bump(); undefined`);
+    server.speak(conversation, said(3, 'And hello'));
+    await page.getByRole('button', { name: '2 unread messages' }).waitFor();
+    const numbers = async (): Promise<number> => (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
+    assert.equal(await numbers(), 1);
+    assert.match(await page.title(), /^\(2\) /);
+    await page.evaluate('bump()');
+    await page.getByRole('button', { name: '2 unread messages' }).click();
+    await server.hears('seen', ({ seq }) => seq === 3);
+    await page.evaluate('bump()');
+    await eventually(async () => (await numbers()) === 0);
+    assert.doesNotMatch(await title(page), /\([12]\)/);
+    if (sign) assert.equal((await title(page)).split(sign).join(''), '(500) Shop');
+    if (words === 'counts itself') assert.equal(await title(page), '(503) Shop');
+    if (words.startsWith('blinks')) {
+      await page.evaluate('document.title = kept');
+      await eventually(async () => (await title(page)) === '(500) Shop');
+    }
+  });
+}
+
+test('a page that insists on an old number is asked no more than now and then', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  await page.keyboard.press('Escape');
+  server.speak(conversation_of(server), said(2, 'Good morning'));
+  await eventually(async () => (await page.title()).startsWith('(1) '));
+  await page.evaluate(`window.kept = document.title; window.times = 0;
+    new MutationObserver(() => { if (document.title !== kept) { times++; document.title = kept } }).observe(document.head, { childList: true, subtree: true, characterData: true }); undefined`);
+  await page.getByRole('button', { name: 'one unread message' }).click();
+  await server.hears('seen', ({ seq }) => seq === 2);
+  await page.waitForTimeout(2_500);
+  assert.ok(Number(await page.evaluate('times')) < 6);
+});
+
+test('the newest stays in sight, whatever comes with it that takes its room', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const conversation = conversation_of(server);
+  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const settled = async (): Promise<number> => {
+    await page.evaluate('new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })');
+    return below();
+  };
+  for (let seq = 2; seq < 12; seq++) {
+    server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+    await eventually(async () => (await page.locator('.banner.quiet').count()) === 1);
+    server.speak(conversation, said(seq * 2, `line ${seq} `.repeat(seq * 3)));
+    await page.getByText(`line ${seq}`).last().waitFor();
+    assert.ok((await settled()) < 2, `line ${seq}`);
+    // A line of the system and a banner of two lines in one go.
+    const { at, message } = said(2, '');
+    server.speak(conversation, { seq: seq * 2 + 1, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'closed' }, expires: 2_600 });
+    server.tell_card(conversation, { state: 'closed' });
+    await page.getByText('This conversation has ended.').waitFor();
+    assert.ok((await settled()) < 2, `closed after ${seq}: ${await below()} below`);
+  }
 });

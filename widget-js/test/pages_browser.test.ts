@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { ConsoleMessage, Page } from 'playwright-core';
 
 import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../src/wire/frames.ts';
-import { AGENT } from './fake_server.ts';
+import { AGENT, SITE_KEY } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, origin, said, server, shop_origin, texts, visit, write,
 } from './rig.ts';
@@ -248,6 +248,33 @@ test('the page behind the chat of a phone stands still, and moves again when it 
   assert.equal(await page.evaluate('document.documentElement.getAttribute("style")'), null);
 });
 
+const RULES = [
+  'html.js body.home { overflow-y: auto !important } html.js { overflow-y: scroll !important }',
+  'html.js, html.js body.home { block-size: 100% } html.js body.home { overflow: auto !important } #top#top#top { overflow: scroll !important }',
+  '@layer a { html, body { overflow: auto !important } }',
+];
+for (const [place, rules] of RULES.entries()) {
+  test(`no rule of the page lets it move behind the chat of a phone, and its own styles come back (${place})`, async () => {
+    const page = await visit();
+    await page.setViewportSize({ width: 390, height: 780 });
+    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync(${JSON.stringify(rules)}); document.adoptedStyleSheets = [sheet];
+      document.documentElement.className = 'js'; document.body.className = 'home'; document.body.id = 'top'; document.body.style.cssText = 'color: red; overflow: clip visible !important';
+      document.body.append(Object.assign(document.createElement('p'), { id: 'long' })); long.style.blockSize = '4000px'; }`);
+    const styles = (): Promise<unknown> => page.evaluate(`[document.documentElement, document.body].map((one) => one.getAttribute('style'))`);
+    const before = await styles();
+    for (let round = 0; round < 2; round++) {
+      await open(page);
+      await page.mouse.move(150, 30);
+      await page.mouse.wheel(0, 400);
+      await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+      assert.deepEqual(await page.evaluate(`[scrollY, document.body.scrollTop]`), [0, 0]);
+      assert.deepEqual(await page.evaluate(`[document.documentElement, document.body].map((one) => getComputedStyle(one).overflow)`), ['hidden', 'hidden']);
+      await page.keyboard.press('Escape');
+      assert.deepEqual(await styles(), before);
+    }
+  });
+}
+
 test('the chat is not printed', async () => {
   const page = await visit();
   await open(page);
@@ -288,15 +315,59 @@ test('what was written on an origin that is no longer the site’s does not seem
   complaints.length = 0;
 });
 
-test('a page that its site does not list is told so before the chat is opened', async () => {
-  const page = await context.newPage();
-  const lines = told(page);
+/** As the server answers a page that the site does not list. */
+async function not_listed(page: Page): Promise<void> {
   await page.route('**/v1/widget/**', async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), 'livehelp-page-origin': 'not-listed', 'access-control-expose-headers': 'livehelp-page-origin' } });
   });
+}
+
+test('a page that its site does not list shows nothing, keeps nothing and is told once', async () => {
+  const page = await context.newPage();
+  const lines = told(page);
+  await not_listed(page);
+  await page.addInitScript(`sessionStorage.setItem('livehelp ${origin} ${SITE_KEY} open', 'half a word');
+    window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('on', 'error', (why) => console.log('heard ' + why)); LiveHelp('open')`);
   await page.goto(shop_origin);
-  await eventually(async () => lines.some((line) => line.includes(shop_origin) && line.includes('Websites')));
+  await eventually(async () => lines.includes('heard refused'));
+  await page.evaluate(`LiveHelp('show'); LiveHelp('open'); dispatchEvent(new Event('online'))`);
+  await page.waitForLoadState('networkidle');
+  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), [`LiveHelp: ${shop_origin} is no origin of this site. Add it in the console, under Websites.`]);
+  assert.deepEqual([await page.getByRole('button').count(), await page.getByRole('dialog').count(), server.connections], [0, 0, 0]);
+});
+
+test('a page without an origin is told so in words that make sense for it', async () => {
+  const page = await context.newPage();
+  const lines = told(page);
+  await not_listed(page);
+  await page.route(`${shop_origin}/outer`, (route) => route.fulfill({
+    contentType: 'text/html', body: `<iframe sandbox="allow-scripts" width="900" height="700" src="${shop_origin}/index.html?framed"></iframe>`,
+  }));
+  await page.goto(`${shop_origin}/outer`);
+  await eventually(async () => lines.some((line) => line.startsWith('LiveHelp')));
+  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), ['LiveHelp: this page has no origin, being a file or in a sandbox. No site can list it.']);
+  assert.equal(await page.frameLocator('iframe').getByRole('button').count(), 0);
+});
+
+test('where the line is refused for the page’s origin, nothing is asked for, and the page’s keeper is told once', async () => {
+  server.site = { form: { name: 'required' }, notice: { text: 'Kept for 60 days.', url: '', hash: 'ab'.repeat(32) } };
+  server.closes = 4003;
+  const page = await visit();
+  const lines = told(page);
+  await open(page);
+  await page.getByText('The chat cannot be reached from this page.').waitFor();
+  assert.deepEqual([await page.getByLabel('Your name').isVisible(), await page.getByText('Kept for 60 days.').isVisible()], [false, false]);
+  await page.keyboard.press('Escape');
+  await open(page);
+  await eventually(async () => server.connections === 2);
+  await page.getByText('The chat cannot be reached from this page.').waitFor();
+  assert.equal(lines.filter((line) => line.includes('Websites')).length, 1);
+  server.closes = undefined;
+  await page.keyboard.press('Escape');
+  await open(page);
+  await page.getByLabel('Your name').waitFor();
+  complaints.length = 0;
 });
 
 test('a site that refuses this origin shows nothing, and the page’s keeper is told', async () => {

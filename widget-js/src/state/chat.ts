@@ -36,6 +36,8 @@ const HISTORY_PAGE = 50;
 const RETRY_MS = 2_000;
 /** A leader that has not answered for so long is frozen or gone. */
 const LEADER_MS = 3_000;
+/** An old number in the title is gone after so long. */
+const RENUMBER_MS = 1_000;
 /** What the server takes of an address. */
 const URL_BYTES_MAX = 2_048;
 
@@ -597,20 +599,30 @@ function signals(): number {
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
-/** The page's title, and what it looks like behind a number of ours. */
-let own = '';
-let numbered: string | undefined;
+/** A number of ours in the title: by the sign behind it, which is not seen, it is known wherever it stands, and none of the page's is one. */
+const NUMBER = /\(\d+\) \u2063/g;
+/** The one that belongs there now. */
+let number = '';
+let watched: MutationObserver | undefined;
+let renumbering: ReturnType<typeof setTimeout> | undefined;
 
 /** The page's own title, with whatever numbers the page has in it. */
 export function page_title(): string {
-  return document.title === numbered ? own : document.title;
+  return document.title.replace(NUMBER, '');
 }
 
 /** Puts the number of unread messages before the page's own title. */
 export function number_title(count: number): void {
-  own = page_title();
-  document.title = count > 0 ? `(${count}) ${own}` : own;
-  numbered = document.title;
+  number = count > 0 ? `(${count}) \u2063` : '';
+  document.title = number + page_title();
+  // A page whose title blinks puts back what it kept, with a number that was read since. After a while, lest two do nothing else.
+  watched ??= new MutationObserver(() => (renumbering ??= setTimeout(renumber, RENUMBER_MS)));
+  watched.observe(document.head, { childList: true, characterData: true, subtree: true });
+}
+
+function renumber(): void {
+  renumbering = undefined;
+  if (document.title.match(NUMBER)?.some((one) => one !== number)) document.title = number + page_title();
 }
 
 /** The page without its query; nothing at all where the visitor asked not to be followed, or where no site is. */

@@ -52,7 +52,7 @@ export function read_site(value: unknown): SiteConfig {
 
 export type SiteAnswer =
   | { kind: 'site'; site: SiteConfig }
-  /** There is no such site, or it is closed: nothing is shown. */
+  /** There is no such site, it is closed, or it is not for this page: nothing is shown. */
   | { kind: 'refused' }
   /** No line, or a server that is not well: worth another try. */
   | { kind: 'unreachable' };
@@ -66,18 +66,26 @@ export function unreachable(kind: string, address: string): void {
   console.error(`LiveHelp: no ${kind} connection to ${address}. The page's connect-src or a blocker may refuse it.`);
 }
 
-/** And this: the site is not for this page. */
+let told = false;
+
+/** And this, once: the site is not for this page. */
 export function not_allowed(): void {
-  console.error(`LiveHelp: ${origin} is no origin of this site. Add it in the console, under Websites.`);
+  if (told) return;
+  told = true;
+  // So a browser calls the origin of a file and of a frame in a sandbox.
+  console.error(`LiveHelp: ${origin === 'null'
+    ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
+    : `${origin} is no origin of this site. Add it in the console, under Websites.`}`);
 }
 
 /** Asks for the site. Never throws. */
 export async function fetch_site(server: string, site_key: string): Promise<SiteAnswer> {
   try {
     const answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
-    // The line would be closed; whoever keeps the page hears of it before that.
-    if (answer.status === 403 || answer.headers.get('livehelp-page-origin')) not_allowed();
-    if (answer.ok) return { kind: 'site', site: read_site(await answer.json()) };
+    // Its line would be closed: there is nothing to show. Whoever keeps the page hears of it.
+    const elsewhere = answer.status === 403 || answer.headers.get('livehelp-page-origin');
+    if (elsewhere) not_allowed();
+    if (answer.ok && !elsewhere) return { kind: 'site', site: read_site(await answer.json()) };
     return { kind: answer.status >= 500 || answer.status === 429 ? 'unreachable' : 'refused' };
   } catch {
     return { kind: 'unreachable' };

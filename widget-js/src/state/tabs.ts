@@ -18,28 +18,36 @@ export class Tabs<Note> {
   #channel: BroadcastChannel | undefined;
   #release: (() => void) | undefined;
   #waiting: AbortController | undefined;
-  joined = false;
-  leads = false;
+  #joined = false;
+  #leads = false;
 
   constructor(name: string, options: TabsOptions<Note>) {
     this.#name = name;
     this.#options = options;
   }
 
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  get leads(): boolean {
+    return this.#leads;
+  }
+
   /** Takes part from now on; never before the visitor acted. Whether it did not before. */
   join(): boolean {
-    if (this.joined) return false;
-    this.joined = true;
-    addEventListener('pagehide', this);
-    addEventListener('pageshow', this);
+    if (this.#joined) return false;
+    this.#joined = true;
+    addEventListener('pagehide', this.#heard);
+    addEventListener('pageshow', this.#heard);
     this.#enter();
     return true;
   }
 
   leave(): void {
-    this.joined = false;
-    removeEventListener('pagehide', this);
-    removeEventListener('pageshow', this);
+    this.#joined = false;
+    removeEventListener('pagehide', this.#heard);
+    removeEventListener('pageshow', this.#heard);
     this.#exit();
   }
 
@@ -48,10 +56,10 @@ export class Tabs<Note> {
     this.#channel?.postMessage(note);
   }
 
-  handleEvent(event: Event): void {
+  readonly #heard = (event: Event): void => {
     if (event.type === 'pagehide') this.#exit();
     else if ((event as PageTransitionEvent).persisted) this.#enter();
-  }
+  };
 
   #enter(): void {
     if (!('locks' in navigator) || !('BroadcastChannel' in window)) {
@@ -59,7 +67,7 @@ export class Tabs<Note> {
       return;
     }
     const channel = new BroadcastChannel(this.#name);
-    channel.addEventListener('message', (event: MessageEvent<Note>) => this.#options.on_note(event.data));
+    channel.onmessage = (event: MessageEvent<Note>) => this.#options.on_note(event.data);
     this.#channel = channel;
     this.#stand(false);
     this.#options.on_enter();
@@ -67,7 +75,7 @@ export class Tabs<Note> {
 
   /** The leader does not answer: takes the line from it. */
   seize(): void {
-    if (this.leads || !this.#channel) return;
+    if (this.#leads || !this.#channel) return;
     this.#waiting?.abort();
     this.#stand(true);
   }
@@ -87,12 +95,12 @@ export class Tabs<Note> {
       .catch(() => {
         // Given up while waiting; or locks are refused here, and then this tab stands for itself.
         if (waiting.signal.aborted) return;
-        if (!this.leads) {
+        if (!this.#leads) {
           this.#lead();
           return;
         }
         // Another tab got no answer from this one and took the line.
-        this.leads = false;
+        this.#leads = false;
         this.#options.on_exit();
         this.#stand(false);
         this.#options.on_enter();
@@ -100,7 +108,7 @@ export class Tabs<Note> {
   }
 
   #exit(): void {
-    this.leads = false;
+    this.#leads = false;
     this.#waiting?.abort();
     this.#waiting = undefined;
     this.#release?.();
@@ -111,8 +119,8 @@ export class Tabs<Note> {
   }
 
   #lead(): void {
-    if (this.leads) return;
-    this.leads = true;
+    if (this.#leads) return;
+    this.#leads = true;
     this.#options.on_lead();
   }
 }

@@ -11,8 +11,19 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[Tag] {
   const element = document.createElement(tag);
   set(element, attributes);
-  element.append(...children);
+  put(element, ...children);
   return element;
+}
+
+/** Puts children at the end of an element. By the oldest of means: what is younger, pages have in versions of their own. */
+export function put(parent: Element, ...children: (Node | string)[]): void {
+  for (const child of children) parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
+}
+
+/** Puts children in the place of what an element had. */
+export function fill(parent: Element, ...children: (Node | string)[]): void {
+  parent.textContent = '';
+  put(parent, ...children);
 }
 
 /** Sets attributes, and takes away those that are `false` or absent. */
@@ -27,7 +38,7 @@ export function set(element: Element, attributes: Attributes): void {
 export function button(words: string, pressed: () => void, drawing?: Element): HTMLButtonElement {
   const attributes = drawing ? { 'aria-label': words, title: words } : { class: 'small' };
   const made = el('button', { type: 'button', ...attributes }, drawing ?? words);
-  made.addEventListener('click', pressed);
+  made.onclick = pressed;
   return made;
 }
 
@@ -43,7 +54,7 @@ export function isolated(name: string): string {
 export function say(element: Element, text: string): void {
   const parts = text.split(/[\u2068\u2069]/);
   if (element.textContent === parts.join('')) return;
-  element.replaceChildren(...parts.map((part, place) => (place % 2 ? el('bdi', {}, part) : part)));
+  fill(element, ...parts.map((part, place) => (place % 2 ? el('bdi', {}, part) : part)));
 }
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -57,7 +68,7 @@ export function icon(path: string): SVGSVGElement {
   });
   const line = document.createElementNS(SVG, 'path');
   line.setAttribute('d', path);
-  svg.append(line);
+  svg.appendChild(line);
   return svg;
 }
 

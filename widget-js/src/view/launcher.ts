@@ -1,19 +1,39 @@
 // The round button in the corner, and the host element that both it and the panel live in.
 
 import type { LauncherStrings } from '../strings/launcher.ts';
-import { el, icon, say, set, style } from './dom.ts';
+import { el, fill, icon, put, say, set, style } from './dom.ts';
 import { LAUNCHER_CSS } from './launcher_css.ts';
 
 const BUBBLE = 'M21 11.5a8.5 8.5 0 0 1-12.3 7.6L3 21l1.9-5.7A8.5 8.5 0 1 1 21 11.5z';
 const CHEVRON = 'M6 9l6 6 6-6';
 
-/** What a page may have as a shortcut of its own. */
-const OWN_EVENTS = ['keydown', 'keyup', 'keypress', 'paste'];
 /** A page that takes the host away is given it back so often in a row, after waits that double. */
 const TRIES_MAX = 7;
 const TRY_MS = 20;
 /** What stayed for so long was let be: only a page that changes took it away. */
 const SETTLED_MS = 5_000;
+
+/** The host in the page, and which of the elements in it had the cursor last, as long as nothing of the page took it. */
+let shown: HTMLElement | undefined;
+let cursor: HTMLElement | undefined;
+
+/**
+ * Hears in the window what happens anywhere. What happens in the widget goes no further: it is handed to the properties
+ * `on…` of the elements that it would have come to, from the innermost.
+ */
+export function heard(event: Event): void {
+  const { target, type } = event;
+  if (target !== shown) {
+    if (/focusin|down/.test(type)) cursor = undefined;
+    return;
+  }
+  event.stopImmediatePropagation();
+  for (const node of event.composedPath()) {
+    if (node === shown) break;
+    (node as unknown as { [handler: string]: ((event: Event) => void) | null | undefined })[`on${type}`]?.(event);
+  }
+  cursor = (shown?.shadowRoot?.activeElement as HTMLElement | null | undefined) ?? cursor;
+}
 
 export class Launcher {
   readonly host = el('div', { popover: 'manual' });
@@ -30,32 +50,26 @@ export class Launcher {
   #tries = 0;
   #since = 0;
   #back: ReturnType<typeof setTimeout> | undefined;
-  /** What the chat does about a key that is pressed in it. */
-  keys: (event: KeyboardEvent) => void = () => undefined;
+  /** Whether there is a top layer to be in. */
+  #has_top = false;
 
   constructor(strings: LauncherStrings, language: string, pressed: () => void) {
     this.#strings = strings;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, LAUNCHER_CSS);
-    // A screen reader must know whose words these are: the page's language may be another.
-    set(this.frame, { lang: language });
-    this.frame.append(this.#note, this.button);
-    this.root.append(this.frame);
-    this.button.addEventListener('click', pressed);
+    // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
+    // go from left to right.
+    set(this.frame, { lang: language, dir: 'ltr' });
+    put(this.frame, this.#note, this.button);
+    this.root.appendChild(this.frame);
+    this.button.onclick = pressed;
     this.update(false, 0);
-    // Some frameworks swap the whole body on navigation; the chat stays.
-    this.#swaps = new MutationObserver(() => this.#removed());
-    // Before the page's own listeners: what is typed here is none of its shortcuts.
-    for (const kind of OWN_EVENTS) addEventListener(kind, this, true);
-  }
-
-  handleEvent(event: Event): void {
-    if (event.target !== this.host) return;
-    event.stopImmediatePropagation();
-    if (event.type === 'keydown') this.keys(event as KeyboardEvent);
+    // Some frameworks swap the whole body on navigation, some wrap what is in it; the chat stays.
+    this.#swaps = new MutationObserver(() => this.#moved());
   }
 
   show(): void {
+    shown = this.host;
     this.#tries = 0;
     this.#attach();
   }
@@ -70,18 +84,30 @@ export class Launcher {
   #attach(): void {
     this.#back = undefined;
     this.#since = performance.now();
-    if (!this.host.isConnected && document.body) {
-      document.body.append(this.host);
-      // Into the top layer, where there is one: no transform, filter or z-index of the page reaches there.
-      this.host.showPopover?.();
+    if (document.body && !this.#stands()) {
+      document.body.appendChild(this.host);
+      try {
+        // Into the top layer: no transform, filter or z-index of the page reaches there.
+        this.host.showPopover();
+        this.#has_top = true;
+      } catch {
+        // An old browser has none.
+      }
+      // Who was writing goes on.
+      if (document.activeElement === document.body) cursor?.focus();
     }
     // Some swap the body, some empty it.
     for (const parent of [document.documentElement, document.body]) if (parent) this.#swaps.observe(parent, { childList: true });
   }
 
+  /** Whether it is where it was put: to be moved, even to the same place, takes it out of the top layer. */
+  #stands(): boolean {
+    return this.host.parentNode === document.body && (!this.#has_top || this.host.matches(':popover-open'));
+  }
+
   /** Never at once: a page that answers each return with a removal would hold the browser. */
-  #removed(): void {
-    if (this.host.isConnected || this.#back !== undefined) return;
+  #moved(): void {
+    if (this.#stands() || this.#back !== undefined) return;
     if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
     if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
     else console.error('LiveHelp: this page removes the chat');
@@ -102,6 +128,6 @@ export class Launcher {
     if (face === this.#face) return;
     this.#face = face;
     this.#badge.textContent = unread > 99 ? '99+' : String(unread);
-    this.button.replaceChildren(icon(open ? CHEVRON : BUBBLE), ...(unread > 0 && !open ? [this.#badge] : []));
+    fill(this.button, icon(open ? CHEVRON : BUBBLE), ...(unread > 0 && !open ? [this.#badge] : []));
   }
 }

@@ -5,7 +5,7 @@ import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
 import type { AgentId, MessageId, RejectCode } from '../wire/frames.ts';
 import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
-import { button, el, icon, isolated, say, set } from './dom.ts';
+import { button, el, fill, icon, isolated, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
 const TICKS = 'M1.5 12.5L6 17l9.5-9.5M11 16l1 1 9.5-9.5';
@@ -43,7 +43,9 @@ export class Messages {
   readonly #on: MessagesEvents;
   readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
-  at_end = true;
+  #at_end = true;
+  /** The height in which that was so: a scroll that is told of in another is one that the layout made, and says nothing. */
+  #room = 0;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
@@ -67,14 +69,20 @@ export class Messages {
       this.element.focus();
     }));
     new ResizeObserver(() => {
-      if (this.at_end) this.to_end();
+      this.#room = this.element.clientHeight;
+      if (this.#at_end) this.to_end();
     }).observe(this.element);
-    this.element.addEventListener('scroll', () => {
+    this.element.onscroll = () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
-      this.at_end = scrollHeight - scrollTop - clientHeight < END_PX;
-      if (this.at_end) on.read();
+      if (clientHeight !== this.#room) return;
+      this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
+      if (this.#at_end) on.read();
       if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
-    });
+    };
+  }
+
+  get at_end(): boolean {
+    return this.#at_end;
   }
 
   update(state: ChatState, greeting: string): void {
@@ -94,7 +102,7 @@ export class Messages {
       gone.delete(entry.message);
       const row = this.#row(entry);
       this.#refresh(row, state, entry, state.entries[place - 1], state.entries[place + 1]);
-      if (before.nextElementSibling !== row.element) before.after(row.element);
+      if (before.nextSibling !== row.element) log.insertBefore(row.element, before.nextSibling);
       before = row.element;
     });
     for (const message of gone) {
@@ -104,15 +112,15 @@ export class Messages {
 
     const grew = log.lastElementChild !== last_before;
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
-    if (this.at_end || own) this.to_end();
+    if (this.#at_end || own) this.to_end();
     // Earlier ones came in above: what was being read stays where it is.
     else if (this.#greeting.nextElementSibling !== oldest_before) log.scrollTop = log.scrollHeight - from_end;
     this.#newest = newest(state);
-    this.newer.hidden = this.at_end || unread(state) === 0;
+    this.newer.hidden = this.#at_end || unread(state) === 0;
   }
 
   to_end(): void {
-    this.at_end = true;
+    this.#at_end = true;
     this.element.scrollTop = this.element.scrollHeight;
   }
 
@@ -162,12 +170,12 @@ export class Messages {
     row.who.className = mine || !first ? 'hidden' : 'who';
     say(row.who, `${name}${mine || !first ? ': ' : ''}`);
     // Other words only where the server hid something of one's own.
-    if (row.bubble.textContent !== entry.body.text) row.bubble.replaceChildren(...linked(entry.body.text));
+    if (row.bubble.textContent !== entry.body.text) fill(row.bubble, ...linked(entry.body.text));
     const face = shows ? `${came} ${entry.at} ${entry.failed ?? ''} ${state.line}` : '';
     if (face === row.face) return;
     row.face = face;
     set(row.meta, { 'aria-live': came === 'failed' ? 'polite' : 'off' });
-    row.meta.replaceChildren(...(shows ? this.#meta(state, entry, mine, came) : []));
+    fill(row.meta, ...(shows ? this.#meta(state, entry, mine, came) : []));
   }
 
   #name(state: ChatState, { author }: Entry): string {

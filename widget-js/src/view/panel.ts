@@ -10,7 +10,7 @@ import { TEXT_CHARS_MAX } from '../wire/frames.ts';
 import type { FormAnswer, MessageId } from '../wire/frames.ts';
 import { LINK_ATTRIBUTES } from '../wire/links.ts';
 import { is_blank } from '../wire/visible.ts';
-import { button, el, icon, isolated, say, set } from './dom.ts';
+import { button, el, fill, icon, isolated, put, say, set } from './dom.ts';
 import { Messages, name_of, reason } from './messages.ts';
 import type { MessagesEvents } from './messages.ts';
 
@@ -78,9 +78,7 @@ export class Panel {
     this.#text = el('textarea', {
       rows: '1', 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
     });
-    const go = icon(PLANE);
-    go.classList.add('flip');
-    this.#go = button(strings.send, () => this.#submit(), go);
+    this.#go = button(strings.send, () => this.#submit(), icon(PLANE));
     this.#go.className = 'go';
     this.element = el(
       'section',
@@ -98,7 +96,7 @@ export class Panel {
       el('div', { class: 'foot' }, this.#fields, el('div', { class: 'write' }, this.#text, this.#go), this.#notice),
     );
     this.#fill();
-    this.#text.addEventListener('input', () => this.#typed());
+    this.#text.oninput = () => this.#typed();
     this.update(state);
   }
 
@@ -136,8 +134,10 @@ export class Panel {
   /** The site asks or says something else than before. */
   set site(site: SiteConfig) {
     this.#site = site;
-    this.#fill();
-    this.update(this.#state);
+    this.#keep_cursor(() => {
+      this.#fill();
+      this.#draw(this.#state);
+    });
   }
 
   /** Nothing that was written here is left. */
@@ -148,13 +148,25 @@ export class Panel {
   }
 
   update(state: ChatState): void {
+    this.#keep_cursor(() => this.#draw(state));
+  }
+
+  /** Where what has the cursor goes, the composer has it next, and not the page. */
+  #keep_cursor(act: () => void): void {
+    const had = this.element.matches(':focus-within');
+    act();
+    const { activeElement } = this.element.getRootNode() as ShadowRoot;
+    if (had && !activeElement?.getClientRects().length) this.#text.focus();
+  }
+
+  #draw(state: ChatState): void {
     this.#state = state;
     const { card, availability } = state;
     const helper = card?.state === 'active' ? agent(state, card.assignee) : undefined;
     const title = helper?.name ?? this.#site.texts.title ?? (this.#site.name || strings.title);
     say(this.#title, isolated(title));
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
-    // Without a line nobody is with him, and nobody knows who is there.
+    // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
     const away = ended || state.lost;
     say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
@@ -169,7 +181,8 @@ export class Panel {
     say(this.#typing_words, writer === undefined ? '' : strings.is_typing(writer));
 
     if (!waits(state)) this.#full = false;
-    const begins = this.#begins();
+    // Nor is anything asked for that nobody would get.
+    const begins = this.#begins() && !ended;
     this.#fields.hidden = !begins || this.#inputs.size === 0;
     for (const input of this.#inputs.values()) input.disabled = !begins;
     this.#notice.hidden = !begins || !this.#site.notice;
@@ -205,12 +218,12 @@ export class Panel {
   /** What the site asks for and says before a conversation. */
   #fill(): void {
     const { form, notice } = this.#site;
-    this.#fields.replaceChildren();
+    fill(this.#fields);
     this.#ask('name', form.name, strings.name, 'text');
     this.#ask('email', form.email, strings.email, 'email');
-    this.#notice.replaceChildren(notice?.text ?? '');
+    fill(this.#notice, notice?.text ?? '');
     if (notice && /^https?:\/\//.test(notice.url)) {
-      this.#notice.append(' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
+      put(this.#notice, ' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
     }
   }
 
@@ -219,11 +232,11 @@ export class Panel {
     this.#inputs.delete(name);
     if (asked === 'hidden') return;
     const input = el('input', {
-      type, name, required: asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
+      type, name, 'required': asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
-    this.#fields.append(el('label', {}, el('span', {}, words, ...optional), input));
+    put(this.#fields, el('label', {}, el('span', {}, words, ...optional), input));
     this.#inputs.set(name, input);
   }
 
@@ -300,7 +313,7 @@ export class Panel {
     this.#banner.classList.toggle('quiet', words === '');
     say(this.#banner_words, words);
     this.#banner_acts.hidden = acts.length === 0;
-    this.#banner_acts.replaceChildren(...acts.flatMap(([label, act]) => [button(label, act), ' ']));
+    fill(this.#banner_acts, ...acts.flatMap(([label, act]) => [button(label, act), ' ']));
   }
 
   #pressing(): { words: string; acts: [string, () => void][] } {

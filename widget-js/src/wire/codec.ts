@@ -103,7 +103,7 @@ function to_fields(shape: RecordShape, record: Fields): Value[] {
     const value = record[name];
     const absent = value === undefined || value === null;
     // for others: begin
-    if (absent && place < shape.required && !is('or_null', field)) throw new FrameError(`${name} is missing`);
+    if (absent && place < shape.required && !is(/* @__KEY__ */ 'or_null', field)) throw new FrameError(`${name} is missing`);
     // for others: end
     if (!absent) length = Math.max(length, place + 1);
     values.push(absent ? null : to_value(field, value, name));
@@ -136,14 +136,14 @@ function wrong(name: string): FrameError {
 function to_value(shape: Shape, value: unknown, name: string): Value {
   if (typeof shape === 'string') return id_bytes(shape, value, name);
   if (typeof shape === 'number') return simple(shape, value, name);
-  if (is('list', shape)) {
+  if (is(/* @__KEY__ */ 'list', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
     return value.map((item: unknown) => to_value(shape.list, item, name));
   }
   // for others: begin
-  if (is('or_null', shape)) return to_value(shape.or_null, value, name);
+  if (is(/* @__KEY__ */ 'or_null', shape)) return to_value(shape.or_null, value, name);
   // for others: end
-  if (is('words', shape)) {
+  if (is(/* @__KEY__ */ 'words', shape)) {
     const code = Object.keys(shape.words).find((code) => shape.words[Number(code)] === value);
     // for others: begin
     if (code === undefined) throw wrong(name);
@@ -154,7 +154,7 @@ function to_value(shape: Shape, value: unknown, name: string): Value {
   // for others: begin
   if (typeof value !== 'object' || value === null) throw wrong(name);
   // for others: end
-  if (is('fields', shape)) return to_fields(shape, record);
+  if (is(/* @__KEY__ */ 'fields', shape)) return to_fields(shape, record);
   // for others: begin
   if (is('event', shape) && record['kind'] === 'event') {
     const event = [BODY_EVENT, to_value(shape.event, record['event'], name)];
@@ -168,18 +168,18 @@ function to_value(shape: Shape, value: unknown, name: string): Value {
 function from_value(shape: Shape, value: Value, name: string): unknown {
   if (typeof shape === 'string') return id_text(shape, value, name);
   if (typeof shape === 'number') return simple(shape, value, name);
-  if (is('list', shape)) {
+  if (is(/* @__KEY__ */ 'list', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
     return value.flatMap((item) => known(() => [from_value(shape.list, item, name)], []));
   }
-  if (is('or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
-  if (is('words', shape)) {
+  if (is(/* @__KEY__ */ 'or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
+  if (is(/* @__KEY__ */ 'words', shape)) {
     if (typeof value !== 'number') throw wrong(name);
     const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
     if (word === undefined) throw NEWER;
     return word;
   }
-  if (is('fields', shape)) {
+  if (is(/* @__KEY__ */ 'fields', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
     return from_fields(shape, value, {});
   }

@@ -54,7 +54,7 @@ function trimmed(link: string): string {
     const unopened = excess.get(last) ?? 0;
     if (unopened > 0) excess.set(last, unopened - 1);
     else if (last === ';') {
-      const entity = link.lastIndexOf('&', end);
+      const entity = link.lastIndexOf('&', end - 1);
       if (entity >= 0 && /^&[a-z\d]+;$/i.test(link.slice(entity, end))) end = entity + 1;
     } else if (!TAIL.test(last)) return link.slice(0, end);
   }

@@ -92,14 +92,14 @@ export class Socket {
     if (this.#wanted) return;
     this.#wanted = true;
     this.#attempts = 0;
-    watch_page(this, 'add');
+    this.#watch('add');
     this.#connect();
   }
 
   /** Closes the line and leaves it closed. */
   stop(): void {
     this.#wanted = false;
-    watch_page(this, 'remove');
+    this.#watch('remove');
     this.#drop(1000);
     this.#become({ kind: 'idle' });
   }
@@ -128,8 +128,8 @@ export class Socket {
     void this.#ask(CLIENT_PING, {}).then(() => clearTimeout(late));
   }
 
-  /** Called for a page's life; the page's listeners lead here. */
-  handleEvent(event: Event): void {
+  /** A page's life. A function: some error trackers put a listener of their own around each, which calls it as one. */
+  readonly #heard = (event: Event): void => {
     switch (event.type) {
       case 'visibilitychange':
         if (document.visibilityState === 'visible') this.probe();
@@ -148,6 +148,16 @@ export class Socket {
         if (this.#wanted && this.#state.kind === 'idle') this.#connect();
         break;
     }
+  };
+
+  /** What in a page's life bears on its line. Outside a page there is nothing to watch. */
+  #watch(act: 'add' | 'remove'): void {
+    // for others: begin
+    if (typeof document === 'undefined') return;
+    // for others: end
+    const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
+    document[change]('visibilitychange', this.#heard);
+    for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, this.#heard);
   }
 
   #become(state: LineState): void {
@@ -173,19 +183,19 @@ export class Socket {
     line.binaryType = 'arraybuffer';
     this.#line = line;
     this.#later('greeting', GREETING_MS_MAX, () => this.#broken(1006, ''));
-    line.addEventListener('open', () => {
+    line.onopen = () => {
       if (line === this.#line) this.#greet();
-    });
-    line.addEventListener('message', (event: MessageEvent<unknown>) => {
+    };
+    line.onmessage = (event: MessageEvent<unknown>) => {
       if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
-    });
+    };
     // A page's policy refuses without a close; where both come, the close has its code.
-    line.addEventListener('error', () => setTimeout(() => {
+    line.onerror = () => setTimeout(() => {
       if (line === this.#line) this.#broken(1006, '');
-    }));
-    line.addEventListener('close', (event) => {
-      if (line === this.#line) this.#broken(event.code, event.reason);
     });
+    line.onclose = (event) => {
+      if (line === this.#line) this.#broken(event.code, event.reason);
+    };
   }
 
   #greet(): void {
@@ -249,7 +259,7 @@ export class Socket {
     const then = verdict(code);
     if (then === 'done' || then === 'stop') {
       this.#wanted = false;
-      watch_page(this, 'remove');
+      this.#watch('remove');
       this.#become({ kind: 'stopped', code, reason });
       return;
     }
@@ -273,14 +283,4 @@ export class Socket {
     this.#questions.clear();
     for (const answered of questions) answered({ kind: 'lost' });
   }
-}
-
-/** What in a page's life bears on its line. Outside a page there is nothing to watch. */
-function watch_page(socket: Socket, act: 'add' | 'remove'): void {
-  // for others: begin
-  if (typeof document === 'undefined') return;
-  // for others: end
-  const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
-  document[change]('visibilitychange', socket);
-  for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, socket);
 }
