@@ -9,6 +9,7 @@ mod digits;
 mod iban;
 mod issuer;
 mod list;
+mod names;
 mod pattern;
 mod shape;
 mod sign;
