@@ -14,6 +14,7 @@ mod pattern;
 mod shape;
 mod sign;
 mod spared;
+mod turned;
 mod words;
 #[cfg(test)]
 mod corpus;
@@ -170,6 +171,7 @@ fn find_numbers(text: &str) -> Vec<Range<usize>> {
     if may_have_digits(text) {
         card::find(text, &mut found);
         iban::find(text, &mut found);
+        turned::find(text, &mut found);
         if found.is_empty() {
             return found;
         }
