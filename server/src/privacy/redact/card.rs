@@ -237,15 +237,20 @@ impl Page<'_> {
             return !goes_on(before, 3) && !goes_on(after, 3);
         }
         if uniform && size < 4 {
-            let written = close
-                || alike && (size == 1 || size == 2 && matches!(kind, Gap::Wide | Gap::Odd(_)));
+            let parted = match size {
+                1 => true,
+                2 => matches!(kind, Gap::Wide | Gap::Odd(_)),
+                _ => kind.is_sign(),
+            };
+            let written = close || (alike && (parted || self.is_called_card(start)));
             let ends = !goes_on(after, size) || *last < size || self.is_expiry(end + 1);
             return usual && written && !goes_on(before, size) && ends;
         }
         let halves = lengths == [8, 8];
-        let written = close
-            || halves && (kind == Gap::Wide || kind == Gap::of('/'))
-            || uniform && alike && kind == Gap::Line && lengths.len() > 2;
+        let parted = kind.is_sign()
+            || (halves && kind == Gap::Wide)
+            || (uniform && kind == Gap::Line && lengths.len() > 2);
+        let written = close || (alike && (parted || self.is_called_card(start)));
         let parts_of_four = is_split_once(lengths) || is_from_the_right(lengths);
         let long = others.iter().all(|length| *length >= 4) || parts_of_four;
         let alone = |beside: Option<&Group>| match beside {

@@ -27,26 +27,40 @@ const SINGLES_MIN: usize = 12;
 const COUNTERS_MIN: usize = 3;
 
 /// Begin a line that somebody quotes, or an item of a list.
-const BULLETS: [char; 2] = ['>', '*'];
+const BULLETS: [char; 3] = ['>', '*', '+'];
 
 /// What markup begins with.
-pub(super) const MARKUP_BEGINS: [char; 3] = ['&', '%', '<'];
+pub(super) const MARKUP_BEGINS: [char; 4] = ['&', '%', '<', '\\'];
 
-/// How markup and links write what parts words and lines.
-const MARKUP: [(&str, char); 12] = [
-    ("&nbsp;", ' '),
-    ("&#160;", ' '),
-    ("&#xa0;", ' '),
-    ("&#32;", ' '),
-    ("&ensp;", ' '),
-    ("&emsp;", ' '),
-    ("&thinsp;", ' '),
+/// How links and programs write what parts words and lines.
+const ESCAPES: [(&str, char); 11] = [
     ("%20", ' '),
+    ("%09", '\t'),
+    ("%0D%0A", '\n'),
+    ("%0A", '\n'),
+    ("%2D", '-'),
     ("%C2%A0", ' '),
-    ("<br>", '\n'),
-    ("<br/>", '\n'),
-    ("<br />", '\n'),
+    ("\\r\\n", '\n'),
+    ("\\n", '\n'),
+    ("\\t", '\t'),
+    ("\\u00a0", ' '),
+    ("\\u2009", ' '),
 ];
+
+/// Bytes of a tag, and of a sign that markup writes by its name.
+const TAG_MAX: usize = 64;
+const NAME_MAX: usize = 10;
+
+/// Tags that end a line, and those that end a table's cell.
+const LINE_TAGS: [&str; 6] = ["br", "p", "div", "li", "tr", "/tr"];
+const CELL_TAGS: [&str; 4] = ["td", "th", "/td", "/th"];
+
+/// Signs that part the items of a list.
+const LISTING: [char; 6] = [',', ';', '&', '\u{3001}', '\u{FF0C}', '\u{FF1B}'];
+
+/// Marks a gap with such a sign in it, and one with a line's end.
+const LISTED: u32 = 1 << 30;
+const LINED: u32 = 1 << 31;
 
 /// What stands before a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +78,14 @@ pub(super) enum Gap {
 }
 
 impl Gap {
-    /// The gap that one other sign makes.
+    /// The gap that one other sign makes, which is none of a list's.
     pub(super) const fn of(char: char) -> Self {
         Self::Odd(char as u32)
+    }
+
+    /// Whether it is a sign that parts no items of a list.
+    pub(super) fn is_sign(self) -> bool {
+        matches!(self, Self::Odd(odd) if odd & (LISTED | LINED) == 0)
     }
 
     /// Whether both are of one kind. Those of a few spaces, hyphens and dots are, whichever they are.
@@ -235,6 +254,7 @@ struct Between {
     returned: bool,
     symbols: u8,
     sum: bool,
+    listed: bool,
     /// The other signs one after the other, all brackets as one; one alone is its own code.
     odd: u32,
     only: Option<char>,
@@ -259,7 +279,9 @@ impl Between {
             Sign::Symbol => {
                 let odd =
                     if matches!(char, '(' | ')' | '[' | ']' | '{' | '}') { '(' } else { char };
-                self.odd = self.odd.wrapping_mul(31).wrapping_add(u32::from(odd));
+                self.odd =
+                    self.odd.wrapping_mul(31).wrapping_add(u32::from(odd)) & !(LISTED | LINED);
+                self.listed |= LISTING.contains(&odd);
                 self.symbols += 1;
                 self.sum |= SUM.contains(&odd);
             }
@@ -277,7 +299,8 @@ impl Between {
         match self {
             Self { seen: 0, .. } => None,
             Self { lines: 1, symbols: 0, .. } => Some(Gap::Line),
-            Self { lines: 1.., odd, .. } => Some(Gap::Odd(!odd)),
+            Self { lines: 1.., odd, .. } => Some(Gap::Odd(odd | LINED)),
+            Self { listed: true, odd, .. } => Some(Gap::Odd(odd | LISTED)),
             Self { symbols: 1.., odd, .. } => Some(Gap::Odd(odd)),
             Self { seen, wide: false, only, .. } if seen <= CLOSE_MAX => Some(Gap::Close(only)),
             _ => Some(Gap::Wide),
@@ -287,11 +310,34 @@ impl Between {
 
 /// What a text here writes in more than one sign: the one that it means, and how long it is.
 pub(super) fn markup(rest: &str) -> Option<(char, usize)> {
+    if rest.starts_with('<') {
+        let length = rest.bytes().skip(1).take(TAG_MAX).position(|byte| byte == b'>')?;
+        let tag = rest.get(1..=length)?;
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        let bare = name.strip_prefix('/').unwrap_or(name);
+        bare.starts_with(|char: char| char.is_ascii_alphabetic()).then_some(())?;
+        let is = |tag: &&str| name.trim_end_matches('/').eq_ignore_ascii_case(tag);
+        let means = match () {
+            () if LINE_TAGS.iter().any(|tag| is(tag)) => '\n',
+            () if CELL_TAGS.iter().any(|tag| is(tag)) => '\t',
+            () => ' ',
+        };
+        return Some((means, tag.len() + 2));
+    }
+    if rest.starts_with('&') {
+        let bytes = rest.as_bytes().get(1..)?.iter().take(NAME_MAX + 1);
+        let name = bytes.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
+        let ends = rest.as_bytes().get(name + 1) == Some(&b';');
+        return (ends && name > 1).then_some((' ', name + 2));
+    }
     let is = |code: &str| {
         let begins = rest.as_bytes().get(..code.len());
-        begins.is_some_and(|begins| begins.eq_ignore_ascii_case(code.as_bytes()))
+        begins.is_some_and(|begins| {
+            begins == code.as_bytes()
+                || (code.starts_with('%') && begins.eq_ignore_ascii_case(code.as_bytes()))
+        })
     };
-    MARKUP.iter().find(|(code, _)| is(code)).map(|(code, char)| (*char, code.len()))
+    ESCAPES.iter().find(|(code, _)| is(code)).map(|(code, char)| (*char, code.len()))
 }
 
 /// Shows each run of a text, its digits in any dress, or in words of one sign.

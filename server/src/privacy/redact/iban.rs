@@ -272,7 +272,21 @@ fn number_at(text: &str, start: usize) -> Option<usize> {
     let end = number.last()?.end;
     let ends = ends_word(&number, rest_of_it);
     let valid = number.len() == *length && ends && remainder(&number) == 1;
-    (valid && is_written_so(&number) && begins_word(text.get(..start)?, &number)).then_some(end)
+    (valid
+        && is_written_so(&number)
+        && !begins_with_word(rest, &number)
+        && begins_word(text.get(..start)?, &number))
+    .then_some(end)
+}
+
+/// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other numbers.
+fn begins_with_word(text: &str, number: &[Place]) -> bool {
+    let by_itself = matches!(number, [_, second, third, ..] if !second.parted && third.parted);
+    let small = || {
+        let country = number.get(1).and_then(|second| text.get(..second.end));
+        country.is_some_and(|country| country.ends_with(char::is_lowercase))
+    };
+    by_itself && small()
 }
 
 /// Nothing stands before it in its word, or letters alone, as in `IBANDE89…`, where it is in one piece or in groups of

@@ -31,7 +31,9 @@ pub(super) fn is_list(page: &Page<'_>, start: usize, end: usize) -> bool {
         return rises_evenly(&numbers);
     }
     if size == CARD {
-        return rises_evenly(&numbers) || is_among_others(page, start, end);
+        return rises_evenly(&numbers)
+            || are_prices(page, start, &numbers)
+            || is_among_others(page, start, end);
     }
     let sorted = is_monotone(&numbers, |a, b| a <= b);
     numbers.sort_unstable();
@@ -41,6 +43,12 @@ pub(super) fn is_list(page: &Page<'_>, start: usize, end: usize) -> bool {
     };
     numbers.dedup();
     near || (sorted && numbers.len() >= 4)
+}
+
+/// Tens of at least a thousand that are parted as no card's groups are.
+fn are_prices(page: &Page<'_>, start: usize, numbers: &[i64]) -> bool {
+    let parted = page.groups.get(start + 1).is_some_and(|next| !matches!(next.gap, Gap::Close(_)));
+    parted && numbers.iter().all(|number| number % 10 == 0 && *number >= 1_000)
 }
 
 fn rises_evenly(numbers: &[i64]) -> bool {
