@@ -17,6 +17,9 @@ const NEAR: usize = 19;
 /// More groups than the longest number of a parcel or a chip has digits.
 const FAR: usize = 33;
 
+/// Digits of cards that nobody issues any more.
+const OLD: usize = 13;
+
 /// Digits behind the point of numbers that machines write.
 const FRACTION_MIN: usize = 10;
 
@@ -185,7 +188,8 @@ impl Page<'_> {
     fn stands_alone(&self, start: usize, values: &[u8]) -> bool {
         let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));
         let zero = before.is_some_and(|group| group.len == 1 && self.number(group) == 0);
-        let fraction = zero && gap(self.groups, start) == Some(Gap::Close(Some('.')));
+        let pointed = gap(self.groups, start) == Some(Gap::Close(Some('.')));
+        let fraction = pointed && (zero || (values.len() == OLD && !self.is_called_card(start)));
         !fraction
             && !self.is_among_fractions(start)
             && (!is_article(values) || self.is_called_card(start))
