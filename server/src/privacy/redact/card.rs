@@ -156,6 +156,7 @@ impl Page<'_> {
                 && (!says_something_else(&lengths) || called_card())
                 && !goes_on_word(self.text, first.at.start));
         written
+            && !(lengths == [4, 4, 5] && self.goes_on_fours(start))
             && (sure && alike || !is_called_otherwise(self.text, first.at.start))
             && !is_list(self, start, end)
             && !self.is_parcel_or_chip(start, end)
@@ -265,7 +266,14 @@ impl Page<'_> {
         usual && written && (uniform || long) && alone(before) && alone(after)
     }
 
-    /// Whether the last two groups from here are a month and a year, as behind a card.
+    /// Whether a four stands before with the gap that these have: what is printed as a card is the end of an order.
+    fn goes_on_fours(&self, start: usize) -> bool {
+        let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));
+        before.is_some_and(|group| group.len == 4)
+            && gap(self.groups, start) == gap(self.groups, start + 1)
+    }
+
+    /// Whether the two groups from here are a month and a year, as behind a card.
     fn is_expiry(&self, nth: usize) -> bool {
         match self.groups.get(nth..).unwrap_or_default() {
             [month, year, rest @ ..] => {
@@ -324,13 +332,16 @@ fn is_phone(values: &[u8]) -> bool {
     matches!((values.len(), values), (..=13, _) | (14 | 15, [0..=2 | 4.., ..]))
 }
 
-/// Articles, phones of Germany and Austria without their plus, and what a Chinese citizen has: all with a date of
-/// birth in it.
+/// Articles, phones of Germany and Austria without their plus, and citizens of China, all of whose numbers begin with
+/// a province and have a date of birth in them.
 fn is_article(values: &[u8]) -> bool {
     match values {
-        [4, 9, ..] | [4, 3, 6, ..] if values.len() == 13 => true,
-        [4, ..] if values.len() == 13 => gs1(values),
-        [_, _, _, _, _, _, date @ .., _, _, _, _] if values.len() == 18 => is_full_date(date),
+        [4, 9, ..] | [4, 3, 6, ..] if values.len() == OLD => true,
+        [4, ..] if values.len() == OLD => gs1(values),
+        [province, nth, _, _, _, _, date @ .., _, _, _, _] if values.len() == 18 => {
+            matches!((province, nth), (4, 1..=6) | (5, 0..=4) | (6, 1..=5) | (8, 1 | 2))
+                && is_full_date(date)
+        }
         _ => false,
     }
 }

@@ -576,33 +576,19 @@ fn the_rest_of_a_card_does_not_stay_behind_a_match_by_chance() {
     }
 }
 
+const ACCOUNTS: &[&str] = &[
+    "DE89370400440532013000",
+    "GB29NWBK60161331926819",
+    "FR1420041010050500013M02606",
+    "NO9386011117947",
+    "NL91ABNA0417164300",
+    "MT84MALT011000012345MTLCAST001S",
+];
+
 #[test]
-fn no_account_stays_however_it_is_written() {
+fn no_account_stays_to_a_word_or_in_other_letters() {
     let mut missed = Missed::default();
-    for iban in [
-        "DE89370400440532013000",
-        "GB29NWBK60161331926819",
-        "FR1420041010050500013M02606",
-        "NO9386011117947",
-        "NL91ABNA0417164300",
-        "MT84MALT011000012345MTLCAST001S",
-    ] {
-        for gap in GAPS.iter().filter(|gap| !matches!(**gap, "+" | "=")) {
-            missed.hides("in fours", &grouped(iban, &[4; 9], gap));
-        }
-        for (before, after) in [
-            ("(", ")"),
-            ("> ", ""),
-            ("**", "**"),
-            ("https://x.example/a,", ""),
-            ("https://x.cn/a\u{ff0c}", ""),
-            ("https://x.example/p?iban=", ""),
-            ("https://x.example/p?to=", "&amount=3"),
-            ("meine.Bank/", ""),
-            ("BIC/", ""),
-        ] {
-            missed.hides_between("beside", before, iban, after);
-        }
+    for iban in ACCOUNTS {
         let (head, rest) = iban.split_at(4);
         missed.hides_between(
             "in brackets",
@@ -628,6 +614,30 @@ fn no_account_stays_however_it_is_written() {
             _ => sign,
         };
         missed.hides("in letters that look alike", &iban.chars().map(alike).collect::<String>());
+    }
+    missed.none();
+}
+
+#[test]
+fn no_account_stays_however_it_is_written() {
+    let mut missed = Missed::default();
+    for iban in ACCOUNTS {
+        for gap in GAPS.iter().filter(|gap| !matches!(**gap, "+" | "=")) {
+            missed.hides("in fours", &grouped(iban, &[4; 9], gap));
+        }
+        for (before, after) in [
+            ("(", ")"),
+            ("> ", ""),
+            ("**", "**"),
+            ("https://x.example/a,", ""),
+            ("https://x.cn/a\u{ff0c}", ""),
+            ("https://x.example/p?iban=", ""),
+            ("https://x.example/p?to=", "&amount=3"),
+            ("meine.Bank/", ""),
+            ("BIC/", ""),
+        ] {
+            missed.hides_between("beside", before, iban, after);
+        }
         for at in 1..iban.len() {
             for end in ["\n", "\r\n", "\n  "] {
                 let (first, second) = iban.split_at(at);

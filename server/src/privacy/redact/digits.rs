@@ -316,11 +316,13 @@ pub(super) fn markup(rest: &str) -> Option<(char, usize)> {
         let name = tag.split([' ', '\n']).next().unwrap_or_default();
         let bare = name.strip_prefix('/').unwrap_or(name);
         bare.starts_with(|char: char| char.is_ascii_alphabetic()).then_some(())?;
-        let is = |tag: &&str| name.trim_end_matches('/').eq_ignore_ascii_case(tag);
-        let means = match () {
-            () if LINE_TAGS.iter().any(|tag| is(tag)) => '\n',
-            () if CELL_TAGS.iter().any(|tag| is(tag)) => '\t',
-            () => ' ',
+        let name = name.trim_end_matches('/').to_ascii_lowercase();
+        let means = if LINE_TAGS.contains(&name.as_str()) {
+            '\n'
+        } else if CELL_TAGS.contains(&name.as_str()) {
+            '\t'
+        } else {
+            ' '
         };
         return Some((means, tag.len() + 2));
     }

@@ -31,9 +31,7 @@ pub(super) fn is_list(page: &Page<'_>, start: usize, end: usize) -> bool {
         return rises_evenly(&numbers);
     }
     if size == CARD {
-        return rises_evenly(&numbers)
-            || are_prices(page, start, &numbers)
-            || is_among_others(page, start, end);
+        return rises_evenly(&numbers) || is_among_others(page, start, end);
     }
     let sorted = is_monotone(&numbers, |a, b| a <= b);
     numbers.sort_unstable();
@@ -45,16 +43,10 @@ pub(super) fn is_list(page: &Page<'_>, start: usize, end: usize) -> bool {
     near || (sorted && numbers.len() >= 4)
 }
 
-/// Tens of at least a thousand that are parted as no card's groups are.
-fn are_prices(page: &Page<'_>, start: usize, numbers: &[i64]) -> bool {
-    let parted = page.groups.get(start + 1).is_some_and(|next| !matches!(next.gap, Gap::Close(_)));
-    parted && numbers.iter().all(|number| number % 10 == 0 && *number >= 1_000)
-}
-
 fn rises_evenly(numbers: &[i64]) -> bool {
     let steps = || numbers.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?));
     let even = steps().next().is_some_and(|first| steps().all(|step| step == first));
-    is_monotone(numbers, |a, b| a < b) && (even || numbers.iter().all(|number| number % 10 == 0))
+    even && is_monotone(numbers, |a, b| a < b)
 }
 
 /// Whether these fours stand among so many others that a valid number among them means little: unless most of them
@@ -82,8 +74,9 @@ fn is_among_others(page: &Page<'_>, start: usize, end: usize) -> bool {
     let few = all.len() == length || (all.len() == CARD + 1 && length == CARD && plain);
     let lined = || gaps().any(|gap| gap == Gap::Line);
     let dated = || {
+        let tens = || all.iter().all(|group| page.number(group) % 10 == 0);
         let same = || gaps().all(|gap| kind(start + 1) == Some(gap));
-        if all.len() > DATED_MAX || !(lined() || same()) {
+        if all.len() > DATED_MAX || !(lined() || same()) || tens() {
             return false;
         }
         let date = |nth: usize| page.groups.get(nth).is_some_and(|g| is_date(page.number(g)));

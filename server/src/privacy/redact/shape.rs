@@ -58,7 +58,7 @@ pub(super) fn is_full_date(values: &[u8]) -> bool {
     let number = |values: &[u8]| values.iter().fold(0, |n, value| n * 10 + u32::from(*value));
     match values {
         [year @ .., m1, m2, d1, d2] if year.len() == 4 => {
-            matches!(number(year), 1930..=2039)
+            matches!(number(year), 1935..=2029)
                 && matches!(number(&[*m1, *m2]), 1..=12)
                 && matches!(number(&[*d1, *d2]), 1..=31)
         }
