@@ -301,7 +301,7 @@ impl Page<'_> {
         is_whole || (start.saturating_sub(CHIP)..=start).any(|from| self.is_chip(from, end))
     }
 
-    /// Whether the number of a SIM card begins here, in fours, and goes at least to there.
+    /// Whether the number of a SIM card begins here, in fours of which none stands before, and goes at least to there.
     fn is_chip(&self, from: usize, end: usize) -> bool {
         let Some(groups @ [first, rest @ ..]) = self.groups.get(from..from + CHIP) else {
             return false;

@@ -33,7 +33,7 @@ const BULLETS: [char; 3] = ['>', '*', '+'];
 pub(super) const MARKUP_BEGINS: [char; 4] = ['&', '%', '<', '\\'];
 
 /// How links and programs write what parts words and lines.
-const ESCAPES: [(&str, char); 11] = [
+const ESCAPES: [(&str, char); 12] = [
     ("%20", ' '),
     ("%09", '\t'),
     ("%0D%0A", '\n'),
@@ -43,6 +43,7 @@ const ESCAPES: [(&str, char); 11] = [
     ("\\r\\n", '\n'),
     ("\\n", '\n'),
     ("\\t", '\t'),
+    ("\\u0020", ' '),
     ("\\u00a0", ' '),
     ("\\u2009", ' '),
 ];
@@ -342,6 +343,16 @@ pub(super) fn markup(rest: &str) -> Option<(char, usize)> {
     ESCAPES.iter().find(|(code, _)| is(code)).map(|(code, char)| (*char, code.len()))
 }
 
+/// Where what markup or a link writes for a sign ends, if this digit is a part of it.
+fn escape_around(text: &str, digit: usize) -> Option<usize> {
+    let begins = match text.as_bytes().get(digit.checked_sub(1)?)? {
+        b'%' => digit.checked_sub(1)?,
+        b'#' | b'u' => digit.checked_sub(2)?,
+        _ => return None,
+    };
+    markup(text.get(begins..)?).map(|(_, len)| begins + len).filter(|end| *end > digit)
+}
+
 /// Shows each run of a text, its digits in any dress, or in words of one sign.
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is none of these ends a run")]
 pub(super) fn each_run(text: &str, read: impl Fn(char) -> Sign, mut show: impl FnMut(&Run)) {
@@ -353,6 +364,10 @@ pub(super) fn each_run(text: &str, read: impl Fn(char) -> Sign, mut show: impl F
             let may_begin = super::may_begin_digit;
             let Some(skipped) = rest.bytes().position(may_begin) else { break };
             at += skipped;
+            if let Some(end) = escape_around(text, at) {
+                at = end;
+                continue;
+            }
         }
         let Some(rest) = text.get(at..) else { break };
         let Some(char) = rest.chars().next() else { break };

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::digits::{MARKUP_BEGINS, markup};
 use super::may_begin_digit;
 use super::sign::{Sign, looks_like, sign};
+use super::words::is_called_account;
 
 /// Signs that may stand between two of one number: a line's end with what indents the next, a table's column.
 const GAP_CHARS_MAX: usize = 64;
@@ -274,19 +275,20 @@ fn number_at(text: &str, start: usize) -> Option<usize> {
     let valid = number.len() == *length && ends && remainder(&number) == 1;
     (valid
         && is_written_so(&number)
-        && !begins_with_word(rest, &number)
+        && !begins_with_word(text, start, &number)
         && begins_word(text.get(..start)?, &number))
     .then_some(end)
 }
 
-/// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other numbers.
-fn begins_with_word(text: &str, number: &[Place]) -> bool {
+/// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other numbers, and nobody
+/// speaks of an account.
+fn begins_with_word(text: &str, start: usize, number: &[Place]) -> bool {
     let by_itself = matches!(number, [_, second, third, ..] if !second.parted && third.parted);
     let small = || {
-        let country = number.get(1).and_then(|second| text.get(..second.end));
+        let country = number.get(1).and_then(|second| text.get(start..start + second.end));
         country.is_some_and(|country| country.ends_with(char::is_lowercase))
     };
-    by_itself && small()
+    by_itself && small() && !is_called_account(text, start)
 }
 
 /// Nothing stands before it in its word, or letters alone, as in `IBANDE89…`, where it is in one piece or in groups of
@@ -317,7 +319,13 @@ fn is_written_so(number: &[Place]) -> bool {
     let marked = number.iter().skip(1).any(|place| place.marked);
     is_uniform(number, |place| place.parted)
         || is_uniform(number, |place| place.parted && !place.on_new_line)
-        || (!marked && (letters * 3 <= number.len() || is_banks(number)))
+        || (letters * 3 <= number.len() && (!marked || is_parted_by_fours(number)))
+        || (!marked && is_banks(number))
+}
+
+/// Whether whatever parts it stands behind a four of it.
+fn is_parted_by_fours(number: &[Place]) -> bool {
+    number.iter().enumerate().skip(1).all(|(nth, place)| !place.parted || nth % 4 == 0)
 }
 
 /// The country, the bank's four letters, and not much that parts the rest.

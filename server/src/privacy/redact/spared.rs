@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::issuer::LENGTHS;
 use super::names::{names_card, names_check};
 
 /// The shortest hexadecimal number that counts as a hash.
@@ -17,6 +18,14 @@ const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 const FILES: [&str; 22] = [
     "avi", "csv", "doc", "docx", "gif", "heic", "htm", "html", "jpeg", "jpg", "json", "mov", "mp3",
     "mp4", "pdf", "png", "txt", "wav", "webp", "xls", "xlsx", "zip",
+];
+
+/// Letters of most domains that hosts are in, and some of the longer ones. What else has dots between is a sentence.
+const DOMAIN_MAX: usize = 4;
+const DOMAINS: [&str; 22] = [
+    "agency", "berlin", "cloud", "digital", "email", "example", "global", "group", "hamburg",
+    "local", "media", "museum", "network", "online", "shopping", "space", "store", "support",
+    "tools", "travel", "website", "world",
 ];
 
 /// Letters, digits and what joins them, at most, behind a number in the name of a file or an address of mail.
@@ -97,15 +106,17 @@ impl<'t> Spared<'t> {
                     Some((name, _)) => {
                         let from = start + name.len() + 1;
                         // An account's number is one in any value that is nothing else.
-                        let account = from == place
-                            && found.end == end
-                            && part
-                                .get(from - start..)
-                                .is_some_and(|v| v.starts_with(char::is_alphabetic));
-                        let named = names_card(name) || account || link.has_check;
                         let value = part.get(name.len() + 1..).unwrap_or_default();
+                        let account = from == place && found.end == end && is_account(value);
+                        let named = names_card(name) || account || link.has_check;
                         let said = || said_card(value).map(|at| from + at);
                         named.then_some(from).or_else(said)
+                    }
+                    None if before.ends_with(['?', '&'])
+                        && found.end == end
+                        && is_account(part) =>
+                    {
+                        Some(start)
                     }
                     None => {
                         let above = before.get(..start - word.start).unwrap_or_default();
@@ -174,6 +185,11 @@ fn link_ends(text: &str) -> Vec<usize> {
                 let name = name.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
                 behind.get(name.count()) != Some(&b'=')
             }
+            // Nobody's path goes on so, but a sentence does.
+            '.' | '!' | ':' => {
+                let behind = text.as_bytes().get(at + 1..at + 1 + *LENGTHS.start());
+                behind.is_some_and(|behind| behind.iter().all(u8::is_ascii_digit))
+            }
             '<' | '>' | '"' | '\'' | '`' | '|' | '\\' | '^' | ',' | '*' => true,
             _ => !char.is_ascii() || char.is_ascii_whitespace() || char.is_ascii_control(),
         };
@@ -235,7 +251,7 @@ impl Link {
             let rest = text.get(from..word.end).unwrap_or_default();
             let at = rest.find(['/', '?', '#'])?;
             let host = rest.get(..at)?;
-            (schemed || (is_host(host) && !host.split('.').any(names_card))).then_some(from + at)
+            (schemed || is_bare_host(host)).then_some(from + at)
         };
         let scheme = whole.find("://");
         let host_from = scheme.map_or(word.end + 1, |at| word.start + at + "://".len());
@@ -264,6 +280,11 @@ impl Link {
     }
 }
 
+/// Whether what was found begins as an account's number does, and not as a card's.
+fn is_account(found: &str) -> bool {
+    found.starts_with(char::is_alphabetic)
+}
+
 /// Where the first word for a card ends that is a part of a value.
 fn said_card(value: &str) -> Option<usize> {
     let mut end = 0;
@@ -277,6 +298,14 @@ fn said_card(value: &str) -> Option<usize> {
 fn is_cards_folder(step: &str) -> bool {
     let step = step.to_ascii_lowercase();
     names_card(step.strip_suffix('s').unwrap_or(&step)) && !step.starts_with("account")
+}
+
+/// A host that is known as one without a scheme before it, and speaks of no card.
+fn is_bare_host(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let known =
+        last.len() <= DOMAIN_MAX || DOMAINS.iter().any(|domain| last.eq_ignore_ascii_case(domain));
+    known && is_host(host) && !host.split('.').any(names_card)
 }
 
 /// Labels with dots between, of which the last is no word at the beginning of a sentence.

@@ -59,6 +59,12 @@ pub(super) fn is_called_card(text: &str, at: usize) -> bool {
     CARD.iter().any(|word| before.contains(word))
 }
 
+/// Whether what begins here is called an account.
+pub(super) fn is_called_account(text: &str, at: usize) -> bool {
+    let before = before(text, at, OTHER_BYTES).to_lowercase();
+    ["iban", "konto", "account", "compte", "cuenta"].iter().any(|word| before.contains(word))
+}
+
 /// Whether what begins here is called something else: an order, a telephone.
 pub(super) fn is_called_otherwise(text: &str, at: usize) -> bool {
     let before = before(text, at, OTHER_BYTES);
