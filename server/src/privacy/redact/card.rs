@@ -311,7 +311,11 @@ impl Page<'_> {
         let fours = rest.iter().rev().skip(1).chain([first]).all(|group| group.len == 4);
         let ends = rest.last().is_some_and(|last| matches!(last.len, 3 | 4));
         let values = self.values(groups).unwrap_or_default();
+        let before = from.checked_sub(1).and_then(|nth| self.groups.get(nth));
+        let goes_on = before.is_some_and(|group| group.len == 4)
+            && kind.is_some_and(|kind| kind.is_like(first.gap));
         from + CHIP > end
+            && !goes_on
             && alike
             && fours
             && ends
