@@ -8,9 +8,14 @@ mod card;
 mod digits;
 mod iban;
 mod issuer;
+mod list;
+mod names;
 mod pattern;
+mod shape;
 mod sign;
 mod spared;
+mod turned;
+mod words;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
@@ -156,7 +161,7 @@ impl Redactor {
     /// The same for a text that is still being typed: long runs of digits are hidden too.
     pub fn redact_peek<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found = self.find(text);
-        digits::each_run(text, |run| {
+        digits::each_run(text, sign, |run| {
             if let (Some(first), Some(last), PEEK_DIGITS_MIN..) =
                 (run.groups.first(), run.groups.last(), run.values.len())
             {
@@ -183,6 +188,10 @@ fn find_numbers(text: &str) -> Vec<Range<usize>> {
     if may_have_digits(text) {
         card::find(text, &mut found);
         iban::find(text, &mut found);
+        turned::find(text, &mut found);
+        if found.is_empty() {
+            return found;
+        }
         found.sort_unstable_by_key(|found| found.start);
         let mut spared = Spared::of(text);
         found.retain(|found| !spared.holds(found));
@@ -202,11 +211,16 @@ fn with_unseen(text: &str, range: &Range<usize>) -> Range<usize> {
     before.trim_end_matches(opens).len()..text.len() - behind.trim_start_matches(ends).len()
 }
 
-/// Whether there is a digit of ASCII, or anything that is not ASCII and may be one. Looked at in pieces that the
-/// processor compares at once: this is asked of every message.
+/// Whether there is a digit of ASCII, or anything that may be another. Looked at in pieces that the processor compares
+/// at once: this is asked of every message.
 fn may_have_digits(text: &str) -> bool {
-    let counts = |byte: &u8| byte.is_ascii_digit() | !byte.is_ascii();
-    text.as_bytes().chunks(32).any(|piece| piece.iter().fold(false, |any, byte| any | counts(byte)))
+    let mut pieces = text.as_bytes().chunks(32);
+    pieces.any(|piece| piece.iter().fold(false, |any, byte| any | may_begin_digit(*byte)))
+}
+
+/// Whether a digit may begin with this byte. None does among the letters of Europe.
+fn may_begin_digit(byte: u8) -> bool {
+    byte.is_ascii_digit() | (byte == 0xC2) | (byte > 0xD8)
 }
 
 fn compile_all(patterns: &[String]) -> Result<Vec<Pattern>, BadPattern> {

@@ -3,49 +3,69 @@
 use std::ops::Range;
 
 use super::digits::{Gap, Group, Run, each_run};
-use super::issuer::{LENGTHS, gs1, is_issued, luhn};
-
-/// A phone number in international form has at most so many digits (E.164).
-const PHONE_DIGITS_MAX: usize = 15;
+use super::issuer::{LENGTHS, gs1, is_issued};
+use super::list::{is_date, is_list};
+use super::shape::{
+    is_from_the_right, is_full_date, is_printed, is_split_once, is_thousands, says_something_else,
+};
+use super::sign::{Sign, han, sign};
+use super::words::{goes_on_word, is_called_card, is_called_otherwise, is_technical};
 
 /// Groups of a card that is written digit by digit, and some before and behind.
 const NEAR: usize = 19;
 
-/// More groups than the longest number of a parcel has digits.
-const FAR: usize = 23;
+/// More groups than the longest number of a parcel or a chip has digits.
+const FAR: usize = 33;
 
-/// What people call a card, in the languages of the front ends and some more: for numbers that could be
-/// something else as well.
-const CARD_WORDS: [&str; 9] =
-    ["card", "visa", "karte", "carte", "tarjeta", "carta", "kaart", "kort", "cart\u{e3}o"];
+/// Digits of cards that nobody issues any more.
+const OLD: usize = 13;
 
-/// Bytes before a number in which such a word counts.
-const WORDS_BYTES: usize = 60;
+/// Digits behind the point of numbers that machines write.
+const FRACTION_MIN: usize = 10;
+
+/// The groups of the number of a SIM card that is written in fours.
+const CHIP: usize = 5;
 
 /// Finds card numbers.
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
-    each_run(text, |run| {
+    let mut show = |run: &Run| {
         if run.values.len() >= *LENGTHS.start() {
             find_in_run(text, run, found);
         }
-    });
+    };
+    each_run(text, sign, &mut show);
+    if !text.is_ascii() && text.chars().filter_map(han).nth(*LENGTHS.start() - 1).is_some() {
+        let in_words = |char| match (han(char), sign(char)) {
+            (Some(value), _) => Sign::Digit(value),
+            (None, Sign::Digit(_)) => Sign::Other,
+            (None, sign) => sign,
+        };
+        each_run(text, in_words, &mut show);
+    }
 }
 
 /// Every window is judged, not only the first that fits: behind a match by chance the rest of a card would stay.
 fn find_in_run(text: &str, run: &Run, found: &mut Vec<Range<usize>>) {
-    let page = Page { text, run, groups: &run.groups };
-    for start in 0..run.groups.len() {
-        found.extend(page.longest_at(start, start));
+    let page = Page { text, run, groups: &run.groups, as_printed: false };
+    page.find(found);
+    if let Some(groups) = run.drawn_together() {
+        Page { groups: &groups, as_printed: true, ..page }.find(found);
+    }
+    if let Some(run) = run.without_counters() {
+        Page { run: &run, groups: &run.groups, ..page }.find(found);
     }
     // A line may end inside a group; with one end after the other taken away, it is whole.
     let ends = (1..run.groups.len()).filter(|nth| gap(&run.groups, *nth) == Some(Gap::Line));
     for nth in ends {
         let from = (nth - 1).saturating_sub(NEAR);
         let near = run.groups.get(from..run.groups.len().min(nth + NEAR)).unwrap_or_default();
-        let Some((joined, at)) = joined(near, nth - from) else { continue };
-        let page = Page { text, run, groups: &joined };
-        for start in 0..=at {
-            found.extend(page.longest_at(start, at));
+        let Some((once, at)) = joined(near, nth - from) else { continue };
+        let page = Page { groups: &once, ..page };
+        page.find_over(at, at, found);
+        // It may be narrow enough for two ends.
+        let second = (at + 1..once.len()).find(|nth| gap(&once, *nth) == Some(Gap::Line));
+        if let Some((twice, until)) = second.and_then(|nth| joined(&once, nth)) {
+            Page { groups: &twice, as_printed: true, ..page }.find_over(at, until, found);
         }
     }
 }
@@ -70,13 +90,29 @@ fn joined(groups: &[Group], nth: usize) -> Option<(Vec<Group>, usize)> {
 }
 
 /// Groups of a run as they are looked at.
-struct Page<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Page<'a> {
     text: &'a str,
     run: &'a Run,
-    groups: &'a [Group],
+    pub(super) groups: &'a [Group],
+    /// Only what is written as on a card counts.
+    as_printed: bool,
 }
 
 impl Page<'_> {
+    fn find(&self, found: &mut Vec<Range<usize>>) {
+        for start in 0..self.groups.len() {
+            found.extend(self.longest_at(start, start));
+        }
+    }
+
+    /// Those that go over these groups.
+    fn find_over(&self, first: usize, last: usize, found: &mut Vec<Range<usize>>) {
+        for start in 0..=first {
+            found.extend(self.longest_at(start, last));
+        }
+    }
+
     /// The longest card that begins at this group and goes at least to that one.
     fn longest_at(&self, start: usize, least: usize) -> Option<Range<usize>> {
         let (mut total, mut longest) = (0, None);
@@ -94,205 +130,222 @@ impl Page<'_> {
 
     fn is_card(&self, start: usize, end: usize) -> bool {
         let window = self.groups.get(start..=end).unwrap_or_default();
+        let ([first, rest @ ..], true) = (window, self.luhn(window)) else { return false };
         let Some(values) = self.values(window) else { return false };
-        if !luhn(values) || !(is_issued(values) || is_air_travel(window, values)) {
+        let called_card = || is_called_card(self.text, first.at.start);
+        if !is_issued(values)
+            && !(is_air_travel(window, values) && (rest.len() == 2 || called_card()))
+        {
             return false;
         }
-        if self.run.plus && start == 0 && values.len() <= PHONE_DIGITS_MAX {
+        if self.run.plus && start == 0 && is_phone(values) {
             return false;
         }
-        let [first, rest @ ..] = window else { return false };
         if rest.is_empty() {
-            return self.stands_alone(first, values);
+            return self.stands_alone(start, values) && !is_technical(self.text, first.at.start);
         }
         let lengths: Vec<usize> = window.iter().map(|group| group.len).collect();
+        let alike = rest.iter().all(|group| gap(rest, 0).is_some_and(|gap| gap.is_like(group.gap)));
         let close = rest.iter().all(|group| matches!(group.gap, Gap::Close(_)));
-        let same = rest.iter().all(|group| Some(group.gap) == rest.first().map(|group| group.gap));
         let odd = rest.iter().any(|group| matches!(group.gap, Gap::Odd(_)));
-        let written = if is_printed(&lengths) {
-            same || !odd
-        } else {
-            close && self.is_grouped(start, end, &lengths)
-        };
-        written && !self.is_list(start, end) && !self.is_parcel_or_chip(start)
+        let sure = is_printed(&lengths) && (alike || !odd);
+        let written = sure
+            || lengths == [4; 4]
+            || (!self.as_printed
+                && self.is_grouped(start, end, &lengths, alike, close)
+                && (!says_something_else(&lengths) || called_card())
+                && !goes_on_word(self.text, first.at.start));
+        written
+            && !(lengths == [4, 4, 5] && self.goes_on_fours(start))
+            && (sure && alike || !is_called_otherwise(self.text, first.at.start))
+            && !is_list(self, start, end)
+            && !self.is_parcel_or_chip(start, end)
+            && !is_technical(self.text, first.at.start)
     }
 
-    fn values(&self, groups: &[Group]) -> Option<&[u8]> {
-        let total: usize = groups.iter().map(|group| group.len).sum();
-        let first = groups.first()?.first;
-        self.run.values.get(first..first + total)
+    /// Whether all digits of these have a card's check digit.
+    pub(super) fn luhn(&self, groups: &[Group]) -> bool {
+        match groups {
+            [first, .., last] => self.run.luhn(first.first..last.first + last.len),
+            [only] => self.run.luhn(only.first..only.first + only.len),
+            [] => false,
+        }
+    }
+
+    pub(super) fn values(&self, groups: &[Group]) -> Option<&[u8]> {
+        let (first, last) = (groups.first()?, groups.last()?);
+        self.run.values.get(first.first..last.first + last.len)
+    }
+
+    pub(super) fn number(&self, group: &Group) -> i64 {
+        self.run.number(group)
+    }
+
+    pub(super) fn is_called_card(&self, nth: usize) -> bool {
+        self.groups.get(nth).is_some_and(|group| is_called_card(self.text, group.at.start))
     }
 
     /// In one piece: it is not the rest of a decimal number, and no article's number.
-    fn stands_alone(&self, group: &Group, values: &[u8]) -> bool {
-        let decimal = matches!(group.gap, Gap::Close(Some('.')) | Gap::Odd(','));
-        let article =
-            values.len() == 13 && values.first() == Some(&4) && (gs1(values) || is_mobile(values));
-        !decimal && (!article || self.is_called_card(group.at.start))
+    fn stands_alone(&self, start: usize, values: &[u8]) -> bool {
+        let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));
+        let zero = before.is_some_and(|group| group.len == 1 && self.number(group) == 0);
+        let pointed = gap(self.groups, start) == Some(Gap::Close(Some('.')));
+        let fraction = pointed && (zero || (values.len() == OLD && !self.is_called_card(start)));
+        !fraction
+            && !self.is_among_fractions(start)
+            && (!is_article(values) || self.is_called_card(start))
     }
 
-    fn is_called_card(&self, at: usize) -> bool {
-        let from = (at.saturating_sub(WORDS_BYTES)..=at).find(|at| self.text.is_char_boundary(*at));
-        let before = from.and_then(|from| self.text.get(from..at)).unwrap_or_default();
-        let before = before.to_lowercase();
-        CARD_WORDS.iter().any(|word| before.contains(word))
+    /// Whether it stands behind a point, as another number beside it does, which is no card.
+    fn is_among_fractions(&self, nth: usize) -> bool {
+        let fraction = |nth: usize| {
+            let (whole, fraction) = (self.groups.get(nth.checked_sub(1)?)?, self.groups.get(nth)?);
+            let pointed = fraction.gap == Gap::Close(Some('.')) && whole.len <= 3;
+            (pointed && fraction.len >= FRACTION_MIN).then_some(fraction)
+        };
+        let is_other = |nth: Option<usize>| {
+            nth.and_then(fraction).is_some_and(|group| !self.luhn(std::slice::from_ref(group)))
+        };
+        fraction(nth).is_some() && (is_other(nth.checked_sub(2)) || is_other(Some(nth + 2)))
     }
 
     /// Written in groups that no card has printed on it, with nothing beside them that would go on like them.
-    fn is_grouped(&self, start: usize, end: usize, lengths: &[usize]) -> bool {
-        let Some((last, others)) = lengths.split_last() else { return false };
-        let usual = matches!(lengths.iter().sum(), 14 | 15 | 16 | 19);
-        let (before, after) = (start.checked_sub(1), end + 1);
-        let beside = |nth: Option<usize>, gap_at: usize| {
-            let near = matches!(gap(self.groups, gap_at), Some(Gap::Close(_)));
-            nth.and_then(|nth| self.groups.get(nth)).filter(|_| near).map(|group| group.len)
+    fn is_grouped(
+        &self,
+        start: usize,
+        end: usize,
+        lengths: &[usize],
+        alike: bool,
+        close: bool,
+    ) -> bool {
+        let (Some((last, others)), Some(kind)) =
+            (lengths.split_last(), gap(self.groups, start + 1))
+        else {
+            return false;
         };
-        let (before, after) = (beside(before, start), beside(Some(after), after));
         let size = others.first().copied().unwrap_or_default();
         let uniform = others.iter().all(|length| *length == size) && *last <= size;
+        let usual = match lengths.iter().sum() {
+            14 | 15 | 16 | 19 => true,
+            17 | 18 => uniform && size >= 3,
+            _ => false,
+        };
+        let beside = |nth: Option<usize>, gap_at: usize| {
+            let near = gap(self.groups, gap_at)
+                .is_some_and(|gap| gap.is_like(kind) || matches!(gap, Gap::Close(_)));
+            nth.and_then(|nth| self.groups.get(nth)).filter(|_| near)
+        };
+        let before = beside(start.checked_sub(1), start);
+        let after = beside(Some(end + 1), end + 1);
+        let goes_on = |beside: Option<&Group>, size| beside.is_some_and(|group| group.len == size);
+        if is_thousands(lengths) && alike && kind != Gap::Close(None) {
+            return !goes_on(before, 3) && !goes_on(after, 3);
+        }
+        if uniform && size < 4 {
+            let parted = match size {
+                1 => true,
+                2 => matches!(kind, Gap::Wide | Gap::Odd(_)),
+                _ => kind.is_sign(),
+            };
+            let written = close || (alike && (parted || self.is_called_card(start)));
+            let ends = !goes_on(after, size) || *last < size || self.is_expiry(end + 1);
+            return usual && written && !goes_on(before, size) && ends;
+        }
+        let halves = lengths == [8, 8];
+        let parted = kind.is_sign()
+            || (halves && kind == Gap::Wide)
+            || (uniform && kind == Gap::Line && lengths.len() > 2);
+        let written = close || (alike && (parted || self.is_called_card(start)));
         let parts_of_four = is_split_once(lengths) || is_from_the_right(lengths);
         let long = others.iter().all(|length| *length >= 4) || parts_of_four;
-        let alone = |beside: Option<usize>| beside.is_none_or(|length| length < 4);
-        usual
-            && if uniform && size < 4 {
-                before != Some(size) && (after != Some(size) || *last < size)
-            } else {
-                (uniform || long) && alone(before) && alone(after)
+        let alone = |beside: Option<&Group>| match beside {
+            Some(group) if group.len == 4 => is_date(self.number(group)),
+            Some(group) => group.len < 4 || (halves && group.len != 8),
+            None => true,
+        };
+        usual && written && (uniform || long) && alone(before) && alone(after)
+    }
+
+    /// Whether a four stands before with the gap that these have: what is printed as a card is the end of an order.
+    fn goes_on_fours(&self, start: usize) -> bool {
+        let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));
+        before.is_some_and(|group| group.len == 4)
+            && gap(self.groups, start) == gap(self.groups, start + 1)
+    }
+
+    /// Whether the two groups from here are a month and a year, as behind a card.
+    fn is_expiry(&self, nth: usize) -> bool {
+        match self.groups.get(nth..).unwrap_or_default() {
+            [month, year, rest @ ..] => {
+                let goes_on = rest.first().is_some_and(|next| next.gap.is_like(year.gap));
+                let date = self.number(month) * 100 + self.number(year);
+                month.len == 2 && year.len == 2 && is_date(date) && !goes_on
             }
-    }
-
-    /// Sizes, prices or years one after the other: numbers that rise or fall.
-    fn is_list(&self, start: usize, end: usize) -> bool {
-        let window = self.groups.get(start..=end).unwrap_or_default();
-        let Some(size) = window.first().map(|group| group.len) else { return false };
-        if size > 4 || window.iter().any(|group| group.len != size) {
-            return false;
+            _ => false,
         }
-        if size < 4 {
-            let mut numbers = self.numbers(window);
-            let sorted = is_monotone(&numbers, |a, b| a <= b);
-            numbers.sort_unstable();
-            numbers.dedup();
-            return sorted && numbers.len() >= 4;
-        }
-        let numbers = self.numbers(window);
-        let rises = is_monotone(&numbers, |a, b| a < b);
-        let steps: Vec<i64> =
-            numbers.windows(2).filter_map(|p| Some(p.get(1)? - p.first()?)).collect();
-        let even = steps.first().is_some_and(|first| steps.iter().all(|step| step == first));
-        if rises && (even || numbers.iter().all(|number| number % 10 == 0)) {
-            return true;
-        }
-        let all = self.numbers(self.alike(start));
-        match all.len() {
-            0..=5 => false,
-            // So many are cards side by side, or none.
-            9.. if !all.len().is_multiple_of(4) => true,
-            _ => is_monotone(&all, |a, b| a < b),
-        }
-    }
-
-    /// The groups around this one of its length, with gaps of one kind.
-    fn alike(&self, start: usize) -> &[Group] {
-        let Some(kind) = gap(self.groups, start + 1).map(|gap| std::mem::discriminant(&gap)) else {
-            return &[];
-        };
-        let goes_on = |group: &Group| std::mem::discriminant(&group.gap) == kind && group.len == 4;
-        let mut from = start;
-        while self.groups.get(from).is_some_and(goes_on)
-            && from.checked_sub(1).and_then(|nth| self.groups.get(nth)).is_some_and(|g| g.len == 4)
-        {
-            from -= 1;
-        }
-        let behind = self.groups.get(start + 1..).unwrap_or_default();
-        let more = behind.iter().take_while(|group| goes_on(group)).count();
-        self.groups.get(from..=start + more).unwrap_or_default()
-    }
-
-    fn numbers(&self, groups: &[Group]) -> Vec<i64> {
-        let number = |group: &Group| {
-            let values = self.run.values.get(group.first..group.first + group.len);
-            values.unwrap_or_default().iter().fold(0, |n, value| n * 10 + i64::from(*value))
-        };
-        groups.iter().map(number).collect()
     }
 
     /// Whether the groups that stand close together here are, as a whole, the number of a parcel or of a SIM card.
-    fn is_parcel_or_chip(&self, start: usize) -> bool {
+    fn is_parcel_or_chip(&self, start: usize, end: usize) -> bool {
         let close = |group: &Group| matches!(group.gap, Gap::Close(_));
         let before = self.groups.get(..=start).unwrap_or_default().iter().rev();
         let from = start - before.take(FAR).take_while(|group| close(group)).count().min(start);
         let behind = self.groups.get(start + 1..).unwrap_or_default().iter();
         let to = start + behind.take(FAR).take_while(|group| close(group)).count();
-        let Some(values) = self.groups.get(from..=to).and_then(|groups| self.values(groups)) else {
+        let whole = self.groups.get(from..=to).unwrap_or_default();
+        let is_whole = match self.values(whole).map(|values| (values.len(), values)) {
+            Some((19 | 20, [8, 9, ..])) => self.luhn(whole),
+            Some((22, [9, 1..=5, ..]) | (32, [8, 9, ..])) => true,
+            _ => false,
+        };
+        is_whole || (start.saturating_sub(CHIP)..=start).any(|from| self.is_chip(from, end))
+    }
+
+    /// Whether the number of a SIM card begins here, in fours of which none stands before, and goes at least to there.
+    fn is_chip(&self, from: usize, end: usize) -> bool {
+        let Some(groups @ [first, rest @ ..]) = self.groups.get(from..from + CHIP) else {
             return false;
         };
-        match (values.len(), values) {
-            (19 | 20, [8, 9, ..]) => luhn(values),
-            (20 | 22, [9, 1..=5, ..] | [0, 0, ..]) => gs1(values),
-            _ => false,
-        }
+        let kind = gap(rest, 0);
+        let alike = rest.iter().all(|group| kind.is_some_and(|kind| kind.is_like(group.gap)));
+        let fours = rest.iter().rev().skip(1).chain([first]).all(|group| group.len == 4);
+        let ends = rest.last().is_some_and(|last| matches!(last.len, 3 | 4));
+        let values = self.values(groups).unwrap_or_default();
+        let before = from.checked_sub(1).and_then(|nth| self.groups.get(nth));
+        let goes_on = before.is_some_and(|group| group.len == 4)
+            && kind.is_some_and(|kind| kind.is_like(first.gap));
+        from + CHIP > end
+            && !goes_on
+            && alike
+            && fours
+            && ends
+            && values.starts_with(&[8, 9])
+            && self.luhn(groups)
     }
 }
 
-/// As on the card, or as its fours end.
-fn is_printed(lengths: &[usize]) -> bool {
-    matches!(
-        lengths,
-        [4, 4, 4, 4]
-            | [4, 4, 4, 4, 1..=3]
-            | [4, 4, 4, 1..=3]
-            | [4, 4, 4]
-            | [4, 6, 5]
-            | [4, 6, 4]
-            | [4, 5, 6]
-            | [4, 4, 5]
-            | [4, 3, 3, 3]
-            | [6, 13]
-    )
-}
-
-/// Fours, one of which is in parts.
-fn is_split_once(lengths: &[usize]) -> bool {
-    let (mut filled, mut split) = (0, 0);
-    for length in lengths {
-        let whole = filled == 0 && *length == 4;
-        filled += length;
-        if filled > 4 {
-            return false;
-        }
-        if filled == 4 {
-            split += usize::from(!whole);
-            filled = 0;
-        }
-    }
-    filled == 0 && split == 1
-}
-
-/// Fours, counted from the right, and others that a card of four lines up with.
-fn is_from_the_right(lengths: &[usize]) -> bool {
-    matches!(lengths, [1..=3, 4, 4, 4] | [1..=3, 4, 4, 4, 4] | [4, 3, 3, 5] | [4, 2, 4, 5])
-}
-
-/// Cards of airlines begin with 1, as much else does, and are told from it by how they are written.
+/// Cards of airlines begin with 1, as much else does, and are told from it by how they are written or called.
 fn is_air_travel(window: &[Group], values: &[u8]) -> bool {
-    let lengths = window.iter().map(|group| group.len);
-    values.first() == Some(&1) && lengths.eq([4, 5, 6])
+    let lengths = || window.iter().map(|group| group.len);
+    values.first() == Some(&1) && (lengths().eq([4, 5, 6]) || lengths().eq([15]))
 }
 
-/// German and Austrian mobile numbers without their plus.
-fn is_mobile(values: &[u8]) -> bool {
-    matches!(values, [4, 9, 1, 5..=7, ..] | [4, 3, 6, ..])
+/// A phone number in international form has up to fifteen digits (E.164), but in no country that begins with 3 more
+/// than thirteen.
+fn is_phone(values: &[u8]) -> bool {
+    matches!((values.len(), values), (..=13, _) | (14 | 15, [0..=2 | 4.., ..]))
 }
 
-fn is_monotone(numbers: &[i64], rises: impl Fn(i64, i64) -> bool) -> bool {
-    let pairs = || numbers.windows(2);
-    let by = |turn: bool| {
-        pairs().all(|pair| match pair {
-            [a, b] if turn => rises(*b, *a),
-            [a, b] => rises(*a, *b),
-            _ => true,
-        })
-    };
-    numbers.len() > 2 && (by(false) || by(true))
+/// Articles, phones of Germany and Austria without their plus, and citizens of China, all of whose numbers begin with
+/// a province and have a date of birth in them.
+fn is_article(values: &[u8]) -> bool {
+    match values {
+        [4, 9, ..] | [4, 3, 6, ..] if values.len() == OLD => true,
+        [4, ..] if values.len() == OLD => gs1(values),
+        [province, nth, _, _, _, _, date @ .., _, _, _, _] if values.len() == 18 => {
+            matches!((province, nth), (4, 1..=6) | (5, 0..=4) | (6, 1..=5) | (8, 1 | 2))
+                && is_full_date(date)
+        }
+        _ => false,
+    }
 }

@@ -201,7 +201,8 @@ proptest! {
         rest in proptest::collection::vec(0..10_u8, 19),
         group in 1..=8_usize,
         gap in prop_oneof![Just(" "), Just("-"), Just("."), Just("\u{2009}"), Just("")],
-        before in "[a-z ,:]{0,8}",
+        // Letters of which no word is made that announces another number.
+        before in "[abcdgh ,:]{0,8}",
         after in "[a-z ,:]{0,8}",
     ) {
         let digits = prefix.iter().chain(&rest).take(length - 1).copied().collect();
