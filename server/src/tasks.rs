@@ -66,7 +66,7 @@ pub async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::thread;
 
     use super::*;
@@ -80,7 +80,7 @@ mod tests {
     /// On one serving thread: it goes on while the work stands still.
     #[tokio::test]
     async fn what_takes_long_is_done_beside_the_serving_thread() {
-        let (go_on, waits) = channel::<()>();
+        let (go_on, waits) = sync_channel::<()>(1);
         let serving = thread::current().id();
         let work = spawn(
             "test",
@@ -98,8 +98,8 @@ mod tests {
     /// The many of one tenant wait for each other, and never take a thread from another's.
     #[tokio::test]
     async fn a_tenant_has_one_piece_of_work_under_way() {
-        let (begun, began) = channel();
-        let (go_on, waits) = channel::<()>();
+        let (begun, began) = sync_channel(2);
+        let (go_on, waits) = sync_channel::<()>(1);
         let first = begun.clone();
         let first = spawn(
             "test",
