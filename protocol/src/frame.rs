@@ -113,7 +113,7 @@ frames! {
         8 "seen" Seen { conversation: ConversationId, seq: Seq }
         /// Is the line alive? Answered at once with `pong`.
         9 "ping" Ping { request: RequestId }
-        /// Asks for the messages before a place, the newest of them first in line. Answered with `history`.
+        /// Asks for the newest messages before a place. Answered with `history`.
         10 "history" History {
             request: RequestId,
             conversation: ConversationId,
@@ -137,7 +137,7 @@ frames! {
         15 "availability" Availability {
             request: RequestId,
             availability: Availability;
-            /// Conversations at most; absent: unchanged.
+            /// Conversations at most, 0 to `CAPACITY_MAX`; absent: unchanged.
             capacity: u16,
         }
         /// Follows a topic. Answered with its snapshot.
@@ -189,7 +189,7 @@ frames! {
             /// Milliseconds between the server's WebSocket pings.
             heartbeat_ms: u32,
             limits: WireLimits,
-            /// What of the resume points goes on; each is followed by its `conversation` and `history`.
+            /// What goes on: of the resume points, and up to 16 of a visitor's own that are not closed. Each is followed by its `conversation` and `history`.
             conversations: List<ConversationId, 64>;
             /// Visitors: a fresh token where one is due; keep it in place of the last.
             token: Personal<String>,
@@ -202,7 +202,7 @@ frames! {
             /// Agents: who they are.
             agent: AgentCard,
         }
-        /// What was asked is stored on disk. For `send` with its place and time.
+        /// What was asked is done and stored: on disk, or in memory where the server has no disk. For `send` with its place and time.
         65 "ack" Ack {
             request: RequestId;
             seq: Seq,

@@ -49,6 +49,9 @@ macro_rules! wire_codes {
             pub const ALL: &'static [(Self, u8, &'static str)] =
                 &[$( (Self::$variant, $code, $word) ),+];
 
+            /// What each of them means, in the same order.
+            pub const MEANINGS: &'static [&'static str] = &[$( concat!($($vdoc, "\n"),*) ),+];
+
             /// The value with this code, if there is one.
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code { $( $code => Some(Self::$variant), )+ _ => None }

@@ -62,6 +62,9 @@ macro_rules! close_codes {
             pub const ALL: &'static [(Self, u16, &'static str)] =
                 &[$( (Self::$name, $code, $word) ),+];
 
+            /// What each of them means, in the same order.
+            pub const MEANINGS: &'static [&'static str] = &[$( concat!($($doc, "\n"),*) ),+];
+
             /// The code of the WebSocket close frame (RFC 6455, 7.4).
             pub const fn code(self) -> u16 {
                 match self { $( Self::$name => $code ),+ }
@@ -88,7 +91,7 @@ close_codes! {
     TooLarge = 1009 "frame too large",
     /// A message that is no frame of ours.
     Malformed = 4000 "malformed frame",
-    /// No session, or one that ended.
+    /// No session, or one that ended; or a first frame that is no `hello`.
     NotAuthenticated = 4001 "not authenticated",
     /// The page's origin may not embed this site's widget.
     OriginNotAllowed = 4003 "origin not allowed",
@@ -96,7 +99,7 @@ close_codes! {
     SiteClosed = 4004 "site closed",
     /// Barred by an agent.
     Banned = 4008 "banned",
-    /// No subprotocol that the server speaks, or a frame out of turn.
+    /// No subprotocol that the server speaks, or a second `hello`.
     Protocol = 4009 "protocol",
     /// The server leaves.
     Draining = 4100 "draining",

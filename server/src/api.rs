@@ -34,6 +34,7 @@ mod problem;
 mod page;
 mod idempotency;
 mod schema;
+mod promises;
 mod date;
 mod sessions;
 mod agents;

@@ -20,10 +20,12 @@ mod token;
 mod visitor;
 
 pub use brake::{BrakeConfig, DEVICE_COOKIE, Devices, Trier};
-pub use email::{EmailError, email_spellings, normal_email};
+pub use email::{EMAIL_BYTES_MAX, EmailError, email_spellings, normal_email};
 pub use key::{Scope, authenticate_key, new_operator_key, new_tenant_key, operator_key_hash};
 pub use limit::{Allowance, Left, Limit, Pace, Wait};
-pub use password::{PasswordError, Passwords, hash_password, password_rule};
+pub use password::{
+    PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordError, Passwords, hash_password, password_rule,
+};
 pub use rates::{Rates, RatesConfig};
 pub use session::{
     SECURE_SESSION_COOKIE, SESSION_COOKIE, SignedIn, authenticate_session, cookies, session_tokens,

@@ -70,6 +70,7 @@ const IDS: &[(&str, &str)] = &[
 struct Codes {
     name: &'static str,
     values: Vec<(u8, &'static str)>,
+    meanings: &'static [&'static str],
     /// What a reader takes a code for that it does not know, from which code on: these sets grow.
     unknown: &'static [(u8, &'static str)],
 }
@@ -85,6 +86,7 @@ fn codes() -> Vec<Codes> {
             name: stringify!($name),
             unknown: $unknown,
             values: $name::ALL.iter().map(|(_, code, word)| (*code, *word)).collect(),
+            meanings: $name::MEANINGS,
         } ),+ ] };
     }
     tables![
@@ -168,7 +170,8 @@ const RECORDS: &[Schema] = &[
 /// A Rust type as it reads on the wire.
 #[derive(Debug, PartialEq)]
 enum Wire {
-    Number,
+    /// With its width, in words.
+    Number(&'static str),
     Text,
     Flag,
     Id(&'static str, &'static str),
@@ -205,9 +208,13 @@ impl Wire {
             return Ok(Self::Record(name));
         }
         Ok(match name.as_str() {
-            "u8" | "u16" | "u32" | "u64" | "Seq" | "UnixMillis" | "Day" | "RequestId" => {
-                Self::Number
-            }
+            "u8" => Self::Number("number, 8 bits"),
+            "u16" => Self::Number("number, 16 bits"),
+            "u32" | "RequestId" => Self::Number("number, 32 bits"),
+            "u64" => Self::Number("number, 64 bits"),
+            "Seq" => Self::Number("place, 63 bits"),
+            "UnixMillis" => Self::Number("Unix milliseconds, 64 bits"),
+            "Day" => Self::Number("day since 2020-01-01, 16 bits"),
             "String" | "Text" | "SiteKey" => Self::Text,
             "bool" => Self::Flag,
             "Body" => Self::Body,
@@ -219,7 +226,7 @@ impl Wire {
 
     fn typescript(&self) -> String {
         match self {
-            Self::Number => "number".to_owned(),
+            Self::Number(_) => "number".to_owned(),
             Self::Text => "string".to_owned(),
             Self::Flag => "boolean".to_owned(),
             Self::Id(name, _) => (*name).to_owned(),
@@ -233,7 +240,7 @@ impl Wire {
     /// What `codec.ts` needs to read and write it.
     fn shape(&self) -> String {
         match self {
-            Self::Number => "NUMBER".to_owned(),
+            Self::Number(_) => "NUMBER".to_owned(),
             Self::Text => "TEXT".to_owned(),
             Self::Flag => "FLAG".to_owned(),
             Self::Id(_, prefix) => format!("'{prefix}'"),
@@ -246,7 +253,7 @@ impl Wire {
 
     fn words(&self) -> String {
         match self {
-            Self::Number => "number".to_owned(),
+            Self::Number(words) => (*words).to_owned(),
             Self::Text => "text".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Id(_, prefix) => format!("id `{prefix}_`"),
@@ -361,8 +368,24 @@ fn bounds() -> [(&'static str, u64); 10] {
     ]
 }
 
+/// These, and what else a client of the wire's document minds.
+fn all_bounds() -> Vec<(&'static str, u64)> {
+    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let more = [
+        ("HELLO_BYTES_MAX", wide(limits::HELLO_BYTES_MAX)),
+        ("ANSWERS_MAX", wide(limits::ANSWERS_MAX)),
+        ("URL_BYTES_MAX", wide(limits::URL_BYTES_MAX)),
+        ("WORD_BYTES_MAX", wide(limits::WORD_BYTES_MAX)),
+        ("RESUME_MESSAGES_MAX", wide(limits::RESUME_MESSAGES_MAX)),
+        ("ROOMS_PER_CONNECTION_MAX", wide(limits::ROOMS_PER_CONNECTION_MAX)),
+        ("CAPACITY_MAX", u64::from(limits::CAPACITY_MAX)),
+        ("SEQ_MAX", limits::SEQ_MAX),
+    ];
+    bounds().into_iter().chain(more).collect()
+}
+
 fn code_table(out: &mut String, table: &Codes) -> anyhow::Result<()> {
-    let Codes { name, values, unknown } = table;
+    let Codes { name, values, unknown, .. } = table;
     let words: Vec<String> =
         values.iter().chain(*unknown).map(|(_, word)| format!("'{word}'")).collect();
     writeln!(out, "\nexport type {name} = {};", words.join(" | "))?;
@@ -497,38 +520,40 @@ fn record_tables() -> anyhow::Result<String> {
 
 fn code_tables() -> anyhow::Result<String> {
     let mut out = String::new();
-    for Codes { name, values, unknown } in codes() {
-        let pairs: Vec<String> =
-            values.iter().map(|(code, word)| format!("{code} `{word}`")).collect();
+    for Codes { name, values, unknown, meanings } in codes() {
         let grows = match unknown {
-            [] => String::new(),
-            [_] => " It grows; take an unknown code as `unknown`.".to_owned(),
+            [] => "It is closed; pass over what has another code.".to_owned(),
+            [_] => "It grows; take an unknown code as `unknown`.".to_owned(),
             [..] => format!(
-                " It grows; a code that you do not know refuses for a while from {RETRYABLE_FROM} on, for good below."
+                "It grows; a code that you do not know refuses for a while from {RETRYABLE_FROM} on, for good below."
             ),
         };
-        writeln!(out, "#### {name}\n\n{}.{grows}\n", pairs.join(" · "))?;
+        writeln!(out, "#### {name}\n\n{grows}\n\n| code | word | |\n|---|---|---|")?;
+        for ((code, word), meaning) in values.iter().zip(meanings) {
+            writeln!(out, "| {code} | `{word}` | {} |", doc_lines(meaning))?;
+        }
+        out.push('\n');
     }
     Ok(out.trim_end().to_owned())
 }
 
 fn close_table() -> anyhow::Result<String> {
-    let mut out = String::from("| code | words | the client |\n|---|---|---|\n");
-    for (code, number, word) in CloseCode::ALL {
+    let mut out = String::from("| code | words | | the client |\n|---|---|---|---|\n");
+    for ((code, number, word), meaning) in CloseCode::ALL.iter().zip(CloseCode::MEANINGS) {
         let verdict = match code.verdict() {
             Verdict::Done => "is done",
             Verdict::Stop => "stops",
             Verdict::Retry => "comes back with jitter",
             Verdict::Now => "comes back at once",
         };
-        writeln!(out, "| {number} | {word} | {verdict} |")?;
+        writeln!(out, "| {number} | {word} | {} | {verdict} |", doc_lines(meaning))?;
     }
     Ok(out.trim_end().to_owned())
 }
 
 fn bound_table() -> anyhow::Result<String> {
     let mut out = String::from("| bound | value |\n|---|---|\n");
-    for (name, value) in bounds() {
+    for (name, value) in all_bounds() {
         writeln!(out, "| `{name}` | {value} |")?;
     }
     Ok(out.trim_end().to_owned())

@@ -30,7 +30,7 @@ use crate::store::{ConversationFilter, ConversationRow, MarkRow, Sight, VisitorR
 const PREVIEW_TAIL: u16 = 8;
 
 /// Labels on one conversation; what its card on the wire can hold.
-const TAGS_MAX: usize = 32;
+pub(super) const TAGS_MAX: usize = 32;
 
 /// A conversation's state.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -14,7 +14,7 @@ use super::problem::{Problem, ProblemCode};
 use crate::keys::content_hash;
 use crate::store::{AnswerRow, Beside, Record, Write};
 
-const KEY_BYTES_MAX: usize = 255;
+pub(super) const KEY_BYTES_MAX: usize = 255;
 
 /// Tells that the answer is the first one again.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

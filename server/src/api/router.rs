@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use super::acts::to_their_end;
 use super::problem::{Problem, ProblemCode, ProblemDocument};
+use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
@@ -65,7 +66,11 @@ pub fn openapi_admin() -> OpenApi {
 /// # Errors
 /// If a document cannot be written as JSON.
 pub fn openapi_files() -> Result<[(&'static str, String); 2], serde_json::Error> {
-    let file = |document: &OpenApi| document.to_pretty_json().map(|json| json + "\n");
+    let file = |document: &OpenApi| {
+        let mut document = serde_json::to_value(document)?;
+        promise(&mut document);
+        serde_json::to_string_pretty(&document).map(|json| json + "\n")
+    };
     Ok([("openapi.json", file(&openapi())?), ("openapi-admin.json", file(&openapi_admin())?)])
 }
 

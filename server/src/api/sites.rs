@@ -28,17 +28,17 @@ use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{FieldRule, Notice, Record, SiteRow, SiteSettings};
 use crate::tasks;
 
-const NAME_CHARS_MAX: usize = 100;
-const ORIGINS_MAX: usize = 32;
-const TEXTS_MAX: usize = 32;
-const TEXT_CHARS_MAX: usize = 500;
-const NOTICE_CHARS_MAX: usize = 2_000;
-const URL_BYTES_MAX: usize = 2_048;
+pub(super) const NAME_CHARS_MAX: usize = 100;
+pub(super) const ORIGINS_MAX: usize = 32;
+pub(super) const TEXTS_MAX: usize = 32;
+pub(super) const TEXT_CHARS_MAX: usize = 500;
+pub(super) const NOTICE_CHARS_MAX: usize = 2_000;
+pub(super) const URL_BYTES_MAX: usize = 2_048;
 /// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
 const FORMER_NOTICES_MAX: usize = 100;
 
 /// The fields that the form before a conversation can have.
-const FORM_FIELDS: [&str; 2] = ["name", "email"];
+pub(super) const FORM_FIELDS: [&str; 2] = ["name", "email"];
 
 /// A website with our widget.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

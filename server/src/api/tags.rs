@@ -18,7 +18,7 @@ use super::{ApiState, schema};
 use crate::auth::Scope;
 use crate::store::{Record, TagRow};
 
-const NAME_CHARS_MAX: usize = 50;
+pub(super) const NAME_CHARS_MAX: usize = 50;
 
 /// Labels of one Organization.
 const TAGS_MAX: usize = 500;

@@ -21,10 +21,10 @@ use crate::auth::{Scope, normal_email};
 use crate::privacy::policy::{Plan, SiteEvent};
 use crate::store::{Record, TenantRow};
 
-const NAME_CHARS_MAX: usize = 200;
+pub(super) const NAME_CHARS_MAX: usize = 200;
 
 /// Characters of an address to turn to.
-const CONTACT_CHARS_MAX: usize = 300;
+pub(super) const CONTACT_CHARS_MAX: usize = 300;
 
 /// Under whose name the answers to creations are kept that belong to no Organization.
 pub(crate) const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);

@@ -6,7 +6,7 @@ use protocol::personal::Personal;
 use protocol::visible;
 
 /// Longest address that mail can carry (RFC 5321, 4.5.3.1.3, without its brackets).
-const EMAIL_BYTES_MAX: usize = 254;
+pub const EMAIL_BYTES_MAX: usize = 254;
 
 /// Bytes that are looked at: an address as a `mailto:` link, percent-encoded, with a subject.
 const GIVEN_BYTES_MAX: usize = 4 * 1024;

@@ -11,10 +11,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
 /// Characters of a password, at least: length is what makes guessing dear.
-const PASSWORD_CHARS_MIN: usize = 12;
+pub const PASSWORD_CHARS_MIN: usize = 12;
 
 /// Characters of a password, at most: a bound on what is hashed.
-const PASSWORD_CHARS_MAX: usize = 1_000;
+pub const PASSWORD_CHARS_MAX: usize = 1_000;
 
 /// KiB that one hash fills; with `PASSES`, the first choice of OWASP's cheat sheet for Argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;

@@ -93,6 +93,8 @@ impl Rates {
             }
             self.visitor_messages.tidy();
             self.agent_messages.tidy();
+            self.visitor_questions.tidy();
+            self.agent_questions.tidy();
             self.agents.tidy();
             self.keys.tidy();
             self.addresses.tidy();

@@ -1,82 +1,59 @@
 //! A count of what an address does in a window, where a window's number is a promise: never more in any hour. What comes
 //! in bursts and has a pace is limited in `limit`.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use protocol::personal::Personal;
-use protocol::time::UnixMillis;
 
-/// Addresses that are remembered at a time; the oldest is forgotten first.
+use crate::recent::Recent;
+
+/// Addresses that are remembered for certain; twice as many at most.
 const REMEMBERED_MAX: usize = 10_000;
-
-type Addresses = HashMap<Personal<IpAddr>, Window>;
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
-    since: UnixMillis,
-    attempts: u64,
+    since: Instant,
+    times: u64,
 }
 
-/// So many times in a while for each address; held in memory only.
+/// So many times in a while for each address; held in memory only, and by a clock that nobody sets.
 #[derive(Debug)]
 pub struct AddressLimit {
     times_max: u64,
-    window_ms: u64,
-    addresses: Mutex<Addresses>,
+    window: Duration,
+    addresses: Mutex<Recent<Personal<IpAddr>, Window>>,
 }
 
 impl AddressLimit {
     /// Nobody came yet.
     pub fn new(times_max: u64, window_ms: u64) -> Self {
-        Self { times_max, window_ms, addresses: Mutex::default() }
+        let window = Duration::from_millis(window_ms);
+        Self { times_max, window, addresses: Mutex::new(Recent::new(REMEMBERED_MAX)) }
     }
 
     /// Counts one more.
     ///
     /// # Errors
-    /// With the milliseconds to wait, if there were too many.
-    pub fn take(&self, address: IpAddr, now: UnixMillis) -> Result<(), u64> {
+    /// With the time to wait, if there were too many.
+    pub fn take(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let address = Personal::new(network(address));
         let mut addresses = self.addresses.lock();
-        let wait = waits(addresses.get(&address), self.times_max, self.window_ms, now);
-        if wait > 0 {
-            return Err(wait);
+        match addresses.get_mut(&address) {
+            Some(window) => {
+                let passed = now.saturating_duration_since(window.since);
+                if passed >= self.window {
+                    *window = Window { since: now, times: 0 };
+                } else if window.times >= self.times_max {
+                    return Err(self.window - passed);
+                }
+                window.times += 1;
+            }
+            None => addresses.insert(address, Window { since: now, times: 1 }),
         }
-        count(&mut addresses, address, self.window_ms, now);
         Ok(())
     }
-}
-
-fn waits(window: Option<&Window>, attempts_max: u64, window_ms: u64, now: UnixMillis) -> u64 {
-    match window {
-        Some(window) if window.attempts >= attempts_max => {
-            window_ms.saturating_sub(now.ms_since(window.since))
-        }
-        _ => 0,
-    }
-}
-
-fn count<K: Hash + Eq + Copy>(
-    windows: &mut HashMap<K, Window>,
-    key: K,
-    window_ms: u64,
-    now: UnixMillis,
-) {
-    if windows.len() >= REMEMBERED_MAX && !windows.contains_key(&key) {
-        windows.retain(|_, window| now.ms_since(window.since) < window_ms);
-        let oldest = windows.iter().min_by_key(|(_, window)| window.since).map(|(key, _)| *key);
-        if let Some(oldest) = oldest.filter(|_| windows.len() >= REMEMBERED_MAX) {
-            windows.remove(&oldest);
-        }
-    }
-    let window = windows.entry(key).or_insert(Window { since: now, attempts: 0 });
-    if now.ms_since(window.since) >= window_ms {
-        *window = Window { since: now, attempts: 0 };
-    }
-    window.attempts += 1;
 }
 
 /// Whoever has one IPv6 address has the 2^64 beside it.
@@ -93,8 +70,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+    use crate::clock::{Clock as _, SystemClock};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -103,20 +79,26 @@ mod tests {
     #[test]
     fn an_address_may_do_a_thing_so_often_in_a_while() {
         let limit = AddressLimit::new(2, 1_000);
-        assert_eq!(limit.take(ip("192.0.2.1"), NOW), Ok(()));
-        assert_eq!(limit.take(ip("192.0.2.1"), NOW.plus_ms(400)), Ok(()));
-        assert_eq!(limit.take(ip("192.0.2.1"), NOW.plus_ms(500)), Err(500));
-        assert_eq!(limit.take(ip("192.0.2.2"), NOW.plus_ms(500)), Ok(()));
-        assert_eq!(limit.take(ip("192.0.2.1"), NOW.plus_ms(1_000)), Ok(()));
+        let now = SystemClock.instant();
+        let after = |ms| now + Duration::from_millis(ms);
+        assert_eq!(limit.take(ip("192.0.2.1"), now), Ok(()));
+        assert_eq!(limit.take(ip("::ffff:192.0.2.1"), after(400)), Ok(()));
+        assert_eq!(limit.take(ip("192.0.2.1"), after(500)), Err(Duration::from_millis(500)));
+        assert_eq!(limit.take(ip("192.0.2.2"), after(500)), Ok(()));
+        assert_eq!(limit.take(ip("192.0.2.1"), after(1_000)), Ok(()));
+        for host in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+            let taken = limit.take(ip(host), now).is_ok();
+            assert_eq!(taken, host != "2001:db8::3", "one network");
+        }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let limit = AddressLimit::new(2, 1_000_000);
-        for n in 0..u32::try_from(REMEMBERED_MAX + 50).unwrap() {
-            let from = IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
-            limit.take(from, NOW.plus_ms(u64::from(n))).unwrap();
+        let now = SystemClock.instant();
+        for n in 0..u32::try_from(3 * REMEMBERED_MAX).unwrap() {
+            limit.take(IpAddr::V4(std::net::Ipv4Addr::from_bits(n)), now).unwrap();
         }
-        assert_eq!(limit.addresses.lock().len(), REMEMBERED_MAX);
+        assert!(limit.addresses.lock().len() <= 2 * REMEMBERED_MAX);
     }
 }

@@ -267,7 +267,7 @@ impl Connection {
             return;
         }
         if encoding != self.encoding {
-            return self.outbox.close(CloseCode::Protocol);
+            return self.outbox.close(CloseCode::WrongType);
         }
         if self.gateway.config.rates.frames.take(&self.frames).is_err() {
             self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();

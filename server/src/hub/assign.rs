@@ -347,7 +347,7 @@ impl Hub {
         let Who::Visitor { site, visitor } = speaker.who else { return Ok(()) };
         let site = self.site(speaker.tenant, site).await?;
         // Where masks cannot be used nothing of it is kept, and nobody is refused for it.
-        let Ok(page) = super::open::checked_page(&site, page) else { return Ok(()) };
+        let Ok(page) = super::open::checked_page(&site, page).await else { return Ok(()) };
         let desk = self.desk(speaker.tenant).await?;
         let known = {
             let mut state = desk.state.lock();

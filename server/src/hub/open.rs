@@ -29,6 +29,9 @@ use crate::store::{
 /// What is read of a page's title: what is kept of it, and the longest number that its end may cut.
 const TITLE_BYTES_READ: usize = 4_096;
 
+/// And of its address.
+const URL_BYTES_READ: usize = 6_144;
+
 /// A conversation that a visitor asks to begin.
 #[derive(Debug)]
 pub struct Opening<'a> {
@@ -75,7 +78,7 @@ impl Hub {
                 return Err(not_found("there is no such conversation"));
             }
             let site = self.site(tenant, row.site).await?;
-            return match self.differs(&site, &row, &opening)? {
+            return match self.differs(&site, &row, &opening).await? {
                 None => Ok(()),
                 Some(what) => {
                     let words = format!("a conversation with this id began with another {what}");
@@ -92,11 +95,10 @@ impl Hub {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
         self.bound_open(tenant, visitor).await?;
-        let now = self.now();
-        self.openings.take(opening.address, now).map_err(|wait_ms| {
+        self.openings.take(opening.address, self.clock.instant()).map_err(|wait| {
             self.metrics.rate_limited_total.of(Throttle::Conversations).inc();
             let words = "too many conversations were begun from your network; try again later";
-            let wait_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+            let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
             Reject::new(RejectCode::TooFast, words).retry_after_ms(wait_ms)
         })?;
         let (visitor_row, row) = self.rows(&site, visitor, &opening, self.record_time()).await?;
@@ -110,7 +112,7 @@ impl Hub {
         let others = {
             let mut state = desk.state.lock();
             let others = state.said_anew(&visitor_row);
-            state.insert(Header::new(row, visitor_row, now));
+            state.insert(Header::new(row, visitor_row, self.now()));
             others
         };
         self.show(&desk, &others).await?;
@@ -119,9 +121,9 @@ impl Hub {
 
     /// In what an opening differs from the one that began this conversation; in nothing, if it is the same that comes
     /// again. The page and the language are those of the moment and may be others.
-    fn differs(
+    async fn differs(
         &self,
-        site: &Site,
+        site: &Arc<Site>,
         row: &ConversationRow,
         opening: &Opening<'_>,
     ) -> Result<Option<String>, Reject> {
@@ -134,7 +136,7 @@ impl Hub {
         let Some(kept) = self.shown().header(row, row.form.as_slice()) else { return Ok(None) };
         let form = &opening.form;
         for (name, answer) in kept {
-            let again = field("form", &given(form, name), ANSWER_BYTES_MAX, site.redactor()?)?;
+            let again = masked_answer(site, &given(form, name)).await?;
             // Other masks than today's may have hidden a part of it, or let it stand.
             let masked = [&again, answer].iter().any(|answer| answer.expose().contains(MARK));
             if again != *answer && !masked {
@@ -169,13 +171,13 @@ impl Hub {
 
     async fn rows(
         &self,
-        site: &Site,
+        site: &Arc<Site>,
         visitor: VisitorId,
         opening: &Opening<'_>,
         now: UnixMillis,
     ) -> Result<(VisitorRow, ConversationRow), Reject> {
         let notice = site.notice_shown(opening.notice)?;
-        let form = checked_form(site, &opening.form)?;
+        let form = checked_form(site, &opening.form).await?;
         let answer = |name: &str| {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
         };
@@ -211,7 +213,7 @@ impl Hub {
         let page = opening.page.filter(|_| !opening.gpc);
         let (page_url, page_title) = match page {
             Some(page) => {
-                let (url, title) = checked_page(site, page)?;
+                let (url, title) = checked_page(site, page).await?;
                 (url, Some(title))
             }
             None => (None, None),
@@ -350,11 +352,10 @@ fn given<'f>(form: &[(&str, &'f str)], name: &str) -> Cow<'f, str> {
 
 /// The form's answers, as they are seen, redacted and bounded; what the site requires must be there, what
 /// it does not ask for is not kept.
-fn checked_form(
-    site: &Site,
+async fn checked_form(
+    site: &Arc<Site>,
     form: &[(&str, &str)],
 ) -> Result<Vec<(String, Personal<String>)>, Reject> {
-    let redactor = site.redactor()?;
     let mut answers = Vec::new();
     for (name, rule) in &site.row.settings.form {
         let given = given(form, name);
@@ -368,7 +369,7 @@ fn checked_form(
             }
             FieldRule::Required | FieldRule::Optional if given.is_empty() => {}
             FieldRule::Required | FieldRule::Optional => {
-                let answer = field("form", &given, ANSWER_BYTES_MAX, redactor)?;
+                let answer = masked_answer(site, &given).await?;
                 answers.push((name.clone(), answer));
             }
         }
@@ -376,17 +377,31 @@ fn checked_form(
     Ok(answers)
 }
 
+/// An answer of the form, redacted and bounded.
+async fn masked_answer(site: &Arc<Site>, given: &str) -> Result<Personal<String>, Reject> {
+    if !site.redactor()?.takes_long(given) {
+        return field("form", given, ANSWER_BYTES_MAX, site.redactor()?);
+    }
+    let given = given.to_owned();
+    site.mask(move |site| field("form", &given, ANSWER_BYTES_MAX, site.redactor()?)).await
+}
+
 /// A page's address without its query, where it has one of the web, and its title. Refused only where the site's masks
 /// cannot be used.
-pub(super) fn checked_page(
-    site: &Site,
+pub(super) async fn checked_page(
+    site: &Arc<Site>,
     page: &PageView,
 ) -> Result<(Option<Personal<String>>, Personal<String>), Reject> {
-    let redactor = site.redactor()?;
     let title = page.title.as_ref().map_or("", |title| title.expose());
     let title = title.get(..title.floor_char_boundary(TITLE_BYTES_READ)).unwrap_or_default();
-    Ok((
-        page_url(page.url.expose(), redactor),
-        aside(&visible::name(title), ANSWER_BYTES_MAX, redactor),
-    ))
+    let title = visible::name(title).into_owned();
+    let url = page.url.expose();
+    let url = url.get(..url.floor_char_boundary(URL_BYTES_READ)).unwrap_or_default().to_owned();
+    let redactor = site.redactor()?;
+    let takes_long = redactor.takes_long(&title) || redactor.takes_long(&url);
+    let work = move |site: &Site| {
+        let redactor = site.redactor()?;
+        Ok((page_url(&url, redactor), aside(&title, ANSWER_BYTES_MAX, redactor)))
+    };
+    if takes_long { site.mask(work).await } else { work(site) }
 }

@@ -471,7 +471,7 @@ export const CLIENT_PING: FrameSchema<ClientPing> = {
   ],
 };
 
-/** Asks for the messages before a place, the newest of them first in line. Answered with `history`. */
+/** Asks for the newest messages before a place. Answered with `history`. */
 export interface ClientHistory {
   kind: 'history';
   request: number;
@@ -553,7 +553,7 @@ export interface ClientAvailability {
   kind: 'availability';
   request: number;
   availability: Availability;
-  /** Conversations at most; absent: unchanged. */
+  /** Conversations at most, 0 to `CAPACITY_MAX`; absent: unchanged. */
   capacity?: number;
 }
 export const CLIENT_AVAILABILITY: FrameSchema<ClientAvailability> = {
@@ -719,7 +719,7 @@ export interface ServerWelcome {
   /** Milliseconds between the server's WebSocket pings. */
   heartbeat_ms: number;
   limits: WireLimits;
-  /** What of the resume points goes on; each is followed by its `conversation` and `history`. */
+  /** What goes on: of the resume points, and up to 16 of a visitor's own that are not closed. Each is followed by its `conversation` and `history`. */
   conversations: readonly ConversationId[];
   /** Visitors: a fresh token where one is due; keep it in place of the last. */
   token?: string;
@@ -749,7 +749,7 @@ export const SERVER_WELCOME: FrameSchema<ServerWelcome> = {
   ],
 };
 
-/** What was asked is stored on disk. For `send` with its place and time. */
+/** What was asked is done and stored: on disk, or in memory where the server has no disk. For `send` with its place and time. */
 export interface ServerAck {
   kind: 'ack';
   request: number;

@@ -1,0 +1,288 @@
+//! What the OpenAPI documents promise beside what the types say: bounds, forms of ids, refusals, who may ask.
+//!
+//! Lives here: additions to the finished documents, from the constants that the handlers use. Not here: the types and
+//! their fields (each handler's file). Called by `router` where the documents are written.
+
+use protocol::conversation::ConversationState;
+use protocol::limits::{CAPACITY_MAX, SEQ_MAX, TEXT_CHARS_MAX};
+use serde_json::{Map, Value, json};
+
+use super::idempotency::KEY_BYTES_MAX;
+use super::page::LIMIT_MAX;
+use super::{agents, conversations, keys, sites, tags, tenants};
+use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
+use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
+
+/// The end of a one-time link.
+const TOKEN_CHARS_MAX: usize = 256;
+
+/// Characters of an origin in any spelling.
+const ORIGIN_CHARS_MAX: usize = 800;
+
+/// What any operation may be refused with.
+const REFUSALS: [&str; 9] = ["400", "401", "403", "404", "408", "413", "415", "422", "503"];
+
+const DESCRIPTION: &str = "A caller shows a key (`Authorization: Bearer …`) or, on the public listener, the session \
+cookie that `POST /v1/sessions` sets: `livehelp_session`, or `__Host-livehelp_session` where browsers reach the server \
+over TLS. **Who shows the cookie and changes something sends the console's own `Origin`**: `public_url`, or where that \
+is not set the address that was asked; without it, or with another, the answer is 403. A key needs no `Origin`. Bodies \
+are JSON in UTF-8. Refusals are problems (RFC 9457) with a `code` for programs and, where a field is at fault, its \
+name. Lengths are in characters, of names in those that are seen. What changes something runs to its end when its \
+caller hangs up; repeat a create with its `Idempotency-Key`.";
+
+/// Completes a document.
+pub(crate) fn promise(document: &mut Value) {
+    document["info"]["description"] = json!(DESCRIPTION);
+    bound_schemas(document);
+    for status in REFUSALS {
+        let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+        document["components"]["responses"][status] =
+            json!({ "description": reason(status), "content": content });
+    }
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for (path, item) in paths {
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let open = operation["security"] == json!([{}]);
+            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                bound_parameter(parameter);
+            }
+            let has_body = operation.get("requestBody").is_some();
+            let asked = operation["parameters"].as_array().is_some_and(|list| !list.is_empty());
+            let statuses = [
+                ("400", has_body || asked),
+                ("401", !open),
+                ("403", !open || path == "/v1/sessions"),
+                ("404", path.contains('{')),
+                ("408", true),
+                ("413", has_body),
+                ("415", has_body),
+                ("422", has_body),
+                ("503", true),
+            ];
+            let Some(responses) = operation["responses"].as_object_mut() else { continue };
+            for (status, _) in statuses.iter().filter(|(_, is)| *is) {
+                let refused = json!({ "$ref": format!("#/components/responses/{status}") });
+                responses.entry((*status).to_owned()).or_insert(refused);
+            }
+        }
+    }
+}
+
+fn reason(status: &str) -> &'static str {
+    let code = http::StatusCode::from_bytes(status.as_bytes()).ok();
+    code.and_then(|code| code.canonical_reason()).unwrap_or_default()
+}
+
+/// The form of an id, by the name that it has in paths, queries and bodies.
+fn id_pattern(name: &str) -> Option<String> {
+    let prefix = match name {
+        "tenant_id" => "ten",
+        "site_id" => "sit",
+        "site_key" => "site",
+        "agent_id" | "assignee" => "agt",
+        "session_id" => "ses",
+        "invitation_id" => "inv",
+        "key_id" => "key",
+        "tag_id" => "tag",
+        "visitor_id" => "vis",
+        "conversation_id" => "cnv",
+        "message_id" => "msg",
+        _ => return None,
+    };
+    Some(format!("^{prefix}_[0-9a-f]{{32}}$"))
+}
+
+fn bound_parameter(parameter: &mut Value) {
+    let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+    let schema = &mut parameter["schema"];
+    if let Some(pattern) = id_pattern(&name) {
+        schema["pattern"] = json!(pattern);
+        return;
+    }
+    match name.as_str() {
+        "limit" => {
+            schema["minimum"] = json!(1);
+            schema["maximum"] = json!(LIMIT_MAX);
+        }
+        "before" => schema["maximum"] = json!(SEQ_MAX),
+        "cursor" => schema["maxLength"] = json!(TOKEN_CHARS_MAX),
+        "state" => {
+            let words = ConversationState::ALL.iter().map(|(_, _, word)| *word);
+            schema["enum"] = words.collect();
+        }
+        "Idempotency-Key" => {
+            schema["minLength"] = json!(1);
+            schema["maxLength"] = json!(KEY_BYTES_MAX);
+            schema["pattern"] = json!("^[\\x20-\\x7e]+$");
+        }
+        _ => {}
+    }
+}
+
+/// Bounds of the fields of what is sent.
+fn bound_schemas(document: &mut Value) {
+    let text = |max: usize| json!({ "maxLength": max });
+    let name = |max: usize| json!({ "minLength": 1, "maxLength": max });
+    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_CHARS_MAX } });
+    let scopes = json!({ "minItems": 1, "maxItems": crate::auth::Scope::ALL.len() });
+    let password = json!({ "minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX });
+    let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
+    let bounds = [
+        ("Acceptance", "token", text(TOKEN_CHARS_MAX)),
+        ("Acceptance", "name", name(agents::NAME_CHARS_MAX)),
+        ("Acceptance", "password", password.clone()),
+        ("AgentChange", "name", name(agents::NAME_CHARS_MAX)),
+        ("AgentChange", "capacity", json!({ "maximum": CAPACITY_MAX })),
+        ("Assignment", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
+        ("Confirmation", "today", json!({ "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })),
+        (
+            "ConversationTags",
+            "tags",
+            json!({ "maxItems": conversations::TAGS_MAX, "items": { "type": "string", "pattern": id_pattern("tag_id") } }),
+        ),
+        ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
+        ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
+        ("Login", "email", text(EMAIL_BYTES_MAX)),
+        ("Login", "password", text(PASSWORD_CHARS_MAX)),
+        ("NewInvitation", "email", text(EMAIL_BYTES_MAX)),
+        ("NewKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewKey", "scopes", scopes.clone()),
+        ("NewMessage", "message_id", json!({ "pattern": id_pattern("message_id") })),
+        ("NewMessage", "text", name(TEXT_CHARS_MAX)),
+        ("NewMessage", "visibility", json!({ "enum": ["everyone", "agents", null] })),
+        ("NewOperatorKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewOperatorKey", "scopes", scopes),
+        ("NewPassword", "token", text(TOKEN_CHARS_MAX)),
+        ("NewPassword", "password", password.clone()),
+        ("NewSite", "name", name(sites::NAME_CHARS_MAX)),
+        ("NewSite", "origins", origins.clone()),
+        ("NewTag", "name", name(tags::NAME_CHARS_MAX)),
+        ("NewTenant", "name", name(tenants::NAME_CHARS_MAX)),
+        ("NewTenant", "privacy_contact", name(tenants::CONTACT_CHARS_MAX)),
+        ("NewTenantSite", "name", name(sites::NAME_CHARS_MAX)),
+        ("NewTenantSite", "origins", origins.clone()),
+        ("Notice", "text", text(sites::NOTICE_CHARS_MAX)),
+        ("Notice", "url", url),
+        ("PasswordChange", "current_password", text(PASSWORD_CHARS_MAX)),
+        ("PasswordChange", "new_password", password),
+        ("PasswordResetToken", "token", text(TOKEN_CHARS_MAX)),
+        ("SiteChange", "name", name(sites::NAME_CHARS_MAX)),
+        ("SiteChange", "origins", origins),
+        (
+            "SiteChange",
+            "texts",
+            json!({
+                "maxProperties": sites::TEXTS_MAX,
+                "additionalProperties": { "type": "string", "maxLength": sites::TEXT_CHARS_MAX },
+            }),
+        ),
+        ("SiteChange", "form", json!({ "maxProperties": sites::FORM_FIELDS.len() })),
+        (
+            "SiteChange",
+            "redaction_patterns",
+            json!({ "maxItems": PATTERNS_MAX, "items": { "type": "string", "maxLength": PATTERN_BYTES_MAX } }),
+        ),
+    ];
+    for (schema, field, bound) in bounds {
+        let place = format!("/components/schemas/{schema}/properties/{field}");
+        let (Some(found), Value::Object(bound)) = (document.pointer_mut(&place), bound) else {
+            continue;
+        };
+        for (word, value) in bound {
+            found[word.as_str()] = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::openapi_files;
+    use super::*;
+
+    fn documents() -> Vec<Value> {
+        let files = openapi_files().unwrap();
+        files.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect()
+    }
+
+    fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths.iter().flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(move |(verb, operation)| (format!("{verb} {path}"), operation))
+        })
+    }
+
+    /// Every text, list, number and map that can be sent.
+    fn is_bounded(document: &Value, schema: &Value, place: &str, seen: &mut Vec<String>) {
+        if let Some(name) = schema["$ref"].as_str() {
+            if seen.iter().any(|known| known == name) {
+                return;
+            }
+            seen.push(name.to_owned());
+            let place = name.trim_start_matches('#');
+            return is_bounded(document, document.pointer(place).unwrap(), name, seen);
+        }
+        for any in ["oneOf", "anyOf", "allOf"] {
+            for one in schema[any].as_array().into_iter().flatten() {
+                is_bounded(document, one, place, seen);
+            }
+        }
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            is_bounded(document, schema, &format!("{place}.{field}"), seen);
+        }
+        let kind = schema["type"].to_string();
+        let has = |words: &[&str]| words.iter().any(|word| schema.get(*word).is_some());
+        if kind.contains("string") {
+            assert!(has(&["maxLength", "pattern", "enum"]), "{place} is a text without a bound");
+        }
+        if kind.contains("integer") {
+            assert!(has(&["maximum"]), "{place} is a number without a bound");
+        }
+        if kind.contains("array") {
+            assert!(has(&["maxItems"]), "{place} is a list without a bound");
+            is_bounded(document, &schema["items"], &format!("{place}[]"), seen);
+        }
+        if schema["additionalProperties"].is_object() {
+            assert!(has(&["maxProperties"]), "{place} is a map without a bound");
+            is_bounded(document, &schema["additionalProperties"], &format!("{place}{{}}"), seen);
+        }
+    }
+
+    #[test]
+    fn whatever_can_be_sent_has_a_bound_and_every_id_its_form() {
+        for document in documents() {
+            for (name, operation) in operations(&document) {
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let place = format!("{name} {}", parameter["name"]);
+                    is_bounded(&document, &parameter["schema"], &place, &mut Vec::new());
+                }
+                let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+                is_bounded(&document, body, &name, &mut Vec::new());
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_that_an_operation_can_meet_is_listed() {
+        for document in documents() {
+            for (name, operation) in operations(&document) {
+                let open = operation["security"] == json!([{}]);
+                let mut wanted = vec!["429", "503", "408"];
+                wanted.extend(if open { [].as_slice() } else { &["401", "403"] });
+                if operation.get("requestBody").is_some() {
+                    wanted.extend(["400", "413", "415", "422"]);
+                }
+                if name.contains('{') {
+                    wanted.push("404");
+                }
+                for status in wanted {
+                    assert!(operation["responses"].get(status).is_some(), "{name} lacks {status}");
+                }
+            }
+            let words = document["info"]["description"].as_str().unwrap();
+            assert!(words.contains("`Origin`") && words.contains("__Host-livehelp_session"));
+        }
+    }
+}
