@@ -87,7 +87,7 @@ impl Fault {
             Self::Gone(file) => {
                 tracing::error!(
                     act,
-                    file,
+                    name = file,
                     "this file of the data folder is gone, or another one is in its place"
                 );
             }
