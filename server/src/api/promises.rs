@@ -119,15 +119,28 @@ fn bound_parameter(parameter: &mut Value) {
     }
 }
 
-/// Bounds of the fields of what is sent.
+/// Gives the fields of what is sent their bounds.
 fn bound_schemas(document: &mut Value) {
+    for (schema, field, bound) in bounds() {
+        let place = format!("/components/schemas/{schema}/properties/{field}");
+        let (Some(found), Value::Object(bound)) = (document.pointer_mut(&place), bound) else {
+            continue;
+        };
+        for (word, value) in bound {
+            found[word.as_str()] = value;
+        }
+    }
+}
+
+/// A schema, a field of it and what bounds that.
+fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let text = |max: usize| json!({ "maxLength": max });
     let name = |max: usize| json!({ "minLength": 1, "maxLength": max });
     let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_CHARS_MAX } });
     let scopes = json!({ "minItems": 1, "maxItems": crate::auth::Scope::ALL.len() });
     let password = json!({ "minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX });
     let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
-    let bounds = [
+    vec![
         ("Acceptance", "token", text(TOKEN_CHARS_MAX)),
         ("Acceptance", "name", name(agents::NAME_CHARS_MAX)),
         ("Acceptance", "password", password.clone()),
@@ -182,16 +195,7 @@ fn bound_schemas(document: &mut Value) {
             "redaction_patterns",
             json!({ "maxItems": PATTERNS_MAX, "items": { "type": "string", "maxLength": PATTERN_BYTES_MAX } }),
         ),
-    ];
-    for (schema, field, bound) in bounds {
-        let place = format!("/components/schemas/{schema}/properties/{field}");
-        let (Some(found), Value::Object(bound)) = (document.pointer_mut(&place), bound) else {
-            continue;
-        };
-        for (word, value) in bound {
-            found[word.as_str()] = value;
-        }
-    }
+    ]
 }
 
 #[cfg(test)]
