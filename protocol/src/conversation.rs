@@ -24,7 +24,7 @@ wire_codes! {
 }
 
 wire_codes! {
-    /// Whether an agent will take work: his choice, kept across devices and reconnects.
+    /// Whether an agent will take work: their choice, kept across devices and reconnects.
     pub enum Availability {
         /// Takes new conversations.
         Available = 0 "available",
@@ -78,48 +78,48 @@ wire_codes! {
 }
 
 records! {
-    /// An agent as others see him: visitors get those who take part, agents their colleagues.
+    /// An agent as others see them: visitors get those who take part, agents their colleagues.
     pub struct AgentCard {
         agent: AgentId,
-        /// The name that he goes by.
+        /// The name that they go by.
         name: Personal<String>;
         /// Only to agents.
         role: Role,
-        /// Only to agents: what he chose.
+        /// Only to agents: what they chose.
         availability: Availability,
-        /// Only to agents: whether he is there.
+        /// Only to agents: whether they are there.
         presence: Presence,
-        /// Only to agents: the conversations he takes at most.
+        /// Only to agents: the conversations they take at most.
         capacity: u16,
-        /// Only to agents: the conversations he has, offers included.
+        /// Only to agents: the conversations they have, offers included.
         load: u16,
         /// Only to agents: why the availability is as it is, where it was not chosen. It ends with the next choice.
         availability_cause: AvailabilityCause,
     }
 
-    /// The visitor as agents see him.
+    /// The visitor as agents see them.
     pub struct VisitorCard {
         visitor: VisitorId;
         /// Name from the form.
         name: Personal<String>,
         /// E-mail from the form.
         email: Personal<String>,
-        /// Address of the page he is on, without its query, where he allows it.
+        /// Address of the page they are on, without its query, where they allow it.
         page_url: Personal<String>,
         /// The page's title.
         page_title: Personal<String>,
         /// His browser's language, a BCP 47 tag.
         locale: String,
-        /// Whether he is there.
+        /// Whether they are there.
         presence: Presence,
     }
 
     /// How far someone has come in a conversation.
     pub struct Marks {
         author: Author,
-        /// Everything up to here reached him.
+        /// Everything up to here reached them.
         delivered: Seq,
-        /// Everything up to here was on his screen.
+        /// Everything up to here was on their screen.
         seen: Seq,
     }
 

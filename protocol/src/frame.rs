@@ -27,7 +27,7 @@ pub struct RequestId(pub u32);
 wire_codes! {
     /// What an agent watches: a snapshot, then changes.
     pub enum WatchTopic {
-        /// His conversations, those that wait, all that are live; and his colleagues.
+        /// Their conversations, those that wait, all that are live; and their colleagues.
         Board = 0 "board",
         /// One conversation, as a member of its room.
         Conversation = 1 "conversation",
@@ -156,7 +156,7 @@ frames! {
             topic: WatchTopic;
             conversation: ConversationId,
         }
-        /// What stands in an agent's composer; stored sealed and mirrored to his other windows.
+        /// What stands in an agent's composer; stored sealed and mirrored to their other windows.
         18 "draft" Draft {
             request: RequestId,
             conversation: ConversationId,
@@ -224,13 +224,13 @@ frames! {
             expires: Option<Day>;
             visibility: Visibility,
         }
-        /// Someone writes; holds for six seconds unless renewed or ended by his message.
+        /// Someone writes; holds for six seconds unless renewed or ended by their message.
         67 "typing" Typing { conversation: ConversationId, author: Author, typing: bool }
         /// A message that was shown could not be stored: take it off the screen.
         68 "void" Void { conversation: ConversationId, seq: Seq, message: MessageId }
         /// Everything up to here reached someone.
         69 "delivered" Delivered { conversation: ConversationId, author: Author, seq: Seq }
-        /// Someone had everything up to here on his screen.
+        /// Someone had everything up to here on their screen.
         70 "seen" Seen { conversation: ConversationId, author: Author, seq: Seq }
         /// To agents: a visitor came or went, or looks at another page.
         71 "presence" Presence {
@@ -290,8 +290,8 @@ frames! {
             more: bool,
             messages: Vec<Message<'a>>,
         }
-        /// The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First his own
-        /// and those he is asked about, then those that wait, who waited longest first, then his colleagues'.
+        /// The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First their own
+        /// and those they are asked about, then those that wait, who waited longest first, then their colleagues'.
         82 "board" Board {
             request: RequestId,
             conversations: Vec<ConversationCard>,

@@ -132,7 +132,7 @@ wire_codes! {
         Assigned = 1 "assigned",
         /// The conversation waits again at the head of the queue: its agent's line was gone too long.
         Requeued = 2 "requeued",
-        /// Another agent took over what was transferred to him.
+        /// Another agent took over what was transferred to them.
         Transferred = 3 "transferred",
         /// The conversation was closed.
         Closed = 4 "closed",
@@ -144,7 +144,7 @@ wire_codes! {
 }
 
 wire_codes! {
-    /// The kind of an author, without his name.
+    /// The kind of an author, without their name.
     pub enum AuthorKind {
         /// The conversation's visitor.
         Visitor = 0 "visitor",
@@ -160,7 +160,7 @@ wire_codes! {
 /// Who said it. On the wire a kind alone, or for an agent the array of kind and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Author {
-    /// The conversation's visitor; there is one, so he needs no id here.
+    /// The conversation's visitor; there is one, so they need no id here.
     Visitor,
     /// An agent.
     Agent(AgentId),
@@ -189,7 +189,7 @@ impl Author {
         }
     }
 
-    /// The author out of his kind and id; an agent needs an id, the others have none.
+    /// The author out of their kind and id; an agent needs an id, the others have none.
     pub const fn from_parts(kind: AuthorKind, agent: Option<AgentId>) -> Option<Self> {
         match (kind, agent) {
             (AuthorKind::Visitor, None) => Some(Self::Visitor),

@@ -92,20 +92,20 @@ export const MESSAGE: RecordShape<Message> = {
   ],
 };
 
-/** An agent as others see him: visitors get those who take part, agents their colleagues. */
+/** An agent as others see them: visitors get those who take part, agents their colleagues. */
 export interface AgentCard {
   agent: AgentId;
-  /** The name that he goes by. */
+  /** The name that they go by. */
   name: string;
   /** Only to agents. */
   role?: Role;
-  /** Only to agents: what he chose. */
+  /** Only to agents: what they chose. */
   availability?: Availability;
-  /** Only to agents: whether he is there. */
+  /** Only to agents: whether they are there. */
   presence?: Presence;
-  /** Only to agents: the conversations he takes at most. */
+  /** Only to agents: the conversations they take at most. */
   capacity?: number;
-  /** Only to agents: the conversations he has, offers included. */
+  /** Only to agents: the conversations they have, offers included. */
   load?: number;
   /** Only to agents: why the availability is as it is, where it was not chosen. It ends with the next choice. */
   availability_cause?: AvailabilityCause;
@@ -124,20 +124,20 @@ export const AGENT_CARD: RecordShape<AgentCard> = {
   ],
 };
 
-/** The visitor as agents see him. */
+/** The visitor as agents see them. */
 export interface VisitorCard {
   visitor: VisitorId;
   /** Name from the form. */
   name?: string;
   /** E-mail from the form. */
   email?: string;
-  /** Address of the page he is on, without its query, where he allows it. */
+  /** Address of the page they are on, without its query, where they allow it. */
   page_url?: string;
   /** The page's title. */
   page_title?: string;
   /** His browser's language, a BCP 47 tag. */
   locale?: string;
-  /** Whether he is there. */
+  /** Whether they are there. */
   presence?: Presence;
 }
 export const VISITOR_CARD: RecordShape<VisitorCard> = {
@@ -156,9 +156,9 @@ export const VISITOR_CARD: RecordShape<VisitorCard> = {
 /** How far someone has come in a conversation. */
 export interface Marks {
   author: Author;
-  /** Everything up to here reached him. */
+  /** Everything up to here reached them. */
   delivered: number;
-  /** Everything up to here was on his screen. */
+  /** Everything up to here was on their screen. */
   seen: number;
 }
 export const MARKS: RecordShape<Marks> = {
@@ -603,7 +603,7 @@ export const CLIENT_UNWATCH: FrameSchema<ClientUnwatch> = {
   ],
 };
 
-/** What stands in an agent's composer; stored sealed and mirrored to his other windows. */
+/** What stands in an agent's composer; stored sealed and mirrored to their other windows. */
 export interface ClientDraft {
   kind: 'draft';
   request: number;
@@ -798,7 +798,7 @@ export const SERVER_MESSAGE: FrameSchema<ServerMessage> = {
   ],
 };
 
-/** Someone writes; holds for six seconds unless renewed or ended by his message. */
+/** Someone writes; holds for six seconds unless renewed or ended by their message. */
 export interface ServerTyping {
   kind: 'typing';
   conversation: ConversationId;
@@ -846,7 +846,7 @@ export const SERVER_DELIVERED: FrameSchema<ServerDelivered> = {
   ],
 };
 
-/** Someone had everything up to here on his screen. */
+/** Someone had everything up to here on their screen. */
 export interface ServerSeen {
   kind: 'seen';
   conversation: ConversationId;
@@ -1035,7 +1035,7 @@ export const SERVER_HISTORY: FrameSchema<ServerHistory> = {
   ],
 };
 
-/** The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First his own and those he is asked about, then those that wait, who waited longest first, then his colleagues'. */
+/** The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First their own and those they are asked about, then those that wait, who waited longest first, then their colleagues'. */
 export interface ServerBoard {
   kind: 'board';
   request: number;

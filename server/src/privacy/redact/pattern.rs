@@ -28,7 +28,7 @@ const CACHE_BYTES_MAX: usize = 256 * 1024;
 /// Levels of brackets.
 const NEST_MAX: u32 = 32;
 
-/// Looks that the judge takes at one pattern's states, before he takes their number for the worst.
+/// Looks that the judge takes at one pattern's states, before it takes their number for the worst.
 const LOOKS_MAX: usize = 100_000;
 
 /// What a hit costs beside the search.
