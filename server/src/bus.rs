@@ -79,6 +79,9 @@ pub enum Heard {
 /// through the channel that was made with it.
 #[async_trait]
 pub trait Bus: Send + Sync + std::fmt::Debug {
+    /// Whether a place takes a round trip.
+    fn is_far(&self) -> bool;
+
     /// The place at once, where it needs no round trip: called under the room's lock.
     fn place_here(&self, envelope: &Envelope, floor: Seq) -> Option<Seq>;
 

@@ -24,6 +24,9 @@ use crate::privacy::gate::{Below, Reader};
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
 pub const TAIL_MAX: usize = 50;
 
+/// So many are kept while someone reads in the store what joins them.
+const TAIL_HELD_MAX: usize = 4 * TAIL_MAX;
+
 /// Places of a conversation that are given and would not outlive a crash, at most. So far back, and no
 /// further, can a place have been lost or given again below something that is there: a client's last message
 /// and a resend are judged by that. Less than [`TAIL_MAX`], so that memory nearly always reaches.
@@ -150,6 +153,8 @@ pub struct Room<O> {
     elsewhere: VecDeque<Seq>,
     /// Messages for which a place was asked for and not heard of yet.
     asked: usize,
+    /// Those who read in the store what joins `tail`.
+    holders: usize,
     /// The newest messages that could not be stored; a resend of one gets a new place.
     voids: VecDeque<MessageId>,
     marks: Vec<Marks>,
@@ -192,6 +197,7 @@ impl<O> Room<O> {
             unstored: VecDeque::new(),
             elsewhere: VecDeque::new(),
             asked: 0,
+            holders: 0,
             voids: VecDeque::new(),
             marks,
             marks_dirty: false,
@@ -299,7 +305,8 @@ impl<O> Room<O> {
     }
 
     fn shorten(&mut self) {
-        while self.tail.len() > TAIL_MAX && self.oldest_is_stored() {
+        let most = if self.holders == 0 { TAIL_MAX } else { TAIL_HELD_MAX };
+        while self.tail.len() > most && self.oldest_is_stored() {
             self.drop_oldest();
         }
     }
@@ -342,6 +349,18 @@ impl<O> Room<O> {
         let asked = self.tail.iter().find(|p| p.envelope().author() == Author::Visitor)?;
         let answered = self.tail.iter().any(|placed| by_agent(placed.envelope()));
         (!answered).then(|| answer.at().ms_since(asked.envelope().at()))
+    }
+
+    /// Someone reads in the store what joins the messages in memory: these stay meanwhile, or a busy room would never
+    /// be joined.
+    pub fn hold(&mut self) {
+        self.holders += 1;
+    }
+
+    /// They have read it.
+    pub fn let_go(&mut self) {
+        self.holders = self.holders.saturating_sub(1);
+        self.shorten();
     }
 
     /// A place is asked for outside of the room: it must not go before the answer.

@@ -18,6 +18,10 @@ pub struct MemoryBus;
 
 #[async_trait]
 impl Bus for MemoryBus {
+    fn is_far(&self) -> bool {
+        false
+    }
+
     fn place_here(&self, _envelope: &Envelope, floor: Seq) -> Option<Seq> {
         Some(floor.next())
     }
@@ -139,6 +143,10 @@ pub struct MemoryNode {
 
 #[async_trait]
 impl Bus for MemoryNode {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn place_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
         None
     }

@@ -162,6 +162,10 @@ impl RedisBus {
 
 #[async_trait]
 impl Bus for RedisBus {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn place_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
         None
     }

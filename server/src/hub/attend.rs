@@ -88,12 +88,16 @@ impl Hub {
             let card = self.card(speaker, conversation, &facts).await?;
             let timeline = &site.row.timeline;
             let mut read = Read::default();
+            let mut held = None;
             let joined = loop {
                 let step = room.with(|live| {
                     self.step_in(live, speaker, &card, (request, point), &read, timeline)
                 });
                 let sight = Sight::Shown(speaker.reader(), self.today());
                 let range_of = (speaker.tenant, conversation, sight);
+                if matches!(step, Ok(Step::ReadOlder { .. } | Step::ReadBelow { .. })) {
+                    held.get_or_insert_with(|| room.hold());
+                }
                 match step {
                     Ok(Step::In { reset }) => break Some(reset),
                     Ok(Step::ReadOlder { after, through }) => {

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use protocol::ids::{ConnectionId, ConversationId, MessageId, TenantId};
+use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 use protocol::reject::{Reject, RejectCode};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,13 +16,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Hub;
 use super::fanout::{Outlets, deliver};
 use super::shard::RoomHandle;
-use super::speak::{Answer, Asked, Delivered, Going};
+use super::speak::{Delivered, Going};
 use crate::bus::{BusError, Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::recent::Recent;
 use crate::room::Hearing;
-use crate::store::Beside;
-use crate::tasks;
 
 /// A place that was given and is not heard of for so long was lost on the way: it is delivered here.
 const HEAR_MAX: Duration = Duration::from_secs(1);
@@ -45,7 +43,6 @@ pub(super) struct Waiting {
     /// Conversations that are being read from the store: what is heard of them waits.
     early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
     missed: Mutex<Vec<Missed>>,
-    displaced: Mutex<Vec<Displaced>>,
 }
 
 impl Default for Waiting {
@@ -55,20 +52,8 @@ impl Default for Waiting {
             lost: Mutex::new(Recent::new(LOST_MAX)),
             early: Mutex::default(),
             missed: Mutex::default(),
-            displaced: Mutex::default(),
         }
     }
-}
-
-/// A message at whose place another node's was stored: it needs a new one, at which it is announced
-/// again, so that it moves on the screens.
-pub(super) struct Displaced {
-    pub(super) room: RoomHandle,
-    pub(super) message: Arc<Placed>,
-    pub(super) from: Option<ConnectionId>,
-    pub(super) since: Instant,
-    pub(super) answer: Answer,
-    pub(super) beside: Option<Beside>,
 }
 
 /// A message for which a place was asked.
@@ -309,7 +294,7 @@ impl Hub {
         }
     }
 
-    fn note_missed(&self, envelope: &Envelope, after: Seq, until: Option<Seq>) {
+    pub(super) fn note_missed(&self, envelope: &Envelope, after: Seq, until: Option<Seq>) {
         let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
         let missed = Missed { tenant, conversation, after, until, looks: 0 };
         self.hearing.missed.lock().push(missed);
@@ -366,46 +351,6 @@ impl Hub {
         }
         let wanted = missed.until.map(|until| until.0.saturating_sub(missed.after.0));
         wanted.is_some_and(|wanted| u64::try_from(stored.len()).is_ok_and(|len| len >= wanted))
-    }
-
-    /// The next turn asks for another place: this is called on the store's thread.
-    pub(super) fn displaced(&self, displaced: Displaced, stored: Seq) {
-        let before = Seq(displaced.message.seq().0.saturating_sub(1));
-        self.note_missed(displaced.message.envelope(), before, Some(stored));
-        self.hearing.displaced.lock().push(displaced);
-    }
-
-    /// Asks for other places where one was taken.
-    pub(super) fn replace_displaced(self: &Arc<Self>) {
-        let all = std::mem::take(&mut *self.hearing.displaced.lock());
-        for displaced in all {
-            drop(tasks::spawn("another place", Arc::clone(self).place_again(displaced)));
-        }
-    }
-
-    async fn place_again(self: Arc<Self>, displaced: Displaced) {
-        let Displaced { room, message, from, since, answer, beside } = displaced;
-        let (hub, lost, of) = (Arc::clone(&self), room.clone(), Arc::clone(&message));
-        let tell = move |fate: Result<_, Reject>| {
-            if fate.is_err() {
-                hub.take_back(&lost, &of);
-            }
-            answer(fate);
-        };
-        let answer = Arc::new(Mutex::new(Some(tell)));
-        let told = Arc::clone(&answer);
-        let tell = move |fate| {
-            if let Some(answer) = told.lock().take() {
-                answer(fate);
-            }
-        };
-        let asked = Asked { from, refusal: None, since, beside };
-        let envelope = message.envelope().clone();
-        if let Err(reject) = self.place(room, envelope, asked, Box::new(tell)).await
-            && let Some(answer) = answer.lock().take()
-        {
-            answer(Err(reject));
-        }
     }
 }
 

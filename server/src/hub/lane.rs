@@ -1,11 +1,11 @@
-//! Places that take a round trip: the messages of a conversation ask for them one after the other.
+//! Places that take a round trip: the messages of a conversation are placed and stored one after the other.
 //!
-//! Lives here: the order in which they ask, who is answered for one that was sent more than once, and what is refused
-//! with one that got no place. Not here: the asking (`hear`), the place itself (`speak`).
+//! Lives here: their order, who is answered for one that was sent more than once, and what is refused with one that got
+//! no place. Not here: the question for a place (`hear`), the place itself (`speak`).
 //!
 //! Nobody's connection stands still while the bus takes its time, every wait ends with an answer, and nobody's later
-//! words come before his earlier ones: what stands behind a message of the same author that got no place is refused with
-//! it, and so is what comes on that connection afterwards, until that message comes again.
+//! words come before their earlier ones: what stands behind a message of the same author that was refused for a while is
+//! refused with it, and so is what comes on that connection afterwards, until that message comes again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use parking_lot::Mutex;
 use protocol::ids::{ConnectionId, ConversationId, MessageId};
 use protocol::message::Author;
 use protocol::reject::{Reject, RejectCode};
+use tokio::sync::oneshot;
 
 use super::shard::RoomHandle;
-use super::speak::{Acked, Answer, Asked};
-use super::{Hub, conflict};
-use crate::privacy::envelope::Envelope;
-use crate::store::Beside;
+use super::speak::{Acked, Answer, Asked, PLACES_MAX};
+use super::{Hub, conflict, cork, store_reject};
+use crate::privacy::envelope::{Envelope, Placed};
+use crate::store::{Beside, StoreError};
 use crate::tasks;
 
 /// Messages of one conversation that wait for their places.
@@ -95,13 +96,11 @@ impl Answers {
 
 impl Waits {
     /// What is done with it when its turn comes; it stays in the lane meanwhile, so that others can join it.
-    fn take_turn(&mut self) -> (RoomHandle, Envelope, Asked, Answer) {
-        let answers = Arc::clone(&self.answers);
-        let answer: Answer = Box::new(move |fate| answers.tell(&fate));
+    fn take_turn(&mut self) -> (RoomHandle, Envelope, Asked) {
         let Self { from, since, .. } = *self;
         let (refusal, beside) = (self.refusal.take(), self.beside.take());
         let asked = Asked { from, refusal, since, beside };
-        (self.room.clone(), self.envelope.clone(), asked, answer)
+        (self.room.clone(), self.envelope.clone(), asked)
     }
 }
 
@@ -126,7 +125,7 @@ impl State {
     }
 
     /// The first of a lane is done; with a refusal that is worth another try, so is what its author said after it.
-    /// Those who are to hear of the refusal, in their order.
+    /// Those whose fate that is, in their order.
     fn leave(
         &mut self,
         conversation: ConversationId,
@@ -138,7 +137,7 @@ impl State {
         let Some(reject) = refused else {
             // Whoever sent it, on whichever line: it is there.
             self.owed.retain(|_, owed| owed.message != first.envelope.message());
-            return Vec::new();
+            return vec![first];
         };
         let author = first.envelope.author();
         let mut all = vec![first];
@@ -158,6 +157,19 @@ impl State {
     }
 }
 
+/// Why a try to place and store a message came to nothing.
+enum Unplaced {
+    Refused(Reject),
+    /// Another node's message was stored at its place: it is shown there, and needs another.
+    Taken(Arc<Placed>),
+}
+
+impl Unplaced {
+    fn unstored() -> Self {
+        Self::Refused(store_reject(&StoreError::Unavailable { act: "store a message" }))
+    }
+}
+
 fn is_his(waits: &Waits, author: Author) -> bool {
     waits.envelope.author() == author
 }
@@ -172,7 +184,7 @@ impl Hub {
     pub(super) fn wait_in_lane(
         self: &Arc<Self>,
         room: RoomHandle,
-        envelope: &Envelope,
+        envelope: Envelope,
         Asked { from, refusal, since, beside }: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
@@ -183,7 +195,7 @@ impl Hub {
         let same = |waits: &&Waits| waits.envelope.message() == envelope.message();
         let mut answer = answer;
         if let Some(first) = lane.into_iter().flatten().find(same) {
-            if !first.envelope.says_the_same(envelope) {
+            if !first.envelope.says_the_same(&envelope) {
                 return Err(conflict());
             }
             // With something to be stored beside it, it is looked at in its own turn: then the room knows it.
@@ -196,7 +208,6 @@ impl Hub {
             }
         }
         let full = lane.is_some_and(|lane| lane.len() >= WAITING_MAX);
-        let envelope = envelope.clone();
         let answers = Answers::of(from, answer);
         let waits = Waits { room, envelope, from, refusal, since, beside, answers };
         if state.owes(&waits, now) {
@@ -233,14 +244,59 @@ impl Hub {
                     }
                 }
             };
-            let (room, envelope, asked, answer) = first;
-            let refused = self.place_in_turn(room, envelope, asked, answer).await.err();
+            let (room, envelope, asked) = first;
+            let fate = self.place_and_store(&room, &envelope, &asked).await;
             let now = self.clock.instant();
-            let told = self.lanes.0.lock().leave(conversation, refused.as_ref(), now);
-            if let Some(reject) = refused {
-                let fate = Err(reject);
-                told.iter().for_each(|waits| waits.answers.tell(&fate));
+            let told = self.lanes.0.lock().leave(conversation, fate.as_ref().err(), now);
+            cork::corked(|| told.iter().for_each(|waits| waits.answers.tell(&fate)));
+        }
+    }
+
+    /// What comes next waits for the disk: no sooner is it known whether the place is this message's. Where another node's
+    /// was stored there, it gets another.
+    async fn place_and_store(
+        self: &Arc<Self>,
+        room: &RoomHandle,
+        envelope: &Envelope,
+        asked: &Asked,
+    ) -> Result<Acked, Reject> {
+        let mut reject = again(RejectCode::Overload, "other servers take its places; try again");
+        let mut shown = None;
+        for _ in 0..PLACES_MAX {
+            match self.place_once(room.clone(), envelope.clone(), asked.clone()).await {
+                Ok(acked) => return Ok(acked),
+                Err(Unplaced::Taken(placed)) => shown = Some(placed),
+                Err(Unplaced::Refused(refused)) => {
+                    reject = refused;
+                    break;
+                }
             }
+        }
+        if let Some(placed) = &shown {
+            self.take_back(room, placed);
+        }
+        Err(reject)
+    }
+
+    async fn place_once(
+        self: &Arc<Self>,
+        room: RoomHandle,
+        envelope: Envelope,
+        asked: Asked,
+    ) -> Result<Acked, Unplaced> {
+        let (tell, told) = oneshot::channel();
+        let (taken, lost) = oneshot::channel();
+        let answer: Answer = Box::new(move |fate| {
+            // The lane waits for it as long as the server runs.
+            let _gone = tell.send(fate);
+        });
+        self.place_in_turn(room, envelope, asked, answer, Some(taken))
+            .await
+            .map_err(Unplaced::Refused)?;
+        match told.await {
+            Ok(fate) => fate.map_err(Unplaced::Refused),
+            // Dropped untold: its place was another's, or the store has ended.
+            Err(_) => Err(lost.await.map_or_else(|_| Unplaced::unstored(), Unplaced::Taken)),
         }
     }
 

@@ -32,6 +32,23 @@ impl RoomHandle {
         let mut room = self.0.lock();
         if room.is_retired() { Err(Retired) } else { Ok(work(&mut room)) }
     }
+
+    /// Until what comes back is dropped, memory keeps what it has, so that what is read in the store joins it.
+    pub(super) fn hold(&self) -> Held {
+        // A room that was dropped is looked up again, and held then.
+        self.with(LiveRoom::hold).unwrap_or_default();
+        Held(self.clone())
+    }
+}
+
+/// A room whose messages stay in memory.
+#[derive(Debug)]
+pub(super) struct Held(RoomHandle);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.with(LiveRoom::let_go).unwrap_or_default();
+    }
 }
 
 /// All live rooms. A cell that is empty is being loaded by one task, for which the others wait, so that

@@ -9,12 +9,12 @@ use protocol::message::{Author, Body, Seq, Visibility};
 use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::{Day, UnixMillis};
+use tokio::sync::oneshot;
 
 use super::attend::Watched;
 use super::cork;
 use super::desk::Standing;
 use super::fanout::{Fanned, Hearers, Outlets, deliver};
-use super::hear::Displaced;
 use super::shard::{LiveRoom, RoomHandle};
 use super::site::Site;
 use super::tally::refuse;
@@ -45,7 +45,7 @@ impl Acked {
 pub(super) type Answer = Box<dyn FnOnce(Result<Acked, Reject>) + Send>;
 
 /// Who asked that something be said, and when.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     /// Does not get its own back.
     pub(super) from: Option<ConnectionId>,
@@ -56,6 +56,9 @@ pub(super) struct Asked {
     pub(super) beside: Option<Beside>,
 }
 
+/// Told instead of the answer where another message was stored at the place that this one had.
+pub(super) type Taken = oneshot::Sender<Arc<Placed>>;
+
 /// A message on its way to its place.
 pub(super) struct Going<A = Answer> {
     pub(super) room: RoomHandle,
@@ -65,6 +68,7 @@ pub(super) struct Going<A = Answer> {
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
     pub(super) beside: Option<Beside>,
+    pub(super) taken: Option<Taken>,
 }
 
 /// Whom a message reached here.
@@ -78,7 +82,7 @@ pub(super) struct Delivered {
 const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 
 /// How often a message that lost its place to another node's is given a new one.
-const PLACES_MAX: u8 = 8;
+pub(super) const PLACES_MAX: u8 = 8;
 
 impl Hub {
     /// Takes what someone says in a room that he is in, where all that decides is in memory and the store
@@ -127,7 +131,8 @@ impl Hub {
         });
         let (placed, delivered) = placed.ok()??;
         let answer = self.answer(speaker, request, since, kept);
-        let going = Going { room: room.clone(), slot, answer, from, since, beside: None };
+        let going =
+            Going { room: room.clone(), slot, answer, from, since, beside: None, taken: None };
         cork::corked(|| self.placed(going, placed, &delivered));
         Some(Ok(()))
     }
@@ -180,7 +185,7 @@ impl Hub {
         said: Said<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (tell, told) = oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
             let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
@@ -271,7 +276,10 @@ impl Hub {
         asked: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
-        self.place_at(room, envelope, asked, answer, Turn::ToCome).await
+        if self.bus.is_far() {
+            return self.wait_in_lane(room, envelope, asked, answer);
+        }
+        self.place_in_turn(room, envelope, asked, answer, None).await
     }
 
     /// The same for one whose turn it is.
@@ -279,24 +287,14 @@ impl Hub {
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
-        asked: Asked,
-        answer: Answer,
-    ) -> Result<(), Reject> {
-        self.place_at(room, envelope, asked, answer, Turn::Now).await
-    }
-
-    async fn place_at(
-        self: &Arc<Self>,
-        room: RoomHandle,
-        envelope: Envelope,
         Asked { from, refusal, since, beside }: Asked,
         answer: Answer,
-        turn: Turn,
+        taken: Option<Taken>,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
         let slot = self.slot().await?;
-        let mut going = Going { room, slot, answer, from, since, beside };
-        let mut looked = None;
+        let mut going = Going { room, slot, answer, from, since, beside, taken };
+        let (mut looked, mut held) = (None, None);
         for _ in 0..PLACES_MAX {
             let allowed = refusal.is_none();
             let step = going.room.with(|live| {
@@ -304,6 +302,7 @@ impl Hub {
                 self.step(live, &envelope, accepted, (from, allowed))
             });
             let Ok(step) = step else {
+                held = None;
                 going.room = self.room(envelope.tenant(), envelope.conversation()).await?;
                 continue;
             };
@@ -311,12 +310,6 @@ impl Hub {
                 Step::Placed { placed, delivered } => {
                     self.placed(going, placed, &delivered);
                     return Ok(());
-                }
-                Step::AskBus { .. } if turn == Turn::ToCome => {
-                    let Going { room, answer, beside, .. } = going;
-                    room.with(|live| live.answered()).unwrap_or_default();
-                    let asked = Asked { from, refusal, since, beside };
-                    return self.wait_in_lane(room, &envelope, asked, answer);
                 }
                 Step::AskBus { floor } => match self.ask_bus(going, &envelope, floor).await? {
                     None => return Ok(()),
@@ -339,6 +332,7 @@ impl Hub {
                 Step::Refused => return refusal.map_or(Ok(()), Err),
                 Step::Conflict => return Err(conflict()),
                 Step::LookInStore(in_vain) => {
+                    held.get_or_insert_with(|| going.room.hold());
                     if let Some(stored) = self.stored_message(&envelope, in_vain.after).await? {
                         self.metrics.duplicates_dropped_total.inc();
                         return known(&stored, &envelope, going);
@@ -491,7 +485,7 @@ impl Hub {
     ) {
         let hub = Arc::clone(self);
         let message = Arc::clone(&placed);
-        let Going { room, slot, answer, from, since, beside } = going;
+        let Going { room, slot, answer, beside, taken, .. } = going;
         let mut writes = vec![Write::Message(placed)];
         writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
@@ -504,14 +498,17 @@ impl Hub {
                     answer(Ok(Acked::of(message.seq(), message.envelope())));
                 }
                 Err(StoreError::PlaceTaken { seq_last }) => {
-                    let displaced = room.with(|live| {
-                        live.displaced(message.seq());
-                        live.raise(seq_last);
-                    });
-                    displaced.unwrap_or_default();
-                    let answer = Box::new(answer);
-                    let displaced = Displaced { room, message, from, since, answer, beside };
-                    hub.displaced(displaced, seq_last);
+                    hub.displaced(&room, &message, seq_last);
+                    match taken {
+                        Some(taken) => {
+                            // Whoever waits for it takes no other turn.
+                            let _gone = taken.send(message);
+                        }
+                        None => {
+                            hub.take_back(&room, &message);
+                            answer(Err(store_reject(&StoreError::PlaceTaken { seq_last })));
+                        }
+                    }
                 }
                 Err(error) => {
                     hub.take_back(&room, &message);
@@ -519,6 +516,17 @@ impl Hub {
                 }
             }),
         );
+    }
+
+    /// Another node's message was stored where this one had its place: what is there is read.
+    fn displaced(&self, room: &RoomHandle, message: &Placed, stored: Seq) {
+        let displaced = room.with(|live| {
+            live.displaced(message.seq());
+            live.raise(stored);
+        });
+        displaced.unwrap_or_default();
+        let before = Seq(message.seq().0.saturating_sub(1));
+        self.note_missed(message.envelope(), before, Some(stored));
     }
 
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
@@ -617,13 +625,6 @@ fn known(stored: &Placed, envelope: &Envelope, going: Going) -> Result<(), Rejec
         }
     }
     Ok(())
-}
-
-/// Whether a message may ask for a place that takes a round trip.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Now,
-    ToCome,
 }
 
 /// What one look at the room led to.

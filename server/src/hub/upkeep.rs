@@ -70,7 +70,6 @@ impl Hub {
             ticks = ticks.wrapping_add(1);
             self.turn_desks().await;
             self.mend_rooms().await;
-            self.replace_displaced();
             self.forget_owed();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();

@@ -217,6 +217,28 @@ fn a_search_of_the_store_is_old_once_memory_moved_on() {
 }
 
 #[test]
+fn memory_keeps_what_a_search_is_to_join_however_much_is_said_meanwhile() {
+    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let again = envelope(500, Seq(40), 500);
+    room.hold();
+    let Accepted::LookInStore(looked) = room.accept(&again, None) else {
+        panic!("it is looked for")
+    };
+    let say = |room: &mut Room<()>, all: std::ops::RangeInclusive<u64>| {
+        for seq in all {
+            room.placed(placed(seq, seq, seq));
+            room.stored(Seq(seq));
+        }
+    };
+    say(&mut room, 91..=190);
+    assert_eq!(room.accept(&again, Some(looked)), Accepted::New { floor: Seq(190) });
+    say(&mut room, 191..=1_000);
+    assert!(room.tail.len() <= TAIL_HELD_MAX, "nor without end");
+    room.let_go();
+    assert_eq!(room.tail.len(), TAIL_MAX);
+}
+
+#[test]
 fn no_more_is_under_way_than_is_looked_back_for() {
     let mut room = loaded(&[placed(1, 1, 1)]);
     let mut seq = 1;
