@@ -233,6 +233,11 @@ impl SqliteStore {
         let opened = opening::open(folder, &*sealer, clock.now())?;
         let Opened { connection, alone, id, commits, carried, found, in_file } = opened;
         let path = file::database_path(folder);
+        let in_place = file::InPlace::of(path.clone()).map_err(|source| OpenError::Io {
+            act: "look at",
+            path: path.clone(),
+            source,
+        })?;
         let readers = config.readers.max(1);
         let open = |source| OpenError::File { act: "open", path: path.clone(), source };
         let connect = || file::connect_reader(folder);
@@ -267,7 +272,7 @@ impl SqliteStore {
             stats: Arc::clone(&config.stats),
             healthy: Arc::clone(&healthy),
             jobs,
-            database: file::inode(&file::database_path(folder)),
+            database: in_place,
             teller: teller.clone(),
             journal,
             is_journal_noted: false,

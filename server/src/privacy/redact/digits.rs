@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::issuer::LENGTHS;
+use super::may_begin_digit;
 use super::sign::Sign;
 
 /// Signs between two groups that are still read as near each other.
@@ -19,6 +20,10 @@ const SYMBOLS_MAX: u8 = 6;
 
 /// Signs of a sum, where more than they stands between.
 const SUM: [char; 2] = ['+', '='];
+
+/// Room for what most runs have.
+const RUN_VALUES: usize = 32;
+const RUN_GROUPS: usize = 16;
 
 /// Fewer single digits are no card.
 const SINGLES_MIN: usize = 12;
@@ -119,6 +124,7 @@ pub(super) struct Run {
 }
 
 impl Run {
+    #[inline]
     fn push(&mut self, value: u8, at: Range<usize>, gap: Option<Gap>) {
         let first = self.values.len();
         self.values.push(value);
@@ -210,6 +216,7 @@ impl Run {
     /// which the digits are added up.
     fn add_up(&mut self) {
         self.sums.clear();
+        self.sums.reserve(self.values.len());
         let (mut even, mut odd) = (0, 0);
         for (nth, value) in self.values.iter().enumerate() {
             let once = u32::from(*value);
@@ -353,26 +360,38 @@ fn escape_around(text: &str, digit: usize) -> Option<usize> {
     markup(text.get(begins..)?).map(|(_, len)| begins + len).filter(|end| *end > digit)
 }
 
+/// The character that begins there. Nearly all are ASCII, and are not looked at further.
+#[inline]
+pub(super) fn char_at(text: &str, at: usize) -> Option<char> {
+    match text.as_bytes().get(at)? {
+        byte if byte.is_ascii() => Some(char::from(*byte)),
+        _ => text.get(at..)?.chars().next(),
+    }
+}
+
 /// Shows each run of a text, its digits in any dress, or in words of one sign.
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is none of these ends a run")]
 pub(super) fn each_run(text: &str, read: impl Fn(char) -> Sign, mut show: impl FnMut(&Run)) {
-    let mut run = Run::default();
+    let mut run = Run {
+        values: Vec::with_capacity(RUN_VALUES),
+        groups: Vec::with_capacity(RUN_GROUPS),
+        ..Run::default()
+    };
     let mut between = Between::default();
     let mut at = 0;
-    while let Some(rest) = text.get(at..) {
+    loop {
         if run.groups.is_empty() {
-            let may_begin = super::may_begin_digit;
-            let Some(skipped) = rest.bytes().position(may_begin) else { break };
+            let rest = text.as_bytes().get(at..).unwrap_or_default();
+            let Some(skipped) = rest.iter().position(|byte| may_begin_digit(*byte)) else { break };
             at += skipped;
             if let Some(end) = escape_around(text, at) {
                 at = end;
                 continue;
             }
         }
-        let Some(rest) = text.get(at..) else { break };
-        let Some(char) = rest.chars().next() else { break };
+        let Some(char) = char_at(text, at) else { break };
         let may_mean = MARKUP_BEGINS.contains(&char) && !run.groups.is_empty();
-        let meant = if may_mean { markup(rest) } else { None };
+        let meant = if may_mean { text.get(at..).and_then(markup) } else { None };
         let (char, len) = meant.unwrap_or((char, char.len_utf8()));
         let next = at + len;
         match read(char) {

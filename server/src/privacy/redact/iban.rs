@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::digits::{MARKUP_BEGINS, markup};
+use super::digits::{MARKUP_BEGINS, char_at, markup};
 use super::may_begin_digit;
 use super::sign::{Sign, looks_like, sign};
 use super::words::is_called_account;
@@ -144,11 +144,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         return;
     }
     let (mut at, mut end) = (0, 0);
-    while let Some(rest) = text.get(at..) {
-        let Some(skipped) = rest.bytes().position(may_begin_digit) else { break };
+    while let Some(rest) = text.as_bytes().get(at..) {
+        let Some(skipped) = rest.iter().position(|byte| may_begin_digit(*byte)) else { break };
         at += skipped;
-        let Some(char) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-        if at >= end
+        let Some(char) = char_at(text, at) else { break };
+        let begins = at >= end && !text.get(..at).is_some_and(ends_with_digit);
+        if begins
             && matches!(sign(char), Sign::Digit(_))
             && let Some(start) = text.get(..at).and_then(letters_at_end).filter(|s| *s >= end)
             && let Some(length) = number_at(text, start)
@@ -158,6 +159,11 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
         }
         at += char.len_utf8();
     }
+}
+
+/// As most digits stand behind another; those that are not ASCII's are found by [`letters_at_end`].
+fn ends_with_digit(text: &str) -> bool {
+    text.as_bytes().last().is_some_and(u8::is_ascii_digit)
 }
 
 /// Where the two letters begin that this ends with, with gaps behind each.
@@ -179,9 +185,9 @@ fn letters_at_end(text: &str) -> Option<usize> {
 fn signs(text: &str) -> impl Iterator<Item = (usize, usize, Sign)> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let rest = text.get(at..)?;
-        let char = rest.chars().next()?;
-        let meant = if MARKUP_BEGINS.contains(&char) { markup(rest) } else { None };
+        let char = char_at(text, at)?;
+        let meant =
+            if MARKUP_BEGINS.contains(&char) { text.get(at..).and_then(markup) } else { None };
         let (char, len) = meant.unwrap_or((char, char.len_utf8()));
         let start = at;
         at += len;
@@ -191,6 +197,7 @@ fn signs(text: &str) -> impl Iterator<Item = (usize, usize, Sign)> {
 
 /// What a character is in an account's number, where letters that look like a Latin one are taken for it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only of other characters more is to be said")]
+#[inline]
 fn read(char: char) -> Sign {
     match sign(char) {
         Sign::Other => looks_like(char).map_or(Sign::Other, Sign::Letter),
@@ -256,36 +263,38 @@ fn places(text: &str) -> impl Iterator<Item = Place> {
 /// The bytes of the number that begins here, if one does.
 fn number_at(text: &str, start: usize) -> Option<usize> {
     let rest = text.get(start..)?;
-    let mut first = places(rest);
-    let mut letter = || Some(char::from(b'A' + first.next()?.value.checked_sub(10)?));
-    let country = [letter()?, letter()?];
-    first.by_ref().take(2).all(|place| place.value < 10).then_some(())?;
-    let at = COUNTRIES.binary_search_by(|(code, _)| code.chars().cmp(country)).ok()?;
+    let mut places = places(rest);
+    let letter = |place: Place| Some(b'A' + place.value.checked_sub(10)?);
+    let head = [places.next()?, places.next()?, places.next()?, places.next()?];
+    let [first, second, check @ ..] = head;
+    let country = [letter(first)?, letter(second)?];
+    check.iter().all(|place| place.value < 10).then_some(())?;
+    let at = COUNTRIES.binary_search_by(|(code, _)| code.as_bytes().cmp(&country)).ok()?;
     let (_, length) = COUNTRIES.get(at)?;
-    let mut rest_of_it = places(rest);
+    // Looked at first: little else has a country and digits.
+    if begins_with_word(text, start, &head) {
+        return None;
+    }
+    let mut number = Vec::with_capacity(*length);
+    number.extend(head);
+    let behind = places.by_ref().take(length - head.len());
+    number.extend(behind);
     // Other signs than people group digits with stand between fours only.
-    let mut nth = 0;
-    let in_fours = rest_of_it.by_ref().take(*length).take_while(|place| {
-        nth += 1;
-        !place.marked || nth % 4 == 1
-    });
-    let number: Vec<Place> = in_fours.collect();
+    let in_fours = number.iter().enumerate().all(|(nth, place)| !place.marked || nth % 4 == 0);
     let end = number.last()?.end;
-    let ends = ends_word(&number, rest_of_it);
-    let valid = number.len() == *length && ends && remainder(&number) == 1;
-    (valid
-        && is_written_so(&number)
-        && !begins_with_word(text, start, &number)
-        && begins_word(text.get(..start)?, &number))
-    .then_some(end)
+    let valid = number.len() == *length
+        && in_fours
+        && remainder(&number) == 1
+        && ends_word(&number, places);
+    (valid && is_written_so(&number) && begins_word(text.get(..start)?, &number)).then_some(end)
 }
 
 /// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other numbers, and nobody
 /// speaks of an account.
-fn begins_with_word(text: &str, start: usize, number: &[Place]) -> bool {
-    let by_itself = matches!(number, [_, second, third, ..] if !second.parted && third.parted);
+fn begins_with_word(text: &str, start: usize, [_, second, third, _]: &[Place; 4]) -> bool {
+    let by_itself = !second.parted && third.parted;
     let small = || {
-        let country = number.get(1).and_then(|second| text.get(start..start + second.end));
+        let country = text.get(start..start + second.end);
         country.is_some_and(|country| country.ends_with(char::is_lowercase))
     };
     by_itself && small() && !is_called_account(text, start)

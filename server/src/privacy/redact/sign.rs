@@ -114,6 +114,7 @@ const DASHES: [char; 9] = [
 ];
 
 /// What a character is.
+#[inline]
 pub(super) fn sign(char: char) -> Sign {
     let code = u32::from(char);
     let known = usize::try_from(code).ok().and_then(|code| ASCII.get(code));

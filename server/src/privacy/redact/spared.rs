@@ -34,25 +34,16 @@ const NAME_BYTES_MAX: usize = 64;
 /// Judges what was found in a text, which is fastest in the order of the text.
 pub(super) struct Spared<'t> {
     text: &'t str,
-    /// Where words end, and where links do.
-    word_ends: Vec<usize>,
-    link_ends: Vec<usize>,
     /// What was looked at last.
     word: Option<(Range<usize>, bool)>,
+    stretch: Option<Stretch>,
     link: Option<(usize, Link)>,
     part: Option<(Range<usize>, Option<Range<usize>>)>,
 }
 
 impl<'t> Spared<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        Self {
-            text,
-            word_ends: text.match_indices(ends_word).map(|(at, _)| at).collect(),
-            link_ends: link_ends(text),
-            word: None,
-            link: None,
-            part: None,
-        }
+        Self { text, word: None, stretch: None, link: None, part: None }
     }
 
     /// Whether what was found there is a part of something else.
@@ -61,23 +52,26 @@ impl<'t> Spared<'t> {
     }
 
     fn in_hash_or_uuid(&mut self, found: &Range<usize>) -> bool {
-        let word = around(self.text, &self.word_ends, found);
         match &self.word {
-            Some((known, is)) if *known == word => *is,
+            Some((word, is)) if word.start <= found.start && found.end <= word.end => *is,
             _ => {
+                let word = around(self.text, found, ends_word);
                 let is = is_hash_or_uuid(self.text.get(word.clone()).unwrap_or_default());
-                self.word = Some((word, is));
+                let is_one = !self.text.get(found.clone()).is_some_and(|it| it.contains(ends_word));
+                self.word = is_one.then_some((word, is));
                 is
             }
         }
     }
 
     fn in_link(&mut self, found: &Range<usize>) -> bool {
-        let first = self.link_ends.partition_point(|end| *end < found.start);
-        if self.link_ends.get(first).is_some_and(|end| *end < found.end) {
+        let known = self.stretch.take().filter(|stretch| stretch.at.contains(&found.start));
+        let stretch = known.unwrap_or_else(|| Stretch::around(self.text, found.start));
+        let word = stretch.word(self.text, found.start);
+        self.stretch = Some(stretch);
+        if word.end < found.end {
             return false;
         }
-        let word = around(self.text, &self.link_ends, found);
         let link = match self.link {
             Some((start, link)) if start == word.start => link,
             _ => Link::read(self.text, &word),
@@ -159,11 +153,39 @@ fn ends_word(char: char) -> bool {
     !(char.is_ascii_alphanumeric() || char == '-')
 }
 
-/// Where links end, as whoever makes them of a text ends them: before what is not ASCII and a sentence's signs, and
-/// before a bracket that closes none of the link's own.
-fn link_ends(text: &str) -> Vec<usize> {
-    let (mut ends, mut start, mut open) = (Vec::new(), 0, 0_usize);
-    for (at, char) in text.char_indices() {
+fn ends_stretch(char: char) -> bool {
+    !char.is_ascii() || char.is_ascii_whitespace() || char.is_ascii_control()
+}
+
+/// A piece of a text in which no link goes over either end, and where links end in it.
+struct Stretch {
+    at: Range<usize>,
+    ends: Vec<usize>,
+}
+
+impl Stretch {
+    fn around(text: &str, place: usize) -> Self {
+        let at = around(text, &(place..place), ends_stretch);
+        let ends = link_ends(text, &at);
+        Self { at, ends }
+    }
+
+    /// What may be a link there.
+    fn word(&self, text: &str, place: usize) -> Range<usize> {
+        let behind = self.ends.partition_point(|end| *end < place);
+        let before = behind.checked_sub(1).and_then(|nth| self.ends.get(nth));
+        let len = |end: usize| text.get(end..).and_then(|rest| rest.chars().next());
+        let start = before.map_or(self.at.start, |end| end + len(*end).map_or(1, char::len_utf8));
+        start..self.ends.get(behind).copied().unwrap_or(self.at.end)
+    }
+}
+
+/// Where links end in a stretch, as whoever makes them of a text ends them: before a sentence's signs, and before a
+/// bracket that closes none of the link's own.
+fn link_ends(text: &str, stretch: &Range<usize>) -> Vec<usize> {
+    let (mut ends, mut start, mut open) = (Vec::new(), stretch.start, 0_usize);
+    let chars = text.get(stretch.clone()).unwrap_or_default().char_indices();
+    for (at, char) in chars.map(|(at, char)| (stretch.start + at, char)) {
         let ends_here = match char {
             '/' if text.get(start..at).is_some_and(|before| before.ends_with(":/")) => {
                 open = 0;
@@ -191,7 +213,7 @@ fn link_ends(text: &str) -> Vec<usize> {
                 behind.is_some_and(|behind| behind.iter().all(u8::is_ascii_digit))
             }
             '<' | '>' | '"' | '\'' | '`' | '|' | '\\' | '^' | ',' | '*' => true,
-            _ => !char.is_ascii() || char.is_ascii_whitespace() || char.is_ascii_control(),
+            _ => false,
         };
         if ends_here {
             ends.push(at);
@@ -201,14 +223,12 @@ fn link_ends(text: &str) -> Vec<usize> {
     ends
 }
 
-/// From the end before a place to the end behind it.
-fn around(text: &str, ends: &[usize], found: &Range<usize>) -> Range<usize> {
-    let before = ends.partition_point(|end| *end < found.start).checked_sub(1);
-    let start = before.and_then(|nth| ends.get(nth)).map_or(0, |end| {
-        end + text.get(*end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
-    });
-    let behind = ends.partition_point(|end| *end < found.end);
-    start..ends.get(behind).copied().unwrap_or(text.len())
+/// From behind the end before a place to the end behind it.
+fn around(text: &str, found: &Range<usize>, ends: fn(char) -> bool) -> Range<usize> {
+    let before = text.get(..found.start).unwrap_or_default();
+    let behind = text.get(found.end..).unwrap_or_default();
+    let start = before.trim_end_matches(|char| !ends(char)).len();
+    start..found.end + behind.find(ends).unwrap_or(behind.len())
 }
 
 fn is_hash_or_uuid(word: &str) -> bool {

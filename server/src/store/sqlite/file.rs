@@ -86,9 +86,24 @@ fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The connection that writes. Checkpoints are the writer's own decision.
-/// Which file this is, wherever it is moved.
-pub(super) fn inode(path: &Path) -> Option<u64> {
-    Some(fs::metadata(path).ok()?.ino())
+/// A file in use, and where it has to stay. Asked before every ack: nothing is put together for it.
+#[derive(Debug)]
+pub(super) struct InPlace {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl InPlace {
+    /// The one that is there now.
+    pub(super) fn of(path: PathBuf) -> io::Result<Self> {
+        let inode = fs::metadata(&path)?.ino();
+        Ok(Self { path, inode })
+    }
+
+    /// Whether it is there still, and no other in its place.
+    pub(super) fn holds(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode)
+    }
 }
 
 pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {

@@ -9,9 +9,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::file::InPlace;
 use super::row::MessageRow;
 
 /// Bytes of a half: some 40,000 messages of a hundred characters.
@@ -435,6 +436,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
+    place: InPlace,
     id: StoreId,
     /// What is written.
     reached: Reached,
@@ -472,13 +474,13 @@ impl Journal {
         }
         let reached = Reached { epoch: carried.epoch + 1, batches: 0, rows: 0, ..carried };
         let half = half_of(reached.epoch);
-        Ok(Self { file, id, reached, half, used: 0, written: false, batch: Vec::new() })
+        let place = InPlace::of(path(folder))?;
+        Ok(Self { file, place, id, reached, half, used: 0, written: false, batch: Vec::new() })
     }
 
     /// Whether it still is the file of that name.
-    pub(super) fn is_in(&self, folder: &Path) -> bool {
-        let opened = self.file.metadata().ok().map(|file| file.ino());
-        opened.is_some() && opened == super::file::inode(&path(folder))
+    pub(super) fn is_in_place(&self) -> bool {
+        self.place.holds()
     }
 
     /// How far it is written since the last turn or restart, if anything was.

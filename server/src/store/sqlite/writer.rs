@@ -24,7 +24,7 @@ use super::backlog::Backlog;
 use super::carrying::Carrying;
 use super::desk::{self, Desk, Memory, Place};
 use super::fault::Fault;
-use super::file;
+use super::file::{self, InPlace};
 use super::journal::{Journal, Need, StoreId};
 use super::mark::MarkFile;
 use super::row::MessageRow;
@@ -103,8 +103,7 @@ pub(super) struct Writer {
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) jobs: Receiver<Job>,
     pub(super) teller: Teller,
-    /// Which file the database is.
-    pub(super) database: Option<u64>,
+    pub(super) database: InPlace,
     /// None where the disk had no room for it.
     pub(super) journal: Option<Journal>,
     /// The database says that there is one: until then nothing may be in it.
@@ -245,11 +244,11 @@ impl Writer {
 
     /// Whether the files are where they were. What went into one that is not there any more is acked to nobody.
     fn look(&self) -> Result<(), Fault> {
-        if self.database != file::inode(&file::database_path(&self.folder)) {
+        if !self.database.holds() {
             return Err(Fault::Gone("livehelp.sqlite"));
         }
         match &self.journal {
-            Some(journal) if !journal.is_in(&self.folder) => Err(Fault::Gone("livehelp.journal")),
+            Some(journal) if !journal.is_in_place() => Err(Fault::Gone("livehelp.journal")),
             _ => Ok(()),
         }
     }
