@@ -256,9 +256,9 @@ fn init_arguments(command: Command) -> Command {
 
 fn init_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let resolved = settings(matches)?;
-    if matches.get_flag("if-absent")
-        && let Some(there) = init::there(&resolved.config)?
-    {
+    let if_absent = matches.get_flag("if-absent");
+    // Before the password's file, which need not be kept.
+    if if_absent && let Some(there) = init::there(&resolved.config)? {
         return print(&format!("{}\n", there.json()));
     }
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
@@ -271,8 +271,14 @@ fn init_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         admin_email: protocol::personal::Personal::new(text("admin-email")),
         admin_password: read_password(path)?,
     };
-    let made = serve::runtime(&resolved.config)?.block_on(init::init(&resolved.config, new))?;
-    print(&format!("{}\n", made.json()))
+    let json = serve::runtime(&resolved.config)?.block_on(async {
+        if !if_absent {
+            return Ok::<_, InitError>(init::init(&resolved.config, &new).await?.json());
+        }
+        let made = init::init_if_absent(&resolved.config, &new).await?;
+        Ok(made.map_or_else(|there| there.json(), |made| made.json()))
+    })?;
+    print(&format!("{json}\n"))
 }
 
 fn read_password(path: PathBuf) -> Result<SecretString, CliError> {

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::conversation::{Availability, Role};
 use protocol::ids::{AgentId, KeyId, SiteId, SiteKey, TenantId};
@@ -27,7 +28,7 @@ use crate::config::{Config, Store as StoreSetting};
 use crate::keys::{random_bytes, uuid_v7};
 use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
-use crate::run::{self, RunError};
+use crate::run::{self, Opened, RunError};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     AgentRow, FieldRule, KeyRow, Record, SecretHash, SiteRow, SiteSettings, Store, StoreError,
@@ -36,6 +37,10 @@ use crate::store::{
 
 /// The operator's key, in the keys folder.
 pub const OPERATOR_KEY_FILE: &str = "operator-key";
+
+/// How long whoever has the folders is waited for, as another `init` beside this one, and how often it is looked.
+const IN_USE_WAIT: Duration = Duration::from_secs(10);
+const IN_USE_LOOK: Duration = Duration::from_millis(50);
 
 /// Characters of a name, as over REST.
 const NAME_CHARS_MAX: usize = 200;
@@ -135,17 +140,58 @@ impl Made {
 ///
 /// # Errors
 /// If anything given cannot be used, or the folders are another server's or in use.
-pub async fn init(config: &Config, new: NewServer) -> Result<Made, InitError> {
+pub async fn init(config: &Config, new: &NewServer) -> Result<Made, InitError> {
     if config.store == StoreSetting::Memory {
         return Err(InitError::Memory);
     }
     // Judged before anything is made.
-    let first = FirstRows::of(&new, config.agent_capacity, &SystemClock)?;
+    let first = FirstRows::of(new, config.agent_capacity, &SystemClock)?;
     let opened = run::open_new(config, Arc::new(SystemClock))?;
     let made = first.keep(&*opened.store, config).await;
+    close(opened).await;
+    made
+}
+
+/// The same where there is no server yet, however many do it at once; where there is one, what it has.
+///
+/// # Errors
+/// As [`init`]; whoever has the folders is waited for, but not for long.
+pub async fn init_if_absent(
+    config: &Config,
+    new: &NewServer,
+) -> Result<Result<Made, There>, InitError> {
+    let since = SystemClock.instant();
+    let waits = || SystemClock.instant().saturating_duration_since(since) < IN_USE_WAIT;
+    loop {
+        if let Some(there) = there(config)? {
+            return Ok(Err(there));
+        }
+        let first = FirstRows::of(new, config.agent_capacity, &SystemClock)?;
+        match run::open_new(config, Arc::new(SystemClock)) {
+            Err(error) if error.is_in_use() && waits() => {
+                tokio::time::sleep(IN_USE_LOOK).await;
+            }
+            Err(error) => return Err(error.into()),
+            Ok(opened) => {
+                // Another may have made it since it was looked for.
+                let keys = opened.store.keys(None).await;
+                let made = match keys {
+                    Ok(keys) if keys.is_empty() => Some(first.keep(&*opened.store, config).await),
+                    Ok(_) => None,
+                    Err(error) => Some(Err(error.into())),
+                };
+                close(opened).await;
+                if let Some(made) = made {
+                    return Ok(Ok(made?));
+                }
+            }
+        }
+    }
+}
+
+async fn close(opened: Opened) {
     opened.store.close().await;
     opened.keys.close();
-    made
 }
 
 /// What a server has that was made before.

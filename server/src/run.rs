@@ -81,6 +81,13 @@ pub enum RunError {
     Bus(#[from] BusStartError),
 }
 
+impl RunError {
+    /// Whether another process has one of the folders.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Keys(KeysError::InUse { .. }) | Self::Data(OpenError::InUse { .. }))
+    }
+}
+
 /// The store and the keys, opened together.
 #[derive(Debug)]
 pub struct Opened {

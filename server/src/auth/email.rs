@@ -18,7 +18,7 @@ pub struct EmailError;
 
 /// The one spelling of an address, as it is compared and found: no invisible character, compatibility forms
 /// folded (NFKC), lower case, the domain in Unicode as IDNA writes it. Takes what people paste as well:
-/// a `mailto:` link, an address in angle brackets, a dot at the domain's end.
+/// a `mailto:` link, an address in angle brackets behind its name, a comma behind it, a dot at the domain's end.
 ///
 /// # Errors
 /// If it is not of the form `name@domain`, or longer than mail can carry.
@@ -67,14 +67,24 @@ fn bare_address(text: &str) -> Result<String, EmailError> {
         return Err(EmailError);
     }
     let shown = folded(&visible::name(text));
-    let mut address = shown.trim();
-    if let Some(inside) = address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
-        address = inside.trim();
-    }
+    let address = without_name(&shown);
     let Some(link) = without_scheme(address) else { return Ok(address.to_owned()) };
     let path = link.split('?').next().unwrap_or_default();
     let decoded = percent_decode_str(path).decode_utf8().map_err(|_| EmailError)?;
-    Ok(folded(&visible::name(&decoded)))
+    Ok(without_name(&folded(&visible::name(&decoded))).to_owned())
+}
+
+/// What stands in the angle brackets, if there are some: a mail program copies the name with the address (RFC 5322,
+/// 3.4). What parts the addresses of a list may follow.
+fn without_name(text: &str) -> &str {
+    let parts = |char: char| char.is_whitespace() || matches!(char, ',' | ';');
+    let address = text.trim_end_matches(parts).trim_start();
+    let Some(inside) = address.strip_suffix('>') else { return address };
+    match inside.rsplit_once('<') {
+        // Two addresses are none.
+        Some((name, inside)) if !name.contains('@') => inside.trim(),
+        _ => address,
+    }
 }
 
 /// Compatibility forms as the letters they stand for: an address typed in full width is the same address.
@@ -116,6 +126,10 @@ mod tests {
             "MailTo:Ada@Example.Test?subject=Hello%20there",
             "mailto:ada%40example.test",
             "<ada@example.test>",
+            "Ada Lovelace <ada@example.test>",
+            "\"Lovelace, Ada\" <mailto:Ada@example.test>,",
+            "mailto:<ada@example.test>",
+            "ada@example.test; ",
             " < ada@example.test > ",
             "ada@example.test.",
             "\u{200b}ada@example.test\u{feff}",
@@ -159,7 +173,9 @@ mod tests {
             "ada@exa mple.test",
             "ada@[192.0.2.1]",
             "ada@xn--a.example",
-            "Ada <ada@example.test>",
+            "bob@example.test <ada@example.test>",
+            "Ada <>",
+            "Ada <ada@example.test",
             "ada@example.test, bob@example.test",
             "mailto:ada@example.test,bob@example.test",
             "mailto:%FF@example.test",

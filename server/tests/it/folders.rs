@@ -401,6 +401,15 @@ async fn init_if_absent_makes_a_server_once_and_then_says_what_is_there() {
         assert_eq!(out.lines().count(), 1);
         drop(process);
     }
+    // Several at once, as of containers that start together: one makes it.
+    let (data, keys) = (folder.path().join("other"), folder.path().join("other-keys"));
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let one = || init(&data, &keys, &["--if-absent"]);
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|(code, ..)| *code == 0), "{all:?}");
+    assert_eq!(all.iter().filter(|(_, out, _)| out.contains("site_key")).count(), 1, "{all:?}");
     std::fs::rename(keys.join("master.key"), folder.path().join("master")).unwrap();
     let (code, _, err) = init(&data, &keys, &["--if-absent"]);
     assert!(code == 1 && err.contains("master.key is missing"), "{err}");
