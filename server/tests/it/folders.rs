@@ -193,6 +193,44 @@ async fn a_start_has_all_that_was_acked_or_names_the_file_that_is_not_as_it_was(
     scene.starts("put back").await.unwrap();
 }
 
+/// Several files at once, as of a copy that left some out, or was put back in part.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_has_all_that_was_acked_or_refuses_whichever_files_are_harmed_together() {
+    let scene = Scene::new().await;
+    let of = |part: &str| -> Vec<String> {
+        let all = std::fs::read_dir(scene.good.join(part)).unwrap();
+        all.map(|entry| format!("{part}/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .filter(|file| !file.ends_with(".lock") && !file.ends_with("reserve"))
+            .collect()
+    };
+    let mut faults = Vec::new();
+    for files in [of("data"), of("keys")] {
+        for some in 1_u32..1 << files.len() {
+            // One alone has its own test.
+            if some.count_ones() < 2 {
+                continue;
+            }
+            for how in ["missing", "older"] {
+                scene.restore();
+                let mut harmed: Vec<&String> = (0..files.len())
+                    .filter(|nth| some & 1 << nth != 0)
+                    .map(|nth| &files[nth])
+                    .collect();
+                harmed.retain(|file| harm(&scene, file, how));
+                let Ok(process) = Process::try_start(scene.folder.path()) else { continue };
+                for (token, conversation, words) in &scene.people {
+                    let found = said(&process, token.clone(), *conversation).await;
+                    if found != *words {
+                        faults.push(format!("{how}: {harmed:?}: {found:?}"));
+                    }
+                }
+                process.kill();
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_is_damaged_is_saved_as_far_as_it_can_be_read_where_the_loss_is_accepted() {
     let scene = Scene::new().await;

@@ -212,11 +212,11 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// What holds once this transaction is committed: how often that was done, up to where the file has what was in the
+    /// What holds once this transaction is committed: how often that was done and how much of it is in the file, up to where the file has what was in the
     /// journal, and the key store's number.
     pub(super) fn note(
         &self,
-        commits: u64,
+        (commits, in_file): (u64, u64),
         carried: &Reached,
         need: Need,
         generation: u64,
@@ -224,7 +224,7 @@ impl Desk<'_> {
         self.execute(
             "UPDATE meta SET commits = ?1, journal_epoch = ?2, journal_batches = ?3,
                  journal_rows = ?4, journal_sum = ?5, journal_need = ?6,
-                 generation = max(generation, ?7)",
+                 generation = max(generation, ?7), in_file = ?8",
             params![
                 commits,
                 carried.epoch,
@@ -232,7 +232,8 @@ impl Desk<'_> {
                 carried.rows,
                 carried.sum,
                 need.code(),
-                generation
+                generation,
+                in_file
             ],
         )?;
         Ok(())

@@ -19,7 +19,7 @@ use crate::onlooker;
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/0006_password_resets.sql"),
     include_str!("../migrations/0007_key_names.sql"),
     include_str!("../migrations/0008_watermark.sql"),
+    include_str!("../migrations/0009_in_file.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -263,6 +264,8 @@ fn judge_file(
 
 /// From here on the file knows how often it was committed.
 const VERSION_WITH_MARK: u32 = 8;
+/// And how much of that is in the file itself.
+const VERSION_WITH_IN_FILE: u32 = 9;
 
 /// What was acked at least, where that is known; the file and its log have it.
 fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option<Mark>, OpenError> {
@@ -277,6 +280,11 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
     let has: Option<(Option<StoreId>, u64)> =
         read(connection).map_err(|source| refuse("read", path.clone(), source))?;
     let Some((Some(id), commits)) = has else { return Ok(None) };
+    let mut in_file_once = 0;
+    if version >= VERSION_WITH_IN_FILE {
+        in_file_once =
+            in_file(connection).map_err(|source| refuse("read", path.clone(), source))?;
+    }
     // A file that cannot be read without its log has had nothing carried into it.
     let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
     let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
@@ -285,7 +293,10 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
     {
         return Err(OpenError::OtherFile(path));
     }
-    let in_file = alone.map_or(0, |(_, commits)| commits);
+    let alone = alone.map_or(0, |(_, commits)| commits);
+    if alone < in_file_once {
+        return Err(OpenError::Behind { path, commits: commits.saturating_sub(alone) });
+    }
     let found = mark::find(folder).map_err(|source| OpenError::Io {
         act: "read",
         path: mark_path.clone(),
@@ -298,14 +309,20 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
         mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
         mark::Found::Missing => return without_mark(&mark_path, "is missing"),
     };
-    if in_file < mark.in_file {
-        return Err(OpenError::Behind { path, commits: mark.commits.saturating_sub(in_file) });
+    if alone < mark.in_file {
+        return Err(OpenError::Behind { path, commits: mark.commits.saturating_sub(alone) });
     }
     if commits < mark.commits {
         let path = onlooker::log_path(&path);
         return Err(OpenError::Behind { path, commits: mark.commits - commits });
     }
     Ok(Some(mark))
+}
+
+/// How often it was committed when all of its log was last carried into the file.
+pub(super) fn in_file(connection: &Connection) -> rusqlite::Result<u64> {
+    let said = connection.query_row("SELECT in_file FROM meta", [], |row| row.get(0));
+    Ok(said.optional()?.unwrap_or_default())
 }
 
 fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mark>, OpenError> {

@@ -15,6 +15,7 @@ use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file::{self, Meta};
 use super::journal::{Found, JournalFault, Need, Reached, StoreId};
+use super::mark::Mark;
 use super::read::Reader;
 use super::row::MessageRow;
 use crate::privacy::seal::Sealer;
@@ -297,7 +298,7 @@ fn open_to_write(folder: &Path, sealer: &dyn Sealer, now: UnixMillis) -> Result<
     let Meta { known, .. } = known(folder, &connection)?;
     let found = file::find_journal(folder, &known, marked)?;
     file::is_judged(folder, &connection)?;
-    let in_file = marked.map_or(0, |mark| mark.in_file);
+    let in_file = in_file(folder, &connection, marked)?;
     let mut opened = Opened {
         connection: Some(connection),
         alone: None,
@@ -316,6 +317,7 @@ fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError>
     let Meta { known, generation, keys_mark } = known(folder, &connection)?;
     judge_keys(&file::database_path(folder), generation, keys_mark, sealer)?;
     let found = file::find_journal(folder, &known, marked)?;
+    let in_file = in_file(folder, &connection, marked)?;
     Ok(Opened {
         connection: None,
         alone: Some(connection),
@@ -323,8 +325,14 @@ fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError>
         commits: known.commits,
         carried: known.carried,
         found,
-        in_file: marked.map_or(0, |mark| mark.in_file),
+        in_file,
     })
+}
+
+fn in_file(folder: &Path, connection: &Connection, marked: Option<Mark>) -> Result<u64, OpenError> {
+    let failed = |source| file::refuse("read", file::database_path(folder), source);
+    let said = file::in_file(connection).map_err(failed)?;
+    Ok(marked.map_or(0, |mark| mark.in_file).max(said))
 }
 
 fn known(folder: &Path, connection: &Connection) -> Result<Meta, OpenError> {
@@ -353,9 +361,9 @@ fn replay(
     let mut memory = Memory::new();
     let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let (commits, reached) = (opened.commits + 1, opened.found.reached);
-    let carried = desk
-        .carry_over(opened.found.rows())
-        .and_then(|()| desk.note(commits, &reached, Need::None, sealer.generation()));
+    let carried = desk.carry_over(opened.found.rows()).and_then(|()| {
+        desk.note((commits, opened.in_file), &reached, Need::None, sealer.generation())
+    });
     carried.map_err(|fault| match fault {
         Fault::File(source) => failed(source),
         Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {

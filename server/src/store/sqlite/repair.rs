@@ -97,7 +97,7 @@ pub(super) fn repair(
     let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
     desk.carry_over(rows.into_iter())
-        .and_then(|()| desk.note(commits, &found.reached, Need::None, sealer.generation()))
+        .and_then(|()| desk.note((commits, 0), &found.reached, Need::None, sealer.generation()))
         .map_err(|fault| match fault {
             Fault::File(source) => failed("write to")(source),
             Fault::Refused(_)

@@ -553,9 +553,10 @@ impl Writer {
         let commits = self.commits + 1;
         let has_journal = self.journal.is_some();
         let need = if has_journal { Need::InUse } else { Need::None };
+        let in_file = self.mark.mark.in_file;
         let (desk, carrying) = self.begin()?;
         let generation = desk.sealer.generation();
-        desk.note(commits, &carrying.reached, need, generation)?;
+        desk.note((commits, in_file), &carrying.reached, need, generation)?;
         desk.execute("COMMIT", [])?;
         carrying.carried = carrying.reached;
         let carried = carrying.carried;
