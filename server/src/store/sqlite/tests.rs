@@ -353,6 +353,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
          ALTER TABLE meta DROP COLUMN journal_epoch;
          ALTER TABLE meta DROP COLUMN store_id;
          ALTER TABLE meta DROP COLUMN commits;
+         ALTER TABLE meta DROP COLUMN in_file;
          ALTER TABLE meta DROP COLUMN journal_batches;
          ALTER TABLE meta DROP COLUMN journal_rows;
          ALTER TABLE meta DROP COLUMN journal_sum;
