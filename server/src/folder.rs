@@ -9,12 +9,17 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long that moment is at most, in looks.
+const ASKED_LOOKS: u32 = 10;
+const ASKED_LOOK: Duration = Duration::from_millis(10);
 
 /// Held as long as a process uses the folder; the system lets go of it when the process ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _folder: Option<File>,
-    _file: File,
+    _file: Option<File>,
 }
 
 /// Why a folder cannot be had.
@@ -33,7 +38,7 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
     let path = folder.join(name);
     let opened = File::open(folder);
     let whole = opened.map_err(|source| LockError::Io { path: folder.to_owned(), source })?;
-    let whole = match whole.try_lock() {
+    let whole = match locked(&whole) {
         Ok(()) => Some(whole),
         Err(TryLockError::WouldBlock) => return Err(LockError::InUse { pid: pid_in(&path) }),
         Err(TryLockError::Error(_)) => None,
@@ -46,7 +51,7 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
         .mode(0o600)
         .open(&path)
         .map_err(|source| LockError::Io { path: path.clone(), source })?;
-    match file.try_lock() {
+    match locked(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(LockError::InUse { pid: pid_in(&path) }),
         Err(TryLockError::Error(source)) => return Err(LockError::NoLocks { path, source }),
@@ -55,7 +60,30 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
     if let Err(error) = write_pid(&mut file) {
         tracing::debug!(%error, "the lock does not name this process");
     }
-    Ok(FolderLock { _folder: whole, _file: file })
+    Ok(FolderLock { _folder: whole, _file: Some(file) })
+}
+
+/// Takes the folder without leaving anything in it; where its file system locks no folders, nobody is kept out.
+pub(crate) fn lock_without_trace(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
+    let opened = File::open(folder);
+    let whole = opened.map_err(|source| LockError::Io { path: folder.to_owned(), source })?;
+    match locked(&whole) {
+        Ok(()) => Ok(FolderLock { _folder: Some(whole), _file: None }),
+        Err(TryLockError::WouldBlock) => Err(LockError::InUse { pid: pid_in(&folder.join(name)) }),
+        Err(TryLockError::Error(_)) => Ok(FolderLock { _folder: None, _file: None }),
+    }
+}
+
+/// Whoever only asks who has the folder holds it for a moment.
+#[expect(clippy::disallowed_methods, reason = "at a start, before anything is served")]
+fn locked(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..ASKED_LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(ASKED_LOOK),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 /// Over what stood there: a file that is emptied first would need room.

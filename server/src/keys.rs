@@ -95,7 +95,7 @@ pub enum KeysError {
     #[error("there is no data in {}, but the keys in {} are for data that lay last in {}: put the data folder back, or make a new server with `livehelp init`", data.display(), keys.display(), bound.display())]
     DataGone { keys: PathBuf, data: PathBuf, bound: PathBuf },
     /// Keys that do not open, or pages that do not fit.
-    #[error("{} is damaged ({count} keys do not open): put the keys folder back from its own backup", path.display())]
+    #[error("{} is damaged ({count} keys do not open): put the keys folder back from its own backup; `livehelp repair` says what can be saved without", path.display())]
     Damaged { path: PathBuf, count: u64 },
     /// Its log was written for a later one.
     #[error("{} is older than its log: put the keys folder back from its own backup", .0.display())]
@@ -128,6 +128,16 @@ pub enum KeysError {
     StillThere,
 }
 
+impl KeysError {
+    /// Whether the files are not the ones that were opened.
+    fn is_gone(&self) -> bool {
+        if let Self::Io { source, .. } = self {
+            return source.kind() == std::io::ErrorKind::NotFound;
+        }
+        matches!(self, Self::Replaced(_) | Self::WrongMaster(_))
+    }
+}
+
 /// The key store of one server.
 #[derive(Debug)]
 pub struct KeyStore {
@@ -136,6 +146,8 @@ pub struct KeyStore {
     lock: Mutex<Option<FolderLock>>,
     /// The last that was asked of the file was done.
     usable: AtomicBool,
+    /// The folder's files are the ones that are open.
+    in_place: AtomicBool,
     values: Mutex<Recent<Lock, ValueKey>>,
     /// What is on disk; read without the lock.
     generation: AtomicU64,
@@ -168,6 +180,41 @@ impl KeyStore {
         data_folder: &Path,
         generation_of_data: Option<u64>,
     ) -> Result<Self, KeysError> {
+        Self::open_by(KeyFile::open, folder, data_folder, generation_of_data)
+    }
+
+    /// The same where some keys may not open, to save what the others sealed.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open`], but for single keys.
+    pub fn open_to_repair(
+        folder: &Path,
+        data_folder: &Path,
+        generation_of_data: Option<u64>,
+    ) -> Result<Self, KeysError> {
+        Self::open_by(KeyFile::open_unchecked, folder, data_folder, generation_of_data)
+    }
+
+    /// How many keys do not open; with `accept_loss` they are destroyed, so that the rest can be used.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn give_up_unreadable(&self, accept_loss: bool) -> Result<usize, KeysError> {
+        let mut held = self.file.lock();
+        let unreadable = held.file.unreadable()?;
+        if accept_loss && !unreadable.is_empty() {
+            held.file.give_up(&unreadable)?;
+            self.generation.store(held.file.generation()?, Ordering::Release);
+        }
+        Ok(unreadable.len())
+    }
+
+    fn open_by(
+        open: fn(&Path) -> Result<KeyFile, KeysError>,
+        folder: &Path,
+        data_folder: &Path,
+        generation_of_data: Option<u64>,
+    ) -> Result<Self, KeysError> {
         file::check_apart(folder, data_folder)?;
         if !file::exists(folder)? && generation_of_data.is_some() {
             return Err(KeysError::Missing(folder.to_owned()));
@@ -177,7 +224,7 @@ impl KeyStore {
         if !file::exists(folder)? {
             file::create(folder)?;
         }
-        let keys = Self::from_file(KeyFile::open(folder)?, Some(lock))?;
+        let keys = Self::from_file(open(folder)?, Some(lock))?;
         if let Some(data) = generation_of_data
             && keys.generation() < data
         {
@@ -286,6 +333,8 @@ impl KeyStore {
         let held = self.file.lock();
         let outcome = held.file.probe(!self.is_usable());
         self.usable.store(outcome.is_ok(), Ordering::Release);
+        let gone = outcome.as_ref().is_err_and(KeysError::is_gone);
+        self.in_place.store(!gone, Ordering::Release);
         outcome
     }
 
@@ -317,6 +366,15 @@ impl KeyStore {
         Self::from_file(KeyFile::in_memory()?, None)
     }
 
+    /// The same for a process that has this folder to itself: something else of its own lies there.
+    ///
+    /// # Errors
+    /// As above; and if the folder is in use or cannot be made.
+    pub fn in_memory_beside(folder: &Path) -> Result<Self, KeysError> {
+        file::make_folder(folder)?;
+        Self::from_file(KeyFile::in_memory()?, Some(file::lock_without_trace(folder)?))
+    }
+
     fn from_file(file: KeyFile, lock: Option<FolderLock>) -> Result<Self, KeysError> {
         let generation = AtomicU64::new(file.generation()?);
         let find_root = file.find_root();
@@ -329,6 +387,7 @@ impl KeyStore {
             file: Mutex::new(held),
             lock: Mutex::new(lock),
             usable: AtomicBool::new(true),
+            in_place: AtomicBool::new(true),
             values: Mutex::new(Recent::new(VALUE_KEYS_HALF_LEN)),
             generation,
             find_root,
@@ -410,6 +469,10 @@ impl Held {
 }
 
 impl Sealer for KeyStore {
+    fn is_in_place(&self) -> bool {
+        self.in_place.load(Ordering::Acquire)
+    }
+
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError> {
         let mut held = self.file.lock();
         // Each is its own affair: the others are made all the same.

@@ -130,8 +130,11 @@ pub fn open_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, RunErr
 pub fn repair(config: &Config, accept_loss: bool) -> Result<Repaired, RunError> {
     let lock = SqliteStore::lock(&config.data)?;
     let identity = SqliteStore::identity(&config.data)?;
-    let keys = KeyStore::open(&config.keys, &config.data, identity.map(|found| found.generation))?;
-    let repaired = SqliteStore::repair(&config.data, &keys, SystemClock.now(), accept_loss)?;
+    let generation = identity.map(|found| found.generation);
+    let keys = KeyStore::open_to_repair(&config.keys, &config.data, generation)?;
+    let lost_keys = keys.give_up_unreadable(accept_loss)?;
+    let mut repaired = SqliteStore::repair(&config.data, &keys, SystemClock.now(), accept_loss)?;
+    repaired.lost_keys = lost_keys;
     if accept_loss && let Some(id) = repaired.id {
         keys.bind(&config.data, id)?;
     }
@@ -193,7 +196,8 @@ fn open_memory(
     clock: Arc<dyn Clock>,
     stats: Arc<dyn StoreStats>,
 ) -> Result<Opened, RunError> {
-    let keys = Arc::new(KeyStore::in_memory()?);
+    // The operator's key lies there.
+    let keys = Arc::new(KeyStore::in_memory_beside(&config.keys)?);
     let sealer: Arc<dyn Sealer> = Arc::<KeyStore>::clone(&keys);
     let settings = MemoryConfig {
         queue_len: config.store_queue_max,

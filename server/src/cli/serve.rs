@@ -99,12 +99,18 @@ pub(super) fn repair(resolved: &Resolved, accept_loss: bool) -> Result<ExitCode,
         return Err(CliError::NoServer(config.data.clone()));
     }
     let repaired = run::repair(config, accept_loss)?;
-    if let Some(fault) = &repaired.fault {
-        print(&format!("{fault}\n"))?;
+    let Repaired { fault, saved, lost, lost_commits, lost_keys, .. } = &repaired;
+    if fault.is_none() && *lost_keys == 0 {
+        return print("nothing is damaged: there is nothing to repair\n");
     }
-    let Repaired { saved, lost, lost_commits, .. } = &repaired;
     let verb = if accept_loss { ("saved", "lost") } else { ("can be saved", "would be lost") };
     let (did, gone) = verb;
+    if *lost_keys > 0 {
+        print(&format!("keys that do not open: {lost_keys}; what they sealed {gone}\n"))?;
+    }
+    if let Some(fault) = fault {
+        print(&format!("{fault}\n"))?;
+    }
     print(&format!("messages that only the journal has: {saved} {did}, {lost} or more {gone}\n"))?;
     if *lost_commits > 0 {
         print(&format!("the database: {lost_commits} writes that were acked {gone}\n"))?;
@@ -114,9 +120,12 @@ pub(super) fn repair(resolved: &Resolved, accept_loss: bool) -> Result<ExitCode,
             "nothing was changed; `livehelp repair --accept-loss` goes on with what is there\n",
         );
     }
-    print(
-        "the next start goes on with what is there; the damaged journal lies beside it as livehelp.journal.damaged\n",
-    )
+    let aside = if fault.is_some() {
+        "; the damaged journal lies beside it as livehelp.journal.damaged"
+    } else {
+        ""
+    };
+    print(&format!("the next start goes on with what is there{aside}\n"))
 }
 
 /// `livehelp keys rotate`: on a stopped server, for the lock on its data is taken.

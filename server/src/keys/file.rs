@@ -103,11 +103,20 @@ const LOCK_FILE: &str = "keys.lock";
 
 /// Takes the folder, which is there, for this process.
 pub(super) fn lock(folder: &Path) -> Result<FolderLock, KeysError> {
-    folder::lock(folder, LOCK_FILE).map_err(|error| match error {
+    folder::lock(folder, LOCK_FILE).map_err(not_locked(folder))
+}
+
+/// The same, and nothing is left there.
+pub(super) fn lock_without_trace(folder: &Path) -> Result<FolderLock, KeysError> {
+    folder::lock_without_trace(folder, LOCK_FILE).map_err(not_locked(folder))
+}
+
+fn not_locked(folder: &Path) -> impl FnOnce(LockError) -> KeysError + '_ {
+    move |error| match error {
         LockError::InUse { pid } => KeysError::InUse { folder: folder.to_owned(), pid },
         LockError::NoLocks { path, source } => KeysError::NoLocks { path, source },
         LockError::Io { path, source } => KeysError::Io { act: "write to", path, source },
-    })
+    }
 }
 
 fn io_error<'p>(act: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> KeysError + 'p {
@@ -284,12 +293,18 @@ impl KeyFile {
     }
 
     pub(super) fn open(folder: &Path) -> Result<Self, KeysError> {
-        let mut file = Self::open_by(folder, connect)?;
+        let file = Self::open_unchecked(folder)?;
         let path = sqlite_path(folder);
         let bytes = fs::metadata(&path).map_err(io_error("look at", &path))?.len();
         if bytes <= CHECK_BYTES_MAX {
             file.check()?;
         }
+        Ok(file)
+    }
+
+    /// The same where some keys may not open.
+    pub(super) fn open_unchecked(folder: &Path) -> Result<Self, KeysError> {
+        let mut file = Self::open_by(folder, connect)?;
         if file.format()? < FORMAT {
             file.connection
                 .execute_batch(&format!("BEGIN; {BIND} PRAGMA user_version = {FORMAT}; COMMIT;"))
@@ -300,16 +315,14 @@ impl KeyFile {
         if let Err(error) = carried {
             tracing::debug!(%error, "the keys' log stays");
         }
-        file.in_file = file.generation_in_file()?;
+        file.in_file = file.generation_in_file().unwrap_or_default();
         Ok(file)
     }
 
-    /// What the file has without its log.
-    fn generation_in_file(&self) -> Result<u64, KeysError> {
-        let path = sqlite_path(&self.folder);
-        crate::onlooker::open_without_log(&path)
-            .and_then(|file| file.query_row("SELECT generation FROM meta", [], |row| row.get(0)))
-            .map_err(|source| damaged(&path, "read it without its log", source))
+    /// What the file has without its log; nothing where it cannot be read without, as in the middle of carrying.
+    fn generation_in_file(&self) -> Option<u64> {
+        let file = crate::onlooker::open_without_log(&sqlite_path(&self.folder)).ok()?;
+        file.query_row("SELECT generation FROM meta", [], |row| row.get(0)).ok()
     }
 
     /// A log lies over the file that it was written for, or over a later one.
@@ -318,7 +331,7 @@ impl KeyFile {
             .connection
             .query_row("SELECT in_file FROM meta", [], |row| row.get(0))
             .map_err(file_error("read its first row"))?;
-        if in_file > 0 && self.generation_in_file()? < in_file {
+        if self.generation_in_file().is_some_and(|generation| generation < in_file) {
             return Err(KeysError::OlderThanLog(sqlite_path(&self.folder)));
         }
         Ok(())
@@ -326,13 +339,23 @@ impl KeyFile {
 
     /// Every key there is opens; else it is said how many do not.
     pub(super) fn check(&self) -> Result<(), KeysError> {
+        let count = u64::try_from(self.unreadable()?.len()).unwrap_or(u64::MAX);
+        let path = sqlite_path(&self.folder);
+        if count > 0 { Err(KeysError::Damaged { path, count }) } else { Ok(()) }
+    }
+
+    /// The keys that do not open: table and row.
+    pub(super) fn unreadable(&self) -> Result<Vec<(&'static str, i64)>, KeysError> {
         let path = sqlite_path(&self.folder);
         let failed = |source| damaged(&path, "check it", source);
         let verdict: String = self
             .connection
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(failed)?;
-        let mut count = u64::from(verdict != "ok");
+        if verdict != "ok" {
+            return Err(KeysError::Damaged { path, count: 0 });
+        }
+        let mut unreadable = Vec::new();
         for (table, columns, bound) in TABLES {
             let sql =
                 format!("SELECT rowid, wrapped, {columns} FROM {table} WHERE wrapped IS NOT NULL");
@@ -344,10 +367,25 @@ impl KeyFile {
                     (Ok(wrapped), Ok(bound)) => unwrap(&self.master, &bound, &wrapped).is_ok(),
                     _ => false,
                 };
-                count += u64::from(!opens);
+                if !opens {
+                    unreadable.push((table, row.get(0).map_err(failed)?));
+                }
             }
         }
-        if count > 0 { Err(KeysError::Damaged { path, count }) } else { Ok(()) }
+        Ok(unreadable)
+    }
+
+    /// Destroys these keys: what they sealed is lost, and the others go on.
+    pub(super) fn give_up(&mut self, keys: &[(&'static str, i64)]) -> Result<(), KeysError> {
+        let act = || file_error("give up the keys that do not open");
+        let in_file = self.in_file;
+        let transaction = self.connection.transaction().map_err(act())?;
+        for (table, row) in keys {
+            let sql = format!("UPDATE {table} SET wrapped = NULL WHERE rowid = ?1");
+            transaction.execute(&sql, [row]).map_err(act())?;
+        }
+        raise(&transaction, in_file).map_err(act())?;
+        transaction.commit().map_err(act())
     }
 
     fn format(&self) -> Result<u32, KeysError> {
@@ -387,19 +425,18 @@ impl KeyFile {
     /// Whether the folder can be used now as a start would use it: its files are the ones that are open, and the master
     /// key opens them. With `write`, whether it takes something.
     pub(super) fn probe(&self, write: bool) -> Result<(), KeysError> {
-        let Some(inode) = self.inode else { return Ok(()) };
-        let (path, master) = (sqlite_path(&self.folder), master_path(&self.folder));
-        let found = fs::metadata(&path).map_err(io_error("look at", &path))?;
-        if found.ino() != inode {
-            return Err(KeysError::Replaced(path));
+        if self.inode.is_none() {
+            return Ok(());
         }
+        self.is_in_place()?;
+        let master = master_path(&self.folder);
         let wrapped = self.wrapped_root()?;
         if unwrap(&ValueKey::new(&read_master(&master)?), FIND_ROOT, &wrapped).is_err() {
             return Err(KeysError::WrongMaster(self.folder.clone()));
         }
         let room = rustix::fs::statvfs(&self.folder).map_err(io::Error::from);
         let room = room.map_err(io_error("look at", &self.folder))?;
-        if room.f_bfree.saturating_mul(room.f_frsize) < ROOM_BYTES_MIN {
+        if room.f_bavail.saturating_mul(room.f_frsize) < ROOM_BYTES_MIN {
             return Err(KeysError::NoRoom(self.folder.clone()));
         }
         if write {
@@ -408,6 +445,14 @@ impl KeyFile {
                 .map_err(file_error("write to it"))?;
         }
         Ok(())
+    }
+
+    /// Whether the file is still the one that is open: what is written into another is lost.
+    fn is_in_place(&self) -> Result<(), KeysError> {
+        let Some(inode) = self.inode else { return Ok(()) };
+        let path = sqlite_path(&self.folder);
+        let found = fs::metadata(&path).map_err(io_error("look at", &path))?;
+        if found.ino() == inode { Ok(()) } else { Err(KeysError::Replaced(path)) }
     }
 
     fn wrapped_root(&self) -> Result<Vec<u8>, KeysError> {
@@ -573,6 +618,7 @@ impl KeyFile {
         }
         let generation = raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
+        self.is_in_place()?;
         Ok(generation)
     }
 

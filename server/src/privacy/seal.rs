@@ -71,6 +71,11 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// key store failed.
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError>;
 
+    /// Whether the keys lie where a start would look for them: what is sealed with others is lost with this process.
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
     /// Seals: random nonce, text, authentication tag.
     ///
     /// # Errors

@@ -273,6 +273,7 @@ impl SqliteStore {
             healthy: Arc::clone(&healthy),
             jobs,
             database: in_place,
+            log: None,
             teller: teller.clone(),
             journal,
             is_journal_noted: false,

@@ -272,6 +272,35 @@ async fn a_journal_that_is_damaged_is_saved_as_far_as_it_can_be_read_where_the_l
     assert_eq!(scene.checks(), Ok(()));
 }
 
+/// What the other keys sealed is saved, by a word for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_does_not_open_is_given_up_where_the_loss_is_accepted() {
+    let scene = Scene::new().await;
+    scene.restore();
+    Process::try_start(scene.folder.path()).unwrap().stop();
+    {
+        let keys = rusqlite::Connection::open(scene.path("keys/keys.sqlite")).unwrap();
+        let damage = "UPDATE subject_keys SET wrapped = CAST(x'00' || substr(wrapped, 2) AS BLOB)
+                      WHERE rowid = (SELECT max(rowid) FROM subject_keys)";
+        assert_eq!(keys.execute(damage, []), Ok(1));
+    }
+    let refused = scene.starts("damaged").await.unwrap_err();
+    assert!(refused.contains("keys.sqlite") && refused.contains("livehelp repair"), "{refused}");
+    let (code, out, err) = done(livehelp(scene.folder.path(), &["repair"]));
+    assert!(code == 0 && out.contains("keys that do not open: 1"), "{out}{err}");
+    assert!(scene.starts("only looked at").await.is_err());
+    let (code, out, err) = done(livehelp(scene.folder.path(), &["repair", "--accept-loss"]));
+    assert!(code == 0 && out.contains("keys that do not open: 1"), "{out}{err}");
+    assert!(!scene.path("data/livehelp.journal.damaged").exists(), "the journal is whole");
+    let process = Process::try_start(scene.folder.path()).unwrap();
+    let (token, conversation, words) = &scene.people[0];
+    assert_eq!(&said(&process, token.clone(), *conversation).await, words);
+    assert_eq!(process.stop(), Some(0));
+    assert_eq!(scene.checks(), Ok(()));
+    let (code, out, err) = done(livehelp(scene.folder.path(), &["repair", "--accept-loss"]));
+    assert!(code == 0 && out.contains("nothing to repair"), "{out}{err}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_in_a_sealed_row_is_found_by_a_check() {
     let scene = Scene::new().await;
@@ -345,7 +374,14 @@ async fn a_file_that_is_taken_away_from_a_running_server_is_missed_at_once() {
     let scene = Scene::new().await;
     scene.restore();
     let (token, conversation, _) = &scene.people[0];
-    for file in ["data", "data/livehelp.sqlite", "data/livehelp.journal"] {
+    for file in [
+        "data",
+        "data/livehelp.sqlite",
+        "data/livehelp.sqlite-wal",
+        "data/livehelp.journal",
+        "keys",
+        "keys/keys.sqlite",
+    ] {
         let process = Process::try_start(scene.folder.path()).unwrap();
         let mut visitor = Client::visitor(&process, token.clone(), vec![]).await;
         visitor.history(RequestId(0)).await;
@@ -355,7 +391,12 @@ async fn a_file_that_is_taken_away_from_a_running_server_is_missed_at_once() {
             }
         };
         ready(200).await;
+        assert!(visitor.say(*conversation, "here").await.is_some(), "{file}");
         std::fs::rename(scene.path(file), scene.path("away")).unwrap();
+        // The keys are looked at each second, the data before each ack.
+        if file.starts_with("keys") {
+            ready(503).await;
+        }
         let request = visitor.next_request();
         visitor.send(request, *conversation, new_message(), "into nothing").await;
         assert_eq!(rejected(&mut visitor, request).await, ("store-unavailable", true), "{file}");

@@ -1,8 +1,10 @@
 //! The file and its folder: the lock, the checks at start, connections, migrations, the reserve.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,27 +88,28 @@ fn not_writable(folder: &Path) -> impl FnOnce(io::Error) -> OpenError + '_ {
 /// How long a connection waits for another's lock.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// The connection that writes. Checkpoints are the writer's own decision.
 /// A file in use, and where it has to stay. Asked before every ack: nothing is put together for it.
 #[derive(Debug)]
 pub(super) struct InPlace {
-    path: PathBuf,
+    path: CString,
     inode: u64,
 }
 
 impl InPlace {
     /// The one that is there now.
     pub(super) fn of(path: PathBuf) -> io::Result<Self> {
-        let inode = fs::metadata(&path)?.ino();
+        let path = CString::new(path.into_os_string().into_vec())?;
+        let inode = rustix::fs::stat(&path)?.st_ino;
         Ok(Self { path, inode })
     }
 
     /// Whether it is there still, and no other in its place.
     pub(super) fn holds(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode)
+        rustix::fs::stat(&self.path).is_ok_and(|found| found.st_ino == self.inode)
     }
 }
 
+/// The connection that writes. Checkpoints are the writer's own decision.
 pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database_path(folder))?;
     set_up_writer(&connection)?;
@@ -285,7 +288,6 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
         in_file_once =
             in_file(connection).map_err(|source| refuse("read", path.clone(), source))?;
     }
-    // A file that cannot be read without its log has had nothing carried into it.
     let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
     let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
     if let Some((Some(other), _)) = alone
@@ -293,9 +295,11 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
     {
         return Err(OpenError::OtherFile(path));
     }
-    let alone = alone.map_or(0, |(_, commits)| commits);
-    if alone < in_file_once {
-        return Err(OpenError::Behind { path, commits: commits.saturating_sub(alone) });
+    let alone = alone.map(|(_, commits)| commits);
+    // One that cannot be read without its log, as a new one, or in the middle of carrying, is judged with it.
+    if alone.is_some_and(|alone| alone < in_file_once) {
+        let commits = commits.saturating_sub(alone.unwrap_or_default());
+        return Err(OpenError::Behind { path, commits });
     }
     let found = mark::find(folder).map_err(|source| OpenError::Io {
         act: "read",
@@ -309,8 +313,9 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
         mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
         mark::Found::Missing => return without_mark(&mark_path, "is missing"),
     };
-    if alone < mark.in_file {
-        return Err(OpenError::Behind { path, commits: mark.commits.saturating_sub(alone) });
+    if alone.is_some_and(|alone| alone < mark.in_file) {
+        let commits = mark.commits.saturating_sub(alone.unwrap_or_default());
+        return Err(OpenError::Behind { path, commits });
     }
     if commits < mark.commits {
         let path = onlooker::log_path(&path);

@@ -3,7 +3,7 @@
 //! Lives here: what is saved, what is lost, and the state from which the next start goes on. Not here: what a start
 //! refuses (`opening`, `journal`). Called by `livehelp repair`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::time::UnixMillis;
 use rusqlite::OptionalExtension as _;
@@ -28,6 +28,8 @@ pub struct Repaired {
     pub lost: u64,
     /// Writes to the database that were acked and are not in it.
     pub lost_commits: u64,
+    /// Keys that do not open; what they sealed is lost with them.
+    pub lost_keys: usize,
     /// The data, where it has a name.
     pub id: Option<StoreId>,
 }
@@ -51,7 +53,7 @@ pub(super) fn repair(
     let connection = file::connect_unjudged(folder)?;
     let meta = file::meta(&connection).map_err(failed("read"))?;
     let Some(Meta { known, generation, keys_mark }) = meta else {
-        return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, id: None });
+        return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, lost_keys: 0, id: None });
     };
     super::opening::judge_keys(&path, generation, keys_mark, sealer)?;
     let marked = match mark::find(folder) {
@@ -87,8 +89,9 @@ pub(super) fn repair(
     }
     drop(has_home);
     let saved = rows.len();
-    let repaired = Repaired { fault, saved, lost, lost_commits, id: Some(known.id) };
-    if !accept_loss {
+    let repaired = Repaired { fault, saved, lost, lost_commits, lost_keys: 0, id: Some(known.id) };
+    // Where nothing is wrong nothing is put aside.
+    if !accept_loss || repaired.fault.is_none() {
         return Ok(repaired);
     }
     file::is_judged(folder, &connection)?;
@@ -109,8 +112,8 @@ pub(super) fn repair(
     transaction.commit().map_err(failed("write to"))?;
     // Only now: until then it can be begun anew.
     for (from, to) in [
-        (journal_path.clone(), folder.join("livehelp.journal.damaged")),
-        (mark::path(folder), folder.join("livehelp.mark.damaged")),
+        (journal_path.clone(), aside(folder, "livehelp.journal")),
+        (mark::path(folder), aside(folder, "livehelp.mark")),
     ] {
         match std::fs::rename(&from, to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -120,4 +123,11 @@ pub(super) fn repair(
         }
     }
     Ok(repaired)
+}
+
+/// A name for what is put aside; what an earlier repair left keeps its own.
+fn aside(folder: &Path, name: &str) -> PathBuf {
+    let first = folder.join(format!("{name}.damaged"));
+    let others = (2..).map(|nth: u32| folder.join(format!("{name}.damaged.{nth}")));
+    std::iter::once(first.clone()).chain(others).find(|path| !path.exists()).unwrap_or(first)
 }

@@ -104,6 +104,8 @@ pub(super) struct Writer {
     pub(super) jobs: Receiver<Job>,
     pub(super) teller: Teller,
     pub(super) database: InPlace,
+    /// Its log, once there is one.
+    pub(super) log: Option<InPlace>,
     /// None where the disk had no room for it.
     pub(super) journal: Option<Journal>,
     /// The database says that there is one: until then nothing may be in it.
@@ -243,14 +245,20 @@ impl Writer {
     }
 
     /// Whether the files are where they were. What went into one that is not there any more is acked to nobody.
-    fn look(&self) -> Result<(), Fault> {
+    fn look(&mut self) -> Result<(), Fault> {
         if !self.database.holds() {
             return Err(Fault::Gone("livehelp.sqlite"));
         }
-        match &self.journal {
-            Some(journal) if !journal.is_in_place() => Err(Fault::Gone("livehelp.journal")),
-            _ => Ok(()),
+        if self.log.is_none() {
+            self.log = InPlace::of(file::wal_path(&self.folder)).ok();
         }
+        if self.log.as_ref().is_some_and(|log| !log.holds()) {
+            return Err(Fault::Gone("livehelp.sqlite-wal"));
+        }
+        if self.journal.as_ref().is_some_and(|journal| !journal.is_in_place()) {
+            return Err(Fault::Gone("livehelp.journal"));
+        }
+        Ok(())
     }
 
     /// In how long a slice of the journal is due to be carried over; `None`: there is nothing.
@@ -354,6 +362,11 @@ impl Writer {
         works: Vec<Work>,
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
+        // What is sealed with keys that lie nowhere is read by nobody after this process.
+        if !self.sealer.is_in_place() {
+            let act = "seal under keys that are not in their folder";
+            return Ok(vec![Err(StoreError::Unavailable { act }); works.len()]);
+        }
         if self.write_journal(&works, steps)? {
             self.look()?;
             return Ok(vec![Ok(()); works.len()]);
