@@ -108,7 +108,7 @@ records! {
         page_url: Personal<String>,
         /// The page's title.
         page_title: Personal<String>,
-        /// His browser's language, a BCP 47 tag.
+        /// Their browser's language, a BCP 47 tag.
         locale: String,
         /// Whether they are there.
         presence: Presence,

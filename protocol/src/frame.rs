@@ -19,7 +19,7 @@ use crate::time::{Day, UnixMillis};
 
 pub use crate::positional::{FieldSchema, Schema};
 
-/// Pairs an answer with its question; the client counts from 1. 0 asks for no answer.
+/// Pairs an answer with its question; the client counts from 1. The answer to 0 carries 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u32);
@@ -97,7 +97,8 @@ frames! {
             request: RequestId,
             conversation: ConversationId,
             form: List<FormAnswer, 32>;
-            /// SHA-256 of the privacy notice that was shown, 64 hex digits; required where the site has one.
+            /// The `notice.hash` of `GET /v1/widget/{site_key}` as it was when the notice was shown, 64 hex digits; required
+            /// where the site has a notice.
             notice: String,
             page: PageView,
         }
@@ -295,7 +296,7 @@ frames! {
         82 "board" Board {
             request: RequestId,
             conversations: Vec<ConversationCard>,
-            /// His colleagues; with the first part alone.
+            /// Their colleagues; with the first part alone.
             agents: Vec<AgentCard>;
             /// How many conversations are not closed.
             live: u32,

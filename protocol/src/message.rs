@@ -130,9 +130,9 @@ wire_codes! {
     pub enum EventKind {
         /// An agent took the conversation.
         Assigned = 1 "assigned",
-        /// The conversation waits again at the head of the queue: its agent's line was gone too long.
+        /// The conversation waits again at the head of the queue: its agent was absent too long.
         Requeued = 2 "requeued",
-        /// Another agent took over what was transferred to them.
+        /// Another agent has the conversation now: by a transfer, or they took it over.
         Transferred = 3 "transferred",
         /// The conversation was closed.
         Closed = 4 "closed",

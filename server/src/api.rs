@@ -24,6 +24,7 @@ use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, Beside, Record, SiteRow, Store, StoreError, Write};
 use crate::sweep::ClockTrust;
+use crate::tasks::Turns;
 
 mod router;
 mod acts;
@@ -88,8 +89,9 @@ pub struct ApiState {
     acts: Acts,
     /// Creates with an idempotency key that are being worked on; as many as acts at most.
     pub(crate) in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
-    /// Held from reading a site or an agent until it is stored anew, so that no change undoes another.
-    pub(crate) changes: Arc<tokio::sync::Mutex<()>>,
+    /// An Organization's turn is held from reading a site or an agent of it until that is stored anew, so that no change
+    /// undoes another.
+    pub(crate) changes: Arc<Turns>,
 }
 
 impl ApiState {

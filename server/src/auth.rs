@@ -28,7 +28,8 @@ pub use password::{
 };
 pub use rates::{Rates, RatesConfig};
 pub use session::{
-    SECURE_SESSION_COOKIE, SESSION_COOKIE, SignedIn, authenticate_session, cookies, session_tokens,
+    SECURE_SESSION_COOKIE, SESSION_COOKIE, SignedIn, authenticate_session, cookies_where,
+    session_tokens,
 };
 pub use throttle::AddressLimit;
 pub use token::{Issued, issue, token_hash};

@@ -123,16 +123,16 @@ settings! {
         connections_max: usize = "20000", "connections", (1, 10_000_000),
             "Connections to the public listener at a time; fewer where the system allows the process too few open files.";
         handshakes_per_ip_max: usize = "64", "connections", (1, 1_000_000),
-            "Connections from one address that have not yet finished a request.";
+            "Connections from one address that have not yet finished a request; the addresses of an IPv6 network of 64 bits are one.";
         connections_per_ip_max: usize = "2000", "connections", (1, 10_000_000),
-            "Sockets of one address; many people may share one.";
+            "Sockets of one address; many people may share one. The addresses of an IPv6 network of 64 bits are one.";
         header_ms: u64 = "10000", "ms", (100, 600_000),
             "Time for the TLS handshake, and then for the head of a request.";
         request_ms: u64 = "30000", "ms", (100, 600_000),
             "Time for a whole request and its answer.";
         header_bytes_max: usize = "16384", "bytes", (8_192, 1_048_576),
             "Size of a request's head.";
-        body_bytes_max: usize = "327680", "bytes", (1_024, 67_108_864),
+        body_bytes_max: usize = "327680", "bytes", (1_024, 327_680),
             "Size of a request's body.";
         hello_timeout_ms: u64 = "10000", "ms", (100, 600_000),
             "Time from the upgrade to an accepted `hello`.";

@@ -80,7 +80,7 @@ pub struct Gateway {
     terms: Arc<outbox::Terms>,
     heartbeats: Heartbeats,
     connections: AtomicUsize,
-    draining: std::sync::atomic::AtomicBool,
+    draining: tokio::sync::watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -226,7 +226,7 @@ impl Gateway {
             terms,
             heartbeats: Heartbeats::default(),
             connections: AtomicUsize::new(0),
-            draining: std::sync::atomic::AtomicBool::new(false),
+            draining: tokio::sync::watch::Sender::new(false),
         })
     }
 
@@ -244,7 +244,8 @@ impl Gateway {
 
     /// Tells every client to move, one by one over `over_ms` at most, and waits until they are gone.
     pub async fn drain(&self, over_ms: u64) {
-        self.draining.store(true, Ordering::SeqCst);
+        // Before they are counted: whoever is let in from here on finds it by themselves.
+        self.draining.send_replace(true);
         let outboxes = self.heartbeats.all();
         let leave = Leave::of(outboxes.len(), over_ms);
         #[expect(
@@ -278,7 +279,7 @@ impl Gateway {
 const LEAVE_PER_MS: u64 = 1;
 
 /// What a restart takes, from the last word of one server to the first of the next.
-const RESTART_MS: u64 = 250;
+pub(crate) const RESTART_MS: u64 = 250;
 
 /// When each client is told to move, and to come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -45,6 +45,7 @@ pub use tls::{Tls, TlsError};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Network};
 use crate::metrics::{HandshakeFailure, Metrics, NotBelieved};
+use crate::network::network;
 use crate::tasks;
 use line::Line;
 
@@ -65,6 +66,12 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// When whoever is one too many may come again, in seconds.
 pub(crate) const RETRY_AFTER_S: &str = "5";
+
+/// Bytes of a body of which an address may send as many at a time as it has connections.
+const BODY_SMALL_BYTES: usize = 32 * 1024;
+
+/// Larger ones of one network at a time.
+const LARGE_BODIES_MAX: usize = 64;
 
 /// Rest after the system refused a connection for want of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -198,6 +205,7 @@ pub async fn serve<E: SocketEdge>(
         connections: Arc::default(),
         strangers: Arc::default(),
         sockets: Arc::default(),
+        bodies: Arc::default(),
         told: Mutex::default(),
         stop: stop.clone(),
     });
@@ -250,6 +258,7 @@ struct Door<E> {
     /// Connections that have not said what they want.
     strangers: PerAddress,
     sockets: PerAddress,
+    bodies: PerAddress,
     /// When the log was last told of a forwarded address that does not count, and why.
     told: Mutex<HashMap<NotBelieved, Instant>>,
     stop: watch::Receiver<bool>,
@@ -356,7 +365,7 @@ fn admit<E: SocketEdge>(
     };
     let mut stranger = None;
     if !head::trusts(&limits.trusted_proxies, ip) {
-        stranger = Share::take(&door.strangers, ip, limits.handshakes_per_ip_max);
+        stranger = Share::take(&door.strangers, network(ip), limits.handshakes_per_ip_max);
         if stranger.is_none() {
             door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
             return turn_away(stream, door.tls.is_some(), "handshakes-per-ip-max");
@@ -491,7 +500,7 @@ async fn answer<E: SocketEdge>(
     drop(visit.stranger.lock().take());
     let began = SystemClock.instant();
     let method = method_word(request.method());
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let peer = door.peer(&head, visit.ip, visit.secure);
     // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
     let last = head.headers.contains_key(header::TRANSFER_ENCODING);
@@ -510,19 +519,7 @@ async fn answer<E: SocketEdge>(
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
     } else {
-        head.extensions.insert(peer);
-        let body = http_body_util::Limited::new(body, door.limits.body_bytes_max);
-        let request = Request::from_parts(head, Body::new(body));
-        match tokio::time::timeout(door.limits.request, door.router.clone().call(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => problem(
-                StatusCode::REQUEST_TIMEOUT,
-                "request-too-slow",
-                "The request took longer than the server waits (`request_ms`). What it began to change is \
-                 brought to its end: ask what became of it, or send it again with its Idempotency-Key.",
-            ),
-        }
+        routed(door, head, body, peer).await
     };
     if last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -535,6 +532,32 @@ async fn answer<E: SocketEdge>(
         .http_request_duration_seconds
         .observe(route, SystemClock.instant().saturating_duration_since(began));
     response
+}
+
+/// A request whose head is good, by the routes.
+async fn routed<E: SocketEdge>(
+    door: &Door<E>,
+    mut head: http::request::Parts,
+    body: Incoming,
+    peer: Peer,
+) -> Response<Body> {
+    let _place = match place_for_body(door, &head, peer) {
+        Ok(place) => place,
+        Err(refusal) => return refusal,
+    };
+    head.extensions.insert(peer);
+    let body = http_body_util::Limited::new(body, door.limits.body_bytes_max);
+    let request = Request::from_parts(head, Body::new(body));
+    match tokio::time::timeout(door.limits.request, door.router.clone().call(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "request-too-slow",
+            "The request took longer than the server waits (`request_ms`). What it began to change is \
+             brought to its end: ask what became of it, or send it again with its Idempotency-Key.",
+        ),
+    }
 }
 
 /// Lets an answer remember the template of its route, for the metrics.
@@ -562,10 +585,39 @@ fn method_word(method: &Method) -> &'static str {
 }
 
 fn too_large(head: &http::request::Parts, max: usize) -> bool {
-    head.headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
-        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max))
+    body_bytes(head) > max
+}
+
+/// Bytes of the body, as its head says; where that does not say, as many as may be.
+fn body_bytes(head: &http::request::Parts) -> usize {
+    let length = head.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// Bodies are read whole, before anybody has proved anything: of those that are large one network has so many at a time.
+#[expect(clippy::result_large_err, reason = "the refusal is the answer")]
+fn place_for_body<E: SocketEdge>(
+    door: &Door<E>,
+    head: &http::request::Parts,
+    peer: Peer,
+) -> Result<Option<Share>, Response<Body>> {
+    let unsaid = head.headers.contains_key(header::TRANSFER_ENCODING);
+    if !unsaid && body_bytes(head) <= BODY_SMALL_BYTES {
+        return Ok(None);
+    }
+    match Share::take(&door.bodies, network(peer.ip), LARGE_BODIES_MAX) {
+        Some(place) => Ok(Some(place)),
+        None => {
+            let words =
+                "Your network sends as many large bodies as the server takes from one. Try again.";
+            let mut refusal = problem(StatusCode::TOO_MANY_REQUESTS, "too-fast", words);
+            let headers = refusal.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Err(refusal)
+        }
+    }
 }
 
 /// Answers a request for a socket.
@@ -590,7 +642,8 @@ fn upgrade<E: SocketEdge>(
         door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
         return refusal;
     }
-    let Some(share) = Share::take(&door.sockets, peer.ip, door.limits.connections_per_ip_max)
+    let Some(share) =
+        Share::take(&door.sockets, network(peer.ip), door.limits.connections_per_ip_max)
     else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
         let mut refusal = problem(
@@ -635,7 +688,7 @@ pub(crate) fn problem(
     let title = status.canonical_reason().unwrap_or("Error");
     let number = status.as_u16();
     let text = format!(
-        r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"}}"#
+        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"}}"#
     );
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

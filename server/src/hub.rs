@@ -29,6 +29,7 @@ use crate::privacy::sweep::{Trust, judge_at_start, reading_day, record_time};
 use crate::room::{Room, TAIL_MAX};
 use crate::routing::RoutingConfig;
 use crate::store::{Store, StoreError};
+use crate::tasks::Turns;
 
 pub mod fanout;
 mod shard;
@@ -160,7 +161,7 @@ pub struct Hub {
     pages: pages::PageOrigins,
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
     /// happens one at a time for each id, by a share of it.
-    turns: [tokio::sync::Mutex<()>; TURNS],
+    turns: Turns,
     desks: DashMap<TenantId, Arc<OnceCell<Arc<Desk>>>, RandomState>,
     sites: DashMap<SiteId, Arc<Site>, RandomState>,
     site_keys: DashMap<SiteKey, SiteId>,
@@ -181,9 +182,6 @@ struct HighWater {
     read_at: Instant,
     stored: UnixMillis,
 }
-
-/// So many shares of all ids: two strangers seldom wait for one another.
-const TURNS: usize = 256;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -238,7 +236,7 @@ impl Hub {
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
             lanes: lane::Lanes::default(),
-            turns: [const { tokio::sync::Mutex::const_new(()) }; TURNS],
+            turns: Turns::default(),
             desks: DashMap::default(),
             sites: DashMap::default(),
             site_keys: DashMap::new(),
@@ -342,11 +340,7 @@ impl Hub {
 
     /// Waits until nobody else is at the same act with this conversation or visitor.
     pub(crate) async fn turn(&self, id: &[u8; 16]) -> tokio::sync::MutexGuard<'_, ()> {
-        // The last byte of a UUIDv7 is random.
-        let [.., share] = *id;
-        let share = usize::from(share) % TURNS;
-        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
-        self.turns[share].lock().await
+        self.turns.of(id).await
     }
 
     /// Drops the room if nobody needs it.

@@ -69,7 +69,7 @@ pub enum InitError {
     #[error(transparent)]
     Open(#[from] RunError),
     /// An origin.
-    #[error("--origin {given:?} cannot be used: {source}")]
+    #[error("--origin {given:?} cannot be used")]
     Origin { given: String, source: OriginError },
     /// The address.
     #[error("--admin-email is not an e-mail address")]
@@ -308,15 +308,15 @@ impl FirstRows {
             agent: self.agent.agent,
             operator_key_file: operator_key_file.clone(),
         };
-        let rows =
-            [Record::Tenant(self.tenant), Record::Site(self.site), Record::Agent(self.agent)];
-        store.write(rows.map(|row| Write::Record(Box::new(row))).into()).await?;
+        let mut rows =
+            vec![Record::Tenant(self.tenant), Record::Site(self.site), Record::Agent(self.agent)];
         // A second Organization on the same server is run by the same operator. A file whose key this
         // server does not know was left by data that is gone: it opens nothing, and a new one takes its
-        // place.
+        // place. The file first, then all rows in one batch: whatever a kill leaves is made anew.
         if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
-            make_operator_key(store, operator_key_file, at).await?;
+            rows.push(Record::Key(new_operator_key_in(operator_key_file, at)?));
         }
+        store.write(rows.into_iter().map(|row| Write::Record(Box::new(row))).collect()).await?;
         Ok(made)
     }
 }
@@ -342,21 +342,18 @@ pub async fn lend_operator_key(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = DirBuilder::new().recursive(true).mode(0o700).create(keys);
             folder.map_err(|source| OperatorKeyError::Write { path: path.clone(), source })?;
-            make_operator_key(store, path, at).await
+            Ok(store.key_create(new_operator_key_in(path, at)?).await?)
         }
         Err(source) => Err(OperatorKeyError::Read { path, source }),
     }
 }
 
-async fn make_operator_key(
-    store: &dyn Store,
-    path: PathBuf,
-    at: UnixMillis,
-) -> Result<(), OperatorKeyError> {
+/// Writes a new key of the operator to its file; it holds once the row is stored.
+fn new_operator_key_in(path: PathBuf, at: UnixMillis) -> Result<KeyRow, OperatorKeyError> {
     let issued = new_operator_key();
-    store.key_create(operator_key_row(issued.hash, at)).await?;
     write_secret(&path, issued.text.expose_secret())
-        .map_err(|source| OperatorKeyError::Write { path, source })
+        .map_err(|source| OperatorKeyError::Write { path, source })?;
+    Ok(operator_key_row(issued.hash, at))
 }
 
 fn operator_key_row(secret: SecretHash, at: UnixMillis) -> KeyRow {

@@ -25,5 +25,6 @@ pub mod config;
 pub mod origin;
 pub mod clock;
 mod recent;
+mod network;
 mod folder;
 mod onlooker;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use url::{Host, Url};
 
 /// Longest origin that is read, in bytes: a host of 253 characters in a script of three bytes each.
-const TEXT_BYTES_MAX: usize = 800;
+pub(crate) const ORIGIN_BYTES_MAX: usize = 800;
 
 /// The longest host and the longest label of one (RFC 1035, 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
@@ -86,7 +86,7 @@ impl Origin {
 /// Scheme and the rest, which has nothing that no origin has.
 fn split(text: &str) -> Result<(bool, &str), OriginError> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}');
-    if text.len() > TEXT_BYTES_MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if text.len() > ORIGIN_BYTES_MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(OriginError::Malformed);
     }
     let (scheme, authority) = text.split_once("://").ok_or(OriginError::Malformed)?;

@@ -1,10 +1,11 @@
 //! Every task and thread has a name, an owner and an end.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use protocol::ids::TenantId;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Starts a task; the caller keeps the handle and ends it, or the task ends with its input.
@@ -29,39 +30,102 @@ where
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// What waits for [`blocking`].
-struct Blocking {
-    /// One piece of work of a tenant at a time, by a share of their ids: nobody else waits behind a tenant's many.
-    turns: [Mutex<()>; TURNS],
-    /// The machine's other cores serve.
-    threads: Semaphore,
+/// One act at a time with each of many things, by a share of their ids.
+#[derive(Debug)]
+pub(crate) struct Turns([Mutex<()>; SHARES]);
+
+/// More than acts that are under way together.
+const SHARES: usize = 256;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self([const { Mutex::const_new(()) }; SHARES])
+    }
 }
 
-const TURNS: usize = 256;
+impl Turns {
+    /// Waits until nobody else is at an act with this thing.
+    pub(crate) async fn of(&self, id: &[u8; 16]) -> MutexGuard<'_, ()> {
+        // The last byte of a UUIDv7 is random.
+        let [.., share] = *id;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+        self.0[usize::from(share) % SHARES].lock().await
+    }
+}
 
-static BLOCKING: LazyLock<Blocking> = LazyLock::new(|| {
+/// Why work was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undone {
+    /// As much of this tenant's waits as may.
+    #[error("too much of this Organization's work waits")]
+    Busy,
+    /// It panicked.
+    #[error("the work failed")]
+    Failed,
+}
+
+/// One piece of work of a tenant at a time: nobody else waits behind a tenant's many.
+static LINES: LazyLock<parking_lot::Mutex<HashMap<TenantId, Line>>> =
+    LazyLock::new(parking_lot::Mutex::default);
+
+/// The machine's other cores serve.
+static THREADS: LazyLock<Semaphore> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = Semaphore::new((cores / 2).max(1));
-    Blocking { turns: std::array::from_fn(|_| Mutex::default()), threads }
+    Semaphore::new((cores / 2).max(1))
 });
 
-/// Does a tenant's work that takes long on a thread beside those that serve. Begun, it runs to its end. `None` if it
-/// panicked.
+/// What of one tenant's is under way or waits.
+#[derive(Debug, Default)]
+struct Line {
+    turn: Arc<Mutex<()>>,
+    pieces: usize,
+}
+
+/// A place in a tenant's line.
+struct InLine(TenantId);
+
+impl InLine {
+    fn enter(tenant: TenantId, most: usize) -> Option<(Self, Arc<Mutex<()>>)> {
+        let mut lines = LINES.lock();
+        let line = lines.entry(tenant).or_default();
+        if line.pieces >= most {
+            return None;
+        }
+        line.pieces += 1;
+        Some((Self(tenant), Arc::clone(&line.turn)))
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let mut lines = LINES.lock();
+        let Some(line) = lines.get_mut(&self.0) else { return };
+        line.pieces -= 1;
+        if line.pieces == 0 {
+            lines.remove(&self.0);
+        }
+    }
+}
+
+/// Does a tenant's work that takes long on a thread beside those that serve; `most` of it is under way or waits. Begun, it
+/// runs to its end.
+///
+/// # Errors
+/// If there is no place in line, or the work panicked.
 pub async fn blocking<T: Send + 'static>(
     tenant: TenantId,
+    most: usize,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    // The last byte of a UUIDv7 is random.
-    let [.., share] = *tenant.as_bytes();
-    #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
-    let turn = BLOCKING.turns[usize::from(share) % TURNS].lock().await;
-    let thread = BLOCKING.threads.acquire().await.ok()?;
+) -> Result<T, Undone> {
+    let (place, turn) = InLine::enter(tenant, most).ok_or(Undone::Busy)?;
+    let turn = turn.lock_owned().await;
+    let thread = THREADS.acquire().await.map_err(|_| Undone::Failed)?;
     let done = tokio::task::spawn_blocking(move || {
         // Held to the work's end, also where nobody waits for it any more.
-        let _held = (turn, thread);
+        let _held = (place, turn, thread);
         work()
     });
-    done.await.ok()
+    done.await.map_err(|_| Undone::Failed)
 }
 
 #[cfg(test)]
@@ -84,15 +148,16 @@ mod tests {
         let serving = thread::current().id();
         let work = spawn(
             "test",
-            blocking(tenant(1), move || {
+            blocking(tenant(1), 9, move || {
                 waits.recv().unwrap();
                 thread::current().id()
             }),
         );
         tokio::task::yield_now().await;
         go_on.send(()).unwrap();
-        assert_ne!(work.await.unwrap(), Some(serving));
-        assert_eq!(blocking(tenant(1), || panic!("a fault of the work")).await, None::<()>);
+        assert_ne!(work.await.unwrap(), Ok(serving));
+        let fault = blocking(tenant(1), 9, || panic!("a fault of the work")).await;
+        assert_eq!(fault, Err::<(), _>(Undone::Failed));
     }
 
     /// The many of one tenant wait for each other, and never take a thread from another's.
@@ -103,7 +168,7 @@ mod tests {
         let first = begun.clone();
         let first = spawn(
             "test",
-            blocking(tenant(2), move || {
+            blocking(tenant(2), 2, move || {
                 first.send(1).unwrap();
                 waits.recv().unwrap();
             }),
@@ -111,14 +176,16 @@ mod tests {
         while began.try_recv().is_err() {
             tokio::task::yield_now().await;
         }
-        let second = spawn("test", blocking(tenant(2), move || begun.send(2).unwrap()));
+        let second = spawn("test", blocking(tenant(2), 2, move || begun.send(2).unwrap()));
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
         assert!(began.try_recv().is_err(), "the second has not begun");
+        assert_eq!(blocking(tenant(2), 2, || ()).await, Err(Undone::Busy));
         go_on.send(()).unwrap();
-        assert_eq!(first.await.unwrap(), Some(()));
-        assert_eq!(second.await.unwrap(), Some(()));
+        assert_eq!(first.await.unwrap(), Ok(()));
+        assert_eq!(second.await.unwrap(), Ok(()));
+        assert!(!LINES.lock().contains_key(&tenant(2)), "and is forgotten");
         assert_eq!(began.recv(), Ok(2));
     }
 }

@@ -25,7 +25,17 @@ const ROWS: [&[&str]; 9] = [
     &["auth/", "sweep"],
     &["bus", "store", "audit", "keys"],
     &["room", "routing", "privacy", "auth"],
-    &["metrics", "telemetry", "clock", "tasks", "config", "recent", "onlooker", "folder"],
+    &[
+        "metrics",
+        "telemetry",
+        "clock",
+        "tasks",
+        "config",
+        "recent",
+        "onlooker",
+        "folder",
+        "network",
+    ],
     &["origin"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.

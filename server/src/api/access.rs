@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 use protocol::conversation::Role;
 use protocol::ids::{KeyId, TenantId};
 use protocol::personal::Personal;
@@ -14,9 +14,12 @@ use super::problem::{Problem, ProblemCode};
 use super::told::Told;
 use crate::auth::{
     DEVICE_COOKIE, Devices, Principal, Scope, SignedIn, Trier, authenticate_key,
-    authenticate_session, cookies, session_tokens,
+    authenticate_session, cookies_where, session_tokens,
 };
 use crate::http::{Peer, head};
+
+/// Cookies of accounts that were signed in to that are looked at.
+const DEVICES_MAX: usize = 16;
 
 /// A request of an Organization: a signed-in agent, or a key.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl Access {
         let signed_in = authenticate_session(&*state.store, &tokens, state.now()).await?;
         let Some(signed_in) = signed_in else { return Err(not_authenticated()) };
         // A browser sends the cookie by itself: the page must be ours.
-        if !is_safe(&parts.method) && !own_page(parts, state).unwrap_or(false) {
+        if !parts.method.is_safe() && !own_page(parts, state).unwrap_or(false) {
             return Err(foreign_page());
         }
         Ok(Self {
@@ -158,14 +161,14 @@ pub(crate) struct Anyone {
     pub(crate) secure: bool,
     /// Browser and system, as their user would recognise them.
     pub(crate) client: String,
-    /// What the browser shows of having signed in before.
-    pub(crate) device: Option<String>,
+    /// What the browser shows of having signed in before: one for each account, and what other hosts of the domain set.
+    pub(crate) devices: Vec<String>,
 }
 
 impl Anyone {
     /// Whoever it is, as somebody who tries to prove the password of an account.
     pub(crate) fn trier<'a>(&self, devices: &Devices, account: &'a Personal<String>) -> Trier<'a> {
-        let known = self.device.as_deref().and_then(|cookie| devices.known(account, cookie));
+        let known = self.devices.iter().find_map(|cookie| devices.known(account, cookie));
         Trier { account, address: self.address, known }
     }
 }
@@ -182,9 +185,10 @@ impl FromRequestParts<ApiState> for Anyone {
         let (address, secure) =
             peer.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), false), |peer| (peer.ip, peer.secure));
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let device = cookies(&parts.headers, DEVICE_COOKIE).next();
-        let device = device.map(str::to_owned);
-        Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()), device })
+        let is_device = |name: &[u8]| name.starts_with(DEVICE_COOKIE.as_bytes());
+        let devices = cookies_where(&parts.headers, is_device).take(DEVICES_MAX);
+        let devices = devices.map(str::to_owned).collect();
+        Ok(Self { address, secure, client: client_words(agent.unwrap_or_default()), devices })
     }
 }
 
@@ -211,10 +215,6 @@ fn foreign_page() -> Problem {
         "Only the console's own pages may do that with a cookie. If this is the console, the server does not know \
          the address that it is reached by (setting `public_url`).",
     )
-}
-
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Whether the page that asks is ours; `None` where no browser says.

@@ -129,7 +129,7 @@ pub(crate) async fn update(
     if !(myself && only_name) {
         access.need(Role::Admin, Scope::AgentsWrite)?;
     }
-    let _turn = state.changes.lock().await;
+    let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(&state, access.tenant, agent).await?;
     let was = (row.role, row.active);
     if let Some(text) = &change.name {
@@ -192,6 +192,11 @@ pub(crate) async fn set_password(
         .await
         .map_err(|error| Problem::from(error).of_field("new_password"))?;
     let (tenant, password_hash) = (access.tenant, hash);
+    // Nobody begins a session with the former one meanwhile.
+    let _turn = state.changes.of(tenant.as_bytes()).await;
+    if find(&state, tenant, agent).await?.password_hash != me.agent.password_hash {
+        return Err(Problem::field("current_password", "This is not your current password."));
+    }
     let mut records = vec![Record::Password { tenant, agent, password_hash }];
     let others = sessions::all_ends(&state, tenant, agent, Some(me.session.session)).await?;
     records.extend(others);

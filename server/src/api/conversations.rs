@@ -61,7 +61,7 @@ pub(crate) struct Conversation {
     /// The newest place.
     #[schema(value_type = u64)]
     seq_last: Seq,
-    /// The beginning of the newest message, where it is text.
+    /// The beginning of the newest words, internal notes included.
     #[schema(value_type = Option<String>)]
     preview: Option<Personal<String>>,
     last_author: Option<MessageAuthor>,

@@ -17,7 +17,7 @@ use super::idempotency::Idempotency;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret, name};
-use super::sessions::{self, ACCOUNTS_MAX, Session};
+use super::sessions::{self, ACCOUNTS_MAX, Proof, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
 use crate::store::{AgentRow, InvitationRow, Record};
@@ -249,7 +249,7 @@ pub(crate) async fn accept(
     };
     // Two at once: an invitation ends once, so one of them is refused.
     taken.push(Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation });
-    sessions::begin(&state, agent, anyone, taken).await
+    sessions::begin(&state, agent, anyone, Proof::Invitation(taken)).await
 }
 
 /// The deactivated account that an invitation of this address brings back, if there is one. Refused where the agent is

@@ -89,7 +89,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     access.need(Scope::OperatorKeysManage)?;
     // Two that delete each other at the same time would leave nobody who can make another.
-    let _turn = state.changes.lock().await;
+    let _turn = state.changes.of(NO_TENANT.as_bytes()).await;
     let rows = state.store.keys(None).await?;
     if !rows.iter().any(|row| row.key == key) {
         return Err(Problem::not_found("key"));

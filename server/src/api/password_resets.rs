@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Access, Anyone, OperatorAccess};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
-use super::sessions::{self, Session};
+use super::sessions::{self, Proof, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, token_hash};
 use crate::store::{AgentRow, PasswordResetRow, Record};
@@ -173,13 +173,13 @@ pub(crate) async fn use_up(
         .map_err(|error| Problem::from(error).of_field("password"))?;
     let PasswordResetRow { tenant, agent: id, secret, .. } = link;
     // Two at once: a link ends once, so one of them is refused.
-    let mut records = vec![
+    let records = vec![
         Record::PasswordResetEnd { tenant, agent: id, secret },
         Record::Password { tenant, agent: id, password_hash },
     ];
-    records.extend(sessions::all_ends(&state, tenant, id, None).await?);
+    let answer = sessions::begin(&state, agent, anyone, Proof::Link(records)).await?;
     tracing::info!(agent_id = %id, tenant_id = %tenant, "a password was set by a link");
-    sessions::begin(&state, agent, anyone, records).await
+    Ok(answer)
 }
 
 /// The link that holds, and whose it is.

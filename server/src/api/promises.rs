@@ -1,6 +1,6 @@
 //! What the OpenAPI documents promise beside what the types say: bounds, forms of ids, refusals, who may ask.
 //!
-//! Lives here: additions to the finished documents, from the constants that the handlers use. Not here: the types and
+//! Lives here: additions to the finished documents, from the constants that the handlers use where they have some. Not here: the types and
 //! their fields (each handler's file). Called by `router` where the documents are written.
 
 use protocol::conversation::ConversationState;
@@ -11,23 +11,22 @@ use super::idempotency::KEY_BYTES_MAX;
 use super::page::LIMIT_MAX;
 use super::{agents, conversations, keys, sites, tags, tenants};
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
+use crate::origin::ORIGIN_BYTES_MAX;
 use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
 
 /// The end of a one-time link.
 const TOKEN_CHARS_MAX: usize = 256;
 
-/// Characters of an origin in any spelling.
-const ORIGIN_CHARS_MAX: usize = 800;
-
 /// What any operation may be refused with.
-const REFUSALS: [&str; 9] = ["400", "401", "403", "404", "408", "413", "415", "422", "503"];
+const REFUSALS: [&str; 10] = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "503"];
 
 const DESCRIPTION: &str = "A caller shows a key (`Authorization: Bearer …`) or, on the public listener, the session \
 cookie that `POST /v1/sessions` sets: `livehelp_session`, or `__Host-livehelp_session` where browsers reach the server \
 over TLS. **Who shows the cookie and changes something sends the console's own `Origin`**: `public_url`, or where that \
-is not set the address that was asked; without it, or with another, the answer is 403. A key needs no `Origin`. Bodies \
-are JSON in UTF-8. Refusals are problems (RFC 9457) with a `code` for programs and, where a field is at fault, its \
-name. Lengths are in characters, of names in those that are seen. What changes something runs to its end when its \
+is not set the address that was asked; without it, or with another, the answer is 403. A key needs no `Origin`. What needs \
+no sign-in and sends a body is 403 from a foreign one too. Bodies are JSON in UTF-8. Refusals are problems (RFC 9457) with a `code` for programs and, where a field is at fault, its \
+name. Lengths are in characters, of names in those that are seen; those of e-mail addresses \
+(254), of the notice's address (2,048) and of patterns (200) in bytes. What changes something runs to its end when its \
 caller hangs up; repeat a create with its `Idempotency-Key`.";
 
 /// Completes a document.
@@ -47,13 +46,16 @@ pub(crate) fn promise(document: &mut Value) {
                 bound_parameter(parameter);
             }
             let has_body = operation.get("requestBody").is_some();
+            let keyed = is_keyed(operation);
             let asked = operation["parameters"].as_array().is_some_and(|list| !list.is_empty());
             let statuses = [
                 ("400", has_body || asked),
                 ("401", !open),
-                ("403", !open || path == "/v1/sessions"),
+                // Without a sign-in only a foreign `Origin` is refused, and only what sends something.
+                ("403", !open || has_body),
                 ("404", path.contains('{')),
                 ("408", true),
+                ("409", keyed),
                 ("413", has_body),
                 ("415", has_body),
                 ("422", has_body),
@@ -66,6 +68,12 @@ pub(crate) fn promise(document: &mut Value) {
             }
         }
     }
+}
+
+/// Whether it may be repeated with a key, which may have come with another request or still be worked on.
+fn is_keyed(operation: &Value) -> bool {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.clone().any(|parameter| parameter["name"] == "Idempotency-Key")
 }
 
 fn reason(status: &str) -> &'static str {
@@ -136,7 +144,7 @@ fn bound_schemas(document: &mut Value) {
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let text = |max: usize| json!({ "maxLength": max });
     let name = |max: usize| json!({ "minLength": 1, "maxLength": max });
-    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_CHARS_MAX } });
+    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_BYTES_MAX } });
     let scopes = json!({ "minItems": 1, "maxItems": crate::auth::Scope::ALL.len() });
     let password = json!({ "minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX });
     let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
@@ -186,10 +194,18 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             "texts",
             json!({
                 "maxProperties": sites::TEXTS_MAX,
+                "propertyNames": { "pattern": "^[a-z_]{1,32}$" },
                 "additionalProperties": { "type": "string", "maxLength": sites::TEXT_CHARS_MAX },
             }),
         ),
-        ("SiteChange", "form", json!({ "maxProperties": sites::FORM_FIELDS.len() })),
+        (
+            "SiteChange",
+            "form",
+            json!({
+                "maxProperties": sites::FORM_FIELDS.len(),
+                "propertyNames": { "enum": sites::FORM_FIELDS },
+            }),
+        ),
         (
             "SiteChange",
             "redaction_patterns",
@@ -250,6 +266,7 @@ mod tests {
         }
         if schema["additionalProperties"].is_object() {
             assert!(has(&["maxProperties"]), "{place} is a map without a bound");
+            assert!(has(&["propertyNames"]), "{place} is a map of any names");
             is_bounded(document, &schema["additionalProperties"], &format!("{place}{{}}"), seen);
         }
     }
@@ -275,8 +292,9 @@ mod tests {
                 let open = operation["security"] == json!([{}]);
                 let mut wanted = vec!["429", "503", "408"];
                 wanted.extend(if open { [].as_slice() } else { &["401", "403"] });
+                wanted.extend(is_keyed(operation).then_some("409"));
                 if operation.get("requestBody").is_some() {
-                    wanted.extend(["400", "413", "415", "422"]);
+                    wanted.extend(["400", "403", "413", "415", "422"]);
                 }
                 if name.contains('{') {
                     wanted.push("404");

@@ -53,7 +53,10 @@ pub(super) async fn read_body(request: Request) -> Result<(Parts, Bytes), Proble
     let bytes = Bytes::from_request(Request::from_parts(head.clone(), body), &()).await;
     let bytes = bytes.map_err(|rejection| {
         if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(ProblemCode::TooLarge, "A body has at most 131072 bytes.")
+            Problem::new(
+                ProblemCode::TooLarge,
+                format!("A body has at most {BODY_BYTES_MAX} bytes, or fewer where `body_bytes_max` says so."),
+            )
         } else {
             Problem::new(ProblemCode::MalformedJson, "The body broke off.")
         }

@@ -17,9 +17,7 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
-use crate::auth::{
-    DEVICE_COOKIE, SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email,
-};
+use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::store::{AgentRow, Record, SessionRow};
 
 /// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
@@ -103,10 +101,10 @@ pub(crate) async fn create(
     accounts.retain(|account| login.tenant_id.is_none_or(|tenant| tenant == account.tenant));
     let mut right = right_accounts(&state, &login.password, accounts).await?.into_iter();
     let Some(account) = right.next() else {
-        return Err(Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong."));
+        return Err(refused());
     };
     state.rates.logins.succeeded(&trier);
-    begin_beside(&state, account, anyone, Vec::new(), right).await
+    begin_beside(&state, account, anyone, Proof::Password, right).await
 }
 
 /// Every Organization's account with this e-mail address, oldest first in each spelling that may be kept.
@@ -141,15 +139,45 @@ async fn right_accounts(
     Ok(right)
 }
 
-/// Starts a session for an agent who has proved who they are, together with what they proved it by: 201 with its
-/// cookie.
+/// By what an agent has proved who they are, with what is stored beside their session.
+pub(crate) enum Proof {
+    /// Their password, as it was when it was looked at.
+    Password,
+    Invitation(Vec<Record>),
+    /// A link for a forgotten password: every other session ends.
+    Link(Vec<Record>),
+}
+
+impl Proof {
+    /// What is stored. Asked while nobody else changes the account, for a password takes a while to be looked at.
+    async fn holds(self, state: &ApiState, agent: &AgentRow) -> Result<Vec<Record>, Problem> {
+        match self {
+            Self::Invitation(records) => Ok(records),
+            Self::Link(mut records) => {
+                records.extend(all_ends(state, agent.tenant, agent.agent, None).await?);
+                Ok(records)
+            }
+            Self::Password => {
+                let now = state.store.agent(agent.tenant, agent.agent).await?;
+                let same = |now: &AgentRow| now.active && now.password_hash == agent.password_hash;
+                now.filter(same).map(|_| Vec::new()).ok_or_else(refused)
+            }
+        }
+    }
+}
+
+fn refused() -> Problem {
+    Problem::new(ProblemCode::LoginRefused, "E-mail or password is wrong.")
+}
+
+/// Starts a session for an agent who has proved who they are: 201 with its cookie.
 pub(crate) async fn begin(
     state: &ApiState,
     agent: AgentRow,
     anyone: Anyone,
-    records: Vec<Record>,
+    proof: Proof,
 ) -> Result<Response, Problem> {
-    begin_beside(state, agent, anyone, records, []).await
+    begin_beside(state, agent, anyone, proof, []).await
 }
 
 /// The same for somebody whose proof opens these further accounts as well.
@@ -157,7 +185,7 @@ async fn begin_beside(
     state: &ApiState,
     agent: AgentRow,
     anyone: Anyone,
-    mut records: Vec<Record>,
+    proof: Proof,
     others: impl IntoIterator<Item = AgentRow>,
 ) -> Result<Response, Problem> {
     let secret = issue("lhs_");
@@ -171,9 +199,13 @@ async fn begin_beside(
         created_at: now,
         expires_at: now.plus_ms(state.session_ms),
     };
-    records.extend(make_room(state, &agent).await?);
-    records.push(Record::Session(session.clone()));
-    state.carry_out(records).await?;
+    {
+        let _turn = state.changes.of(agent.tenant.as_bytes()).await;
+        let mut records = proof.holds(state, &agent).await?;
+        records.extend(make_room(state, &agent).await?);
+        records.push(Record::Session(session.clone()));
+        state.carry_out(records).await?;
+    }
     let email = normal_email(agent.email.expose())?;
     let mut shape = shape(state, &session, agent).await?;
     for other in others {
@@ -325,8 +357,8 @@ fn device_cookie(
     secure: bool,
     account: &Personal<String>,
 ) -> Result<HeaderValue, Problem> {
-    let device = state.devices.issue(account).map_err(|_| Problem::internal())?;
-    let text = format!("{DEVICE_COOKIE}={device}; Path=/v1/sessions; Max-Age={DEVICE_SECONDS}");
+    let (name, device) = state.devices.issue(account).map_err(|_| Problem::internal())?;
+    let text = format!("{name}={device}; Path=/v1/sessions; Max-Age={DEVICE_SECONDS}");
     kept_cookie(state.public_url.is_secure() || secure, &text)
 }
 

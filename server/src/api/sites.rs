@@ -26,7 +26,7 @@ use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{FieldRule, Notice, Record, SiteRow, SiteSettings};
-use crate::tasks;
+use crate::tasks::{self, Undone};
 
 pub(super) const NAME_CHARS_MAX: usize = 100;
 pub(super) const ORIGINS_MAX: usize = 32;
@@ -35,6 +35,8 @@ pub(super) const TEXT_CHARS_MAX: usize = 500;
 pub(super) const NOTICE_CHARS_MAX: usize = 2_000;
 pub(super) const URL_BYTES_MAX: usize = 2_048;
 /// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
+/// Pattern changes of one Organization that are being judged or wait for it: each takes up to half a second.
+const COMPILING_MAX: usize = 8;
 const FORMER_NOTICES_MAX: usize = 100;
 
 /// The fields that the form before a conversation can have.
@@ -272,8 +274,11 @@ pub(crate) async fn update(
 ) -> Result<Json<Site>, Problem> {
     access.need(Role::Admin, Scope::SitesWrite)?;
     // Compiled before it is this one's turn, and in use until the site has them.
-    let _masks = masks(access.tenant, change.redaction_patterns.as_deref()).await?;
-    let _turn = state.changes.lock().await;
+    let _masks = match &change.redaction_patterns {
+        Some(patterns) => Some(masks(access.tenant, patterns).await?),
+        None => kept_masks(&find(&state, access.tenant, site).await?).await,
+    };
+    let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(&state, access.tenant, site).await?;
     for (field, given) in [("plan", change.plan.is_some()), ("state", change.state.is_some())] {
         if given {
@@ -369,15 +374,25 @@ fn check_notice(notice: Notice) -> Result<Notice, Problem> {
     Err(Problem::field("notice", "`url` is an address that begins with https://, or empty."))
 }
 
+/// Those that a site has already, so that nothing is compiled while others wait. What cannot be used stays so.
+pub(super) async fn kept_masks(row: &SiteRow) -> Option<Redactor> {
+    masks(row.tenant, &row.settings.redaction_patterns).await.ok()
+}
+
 /// The masks that these patterns make.
-async fn masks(tenant: TenantId, patterns: Option<&[String]>) -> Result<Redactor, Problem> {
-    let patterns = patterns.unwrap_or_default();
+async fn masks(tenant: TenantId, patterns: &[String]) -> Result<Redactor, Problem> {
     if let Some(masks) = Redactor::at_once(patterns) {
         return Ok(masks);
     }
     let patterns = patterns.to_vec();
-    let made = tasks::blocking(tenant, move || Redactor::new(&patterns)).await;
-    let made = made.ok_or_else(Problem::internal)?;
+    let made = tasks::blocking(tenant, COMPILING_MAX, move || Redactor::new(&patterns)).await;
+    let made = made.map_err(|undone| match undone {
+        Undone::Busy => {
+            let words = "Other patterns of this Organization are being judged. Try again.";
+            Problem::new(ProblemCode::Overload, words).retry_after_ms(1_000)
+        }
+        Undone::Failed => Problem::internal(),
+    })?;
     made.map_err(|error: BadPattern| {
         Problem::field("redaction_patterns", format!("The patterns cannot be used: {error}."))
     })

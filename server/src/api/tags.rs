@@ -68,7 +68,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     // Looked for and stored with nobody between.
-    let _turn = state.changes.lock().await;
+    let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let create = async {
         let name = name("name", &new.name, NAME_CHARS_MAX)?;
         let key = visible::key(&name);

@@ -15,7 +15,7 @@ use super::invitations::{IssuedInvitation, NewInvitation, invite};
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, name};
-use super::sites::{PlanName, Site, new_site};
+use super::sites::{PlanName, Site, kept_masks, new_site};
 use super::{ApiState, schema};
 use crate::auth::{Scope, normal_email};
 use crate::privacy::policy::{Plan, SiteEvent};
@@ -240,9 +240,14 @@ async fn push(
     event: SiteEvent,
 ) -> Result<Json<Site>, Problem> {
     access.need(Scope::SitesWrite)?;
-    let _turn = state.changes.lock().await;
-    let row = state.store.site_of_any_tenant(site).await?;
-    let mut row = row.ok_or_else(|| Problem::not_found("site"))?;
+    let find = async || {
+        let row = state.store.site_of_any_tenant(site).await?;
+        row.ok_or_else(|| Problem::not_found("site"))
+    };
+    let row = find().await?;
+    let _masks = kept_masks(&row).await;
+    let _turn = state.changes.of(row.tenant.as_bytes()).await;
+    let mut row = find().await?;
     let changes = match event {
         SiteEvent::Plan { plan } => row.timeline.plan() != plan,
         SiteEvent::Closed => row.timeline.closed_at().is_none(),

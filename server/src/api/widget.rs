@@ -49,7 +49,7 @@ pub(crate) struct Widget {
 pub(crate) struct WidgetNotice {
     text: String,
     url: String,
-    /// Changes when text or address do: it says which notice a visitor saw.
+    /// Goes into the socket's `open` as `notice`: it says which notice a visitor saw. Changes when text or address do.
     hash: String,
 }
 

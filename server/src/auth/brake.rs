@@ -13,15 +13,18 @@ use protocol::personal::Personal;
 use subtle::ConstantTimeEq as _;
 
 use super::limit::{Allowance, Limit};
-use super::throttle::network;
 use super::token::token_hash;
 use crate::clock::Clock;
 use crate::keys::random_bytes;
+use crate::network::network;
 use crate::privacy::seal::{SealError, Sealer};
 use crate::store::SecretHash;
 
-/// The cookie of a browser from which somebody signed in.
+/// How the cookies of a browser begin from which people signed in: each account has its own.
 pub const DEVICE_COOKIE: &str = "livehelp_device";
+
+/// Bytes of an account's hash that stand in that cookie's name.
+const NAME_BYTES: usize = 4;
 
 /// Hex digits of the random part of that cookie.
 const NONCE_DIGITS: usize = 32;
@@ -128,14 +131,15 @@ impl Devices {
         Self(sealer)
     }
 
-    /// A cookie for a browser from which somebody signed in to this account.
+    /// Name and value of the cookie of a browser from which somebody signed in to this account.
     ///
     /// # Errors
     /// If the keys cannot be used.
-    pub fn issue(&self, account: &Personal<String>) -> Result<String, SealError> {
+    pub fn issue(&self, account: &Personal<String>) -> Result<(String, String), SealError> {
+        let name = hex(self.mac(account, "name")?.get(..NAME_BYTES).unwrap_or_default());
         let nonce = hex(&random_bytes::<{ NONCE_DIGITS / 2 }>());
         let mac = hex(&self.mac(account, &nonce)?);
-        Ok(format!("{nonce}.{mac}"))
+        Ok((format!("{DEVICE_COOKIE}_{name}"), format!("{nonce}.{mac}")))
     }
 
     /// What such a browser is counted by; `None` for any other cookie.
@@ -252,8 +256,10 @@ mod tests {
     fn a_device_is_known_for_the_account_that_was_signed_in_to() {
         let devices = Devices::new(Arc::new(KeyStore::in_memory().unwrap()));
         let (ada, bob) = (email("ada"), email("bob"));
-        let (cookie, second) = (devices.issue(&ada).unwrap(), devices.issue(&ada).unwrap());
-        assert!(!cookie.contains("ada"));
+        let issue = |account| devices.issue(account).unwrap();
+        let ((name, cookie), (again, second), (other, _)) = (issue(&ada), issue(&ada), issue(&bob));
+        assert!(!cookie.contains("ada") && !name.contains("ada"));
+        assert!(name == again && name != other, "each account has its own in a browser");
         let known = devices.known(&ada, &cookie).unwrap();
         assert_ne!(devices.known(&ada, &second), Some(known), "two devices are two");
         assert_eq!(devices.known(&bob, &cookie), None);

@@ -25,6 +25,9 @@ const PASSES: u32 = 2;
 /// Hashes at a time: each holds a core and `MEMORY_KIB`.
 const AT_A_TIME: usize = 2;
 
+/// Those that wait, and those that are hashed: who comes beyond them waits nowhere.
+const SEATS: usize = 64;
+
 /// How long a request waits for its turn before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -113,12 +116,13 @@ pub fn hash_password(password: &SecretString) -> Result<Arc<str>, PasswordError>
 /// Hashes and checks away from the tasks that serve, a few at a time.
 #[derive(Debug)]
 pub struct Passwords {
+    seats: Semaphore,
     turns: Semaphore,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_A_TIME) }
+        Self { seats: Semaphore::new(SEATS), turns: Semaphore::new(AT_A_TIME) }
     }
 }
 
@@ -162,6 +166,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
+        let _seat = self.seats.try_acquire().map_err(|_| PasswordError::Busy)?;
         let turn = tokio::time::timeout(PATIENCE, self.turns.acquire())
             .await
             .map_err(|_| PasswordError::Busy)?

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::brake::{Brake, BrakeConfig};
 use super::limit::{Allowance, Limit, Pace, Paces};
-use super::throttle::network;
 use crate::clock::Clock;
+use crate::network::network;
 
 /// Between two looks at what is remembered for nothing.
 const TIDY_EVERY: Duration = Duration::from_secs(60);

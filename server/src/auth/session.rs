@@ -37,7 +37,15 @@ impl SignedIn {
 }
 
 /// The values that a request's cookies of a name have, on whichever of its `Cookie` lines and whatever else stands there.
-pub fn cookies<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
+fn cookies<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
+    cookies_where(headers, move |known| known == name.as_bytes())
+}
+
+/// The same for those whose name is one of several.
+pub fn cookies_where(
+    headers: &HeaderMap,
+    is_name: impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
     let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
     pairs.filter_map(move |pair| {
@@ -45,7 +53,7 @@ pub fn cookies<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<
         let (known, value) = pair.split_at(equals);
         let value = std::str::from_utf8(value.get(1..)?).ok()?.trim();
         let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
-        (known.trim_ascii() == name.as_bytes() && !value.is_empty()).then_some(value)
+        (is_name(known.trim_ascii()) && !value.is_empty()).then_some(value)
     })
 }
 

@@ -1,12 +1,13 @@
 //! A count of what an address does in a window, where a window's number is a promise: never more in any hour. What comes
 //! in bursts and has a pace is limited in `limit`.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use protocol::personal::Personal;
 
+use crate::network::network;
 use crate::recent::Recent;
 
 /// Addresses that are remembered for certain; twice as many at most.
@@ -53,17 +54,6 @@ impl AddressLimit {
             None => addresses.insert(address, Window { since: now, times: 1 }),
         }
         Ok(())
-    }
-}
-
-/// Whoever has one IPv6 address has the 2^64 beside it.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(six) => match six.to_ipv4_mapped() {
-            Some(four) => IpAddr::V4(four),
-            None => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
-        },
     }
 }
 

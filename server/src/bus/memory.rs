@@ -50,6 +50,8 @@ struct Net {
     places: HashMap<ConversationId, Seq>,
     nodes: Vec<Ears>,
     away: bool,
+    /// So many questions go unanswered yet.
+    fails: u32,
     held: bool,
     released: Arc<Notify>,
     deaf: Option<usize>,
@@ -94,6 +96,11 @@ impl MemoryNet {
                 let _dropped = ears.heard.try_send(Heard::Missed);
             }
         }
+    }
+
+    /// Gives no place to the next so many.
+    pub fn fail(&self, times: u32) {
+        self.0.lock().fails = times;
     }
 
     /// Lets no answer out to those who ask for a place, or lets them go.
@@ -154,7 +161,9 @@ impl Bus for MemoryNode {
     async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
         self.net.released().await;
         let mut net = self.net.0.lock();
-        if net.away {
+        let fails = net.fails > 0;
+        net.fails = net.fails.saturating_sub(1);
+        if net.away || fails {
             return Err(BusError);
         }
         let counter = net.places.entry(envelope.conversation()).or_default();

@@ -25,7 +25,7 @@ use protocol::time::UnixMillis;
 use super::hello::{Greeting, Session};
 use super::incoming::{Came, Ears, Incoming, Went};
 use super::outbox::Outbox;
-use super::{Accepted, Gateway, connection_id};
+use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
@@ -153,9 +153,9 @@ impl Connection {
         if !spoken {
             return self.outbox.close(CloseCode::Protocol);
         }
-        if self.gateway.draining.load(Ordering::SeqCst) {
-            return self.outbox.close(CloseCode::Draining);
-        }
+        let mut draining = self.gateway.draining.subscribe();
+        let mut draining =
+            Box::pin(async move { draining.wait_for(|drains| *drains).await.is_ok() });
         let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
         let mut hello_by = Box::pin(tokio::time::sleep(hello_by));
         let early = self.read(&mut Vec::from(early));
@@ -164,12 +164,15 @@ impl Connection {
             // Only the peer is bounded by it. A greeting that was cut off in the middle would leave a
             // connection that nobody serves in the rooms and at the desk.
             let later = poll_fn(|cx| match self.poll_frames(cx) {
-                Poll::Pending => hello_by.as_mut().poll(cx).map(|()| None),
-                Poll::Ready(later) => Poll::Ready(Some(later)),
+                Poll::Ready(later) => Poll::Ready(Ok(later)),
+                Poll::Pending if draining.as_mut().poll(cx).is_ready() => {
+                    Poll::Ready(Err(CloseCode::Draining))
+                }
+                Poll::Pending => hello_by.as_mut().poll(cx).map(|()| Err(CloseCode::Idle)),
             });
             match later.await {
-                Some(later) => self.handle(later).await,
-                None => return self.outbox.close(CloseCode::Idle),
+                Ok(later) => self.handle(later).await,
+                Err(code) => return self.outbox.close(code),
             }
         }
     }
@@ -395,6 +398,10 @@ impl Connection {
         metrics.connection_opens_total.of(session.role(), self.transport()).inc();
         metrics.connections.of(session.role(), self.transport()).inc();
         self.session = Some(session);
+        // Watched before it is asked: either the drain finds this one, or it finds the drain.
+        if *self.gateway.draining.borrow() {
+            self.outbox.leave(RESTART_MS);
+        }
     }
 
     fn transport(&self) -> Transport {
@@ -556,7 +563,11 @@ impl Connection {
                 };
                 hub.open(&speaker, opening).await?;
                 Hub::tell(&*self.outbox, done(request));
-                self.attend(conversation, None, RequestId(0)).await
+                // The question is answered: what follows is not refused under its number.
+                if let Err(reject) = self.attend(conversation, None, RequestId(0)).await {
+                    hub.refuse(&*self.outbox, RequestId(0), reject);
+                }
+                Ok(())
             }
             ClientFrame::Close { request, conversation } => {
                 hub.close(speaker.tenant, Some(speaker.who), conversation).await?;

@@ -97,6 +97,11 @@ impl Gateway {
             }
             None => None,
         };
+        // What it names is read from the store.
+        if let Some((token, _)) = known.as_ref().filter(|_| !greeting.resume.is_empty()) {
+            let counted = self.config.rates.visitor_questions.take(&token.visitor);
+            counted.map_err(|_| CloseCode::TooFast)?;
+        }
         let is_known = known.is_some();
         let (visitor, fresh, secret, expires_at) = match known {
             Some((token, fresh)) => (token.visitor, fresh, None, token.secret_expires_at),
@@ -192,11 +197,14 @@ impl Gateway {
                 points.push(point.clone());
             }
         }
-        for conversation in open.into_iter().take(OWN_CONVERSATIONS_MAX) {
-            if points.iter().all(|point| point.conversation != conversation) {
-                points.push(from_the_start(conversation));
-            }
-        }
+        let unnamed: Vec<_> = open
+            .into_iter()
+            .take(OWN_CONVERSATIONS_MAX)
+            .filter(|open| points.iter().all(|point| point.conversation != *open))
+            .collect();
+        // What is open goes on in any case, and `welcome` names all that do.
+        points.truncate(RESUME_POINTS_MAX.saturating_sub(unnamed.len()));
+        points.extend(unnamed.into_iter().map(from_the_start));
         Ok(points)
     }
 
@@ -219,6 +227,10 @@ impl Gateway {
         let session = signed_in.session.session;
         let who = Who::Agent { agent, session };
         let speaker = Speaker { tenant, who, outlet };
+        if !greeting.resume.is_empty() {
+            let counted = self.config.rates.agent_questions.take(&agent);
+            counted.map_err(|_| CloseCode::TooFast)?;
+        }
         let card = self.hub.own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
         for point in greeting.resume.into_iter().take(RESUME_POINTS_MAX) {

@@ -234,6 +234,53 @@ async fn until(holds: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it comes to hold");
 }
 
+/// Bodies are read before anybody has proved anything.
+#[tokio::test]
+async fn one_network_sends_so_many_large_bodies_at_a_time() {
+    let limits = Limits {
+        connections_max: 256,
+        handshakes_per_ip_max: 256,
+        body_bytes_max: 2 * BODY_SMALL_BYTES,
+        ..limits()
+    };
+    let server = start(limits, None).await;
+    let length = BODY_SMALL_BYTES + 1;
+    let begun = format!("POST /body HTTP/1.1\r\nContent-Length: {length}\r\n{CLOSE}");
+    let mut all = Vec::new();
+    for _ in 0..LARGE_BODIES_MAX {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        all.push(stream);
+    }
+    let refused = async {
+        loop {
+            // Whoever came first is read first, but not sooner than its task runs.
+            let mut one_more = TcpStream::connect(server.address).await.unwrap();
+            one_more.write_all(begun.as_bytes()).await.unwrap();
+            let answer =
+                tokio::time::timeout(Duration::from_millis(200), rest(&mut one_more)).await;
+            if let Ok(answer) = answer {
+                return answer;
+            }
+            all.push(one_more);
+        }
+    };
+    let refused = refused.await;
+    assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after"), "{refused}");
+    let small = format!("POST /body HTTP/1.1\r\nContent-Length: 1\r\n{CLOSE}a");
+    let small = say(server.address, &small).await;
+    assert!(small.ends_with('1'), "small ones are not counted");
+    drop(all);
+    let whole = format!("{begun}{}", "c".repeat(length));
+    until_served(&server, &whole).await;
+}
+
+async fn until_served(server: &Running, request: &str) {
+    while !say(server.address, request).await.starts_with("HTTP/1.1 200") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_oversized_head_and_an_oversized_body_are_refused() {
     let server = start(limits(), None).await;

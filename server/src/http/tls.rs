@@ -17,9 +17,6 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::keys::content_hash;
 use crate::metrics::Metrics;
 
-/// Time between two looks at the files.
-pub const LOOK: Duration = Duration::from_secs(5);
-
 /// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub(super) struct Waiting {
     /// Conversations that are being read from the store: what is heard of them waits.
     early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
     missed: Mutex<Vec<Missed>>,
+    /// The last place of this node's own was given and not heard of.
+    deaf: AtomicBool,
 }
 
 impl Default for Waiting {
@@ -52,6 +55,7 @@ impl Default for Waiting {
             lost: Mutex::new(Recent::new(LOST_MAX)),
             early: Mutex::default(),
             missed: Mutex::default(),
+            deaf: AtomicBool::new(false),
         }
     }
 }
@@ -120,10 +124,13 @@ impl Hub {
         let given = self.bus.place(envelope, floor).await;
         // After a try that failed its place may still be heard of: only the place that is given now counts.
         let again = self.hearing.lost.lock().get(&key).is_some();
-        let wait = if given.is_ok() && !again { HEAR_MAX } else { Duration::ZERO };
+        // While nothing is heard nobody waits for it: what follows in this conversation would wait as well.
+        let hears = given.is_ok() && !again && !self.hearing.deaf.load(Ordering::Relaxed);
+        let wait = if hears { HEAR_MAX } else { Duration::ZERO };
         if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
             return Ok(settled);
         }
+        self.hearing.deaf.fetch_or(hears, Ordering::Relaxed);
         let Some(Asking { going, .. }) = self.hearing.asked.lock().remove(&key) else {
             return Ok(None);
         };
@@ -207,6 +214,7 @@ impl Hub {
     }
 
     fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
+        self.hearing.deaf.store(false, Ordering::Relaxed);
         let envelope = placed.envelope();
         let key = (envelope.conversation(), envelope.message());
         let asking = {

@@ -21,7 +21,7 @@ use super::shard::RoomHandle;
 use super::speak::{Acked, Answer, Asked, PLACES_MAX};
 use super::{Hub, conflict, cork, store_reject};
 use crate::privacy::envelope::{Envelope, Placed};
-use crate::store::{Beside, StoreError};
+use crate::store::StoreError;
 use crate::tasks;
 
 /// Messages of one conversation that wait for their places.
@@ -37,91 +37,65 @@ pub(super) struct Lanes(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The first of each is asking. One that is here is looked after by its task.
+    /// The first of each is being placed. One that is here is looked after by its task.
     waiting: HashMap<ConversationId, VecDeque<Waits>>,
-    /// What a connection must send again before anything new.
-    owed: HashMap<(ConversationId, ConnectionId), Owed>,
+    /// What each connection must send again before anything new.
+    owed: HashMap<ConversationId, Vec<Owed>>,
 }
 
 struct Owed {
+    from: ConnectionId,
     message: MessageId,
     since: Instant,
+}
+
+impl Owed {
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) > OWED_MAX
+    }
 }
 
 struct Waits {
     room: RoomHandle,
     envelope: Envelope,
-    from: Option<ConnectionId>,
-    refusal: Option<Reject>,
-    since: Instant,
-    /// Taken when its turn comes.
-    beside: Option<Beside>,
-    answers: Arc<Answers>,
-}
-
-/// Who is to hear of a message's fate, and on which connection they sent it.
-type Sender = (Option<ConnectionId>, Answer);
-
-/// Everyone who sent this message and is to hear of it; nobody any more once they were told.
-#[derive(Default)]
-struct Answers(Mutex<Option<Vec<Sender>>>);
-
-impl Answers {
-    fn of(from: Option<ConnectionId>, answer: Answer) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(vec![(from, answer)]))))
-    }
-
-    /// Tells one more; the answer comes back if the others were told already.
-    fn join(&self, from: Option<ConnectionId>, answer: Answer) -> Result<(), Answer> {
-        match &mut *self.0.lock() {
-            Some(all) => all.push((from, answer)),
-            None => return Err(answer),
-        }
-        Ok(())
-    }
-
-    fn senders(&self) -> Vec<ConnectionId> {
-        let all = self.0.lock();
-        all.iter().flatten().filter_map(|(from, _)| *from).collect()
-    }
-
-    fn tell(&self, fate: &Result<Acked, Reject>) {
-        // Answers write to sockets: not under the lock.
-        let all = self.0.lock().take();
-        for (_, answer) in all.into_iter().flatten() {
-            answer(fate.clone());
-        }
-    }
+    asked: Asked,
+    /// Everyone who sent it and is to hear of its fate, with the connection on which they sent it.
+    senders: Vec<(Option<ConnectionId>, Answer)>,
 }
 
 impl Waits {
-    /// What is done with it when its turn comes; it stays in the lane meanwhile, so that others can join it.
-    fn take_turn(&mut self) -> (RoomHandle, Envelope, Asked) {
-        let Self { from, since, .. } = *self;
-        let (refusal, beside) = (self.refusal.take(), self.beside.take());
-        let asked = Asked { from, refusal, since, beside };
-        (self.room.clone(), self.envelope.clone(), asked)
+    fn tell(self, fate: &Result<Acked, Reject>) {
+        for (_, answer) in self.senders {
+            answer(fate.clone());
+        }
+    }
+
+    /// Whether it is refused with one of this author's. Lines of the system have nobody who would send them again.
+    fn goes_with(&self, author: Author) -> bool {
+        author != Author::System && self.envelope.author() == author
     }
 }
 
 impl State {
     /// Whether a message has to wait until another came again.
     fn owes(&mut self, waits: &Waits, now: Instant) -> bool {
-        let Some(from) = waits.from else { return false };
-        let key = (waits.envelope.conversation(), from);
-        let Some(owed) = self.owed.get(&key) else { return false };
-        let over = now.saturating_duration_since(owed.since) > OWED_MAX;
-        if over || owed.message == waits.envelope.message() {
-            self.owed.remove(&key);
+        let (conversation, message) = (waits.envelope.conversation(), waits.envelope.message());
+        let (Some(from), Some(all)) = (waits.asked.from, self.owed.get_mut(&conversation)) else {
             return false;
+        };
+        all.retain(|owed| !owed.is_over(now) && (owed.from != from || owed.message != message));
+        let owes = all.iter().any(|owed| owed.from == from);
+        if all.is_empty() {
+            self.owed.remove(&conversation);
         }
-        true
+        owes
     }
 
-    fn owe(&mut self, from: ConnectionId, refused: &Waits, now: Instant) {
-        let key = (refused.envelope.conversation(), from);
-        let owed = Owed { message: refused.envelope.message(), since: now };
-        self.owed.entry(key).or_insert(owed);
+    fn owe(&mut self, from: ConnectionId, refused: &Envelope, now: Instant) {
+        let all = self.owed.entry(refused.conversation()).or_default();
+        if all.iter().all(|owed| owed.from != from) {
+            all.push(Owed { from, message: refused.message(), since: now });
+        }
     }
 
     /// The first of a lane is done; with a refusal that is worth another try, so is what its author said after it.
@@ -136,7 +110,9 @@ impl State {
         let Some(first) = lane.pop_front() else { return Vec::new() };
         let Some(reject) = refused else {
             // Whoever sent it, on whichever line: it is there.
-            self.owed.retain(|_, owed| owed.message != first.envelope.message());
+            if let Some(all) = self.owed.get_mut(&conversation) {
+                all.retain(|owed| owed.message != first.envelope.message());
+            }
             return vec![first];
         };
         let author = first.envelope.author();
@@ -144,12 +120,14 @@ impl State {
         if reject.code.retryable() {
             let (with_it, others) = std::mem::take(lane)
                 .into_iter()
-                .partition::<Vec<_>, _>(|waits| is_his(waits, author));
+                .partition::<Vec<_>, _>(|waits| waits.goes_with(author));
             *lane = others.into();
             all.extend(with_it);
             for waits in &all {
-                for from in waits.answers.senders() {
-                    self.owe(from, waits, now);
+                for (from, _) in &waits.senders {
+                    if let Some(from) = from {
+                        self.owe(*from, &waits.envelope, now);
+                    }
                 }
             }
         }
@@ -170,53 +148,64 @@ impl Unplaced {
     }
 }
 
-fn is_his(waits: &Waits, author: Author) -> bool {
-    waits.envelope.author() == author
-}
-
 fn again(code: RejectCode, words: &'static str) -> Reject {
     Reject::new(code, words).retry_after_ms(1_000)
 }
 
+/// Where a lane's task ends before its lane does: nothing stays in it without an answer.
+struct LaneEnds<'h> {
+    hub: &'h Hub,
+    conversation: ConversationId,
+    is_empty: bool,
+}
+
+impl Drop for LaneEnds<'_> {
+    fn drop(&mut self) {
+        if self.is_empty {
+            return;
+        }
+        let left = self.hub.lanes.0.lock().waiting.remove(&self.conversation);
+        for waits in left.into_iter().flatten() {
+            waits.tell(&Err(again(RejectCode::Overload, "the server failed; try again")));
+        }
+    }
+}
+
 impl Hub {
-    /// A message waits for its turn to ask for a place; whoever sent it hears of its fate. Where the same message waits
-    /// already, it is answered with that one.
+    /// A message waits for its turn; whoever sent it hears of its fate. Where the same message waits already, it is answered
+    /// with that one.
     pub(super) fn wait_in_lane(
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
-        Asked { from, refusal, since, beside }: Asked,
+        asked: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
         let conversation = envelope.conversation();
         let now = self.clock.instant();
         let mut state = self.lanes.0.lock();
-        let lane = state.waiting.get(&conversation);
-        let same = |waits: &&Waits| waits.envelope.message() == envelope.message();
-        let mut answer = answer;
-        if let Some(first) = lane.into_iter().flatten().find(same) {
+        let mut lane = state.waiting.get_mut(&conversation);
+        let same = |waits: &&mut Waits| waits.envelope.message() == envelope.message();
+        if let Some(first) = lane.iter_mut().flat_map(|lane| lane.iter_mut()).find(same) {
             if !first.envelope.says_the_same(&envelope) {
                 return Err(conflict());
             }
             // With something to be stored beside it, it is looked at in its own turn: then the room knows it.
-            if beside.is_none() {
-                match first.answers.join(from, answer) {
-                    Ok(()) => return Ok(()),
-                    // Its fate was told a moment ago: the room answers for this one, in turn.
-                    Err(back) => answer = back,
-                }
+            if asked.beside.is_none() {
+                first.senders.push((asked.from, answer));
+                return Ok(());
             }
         }
         let full = lane.is_some_and(|lane| lane.len() >= WAITING_MAX);
-        let answers = Answers::of(from, answer);
-        let waits = Waits { room, envelope, from, refusal, since, beside, answers };
+        let senders = vec![(asked.from, answer)];
+        let waits = Waits { room, envelope, asked, senders };
         if state.owes(&waits, now) {
             let words = "an earlier message has to come again before this one; try again";
             return Err(again(RejectCode::StoreUnavailable, words));
         }
         if full {
-            if let Some(from) = from {
-                state.owe(from, &waits, now);
+            if let Some(from) = waits.asked.from {
+                state.owe(from, &waits.envelope, now);
             }
             let words = "this conversation has more messages on their way than it takes; try again";
             return Err(again(RejectCode::Overload, words));
@@ -233,22 +222,23 @@ impl Hub {
 
     /// Until nothing waits in it.
     async fn run_lane(self: Arc<Self>, conversation: ConversationId) {
+        let mut ends = LaneEnds { hub: &self, conversation, is_empty: false };
         loop {
             let first = {
                 let mut state = self.lanes.0.lock();
-                match state.waiting.get_mut(&conversation).and_then(VecDeque::front_mut) {
-                    Some(first) => first.take_turn(),
-                    None => {
-                        state.waiting.remove(&conversation);
-                        return;
-                    }
-                }
+                let Some(first) = state.waiting.get(&conversation).and_then(VecDeque::front) else {
+                    state.waiting.remove(&conversation);
+                    ends.is_empty = true;
+                    return;
+                };
+                // It stays in the lane meanwhile, so that others can join it.
+                (first.room.clone(), first.envelope.clone(), first.asked.clone())
             };
             let (room, envelope, asked) = first;
             let fate = self.place_and_store(&room, &envelope, &asked).await;
             let now = self.clock.instant();
             let told = self.lanes.0.lock().leave(conversation, fate.as_ref().err(), now);
-            cork::corked(|| told.iter().for_each(|waits| waits.answers.tell(&fate)));
+            cork::corked(|| told.into_iter().for_each(|waits| waits.tell(&fate)));
         }
     }
 
@@ -304,6 +294,9 @@ impl Hub {
     pub(super) fn forget_owed(&self) {
         let now = self.clock.instant();
         let mut state = self.lanes.0.lock();
-        state.owed.retain(|_, owed| now.saturating_duration_since(owed.since) <= OWED_MAX);
+        state.owed.retain(|_, all| {
+            all.retain(|owed| !owed.is_over(now));
+            !all.is_empty()
+        });
     }
 }

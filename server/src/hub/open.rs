@@ -71,14 +71,16 @@ impl Hub {
             ));
         }
         let tenant = speaker.tenant;
+        let site = self.site(tenant, site).await?;
+        // Masking may take long: what others wait for is not held meanwhile.
+        let masked = Masked::of(&site, &opening).await?;
         let _turn = self.turn(opening.conversation.as_bytes()).await;
         let known = self.store.conversation(tenant, opening.conversation).await;
         if let Some(row) = known.map_err(|error| store_reject(&error))? {
             if row.visitor != visitor {
                 return Err(not_found("there is no such conversation"));
             }
-            let site = self.site(tenant, row.site).await?;
-            return match self.differs(&site, &row, &opening).await? {
+            return match self.differs(&site, &row, &opening, &masked) {
                 None => Ok(()),
                 Some(what) => {
                     let words = format!("a conversation with this id began with another {what}");
@@ -90,7 +92,6 @@ impl Hub {
         if taken.map_err(|error| store_reject(&error))? {
             return Err(not_found("there is no such conversation"));
         }
-        let site = self.site(tenant, site).await?;
         if site.row.timeline.closed_at().is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
@@ -101,7 +102,8 @@ impl Hub {
             let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
             Reject::new(RejectCode::TooFast, words).retry_after_ms(wait_ms)
         })?;
-        let (visitor_row, row) = self.rows(&site, visitor, &opening, self.record_time()).await?;
+        let now = self.record_time();
+        let (visitor_row, row) = self.rows(&site, visitor, &opening, masked, now).await?;
         let writes = vec![
             Write::Visitor(Box::new(visitor_row.clone())),
             Write::Conversation(Box::new(row.clone())),
@@ -121,26 +123,27 @@ impl Hub {
 
     /// In what an opening differs from the one that began this conversation; in nothing, if it is the same that comes
     /// again. The page and the language are those of the moment and may be others.
-    async fn differs(
+    fn differs(
         &self,
-        site: &Arc<Site>,
+        site: &Site,
         row: &ConversationRow,
         opening: &Opening<'_>,
-    ) -> Result<Option<String>, Reject> {
+        masked: &Masked,
+    ) -> Option<String> {
         let notice = opening.notice.and_then(NoticeHash::parse);
         // A site without a notice has one that is empty, which nobody is shown.
         if notice.filter(|notice| *notice != notice_hash("", "")) != row.notice {
-            return Ok(Some(String::from("notice")));
+            return Some(String::from("notice"));
         }
         // What may no longer be read cannot be compared.
-        let Some(kept) = self.shown().header(row, row.form.as_slice()) else { return Ok(None) };
+        let kept = self.shown().header(row, row.form.as_slice())?;
         let form = &opening.form;
         for (name, answer) in kept {
-            let again = masked_answer(site, &given(form, name)).await?;
+            let again = masked.answer(name).map_or("", |answer| answer.expose());
             // Other masks than today's may have hidden a part of it, or let it stand.
-            let masked = [&again, answer].iter().any(|answer| answer.expose().contains(MARK));
-            if again != *answer && !masked {
-                return Ok(Some(format!("answer to `{name}`")));
+            let hidden = [again, answer.expose()].iter().any(|answer| answer.contains(MARK));
+            if again != answer.expose() && !hidden {
+                return Some(format!("answer to `{name}`"));
             }
         }
         let is_kept = |name: &str| kept.iter().any(|(field, _)| field == name);
@@ -148,7 +151,7 @@ impl Hub {
         let more = asked
             .map(|(name, _)| name)
             .find(|name| !is_kept(name) && !given(form, name).is_empty());
-        Ok(more.map(|name| format!("answer to `{name}`")))
+        more.map(|name| format!("answer to `{name}`"))
     }
 
     /// A visitor has a bounded number of conversations open.
@@ -174,10 +177,12 @@ impl Hub {
         site: &Arc<Site>,
         visitor: VisitorId,
         opening: &Opening<'_>,
+        masked: Masked,
         now: UnixMillis,
     ) -> Result<(VisitorRow, ConversationRow), Reject> {
         let notice = site.notice_shown(opening.notice)?;
-        let form = checked_form(site, &opening.form).await?;
+        let Masked { answers, page } = masked;
+        let form = checked_form(site, answers)?;
         let answer = |name: &str| {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
         };
@@ -210,14 +215,7 @@ impl Hub {
                 created_at: now,
             },
         };
-        let page = opening.page.filter(|_| !opening.gpc);
-        let (page_url, page_title) = match page {
-            Some(page) => {
-                let (url, title) = checked_page(site, page).await?;
-                (url, Some(title))
-            }
-            None => (None, None),
-        };
+        let (page_url, page_title) = page.map_or((None, None), |(url, title)| (url, Some(title)));
         let row = ConversationRow {
             conversation: opening.conversation,
             tenant,
@@ -350,36 +348,55 @@ fn given<'f>(form: &[(&str, &'f str)], name: &str) -> Cow<'f, str> {
     answer.map_or(Cow::Borrowed(""), |(_, text)| visible::name(text))
 }
 
-/// The form's answers, as they are seen, redacted and bounded; what the site requires must be there, what
-/// it does not ask for is not kept.
-async fn checked_form(
-    site: &Arc<Site>,
-    form: &[(&str, &str)],
-) -> Result<Vec<(String, Personal<String>)>, Reject> {
-    let mut answers = Vec::new();
-    for (name, rule) in &site.row.settings.form {
-        let given = given(form, name);
-        match rule {
-            FieldRule::Hidden => {}
-            FieldRule::Required if given.is_empty() => {
-                return Err(Reject::new(
-                    RejectCode::Invalid,
-                    format!("form: the field `{name}` must be filled in"),
-                ));
-            }
-            FieldRule::Required | FieldRule::Optional if given.is_empty() => {}
-            FieldRule::Required | FieldRule::Optional => {
-                let answer = masked_answer(site, &given).await?;
-                answers.push((name.clone(), answer));
+/// What an opening says, redacted and bounded.
+struct Masked {
+    /// To what the site may ask for, where there is an answer.
+    answers: Vec<(String, Personal<String>)>,
+    page: Option<(Option<Personal<String>>, Personal<String>)>,
+}
+
+impl Masked {
+    async fn of(site: &Arc<Site>, opening: &Opening<'_>) -> Result<Self, Reject> {
+        let mut answers = Vec::new();
+        for name in site.row.settings.form.keys() {
+            let given = given(&opening.form, name);
+            if !given.is_empty() {
+                answers.push((name.clone(), masked_answer(site, &given).await?));
             }
         }
+        let page = match opening.page.filter(|_| !opening.gpc) {
+            Some(page) => Some(checked_page(site, page).await?),
+            None => None,
+        };
+        Ok(Self { answers, page })
     }
+
+    fn answer(&self, name: &str) -> Option<&Personal<String>> {
+        self.answers.iter().find(|(field, _)| field == name).map(|(_, answer)| answer)
+    }
+}
+
+/// The form as it is kept: what the site requires must be there, what it does not ask for is left out.
+fn checked_form(
+    site: &Site,
+    mut answers: Vec<(String, Personal<String>)>,
+) -> Result<Vec<(String, Personal<String>)>, Reject> {
+    let form = &site.row.settings.form;
+    let missing = form.iter().find(|(name, rule)| {
+        **rule == FieldRule::Required && answers.iter().all(|(given, _)| given != *name)
+    });
+    if let Some((name, _)) = missing {
+        let words = format!("form: the field `{name}` must be filled in");
+        return Err(Reject::new(RejectCode::Invalid, words));
+    }
+    answers.retain(|(name, _)| form.get(name) != Some(&FieldRule::Hidden));
     Ok(answers)
 }
 
 /// An answer of the form, redacted and bounded.
 async fn masked_answer(site: &Arc<Site>, given: &str) -> Result<Personal<String>, Reject> {
-    if !site.redactor()?.takes_long(given) {
+    // One that is too long is refused before anything is looked for in it.
+    if given.len() > ANSWER_BYTES_MAX || !site.redactor()?.takes_long(given) {
         return field("form", given, ANSWER_BYTES_MAX, site.redactor()?);
     }
     let given = given.to_owned();

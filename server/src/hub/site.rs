@@ -18,10 +18,13 @@ use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Ground;
 use crate::privacy::redact::Redactor;
 use crate::store::{ConversationRow, SiteRow, VisitorRow};
-use crate::tasks;
+use crate::tasks::{self, Undone};
 
 /// When a client may try again that met masks which cannot be used.
 const BROKEN_RETRY_MS: u32 = 60_000;
+
+/// Texts of one Organization that are being looked through or wait for it, where that takes long.
+const MASKING_MAX: usize = 32;
 
 /// A site with its masks compiled once.
 #[derive(Debug)]
@@ -43,9 +46,12 @@ impl Site {
             return Arc::new(Self::new(row));
         }
         let again = row.clone();
-        let made = tasks::blocking(row.tenant, move || Self::new(row)).await;
+        let made = tasks::blocking(row.tenant, usize::MAX, move || Self::new(row)).await;
         Arc::new(
-            made.unwrap_or_else(|| Self { broken: true, ..Self::with(again, Redactor::default()) }),
+            made.unwrap_or_else(|_| Self {
+                broken: true,
+                ..Self::with(again, Redactor::default())
+            }),
         )
     }
 
@@ -95,16 +101,19 @@ impl Site {
     /// Does something with its masks that takes long, while nobody who is served waits for it.
     ///
     /// # Errors
-    /// Those of the work.
+    /// Those of the work; and if so much of this Organization's waits that it would take seconds.
     pub(super) async fn mask<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Reject> + Send + 'static,
     ) -> Result<T, Reject> {
         let site = Arc::clone(self);
-        let done = tasks::blocking(self.row.tenant, move || work(&site)).await;
-        done.unwrap_or_else(|| {
-            let words = "the server could not look through this text";
-            Err(Reject::new(RejectCode::Overload, words).retry_after_ms(BROKEN_RETRY_MS))
+        let done = tasks::blocking(self.row.tenant, MASKING_MAX, move || work(&site)).await;
+        done.unwrap_or_else(|undone| {
+            let (words, retry_ms) = match undone {
+                Undone::Busy => ("many long texts are being looked through; try again", 1_000),
+                Undone::Failed => ("the server could not look through this text", BROKEN_RETRY_MS),
+            };
+            Err(Reject::new(RejectCode::Overload, words).retry_after_ms(retry_ms))
         })
     }
 

@@ -3,6 +3,7 @@
 mod abandoned;
 mod bounds;
 mod crash;
+mod masks;
 mod pages;
 mod stress;
 

@@ -116,6 +116,16 @@ async fn one_address_opens_so_many_conversations_in_an_hour() {
     server.stop().await;
 }
 
+/// Nor one that has not said who it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_socket_delays_no_stop() {
+    let server = TestServer::start_with(|config| config.hello_timeout_ms = 600_000).await;
+    let mut silent = Client::connect(&server, &[]).await;
+    let stopping = livehelp::tasks::spawn("stop", server.stop());
+    assert_eq!(silent.closed().await, 4100);
+    stopping.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_clients_are_told_to_come_back_when_a_restart_is_done_and_not_when_a_drain_could_be()
 {

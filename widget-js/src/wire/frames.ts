@@ -135,7 +135,7 @@ export interface VisitorCard {
   page_url?: string;
   /** The page's title. */
   page_title?: string;
-  /** His browser's language, a BCP 47 tag. */
+  /** Their browser's language, a BCP 47 tag. */
   locale?: string;
   /** Whether they are there. */
   presence?: Presence;
@@ -374,7 +374,7 @@ export interface ClientOpen {
   request: number;
   conversation: ConversationId;
   form: readonly FormAnswer[];
-  /** SHA-256 of the privacy notice that was shown, 64 hex digits; required where the site has one. */
+  /** The `notice.hash` of `GET /v1/widget/{site_key}` as it was when the notice was shown, 64 hex digits; required where the site has a notice. */
   notice?: string;
   page?: PageView;
 }
@@ -1040,7 +1040,7 @@ export interface ServerBoard {
   kind: 'board';
   request: number;
   conversations: readonly ConversationCard[];
-  /** His colleagues; with the first part alone. */
+  /** Their colleagues; with the first part alone. */
   agents: readonly AgentCard[];
   /** How many conversations are not closed. */
   live?: number;

@@ -1,11 +1,14 @@
 //! Who gets in, and that no Organization sees another.
 
 use axum::http::Request;
+use axum::response::IntoResponse as _;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::super::access::Anyone;
 use super::super::{openapi, openapi_admin, sessions};
 use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
+use crate::auth::hash_password;
 
 /// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
 #[derive(Debug)]
@@ -370,8 +373,8 @@ async fn an_agent_has_so_many_sessions_and_a_further_one_ends_the_oldest() {
         let agent = world.b.agent.clone();
         let address = std::net::IpAddr::from([127, 0, 0, 1]);
         let client = String::from("Firefox");
-        let anyone = Anyone { address, secure: false, client, device: None };
-        sessions::begin(&world.state, agent, anyone, Vec::new()).await.unwrap();
+        let anyone = Anyone { address, secure: false, client, devices: Vec::new() };
+        sessions::begin(&world.state, agent, anyone, sessions::Proof::Password).await.unwrap();
     }
     world.get(&world.b.by_agent, "/v1/sessions").await.expect(200);
     let newest = By::cookie(&token(&world.login(email, PASSWORD).await.expect(201)));
@@ -382,6 +385,21 @@ async fn an_agent_has_so_many_sessions_and_a_further_one_ends_the_oldest() {
     let again = By::cookie(&token(&world.login(email, PASSWORD).await.expect(201)));
     let mine = world.get(&again, "/v1/sessions").await.expect(200).json();
     assert_eq!(mine["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_password_that_was_replaced_while_it_was_looked_at_begins_no_session() {
+    let world = World::new().await;
+    let looked_at = world.b.agent.clone();
+    let hash = hash_password(&SecretString::from("another long password".to_owned())).unwrap();
+    let stored = world.state.store.agent_password(looked_at.tenant, looked_at.agent, hash);
+    stored.await.unwrap();
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let client = String::from("Firefox");
+    let anyone = Anyone { address, secure: false, client, devices: Vec::new() };
+    let begun = sessions::begin(&world.state, looked_at, anyone, sessions::Proof::Password).await;
+    let refused = begun.unwrap_err().into_response();
+    assert_eq!(refused.status(), http::StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

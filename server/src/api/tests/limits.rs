@@ -126,7 +126,7 @@ async fn a_stranger_locks_nobody_out_of_their_account() {
     let world = World::new().await;
     let first = login(&world, "192.0.2.7", None, PASSWORD).await.expect(201);
     let device = first.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-    let device = device.into_iter().find(|cookie| cookie.starts_with("livehelp_device=")).unwrap();
+    let device = device.into_iter().find(|cookie| cookie.starts_with("livehelp_device_")).unwrap();
     assert!(device.ends_with("; Path=/v1/sessions; Max-Age=31536000; HttpOnly; SameSite=Strict"));
     let device = device.split(';').next().unwrap();
     for _ in 0..10 {
@@ -145,6 +145,9 @@ async fn a_stranger_locks_nobody_out_of_their_account() {
     assert!(guesses <= 25, "{guesses}");
     login(&world, "198.51.100.2", None, PASSWORD).await.expect(429);
     login(&world, "198.51.100.2", Some(device), PASSWORD).await.expect(201);
+    // What another host of the domain set stands before it, and is none.
+    let beside = format!("livehelp_device_0badc0de=x.y; livehelp_device=z; {device}");
+    login(&world, "198.51.100.2", Some(&beside), PASSWORD).await.expect(201);
     // A device says nothing for another's account.
     let email = world.b.admin.email.expose();
     for _ in 0..10 {

@@ -2,7 +2,7 @@
 
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{ConnectionId, MessageId};
-use protocol::message::{Author, Body, Visibility};
+use protocol::message::{Author, Body, EventKind, Visibility};
 use protocol::personal::Text;
 use protocol::reject::CloseCode;
 use tempfile::TempDir;
@@ -17,6 +17,7 @@ use crate::hub::fanout::Fanned;
 use crate::hub::{HubConfig, Outlet, Speaker, Watched, Who};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
+use crate::privacy::envelope::Content;
 use crate::privacy::ingest::Said;
 use crate::privacy::seal::Sealer;
 use crate::routing::RoutingConfig;
@@ -540,6 +541,34 @@ async fn messages_whose_places_are_taken_get_others_in_their_order() {
     let mut said = messages(&nodes.transcript().await);
     said.retain(|message| (1..=8).all(|n| *message != right.message(n)));
     assert_eq!(said, (0..=8).map(|n| left.message(n)).collect::<Vec<_>>());
+    nodes.ends().await;
+}
+
+/// A line of the system has nobody who would send it again: it is tried for itself.
+#[tokio::test]
+async fn a_line_of_the_system_is_not_lost_with_another() {
+    let nodes = Nodes::new().await;
+    let (net, left, right) = two_on_a_net(&nodes).await;
+    net.hold(true);
+    let World { tenant, conversation, .. } = nodes.world;
+    for kind in [EventKind::Closed, EventKind::Reopened] {
+        left.hub.line(tenant, conversation, kind, None).await;
+    }
+    net.fail(1);
+    net.hold(false);
+    right.until("the second", |screen| screen.shown.len() == 1).await;
+    let content = || async {
+        let all = nodes.store.messages(tenant, conversation, Seq(0), None, 9).await.unwrap();
+        all.iter().map(|placed| placed.envelope().content().clone()).collect::<Vec<_>>()
+    };
+    while content().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let all = content().await;
+    assert!(
+        matches!(all.as_slice(), [Content::Event { event: EventKind::Reopened, .. }]),
+        "{all:?}"
+    );
     nodes.ends().await;
 }
 
