@@ -239,7 +239,7 @@ fn init_arguments(command: Command) -> Command {
         )
         .arg(required("admin-email", "ADDRESS", "E-mail address of the first admin"))
         .arg(
-            required("admin-password-file", "FILE", "File whose first line is his password")
+            required("admin-password-file", "FILE", "File whose first line is their password")
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(Arg::new("if-absent").long("if-absent").action(ArgAction::SetTrue).help(
@@ -250,7 +250,7 @@ fn init_arguments(command: Command) -> Command {
                 .long("admin-name")
                 .value_name("NAME")
                 .default_value("Admin")
-                .help("His name, as visitors see it"),
+                .help("Their name, as visitors see it"),
         )
 }
 

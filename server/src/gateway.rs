@@ -44,7 +44,7 @@ use heartbeat::Heartbeats;
 /// What the gateway is set up with.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
-    /// Milliseconds until an unheard visitor is asked whether he is there.
+    /// Milliseconds until an unheard visitor is asked whether they are there.
     pub heartbeat_visitor_ms: u64,
     /// The same for agents.
     pub heartbeat_agent_ms: u64,

@@ -394,7 +394,7 @@ fn turn_away(stream: TcpStream, tls: bool, code: &str) {
     // Once, without waiting: whoever does not take it now does not get it.
     let told = stream.into_std().and_then(|mut stream| stream.write(answer.as_bytes()));
     if let Err(error) = told {
-        tracing::trace!(%error, "nobody was told why he is turned away");
+        tracing::trace!(%error, "someone turned away was not told why");
     }
 }
 

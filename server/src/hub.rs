@@ -83,7 +83,7 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Someone at a connection, as the hub needs to know him.
+/// Someone at a connection, as the hub needs to know them.
 #[derive(Debug, Clone)]
 pub struct Speaker {
     pub tenant: TenantId,
@@ -96,12 +96,12 @@ pub struct Speaker {
 pub enum Who {
     /// A website visitor.
     Visitor { site: SiteId, visitor: VisitorId },
-    /// An agent. What his role lets him do is asked at each act: it may change while he is here.
+    /// An agent. What their role allows is asked at each act: it may change while they are here.
     Agent { agent: AgentId, session: SessionId },
 }
 
 impl Who {
-    /// As what he writes.
+    /// As what they write.
     pub fn author(self) -> Author {
         match self {
             Self::Visitor { .. } => Author::Visitor,
@@ -111,7 +111,7 @@ impl Who {
 }
 
 impl Speaker {
-    /// As what he writes.
+    /// As what they write.
     pub fn author(&self) -> Author {
         self.who.author()
     }
@@ -135,7 +135,7 @@ impl Speaker {
 #[derive(Debug, Clone)]
 pub struct HubConfig {
     pub routing: RoutingConfig,
-    /// Milliseconds after a visitor's last connection until agents are told that he is gone.
+    /// Milliseconds after a visitor's last connection until agents hear that the visitor is gone.
     pub visitor_grace_ms: u64,
     /// Conversations that one visitor may have open.
     pub conversations_per_visitor_max: usize,

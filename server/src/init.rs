@@ -56,9 +56,9 @@ pub struct NewServer {
     pub origins: Vec<String>,
     /// Name of the first admin.
     pub admin_name: Personal<String>,
-    /// His e-mail address.
+    /// Their e-mail address.
     pub admin_email: Personal<String>,
-    /// His password.
+    /// Their password.
     pub admin_password: SecretString,
 }
 

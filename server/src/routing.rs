@@ -8,8 +8,8 @@
 //!
 //! What always holds, and is tested with random inputs: a conversation that is not closed has a place
 //! in the line, an offer with a deadline, or an assignee whose absence has a deadline; nobody is
-//! offered or given more than his capacity unless somebody asked for just that; an older conversation
-//! is offered before a younger one to every agent who could take either.
+//! offered or given more than their capacity unless somebody asked for just that; an older
+//! conversation is offered before a younger one to every agent who could take either.
 //!
 //! Absent is who has no connection, who chose to be offline with the console open, and who let offers run out
 //! until they were set to away and has done nothing since. Who chose to be away is at work.
@@ -45,7 +45,7 @@ const PLACES_PER_TURN: usize = 256;
 pub struct RoutingConfig {
     /// How long an agent may think about an offer.
     pub offer_ms: u64,
-    /// How long an absent agent keeps his conversations.
+    /// How long an absent agent keeps their conversations.
     pub grace_ms: u64,
     /// How long an agent who declined or missed a conversation is not asked about it again.
     pub rest_ms: u64,
@@ -74,13 +74,13 @@ pub enum Input {
     },
     /// A visitor opened a conversation.
     Opened { conversation: ConversationId, site: SiteId },
-    /// A closed or snoozed conversation goes on; `former` gets it if he is there and has room.
+    /// A closed or snoozed conversation goes on; `former` gets it if they are there and have room.
     Reopened { conversation: ConversationId, site: SiteId, version: u64, former: Option<AgentId> },
     /// A conversation was closed.
     Closed { conversation: ConversationId },
     /// An agent of the Organization, new or changed.
     AgentKnown { agent: AgentId, availability: Availability, capacity: u16 },
-    /// An agent's account ended: what he has waits again at once.
+    /// An agent's account ended: what they have waits again at once.
     AgentRemoved { agent: AgentId },
     /// An agent has a connection.
     AgentConnected { agent: AgentId },
@@ -88,19 +88,19 @@ pub enum Input {
     AgentGone { agent: AgentId },
     /// An agent chose.
     Availability { agent: AgentId, availability: Availability, capacity: Option<u16> },
-    /// An agent accepts what he was offered.
+    /// An agent accepts what they were offered.
     Accept { agent: AgentId, conversation: ConversationId },
-    /// An agent declines what he was offered.
+    /// An agent declines what they were offered.
     Decline { agent: AgentId, conversation: ConversationId },
     /// An agent takes a waiting conversation out of turn, or is given it.
     Assign { agent: AgentId, conversation: ConversationId, over_capacity: bool },
-    /// An agent offers what he has to another.
+    /// An agent offers what they have to another.
     Transfer { from: AgentId, to: AgentId, conversation: ConversationId },
     /// The offer of a transfer is taken back.
     Withdraw { conversation: ConversationId },
     /// An agent takes over what another has.
     TakeOver { agent: AgentId, from: AgentId, conversation: ConversationId },
-    /// An agent did something for a visitor: he is at his desk, whatever he missed.
+    /// An agent did something for a visitor: they are at their desk, whatever they missed.
     Acted { agent: AgentId },
     /// Time passed.
     Tick,
@@ -144,14 +144,14 @@ impl Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgentStanding {
     pub agent: AgentId,
-    /// What he chose, or what two missed offers chose for him.
+    /// What they chose, or what two missed offers chose for them.
     pub availability: Availability,
-    /// Why it is not what he chose.
+    /// Why it is not what they chose.
     pub cause: Option<AvailabilityCause>,
     /// Connected, or gone for less than the grace.
     pub connected: Presence,
     pub capacity: u16,
-    /// His active conversations and the offers he has not answered.
+    /// Their active conversations and the offers they have not answered.
     pub load: u16,
 }
 
@@ -257,7 +257,7 @@ impl Routing {
             self.step_back(now);
         }
         self.now = now;
-        // Whoever is back before his time was looked at is back in time.
+        // Whoever is back before their time was looked at is back in time.
         self.mind_absences(now);
         self.fire_due(now);
         self.mind_absences(now);
@@ -299,7 +299,7 @@ impl Routing {
         Some(standing.version)
     }
 
-    /// What an agent is asked at the moment, and where he was asked.
+    /// What an agent is asked at the moment, and where they were asked.
     pub fn offers_to(&self, agent: AgentId) -> Vec<ConversationId> {
         let asked = |id: &ConversationId| {
             self.standing(*id).is_some_and(|standing| standing.offered_to == Some(agent))
@@ -307,13 +307,13 @@ impl Routing {
         self.team.conversations(agent).into_iter().filter(asked).collect()
     }
 
-    /// Where an agent stands, if he is known here.
+    /// Where an agent stands, if they are known here.
     pub fn agent(&self, agent: AgentId) -> Option<AgentStanding> {
         self.team.standing(agent)
     }
 
-    /// Whether he let offers run out until he was set to away, and has done nothing since: the next thing he does
-    /// is worth an [`Input::Acted`].
+    /// Whether they let offers run out until they were set to away, and have done nothing since:
+    /// the next thing they do is worth an [`Input::Acted`].
     pub fn is_unheard(&self, agent: AgentId) -> bool {
         self.team.is_unheard(agent)
     }
@@ -546,8 +546,8 @@ impl Routing {
         self.effects.push(Effect::AgentChanged { agent });
     }
 
-    /// Takes back the offers that an agent cannot accept any more: he left, chose otherwise, or takes
-    /// fewer.
+    /// Takes back the offers that an agent cannot accept any more: they left, chose otherwise, or
+    /// take fewer.
     fn withdraw_excess(&mut self, agent: AgentId) {
         for conversation in self.team.offers_in_excess(agent, |id| {
             self.conversations
@@ -647,7 +647,7 @@ impl Routing {
         }
         let offered_to_him = standing.offered_to == Some(agent);
         if !over_capacity && !offered_to_him && !self.team.has_room(agent) {
-            return Err(Reject::new(RejectCode::AtCapacity, "the agent is at his capacity"));
+            return Err(Reject::new(RejectCode::AtCapacity, "the agent is at capacity"));
         }
         self.give(conversation, agent, EventKind::Assigned, now);
         Ok(())
@@ -729,7 +729,7 @@ impl Routing {
         event: EventKind,
         now: UnixMillis,
     ) {
-        // What he had until now was due at this moment: this one has a time of its own.
+        // What they had until now was due at this moment: this one has a time of its own.
         if let Some(at) = self.team.grace_due(agent, now) {
             self.clear_timer(Some(at), Timer::Grace(agent));
             if self.team.grace_over(agent, at) {

@@ -106,7 +106,7 @@ pub struct SiteRow {
     pub created_at: UnixMillis,
 }
 
-/// An agent and his account.
+/// An agent and their account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRow {
     pub agent: AgentId,
@@ -117,7 +117,7 @@ pub struct AgentRow {
     pub role: Role,
     pub active: bool,
     pub capacity: u16,
-    /// His last choice, kept across restarts.
+    /// Their last choice, kept across restarts.
     pub availability: Availability,
     /// Argon2id in PHC form.
     pub password_hash: Arc<str>,
@@ -131,7 +131,7 @@ pub struct SessionRow {
     pub agent: AgentId,
     pub tenant: TenantId,
     pub secret: SecretHash,
-    /// Browser and system, as he would recognise them.
+    /// Browser and system, as the agent would recognise them.
     pub client: Personal<String>,
     pub created_at: UnixMillis,
     pub expires_at: UnixMillis,
@@ -183,20 +183,20 @@ pub struct TagRow {
 pub struct ClockAct {
     /// Whose key it was.
     pub key: KeyId,
-    /// What the clock says; he says that it is right.
+    /// What the clock says; they say that it is right.
     pub wall: UnixMillis,
     /// The mark was set by a clock in the future, and is to go back to where the clock is.
     pub lower: bool,
 }
 
-/// A visitor. Written first when he opens a conversation. His contact data is sealed into the bucket of
-/// `contact_day`, the day of his newest conversation.
+/// A visitor. Written first when they open a conversation. Their contact data is sealed into the
+/// bucket of `contact_day`, the day of their newest conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitorRow {
     pub visitor: VisitorId,
     pub tenant: TenantId,
     pub site: SiteId,
-    /// None once the bucket of his contact data is destroyed.
+    /// None once the bucket of their contact data is destroyed.
     pub name: Option<Personal<String>>,
     pub email: Option<Personal<String>>,
     /// BCP 47.
@@ -209,7 +209,7 @@ pub struct VisitorRow {
     pub created_at: UnixMillis,
 }
 
-/// What of a visitor's row lets him in: no word about him, so that nothing need be unsealed.
+/// What of a visitor's row lets them in: no word about them, so that nothing need be unsealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitorToken {
     pub visitor: VisitorId,
@@ -413,7 +413,7 @@ impl Sight {
 pub struct MessagePage {
     /// In order of their places.
     pub messages: Vec<Arc<Placed>>,
-    /// Whether there are earlier ones in the range that he may see.
+    /// Whether there are earlier ones in the range that they may see.
     pub more: bool,
 }
 
@@ -500,9 +500,9 @@ pub enum StoreError {
     NotFound,
 }
 
-/// Called once for each write with its fate, after the sync, in the order of the queue; must not block. Runs
-/// on a thread of the store's own, or in the writer's call before `write` returns: so nobody holds a lock that
-/// his fate takes while he writes.
+/// Called once for each write with its fate, after the sync, in the order of the queue; must not
+/// block. Runs on a thread of the store's own, or in the writer's call before `write` returns: so
+/// nobody holds a lock that their fate takes while they write.
 pub type Fate = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A reserved place in the writer's queue; dropped unused, it is free again.
@@ -662,7 +662,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
         self.write(vec![Write::Record(Box::new(Record::AgentChange(row)))]).await
     }
-    /// Replaces his availability, and his capacity where one is given; of an active agent alone.
+    /// Replaces their availability, and the capacity where one is given; of an active agent alone.
     async fn agent_availability(
         &self,
         tenant: TenantId,
@@ -670,7 +670,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         availability: Availability,
         capacity: Option<u16>,
     ) -> Result<(), StoreError>;
-    /// Replaces his password's hash.
+    /// Replaces their password's hash.
     async fn agent_password(
         &self,
         tenant: TenantId,
@@ -682,7 +682,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
     async fn agent(&self, tenant: TenantId, agent: AgentId)
     -> Result<Option<AgentRow>, StoreError>;
-    /// Clears an agent's row once his key is destroyed: afterwards he is one without a name.
+    /// Clears an agent's row once their key is destroyed: afterwards they are one without a name.
     async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError>;
     /// At login the tenant is not known yet: every account with this e-mail, oldest first.
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError>;
@@ -767,7 +767,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError>;
     /// Keys are about to be destroyed by this time. `false`: the mark went back meanwhile, nothing may be.
     async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError>;
-    /// Notes what an operator said about the clock, and does what he may do to the mark: `false` where
-    /// he may not, and then nothing is changed or noted.
+    /// Notes what an operator said about the clock, and does what they may do to the mark: `false`
+    /// where they may not, and then nothing is changed or noted.
     async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError>;
 }

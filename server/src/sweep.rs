@@ -174,7 +174,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
     /// The mark by which may be destroyed, raised as far as the clock is trusted; `None`: it is not.
     async fn trusted_time(&mut self) -> Result<Option<UnixMillis>, SweepError> {
         let mark = self.store.high_water().await?;
-        // His word is where trust begins anew; the clock is judged from there.
+        // The operator's word is where trust begins anew; the clock is judged from there.
         if let Some(confirmed) = self.trust.take_confirmed() {
             self.trusted = Some(confirmed);
         }

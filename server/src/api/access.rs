@@ -1,4 +1,4 @@
-//! Who asks, and whether he may.
+//! Who asks, and whether they may.
 
 use std::net::{IpAddr, Ipv4Addr};
 

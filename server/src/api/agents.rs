@@ -171,9 +171,9 @@ pub(crate) async fn set_password(
 ) -> Result<StatusCode, Problem> {
     let me = access.person()?;
     if me.agent.agent != agent {
-        // Whether he exists says nothing here: nobody sets another's password.
+        // Whether they exist says nothing here: nobody sets another's password.
         find(&state, access.tenant, agent).await?;
-        return Err(Problem::new(ProblemCode::Forbidden, "Each sets his own password."));
+        return Err(Problem::new(ProblemCode::Forbidden, "Each sets their own password."));
     }
     // Whoever holds a stolen cookie must not guess the password with it.
     let account = Personal::new(format!("password of {agent}"));

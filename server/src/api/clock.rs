@@ -1,5 +1,5 @@
 //! The server's clock as the operator sees it: retention destroys by it, so one that nothing explains is
-//! his to confirm.
+//! theirs to confirm.
 
 use axum::Json;
 use axum::extract::State;

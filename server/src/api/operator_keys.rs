@@ -1,4 +1,4 @@
-//! Keys of the operator: his programs and people, each with the scopes it needs.
+//! Keys of the operator: their programs and people, each with the scopes it needs.
 
 use axum::Json;
 use axum::extract::State;
@@ -55,7 +55,7 @@ pub(crate) async fn create(
     access.need(Scope::OperatorKeysManage)?;
     let create = async {
         let scopes = check_scopes(&new.scopes, Scope::OPERATOR)?;
-        // Nobody gives what he does not have.
+        // Nobody gives what they do not have.
         for scope in Scope::OPERATOR.iter().filter(|scope| scope.is_in(&scopes)) {
             access.need(*scope)?;
         }

@@ -40,7 +40,7 @@ pub(crate) struct Visitor {
     created_at: UnixMillis,
 }
 
-/// Shapes a visitor; what he said about himself is left out once its time is over.
+/// Shapes a visitor; what they said about themselves is left out once its time is over.
 fn shape(row: VisitorRow, timeline: Option<&SiteTimeline>, today: Day) -> Visitor {
     let contact = timeline.and_then(|timeline| {
         let grant = ReadGrant::stored(Door::Api, Reader::Agents, today, timeline);

@@ -25,7 +25,7 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Whom his requests speak for.
+    /// Whom their requests speak for.
     pub fn principal(&self) -> Principal {
         Principal::Agent {
             tenant: self.agent.tenant,

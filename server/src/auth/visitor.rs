@@ -25,17 +25,17 @@ pub fn new_visitor_token() -> Issued {
 /// A visitor who was let in.
 #[derive(Debug)]
 pub struct Admitted {
-    /// His row changed and wants to be stored, before a fresh token is sent.
+    /// Their row changed and wants to be stored, before a fresh token is sent.
     pub changed: bool,
-    /// The token that replaces the one he showed.
+    /// The token that replaces the one they showed.
     pub fresh: Option<SecretString>,
 }
 
-/// Judges the token that a visitor shows, and gives him a fresh one where his is old. `None`: it does not
-/// hold. A token holds for `life_ms` from the moment it is given.
+/// Judges the token that a visitor shows, and gives them a fresh one where theirs is old. `None`:
+/// it does not hold. A token holds for `life_ms` from the moment it is given.
 ///
-/// The former token holds until the new one is first shown, and 60 s after: an answer that was lost on the
-/// way costs nobody his conversation.
+/// The former token holds until the new one is first shown, and 60 s after: an answer that was lost
+/// on the way costs nobody their conversation.
 pub fn admit_visitor(
     row: &mut VisitorToken,
     token: &str,

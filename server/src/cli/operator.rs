@@ -87,7 +87,7 @@ pub(super) fn command(command: Command) -> Command {
             Command::new("invite")
                 .about("Invites an agent; the link is in the answer, once")
                 .arg(tenant())
-                .arg(required("email", "ADDRESS", "His e-mail address"))
+                .arg(required("email", "ADDRESS", "Their e-mail address"))
                 .arg(
                     Arg::new("role")
                         .long("role")

@@ -547,7 +547,7 @@ impl Connection {
                 let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
                 let (secret, secret_expires_at) = match session.token.as_deref() {
                     Some(token) => *token,
-                    // His row has one already.
+                    // Their row has one already.
                     None => (SecretHash([0; 32]), UnixMillis(0)),
                 };
                 let opening = Opening {

@@ -1,4 +1,4 @@
-//! One wheel for all heartbeats: nobody has a timer of his own.
+//! One wheel for all heartbeats: nobody has a timer of their own.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};

@@ -1,4 +1,4 @@
-//! The first frame: who is there, may he be, and what does he have already.
+//! The first frame: who is there, may they be, and what do they have already.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) struct Session {
     pub(super) rooms: Vec<Watched>,
     pub(super) locale: Box<str>,
     pub(super) gpc: bool,
-    /// A new visitor's token and until when it holds, for his first row.
+    /// A new visitor's token and until when it holds, for their first row.
     pub(super) token: Option<Box<(SecretHash, UnixMillis)>>,
 }
 
@@ -53,7 +53,7 @@ fn unavailable(_: StoreError) -> CloseCode {
 }
 
 impl Gateway {
-    /// Lets someone in and sends `welcome`, then what he missed.
+    /// Lets someone in and sends `welcome`, then what they missed.
     ///
     /// # Errors
     /// The code with which the connection ends.
@@ -105,7 +105,8 @@ impl Gateway {
         let is_known = known.is_some();
         let (visitor, fresh, secret, expires_at) = match known {
             Some((token, fresh)) => (token.visitor, fresh, None, token.secret_expires_at),
-            // Nobody we know: a new visitor, of whom nothing is written before he opens a conversation.
+            // Nobody we know: a new visitor, of whom nothing is written before they open a
+            // conversation.
             None => {
                 let issued = new_visitor_token();
                 let visitor = VisitorId::from_uuid(uuid_v7(now));
@@ -148,7 +149,8 @@ impl Gateway {
         Ok(Session { speaker, rooms, locale, gpc, token })
     }
 
-    /// The visitor whose token it is, and a fresh one where his is old; it is on disk when this returns.
+    /// The visitor whose token it is, and a fresh one where theirs is old; on disk when this
+    /// returns.
     async fn known_visitor(
         &self,
         tenant: TenantId,
@@ -168,7 +170,7 @@ impl Gateway {
         if !admitted.changed {
             return Ok(Some((row, admitted.fresh)));
         }
-        // Two windows that come with the same old token get one new one, not each his own.
+        // Two windows that come with the same old token get one new one, not each its own.
         let _turn = self.hub.turn(row.visitor.as_bytes()).await;
         let Some((row, admitted)) = admit().await? else { return Ok(None) };
         if admitted.changed {
@@ -177,7 +179,8 @@ impl Gateway {
         Ok(Some((row, admitted.fresh)))
     }
 
-    /// What the visitor goes on with: what he names, if it is his, and whatever of his is open.
+    /// What the visitor goes on with: what they name that is theirs, and whatever of theirs is
+    /// open.
     async fn own_conversations(
         &self,
         speaker: &Speaker,
@@ -255,7 +258,7 @@ impl Gateway {
         crate::hub::Hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
         if let Err(code) = self.seat_agent(accepted, &speaker, signed_in.session.expires_at).await {
-            // He is told to come back: nothing of this connection may stay behind.
+            // They are told to come back: nothing of this connection may stay behind.
             self.farewell(&speaker, &rooms).await;
             return Err(code);
         }
@@ -271,7 +274,7 @@ impl Gateway {
         self.hub.disconnected(speaker).await;
     }
 
-    /// From here on he hears of offers, and of the end of his session.
+    /// From here on they hear of offers, and of the end of their session.
     async fn seat_agent(
         &self,
         accepted: &Accepted,

@@ -444,7 +444,7 @@ mod tests {
         }
         assert!(outbox.is_blocked());
         outbox.flush();
-        assert!(!outbox.is_empty(), "his own task writes");
+        assert!(!outbox.is_empty(), "its own task writes");
 
         let all = appended * frame.bytes(Encoding::Msgpack).len();
         let (mut heard, mut some) = (0, vec![0; 65_536]);

@@ -328,7 +328,7 @@ async fn one_address_cannot_take_all_places_of_strangers() {
     let told = rest(&mut third).await;
     assert!(told.starts_with("HTTP/1.1 503") && told.contains("handshakes-per-ip-max"), "{told}");
     assert_eq!(failures.get(), 1);
-    // Whoever says what he wants is no stranger any more.
+    // Whoever says what they want is no stranger any more.
     first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(head(&mut first).await.starts_with("HTTP/1.1 200"));
     let answer = say(server.address, &format!("GET /peer HTTP/1.1\r\n{CLOSE}")).await;

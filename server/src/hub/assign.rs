@@ -69,7 +69,7 @@ impl Hub {
             }
         }
         // The new states before what follows from them: who is asked for the next conversation has seen
-        // that the last one is closed, and is never shown more than he takes.
+        // that the last one is closed, and is never shown more than they take.
         for conversation in &changed {
             self.publish(desk, *conversation).await;
         }
@@ -79,8 +79,8 @@ impl Hub {
                 Effect::Offer { conversation, agent, .. } => {
                     let facts = self.facts(desk.tenant, conversation).await;
                     let shown = self.shown();
-                    // Told twice is no harm: a clock that stepped back moved the deadline since, and he
-                    // may have been asked anew.
+                    // Told twice is no harm: a clock that stepped back moved the deadline since,
+                    // and they may have been asked anew.
                     tell_what_holds(desk, |state| {
                         let offer = state.offer(conversation, agent, &facts, &shown)?;
                         Some((state.agent_lines(agent), offer))
@@ -88,7 +88,7 @@ impl Hub {
                 }
                 Effect::OfferOver { conversation, agent } => tell_what_holds(desk, |state| {
                     let standing = state.routing.standing(conversation);
-                    // He was asked again meanwhile: the new question replaces the old one.
+                    // They were asked again meanwhile: the new question replaces the old one.
                     let asked = standing.is_some_and(|standing| standing.offered_to == Some(agent));
                     let over = ServerFrame::OfferOver { conversation };
                     (!asked).then(|| (state.agent_lines(agent), over))
@@ -210,8 +210,8 @@ impl Hub {
         }
     }
 
-    /// An agent connects: he is told what is offered to him, and may be offered more.
-    /// `expires_at` is the end of his session, and then of this connection.
+    /// An agent connects: they are told what is offered to them, and may be offered more.
+    /// `expires_at` is the end of their session, and then of this connection.
     pub(crate) async fn agent_connected(
         self: &Arc<Self>,
         speaker: &Speaker,
@@ -250,7 +250,7 @@ impl Hub {
         card.ok_or_else(|| not_found("there is no such agent"))
     }
 
-    /// A visitor connects. Returns what his site may promise now.
+    /// A visitor connects. Returns what their site may promise now.
     pub(crate) async fn visitor_connected(
         &self,
         speaker: &Speaker,
@@ -272,7 +272,7 @@ impl Hub {
                 page: None,
                 signals: Flags::default(),
             });
-            // What one of his windows asked for holds for all that is said while he is here.
+            // What one of their windows asked for holds for all that is said while they are here.
             guest.signals = guest.signals.and(signals);
             guest.lines.push(Arc::clone(&speaker.outlet));
             guest.lost_at = None;
@@ -360,8 +360,8 @@ impl Hub {
         Ok(())
     }
 
-    /// The board: a part of what is live, and with the first one the colleagues and his drafts; from now on changes
-    /// follow.
+    /// The board: a part of what is live, and with the first one the colleagues and the agent's own
+    /// drafts; from now on changes follow.
     pub(crate) async fn watch_board(
         &self,
         speaker: &Speaker,
@@ -436,7 +436,7 @@ impl Hub {
         }
     }
 
-    /// An agent chooses; his choice is kept, and nothing else of his account is written with it.
+    /// An agent chooses; the choice is kept, and nothing else of their account is written with it.
     pub(crate) async fn choose(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -520,8 +520,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Whoever takes something himself is at work though he chose to be offline: from then on he is away, and keeps
-    /// what he took.
+    /// Whoever takes something themselves is at work though they chose to be offline: from then on
+    /// they are away, and keep what they took.
     async fn note_act(self: &Arc<Self>, desk: &Arc<Desk>, agent: AgentId, takes: bool) {
         let (offline, unheard) = {
             let state = desk.state.lock();
@@ -539,7 +539,8 @@ impl Hub {
         }
     }
 
-    /// Who has this conversation says something in it: if he was thought not to be at his desk, he is.
+    /// Who has this conversation says something in it: if they were thought not to be at
+    /// their desk, they are.
     pub(super) fn note_sign(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -555,7 +556,7 @@ impl Hub {
         }
     }
 
-    /// Who let offers run out is at his desk after all.
+    /// Who let offers run out is at their desk after all.
     pub(super) fn note_work(self: &Arc<Self>, desk: Arc<Desk>, agent: AgentId) {
         let hub = Arc::clone(self);
         drop(tasks::spawn("an agent at work", async move {
@@ -599,7 +600,7 @@ impl Hub {
         self.persist(desk, amended).await
     }
 
-    /// An agent was stored anew, or is new. What he may do counts at once; offers move afterwards.
+    /// An agent was stored anew, or is new. What they may do counts at once; offers move later.
     pub(crate) async fn agent_changed(self: &Arc<Self>, row: AgentRow) {
         // It may be loading at this moment, from what stood in the store before.
         let Ok(desk) = self.desk(row.tenant).await else { return };
@@ -690,7 +691,7 @@ impl DeskState {
             row.offline_message = offline_message;
             row.waiting_since = waiting_since;
             if state == ConversationState::Closed {
-                // Who had it last stays known: he gets it back should it be opened again.
+                // Who had it last stays known: they get it back should it be opened again.
                 row.closed_at = Some(now);
             } else {
                 row.assignee = assignee;
@@ -705,7 +706,7 @@ impl DeskState {
         }
     }
 
-    /// The question to an agent as it stands now; none if he is not asked.
+    /// The question to an agent as it stands now; none if they are not asked.
     fn offer(
         &self,
         conversation: ConversationId,
@@ -716,7 +717,8 @@ impl DeskState {
         let standing = self.routing.standing(conversation)?;
         let deadline = standing.deadline.filter(|_| standing.offered_to == Some(agent))?;
         let mut card = self.card(conversation, facts, Reader::Agents, shown)?;
-        // What he is asked for is the visitor's: neither a note nor a colleague's words stand for it.
+        // What they are asked for is the visitor's: neither a note nor a colleague's words stand
+        // for it.
         card.last_author = facts.asked.as_ref().map(|_| Author::Visitor);
         card.last_message_at = facts.asked.as_ref().map(|(_, at)| *at);
         card.preview = facts.asked.as_ref().map(|(words, _)| words.clone());
@@ -724,7 +726,7 @@ impl DeskState {
         Some(ServerFrame::Offer { conversation, deadline, card, transfer_from })
     }
 
-    /// Whoever follows an agent's state: the boards, and his own windows.
+    /// Whoever follows an agent's state: the boards, and the agent's own windows.
     fn who_sees(&self, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
         let mut lines = self.board.clone();
         for own in self.agent_lines(agent) {

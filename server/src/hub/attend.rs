@@ -40,12 +40,12 @@ enum Step {
     In {
         reset: bool,
     },
-    /// What follows his last message.
+    /// What follows their last message.
     ReadOlder {
         after: Seq,
         through: Seq,
     },
-    /// What he may see below what memory has, for a whole page.
+    /// What they may see below what memory has, for a whole page.
     ReadBelow {
         through: Seq,
         limit: u16,
@@ -150,7 +150,8 @@ impl Hub {
         page.map_err(|error| store_reject(&error))
     }
 
-    /// Under the room's lock: what he gets is put together, and he is in; or what has to be read first.
+    /// Under the room's lock: what they get is put together, and they are in; or what has to be
+    /// read first.
     fn step_in(
         &self,
         live: &mut LiveRoom,
@@ -174,7 +175,7 @@ impl Hub {
             let_in(live, speaker, card, told, (more, page));
             return Step::In { reset };
         }
-        // The newest page. What he may see of it in memory may be little, or nothing.
+        // The newest page. What they may see of it in memory may be little, or nothing.
         let below = live.below().of(reader).is_some_and(|day| {
             let agents = ReadGrant::stored(Door::Resume, Reader::Agents, self.today(), timeline);
             agents.show(RetentionClass::Transcript, day, ()).is_some()
@@ -278,7 +279,7 @@ impl Hub {
         }
     }
 
-    /// Something reached someone, or was on his screen.
+    /// Something reached someone, or was on their screen.
     pub(crate) fn mark(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
         let (tenant, conversation, author) =
             (speaker.tenant, watched.conversation, speaker.author());
@@ -320,7 +321,7 @@ impl Hub {
         Some(marks)
     }
 
-    /// Keeps what stands in an agent's composer, and shows it in his other windows.
+    /// Keeps what stands in an agent's composer, and shows it in their other windows.
     pub(crate) async fn draft(
         &self,
         speaker: &Speaker,

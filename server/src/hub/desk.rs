@@ -63,7 +63,7 @@ pub(super) struct Standing {
     closed: bool,
     /// Who has it; nobody has what is closed.
     pub(super) assignee: Option<AgentId>,
-    /// Who has it was thought not to be at his desk.
+    /// Who has it was thought not to be at their desk.
     pub(super) unheard: bool,
     /// What the visitor's browser asked for; nothing is known of one who is not here.
     pub(super) signals: Flags,
@@ -112,7 +112,7 @@ impl Header {
     }
 }
 
-/// An agent and his connections.
+/// An agent and their connections.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) row: AgentRow,
@@ -139,9 +139,9 @@ pub(super) struct Guest {
     /// When the last one was lost; none while one is there.
     pub(super) lost_at: Option<UnixMillis>,
     pub(super) presence: Presence,
-    /// The page he is on, where he lets us know.
+    /// The page they are on, where they let us know.
     pub(super) page: Option<Box<PageAt>>,
-    /// What his browser asked for: it stands in the tag of what is said in his conversations.
+    /// What their browser asked for: it stands in the tag of what is said in their conversations.
     pub(super) signals: Flags,
 }
 
@@ -304,8 +304,8 @@ impl DeskState {
 
     /// Takes in an agent, new or changed. What routing wants done in turn is for the caller.
     pub(super) fn know_agent(&mut self, row: AgentRow, now: UnixMillis) -> Vec<Effect> {
-        // Of one who is known already, routing knows better: what he chose since the row was read, or
-        // what the offers that he missed chose for him.
+        // Of one who is known already, routing knows better: what they chose since the row was
+        // read, or what the offers that they missed chose for them.
         let standing = self.routing.agent(row.agent);
         let availability = standing.map_or(row.availability, |standing| standing.availability);
         let input = if row.active {
@@ -322,7 +322,7 @@ impl DeskState {
         self.routing.handle(input, now).unwrap_or_default()
     }
 
-    /// Whether he may move what is not his, as his account says now.
+    /// Whether they may move what is not theirs, as their account says now.
     pub(super) fn supervises(&self, agent: AgentId) -> bool {
         self.agents.get(&agent).is_some_and(|seat| seat.row.active && seat.row.role != Role::Agent)
     }
@@ -343,7 +343,7 @@ impl DeskState {
         }
     }
 
-    /// The card of an agent for agents, or the little that visitors see of him.
+    /// The card of an agent for agents, or the little that visitors see of them.
     pub(super) fn agent_card(&self, agent: AgentId, reader: Reader) -> Option<AgentCard> {
         let seat = self.agents.get(&agent)?;
         let mut card = AgentCard {
@@ -359,7 +359,8 @@ impl DeskState {
         if reader == Reader::Agents {
             let standing = self.routing.agent(agent);
             card.role = Some(seat.row.role);
-            // Whose account ended takes nothing any more, and whoever has his card must be told so.
+            // Whose account ended takes nothing any more, and whoever has their card must be told
+            // so.
             let gone = (Availability::Offline, Presence::Gone, 0, 0, None);
             let (availability, presence, capacity, load, cause) = standing.map_or(
                 gone,

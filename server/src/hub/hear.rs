@@ -227,7 +227,7 @@ impl Hub {
         };
         if let Some(Asking { going, heard }) = asking {
             let again = self.take_place(going, Arc::clone(placed));
-            // Whoever asked may be gone: then nobody resends but the author himself.
+            // Whoever asked may be gone: then only the author resends.
             let _gone = heard.send(again);
             return;
         }

@@ -38,13 +38,13 @@ pub struct Opening<'a> {
     pub conversation: ConversationId,
     pub form: Vec<(&'a str, &'a str)>,
     pub page: Option<&'a PageView>,
-    /// Hash of the privacy notice that he says he was shown.
+    /// Hash of the privacy notice that they say they were shown.
     pub notice: Option<&'a str>,
     pub locale: &'a str,
-    /// The visitor's token, kept with his first row.
+    /// The visitor's token, kept with their first row.
     pub secret: SecretHash,
     pub secret_expires_at: UnixMillis,
-    /// Where he comes from: for the limit, never stored.
+    /// Where they come from: for the limit, never stored.
     pub address: IpAddr,
     /// Global Privacy Control: no page is kept.
     pub gpc: bool,
@@ -294,7 +294,7 @@ impl Hub {
         self.route(&desk, Input::Reopened { conversation, site, version, former }).await
     }
 
-    /// Whether someone may end or move a conversation; where it is not his, it is not found.
+    /// Whether someone may end or move a conversation; where it is not theirs, it is not found.
     pub(super) async fn may_move(
         &self,
         desk: &super::desk::Desk,

@@ -166,7 +166,7 @@ impl Shown<'_> {
         ReadGrant::stored(door, Reader::Agents, self.today, timeline).show(class, day, value)
     }
 
-    /// A visitor's own words of himself: his name, his address.
+    /// A visitor's own words about themselves: their name, their address.
     pub(super) fn contact(
         &self,
         row: &VisitorRow,

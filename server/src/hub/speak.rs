@@ -85,9 +85,9 @@ const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 pub(super) const PLACES_MAX: u8 = 8;
 
 impl Hub {
-    /// Takes what someone says in a room that he is in, where all that decides is in memory and the store
-    /// has room: the way of nearly every message, which waits for nothing. `None`: nothing has happened,
-    /// and it goes by [`Hub::send`].
+    /// Takes what someone says in a room that they are in, where all that decides is in memory and
+    /// the store has room: the way of nearly every message, which waits for nothing. `None`:
+    /// nothing has happened, and it goes by [`Hub::send`].
     pub(crate) fn send_at_once(
         self: &Arc<Self>,
         speaker: &Speaker,
@@ -137,8 +137,8 @@ impl Hub {
         Some(Ok(()))
     }
 
-    /// Takes what someone says, in a frame that was read at `since`; he hears once it is on disk, or why it
-    /// is not.
+    /// Takes what someone says, in a frame that was read at `since`; they hear once it is on disk,
+    /// or why it is not.
     pub(crate) async fn send(
         self: &Arc<Self>,
         speaker: &Speaker,
@@ -584,9 +584,9 @@ impl Hub {
     }
 }
 
-/// Whether someone may say this here: a visitor in his own, an agent in what he has; notes are open to
-/// every agent. The inner refusal is for what is new: what was said while it was allowed is acked all the
-/// same.
+/// Whether someone may say this here: a visitor in their own, an agent in what they have; notes are
+/// open to every agent. The inner refusal is for what is new: what was said while it was allowed is
+/// acked all the same.
 fn permit(
     who: Who,
     said: &Said<'_>,

@@ -115,7 +115,7 @@ pub(super) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId,
     Hub::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
 }
 
-/// Whether an input gives a conversation to an agent without asking him.
+/// Whether an input gives a conversation to an agent without asking them.
 pub(super) fn is_taken(input: &Input) -> bool {
     matches!(input, Input::Assign { .. } | Input::TakeOver { .. } | Input::Reopened { .. })
 }

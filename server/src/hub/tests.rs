@@ -486,7 +486,7 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
         places.collect::<Vec<_>>()
     };
     assert_eq!(places(1).await, [1]);
-    assert_eq!(places(9).await, [0; 0], "he was the ninth, and is the first by now");
+    assert_eq!(places(9).await, [0; 0], "they were the ninth, and are the first by now");
 }
 
 #[tokio::test]
@@ -509,12 +509,12 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
     };
     let made = |deadline| Effect::Offer { conversation, agent, deadline, transfer_from: None };
     let over = || Effect::OfferOver { conversation, agent };
-    assert!(told(made(hub.now())).await.is_empty(), "he is away, and not asked");
+    assert!(told(made(hub.now())).await.is_empty(), "they are away, and not asked");
     assert!(matches!(told(over()).await[..], [Heard::OfferOver]));
 
     hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
     let heard = line.take_all();
-    let [Heard::Offer { deadline }] = heard[..] else { panic!("he is asked: {heard:?}") };
+    let [Heard::Offer { deadline }] = heard[..] else { panic!("they are asked: {heard:?}") };
     assert!(told(over()).await.is_empty(), "another question than that which is over");
     assert!(matches!(told(made(deadline)).await[..], [Heard::Offer { .. }]));
     // The clock stepped back before it was told.
@@ -526,7 +526,7 @@ async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
 
     let window = Line::new();
     hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();
-    assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "his other window asks, too");
+    assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "their other window asks, too");
 }
 
 #[tokio::test]
@@ -543,7 +543,7 @@ async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     hub.agent_connected(&Person::new(&world, who).speaker(&line), expires_at).await.unwrap();
     hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
     assert!(matches!(line.take_all()[..], [Heard::Offer { .. }]));
-    // The offer ends, and he comes before anybody looked at it.
+    // The offer ends, and the visitor comes before anybody looked at it.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let visitor = Person::visitor(&world).speaker(&Line::new());
     hub.visitor_connected(&visitor, Flags::default()).await.unwrap();

@@ -159,9 +159,9 @@ labels! {
     }
     /// How an agent came by a conversation.
     Assigned {
-        /// He accepted an offer.
+        /// They accepted an offer.
         Offer = "offer",
-        /// He took it.
+        /// They took it.
         Taken = "taken",
         /// Another gave it.
         Transfer = "transfer",

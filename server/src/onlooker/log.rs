@@ -1,7 +1,8 @@
 //! SQLite's log as it lies there: which of its frames follow one another, up to the last commit.
 //!
-//! SQLite reads a log only with its index, which it makes beside it. Whoever must not write lays the log's pages over the
-//! file's himself. The layout is fixed: <https://sqlite.org/walformat.html>.
+//! SQLite reads a log only with its index, which it makes beside it. Whoever must not write lays
+//! the log's pages over the file's unaided. The layout is fixed:
+//! <https://sqlite.org/walformat.html>.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! What a visitor was shown before he wrote: the notice first, then his words (CONS-02).
+//! What a visitor was shown before they wrote: the notice first, then their words (CONS-02).
 //!
 //! Lives here: which opening may go on, and the name of the notice that is kept with it. Not here: the
 //! notice's words (a site's settings). Called by the hub before a conversation begins.
@@ -59,8 +59,9 @@ pub struct Notices<'a> {
 
 /// The notice that an opening says was shown.
 ///
-/// A notice that is no longer the site's is kept as it is: the words may have been changed while the visitor was
-/// offline, and it is what he saw that counts. One that the site never had was shown to nobody.
+/// A notice that is no longer the site's is kept as it is: the words may have been changed while
+/// the visitor was offline, and it is what they saw that counts. One that the site never had was
+/// shown to nobody.
 ///
 /// # Errors
 /// If the site has a notice and none was shown, if it was none of the site's, or if it is no hash.

@@ -165,7 +165,7 @@ impl Envelope {
         &self.content
     }
 
-    /// What is left of what its author wrote, for him alone; `None` where nothing was hidden.
+    /// What is left of what its author wrote, for them alone; `None` where nothing was hidden.
     pub fn kept_of(&self, written: &Body<'_>) -> Option<Personal<String>> {
         match (&self.content, written) {
             (Content::Text(kept), Body::Text(written)) => {

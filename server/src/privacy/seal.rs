@@ -7,9 +7,9 @@ use protocol::time::Day;
 /// The person whose erasure destroys the second lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// A website visitor: both sides' words of his conversations.
+    /// A website visitor: both sides' words of their conversations.
     Visitor(VisitorId),
-    /// An agent: his own account.
+    /// An agent: their own account.
     Agent(AgentId),
 }
 

@@ -85,8 +85,8 @@ pub fn judge_at_start(mark: Option<UnixMillis>, wall: UnixMillis, synced: bool) 
     }
 }
 
-/// Whether the operator's word may count: under a mark that is later than his clock it would destroy
-/// what the mark says, not what he confirmed.
+/// Whether the operator's word may count: under a mark that is later than their clock it would
+/// destroy what the mark says, not what they confirmed.
 pub fn may_confirm(mark: UnixMillis, wall: UnixMillis) -> bool {
     mark.ms_since(wall) <= DRIFT_MS_MAX
 }

@@ -147,7 +147,7 @@ fn a_place_without_its_message_leads_nowhere_and_no_place_is_the_beginning() {
     assert!(is_reset(&room.resume(Some(&ResumePoint { seq: Seq(0), ..whole }), None)));
 }
 
-/// Someone was away when three became void: his screen still has it.
+/// Someone was away when three became void: their screen still has it.
 #[test]
 fn a_void_below_the_last_message_is_a_reset() {
     let mut room = loaded(&[placed(1, 1, 1), placed(2, 2, 2)]);

@@ -1,6 +1,6 @@
-//! The order of the board: what an agent has or is asked first, then those who wait, who waited longest first, then what his
-//! colleagues have. Nothing of it is counted through: a part begins where the one before it ended, by keys, whatever came or
-//! went between the two.
+//! The order of the board: what an agent has or is asked first, then those who wait, who waited
+//! longest first, then what their colleagues have. Nothing of it is counted through: a part begins
+//! where the one before it ended, by keys, whatever came or went between the two.
 //!
 //! Not here: cards, and who may look. Called by the hub.
 
@@ -17,7 +17,7 @@ use super::line::Turn;
 /// Behind which conversation a part of the board begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoardPlace {
-    /// One of his own.
+    /// One of the agent's own.
     Own(ConversationId),
     /// One that waits.
     Waiting(WaitingPlace),

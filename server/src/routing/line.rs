@@ -55,8 +55,9 @@ enum Rank {
     Arrived,
 }
 
-/// The places at the head that are told with each change. Those behind them are told as [`Line::behind`] comes round:
-/// one who leaves moves everyone behind him, and what that costs must not depend on how many they are.
+/// The places at the head that are told with each change. Those behind them are told as
+/// [`Line::behind`] comes round: one who leaves moves everyone behind them, and what that costs
+/// must not depend on how many that is.
 pub(super) const HEAD: usize = 32;
 
 /// One who waits.
@@ -64,7 +65,7 @@ pub(super) const HEAD: usize = 32;
 struct Place {
     turn: Turn,
     since: UnixMillis,
-    /// The position at which he came in, if he was not given back.
+    /// The position at which they came in, if they were not given back.
     entered_at: Option<u32>,
 }
 
@@ -218,8 +219,8 @@ impl Line {
         told
     }
 
-    /// Places behind the head that may have changed, at most so many: the next of a round that goes on until nobody
-    /// has moved since it last passed him.
+    /// Places behind the head that may have changed, at most so many: the next of a round that goes
+    /// on until nobody has moved since it last passed them.
     pub(super) fn behind(&mut self, len_max: usize) -> Vec<(u32, ConversationId)> {
         if self.round_at < HEAD || self.round_at >= self.order.len() {
             self.round_at = HEAD;

@@ -97,14 +97,15 @@ impl Reader {
         }
     }
 
-    /// Not connected, or offline by his own choice, or set to away by offers that he let run out and silent since.
+    /// Not connected, or offline by their own choice, or set to away by offers that they let run
+    /// out and silent since.
     fn is_absent(&self, routing: &Routing, agent: AgentId) -> bool {
         let standing = routing.agents().find(|standing| standing.agent == agent).unwrap();
         let offline = standing.availability == Availability::Offline;
         !self.present.contains(&agent) || offline || self.silent.contains(&agent)
     }
 
-    /// Whoever is set to away is silent until he does something of himself, or chooses.
+    /// Whoever is set to away is silent until they do something of their own accord, or choose.
     fn follow_silence(&mut self, acts: Option<AgentId>, routing: &Routing) {
         if let Some(agent) = acts {
             self.silent.remove(&agent);
@@ -145,7 +146,7 @@ impl Reader {
                     let deadline =
                         routing.timers.iter().find(|(_, timer)| *timer == Timer::Grace(owner));
                     match deadline {
-                        // An absent owner has a deadline of his own, and only he.
+                        // An absent owner has a deadline of their own, and only they.
                         Some((at, _)) => assert!(*at > now && self.is_absent(routing, owner)),
                         None => assert!(!self.is_absent(routing, owner), "for ever"),
                     }
@@ -175,7 +176,7 @@ impl Reader {
         );
     }
 
-    /// No free agent while something waits that he did not just turn down.
+    /// No free agent while something waits that they did not just turn down.
     fn check_nobody_idle(&self, routing: &Routing) {
         let free = routing.agents().any(|agent| {
             self.present.contains(&agent.agent)

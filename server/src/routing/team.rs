@@ -17,13 +17,14 @@ struct Member {
     cause: Option<AvailabilityCause>,
     capacity: u16,
     connected: bool,
-    /// Until when he keeps his conversations though he is absent.
+    /// Until when they keep their conversations though they are absent.
     grace: Option<UnixMillis>,
     /// What counts: active conversations and offers, the newest last.
     has: Vec<ConversationId>,
     /// Offers missed one after the other.
     misses: u8,
-    /// When he last took or ended something, in steps of the team's counter: the lowest is idle longest.
+    /// When they last took or ended something, in steps of the team's counter: the lowest is idle
+    /// longest.
     worked: u64,
     reported: Option<AgentStanding>,
 }
@@ -58,7 +59,7 @@ impl Member {
     }
 }
 
-/// What becomes of the time for which an absent agent keeps what he has.
+/// What becomes of the time for which an absent agent keeps what they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absence {
     /// It runs from now on, until then.
@@ -130,7 +131,7 @@ impl Team {
         Some(())
     }
 
-    /// He has a connection.
+    /// They have a connection.
     pub(super) fn connected(&mut self, agent: AgentId) {
         let steps = self.steps + 1;
         let member = self.member(agent);
@@ -140,8 +141,8 @@ impl Team {
         member.connected = true;
     }
 
-    /// His last connection closed; inside, the end of his grace if it begins now. One that runs already, since he
-    /// is offline, is not prolonged.
+    /// Their last connection closed; inside, the end of their grace if it begins now. One that runs
+    /// already, since they are offline, is not prolonged.
     pub(super) fn gone(&mut self, agent: AgentId, grace: UnixMillis) -> Option<UnixMillis> {
         let member = self.members.get_mut(&agent).filter(|member| member.connected)?;
         self.touched.insert(agent);
@@ -163,7 +164,8 @@ impl Team {
         let Some(member) = self.members.get_mut(&agent) else { return Absence::AsBefore };
         let at_work = member.at_work() && !self.unheard.contains(&agent);
         match member.grace {
-            // A line that came back before anything was given to him leaves no rest of a deadline behind.
+            // A line that came back before anything was given to them leaves no rest of a deadline
+            // behind.
             Some(ran) if at_work || (member.connected && member.has.is_empty()) => {
                 member.grace = None;
                 Absence::Ends(ran)
@@ -176,12 +178,12 @@ impl Team {
         }
     }
 
-    /// The end of his grace, if it is not after this.
+    /// The end of their grace, if it is not after this.
     pub(super) fn grace_due(&self, agent: AgentId, now: UnixMillis) -> Option<UnixMillis> {
         self.members.get(&agent)?.grace.filter(|at| *at <= now)
     }
 
-    /// Whether the grace that ended then was his.
+    /// Whether the grace that ended then was theirs.
     pub(super) fn grace_over(&mut self, agent: AgentId, at: UnixMillis) -> bool {
         let Some(member) = self.members.get_mut(&agent) else { return false };
         if member.grace != Some(at) {
@@ -200,7 +202,7 @@ impl Team {
         self.members.iter_mut().filter_map(shorten).collect()
     }
 
-    /// He takes nothing from here on; inside, the end of a grace that no longer counts.
+    /// They take nothing from here on; inside, the end of a grace that no longer counts.
     pub(super) fn close_to_work(&mut self, agent: AgentId) -> Option<UnixMillis> {
         let member = self.members.get_mut(&agent)?;
         member.connected = false;
@@ -213,7 +215,7 @@ impl Team {
         self.unheard.remove(&agent);
     }
 
-    /// He does not answer.
+    /// They do not answer.
     pub(super) fn set_away(&mut self, agent: AgentId) {
         if let Some(member) = self.members.get_mut(&agent) {
             member.availability = Availability::Away;
@@ -224,33 +226,33 @@ impl Team {
         }
     }
 
-    /// He answered: what he missed before no longer counts.
+    /// They answered: what they missed before no longer counts.
     pub(super) fn answered(&mut self, agent: AgentId) {
         if let Some(member) = self.members.get_mut(&agent) {
             member.misses = 0;
         }
     }
 
-    /// He did something of himself: he is at his desk.
+    /// They did something of their own accord: they are at their desk.
     pub(super) fn heard_of(&mut self, agent: AgentId) {
         if self.unheard.remove(&agent) {
             self.touched.insert(agent);
         }
     }
 
-    /// Whether he does not answer.
+    /// Whether they do not answer.
     pub(super) fn is_unheard(&self, agent: AgentId) -> bool {
         self.unheard.contains(&agent)
     }
 
-    /// He missed an offer; how many it is by now.
+    /// They missed an offer; how many it is by now.
     pub(super) fn missed(&mut self, agent: AgentId) -> u8 {
         let Some(member) = self.members.get_mut(&agent) else { return 0 };
         member.misses = member.misses.saturating_add(1);
         member.misses
     }
 
-    /// He took or ended something just now.
+    /// They took or ended something just now.
     pub(super) fn worked(&mut self, agent: AgentId) {
         self.steps += 1;
         if let Some(member) = self.members.get_mut(&agent) {
@@ -282,7 +284,7 @@ impl Team {
         }
     }
 
-    /// What he has, put off or not.
+    /// What they have, put off or not.
     pub(super) fn owned_by(&self, agent: AgentId) -> Vec<ConversationId> {
         let first = (agent, ConversationId::from_bytes([0; 16]));
         let of = self.owned.range(first..).take_while(|(owner, _)| *owner == agent);
@@ -298,12 +300,12 @@ impl Team {
         self.owned.range((from, Bound::Unbounded)).copied()
     }
 
-    /// What he has, offers included, the newest last.
+    /// What they have, offers included, the newest last.
     pub(super) fn conversations(&self, agent: AgentId) -> Vec<ConversationId> {
         self.members.get(&agent).map(|member| member.has.clone()).unwrap_or_default()
     }
 
-    /// The offers that he cannot accept any more, the newest first.
+    /// The offers that they cannot accept any more, the newest first.
     pub(super) fn offers_in_excess(
         &self,
         agent: AgentId,
@@ -385,7 +387,7 @@ impl Team {
     }
 }
 
-/// Whose capacity a conversation takes: its assignee's while it is active, and his who is asked.
+/// Whose capacity a conversation takes: its assignee's while active, and that of who is asked.
 fn holders(standing: &Standing) -> [Option<AgentId>; 2] {
     let active = standing.state == ConversationState::Active;
     [standing.assignee.filter(|_| active), standing.offered_to]

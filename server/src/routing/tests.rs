@@ -133,10 +133,10 @@ fn the_least_busy_is_asked_and_among_equals_the_one_idle_longest() {
     }
     desk.act(Input::Closed { conversation: cnv(2) });
     desk.open(4);
-    assert_eq!(desk.asked(4), Some(agt(2)), "he has fewest");
+    assert_eq!(desk.asked(4), Some(agt(2)), "they have fewest");
     desk.accept(2, 4);
     desk.open(5);
-    assert_eq!(desk.asked(5), Some(agt(1)), "all have one; he took his first");
+    assert_eq!(desk.asked(5), Some(agt(1)), "all have one; they took theirs first");
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn no_line_that_comes_and_goes_prolongs_the_grace_of_who_is_offline() {
     desk.after_ms(4_000);
     desk.act(Input::AgentConnected { agent: agt(1) });
     desk.after_ms(1_000);
-    assert_eq!(desk.owner(1), None, "he is as offline as before");
+    assert_eq!(desk.owner(1), None, "they are as offline as before");
 }
 
 #[test]
@@ -386,9 +386,9 @@ fn who_let_offers_run_out_and_does_nothing_is_absent_and_is_told_why_he_is_away(
     assert_eq!(
         story(Some(Input::Acted { agent: agt(1) })),
         Some(agt(1)),
-        "he writes to his visitor"
+        "they write to their visitor"
     );
-    assert_eq!(story(Some(chooses(1, Availability::Away))), Some(agt(1)), "he chose it");
+    assert_eq!(story(Some(chooses(1, Availability::Away))), Some(agt(1)), "they chose it");
     let mut desk = Desk::with(&[(1, 2)]);
     desk.act(chooses(1, Availability::Away));
     assert_eq!(desk.routing.agents().next().unwrap().cause, None);
@@ -401,7 +401,7 @@ fn a_supervisor_takes_over_from_whom_he_means_and_from_nobody_else() {
     desk.act(Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) });
     let take =
         |agent, from| Input::TakeOver { agent: agt(agent), from: agt(from), conversation: cnv(1) };
-    assert_eq!(desk.refused(take(3, 2)), RejectCode::Gone, "he was only asked");
+    assert_eq!(desk.refused(take(3, 2)), RejectCode::Gone, "they were only asked");
     assert_eq!(desk.refused(take(1, 1)), RejectCode::Invalid);
     let effects = desk.act(take(3, 1));
     assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(2) }));
@@ -409,7 +409,7 @@ fn a_supervisor_takes_over_from_whom_he_means_and_from_nobody_else() {
     assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(3)), None));
     assert_eq!(desk.act(take(3, 1)), [], "the same again changes nothing");
     desk.act(Input::AgentGone { agent: agt(1) });
-    assert_eq!(desk.refused(take(1, 3)), RejectCode::AtCapacity, "he is not there");
+    assert_eq!(desk.refused(take(1, 3)), RejectCode::AtCapacity, "they are not there");
     desk.open(2);
     let waiting = Input::TakeOver { agent: agt(3), from: agt(1), conversation: cnv(2) };
     assert_eq!(desk.refused(waiting), RejectCode::Gone, "nobody has it");
@@ -428,7 +428,7 @@ fn a_transfer_is_taken_back_until_it_is_answered() {
     assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), None));
     desk.act(give);
     desk.accept(2, 1);
-    assert_eq!(desk.refused(back), RejectCode::Gone, "he has it now");
+    assert_eq!(desk.refused(back), RejectCode::Gone, "they have it now");
     let again = Input::Transfer { from: agt(2), to: agt(2), conversation: cnv(1) };
     assert_eq!(desk.refused(again), RejectCode::Invalid, "to whom has it already");
     desk.open(2);
@@ -471,7 +471,7 @@ fn a_transfer_leaves_the_giver_in_charge_until_it_is_accepted() {
         desk.refused(Input::Transfer { from: agt(2), to: agt(1), conversation: cnv(9) }),
         RejectCode::NotFound
     );
-    assert_eq!(desk.refused(to_2), RejectCode::Gone, "he no longer has it");
+    assert_eq!(desk.refused(to_2), RejectCode::Gone, "they no longer have it");
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn a_restart_keeps_owners_for_the_grace_and_the_order_of_waiting() {
     assert_eq!(desk.routing.next_deadline(), Some(UnixMillis(T + 45_000)));
     desk.after_ms(45_000);
     assert_eq!((desk.owner(3), desk.state(3)), (None, ConversationState::Queued));
-    assert_eq!(desk.owner(4), Some(agt(1)), "snoozed: nobody waits for him");
+    assert_eq!(desk.owner(4), Some(agt(1)), "snoozed: nobody waits for them");
     desk.comes(1, 1);
     assert_eq!(desk.asked(3), Some(agt(1)), "given back, so first");
 }
@@ -606,7 +606,8 @@ fn told_places(effects: &[Effect]) -> Vec<(ConversationId, u32)> {
     effects.iter().filter_map(place).collect()
 }
 
-/// Ends the first of so many, lets an agent come who takes four, lets him leave again. How many effects each has.
+/// Ends the first of so many, lets an agent come who takes four, lets them leave again. How many
+/// effects each has.
 fn effects_of_acts_in_a_line_of(len: u32) -> Vec<usize> {
     let (mut routing, waiting) = crowd(len);
     let now = UnixMillis(T + 1_000_000);
@@ -643,7 +644,7 @@ fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_t
     let at_once = told_places(&effects);
     assert_eq!(at_once.len(), super::line::HEAD);
     assert_eq!(at_once[0], (waiting[1], 1));
-    assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where he stands");
+    assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where they stand");
     let mut told = std::collections::BTreeMap::new();
     for turn in 0..4 {
         let effects = routing.tell_places();

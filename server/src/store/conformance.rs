@@ -522,7 +522,7 @@ async fn accounts_come_back_as_they_went_in(store: &dyn Store) {
     assert_eq!(
         store.agent(tenant, agent).await.unwrap(),
         Some(account.clone()),
-        "an update leaves what he chose himself, and takes the capacity that it has"
+        "an update leaves what they chose themselves, and takes the capacity that it has"
     );
     let late = store.agent_availability(tenant, agent, Availability::Away, None).await;
     assert_eq!(late, Err(StoreError::NotFound), "a deactivated agent chooses nothing");
@@ -559,7 +559,7 @@ async fn an_erased_agent_is_one_without_a_name(store: &dyn Store, sealer: &dyn S
             store.agent_forget(tenant, gone.agent).await.unwrap();
         }
         let listed = store.agents(tenant, page(9)).await.unwrap();
-        assert_eq!(listed.len(), 3, "a page is not cut short by him");
+        assert_eq!(listed.len(), 3, "a page is not cut short by them");
         let row = store.agent(tenant, gone.agent).await.unwrap().unwrap();
         assert_eq!(listed[1], row);
         let nothing = (row.name.expose().len(), row.email.expose().len(), row.password_hash.len());
@@ -567,7 +567,7 @@ async fn an_erased_agent_is_one_without_a_name(store: &dyn Store, sealer: &dyn S
         assert_eq!(by_email().await, []);
         assert_eq!(store.agent_update(gone.clone()).await, Err(StoreError::NotFound));
     }
-    // His address is free again: nothing in the file knows it any more.
+    // Their address is free again: nothing in the file knows it any more.
     let mut again = agent(4);
     again.email = gone.email.clone();
     store.agent_create(again.clone()).await.unwrap();

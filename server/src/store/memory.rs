@@ -59,9 +59,9 @@ const SHARDS: usize = 256;
 pub struct MemoryConfig {
     /// Writes that may be under way.
     pub queue_len: usize,
-    /// How long a sender waits for one of them to end before he is refused.
+    /// How long a sender waits for one of them to end before being refused.
     pub patience: Duration,
-    /// Who counts. Nothing is committed here, so that he hears of failures and sweeps only.
+    /// Who counts. Nothing is committed here, so that only failures and sweeps are told.
     pub stats: Arc<dyn StoreStats>,
 }
 

@@ -77,7 +77,7 @@ const EMPTY_LOG_PAUSE: Duration = Duration::from_millis(50);
 pub struct SqliteConfig {
     /// Places in the writer's queue.
     pub queue_len: usize,
-    /// How long a sender waits for one before he is refused.
+    /// How long a sender waits for one before being refused.
     pub patience: Duration,
     /// Connections that read at the same time.
     pub readers: usize,

@@ -73,7 +73,7 @@ async fn a_mark_from_the_future_is_lowered_and_never_destroyed_by() {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();
-    assert_eq!(acts, (2, START.0 + YEAR_MS), "what he did is on record");
+    assert_eq!(acts, (2, START.0 + YEAR_MS), "what they did is on record");
 }
 
 #[tokio::test(flavor = "multi_thread")]

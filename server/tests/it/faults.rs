@@ -170,7 +170,8 @@ async fn a_data_folder_that_cannot_be_written_is_named() {
     let data = kept.path("data");
     let read_only = std::fs::Permissions::from_mode(0o500);
     let writable = std::fs::metadata(&data).unwrap().permissions();
-    // Nothing is read-only for root: then somebody else serves the folder, with a program he may run.
+    // Nothing is read-only for root: then somebody else serves the folder, with a program they may
+    // run.
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let program = kept.path("livehelp");
     if root {
@@ -383,7 +384,7 @@ async fn an_agent_who_could_not_be_let_in_leaves_nothing_of_himself_behind() {
     let mut visitor = Client::visitor(&process, None, vec![]).await;
     let conversation = visitor.open().await;
     disk.set("full");
-    // He would be offered what waits, which cannot be written.
+    // They would be offered what waits, which cannot be written.
     let origin = format!("http://{}", process.address);
     let cookie = format!("livehelp_session={}", COOKIES[0]);
     let headers = [("origin", origin.as_str()), ("cookie", cookie.as_str())];
@@ -451,7 +452,7 @@ fn few_files(command: &mut Command, flag: &str) {
     *command = shell;
 }
 
-/// What a caller hears who is turned away before he has said anything.
+/// What a caller hears who is turned away before they have said anything.
 async fn turned_away(site: &Site) -> Option<String> {
     let mut caller = TcpStream::connect(site.address).await.unwrap();
     let mut told = String::new();

@@ -413,7 +413,7 @@ async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_him() {
     let mut visitor = Client::visitor(&server, None, vec![]).await;
     let conversation = visitor.open().await;
     agent.accept(conversation).await;
-    // A second window of his that reads nothing.
+    // A second window of theirs that reads nothing.
     let mut slow = Client::visitor(&server, visitor.token.clone(), vec![]).await;
     slow.settled().await;
     let (mut count, mut waited) = (0, 0.0);
@@ -431,11 +431,11 @@ async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_him() {
         }
         assert!(count < 10_000, "the system's own buffers have no end");
     };
-    assert!(closed.value(r#"outbound_queue_full_total{action="closed"}"#) <= 1.0, "only he");
+    assert!(closed.value(r#"outbound_queue_full_total{action="closed"}"#) <= 1.0, "only that one");
     assert_eq!(slow.closed().await, 4101);
     // What is being written just then may come back on top.
     assert!(waited <= 2.0 * 65_536.0 + 4_096.0, "{waited}");
-    // He comes back and misses nothing.
+    // They come back and miss nothing.
     let mut back = Client::visitor(&server, visitor.token.clone(), vec![]).await;
     let (_, page) = back.history(RequestId(0)).await;
     let last = format!("{count:0>4000}");

@@ -223,7 +223,7 @@ async fn lives_until(plan: Plan, dead: (u64, u64, u64)) {
     .await;
     let mut story = tell_a_story(&server).await;
     let end = midnight(dead.0, dead.1, dead.2);
-    // He comes by now and then, or he would not be known any more.
+    // They come by now and then, or they would not be known any more.
     while end.0 - livehelp::clock::Clock::now(&*clock).0 > 300 * DAY_MS {
         clock.advance_ms(299 * DAY_MS);
         story.token = Client::visitor(&server, story.token, vec![]).await.token;
@@ -271,7 +271,7 @@ async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, 
     agent.available().await;
     let mut visitor = Client::visitor(&server, story.token, vec![]).await;
     visitor.say(story.open, "still there?").await;
-    // He was away for longer than his grace: it waits again, or is on offer, or still his.
+    // They were away for longer than their grace: it waits again, or is on offer, or still theirs.
     let request = agent.next_request();
     agent.tell(&ClientFrame::Assign { request, conversation: story.open }).await;
     agent.acked(request).await;

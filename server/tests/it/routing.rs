@@ -337,13 +337,13 @@ async fn the_least_busy_is_asked_first_and_among_equals_the_one_idle_longest() {
     first.accept(one).await;
     let (_b, two) = visitor(&server).await;
     second.accept(two).await;
-    // One each; the first one took his earlier.
+    // One each; the first one took theirs earlier.
     let (_c, three) = visitor(&server).await;
     first.accept(three).await;
     let (_d, four) = visitor(&server).await;
     second.accept(four).await;
     asked_nothing(&mut first).await;
-    // The second one has less now, though he worked last.
+    // The second one has less now, though they worked last.
     close(&mut second, four).await;
     let (_e, five) = visitor(&server).await;
     second.accept(five).await;
@@ -605,7 +605,7 @@ async fn two_missed_offers_tell_the_agent_why_he_is_away_and_end_what_he_has() {
             .await;
         assert_eq!(card.availability_cause, Some(AvailabilityCause::MissedOffers));
     }
-    // He writes: he is there after all.
+    // They write: they are there after all.
     agent.say(conversation, "sorry, I was on the phone").await;
     visitor.heard("sorry, I was on the phone").await;
     agent.settled().await;
@@ -684,7 +684,7 @@ async fn a_transfer_is_withdrawn_by_the_giver_and_by_nobody_else() {
     let request = giver.next_request();
     let agent = server.agents[0];
     giver.tell(&ClientFrame::Transfer { request, conversation, agent }).await;
-    assert_eq!(refusal(&mut giver, request).await, RejectCode::Invalid, "he has it already");
+    assert_eq!(refusal(&mut giver, request).await, RejectCode::Invalid, "they have it already");
     server.stop().await;
 }
 

@@ -143,7 +143,7 @@ async fn another_organizations_conversation_is_not_there_on_the_wire_and_over_re
     server.stop().await;
 }
 
-/// Whether the visitor of this token still has his conversation.
+/// Whether the visitor of this token still has their conversation.
 async fn knows(server: &Site, token: &str, conversation: ConversationId) -> (bool, String) {
     let mut visitor = Client::visitor(server, Some(token.to_owned()), vec![]).await;
     let request = visitor.next_request();

@@ -73,7 +73,7 @@ pub(crate) enum Planted {
     AckBeforeCommit,
     /// A resend is taken for a new message.
     NoDedupe,
-    /// Whether someone may write is asked before whether he wrote it already.
+    /// Whether someone may write is asked before whether they wrote it already.
     RefuseBeforeDedupe,
     /// A message gets the place of the one before it.
     ReusePlace,

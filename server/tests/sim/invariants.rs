@@ -89,9 +89,10 @@ impl World {
                         || standing.offered_to == Some(agent.agent)
                 };
                 let load = self.server.headers.values().filter(has).count();
-                // Restored conversations are his, whatever he takes: nothing is added to them.
+                // Restored conversations are the agent's, whatever the capacity: nothing is added
+                // to them.
                 if load > usize::from(agent.capacity) {
-                    broken.push(format!("{} has {load}, above his capacity", agent.agent));
+                    broken.push(format!("{} has {load}, above their capacity", agent.agent));
                 }
             }
         }

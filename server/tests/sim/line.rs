@@ -54,7 +54,7 @@ pub(crate) enum Up {
     Choose {
         availability: Availability,
     },
-    /// Someone who names what is not his.
+    /// Someone who names what is not theirs.
     Pry {
         conversation: ConversationId,
     },

@@ -61,13 +61,13 @@ impl World {
     }
 
     pub(crate) fn tell_agent(&mut self, agent: AgentId, frame: &Down) {
-        let his: Vec<Conn> = self
+        let own: Vec<Conn> = self
             .wires
             .iter()
             .filter(|(_, wire)| self.clients[wire.client].who == Who::Agent(agent))
             .map(|(conn, _)| *conn)
             .collect();
-        for conn in his {
+        for conn in own {
             self.push(conn, frame.clone());
         }
     }

@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) swept: BTreeSet<MessageId>,
     /// The mark's day when each message got its place: its promised time begins there or later.
     pub(crate) taken: BTreeMap<MessageId, Day>,
-    /// What a clock that ran ahead hid from someone; it comes back when he loads the page anew.
+    /// What a clock that ran ahead hid from someone; it comes back when they load the page anew.
     pub(crate) hidden: BTreeSet<MessageId>,
     /// What could not be stored at the first try, so that it came later than what followed it.
     pub(crate) failed: BTreeSet<MessageId>,

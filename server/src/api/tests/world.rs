@@ -145,7 +145,7 @@ impl Live for FakeLive {
         agent: AgentId,
     ) -> Result<(), Reject> {
         self.note(format!("transfer {conversation} {agent}"));
-        Err(Reject::new(RejectCode::AtCapacity, "he has no room"))
+        Err(Reject::new(RejectCode::AtCapacity, "they have no room"))
     }
 
     async fn set_tags(

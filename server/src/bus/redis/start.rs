@@ -26,7 +26,7 @@ pub enum StartError {
     Unreachable(#[source] RedisError),
     /// It counts, but does not pass on.
     #[error(
-        "the Redis of the setting `bus` lets this user not subscribe: allow him `subscribe`, `unsubscribe` and `ping`"
+        "the Redis of the setting `bus` lets this user not subscribe: allow them `subscribe`, `unsubscribe` and `ping`"
     )]
     Deaf,
     /// It writes down what passes.
@@ -49,7 +49,7 @@ pub enum StartError {
     Untold(#[source] RedisError),
     /// Whoever has this user's password could watch.
     #[error(
-        "the Redis of the setting `bus` lets this user watch everything (MONITOR): take that from him by ACL, or say bus_allow_persistence"
+        "the Redis of the setting `bus` lets this user watch everything (MONITOR): take that from them by ACL, or say bus_allow_persistence"
     )]
     Monitor,
     /// Too old, or not allowed.

@@ -126,9 +126,9 @@ impl Old {
         hub.agent_connected(&agent.0, UnixMillis(u64::MAX)).await.unwrap();
         hub.watch_board(&agent.0, RequestId(1), None).await.unwrap();
         for conversation in &waiting {
-            // Everyone who waits looks at his place.
-            let his = VisitorId::from_bytes(*conversation.as_bytes());
-            let who = Who::Visitor { site: world.site, visitor: his };
+            // Everyone who waits looks at their place.
+            let theirs = VisitorId::from_bytes(*conversation.as_bytes());
+            let who = Who::Visitor { site: world.site, visitor: theirs };
             let speaker = Speaker { who, ..visitor.0.clone() };
             hub.attend(&speaker, *conversation, None, RequestId(0)).await.unwrap();
         }

@@ -117,7 +117,7 @@ async fn who_comes_back_behind_many_notes_goes_on_without_a_reset() {
     let (_, line, _) = visitor.connect(&stand.hub).await;
     let (reset, _, seqs) = only_page(&line);
     assert_eq!((reset, seqs), (false, vec![741, 742]));
-    // What he had was never there: he gets the newest page, of what he may see.
+    // What they had was never there: they get the newest page, of what they may see.
     let mut visitor = Person::visitor(&world);
     let message = MessageId::from_uuid(Uuid::now_v7());
     visitor.view.push(Item { seq: Seq(40), message, at, note: false });

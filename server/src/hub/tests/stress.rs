@@ -52,7 +52,7 @@ async fn talk(
                 // Refused for now: once more, in order.
                 break;
             }
-            // Now and then someone reads nothing for a while, and his line fills.
+            // Now and then someone reads nothing for a while, and their line fills.
             if !dice.one_in(3) {
                 person.hear_all(&line);
             }

@@ -30,7 +30,7 @@ pub(super) struct Kept<R, S> {
     sealed: S,
 }
 
-/// An agent's sealed columns; none of them once he is forgotten.
+/// An agent's sealed columns; none of them once the agent is forgotten.
 #[derive(Debug, Clone)]
 pub(super) struct AgentSealed {
     name: Option<Sealed>,
@@ -43,7 +43,7 @@ pub(super) struct AgentSealed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum FoundBy {
     Email([u8; 32]),
-    /// He is forgotten: nobody finds him, and his address is free.
+    /// They are forgotten: nobody finds them, and their address is free.
     Nothing(AgentId),
 }
 
@@ -341,8 +341,8 @@ impl Accounts {
         self.agents.get(agent).filter(|kept| kept.row.tenant == tenant)
     }
 
-    /// Changes what is known of an agent who is not forgotten: what was sealed for him before that must not
-    /// come after it.
+    /// Changes what is known of an agent who is not forgotten: what was sealed for them before that
+    /// must not come after it.
     fn amend_agent(
         &mut self,
         tenant: TenantId,
@@ -494,7 +494,7 @@ impl Shared {
         amended.map(drop)
     }
 
-    /// His id stays, for transcripts name it.
+    /// Their id stays, for transcripts name it.
     pub(super) fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
         let mut accounts = self.accounts.lock();
         let mut kept = accounts.agent_of(tenant, agent).ok_or(StoreError::NotFound)?.clone();
@@ -542,12 +542,12 @@ impl Shared {
     ) -> Result<Vec<AgentRow>, StoreError> {
         let hash = self.unsealed(sealed::email_hash(&*self.sealer, email))?;
         let of = |kept: &&KeptAgent| kept.sealed.found_by == FoundBy::Email(hash);
-        // Looks at every account; who signs in waits for his password's hash much longer.
+        // Looks at every account; who signs in waits for their password's hash much longer.
         let mut kept: Vec<_> = self.accounts.lock().agents.all().filter(of).cloned().collect();
         kept.sort_unstable_by_key(|kept| (kept.row.created_at, kept.row.agent));
         let rows = kept.into_iter().map(|kept| self.agent_row(kept));
         let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        // One whose key is destroyed is not found by his address, though his row is not cleared yet.
+        // One whose key is destroyed is not found by address, though the row is not cleared yet.
         rows.retain(|row| !row.email.expose().is_empty());
         Ok(rows)
     }
@@ -562,7 +562,7 @@ impl Shared {
     }
 
     /// An erased agent is one without a name, an address and a way to sign in: transcripts and pages
-    /// still count him.
+    /// still count them.
     fn agent_row(&self, kept: KeptAgent) -> Result<AgentRow, StoreError> {
         let Kept { mut row, sealed } = kept;
         let lock = agent_lock(&row);

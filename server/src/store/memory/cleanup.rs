@@ -15,7 +15,8 @@ impl Shared {
     pub(super) fn clean_up(&self, buckets: &[Bucket]) {
         let due: HashSet<Bucket> = buckets.iter().copied().collect();
         self.accounts.lock().clean_up(|bucket| due.contains(bucket));
-        // Before the conversations: a visitor goes with the last of his, if nothing is known of him.
+        // Before the conversations: a visitor goes with their last one, if nothing is known of
+        // them.
         self.register.lock().clean_up(|bucket| due.contains(bucket));
         for shard in &self.shards {
             let conversations: Vec<ConversationId> = shard.lock().keys().copied().collect();

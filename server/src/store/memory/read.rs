@@ -218,7 +218,7 @@ impl Shared {
         let mut found = Vec::with_capacity(listed.len());
         for (_, conversation) in listed {
             let header = self.with_of(tenant, conversation, |kept| kept.header.clone());
-            // A visitor is one site's: either all of his pass or none.
+            // A visitor is one site's: either all of theirs pass or none.
             let passes = |header: &Header| filter.site.is_none_or(|site| header.row.site == site);
             if let Some(header) = header.filter(passes) {
                 found.push(self.header(header)?);

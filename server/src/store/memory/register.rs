@@ -13,7 +13,7 @@ use crate::store::{
     ConversationFilter, ConversationRow, Page, StoreError, VisitorRow, VisitorToken, sealed,
 };
 
-/// A visitor; his name and e-mail address stand sealed beside the row.
+/// A visitor; their name and e-mail address stand sealed beside the row.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) row: VisitorRow,
@@ -26,7 +26,7 @@ impl Visitor {
         self.name.is_some() || self.email.is_some()
     }
 
-    /// The bucket of his contact data.
+    /// The bucket of their contact data.
     pub(super) fn bucket(&self) -> Option<Bucket> {
         let VisitorRow { tenant, site, visitor, contact_day, .. } = self.row;
         self.has_sealed().then(|| sealed::contact_lock(tenant, site, visitor, contact_day).bucket)
@@ -42,7 +42,7 @@ const LAST: At = (UnixMillis(u64::MAX), ConversationId::from_bytes([0xff; 16]));
 #[derive(Debug, Default)]
 pub(super) struct Register {
     visitors: HashMap<VisitorId, (u64, Visitor)>,
-    /// Counts visitors; each keeps his number.
+    /// Counts visitors; each keeps their number.
     made: u64,
     of_tenant: BTreeMap<(TenantId, u64), VisitorId>,
     by_secret: HashMap<SecretHash, VisitorId>,
@@ -77,7 +77,8 @@ impl Of {
         always.into_iter().chain(with_agent)
     }
 
-    /// The shortest list that has all that passes. A visitor is one site's: either all of his pass or none.
+    /// The shortest list that has all that passes. A visitor is one site's: either all of theirs
+    /// pass or none.
     fn one(tenant: TenantId, filter: &ConversationFilter) -> Self {
         match (filter.visitor, filter.assignee, filter.site) {
             (Some(visitor), Some(agent), _) => Self::VisitorWithAgent(visitor, agent),
@@ -148,7 +149,7 @@ impl Register {
         Ok(before)
     }
 
-    /// Puts a visitor as he is given, or removes him.
+    /// Puts a visitor as given, or removes them.
     pub(super) fn restore(&mut self, id: VisitorId, visitor: Option<Visitor>) {
         let former = self.visitors.remove(&id);
         if let Some((_, former)) = &former {
@@ -188,7 +189,7 @@ impl Register {
     }
 
     /// A conversation is gone: off the lists with it, and with the last one its visitor, if nothing is
-    /// known of him any more.
+    /// known of them any more.
     pub(super) fn unlist(&mut self, header: &Header) {
         self.take_off(&header.row);
         let visitor = header.row.visitor;

@@ -154,7 +154,7 @@ async fn what_was_sealed_for_an_agent_before_he_was_forgotten_does_not_come_afte
     let world = World::new(1);
     let (tenant, row) = (world.tenant, world.agent_row());
     store.agent_create(row.clone()).await.unwrap();
-    // His key stands, as for a write that was sealed just before it was destroyed.
+    // Their key stands, as for a write that was sealed just before it was destroyed.
     store.agent_forget(tenant, row.agent).await.unwrap();
     assert_eq!(store.agent_update(row.clone()).await, Err(StoreError::NotFound));
     let password = store.agent_password(tenant, row.agent, Arc::from("$argon2id$")).await;

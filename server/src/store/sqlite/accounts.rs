@@ -233,8 +233,8 @@ impl Desk<'_> {
         Ok(SealedAgent { bucket, name, email, email_hash, password })
     }
 
-    /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which his address
-    /// could be looked for. His id stays, for transcripts name it.
+    /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which their
+    /// address could be looked for. Their id stays, for transcripts name it.
     pub(super) fn agent_forget(&mut self, tenant: TenantId, agent: AgentId) -> Result<(), Fault> {
         let of = params![agent.as_bytes(), tenant.as_bytes()];
         // Each has another in the place of the hash, and no hash is so short.
@@ -620,7 +620,7 @@ impl Reader<'_> {
             [hash],
             Self::agent_row,
         )?;
-        // One whose key is destroyed is not found by his address, though his row is not cleared yet.
+        // One whose key is destroyed is not found by address, though the row is not cleared yet.
         rows.retain(|row| !row.email.expose().is_empty());
         Ok(rows)
     }
@@ -640,7 +640,7 @@ impl Reader<'_> {
     }
 
     /// An erased agent is one without a name, an address and a way to sign in: transcripts and pages
-    /// still count him.
+    /// still count them.
     fn agent_row(&self, row: &Row<'_>) -> Result<Option<AgentRow>, Fault> {
         let agent = AgentId::from_bytes(row.get(0)?);
         let tenant = TenantId::from_bytes(row.get(1)?);
@@ -649,7 +649,7 @@ impl Reader<'_> {
         let text = |column: &str, index: usize| {
             self.text(&lock, &sealed::bound(column, tenant, agent.as_bytes()), row, index)
         };
-        // His key is destroyed, or the clean-up has been here.
+        // Their key is destroyed, or the clean-up has been here.
         let erased = row.get_ref(2)?.as_bytes().is_ok_and(<[u8]>::is_empty);
         let name = if erased { None } else { text("agents.name", 2)? };
         let (email, password) = match name {

@@ -105,7 +105,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// A closed conversation of which nothing is left goes too, and a visitor with his last one.
+    /// A closed conversation of which nothing is left goes too, and a visitor with their last one.
     fn clean_up_conversation(&mut self, conversation: i64) -> Result<(), Fault> {
         let visitor: Option<[u8; 16]> = self
             .connection

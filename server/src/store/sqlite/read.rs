@@ -407,7 +407,7 @@ impl Reader<'_> {
         let mut found = Vec::with_capacity(keys.len());
         for (_, conversation) in keys {
             let row = self.conversation(tenant, ConversationId::from_bytes(conversation))?;
-            // A visitor is one site's: either all of his pass or none.
+            // A visitor is one site's: either all of theirs pass or none.
             found.extend(row.filter(|row| filter.site.is_none_or(|site| row.site == site)));
         }
         Ok(found)

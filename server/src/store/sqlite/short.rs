@@ -1,4 +1,4 @@
-//! The one question that every visitor asks at his coming, answered where it is asked.
+//! The one question that every visitor asks on coming, answered where it is asked.
 //!
 //! Lives here: a connection for it, and the judgement whether its answer is in memory. Not here: what is read
 //! (`read`), and the readers to whom everything else is handed. Used by the store alone.

@@ -545,7 +545,7 @@ impl Writer {
         Ok((desk, &mut self.carrying))
     }
 
-    /// Opens the file to write. Whoever had it to himself for want of room has to let go of it first.
+    /// Opens the file to write. Whoever had it alone for want of room has to let go of it first.
     fn connect(&self) -> Result<Connection, Fault> {
         let mut alone = self.alone.lock();
         let was_alone = alone.take().is_some();
@@ -727,8 +727,9 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault
     Ok(outcome)
 }
 
-/// Carries the log's pages into the file, as far as readers let it, and empties a log that has become long. A reader who is in
-/// the way is not waited for: the next time he may be gone. Whether all of it is in the file now.
+/// Carries the log's pages into the file, as far as readers let it, and empties a log that has
+/// become long. A reader that is in the way is not waited for: the next time it may be gone.
+/// Whether all of it is in the file now.
 fn checkpoint_at_once(connection: &Connection) -> rusqlite::Result<bool> {
     let passed = checkpoint(connection, "PASSIVE")?;
     if passed.pages <= LOG_PAGES_MAX {
