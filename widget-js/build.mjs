@@ -46,8 +46,9 @@ function tables(contents) {
 }
 
 /**
- * What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No frame of a visitor has a float,
- * a map, a nil or a line of the system in it; and the widget is always in a page.
+ * What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No frame of a
+ * visitor has a float, a map, a number below zero or a line of the system in it; and the widget is
+ * always in a page.
  */
 function for_one(contents) {
   return contents

@@ -140,7 +140,7 @@ export class ChatView {
     this.#move = this.#open && matches ? still() : undefined;
   }
 
-  /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
+  /** The first thing that the visitor does in a panel that the page opened; to close it is none. */
   #acted(event: Event): void {
     const [at] = event.composedPath();
     if (this.#chat.joined || (at instanceof Element && at.closest('.head'))) return;

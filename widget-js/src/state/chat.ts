@@ -132,7 +132,7 @@ export class Chat {
     const { conversation, token } = this.#store.session;
     this.#token = token;
     this.#stored = token !== undefined;
-    // What was stored is not news: nobody hears of it before he has this object.
+    // What was stored is not news: nobody hears of it before they have this object.
     this.#on = { ...on, changed: () => undefined };
     this.#restore(conversation);
     this.#on = on;
@@ -248,7 +248,7 @@ export class Chat {
     this.#happen({ kind: 'ended' });
   }
 
-  /** Forgets this visitor here. A new line is a new visitor, and there is none before he acts again. */
+  /** Forgets this visitor here. A new line is a new visitor, and there is none before they act again. */
   wipe(): void {
     this.#token = undefined;
     this.#store.clear();
@@ -259,7 +259,7 @@ export class Chat {
     this.#on.wiped();
   }
 
-  /** Forgets him where another tab did so while this one could not hear of it, so that it writes nothing back. */
+  /** Forgets them where another tab did so while this one could not hear of it: it writes nothing back. */
   #forgotten_elsewhere(): boolean {
     const gone = this.#stored && this.#store.session.token === undefined;
     if (gone) this.wipe();

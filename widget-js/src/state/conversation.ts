@@ -1,4 +1,4 @@
-// What a visitor sees of his conversation, as a pure function of what happened.
+// What a visitor sees of their conversation, as a pure function of what happened.
 //
 // Lives here: the state, every input that changes it, and what can be read off it. Not here: sockets,
 // storage, tabs (`chat.ts`), the screen (`view/`). Every input may come twice, and from another tab.
@@ -258,7 +258,7 @@ export function newest(state: ChatState): number {
   return state.entries.findLast((entry) => entry.seq > 0)?.seq ?? 0;
 }
 
-/** What others said and the visitor has not had on his screen. */
+/** What others said and the visitor has not had on their screen. */
 export function unread(state: ChatState): number {
   return state.entries.filter(({ seq, author, body }) =>
     seq > state.seen && body.kind === 'text' && (author.kind === 'agent' || author.kind === 'bot')).length;
@@ -269,12 +269,12 @@ export function waits(state: ChatState): boolean {
   return state.entries.some((entry) => entry.seq === 0 && entry.failed === undefined);
 }
 
-/** The agent with this id, as far as the visitor knows him. */
+/** The agent with this id, as far as the visitor knows them. */
 export function agent(state: ChatState, id: AgentId | undefined): AgentCard | undefined {
   return state.card?.agents.find((agent) => agent.agent === id);
 }
 
-/** Whether somebody is there to answer him next. */
+/** Whether somebody is there to answer them next. */
 export function is_next({ card, availability, queue }: ChatState): boolean {
   return card?.state === 'queued' && availability !== 'unavailable' && queue?.position === 1;
 }

@@ -18,9 +18,9 @@ const CROSS = 'M6 6l12 12M18 6L6 18';
 const DOOR = 'M9 21H5a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2h4M16 17l5-5-5-5M21 12H9';
 const PLANE = 'M4 12l16-8-6 16-3-7z';
 
-/** While someone writes, that he does is said again this often; it holds for longer. */
+/** While someone writes, that is said again this often; it holds for longer. */
 const TYPING_AGAIN_MS = 3_000;
-/** Without a key for so long, he has stopped. */
+/** Without a key for so long, they have stopped. */
 const TYPING_STOP_MS = 5_000;
 const ANSWER_CHARS_MAX = 200;
 
@@ -332,7 +332,7 @@ export class Panel {
     if (lost) return only(blocked ? strings.blocked : strings.reconnecting);
     if (refused !== undefined) return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
     if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
-    // Nobody is there for whom he could be next.
+    // Nobody is there for whom they could be next.
     if (card?.state === 'queued' && availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);
     if (card?.state === 'queued' && queue) {
