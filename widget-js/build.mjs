@@ -77,9 +77,9 @@ const spare = {
 
 /**
  * Members that are this program's alone, by letters in both bundles: no browser, frame, answer, store or other tab knows one by
- * its name, and no text of `strings/` has it.
+ * its name, and no text of `strings/` has it. A tab may be of another release, where a letter means something else.
  */
-const OWN = /^(on_\w+|ask|acts|at_end|begin_anew|bubble|button|changed|draft|drawing|drawn|element|fail|fields|frame|hash|hears|hello|host|joined|leads|leave|list|locale_default|look|modal|opened|or_null|post|probe|put|read|required|root|say|seize|session|shown|site_key|socket|stop|store|texts|to_end|unread|unsent|update|who|wipe|wiped|word|words)$/;
+const OWN = /^(on_\w+|ask|acts|at_end|begin_anew|bubble|button|changed|draft|drawing|drawn|element|fail|fields|hash|hears|hello|host|joined|leads|leave|list|locale_default|look|modal|opened|or_null|pane|post|probe|put|read|required|root|say|seize|session|shown|site_key|socket|stop|store|texts|to_end|unread|unsent|update|who|wipe|wiped|word|words)$/;
 const mangleCache = {};
 
 /** One bundle as text. A second pass finds what the first leaves: two to three bytes of a hundred. */

@@ -94,7 +94,7 @@ export class ChatView {
       this.#chat.look();
       this.#read();
     });
-    launcher.frame.onkeydown = (event) => this.#panel.key(event);
+    launcher.pane.onkeydown = (event) => this.#panel.key(event);
     this.#small.onchange = () => this.#fit();
   }
 
@@ -106,8 +106,8 @@ export class ChatView {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    const { frame } = this.#launcher;
-    frame.insertBefore(this.#panel.element, frame.firstChild);
+    const { pane } = this.#launcher;
+    pane.insertBefore(this.#panel.element, pane.firstChild);
     this.#fit();
     this.#panel.shown();
     this.#launcher.update(true, this.#unread);

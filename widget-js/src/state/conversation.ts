@@ -105,6 +105,9 @@ export function reduce(state: ChatState, input: Input): ChatState {
       return later(state, input.now);
     case 'ended':
       return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed !== undefined) };
+    default:
+      // Of a tab of a later release.
+      return state;
   }
 }
 

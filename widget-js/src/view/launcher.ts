@@ -39,7 +39,7 @@ export class Launcher {
   readonly host = el('div', { popover: 'manual' });
   readonly root: ShadowRoot;
   /** What the panel is put into; marked `open` while it is. */
-  readonly frame = el('div');
+  readonly pane = el('div');
   readonly button = el('button', { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog' });
   /** What there is to say before the panel is there. */
   readonly #note = el('p', { class: 'note', role: 'status' });
@@ -59,9 +59,9 @@ export class Launcher {
     style(this.root, LAUNCHER_CSS);
     // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
     // go from left to right.
-    set(this.frame, { lang: language, dir: 'ltr' });
-    put(this.frame, this.#note, this.button);
-    this.root.appendChild(this.frame);
+    set(this.pane, { lang: language, dir: 'ltr' });
+    put(this.pane, this.#note, this.button);
+    this.root.appendChild(this.pane);
     this.button.onclick = pressed;
     this.update(false, 0);
     // Some frameworks swap the whole body on navigation, some wrap what is in it; the chat stays.
@@ -118,7 +118,7 @@ export class Launcher {
   }
 
   update(open: boolean, unread: number): void {
-    this.frame.classList.toggle('open', open);
+    this.pane.classList.toggle('open', open);
     const strings = this.#strings;
     set(this.button, {
       'aria-label': open ? strings.close : unread > 0 ? strings.unread(unread) : strings.open,
