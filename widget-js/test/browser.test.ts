@@ -139,6 +139,51 @@ test('what is refused for a while is done later, whatever it is', async () => {
   await page.getByText('This conversation has ended.').waitFor();
 });
 
+/** Asks for the end of the conversation, which is refused for a while. */
+async function end_in_vain(page: Page): Promise<void> {
+  const { times } = server.refuses;
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await eventually(async () => server.refuses.times < times);
+}
+const closes = (): number => server.heard.filter(({ kind }) => kind === 'close').length;
+
+for (const first of ['the words', 'the end'] as const) {
+  test(`words and the end of a conversation that are refused for a while do not wait for each other, ${first} first`, async () => {
+    const page = await visit();
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', after_ms: 800 };
+    if (first === 'the end') await end_in_vain(page);
+    await write(page, 'one more');
+    await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
+    if (first === 'the words') await end_in_vain(page);
+    await eventually(async () => closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
+  });
+}
+
+for (const then of ['begun anew', 'opened again'] as const) {
+  test(`an end that is refused for a while closes no conversation that is ${then} meanwhile`, async () => {
+    const page = await visit();
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    const former = conversation_of(server);
+    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', after_ms: 1_500 };
+    await end_in_vain(page);
+    server.tell_card(former, { state: 'closed' });
+    await page.getByText('This conversation has ended.').waitFor();
+    server.card = {};
+    if (then === 'begun anew') await page.getByRole('button', { name: 'Start a new one' }).click();
+    await write(page, 'again');
+    await eventually(async () => bodies(conversation_of(server)).includes('again'));
+    assert.equal(conversation_of(server) === former, then === 'opened again');
+    await page.waitForTimeout(1_600);
+    assert.equal(closes(), 1);
+  });
+}
+
 test('what failed with its conversation is sent in its order with the next one', async () => {
   server.refuses = { kinds: ['open'], times: 3, code: 'limit-reached' };
   const page = await visit();

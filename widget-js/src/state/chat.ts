@@ -94,7 +94,8 @@ export class Chat {
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** What was refused for a while and is to be done again: each kind of act, and under no name what is unsent. */
+  readonly #retries = new Map<Act['kind'] | undefined, ReturnType<typeof setTimeout>>();
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
   /** The server's clock before this machine's. */
@@ -222,13 +223,14 @@ export class Chat {
         this.#socket.say(CLIENT_SEEN, { conversation, seq: act.seq });
         break;
       case 'earlier':
-        void this.#earlier(conversation);
+        void this.#earlier(conversation, act);
         break;
       case 'page':
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation }).then((answer) => this.#again_later(answer, () => this.do(act)));
+        void this.#socket.ask(CLIENT_CLOSE, { conversation })
+          .then((answer) => this.#again_later(answer, act, conversation));
         break;
     }
   }
@@ -493,6 +495,8 @@ export class Chat {
       this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
     }
     if (frame.kind === 'conversation' && frame.card.conversation === this.#state.conversation) {
+      // Closed by whomever, it is what the visitor asked for; they may open it again.
+      if (frame.card.state === 'closed') clearTimeout(this.#retries.get('end'));
       this.#keep_whether_live();
       // What was read without a line.
       const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
@@ -513,14 +517,14 @@ export class Chat {
     this.#socket.say(CLIENT_DELIVERED, { conversation, seq: last.seq });
   }
 
-  async #earlier(conversation: ConversationId): Promise<void> {
+  async #earlier(conversation: ConversationId, act: Act): Promise<void> {
     const before = this.#state.entries.find((entry) => entry.seq > 0)?.seq;
     if (!before || this.#asked_earlier) return;
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
     if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: now() });
-    this.#again_later(answer, () => this.do({ kind: 'earlier' }));
+    this.#again_later(answer, act, conversation);
   }
 
   /**
@@ -584,11 +588,18 @@ export class Chat {
     this.#flush();
   }
 
-  /** Whether the answer is a refusal for a while; what it refused is done again after it. */
-  #again_later(answer: Answer, act = () => this.#flush()): boolean {
+  /**
+   * Whether the answer is a refusal for a while; what it refused is done again after it: the act, as
+   * long as it is about the conversation that is here, or whatever is unsent.
+   */
+  #again_later(answer: Answer, act?: Act, conversation?: ConversationId): boolean {
     if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(act, answer.retry_after_ms ?? RETRY_MS);
+    const again = (): void => {
+      if (!act) this.#flush();
+      else if (conversation === this.#state.conversation) this.do(act);
+    };
+    clearTimeout(this.#retries.get(act?.kind));
+    this.#retries.set(act?.kind, setTimeout(again, answer.retry_after_ms ?? RETRY_MS));
     return true;
   }
 }
