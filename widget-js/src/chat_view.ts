@@ -37,6 +37,8 @@ const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
  * how it is undone.
  */
 function still(): () => void {
+  // Where the page is no higher than the window and its body goes on below, it loses its place.
+  const { scrollX: left, scrollY: top } = window;
   const undo = [document.documentElement, document.body].map((element) => {
     const { style } = element;
     const had = element.hasAttribute('style');
@@ -47,7 +49,10 @@ function still(): () => void {
       if (!had && !element.getAttribute('style')) element.removeAttribute('style');
     };
   });
-  return () => undo.forEach((one) => one());
+  return () => {
+    undo.forEach((one) => one());
+    scrollTo({ left, top, behavior: 'instant' });
+  };
 }
 
 export class ChatView {

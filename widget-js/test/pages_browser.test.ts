@@ -275,6 +275,27 @@ for (const [place, rules] of RULES.entries()) {
   });
 }
 
+for (const rules of ['html, body { height: 100% }', 'html { height: 100%; scroll-behavior: smooth }', '']) {
+  test(`a page is where it was when the chat of a phone is closed (${rules})`, async () => {
+    const page = await visit();
+    await page.setViewportSize({ width: 390, height: 780 });
+    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('${rules}'); document.adoptedStyleSheets = [sheet];
+      document.body.append(Object.assign(document.createElement('p'), { id: 'long' })); long.style.blockSize = '4000px';
+      scrollTo({ top: 1500, behavior: 'instant' }); }`);
+    const top = (): Promise<unknown> => page.evaluate('scrollY');
+    assert.equal(await top(), 1500);
+    for (let round = 0; round < 2; round++) {
+      await open(page);
+      await page.keyboard.press('Escape');
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+      assert.equal(await top(), 1500);
+    }
+    await open(page);
+    await page.setViewportSize({ width: 900, height: 780 });
+    await eventually(async () => (await top()) === 1500);
+  });
+}
+
 test('the chat is not printed', async () => {
   const page = await visit();
   await open(page);
