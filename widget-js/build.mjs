@@ -91,7 +91,7 @@ async function bundle(entry, format, { plugins = [], define = {} } = {}) {
   Object.assign(mangleCache, letters);
   const { code } = await minify(text, {
     module: format === 'esm', ecma: 2022, format: { ecma: 2022, comments: false },
-    compress: { passes: 3, ecma: 2022, sequences: false, comparisons: false, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },
+    compress: { passes: 4, ecma: 2022, sequences: false, comparisons: false, lhs_constants: false, hoist_props: true, keep_fargs: false, pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_methods: true },
   });
   return code;
 }
