@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-import { SERVER_DELIVERED, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
+import { encode_frame } from '../src/wire/codec.ts';
+import { DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
+import { decode, encode } from '../src/wire/msgpack.ts';
+import type { Value } from '../src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,
@@ -102,6 +105,19 @@ for (const code of ['store-unavailable', 'overload', 200] as const) test(`what i
   await eventually(async () => bodies(conversation_of(server)).length === 4);
   assert.deepEqual(bodies(conversation_of(server)), words);
   await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+});
+
+test('what a later server adds to a frame, of whatever type, is passed over', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const bytes = encode_frame(SERVER_MESSAGE, { conversation: conversation_of(server), ...said(2, 'Good morning') });
+  const frame = decode(bytes, DEPTH_MAX) as Value[];
+  const more = [1.5, -7, -300, -70_000, 2 ** 40, { a: { b: 0.1 }, c: [null, true] }, new Uint8Array(3), 'words', [{ d: {} }]];
+  for (const line of server.lines) line.send(encode([...frame, ...more]));
+  await page.getByText('Good morning').waitFor();
+  assert.equal(server.connections, 1);
 });
 
 test('a conversation that is refused for good says why, and can be tried again', async () => {

@@ -104,7 +104,7 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'time':
       return later(state, input.now);
     case 'ended':
-      return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed !== undefined) };
+      return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed) };
     default:
       // Of a tab of a later release.
       return state;
@@ -158,7 +158,7 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
 
 function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): ChatState {
   const known = state.entries.find((entry) => entry.message === input.message);
-  if (known) return known.failed === undefined ? state : each(state, input.message, ({ failed: _, ...entry }) => entry);
+  if (known) return known.failed ? each(state, input.message, ({ failed: _, ...entry }) => entry) : state;
   const entry: Entry = {
     message: input.message, seq: 0, author: { kind: 'visitor' }, at: input.at,
     body: { kind: 'text', text: input.text }, expires: null,
@@ -249,7 +249,7 @@ function took_mark(state: ChatState, author: Author, seq: number, mark: 'deliver
 export type Progress = 'sending' | 'failed' | 'sent' | 'delivered' | 'seen';
 
 export function progress(state: ChatState, entry: Entry): Progress {
-  if (entry.failed !== undefined) return 'failed';
+  if (entry.failed) return 'failed';
   if (entry.seq === 0) return 'sending';
   const others = (state.card?.marks ?? []).filter((mark) => mark.author.kind !== 'visitor');
   if (others.some((mark) => mark.seen >= entry.seq)) return 'seen';
@@ -269,7 +269,7 @@ export function unread(state: ChatState): number {
 
 /** Whether anything is on its way. */
 export function waits(state: ChatState): boolean {
-  return state.entries.some((entry) => entry.seq === 0 && entry.failed === undefined);
+  return state.entries.some((entry) => entry.seq === 0 && !entry.failed);
 }
 
 /** The agent with this id, as far as the visitor knows them. */
