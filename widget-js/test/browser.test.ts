@@ -642,6 +642,23 @@ test('a page from the back/forward cache has its line again', async () => {
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'here again');
 });
 
+test('out of the back/forward cache nobody is with the visitor before there is a line', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  const under = page.locator('.under');
+  await under.getByText('Here with you').waitFor();
+  await away_and_back(page, async () => {
+    await eventually(async () => server.lines.size === 0);
+    await under.getByText('Waiting for the connection').waitFor();
+    assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
+  });
+  await under.getByText('Here with you').waitFor();
+  assert.equal(await page.locator('.dot').getAttribute('class'), 'dot available');
+});
+
 test('a following tab from the back/forward cache has what was said meanwhile', async () => {
   const leader = await visit();
   await open(leader);

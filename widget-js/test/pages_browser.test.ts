@@ -136,6 +136,44 @@ test('words of several tabs go out in the order in which they were written, what
   assert.deepEqual(bodies(conversation_of(server)), ['hello', 'one', 'two', 'three', 'four']);
 });
 
+/** A page whose clock can be set: `step` is what it is ahead by, in ms. */
+async function visit_clock(step: number): Promise<Page> {
+  const page = await context.newPage();
+  await page.addInitScript(`{ window.step = ${step}; const now = Date.now; Date.now = () => now() + step; }`);
+  await page.goto(shop_origin);
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.speak(conversation_of(server), said(2, 'Good morning'));
+  await page.getByText('Good morning').waitFor();
+  return page;
+}
+/** The agent begins to type and does not go on; the clock is set meanwhile. */
+async function types_while(page: Page, step: number): Promise<void> {
+  server.say(SERVER_TYPING, { conversation: conversation_of(server), author: { kind: 'agent', agent: AGENT }, typing: true });
+  await page.getByText('is typing').waitFor();
+  await page.evaluate(`step = ${step}; undefined`);
+  await page.getByText('is typing').waitFor({ state: 'hidden', timeout: 9_000 });
+}
+
+test('a clock that is set forward by a year takes no message off the screen', async () => {
+  const page = await visit_clock(-31_536_000_000);
+  await types_while(page, 0);
+  assert.deepEqual(await texts(page), ['hello', 'Good morning']);
+});
+
+test('a clock that is set back lets nobody type for longer, neither the agent nor the visitor', async () => {
+  const page = await visit_clock(0);
+  const composer = page.getByRole('textbox', { name: 'Your message' });
+  const typing = (): number => server.heard.filter((frame) => frame.kind === 'typing' && frame.typing).length;
+  await composer.pressSequentially('He');
+  await eventually(async () => typing() === 1);
+  await types_while(page, -3_600_000);
+  await composer.pressSequentially('llo');
+  await eventually(async () => typing() === 2);
+});
+
 test('what is typed in the chat reaches none of the page’s shortcuts, and the page’s own keys do', async () => {
   const page = await visit();
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();

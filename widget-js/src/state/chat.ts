@@ -98,7 +98,7 @@ export class Chat {
   readonly #retries = new Map<Act['kind'] | undefined, ReturnType<typeof setTimeout>>();
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
-  /** The server's clock before this machine's. */
+  /** The server's clock before this page's own, which nobody sets. */
   #ahead_ms = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
@@ -174,7 +174,7 @@ export class Chat {
     this.join();
     const conversation = this.#current();
     if (!conversation) return this.#begin(form) !== undefined;
-    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed !== undefined);
+    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed);
     return entry !== undefined && this.#write_again(conversation, entry);
   }
 
@@ -269,7 +269,7 @@ export class Chat {
   }
 
   #begin(form: FormAnswer[]): ConversationId | undefined {
-    const failed = this.#state.entries.filter((entry) => entry.failed !== undefined);
+    const failed = this.#state.entries.filter((entry) => entry.failed);
     const conversation = conversation_id(now());
     const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash || undefined };
     if (!this.#store.put(open)) return undefined;
@@ -436,12 +436,16 @@ export class Chat {
     return this.#store.unsent().some((item) => item.kind === 'open' && item.conversation === conversation);
   }
 
+  #server_now(): number {
+    return performance.now() + this.#ahead_ms;
+  }
+
   #pass_time(): void {
-    this.#happen({ kind: 'time', now: now() + this.#ahead_ms });
+    this.#happen({ kind: 'time', now: this.#server_now() });
   }
 
   #welcomed(welcome: ServerWelcome): void {
-    this.#ahead_ms = welcome.now - now();
+    this.#ahead_ms = welcome.now - performance.now();
     this.#pass_time();
     this.#hourly ??= setInterval(() => this.#pass_time(), 3_600_000);
     this.#token = welcome.token ?? this.#token;
@@ -489,7 +493,7 @@ export class Chat {
       this.#gone(frame.conversation, true);
       return;
     }
-    this.#happen({ kind: 'frame', frame, now: now() + this.#ahead_ms });
+    this.#happen({ kind: 'frame', frame, now: this.#server_now() });
     if (frame.kind === 'typing') {
       clearTimeout(this.#typing_end);
       this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
@@ -523,7 +527,7 @@ export class Chat {
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
-    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: now() });
+    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: this.#server_now() });
     this.#again_later(answer, act, conversation);
   }
 

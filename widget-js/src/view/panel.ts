@@ -3,7 +3,6 @@
 
 import { agent, waits } from '../state/conversation.ts';
 import type { ChatState } from '../state/conversation.ts';
-import { now } from '../state/site.ts';
 import type { Asked, SiteConfig } from '../state/site.ts';
 import * as strings from '../strings/en.ts';
 import { TEXT_CHARS_MAX } from '../wire/frames.ts';
@@ -60,7 +59,8 @@ export class Panel {
   #asks_end = false;
   #full = false;
   #banner_face = '';
-  #typed_at = 0;
+  /** By the page's own clock, which nobody sets. */
+  #typed_at = -Infinity;
   #stopped: ReturnType<typeof setTimeout> | undefined;
 
   constructor(site: SiteConfig, locale: string, state: ChatState, on: PanelEvents) {
@@ -168,7 +168,7 @@ export class Panel {
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
     // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
-    const away = ended || state.lost;
+    const away = ended || state.lost || (helper !== undefined && state.line !== 'online');
     say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
     this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
     this.#text.readOnly = this.#go.disabled = ended;
@@ -277,8 +277,8 @@ export class Panel {
       this.#stop_typing();
       return;
     }
-    if (now() - this.#typed_at >= TYPING_AGAIN_MS) {
-      this.#typed_at = now();
+    if (performance.now() - this.#typed_at >= TYPING_AGAIN_MS) {
+      this.#typed_at = performance.now();
       this.#on.typing(true);
     }
     clearTimeout(this.#stopped);
@@ -287,8 +287,8 @@ export class Panel {
 
   #stop_typing(): void {
     clearTimeout(this.#stopped);
-    if (this.#typed_at === 0) return;
-    this.#typed_at = 0;
+    if (this.#typed_at < 0) return;
+    this.#typed_at = -Infinity;
     this.#on.typing(false);
   }
 
