@@ -5,6 +5,7 @@ import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
 import type { Store } from './state/store.ts';
+import * as strings from './strings/en.ts';
 import { style } from './view/dom.ts';
 import type { Launcher } from './view/launcher.ts';
 import { Panel } from './view/panel.ts';
@@ -115,7 +116,7 @@ export class ChatView {
     pane.insertBefore(this.#panel.element, pane.firstChild);
     this.#fit();
     this.#panel.shown();
-    this.#launcher.update(true, this.#unread);
+    this.#show();
     // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
     if (by !== 'page') this.#store.draft = this.#panel.draft;
     if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
@@ -129,7 +130,7 @@ export class ChatView {
     const focused = this.#panel.element.contains(this.#launcher.root.activeElement);
     this.#panel.element.remove();
     this.#fit();
-    this.#launcher.update(false, this.#unread);
+    this.#show();
     if (focused) this.#launcher.button.focus();
   }
 
@@ -153,6 +154,11 @@ export class ChatView {
     this.#chat.join();
   }
 
+  #show(): void {
+    const count = this.#unread;
+    this.#launcher.update(this.#open, count, this.#open ? strings.close : count ? strings.unread_messages(count) : '');
+  }
+
   #read(): void {
     if (this.#open && this.#panel.at_end && document.visibilityState === 'visible') this.#chat.read();
   }
@@ -166,7 +172,7 @@ export class ChatView {
     if (more && count > this.#unread) this.#told.message();
     if (count !== this.#unread) {
       this.#unread = count;
-      this.#launcher.update(this.#open, count);
+      this.#show();
       number_title(count);
       this.#told.unread(count);
     }
