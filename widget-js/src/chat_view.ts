@@ -156,7 +156,8 @@ export class ChatView {
 
   #show(): void {
     const count = this.#unread;
-    this.#launcher.update(this.#open, count, this.#open ? strings.close : count ? strings.unread_messages(count) : '');
+    const news = count ? strings.unread_messages(count) : '';
+    this.#launcher.update(this.#open, count, this.#open ? strings.close : news);
   }
 
   #read(): void {

@@ -47,7 +47,8 @@ class Widget {
     this.#chat = `./chat_${language}-${chats}.js`;
     this.#strings = LAUNCHER[language];
     this.#tell = tell;
-    this.#launcher = new Launcher(this.#strings.open, language, () => (this.#open ? this.close() : this.open('visitor')));
+    this.#launcher = new Launcher(this.#strings.open, language, () =>
+      (this.#open ? this.close() : this.open('visitor')));
     this.#launcher.show();
     if (store.draft !== undefined) this.open('again');
     else this.#go_on();

@@ -7,7 +7,9 @@ import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
 import { encode_frame } from '../src/wire/codec.ts';
-import { DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
+import {
+  DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
+} from '../src/wire/frames.ts';
 import { decode, encode } from '../src/wire/msgpack.ts';
 import type { Value } from '../src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
@@ -112,9 +114,10 @@ test('what a later server adds to a frame, of whatever type, is passed over', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const bytes = encode_frame(SERVER_MESSAGE, { conversation: conversation_of(server), ...said(2, 'Good morning') });
-  const frame = decode(bytes, DEPTH_MAX) as Value[];
-  const more = [1.5, -7, -300, -70_000, 2 ** 40, { a: { b: 0.1 }, c: [null, true] }, new Uint8Array(3), 'words', [{ d: {} }]];
+  const message = { conversation: conversation_of(server), ...said(2, 'Good morning') };
+  const frame = decode(encode_frame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
+  const maps = [{ a: { b: 0.1 }, c: [null, true] }, [{ d: {} }]];
+  const more = [1.5, -7, -300, -70_000, 2 ** 40, ...maps, new Uint8Array(3), 'words'];
   for (const line of server.lines) line.send(encode([...frame, ...more]));
   await page.getByText('Good morning').waitFor();
   assert.equal(server.connections, 1);
@@ -165,7 +168,7 @@ async function end_in_vain(page: Page): Promise<void> {
 const closes = (): number => server.heard.filter(({ kind }) => kind === 'close').length;
 
 for (const first of ['the words', 'the end'] as const) {
-  test(`words and the end of a conversation that are refused for a while do not wait for each other, ${first} first`, async () => {
+  test(`words and an end that are refused do not wait for each other, ${first} first`, async () => {
     const page = await visit();
     await open(page);
     await write(page, 'hello');
@@ -175,12 +178,13 @@ for (const first of ['the words', 'the end'] as const) {
     await write(page, 'one more');
     await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
     if (first === 'the words') await end_in_vain(page);
-    await eventually(async () => closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
+    await eventually(async () =>
+      closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
   });
 }
 
 for (const then of ['begun anew', 'opened again'] as const) {
-  test(`an end that is refused for a while closes no conversation that is ${then} meanwhile`, async () => {
+  test(`an end that is refused for a while closes nothing that is ${then} meanwhile`, async () => {
     const page = await visit();
     await open(page);
     await write(page, 'hello');
@@ -642,7 +646,7 @@ test('a page from the back/forward cache has its line again', async () => {
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'here again');
 });
 
-test('out of the back/forward cache nobody is with the visitor before there is a line', async () => {
+test('out of the back/forward cache nobody is with the visitor before the line', async () => {
   const page = await visit();
   await open(page);
   await write(page, 'hello');

@@ -7,8 +7,12 @@ import { test } from 'node:test';
 
 import ts from 'typescript';
 
+const text = (path: string): string => readFileSync(join(process.cwd(), path), 'utf8');
 const read = (path: string): ts.SourceFile =>
-  ts.createSourceFile('read.ts', readFileSync(join(process.cwd(), path), 'utf8'), ts.ScriptTarget.ES2022, true);
+  ts.createSourceFile('read.ts', text(path), ts.ScriptTarget.ES2022, true);
+
+const is_type = (node: ts.Node): node is ts.TypeAliasDeclaration | ts.InterfaceDeclaration =>
+  ts.isTypeAliasDeclaration(node) || ts.isInterfaceDeclaration(node);
 
 function walk(node: ts.Node, see: (node: ts.Node) => void): void {
   see(node);
@@ -27,8 +31,7 @@ function fields(): string[] {
   const names: string[] = [];
   for (const [path, types] of Object.entries(SHARED)) {
     for (const type of types) {
-      const found = read(path).statements.find((one): one is ts.TypeAliasDeclaration | ts.InterfaceDeclaration =>
-        (ts.isTypeAliasDeclaration(one) || ts.isInterfaceDeclaration(one)) && one.name.text === type);
+      const found = read(path).statements.find((one) => is_type(one) && one.name.text === type);
       assert.ok(found, type);
       walk(found, (node) => {
         if (ts.isPropertySignature(node)) names.push(node.name.getText());
@@ -38,8 +41,8 @@ function fields(): string[] {
   return names;
 }
 
-test('no member that the build shortens is a field of what tabs tell each other, or of what is stored', () => {
-  const [, own] = /const OWN = \/(.*)\/;/.exec(readFileSync(join(process.cwd(), 'build.mjs'), 'utf8')) ?? [];
+test('no member that the build shortens is a field of what tabs tell each other or store', () => {
+  const [, own] = /const OWN = \/(.*)\/;/.exec(text('build.mjs')) ?? [];
   assert.ok(own);
   const names = fields();
   assert.ok(names.includes('seen_seq') && names.includes('input') && names.includes('until'));
@@ -47,15 +50,17 @@ test('no member that the build shortens is a field of what tabs tell each other,
 });
 
 test('in the built chat whatever has a kind has its fields by their names', () => {
-  const { chat } = JSON.parse(readFileSync(join(process.cwd(), 'dist/manifest.json'), 'utf8')) as { chat: string };
+  const { chat } = JSON.parse(text('dist/manifest.json')) as { chat: string };
   const known = new Set(fields());
   const kinds = new Map<string, string[]>();
   walk(read(join('dist', chat)), (node) => {
     if (!ts.isObjectLiteralExpression(node)) return;
     const names = node.properties.map(({ name }) => name?.getText() ?? '…');
     const [first] = node.properties;
-    if (names[0] !== 'kind' || !first || !ts.isPropertyAssignment(first) || !ts.isStringLiteral(first.initializer)) return;
-    kinds.set(first.initializer.text, [...(kinds.get(first.initializer.text) ?? []), ...names]);
+    if (names[0] !== 'kind' || !first || !ts.isPropertyAssignment(first)) return;
+    if (!ts.isStringLiteral(first.initializer)) return;
+    const kind = first.initializer.text;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), ...names]);
   });
   assert.deepEqual(new Set(kinds.get('frame')), new Set(['kind', 'frame', 'now']));
   // The line's own states and the bodies stay in one tab, or come from the wire.

@@ -142,7 +142,8 @@ test('words of several tabs go out in the order in which they were written, what
 /** A page whose clock can be set: `step` is what it is ahead by, in ms. */
 async function visit_clock(step: number): Promise<Page> {
   const page = await context.newPage();
-  await page.addInitScript(`{ window.step = ${step}; const now = Date.now; Date.now = () => now() + step; }`);
+  await page.addInitScript(`window.step = ${step};
+    { const { now } = Date; Date.now = () => now() + step; }`);
   await page.goto(shop_origin);
   await open(page);
   await write(page, 'hello');
@@ -154,7 +155,9 @@ async function visit_clock(step: number): Promise<Page> {
 }
 /** The agent begins to type and does not go on; the clock is set meanwhile. */
 async function types_while(page: Page, step: number): Promise<void> {
-  server.say(SERVER_TYPING, { conversation: conversation_of(server), author: { kind: 'agent', agent: AGENT }, typing: true });
+  const conversation = conversation_of(server);
+  const author = { kind: 'agent', agent: AGENT } as const;
+  server.say(SERVER_TYPING, { conversation, author, typing: true });
   await page.getByText('is typing').waitFor();
   await page.evaluate(`step = ${step}; undefined`);
   await page.getByText('is typing').waitFor({ state: 'hidden', timeout: 9_000 });
@@ -166,10 +169,11 @@ test('a clock that is set forward by a year takes no message off the screen', as
   assert.deepEqual(await texts(page), ['hello', 'Good morning']);
 });
 
-test('a clock that is set back lets nobody type for longer, neither the agent nor the visitor', async () => {
+test('a clock that is set back lets nobody type for longer, agent or visitor', async () => {
   const page = await visit_clock(0);
   const composer = page.getByRole('textbox', { name: 'Your message' });
-  const typing = (): number => server.heard.filter((frame) => frame.kind === 'typing' && frame.typing).length;
+  const typing = (): number =>
+    server.heard.filter((frame) => frame.kind === 'typing' && frame.typing).length;
   await composer.pressSequentially('He');
   await eventually(async () => typing() === 1);
   await types_while(page, -3_600_000);
@@ -323,12 +327,20 @@ for (const [place, rules] of RULES.entries()) {
   });
 }
 
-for (const rules of ['html, body { height: 100% }', 'html { height: 100%; scroll-behavior: smooth }', '']) {
+const HEIGHTS = [
+  'html, body { height: 100% }',
+  'html { height: 100%; scroll-behavior: smooth }',
+  '',
+];
+for (const rules of HEIGHTS) {
   test(`a page is where it was when the chat of a phone is closed (${rules})`, async () => {
     const page = await visit();
     await page.setViewportSize({ width: 390, height: 780 });
-    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('${rules}'); document.adoptedStyleSheets = [sheet];
-      document.body.append(Object.assign(document.createElement('p'), { id: 'long' })); long.style.blockSize = '4000px';
+    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('${rules}');
+      document.adoptedStyleSheets = [sheet];
+      const long = document.createElement('p');
+      long.style.blockSize = '4000px';
+      document.body.append(long);
       scrollTo({ top: 1500, behavior: 'instant' }); }`);
     const top = (): Promise<unknown> => page.evaluate('scrollY');
     assert.equal(await top(), 1500);
@@ -439,11 +451,14 @@ test('where the line is refused for the page’s origin, nothing is asked for, a
   complaints.length = 0;
 });
 
+/** What a page may have above the tag. */
+const STUB = 'window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call);';
+
 test('a site that refuses in another way shows nothing, and says nothing of origins', async () => {
   const page = await context.newPage();
   const lines = told(page);
   await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 403, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
-  await page.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('on', 'error', (why) => console.log('heard ' + why))`);
+  await page.addInitScript(`${STUB} LiveHelp('on', 'error', (why) => console.log('heard ' + why))`);
   await page.goto(shop_origin);
   await eventually(async () => lines.includes('heard refused'));
   assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
@@ -451,15 +466,18 @@ test('a site that refuses in another way shows nothing, and says nothing of orig
 });
 
 for (const [words, answer] of Object.entries({
-  'is busy (503)': { status: 503 }, 'is asked too often (429)': { status: 429 }, 'gave up waiting (408)': { status: 408 },
-  'answers something else': { status: 200, contentType: 'text/html', body: '<h1>Sign in to this network</h1>' },
+  'is busy (503)': { status: 503 },
+  'is asked too often (429)': { status: 429 },
+  'gave up waiting (408)': { status: 408 },
+  'answers something else': { status: 200, contentType: 'text/html', body: '<h1>Sign in</h1>' },
 })) {
   test(`a server that ${words} is asked again, and nobody is told of a policy`, async () => {
     const page = await context.newPage();
     const lines = told(page);
     let fetches = 0;
+    const headers = { 'access-control-allow-origin': '*' };
     await page.route('**/v1/widget/**', (route) =>
-      (fetches++ === 0 ? route.fulfill({ ...answer, headers: { 'access-control-allow-origin': '*' } }) : route.continue()));
+      (fetches++ === 0 ? route.fulfill({ ...answer, headers }) : route.continue()));
     await page.goto(shop_origin);
     await open(page);
     assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
@@ -469,9 +487,10 @@ for (const [words, answer] of Object.entries({
 test('that a fetch is blocked is said once, and not of a page without a network', async () => {
   const page = await context.newPage();
   const lines = told(page);
-  const ours = (): string[] => lines.filter((line) => line.startsWith('LiveHelp: no HTTP connection'));
+  const ours = (): string[] => lines.filter((line) => line.startsWith('LiveHelp: no HTTP'));
   await page.route('**/v1/widget/**', (route) => route.abort());
-  await page.addInitScript(`window.net = false; Object.defineProperty(navigator, 'onLine', { get: () => net })`);
+  await page.addInitScript(`window.net = false;
+    Object.defineProperty(navigator, 'onLine', { get: () => net })`);
   for (const net of [false, true, true]) {
     const failed = page.waitForEvent('requestfailed');
     if (net) await page.evaluate(`net = true; dispatchEvent(new Event('online'))`);
@@ -483,20 +502,22 @@ test('that a fetch is blocked is said once, and not of a page without a network'
   }
 });
 
-/** A page whose site cannot be had at first; later questions wait for their turn in the list that this gives. */
+/** A page whose site cannot be had at first; gives the later questions, which wait to be let go. */
 async function visit_without_site(page: Page): Promise<(() => Promise<void>)[]> {
   const held: (() => Promise<void>)[] = [];
   let fetches = 0;
-  await page.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : held.push(() => route.continue())));
+  await page.route('**/v1/widget/**', (route) =>
+    (fetches++ === 0 ? route.abort() : held.push(() => route.continue())));
   const failed = page.waitForEvent('requestfailed');
   await page.goto(shop_origin);
   await failed;
   return held;
 }
 
-test('a page that hides the launcher has none while the server is away, nor afterwards', async () => {
+test('a page that hides the launcher has none while the server is away, nor later', async () => {
   const page = await context.newPage();
-  await page.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('hide'); LiveHelp('on', 'ready', () => (window.ready = true))`);
+  await page.addInitScript(`${STUB} LiveHelp('hide');
+    LiveHelp('on', 'ready', () => (window.ready = true))`);
   const held = await visit_without_site(page);
   const launcher = page.getByRole('button', { name: 'Open the chat' });
   await page.waitForTimeout(100);
@@ -512,7 +533,7 @@ test('a page that hides the launcher has none while the server is away, nor afte
   assert.equal(await launcher.count(), 0);
 });
 
-test('a click while the site is asked for opens the chat, whichever answer is there first', async () => {
+test('a click while the site is asked for opens the chat, whichever answer is first', async () => {
   for (const first of [0, 1]) {
     const page = await context.newPage();
     const held = await visit_without_site(page);
@@ -532,13 +553,14 @@ test('a click while the site is asked for opens the chat, whichever answer is th
   }
 });
 
-test('a network that gives no answer is waited for so long, and then the visitor is told', async () => {
+test('a network that gives no answer is waited for, and then the visitor is told', async () => {
   const page = await context.newPage();
-  await page.addInitScript(`{ const { timeout } = AbortSignal; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, (window.bound = ms) / 20) }`);
+  await page.addInitScript(`{ const { timeout } = AbortSignal;
+    AbortSignal.timeout = (ms) => timeout.call(AbortSignal, (window.bound = ms) / 20); }`);
   await visit_without_site(page);
   await page.getByRole('button', { name: 'Open the chat' }).click();
   await page.getByRole('status').getByText('…').waitFor();
-  await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
+  await page.getByRole('status').getByText('The chat could not be loaded.').waitFor();
   assert.equal(await page.evaluate('bound'), 10_000);
 });
 

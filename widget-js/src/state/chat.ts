@@ -94,7 +94,7 @@ export class Chat {
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
-  /** What was refused for a while and is to be done again: each kind of act, and under no name what is unsent. */
+  /** What was refused for a while: each kind of act, and under no name what is unsent. */
   readonly #retries = new Map<Act['kind'] | undefined, ReturnType<typeof setTimeout>>();
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
@@ -250,7 +250,7 @@ export class Chat {
     this.#happen({ kind: 'ended' });
   }
 
-  /** Forgets this visitor here. A new line is a new visitor, and there is none before they act again. */
+  /** Forgets this visitor here. A new line is a new visitor, and comes when they act again. */
   wipe(): void {
     this.#token = undefined;
     this.#store.clear();
@@ -261,7 +261,7 @@ export class Chat {
     this.#on.wiped();
   }
 
-  /** Forgets them where another tab did so while this one could not hear of it: it writes nothing back. */
+  /** Forgets them where another tab did so unheard by this one, so that it writes nothing back. */
   #forgotten_elsewhere(): boolean {
     const gone = this.#stored && this.#store.session.token === undefined;
     if (gone) this.wipe();
@@ -527,7 +527,9 @@ export class Chat {
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
-    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: this.#server_now() });
+    if (answer.kind === 'history') {
+      this.#happen({ kind: 'frame', frame: answer, now: this.#server_now() });
+    }
     this.#again_later(answer, act, conversation);
   }
 
@@ -593,8 +595,8 @@ export class Chat {
   }
 
   /**
-   * Whether the answer is a refusal for a while; what it refused is done again after it: the act, as
-   * long as it is about the conversation that is here, or whatever is unsent.
+   * Whether the answer is a refusal for a while; what it refused is done again after it: the act,
+   * as long as it is about the conversation that is here, or whatever is unsent.
    */
   #again_later(answer: Answer, act?: Act, conversation?: ConversationId): boolean {
     if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;

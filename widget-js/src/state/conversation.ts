@@ -104,7 +104,9 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'time':
       return later(state, input.now);
     case 'ended':
-      return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed) };
+      return {
+        ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed),
+      };
     default:
       // Of a tab of a later release.
       return state;
@@ -158,7 +160,9 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
 
 function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): ChatState {
   const known = state.entries.find((entry) => entry.message === input.message);
-  if (known) return known.failed ? each(state, input.message, ({ failed: _, ...entry }) => entry) : state;
+  if (known) {
+    return known.failed ? each(state, input.message, ({ failed: _, ...entry }) => entry) : state;
+  }
   const entry: Entry = {
     message: input.message, seq: 0, author: { kind: 'visitor' }, at: input.at,
     body: { kind: 'text', text: input.text }, expires: null,

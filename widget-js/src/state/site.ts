@@ -71,7 +71,8 @@ export function tell_keeper(words: string): void {
 
 /** The server cannot be had from here. */
 export function unreachable(kind: string, address: string): void {
-  tell_keeper(`no ${kind} connection to ${address}. The page's connect-src or a blocker may refuse it.`);
+  const cause = "The page's connect-src or a blocker may refuse it.";
+  tell_keeper(`no ${kind} connection to ${address}. ${cause}`);
 }
 
 /** The site is not for this page. */
@@ -100,7 +101,8 @@ export async function fetch_site(server: string, site_key: string): Promise<Site
     if (answer.ok && !elsewhere) return { kind: 'site', site: read_site(await answer.json()) };
     return { kind: /^5|408|429/.test(String(answer.status)) ? 'unreachable' : 'refused' };
   } catch {
-    // What has answered, however badly, is not kept away; nor is it the page's doing that there is no network.
+    // What has answered, however badly, is not kept away; nor is it the page's doing that there is
+    // no network.
     if (!answer && navigator.onLine) unreachable('HTTP', server);
     return { kind: 'unreachable' };
   }

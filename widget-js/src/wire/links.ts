@@ -13,9 +13,10 @@ export interface Piece {
 export const LINK_ATTRIBUTES = { target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'ltr' } as const;
 
 /**
- * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation mark, anything that is not
- * seen (controls, formats, unassigned), or, beyond ASCII, a bracket, a sign that ends sentences where no blank follows, or a
- * sign of two units, as `trimmed` sees one at a time.
+ * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation
+ * mark, anything that is not seen (controls, formats, unassigned), or, beyond ASCII, a bracket, a
+ * sign that ends sentences where no blank follows, or a sign of two units: `trimmed` sees one at
+ * a time.
  */
 const LINK =
   /(?<![a-z\d])(https?:\/\/|(?<![@./-])(?=www\.))((?:[\p{L}\p{M}\p{N}_-]+\.)+[\p{L}\p{M}\p{N}_-]*[\p{L}\p{M}\p{N}])((?:(?![<>"`\s\p{Z}\p{C}\p{DI}\u2800]|(?![ -~])[\p{Ps}\p{Pe}\p{Pi}\p{Pf}、。！，．：；？｡､]|(?![\0-\uffff])\p{P}).)*)/giu;
