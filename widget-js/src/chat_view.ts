@@ -5,6 +5,7 @@ import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
 import type { Store } from './state/store.ts';
+import * as strings from './strings/en.ts';
 import { style } from './view/dom.ts';
 import type { Launcher } from './view/launcher.ts';
 import { Panel } from './view/panel.ts';
@@ -37,6 +38,8 @@ const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
  * how it is undone.
  */
 function still(): () => void {
+  // Where the page is no higher than the window and its body goes on below, it loses its place.
+  const { scrollX: left, scrollY: top } = window;
   const undo = [document.documentElement, document.body].map((element) => {
     const { style } = element;
     const had = element.hasAttribute('style');
@@ -47,7 +50,10 @@ function still(): () => void {
       if (!had && !element.getAttribute('style')) element.removeAttribute('style');
     };
   });
-  return () => undo.forEach((one) => one());
+  return () => {
+    undo.forEach((one) => one());
+    scrollTo({ left, top, behavior: 'instant' });
+  };
 }
 
 export class ChatView {
@@ -94,7 +100,7 @@ export class ChatView {
       this.#chat.look();
       this.#read();
     });
-    launcher.frame.onkeydown = (event) => this.#panel.key(event);
+    launcher.pane.onkeydown = (event) => this.#panel.key(event);
     this.#small.onchange = () => this.#fit();
   }
 
@@ -106,11 +112,11 @@ export class ChatView {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    const { frame } = this.#launcher;
-    frame.insertBefore(this.#panel.element, frame.firstChild);
+    const { pane } = this.#launcher;
+    pane.insertBefore(this.#panel.element, pane.firstChild);
     this.#fit();
     this.#panel.shown();
-    this.#launcher.update(true, this.#unread);
+    this.#show();
     // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
     if (by !== 'page') this.#store.draft = this.#panel.draft;
     if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
@@ -124,7 +130,7 @@ export class ChatView {
     const focused = this.#panel.element.contains(this.#launcher.root.activeElement);
     this.#panel.element.remove();
     this.#fit();
-    this.#launcher.update(false, this.#unread);
+    this.#show();
     if (focused) this.#launcher.button.focus();
   }
 
@@ -140,12 +146,18 @@ export class ChatView {
     this.#move = this.#open && matches ? still() : undefined;
   }
 
-  /** The first thing that the visitor does in a panel that the page opened; that he closes it is none. */
+  /** The first thing that the visitor does in a panel that the page opened; to close it is none. */
   #acted(event: Event): void {
     const [at] = event.composedPath();
     if (this.#chat.joined || (at instanceof Element && at.closest('.head'))) return;
     this.#store.draft = this.#panel.draft;
     this.#chat.join();
+  }
+
+  #show(): void {
+    const count = this.#unread;
+    const news = count ? strings.unread_messages(count) : '';
+    this.#launcher.update(this.#open, count, this.#open ? strings.close : news);
   }
 
   #read(): void {
@@ -161,7 +173,7 @@ export class ChatView {
     if (more && count > this.#unread) this.#told.message();
     if (count !== this.#unread) {
       this.#unread = count;
-      this.#launcher.update(this.#open, count);
+      this.#show();
       number_title(count);
       this.#told.unread(count);
     }

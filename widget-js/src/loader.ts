@@ -6,11 +6,16 @@
 import type { Global } from './main.ts';
 
 /**
- * What a page may have listeners of its own for: shortcuts, a clipboard that is forbidden, focus that is held in a dialog,
- * scrolling that is made smooth. What happens in the widget is kept from them.
+ * What a page may have listeners of its own for: shortcuts, a clipboard that is forbidden, focus
+ * that is held in a dialog, scrolling that is made smooth, files that are dropped anywhere. Where
+ * it happens in the widget, it is kept from them; the page hears only what forbids nothing, as that
+ * the pointer moves over the widget, or that something in it was scrolled.
  */
-const KEPT =
-  'keydown keyup keypress beforeinput input paste copy cut focus blur focusin focusout click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup touchstart touchmove touchend wheel selectstart dragstart dragover drop';
+const KEPT = 'keydown keyup keypress beforeinput input'
+  + ' compositionstart compositionupdate compositionend paste copy cut focus blur focusin focusout'
+  + ' click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup'
+  + ' touchstart touchmove touchend touchcancel wheel selectstart'
+  + ' dragstart dragenter dragover dragleave dragend drop';
 
 declare const MAIN: string;
 declare const CHATS: string;

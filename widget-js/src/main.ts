@@ -4,7 +4,7 @@
 // chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
 import type { ChatView, Opener, Setting } from './chat_view.ts';
-import { fetch_site, unreachable } from './state/site.ts';
+import { fetch_site } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
 import { Store, browser_shelf } from './state/store.ts';
 import { LAUNCHER, choose } from './strings/launcher.ts';
@@ -40,14 +40,15 @@ class Widget {
 
   constructor(origin: string, site: SiteConfig, chats: string, tell: (event: WidgetEvent, detail?: unknown) => void) {
     const store = new Store(origin, site.site_key, browser_shelf('localStorage'), browser_shelf('sessionStorage'));
-    const { language, tag } = choose(document.documentElement.lang, site.locale_default);
+    const [language, tag] = choose(document.documentElement.lang, site.locale_default);
     // Times as the visitor is used to them, where they speak this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
     this.#setting = { origin, site, store, locale, WebSocket };
     this.#chat = `./chat_${language}-${chats}.js`;
     this.#strings = LAUNCHER[language];
     this.#tell = tell;
-    this.#launcher = new Launcher(this.#strings, language, () => (this.#open ? this.close() : this.open('visitor')));
+    this.#launcher = new Launcher(this.#strings.open, language, () =>
+      (this.#open ? this.close() : this.open('visitor')));
     this.#launcher.show();
     if (store.draft !== undefined) this.open('again');
     else this.#go_on();
@@ -158,9 +159,11 @@ export function start(origin: string, site_key: string, global: Global, chats: s
   let widget: Widget | undefined;
   let over = false;
   const waiting: Call[] = [...(global.q ?? [])];
-  const { language } = choose(document.documentElement.lang);
+  const [language] = choose(document.documentElement.lang);
   /** What stands in the corner while the site cannot be had; a click asks again, and is told. */
   let stand_in: Launcher | undefined;
+  /** Whether the page wants nothing in the corner. */
+  let hidden = false;
   let tried = 0;
   let later: ReturnType<typeof setTimeout> | undefined;
 
@@ -184,8 +187,12 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     const { 0: verb, 1: event, 2: listener } = call;
     if (verb === 'on' || verb === 'off') listen(verb, event, listener);
     else if (over) return;
-    else if (!widget) waiting.push(call);
-    else {
+    else if (!widget) {
+      waiting.push(call);
+      if (verb !== 'show' && verb !== 'hide') return;
+      hidden = verb === 'hide';
+      stand_in?.[verb]();
+    } else {
       switch (verb) {
         case 'open': widget.open('page'); break;
         case 'close': widget.close(); break;
@@ -204,8 +211,14 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     clearTimeout(later);
     removeEventListener('online', again);
     if (!clicked) tried += 1;
+    // It may take its time.
+    else stand_in?.say('…');
     const answer = await fetch_site(origin, site_key);
-    if (widget) return;
+    // Another try was faster.
+    if (widget) {
+      if (clicked) widget.open('visitor');
+      return;
+    }
     if (answer.kind !== 'unreachable') stand_in?.hide();
     if (answer.kind === 'site') {
       widget = new Widget(origin, answer.site, chats, tell);
@@ -219,9 +232,8 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     if (over || last) tell('error', answer.kind);
     if (over) return;
     if (!stand_in) {
-      unreachable('HTTP', origin);
-      stand_in = new Launcher(LAUNCHER[language], language, () => void arrive(true));
-      stand_in.show();
+      stand_in = new Launcher(LAUNCHER[language].open, language, () => void arrive(true));
+      if (!hidden) stand_in.show();
     }
     if (clicked) stand_in.say(LAUNCHER[language].failed);
     if (!last) later = setTimeout(again, SITE_RETRY_MS);

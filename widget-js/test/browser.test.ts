@@ -6,7 +6,12 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-import { SERVER_DELIVERED, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING } from '../src/wire/frames.ts';
+import { encode_frame } from '../src/wire/codec.ts';
+import {
+  DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
+} from '../src/wire/frames.ts';
+import { decode, encode } from '../src/wire/msgpack.ts';
+import type { Value } from '../src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,
@@ -104,6 +109,20 @@ for (const code of ['store-unavailable', 'overload', 200] as const) test(`what i
   await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
 });
 
+test('what a later server adds to a frame, of whatever type, is passed over', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  const message = { conversation: conversation_of(server), ...said(2, 'Good morning') };
+  const frame = decode(encode_frame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
+  const maps = [{ a: { b: 0.1 }, c: [null, true] }, [{ d: {} }]];
+  const more = [1.5, -7, -300, -70_000, 2 ** 40, ...maps, new Uint8Array(3), 'words'];
+  for (const line of server.lines) line.send(encode([...frame, ...more]));
+  await page.getByText('Good morning').waitFor();
+  assert.equal(server.connections, 1);
+});
+
 test('a conversation that is refused for good says why, and can be tried again', async () => {
   server.refuses = { kinds: ['open'], times: 1, code: 'limit-reached' };
   server.site = { form: { name: 'required' } };
@@ -138,6 +157,52 @@ test('what is refused for a while is done later, whatever it is', async () => {
   await page.getByRole('button', { name: 'End it' }).click();
   await page.getByText('This conversation has ended.').waitFor();
 });
+
+/** Asks for the end of the conversation, which is refused for a while. */
+async function end_in_vain(page: Page): Promise<void> {
+  const { times } = server.refuses;
+  await page.getByRole('button', { name: 'End the conversation' }).click();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await eventually(async () => server.refuses.times < times);
+}
+const closes = (): number => server.heard.filter(({ kind }) => kind === 'close').length;
+
+for (const first of ['the words', 'the end'] as const) {
+  test(`words and an end that are refused do not wait for each other, ${first} first`, async () => {
+    const page = await visit();
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', after_ms: 800 };
+    if (first === 'the end') await end_in_vain(page);
+    await write(page, 'one more');
+    await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
+    if (first === 'the words') await end_in_vain(page);
+    await eventually(async () =>
+      closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
+  });
+}
+
+for (const then of ['begun anew', 'opened again'] as const) {
+  test(`an end that is refused for a while closes nothing that is ${then} meanwhile`, async () => {
+    const page = await visit();
+    await open(page);
+    await write(page, 'hello');
+    await page.getByText('Sent', { exact: true }).waitFor();
+    const former = conversation_of(server);
+    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', after_ms: 1_500 };
+    await end_in_vain(page);
+    server.tell_card(former, { state: 'closed' });
+    await page.getByText('This conversation has ended.').waitFor();
+    server.card = {};
+    if (then === 'begun anew') await page.getByRole('button', { name: 'Start a new one' }).click();
+    await write(page, 'again');
+    await eventually(async () => bodies(conversation_of(server)).includes('again'));
+    assert.equal(conversation_of(server) === former, then === 'opened again');
+    await page.waitForTimeout(1_600);
+    assert.equal(closes(), 1);
+  });
+}
 
 test('what failed with its conversation is sent in its order with the next one', async () => {
   server.refuses = { kinds: ['open'], times: 3, code: 'limit-reached' };
@@ -579,6 +644,23 @@ test('a page from the back/forward cache has its line again', async () => {
   await eventually(async () => server.lines.size === 1);
   await write(page, 'here again');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'here again');
+});
+
+test('out of the back/forward cache nobody is with the visitor before the line', async () => {
+  const page = await visit();
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  const under = page.locator('.under');
+  await under.getByText('Here with you').waitFor();
+  await away_and_back(page, async () => {
+    await eventually(async () => server.lines.size === 0);
+    await under.getByText('Waiting for the connection').waitFor();
+    assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
+  });
+  await under.getByText('Here with you').waitFor();
+  assert.equal(await page.locator('.dot').getAttribute('class'), 'dot available');
 });
 
 test('a following tab from the back/forward cache has what was said meanwhile', async () => {

@@ -172,9 +172,12 @@ test('any bytes at all end in a value or an error', () => {
 
 test('ids are of version 7 and in the order of their making, even when the clock steps back', () => {
   const ids = [message_id(2_000), message_id(2_000), message_id(1_000)];
-  for (const id of ids) assert.match(id, /^msg_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/);
+  const made = /^msg_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/;
+  for (const id of ids) assert.match(id, made);
   assert.deepEqual([...ids].sort(), ids);
   assert.match(conversation_id(3_000), /^cnv_000000000bb8/);
+  // Whatever others have made of theirs, it is one.
+  assert.match(message_id(4_000, [`msg_${'f'.repeat(32)}`]), made);
 });
 
 test('whether a refusal may be tried again is known of every code, also of those that are not known', () => {

@@ -106,6 +106,11 @@ test("a void takes another's message off the screen, and one's own back to its w
   assert.deepEqual(shown(after(message(1), message(3, 2), gone)), [[1, id(1)], [3, id(2)]]);
 });
 
+test('what a tab of a later release tells changes nothing', () => {
+  const state = after(message(1));
+  assert.equal(reduce(state, { kind: 'of tomorrow' } as unknown as Input), state);
+});
+
 test('a line that broke is lost until it is online again', () => {
   const lines = (...kinds: Line[]): ChatState => after(...kinds.map((line): Input => ({ kind: 'line', line })));
   assert.equal(lines('connecting').lost, false);

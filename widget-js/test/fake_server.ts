@@ -22,6 +22,13 @@ export const AGENT = `agt_${'a'.repeat(32)}` as const;
 const SITE = `sit_${'5'.repeat(32)}` as const;
 export const SITE_KEY = `site_${'5'.repeat(32)}`;
 
+interface Refusals {
+  kinds: ClientFrame['kind'][];
+  times: number;
+  code: RejectCode | number;
+  after_ms?: number;
+}
+
 export class FakeServer {
   readonly http: Server;
   readonly lines = new Set<Line>();
@@ -33,7 +40,7 @@ export class FakeServer {
   /** Whether sends are stored and acked; without, they are swallowed as by a server about to die. */
   acks = true;
   /** So many questions of these kinds are refused, for a while or for good; a number is a code of a newer server. */
-  refuses: { kinds: ClientFrame['kind'][]; times: number; code: RejectCode | number } = { kinds: [], times: 0, code: 'too-fast' };
+  refuses: Refusals = { kinds: [], times: 0, code: 'too-fast' };
   /** With what code a line that says hello is closed. */
   closes: number | undefined;
   card: Partial<ConversationCard> = {};
@@ -133,9 +140,11 @@ export class FakeServer {
       line.send(encode_frame(schema, answer));
     if ('request' in frame && this.refuses.kinds.includes(frame.kind) && this.refuses.times > 0) {
       this.refuses.times -= 1;
-      const { code } = this.refuses;
-      if (typeof code === 'number') line.send(encode([SERVER_REJECT.code, frame.request, code, 'not now', 60]));
-      else reply(SERVER_REJECT, { request: frame.request, code, words: 'not now', retry_after_ms: 60 });
+      const { code, after_ms = 60 } = this.refuses;
+      const { request } = frame;
+      if (typeof code === 'number') {
+        line.send(encode([SERVER_REJECT.code, request, code, 'not now', after_ms]));
+      } else reply(SERVER_REJECT, { request, code, words: 'not now', retry_after_ms: after_ms });
       for (const { resolve } of met) resolve(frame);
       return;
     }

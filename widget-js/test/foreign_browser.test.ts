@@ -12,8 +12,12 @@ const composer = (page: Page): Locator => page.getByRole('textbox', { name: 'You
 const launcher = (page: Page): Locator => page.getByRole('button', { name: 'Open the chat' });
 
 const KINDS = [
-  'keydown', 'keyup', 'keypress', 'beforeinput', 'input', 'paste', 'copy', 'cut', 'focus', 'blur', 'focusin', 'focusout', 'click', 'dblclick', 'contextmenu',
-  'mousedown', 'mouseup', 'pointerdown', 'pointerup', 'wheel', 'selectstart', 'dragstart', 'dragover', 'drop',
+  'keydown', 'keyup', 'keypress', 'beforeinput', 'input',
+  'compositionstart', 'compositionupdate', 'compositionend', 'paste', 'copy', 'cut',
+  'focus', 'blur', 'focusin', 'focusout', 'click', 'dblclick', 'auxclick', 'contextmenu',
+  'mousedown', 'mouseup', 'pointerdown', 'pointerup',
+  'touchstart', 'touchmove', 'touchend', 'touchcancel', 'wheel', 'selectstart',
+  'dragstart', 'dragenter', 'dragover', 'dragleave', 'dragend', 'drop',
 ];
 /** Listeners on all that an event passes, which note what they hear of the widget and forbid it. */
 const FORBID = `window.heard = [];
@@ -68,6 +72,35 @@ test('nothing that is done in the chat reaches the page, which can forbid none o
   await page.evaluate(`window.clicks = 0; addEventListener('click', () => clicks++); undefined`);
   await page.mouse.click(20, 300);
   assert.equal(await page.evaluate('clicks'), 1);
+});
+
+test('of each kind the page hears what happens to it, and nothing of the chat', async () => {
+  const page = await visit();
+  await open(page);
+  await page.evaluate(`${FORBID}; window.own = [];
+    for (const kind of ${JSON.stringify(KINDS)}) {
+      addEventListener(kind, ({ target }) => { if (target === document.body) own.push(kind); });
+    } undefined`);
+  const happens = (node: Element, kinds: string[]): boolean[] => {
+    const how = { bubbles: true, composed: true, cancelable: true };
+    return kinds.map((kind) => node.dispatchEvent(new Event(kind, how)));
+  };
+  assert.deepEqual(new Set(await composer(page).evaluate(happens, KINDS)), new Set([true]));
+  assert.deepEqual(await page.evaluate('heard'), []);
+  await page.locator('body').evaluate(happens, KINDS);
+  assert.deepEqual(await page.evaluate('own'), KINDS);
+});
+
+test('what is composed reaches none of the page’s listeners', async () => {
+  const page = await visit();
+  await open(page);
+  await page.evaluate(`${FORBID}; undefined`);
+  await composer(page).click();
+  const line = await context.newCDPSession(page);
+  await line.send('Input.imeSetComposition', { text: 'にほ', selectionStart: 2, selectionEnd: 2 });
+  await line.send('Input.insertText', { text: '日本' });
+  assert.equal(await composer(page).inputValue(), '日本');
+  assert.deepEqual(await page.evaluate('[...new Set(heard)]'), []);
 });
 
 test('nor does it where the page forbids all that is selected, pressed or copied', async () => {

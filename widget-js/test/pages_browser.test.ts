@@ -39,7 +39,7 @@ const PROTOTYPE_JS = `
   Object.keys = (object) => { const keys = []; for (const name in object) keys.push(name); return keys; };
   Object.values = (object) => { const values = []; for (const name in object) values.push(object[name]); return values; };
   Object.extend = Object.assign;
-  Element.prototype.remove = function () { this.parentNode?.removeChild(this); return this; };
+  Element.prototype.remove = function () { this.parentNode.removeChild(this); return this; };
   Element.prototype.update = function (text) { this.textContent = text; return this; };
   for (const name of ['Class', 'Hash', 'Template', 'Field', 'Form', 'Insertion', 'Position', 'Try', 'Enumerable']) window[name] = {};`;
 const MOOTOOLS = `
@@ -76,6 +76,9 @@ for (const [library, script] of Object.entries({ 'Prototype.js': PROTOTYPE_JS, M
     server.speak(conversation, said(2, 'We do: see https://a.test'));
     await page.getByRole('link', { name: 'https://a.test' }).waitFor();
     await server.hears('seen', ({ seq }) => seq === 2);
+    // Whatever stands where: a page may hide what is hidden.
+    await page.evaluate(`LiveHelp('hide'); LiveHelp('hide'); LiveHelp('show')`);
+    await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   });
 }
 
@@ -134,6 +137,48 @@ test('words of several tabs go out in the order in which they were written, what
   for (const line of server.lines) line.terminate();
   await eventually(async () => bodies(conversation_of(server)).length === 5);
   assert.deepEqual(bodies(conversation_of(server)), ['hello', 'one', 'two', 'three', 'four']);
+});
+
+/** A page whose clock can be set: `step` is what it is ahead by, in ms. */
+async function visit_clock(step: number): Promise<Page> {
+  const page = await context.newPage();
+  await page.addInitScript(`window.step = ${step};
+    { const { now } = Date; Date.now = () => now() + step; }`);
+  await page.goto(shop_origin);
+  await open(page);
+  await write(page, 'hello');
+  await page.getByText('Sent', { exact: true }).waitFor();
+  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.speak(conversation_of(server), said(2, 'Good morning'));
+  await page.getByText('Good morning').waitFor();
+  return page;
+}
+/** The agent begins to type and does not go on; the clock is set meanwhile. */
+async function types_while(page: Page, step: number): Promise<void> {
+  const conversation = conversation_of(server);
+  const author = { kind: 'agent', agent: AGENT } as const;
+  server.say(SERVER_TYPING, { conversation, author, typing: true });
+  await page.getByText('is typing').waitFor();
+  await page.evaluate(`step = ${step}; undefined`);
+  await page.getByText('is typing').waitFor({ state: 'hidden', timeout: 9_000 });
+}
+
+test('a clock that is set forward by a year takes no message off the screen', async () => {
+  const page = await visit_clock(-31_536_000_000);
+  await types_while(page, 0);
+  assert.deepEqual(await texts(page), ['hello', 'Good morning']);
+});
+
+test('a clock that is set back lets nobody type for longer, agent or visitor', async () => {
+  const page = await visit_clock(0);
+  const composer = page.getByRole('textbox', { name: 'Your message' });
+  const typing = (): number =>
+    server.heard.filter((frame) => frame.kind === 'typing' && frame.typing).length;
+  await composer.pressSequentially('He');
+  await eventually(async () => typing() === 1);
+  await types_while(page, -3_600_000);
+  await composer.pressSequentially('llo');
+  await eventually(async () => typing() === 2);
 });
 
 test('what is typed in the chat reaches none of the page’s shortcuts, and the page’s own keys do', async () => {
@@ -199,7 +244,14 @@ test('a page that removes what it does not know goes on, and is told; one that s
   await page.evaluate(`window.removed = 0; window.purge = new MutationObserver(() => document.querySelectorAll('body > div').forEach((one) => { if (one.shadowRoot) { removed++; one.remove(); } }));
     purge.observe(document.documentElement, { childList: true, subtree: true }); document.body.append('x'); undefined`);
   await eventually(async () => complaints.some((one) => one.includes('removes the chat')));
-  assert.ok(Number(await page.evaluate('removed')) <= 8);
+  const removed = Number(await page.evaluate('removed'));
+  assert.ok(removed <= 8);
+  // It did not stand meanwhile, however long that is.
+  for (const wait of [100, 100, 5_100, 200]) {
+    await page.waitForTimeout(wait);
+    await page.evaluate(`document.body.append('x')`);
+  }
+  assert.deepEqual([Number(await page.evaluate('removed')), complaints.length], [removed, 1]);
   complaints.length = 0;
   await page.evaluate(`purge.disconnect(); LiveHelp('show')`);
   await open(page);
@@ -272,6 +324,35 @@ for (const [place, rules] of RULES.entries()) {
       await page.keyboard.press('Escape');
       assert.deepEqual(await styles(), before);
     }
+  });
+}
+
+const HEIGHTS = [
+  'html, body { height: 100% }',
+  'html { height: 100%; scroll-behavior: smooth }',
+  '',
+];
+for (const rules of HEIGHTS) {
+  test(`a page is where it was when the chat of a phone is closed (${rules})`, async () => {
+    const page = await visit();
+    await page.setViewportSize({ width: 390, height: 780 });
+    await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('${rules}');
+      document.adoptedStyleSheets = [sheet];
+      const long = document.createElement('p');
+      long.style.blockSize = '4000px';
+      document.body.append(long);
+      scrollTo({ top: 1500, behavior: 'instant' }); }`);
+    const top = (): Promise<unknown> => page.evaluate('scrollY');
+    assert.equal(await top(), 1500);
+    for (let round = 0; round < 2; round++) {
+      await open(page);
+      await page.keyboard.press('Escape');
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+      assert.equal(await top(), 1500);
+    }
+    await open(page);
+    await page.setViewportSize({ width: 900, height: 780 });
+    await eventually(async () => (await top()) === 1500);
   });
 }
 
@@ -370,13 +451,117 @@ test('where the line is refused for the page’s origin, nothing is asked for, a
   complaints.length = 0;
 });
 
-test('a site that refuses this origin shows nothing, and the page’s keeper is told', async () => {
+/** What a page may have above the tag. */
+const STUB = 'window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call);';
+
+test('a site that refuses in another way shows nothing, and says nothing of origins', async () => {
   const page = await context.newPage();
   const lines = told(page);
   await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 403, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
+  await page.addInitScript(`${STUB} LiveHelp('on', 'error', (why) => console.log('heard ' + why))`);
   await page.goto(shop_origin);
-  await eventually(async () => lines.some((line) => line.includes(`LiveHelp: ${shop_origin} is no origin`)));
+  await eventually(async () => lines.includes('heard refused'));
+  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
   assert.equal(await page.getByRole('button').count(), 0);
+});
+
+for (const [words, answer] of Object.entries({
+  'is busy (503)': { status: 503 },
+  'is asked too often (429)': { status: 429 },
+  'gave up waiting (408)': { status: 408 },
+  'answers something else': { status: 200, contentType: 'text/html', body: '<h1>Sign in</h1>' },
+})) {
+  test(`a server that ${words} is asked again, and nobody is told of a policy`, async () => {
+    const page = await context.newPage();
+    const lines = told(page);
+    let fetches = 0;
+    const headers = { 'access-control-allow-origin': '*' };
+    await page.route('**/v1/widget/**', (route) =>
+      (fetches++ === 0 ? route.fulfill({ ...answer, headers }) : route.continue()));
+    await page.goto(shop_origin);
+    await open(page);
+    assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
+  });
+}
+
+test('that a fetch is blocked is said once, and not of a page without a network', async () => {
+  const page = await context.newPage();
+  const lines = told(page);
+  const ours = (): string[] => lines.filter((line) => line.startsWith('LiveHelp: no HTTP'));
+  await page.route('**/v1/widget/**', (route) => route.abort());
+  await page.addInitScript(`window.net = false;
+    Object.defineProperty(navigator, 'onLine', { get: () => net })`);
+  for (const net of [false, true, true]) {
+    const failed = page.waitForEvent('requestfailed');
+    if (net) await page.evaluate(`net = true; dispatchEvent(new Event('online'))`);
+    else await page.goto(shop_origin);
+    await failed;
+    await page.getByRole('button', { name: 'Open the chat' }).waitFor();
+    await page.waitForTimeout(50);
+    assert.equal(ours().length, net ? 1 : 0);
+  }
+});
+
+/** A page whose site cannot be had at first; gives the later questions, which wait to be let go. */
+async function visit_without_site(page: Page): Promise<(() => Promise<void>)[]> {
+  const held: (() => Promise<void>)[] = [];
+  let fetches = 0;
+  await page.route('**/v1/widget/**', (route) =>
+    (fetches++ === 0 ? route.abort() : held.push(() => route.continue())));
+  const failed = page.waitForEvent('requestfailed');
+  await page.goto(shop_origin);
+  await failed;
+  return held;
+}
+
+test('a page that hides the launcher has none while the server is away, nor later', async () => {
+  const page = await context.newPage();
+  await page.addInitScript(`${STUB} LiveHelp('hide');
+    LiveHelp('on', 'ready', () => (window.ready = true))`);
+  const held = await visit_without_site(page);
+  const launcher = page.getByRole('button', { name: 'Open the chat' });
+  await page.waitForTimeout(100);
+  assert.equal(await launcher.count(), 0);
+  await page.evaluate(`LiveHelp('show')`);
+  await launcher.waitFor();
+  await page.evaluate(`LiveHelp('hide')`);
+  assert.equal(await launcher.count(), 0);
+  await page.evaluate(`dispatchEvent(new Event('online'))`);
+  await eventually(async () => held.length === 1);
+  await held[0]?.();
+  await eventually(async () => (await page.evaluate('window.ready')) === true);
+  assert.equal(await launcher.count(), 0);
+});
+
+test('a click while the site is asked for opens the chat, whichever answer is first', async () => {
+  for (const first of [0, 1]) {
+    const page = await context.newPage();
+    const held = await visit_without_site(page);
+    const launcher = page.getByRole('button', { name: 'Open the chat' });
+    await launcher.waitFor();
+    await page.evaluate(`dispatchEvent(new Event('online'))`);
+    await eventually(async () => held.length === 1);
+    await launcher.click();
+    await page.getByRole('status').getByText('…').waitFor();
+    await eventually(async () => held.length === 2);
+    const ready = page.evaluate(`new Promise((resolve) => LiveHelp('on', 'ready', resolve))`);
+    await held[first]?.();
+    await ready;
+    await held[1 - first]?.();
+    await page.getByRole('dialog').waitFor();
+    await page.close();
+  }
+});
+
+test('a network that gives no answer is waited for, and then the visitor is told', async () => {
+  const page = await context.newPage();
+  await page.addInitScript(`{ const { timeout } = AbortSignal;
+    AbortSignal.timeout = (ms) => timeout.call(AbortSignal, (window.bound = ms) / 20); }`);
+  await visit_without_site(page);
+  await page.getByRole('button', { name: 'Open the chat' }).click();
+  await page.getByRole('status').getByText('…').waitFor();
+  await page.getByRole('status').getByText('The chat could not be loaded.').waitFor();
+  assert.equal(await page.evaluate('bound'), 10_000);
 });
 
 test('a socket that is kept away is said to the visitor and to the page’s keeper, once', async () => {

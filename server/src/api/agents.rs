@@ -22,7 +22,7 @@ use crate::store::{AgentRow, Page, Record};
 /// Characters of a name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
 
-/// An agent and his account.
+/// An agent and their account.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Agent {
     #[schema(schema_with = schema::agent_id)]
@@ -34,13 +34,13 @@ pub(crate) struct Agent {
     #[schema(schema_with = schema::role)]
     role: Role,
     state: AccountState,
-    /// Conversations that he takes at most.
+    /// Conversations that they take at most.
     capacity: u16,
     #[schema(value_type = u64)]
     created_at: UnixMillis,
 }
 
-/// Whether he can sign in.
+/// Whether they can sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AccountState {

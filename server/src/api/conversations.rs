@@ -75,7 +75,7 @@ pub(crate) struct Conversation {
     closed_at: Option<UnixMillis>,
 }
 
-/// The visitor of a conversation. What he said about himself is null once its time is over.
+/// The visitor of a conversation. What they said about themselves is null once its time is over.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConversationVisitor {
     #[schema(schema_with = schema::visitor_id)]

@@ -29,7 +29,7 @@ pub(crate) struct Visitor {
     visitor_id: VisitorId,
     #[schema(schema_with = schema::site_id)]
     site_id: SiteId,
-    /// Null where he gave none, or where its time is over.
+    /// Null where they gave none, or where its time is over.
     #[schema(value_type = Option<String>)]
     name: Option<Personal<String>>,
     #[schema(value_type = Option<String>)]

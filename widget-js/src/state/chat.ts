@@ -94,10 +94,11 @@ export class Chat {
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #asked_earlier = false;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** What was refused for a while: each kind of act, and under no name what is unsent. */
+  readonly #retries = new Map<Act['kind'] | undefined, ReturnType<typeof setTimeout>>();
   #typing_end: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
-  /** The server's clock before this machine's. */
+  /** The server's clock before this page's own, which nobody sets. */
   #ahead_ms = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
@@ -132,7 +133,7 @@ export class Chat {
     const { conversation, token } = this.#store.session;
     this.#token = token;
     this.#stored = token !== undefined;
-    // What was stored is not news: nobody hears of it before he has this object.
+    // What was stored is not news: nobody hears of it before they have this object.
     this.#on = { ...on, changed: () => undefined };
     this.#restore(conversation);
     this.#on = on;
@@ -173,7 +174,7 @@ export class Chat {
     this.join();
     const conversation = this.#current();
     if (!conversation) return this.#begin(form) !== undefined;
-    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed !== undefined);
+    const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed);
     return entry !== undefined && this.#write_again(conversation, entry);
   }
 
@@ -222,13 +223,14 @@ export class Chat {
         this.#socket.say(CLIENT_SEEN, { conversation, seq: act.seq });
         break;
       case 'earlier':
-        void this.#earlier(conversation);
+        void this.#earlier(conversation, act);
         break;
       case 'page':
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation }).then((answer) => this.#again_later(answer, () => this.do(act)));
+        void this.#socket.ask(CLIENT_CLOSE, { conversation })
+          .then((answer) => this.#again_later(answer, act, conversation));
         break;
     }
   }
@@ -248,7 +250,7 @@ export class Chat {
     this.#happen({ kind: 'ended' });
   }
 
-  /** Forgets this visitor here. A new line is a new visitor, and there is none before he acts again. */
+  /** Forgets this visitor here. A new line is a new visitor, and comes when they act again. */
   wipe(): void {
     this.#token = undefined;
     this.#store.clear();
@@ -259,7 +261,7 @@ export class Chat {
     this.#on.wiped();
   }
 
-  /** Forgets him where another tab did so while this one could not hear of it, so that it writes nothing back. */
+  /** Forgets them where another tab did so unheard by this one, so that it writes nothing back. */
   #forgotten_elsewhere(): boolean {
     const gone = this.#stored && this.#store.session.token === undefined;
     if (gone) this.wipe();
@@ -267,7 +269,7 @@ export class Chat {
   }
 
   #begin(form: FormAnswer[]): ConversationId | undefined {
-    const failed = this.#state.entries.filter((entry) => entry.failed !== undefined);
+    const failed = this.#state.entries.filter((entry) => entry.failed);
     const conversation = conversation_id(now());
     const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash || undefined };
     if (!this.#store.put(open)) return undefined;
@@ -434,12 +436,16 @@ export class Chat {
     return this.#store.unsent().some((item) => item.kind === 'open' && item.conversation === conversation);
   }
 
+  #server_now(): number {
+    return performance.now() + this.#ahead_ms;
+  }
+
   #pass_time(): void {
-    this.#happen({ kind: 'time', now: now() + this.#ahead_ms });
+    this.#happen({ kind: 'time', now: this.#server_now() });
   }
 
   #welcomed(welcome: ServerWelcome): void {
-    this.#ahead_ms = welcome.now - now();
+    this.#ahead_ms = welcome.now - performance.now();
     this.#pass_time();
     this.#hourly ??= setInterval(() => this.#pass_time(), 3_600_000);
     this.#token = welcome.token ?? this.#token;
@@ -487,12 +493,14 @@ export class Chat {
       this.#gone(frame.conversation, true);
       return;
     }
-    this.#happen({ kind: 'frame', frame, now: now() + this.#ahead_ms });
+    this.#happen({ kind: 'frame', frame, now: this.#server_now() });
     if (frame.kind === 'typing') {
       clearTimeout(this.#typing_end);
       this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
     }
     if (frame.kind === 'conversation' && frame.card.conversation === this.#state.conversation) {
+      // Closed by whomever, it is what the visitor asked for; they may open it again.
+      if (frame.card.state === 'closed') clearTimeout(this.#retries.get('end'));
       this.#keep_whether_live();
       // What was read without a line.
       const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
@@ -513,14 +521,16 @@ export class Chat {
     this.#socket.say(CLIENT_DELIVERED, { conversation, seq: last.seq });
   }
 
-  async #earlier(conversation: ConversationId): Promise<void> {
+  async #earlier(conversation: ConversationId, act: Act): Promise<void> {
     const before = this.#state.entries.find((entry) => entry.seq > 0)?.seq;
     if (!before || this.#asked_earlier) return;
     this.#asked_earlier = true;
     const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
     this.#asked_earlier = false;
-    if (answer.kind === 'history') this.#happen({ kind: 'frame', frame: answer, now: now() });
-    this.#again_later(answer, () => this.do({ kind: 'earlier' }));
+    if (answer.kind === 'history') {
+      this.#happen({ kind: 'frame', frame: answer, now: this.#server_now() });
+    }
+    this.#again_later(answer, act, conversation);
   }
 
   /**
@@ -584,11 +594,18 @@ export class Chat {
     this.#flush();
   }
 
-  /** Whether the answer is a refusal for a while; what it refused is done again after it. */
-  #again_later(answer: Answer, act = () => this.#flush()): boolean {
+  /**
+   * Whether the answer is a refusal for a while; what it refused is done again after it: the act,
+   * as long as it is about the conversation that is here, or whatever is unsent.
+   */
+  #again_later(answer: Answer, act?: Act, conversation?: ConversationId): boolean {
     if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(act, answer.retry_after_ms ?? RETRY_MS);
+    const again = (): void => {
+      if (!act) this.#flush();
+      else if (conversation === this.#state.conversation) this.do(act);
+    };
+    clearTimeout(this.#retries.get(act?.kind));
+    this.#retries.set(act?.kind, setTimeout(again, answer.retry_after_ms ?? RETRY_MS));
     return true;
   }
 }

@@ -1,4 +1,4 @@
-// What a visitor sees of his conversation, as a pure function of what happened.
+// What a visitor sees of their conversation, as a pure function of what happened.
 //
 // Lives here: the state, every input that changes it, and what can be read off it. Not here: sockets,
 // storage, tabs (`chat.ts`), the screen (`view/`). Every input may come twice, and from another tab.
@@ -104,7 +104,12 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'time':
       return later(state, input.now);
     case 'ended':
-      return { ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed !== undefined) };
+      return {
+        ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed),
+      };
+    default:
+      // Of a tab of a later release.
+      return state;
   }
 }
 
@@ -155,7 +160,9 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
 
 function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): ChatState {
   const known = state.entries.find((entry) => entry.message === input.message);
-  if (known) return known.failed === undefined ? state : each(state, input.message, ({ failed: _, ...entry }) => entry);
+  if (known) {
+    return known.failed ? each(state, input.message, ({ failed: _, ...entry }) => entry) : state;
+  }
   const entry: Entry = {
     message: input.message, seq: 0, author: { kind: 'visitor' }, at: input.at,
     body: { kind: 'text', text: input.text }, expires: null,
@@ -246,7 +253,7 @@ function took_mark(state: ChatState, author: Author, seq: number, mark: 'deliver
 export type Progress = 'sending' | 'failed' | 'sent' | 'delivered' | 'seen';
 
 export function progress(state: ChatState, entry: Entry): Progress {
-  if (entry.failed !== undefined) return 'failed';
+  if (entry.failed) return 'failed';
   if (entry.seq === 0) return 'sending';
   const others = (state.card?.marks ?? []).filter((mark) => mark.author.kind !== 'visitor');
   if (others.some((mark) => mark.seen >= entry.seq)) return 'seen';
@@ -258,7 +265,7 @@ export function newest(state: ChatState): number {
   return state.entries.findLast((entry) => entry.seq > 0)?.seq ?? 0;
 }
 
-/** What others said and the visitor has not had on his screen. */
+/** What others said and the visitor has not had on their screen. */
 export function unread(state: ChatState): number {
   return state.entries.filter(({ seq, author, body }) =>
     seq > state.seen && body.kind === 'text' && (author.kind === 'agent' || author.kind === 'bot')).length;
@@ -266,15 +273,15 @@ export function unread(state: ChatState): number {
 
 /** Whether anything is on its way. */
 export function waits(state: ChatState): boolean {
-  return state.entries.some((entry) => entry.seq === 0 && entry.failed === undefined);
+  return state.entries.some((entry) => entry.seq === 0 && !entry.failed);
 }
 
-/** The agent with this id, as far as the visitor knows him. */
+/** The agent with this id, as far as the visitor knows them. */
 export function agent(state: ChatState, id: AgentId | undefined): AgentCard | undefined {
   return state.card?.agents.find((agent) => agent.agent === id);
 }
 
-/** Whether somebody is there to answer him next. */
+/** Whether somebody is there to answer them next. */
 export function is_next({ card, availability, queue }: ChatState): boolean {
   return card?.state === 'queued' && availability !== 'unavailable' && queue?.position === 1;
 }

@@ -61,33 +61,49 @@ export type SiteAnswer =
 const { fetch } = globalThis;
 export const { now } = Date;
 
-/** To whoever keeps the page, since nobody else can see it: the server cannot be had from here. */
+const told = new Set<string>();
+
+/** Something for whoever keeps the page, since nobody else can see it: the same words once. */
+export function tell_keeper(words: string): void {
+  if (!told.has(words)) console.error(`LiveHelp: ${words}`);
+  told.add(words);
+}
+
+/** The server cannot be had from here. */
 export function unreachable(kind: string, address: string): void {
-  console.error(`LiveHelp: no ${kind} connection to ${address}. The page's connect-src or a blocker may refuse it.`);
+  const cause = "The page's connect-src or a blocker may refuse it.";
+  tell_keeper(`no ${kind} connection to ${address}. ${cause}`);
 }
 
-let told = false;
-
-/** And this, once: the site is not for this page. */
+/** The site is not for this page. */
 export function not_allowed(): void {
-  if (told) return;
-  told = true;
   // So a browser calls the origin of a file and of a frame in a sandbox.
-  console.error(`LiveHelp: ${origin === 'null'
+  tell_keeper(origin === 'null'
     ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
-    : `${origin} is no origin of this site. Add it in the console, under Websites.`}`);
+    : `${origin} is no origin of this site. Add it in the console, under Websites.`);
 }
+
+/** A network that drops what it does not let through gives no answer by itself. */
+const ANSWER_MS_MAX = 10_000;
 
 /** Asks for the site. Never throws. */
 export async function fetch_site(server: string, site_key: string): Promise<SiteAnswer> {
+  let answer: Response | undefined;
   try {
-    const answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, { credentials: 'omit' });
+    answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, {
+      credentials: 'omit',
+      // Browsers of before 2022 wait as long as the network does.
+      signal: AbortSignal.timeout?.(ANSWER_MS_MAX),
+    });
     // Its line would be closed: there is nothing to show. Whoever keeps the page hears of it.
-    const elsewhere = answer.status === 403 || answer.headers.get('livehelp-page-origin');
+    const elsewhere = answer.headers.get('livehelp-page-origin');
     if (elsewhere) not_allowed();
     if (answer.ok && !elsewhere) return { kind: 'site', site: read_site(await answer.json()) };
-    return { kind: answer.status >= 500 || answer.status === 429 ? 'unreachable' : 'refused' };
+    return { kind: /^5|408|429/.test(String(answer.status)) ? 'unreachable' : 'refused' };
   } catch {
+    // What has answered, however badly, is not kept away; nor is it the page's doing that there is
+    // no network.
+    if (!answer && navigator.onLine) unreachable('HTTP', server);
     return { kind: 'unreachable' };
   }
 }

@@ -22,6 +22,8 @@ export const send = 'Senden';
 export const messages = 'Nachrichten';
 export const earlier = 'Frühere Nachrichten';
 export const newer = 'Neue Nachricht';
+export const unread_messages = (count: number) =>
+  (count === 1 ? 'eine ungelesene Nachricht' : `${count} ungelesene Nachrichten`);
 export const progress = {
   sending: 'Wird gesendet …',
   sent: 'Gesendet',

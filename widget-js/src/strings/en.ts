@@ -26,6 +26,8 @@ export const send = 'Send';
 export const messages = 'Messages';
 export const earlier = 'Earlier messages';
 export const newer = 'New message';
+export const unread_messages = (count: number) =>
+  (count === 1 ? 'one unread message' : `${count} unread messages`);
 export const progress = {
   sending: 'Sending…',
   sent: 'Sent',

@@ -22,6 +22,8 @@ export const send = 'Enviar';
 export const messages = 'Mensajes';
 export const earlier = 'Mensajes anteriores';
 export const newer = 'Mensaje nuevo';
+export const unread_messages = (count: number) =>
+  (count === 1 ? 'un mensaje sin leer' : `${count} mensajes sin leer`);
 export const progress = {
   sending: 'Enviando…',
   sent: 'Enviado',

@@ -22,6 +22,8 @@ export const send = 'Envoyer';
 export const messages = 'Messages';
 export const earlier = 'Messages précédents';
 export const newer = 'Nouveau message';
+export const unread_messages = (count: number) =>
+  (count === 1 ? 'un message non lu' : `${count} messages non lus`);
 export const progress = {
   sending: 'Envoi…',
   sent: 'Envoyé',

@@ -1,6 +1,6 @@
 // The round button in the corner, and the host element that both it and the panel live in.
 
-import type { LauncherStrings } from '../strings/launcher.ts';
+import { tell_keeper } from '../state/site.ts';
 import { el, fill, icon, put, say, set, style } from './dom.ts';
 import { LAUNCHER_CSS } from './launcher_css.ts';
 
@@ -39,29 +39,31 @@ export class Launcher {
   readonly host = el('div', { popover: 'manual' });
   readonly root: ShadowRoot;
   /** What the panel is put into; marked `open` while it is. */
-  readonly frame = el('div');
+  readonly pane = el('div');
   readonly button = el('button', { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog' });
   /** What there is to say before the panel is there. */
   readonly #note = el('p', { class: 'note', role: 'status' });
   readonly #badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
-  readonly #strings: LauncherStrings;
+  readonly #opens: string;
   readonly #swaps: MutationObserver;
   #face = '';
   #tries = 0;
+  /** Since when it stands where it was put. */
   #since = 0;
   #back: ReturnType<typeof setTimeout> | undefined;
   /** Whether there is a top layer to be in. */
   #has_top = false;
 
-  constructor(strings: LauncherStrings, language: string, pressed: () => void) {
-    this.#strings = strings;
+  /** `opens` is what the button is called as long as the panel is closed. */
+  constructor(opens: string, language: string, pressed: () => void) {
+    this.#opens = opens;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, LAUNCHER_CSS);
     // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
     // go from left to right.
-    set(this.frame, { lang: language, dir: 'ltr' });
-    put(this.frame, this.#note, this.button);
-    this.root.appendChild(this.frame);
+    set(this.pane, { lang: language, dir: 'ltr' });
+    put(this.pane, this.#note, this.button);
+    this.root.appendChild(this.pane);
     this.button.onclick = pressed;
     this.update(false, 0);
     // Some frameworks swap the whole body on navigation, some wrap what is in it; the chat stays.
@@ -78,7 +80,8 @@ export class Launcher {
     clearTimeout(this.#back);
     this.#back = undefined;
     this.#swaps.disconnect();
-    this.host.remove();
+    // By the oldest of means: a page's library may have a `remove` that wants a parent.
+    this.host.parentNode?.removeChild(this.host);
   }
 
   #attach(): void {
@@ -109,19 +112,21 @@ export class Launcher {
   #moved(): void {
     if (this.#stands() || this.#back !== undefined) return;
     if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
+    // Until it is back it does not stand, however long that is.
+    this.#since = Infinity;
     if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
-    else console.error('LiveHelp: this page removes the chat');
+    else tell_keeper('this page removes the chat');
   }
 
   say(words: string): void {
     say(this.#note, words);
   }
 
-  update(open: boolean, unread: number): void {
-    this.frame.classList.toggle('open', open);
-    const strings = this.#strings;
+  /** `words` say what the button does with the panel open, and else what there is to be read. */
+  update(open: boolean, unread: number, words = ''): void {
+    this.pane.classList.toggle('open', open);
     set(this.button, {
-      'aria-label': open ? strings.close : unread > 0 ? strings.unread(unread) : strings.open,
+      'aria-label': open ? words : this.#opens + (words && `, ${words}`),
       'aria-expanded': String(open),
     });
     const face = `${open} ${unread}`;

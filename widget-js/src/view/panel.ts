@@ -3,7 +3,6 @@
 
 import { agent, waits } from '../state/conversation.ts';
 import type { ChatState } from '../state/conversation.ts';
-import { now } from '../state/site.ts';
 import type { Asked, SiteConfig } from '../state/site.ts';
 import * as strings from '../strings/en.ts';
 import { TEXT_CHARS_MAX } from '../wire/frames.ts';
@@ -18,9 +17,9 @@ const CROSS = 'M6 6l12 12M18 6L6 18';
 const DOOR = 'M9 21H5a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2h4M16 17l5-5-5-5M21 12H9';
 const PLANE = 'M4 12l16-8-6 16-3-7z';
 
-/** While someone writes, that he does is said again this often; it holds for longer. */
+/** While someone writes, that is said again this often; it holds for longer. */
 const TYPING_AGAIN_MS = 3_000;
-/** Without a key for so long, he has stopped. */
+/** Without a key for so long, they have stopped. */
 const TYPING_STOP_MS = 5_000;
 const ANSWER_CHARS_MAX = 200;
 
@@ -60,7 +59,8 @@ export class Panel {
   #asks_end = false;
   #full = false;
   #banner_face = '';
-  #typed_at = 0;
+  /** By the page's own clock, which nobody sets. */
+  #typed_at = -Infinity;
   #stopped: ReturnType<typeof setTimeout> | undefined;
 
   constructor(site: SiteConfig, locale: string, state: ChatState, on: PanelEvents) {
@@ -168,7 +168,7 @@ export class Panel {
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
     // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
-    const away = ended || state.lost;
+    const away = ended || state.lost || (helper !== undefined && state.line !== 'online');
     say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
     this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
     this.#text.readOnly = this.#go.disabled = ended;
@@ -277,8 +277,8 @@ export class Panel {
       this.#stop_typing();
       return;
     }
-    if (now() - this.#typed_at >= TYPING_AGAIN_MS) {
-      this.#typed_at = now();
+    if (performance.now() - this.#typed_at >= TYPING_AGAIN_MS) {
+      this.#typed_at = performance.now();
       this.#on.typing(true);
     }
     clearTimeout(this.#stopped);
@@ -287,8 +287,8 @@ export class Panel {
 
   #stop_typing(): void {
     clearTimeout(this.#stopped);
-    if (this.#typed_at === 0) return;
-    this.#typed_at = 0;
+    if (this.#typed_at < 0) return;
+    this.#typed_at = -Infinity;
     this.#on.typing(false);
   }
 
@@ -332,7 +332,7 @@ export class Panel {
     if (lost) return only(blocked ? strings.blocked : strings.reconnecting);
     if (refused !== undefined) return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
     if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
-    // Nobody is there for whom he could be next.
+    // Nobody is there for whom they could be next.
     if (card?.state === 'queued' && availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);
     if (card?.state === 'queued' && queue) {

@@ -13,11 +13,13 @@ export interface Piece {
 export const LINK_ATTRIBUTES = { target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'ltr' } as const;
 
 /**
- * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation mark, punctuation beyond
- * ASCII, or anything that is not seen (controls, formats, unassigned).
+ * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation
+ * mark, anything that is not seen (controls, formats, unassigned), or, beyond ASCII, a bracket, a
+ * sign that ends sentences where no blank follows, or a sign of two units: `trimmed` sees one at
+ * a time.
  */
 const LINK =
-  /(?<![a-z\d])(https?:\/\/|(?<![@./-])(?=www\.))((?:[\p{L}\p{M}\p{N}_-]+\.)+[\p{L}\p{M}\p{N}_-]*[\p{L}\p{M}\p{N}])((?:(?![<>"`\s\p{Z}\p{C}\p{DI}\u2800]|(?![ -~])\p{P}).)*)/giu;
+  /(?<![a-z\d])(https?:\/\/|(?<![@./-])(?=www\.))((?:[\p{L}\p{M}\p{N}_-]+\.)+[\p{L}\p{M}\p{N}_-]*[\p{L}\p{M}\p{N}])((?:(?![<>"`\s\p{Z}\p{C}\p{DI}\u2800]|(?![ -~])[\p{Ps}\p{Pe}\p{Pi}\p{Pf}、。！，．：；？｡､]|(?![\0-\uffff])\p{P}).)*)/giu;
 
 /** Between the host and the rest stands at most a port. */
 const REST = /^(?::\d+)?(?:[/?#]|$)/;
@@ -25,8 +27,8 @@ const REST = /^(?::\d+)?(?:[/?#]|$)/;
 const USER = /^[^/?#]*@/;
 /** What cannot be seen, or an underscore in one of the last two labels. */
 const NO_HOST = /\p{DI}|_[^.]*(?:\.[^.]*)?$/u;
-/** The sentence's own signs. */
-const TAIL = /[?!.,:*_~']/;
+/** The sentence's own signs: inside of a link they may be its own. */
+const TAIL = /[?!.,:*_~']|(?![ -~])\p{P}/u;
 
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
