@@ -15,6 +15,7 @@ const sent = (server: FakeServer): string[] =>
   server.heard.flatMap((frame) => (frame.kind === 'send' && frame.body.kind === 'text' ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`] : []));
 const kinds = (server: FakeServer): string[] => server.heard.map((frame) => frame.kind);
 const hasFocus = (it: Locator): Promise<boolean> => it.evaluate((element) => element === document.activeElement);
+const pause = (page: Page, ms: number): Promise<void> => page.evaluate((wait) => new Promise<void>((done) => setTimeout(done, wait)), ms);
 /** What a key did has been done by then. */
 const settled = (page: Page): Promise<void> => page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
 
@@ -88,6 +89,58 @@ test('a word typed while another’s act changes who has the conversation is no 
     assert.equal(await page.locator('.notice').count(), 0);
     assert.equal(await page.getByRole('dialog').count(), 0);
   }));
+
+for (const words of ['Hello there', 'like that', 'Zebra steps']) {
+  test(`“${words}” is no row of shortcuts where what was said has the focus`, () =>
+    scene(async ({ page, base }) => {
+      await page.goto(at(base, thread));
+      await page.getByText('Is the desk in stock?').last().click();
+      await pause(page, 1_050);
+      // Typed whole, a capital would come without its Shift.
+      if (/^\p{Lu}/u.test(words)) await page.keyboard.press(`Shift+${words[0] ?? ''}`);
+      else await page.keyboard.type(words[0] ?? '');
+      await page.keyboard.type(words.slice(1), { delay: 50 });
+      await settled(page);
+      assert.equal(await page.locator('.notice').count(), 0);
+      assert.equal(await page.getByRole('dialog').count(), 0);
+      // Once they rest no more, they are keys again.
+      await pause(page, 1_050);
+      await page.keyboard.press('e');
+      await page.getByRole('button', { name: 'Undo' }).waitFor();
+    }));
+}
+
+for (const then of ['a press beside it', 'another page', 'the end of the session'] as const) {
+  test(`what is typed goes to no conversation that was accepted once there was ${then}`, () =>
+    scene(async ({ server, page, base }) => {
+      server.cards = [];
+      grants(server);
+      await page.goto(at(base, '/'));
+      await server.until((frame) => frame.kind === 'watch');
+      for (const count of [1, 2]) {
+        offer(server, count);
+        await page.getByRole('button', { name: 'Accept' }).click();
+        await page.getByRole('heading', { name: `Visitor Number ${count}`, level: 1 }).waitFor();
+        await page.waitForFunction(() => document.activeElement?.id === 'composer');
+      }
+      if (then === 'a press beside it') await page.getByRole('log').click();
+      else if (then === 'another page') await page.getByRole('link', { name: 'Tags' }).click();
+      else server.breakLine(4001);
+      if (then === 'the end of the session') {
+        await page.getByRole('heading', { name: 'Sign in' }).click();
+        await page.keyboard.type('x');
+      } else {
+        await pause(page, 1_050);
+        offer(server, 3);
+        await page.getByRole('button', { name: 'Accept' }).waitFor();
+        await page.keyboard.press('a');
+        await server.until((frame) => frame.kind === 'accept' && frame.conversation === card(3).conversation);
+      }
+      assert.deepEqual(server.heard.filter((frame) => frame.kind === 'typing'), []);
+      const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
+      assert.ok(!/"reply":"[^"]/.test(kept), kept);
+    }));
+}
 
 test('who steps through the list steps on; what the next letters would do waits a moment', () =>
   scene(async ({ server, page, base }) => {
