@@ -65,3 +65,29 @@ test('the door says where a new password comes from', () =>
     await page.goto(at(base, '/'));
     await page.getByText('Forgot your password? An admin of your team makes you a link').waitFor();
   }));
+
+for (const typed of ['mailto:nora@shop.example', 'Nora <nora@shop.example>', 'nora@shop.example,', '\u200Bnora@shop.example.', 'nöra@shop.example']) {
+  test(`the address “${typed}” is the server’s to understand, at the door and in an invitation`, () =>
+    scene(async ({ server, page, base }) => {
+      server.signedIn = false;
+      await page.goto(at(base, '/'));
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+      server.signedIn = true;
+      server.rest.set('POST /v1/sessions', server.rest.get('/v1/sessions/current'));
+      await page.getByLabel('E-mail').fill(typed);
+      await page.getByLabel('Password').fill('a password of some length');
+      const signsIn = page.waitForRequest((request) => request.method() === 'POST', { timeout: 5_000 });
+      await page.getByLabel('Password').press('Enter');
+      assert.deepEqual((await signsIn).postDataJSON(), { email: typed, password: 'a password of some length' });
+      await page.getByRole('tab', { name: 'Mine' }).waitFor();
+      await page.goto(at(base, '/agents'));
+      await page.getByRole('main').getByRole('button', { name: 'Invite' }).click();
+      const field = page.getByRole('dialog').getByLabel('E-mail');
+      await field.fill(typed);
+      server.rest.set('POST /v1/invitations', { invitation_id: 'x', email: typed, role: 'agent', link: 'https://x.test', expires_at: 9e12 });
+      const invites = page.waitForRequest((request) => request.method() === 'POST', { timeout: 5_000 });
+      await field.press('Enter');
+      assert.deepEqual((await invites).postDataJSON(), { email: typed, role: 'agent' });
+      await page.getByRole('dialog').getByRole('button', { name: 'Copy' }).waitFor();
+    }));
+}

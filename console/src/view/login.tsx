@@ -7,7 +7,7 @@ import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { CHARS_MAX, Problem } from '../wire/rest.ts';
-import { Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
+import { EMAIL_FIELD, Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -54,7 +54,7 @@ export function Login() {
       <form onSubmit={submit}>
         <Field label={t.login.email}>
           {(ids) => (
-            <input {...ids} ref={field} type="email" autocomplete="username" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
+            <input {...ids} {...EMAIL_FIELD} ref={field} autocomplete="username" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
           )}
         </Field>
         <Field label={t.login.password}>

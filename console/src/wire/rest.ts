@@ -6,6 +6,9 @@
 /** As many characters as the server takes of each (server/src/api). */
 export const CHARS_MAX = { name: 100, tag: 50, text: 500, notice: 2_000, url: 2_048, password: 1_000 } as const;
 
+/** Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs). */
+export const CAPACITY_MAX = 100;
+
 export type Role = 'agent' | 'supervisor' | 'admin';
 
 export interface Agent {
