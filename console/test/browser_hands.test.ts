@@ -697,3 +697,48 @@ test('who is set to Away by what was missed is told why, until they are back', (
     await told.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: /^Your availability: Available/ }).waitFor();
   }));
+
+test('whoever is to lose their conversations is told so: when sent to Away, and before choosing', () =>
+  scene(async ({ server, page, base }) => {
+    server.me = { ...ME, availability: 'away', availability_cause: 'missed-offers' };
+    await page.goto(at(base, thread));
+    await page.locator('.notice', { hasText: 'soon your conversations go back to the queue' }).waitFor();
+    await page.getByRole('button', { name: /^Your availability/ }).click();
+    const choice = (name: RegExp): Locator => page.getByRole('radio', { name });
+    assert.match((await choice(/^Away/).textContent()) ?? '', /soon lose yours/);
+    assert.match((await choice(/^Offline/).textContent()) ?? '', /Soon yours go back to the queue/);
+    server.push({ kind: 'agent', card: { ...ME, availability: 'away' } });
+    await choice(/^Away.*You keep yours/).waitFor();
+  }));
+
+test('“+1 more” leads where the other one is', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    offer(server, 7);
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    const handed = card(8, { assignee: COLLEAGUE.agent, offered_to: ME.agent });
+    server.push({ kind: 'offer', conversation: handed.conversation, deadline: Date.now() + 60_000, card: handed, transfer_from: COLLEAGUE.agent });
+    await page.getByText('+1 more').click();
+    await page.locator('.row-card', { hasText: 'Visitor Number 8' }).waitFor({ timeout: 5_000 });
+    server.push({ kind: 'offer-over', conversation: handed.conversation });
+    offer(server, 9);
+    await page.getByText('+1 more').click();
+    await page.locator('.row-card', { hasText: 'Visitor Number 9' }).waitFor();
+    assert.equal(await page.getByRole('tab', { name: 'Waiting' }).getAttribute('aria-selected'), 'true');
+  }));
+
+test('what stays until it is put away is not pushed out by what passes', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    offer(server, 8, {}, 200);
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    server.push({ kind: 'offer-over', conversation: card(8).conversation });
+    const missed = page.locator('.notice', { hasText: 'You missed' });
+    await missed.waitFor();
+    for (const words of ['one', 'two', 'three', 'four']) server.push({ kind: 'reject', request: 0, code: 'invalid', words });
+    await page.locator('.notice', { hasText: 'four' }).waitFor();
+    assert.equal(await missed.count(), 1);
+    assert.equal(await page.locator('.notice').count(), 3);
+  }));
