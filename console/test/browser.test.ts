@@ -409,6 +409,34 @@ test('a conversation that is not there says so, and is not asked for again at ev
     { expects: /404/ },
   ));
 
+test('a refusal for good to watch something is taken at its word, whatever it is called; a limit is not for good', () =>
+  scene(async ({ server, page, base }) => {
+    const asked = (count: number): number => server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === card(count).conversation).length;
+    server.cards = [card(1), card(2), card(3)];
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.conversation === undefined) return false;
+      if (frame.conversation === card(1).conversation) server.refuse(frame.request, 77);
+      else server.push({ kind: 'reject', request: frame.request, code: frame.conversation === card(2).conversation ? 'closed' : 'limit-reached', words: '' });
+      return true;
+    };
+    await page.goto(at(base, thread));
+    await page.getByText('This conversation is not there.').waitFor();
+    await pause(1_500);
+    server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+    await pause(200);
+    assert.deepEqual([1, 2, 3].map(asked), [1, 1, 2]);
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
+      server.push({ kind: 'reject', request: frame.request, code: 'forbidden', words: '' });
+      return true;
+    };
+    server.heard.length = 0;
+    await page.reload();
+    await page.getByText('Your role does not allow this.').waitFor();
+    await pause(1_500);
+    assert.equal(server.heard.filter((frame) => frame.kind === 'watch' && frame.topic === 'board').length, 1);
+  }));
+
 test('arrow keys pass the choices of availability without choosing; Enter chooses', () =>
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, '/'));
@@ -570,6 +598,55 @@ test('a closing by key can be taken back by key, by button, by writing and by th
     assert.equal(closed(), 0);
     await server.until((frame) => frame.kind === 'close');
   }));
+
+test('a closing by mouse can be taken back like one by key', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    const notice = page.locator('.notice', { hasText: 'is being closed' });
+    await page.getByRole('button', { name: 'Close', exact: true }).click();
+    await notice.getByRole('button', { name: 'Undo' }).click();
+    await notice.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Close', exact: true }).dblclick();
+    await notice.waitFor();
+    const closed = (): number => server.heard.filter((frame) => frame.kind === 'close').length;
+    assert.equal(closed(), 0);
+    await server.until((frame) => frame.kind === 'close');
+    await pause(100);
+    assert.equal(closed(), 1);
+  }));
+
+test('a closing ends with what it was meant for: another’s close, a reopening, another’s taking, an erasure', () =>
+  scene(
+    async ({ server, page, base }) => {
+      const ended = { state: 'closed', closed_at: Date.now() } as const;
+      const { conversation } = card(1);
+      const changes: readonly (() => Promise<void>)[] = [
+        async () => server.push({ kind: 'conversation', card: card(1, { version: 2, ...ended }) }),
+        async () => server.push({ kind: 'conversation', card: card(1, { version: 4, assignee: COLLEAGUE.agent }) }),
+        async () => page.getByRole('button', { name: 'Take over' }).click(),
+        async () => server.push({ kind: 'forget', conversation }),
+      ];
+      const notice = page.locator('.notice', { hasText: 'is being closed' });
+      await page.goto(at(base, thread));
+      await page.getByText('Is the desk in stock?').last().waitFor();
+      let version = 2;
+      for (const change of changes) {
+        await page.getByRole('button', { name: 'Close', exact: true }).click();
+        await notice.waitFor();
+        await change();
+        await notice.waitFor({ state: 'detached', timeout: 2_000 });
+        // Opened again, by whomever: it is not closed under their hands.
+        if (version === 2) {
+          server.push({ kind: 'conversation', card: card(1, { version: (version += 1) }) });
+          await page.getByRole('button', { name: 'Close', exact: true }).waitFor();
+        }
+      }
+      await pause(5_300);
+      assert.ok(server.heard.every((frame) => frame.kind !== 'close'));
+    },
+    // What was erased is looked for once.
+    { expects: /404/ },
+  ));
 
 test('A accepts an offer on every page, and never while something is typed', () =>
   scene(async ({ server, page, base }) => {

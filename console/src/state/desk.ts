@@ -93,7 +93,7 @@ const OFFER_SOUND_EVERY_MS = 8_000;
 const RETRY_MS_MIN = 1_000;
 /** A frame of the agent's other window does not overwrite what he is typing right here. */
 const DRAFT_HANDS_OFF_MS = 3_000;
-/** So long a closing by key can be taken back. */
+/** So long a closing can be taken back. */
 const UNDO_MS = 5_000;
 /** The longest rest between two tries to watch something. */
 const REST_MS_MAX = 30_000;
@@ -214,6 +214,11 @@ function tellChanges(before: Board, after: Board): void {
     if (!isSettled(was, after)) continue;
     missed.delete(id);
     dismiss(notice);
+  }
+  for (const id of closing.keys()) {
+    const [was, is] = [before.cards.get(id), after.cards.get(id)];
+    // It has ended otherwise, or is another's: what was meant of it then is not meant of what it is now.
+    if (is === undefined || is.state === 'closed' || is.assignee !== was?.assignee) keepOpen(id);
   }
   tellAway(after);
   for (const { card, by } of refusedTransfers(before, after, me.value)) {
@@ -414,7 +419,6 @@ const BOARD_CARDS_MAX = 2_000;
 
 async function watchBoard(after?: string): Promise<void> {
   const answer = await askToWatch('board', after === undefined ? { topic: 'board' } : { topic: 'board', after });
-  if (answer === 'absent') tell(t.problems.forbidden, 'bad');
   const beyond = answer === 'granted' ? board.value.beyond : null;
   if (beyond !== null && board.value.cards.size < BOARD_CARDS_MAX) void watchBoard(beyond.next);
 }
@@ -431,17 +435,16 @@ async function askToWatch(what: Watched, fields: Omit<wire.ClientWatch, 'kind' |
     heard(answer);
     return 'granted';
   }
-  if (ABSENT.has(answer.code)) return 'absent';
+  // A limit is a matter of what else is watched; any other refusal for good would only be repeated.
+  const absent = answer.code !== 'limit-reached' && !wire.RETRYABLE.includes(answer.code);
   const before = tries.get(what) ?? 0;
-  // Said once: the tries that follow are in vain for the same reason.
-  if (before === 0) tell(rejectSentence(answer.code, answer.words), 'bad');
+  // Said once: the tries that follow are in vain for the same reason. A thread that is not there says so itself.
+  if (absent ? what === 'board' : before === 0) tell(rejectSentence(answer.code, answer.words), 'bad');
+  if (absent) return 'absent';
   tries.set(what, before + 1);
   rest(what, Math.max(answer.retry_after_ms ?? 0, Math.min(REST_MS_MAX, RETRY_MS_MIN * 2 ** before)));
   return 'later';
 }
-
-/** Asking again would be answered the same. */
-const ABSENT: ReadonlySet<wire.RejectCode> = new Set<wire.RejectCode>(['not-found', 'forbidden', 'gone', 'expired']);
 
 function rest(what: Watched, ms: number): void {
   clearTimeout(resting.get(what));
@@ -686,6 +689,7 @@ export function assign(conversation: ConversationId): Promise<boolean> {
 
 /** From a colleague, by whoever leads; `gone` where another has it by now. */
 export function takeOver(conversation: ConversationId, from: AgentId): Promise<boolean> {
+  keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_TAKE_OVER, { conversation, from }));
 }
 
@@ -704,12 +708,8 @@ export function transfer(conversation: ConversationId, agent: AgentId): Promise<
   return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
 }
 
-export function close(conversation: ConversationId): Promise<boolean> {
-  return act((line) => line.ask(wire.CLIENT_CLOSE, { conversation }));
-}
-
 /**
- * Closes it in a moment, so that a key pressed by mistake is undone before anybody hears of it: a visitor who was told of the end
+ * Closes it in a moment, so that what was pressed by mistake is undone before anybody hears of it: a visitor who was told of the end
  * cannot be untold, and a slot that was freed is taken. Where the page goes away meanwhile, it stays open.
  */
 export function closeSoon(id: ConversationId): void {
@@ -718,7 +718,7 @@ export function closeSoon(id: ConversationId): void {
   const notice = propose(words, { words: t.undo, run: () => void undoClosing(id) });
   const timer = setTimeout(() => {
     keepOpen(id);
-    void close(id);
+    void act((line) => line.ask(wire.CLIENT_CLOSE, { conversation: id }));
   }, UNDO_MS);
   closing.set(id, { timer, notice });
 }
@@ -753,6 +753,7 @@ export function writeOn(): void {
 }
 
 export function reopen(conversation: ConversationId): Promise<boolean> {
+  keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_REOPEN, { conversation }));
 }
 
