@@ -67,6 +67,7 @@ export const t = {
       seconds === null ? 'Too many attempts. Wait a while, then try again.' : `Too many attempts. Try again in ${plural(seconds, 'second', 'seconds')}.`,
     over: 'Your session ended. Sign in again to go on.',
     unreachable: 'The server cannot be reached.',
+    which: 'You work for several: which one now?',
     forgotten: 'Forgot your password? An admin of your team makes you a link to set a new one, under Agents. For the last admin, whoever runs this server does.',
   },
 

@@ -21,10 +21,17 @@ export interface Agent {
   created_at: number;
 }
 
+export interface Tenant {
+  tenant_id: string;
+  name: string;
+}
+
 export interface SessionGranted {
   session_id: string;
   agent: Agent;
-  tenant: { tenant_id: string; name: string };
+  tenant: Tenant;
+  /** Right after signing in: which else the same password opens. */
+  other_tenants?: Tenant[];
   expires_at: number;
 }
 
