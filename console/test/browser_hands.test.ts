@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
-import { card, COLLEAGUE, ME, said } from './fake_server.ts';
+import { card, COLLEAGUE, hex, list, ME, said } from './fake_server.ts';
 import type { FakeServer } from './fake_server.ts';
 import { at, scene, thread, waiting } from './scene.ts';
 
@@ -741,4 +741,21 @@ test('what stays until it is put away is not pushed out by what passes', () =>
     await page.locator('.notice', { hasText: 'four' }).waitFor();
     assert.equal(await missed.count(), 1);
     assert.equal(await page.locator('.notice').count(), 3);
+  }));
+
+test('tags that are ticked one right after the other are all there', () =>
+  scene(async ({ server, page, base }) => {
+    const tags = [1, 2].map((count) => `tag_${hex(count)}`);
+    server.rest.set('/v1/tags', list({ tag_id: tags[0], name: 'Sales' }, { tag_id: tags[1], name: 'Bulk' }));
+    const put: unknown[] = [];
+    await page.route('**/v1/conversations/*/tags', async (route) => {
+      put.push(route.request().postDataJSON());
+      await new Promise((done) => setTimeout(done, 300));
+      await route.fulfill({ json: {} });
+    });
+    await page.goto(at(base, thread));
+    await page.getByRole('button', { name: 'Edit tags' }).click();
+    for (const name of ['Sales', 'Bulk']) await page.getByRole('checkbox', { name }).click();
+    await page.locator('.tag-row .tag').nth(1).waitFor({ timeout: 5_000 });
+    assert.deepEqual(put, [{ tags: tags.slice(0, 1) }, { tags }]);
   }));

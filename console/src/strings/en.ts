@@ -145,7 +145,6 @@ export const t = {
     noMatch: 'Nothing matches the filter.',
     noPreview: 'No messages yet',
     unread: (count: number): string => `${count} unread`,
-    waits: (time: string): string => `waits ${time}`,
     left: 'Left a message',
     earlier: 'Load earlier ones',
     position: (place: number): string => `#${place} in the queue`,

@@ -207,6 +207,15 @@ export async function askAll<T>(path: string, pagesMax = 20): Promise<T[]> {
   return items;
 }
 
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One after the other, however it ends: each begins from what the one before left. */
+export function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  const done = turn.then(act, act);
+  turn = done;
+  return done;
+}
+
 function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
