@@ -382,6 +382,33 @@ test('a board that cannot be had is asked for again, after a rest that grows', (
     assert.ok(second - first >= 950 && third - second >= 1_950, asked.map((moment) => moment - first).join(' '));
   }));
 
+test('what lies beyond the bound of the board is not denied, and comes when there is room for it', () =>
+  scene(async ({ server, page, base }) => {
+    const many = Array.from({ length: 2_000 }, (_, at) => card(at + 1, { assignee: COLLEAGUE.agent, agents: [] }));
+    const asked: (string | undefined)[] = [];
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
+      asked.push(frame.after);
+      const { request, after } = frame;
+      const all = { kind: 'board', request, live: 2_001, waiting: 0 } as const;
+      if (after === undefined) server.push({ ...all, conversations: many, agents: [ME, COLLEAGUE], next: 'more' });
+      else server.push({ ...all, after, conversations: [card(2_001, { assignee: COLLEAGUE.agent, preview: 'the needle' })], agents: [] });
+      return true;
+    };
+    await page.goto(at(base, '/'));
+    await page.getByRole('tab', { name: 'All 2001' }).click();
+    await page.locator('#filter').fill('needle');
+    await page.getByText('Nothing matches the filter.').waitFor();
+    await page.getByText('Only the 2000 most urgent conversations were searched.').waitFor();
+    await pause(1_200);
+    assert.deepEqual(asked, [undefined]);
+    server.push({ kind: 'conversation', card: { ...card(1, { agents: [] }), version: 2, state: 'closed', closed_at: Date.now() } });
+    await page.locator('.row-card', { hasText: 'the needle' }).waitFor({ timeout: 5_000 });
+    assert.equal(await page.getByText('were searched').count(), 0);
+    await pause(1_200);
+    assert.deepEqual(asked, [undefined, 'more']);
+  }));
+
 test('a conversation that is not there says so, and is not asked for again at every change of the board', () =>
   scene(
     async ({ server, page, base }) => {

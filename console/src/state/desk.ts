@@ -187,6 +187,7 @@ export function reconnect(): void {
 /** Once a second. */
 export function tickDesk(at: number): void {
   toBoard({ kind: 'tick', now: at });
+  watchBeyond();
   if (board.value.offers.size > 0 && at - offerSoundAt >= OFFER_SOUND_EVERY_MS) {
     offerSoundAt = at;
     play('offer');
@@ -414,13 +415,26 @@ function unmiss(id: ConversationId): void {
   toThread(id, { kind: 'absent', absent: false });
 }
 
-/** The board comes in parts; so many cards are enough to work with, and the first parts have what is most urgent. */
+/** The board comes in parts; so many live cards are enough to work with, and the first parts have what is most urgent. */
 const BOARD_CARDS_MAX = 2_000;
+/** Whether the newest part came, and the next may be asked for. */
+let boardCame = false;
 
 async function watchBoard(after?: string): Promise<void> {
+  boardCame = false;
   const answer = await askToWatch('board', after === undefined ? { topic: 'board' } : { topic: 'board', after });
-  const beyond = answer === 'granted' ? board.value.beyond : null;
-  if (beyond !== null && board.value.cards.size < BOARD_CARDS_MAX) void watchBoard(beyond.next);
+  if (answer !== 'granted') return;
+  boardCame = true;
+  watchBeyond();
+}
+
+/** Asks for the next part, where there is one and room for it: at first, and when others have ended. */
+function watchBeyond(): void {
+  const { beyond, cards } = board.value;
+  if (beyond === null || !boardCame) return;
+  let live = 0;
+  for (const { state } of cards.values()) if (state !== 'closed') live += 1;
+  if (live < BOARD_CARDS_MAX) void watchBoard(beyond.next);
 }
 
 /** Asks to watch; what is refused for now is asked again after a rest that grows. */

@@ -143,6 +143,7 @@ export const t = {
     emptyAll: 'No live conversations.',
     emptyClosed: 'No closed conversations.',
     noMatch: 'Nothing matches the filter.',
+    beyond: (count: number): string => `Only the ${count} most urgent conversations were searched.`,
     noPreview: 'No messages yet',
     unread: (count: number): string => `${count} unread`,
     left: 'Left a message',

@@ -185,6 +185,7 @@ function Rows() {
           ))}
         </ul>
       )}
+      {board.value.beyond === null || wantsClosed || filter.value.trim() === '' ? null : <p class="muted small pad">{t.list.beyond(board.value.cards.size)}</p>}
       {wantsClosed && closedMore.value ? (
         <ActButton class="link pad" act={() => loadClosed(false)}>
           {t.list.earlier}

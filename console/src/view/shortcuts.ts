@@ -70,19 +70,19 @@ export function typeAhead(take: (letter: string) => void, ends: (event: Event) =
   const over = new AbortController();
   const stop = (): void => over.abort();
   stopAhead = stop;
-  // Before anything on the page: a space is a letter here, and presses nothing.
-  const hear = (name: string, heard: (event: Event) => void): void => window.addEventListener(name, heard, { capture: true, signal: over.signal });
-  const inField = (event: Event): boolean => isField(event.composedPath()[0]);
-  hear('focusin', (event) => inField(event) && stop());
-  for (const name of ['pointerdown', 'hashchange']) hear(name, (event) => ends(event) && stop());
-  hear('keydown', (event) => {
-    if (inField(event)) stop();
-    else if (event instanceof KeyboardEvent && [...event.key].length === 1 && !isChord(event)) {
+  const hear = (event: Event): void => {
+    const inField = isField(event.composedPath()[0]);
+    if (!(event instanceof KeyboardEvent)) {
+      if (event.type === 'focusin' ? inField : ends(event)) stop();
+    } else if (inField) stop();
+    else if ([...event.key].length === 1 && !isChord(event)) {
       event.preventDefault();
       event.stopImmediatePropagation();
       take(event.key);
     }
-  });
+  };
+  // Before anything on the page: a space is a letter here, and presses nothing.
+  for (const name of ['keydown', 'focusin', 'pointerdown', 'hashchange']) window.addEventListener(name, hear, { capture: true, signal: over.signal });
   return stop;
 }
 
