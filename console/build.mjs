@@ -41,7 +41,8 @@ let firstLoad = 0;
 /** Writes a file with its two encodings and returns its gzipped size. */
 async function put(path, bytes) {
   const file = join(out, path);
-  const gzip = gzipSync(bytes, { level: 9 });
+  // A smaller block has a code of its own sooner: a thousandth less, and nothing to unpack differently.
+  const gzip = gzipSync(bytes, { level: 9, memLevel: 6 });
   const brotli = brotliCompressSync(bytes, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
   });

@@ -63,6 +63,13 @@ test('a message renews the last line and ends its author typing', () => {
   assert.equal(board.typing.size, 0);
 });
 
+test('a note is no last line for everyone', () => {
+  const note = { ...text('cnv_a', 4), visibility: 'agents' } as ServerFrame;
+  const board = after([snapshot(card('a')), text('cnv_a', 3), note]);
+  assert.equal(board.cards.get('cnv_a')?.preview, 'said 3');
+  assert.equal(board.cards.get('cnv_a')?.seq_last, 4);
+});
+
 test('typing ends by itself after six seconds', () => {
   const board = after([snapshot(card('a')), { kind: 'typing', conversation: 'cnv_a', author: { kind: 'visitor' }, typing: true }], 1000);
   assert.equal(reduceBoard(board, { kind: 'tick', now: 6999 }).typing.size, 1);

@@ -382,6 +382,33 @@ test('a board that cannot be had is asked for again, after a rest that grows', (
     assert.ok(second - first >= 950 && third - second >= 1_950, asked.map((moment) => moment - first).join(' '));
   }));
 
+test('what lies beyond the bound of the board is not denied, and comes when there is room for it', () =>
+  scene(async ({ server, page, base }) => {
+    const many = Array.from({ length: 2_000 }, (_, at) => card(at + 1, { assignee: COLLEAGUE.agent, agents: [] }));
+    const asked: (string | undefined)[] = [];
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
+      asked.push(frame.after);
+      const { request, after } = frame;
+      const all = { kind: 'board', request, live: 2_001, waiting: 0 } as const;
+      if (after === undefined) server.push({ ...all, conversations: many, agents: [ME, COLLEAGUE], next: 'more' });
+      else server.push({ ...all, after, conversations: [card(2_001, { assignee: COLLEAGUE.agent, preview: 'the needle' })], agents: [] });
+      return true;
+    };
+    await page.goto(at(base, '/'));
+    await page.getByRole('tab', { name: 'All 2001' }).click();
+    await page.locator('#filter').fill('needle');
+    await page.getByText('Nothing matches the filter.').waitFor();
+    await page.getByText('Only the 2000 most urgent conversations were searched.').waitFor();
+    await pause(1_200);
+    assert.deepEqual(asked, [undefined]);
+    server.push({ kind: 'conversation', card: { ...card(1, { agents: [] }), version: 2, state: 'closed', closed_at: Date.now() } });
+    await page.locator('.row-card', { hasText: 'the needle' }).waitFor({ timeout: 5_000 });
+    assert.equal(await page.getByText('were searched').count(), 0);
+    await pause(1_200);
+    assert.deepEqual(asked, [undefined, 'more']);
+  }));
+
 test('a conversation that is not there says so, and is not asked for again at every change of the board', () =>
   scene(
     async ({ server, page, base }) => {
@@ -408,6 +435,34 @@ test('a conversation that is not there says so, and is not asked for again at ev
     },
     { expects: /404/ },
   ));
+
+test('a refusal for good to watch something is taken at its word, whatever it is called; a limit is not for good', () =>
+  scene(async ({ server, page, base }) => {
+    const asked = (count: number): number => server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === card(count).conversation).length;
+    server.cards = [card(1), card(2), card(3)];
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.conversation === undefined) return false;
+      if (frame.conversation === card(1).conversation) server.refuse(frame.request, 77);
+      else server.push({ kind: 'reject', request: frame.request, code: frame.conversation === card(2).conversation ? 'closed' : 'limit-reached', words: '' });
+      return true;
+    };
+    await page.goto(at(base, thread));
+    await page.getByText('This conversation is not there.').waitFor();
+    await pause(1_500);
+    server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+    await pause(200);
+    assert.deepEqual([1, 2, 3].map(asked), [1, 1, 2]);
+    server.instead = (frame) => {
+      if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
+      server.push({ kind: 'reject', request: frame.request, code: 'forbidden', words: '' });
+      return true;
+    };
+    server.heard.length = 0;
+    await page.reload();
+    await page.getByText('Your role does not allow this.').waitFor();
+    await pause(1_500);
+    assert.equal(server.heard.filter((frame) => frame.kind === 'watch' && frame.topic === 'board').length, 1);
+  }));
 
 test('arrow keys pass the choices of availability without choosing; Enter chooses', () =>
   scene(async ({ server, page, base }) => {
@@ -543,7 +598,8 @@ test('a closing by key can be taken back by key, by button, by writing and by th
     const closed = (): number => server.heard.filter((frame) => frame.kind === 'close').length;
     await composer(page).press('Escape');
     await page.keyboard.press('Shift+E');
-    await pause(100);
+    // A capital begins a word: keys rest after it.
+    await pause(1_100);
     assert.equal(await notice.count(), 0);
     await page.keyboard.press('e');
     await notice.waitFor();
@@ -570,6 +626,55 @@ test('a closing by key can be taken back by key, by button, by writing and by th
     await server.until((frame) => frame.kind === 'close');
   }));
 
+test('a closing by mouse can be taken back like one by key', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, thread));
+    const notice = page.locator('.notice', { hasText: 'is being closed' });
+    await page.getByRole('button', { name: 'Close', exact: true }).click();
+    await notice.getByRole('button', { name: 'Undo' }).click();
+    await notice.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Close', exact: true }).dblclick();
+    await notice.waitFor();
+    const closed = (): number => server.heard.filter((frame) => frame.kind === 'close').length;
+    assert.equal(closed(), 0);
+    await server.until((frame) => frame.kind === 'close');
+    await pause(100);
+    assert.equal(closed(), 1);
+  }));
+
+test('a closing ends with what it was meant for: another’s close, a reopening, another’s taking, an erasure', () =>
+  scene(
+    async ({ server, page, base }) => {
+      const ended = { state: 'closed', closed_at: Date.now() } as const;
+      const { conversation } = card(1);
+      const changes: readonly (() => Promise<void>)[] = [
+        async () => server.push({ kind: 'conversation', card: card(1, { version: 2, ...ended }) }),
+        async () => server.push({ kind: 'conversation', card: card(1, { version: 4, assignee: COLLEAGUE.agent }) }),
+        async () => page.getByRole('button', { name: 'Take over' }).click(),
+        async () => server.push({ kind: 'forget', conversation }),
+      ];
+      const notice = page.locator('.notice', { hasText: 'is being closed' });
+      await page.goto(at(base, thread));
+      await page.getByText('Is the desk in stock?').last().waitFor();
+      let version = 2;
+      for (const change of changes) {
+        await page.getByRole('button', { name: 'Close', exact: true }).click();
+        await notice.waitFor();
+        await change();
+        await notice.waitFor({ state: 'detached', timeout: 2_000 });
+        // Opened again, by whomever: it is not closed under their hands.
+        if (version === 2) {
+          server.push({ kind: 'conversation', card: card(1, { version: (version += 1) }) });
+          await page.getByRole('button', { name: 'Close', exact: true }).waitFor();
+        }
+      }
+      await pause(5_300);
+      assert.ok(server.heard.every((frame) => frame.kind !== 'close'));
+    },
+    // What was erased is looked for once.
+    { expects: /404/ },
+  ));
+
 test('A accepts an offer on every page, and never while something is typed', () =>
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, '/account'));
@@ -583,6 +688,8 @@ test('A accepts an offer on every page, and never while something is typed', () 
     assert.equal(accepts(), 0);
     await page.getByLabel('Name', { exact: true }).blur();
     await page.keyboard.press('Shift+A');
+    await pause(1_100);
+    assert.equal(accepts(), 0);
     await page.evaluate(() => {
       // So fast that no answer comes between.
       for (let press = 0; press < 2; press += 1) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true, cancelable: true }));

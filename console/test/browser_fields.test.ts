@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
-import { CHARS_MAX } from '../src/wire/rest.ts';
-import { hex } from './fake_server.ts';
+import { CAPACITY_MAX, CHARS_MAX } from '../src/wire/rest.ts';
+import { AGENT, hex, ME } from './fake_server.ts';
 import { at, scene } from './scene.ts';
 
 const site = `/sites/sit_${hex(1)}`;
@@ -96,6 +96,35 @@ test('no field has a bound of the browser’s own, which cuts without a word', (
     }
   }));
 
+test('a limit of conversations goes from none to as many as the server takes; nothing typed is none meant', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/agents'));
+    const field = page.getByLabel('Limit: Nora Feld');
+    server.rest.set(`PATCH /v1/agents/${AGENT.agent_id}`, { ...AGENT, capacity: 0 });
+    const change = async (text: string): Promise<void> => {
+      await field.fill(text);
+      await field.blur();
+    };
+    await change('');
+    for (const text of ['0', String(CAPACITY_MAX)]) {
+      const changes = page.waitForRequest((request) => request.method() === 'PATCH', { timeout: 5_000 });
+      await change(text);
+      assert.deepEqual((await changes).postDataJSON(), { capacity: Number(text) });
+    }
+    assert.equal(server.asked.filter((one) => one.startsWith('PATCH')).length, 2);
+    await page.getByRole('link', { name: 'Board' }).click();
+    for (const [capacity, button] of [[1, 'Fewer'], [CAPACITY_MAX - 1, 'More']] as const) {
+      server.push({ kind: 'agent', card: { ...ME, capacity } });
+      await page.locator('.availability-load', { hasText: `/${capacity}` }).waitFor();
+      await page.getByRole('button', { name: /^Your availability/ }).click();
+      await page.getByRole('button', { name: button, exact: true }).click();
+      await page.getByRole('button', { name: button, exact: true, disabled: true }).waitFor();
+      await page.keyboard.press('Escape');
+    }
+    const chosen = server.heard.flatMap((frame) => (frame.kind === 'availability' ? [frame.capacity] : []));
+    assert.deepEqual(chosen, [0, CAPACITY_MAX]);
+  }));
+
 test('the bounds are the server’s', () => {
   const constant = (file: string, name: string): number => {
     const found = new RegExp(`const ${name}: usize = ([\\d_]+);`).exec(readFileSync(`../server/src/${file}.rs`, 'utf8'))?.[1];
@@ -108,4 +137,5 @@ test('the bounds are the server’s', () => {
   assert.equal(notice, constant('api/sites', 'NOTICE_CHARS_MAX'));
   assert.equal(url, constant('api/sites', 'URL_BYTES_MAX'));
   assert.equal(password, constant('auth/password', 'PASSWORD_CHARS_MAX'));
+  assert.match(readFileSync('../protocol/src/limits.rs', 'utf8'), new RegExp(`CAPACITY_MAX: u16 = ${CAPACITY_MAX};`));
 });

@@ -81,6 +81,11 @@ const closing = async (page: Page): Promise<void> => {
   await page.keyboard.press('e');
   await bySomeone(page, 'Undo').waitFor();
 };
+/** Until when it can be taken back is over. */
+const closes = async (page: Page, _: Press, server: FakeServer): Promise<void> => {
+  await main(page, 'Close').click();
+  await server.until((frame) => frame.kind === 'close');
+};
 const transferring = async (page: Page): Promise<void> => {
   await main(page, 'Transfer').click();
   await dialog(page).waitFor();
@@ -114,9 +119,10 @@ const TABLE: readonly Act[] = [
   { name: 'Reopen', cards: [closed], go: (page, press) => press(main(page, 'Reopen')), then: 'composer' },
   { name: 'Withdraw', cards: [asked], go: (page, press) => press(main(page, 'Withdraw')), then: 'composer' },
   { name: 'Withdraw of a colleague’s', cards: [{ ...theirs, offered_to: `agt_${'0'.repeat(31)}9` }], go: (page, press) => press(main(page, 'Withdraw')), then: 'anywhere' },
-  { name: 'Close', cards: three, go: (page, press) => press(main(page, 'Close')), then: 'row' },
-  { name: 'Close of the last one', cards: [card(1)], go: (page, press) => press(main(page, 'Close')), then: 'anywhere' },
-  { name: 'Close of a colleague’s', cards: [theirs, card(2)], go: (page, press) => press(main(page, 'Close')), then: 'row' },
+  { name: 'Close', cards: three, go: (page, press) => press(main(page, 'Close')), then: 'anywhere' },
+  { name: 'Close, once it is done', cards: three, go: closes, byKey: true, then: 'row' },
+  { name: 'Close of the last one, once it is done', cards: [card(1)], go: closes, byKey: true, then: 'anywhere' },
+  { name: 'Close of a colleague’s, once it is done', cards: [theirs, card(2)], go: closes, byKey: true, then: 'row' },
   { name: 'Transfer', before: transferring, go: (page, press) => press(dialog(page).locator('.person')), then: 'composer' },
   { name: 'Transfer, closed by its button', before: transferring, go: (page, press) => press(dialog(page).getByRole('button', { name: 'Close' })), then: 'composer' },
   { name: 'Transfer, closed by Escape', before: transferring, go: (page) => page.keyboard.press('Escape'), byKey: true, then: 'composer' },

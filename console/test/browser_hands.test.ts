@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
-import { card, COLLEAGUE, ME, said } from './fake_server.ts';
+import { card, COLLEAGUE, hex, list, ME, said } from './fake_server.ts';
 import type { FakeServer } from './fake_server.ts';
 import { at, scene, thread, waiting } from './scene.ts';
 
@@ -15,6 +15,7 @@ const sent = (server: FakeServer): string[] =>
   server.heard.flatMap((frame) => (frame.kind === 'send' && frame.body.kind === 'text' ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`] : []));
 const kinds = (server: FakeServer): string[] => server.heard.map((frame) => frame.kind);
 const hasFocus = (it: Locator): Promise<boolean> => it.evaluate((element) => element === document.activeElement);
+const pause = (page: Page, ms: number): Promise<void> => page.evaluate((wait) => new Promise<void>((done) => setTimeout(done, wait)), ms);
 /** What a key did has been done by then. */
 const settled = (page: Page): Promise<void> => page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
 
@@ -88,6 +89,58 @@ test('a word typed while another’s act changes who has the conversation is no 
     assert.equal(await page.locator('.notice').count(), 0);
     assert.equal(await page.getByRole('dialog').count(), 0);
   }));
+
+for (const words of ['Hello there', 'like that', 'Zebra steps']) {
+  test(`“${words}” is no row of shortcuts where what was said has the focus`, () =>
+    scene(async ({ page, base }) => {
+      await page.goto(at(base, thread));
+      await page.getByText('Is the desk in stock?').last().click();
+      await pause(page, 1_050);
+      // Typed whole, a capital would come without its Shift.
+      if (/^\p{Lu}/u.test(words)) await page.keyboard.press(`Shift+${words[0] ?? ''}`);
+      else await page.keyboard.type(words[0] ?? '');
+      await page.keyboard.type(words.slice(1), { delay: 50 });
+      await settled(page);
+      assert.equal(await page.locator('.notice').count(), 0);
+      assert.equal(await page.getByRole('dialog').count(), 0);
+      // Once they rest no more, they are keys again.
+      await pause(page, 1_050);
+      await page.keyboard.press('e');
+      await page.getByRole('button', { name: 'Undo' }).waitFor();
+    }));
+}
+
+for (const then of ['a press beside it', 'another page', 'the end of the session'] as const) {
+  test(`what is typed goes to no conversation that was accepted once there was ${then}`, () =>
+    scene(async ({ server, page, base }) => {
+      server.cards = [];
+      grants(server);
+      await page.goto(at(base, '/'));
+      await server.until((frame) => frame.kind === 'watch');
+      for (const count of [1, 2]) {
+        offer(server, count);
+        await page.getByRole('button', { name: 'Accept' }).click();
+        await page.getByRole('heading', { name: `Visitor Number ${count}`, level: 1 }).waitFor();
+        await page.waitForFunction(() => document.activeElement?.id === 'composer');
+      }
+      if (then === 'a press beside it') await page.getByRole('log').click();
+      else if (then === 'another page') await page.getByRole('link', { name: 'Tags' }).click();
+      else server.breakLine(4001);
+      if (then === 'the end of the session') {
+        await page.getByRole('heading', { name: 'Sign in' }).click();
+        await page.keyboard.type('x');
+      } else {
+        await pause(page, 1_050);
+        offer(server, 3);
+        await page.getByRole('button', { name: 'Accept' }).waitFor();
+        await page.keyboard.press('a');
+        await server.until((frame) => frame.kind === 'accept' && frame.conversation === card(3).conversation);
+      }
+      assert.deepEqual(server.heard.filter((frame) => frame.kind === 'typing'), []);
+      const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
+      assert.ok(!/"reply":"[^"]/.test(kept), kept);
+    }));
+}
 
 test('who steps through the list steps on; what the next letters would do waits a moment', () =>
   scene(async ({ server, page, base }) => {
@@ -344,6 +397,32 @@ test('the list says of a note that it is one, half written or last said, and who
     await composer(page).fill('slow payer');
     await page.locator('.row-card', { hasText: 'Visitor Number 2' }).click();
     await last.filter({ hasText: /Note draft: slow payer/ }).waitFor();
+  }));
+
+test('a note is never said to be for everyone, nor what is for everyone a note, whichever card or thread is known', () =>
+  scene(async ({ server, page, base }) => {
+    const colleague = { kind: 'agent', agent: COLLEAGUE.agent } as const;
+    const theirs = { assignee: COLLEAGUE.agent, last_message_at: 1 };
+    server.cards = [card(1, { preview: 'Where is my order?' }), card(2, theirs), card(3, theirs)];
+    server.history.set(card(1).conversation, [said(1, 'Where is my order?'), said(2, 'he is a thief', { author: colleague, visibility: 'agents' })]);
+    const last = (count: number): Locator => page.locator('.row-card', { hasText: `Visitor Number ${count}` }).locator('.row-preview');
+    await page.goto(at(base, thread));
+    await last(1).filter({ hasText: /^ ?Note ?Jonas Berg: he is a thief$/ }).waitFor();
+    server.push({ kind: 'conversation', card: card(1, { version: 2, preview: 'Where is my order?', tags: [] }) });
+    await settled(page);
+    assert.match((await last(1).textContent()) ?? '', /Jonas Berg: he is a thief$/);
+    await page.getByRole('tab', { name: 'All' }).click();
+    await last(2).click();
+    await page.getByText('This conversation is with Jonas Berg.').waitFor();
+    server.push({ kind: 'message', conversation: card(2).conversation, ...said(3, 'slow payer', { author: colleague, visibility: 'agents' }) });
+    await last(2).filter({ hasText: /Note ?Jonas Berg: slow payer$/ }).waitFor();
+    // What is shown is what is searched.
+    await page.locator('#filter').fill('slow');
+    assert.equal(await page.locator('.row-card').count(), 1);
+    await page.locator('#filter').fill('');
+    // Its thread is followed no more: what is known then is the card.
+    await last(3).click();
+    await last(2).filter({ hasText: /^hello 2$/ }).waitFor();
   }));
 
 interface Box { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
@@ -617,4 +696,66 @@ test('who is set to Away by what was missed is told why, until they are back', (
     assert.equal(chosen.kind === 'availability' && chosen.availability, 'available');
     await told.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: /^Your availability: Available/ }).waitFor();
+  }));
+
+test('whoever is to lose their conversations is told so: when sent to Away, and before choosing', () =>
+  scene(async ({ server, page, base }) => {
+    server.me = { ...ME, availability: 'away', availability_cause: 'missed-offers' };
+    await page.goto(at(base, thread));
+    await page.locator('.notice', { hasText: 'soon your conversations go back to the queue' }).waitFor();
+    await page.getByRole('button', { name: /^Your availability/ }).click();
+    const choice = (name: RegExp): Locator => page.getByRole('radio', { name });
+    assert.match((await choice(/^Away/).textContent()) ?? '', /soon lose yours/);
+    assert.match((await choice(/^Offline/).textContent()) ?? '', /Soon yours go back to the queue/);
+    server.push({ kind: 'agent', card: { ...ME, availability: 'away' } });
+    await choice(/^Away.*You keep yours/).waitFor();
+  }));
+
+test('“+1 more” leads where the other one is', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    offer(server, 7);
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    const handed = card(8, { assignee: COLLEAGUE.agent, offered_to: ME.agent });
+    server.push({ kind: 'offer', conversation: handed.conversation, deadline: Date.now() + 60_000, card: handed, transfer_from: COLLEAGUE.agent });
+    await page.getByText('+1 more').click();
+    await page.locator('.row-card', { hasText: 'Visitor Number 8' }).waitFor({ timeout: 5_000 });
+    server.push({ kind: 'offer-over', conversation: handed.conversation });
+    offer(server, 9);
+    await page.getByText('+1 more').click();
+    await page.locator('.row-card', { hasText: 'Visitor Number 9' }).waitFor();
+    assert.equal(await page.getByRole('tab', { name: 'Waiting' }).getAttribute('aria-selected'), 'true');
+  }));
+
+test('what stays until it is put away is not pushed out by what passes', () =>
+  scene(async ({ server, page, base }) => {
+    await page.goto(at(base, '/'));
+    await page.locator('.row-card').waitFor();
+    offer(server, 8, {}, 200);
+    await page.getByRole('button', { name: 'Decline' }).waitFor();
+    server.push({ kind: 'offer-over', conversation: card(8).conversation });
+    const missed = page.locator('.notice', { hasText: 'You missed' });
+    await missed.waitFor();
+    for (const words of ['one', 'two', 'three', 'four']) server.push({ kind: 'reject', request: 0, code: 'invalid', words });
+    await page.locator('.notice', { hasText: 'four' }).waitFor();
+    assert.equal(await missed.count(), 1);
+    assert.equal(await page.locator('.notice').count(), 3);
+  }));
+
+test('tags that are ticked one right after the other are all there', () =>
+  scene(async ({ server, page, base }) => {
+    const tags = [1, 2].map((count) => `tag_${hex(count)}`);
+    server.rest.set('/v1/tags', list({ tag_id: tags[0], name: 'Sales' }, { tag_id: tags[1], name: 'Bulk' }));
+    const put: unknown[] = [];
+    await page.route('**/v1/conversations/*/tags', async (route) => {
+      put.push(route.request().postDataJSON());
+      await new Promise((done) => setTimeout(done, 300));
+      await route.fulfill({ json: {} });
+    });
+    await page.goto(at(base, thread));
+    await page.getByRole('button', { name: 'Edit tags' }).click();
+    for (const name of ['Sales', 'Bulk']) await page.getByRole('checkbox', { name }).click();
+    await page.locator('.tag-row .tag').nth(1).waitFor({ timeout: 5_000 });
+    assert.deepEqual(put, [{ tags: tags.slice(0, 1) }, { tags }]);
   }));

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
 import { card, hex, ME } from './fake_server.ts';
+import type { FakeServer } from './fake_server.ts';
 import { at, scene } from './scene.ts';
 
 const shop = `/sites/sit_${hex(1)}`;
@@ -208,6 +209,7 @@ test('what is typed while a part is being saved stays', () =>
     const site = server.rest.get(`/v1${shop}`) as object;
     let answer = (): void => undefined;
     await page.route(`**/v1${shop}`, async (route) => {
+      if (route.request().method() !== 'PATCH') return route.fallback();
       await new Promise<void>((done) => (answer = done));
       await route.fulfill({ json: { ...site, name: 'Another name' } });
     });
@@ -239,6 +241,86 @@ test('the page of a website says which origins were refused, and adds one beside
     await panel.waitFor({ state: 'detached' });
     assert.equal(await page.getByLabel('Origins that may embed the widget').inputValue(), origins.join('\n'));
     assert.equal(await nameOf(page).inputValue(), 'Another name');
+  }));
+
+/** A website that answers to what is sent, as the real server does, and to what another admin did meanwhile. */
+async function website(server: FakeServer, page: Page): Promise<{ patches: object[]; now: () => object; change: (more: object) => void }> {
+  let now = server.rest.get(`/v1${shop}`) as object;
+  const patches: object[] = [];
+  await page.route(`**/v1${shop}`, async (route) => {
+    if (route.request().method() === 'PATCH') {
+      const patch = route.request().postDataJSON() as object;
+      patches.push(patch);
+      // Long enough for another press.
+      await new Promise((done) => setTimeout(done, 300));
+      now = { ...now, ...patch };
+    }
+    await route.fulfill({ json: now });
+  });
+  return { patches, now: () => now, change: (more) => (now = { ...now, ...more }) };
+}
+
+test('origins that are allowed one right after the other are all allowed, beside what another admin added', () =>
+  scene(async ({ server, page, base }) => {
+    const site = await website(server, page);
+    const [a, b, c, d] = ['https://shop.test', 'https://b.test', 'https://c.test', 'https://d.test'];
+    site.change({ refused_origins: [b, c].map((origin) => ({ origin, addable: true, at: Date.now() })) });
+    await page.goto(at(base, shop));
+    await page.getByRole('button', { name: `Allow: ${b}` }).waitFor();
+    site.change({ origins: [a, d] });
+    for (const origin of [b, c]) await page.getByRole('button', { name: `Allow: ${origin}` }).click();
+    await page.waitForFunction((lines) => [...document.querySelectorAll('textarea')].some(({ value }) => value === lines), [a, d, b, c].join('\n'));
+    assert.deepEqual(site.patches, [{ origins: [a, d, b] }, { origins: [a, d, b, c] }]);
+  }));
+
+test('what is saved is what was changed, on top of what another changed meanwhile', () =>
+  scene(async ({ server, page, base }) => {
+    const site = await website(server, page);
+    await page.goto(at(base, shop));
+    const origins = page.getByLabel('Origins that may embed the widget');
+    await nameOf(page).fill('Another name');
+    site.change({ origins: ['https://shop.test', 'https://b.test'], name: 'Renamed', texts: { title: 'Shop', greeting: 'Hello' } });
+    await page.getByRole('button', { name: 'Save: General' }).click();
+    await page.getByText('The website was saved.').waitFor();
+    await page.getByLabel('Title').fill('The shop');
+    await origins.fill('https://c.test\nhttps://shop.test\nhttps://b.test');
+    site.change({ origins: ['https://shop.test', 'https://d.test'], texts: { title: 'Shop', greeting: 'Good day' } });
+    for (const part of ['General', 'Texts']) {
+      await page.getByRole('button', { name: `Save: ${part}` }).click();
+      await page.waitForFunction((count) => document.querySelectorAll('fieldset .muted.small').length === count, part === 'General' ? 1 : 0);
+    }
+    assert.deepEqual(site.patches, [
+      { name: 'Another name' },
+      { origins: ['https://shop.test', 'https://d.test', 'https://c.test'] },
+      { texts: { title: 'The shop', greeting: 'Good day' } },
+    ]);
+    assert.equal(await origins.inputValue(), 'https://shop.test\nhttps://d.test\nhttps://c.test');
+    // What was typed and taken back is no change, in an empty list either.
+    const patterns = page.getByLabel('Hide on arrival', { exact: true });
+    await patterns.fill('x');
+    await page.getByText('Not saved yet').waitFor();
+    await patterns.fill('');
+    await page.getByText('Not saved yet').waitFor({ state: 'detached' });
+  }));
+
+test('signing out asks about what is kept on other pages too, by name', () =>
+  scene(async ({ server, page, base }) => {
+    await changed(page, base);
+    // An offer leads away without a question.
+    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
+    await page.getByRole('button', { name: 'Accept' }).click();
+    await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
+    await page.goto(at(base, '/account'));
+    await nameOf(page).fill('Nora F.');
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await question(page).getByText('Profile, General').waitFor();
+    await stay(page);
+    await nameOf(page).fill('Nora Feld');
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await question(page).getByText('would be lost: General.').waitFor();
+    await page.getByRole('button', { name: 'Leave without saving' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
   }));
 
 test('what has nothing to see in it is no name of anything', () =>

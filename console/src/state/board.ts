@@ -137,7 +137,8 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
     case 'message': {
       const next = changed(board, frame.conversation, (card) => {
         if (frame.seq < card.seq_last) return card;
-        const spoken = frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author } : {};
+        // A note is in its thread; here stands what everyone may read, as the server has it.
+        const spoken = frame.body.kind === 'text' && frame.visibility !== 'agents' ? { preview: clip(frame.body.text), last_author: frame.author } : {};
         return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
       });
       return withTyping(frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next, frame.conversation, frame.author, null);
@@ -161,7 +162,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
   }
 }
 
-function clip(text: string): string {
+export function clip(text: string): string {
   return text.length > PREVIEW_CHARS_MAX ? `${text.slice(0, PREVIEW_CHARS_MAX)}…` : text;
 }
 

@@ -20,7 +20,7 @@ import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
-import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
+import { clip, EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
 import type { Board, BoardInput, Offer } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from './composer.ts';
@@ -31,7 +31,7 @@ import { forgetOutbox, keepComposers, keepOutbox, readComposers, readOutbox } fr
 import { me, sessionIsOver } from './session.ts';
 import { play } from './sound.ts';
 import { EMPTY_THREAD, entryOf, newestSeq, reduceThread, lastEntry } from './thread.ts';
-import type { Pending, Thread, ThreadInput } from './thread.ts';
+import type { Entry, Pending, Thread, ThreadInput } from './thread.ts';
 import { visitorName } from './visitor.ts';
 
 export const line = signal<LineState>({ kind: 'idle' });
@@ -58,24 +58,26 @@ export const attention = computed(() => {
   return count;
 });
 
-/** What the visitor of an offer said last, where that is known. */
-export function visitorWords(offer: Offer): string | null {
-  const entries = threads.value.get(offer.conversation)?.entries ?? [];
+/** The newest text that came of a conversation, of those that fit. */
+function newestText(id: ConversationId, fits: (entry: Entry) => boolean): { readonly text: string; readonly entry: Entry } | null {
+  const entries = threads.value.get(id)?.entries ?? [];
   for (let at = entries.length - 1; at >= 0; at -= 1) {
     const entry = entries[at];
-    if (entry?.author.kind === 'visitor' && entry.body.kind === 'text') return entry.body.text;
+    if (entry?.body.kind === 'text' && fits(entry)) return { text: entry.body.text, entry };
   }
-  return offer.words;
+  return null;
 }
 
-/** Whether the last line of a conversation is a note. */
-export function isNote(card: wire.ConversationCard): boolean {
-  const entries = threads.value.get(card.conversation)?.entries ?? [];
-  for (let at = entries.length - 1; at >= 0; at -= 1) {
-    const entry = entries[at];
-    if (entry?.body.kind === 'text') return entry.visibility === 'agents';
-  }
-  return false;
+/** What the visitor of an offer said last, where that is known. */
+export function visitorWords(offer: Offer): string | null {
+  return newestText(offer.conversation, ({ author }) => author.kind === 'visitor')?.text ?? offer.words;
+}
+
+/** The last line of a conversation: a card has the newest words that are for everyone, and only messages tell of a note. */
+export function lastLine(card: wire.ConversationCard): { readonly text: string | undefined; readonly author: wire.Author | undefined; readonly note: boolean } {
+  const newest = newestText(card.conversation, () => true);
+  if (newest === null) return { text: card.preview, author: card.last_author, note: false };
+  return { text: clip(newest.text), author: newest.entry.author, note: newest.entry.visibility === 'agents' };
 }
 
 /** What this agent has not read of a conversation. */
@@ -91,7 +93,7 @@ const OFFER_SOUND_EVERY_MS = 8_000;
 const RETRY_MS_MIN = 1_000;
 /** A frame of the agent's other window does not overwrite what he is typing right here. */
 const DRAFT_HANDS_OFF_MS = 3_000;
-/** So long a closing by key can be taken back. */
+/** So long a closing can be taken back. */
 const UNDO_MS = 5_000;
 /** The longest rest between two tries to watch something. */
 const REST_MS_MAX = 30_000;
@@ -185,6 +187,7 @@ export function reconnect(): void {
 /** Once a second. */
 export function tickDesk(at: number): void {
   toBoard({ kind: 'tick', now: at });
+  watchBeyond();
   if (board.value.offers.size > 0 && at - offerSoundAt >= OFFER_SOUND_EVERY_MS) {
     offerSoundAt = at;
     play('offer');
@@ -212,6 +215,11 @@ function tellChanges(before: Board, after: Board): void {
     if (!isSettled(was, after)) continue;
     missed.delete(id);
     dismiss(notice);
+  }
+  for (const id of closing.keys()) {
+    const [was, is] = [before.cards.get(id), after.cards.get(id)];
+    // It has ended otherwise, or is another's: what was meant of it then is not meant of what it is now.
+    if (is === undefined || is.state === 'closed' || is.assignee !== was?.assignee) keepOpen(id);
   }
   tellAway(after);
   for (const { card, by } of refusedTransfers(before, after, me.value)) {
@@ -407,14 +415,26 @@ function unmiss(id: ConversationId): void {
   toThread(id, { kind: 'absent', absent: false });
 }
 
-/** The board comes in parts; so many cards are enough to work with, and the first parts have what is most urgent. */
+/** The board comes in parts; so many live cards are enough to work with, and the first parts have what is most urgent. */
 const BOARD_CARDS_MAX = 2_000;
+/** Whether the newest part came, and the next may be asked for. */
+let boardCame = false;
 
 async function watchBoard(after?: string): Promise<void> {
+  boardCame = false;
   const answer = await askToWatch('board', after === undefined ? { topic: 'board' } : { topic: 'board', after });
-  if (answer === 'absent') tell(t.problems.forbidden, 'bad');
-  const beyond = answer === 'granted' ? board.value.beyond : null;
-  if (beyond !== null && board.value.cards.size < BOARD_CARDS_MAX) void watchBoard(beyond.next);
+  if (answer !== 'granted') return;
+  boardCame = true;
+  watchBeyond();
+}
+
+/** Asks for the next part, where there is one and room for it: at first, and when others have ended. */
+function watchBeyond(): void {
+  const { beyond, cards } = board.value;
+  if (beyond === null || !boardCame) return;
+  let live = 0;
+  for (const { state } of cards.values()) if (state !== 'closed') live += 1;
+  if (live < BOARD_CARDS_MAX) void watchBoard(beyond.next);
 }
 
 /** Asks to watch; what is refused for now is asked again after a rest that grows. */
@@ -429,17 +449,16 @@ async function askToWatch(what: Watched, fields: Omit<wire.ClientWatch, 'kind' |
     heard(answer);
     return 'granted';
   }
-  if (ABSENT.has(answer.code)) return 'absent';
+  // A limit is a matter of what else is watched; any other refusal for good would only be repeated.
+  const absent = answer.code !== 'limit-reached' && !wire.RETRYABLE.includes(answer.code);
   const before = tries.get(what) ?? 0;
-  // Said once: the tries that follow are in vain for the same reason.
-  if (before === 0) tell(rejectSentence(answer.code, answer.words), 'bad');
+  // Said once: the tries that follow are in vain for the same reason. A thread that is not there says so itself.
+  if (absent ? what === 'board' : before === 0) tell(rejectSentence(answer.code, answer.words), 'bad');
+  if (absent) return 'absent';
   tries.set(what, before + 1);
   rest(what, Math.max(answer.retry_after_ms ?? 0, Math.min(REST_MS_MAX, RETRY_MS_MIN * 2 ** before)));
   return 'later';
 }
-
-/** Asking again would be answered the same. */
-const ABSENT: ReadonlySet<wire.RejectCode> = new Set<wire.RejectCode>(['not-found', 'forbidden', 'gone', 'expired']);
 
 function rest(what: Watched, ms: number): void {
   clearTimeout(resting.get(what));
@@ -684,6 +703,7 @@ export function assign(conversation: ConversationId): Promise<boolean> {
 
 /** From a colleague, by whoever leads; `gone` where another has it by now. */
 export function takeOver(conversation: ConversationId, from: AgentId): Promise<boolean> {
+  keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_TAKE_OVER, { conversation, from }));
 }
 
@@ -702,12 +722,8 @@ export function transfer(conversation: ConversationId, agent: AgentId): Promise<
   return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
 }
 
-export function close(conversation: ConversationId): Promise<boolean> {
-  return act((line) => line.ask(wire.CLIENT_CLOSE, { conversation }));
-}
-
 /**
- * Closes it in a moment, so that a key pressed by mistake is undone before anybody hears of it: a visitor who was told of the end
+ * Closes it in a moment, so that what was pressed by mistake is undone before anybody hears of it: a visitor who was told of the end
  * cannot be untold, and a slot that was freed is taken. Where the page goes away meanwhile, it stays open.
  */
 export function closeSoon(id: ConversationId): void {
@@ -716,7 +732,7 @@ export function closeSoon(id: ConversationId): void {
   const notice = propose(words, { words: t.undo, run: () => void undoClosing(id) });
   const timer = setTimeout(() => {
     keepOpen(id);
-    void close(id);
+    void act((line) => line.ask(wire.CLIENT_CLOSE, { conversation: id }));
   }, UNDO_MS);
   closing.set(id, { timer, notice });
 }
@@ -751,6 +767,7 @@ export function writeOn(): void {
 }
 
 export function reopen(conversation: ConversationId): Promise<boolean> {
+  keepOpen(conversation);
   return act((line) => line.ask(wire.CLIENT_REOPEN, { conversation }));
 }
 

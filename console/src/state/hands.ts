@@ -1,8 +1,8 @@
 // What the agent's hands are doing: when single keys may act, and where the next letter shall go.
 //
 // A key is meant for what was on the screen when the hand went down. So keys rest for a moment after a conversation
-// came onto the screen or changed hands there, after something was pressed, and after the focus was moved; and whoever
-// just took a conversation writes at once.
+// came onto the screen or changed hands there, after something was pressed, after the focus was moved, and after what
+// can only be the beginning of a word; and whoever just took a conversation writes at once.
 
 import { signal } from '@preact/signals';
 import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
@@ -23,6 +23,9 @@ export const LOOKS: readonly string[] = [...STEPS, '1', '2', '3', '/', '?'];
 
 let restUntil = 0;
 let awake: readonly string[] = [];
+
+/** Every letter that is a key. */
+export const LETTERS = 'aeijknrtz';
 
 /** From now on single keys rest, but for these. */
 export function restKeys(but: readonly string[] = []): void {

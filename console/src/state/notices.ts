@@ -11,6 +11,8 @@ export interface Notice {
   readonly words: Phrase;
   /** What can be done about it, as long as it is shown. */
   readonly act: NoticeAct | null;
+  /** It does not pass by itself. */
+  readonly stays: boolean;
   /** The conversation that it is about, where it ends with it. */
   readonly about: ConversationId | null;
 }
@@ -37,26 +39,27 @@ function add(notice: Omit<Notice, 'id'>): number {
   return count;
 }
 
-/** The oldest go first, and what can still be undone goes last. */
+/** Never what has just come: the oldest of those that pass by themselves, then of those that only tell; what can be undone goes last. */
 function bounded(all: readonly Notice[]): readonly Notice[] {
   if (all.length <= NOTICES_MAX) return all;
-  const spare = all.find((one) => one.act === null) ?? all[0];
+  const before = all.slice(0, -1);
+  const spare = before.find((one) => !one.stays) ?? before.find((one) => one.act === null) ?? before[0];
   return bounded(all.filter((one) => one !== spare));
 }
 
 export function tell(words: Phrase, tone: Notice['tone'] = 'plain'): void {
-  const id = add({ words, tone, act: null, about: null });
+  const id = add({ words, tone, act: null, about: null, stays: false });
   setTimeout(() => dismiss(id), SHOWN_MS[tone]);
 }
 
 /** Tells what must also be read by someone who comes back to the screen later: it stays until it is put away. */
 export function leaveNotice(words: Phrase, about: ConversationId | null = null, act: NoticeAct | null = null): number {
-  return add({ words, tone: 'plain', act, about });
+  return add({ words, tone: 'plain', act, about, stays: true });
 }
 
 /** Tells, with something to press; whoever calls takes it away again. */
 export function propose(words: Phrase, act: NoticeAct): number {
-  return add({ words, tone: 'plain', act, about: null });
+  return add({ words, tone: 'plain', act, about: null, stays: true });
 }
 
 export function dismiss(id: number): void {

@@ -40,17 +40,29 @@ export async function findSession(): Promise<void> {
   }
 }
 
-export async function signIn(email: string, password: string): Promise<void> {
-  session.value = { kind: 'in', granted: await ask<SessionGranted>('POST', '/v1/sessions', { email, password }) };
+/** Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to the next. */
+export function enter(granted: SessionGranted): void {
+  sessionIsOver();
+  session.value = { kind: 'in', granted };
 }
 
-export async function signOut(): Promise<void> {
+/** Nobody has entered yet: they may have several Organizations to choose from. */
+export function signIn(email: string, password: string, tenant_id?: string): Promise<SessionGranted> {
+  return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id });
+}
+
+/** Ends the session that this browser has, if it has one. */
+export async function endOwn(): Promise<void> {
   try {
     await ask<null>('DELETE', '/v1/sessions/current');
   } catch (problem) {
     // A session that is over already is what was wanted.
     if (!(problem instanceof Problem && problem.status === 401)) throw problem;
   }
+}
+
+export async function signOut(): Promise<void> {
+  await endOwn();
   session.value = { kind: 'out', over: false };
 }
 
@@ -76,7 +88,7 @@ export async function lookUpInvitation(token: string): Promise<InvitationLookup>
 }
 
 export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
-  session.value = { kind: 'in', granted: await ask<SessionGranted>('POST', '/v1/invitations/accept', { token, name, password }) };
+  enter(await ask<SessionGranted>('POST', '/v1/invitations/accept', { token, name, password }));
 }
 
 export async function lookUpPasswordReset(token: string): Promise<PasswordResetLookup> {
@@ -85,7 +97,7 @@ export async function lookUpPasswordReset(token: string): Promise<PasswordResetL
 
 /** Ends every session of the account, and begins one here. */
 export async function setNewPassword(token: string, password: string): Promise<void> {
-  session.value = { kind: 'in', granted: await ask<SessionGranted>('POST', '/v1/password-resets/use', { token, password }) };
+  enter(await ask<SessionGranted>('POST', '/v1/password-resets/use', { token, password }));
 }
 
 /** After the agent changed his own account. */

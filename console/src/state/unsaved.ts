@@ -11,8 +11,17 @@ const KEY = 'livehelp.drafts';
 /** What begins so is in memory only: a reload loses it, and the browser asks before. */
 export const SECRET = 'secret/';
 
-/** What stands in a part of the settings, by the part's name, where it is not what was saved. */
-const drafts = signal<ReadonlyMap<string, unknown>>(new Map());
+/** What was changed in a part of the settings. */
+export interface Change<T> {
+  /** What people call the part. */
+  readonly name: string;
+  /** What it was begun from. */
+  readonly from: T;
+  readonly to: T;
+}
+
+/** By the part's key, where something is not what was saved. */
+const drafts = signal<ReadonlyMap<string, Change<unknown>>>(new Map());
 
 /** What would be lost by leaving, in a word for people. */
 const shown = signal<ReadonlyMap<string, string>>(new Map());
@@ -20,19 +29,19 @@ const shown = signal<ReadonlyMap<string, string>>(new Map());
 export const unsavedNames = computed(() => [...new Set(shown.value.values())]);
 export const isUnsaved = computed(() => shown.value.size > 0);
 
-/** The agent is about to leave: what they do it for, if they still want to. */
-export const leaving = signal<(() => void) | null>(null);
+/** The agent is about to leave: what would be lost, and what they do it for, if they still want to. */
+export const leaving = signal<{ readonly names: readonly string[]; readonly run: () => void } | null>(null);
 
-export function draftOf(key: string): unknown {
+export function draftOf(key: string): Change<unknown> | undefined {
   return drafts.value.get(key);
 }
 
 /** `undefined`: it is as it was saved. */
-export function keepDraft(key: string, value: unknown): void {
-  if (value === undefined && !drafts.value.has(key)) return;
+export function keepDraft(key: string, change: Change<unknown> | undefined): void {
+  if (change === undefined && !drafts.value.has(key)) return;
   const next = new Map(drafts.value);
-  if (value === undefined) next.delete(key);
-  else next.set(key, value);
+  if (change === undefined) next.delete(key);
+  else next.set(key, change);
   drafts.value = next;
   store();
 }
@@ -47,9 +56,14 @@ export function showUnsaved(key: string, name: string | null): void {
 }
 
 /** Does it at once where nothing would be lost by it, and asks first otherwise. */
-export function leaveFirst(run: () => void): void {
-  if (isUnsaved.value) leaving.value = run;
+export function leaveFirst(run: () => void, names = unsavedNames.value): void {
+  if (names.length > 0) leaving.value = { names, run };
   else run();
+}
+
+/** The same for whoever signs out: what is kept on other pages goes too. */
+export function leaveAllFirst(run: () => void): void {
+  leaveFirst(run, [...new Set([...unsavedNames.value, ...[...drafts.value.values()].map(({ name }) => name)])]);
 }
 
 export function stay(): void {
@@ -58,7 +72,7 @@ export function stay(): void {
 
 /** Throws away what is on the screen and goes on. */
 export function leave(): void {
-  const run = leaving.value;
+  const run = leaving.value?.run;
   for (const key of shown.value.keys()) keepDraft(key, undefined);
   shown.value = new Map();
   leaving.value = null;
@@ -71,7 +85,7 @@ function store(): void {
   try {
     const kept = [...drafts.value].filter(([key]) => !key.startsWith(SECRET));
     if (kept.length === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify({ agent, drafts: kept }));
+    else sessionStorage.setItem(KEY, JSON.stringify({ agent, changes: kept }));
   } catch {
     // Full or forbidden: it is still in memory, and only a reload would lose it.
   }
@@ -81,8 +95,8 @@ function store(): void {
 export function restoreDrafts(): void {
   drafts.value = new Map();
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as { agent: string; drafts: [string, unknown][] } | null;
-    if (kept !== null && kept.agent === me.peek()) drafts.value = new Map(kept.drafts);
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as { agent: string; changes: [string, Change<unknown>][] } | null;
+    if (kept !== null && kept.agent === me.peek()) drafts.value = new Map(kept.changes);
     else sessionStorage.removeItem(KEY);
   } catch {
     // Not ours to read.

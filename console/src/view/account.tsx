@@ -7,7 +7,7 @@ import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
 import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
 import { play, unlockSound } from '../state/sound.ts';
-import { leaveFirst, SECRET } from '../state/unsaved.ts';
+import { leaveAllFirst, SECRET } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
 import { ask } from '../wire/rest.ts';
@@ -31,7 +31,7 @@ export function Account() {
       title={t.account.title}
       lead={t.account.lead}
       action={
-        <ActButton class="button" act={() => Promise.resolve(leaveFirst(out))}>
+        <ActButton class="button" act={() => Promise.resolve(leaveAllFirst(out))}>
           <Icon name="exit" size={16} /> {t.account.signOut}
         </ActButton>
       }

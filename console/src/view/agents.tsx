@@ -6,8 +6,8 @@ import { isAdmin, me } from '../state/session.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Agent, Invitation, PasswordReset, Role } from '../wire/rest.ts';
-import { ask, askAll } from '../wire/rest.ts';
-import { ActButton, Avatar, Confirm, CopyBox, dateOf, Dialog, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ask, askAll, CAPACITY_MAX } from '../wire/rest.ts';
+import { ActButton, Avatar, Confirm, CopyBox, dateOf, Dialog, EMAIL_FIELD, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
@@ -78,13 +78,14 @@ export function Agents() {
                         <span>{t.agents.capacity}</span>
                         <input
                           type="number"
-                          min={1}
-                          max={50}
+                          min={0}
+                          max={CAPACITY_MAX}
                           value={agent.capacity}
                           aria-label={`${t.agents.capacity}: ${agent.name}`}
                           onChange={(event) => {
-                            const capacity = Number(event.currentTarget.value);
-                            if (Number.isInteger(capacity) && capacity >= 1) patchOrTell(agent, { capacity });
+                            // Empty is no number; what is out of bounds the server says.
+                            const capacity = event.currentTarget.valueAsNumber;
+                            if (Number.isInteger(capacity)) patchOrTell(agent, { capacity });
                           }}
                         />
                       </label>
@@ -214,7 +215,7 @@ function Invite({ onClose }: { onClose: () => void }) {
       {made === null ? (
         <form onSubmit={submit}>
           <Field label={t.agents.email}>
-            {(ids) => <input {...ids} type="email" autocomplete="off" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />}
+            {(ids) => <input {...ids} {...EMAIL_FIELD} autocomplete="off" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />}
           </Field>
           <Field label={t.agents.role} hint={t.agents.roleHints[role]}>
             {(ids) => (

@@ -7,7 +7,7 @@ import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
 import { granted, isAdmin, session } from '../state/session.ts';
-import { leave, leaving, stay, unsavedNames } from '../state/unsaved.ts';
+import { leave, leaving, stay } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { Account } from './account.tsx';
 import { Agents } from './agents.tsx';
@@ -166,7 +166,7 @@ function Leaving() {
   if (leaving.value === null) return null;
   return (
     <Dialog title={t.unsaved.title} onClose={stay}>
-      <p>{t.unsaved.lost(unsavedNames.value.join(', '))}</p>
+      <p>{t.unsaved.lost(leaving.value.names.join(', '))}</p>
       <div class="row end">
         <button type="button" class="button" onClick={leave}>
           {t.unsaved.leave}

@@ -4,6 +4,7 @@ import type { Availability } from '../../../widget-js/src/wire/frames.ts';
 import { chooseAvailability, line, ownCard } from '../state/desk.ts';
 import { granted } from '../state/session.ts';
 import { t } from '../strings/en.ts';
+import { CAPACITY_MAX } from '../wire/rest.ts';
 import { Avatar, Icon, Menu } from './parts.tsx';
 
 const CHOICES: readonly { readonly value: Availability; readonly words: string; readonly hint: string }[] = [
@@ -12,17 +13,16 @@ const CHOICES: readonly { readonly value: Availability; readonly words: string; 
   { value: 'offline', words: t.availability.offline, hint: t.availability.offlineHint },
 ];
 
-const CAPACITY_MAX = 50;
-
 export function AvailabilityMenu() {
   const own = ownCard.value;
   const agent = granted.value?.agent;
   const chosen = own?.availability ?? 'offline';
   const capacity = own?.capacity ?? agent?.capacity ?? 0;
   const load = own?.load ?? 0;
+  const sentAway = own?.availability_cause === 'missed-offers';
   const words = CHOICES.find((choice) => choice.value === chosen)?.words ?? '';
   const change = (value: number): void => {
-    if (value >= 1 && value <= CAPACITY_MAX) void chooseAvailability(chosen, value);
+    if (value >= 0 && value <= CAPACITY_MAX) void chooseAvailability(chosen, value);
   };
   return (
     <Menu
@@ -60,7 +60,7 @@ export function AvailabilityMenu() {
                 <span class={`status-dot dot-${choice.value}`} aria-hidden="true" />
                 <span>
                   <strong>{choice.words}</strong>
-                  <small>{choice.hint}</small>
+                  <small>{sentAway && choice.value === 'away' ? t.availability.sentAwayHint : choice.hint}</small>
                 </span>
                 {chosen === choice.value ? <Icon name="check" size={16} /> : null}
               </button>
@@ -69,7 +69,7 @@ export function AvailabilityMenu() {
           <div class="stepper">
             <span id="capacity-label">{t.availability.capacity}</span>
             {/* Not disabled: that would take the focus out of the menu, which then closes. */}
-            <button type="button" class="icon-button" aria-label={t.availability.fewer} aria-disabled={capacity <= 1} onClick={() => change(capacity - 1)}>
+            <button type="button" class="icon-button" aria-label={t.availability.fewer} aria-disabled={capacity <= 0} onClick={() => change(capacity - 1)}>
               −
             </button>
             <output aria-labelledby="capacity-label">{capacity}</output>

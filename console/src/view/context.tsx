@@ -9,7 +9,7 @@ import { board, setTags, showCard, threads } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { toggleContext } from '../state/preferences.ts';
 import { problemSentence, t } from '../strings/en.ts';
-import { ask } from '../wire/rest.ts';
+import { ask, inTurn } from '../wire/rest.ts';
 import type { ComponentChildren } from 'preact';
 import { show } from './conversations.tsx';
 import { agentOrYou } from './names.ts';
@@ -165,10 +165,14 @@ function Form({ card }: { card: ConversationCard }) {
 
 function Tags({ card }: { card: ConversationCard }) {
   const chosen = card.tags ?? [];
-  const put = async (next: readonly TagId[]): Promise<void> => {
+  const { conversation } = card;
+  const put = async (id: TagId, on: boolean): Promise<void> => {
+    // As it is by now: two may be ticked before the first is answered.
+    const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== id);
+    const next = on ? [...others, id] : others;
     try {
-      await ask<unknown>('PUT', `/v1/conversations/${card.conversation}/tags`, { tags: next });
-      setTags(card.conversation, next);
+      await ask<unknown>('PUT', `/v1/conversations/${conversation}/tags`, { tags: next });
+      setTags(conversation, next);
     } catch (problem) {
       tell(problemSentence(problem), 'bad');
     }
@@ -188,8 +192,8 @@ function Tags({ card }: { card: ConversationCard }) {
                     type="checkbox"
                     checked={chosen.some((id) => id === tag.tag_id)}
                     onChange={(event) => {
-                      const id = tag.tag_id as TagId;
-                      void put(event.currentTarget.checked ? [...chosen, id] : chosen.filter((one) => one !== id));
+                      const on = event.currentTarget.checked;
+                      void inTurn(() => put(tag.tag_id as TagId, on));
                     }}
                   />
                   <bdi>{tag.name}</bdi>

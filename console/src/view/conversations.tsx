@@ -33,10 +33,15 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   restKeys();
   // What the agent begins to say before the answer is there stands in the composer then.
   let early: string | null = '';
-  const stop = typeAhead((letter) => {
-    if (early === null) writeBehind(id, letter);
-    else early += letter;
-  });
+  const path = `/conversations/${id}`;
+  const stop = typeAhead(
+    (letter) => {
+      if (early === null) writeBehind(id, letter);
+      else early += letter;
+    },
+    // Until it is granted they may press and look around; then it is over wherever they are but on the way there.
+    ({ type }) => early === null && (type !== 'hashchange' || location.hash !== `#${path}`),
+  );
   const granted = await accept(id);
   taking.delete(id);
   if (!granted) {
@@ -50,7 +55,7 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   composerCalled.value = id;
   // Somebody waits there: what is unsaved here is found again, and does not hold the agent up.
   const unsaved = unsavedNames.value;
-  goAtOnce(`/conversations/${id}`);
+  goAtOnce(path);
   if (unsaved.length > 0) tell(t.unsaved.kept(unsaved.join(', ')));
 }
 

@@ -2,12 +2,13 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
-import { acceptInvitation, lookUpInvitation, lookUpPasswordReset, session, setNewPassword, signIn } from '../state/session.ts';
+import { acceptInvitation, endOwn, enter, lookUpInvitation, lookUpPasswordReset, session, setNewPassword, signIn } from '../state/session.ts';
 import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
+import type { SessionGranted, Tenant } from '../wire/rest.ts';
 import { CHARS_MAX, Problem } from '../wire/rest.ts';
-import { Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
+import { ActButton, EMAIL_FIELD, Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -36,25 +37,29 @@ function loginSentence(problem: unknown): string {
 export function Login() {
   const [email, setEmail] = useState('');
   const [password, setPassword] = useState('');
+  const [found, setFound] = useState<SessionGranted | null>(null);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
   const over = session.value.kind === 'out' && session.value.over;
   const { busy, wrong, submit } = useSubmit(async () => {
     try {
-      await signIn(email, password);
+      const granted = await signIn(email, password);
+      if (granted.other_tenants === undefined) enter(granted);
+      else setFound(granted);
     } catch (problem) {
       setPassword('');
       throw problem;
     }
   }, loginSentence);
 
+  if (found !== null) return <Choice found={found} move={(tenant) => signIn(email, password, tenant)} />;
   return (
     <Door title={t.login.title}>
       <p class="muted">{over ? t.login.over : t.login.lead}</p>
       <form onSubmit={submit}>
         <Field label={t.login.email}>
           {(ids) => (
-            <input {...ids} ref={field} type="email" autocomplete="username" required value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
+            <input {...ids} {...EMAIL_FIELD} ref={field} autocomplete="username" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
           )}
         </Field>
         <Field label={t.login.password}>
@@ -70,6 +75,24 @@ export function Login() {
         </button>
       </form>
       <p class="muted small">{t.login.forgotten}</p>
+    </Door>
+  );
+}
+
+/** For which Organization, where one password opens several; a session of the first is there already. */
+function Choice({ found, move }: { found: SessionGranted; move: (tenant: string) => Promise<SessionGranted> }) {
+  const choose = async ({ tenant_id }: Tenant): Promise<void> => {
+    if (tenant_id === found.tenant.tenant_id) return enter(found);
+    await endOwn();
+    enter(await move(tenant_id));
+  };
+  return (
+    <Door title={t.login.which}>
+      {[found.tenant, ...(found.other_tenants ?? [])].map((tenant) => (
+        <ActButton key={tenant.tenant_id} class="button wide" act={() => choose(tenant)}>
+          <bdi>{tenant.name}</bdi>
+        </ActButton>
+      ))}
     </Door>
   );
 }

@@ -30,7 +30,7 @@ export function Offers() {
   const [first, ...others] = offers.value;
   return (
     <section class="offers" aria-label={t.offer.title} ref={box} tabIndex={-1} onMouseDown={keepFocus}>
-      {first === undefined ? null : <OfferCard key={first.conversation} offer={first} others={others.length} />}
+      {first === undefined ? null : <OfferCard key={first.conversation} offer={first} others={others} />}
       <Announcements />
     </section>
   );
@@ -68,7 +68,7 @@ function titleOf(offer: Offer): Phrase {
   return offer.transfer_from === null ? t.offer.title : named(t.offer.transfer, agentName(offer.transfer_from));
 }
 
-function OfferCard({ offer, others }: { offer: Offer; others: number }) {
+function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }) {
   const card = board.value.cards.get(offer.conversation);
   if (card === undefined) return null;
   const site = siteName(card.site);
@@ -112,16 +112,17 @@ function OfferCard({ offer, others }: { offer: Offer; others: number }) {
           {t.offer.decline}
         </ActButton>
       </footer>
-      {others === 0 ? null : (
+      {others.length === 0 ? null : (
         <button
           type="button"
           class="link offer-others"
           onClick={() => {
-            tab.value = 'waiting';
+            // One that a colleague hands over is still with them.
+            tab.value = others.every((one) => one.transfer_from === null) ? 'waiting' : 'all';
             show(null);
           }}
         >
-          {t.offer.more(others)}
+          {t.offer.more(others.length)}
         </button>
       )}
     </article>

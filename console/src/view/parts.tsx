@@ -178,6 +178,9 @@ export function Field({ label, hint, wrong = '', bare = false, children }: Field
   );
 }
 
+/** Where an address is typed: in whichever spelling the server knows it, and not only in the browser's. */
+export const EMAIL_FIELD = { type: 'text', inputMode: 'email', autocapitalize: 'none', spellcheck: false, required: true } as const;
+
 interface TextFieldProps extends Omit<FieldProps, 'wrong' | 'children'> {
   readonly value: string;
   readonly set: (value: string) => void;

@@ -1,7 +1,7 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
 import { useLayoutEffect } from 'preact/hooks';
-import { keyRests, UNDO } from '../state/hands.ts';
+import { keyRests, LETTERS, restKeys, UNDO } from '../state/hands.ts';
 import { singleKeys } from '../state/preferences.ts';
 
 /** The key code of whatever an input method made of a key. */
@@ -34,7 +34,7 @@ function inMidWord(): boolean {
 
 function hasModifier(event: KeyboardEvent): boolean {
   // AltGr makes letters of its own; with Shift a letter is another key, but a sign may need it.
-  return event.ctrlKey || event.metaKey || event.altKey || event.getModifierState('AltGraph') || (event.shiftKey && /^\p{L}$/u.test(event.key));
+  return isChord(event) || event.getModifierState('AltGraph') || (event.shiftKey && /^\p{L}$/u.test(event.key));
 }
 
 function isTyping(event: KeyboardEvent): boolean {
@@ -46,22 +46,43 @@ function isTyping(event: KeyboardEvent): boolean {
     typedAt = performance.now();
     return true;
   }
-  return isComposed(event) || hasModifier(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord();
+  if (isComposed(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord()) return true;
+  if (beginsWord(event)) restKeys();
+  return hasModifier(event);
 }
 
-/** What is typed in no field goes to `take`, letter by letter, until there is a field or `stop` is called. */
-export function typeAhead(take: (letter: string) => void): () => void {
-  const listen = (event: KeyboardEvent): void => {
-    if (isField(event.composedPath()[0])) stop();
-    else if ([...event.key].length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
+const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean => ctrlKey || metaKey || altKey;
+
+/** Outside of all fields, too, somebody may begin a sentence: with a capital, or a letter that is no key of ours. */
+function beginsWord(event: KeyboardEvent): boolean {
+  return !isChord(event) && /^\p{L}$/u.test(event.key) && (event.shiftKey || !LETTERS.includes(event.key.toLowerCase()));
+}
+
+/** Ends the one that is there: one pair of hands types one text. */
+let stopAhead = (): void => undefined;
+
+/**
+ * What is typed in no field goes to `take`, letter by letter: until a field gets the focus, or something is pressed or gone to by
+ * which `ends` says that it is over, or `stop` is called.
+ */
+export function typeAhead(take: (letter: string) => void, ends: (event: Event) => boolean): () => void {
+  stopAhead();
+  const over = new AbortController();
+  const stop = (): void => over.abort();
+  stopAhead = stop;
+  const hear = (event: Event): void => {
+    const inField = isField(event.composedPath()[0]);
+    if (!(event instanceof KeyboardEvent)) {
+      if (event.type === 'focusin' ? inField : ends(event)) stop();
+    } else if (inField) stop();
+    else if ([...event.key].length === 1 && !isChord(event)) {
       event.preventDefault();
       event.stopImmediatePropagation();
       take(event.key);
     }
   };
-  const stop = (): void => window.removeEventListener('keydown', listen, true);
   // Before anything on the page: a space is a letter here, and presses nothing.
-  window.addEventListener('keydown', listen, true);
+  for (const name of ['keydown', 'focusin', 'pointerdown', 'hashchange']) window.addEventListener(name, hear, { capture: true, signal: over.signal });
   return stop;
 }
 

@@ -6,18 +6,15 @@ import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
 import { go } from '../state/route.ts';
 import { isAdmin } from '../state/session.ts';
-import { draftOf, keepDraft } from '../state/unsaved.ts';
 import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
-import { ask, askAll, CHARS_MAX } from '../wire/rest.ts';
-import { useDraft } from './drafts.ts';
+import { ask, askAll, CHARS_MAX, inTurn } from '../wire/rest.ts';
+import { same, useDraft } from './drafts.ts';
 import { ActButton, allFit, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, momentOf, once, Panel, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
 
-const linesOf = (text: string): string[] =>
-  text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
+/** An empty text has no line. */
+const linesOf = (text: string): string[] => (text === '' ? [] : text.split('\n'));
+const trimmed = (lines: readonly string[]): string[] => lines.map((line) => line.trim()).filter((line) => line !== '');
 
 export function Sites({ site }: { site: string | null }) {
   return site === null ? <SiteList /> : <SitePage key={site} id={site} />;
@@ -82,7 +79,7 @@ function CreateSite({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [origins, setOrigins] = useState('');
   const { busy, wrong, submit } = useSubmit(async () => {
-    const site = await ask<Site>('POST', '/v1/sites', { name: name.trim(), origins: linesOf(origins) });
+    const site = await ask<Site>('POST', '/v1/sites', { name: name.trim(), origins: trimmed(linesOf(origins)) });
     catalogSites.value = [...catalogSites.value, site];
     onClose();
     tell(t.sites.created);
@@ -184,22 +181,30 @@ interface EditableProps<T> extends Part {
   readonly title: string;
   readonly hint?: string;
   /** What the fields begin with. */
-  readonly from: T;
+  readonly from: (site: Site) => T;
   readonly patch: (value: T) => SitePatch;
   readonly children: (value: T, set: (value: T) => void) => ComponentChildren;
 }
 
-const draftKey = (site: Site, part: string): string => `sites/${site.site_id}/${part}`;
+/** Changes it as it is by now, and nothing else of it: another may have changed it since it was on the screen. */
+function change({ site_id }: Site, patch: (now: Site) => SitePatch): Promise<Site> {
+  const path = `/v1/sites/${encodeURIComponent(site_id)}`;
+  return inTurn(async () => ask<Site>('PATCH', path, patch(await ask<Site>('GET', path))));
+}
 
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
 function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
-  const draft = useDraft(draftKey(site, title), title, from);
+  const draft = useDraft(`sites/${site.site_id}/${title}`, title, from(site));
   const box = useRef<HTMLFieldSetElement>(null);
   const save = async (): Promise<void> => {
     if (!allFit(box.current)) return;
-    const sent = draft.value;
-    took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, patch(sent)));
-    draft.saved(sent);
+    const stood = draft.value;
+    took(await change(site, (now) => {
+      const before = patch(from(now));
+      const all = Object.entries(patch(draft.on(from(now))));
+      return Object.fromEntries(all.filter(([field, value]) => !same(value, Reflect.get(before, field))));
+    }));
+    draft.saved(stood);
     tell(t.sites.saved);
   };
   return (
@@ -219,22 +224,12 @@ function Editable<T>({ title, hint, site, took, from, patch, children }: Editabl
   );
 }
 
-const originsOf = (origins: readonly string[]): string => origins.join('\n');
-interface Basics {
-  readonly name: string;
-  readonly origins: string;
-}
-
 /** Pages that wanted the widget and are not listed: mostly an origin that was forgotten. */
 function Refused({ site, took }: Part) {
   const refused = site.refused_origins ?? [];
   if (refused.length === 0) return null;
   const add = async (origin: string): Promise<void> => {
-    took(await ask<Site>('PATCH', `/v1/sites/${encodeURIComponent(site.site_id)}`, { origins: [...site.origins, origin] }));
-    // What is being changed below is saved on top of it.
-    const key = draftKey(site, t.sites.general);
-    const draft = draftOf(key) as Basics | undefined;
-    if (draft !== undefined) keepDraft(key, { ...draft, origins: originsOf([...linesOf(draft.origins), origin]) });
+    took(await change(site, ({ origins }) => ({ origins: [...new Set([...origins, origin])] })));
     tell(t.sites.originAdded);
   };
   return (
@@ -265,18 +260,18 @@ function Refused({ site, took }: Part) {
 
 function General({ site, took }: Part) {
   return (
-    <Editable<Basics>
+    <Editable
       title={t.sites.general}
       site={site}
       took={took}
-      from={{ name: site.name, origins: originsOf(site.origins) }}
-      patch={({ name, origins }) => ({ name: name.trim(), origins: linesOf(origins) })}
+      from={({ name, origins }) => ({ name, origins })}
+      patch={({ name, origins }) => ({ name: name.trim(), origins: trimmed(origins) })}
     >
       {(value, set) => (
         <>
           <SiteName value={value.name} set={(name) => set({ ...value, name })} />
           <Field label={t.sites.origins} hint={t.sites.originsHint}>
-            {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={value.origins} onInput={(event) => set({ ...value, origins: event.currentTarget.value })} />}
+            {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={value.origins.join('\n')} onInput={(event) => set({ ...value, origins: linesOf(event.currentTarget.value) })} />}
           </Field>
         </>
       )}
@@ -290,7 +285,7 @@ const saidTexts = (texts: Readonly<Record<string, string>>): Record<string, stri
 function Texts({ site, took }: Part) {
   const names = [...new Set(['title', 'greeting', 'offline', ...Object.keys(site.texts)])];
   // Each has its place, empty or not: what was typed and taken back is no change.
-  const from: Readonly<Record<string, string>> = Object.fromEntries(names.map((name) => [name, site.texts[name] ?? '']));
+  const from = ({ texts }: Site): Readonly<Record<string, string>> => Object.fromEntries([...names, ...Object.keys(texts)].map((name) => [name, texts[name] ?? '']));
   return (
     <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} from={from} patch={(texts) => ({ texts: saidTexts(texts) })}>
       {(texts, set) =>
@@ -315,7 +310,7 @@ const RULES: readonly FormRule[] = ['hidden', 'optional', 'required'];
 function FormRules({ site, took }: Part) {
   const names = [...new Set(['name', 'email', ...Object.keys(site.form)])];
   return (
-    <Editable title={t.sites.form} hint={t.sites.formHint} site={site} took={took} from={site.form} patch={(form) => ({ form: { ...form } })}>
+    <Editable title={t.sites.form} hint={t.sites.formHint} site={site} took={took} from={({ form }) => form} patch={(form) => ({ form })}>
       {(form, set) =>
         names.map((name) => (
           <Field key={name} label={t.sites.formNames[name] ?? name}>
@@ -348,7 +343,7 @@ function Notice({ site, took }: Part) {
       title={t.sites.notice}
       site={site}
       took={took}
-      from={{ text: site.notice.text ?? '', url: site.notice.url ?? '' }}
+      from={({ notice }) => ({ text: notice.text ?? '', url: notice.url ?? '' })}
       patch={({ text, url }) => ({ notice: { text: text.trim(), url: url.trim() } })}
     >
       {(value, set) => (
@@ -368,12 +363,12 @@ function Redaction({ site, took }: Part) {
       hint={t.sites.redactionHint}
       site={site}
       took={took}
-      from={site.redaction_patterns.join('\n')}
-      patch={(patterns) => ({ redaction_patterns: linesOf(patterns) })}
+      from={(now) => now.redaction_patterns}
+      patch={(patterns) => ({ redaction_patterns: trimmed(patterns) })}
     >
       {(patterns, set) => (
         <Field label={t.sites.redaction}>
-          {(ids) => <textarea {...ids} class="mono" rows={4} spellcheck={false} placeholder="CUST-\d{6}" value={patterns} onInput={(event) => set(event.currentTarget.value)} />}
+          {(ids) => <textarea {...ids} class="mono" rows={4} spellcheck={false} placeholder="CUST-\d{6}" value={patterns.join('\n')} onInput={(event) => set(linesOf(event.currentTarget.value))} />}
         </Field>
       )}
     </Editable>

@@ -5,7 +5,7 @@ import type { AgentId, ConversationCard, ConversationId } from '../../../widget-
 import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { board, close, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';
+import { board, closeSoon, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { granted, me } from '../state/session.ts';
 import { EMPTY_THREAD } from '../state/thread.ts';
@@ -164,9 +164,9 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
         </button>
       ) : null}
       {mayMove(card) ? (
-        <ActButton key="close" class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} act={() => close(id)}>
+        <button key="close" type="button" class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} onClick={once(() => closeSoon(id))}>
           <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
-        </ActButton>
+        </button>
       ) : null}
     </>
   );

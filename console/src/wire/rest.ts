@@ -6,6 +6,9 @@
 /** As many characters as the server takes of each (server/src/api). */
 export const CHARS_MAX = { name: 100, tag: 50, text: 500, notice: 2_000, url: 2_048, password: 1_000 } as const;
 
+/** Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs). */
+export const CAPACITY_MAX = 100;
+
 export type Role = 'agent' | 'supervisor' | 'admin';
 
 export interface Agent {
@@ -18,10 +21,17 @@ export interface Agent {
   created_at: number;
 }
 
+export interface Tenant {
+  tenant_id: string;
+  name: string;
+}
+
 export interface SessionGranted {
   session_id: string;
   agent: Agent;
-  tenant: { tenant_id: string; name: string };
+  tenant: Tenant;
+  /** Right after signing in: which else the same password opens. */
+  other_tenants?: Tenant[];
   expires_at: number;
 }
 
@@ -195,6 +205,15 @@ export async function askAll<T>(path: string, pagesMax = 20): Promise<T[]> {
     if (cursor === null) break;
   }
   return items;
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One after the other, however it ends: each begins from what the one before left. */
+export function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  const done = turn.then(act, act);
+  turn = done;
+  return done;
 }
 
 function randomKey(): string {
