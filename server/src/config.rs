@@ -105,11 +105,11 @@ settings! {
     }
     "Conversations" {
         offer_ms: u64 = "30000", "ms", (1_000, 600_000),
-            "Time in which an agent may take what was offered to him.";
+            "Time in which an agent may take what was offered to them.";
         agent_grace_ms: u64 = "45000", "ms", (0, 3_600_000),
-            "Time in which an agent whose line broke keeps his conversations.";
+            "Time in which an absent agent keeps their conversations.";
         agent_capacity: u16 = "5", "conversations", (0, 100),
-            "Conversations at a time for a new agent; he and his admins may change it.";
+            "Conversations at a time for a new agent; they and their admins may change it.";
         conversations_per_visitor_max: usize = "5", "conversations", (1, 10_000),
             "Open conversations of one visitor.";
         conversations_per_ip_hour_max: u64 = "60", "conversations", (1, 1_000_000),
@@ -117,7 +117,7 @@ settings! {
         abandoned_hours: u64 = "336", "hours", (0, 87_600),
             "Time after which a conversation is closed in which nobody said anything and nobody is there; its visitor can open it again. 0: never.";
         visitor_token_days: u64 = "30", "days", (1, 396),
-            "Days for which a visitor is known again, from his last visit on.";
+            "Days for which a visitor is known again, from their last visit on.";
     }
     "Connections" {
         connections_max: usize = "20000", "connections", (1, 10_000_000),
@@ -187,7 +187,7 @@ settings! {
         store_queue_max: usize = "4096", "writes", (16, 1_000_000),
             "Writes that may wait for the store's writer.";
         store_patience_ms: u64 = "2000", "ms", (0, 60_000),
-            "Time for which a sender waits for room in that queue before he is refused.";
+            "Time for which a sender waits for room in that queue before being refused.";
         store_linger_ms: u64 = "2", "ms", (0, 100),
             "Time for which a busy writer gathers neighbours into one commit. 0: it does not wait.";
         sweep_ms: u64 = "3600000", "ms", (1_000, 86_400_000),
