@@ -63,11 +63,12 @@ test('a message renews the last line and ends its author typing', () => {
   assert.equal(board.typing.size, 0);
 });
 
-test('a note is no last line for everyone', () => {
+test('a last line is a note where a note was heard last, until a card comes', () => {
   const note = { ...text('cnv_a', 4), visibility: 'agents' } as ServerFrame;
-  const board = after([snapshot(card('a')), text('cnv_a', 3), note]);
-  assert.equal(board.cards.get('cnv_a')?.preview, 'said 3');
-  assert.equal(board.cards.get('cnv_a')?.seq_last, 4);
+  const isNote = (frames: ServerFrame[]): boolean => after([snapshot(card('a')), ...frames]).cards.get('cnv_a')?.note === true;
+  assert.ok(isNote([text('cnv_a', 3), note]));
+  assert.ok(!isNote([note, text('cnv_a', 5)]));
+  assert.ok(!isNote([note, { kind: 'conversation', card: { ...card('a'), version: 9 } }]));
 });
 
 test('typing ends by itself after six seconds', () => {

@@ -33,10 +33,13 @@ export interface TypingMark {
   readonly until: number;
 }
 
+/** A card; the last line is a note where a note was heard since the card came, which itself tells what is for everyone. */
+export type Card = ConversationCard & { readonly note?: boolean };
+
 export interface Board {
   /** Whether the snapshot has come. */
   readonly loaded: boolean;
-  readonly cards: ReadonlyMap<ConversationId, ConversationCard>;
+  readonly cards: ReadonlyMap<ConversationId, Card>;
   readonly agents: ReadonlyMap<AgentId, AgentCard>;
   readonly offers: ReadonlyMap<ConversationId, Offer>;
   readonly typing: ReadonlyMap<ConversationId, readonly TypingMark[]>;
@@ -137,8 +140,8 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
     case 'message': {
       const next = changed(board, frame.conversation, (card) => {
         if (frame.seq < card.seq_last) return card;
-        // A note is in its thread; here stands what everyone may read, as the server has it.
-        const spoken = frame.body.kind === 'text' && frame.visibility !== 'agents' ? { preview: clip(frame.body.text), last_author: frame.author } : {};
+        const spoken =
+          frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author, note: frame.visibility === 'agents' } : {};
         return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
       });
       return withTyping(frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next, frame.conversation, frame.author, null);
@@ -162,7 +165,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
   }
 }
 
-export function clip(text: string): string {
+function clip(text: string): string {
   return text.length > PREVIEW_CHARS_MAX ? `${text.slice(0, PREVIEW_CHARS_MAX)}…` : text;
 }
 

@@ -20,7 +20,7 @@ import { is_blank } from '../../../widget-js/src/wire/visible.ts';
 import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
-import { clip, EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
+import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';
 import type { Board, BoardInput, Offer } from './board.ts';
 import { dayOf, serverNow, setServerTime } from './clock.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from './composer.ts';
@@ -31,7 +31,7 @@ import { forgetOutbox, keepComposers, keepOutbox, readComposers, readOutbox } fr
 import { me, sessionIsOver } from './session.ts';
 import { play } from './sound.ts';
 import { EMPTY_THREAD, entryOf, newestSeq, reduceThread, lastEntry } from './thread.ts';
-import type { Entry, Pending, Thread, ThreadInput } from './thread.ts';
+import type { Pending, Thread, ThreadInput } from './thread.ts';
 import { visitorName } from './visitor.ts';
 
 export const line = signal<LineState>({ kind: 'idle' });
@@ -58,26 +58,14 @@ export const attention = computed(() => {
   return count;
 });
 
-/** The newest text that came of a conversation, of those that fit. */
-function newestText(id: ConversationId, fits: (entry: Entry) => boolean): { readonly text: string; readonly entry: Entry } | null {
-  const entries = threads.value.get(id)?.entries ?? [];
-  for (let at = entries.length - 1; at >= 0; at -= 1) {
-    const entry = entries[at];
-    if (entry?.body.kind === 'text' && fits(entry)) return { text: entry.body.text, entry };
-  }
-  return null;
-}
-
 /** What the visitor of an offer said last, where that is known. */
 export function visitorWords(offer: Offer): string | null {
-  return newestText(offer.conversation, ({ author }) => author.kind === 'visitor')?.text ?? offer.words;
-}
-
-/** The last line of a conversation: a card has the newest words that are for everyone, and only messages tell of a note. */
-export function lastLine(card: wire.ConversationCard): { readonly text: string | undefined; readonly author: wire.Author | undefined; readonly note: boolean } {
-  const newest = newestText(card.conversation, () => true);
-  if (newest === null) return { text: card.preview, author: card.last_author, note: false };
-  return { text: clip(newest.text), author: newest.entry.author, note: newest.entry.visibility === 'agents' };
+  const entries = threads.value.get(offer.conversation)?.entries ?? [];
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = entries[at];
+    if (entry?.author.kind === 'visitor' && entry.body.kind === 'text') return entry.body.text;
+  }
+  return offer.words;
 }
 
 /** What this agent has not read of a conversation. */

@@ -34,8 +34,8 @@ export function restKeys(but: readonly string[] = []): void {
 }
 
 /** Something was pressed, or the focus was moved: the letters that follow were not meant as keys. A rest that is under way goes on as it is. */
-export function restAfterwards(): void {
-  if (performance.now() >= restUntil) restKeys(LOOKS);
+export function restAfterwards(but = LOOKS): void {
+  if (performance.now() >= restUntil) restKeys(but);
 }
 
 /** The agent left a field on purpose: what comes next is meant as a key. */

@@ -4,10 +4,10 @@ import { computed, signal, useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
 import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
-import type { Tab } from '../state/board.ts';
+import type { Card, Tab } from '../state/board.ts';
 import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
 import type { Composer } from '../state/composer.ts';
-import { board, composers, lastLine, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
+import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
 import { composerCalled, hasKeys } from '../state/hands.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
@@ -32,7 +32,7 @@ const cards = computed<readonly ConversationCard[]>(() => {
   const wanted = filter.value.trim().toLowerCase();
   if (wanted === '') return source;
   return source.filter((card) =>
-    [visitorName(card), card.visitor?.email, lastLine(card).text].some((text) => text?.toLowerCase().includes(wanted) === true),
+    [visitorName(card), card.visitor?.email, card.preview].some((text) => text?.toLowerCase().includes(wanted) === true),
   );
 });
 
@@ -216,8 +216,9 @@ function draftOf(composer: Composer | undefined): { readonly text: string; reado
 }
 
 /** Whose words the last line is, where they are not the visitor's; a note is never taken for a reply. */
-function Speaker({ card }: { card: ConversationCard }) {
-  const { author, note } = lastLine(card);
+function Speaker({ card }: { card: Card }) {
+  const author = card.last_author;
+  const note = card.note === true;
   const name = author?.kind !== 'agent' ? null : isAgent(author, me.value) ? t.you : agentName(author.agent, card);
   if (!note && name === null) return null;
   return (
@@ -246,7 +247,6 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
   const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
   const draft = draftOf(composers.value.get(card.conversation));
-  const said = lastLine(card).text;
   const classes = ['row-card', opened.value === card.conversation ? 'current' : '', unread > 0 ? 'unread' : ''].join(' ');
   return (
     <li class="row-slot" style={{ transform: `translateY(${top}px)` }} aria-posinset={place} aria-setsize={of}>
@@ -288,12 +288,12 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
                   <Icon name={draft.note ? 'lock' : 'person'} size={12} /> <span class="faint">{draft.note ? t.list.noteDraft : t.list.draft}</span>
                   <bdi>{draft.text}</bdi>
                 </>
-              ) : said === undefined ? (
+              ) : card.preview === undefined ? (
                 <span class="faint">{card.seq_last === 0 ? t.list.noPreview : '…'}</span>
               ) : (
                 <>
                   <Speaker card={card} />
-                  <bdi>{said}</bdi>
+                  <bdi>{card.preview}</bdi>
                 </>
               )}
             </span>

@@ -1,7 +1,7 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
 import { useLayoutEffect } from 'preact/hooks';
-import { keyRests, LETTERS, restKeys, UNDO } from '../state/hands.ts';
+import { keyRests, LETTERS, restAfterwards, restKeys, UNDO } from '../state/hands.ts';
 import { singleKeys } from '../state/preferences.ts';
 
 /** The key code of whatever an input method made of a key. */
@@ -47,15 +47,19 @@ function isTyping(event: KeyboardEvent): boolean {
     return true;
   }
   if (isComposed(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord()) return true;
-  if (beginsWord(event)) restKeys();
+  heedWord(event);
   return hasModifier(event);
 }
 
 const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean => ctrlKey || metaKey || altKey;
 
-/** Outside of all fields, too, somebody may begin a sentence: with a capital, or a letter that is no key of ours. */
-function beginsWord(event: KeyboardEvent): boolean {
-  return !isChord(event) && /^\p{L}$/u.test(event.key) && (event.shiftKey || !LETTERS.includes(event.key.toLowerCase()));
+/** Outside of all fields, too, somebody may begin a word: with a letter that is no key of ours, or a capital. */
+function heedWord(event: KeyboardEvent): void {
+  const key = event.key.toLowerCase();
+  if (isChord(event) || !/^\p{L}$/u.test(key)) return;
+  if (!LETTERS.includes(key)) restKeys();
+  // Who meant the key, and held Shift by mistake, presses it again.
+  else if (event.shiftKey) restAfterwards([key, UNDO]);
 }
 
 /** Ends the one that is there: one pair of hands types one text. */
