@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long that moment is at most, in looks.
+/// Whoever only asks who has a folder holds its lock for a moment: how often it is tried again, and how far apart.
 const ASKED_LOOKS: u32 = 10;
 const ASKED_LOOK: Duration = Duration::from_millis(10);
 

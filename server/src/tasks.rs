@@ -121,8 +121,8 @@ pub async fn blocking<T: Send + 'static>(
     let turn = turn.lock_owned().await;
     let thread = THREADS.acquire().await.map_err(|_| Undone::Failed)?;
     let done = tokio::task::spawn_blocking(move || {
-        // Held to the work's end, also where nobody waits for it any more.
-        let _held = (place, turn, thread);
+        // Held to the work's end, also where nobody waits for it any more; the place last, as the turn is the line's.
+        let _held = (thread, turn, place);
         work()
     });
     done.await.map_err(|_| Undone::Failed)
