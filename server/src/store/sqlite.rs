@@ -264,7 +264,7 @@ impl SqliteStore {
         let places = Arc::new(Semaphore::new(queue_len));
         let journal = connection.as_ref().and_then(|_| file::make_journal(folder, id, carried));
         let alone = Arc::new(Mutex::new(alone));
-        let writer = Writer {
+        let mut writer = Writer {
             folder: folder.to_owned(),
             connection,
             sealer: Arc::clone(&sealer),
@@ -276,7 +276,7 @@ impl SqliteStore {
             log: None,
             teller: teller.clone(),
             journal,
-            is_journal_noted: false,
+            journal_noted: None,
             id,
             commits,
             mark: MarkFile::begin(folder, Mark { id, commits, in_file, journal: found.reached }),
@@ -290,6 +290,8 @@ impl SqliteStore {
             places: Arc::clone(&places),
             queue_len,
         };
+        // Before anybody reads: what is read cannot be carried into the file.
+        writer.note_use();
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             sealer,

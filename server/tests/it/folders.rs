@@ -415,13 +415,14 @@ async fn a_file_that_is_taken_away_from_a_running_server_is_missed_at_once() {
 }
 
 fn init(data: &Path, keys: &Path, more: &[&str]) -> (i32, String, String) {
-    let password = data.with_extension("password");
+    // Its own: several run at once.
+    let password = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&password, PASSWORD).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp"));
     command.env_clear().arg("init").arg("--data").arg(data).arg("--keys").arg(keys);
     command.args(["--organization", "Demo", "--site", "Shop", "--origin", "https://shop.example"]);
     command.args(["--admin-email", "admin@example.test", "--admin-password-file"]);
-    command.arg(password).args(more);
+    command.arg(password.path()).args(more);
     done(command)
 }
 

@@ -545,6 +545,40 @@ async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
     store.close().await;
 }
 
+/// Whoever saves the one file that has the database's name learns what is missing.
+#[tokio::test]
+async fn the_file_itself_says_that_there_is_a_journal_though_it_is_read_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let path = file::database_path(&data);
+    let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
+    store.close().await;
+    let alone = |name: &str| {
+        let other = folder.path().join(name);
+        fs::create_dir(&other).unwrap();
+        fs::copy(&path, file::database_path(&other)).unwrap();
+        SqliteStore::look(&other)
+    };
+    let looked = alone("closed");
+    assert!(matches!(looked, Ok(Looked::Data(_))), "{looked:?}");
+    // From before it was opened: what is noted then cannot come into the file.
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM meta").unwrap();
+    let store = open_at(&data, &keys).unwrap();
+    reader.execute_batch("COMMIT").unwrap();
+    store.write(Vec::new()).await.unwrap();
+    // The fate of a batch is told before the log is carried.
+    store.write(Vec::new()).await.unwrap();
+    let looked = alone("read");
+    assert!(matches!(looked, Err(OpenError::Journal { .. })), "{looked:?}");
+    store.close().await;
+    drop(store);
+    let store = open_at(&data, &keys).unwrap();
+    let looked = alone("opened");
+    assert!(matches!(looked, Err(OpenError::Journal { .. })), "{looked:?}");
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_journal_that_does_not_follow_on_the_database_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

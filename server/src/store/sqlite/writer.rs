@@ -108,8 +108,8 @@ pub(super) struct Writer {
     pub(super) log: Option<InPlace>,
     /// None where the disk had no room for it.
     pub(super) journal: Option<Journal>,
-    /// The database says that there is one: until then nothing may be in it.
-    pub(super) is_journal_noted: bool,
+    /// With which commit the database said that there is one: until then nothing may be in it.
+    pub(super) journal_noted: Option<u64>,
     pub(super) id: StoreId,
     /// How often the database was committed, and where that is marked.
     pub(super) commits: u64,
@@ -180,7 +180,6 @@ impl Writer {
     /// Works until every sender is gone and the queue is empty.
     pub(super) fn run(mut self) {
         file::make_reserve(&self.folder);
-        self.note_use();
         loop {
             match self.next() {
                 Ok(job) => {
@@ -216,7 +215,8 @@ impl Writer {
     }
 
     /// Has the database's own file say that there is a journal, so that it is missed when it and the log are gone.
-    fn note_use(&mut self) {
+    /// A reader may keep the log from the file: then that is tried again after each batch.
+    pub(super) fn note_use(&mut self) {
         if self.journal.is_none() || self.connection.is_none() {
             return;
         }
@@ -224,7 +224,6 @@ impl Writer {
         if let Err(fault) = noted {
             self.fail(fault);
         }
-        self.log_pages = CHECKPOINT_PAGES;
         self.checkpoint_when_due();
     }
 
@@ -411,7 +410,7 @@ impl Writer {
     /// asked. `false`: nothing was done.
     fn write_journal(&mut self, works: &[Work], steps: &mut Steps) -> Result<bool, Fault> {
         // After a fault it begins anew once the database has everything; a new generation is the database's to note.
-        if !self.is_journal_noted
+        if self.journal_noted.is_none()
             || !self.is_healthy()
             || self.sealer.generation() != self.memory.generation
         {
@@ -573,7 +572,8 @@ impl Writer {
         desk.execute("COMMIT", [])?;
         carrying.carried = carrying.reached;
         let carried = carrying.carried;
-        (self.commits, self.is_journal_noted) = (commits, has_journal);
+        self.commits = commits;
+        self.journal_noted = has_journal.then(|| self.journal_noted.unwrap_or(commits));
         self.memory.generation = generation;
         self.mark.committed(commits, carried);
         self.log_pages += PAGES_OF_A_COMMIT;
@@ -630,7 +630,8 @@ impl Writer {
     fn make_journal(&mut self) {
         if self.journal.is_none() {
             self.journal = file::make_journal(&self.folder, self.id, self.carrying.carried);
-            self.is_journal_noted = false;
+            self.journal_noted = None;
+            self.note_use();
         }
     }
 
@@ -670,7 +671,8 @@ impl Writer {
 
     /// Runs after the fates of the batch are on their way: only what comes meanwhile waits for it, and it waits for nobody.
     fn checkpoint_when_due(&mut self) {
-        if self.log_pages < CHECKPOINT_PAGES || self.in_transaction() {
+        let is_noted = self.journal_noted.is_none_or(|commit| commit <= self.mark.mark.in_file);
+        if (is_noted && self.log_pages < CHECKPOINT_PAGES) || self.in_transaction() {
             return;
         }
         let Some(connection) = self.connection.as_ref() else { return };
