@@ -1,0 +1,41 @@
+// The document for whoever keeps a page names each command and each event, and no other.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const read = (path: string): string => readFileSync(join(process.cwd(), path), 'utf8');
+const source = read('src/main.ts');
+const document = read('../docs/embedding.md');
+
+const all = (text: string, pattern: RegExp): string[] =>
+  [...new Set([...text.matchAll(pattern)].map((found) => found[1] ?? ''))].sort();
+
+/** The rows of the table below a heading. */
+function rows(heading: string): string[] {
+  const section = document.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+  return section.split('\n').filter((line) => line.startsWith('| `'));
+}
+
+test('each command is in the document, and no other', () => {
+  const commands = all(source, /case '(\w+)':|verb === '(\w+)' \|\|/g);
+  const known = [...new Set([...commands, 'on', 'off'])].filter((verb) => verb !== '').sort();
+  assert.ok(known.length >= 8, known.join());
+  assert.deepEqual(all(rows('Commands').join('\n'), /LiveHelp\('(\w+)'/g), known);
+});
+
+test('each event is in the document, and no other', () => {
+  const union = /type WidgetEvent = (.*);/.exec(source)?.[1] ?? '';
+  const events = all(union, /'(\w+)'/g);
+  assert.ok(events.length >= 7, union);
+  const first = rows('Events').map((row) => row.split('|')[1] ?? '').join();
+  assert.deepEqual(all(first, /`(\w+)`/g), events);
+});
+
+test('each state of the line is in the document', () => {
+  const states = all(/type Line = (.*);/.exec(read('src/state/conversation.ts'))?.[1] ?? '', /'(\w+)'/g);
+  assert.ok(states.length >= 5);
+  const row = rows('Events').find((line) => line.startsWith('| `status`')) ?? '';
+  assert.deepEqual(all(row.split('|')[2] ?? '', /`(\w+)`/g), states);
+});
