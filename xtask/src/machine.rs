@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{Outcome, answer, command, present, root, run_shown, run_shown_but_errors};
 
-/// The oldest Node that builds the front ends: Debian 12's.
+/// The oldest Node that builds the front ends: Debian 12's, which Debian keeps though its makers do not any more.
 const NODE_MAJOR_MIN: u32 = 18;
 
 /// Between two attempts of apt-get while another program has its locks.
@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Postgres,
     /// Counts instructions, for the budgets.
     Valgrind,
+    /// Python, to install tools that come as wheels.
+    Python,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -44,6 +46,7 @@ impl Need {
             Self::Redis => &["redis-server"],
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
+            Self::Python => &["python3", "python3-venv"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -57,6 +60,7 @@ impl Need {
             // Debian keeps them off the search path.
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
+            Self::Python => answer(&["python3", "-c", "import ensurepip, venv"]).is_some(),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

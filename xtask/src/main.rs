@@ -9,6 +9,7 @@ mod run;
 mod peers;
 mod tidy;
 mod budgets;
+mod dependencies;
 mod r#gen;
 mod front;
 mod machine;

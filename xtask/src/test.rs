@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::dependencies::{self, Tools};
 use crate::front::{BROWSER_TESTS, BUNDLED, Front};
 use crate::machine::{Need, provide};
 use crate::shell::{command, present, root, run_logged, target_folder};
@@ -35,7 +36,9 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
     let mut needs = vec![Need::Redis];
-    needs.extend(whole.then_some(Need::Valgrind));
+    if whole {
+        needs.extend([Need::Valgrind, Need::Python]);
+    }
     if !fronts.is_empty() || browser.is_some() {
         needs.push(Need::Node);
         needs.extend(whole.then_some(Need::Browser));
@@ -52,6 +55,9 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     steps.run("format", cargo(&["fmt", "--all", "--check"]))?;
     Steps::check("tidy", tidy::run)?;
     Steps::check("generated files", || r#gen::run(true))?;
+    if whole {
+        steps.dependencies()?;
+    }
     for front in &fronts {
         for script in ["check", "test"] {
             if front.has_script(script) {
@@ -136,6 +142,29 @@ impl Steps {
         for line in closing_lines(&output) {
             println!("    {line}");
         }
+        Ok(())
+    }
+
+    fn dependencies(&self) -> Result<()> {
+        let tools = Tools::find()?;
+        if let Some(install) = tools.install()? {
+            self.run("tools: install", install)?;
+            tools.installed()?;
+        }
+        self.run("dependencies", tools.deny())?;
+        self.run("unused dependencies", tools.shear())?;
+        let log = self.logs.join("advisories.log");
+        let begun = now();
+        if run_logged(tools.advisories(), &log).is_err() {
+            let output = fs::read_to_string(&log).unwrap_or_default();
+            if !dependencies::unreached(&output) {
+                println!("{output}");
+                bail!("the step `advisories` failed");
+            }
+            println!("advisories: NOT CHECKED, their database cannot be reached from here");
+            return Ok(());
+        }
+        println!("advisories: ok ({:.1} s)", begun.elapsed().as_secs_f64());
         Ok(())
     }
 
