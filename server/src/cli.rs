@@ -93,7 +93,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
             if matches.get_flag("print-config") {
                 return print_config(&resolved);
             }
-            serve::serve(resolved.config)
+            serve::serve(resolved)
         }
         Some(("init", matches)) => init_command(matches),
         Some(("check", matches)) => serve::check(&settings(matches)?),

@@ -56,6 +56,13 @@ impl Clock for SystemClock {
     }
 }
 
+/// Microseconds of the system's monotonic clock, by which systemd orders what it hears (sd_notify(3)).
+pub fn monotonic_usec() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or(0).saturating_mul(1_000_000).saturating_add(nanos.unwrap_or(0) / 1_000)
+}
+
 /// A clock that moves when a test says so.
 #[derive(Debug)]
 pub struct ManualClock {

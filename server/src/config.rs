@@ -6,17 +6,23 @@
 
 mod document;
 mod load;
+mod surroundings;
 mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 pub use document::document;
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
-pub use value::{Bus, LogFormat, LogLevel, Network, Setting, Store};
+pub use surroundings::Surroundings;
+pub use value::{Bus, DrainGrace, LogFormat, LogLevel, Network, Setting, Store};
 
 use crate::origin::PublicUrl;
-use value::Value;
+pub use value::Endpoint;
+use value::{Value, has_password, without_password};
 
 /// No bounds: the setting is no number.
 const ANY: (u64, u64) = (0, u64::MAX);
@@ -37,6 +43,7 @@ macro_rules! settings {
             doc: $doc,
             takes: <$ty as Value>::TAKES,
             switch: <$ty as Value>::SWITCH,
+            path: <$ty as Value>::PATH,
         }, )+ )+ ];
 
         impl Config {
@@ -51,6 +58,11 @@ macro_rules! settings {
                 }); all &= $name.is_some(); )+ )+
                 if !all { return None; }
                 Some(Self { $( $( $name: $name?, )+ )+ })
+            }
+
+            /// Takes one setting's value from other settings.
+            fn take(&mut self, name: &str, from: &Self) {
+                $( $( if name == stringify!($name) { self.$name.clone_from(&from.$name); } )+ )+
             }
         }
     };
@@ -88,20 +100,32 @@ settings! {
     "Nodes" {
         bus: Bus = "memory", "", ANY,
             "How nodes hear of each other's messages: `memory` for one node, or a Redis 7: rediss://user:password@host:port/db (redis:// on loopback only).";
+        bus_password_file: Option<PathBuf> = "", "", ANY,
+            "File whose first line is the password of the user that `bus` names, so that it stands in no setting. Read at start.";
         bus_allow_persistence: bool = "false", "", ANY,
             "Accepts a Redis that writes to disk or lets its user watch others.";
     }
     "Process" {
         worker_threads: usize = "0", "threads", (0, 1024),
             "Threads that serve. 0: one for every two cores, for the store has threads of its own.";
-        log_format: LogFormat = "json", "", ANY,
-            "How a log line looks: `json`, or `human` for a terminal. Logs go to stderr.";
+        log_format: LogFormat = "auto", "", ANY,
+            "How a log line looks: `json`, `human` for people, or `auto`: for people where stderr is a terminal, JSON otherwise. Logs go to stderr.";
         log_level: LogLevel = "info", "", ANY,
             "Least severity that is logged: error, warn, info, debug or trace.";
+        access_log: bool = "false", "", ANY,
+            "Writes a log line for each request and each socket, whatever `log_level` is. Of an address only the network is written: /24, or /48 of IPv6.";
+        log_sign_in_addresses: bool = "false", "", ANY,
+            "Writes the whole address into the log line of each sign-in, for a program such as fail2ban that bars whoever guesses. An address is personal data: say so in your privacy notice, and keep those logs for days, not for years.";
+        traces_endpoint: Option<String> = "", "", ANY,
+            "Address to which spans are sent by OTLP over HTTP, in JSON: http://127.0.0.1:4318/v1/traces. Empty: nothing is traced.";
+        traces_per_mille: u64 = "10", "of a thousand", (0, 1_000),
+            "How many traces of a thousand are sent; one in which the server failed is sent always.";
         drain_grace_ms: u64 = "5000", "ms", (0, 600_000),
-            "After SIGTERM: time in which new connections are still taken while /readyz already says no.";
+            "After SIGTERM: time in which new connections are still taken while /readyz already says no, so that a load balancer looks elsewhere first. See `drain_grace`.";
+        drain_grace: DrainGrace = "nodes", "", ANY,
+            "When that time is waited for: `nodes`, where `bus` names other nodes that can take over; `always`; or `never`. With a single node it would only make an outage longer.";
         drain_ms: u64 = "20000", "ms", (0, 3_600_000),
-            "After the grace: the longest time over which clients are told to move, one by one, a thousand in a second.";
+            "After the grace: the longest time over which the clients are told to move. They are told one by one, a thousand in a second, so that few take less; where they are so many that this would take longer, they are told as much faster.";
     }
     "Conversations" {
         offer_ms: u64 = "30000", "ms", (1_000, 600_000),
@@ -197,7 +221,85 @@ settings! {
     }
 }
 
+/// The settings that a reload puts in force. The others are about what was opened, made or promised at start: folders,
+/// listeners, threads, the bus, conversations under way.
+pub const RELOADED: &[&str] = &[
+    "trusted_proxies",
+    "log_level",
+    "access_log",
+    "log_sign_in_addresses",
+    "traces_per_mille",
+    "drain_grace_ms",
+    "drain_grace",
+    "drain_ms",
+    "connections_max",
+    "handshakes_per_ip_max",
+    "connections_per_ip_max",
+    "header_ms",
+    "request_ms",
+    "header_bytes_max",
+    "body_bytes_max",
+    "hello_timeout_ms",
+    "heartbeat_agent_ms",
+    "heartbeat_visitor_ms",
+    "pong_ms",
+    "outbox_frames_max",
+    "outbox_bytes_max",
+    "frames_per_second",
+    "frames_burst",
+    "messages_per_minute",
+    "messages_burst",
+    "agent_messages_per_minute",
+    "requests_per_minute",
+    "requests_burst",
+    "key_requests_per_minute",
+    "key_requests_burst",
+    "address_requests_per_minute",
+    "address_requests_burst",
+    "logins_per_account_max",
+    "logins_per_account_strangers_max",
+    "logins_per_ip_max",
+    "login_window_ms",
+];
+
+/// A value that a reload replaces. Whoever uses it asks each time, or lives with what they began with.
+#[derive(Debug)]
+pub struct Live<T>(Arc<RwLock<Arc<T>>>);
+
+impl<T> Clone for Live<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> From<T> for Live<T> {
+    fn from(value: T) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(value))))
+    }
+}
+
+impl<T> Live<T> {
+    /// What is in force.
+    pub fn now(&self) -> Arc<T> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// Puts another value in force.
+    pub fn set(&self, value: T) {
+        *self.0.write() = Arc::new(value);
+    }
+}
+
 impl Config {
+    /// These settings, with those of `newer` that a reload puts in force.
+    pub fn reloaded(&self, newer: &Self) -> Self {
+        let mut config = self.clone();
+        for name in RELOADED {
+            config.take(name, newer);
+        }
+        config
+    }
+
     /// Every setting at its default.
     ///
     /// # Panics
@@ -265,9 +367,11 @@ impl Config {
             && let Err(error) = PublicUrl::set(url)
         {
             complaints.push(format!(
-                "`public_url` = {url}: expected an origin without a path, such as https://chat.example.com ({error})"
+                "`public_url` = {}: expected an origin without a path, such as https://chat.example.com ({error})",
+                without_password(url)
             ));
         }
+        self.complain_of_others(&mut complaints);
         let (data, keys) = (normal(&self.data), normal(&self.keys));
         if keys.starts_with(&data) || data.starts_with(&keys) {
             complaints.push(format!(
@@ -277,6 +381,28 @@ impl Config {
             ));
         }
         complaints
+    }
+
+    /// What is said to programs beside this one.
+    fn complain_of_others(&self, complaints: &mut Vec<String>) {
+        if let Some(url) = &self.traces_endpoint
+            && Endpoint::parse(url).is_none()
+        {
+            complaints.push(format!(
+                "`traces_endpoint` = {}: expected an address of a collector, such as http://127.0.0.1:4318/v1/traces; TLS to one far away is for a collector on this machine",
+                without_password(url)
+            ));
+        }
+        match (&self.bus, &self.bus_password_file) {
+            (_, None) => {}
+            (Bus::Memory, Some(_)) => complaints
+                .push("`bus_password_file` is for a Redis, and `bus` names none".to_owned()),
+            (Bus::Redis(url), Some(_)) if has_password(url) => complaints.push(
+                "`bus` and `bus_password_file` both have a password: take it out of `bus`"
+                    .to_owned(),
+            ),
+            (Bus::Redis(_), Some(_)) => {}
+        }
     }
 }
 

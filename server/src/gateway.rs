@@ -25,13 +25,15 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::{Rates, session_tokens};
 use crate::clock::Clock;
+use crate::config::Live;
 use crate::http::{Peer, RETRY_AFTER_S, Socket, SocketEdge, head};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
 use crate::privacy::envelope::Flags;
 use crate::store::Store;
-use crate::tasks;
+use crate::telemetry::{self, RequestId};
+use crate::{tasks, traces};
 
 mod outbox;
 mod heartbeat;
@@ -76,8 +78,11 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    config: GatewayConfig,
-    terms: Arc<outbox::Terms>,
+    config: Live<GatewayConfig>,
+    /// As in the settings; asked for each frame.
+    rates: Arc<Rates>,
+    /// For those who come from now on.
+    terms: Live<outbox::Terms>,
     heartbeats: Heartbeats,
     connections: AtomicUsize,
     draining: tokio::sync::watch::Sender<bool>,
@@ -105,6 +110,10 @@ pub struct Accepted {
     signals: Flags,
     /// The browser's address: for limits, never stored.
     address: Personal<IpAddr>,
+    /// What the upgrade is called in log lines: whatever comes of it is.
+    request_id: Option<RequestId>,
+    /// The trace of the upgrade.
+    trace: Option<traces::Context>,
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
@@ -160,7 +169,7 @@ impl SocketEdge for Gateway {
         let Some(key) = key.filter(|key| is_key(key)) else {
             return Err(refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or no key"));
         };
-        if self.connections.load(Ordering::Relaxed) >= self.config.connections_max {
+        if self.connections.load(Ordering::Relaxed) >= self.config.now().connections_max {
             return Err(refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server has as many connections as it takes",
@@ -191,13 +200,17 @@ impl SocketEdge for Gateway {
             secure: peer.secure,
             signals: Flags::asked(is_one("sec-gpc"), is_one("dnt")),
             address: Personal::new(peer.ip),
+            request_id: request.extensions.get().cloned(),
+            trace: request.extensions.get().copied(),
         };
         Ok((response, accepted))
     }
 
     fn connected(&self, accepted: Accepted, socket: Socket, early: Bytes) {
         if let Some(gateway) = self.me.upgrade() {
-            tasks::spawn("connection", connection::run(gateway, accepted, socket, early));
+            let id = accepted.request_id.clone();
+            let connection = connection::run(gateway, accepted, socket, early);
+            tasks::spawn("connection", telemetry::serving_on(id, connection));
         }
     }
 }
@@ -211,23 +224,27 @@ impl Gateway {
         metrics: Arc<Metrics>,
         config: GatewayConfig,
     ) -> Arc<Self> {
-        let terms = Arc::new(outbox::Terms {
-            metrics: Arc::clone(&metrics),
-            bytes_max: config.outbox_bytes_max,
-            frames_max: config.outbox_frames_max,
-        });
+        let terms = Live::from(terms(&metrics, &config));
+        let rates = Arc::clone(&config.rates);
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             hub,
             store,
             clock,
             metrics,
-            config,
+            config: config.into(),
+            rates,
             terms,
             heartbeats: Heartbeats::default(),
             connections: AtomicUsize::new(0),
             draining: tokio::sync::watch::Sender::new(false),
         })
+    }
+
+    /// Takes other settings. What a connection began with stays with it: its heartbeat and the size of its outbox.
+    pub fn set(&self, config: GatewayConfig) {
+        self.terms.set(terms(&self.metrics, &config));
+        self.config.set(config);
     }
 
     /// Looks after silent connections until the shutdown begins.
@@ -236,7 +253,10 @@ impl Gateway {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = tick.tick() => self.heartbeats.turn(self.clock.instant(), self.config.pong_ms),
+                _ = tick.tick() => {
+                    let pong_ms = self.config.now().pong_ms;
+                    self.heartbeats.turn(self.clock.instant(), pong_ms);
+                }
                 _ = shutdown.wait_for(|down| *down) => return,
             }
         }
@@ -305,6 +325,14 @@ impl Leave {
     /// others in the order in which they left, as far apart.
     fn retry_after_ms(self) -> u64 {
         self.takes_ms + RESTART_MS
+    }
+}
+
+fn terms(metrics: &Arc<Metrics>, config: &GatewayConfig) -> outbox::Terms {
+    outbox::Terms {
+        metrics: Arc::clone(metrics),
+        bytes_max: config.outbox_bytes_max,
+        frames_max: config.outbox_frames_max,
     }
 }
 

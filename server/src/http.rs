@@ -4,9 +4,11 @@
 //! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a route does
 //! (`api`). Called by `lib::run`; knows nothing of chat.
 
+pub(crate) mod access;
 pub mod admin;
 pub mod assets;
 pub mod client;
+pub mod collector;
 pub mod demo;
 pub mod head;
 mod line;
@@ -40,13 +42,14 @@ use tokio::sync::watch;
 use tower::Service as _;
 
 pub use socket::Socket;
-pub use tls::{Tls, TlsError};
+pub use tls::{Standing, Tls, TlsError};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, Network};
+use crate::config::{Config, Live, Network};
 use crate::metrics::{HandshakeFailure, Metrics, NotBelieved};
 use crate::network::network;
-use crate::tasks;
+use crate::telemetry::{self, RequestId};
+use crate::{tasks, traces};
 use line::Line;
 
 /// Where a socket is opened.
@@ -191,7 +194,7 @@ pub async fn serve<E: SocketEdge>(
     tls: Option<Arc<Tls>>,
     router: axum::Router,
     edge: Arc<E>,
-    limits: Limits,
+    limits: impl Into<Live<Limits>>,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -200,7 +203,7 @@ pub async fn serve<E: SocketEdge>(
         tls,
         router: router.layer(axum::middleware::from_fn(remember_route)),
         edge,
-        limits,
+        limits: limits.into(),
         metrics,
         connections: Arc::default(),
         strangers: Arc::default(),
@@ -252,7 +255,7 @@ struct Door<E> {
     tls: Option<Arc<Tls>>,
     router: axum::Router,
     edge: Arc<E>,
-    limits: Limits,
+    limits: Live<Limits>,
     metrics: Arc<Metrics>,
     connections: Arc<AtomicUsize>,
     /// Connections that have not said what they want.
@@ -266,8 +269,14 @@ struct Door<E> {
 
 impl<E> Door<E> {
     /// Who asks, behind trusted proxies as well.
-    fn peer(&self, head: &http::request::Parts, ip: IpAddr, secure: bool) -> Peer {
-        let (peer, fault) = head::peer(head, ip, secure, &self.limits.trusted_proxies);
+    fn peer(
+        &self,
+        head: &http::request::Parts,
+        ip: IpAddr,
+        secure: bool,
+        trusted: &[Network],
+    ) -> Peer {
+        let (peer, fault) = head::peer(head, ip, secure, trusted);
         if let Some(fault) = fault {
             self.metrics.forwarded_not_believed_total.of(fault).inc();
             self.tell(fault);
@@ -358,7 +367,7 @@ fn admit<E: SocketEdge>(
     ip: IpAddr,
     open: tokio::sync::mpsc::Sender<Infallible>,
 ) {
-    let limits = &door.limits;
+    let limits = door.limits.now();
     let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
         return turn_away(stream, door.tls.is_some(), "connections-max");
@@ -387,10 +396,14 @@ fn turn_away(stream: TcpStream, tls: bool, code: &str) {
     if tls {
         return;
     }
-    let body = format!(r#"{{"status":503,"code":"{code}","title":"The server takes no more."}}"#);
+    let id = RequestId::new();
+    let body = format!(
+        r#"{{"status":503,"code":"{code}","title":"The server takes no more.","request_id":"{id}"}}"#
+    );
     let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-                retry-after: 5\r\nconnection: close\r\ncontent-length: ";
-    let answer = format!("{head}{}\r\n\r\n{body}", body.len());
+                retry-after: 5\r\nconnection: close\r\n";
+    let answer =
+        format!("{head}x-request-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     // Once, without waiting: whoever does not take it now does not get it.
     let told = stream.into_std().and_then(|mut stream| stream.write(answer.as_bytes()));
     if let Err(error) = told {
@@ -408,9 +421,10 @@ async fn connection<E: SocketEdge>(
 ) {
     let began = SystemClock.instant();
     let failures = &door.metrics.handshake_failures_total;
+    let patience = door.limits.now().header;
     let line = match &door.tls {
         None => Line::Plain(stream),
-        Some(tls) => match tokio::time::timeout(door.limits.header, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
             Ok(Ok(stream)) => Line::Tls(Box::new(stream)),
             Ok(Err(_)) => return failures.of(HandshakeFailure::Tls).inc(),
             Err(_) => return failures.of(HandshakeFailure::TooSlow).inc(),
@@ -449,11 +463,12 @@ async fn http<E: SocketEdge>(
         let (door, visit) = (door.clone(), visit.clone());
         Box::pin(async move { Ok::<_, Infallible>(answer(&door, &visit, request).await) })
     });
+    let limits = door.limits.now();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(door.limits.header)
+        .header_read_timeout(limits.header)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(door.limits.header_bytes_max.max(8_192))
+        .max_buf_size(limits.header_bytes_max.max(8_192))
         .serve_connection(TokioIo::new(line), service);
     let mut stop = door.stop.clone();
     let mut stopping = false;
@@ -491,7 +506,7 @@ async fn http<E: SocketEdge>(
     Some((accepted, line, early))
 }
 
-/// Answers one request.
+/// Answers one request: under its id, and as a part of a trace.
 async fn answer<E: SocketEdge>(
     door: &Door<E>,
     visit: &Visit<E::Accepted>,
@@ -499,9 +514,57 @@ async fn answer<E: SocketEdge>(
 ) -> Response<Body> {
     drop(visit.stranger.lock().take());
     let began = SystemClock.instant();
+    let limits = door.limits.now();
     let method = method_word(request.method());
-    let (head, body) = request.into_parts();
-    let peer = door.peer(&head, visit.ip, visit.secure);
+    let (mut head, body) = request.into_parts();
+    let trusted = head::trusts(&limits.trusted_proxies, visit.ip);
+    let peer = door.peer(&head, visit.ip, visit.secure, &limits.trusted_proxies);
+    let id = access::id_of(&head, trusted);
+    let trace =
+        traces::begin("http", traces::Parent::of(head::only(&head, "traceparent"), trusted));
+    head.extensions.insert(peer);
+    head.extensions.insert(id.clone());
+    if let Some(trace) = &trace {
+        head.extensions.insert(trace.context());
+    }
+    telemetry::serving(id.clone(), async {
+        let mut response = judged(door, visit, (head, body), peer, &limits).await;
+        let headers = response.headers_mut();
+        if let Some(id) = access::value(&id) {
+            headers.insert(access::REQUEST_ID, id);
+        }
+        harden(headers);
+        let route = response.extensions_mut().remove::<MatchedPath>();
+        let route = route.as_ref().map_or(UNROUTED, MatchedPath::as_str);
+        let status = response.status().as_u16();
+        let took = SystemClock.instant().saturating_duration_since(began);
+        door.metrics.http_requests_total.inc(route, method, status);
+        door.metrics.http_request_duration_seconds.observe(route, took);
+        // The socket is no route of the router's.
+        let is_socket = response.extensions_mut().remove::<OfSocket>().is_some();
+        let route = if is_socket { SOCKET_PATH } else { route };
+        let bytes = access::bytes_of(&response);
+        access::Answered { method, route, status, took, bytes, ip: peer.ip }.log();
+        if let Some(trace) = trace {
+            trace.http(method, route, status, id.as_str());
+        }
+        response
+    })
+    .await
+}
+
+/// Marks the answer to a request for a socket.
+#[derive(Debug, Clone, Copy)]
+struct OfSocket;
+
+/// What becomes of a request: refused for its head or size, a socket, or the routes'.
+async fn judged<E: SocketEdge>(
+    door: &Door<E>,
+    visit: &Visit<E::Accepted>,
+    (head, body): (http::request::Parts, Incoming),
+    peer: Peer,
+    limits: &Limits,
+) -> Response<Body> {
     // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
     let last = head.headers.contains_key(header::TRANSFER_ENCODING);
     let mut response = if let Some(fault) = head::fault(&head) {
@@ -509,8 +572,10 @@ async fn answer<E: SocketEdge>(
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
     } else if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
-        upgrade(door, visit, &head, peer)
-    } else if too_large(&head, door.limits.body_bytes_max) {
+        let mut answer = upgrade(door, visit, &head, peer, limits);
+        answer.extensions_mut().insert(OfSocket);
+        answer
+    } else if too_large(&head, limits.body_bytes_max) {
         let mut refusal = problem(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
@@ -519,36 +584,29 @@ async fn answer<E: SocketEdge>(
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
     } else {
-        routed(door, head, body, peer).await
+        routed(door, head, body, peer, limits).await
     };
     if last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    harden(response.headers_mut());
-    let route = response.extensions_mut().remove::<MatchedPath>();
-    let route = route.as_ref().map_or(UNROUTED, MatchedPath::as_str);
-    door.metrics.http_requests_total.inc(route, method, response.status().as_u16());
-    door.metrics
-        .http_request_duration_seconds
-        .observe(route, SystemClock.instant().saturating_duration_since(began));
     response
 }
 
 /// A request whose head is good, by the routes.
 async fn routed<E: SocketEdge>(
     door: &Door<E>,
-    mut head: http::request::Parts,
+    head: http::request::Parts,
     body: Incoming,
     peer: Peer,
+    limits: &Limits,
 ) -> Response<Body> {
     let _place = match place_for_body(door, &head, peer) {
         Ok(place) => place,
         Err(refusal) => return refusal,
     };
-    head.extensions.insert(peer);
-    let body = http_body_util::Limited::new(body, door.limits.body_bytes_max);
+    let body = http_body_util::Limited::new(body, limits.body_bytes_max);
     let request = Request::from_parts(head, Body::new(body));
-    match tokio::time::timeout(door.limits.request, door.router.clone().call(request)).await {
+    match tokio::time::timeout(limits.request, door.router.clone().call(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => problem(
@@ -626,6 +684,7 @@ fn upgrade<E: SocketEdge>(
     visit: &Visit<E::Accepted>,
     head: &http::request::Parts,
     peer: Peer,
+    limits: &Limits,
 ) -> Response<Body> {
     let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
         || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
@@ -642,8 +701,7 @@ fn upgrade<E: SocketEdge>(
         door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
         return refusal;
     }
-    let Some(share) =
-        Share::take(&door.sockets, network(peer.ip), door.limits.connections_per_ip_max)
+    let Some(share) = Share::take(&door.sockets, network(peer.ip), limits.connections_per_ip_max)
     else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
         let mut refusal = problem(
@@ -687,8 +745,10 @@ pub(crate) fn problem(
 ) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let number = status.as_u16();
+    let id = telemetry::request_id();
+    let id = id.map_or_else(String::new, |id| format!(r#","request_id":"{id}""#));
     let text = format!(
-        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"}}"#
+        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"{id}}}"#
     );
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

@@ -21,6 +21,8 @@ pub mod privacy;
 pub mod tasks;
 pub mod metrics;
 pub mod telemetry;
+pub mod traces;
+pub mod systemd;
 pub mod config;
 pub mod origin;
 pub mod clock;

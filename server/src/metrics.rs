@@ -9,6 +9,7 @@ mod instrument;
 mod label;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::core::Collector as _;
 use prometheus::proto::Counter as Value;
@@ -58,6 +59,8 @@ macro_rules! metrics {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
+            /// Unix seconds; 0 where there is no certificate.
+            certificate_ends: AtomicI64,
             $( $( #[doc = $help] pub $name: $ty, )+ )+
         }
 
@@ -68,7 +71,7 @@ macro_rules! metrics {
                 $( $(
                     let $name = <$ty as Instrument>::new(&format!("{PREFIX}{}", stringify!($name)), $help, &[$($label),*], &registry);
                 )+ )+
-                Arc::new(Self { registry, $( $( $name, )+ )+ })
+                Arc::new(Self { registry, certificate_ends: AtomicI64::new(0), $( $( $name, )+ )+ })
             }
         }
 
@@ -194,6 +197,11 @@ impl Metrics {
         self.config_last_reload_success_timestamp_seconds.set(seconds(at));
     }
 
+    /// Until when the public listener's certificate holds, where it has one and that can be read.
+    pub fn certificate_ends(&self, at: Option<UnixMillis>) {
+        self.certificate_ends.store(at.map_or(0, seconds), Ordering::Relaxed);
+    }
+
     /// A sweep was finished.
     pub fn swept(&self, at: UnixMillis, destroyed: usize) {
         self.sweep_last_success_timestamp_seconds.set(seconds(at));
@@ -218,6 +226,13 @@ impl Metrics {
             tracing::warn!(%error, "a metric could not be written");
         }
         runtime(&mut text);
+        let ends = self.certificate_ends.load(Ordering::Relaxed);
+        if ends != 0 {
+            let (name, kind, help) = CERTIFICATE;
+            text.push_str(&format!(
+                "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n{PREFIX}{name} {ends}\n"
+            ));
+        }
         text
     }
 }
@@ -244,6 +259,13 @@ fn runtime(text: &mut String) {
         }
     }
 }
+
+/// There only where the public listener has a certificate.
+const CERTIFICATE: (&str, &str, &str) = (
+    "tls_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the public listener's certificate expires. Missing where a proxy ends TLS.",
+);
 
 /// Measured at the scrape: name, kind, help.
 const RUNTIME: [(&str, &str, &str); 3] = [

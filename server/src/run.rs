@@ -1,9 +1,13 @@
 //! The assembly: opens what is kept, wires the layers, serves until told to stop, and drains.
 
-use std::path::PathBuf;
+pub(crate) mod reload;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -13,16 +17,16 @@ use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
 use crate::clock::{Clock, SyncedClock, SystemClock};
-use crate::config::{Bus as BusSetting, Config, Store as StoreSetting};
+use crate::config::{Bus as BusSetting, Config, DrainGrace, Live, Store as StoreSetting};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{Limits, NoSockets, admin, assets, demo, serve};
 use crate::hub::{Hub, HubConfig, cork};
-use crate::init::{OperatorKeyError, lend_operator_key};
+use crate::init::{OPERATOR_KEY_FILE, OperatorKeyError, lend_operator_key};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
-use crate::metrics::Metrics;
+use crate::metrics::{COMMIT, Metrics, VERSION};
 use crate::origin::PublicUrl;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
@@ -30,7 +34,11 @@ use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sqlite::{Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
 use crate::store::{NoStats, Page, Store, StoreStats};
 use crate::sweep::{ClockTrust, Sweeper};
+use crate::systemd::Systemd;
 use crate::tasks;
+
+use reload::Changed;
+pub use reload::Reloads;
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
@@ -79,6 +87,12 @@ pub enum RunError {
     /// The bus between nodes.
     #[error(transparent)]
     Bus(#[from] BusStartError),
+    /// Its password.
+    #[error("cannot read the password in {} (setting `bus_password_file`)", path.display())]
+    BusPassword { path: PathBuf, source: std::io::Error },
+    /// A file without one.
+    #[error("{} (setting `bus_password_file`) has no password in its first line", .0.display())]
+    NoBusPassword(PathBuf),
 }
 
 impl RunError {
@@ -253,23 +267,62 @@ pub async fn run(
 ///
 /// # Errors
 /// As [`run`].
+pub async fn run_with(
+    config: Config,
+    listeners: Listeners,
+    shutdown: watch::Receiver<bool>,
+    ready: impl FnOnce(&Listeners) + Send,
+    clock: Arc<dyn Clock>,
+) -> Result<(), RunError> {
+    run_within(config, listeners, shutdown, ready, clock, Around::default()).await
+}
+
+/// What stands around a server that is a process of its own.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Who asks for reloads.
+    pub reloads: Option<Reloads>,
+    /// Who hears of its life.
+    pub systemd: Systemd,
+}
+
+/// The same for the program, which is told to reload and tells others how it is.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_around(
+    config: Config,
+    listeners: Listeners,
+    shutdown: watch::Receiver<bool>,
+    ready: impl FnOnce(&Listeners) + Send,
+    around: Around,
+) -> Result<(), RunError> {
+    let clock = SyncedClock { sync_file: config.clock_sync_file.clone() };
+    run_within(config, listeners, shutdown, ready, Arc::new(clock), around).await
+}
+
 #[expect(
     clippy::too_many_lines,
     reason = "the one place that sees everything, read from top to bottom"
 )]
-pub async fn run_with(
+async fn run_within(
     config: Config,
     listeners: Listeners,
     mut shutdown: watch::Receiver<bool>,
     ready: impl FnOnce(&Listeners) + Send,
     clock: Arc<dyn Clock>,
+    Around { reloads, systemd }: Around,
 ) -> Result<(), RunError> {
+    systemd.status("Opening data and keys");
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
         _ => None,
     };
     let metrics = Metrics::new();
     metrics.config_read(clock.now());
+    if let Some(tls) = &tls {
+        tls.tell(&metrics, clock.now());
+    }
     let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
     let Opened { store, keys, on_disk } = open_counted(&config, Arc::clone(&clock), stats)?;
     if config.store == StoreSetting::Memory {
@@ -292,6 +345,7 @@ pub async fn run_with(
     });
     hub.start().await.map_err(|_| RunError::Restore(config.data.clone()))?;
     let address = listeners.public.local_addr().map_err(RunError::Listener)?;
+    let admin_address = listeners.admin.local_addr().map_err(RunError::Listener)?;
     let public_url = config.public_origin(address);
     let rates = Rates::new(&rates_config(&config), &clock);
     let gateway = Gateway::new(
@@ -313,7 +367,7 @@ pub async fn run_with(
     let acts = api.acts();
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
-    let limits = Limits::of(&config);
+    let limits = Live::from(Limits::of(&config));
     let health = Health::new(Arc::clone(&metrics), checks(&store, &bus, &keys));
     let admin_routes = admin::at_this_machine(
         admin::routes(&health).merge(admin_router(api.clone())),
@@ -349,13 +403,13 @@ pub async fn run_with(
         let shop = demo::routes(public_url.as_str(), &demo_site_key(&*store).await);
         let nobody = Arc::new(NoSockets);
         let metrics = Arc::clone(&metrics);
-        let served = serve(demo, None, shop, nobody, limits, metrics, stopped.clone());
+        let served = serve(demo, None, shop, nobody, limits.clone(), metrics, stopped.clone());
         serving.push(tasks::spawn("demo listener", served));
     }
     let mut keeping = vec![
         tasks::spawn("upkeep", Arc::clone(&hub).upkeep(ended.clone())),
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),
-        tasks::spawn("rates", rates.tidied(ended.clone())),
+        tasks::spawn("rates", Arc::clone(&rates).tidied(ended.clone())),
         tasks::spawn(
             "sweep",
             Sweeper::new(
@@ -377,23 +431,60 @@ pub async fn run_with(
         let watching = watch_size(store, Arc::clone(&metrics), ended.clone());
         keeping.push(tasks::spawn("store size", watching));
     }
-    if let Some(tls) = tls {
+    if let Some(tls) = tls.clone() {
         keeping.push(tasks::spawn(
             "certificate",
             tls.watch(CERTIFICATE_LOOK, Arc::clone(&metrics), ended.clone()),
         ));
     }
+    let in_force = Live::from(config);
+    let config = in_force.now();
+    if let Some(reloads) = reloads {
+        let changed = Changed {
+            config: in_force.clone(),
+            limits,
+            rates,
+            gateway: Arc::clone(&gateway),
+            tls,
+            public_url,
+            metrics: Arc::clone(&metrics),
+            clock,
+            systemd: systemd.clone(),
+        };
+        let serving = reloads.serve(changed, shutdown.clone(), ended.clone());
+        keeping.push(tasks::spawn("reloads", serving));
+    }
     admin::watch_lag(Arc::clone(&metrics), ended.clone());
+    tell_what_comes_next(&*store, &config).await;
     health.set_started();
-    tracing::info!(%address, "livehelp serves");
+    tracing::info!(
+        %address,
+        admin_address = %admin_address,
+        version = VERSION,
+        commit = COMMIT,
+        store = ?config.store,
+        data = %config.data.display(),
+        keys = %config.keys.display(),
+        bus = config.bus.shown(),
+        threads = tokio::runtime::Handle::current().metrics().num_workers(),
+        connections_max = config.connections_max,
+        body_bytes_max = config.body_bytes_max,
+        outbox_bytes_max = config.outbox_bytes_max,
+        "livehelp serves"
+    );
+    systemd.ready(&format!("Serves on {address}"));
     if shutdown.wait_for(|down| *down).await.is_err() {
         tracing::warn!("whoever could stop the server is gone: it stops");
     }
     tracing::info!("draining");
+    let config = in_force.now();
+    let grace = grace(&config);
+    systemd.stopping(grace + Duration::from_millis(config.drain_ms));
     health.set_draining();
-    tokio::time::sleep(Duration::from_millis(config.drain_grace_ms)).await;
+    tokio::time::sleep(grace).await;
     stop.send_replace(true);
     gateway.drain(config.drain_ms).await;
+    systemd.status("Closing the store");
     end.send_replace(true);
     for task in serving.into_iter().chain(keeping).chain(hearing) {
         if task.await.is_err() {
@@ -407,6 +498,38 @@ pub async fn run_with(
     keys.close();
     tracing::info!("livehelp has stopped");
     Ok(())
+}
+
+/// How long newcomers are still taken: for as long as others need to look elsewhere, where there is an elsewhere.
+fn grace(config: &Config) -> Duration {
+    let waits = match config.drain_grace {
+        DrainGrace::Nodes => config.bus != BusSetting::Memory,
+        DrainGrace::Always => true,
+        DrainGrace::Never => false,
+    };
+    Duration::from_millis(if waits { config.drain_grace_ms } else { 0 })
+}
+
+/// Whoever starts a server on empty folders is told how to get on.
+async fn tell_what_comes_next(store: &dyn Store, config: &Config) {
+    // What cannot be read is not empty.
+    if !store.tenants(Page { limit: 1, after: None }).await.is_ok_and(|tenants| tenants.is_empty())
+    {
+        return;
+    }
+    let key = config.keys.join(OPERATOR_KEY_FILE);
+    if key.exists() {
+        tracing::warn!(
+            path = %key.display(),
+            "there is no Organization yet: make one with `livehelp operator create-tenant`; the operator's key lies at this path"
+        );
+    } else {
+        tracing::warn!(
+            data = %config.data.display(),
+            keys = %config.keys.display(),
+            "there is no Organization yet: stop this server and make one with `livehelp init` and the same --data and --keys"
+        );
+    }
 }
 
 /// Keeps the size of the store's files in view.
@@ -461,15 +584,38 @@ async fn connect_bus(
     config: &Config,
     keys: &Arc<KeyStore>,
     clock: &Arc<dyn Clock>,
-) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), BusStartError> {
-    let url = match &config.bus {
-        BusSetting::Memory => return Ok((Arc::new(MemoryBus), None)),
-        BusSetting::Redis(url) => url.clone(),
+) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), RunError> {
+    let url = match (&config.bus, &config.bus_password_file) {
+        (BusSetting::Memory, _) => return Ok((Arc::new(MemoryBus), None)),
+        (BusSetting::Redis(url), None) => url.clone(),
+        (BusSetting::Redis(url), Some(path)) => with_password(url, &bus_password(path)?),
     };
     let settings = RedisConfig { url, allow_persistence: config.bus_allow_persistence };
     let sealer: Arc<dyn TransitSealer> = Arc::<KeyStore>::clone(keys);
     let (bus, heard) = RedisBus::connect(&settings, sealer, Arc::clone(clock)).await?;
     Ok((Arc::new(bus), Some(heard)))
+}
+
+/// The password of the bus, from its file.
+///
+/// # Errors
+/// If there is none.
+pub fn bus_password(path: &Path) -> Result<SecretString, RunError> {
+    let text = std::fs::read_to_string(path).map(SecretString::from);
+    let text = text.map_err(|source| RunError::BusPassword { path: path.to_owned(), source })?;
+    let first = text.expose_secret().lines().next().unwrap_or_default().trim_end();
+    if first.is_empty() {
+        return Err(RunError::NoBusPassword(path.to_owned()));
+    }
+    Ok(SecretString::from(first.to_owned()))
+}
+
+/// An address without a password, with one.
+fn with_password(url: &str, password: &SecretString) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let password = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
+    format!("{scheme}://{}:{password}@{host}", user.trim_end_matches(':'))
 }
 
 /// The site that the demo shop embeds: the first one there is.
@@ -553,5 +699,34 @@ fn gateway_config(config: &Config, public_url: &PublicUrl, rates: &Arc<Rates>) -
         rates: Arc::clone(rates),
         connections_max: config.connections_max,
         public_url: public_url.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_any_signs_comes_into_the_address() {
+        let word = SecretString::from("p@ss:/w\u{f6}rd".to_owned());
+        for (url, whole) in [
+            ("rediss://redis:6379/0", "rediss://:p%40ss%3A%2Fw%C3%B6rd@redis:6379/0"),
+            ("rediss://ada@redis", "rediss://ada:p%40ss%3A%2Fw%C3%B6rd@redis"),
+            ("redis://ada:@[::1]:1", "redis://ada:p%40ss%3A%2Fw%C3%B6rd@[::1]:1"),
+        ] {
+            assert_eq!(with_password(url, &word), whole);
+        }
+    }
+
+    #[test]
+    fn a_grace_is_for_those_who_can_go_elsewhere() {
+        let mut config = Config::defaults();
+        assert_eq!(grace(&config), Duration::ZERO);
+        config.bus = BusSetting::Redis("redis://127.0.0.1".to_owned());
+        assert_eq!(grace(&config), Duration::from_secs(5));
+        config.drain_grace = DrainGrace::Never;
+        assert_eq!(grace(&config), Duration::ZERO);
+        (config.bus, config.drain_grace) = (BusSetting::Memory, DrainGrace::Always);
+        assert_eq!(grace(&config), Duration::from_secs(5));
     }
 }

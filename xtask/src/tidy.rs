@@ -23,7 +23,7 @@ const ROWS: [&[&str]; 9] = [
     &["http"],
     &["hub"],
     &["auth/", "sweep"],
-    &["bus", "store", "audit", "keys"],
+    &["bus", "store", "audit", "keys", "traces", "systemd"],
     &["room", "routing", "privacy", "auth"],
     &[
         "metrics",

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::problem::{Problem, ProblemCode};
 use super::request::read_body;
-use crate::tasks;
+use crate::{tasks, telemetry};
 
 /// Acts at a time. Whoever hangs up leaves one behind and may come again at once.
 const ACTS_MAX: u32 = 1_024;
@@ -43,11 +43,12 @@ impl Acts {
             let words = "The server has more to do than it can. Try again.";
             Problem::new(ProblemCode::Overload, words).retry_after_ms(1_000)
         })?;
-        let act = tasks::spawn("act", async move {
+        let work = async move {
             let answer = next.run(Request::from_parts(head, Body::from(body))).await;
             drop(place);
             answer
-        });
+        };
+        let act = tasks::spawn("act", telemetry::serving_on(telemetry::request_id(), work));
         act.await.map_err(|_| Problem::internal())
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::auth::{EmailError, PasswordError};
 use crate::store::{ANSWERED, StoreError};
+use crate::telemetry::{self, RequestId};
 
 macro_rules! codes {
     ($( $name:ident $word:literal $status:ident $title:literal ),+ $(,)?) => {
@@ -102,6 +103,9 @@ pub(crate) struct ProblemDocument<'a> {
     /// Milliseconds after which the same request may succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// As in the header `x-request-id` and in the server's log: tell it to whoever runs the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl Problem {
@@ -157,6 +161,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
+        let request_id = telemetry::request_id();
         let document = ProblemDocument {
             kind: format!("urn:livehelp:problem:{}", self.code.word()),
             title: self.code.title(),
@@ -165,6 +170,7 @@ impl IntoResponse for Problem {
             code: self.code.word(),
             field: self.field.as_deref(),
             retry_after_ms: self.retry_after_ms,
+            request_id: request_id.as_ref().map(RequestId::as_str),
         };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();

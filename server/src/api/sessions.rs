@@ -1,5 +1,7 @@
 //! Signing in and out.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -19,6 +21,7 @@ use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::store::{AgentRow, Record, SessionRow};
+use crate::telemetry::writes_sign_in_addresses;
 
 /// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
 pub(super) const ACCOUNTS_MAX: usize = 64;
@@ -96,15 +99,30 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let email = normal_email(login.email.expose())?;
     let trier = anyone.trier(&state.devices, &email);
-    state.attempt(&trier)?;
+    state.attempt(&trier).inspect_err(|_| tell_failed(anyone.address, "too-fast"))?;
     let mut accounts = accounts(&state, login.email.expose()).await?;
     accounts.retain(|account| login.tenant_id.is_none_or(|tenant| tenant == account.tenant));
     let mut right = right_accounts(&state, &login.password, accounts).await?.into_iter();
     let Some(account) = right.next() else {
+        tell_failed(anyone.address, "refused");
         return Err(refused());
     };
     state.rates.logins.succeeded(&trier);
     begin_beside(&state, account, anyone, Proof::Password, right).await
+}
+
+/// Tells the log of a sign-in that failed, so that whoever guesses can be barred: `deploy/fail2ban`. The address only
+/// where the settings ask for it; the account never.
+fn tell_failed(address: IpAddr, reason: &'static str) {
+    let address = writes_sign_in_addresses().then(|| address.to_string());
+    tracing::warn!(reason, address, "sign-in failed");
+}
+
+/// Tells the log of one that was right.
+fn tell_signed_in(address: IpAddr, session: &SessionRow) {
+    let address = writes_sign_in_addresses().then(|| address.to_string());
+    let (tenant_id, agent_id, session_id) = (session.tenant, session.agent, session.session);
+    tracing::info!(%tenant_id, %agent_id, %session_id, address, "sign-in");
 }
 
 /// Every Organization's account with this e-mail address, oldest first in each spelling that may be kept.
@@ -206,6 +224,7 @@ async fn begin_beside(
         records.push(Record::Session(session.clone()));
         state.carry_out(records).await?;
     }
+    tell_signed_in(anyone.address, &session);
     let email = normal_email(agent.email.expose())?;
     let mut shape = shape(state, &session, agent).await?;
     for other in others {

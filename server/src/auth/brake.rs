@@ -74,6 +74,15 @@ impl Brake {
         }
     }
 
+    /// Bears more or fewer from now on.
+    pub fn set(&self, config: BrakeConfig) {
+        let of = |times| Allowance::of_window(times, config.window_ms);
+        self.here.set(of(config.per_account_max));
+        self.strangers.set(of(config.strangers_max));
+        self.addresses.set(of(config.per_address_max));
+        self.known.set(of(config.per_account_max));
+    }
+
     /// Counts an attempt before its password is looked at, so that many at once count as many.
     ///
     /// # Errors

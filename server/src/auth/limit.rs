@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -15,7 +15,7 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::{KeyedStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
 use crate::recent::Recent;
@@ -83,30 +83,58 @@ pub struct Wait {
 
 /// The house's clock, as the limiter asks it.
 #[derive(Debug, Clone)]
-struct Moments(Arc<dyn Clock>);
+struct Moments {
+    clock: Arc<dyn Clock>,
+    /// From where a new limiter counts: what is remembered is counted from there.
+    origin: Instant,
+    asked: Arc<AtomicBool>,
+}
+
+impl Moments {
+    fn since(origin: Instant, clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Arc::clone(clock), origin, asked: Arc::default() }
+    }
+}
 
 impl governor::clock::Clock for Moments {
     type Instant = Instant;
 
     fn now(&self) -> Instant {
-        self.0.instant()
+        // A limiter takes what it hears first for its beginning.
+        if self.asked.load(Ordering::Relaxed) || self.asked.swap(true, Ordering::Relaxed) {
+            return self.clock.instant();
+        }
+        self.origin
     }
 }
 
 /// One limit for each key.
 #[derive(Debug)]
 pub struct Limit<K, S: StateStore<Key = K> = Buckets<K>> {
-    limiter: RateLimiter<K, S, Moments, StateInformationMiddleware>,
+    inner: RwLock<Inner<K, S>>,
     buckets: S,
+    clock: Arc<dyn Clock>,
+    origin: Instant,
+}
+
+/// What a reload replaces; what is remembered stays.
+#[derive(Debug)]
+struct Inner<K, S: StateStore<Key = K>> {
+    limiter: RateLimiter<K, S, Moments, StateInformationMiddleware>,
     each_ns: u64,
 }
 
 impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> {
     /// Nobody came yet.
     pub fn new(allowance: Allowance, clock: Arc<dyn Clock>) -> Self {
-        let buckets = S::default();
-        let limiter = RateLimiter::new(allowance.quota(), buckets.clone(), Moments(clock));
-        Self { limiter, buckets, each_ns: allowance.each_ns() }
+        let (buckets, origin) = (S::default(), clock.instant());
+        let inner = RwLock::new(Inner::new(allowance, &buckets, origin, &clock));
+        Self { inner, buckets, clock, origin }
+    }
+
+    /// Allows more or less from now on; what was counted stays counted.
+    pub fn set(&self, allowance: Allowance) {
+        *self.inner.write() = Inner::new(allowance, &self.buckets, self.origin, &self.clock);
     }
 
     /// Counts one more.
@@ -114,6 +142,18 @@ impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> 
     /// # Errors
     /// With the time to wait, if there were too many.
     pub fn take(&self, key: &K) -> Result<Left, Wait> {
+        self.inner.read().take(key)
+    }
+}
+
+impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone> Inner<K, S> {
+    fn new(allowance: Allowance, buckets: &S, origin: Instant, clock: &Arc<dyn Clock>) -> Self {
+        let moments = Moments::since(origin, clock);
+        let limiter = RateLimiter::new(allowance.quota(), buckets.clone(), moments);
+        Self { limiter, each_ns: allowance.each_ns() }
+    }
+
+    fn take(&self, key: &K) -> Result<Left, Wait> {
         match self.limiter.check_key(key) {
             Ok(state) => {
                 Ok(self.left(state.quota().burst_size(), state.remaining_burst_capacity()))
@@ -142,7 +182,8 @@ impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> 
 impl<K: Hash + Eq + Clone> Limit<K> {
     /// What was counted last need not have been.
     pub fn give_back(&self, key: &K) {
-        self.buckets.change(key, |at| at.saturating_sub(self.each_ns));
+        let each_ns = self.inner.read().each_ns;
+        self.buckets.change(key, |at| at.saturating_sub(each_ns));
     }
 
     /// Starts anew.
@@ -152,13 +193,13 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 
     /// Forgets whoever has all of their allowance again.
     pub fn tidy(&self) {
-        self.limiter.retain_recent();
+        self.inner.read().limiter.retain_recent();
     }
 
     /// Keys that are remembered.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.limiter.len()
+        self.inner.read().limiter.len()
     }
 }
 
@@ -348,6 +389,30 @@ mod tests {
         limit.take(&1).unwrap_err();
         limit.forget(&1);
         limit.take(&1).unwrap();
+    }
+
+    #[test]
+    fn another_allowance_counts_what_was_counted_before() {
+        let clock = clock();
+        let limit = Limit::<u8>::new(Allowance::a_minute(60, 2), clock.clone());
+        let paces = Limit::<Pace, Paces>::new(Allowance::a_minute(60, 2), clock.clone());
+        let one = Pace::default();
+        // Long after the limit was made: what is remembered is counted from there.
+        clock.advance_ms(86_400_000);
+        for _ in 0..2 {
+            assert!(limit.take(&1).is_ok() && paces.take(&one).is_ok());
+        }
+        limit.set(Allowance::a_minute(60, 4));
+        paces.set(Allowance::a_minute(60, 4));
+        for _ in 0..2 {
+            assert!(limit.take(&1).is_ok() && paces.take(&one).is_ok());
+        }
+        assert_eq!(
+            (limit.take(&1).unwrap_err().ms, paces.take(&one).unwrap_err().ms),
+            (1_000, 1_000)
+        );
+        limit.set(Allowance::a_minute(60, 1));
+        assert_eq!(limit.take(&1).unwrap_err().ms, 4_000);
     }
 
     #[test]

@@ -75,6 +75,19 @@ impl Rates {
         })
     }
 
+    /// Allows this from now on.
+    pub fn set(&self, config: &RatesConfig) {
+        self.visitor_messages.set(config.visitor_messages);
+        self.agent_messages.set(config.agent_messages);
+        self.frames.set(config.frames);
+        self.visitor_questions.set(config.questions);
+        self.agent_questions.set(config.questions);
+        self.agents.set(config.agents);
+        self.keys.set(config.keys);
+        self.addresses.set(config.addresses);
+        self.logins.set(config.logins);
+    }
+
     /// Counts a request from an address that proves nobody.
     ///
     /// # Errors

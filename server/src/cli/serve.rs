@@ -1,5 +1,6 @@
 //! `livehelp serve` and `livehelp check`: the runtime, the listeners' addresses, the signals.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,14 +8,17 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{CliError, files, print};
-use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat, LogLevel, Resolved, Store};
-use crate::http::{Tls, bind};
-use crate::run::{self, Listeners, Looked};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Config, Endpoint, LogFormat, Resolved, Store, Surroundings};
+use crate::http::{Standing, Tls, bind, collector};
+use crate::run::reload::{level, put_in_force};
+use crate::run::{self, Around, Listeners, Looked, Reloads};
 use crate::store::sqlite::Repaired;
-use crate::{tasks, telemetry};
+use crate::systemd::Systemd;
+use crate::{tasks, telemetry, traces};
 
 /// Exit code after a second signal, as of a process that a signal ended.
 const INTERRUPTED: i32 = 130;
@@ -37,12 +41,15 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
     builder.enable_all().thread_name("worker").build().map_err(CliError::Runtime)
 }
 
-pub(super) fn serve(mut config: Config) -> Result<ExitCode, CliError> {
-    start_logs(&config);
-    config.connections_max = files::connections(config.connections_max);
+pub(super) fn serve(mut resolved: Resolved) -> Result<ExitCode, CliError> {
+    start_logs(&resolved.config);
+    prepare(&mut resolved.config);
+    let config = resolved.config.clone();
+    let systemd = Systemd::of(&Surroundings::from_environment());
     runtime(&config)?.block_on(async {
         let (shutdown, down) = watch::channel(false);
-        watch_signals(shutdown)?;
+        let asked = watch_signals(shutdown)?;
+        let watchdog = tasks::spawn("watchdog", systemd.clone().watch());
         // Taken before anything is opened: a second server on the same port changes nothing.
         let listeners = Listeners {
             public: bind("listen", config.listen).await?,
@@ -53,17 +60,58 @@ pub(super) fn serve(mut config: Config) -> Result<ExitCode, CliError> {
             },
         };
         let tls = config.tls();
-        run::run(config, listeners, down, |listeners| announce(listeners, tls)).await?;
+        let (end, ended) = watch::channel(false);
+        let collector = start_traces(&config, ended);
+        let reloads = Some(Reloads { asked, in_force: resolved, prepare });
+        let around = Around { reloads, systemd };
+        let ready = |listeners: &Listeners| announce(listeners, tls);
+        let served = run::run_around(config, listeners, down, ready, around).await;
+        end.send_replace(true);
+        if let Some(collector) = collector
+            && collector.await.is_err()
+        {
+            tracing::error!("a task ended by a fault");
+        }
+        watchdog.abort();
+        served?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What is made of settings before they are used, at start and at a reload.
+fn prepare(config: &mut Config) {
+    config.connections_max = files::connections(config.connections_max);
+}
+
+/// Sends traces, where the settings name a collector.
+fn start_traces(config: &Config, ended: watch::Receiver<bool>) -> Option<JoinHandle<()>> {
+    let endpoint = Endpoint::parse(config.traces_endpoint.as_deref()?)?;
+    let finished = traces::start(config.traces_per_mille)?;
+    let node = uuid::Uuid::new_v4().to_string();
+    Some(tasks::spawn("traces", collector::send(endpoint, node, finished, ended)))
+}
+
+/// How a certificate stands, for `check`.
+fn certificate(tls: &Tls) -> String {
+    match tls.standing(SystemClock.now()) {
+        Standing::Good => "certificate: good\n".to_owned(),
+        Standing::EndsIn(days) => {
+            format!("certificate: good, but it ends in {days} days: renew it\n")
+        }
+        Standing::Ended(days) => format!(
+            "certificate: EXPIRED {days} days ago, browsers refuse it: put a new one in its place\n"
+        ),
+    }
 }
 
 pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
     let config = &resolved.config;
     start_logs(config);
     if let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) {
-        Tls::load(cert, key)?;
-        print("certificate: good\n")?;
+        print(&certificate(&Tls::load(cert, key)?))?;
+    }
+    if let Some(path) = &config.bus_password_file {
+        run::bus_password(path)?;
     }
     print("settings: good\n")?;
     if config.store == Store::Memory {
@@ -155,23 +203,28 @@ pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
 
 fn start_logs(config: &Config) {
     let lines = match config.log_format {
-        LogFormat::Json => telemetry::Lines::Json,
+        LogFormat::Auto if std::io::stderr().is_terminal() => telemetry::Lines::Human,
+        LogFormat::Auto | LogFormat::Json => telemetry::Lines::Json,
         LogFormat::Human => telemetry::Lines::Human,
     };
-    let level = match config.log_level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
-    };
-    if telemetry::start(lines, level).is_err() {
+    if telemetry::start(lines, level(config.log_level)).is_err() {
         tracing::debug!("logs were set up before");
     }
+    put_in_force(config);
 }
 
-/// The first signal asks for a calm end, the second one is not argued with.
-fn watch_signals(shutdown: watch::Sender<bool>) -> Result<(), CliError> {
+/// The first signal asks for a calm end, the second one is not argued with. A hangup asks for a reload, at any time; what
+/// comes back counts those.
+fn watch_signals(shutdown: watch::Sender<bool>) -> Result<watch::Receiver<u64>, CliError> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(CliError::Signals)?;
+    let (ask, asked) = watch::channel(0);
+    let hanging_up = async move {
+        while hangup.recv().await.is_some() {
+            // Kept until somebody looks: before the server is ready, too.
+            ask.send_modify(|count: &mut u64| *count += 1);
+        }
+    };
+    drop(tasks::spawn("reload signal", hanging_up));
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
     let watching = async move {
@@ -188,7 +241,7 @@ fn watch_signals(shutdown: watch::Sender<bool>) -> Result<(), CliError> {
         }
     };
     drop(tasks::spawn("signals", watching));
-    Ok(())
+    Ok(asked)
 }
 
 /// Tells whoever started us where to find us.

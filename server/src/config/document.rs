@@ -15,6 +15,11 @@ Every setting can be given in three ways, the later one stronger:
 A name that is not in this list is refused, with the nearest one that is. `livehelp serve --print-config` shows
 what is in force and where each value came from; passwords in addresses are hidden. `livehelp check` judges
 settings, keys and data without starting the server.
+
+SIGHUP has a running server read the file again. What is marked \"in force after a reload\" changes then; of anything
+else the log says that it takes a restart. A file that is wrong changes nothing.
+
+A path that begins with `${CREDENTIALS_DIRECTORY}/` leads to a credential of the systemd unit (`LoadCredential=`).
 ";
 
 /// The document.
@@ -38,6 +43,9 @@ pub fn document() -> String {
             setting.variable(),
             setting.flag(),
         ));
+        if setting.is_reloaded() {
+            text.push_str("- In force after a reload.\n");
+        }
     }
     text
 }

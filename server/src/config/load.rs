@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::surroundings::credential;
 use super::value::{Setting, without_password};
 use super::{Config, SETTINGS};
 
@@ -15,7 +16,7 @@ const FILE_VARIABLE: &str = "LIVEHELP_CONFIG";
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// What settings are read from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The file that `--config` names.
     pub file: Option<PathBuf>,
@@ -70,9 +71,37 @@ pub struct Resolved {
     /// The values.
     pub config: Config,
     texts: BTreeMap<&'static str, (String, Origin)>,
+    sources: Sources,
 }
 
 impl Resolved {
+    /// Reads the same sources once more.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn again(&self) -> Result<Self, ConfigError> {
+        load(&self.sources)
+    }
+
+    /// The settings whose text is another than in `other`.
+    pub fn differs_from(&self, other: &Self) -> Vec<&'static Setting> {
+        let text = |resolved: &Self, setting| text_of(&resolved.texts, setting).0;
+        SETTINGS.iter().filter(|setting| text(self, setting) != text(other, setting)).collect()
+    }
+
+    /// These settings, with what `newer` says of those that a reload puts in force.
+    pub fn reloaded(&self, newer: &Self) -> Self {
+        let mut texts = self.texts.clone();
+        for setting in SETTINGS.iter().filter(|setting| setting.is_reloaded()) {
+            match newer.texts.get(setting.name) {
+                Some(text) => texts.insert(setting.name, text.clone()),
+                None => texts.remove(setting.name),
+            };
+        }
+        let config = self.config.reloaded(&newer.config);
+        Self { config, texts, sources: self.sources.clone() }
+    }
+
     /// Name, value as it may be shown, and origin of every setting.
     pub fn shown(&self) -> impl Iterator<Item = (&'static str, String, String)> {
         SETTINGS.iter().map(|setting| {
@@ -107,6 +136,13 @@ pub fn load(sources: &Sources) -> Result<Resolved, ConfigError> {
         let origin = Origin::Flag(name.replace('_', "-"));
         take(name, text.clone(), origin, &mut texts, &mut complaints);
     }
+    for setting in SETTINGS.iter().filter(|setting| setting.path) {
+        let Some((text, origin)) = texts.get_mut(setting.name) else { continue };
+        match credential(text, &sources.variables) {
+            Ok(path) => *text = path,
+            Err(words) => complaints.push(format!("`{}` ({origin}): {words}", setting.name)),
+        }
+    }
     let config = Config::read(&mut |setting| text_of(&texts, setting).0, &mut |setting| {
         let (text, origin) = text_of(&texts, setting);
         complaints.push(format!(
@@ -120,7 +156,9 @@ pub fn load(sources: &Sources) -> Result<Resolved, ConfigError> {
         complaints.extend(config.complaints());
     }
     match config {
-        Some(config) if complaints.is_empty() => Ok(Resolved { config, texts }),
+        Some(config) if complaints.is_empty() => {
+            Ok(Resolved { config, texts, sources: sources.clone() })
+        }
         Some(_) | None => Err(ConfigError { complaints }),
     }
 }

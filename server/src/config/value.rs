@@ -24,6 +24,8 @@ pub struct Setting {
     pub takes: &'static str,
     /// Whether the flag alone means `true`.
     pub switch: bool,
+    /// Whether it names a file or a folder, which may lie among the unit's credentials.
+    pub path: bool,
 }
 
 impl Setting {
@@ -35,6 +37,11 @@ impl Setting {
     /// The variable.
     pub fn variable(&self) -> String {
         format!("LIVEHELP_{}", self.name.to_uppercase())
+    }
+
+    /// Whether a reload puts it in force.
+    pub fn is_reloaded(&self) -> bool {
+        super::RELOADED.contains(&self.name)
     }
 
     /// What it takes, with its bounds.
@@ -50,6 +57,8 @@ impl Setting {
 pub(super) trait Value: Sized {
     const TAKES: &'static str;
     const SWITCH: bool = false;
+    /// Whether it names a file or a folder.
+    const PATH: bool = false;
     fn parse(text: &str, range: (u64, u64)) -> Option<Self>;
 }
 
@@ -83,6 +92,7 @@ impl Value for bool {
 
 impl Value for PathBuf {
     const TAKES: &'static str = "a path";
+    const PATH: bool = true;
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
     }
@@ -97,6 +107,7 @@ impl Value for String {
 
 impl<T: Value> Value for Option<T> {
     const TAKES: &'static str = T::TAKES;
+    const PATH: bool = T::PATH;
     fn parse(text: &str, range: (u64, u64)) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::parse(text, range).map(Some) }
     }
@@ -162,6 +173,16 @@ pub enum Bus {
     Redis(String),
 }
 
+impl Bus {
+    /// Its kind, and where it is; never a password.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Memory => "memory".to_owned(),
+            Self::Redis(url) => without_password(url),
+        }
+    }
+}
+
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -204,9 +225,58 @@ impl Value for Store {
     }
 }
 
+/// When newcomers are still taken for a while after SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainGrace {
+    /// Where other nodes can take over.
+    Nodes,
+    /// Whatever stands before the server.
+    Always,
+    /// The listener closes at once.
+    Never,
+}
+
+impl Value for DrainGrace {
+    const TAKES: &'static str = "nodes, always or never";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        match text {
+            "nodes" => Some(Self::Nodes),
+            "always" => Some(Self::Always),
+            "never" => Some(Self::Never),
+            _ => None,
+        }
+    }
+}
+
+/// Where spans are sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host and port, as a socket and the header `Host` take them.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+}
+
+impl Endpoint {
+    /// Of an address that begins with `http://` and names nobody.
+    pub fn parse(url: &str) -> Option<Self> {
+        let uri: http::Uri = url.parse().ok()?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+        let host = authority.host();
+        if uri.scheme_str() != Some("http") || host.is_empty() {
+            return None;
+        }
+        let port = authority.port_u16().unwrap_or(80);
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+        Some(Self { authority: format!("{host}:{port}"), path })
+    }
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
+    /// As stderr is: for people on a terminal, one object a line elsewhere.
+    Auto,
     /// One object a line.
     Json,
     /// For a terminal.
@@ -214,9 +284,10 @@ pub enum LogFormat {
 }
 
 impl Value for LogFormat {
-    const TAKES: &'static str = "json or human";
+    const TAKES: &'static str = "auto, json or human";
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
         match text {
+            "auto" => Some(Self::Auto),
             "json" => Some(Self::Json),
             "human" => Some(Self::Human),
             _ => None,
@@ -260,4 +331,10 @@ pub(super) fn without_password(text: &str) -> String {
         (None, Some((_, host))) => format!("[hidden]@{host}"),
         (_, None) => text.to_owned(),
     }
+}
+
+/// Whether an address has a password in it.
+pub(super) fn has_password(url: &str) -> bool {
+    let user = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::codec::{DecodeError, Encoding, decode_client, request_of_beginning};
 use protocol::conversation::ResumePoint;
-use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
+use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::ConversationId;
 use protocol::limits::{
     FRAME_BYTES_MAX, HELLO_BYTES_MAX, REFUSED_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
@@ -28,11 +28,14 @@ use super::outbox::Outbox;
 use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
+use crate::http::access::Ended;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
 use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
 use crate::store::SecretHash;
+use crate::telemetry::writes_access;
+use crate::traces;
 
 /// One read; shared by all connections of a thread, so that an idle one holds none.
 const READ_BYTES: usize = 64 * 1024;
@@ -65,6 +68,8 @@ struct Connection {
     /// The other end has said goodbye.
     left: bool,
     began_ms: u64,
+    /// Bytes that came.
+    received: u64,
 }
 
 impl Session {
@@ -87,7 +92,7 @@ pub(super) fn run(
     early: Bytes,
 ) -> impl Future<Output = ()> + Send {
     let encoding = accepted.encoding.unwrap_or(Encoding::Msgpack);
-    let outbox = Outbox::new(connection_id(), encoding, socket, Arc::clone(&gateway.terms));
+    let outbox = Outbox::new(connection_id(), encoding, socket, gateway.terms.now());
     gateway.connections.fetch_add(1, Ordering::SeqCst);
     let now_ms = gateway.heartbeats.ms(gateway.clock.instant());
     outbox.heard_ms.store(now_ms, Ordering::Relaxed);
@@ -102,6 +107,7 @@ pub(super) fn run(
         frames: Pace::default(),
         left: false,
         began_ms: now_ms,
+        received: 0,
         gateway,
     };
     // A block, for the arguments of an async function lie in its future twice.
@@ -156,7 +162,7 @@ impl Connection {
         let mut draining = self.gateway.draining.subscribe();
         let mut draining =
             Box::pin(async move { draining.wait_for(|drains| *drains).await.is_ok() });
-        let hello_by = Duration::from_millis(self.gateway.config.hello_timeout_ms);
+        let hello_by = Duration::from_millis(self.gateway.config.now().hello_timeout_ms);
         let mut hello_by = Box::pin(tokio::time::sleep(hello_by));
         let early = self.read(&mut Vec::from(early));
         self.handle(early).await;
@@ -191,6 +197,17 @@ impl Connection {
             close_code = outbox.closed_with(),
             "connection ended"
         );
+        if writes_access() {
+            let life = Duration::from_millis(self.now_ms().saturating_sub(self.began_ms));
+            Ended {
+                connection_id: outbox.connection().to_string(),
+                close_code: outbox.closed_with(),
+                life,
+                received: self.received,
+                ip: *self.address.expose(),
+            }
+            .log();
+        }
     }
 
     /// Waits for frames and does at once what can be done so, and writes on when there is room again. Ready with
@@ -230,6 +247,7 @@ impl Connection {
     /// Whole messages out of bytes; pongs and the answer to a close go straight back.
     fn read(&mut self, bytes: &mut [u8]) -> Vec<Later> {
         let read_at = self.gateway.clock.instant();
+        self.received = self.received.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
         self.outbox.heard_ms.store(self.gateway.heartbeats.ms(read_at), Ordering::Relaxed);
         let (mut later, mut answer) = (Vec::new(), Vec::new());
         let (bytes_max, refused_bytes_max) = match &self.session {
@@ -272,7 +290,7 @@ impl Connection {
         if encoding != self.encoding {
             return self.outbox.close(CloseCode::WrongType);
         }
-        if self.gateway.config.rates.frames.take(&self.frames).is_err() {
+        if self.gateway.rates.frames.take(&self.frames).is_err() {
             self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
             return self.outbox.close(CloseCode::TooFast);
         }
@@ -300,7 +318,7 @@ impl Connection {
             self.outbox.close(CloseCode::WrongType);
             return None;
         }
-        if self.gateway.config.rates.frames.take(&self.frames).is_err() {
+        if self.gateway.rates.frames.take(&self.frames).is_err() {
             self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
             self.outbox.close(CloseCode::TooFast);
             return None;
@@ -379,14 +397,22 @@ impl Connection {
         let outlet: Arc<dyn Outlet> = Arc::<Outbox>::clone(&self.outbox);
         let gateway = Arc::clone(&self.gateway);
         let Some(accepted) = self.accepted.take() else { return };
-        match Box::pin(gateway.greet(&accepted, greeting, outlet)).await {
+        let trace = traces::begin("handshake", accepted.trace.into());
+        let word = if role == ClientRole::Visitor { "visitor" } else { "agent" };
+        let greeted = Box::pin(gateway.greet(&accepted, greeting, outlet)).await;
+        if let Some(trace) = trace {
+            let refused = greeted.as_ref().err();
+            let failed = refused == Some(&CloseCode::Overload);
+            trace.handshake(word, refused.map(|code| code.code()), failed);
+        }
+        match greeted {
             Ok(session) => self.begin(session),
             Err(code) => self.outbox.close(code),
         }
     }
 
     fn begin(&mut self, session: Session) {
-        let config = &self.gateway.config;
+        let config = self.gateway.config.now();
         let interval_ms = match session.speaker.who {
             Who::Visitor { .. } => config.heartbeat_visitor_ms,
             Who::Agent { .. } => config.heartbeat_agent_ms,
@@ -497,7 +523,7 @@ impl Connection {
     /// Refuses a message that comes too soon after the others of the same person, whichever way those came.
     fn slow_down(&self) -> Result<(), Reject> {
         let Some(session) = &self.session else { return Ok(()) };
-        let rates = &self.gateway.config.rates;
+        let rates = &self.gateway.rates;
         let counted = match &session.speaker.who {
             Who::Visitor { visitor, .. } => rates.visitor_messages.take(visitor),
             Who::Agent { agent, .. } => rates.agent_messages.take(agent),
@@ -511,7 +537,7 @@ impl Connection {
         if matches!(frame, ClientFrame::Send { .. }) {
             return Ok(());
         }
-        let rates = &self.gateway.config.rates;
+        let rates = &self.gateway.rates;
         let counted = match &session.speaker.who {
             Who::Visitor { visitor, .. } => rates.visitor_questions.take(visitor),
             Who::Agent { agent, .. } => rates.agent_questions.take(agent),

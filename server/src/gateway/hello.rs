@@ -90,7 +90,7 @@ impl Gateway {
         let now = self.clock.now();
         let shown = greeting.token.as_ref().map(|token| token.expose().as_str());
         let shown = shown.filter(|token| token.len() <= WORD_BYTES_MAX);
-        let life_ms = self.config.visitor_token_ms;
+        let life_ms = self.config.now().visitor_token_ms;
         let known = match shown {
             Some(token) => {
                 self.known_visitor(tenant, site, token, now).await.map_err(unavailable)?
@@ -99,7 +99,7 @@ impl Gateway {
         };
         // What it names is read from the store.
         if let Some((token, _)) = known.as_ref().filter(|_| !greeting.resume.is_empty()) {
-            let counted = self.config.rates.visitor_questions.take(&token.visitor);
+            let counted = self.rates.visitor_questions.take(&token.visitor);
             counted.map_err(|_| CloseCode::TooFast)?;
         }
         let is_known = known.is_some();
@@ -133,7 +133,7 @@ impl Gateway {
             request: greeting.request,
             session: SessionId::from_uuid(uuid::Uuid::new_v4()),
             now,
-            heartbeat_ms: ms_u32(self.config.heartbeat_visitor_ms),
+            heartbeat_ms: ms_u32(self.config.now().heartbeat_visitor_ms),
             limits: wire_limits(),
             conversations: List::new(points.iter().map(|point| point.conversation)),
             token: fresh.map(|token| Personal::new(token.expose_secret().to_owned())),
@@ -158,7 +158,7 @@ impl Gateway {
         token: &str,
         now: UnixMillis,
     ) -> Result<Option<(VisitorToken, Option<SecretString>)>, StoreError> {
-        let life_ms = self.config.visitor_token_ms;
+        let life_ms = self.config.now().visitor_token_ms;
         let admit = async || {
             let known = self.store.visitor_by_secret(tenant, site, token_hash(token)).await?;
             Ok(known.and_then(|mut row| {
@@ -218,8 +218,8 @@ impl Gateway {
         outlet: Arc<dyn Outlet>,
     ) -> Result<Session, CloseCode> {
         let origin = accepted.origin.as_deref().unwrap_or_default();
-        let own = &self.config.public_url;
-        if !own.admits(origin, accepted.host.as_deref(), accepted.secure) {
+        let config = self.config.now();
+        if !config.public_url.admits(origin, accepted.host.as_deref(), accepted.secure) {
             return Err(CloseCode::OriginNotAllowed);
         }
         let now = self.clock.now();
@@ -231,7 +231,7 @@ impl Gateway {
         let who = Who::Agent { agent, session };
         let speaker = Speaker { tenant, who, outlet };
         if !greeting.resume.is_empty() {
-            let counted = self.config.rates.agent_questions.take(&agent);
+            let counted = self.rates.agent_questions.take(&agent);
             counted.map_err(|_| CloseCode::TooFast)?;
         }
         let card = self.hub.own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
@@ -246,7 +246,7 @@ impl Gateway {
             request: greeting.request,
             session,
             now,
-            heartbeat_ms: ms_u32(self.config.heartbeat_agent_ms),
+            heartbeat_ms: ms_u32(self.config.now().heartbeat_agent_ms),
             limits: wire_limits(),
             conversations: List::new(points.iter().map(|point| point.conversation)),
             token: None,

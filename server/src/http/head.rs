@@ -69,6 +69,13 @@ pub fn origin(headers: &HeaderMap) -> Option<&str> {
     Some(first.to_str().ok().filter(|_| alone).unwrap_or_default())
 }
 
+/// The value of a header that may stand there once.
+pub(super) fn only<'h>(head: &'h Parts, name: &str) -> Option<&'h [u8]> {
+    let mut values = head.headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then(|| first.as_bytes().trim_ascii())
+}
+
 /// The items of a list, on however many lines it stands.
 pub fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     raw_items(headers, name).filter_map(|item| std::str::from_utf8(item).ok())

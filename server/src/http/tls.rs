@@ -1,10 +1,14 @@
-//! The certificate of the public listener: read at start, read again when its files change.
+//! The certificate of the public listener: read at start, read again when its files change, and when the operator asks.
+
+mod validity;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use protocol::time::UnixMillis;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -54,12 +58,43 @@ impl Files {
     }
 }
 
+/// How often the log is told of a certificate that ends soon.
+const TELL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long before its end a certificate is said to end.
+const SOON_MS: u64 = 14 * DAY_MS;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
     current: RwLock<(Arc<ServerConfig>, (Stamp, Stamp))>,
+    /// Until when the certificate holds, where that can be read.
+    ends: Mutex<Option<UnixMillis>>,
+    /// The operator's last reload failed for another reason: good files do not mend that.
+    others_fail: AtomicBool,
+}
+
+/// Both files as they were once, and good.
+#[derive(Debug)]
+pub struct Fresh {
+    config: Arc<ServerConfig>,
+    ends: Option<UnixMillis>,
+    stamps: (Stamp, Stamp),
+}
+
+/// How a certificate stands at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds, for longer than two weeks or for as long as nobody can tell.
+    Good,
+    /// It ends in so many whole days.
+    EndsIn(u64),
+    /// It ended so many whole days ago: browsers refuse it.
+    Ended(u64),
 }
 
 impl Tls {
@@ -68,14 +103,66 @@ impl Tls {
     /// # Errors
     /// If one cannot be read, or they do not go together.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        let files = Files::read(cert, key);
-        let stamps = files.stamps();
-        let config = take(cert, key, files)?;
+        let Fresh { config, ends, stamps } = fresh(cert, key)?;
         Ok(Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
             current: RwLock::new((config, stamps)),
+            ends: Mutex::new(ends),
+            others_fail: AtomicBool::new(false),
         })
+    }
+
+    /// Reads both files, whether or not they changed, and changes nothing.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    pub fn read_again(&self) -> Result<Fresh, TlsError> {
+        fresh(&self.cert, &self.key)
+    }
+
+    /// Takes what was read into use.
+    pub fn take(&self, Fresh { config, ends, stamps }: Fresh) {
+        *self.current.write() = (config, stamps);
+        *self.ends.lock() = ends;
+    }
+
+    /// Until when the certificate holds, where that can be read.
+    pub fn ends(&self) -> Option<UnixMillis> {
+        *self.ends.lock()
+    }
+
+    /// How it stands now.
+    pub fn standing(&self, now: UnixMillis) -> Standing {
+        let Some(ends) = self.ends() else { return Standing::Good };
+        match ends.0.checked_sub(now.0) {
+            None | Some(0) => Standing::Ended((now.0 - ends.0) / DAY_MS),
+            Some(left) if left < SOON_MS => Standing::EndsIn(left / DAY_MS),
+            Some(_) => Standing::Good,
+        }
+    }
+
+    /// Says in the log that the certificate ends soon or has ended, and in the metrics when.
+    pub fn tell(&self, metrics: &Metrics, now: UnixMillis) {
+        metrics.certificate_ends(self.ends());
+        match self.standing(now) {
+            Standing::Good => {}
+            Standing::EndsIn(days) => tracing::warn!(
+                days,
+                setting = "tls_cert",
+                "the certificate ends soon: renew it and put the new files in its place"
+            ),
+            Standing::Ended(days) => tracing::error!(
+                days,
+                setting = "tls_cert",
+                "the certificate has expired, browsers refuse it: put a new one in its place"
+            ),
+        }
+    }
+
+    /// Whether something else keeps the last reload from having gone well.
+    pub fn note_others(&self, fail: bool) {
+        self.others_fail.store(fail, Ordering::Relaxed);
     }
 
     /// Takes the files' new content if they changed. `None`: they did not.
@@ -89,8 +176,8 @@ impl Tls {
             return None;
         }
         Some(match take(&self.cert, &self.key, files) {
-            Ok(config) => {
-                *self.current.write() = (config, stamps);
+            Ok((config, ends)) => {
+                self.take(Fresh { config, ends, stamps });
                 Ok(())
             }
             Err(error) => {
@@ -108,16 +195,25 @@ impl Tls {
         metrics: Arc<Metrics>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut told_at = SystemClock.instant();
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(look) => {}
             }
+            let now = SystemClock.instant();
+            if now.saturating_duration_since(told_at) >= TELL_EVERY {
+                told_at = now;
+                self.tell(&metrics, SystemClock.now());
+            }
             match self.reload() {
                 None => {}
                 Some(Ok(())) => {
-                    metrics.config_read(SystemClock.now());
+                    if !self.others_fail.load(Ordering::Relaxed) {
+                        metrics.config_read(SystemClock.now());
+                    }
                     tracing::info!("new certificate in use");
+                    self.tell(&metrics, SystemClock.now());
                 }
                 Some(Err(error)) => {
                     metrics.config_last_reload_success.set(0);
@@ -134,14 +230,28 @@ impl Tls {
     }
 }
 
-fn take(cert: &Path, key: &Path, files: Files) -> Result<Arc<ServerConfig>, TlsError> {
+fn fresh(cert: &Path, key: &Path) -> Result<Fresh, TlsError> {
+    let files = Files::read(cert, key);
+    let stamps = files.stamps();
+    let (config, ends) = take(cert, key, files)?;
+    Ok(Fresh { config, ends, stamps })
+}
+
+/// What the files are good for, and until when the certificate holds.
+fn take(
+    cert: &Path,
+    key: &Path,
+    files: Files,
+) -> Result<(Arc<ServerConfig>, Option<UnixMillis>), TlsError> {
     let unreadable = |source| TlsError::ReadCertificate { path: cert.to_owned(), source };
     let pem = files.cert.map_err(|error| unreadable(pem::Error::Io(error)))?;
     let chain =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    if chain.is_empty() {
+    // The first one is the server's own; those behind it have ends of their own, which clients may not mind.
+    let Some(own) = chain.first() else {
         return Err(TlsError::NoCertificate { path: cert.to_owned() });
-    }
+    };
+    let ends = validity::not_after(own);
     let unreadable = |source| TlsError::ReadKey { path: key.to_owned(), source };
     let pem = files.key.map_err(|error| unreadable(pem::Error::Io(error)))?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(unreadable)?;
@@ -153,5 +263,5 @@ fn take(cert: &Path, key: &Path, files: Files) -> Result<Arc<ServerConfig>, TlsE
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Match { source })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), ends))
 }

@@ -24,6 +24,7 @@ use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::ingest::{Said, ingest};
 use crate::room::{Accepted, Looked};
 use crate::store::{Beside, StoreError, Write, WriteSlot};
+use crate::traces::{self, Trace};
 
 /// A message that is on disk, as its author is told.
 #[derive(Clone)]
@@ -54,6 +55,25 @@ pub(super) struct Asked {
     pub(super) since: Instant,
     /// Stored with the message, or alone where the message was stored before.
     pub(super) beside: Option<Beside>,
+    /// Where the message is traced.
+    pub(super) trace: Option<Arc<Trace>>,
+}
+
+/// Ends the trace of a message, if it has one. What the server could not do is a failure; what it refuses is none.
+fn end_trace(
+    trace: Option<&Arc<Trace>>,
+    who: Who,
+    conversation: ConversationId,
+    fate: Result<Seq, &Reject>,
+) {
+    let Some(trace) = trace else { return };
+    let role = match who {
+        Who::Visitor { .. } => "visitor",
+        Who::Agent { .. } => "agent",
+    };
+    let failed = |code| matches!(code, RejectCode::StoreUnavailable | RejectCode::Overload);
+    let fate = fate.map(|seq| seq.0).map_err(|reject| (reject.code.word(), failed(reject.code)));
+    trace.message(role, &conversation.to_string(), fate);
 }
 
 /// Told instead of the answer where another message was stored at the place that this one had.
@@ -69,6 +89,7 @@ pub(super) struct Going<A = Answer> {
     pub(super) since: Instant,
     pub(super) beside: Option<Beside>,
     pub(super) taken: Option<Taken>,
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 /// Whom a message reached here.
@@ -104,15 +125,21 @@ impl Hub {
             return None;
         }
         let slot = self.store.try_reserve().ok()?;
+        let trace = traces::message(since);
+        traces::reached(trace.as_ref(), "read");
         let (at, today) = self.times(since);
         let decided = permit(speaker.who, said, visitor, &standing).and_then(|refusal| {
             let ground = site.ground(visitor, standing.signals, standing.offline)?;
             let envelope = ingest(said.clone(), speaker.author(), &ground, at)?;
             Ok((refusal, envelope))
         });
+        traces::reached(trace.as_ref(), "authorise");
         let (refusal, envelope) = match decided {
             Ok(decided) => decided,
-            Err(reject) => return Some(Err(reject)),
+            Err(reject) => {
+                end_trace(trace.as_ref(), speaker.who, said.conversation, Err(&reject));
+                return Some(Err(reject));
+            }
         };
         self.note_sign(speaker.tenant, Some(speaker.who), &standing);
         let kept = envelope.kept_of(&said.body);
@@ -130,9 +157,11 @@ impl Hub {
             | Accepted::Wait { .. } => None,
         });
         let (placed, delivered) = placed.ok()??;
-        let answer = self.answer(speaker, request, since, kept);
-        let going =
-            Going { room: room.clone(), slot, answer, from, since, beside: None, taken: None };
+        traces::reached(trace.as_ref(), "place");
+        let of = (said.conversation, trace.clone());
+        let answer = self.answer(speaker, request, since, kept, of);
+        let (room, beside, taken) = (room.clone(), None, None);
+        let going = Going { room, slot, answer, from, since, beside, taken, trace };
         cork::corked(|| self.placed(going, placed, &delivered));
         Some(Ok(()))
     }
@@ -146,10 +175,17 @@ impl Hub {
         said: Said<'_>,
         since: Instant,
     ) -> Result<(), Reject> {
-        let answer = Box::new(self.answer(speaker, request, since, None));
+        let (conversation, trace) = (said.conversation, traces::message(since));
+        traces::reached(trace.as_ref(), "read");
+        let of = (conversation, trace.clone());
+        let answer = Box::new(self.answer(speaker, request, since, None, of));
         let from = Some(speaker.outlet.connection());
-        let asked = Asked { from, refusal: None, since, beside: None };
-        self.say(speaker.tenant, Some(speaker.who), said, asked, answer).await
+        let asked = Asked { from, refusal: None, since, beside: None, trace: trace.clone() };
+        let taken = self.say(speaker.tenant, Some(speaker.who), said, asked, answer).await;
+        if let Err(reject) = &taken {
+            end_trace(trace.as_ref(), speaker.who, conversation, Err(reject));
+        }
+        taken
     }
 
     /// What a connection hears of the fate of its message.
@@ -159,20 +195,32 @@ impl Hub {
         request: RequestId,
         since: Instant,
         kept: Option<Personal<String>>,
+        (conversation, trace): (ConversationId, Option<Arc<Trace>>),
     ) -> impl FnOnce(Result<Acked, Reject>) + Send + use<> {
-        let outlet = Arc::clone(&speaker.outlet);
+        let (outlet, who) = (Arc::clone(&speaker.outlet), speaker.who);
         let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
         move |fate| match fate {
             Ok(Acked { seq, at, expires, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
-                let (seq, at) = (Some(seq), Some(at));
-                outlet.append(&Fanned::new(ServerFrame::Ack { request, seq, at, expires, body }));
+                outlet.append(&Fanned::new(ServerFrame::Ack {
+                    request,
+                    seq: Some(seq),
+                    at: Some(at),
+                    expires,
+                    body,
+                }));
                 cork::flush(&outlet);
                 let took = clock.instant().saturating_duration_since(since);
                 metrics.ack_latency_seconds.observe(took);
+                traces::reached(trace.as_ref(), "store");
+                end_trace(trace.as_ref(), who, conversation, Ok(seq));
             }
-            Err(reject) => refuse(&metrics, &*outlet, request, reject),
+            Err(reject) => {
+                traces::reached(trace.as_ref(), "store");
+                end_trace(trace.as_ref(), who, conversation, Err(&reject));
+                refuse(&metrics, &*outlet, request, reject);
+            }
         }
     }
 
@@ -190,7 +238,9 @@ impl Hub {
             // The request may have been given up; the message stays said.
             let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
         });
-        let asked = Asked { from: None, refusal: None, since: self.clock.instant(), beside };
+        let since = self.clock.instant();
+        // The trace of its request tells of it.
+        let asked = Asked { from: None, refusal: None, since, beside, trace: None };
         self.say(tenant, who, said, asked, answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
@@ -225,6 +275,7 @@ impl Hub {
         self.note_sign(tenant, who, &standing);
         let written = said.body.clone();
         let envelope = self.ingest(&site, said, author, (visitor, &standing)).await?;
+        traces::reached(asked.trace.as_ref(), "authorise");
         let answer = match envelope.kept_of(&written) {
             None => answer,
             kept => Box::new(move |fate: Result<Acked, Reject>| {
@@ -287,13 +338,13 @@ impl Hub {
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
-        Asked { from, refusal, since, beside }: Asked,
+        Asked { from, refusal, since, beside, trace }: Asked,
         answer: Answer,
         taken: Option<Taken>,
     ) -> Result<(), Reject> {
         // Reserved before the place is asked for: what has a place can be stored.
         let slot = self.slot().await?;
-        let mut going = Going { room, slot, answer, from, since, beside, taken };
+        let mut going = Going { room, slot, answer, from, since, beside, taken, trace };
         let (mut looked, mut held) = (None, None);
         for _ in 0..PLACES_MAX {
             let allowed = refusal.is_none();
@@ -308,6 +359,7 @@ impl Hub {
             };
             match step {
                 Step::Placed { placed, delivered } => {
+                    traces::reached(going.trace.as_ref(), "place");
                     self.placed(going, placed, &delivered);
                     return Ok(());
                 }
@@ -367,6 +419,7 @@ impl Hub {
         } else {
             delivered.hearers.iter().for_each(cork::flush);
         }
+        traces::reached(going.trace.as_ref(), "fan-out");
         let now = self.clock.instant();
         self.tally_placed(
             placed.envelope(),

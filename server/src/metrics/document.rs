@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, made from the declarations.
 
-use super::{PREFIX, RUNTIME, declared};
+use super::{CERTIFICATE, PREFIX, RUNTIME, declared};
 
 const HEAD: &str = "# Metrics
 
@@ -38,7 +38,7 @@ pub fn document() -> String {
         }
     }
     text.push_str("\n## Measured at the scrape\n");
-    for (name, kind, help) in RUNTIME {
+    for (name, kind, help) in RUNTIME.into_iter().chain([CERTIFICATE]) {
         text.push_str(&format!("\n### {PREFIX}{name}\n\n{help} ({kind})\n"));
     }
     text

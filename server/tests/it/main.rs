@@ -32,4 +32,5 @@ mod canary;
 mod faults;
 mod folders;
 mod strangers;
+mod operations;
 mod accounts;

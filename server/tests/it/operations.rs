@@ -1,0 +1,714 @@
+//! The server as its operator has it: what it tells, what a reload changes, how it starts and stops.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use protocol::frame::ServerFrame;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::client::Client;
+use crate::command::{PASSWORD, done, init, livehelp};
+use crate::http::{self, Answer};
+use crate::metrics::Scrape;
+use crate::process::{AGENTS, serve, site_key};
+use crate::server::{Site, TestServer, furnish};
+
+/// A server as a process whose log is read and that gets signals.
+struct Running {
+    child: Child,
+    site: Site,
+    log: PathBuf,
+}
+
+impl Deref for Running {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(folder: &Path, set: impl FnOnce(&mut Command)) -> Self {
+        let log = folder.join("operations.log");
+        let stderr = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = serve(folder);
+        set(&mut command);
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let logged = std::fs::read_to_string(&log).unwrap();
+        let ready: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {logged}"));
+        let listener = |name: &str| -> SocketAddr {
+            ready[name].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap()
+        };
+        let (address, admin) = (listener("public"), listener("admin"));
+        let site = Site { address, admin, site_key: site_key(), agents: AGENTS };
+        Self { child, site, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM; its exit code.
+    fn stop(mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code()
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Whole log lines with this message.
+    fn lines(&self, message: &str) -> Vec<Value> {
+        let text = self.text();
+        let whole = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        whole.filter(|line| line["message"] == message).collect()
+    }
+
+    /// Waits until a line of this message is as the test wants it.
+    async fn line(&self, message: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..400 {
+            if let Some(line) = self.lines(message).into_iter().find(|line| wanted(line)) {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no line `{message}`: {}", self.text());
+    }
+}
+
+/// Gives the command another grace than the tests have.
+fn grace(command: &mut Command, ms: &str) {
+    let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let at = arguments.iter().position(|argument| argument == "--drain-grace-ms").unwrap();
+    arguments[at + 1] = ms.into();
+    let mut changed = Command::new(command.get_program());
+    changed.args(arguments).env_remove("LIVEHELP_CONFIG");
+    *command = changed;
+}
+
+fn field(answer: &Answer, name: &str) -> String {
+    let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, text)| text);
+    found.collect::<Vec<_>>().join(" and ")
+}
+
+fn is_fresh(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|sign| sign.is_ascii_hexdigit())
+}
+
+async fn sign_in(server: &Site, password: &str, headers: &[(&str, &str)]) -> Answer {
+    let origin = format!("http://{}", server.address);
+    let body = json!({ "email": "admin@example.test", "password": password }).to_string();
+    let headers = [&[("origin", origin.as_str())], headers].concat();
+    http::ask(server.address, "POST", "/v1/sessions", &headers, &body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_names_its_request_as_the_log_and_the_problem_do() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--access-log", "--trusted-proxies", "127.0.0.1"]);
+    });
+    let given = [("x-request-id", "Root=1-ab_c"), ("x-forwarded-for", "203.0.113.77")];
+    let answer = http::get(server.address, "/v1/nothing?word=canary", &given).await;
+    assert_eq!((answer.status, field(&answer, "x-request-id")), (404, "Root=1-ab_c".into()));
+    assert_eq!(answer.json()["request_id"], "Root=1-ab_c");
+    let line = server.line("request", |line| line["request_id"] == "Root=1-ab_c").await;
+    assert_eq!(
+        (&line["method"], &line["route"], &line["status"]),
+        (&json!("GET"), &json!("none"), &json!(404))
+    );
+    assert_eq!(
+        (&line["network"], &line["bytes"]),
+        (&json!("203.0.113.0/24"), &json!(answer.body.len()))
+    );
+    assert!(line["duration_ms"].is_u64() && line["timestamp"].is_string(), "{line}");
+    // What would have to be quoted, and what stands there twice, is nobody's.
+    for odd in [&[("x-request-id", "a b")][..], &[("x-request-id", "a"), ("x-request-id", "b")]] {
+        let answer = http::get(server.address, "/console/", odd).await;
+        assert!(is_fresh(&field(&answer, "x-request-id")), "{}", answer.head);
+    }
+    // An act runs in a task of its own.
+    let refused = sign_in(&server, "guessed", &[("x-request-id", "an-act")]).await;
+    assert_eq!((refused.status, refused.json()["request_id"].as_str()), (401, Some("an-act")));
+    server.line("sign-in failed", |line| line["request_id"] == "an-act").await;
+    // The listener's own refusals, and the admin listener.
+    let large = [("content-length", "99999999"), ("x-request-id", "a-large-one")];
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let head = large.map(|(name, text)| format!("{name}: {text}\r\n")).concat();
+    let words = format!("POST /v1/sessions HTTP/1.1\r\nhost: a\r\n{head}\r\n");
+    stream.write_all(words.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""request_id":"a-large-one""#), "{answer}");
+    assert!(is_fresh(&field(&http::get(server.admin, "/livez", &[]).await, "x-request-id")));
+    assert!(!server.text().contains("canary") && !server.text().contains("203.0.113.77"));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_has_a_line_at_its_end_and_nothing_has_one_unasked() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let quiet = Running::start(folder.path(), |_| {});
+    let untrusted = http::get(quiet.address, "/v1/nothing", &[("x-request-id", "mine")]).await;
+    assert!(is_fresh(&field(&untrusted, "x-request-id")), "nobody trusts this peer");
+    drop(Client::visitor(&quiet, None, vec![]).await);
+    assert!(quiet.lines("request").is_empty() && quiet.lines("socket ended").is_empty());
+    assert_eq!(quiet.stop(), Some(0));
+    // Whatever the level.
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--access-log", "--log-level", "error"]);
+    });
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, "a canary in a line").await;
+    drop(visitor);
+    let line = server.line("socket ended", |_| true).await;
+    let began = server.line("request", |began| began["status"] == 101).await;
+    assert_eq!(line["request_id"], began["request_id"]);
+    assert_eq!((&line["route"], &line["network"]), (&json!("/v1/socket"), &json!("127.0.0.0/24")));
+    assert!(
+        line["connection_id"].is_string() && line["bytes_received"].as_u64() > Some(50),
+        "{line}"
+    );
+    assert!(!server.text().contains("canary"));
+    server.stop();
+}
+
+/// What fail2ban does with a line: the date goes first, then the expression with an address in the place of its tag.
+fn banned(line: &str) -> Option<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/fail2ban/filter.d/livehelp.conf");
+    let filter = std::fs::read_to_string(path).unwrap();
+    let setting = |name: &str| {
+        let line = filter.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")));
+        line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    assert_eq!(setting("datepattern"), r#""timestamp":"%%Y-%%m-%%dT%%H:%%M:%%S\.%%f%%z"#);
+    let date = regex(r#""timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"#);
+    let (_, at, end) = found(&date, line, 0)?;
+    let rest = format!("{}{}", line.get(..at)?, line.get(end..)?);
+    let expression = setting("failregex").replace("<ADDR>", r"([0-9a-fA-F:.]+)");
+    let (address, ..) = found(&regex(&expression), &rest, 1)?;
+    Some(address)
+}
+
+fn regex(expression: &str) -> regex_automata::meta::Regex {
+    regex_automata::meta::Regex::new(expression).unwrap()
+}
+
+fn found(
+    regex: &regex_automata::meta::Regex,
+    text: &str,
+    group: usize,
+) -> Option<(String, usize, usize)> {
+    let mut captures = regex.create_captures();
+    regex.captures(text, &mut captures);
+    let span = captures.get_group(group)?;
+    Some((text.get(span.start..span.end)?.to_owned(), span.start, span.end))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_are_told_so_that_fail2ban_bars_whoever_guesses_and_nobody_else() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &[]);
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--trusted-proxies", "127.0.0.1", "--logins-per-account-max", "1"]);
+        command.args(["--log-sign-in-addresses"]);
+    });
+    let from = |address| [("x-forwarded-for", address)];
+    assert_eq!(sign_in(&server, PASSWORD, &from("198.51.100.1")).await.status, 201);
+    // A stranger's words cannot make a line look like another's.
+    let forged = r#"x","address":"192.0.2.1"#;
+    let guess =
+        [("x-forwarded-for", "203.0.113.9"), ("user-agent", forged), ("x-request-id", forged)];
+    assert_eq!(sign_in(&server, "guessed", &guess).await.status, 401);
+    assert_eq!(sign_in(&server, "guessed", &guess).await.status, 429);
+    assert_eq!(sign_in(&server, "guessed", &from("2001:db8::7")).await.status, 401);
+    let signed_in = server.line("sign-in", |_| true).await;
+    assert_eq!(signed_in["address"], "198.51.100.1");
+    assert!(signed_in["agent_id"].is_string() && signed_in["tenant_id"].is_string());
+    server.line("sign-in failed", |line| line["address"] == "2001:db8::7").await;
+    let reasons: Vec<_> = server.lines("sign-in failed");
+    let reasons: Vec<_> = reasons.iter().map(|line| line["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["refused", "too-fast", "refused"]);
+    let barred: Vec<_> = server.text().lines().filter_map(banned).collect();
+    assert_eq!(barred, ["203.0.113.9", "203.0.113.9", "2001:db8::7"]);
+    assert!(!server.text().contains("admin@example.test") && !server.text().contains("guessed"));
+    server.stop();
+    // Nobody asked for it: then no line has one, and a ban is not to be had.
+    std::fs::remove_file(folder.path().join("operations.log")).unwrap();
+    let silent = Running::start(folder.path(), |command| {
+        command.args(["--trusted-proxies", "127.0.0.1"]);
+    });
+    sign_in(&silent, "guessed", &from("203.0.113.9")).await;
+    let line = silent.line("sign-in failed", |_| true).await;
+    assert_eq!(line["address"], Value::Null);
+    assert!(
+        !silent.text().contains("203.0.113")
+            && silent.text().lines().all(|line| banned(line).is_none())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_says_what_starts_and_on_empty_folders_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let server = Running::start(folder.path(), |_| {});
+    let line = server.line("livehelp serves", |_| true).await;
+    assert_eq!(
+        (&line["version"], &line["bus"]),
+        (&json!(env!("CARGO_PKG_VERSION")), &json!("memory"))
+    );
+    assert_eq!(line["data"], json!(folder.path().join("data")));
+    assert_eq!(line["address"], json!(server.address.to_string()));
+    assert!(line["commit"].is_string() && line["connections_max"].as_u64() > Some(0), "{line}");
+    assert!(server.text().contains("`livehelp init`"), "{}", server.text());
+    assert_eq!(server.stop(), Some(0));
+    // What it says is what works.
+    init(folder.path(), &[]);
+    std::fs::remove_file(folder.path().join("operations.log")).unwrap();
+    let server = Running::start(folder.path(), |_| {});
+    server.line("livehelp serves", |_| true).await;
+    assert!(!server.text().contains("livehelp init"), "{}", server.text());
+    server.stop();
+    // A store in memory lends its key.
+    let memory = Running::start(folder.path(), |command| {
+        command.args(["--store", "memory"]);
+    });
+    assert!(memory.text().contains("`livehelp operator create-tenant`"), "{}", memory.text());
+    assert!(memory.text().contains("operator-key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let file = folder.path().join("livehelp.toml");
+    std::fs::write(&file, "log_level = \"info\"\n").unwrap();
+    let server = Running::start(folder.path(), |command| {
+        command.arg("--config").arg(&file);
+    });
+    let widget = format!("/v1/widget/{}", server.site_key);
+    for _ in 0..3 {
+        assert_eq!(http::get(server.address, &widget, &[]).await.status, 200);
+    }
+    let success = "config_last_reload_success";
+    assert!(
+        Scrape::of(server.admin).await.value(success) == 1.0 && server.lines("request").is_empty()
+    );
+    std::fs::write(
+        &file,
+        "access_log = true\noffer_ms = 2000\nbody_bytes_max = 2048\n\
+         address_requests_per_minute = 1\naddress_requests_burst = 2\n",
+    )
+    .unwrap();
+    server.signal("-HUP");
+    server.line("settings and certificate were read again", |line| line["count"] == 4).await;
+    server.line("the new value takes a restart", |line| line["setting"] == "offer_ms").await;
+    let in_force = server.lines("the new value is in force");
+    assert!(in_force.iter().all(|line| line["setting"] != "offer_ms") && in_force.len() == 4);
+    // Three were asked for before: what was counted stays counted.
+    let answers = [
+        http::get(server.address, &widget, &[]).await.status,
+        http::ask(server.address, "POST", "/v1/sessions", &[], &"x".repeat(3_000)).await.status,
+    ];
+    assert_eq!(answers, [429, 413]);
+    server.line("request", |line| line["status"] == 429).await;
+    // A file that is wrong changes nothing, not even by what is right in it.
+    std::fs::write(&file, "access_log = false\npong_ms = \"never\"\nbus = \"x://u:hunter2@h\"")
+        .unwrap();
+    server.signal("-HUP");
+    let words = "settings and certificate are not reloaded: all stays as it was";
+    let refused = server.line(words, |_| true).await;
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("`pong_ms`") && error.contains("`bus`") && !error.contains("hunter2"));
+    Scrape::until(server.admin, |scrape| scrape.value(success) == 0.0).await;
+    let before = server.lines("request").len();
+    http::get(server.address, "/v1/nothing", &[]).await;
+    server.line("request", |_| server.lines("request").len() > before).await;
+    // And once it is right again.
+    std::fs::write(&file, "log_level = \"error\"").unwrap();
+    server.signal("-HUP");
+    Scrape::until(server.admin, |scrape| scrape.value(success) == 1.0).await;
+    assert_eq!(http::get(server.address, &widget, &[]).await.status, 200);
+    let before = server.lines("request").len();
+    sign_in(&server, "guessed", &[]).await;
+    assert_eq!(server.lines("request").len(), before);
+    assert!(
+        server.lines("sign-in failed").iter().all(|line| line["request_id"] == "x"),
+        "the level"
+    );
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// What systemd's end of the socket hears, word by word.
+struct Heard(UnixDatagram);
+
+impl Heard {
+    fn bind(folder: &Path) -> (Self, PathBuf) {
+        let path = folder.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        (Self(socket), path)
+    }
+
+    /// The next message that has such a line.
+    fn until(&self, wanted: &str) -> String {
+        let mut before = String::new();
+        let mut bytes = [0; 4_096];
+        loop {
+            let read = self.0.recv(&mut bytes);
+            let read = read.unwrap_or_else(|error| panic!("no {wanted} after {before:?}: {error}"));
+            let words = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            if words.lines().any(|line| line == wanted) {
+                return words;
+            }
+            before.push_str(&words);
+        }
+    }
+}
+
+#[test]
+fn systemd_hears_of_the_whole_life_and_a_hangup_never_ends_it() {
+    let folder = TempDir::new().unwrap();
+    let (heard, path) = Heard::bind(folder.path());
+    let mut command = serve(folder.path());
+    grace(&mut command, "1500");
+    command.args(["--drain-grace", "always"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    let log = folder.path().join("operations.log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let child = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let site = Site { address: nowhere, admin: nowhere, site_key: site_key(), agents: AGENTS };
+    let mut server = Running { child, site, log };
+    heard.until("STATUS=Opening data and keys");
+    // Before it is ready: kept until it is.
+    server.signal("-HUP");
+    assert!(heard.until("READY=1").contains("STATUS=Serves on 127.0.0.1:"));
+    let reloading = heard.until("RELOADING=1");
+    let usec = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    let at: f64 = usec.unwrap().parse().unwrap();
+    assert!((at / 1e6 - uptime).abs() < 3_600.0, "{at} is of another clock");
+    heard.until("READY=1");
+    for _ in 0..3 {
+        heard.until("WATCHDOG=1");
+    }
+    server.signal("-TERM");
+    assert!(heard.until("STOPPING=1").contains("EXTEND_TIMEOUT_USEC="));
+    server.signal("-HUP");
+    heard.until("WATCHDOG=1");
+    heard.until("STATUS=Closing the store");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.lines("the server stops: nothing is reloaded").len(), 1, "{}", server.text());
+}
+
+/// Writes a certificate that holds from yesterday for so many hours from now.
+fn certificate(folder: &Path, hours: i64) -> i64 {
+    let now = time::OffsetDateTime::now_utc();
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    parameters.not_before = now - time::Duration::days(400);
+    parameters.not_after = now + time::Duration::hours(hours);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let issued = parameters.self_signed(&key).unwrap();
+    std::fs::write(folder.join("cert.pem"), issued.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    parameters.not_after.unix_timestamp()
+}
+
+fn with_tls(command: &mut Command, folder: &Path) {
+    command.env("CREDENTIALS_DIRECTORY", folder);
+    command.args(["--tls-cert", "${CREDENTIALS_DIRECTORY}/cert.pem"]);
+    command.args(["--tls-key", "${CREDENTIALS_DIRECTORY}/key.pem"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ends_is_said_by_check_at_start_and_in_the_metrics() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &[]);
+    let check = || {
+        let mut command = livehelp(folder.path(), &["check"]);
+        with_tls(&mut command, folder.path());
+        let (code, out, err) = done(command);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    certificate(folder.path(), 24 * 15);
+    assert!(check().contains("certificate: good\n"));
+    certificate(folder.path(), -49);
+    assert!(check().contains("EXPIRED 2 days ago"), "{}", check());
+    let ends = certificate(folder.path(), 24 * 5 + 1);
+    assert!(check().contains("ends in 5 days"), "{}", check());
+    let server = Running::start(folder.path(), |command| with_tls(command, folder.path()));
+    let words = "the certificate ends soon: renew it and put the new files in its place";
+    assert_eq!(server.line(words, |_| true).await["days"], 5);
+    let metric = "tls_certificate_expiry_timestamp_seconds";
+    let seconds = |at: i64| f64::from(u32::try_from(at).unwrap());
+    assert_eq!(Scrape::of(server.admin).await.value(metric), seconds(ends));
+    // A hangup takes what lies there now, and nothing of what cannot be used.
+    std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
+    server.signal("-HUP");
+    let refused = "settings and certificate are not reloaded: all stays as it was";
+    let refused = server.line(refused, |_| true).await;
+    assert!(refused["error"].as_str().unwrap().contains("tls_cert"), "{refused}");
+    assert_eq!(Scrape::of(server.admin).await.value(metric), seconds(ends));
+    let ends = certificate(folder.path(), 24 * 90);
+    server.signal("-HUP");
+    Scrape::until(server.admin, |scrape| scrape.value(metric) == seconds(ends)).await;
+    assert_eq!(server.stop(), Some(0));
+    // Without TLS there is no such metric: an alert on it means something.
+    let plain = Running::start(folder.path(), |_| {});
+    let scrape = Scrape::of(plain.admin).await;
+    assert!(!scrape.0.contains_key(&format!("livehelp_{metric}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_come_from_files_and_are_shown_nowhere() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("word"), "hunter2/\u{f6}\n").unwrap();
+    let bus = "redis://ada:hunter2@127.0.0.1:1/0";
+    let shown = livehelp(folder.path(), &["serve", "--print-config", "--bus", bus]);
+    let (code, out, err) = done(shown);
+    assert!(code == 0 && out.contains("[hidden]@127.0.0.1:1/0"), "{out}{err}");
+    assert!(!out.contains("hunter2"), "{out}");
+    // Both at once, one for nothing, and none in the file.
+    let word = folder.path().join("word");
+    let word = word.to_str().unwrap();
+    for (arguments, words) in [
+        (&["check", "--bus", bus, "--bus-password-file", word][..], "both have a password"),
+        (&["check", "--bus-password-file", word], "`bus` names none"),
+        (
+            &["check", "--tls-key", "${CREDENTIALS_DIRECTORY}/key"],
+            "CREDENTIALS_DIRECTORY is not set",
+        ),
+        (&["check", "--traces-endpoint", "https://ada:hunter2@c"], "`traces_endpoint`"),
+    ] {
+        let (code, _, err) = done(livehelp(folder.path(), arguments));
+        assert!(code == 2 && err.contains(words) && !err.contains("hunter2"), "{err}");
+    }
+    let unnamed = ["check", "--bus", "redis://127.0.0.1:1", "--bus-password-file", "/nowhere"];
+    let (code, _, err) = done(livehelp(folder.path(), &unnamed));
+    assert!(code == 1 && err.contains("bus_password_file"), "{err}");
+    // A Redis that only listens hears the password, and nobody else does.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bus = format!("redis://ada@{}/0", listener.local_addr().unwrap());
+    let mut command = livehelp(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    command.args(["--admin-listen", "127.0.0.1:0", "--bus", &bus]);
+    command.args(["--bus-password-file", "${CREDENTIALS_DIRECTORY}/word"]);
+    command.env("CREDENTIALS_DIRECTORY", folder.path());
+    let serving = tokio::task::spawn_blocking(move || done(command));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut heard, mut bytes) = (String::new(), [0; 1_024]);
+    while !heard.contains("hunter2/\u{f6}") {
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert!(read > 0, "the password never came: {heard}");
+        heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    assert!(heard.contains("ada"), "{heard}");
+    drop((stream, listener));
+    let (code, out, err) = serving.await.unwrap();
+    assert!(code == 1 && !out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
+}
+
+/// As far apart as the setting allows and no farther: the answer is the same for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_is_spread_over_as_much_as_the_clients_are_many_or_the_setting_allows() {
+    for (drain_ms, back_ms) in [(20_000, 250 + 60), (20, 250 + 20)] {
+        let server = TestServer::start_with(|config| config.drain_ms = drain_ms).await;
+        let mut clients = Vec::new();
+        for _ in 0..60 {
+            clients.push(Client::visitor(&server, None, vec![]).await);
+        }
+        let stopping = livehelp::tasks::spawn("stop", server.stop());
+        for client in &mut clients {
+            let told = client.until(|frame| match frame {
+                ServerFrame::Bye { retry_after_ms } => Some(*retry_after_ms),
+                _ => None,
+            });
+            assert_eq!(told.await, back_ms);
+        }
+        stopping.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grace_is_for_where_another_node_takes_over_or_the_operator_says_so() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let alone = Running::start(folder.path(), |command| grace(command, "600000"));
+    assert_eq!(alone.stop(), Some(0), "it waits for nobody");
+    let asked = Running::start(folder.path(), |command| {
+        grace(command, "3000");
+        command.args(["--drain-grace", "always"]);
+    });
+    asked.signal("-TERM");
+    asked.line("draining", |_| true).await;
+    assert_eq!(http::get(asked.admin, "/readyz", &[]).await.status, 503);
+    let widget = format!("/v1/widget/{}", asked.site_key);
+    assert_eq!(http::get(asked.address, &widget, &[]).await.status, 200, "newcomers are taken");
+}
+
+/// Takes what is exported until the test has what it waits for.
+struct Collector {
+    listener: TcpListener,
+    spans: Vec<Value>,
+    bodies: String,
+}
+
+impl Collector {
+    async fn bind() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        (Self { listener, spans: Vec::new(), bodies: String::new() }, endpoint)
+    }
+
+    async fn take_one(&mut self) {
+        let (mut stream, _) = self.listener.accept().await.unwrap();
+        let (mut text, mut bytes) = (String::new(), vec![0; 65_536]);
+        let body = loop {
+            let read = stream.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "cut off: {text}");
+            text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() == length.unwrap().parse::<usize>().unwrap() {
+                break body.to_owned();
+            }
+        };
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let export: Value = serde_json::from_str(&body).unwrap();
+        let of = &export["resourceSpans"][0];
+        assert_eq!(of["resource"]["attributes"][0]["value"]["stringValue"], "livehelp");
+        self.spans.extend(of["scopeSpans"][0]["spans"].as_array().unwrap().clone());
+        self.bodies.push_str(&body);
+    }
+
+    /// Takes exports until one has such a span.
+    async fn span(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            if let Some(span) = self.spans.iter().find(|span| wanted(span)) {
+                return span.clone();
+            }
+            let taking = tokio::time::timeout(Duration::from_secs(30), self.take_one());
+            assert!(taking.await.is_ok(), "no such span among {:#?}", self.spans);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_handshakes_and_messages_are_traced_without_a_word_of_what_is_said() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let (mut collector, endpoint) = Collector::bind().await;
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--traces-endpoint", &endpoint, "--traces-per-mille", "1000"]);
+        command.args(["--trusted-proxies", "127.0.0.1"]);
+    });
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let widget = format!("/v1/widget/{}", server.site_key);
+    let headers = [("traceparent", parent.as_str()), ("x-request-id", "traced")];
+    assert_eq!(http::get(server.address, &widget, &headers).await.status, 200);
+    let span = collector.span(|span| span["name"] == "GET /v1/widget/{site_key}").await;
+    assert_eq!(
+        (&span["traceId"], &span["parentSpanId"]),
+        (&json!(trace), &json!("00f067aa0ba902b7"))
+    );
+    let id = json!({ "key": "livehelp.request_id", "value": { "stringValue": "traced" } });
+    assert!(span["attributes"].as_array().unwrap().contains(&id), "{span}");
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    visitor.say(conversation, "a canary that sings").await;
+    let greeted = collector.span(|span| span["name"] == "handshake").await;
+    let upgrade = collector.span(|span| span["name"] == "GET /v1/socket").await;
+    assert_eq!(
+        (&greeted["traceId"], &greeted["parentSpanId"]),
+        (&upgrade["traceId"], &upgrade["spanId"])
+    );
+    let message = collector.span(|span| span["name"] == "message").await;
+    let steps: Vec<_> =
+        collector.spans.iter().filter(|s| s["parentSpanId"] == message["spanId"]).collect();
+    let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["read", "authorise", "place", "fan-out", "store"]);
+    let ns = |span: &Value, name: &str| span[name].as_str().unwrap().parse::<u64>().unwrap();
+    let mut at = ns(&message, "startTimeUnixNano");
+    for step in steps {
+        assert_eq!(ns(step, "startTimeUnixNano"), at, "one after the other");
+        at = ns(step, "endTimeUnixNano");
+    }
+    assert!(at <= ns(&message, "endTimeUnixNano"));
+    assert!(!collector.bodies.contains("canary") && !collector.bodies.contains("127.0.0.1"));
+    // What waits to be sent when it stops is sent.
+    http::get(server.address, "/v1/nothing", &[]).await;
+    let stopping = tokio::task::spawn_blocking(move || server.stop());
+    collector.span(|span| span["name"] == "GET none").await;
+    assert_eq!(stopping.await.unwrap(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_not_chosen_only_what_failed_is_sent_and_no_stranger_chooses() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let (mut collector, endpoint) = Collector::bind().await;
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--traces-endpoint", &endpoint, "--traces-per-mille", "0"]);
+    });
+    let parent = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
+    assert_eq!(http::get(server.address, "/v1/nothing", &parent).await.status, 404);
+    let mut visitor = Client::visitor(&server, None, vec![]).await;
+    let conversation = visitor.open().await;
+    assert!(visitor.say(conversation, "stored").await.is_some());
+    // Its file is gone: nothing is acked any more.
+    let file = folder.path().join("data").join("livehelp.sqlite");
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    for _ in 0..400 {
+        if http::get(server.admin, "/readyz", &[]).await.status == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let request = visitor.next_request();
+    visitor.send(request, conversation, crate::client::new_message(), "lost").await;
+    let code = visitor
+        .until(|frame| match frame {
+            ServerFrame::Reject { code, .. } => Some(code.word()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(code, "store-unavailable");
+    let failed = collector.span(|span| span["name"] == "message").await;
+    assert_eq!(failed["status"]["code"], 2, "{failed}");
+    let others = collector
+        .spans
+        .iter()
+        .filter(|span| span["traceId"] != failed["traceId"] && span["status"]["code"] != 2);
+    assert_eq!(others.count(), 0, "{:#?}", collector.spans);
+}
