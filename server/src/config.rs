@@ -5,15 +5,17 @@
 //! Called by `main`; everything else is handed the [`Config`]. The only reader of the environment.
 
 mod document;
+mod foreign;
 mod load;
+mod place;
 mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use document::document;
-pub use load::{ConfigError, Origin, Resolved, Sources, load};
-pub use value::{Bus, LogFormat, LogLevel, Network, Setting, Store};
+pub use load::{ConfigError, Origin, Resolved, Sources, load, read_secret};
+pub use value::{Bus, LogFormat, LogLevel, Network, ServerUrl, Setting, Store};
 
 use crate::origin::PublicUrl;
 use value::Value;
@@ -37,6 +39,7 @@ macro_rules! settings {
             doc: $doc,
             takes: <$ty as Value>::TAKES,
             switch: <$ty as Value>::SWITCH,
+            secret: <$ty as Value>::SECRET,
         }, )+ )+ ];
 
         impl Config {
@@ -195,6 +198,16 @@ settings! {
         clock_sync_file: PathBuf = "/run/systemd/timesync/synchronized", "", ANY,
             "A path that exists while the system's clock is synchronised. Without it a server that was off for more than 3 hours asks its operator for the day before it destroys anything.";
     }
+    "Commands" {
+        operator_url: Option<ServerUrl> = "", "", ANY,
+            "Where `livehelp operator` and `livehelp health` find the admin listener of a server elsewhere, such as https://admin.example.com behind a proxy that ends TLS. Empty: at `admin_listen`. The server itself does not read it.";
+        operator_ca_file: Option<PathBuf> = "", "", ANY,
+            "PEM file with the certificates of those who may vouch for that server. Empty: those that the system trusts.";
+        operator_key_file: Option<PathBuf> = "", "", ANY,
+            "File whose first line is the operator's key; `-` is standard input. Empty: `operator-key` in the keys folder.";
+        operator_insecure_http: bool = "false", "", ANY,
+            "Lets the operator's key travel over plain HTTP beyond loopback: only on a network of your own.";
+    }
 }
 
 impl Config {
@@ -266,6 +279,15 @@ impl Config {
         {
             complaints.push(format!(
                 "`public_url` = {url}: expected an origin without a path, such as https://chat.example.com ({error})"
+            ));
+        }
+        if let Some(url) = &self.operator_url
+            && url.is_plain_beyond_loopback()
+            && !self.operator_insecure_http
+        {
+            complaints.push(format!(
+                "`operator_url` = {}: {plain}, for the operator's key goes there; use https, or set `operator_insecure_http` if that network is yours alone",
+                url.as_str()
             ));
         }
         let (data, keys) = (normal(&self.data), normal(&self.keys));
