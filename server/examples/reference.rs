@@ -1,11 +1,12 @@
-//! Writes the lists of settings and metrics into the folder given as the one argument: `docs`.
+//! Writes the lists of settings, commands and metrics into the folder given as the one argument: `docs`.
 //!
-//! `cargo run -p livehelp --example reference docs` after a change of either.
+//! `cargo run -p livehelp --example reference docs` after a change of one of them.
 
 use std::path::PathBuf;
 
 fn main() -> std::io::Result<()> {
     let folder = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("docs"), PathBuf::from);
     std::fs::write(folder.join("configuration.md"), livehelp::config::document())?;
+    std::fs::write(folder.join("command-line.md"), livehelp::cli::document())?;
     std::fs::write(folder.join("metrics.md"), livehelp::metrics::document())
 }

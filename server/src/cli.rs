@@ -4,24 +4,34 @@
 //! the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
 mod files;
+mod flags;
+mod health;
 mod operator;
+mod output;
+mod pages;
 mod serve;
+mod setup;
+mod stopped;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use secrecy::SecretString;
+use serde_json::{Map, json};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{self, ConfigError, Resolved, SETTINGS, Sources};
-use crate::init::{self, InitError, NewServer};
+use crate::config::{self, ConfigError, Resolved};
+use crate::init::InitError;
 use crate::metrics::{COMMIT, VERSION};
 use crate::run::RunError;
+use flags::Shape;
+use output::Form;
 
-/// Bytes of a password file; longer than any password.
-const PASSWORD_FILE_BYTES_MAX: u64 = 64 * 1024;
+pub use pages::document;
+
+/// Said at the end of each command's help.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, and stderr says why; 2 the command line or the settings are wrong, and nothing was done.";
 
 /// Why a command failed. Each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +48,10 @@ enum CliError {
     Tls(#[from] crate::http::TlsError),
     #[error(transparent)]
     Client(#[from] crate::http::client::ClientError),
-    #[error("cannot read {} (flag --{flag})", path.display())]
+    #[error("cannot read {} (flag --{flag})", shown(path))]
     ReadFile { path: PathBuf, flag: &'static str, source: std::io::Error },
+    #[error("cannot write to {} (flag --{flag})", path.display())]
+    WriteFile { path: PathBuf, flag: &'static str, source: std::io::Error },
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
     #[error("cannot hear the system's signals")]
@@ -52,6 +64,12 @@ enum CliError {
     EmptyData(PathBuf),
     #[error("{0}")]
     Refused(String),
+    /// In one line.
+    #[error("{0}")]
+    NotHealthy(String),
+    /// It prints itself, with how the command is used.
+    #[error("{0}")]
+    Usage(Box<clap::Error>),
 }
 
 impl CliError {
@@ -60,151 +78,148 @@ impl CliError {
     }
 }
 
+/// A file as it was named.
+fn shown(path: &std::path::Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     match dispatch(&matches) {
         Ok(code) => code,
+        // With 2.
+        Err(CliError::Usage(error)) => error.exit(),
         Err(error) => {
-            let mut text = String::from("livehelp: ");
-            text.push_str(&error.to_string());
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                let cause_text = cause.to_string();
-                // Transparent errors repeat themselves as their own cause.
-                if !text.ends_with(&cause_text) {
-                    text.push_str(": ");
-                    text.push_str(&cause_text);
-                }
-                source = cause.source();
-            }
-            text.push('\n');
-            // Nowhere else to complain.
-            drop(std::io::stderr().write_all(text.as_bytes()));
+            complain(&with_causes(&error));
             ExitCode::from(error.code())
         }
     }
 }
 
+/// A fault and what it comes from, in one sentence.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Transparent errors repeat themselves as their own cause.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn complain(text: &str) {
+    // Nowhere else to complain.
+    drop(std::io::stderr().write_all(format!("livehelp: {text}\n").as_bytes()));
+}
+
 fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     match matches.subcommand() {
-        Some(("serve", matches)) => {
-            let resolved = settings(matches)?;
-            if matches.get_flag("print-config") {
-                return print_config(&resolved);
-            }
-            serve::serve(resolved)
-        }
-        Some(("init", matches)) => init_command(matches),
-        Some(("check", matches)) => serve::check(&settings(matches)?),
-        Some(("repair", matches)) => {
-            serve::repair(&settings(matches)?, matches.get_flag("accept-loss"))
-        }
+        Some(("serve", matches)) => serve_command(matches),
+        Some(("init", matches)) => setup::run(matches),
+        Some(("check", matches)) => stopped::check(matches),
+        Some(("health", matches)) => health::run(matches),
+        Some(("repair", matches)) => stopped::repair(matches),
         Some(("operator", matches)) => operator::run(matches),
         // It has the one subcommand, and clap requires it.
-        Some(("keys", matches)) => serve::rotate_keys(&settings(matches)?),
+        Some(("keys", matches)) => stopped::rotate_keys(matches),
+        Some(("completions", matches)) => pages::completions(matches),
+        Some(("man", matches)) => pages::man(matches),
         // `version`; clap lets nothing else through.
-        _ => print(&format!("livehelp {VERSION} ({COMMIT})\n")),
+        _ => version(matches.subcommand_matches("version").unwrap_or(matches)),
     }
 }
 
-/// The whole command line.
+/// The whole command line, as it is understood.
 fn command() -> Command {
-    Command::new("livehelp")
+    family(Shape::Whole)
+}
+
+/// The command line; a new command stands here, in `dispatch`, and in a file of its own.
+fn family(shape: Shape) -> Command {
+    let serve = flags::showing_output(flags::showing_all(
+        Command::new("serve")
+            .about("Starts the server")
+            .after_help("Exit codes: 0 it was stopped; 1 it could not start or go on, and stderr says why; 2 the command line or the settings are wrong; 130 it was told twice to stop, and stopped at once."),
+    ))
+    .arg(
+        Arg::new("print-config")
+            .long("print-config")
+            .action(ArgAction::SetTrue)
+            .help("Shows every setting in force with its origin, and ends"),
+    );
+    let root = Command::new("livehelp")
         .about("A live-chat server")
         .version(VERSION)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            with_settings(Command::new("serve").about("Starts the server"), &[]).arg(
-                Arg::new("print-config")
-                    .long("print-config")
-                    .action(ArgAction::SetTrue)
-                    .help("Shows every setting in force with its origin, and ends"),
-            ),
-        )
-        .subcommand(with_settings(
-            Command::new("check")
-                .about("Checks settings, keys and data; starts, makes and changes nothing"),
-            &[],
-        ))
-        .subcommand(
-            with_settings(
-                Command::new("repair").about(
-                    "Says what can be read of a stopped server's damaged folders, and saves it where the rest is given up",
-                ),
-                &["data", "keys"],
-            )
-            .arg(
-                Arg::new("accept-loss")
-                    .long("accept-loss")
-                    .action(ArgAction::SetTrue)
-                    .help("Saves what can be read; what cannot is lost for good"),
-            ),
-        )
-        .subcommand(init_arguments(with_settings(
-            Command::new("init").about(
-                "Makes an Organization, a site and its first admin, on a stopped server's folders",
-            ),
-            &["data", "keys", "listen", "public_url"],
-        )))
-        .subcommand(operator::command(with_settings(
-            Command::new("operator")
-                .about("Organizations, plans and sites, over the admin listener"),
-            &["admin_listen", "keys"],
-        )))
-        .subcommand(
-            with_settings(
-                Command::new("keys").about("The keys folder of a stopped server"),
-                &["data", "keys"],
-            )
-            .subcommand_required(true)
-            .subcommand(Command::new("rotate").about(
-                "Makes a new master key and wraps every key under it; old copies of the master key open nothing any more",
-            )),
-        )
-        .subcommand(Command::new("version").about("Names version and commit"))
+        .after_help(format!(
+            "Every setting is a flag of every command and may stand before or after its name; `livehelp serve --help` lists all.\n\n{EXIT_CODES}"
+        ));
+    [
+        serve,
+        with_exit_codes(setup::command()),
+        with_exit_codes(stopped::check_command()),
+        health::command(),
+        with_exit_codes(operator::command(shape)),
+        with_exit_codes(stopped::repair_command()),
+        with_exit_codes(stopped::keys_command()),
+        pages::completions_command(),
+        pages::man_command(),
+        flags::showing_output(Command::new("version").about("Names version and commit")),
+    ]
+    .into_iter()
+    .fold(flags::everywhere(root, shape), Command::subcommand)
 }
 
-/// A flag for each setting; where only some concern the command, its help names those.
-fn with_settings(command: Command, shown: &[&str]) -> Command {
-    let file = Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .value_parser(clap::value_parser!(PathBuf))
-        .help("TOML file with settings [variable: LIVEHELP_CONFIG]");
-    SETTINGS.iter().fold(command.arg(file), |command, setting| {
-        let default = if setting.default.is_empty() { "none" } else { setting.default };
-        let help = format!("{} [default: {default}]", setting.doc);
-        let mut arg = Arg::new(setting.name)
-            .long(setting.flag())
-            .value_name("VALUE")
-            .help(help)
-            .help_heading(setting.group)
-            .hide(!shown.is_empty() && !shown.contains(&setting.name))
-            .allow_hyphen_values(true);
-        if setting.switch {
-            arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
-        }
-        command.arg(arg)
-    })
+/// Says them at the end of this command's help, and of each below it.
+fn with_exit_codes(command: Command) -> Command {
+    command.mut_subcommands(with_exit_codes).after_help(EXIT_CODES)
 }
 
-/// Settings from all three sources.
-fn settings(matches: &ArgMatches) -> Result<Resolved, ConfigError> {
-    let flags = SETTINGS
-        .iter()
-        .filter(|setting| matches.value_source(setting.name) == Some(ValueSource::CommandLine))
-        .filter_map(|setting| {
-            let text: &String = matches.get_one(setting.name)?;
-            Some((setting.name.to_owned(), text.clone()))
-        })
-        .collect();
-    config::load(&Sources::from_environment(matches.get_one("config").cloned(), flags))
+/// Settings from all three sources; what was left alone is told.
+fn settings(matches: &ArgMatches) -> Result<Resolved, CliError> {
+    let resolved = config::load(&flags::sources(matches))?;
+    for warning in &resolved.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(resolved)
 }
 
-fn print_config(resolved: &Resolved) -> Result<ExitCode, CliError> {
+/// For one question over the network.
+fn small_runtime() -> Result<Runtime, CliError> {
+    Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
+}
+
+fn serve_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    if matches.get_flag("print-config") {
+        return print_config(&settings(matches)?, output::for_people(matches));
+    }
+    let resolved = config::load(&flags::sources(matches))?;
+    // Its stderr is a log, line by line.
+    serve::start_logs(&resolved.config);
+    for warning in &resolved.warnings {
+        tracing::warn!(reason = warning, "variables of others begin with LIVEHELP_");
+    }
+    serve::serve(resolved)
+}
+
+fn print_config(resolved: &Resolved, form: Form) -> Result<ExitCode, CliError> {
     let lines: Vec<_> = resolved.shown().collect();
+    if form == Form::Json {
+        let settings: Map<_, _> = lines
+            .into_iter()
+            .map(|(name, value, origin)| {
+                (name.to_owned(), json!({ "value": value, "origin": origin }))
+            })
+            .collect();
+        return print(&format!("{}\n", json!(settings)));
+    }
     let wide = lines.iter().map(|(name, value, _)| name.len() + value.len()).max().unwrap_or(0) + 5;
     let text: String = lines
         .iter()
@@ -216,80 +231,17 @@ fn print_config(resolved: &Resolved) -> Result<ExitCode, CliError> {
     print(&text)
 }
 
+fn version(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    match output::for_people(matches) {
+        Form::Table => print(&format!("livehelp {VERSION} ({COMMIT})\n")),
+        Form::Json => print(&format!("{}\n", json!({ "version": VERSION, "commit": COMMIT }))),
+    }
+}
+
 fn print(text: &str) -> Result<ExitCode, CliError> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn init_arguments(command: Command) -> Command {
-    let required = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).required(true).help(help)
-    };
-    command
-        .arg(required("organization", "NAME", "Name of the Organization"))
-        .arg(required("site", "NAME", "Name of its first website"))
-        .arg(
-            required(
-                "origin",
-                "ORIGIN",
-                "Origin that may embed the widget, such as https://shop.example; may be repeated",
-            )
-            .action(ArgAction::Append),
-        )
-        .arg(required("admin-email", "ADDRESS", "E-mail address of the first admin"))
-        .arg(
-            required("admin-password-file", "FILE", "File whose first line is their password")
-                .value_parser(clap::value_parser!(PathBuf)),
-        )
-        .arg(Arg::new("if-absent").long("if-absent").action(ArgAction::SetTrue).help(
-            "Where a server is there already, says what it has, changes nothing and ends with 0",
-        ))
-        .arg(
-            Arg::new("admin-name")
-                .long("admin-name")
-                .value_name("NAME")
-                .default_value("Admin")
-                .help("Their name, as visitors see it"),
-        )
-}
-
-fn init_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let resolved = settings(matches)?;
-    let if_absent = matches.get_flag("if-absent");
-    // Before the password's file, which need not be kept.
-    if if_absent && let Some(there) = init::there(&resolved.config)? {
-        return print(&format!("{}\n", there.json()));
-    }
-    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let path: PathBuf = matches.get_one("admin-password-file").cloned().unwrap_or_default();
-    let new = NewServer {
-        organization: text("organization"),
-        site: text("site"),
-        origins: matches.get_many("origin").into_iter().flatten().cloned().collect(),
-        admin_name: protocol::personal::Personal::new(text("admin-name")),
-        admin_email: protocol::personal::Personal::new(text("admin-email")),
-        admin_password: read_password(path)?,
-    };
-    let json = serve::runtime(&resolved.config)?.block_on(async {
-        if !if_absent {
-            return Ok::<_, InitError>(init::init(&resolved.config, &new).await?.json());
-        }
-        let made = init::init_if_absent(&resolved.config, &new).await?;
-        Ok(made.map_or_else(|there| there.json(), |made| made.json()))
-    })?;
-    print(&format!("{json}\n"))
-}
-
-fn read_password(path: PathBuf) -> Result<SecretString, CliError> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let read = std::fs::File::open(&path)
-        .and_then(|file| file.take(PASSWORD_FILE_BYTES_MAX).read_to_string(&mut text));
-    match read {
-        Ok(_) => Ok(SecretString::from(text.lines().next().unwrap_or_default().to_owned())),
-        Err(source) => Err(CliError::ReadFile { path, flag: "admin-password-file", source }),
-    }
 }
 
 #[cfg(test)]
@@ -307,6 +259,34 @@ mod tests {
             command().try_get_matches_from(["livehelp", "serve", "--lisen", "x"]).unwrap_err();
         assert!(error.to_string().contains("'--listen'"), "{error}");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn each_help_tells_what_the_exit_codes_mean() {
+        fn each(command: &mut Command) {
+            let help = command.render_help().to_string();
+            let named = command.get_name().to_owned();
+            let tells = help.contains("Exit codes: ");
+            assert!(
+                tells || ["completions", "man", "version"].contains(&&*named),
+                "{named}: {help}"
+            );
+            command.get_subcommands_mut().for_each(each);
+        }
+        each(&mut family(Shape::Shown));
+    }
+
+    #[test]
+    fn every_flag_of_a_setting_is_known_to_every_command_and_before_it() {
+        for line in [
+            ["livehelp", "--pong-ms", "700", "version"],
+            ["livehelp", "version", "--pong-ms", "700"],
+        ] {
+            let matches = command().try_get_matches_from(line).unwrap();
+            let version = matches.subcommand_matches("version").unwrap();
+            assert_eq!(version.get_one::<String>("pong_ms").unwrap(), "700");
+            assert_eq!(flags::sources(version).flags, [("pong_ms".to_owned(), "700".to_owned())]);
+        }
     }
 
     #[test]

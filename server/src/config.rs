@@ -5,7 +5,9 @@
 //! Called by `main`; everything else is handed the [`Config`]. The only reader of the environment.
 
 mod document;
+mod foreign;
 mod load;
+mod place;
 mod surroundings;
 mod value;
 
@@ -16,13 +18,13 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 pub use document::document;
-pub use load::{ConfigError, Origin, Resolved, Sources, load};
+pub use load::{ConfigError, Origin, Resolved, Sources, load, read_secret};
 pub use surroundings::Surroundings;
-pub use value::{Bus, DrainGrace, LogFormat, LogLevel, Network, Setting, Store};
+pub use value::{Bus, DrainGrace, LogFormat, LogLevel, Network, ServerUrl, Setting, Store};
 
 use crate::origin::PublicUrl;
 pub use value::Endpoint;
-use value::{Value, has_password, without_password};
+use value::{Value, without_password};
 
 /// No bounds: the setting is no number.
 const ANY: (u64, u64) = (0, u64::MAX);
@@ -44,6 +46,7 @@ macro_rules! settings {
             takes: <$ty as Value>::TAKES,
             switch: <$ty as Value>::SWITCH,
             path: <$ty as Value>::PATH,
+            secret: <$ty as Value>::SECRET,
         }, )+ )+ ];
 
         impl Config {
@@ -100,8 +103,6 @@ settings! {
     "Nodes" {
         bus: Bus = "memory", "", ANY,
             "How nodes hear of each other's messages: `memory` for one node, or a Redis 7: rediss://user:password@host:port/db (redis:// on loopback only).";
-        bus_password_file: Option<PathBuf> = "", "", ANY,
-            "File whose first line is the password of the user that `bus` names, so that it stands in no setting. Read at start.";
         bus_allow_persistence: bool = "false", "", ANY,
             "Accepts a Redis that writes to disk or lets its user watch others.";
     }
@@ -218,6 +219,16 @@ settings! {
             "Time between two sweeps of what has expired.";
         clock_sync_file: PathBuf = "/run/systemd/timesync/synchronized", "", ANY,
             "A path that exists while the system's clock is synchronised. Without it a server that was off for more than 3 hours asks its operator for the day before it destroys anything.";
+    }
+    "Commands" {
+        operator_url: Option<ServerUrl> = "", "", ANY,
+            "Where `livehelp operator` and `livehelp health` find the admin listener of a server elsewhere, such as https://admin.example.com behind a proxy that ends TLS. Empty: at `admin_listen`. The server itself does not read it.";
+        operator_ca_file: Option<PathBuf> = "", "", ANY,
+            "PEM file with the certificates of those who may vouch for that server. Empty: those that the system trusts.";
+        operator_key_file: Option<PathBuf> = "", "", ANY,
+            "File whose first line is the operator's key; `-` is standard input. Empty: `operator-key` in the keys folder.";
+        operator_insecure_http: bool = "false", "", ANY,
+            "Lets the operator's key travel over plain HTTP beyond loopback: only on a network of your own.";
     }
 }
 
@@ -372,6 +383,15 @@ impl Config {
             ));
         }
         self.complain_of_others(&mut complaints);
+        if let Some(url) = &self.operator_url
+            && url.is_plain_beyond_loopback()
+            && !self.operator_insecure_http
+        {
+            complaints.push(format!(
+                "`operator_url` = {}: {plain}, for the operator's key goes there; use https, or set `operator_insecure_http` if that network is yours alone",
+                url.as_str()
+            ));
+        }
         let (data, keys) = (normal(&self.data), normal(&self.keys));
         if keys.starts_with(&data) || data.starts_with(&keys) {
             complaints.push(format!(
@@ -392,16 +412,6 @@ impl Config {
                 "`traces_endpoint` = {}: expected an address of a collector, such as http://127.0.0.1:4318/v1/traces; TLS to one far away is for a collector on this machine",
                 without_password(url)
             ));
-        }
-        match (&self.bus, &self.bus_password_file) {
-            (_, None) => {}
-            (Bus::Memory, Some(_)) => complaints
-                .push("`bus_password_file` is for a Redis, and `bus` names none".to_owned()),
-            (Bus::Redis(url), Some(_)) if has_password(url) => complaints.push(
-                "`bus` and `bus_password_file` both have a password: take it out of `bus`"
-                    .to_owned(),
-            ),
-            (Bus::Redis(_), Some(_)) => {}
         }
     }
 }

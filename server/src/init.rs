@@ -260,7 +260,7 @@ impl FirstRows {
         Ok(Self {
             tenant: TenantRow {
                 tenant,
-                name: name("organization", &new.organization)?,
+                name: name("tenant-name", &new.organization)?,
                 privacy_contact: email.clone(),
                 created_at: now,
             },
@@ -268,7 +268,7 @@ impl FirstRows {
                 site: SiteId::from_uuid(uuid_v7(now)),
                 tenant,
                 site_key: SiteKey::from_random(random_bytes()),
-                name: name("site", &new.site)?,
+                name: name("site-name", &new.site)?,
                 timeline: SiteTimeline::new(now, Plan::Free),
                 settings: SiteSettings {
                     origins,

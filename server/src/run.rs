@@ -2,12 +2,10 @@
 
 pub(crate) mod reload;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -87,12 +85,6 @@ pub enum RunError {
     /// The bus between nodes.
     #[error(transparent)]
     Bus(#[from] BusStartError),
-    /// Its password.
-    #[error("cannot read the password in {} (setting `bus_password_file`)", path.display())]
-    BusPassword { path: PathBuf, source: std::io::Error },
-    /// A file without one.
-    #[error("{} (setting `bus_password_file`) has no password in its first line", .0.display())]
-    NoBusPassword(PathBuf),
 }
 
 impl RunError {
@@ -585,37 +577,14 @@ async fn connect_bus(
     keys: &Arc<KeyStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), RunError> {
-    let url = match (&config.bus, &config.bus_password_file) {
-        (BusSetting::Memory, _) => return Ok((Arc::new(MemoryBus), None)),
-        (BusSetting::Redis(url), None) => url.clone(),
-        (BusSetting::Redis(url), Some(path)) => with_password(url, &bus_password(path)?),
+    let BusSetting::Redis(url) = &config.bus else {
+        return Ok((Arc::new(MemoryBus), None));
     };
-    let settings = RedisConfig { url, allow_persistence: config.bus_allow_persistence };
+    let settings =
+        RedisConfig { url: url.clone(), allow_persistence: config.bus_allow_persistence };
     let sealer: Arc<dyn TransitSealer> = Arc::<KeyStore>::clone(keys);
     let (bus, heard) = RedisBus::connect(&settings, sealer, Arc::clone(clock)).await?;
     Ok((Arc::new(bus), Some(heard)))
-}
-
-/// The password of the bus, from its file.
-///
-/// # Errors
-/// If there is none.
-pub fn bus_password(path: &Path) -> Result<SecretString, RunError> {
-    let text = std::fs::read_to_string(path).map(SecretString::from);
-    let text = text.map_err(|source| RunError::BusPassword { path: path.to_owned(), source })?;
-    let first = text.expose_secret().lines().next().unwrap_or_default().trim_end();
-    if first.is_empty() {
-        return Err(RunError::NoBusPassword(path.to_owned()));
-    }
-    Ok(SecretString::from(first.to_owned()))
-}
-
-/// An address without a password, with one.
-fn with_password(url: &str, password: &SecretString) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let password = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
-    format!("{scheme}://{}:{password}@{host}", user.trim_end_matches(':'))
 }
 
 /// The site that the demo shop embeds: the first one there is.
@@ -705,18 +674,6 @@ fn gateway_config(config: &Config, public_url: &PublicUrl, rates: &Arc<Rates>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_of_any_signs_comes_into_the_address() {
-        let word = SecretString::from("p@ss:/w\u{f6}rd".to_owned());
-        for (url, whole) in [
-            ("rediss://redis:6379/0", "rediss://:p%40ss%3A%2Fw%C3%B6rd@redis:6379/0"),
-            ("rediss://ada@redis", "rediss://ada:p%40ss%3A%2Fw%C3%B6rd@redis"),
-            ("redis://ada:@[::1]:1", "redis://ada:p%40ss%3A%2Fw%C3%B6rd@[::1]:1"),
-        ] {
-            assert_eq!(with_password(url, &word), whole);
-        }
-    }
 
     #[test]
     fn a_grace_is_for_those_who_can_go_elsewhere() {

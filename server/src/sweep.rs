@@ -204,7 +204,7 @@ impl<S: Sealer + 'static> Sweeper<S> {
             }
             Trust::Ahead => {
                 tracing::error!(
-                    "the wall clock ran ahead of what explains it: nothing is destroyed until it is right again, or confirmed with `livehelp operator confirm-clock`"
+                    "the wall clock ran ahead of what explains it: nothing is destroyed until it is right again, or confirmed with `livehelp operator clock confirm`"
                 );
                 Ok(None)
             }

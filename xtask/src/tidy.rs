@@ -58,7 +58,10 @@ const DOORS: [(&[&str], &[&str]); 14] = [
     (&["axum", "utoipa_axum"], &["api", "http"]),
     // What the API answers with describes itself.
     (&["utoipa"], &["api", "store", "auth", "protocol"]),
-    (&["rustls", "tokio_rustls", "rustls_pki_types"], &["http", "loadtest", "benches/peers"]),
+    (
+        &["rustls", "tokio_rustls", "rustls_pki_types", "rustls_native_certs"],
+        &["http", "loadtest", "benches/peers"],
+    ),
     (&["prometheus"], &["metrics"]),
     (&["rusqlite"], &["store/sqlite", "keys", "onlooker"]),
     (&["tokio_postgres"], &["store/postgres"]),

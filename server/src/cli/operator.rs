@@ -1,175 +1,404 @@
-//! `livehelp operator`: one request to the admin listener for each command; the answer is printed as it came.
+//! `livehelp operator`: one request to the admin listener for each command. A program gets the answer as it came, a
+//! person gets a table of it.
+//!
+//! Each command is a thing and an act (`sites close`). What is acted upon is named behind it; what that belongs to is a
+//! flag. The spellings of before are understood and not shown.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Method;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{CliError, print, serve, settings};
+use super::flags::{self, Shape};
+use super::output::{self, Form};
+use super::{CliError, print, settings, small_runtime};
 use crate::auth::Scope;
-use crate::http::client;
+use crate::config::{Resolved, read_secret};
+use crate::http::client::Server;
 use crate::init::OPERATOR_KEY_FILE;
+
+/// Time for the whole exchange.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to ask: method, path, body.
 type Question = (Method, String, Option<Value>);
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one command after the other: a flat list reads best whole"
-)]
-pub(super) fn command(command: Command) -> Command {
-    let required = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).required(true).help(help)
-    };
-    let tenant = || required("tenant", "TENANT_ID", "Organization, ten_…");
-    let site = || Arg::new("site").value_name("SITE_ID").required(true).help("Site, sit_…");
-    let plan = || Arg::new("plan").value_parser(["free", "team", "business", "enterprise"]);
-    let today = || {
-        Arg::new("today")
-            .value_name("DATE")
-            .required(true)
-            .help("The day that it really is, UTC, such as 2026-11-24")
-    };
-    let paged = |command: Command| {
-        command
-            .arg(Arg::new("limit").long("limit").value_parser(clap::value_parser!(u16)))
-            .arg(Arg::new("cursor").long("cursor").help("`next_cursor` of the page before"))
-    };
-    command
+/// Settings of these commands.
+pub(super) const SETTINGS_SHOWN: [&str; 6] = [
+    "admin_listen",
+    "keys",
+    "operator_url",
+    "operator_ca_file",
+    "operator_key_file",
+    "operator_insecure_http",
+];
+
+/// Flags that may stand before the act as well, where the spelling without one had them; which acts take which is judged
+/// here and not by clap.
+const FLOATING: [&str; 3] = ["tenant", "limit", "cursor"];
+
+pub(super) fn command(shape: Shape) -> Command {
+    let command = Command::new("operator")
+        .about("Organizations, plans and sites of a running server, over its admin listener")
         .subcommand_required(true)
+        .arg_required_else_help(true);
+    let command = flags::showing_output(flags::showing(command, &SETTINGS_SHOWN));
+    let command =
+        [tenants(shape), sites(shape), invitations(shape), password_resets(shape), keys(), clock()]
+            .into_iter()
+            .fold(command, Command::subcommand);
+    match shape {
+        Shape::Whole => former(command.arg(tenant(shape).hide(true))),
+        Shape::Shown => command,
+    }
+}
+
+fn required(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).required(true).help(help)
+}
+
+fn behind(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name(value).required(true).help(help)
+}
+
+/// Clap requires nothing that floats: `refuse_floating` misses it.
+fn tenant(shape: Shape) -> Arg {
+    let tenant = Arg::new("tenant").long("tenant").value_name("TENANT_ID");
+    match shape {
+        Shape::Whole => tenant.global(true).help("The Organization, ten_…; required"),
+        Shape::Shown => tenant.required(true).help("The Organization, ten_…"),
+    }
+}
+
+fn tenant_behind() -> Arg {
+    behind("tenant_id", "TENANT_ID", "The Organization, ten_…")
+}
+
+fn site_behind() -> Arg {
+    behind("site", "SITE_ID", "The site, sit_…")
+}
+
+fn plan() -> Arg {
+    Arg::new("plan").value_name("PLAN").value_parser(["free", "team", "business", "enterprise"])
+}
+
+fn role() -> Arg {
+    Arg::new("role")
+        .long("role")
+        .value_name("ROLE")
+        .value_parser(["agent", "supervisor", "admin"])
+        .default_value("admin")
+        .help("What they may do")
+}
+
+fn today() -> Arg {
+    behind("today", "DATE", "The day that it really is, UTC, such as 2026-11-24")
+}
+
+fn paged(command: Command, hide: bool) -> Command {
+    let limit = Arg::new("limit")
+        .long("limit")
+        .value_name("NUMBER")
+        .value_parser(clap::value_parser!(u16))
+        .help("Items of a page, 1 to 100 [default: 50]");
+    let cursor = Arg::new("cursor")
+        .long("cursor")
+        .value_name("CURSOR")
+        .help("`next_cursor` of the page before");
+    [limit, cursor]
+        .into_iter()
+        .fold(command, |command, arg| command.arg(arg.global(true).hide(hide)))
+}
+
+/// A thing of which there are lists: without an act, it is listed.
+fn listed(command: Command, shape: Shape) -> Command {
+    match shape {
+        Shape::Whole => paged(command, true),
+        Shape::Shown => command.subcommand_required(true),
+    }
+}
+
+fn tenants(shape: Shape) -> Command {
+    listed(Command::new("tenants").about("Organizations"), shape)
+        .subcommand(paged(Command::new("list").about("Lists Organizations"), false))
+        .subcommand(Command::new("show").about("Shows an Organization").arg(tenant_behind()))
+        .subcommand(new_tenant(Command::new("create")))
+}
+
+fn new_tenant(command: Command) -> Command {
+    command.about("Makes an Organization").arg(required("name", "NAME", "Its name")).arg(required(
+        "privacy-contact",
+        "CONTACT",
+        "Where people ask about their data: an address or a page",
+    ))
+}
+
+fn sites(shape: Shape) -> Command {
+    let act = |name: &'static str, about: &'static str| {
+        Command::new(name).about(about).arg(site_behind())
+    };
+    listed(Command::new("sites").about("Websites of Organizations"), shape)
+        .subcommand(
+            paged(Command::new("list").about("Lists an Organization's sites"), false)
+                .arg(tenant(shape)),
+        )
+        .subcommand(act("show", "Shows a site"))
+        .subcommand(new_site(Command::new("create"), shape))
+        .subcommand(act("set-plan", "Sets a site's plan").arg(plan().required(true)))
+        .subcommand(act("close", "Closes a site"))
+        .subcommand(act("reopen", "Opens a closed site again"))
+}
+
+fn new_site(command: Command, shape: Shape) -> Command {
+    command
+        .about("Makes a site")
+        .arg(tenant(shape))
+        .arg(required("name", "NAME", "Its name"))
         .arg(
-            Arg::new("key-file")
-                .long("key-file")
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("File with the operator's key [default: operator-key in the keys folder]"),
+            required("origin", "ORIGIN", "Origin that may embed the widget; may be repeated")
+                .action(ArgAction::Append),
         )
-        .subcommand(paged(Command::new("tenants").about("Lists Organizations")))
-        .subcommand(Command::new("tenant").about("Shows an Organization").arg(tenant()))
+        .arg(plan().long("plan").default_value("free").help("Its plan"))
+}
+
+fn invitations(shape: Shape) -> Command {
+    Command::new("invitations")
+        .about("Invitations of agents")
+        .subcommand_required(true)
+        .subcommand(new_invitation(Command::new("create"), shape))
+}
+
+fn new_invitation(command: Command, shape: Shape) -> Command {
+    command
+        .about("Invites an agent; the link is in the answer, once")
+        .arg(tenant(shape))
+        .arg(required("email", "ADDRESS", "Their e-mail address"))
+        .arg(role())
+}
+
+fn password_resets(shape: Shape) -> Command {
+    Command::new("password-resets")
+        .about("Ways back for agents who forgot their password")
+        .subcommand_required(true)
+        .subcommand(new_password_reset(Command::new("create"), shape))
+}
+
+fn new_password_reset(command: Command, shape: Shape) -> Command {
+    command
+        .about("Makes a link by which an agent who forgot their password sets a new one; the link is in the answer, once")
+        .arg(tenant(shape))
+        .arg(required("email", "ADDRESS", "The agent's e-mail address"))
+}
+
+fn keys() -> Command {
+    Command::new("keys")
+        .about("Operator keys")
+        .subcommand_required(true)
+        .subcommand(Command::new("list").about("Lists operator keys, without their texts"))
         .subcommand(
-            Command::new("create-tenant")
-                .about("Makes an Organization")
-                .arg(required("name", "NAME", "Its name"))
-                .arg(required(
-                    "privacy-contact",
-                    "CONTACT",
-                    "Where people ask about their data: an address or a page",
-                )),
-        )
-        .subcommand(paged(
-            Command::new("sites").about("Lists an Organization's sites").arg(tenant()),
-        ))
-        .subcommand(Command::new("site").about("Shows a site").arg(site()))
-        .subcommand(
-            Command::new("create-site")
-                .about("Makes a site")
-                .arg(tenant())
-                .arg(required("name", "NAME", "Its name"))
+            Command::new("create")
+                .about("Makes an operator key; its text is in the answer, once")
+                .arg(required("name", "NAME", "What it is for"))
                 .arg(
-                    required(
-                        "origin",
-                        "ORIGIN",
-                        "Origin that may embed the widget; may be repeated",
-                    )
-                    .action(ArgAction::Append),
-                )
-                .arg(plan().long("plan").default_value("free")),
-        )
-        .subcommand(
-            Command::new("plan").about("Sets a site's plan").arg(site()).arg(plan().required(true)),
-        )
-        .subcommand(Command::new("close").about("Closes a site").arg(site()))
-        .subcommand(Command::new("reopen").about("Opens a closed site again").arg(site()))
-        .subcommand(
-            Command::new("invite")
-                .about("Invites an agent; the link is in the answer, once")
-                .arg(tenant())
-                .arg(required("email", "ADDRESS", "Their e-mail address"))
-                .arg(
-                    Arg::new("role")
-                        .long("role")
-                        .value_parser(["agent", "supervisor", "admin"])
-                        .default_value("admin"),
+                    required("scope", "SCOPE", "What it may do; may be repeated")
+                        .action(ArgAction::Append)
+                        .value_parser(PossibleValuesParser::new(
+                            Scope::OPERATOR.iter().map(|scope| scope.word()),
+                        )),
                 ),
         )
         .subcommand(
-            Command::new("reset-password")
-                .about("Makes a link by which an agent who forgot their password sets a new one; the link is in the answer, once")
-                .arg(tenant())
-                .arg(required("email", "ADDRESS", "The agent's e-mail address")),
+            Command::new("delete")
+                .about("Deletes an operator key: it opens nothing from then on")
+                .arg(behind("key", "KEY_ID", "The key, key_…")),
         )
+}
+
+fn clock() -> Command {
+    Command::new("clock")
+        .about("The server's clock, and how far it is trusted")
+        .subcommand(Command::new("show").about("Shows the clock and how far it is trusted"))
         .subcommand(
-            Command::new("keys")
-                .about("Lists, makes and deletes operator keys")
-                .subcommand_required(true)
-                .subcommand(Command::new("list").about("Lists operator keys, without their texts"))
-                .subcommand(
-                    Command::new("create")
-                        .about("Makes an operator key; its text is in the answer, once")
-                        .arg(required("name", "NAME", "What it is for"))
-                        .arg(
-                            required("scope", "SCOPE", "What it may do; may be repeated")
-                                .action(ArgAction::Append)
-                                .value_parser(PossibleValuesParser::new(
-                                    Scope::OPERATOR.iter().map(|scope| scope.word()),
-                                )),
-                        ),
-                )
-                .subcommand(
-                    Command::new("delete")
-                        .about("Deletes an operator key: it opens nothing from then on")
-                        .arg(
-                            Arg::new("key").value_name("KEY_ID").required(true).help("Key, key_…"),
-                        ),
-                ),
-        )
-        .subcommand(
-            Command::new("clock").about("Shows the server's clock and how far it is trusted"),
-        )
-        .subcommand(
-            Command::new("confirm-clock")
+            Command::new("confirm")
                 .about("Confirms a clock that nothing explains, so that sweeps go on by it")
                 .arg(today()),
         )
         .subcommand(
-            Command::new("lower-clock-mark")
+            Command::new("lower-mark")
                 .about("Puts a latest trusted time that a clock in the future set back to the clock's; refused once something was destroyed by it")
                 .arg(today()),
         )
 }
 
+/// The spellings of before.
+fn former(command: Command) -> Command {
+    let site = |name: &'static str| Command::new(name).arg(site_behind());
+    [
+        Command::new("tenant").about("Shows an Organization"),
+        new_tenant(Command::new("create-tenant")),
+        site("site").about("Shows a site"),
+        new_site(Command::new("create-site"), Shape::Whole),
+        site("plan").about("Sets a site's plan").arg(plan().required(true)),
+        site("close").about("Closes a site"),
+        site("reopen").about("Opens a closed site again"),
+        new_invitation(Command::new("invite"), Shape::Whole),
+        new_password_reset(Command::new("reset-password"), Shape::Whole),
+        Command::new("confirm-clock").about("Confirms the clock").arg(today()),
+        Command::new("lower-clock-mark").about("Lowers the clock's mark").arg(today()),
+    ]
+    .into_iter()
+    .fold(command, |command, old| command.subcommand(old.hide(true)))
+}
+
+/// Thing, act, and what was given with it, whichever way it was spelled.
+fn act<'m>(
+    command: &'m str,
+    given: &'m ArgMatches,
+) -> Option<(&'static str, &'m str, &'m ArgMatches)> {
+    let (thing, verb) = match command {
+        "tenant" => ("tenants", "show"),
+        "create-tenant" => ("tenants", "create"),
+        "site" => ("sites", "show"),
+        "create-site" => ("sites", "create"),
+        "plan" => ("sites", "set-plan"),
+        "close" => ("sites", "close"),
+        "reopen" => ("sites", "reopen"),
+        "invite" => ("invitations", "create"),
+        "reset-password" => ("password-resets", "create"),
+        "confirm-clock" => ("clock", "confirm"),
+        "lower-clock-mark" => ("clock", "lower-mark"),
+        _ => {
+            let thing = ["tenants", "sites", "invitations", "password-resets", "keys", "clock"]
+                .into_iter()
+                .find(|thing| *thing == command)?;
+            return Some(match given.subcommand() {
+                Some((verb, given)) => (thing, verb, given),
+                None if thing == "clock" => (thing, "show", given),
+                None => (thing, "list", given),
+            });
+        }
+    };
+    Some((thing, verb, given))
+}
+
+/// The server that the operator's commands ask: at `operator_url`, unless `admin_listen` was said more clearly.
+///
+/// # Errors
+/// If both were given as flags, or there is nothing to judge its certificate by.
+pub(super) fn server(resolved: &Resolved) -> Result<Server, CliError> {
+    let config = &resolved.config;
+    let (elsewhere, here) =
+        (resolved.origin("operator_url").rank(), resolved.origin("admin_listen").rank());
+    let Some(url) = config.operator_url.clone().filter(|_| elsewhere >= here) else {
+        return Ok(Server::here(config.admin_listen));
+    };
+    if elsewhere == here && resolved.origin("operator_url").is_flag() {
+        let words = "--operator-url and --admin-listen each name a server: give one of them";
+        return Err(CliError::Usage(Box::new(
+            super::command().error(ErrorKind::ArgumentConflict, words),
+        )));
+    }
+    Ok(Server::elsewhere(url, config.operator_ca_file.as_deref())?)
+}
+
+/// The file with the key that this server asks for.
+fn key_file(resolved: &Resolved, server: &Server) -> Result<PathBuf, CliError> {
+    let config = &resolved.config;
+    match (&config.operator_key_file, server) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Server::Here(_)) => Ok(config.keys.join(OPERATOR_KEY_FILE)),
+        // The key that lies here is another server's, and none of that one's business.
+        (None, Server::Elsewhere(..)) => Err(CliError::Refused(
+            "a server elsewhere needs an operator key of its own: name the file that holds it with --operator-key-file, or `-` for standard input".to_owned(),
+        )),
+    }
+}
+
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let config = settings(matches)?.config;
-    let path: PathBuf =
-        matches.get_one("key-file").cloned().unwrap_or_else(|| config.keys.join(OPERATOR_KEY_FILE));
-    let key = std::fs::read_to_string(&path).map_err(|source| CliError::ReadFile {
-        path,
-        flag: "key-file",
-        source,
-    })?;
-    let Some((method, path, body)) =
-        matches.subcommand().and_then(|(name, given)| question(name, given))
+    let Some((command, given)) = matches.subcommand() else {
+        return Err(CliError::Refused("give one of the subcommands that --help lists".to_owned()));
+    };
+    let (Some((thing, verb, leaf)), Some((method, path, body))) =
+        (act(command, given), question(command, given))
     else {
         return Err(CliError::Refused("give one of the subcommands that --help lists".to_owned()));
     };
+    refuse_floating(thing, verb, leaf)?;
+    let resolved = settings(matches)?;
+    let server = server(&resolved)?;
+    let file = key_file(&resolved, &server)?;
+    let key = read_secret(&file).map_err(|source| CliError::ReadFile {
+        path: file,
+        flag: "operator-key-file",
+        source,
+    })?;
     let body = body.map(|body| body.to_string());
-    let asking = client::ask(config.admin_listen, method, &path, key.trim(), body);
-    let (status, answer) = serve::runtime(&config)?.block_on(asking)?;
+    let key = key.expose_secret().trim();
+    let asking = server.ask(method, &path, Some(key), body, PATIENCE);
+    let (status, answer) = small_runtime()?.block_on(asking)?;
     let text = String::from_utf8_lossy(&answer);
     if !status.is_success() {
         return Err(CliError::Refused(words_of(&text, status.as_u16())));
     }
-    print(&format!("{}\n", text.trim_end()))
+    match output::for_programs(matches) {
+        Form::Json => print(&format!("{}\n", text.trim_end())),
+        Form::Table if text.trim_end().is_empty() => print("done\n"),
+        Form::Table => print(&output::table(&text, columns(thing))),
+    }
+}
+
+/// What a row of a list shows.
+fn columns(thing: &str) -> &'static [&'static str] {
+    match thing {
+        "tenants" => &["tenant_id", "name", "privacy_contact", "created_at"],
+        "sites" => &["site_id", "name", "plan", "state", "origins", "created_at"],
+        "keys" => &["key_id", "name", "scopes", "created_at"],
+        _ => &[],
+    }
+}
+
+/// Refuses what floats and does not belong, and misses what does.
+fn refuse_floating(thing: &str, verb: &str, leaf: &ArgMatches) -> Result<(), CliError> {
+    let given = |name: &str| leaf.try_contains_id(name).unwrap_or(false);
+    let takes = |name: &str| match (thing, verb) {
+        ("tenants", "list") => name != "tenant",
+        ("sites", "list") => true,
+        // By its former spelling; behind the act otherwise.
+        ("tenants", "show") => name == "tenant" && !given("tenant_id"),
+        ("sites" | "invitations" | "password-resets", "create") => name == "tenant",
+        _ => false,
+    };
+    let usage = |kind: ErrorKind, words: String| {
+        Err(CliError::Usage(Box::new(super::command().error(kind, words))))
+    };
+    if let Some(name) = FLOATING.iter().find(|name| given(name) && !takes(name)) {
+        let words = format!("`livehelp operator {thing} {verb}` takes no --{name}");
+        return usage(ErrorKind::UnknownArgument, words);
+    }
+    if takes("tenant") && !given("tenant") {
+        let words = format!(
+            "`livehelp operator {thing} {verb}` needs --tenant TENANT_ID; `livehelp operator tenants list` shows them"
+        );
+        return usage(ErrorKind::MissingRequiredArgument, words);
+    }
+    Ok(())
 }
 
 fn question(command: &str, given: &ArgMatches) -> Option<Question> {
+    let (thing, verb, given) = act(command, given)?;
     // Flags that this command does not have are empty.
     let text = |name: &str| match given.try_get_one::<String>(name) {
         Ok(Some(text)) => text.clone(),
         Ok(None) | Err(_) => String::new(),
+    };
+    let all = |name: &str| -> Vec<String> {
+        given.try_get_many(name).ok().flatten().into_iter().flatten().cloned().collect()
     };
     let in_path = |name: &str| escaped(&text(name));
     let (tenant, site) = (in_path("tenant"), in_path("site"));
@@ -180,56 +409,51 @@ fn question(command: &str, given: &ArgMatches) -> Option<Question> {
         let parts: Vec<String> = limit.into_iter().chain(cursor).collect();
         if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
     };
-    Some(match command {
-        "tenants" => (Method::GET, format!("/v1/tenants{}", page()), None),
-        "tenant" => (Method::GET, format!("/v1/tenants/{tenant}"), None),
-        "create-tenant" => {
+    Some(match (thing, verb) {
+        ("tenants", "list") => (Method::GET, format!("/v1/tenants{}", page()), None),
+        ("tenants", "show") => {
+            let tenant = [in_path("tenant_id"), tenant].concat();
+            (Method::GET, format!("/v1/tenants/{tenant}"), None)
+        }
+        ("tenants", "create") => {
             let body = json!({ "name": text("name"), "privacy_contact": text("privacy-contact") });
             (Method::POST, "/v1/tenants".to_owned(), Some(body))
         }
-        "sites" => (Method::GET, format!("/v1/tenants/{tenant}/sites{}", page()), None),
-        "site" => (Method::GET, format!("/v1/sites/{site}"), None),
-        "create-site" => {
-            let origins: Vec<&String> = given.get_many("origin").into_iter().flatten().collect();
-            let body = json!({ "name": text("name"), "origins": origins, "plan": text("plan") });
+        ("sites", "list") => (Method::GET, format!("/v1/tenants/{tenant}/sites{}", page()), None),
+        ("sites", "show") => (Method::GET, format!("/v1/sites/{site}"), None),
+        ("sites", "create") => {
+            let body =
+                json!({ "name": text("name"), "origins": all("origin"), "plan": text("plan") });
             (Method::POST, format!("/v1/tenants/{tenant}/sites"), Some(body))
         }
-        "plan" => {
+        ("sites", "set-plan") => {
             (Method::PUT, format!("/v1/sites/{site}/plan"), Some(json!({ "plan": text("plan") })))
         }
-        "close" | "reopen" => (Method::POST, format!("/v1/sites/{site}/{command}"), None),
-        "invite" => {
+        ("sites", "close" | "reopen") => (Method::POST, format!("/v1/sites/{site}/{verb}"), None),
+        ("invitations", "create") => {
             let body = json!({ "email": text("email"), "role": text("role") });
             (Method::POST, format!("/v1/tenants/{tenant}/invitations"), Some(body))
         }
-        "reset-password" => {
+        ("password-resets", "create") => {
             let path = format!("/v1/tenants/{tenant}/password-resets");
             (Method::POST, path, Some(json!({ "email": text("email") })))
         }
-        "clock" => (Method::GET, "/v1/clock".to_owned(), None),
-        "confirm-clock" => {
+        ("clock", "show") => (Method::GET, "/v1/clock".to_owned(), None),
+        ("clock", "confirm") => {
             let body = json!({ "today": text("today") });
             (Method::POST, "/v1/clock/confirm".to_owned(), Some(body))
         }
-        "keys" => {
-            let keys = "/v1/operator-keys".to_owned();
-            match given.subcommand()? {
-                ("list", _) => (Method::GET, keys, None),
-                ("create", given) => {
-                    let name: &String = given.get_one("name")?;
-                    let scopes: Vec<&String> = given.get_many("scope")?.collect();
-                    (Method::POST, keys, Some(json!({ "name": name, "scopes": scopes })))
-                }
-                ("delete", given) => {
-                    let key: &String = given.get_one("key")?;
-                    (Method::DELETE, format!("{keys}/{}", escaped(key)), None)
-                }
-                _ => return None,
-            }
-        }
-        "lower-clock-mark" => {
+        ("clock", "lower-mark") => {
             let body = json!({ "today": text("today") });
             (Method::POST, "/v1/clock/lower".to_owned(), Some(body))
+        }
+        ("keys", "list") => (Method::GET, "/v1/operator-keys".to_owned(), None),
+        ("keys", "create") => {
+            let body = json!({ "name": text("name"), "scopes": all("scope") });
+            (Method::POST, "/v1/operator-keys".to_owned(), Some(body))
+        }
+        ("keys", "delete") => {
+            (Method::DELETE, format!("/v1/operator-keys/{}", in_path("key")), None)
         }
         _ => return None,
     })
@@ -324,6 +548,92 @@ mod tests {
             body,
             json!({ "name": "Shop", "origins": ["https://a.example"], "plan": "free" })
         );
+    }
+
+    #[test]
+    fn each_former_spelling_asks_the_same_as_the_new_one() {
+        for (former, new) in [
+            (&["tenants", "--limit", "5"][..], &["tenants", "list", "--limit", "5"][..]),
+            (&["tenant", "--tenant", "ten_1"], &["tenants", "show", "ten_1"]),
+            (
+                &["create-tenant", "--name", "A", "--privacy-contact", "p@a.example"],
+                &["tenants", "create", "--name", "A", "--privacy-contact", "p@a.example"],
+            ),
+            (&["sites", "--tenant", "ten_1"], &["sites", "list", "--tenant", "ten_1"]),
+            (&["sites", "--tenant", "ten_1"], &["--tenant", "ten_1", "sites", "list"]),
+            (&["site", "sit_1"], &["sites", "show", "sit_1"]),
+            (
+                &[
+                    "create-site",
+                    "--tenant",
+                    "ten_1",
+                    "--name",
+                    "A",
+                    "--origin",
+                    "https://a.example",
+                ],
+                &[
+                    "sites",
+                    "--tenant",
+                    "ten_1",
+                    "create",
+                    "--origin",
+                    "https://a.example",
+                    "--name",
+                    "A",
+                ],
+            ),
+            (&["plan", "sit_1", "team"], &["sites", "set-plan", "sit_1", "team"]),
+            (&["close", "sit_1"], &["sites", "close", "sit_1"]),
+            (&["reopen", "sit_1"], &["sites", "reopen", "sit_1"]),
+            (
+                &["invite", "--tenant", "ten_1", "--email", "a@a.example"],
+                &["invitations", "create", "--tenant", "ten_1", "--email", "a@a.example"],
+            ),
+            (
+                &["reset-password", "--tenant", "ten_1", "--email", "a@a.example"],
+                &["password-resets", "create", "--email", "a@a.example", "--tenant", "ten_1"],
+            ),
+            (&["clock"], &["clock", "show"]),
+            (&["confirm-clock", "2026-11-24"], &["clock", "confirm", "2026-11-24"]),
+            (&["lower-clock-mark", "2026-11-24"], &["clock", "lower-mark", "2026-11-24"]),
+        ] {
+            assert_eq!(asked(former), asked(new), "{former:?}");
+        }
+    }
+
+    /// Why the command line is refused before anything is asked.
+    fn refused(arguments: &[&str]) -> Option<String> {
+        let line = ["livehelp", "operator"].iter().chain(arguments);
+        let matches = super::super::command().try_get_matches_from(line).unwrap();
+        let (name, given) = matches.subcommand_matches("operator").unwrap().subcommand().unwrap();
+        let (thing, verb, leaf) = act(name, given).unwrap();
+        refuse_floating(thing, verb, leaf).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_that_floats_is_missed_where_it_is_needed_and_refused_where_it_is_not() {
+        let missed = refused(&["sites", "list"]).unwrap();
+        assert!(missed.contains("sites list") && missed.contains("--tenant TENANT_ID"), "{missed}");
+        assert!(refused(&["tenant"]).is_some());
+        for wrong in [
+            &["tenants", "--tenant", "ten_1", "show", "ten_2"][..],
+            &["tenants", "--limit", "5", "show", "ten_2"],
+            &["sites", "--cursor", "c", "show", "sit_1"],
+            &["clock", "--tenant", "ten_1"],
+            &["--tenant", "ten_1", "keys", "list"],
+        ] {
+            assert!(refused(wrong).unwrap().contains(" takes no --"), "{wrong:?}");
+        }
+        for right in [
+            &["tenants"][..],
+            &["tenant", "--tenant", "ten_1"],
+            &["tenants", "show", "ten_1"],
+            &["--tenant", "ten_1", "sites"],
+            &["keys", "list"],
+        ] {
+            assert_eq!(refused(right), None, "{right:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! `livehelp serve` and `livehelp check`: the runtime, the listeners' addresses, the signals.
+//! `livehelp serve`: the runtime, the listeners' addresses, the signals.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -11,12 +10,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{CliError, files, print};
-use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, Endpoint, LogFormat, Resolved, Store, Surroundings};
-use crate::http::{Standing, Tls, bind, collector};
+use crate::config::{Config, Endpoint, LogFormat, Resolved, Surroundings};
+use crate::http::{bind, collector};
 use crate::run::reload::{level, put_in_force};
-use crate::run::{self, Around, Listeners, Looked, Reloads};
-use crate::store::sqlite::Repaired;
+use crate::run::{self, Around, Listeners, Reloads};
 use crate::systemd::Systemd;
 use crate::{tasks, telemetry, traces};
 
@@ -42,7 +39,6 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
 }
 
 pub(super) fn serve(mut resolved: Resolved) -> Result<ExitCode, CliError> {
-    start_logs(&resolved.config);
     prepare(&mut resolved.config);
     let config = resolved.config.clone();
     let systemd = Systemd::of(&Surroundings::from_environment());
@@ -91,117 +87,8 @@ fn start_traces(config: &Config, ended: watch::Receiver<bool>) -> Option<JoinHan
     Some(tasks::spawn("traces", collector::send(endpoint, node, finished, ended)))
 }
 
-/// How a certificate stands, for `check`.
-fn certificate(tls: &Tls) -> String {
-    match tls.standing(SystemClock.now()) {
-        Standing::Good => "certificate: good\n".to_owned(),
-        Standing::EndsIn(days) => {
-            format!("certificate: good, but it ends in {days} days: renew it\n")
-        }
-        Standing::Ended(days) => format!(
-            "certificate: EXPIRED {days} days ago, browsers refuse it: put a new one in its place\n"
-        ),
-    }
-}
-
-pub(super) fn check(resolved: &Resolved) -> Result<ExitCode, CliError> {
-    let config = &resolved.config;
-    start_logs(config);
-    if let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) {
-        print(&certificate(&Tls::load(cert, key)?))?;
-    }
-    if let Some(path) = &config.bus_password_file {
-        run::bus_password(path)?;
-    }
-    print("settings: good\n")?;
-    if config.store == Store::Memory {
-        return print(
-            "store: memory, which keeps nothing; there are no keys and data to look at\n",
-        );
-    }
-    match run::look(config)? {
-        Looked::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
-        Looked::Empty => Err(CliError::NoServer(config.data.clone())),
-        Looked::InUse { pid } => {
-            let words = "keys and data: in use by the running server, process";
-            print(&format!("{words} {pid}; they were not looked into\n"))
-        }
-        Looked::Good { version, known } => {
-            if version < known {
-                let words = "the next start brings it to version";
-                print(&format!("data: of version {version}; {words} {known}\n"))?;
-            }
-            print("keys and data: good\n")
-        }
-    }
-}
-
-/// `livehelp repair`: on a stopped server, for both folders are taken.
-pub(super) fn repair(resolved: &Resolved, accept_loss: bool) -> Result<ExitCode, CliError> {
-    let config = &resolved.config;
-    start_logs(config);
-    if config.store == Store::Memory {
-        return Err(CliError::Refused("`store` = memory keeps nothing to repair".to_owned()));
-    }
-    if !config.data.exists() {
-        return Err(CliError::NoServer(config.data.clone()));
-    }
-    let repaired = run::repair(config, accept_loss)?;
-    let Repaired { fault, saved, lost, lost_commits, lost_keys, .. } = &repaired;
-    if fault.is_none() && *lost_keys == 0 {
-        return print("nothing is damaged: there is nothing to repair\n");
-    }
-    let verb = if accept_loss { ("saved", "lost") } else { ("can be saved", "would be lost") };
-    let (did, gone) = verb;
-    if *lost_keys > 0 {
-        print(&format!("keys that do not open: {lost_keys}; what they sealed {gone}\n"))?;
-    }
-    if let Some(fault) = fault {
-        print(&format!("{fault}\n"))?;
-    }
-    print(&format!("messages that only the journal has: {saved} {did}, {lost} or more {gone}\n"))?;
-    if *lost_commits > 0 {
-        print(&format!("the database: {lost_commits} writes that were acked {gone}\n"))?;
-    }
-    if !accept_loss {
-        return print(
-            "nothing was changed; `livehelp repair --accept-loss` goes on with what is there\n",
-        );
-    }
-    let aside = if fault.is_some() {
-        "; the damaged journal lies beside it as livehelp.journal.damaged"
-    } else {
-        ""
-    };
-    print(&format!("the next start goes on with what is there{aside}\n"))
-}
-
-/// `livehelp keys rotate`: on a stopped server, for the lock on its data is taken.
-pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
-    let config = &resolved.config;
-    start_logs(config);
-    if config.store == Store::Memory {
-        let words = "`store` = memory has keys for one run only: there is nothing to rotate";
-        return Err(CliError::Refused(words.to_owned()));
-    }
-    if !config.data.exists() {
-        return Err(CliError::NoServer(config.data.clone()));
-    }
-    runtime(config)?.block_on(async {
-        let opened = run::open(config, Arc::new(SystemClock))?;
-        let keys = Arc::clone(&opened.keys);
-        let rotated = tokio::task::spawn_blocking(move || keys.rotate_master()).await;
-        crate::store::Store::close(&*opened.store).await;
-        opened.keys.close();
-        match rotated {
-            Ok(Ok(keys)) => print(&format!("{keys} keys are wrapped under a new master key\n")),
-            Ok(Err(error)) => Err(run::RunError::from(error).into()),
-            Err(_) => Err(CliError::Refused("the rotation was cut off: start it again".to_owned())),
-        }
-    })
-}
-
-fn start_logs(config: &Config) {
+/// Sends logs to stderr; once is enough.
+pub(super) fn start_logs(config: &Config) {
     let lines = match config.log_format {
         LogFormat::Auto if std::io::stderr().is_terminal() => telemetry::Lines::Human,
         LogFormat::Auto | LogFormat::Json => telemetry::Lines::Json,

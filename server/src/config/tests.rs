@@ -206,6 +206,100 @@ fn a_settings_file_that_is_missing_is_an_error() {
     assert!(text.contains("file /nowhere/livehelp.toml: cannot be read"), "{text}");
 }
 
+#[test]
+fn a_fault_of_the_file_is_told_with_its_line_and_a_caret() {
+    let file = "# settings\nlisten = \"127.0.0.1:8080\noffer_ms = 2000\n";
+    let text = complaints(file, &[], &[]);
+    assert!(text.contains("livehelp.toml, line 2, column "), "{text}");
+    assert!(
+        text.contains("is not TOML: ") && text.contains("\n  2 | listen = \"127.0.0.1:8080"),
+        "{text}"
+    );
+    assert!(text.ends_with('^'), "{text}");
+    let text = complaints("pong_ms = 4000\n  lisen = \"a\"\n", &[], &[]);
+    assert!(text.starts_with("unknown setting `lisen` (file "), "{text}");
+    assert!(
+        text.ends_with(
+            "livehelp.toml, line 2, column 3); did you mean `listen`?\n  2 |   lisen = …\n    |   ^^^^^"
+        ),
+        "{text}"
+    );
+    let text = complaints("pong_ms = 4000\noffer_ms = 5\n", &[], &[]);
+    assert!(
+        text.ends_with(
+            "livehelp.toml, line 2, column 12): expected a whole number from 1000 to 600000 (ms)\n  2 | offer_ms = 5\n    |            ^"
+        ),
+        "{text}"
+    );
+    let text = complaints("[tls]\ncert = 2\n", &[], &[]);
+    assert!(text.contains(", line 1, column ") && text.contains("\n  1 | [tls]\n    |"), "{text}");
+    // A value that something stronger sets is not the file's fault.
+    let text = complaints("offer_ms = 2000", &[], &[("offer_ms", "5")]);
+    assert!(text.contains("(flag --offer-ms)") && !text.contains('^'), "{text}");
+}
+
+#[test]
+fn no_fault_of_the_file_shows_a_password() {
+    for file in [
+        "bus = \"redis://user:hunter2@",
+        "bus = redis://user:hunter2@h",
+        "bus = \"http://user:hunter2@h\"",
+        "buss = \"redis://user:hunter2@h\"",
+        "bus = \"\"\"\nredis://user:hunter2@\\q\"\"\"",
+        "bus = [\n\"hunter2@\\q\"]",
+        "bus = 'a' hunter2",
+        "bus \"redis://user:hunter2@h\"",
+        "bus.hunter2 = 1 2",
+        "public_url = \"https://user:hunter2@h\" 1",
+    ] {
+        let text = complaints(file, &[], &[]);
+        assert!(text.contains("line ") && !text.contains("hunter2"), "{file}: {text}");
+    }
+}
+
+#[test]
+fn what_is_left_alone_is_told_without_its_value() {
+    let (given, _folder) = sources(
+        "",
+        &[
+            ("LIVEHELP_PORT", "tcp://10.0.0.1:80"),
+            ("LIVEHELP_LOAD_SECRET", "hunter2"),
+            ("LIVEHELP_REPLICAS", "hunter2"),
+            ("LIVEHELP_LISTEN", "127.0.0.1:1"),
+        ],
+        &[],
+    );
+    let resolved = load(&given).unwrap();
+    assert_eq!(resolved.config.listen.port(), 1);
+    let told = resolved.warnings.join("\n");
+    assert_eq!(resolved.warnings.len(), 3, "{told}");
+    for name in ["LIVEHELP_PORT", "LIVEHELP_LOAD_SECRET", "LIVEHELP_REPLICAS"] {
+        assert!(told.contains(name), "{told}");
+    }
+    assert!(!told.contains("hunter2") && !told.contains("LIVEHELP_LISTEN"), "{told}");
+}
+
+#[test]
+fn a_secret_is_read_from_a_file_of_its_own() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "redis://user:hunter2@h:1\r\nsecond\n").unwrap();
+    let path = secret.path().to_str().unwrap();
+    let (given, _folder) = sources(&format!("bus_file = {path:?}"), &[], &[]);
+    assert_eq!(load(&given).unwrap().config.bus, Bus::Redis("redis://user:hunter2@h:1".to_owned()));
+    // The stronger source wins, whichever name it has.
+    let (given, _folder) = sources("bus = \"memory\"", &[("LIVEHELP_BUS_FILE", path)], &[]);
+    assert!(matches!(load(&given).unwrap().config.bus, Bus::Redis(_)));
+    let (given, _folder) = sources(&format!("bus_file = {path:?}"), &[], &[("bus", "memory")]);
+    assert_eq!(load(&given).unwrap().config.bus, Bus::Memory);
+    let text = complaints(&format!("bus_file = {path:?}\nbus = \"memory\""), &[], &[]);
+    assert!(text.contains("give one of them"), "{text}");
+    let text = complaints("bus_file = \"/nowhere\"", &[], &[]);
+    assert!(
+        text.contains("`bus_file` = \"/nowhere\"") && text.contains("cannot be read"),
+        "{text}"
+    );
+}
+
 /// All Rust text below a folder, tests left out.
 fn source_text(folder: &std::path::Path, into: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use url::Host;
+
+use crate::origin::is_localhost;
 
 /// What can be said about a setting without its value.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Setting {
     pub switch: bool,
     /// Whether it names a file or a folder, which may lie among the unit's credentials.
     pub path: bool,
+    /// Whether a value may hold a password; such a setting can be read from a file of its own as well.
+    pub secret: bool,
 }
 
 impl Setting {
@@ -44,6 +49,11 @@ impl Setting {
         super::RELOADED.contains(&self.name)
     }
 
+    /// The name under which a file is given that holds the value, where the value may be a secret.
+    pub fn name_of_file(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_file", self.name))
+    }
+
     /// What it takes, with its bounds.
     pub fn expected(&self) -> String {
         if self.unit.is_empty() {
@@ -59,6 +69,7 @@ pub(super) trait Value: Sized {
     const SWITCH: bool = false;
     /// Whether it names a file or a folder.
     const PATH: bool = false;
+    const SECRET: bool = false;
     fn parse(text: &str, range: (u64, u64)) -> Option<Self>;
 }
 
@@ -108,6 +119,7 @@ impl Value for String {
 impl<T: Value> Value for Option<T> {
     const TAKES: &'static str = T::TAKES;
     const PATH: bool = T::PATH;
+    const SECRET: bool = T::SECRET;
     fn parse(text: &str, range: (u64, u64)) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::parse(text, range).map(Some) }
     }
@@ -194,6 +206,7 @@ impl std::fmt::Debug for Bus {
 
 impl Value for Bus {
     const TAKES: &'static str = "`memory` or an address such as rediss://user:password@host:6379/0";
+    const SECRET: bool = true;
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
         if text == "memory" {
             return Some(Self::Memory);
@@ -204,6 +217,91 @@ impl Value for Bus {
         .then(|| Self::Redis(text.to_owned()))
     }
 }
+
+/// Where a server is asked that may be on another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    text: String,
+    host: Host<String>,
+    /// Of the address, or the scheme's.
+    pub port: u16,
+    /// Whether it is asked over TLS.
+    pub tls: bool,
+    /// What stands before the path of each request: empty, or `/` and more, without one at its end.
+    pub prefix: String,
+}
+
+impl ServerUrl {
+    /// As it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Name or address, without brackets.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Domain(name) => name.clone(),
+            Host::Ipv4(ip) => ip.to_string(),
+            Host::Ipv6(ip) => ip.to_string(),
+        }
+    }
+
+    /// For the header `Host`: a port that is the scheme's own is left out.
+    pub fn authority(&self) -> String {
+        let own = if self.tls { 443 } else { 80 };
+        if self.port == own {
+            self.host.to_string()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Whether what is said would be read by whoever is on the way.
+    pub fn is_plain_beyond_loopback(&self) -> bool {
+        let loopback = match &self.host {
+            Host::Domain(name) => is_localhost(name),
+            Host::Ipv4(ip) => ip.is_loopback(),
+            Host::Ipv6(ip) => ip.is_loopback(),
+        };
+        !self.tls && !loopback
+    }
+}
+
+impl Value for ServerUrl {
+    const TAKES: &'static str =
+        "an address such as https://chat.example.com:8443, without a user and without a question";
+    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+        let url = url::Url::parse(text).ok()?;
+        let bare = url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https")
+            || !bare
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return None;
+        }
+        Some(Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            host: url.host()?.to_owned(),
+            port: url.port_or_known_default()?,
+            tls: url.scheme() == "https",
+            prefix: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl std::str::FromStr for ServerUrl {
+    type Err = NotAServerUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAServerUrl> {
+        Self::parse(text, (0, 0)).ok_or(NotAServerUrl)
+    }
+}
+
+/// A text that is no address of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", ServerUrl::TAKES)]
+pub struct NotAServerUrl;
 
 /// Where conversations are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,10 +429,4 @@ pub(super) fn without_password(text: &str) -> String {
         (None, Some((_, host))) => format!("[hidden]@{host}"),
         (_, None) => text.to_owned(),
     }
-}
-
-/// Whether an address has a password in it.
-pub(super) fn has_password(url: &str) -> bool {
-    let user = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
-    user.is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }

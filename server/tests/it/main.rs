@@ -24,6 +24,7 @@ mod heads;
 mod fuzz;
 mod kill;
 mod command;
+mod command_line;
 mod settings;
 mod notice;
 mod clock;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client::{Client, new_conversation};
-use crate::command::{PASSWORD, Serving, init};
+use crate::command::{PASSWORD, Serving, done, init, livehelp};
 use crate::http::{self, Answer};
 use crate::metrics::Scrape;
 use crate::server::{SHOP, TestServer, now_ms};
@@ -146,4 +146,89 @@ async fn a_few_clients_are_told_to_come_back_when_a_restart_is_done_and_not_when
         assert_eq!(client.closed().await, 4100);
     }
     stopping.await.unwrap();
+}
+
+/// What Kubernetes tells a container beside a Service called `livehelp`, and the harness's own.
+const OF_OTHERS: [(&str, &str); 8] = [
+    ("LIVEHELP_SERVICE_HOST", "10.0.0.1"),
+    ("LIVEHELP_SERVICE_PORT", "8080"),
+    ("LIVEHELP_SERVICE_PORT_HTTP", "8080"),
+    ("LIVEHELP_PORT", "tcp://10.0.0.1:8080"),
+    ("LIVEHELP_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+    ("LIVEHELP_PORT_8080_TCP_PORT", "8080"),
+    ("LIVEHELP_LISTEN_PORT", "tcp://10.0.0.2:80"),
+    ("LIVEHELP_LOAD_SECRET", "between us"),
+];
+
+#[test]
+fn variables_of_others_are_told_once_and_stop_no_command() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &[]);
+    for line in [&["check"][..], &["serve", "--print-config"], &["repair"], &["keys", "rotate"]] {
+        let (_, plain, quiet) = done(livehelp(folder.path(), line));
+        let mut command = livehelp(folder.path(), line);
+        command.envs(OF_OTHERS);
+        let (code, out, err) = done(command);
+        assert_eq!((code, out), (0, plain), "{line:?}: {err}");
+        let warnings: Vec<&str> = err.lines().filter(|line| !quiet.contains(*line)).collect();
+        assert_eq!(warnings.len(), 2, "{err}");
+        for (name, value) in OF_OTHERS {
+            let told = warnings.iter().filter(|line| line.contains(name)).count();
+            assert!(told >= 1 && !err.contains(value), "{name}: {err}");
+        }
+        assert!(warnings[0].contains("Kubernetes"), "{err}");
+    }
+    let mut command = livehelp(folder.path(), &["version"]);
+    command.envs(OF_OTHERS).env("LIVEHELP_LISEN", "x");
+    assert_eq!(done(command).2, "", "it reads no settings");
+}
+
+#[test]
+fn a_variable_that_is_nearly_a_setting_is_refused_with_the_setting() {
+    let folder = TempDir::new().unwrap();
+    for (name, setting) in [
+        ("LIVEHELP_LISEN", "listen"),
+        ("LIVEHELP_DATA_DIR", "data"),
+        ("LIVEHELP_LISTEN_PORT", "listen"),
+        ("LIVEHELP_ADMIN_LISTNE", "admin_listen"),
+    ] {
+        let mut command = livehelp(folder.path(), &["check"]);
+        command.env(name, "8080").envs([OF_OTHERS[0]]);
+        let (code, out, err) = done(command);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains(name) && err.contains(&format!("did you mean `{setting}`?")), "{err}");
+    }
+}
+
+#[test]
+fn a_servers_log_tells_of_variables_of_others_as_a_line_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    // A port that is taken: it ends by itself.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = livehelp(folder.path(), &["serve", "--listen", &address]);
+    command.envs(OF_OTHERS);
+    let (code, _, err) = done(command);
+    assert_eq!(code, 1, "{err}");
+    let lines: Vec<serde_json::Value> =
+        err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let warned = lines.iter().filter(|line| {
+        line["level"] == "WARN" && line["reason"].as_str().is_some_and(|r| r.contains("LIVEHELP_"))
+    });
+    assert_eq!(warned.count(), 2, "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_from_standard_input_opens_the_account() {
+    use std::io::Write as _;
+    let folder = TempDir::new().unwrap();
+    let mut command = livehelp(folder.path(), &["init", "--tenant-name", "Demo"]);
+    command.args(["--site-name", "Shop", "--origin", "https://shop.example"]);
+    command.args(["--admin-email", "admin@example.test", "--admin-password-file", "-"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let serving = Serving::start(folder.path(), &[]);
+    assert_eq!(login(&serving, "admin@example.test", PASSWORD).await.status, 201);
 }
