@@ -439,21 +439,6 @@ async fn run_within(
     }
     let in_force = Live::from(config);
     let config = in_force.now();
-    if let Some(reloads) = reloads {
-        let changed = Changed {
-            config: in_force.clone(),
-            limits,
-            rates,
-            gateway: Arc::clone(&gateway),
-            tls,
-            public_url,
-            metrics: Arc::clone(&metrics),
-            clock,
-            systemd: systemd.clone(),
-        };
-        let serving = reloads.serve(changed, shutdown.clone(), ended.clone());
-        keeping.push(tasks::spawn("reloads", serving));
-    }
     admin::watch_lag(Arc::clone(&metrics), ended.clone());
     tell_what_comes_next(&*store, &config).await;
     health.set_started();
@@ -473,6 +458,21 @@ async fn run_within(
         "livehelp serves"
     );
     systemd.ready(&format!("Serves on {address}"));
+    if let Some(reloads) = reloads {
+        let changed = Changed {
+            config: in_force.clone(),
+            limits,
+            rates,
+            gateway: Arc::clone(&gateway),
+            tls,
+            public_url,
+            metrics: Arc::clone(&metrics),
+            clock,
+            systemd: systemd.clone(),
+        };
+        let serving = reloads.serve(changed, shutdown.clone(), ended.clone());
+        keeping.push(tasks::spawn("reloads", serving));
+    }
     if shutdown.wait_for(|down| *down).await.is_err() {
         tracing::warn!("whoever could stop the server is gone: it stops");
     }
