@@ -447,7 +447,7 @@ async fn run_within(
         admin_address = %admin_address,
         version = VERSION,
         commit = COMMIT,
-        store = ?config.store,
+        store = config.store.word(),
         data = %config.data.display(),
         keys = %config.keys.display(),
         bus = config.bus.shown(),
