@@ -431,6 +431,25 @@ async fn run_within(
     }
     let in_force = Live::from(config);
     let config = in_force.now();
+    admin::watch_lag(Arc::clone(&metrics), ended.clone());
+    tell_what_comes_next(&*store, &config).await;
+    health.set_started();
+    tracing::info!(
+        %address,
+        admin_address = %admin_address,
+        version = VERSION,
+        commit = COMMIT,
+        store = config.store.word(),
+        data = %config.data.display(),
+        keys = %config.keys.display(),
+        bus = config.bus.shown(),
+        threads = tokio::runtime::Handle::current().metrics().num_workers(),
+        connections_max = config.connections_max,
+        body_bytes_max = config.body_bytes_max,
+        outbox_bytes_max = config.outbox_bytes_max,
+        "livehelp serves"
+    );
+    systemd.ready(&format!("Serves on {address}"));
     if let Some(reloads) = reloads {
         let changed = Changed {
             config: in_force.clone(),
@@ -446,25 +465,6 @@ async fn run_within(
         let serving = reloads.serve(changed, shutdown.clone(), ended.clone());
         keeping.push(tasks::spawn("reloads", serving));
     }
-    admin::watch_lag(Arc::clone(&metrics), ended.clone());
-    tell_what_comes_next(&*store, &config).await;
-    health.set_started();
-    tracing::info!(
-        %address,
-        admin_address = %admin_address,
-        version = VERSION,
-        commit = COMMIT,
-        store = ?config.store,
-        data = %config.data.display(),
-        keys = %config.keys.display(),
-        bus = config.bus.shown(),
-        threads = tokio::runtime::Handle::current().metrics().num_workers(),
-        connections_max = config.connections_max,
-        body_bytes_max = config.body_bytes_max,
-        outbox_bytes_max = config.outbox_bytes_max,
-        "livehelp serves"
-    );
-    systemd.ready(&format!("Serves on {address}"));
     if shutdown.wait_for(|down| *down).await.is_err() {
         tracing::warn!("whoever could stop the server is gone: it stops");
     }

@@ -219,7 +219,9 @@ impl Trace {
             ("http.response.status_code", Attribute::Number(u64::from(status))),
             ("livehelp.request_id", Attribute::Text(request_id.to_owned())),
         ];
-        self.end(format!("{method} {route}"), status >= 500, attributes);
+        // A probe that says no has done its work.
+        let is_probe = matches!(route, "/readyz" | "/startupz");
+        self.end(format!("{method} {route}"), status >= 500 && !is_probe, attributes);
     }
 
     /// A greeting was answered: by a welcome, or by this close code.

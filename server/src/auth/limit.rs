@@ -114,27 +114,45 @@ pub struct Limit<K, S: StateStore<Key = K> = Buckets<K>> {
     inner: RwLock<Inner<K, S>>,
     buckets: S,
     clock: Arc<dyn Clock>,
-    origin: Instant,
 }
 
-/// What a reload replaces; what is remembered stays.
+/// What a reload replaces.
 #[derive(Debug)]
 struct Inner<K, S: StateStore<Key = K>> {
     limiter: RateLimiter<K, S, Moments, StateInformationMiddleware>,
     each_ns: u64,
+    allowance: Allowance,
+    /// What is remembered is counted from here.
+    origin: Instant,
+    /// How far that was moved back, all in all.
+    moved: Duration,
 }
+
+/// As far as an origin is moved back: what governor counts in is full after six times as long.
+const MOVED_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> {
     /// Nobody came yet.
     pub fn new(allowance: Allowance, clock: Arc<dyn Clock>) -> Self {
-        let (buckets, origin) = (S::default(), clock.instant());
+        let (buckets, origin) = (S::default(), (clock.instant(), Duration::ZERO));
         let inner = RwLock::new(Inner::new(allowance, &buckets, origin, &clock));
-        Self { inner, buckets, clock, origin }
+        Self { inner, buckets, clock }
     }
 
-    /// Allows more or less from now on; what was counted stays counted.
+    /// Allows more or less from now on. Where that is another allowance, everyone starts with all of it: what was counted
+    /// by the former one says nothing by this one.
     pub fn set(&self, allowance: Allowance) {
-        *self.inner.write() = Inner::new(allowance, &self.buckets, self.origin, &self.clock);
+        let mut inner = self.inner.write();
+        if inner.allowance == allowance {
+            return;
+        }
+        // Nobody's bucket is full again later than a whole burst from now: counted from as much earlier, all are.
+        let burst_ns = inner.allowance.burst.saturating_mul(inner.each_ns);
+        let moved = inner.moved.saturating_add(Duration::from_nanos(burst_ns));
+        let by = moved.min(MOVED_MAX).saturating_sub(inner.moved);
+        let origin = inner.origin.checked_sub(by).unwrap_or(inner.origin);
+        let origin = (origin, moved.min(MOVED_MAX));
+        *inner = Inner::new(allowance, &self.buckets, origin, &self.clock);
     }
 
     /// Counts one more.
@@ -147,10 +165,15 @@ impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> 
 }
 
 impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone> Inner<K, S> {
-    fn new(allowance: Allowance, buckets: &S, origin: Instant, clock: &Arc<dyn Clock>) -> Self {
+    fn new(
+        allowance: Allowance,
+        buckets: &S,
+        (origin, moved): (Instant, Duration),
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let moments = Moments::since(origin, clock);
         let limiter = RateLimiter::new(allowance.quota(), buckets.clone(), moments);
-        Self { limiter, each_ns: allowance.each_ns() }
+        Self { limiter, each_ns: allowance.each_ns(), allowance, origin, moved }
     }
 
     fn take(&self, key: &K) -> Result<Left, Wait> {
@@ -392,27 +415,29 @@ mod tests {
     }
 
     #[test]
-    fn another_allowance_counts_what_was_counted_before() {
+    fn another_allowance_begins_anew_and_the_same_one_goes_on() {
         let clock = clock();
-        let limit = Limit::<u8>::new(Allowance::a_minute(60, 2), clock.clone());
-        let paces = Limit::<Pace, Paces>::new(Allowance::a_minute(60, 2), clock.clone());
+        let slow = Allowance::a_minute(1, 2);
+        let limit = Limit::<u8>::new(slow, clock.clone());
+        let paces = Limit::<Pace, Paces>::new(slow, clock.clone());
         let one = Pace::default();
-        // Long after the limit was made: what is remembered is counted from there.
+        let times = |most: usize| {
+            let keyed = (0..most).filter(|_| limit.take(&1).is_ok()).count();
+            assert_eq!((0..most).filter(|_| paces.take(&one).is_ok()).count(), keyed);
+            keyed
+        };
         clock.advance_ms(86_400_000);
-        for _ in 0..2 {
-            assert!(limit.take(&1).is_ok() && paces.take(&one).is_ok());
+        assert_eq!(times(5), 2);
+        limit.set(slow);
+        paces.set(slow);
+        assert_eq!(times(5), 0, "nothing has changed");
+        for (times_max, burst) in [(600, 4), (1, 1), (6_000, 3)] {
+            limit.set(Allowance::a_minute(times_max, burst));
+            paces.set(Allowance::a_minute(times_max, burst));
+            assert_eq!(times(5), usize::try_from(burst).unwrap());
         }
-        limit.set(Allowance::a_minute(60, 4));
-        paces.set(Allowance::a_minute(60, 4));
-        for _ in 0..2 {
-            assert!(limit.take(&1).is_ok() && paces.take(&one).is_ok());
-        }
-        assert_eq!(
-            (limit.take(&1).unwrap_err().ms, paces.take(&one).unwrap_err().ms),
-            (1_000, 1_000)
-        );
-        limit.set(Allowance::a_minute(60, 1));
-        assert_eq!(limit.take(&1).unwrap_err().ms, 4_000);
+        clock.advance_ms(10);
+        assert_eq!(times(5), 1, "the rate is the last one's");
     }
 
     #[test]

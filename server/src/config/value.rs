@@ -312,6 +312,16 @@ pub enum Store {
     Memory,
 }
 
+impl Store {
+    /// As the setting has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 impl Value for Store {
     const TAKES: &'static str = "sqlite or memory";
     fn parse(text: &str, _: (u64, u64)) -> Option<Self> {

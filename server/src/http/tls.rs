@@ -74,8 +74,8 @@ pub struct Tls {
     current: RwLock<(Arc<ServerConfig>, (Stamp, Stamp))>,
     /// Until when the certificate holds, where that can be read.
     ends: Mutex<Option<UnixMillis>>,
-    /// The operator's last reload failed for another reason: good files do not mend that.
-    others_fail: AtomicBool,
+    /// The operator's last reload was refused: good files alone do not mend that.
+    is_refused: AtomicBool,
 }
 
 /// Both files as they were once, and good.
@@ -109,7 +109,7 @@ impl Tls {
             key: key.to_owned(),
             current: RwLock::new((config, stamps)),
             ends: Mutex::new(ends),
-            others_fail: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
         })
     }
 
@@ -160,9 +160,9 @@ impl Tls {
         }
     }
 
-    /// Whether something else keeps the last reload from having gone well.
-    pub fn note_others(&self, fail: bool) {
-        self.others_fail.store(fail, Ordering::Relaxed);
+    /// Whether the last reload that was asked for was refused; the metric says so until the next one.
+    pub fn note_refused(&self, refused: bool) {
+        self.is_refused.store(refused, Ordering::Relaxed);
     }
 
     /// Takes the files' new content if they changed. `None`: they did not.
@@ -209,7 +209,7 @@ impl Tls {
             match self.reload() {
                 None => {}
                 Some(Ok(())) => {
-                    if !self.others_fail.load(Ordering::Relaxed) {
+                    if !self.is_refused.load(Ordering::Relaxed) {
                         metrics.config_read(SystemClock.now());
                     }
                     tracing::info!("new certificate in use");

@@ -73,7 +73,7 @@ impl Reloads {
             let outcome = self.reload(&changed);
             let is_good = outcome.is_ok();
             if let Some(tls) = &changed.tls {
-                tls.note_others(!is_good);
+                tls.note_refused(!is_good);
             }
             match outcome {
                 Ok(()) => changed.metrics.config_read(changed.clock.now()),

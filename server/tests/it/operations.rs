@@ -299,8 +299,9 @@ async fn a_start_says_what_starts_and_on_empty_folders_what_to_do() {
     let memory = Running::start(folder.path(), |command| {
         command.args(["--store", "memory"]);
     });
-    assert!(memory.text().contains("`livehelp operator create-tenant`"), "{}", memory.text());
-    assert!(memory.text().contains("operator-key"));
+    let words = "there is no Organization yet: make one with `livehelp operator create-tenant`; the operator's key lies at this path";
+    let line = memory.line(words, |_| true).await;
+    assert_eq!(line["path"], json!(folder.path().join("keys").join("operator-key")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +332,9 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     server.line("the new value takes a restart", |line| line["setting"] == "offer_ms").await;
     let in_force = server.lines("the new value is in force");
     assert!(in_force.iter().all(|line| line["setting"] != "offer_ms") && in_force.len() == 4);
-    // Three were asked for before: what was counted stays counted.
+    for _ in 0..2 {
+        assert_eq!(http::get(server.address, &widget, &[]).await.status, 200);
+    }
     let answers = [
         http::get(server.address, &widget, &[]).await.status,
         http::ask(server.address, "POST", "/v1/sessions", &[], &"x".repeat(3_000)).await.status,
@@ -358,10 +361,7 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     let before = server.lines("request").len();
     sign_in(&server, "guessed", &[]).await;
     assert_eq!(server.lines("request").len(), before);
-    assert!(
-        server.lines("sign-in failed").iter().all(|line| line["request_id"] == "x"),
-        "the level"
-    );
+    assert!(server.lines("sign-in failed").is_empty(), "the level");
     assert_eq!(server.stop(), Some(0));
 }
 
