@@ -364,15 +364,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
 fn misused(path: &[&str], kind: ErrorKind, words: &str) -> CliError {
     let mut whole = super::command();
     whole.build();
-    let mut command = &mut whole;
-    for name in path {
-        // Each is a command that was just run.
-        if command.find_subcommand(name).is_some()
-            && let Some(below) = command.find_subcommand_mut(name)
-        {
-            command = below;
-        }
-    }
+    let mut command = path
+        .iter()
+        .fold(whole, |command, name| command.find_subcommand(name).cloned().unwrap_or(command));
     CliError::Usage(Box::new(command.error(kind, words)))
 }
 
