@@ -47,9 +47,16 @@ pub(super) fn showing_all(command: Command) -> Command {
     SETTINGS.iter().flat_map(of_setting).fold(command.arg(config()), Command::arg)
 }
 
-/// Shows `--output` at this command and below it.
+/// Shows `--output` at this command and below it: what it says was made for people.
 pub(super) fn showing_output(command: Command) -> Command {
-    command.arg(output())
+    command.arg(output().help("Text for people, or JSON for programs [default: table]"))
+}
+
+/// The same, where what it says was made for programs.
+pub(super) fn showing_output_for_programs(command: Command) -> Command {
+    command.arg(output().help(
+        "A table for people, or JSON for programs [default: table on a terminal, json elsewhere]",
+    ))
 }
 
 fn config() -> Arg {
@@ -68,7 +75,6 @@ fn output() -> Arg {
         .value_name("FORM")
         .value_parser(PossibleValuesParser::new(["table", "json"]))
         .global(true)
-        .help("For people or for programs [default: what a command made for programs says is a table on a terminal and JSON elsewhere; what was made for people is text]")
 }
 
 fn of_setting(setting: &'static Setting) -> Vec<Arg> {

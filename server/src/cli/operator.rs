@@ -48,11 +48,17 @@ pub(super) fn command(shape: Shape) -> Command {
         .about("Organizations, plans and sites of a running server, over its admin listener")
         .subcommand_required(true)
         .arg_required_else_help(true);
-    let command = flags::showing_output(flags::showing(command, &SETTINGS_SHOWN));
-    let command =
-        [tenants(shape), sites(shape), invitations(shape), password_resets(shape), keys(), clock()]
-            .into_iter()
-            .fold(command, Command::subcommand);
+    let command = flags::showing_output_for_programs(flags::showing(command, &SETTINGS_SHOWN));
+    let command = [
+        tenants(shape),
+        sites(shape),
+        invitations(shape),
+        password_resets(shape),
+        keys(shape),
+        clock(),
+    ]
+    .into_iter()
+    .fold(command, Command::subcommand);
     match shape {
         Shape::Whole => former(command.arg(tenant(shape).hide(true))),
         Shape::Shown => command,
@@ -85,7 +91,10 @@ fn site_behind() -> Arg {
 }
 
 fn plan() -> Arg {
-    Arg::new("plan").value_name("PLAN").value_parser(["free", "team", "business", "enterprise"])
+    Arg::new("plan")
+        .value_name("PLAN")
+        .value_parser(["free", "team", "business", "enterprise"])
+        .help("Its plan")
 }
 
 fn role() -> Arg {
@@ -164,7 +173,7 @@ fn new_site(command: Command, shape: Shape) -> Command {
             required("origin", "ORIGIN", "Origin that may embed the widget; may be repeated")
                 .action(ArgAction::Append),
         )
-        .arg(plan().long("plan").default_value("free").help("Its plan"))
+        .arg(plan().long("plan").default_value("free"))
 }
 
 fn invitations(shape: Shape) -> Command {
@@ -196,10 +205,10 @@ fn new_password_reset(command: Command, shape: Shape) -> Command {
         .arg(required("email", "ADDRESS", "The agent's e-mail address"))
 }
 
-fn keys() -> Command {
+fn keys(shape: Shape) -> Command {
     Command::new("keys")
         .about("Operator keys")
-        .subcommand_required(true)
+        .subcommand_required(shape == Shape::Shown)
         .subcommand(Command::new("list").about("Lists operator keys, without their texts"))
         .subcommand(
             Command::new("create")
@@ -300,9 +309,7 @@ pub(super) fn server(resolved: &Resolved) -> Result<Server, CliError> {
     };
     if elsewhere == here && resolved.origin("operator_url").is_flag() {
         let words = "--operator-url and --admin-listen each name a server: give one of them";
-        return Err(CliError::Usage(Box::new(
-            super::command().error(ErrorKind::ArgumentConflict, words),
-        )));
+        return Err(misused(&["operator"], ErrorKind::ArgumentConflict, words));
     }
     Ok(Server::elsewhere(url, config.operator_ca_file.as_deref())?)
 }
@@ -353,6 +360,16 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     }
 }
 
+/// A fault of the command line that clap cannot see, told as it tells its own.
+fn misused(path: &[&str], kind: ErrorKind, words: &str) -> CliError {
+    let mut whole = super::command();
+    whole.build();
+    let mut command = path
+        .iter()
+        .fold(whole, |command, name| command.find_subcommand(name).cloned().unwrap_or(command));
+    CliError::Usage(Box::new(command.error(kind, words)))
+}
+
 /// What a row of a list shows.
 fn columns(thing: &str) -> &'static [&'static str] {
     match thing {
@@ -374,9 +391,8 @@ fn refuse_floating(thing: &str, verb: &str, leaf: &ArgMatches) -> Result<(), Cli
         ("sites" | "invitations" | "password-resets", "create") => name == "tenant",
         _ => false,
     };
-    let usage = |kind: ErrorKind, words: String| {
-        Err(CliError::Usage(Box::new(super::command().error(kind, words))))
-    };
+    let usage =
+        |kind: ErrorKind, words: String| Err(misused(&["operator", thing, verb], kind, &words));
     if let Some(name) = FLOATING.iter().find(|name| given(name) && !takes(name)) {
         let words = format!("`livehelp operator {thing} {verb}` takes no --{name}");
         return usage(ErrorKind::UnknownArgument, words);

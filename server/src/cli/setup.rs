@@ -46,7 +46,10 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("if-absent").long("if-absent").action(ArgAction::SetTrue).help(
             "Where a server is there already, says what it has, changes nothing and ends with 0",
         ));
-    flags::showing_output(flags::showing(command, &["data", "keys", "listen", "public_url"]))
+    flags::showing_output_for_programs(flags::showing(
+        command,
+        &["data", "keys", "listen", "public_url"],
+    ))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {

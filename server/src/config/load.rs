@@ -334,10 +334,16 @@ impl Reading {
         let Some(setting) = known(name) else {
             let (words, drawn) =
                 (at(&origin, place.as_ref()), place.map_or_else(String::new, |p| p.drawn));
-            let nearest = nearest(name);
+            let mut guess = String::new();
+            if let Some(setting) = nearest(name) {
+                guess = format!("; did you mean `{}`?", setting.name);
+                if matches!(origin, Origin::Variable(_)) {
+                    guess.push_str(&format!(" Its variable is {}", setting.variable()));
+                }
+            }
             return self
                 .complaints
-                .push(format!("unknown setting `{name}` ({words}){nearest}{drawn}"));
+                .push(format!("unknown setting `{name}` ({words}){guess}{drawn}"));
         };
         let text = if setting.name == name {
             text
@@ -418,14 +424,13 @@ fn text_in_file(value: &toml::Value) -> String {
 }
 
 /// A guess at what was meant, where one is near enough to help.
-pub(super) fn nearest(name: &str) -> String {
-    let meant = foreign::meant(name).or_else(|| {
+fn nearest(name: &str) -> Option<&'static Setting> {
+    foreign::meant(name).or_else(|| {
         SETTINGS
             .iter()
             .map(|setting| (strsim::jaro_winkler(name, setting.name), setting))
             .filter(|(likeness, _)| *likeness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map(|(_, setting)| setting)
-    });
-    meant.map_or_else(String::new, |setting| format!("; did you mean `{}`?", setting.name))
+    })
 }

