@@ -310,7 +310,7 @@ impl Conductor<'_> {
         self.gone.take().into_iter().chain(ledger.unjudged()).chain(none_kept).collect()
     }
 
-    /// Everyone finds his place; gives how many connections that makes.
+    /// Everyone finds their place; gives how many connections that makes.
     async fn bring_people(&mut self) -> Result<u64> {
         self.phase = String::from("people come");
         self.screen.say("agents sit down");

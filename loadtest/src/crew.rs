@@ -181,7 +181,7 @@ impl Crew {
     pub(crate) async fn dismiss(mut self) {
         self.orders.clear();
         for child in &mut self.children {
-            // Whoever does not go is ended when he is dropped.
+            // A process that does not go is ended when it is dropped.
             let _ended = tokio::time::timeout(PATIENCE, child.wait()).await;
         }
     }

@@ -48,9 +48,9 @@ words! {
         Ack "ack",
         /// The same from the moment it was really sent.
         AckService "ack_service",
-        /// From the moment someone was due to come until his welcome.
+        /// From the moment someone was due to come until their welcome.
         Connect "connect",
-        /// From a line's end until its owner is where he was, all that he missed included.
+        /// From a line's end until its owner is where they were, all that they missed included.
         Resume "resume",
         /// From the opening of a conversation until an agent has it.
         QueueWait "queue_wait",

@@ -72,7 +72,7 @@ impl Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Mix {
-    /// Conversations of one visitor and one window of his agent.
+    /// Conversations of one visitor and one window of their agent.
     pub(crate) rooms: u32,
     /// Agents' accounts; 0: as many as the rooms need.
     pub(crate) agents: u32,
@@ -148,13 +148,13 @@ pub(crate) struct Span(pub(crate) [u64; 2]);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Visit {
-    /// Messages that he writes, at least and at most.
+    /// Messages that they write, at least and at most.
     pub(crate) messages: [u32; 2],
-    /// Time from an answer to his next message.
+    /// Time from an answer to their next message.
     pub(crate) think_ms: Span,
-    /// How long he waits for an agent.
+    /// How long they wait for an agent.
     pub(crate) patience_ms: u64,
-    /// Whether he is seen to type.
+    /// Whether they are seen to type.
     pub(crate) typing: bool,
 }
 
@@ -168,11 +168,11 @@ impl Default for Visit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Agent {
-    /// Conversations that he takes at most.
+    /// Conversations that they take at most.
     pub(crate) capacity: u16,
-    /// Time from a message to his answer.
+    /// Time from a message to their answer.
     pub(crate) think_ms: Span,
-    /// Whether his console follows the board.
+    /// Whether their console follows the board.
     pub(crate) board: bool,
 }
 
@@ -360,8 +360,8 @@ impl Scenario {
         rooms * 2 + hostile + others.into_iter().map(u64::from).sum::<u64>()
     }
 
-    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all his
-    /// patience and then says all that he has is still there; and never more than come at all.
+    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all their
+    /// patience and then says all that they have is still there; and never more than come at all.
     pub(crate) fn visitors_max(&self) -> u64 {
         let (Span([_, visitor]), Span([_, agent])) = (self.visit.think_ms, self.agent.think_ms);
         let [_, messages] = self.visit.messages;

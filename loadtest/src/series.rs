@@ -48,7 +48,7 @@ impl Series {
         }
     }
 
-    /// A worker's second; gives a point once every worker has said his.
+    /// A worker's second; gives a point once every worker has said its own.
     pub(crate) fn second(
         &mut self,
         worker: usize,

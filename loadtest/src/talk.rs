@@ -1,4 +1,4 @@
-//! One person's side of one conversation: what he said and waits for, what he heard, where he would go on.
+//! One person's side of one conversation: what they said and wait for, what they heard, where they would go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(crate) struct Talk {
     /// Put off by the server, each until this moment.
     put_off: Vec<(Micros, Pending)>,
     hearing: Hearing,
-    /// Since when he hears: what was due before is old to him, however it comes.
+    /// Since when they hear: what was due before is old to them, however it comes.
     since: Micros,
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
@@ -200,7 +200,7 @@ impl Talk {
 
     /// Says again what was put off until now.
     ///
-    /// Under a new number: what he sent behind it was on its way and may have its place already, so that the old number
+    /// Under a new number: what they sent behind it was on its way and may have its place already, so that the old number
     /// would come out of order by the wish of nobody. Its time still counts from when it was due.
     pub(crate) fn again_now(
         &mut self,
@@ -248,7 +248,7 @@ impl Talk {
         let mut recorder = world.recorder.lock();
         let took = now.since(due);
         recorder.count(Count::Delivered, due);
-        // What was missed came late for him, whatever was the cause; left out, the worst times would be in no figure.
+        // What was missed came late for them, whatever was the cause; left out, the worst times would be in no figure.
         let missed = matches!(way, Way::Resumed | Way::Replaced) && due >= self.since;
         if way == Way::Pushed || missed {
             recorder.record(Timing::Delivery, due, took);
@@ -298,7 +298,7 @@ impl Talk {
         }
     }
 
-    /// Hands in what was said and heard. `judged`: whether he was to hear everything.
+    /// Hands in what was said and heard. `judged`: whether they were to hear everything.
     pub(crate) fn hand_in(self, world: &Arc<World>, judged: bool) {
         let put_off = self.put_off.iter().map(|(_, pending)| pending);
         let unacked = self.pending.values().chain(put_off).map(|pending| pending.number);
@@ -333,7 +333,7 @@ mod tests {
         RequestId(number)
     }
 
-    /// What is found once he has handed in; the numbers in `came` reached the one who hears.
+    /// What is found once they have handed in; the numbers in `came` reached the one who hears.
     fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> crate::ledger::Findings {
         let (conversation, me) = (talk.conversation, talk.me);
         talk.hand_in(world, true);
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(timed(2, now, Way::Pushed), [1, 1]);
         assert_eq!(timed(3, now, Way::Resumed), [1, 0]);
         assert_eq!(timed(4, now, Way::Replaced), [1, 0]);
-        // A page that replaces everything may reach back to before he came.
+        // A page that replaces everything may reach back to before they came.
         assert_eq!(timed(5, before, Way::Replaced), [0, 0]);
     }
 
