@@ -208,7 +208,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Records how late the generator comes to what is due: not where the server kept it from them.
+    /// Records how late the generator comes to what is due: not where the server kept the line from it.
     pub(crate) fn late(&self, world: &World, due: Micros) {
         if due > self.blocked_until {
             world.record(Timing::SendLag, due, world.clock.now().since(due));

@@ -95,6 +95,8 @@ impl Crew {
                 .args(["worker", &address.to_string()])
                 .env(distant::SECRET, &secret)
                 .stdin(Stdio::null())
+                // Ctrl-C goes to whoever is in the group of the terminal; what they measured is wanted.
+                .process_group(0)
                 .kill_on_drop(true)
                 .spawn()
                 .context("cannot start a worker")?;

@@ -491,8 +491,8 @@ impl Desk {
         self.leave(conversation).await
     }
 
-    /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its way, nor what they asked
-    /// to hear of it.
+    /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its
+    /// way, nor what they asked to hear of it.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
         let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);

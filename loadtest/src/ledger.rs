@@ -76,6 +76,16 @@ impl Findings {
         self.unacked += other.unacked;
         self.voided += other.voided;
     }
+
+    /// What a hearer found since: what is wrong the moment it comes, and not what may yet come.
+    pub(crate) fn wrong_since(&self, before: &Self) -> Self {
+        Self {
+            duplicate: self.duplicate - before.duplicate,
+            reordered: self.reordered - before.reordered,
+            corrupt: self.corrupt - before.corrupt,
+            ..Self::default()
+        }
+    }
 }
 
 /// One hearer's tally of one conversation.

@@ -174,7 +174,7 @@ impl Party {
     )]
     async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some(frame) = decoded(bytes) else {
-            self.talk.garbled();
+            self.talk.garbled(&self.world);
             return Ok(());
         };
         let own = self.talk.conversation;
@@ -193,7 +193,7 @@ impl Party {
             ServerFrame::Ack { request, seq, at, body, .. } => {
                 // Something of ours was masked: it cannot reach anyone unchanged.
                 if matches!(body, Some(Body::Text(_))) {
-                    self.talk.garbled();
+                    self.talk.garbled(&self.world);
                 }
                 self.talk.acked(&self.world, request, seq, at);
             }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::caller::encoded;
 use crate::clock::Micros;
 use crate::histogram::{Count, Timing};
-use crate::ledger::{Hearing, SaidTally, Way};
+use crate::ledger::{Findings, Hearing, SaidTally, Way};
 use crate::stamp::Stamp;
 use crate::world::World;
 
@@ -235,7 +235,7 @@ impl Talk {
         let stamp = match &message.body {
             Body::Text(text) => {
                 let own = Stamp::read(text.expose()).is_ok_and(|stamp| stamp.sender == self.me);
-                if own { None } else { self.hearing.take(text.expose(), message.seq.0, way) }
+                if own { None } else { self.take(world, text.expose(), message.seq.0, way) }
             }
             Body::Event { .. } => None,
         };
@@ -261,6 +261,16 @@ impl Talk {
         Some(stamp)
     }
 
+    fn take(&mut self, world: &World, text: &str, seq: u64, way: Way) -> Option<Stamp> {
+        let before = self.hearing.found;
+        let stamp = self.hearing.take(text, seq, way);
+        let found = self.hearing.found.wrong_since(&before);
+        if found != Findings::default() {
+            world.recorder.lock().wrong(&found);
+        }
+        stamp
+    }
+
     /// A page of what was said; gives the stamps of what is another's news.
     pub(crate) fn page(&mut self, world: &World, messages: &[Message<'_>], way: Way) -> Vec<Stamp> {
         self.hearing.page(messages.iter().map(|message| message.seq.0));
@@ -268,8 +278,9 @@ impl Talk {
     }
 
     /// A frame that is none.
-    pub(crate) fn garbled(&mut self) {
+    pub(crate) fn garbled(&mut self, world: &World) {
         self.hearing.found.corrupt += 1;
+        world.recorder.lock().wrong(&Findings { corrupt: 1, ..Findings::default() });
     }
 
     pub(crate) fn void(&mut self, seq: Seq) {

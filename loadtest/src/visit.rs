@@ -212,7 +212,7 @@ impl Visit {
     )]
     fn came(&mut self, bytes: &[u8]) {
         let Some(frame) = decoded(bytes) else {
-            self.talk.garbled();
+            self.talk.garbled(&self.world);
             return;
         };
         let own = self.talk.conversation;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Micros};
 use crate::histogram::{Count, Recorder, Timing};
-use crate::ledger::Ledger;
+use crate::ledger::{Findings, Ledger};
 use crate::line::Target;
 use crate::scenario::{Scenario, Size};
 use crate::setup::{Account, Grounds, ORIGIN};
@@ -118,6 +118,8 @@ pub(crate) struct World {
     pub(crate) recorder: Mutex<Recorder>,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) stage: watch::Sender<Stage>,
+    /// The phases end before their time: nothing more is due.
+    cut: AtomicBool,
     /// Where the schedule's messages go: every speaker of this worker.
     pub(crate) speakers: Mutex<Vec<mpsc::Sender<Due>>>,
     /// Conversations in which rooms of this worker speak.
@@ -162,6 +164,7 @@ impl World {
             recorder: Mutex::default(),
             ledger: Mutex::default(),
             stage: watch::Sender::new(Stage::Coming),
+            cut: AtomicBool::new(false),
             speakers: Mutex::default(),
             rooms: Mutex::default(),
             held: Mutex::default(),
@@ -184,6 +187,17 @@ impl World {
 
     pub(crate) fn stage(&self) -> Stage {
         *self.stage.borrow()
+    }
+
+    /// The phases end at this moment, before their time.
+    pub(crate) fn cut(&self, at: Micros) {
+        self.recorder.lock().cut(at);
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they did: read by the pacer's thread for each thing that is due.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Until the run is over.
@@ -265,6 +279,7 @@ impl World {
     /// A frame that is none came to somebody who has no talk, or more than one.
     pub(crate) fn garbled(&self) {
         self.ledger.lock().garbled();
+        self.recorder.lock().wrong(&Findings { corrupt: 1, ..Findings::default() });
     }
 
     /// Whether what was said comes to somebody who has no part in its conversation: it is counted, and passed over.
@@ -278,6 +293,7 @@ impl World {
             return false;
         }
         self.ledger.lock().misdelivered(conversation, messages);
+        self.recorder.lock().wrong(&Findings { misdelivered: messages, ..Findings::default() });
         true
     }
 
