@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// What is found once they have handed in; the numbers in `came` reached the one who hears.
-    fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> crate::ledger::Findings {
+    fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> Findings {
         let (conversation, me) = (talk.conversation, talk.me);
         talk.hand_in(world, true);
         let mut hearing = Hearing::new(1);
