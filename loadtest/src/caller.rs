@@ -29,7 +29,7 @@ pub(crate) enum CallError {
     /// There is a line, and nobody greets.
     #[error("no welcome within {} s", WELCOME.as_secs())]
     Unwelcomed,
-    /// He was still waiting for it.
+    /// They were still waiting for it.
     #[error("the run was over before the welcome came")]
     Over,
 }
@@ -208,7 +208,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Records how late the generator comes to what is due: not where the server kept him from it.
+    /// Records how late the generator comes to what is due: not where the server kept the line from it.
     pub(crate) fn late(&self, world: &World, due: Micros) {
         if due > self.blocked_until {
             world.record(Timing::SendLag, due, world.clock.now().since(due));
@@ -277,7 +277,7 @@ pub(crate) mod tests {
     use crate::world::Stage;
     use crate::world::tests::{over, world_at};
 
-    /// Greets one who opens his line and says nothing.
+    /// Greets one who opens a line and says nothing.
     async fn greet_the_silent(
         meanwhile: impl FnOnce(&World),
     ) -> (Result<Caller, CallError>, std::sync::Arc<World>) {
@@ -311,7 +311,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_his_welcome_when_the_run_is_over_waits_no_longer() {
+    async fn who_waits_for_a_welcome_when_the_run_is_over_waits_no_longer() {
         let ends = |world: &World| {
             world.stage.send_replace(Stage::Over);
         };
@@ -339,7 +339,7 @@ pub(crate) mod tests {
             Self { socket }
         }
 
-        /// Takes the next who calls, and welcomes him.
+        /// Takes the next who calls, and welcomes them.
         pub(crate) async fn welcome(listener: &TcpListener) -> Self {
             let mut host = Self::open(listener).await;
             host.next().await;

@@ -1,6 +1,4 @@
-//! The command line: what is wanted, in words; what came of it, as words and as an exit code.
-//!
-//! Exit codes: 0 every threshold kept, 1 one broken, 2 could not run, 3 the generator was the bottleneck.
+//! The command line: what is wanted, in words; what came of it, as words and as an exit code (`verdict::Exit`).
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -10,19 +8,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::controller::{Server, Wanted, conduct};
+use crate::controller::{Server, ServerGone, Wanted, conduct};
 use crate::crew::{Elsewhere, Hands, runtime};
-use crate::outcome::Outcome;
-use crate::scenario::{SHIPPED, Scenario, WORKERS_MAX};
+use crate::outcome::{Ended, Outcome};
+use crate::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
 use crate::screen::Screen;
-use crate::verdict::Verdict;
-use crate::{compare, distant, process, report, throwaway, verdict};
+use crate::stop::{self, Interrupted};
+use crate::verdict::Exit;
+use crate::{compare, distant, junit, openmetrics, process, report, throwaway, verdict};
+
+/// Runs of one command at most.
+const RUNS_MAX: u32 = 100;
 
 /// Loads a livehelp server with real visitors and agents, and accounts for every message.
 #[derive(Debug, Parser)]
-#[command(name = "livehelp-load", version)]
+#[command(name = "livehelp-load", version, after_help = Exit::table())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs a scenario: a shipped one by its name, or a file
+    #[command(after_help = Exit::table())]
     Run(Box<Run>),
     /// Shows the shipped scenarios
     List,
@@ -40,22 +42,28 @@ enum Command {
     Check {
         /// Name or file
         scenario: String,
+        #[command(flatten)]
+        changes: Changes,
     },
-    /// Compares two results: the second against the first
+    /// Compares results: the last one against all before it
+    #[command(after_help = Exit::table())]
     Compare {
-        old: PathBuf,
-        new: PathBuf,
-        /// Differences up to this part are noise
+        /// Old ones, then the new one: each a result.json, its folder, or a folder of several runs
+        #[arg(num_args = 2.., required = true, value_name = "OLD... NEW")]
+        results: Vec<PathBuf>,
+        /// Differences up to this part are noise, where there are too few runs to show each figure's own
         #[arg(long, default_value_t = compare::NOISE)]
         noise: f64,
     },
     /// Makes the report of a result anew
     Report {
-        /// `result.json` or its folder
+        /// A result.json, its folder, or a folder of several runs
         result: PathBuf,
         /// Where to; beside the result if absent
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
     },
     /// Generates load for a controller elsewhere: a `run` with --workers-listen
     Worker {
@@ -68,6 +76,34 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         wait_seconds: u64,
     },
+}
+
+/// Forms of a result for other programs.
+#[derive(Debug, Args)]
+struct Files {
+    /// File for the result as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// File for its figures as OpenMetrics text
+    #[arg(long, value_name = "FILE")]
+    openmetrics: Option<PathBuf>,
+}
+
+impl Files {
+    fn write(&self, runs: &[Outcome]) -> Result<()> {
+        let forms: [(&Option<PathBuf>, fn(&[Outcome]) -> String); 2] =
+            [(&self.junit, junit::xml), (&self.openmetrics, openmetrics::text)];
+        for (file, form) in forms {
+            if let Some(file) = file {
+                write(file, &form(runs))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[derive(Debug, Args)]
@@ -116,19 +152,26 @@ struct Run {
     /// File with the secret that they know, readable by its owner alone; absent: LIVEHELP_LOAD_SECRET
     #[arg(long, requires = "workers_listen")]
     secret_file: Option<PathBuf>,
-    /// Another seed than the scenario's
+    #[command(flatten)]
+    changes: Changes,
+    /// Ends the run as soon as a threshold is broken beyond repair; in a scenario, `abort = true` says so of one
     #[arg(long)]
-    seed: Option<u64>,
-    /// Folder for result.json, report.html and the histograms
+    abort: bool,
+    /// So many runs, one after the other, so that each figure shows its own noise
+    #[arg(long, default_value_t = 1, conflicts_with = "workers_listen", value_parser = clap::value_parser!(u32).range(1..=i64::from(RUNS_MAX)))]
+    runs: u32,
+    /// Folder for result.json, report.html and the histograms; of several runs for a folder each, run-1 and so on
     #[arg(long)]
     out: Option<PathBuf>,
-    /// An earlier result to compare with
+    /// An earlier result to compare with, its folder, or a folder of several runs; may be repeated
     #[arg(long)]
-    compare: Option<PathBuf>,
-    /// Differences up to this part are noise
+    compare: Vec<PathBuf>,
+    /// Differences up to this part are noise, where there are too few runs to show each figure's own
     #[arg(long, default_value_t = compare::NOISE)]
     noise: f64,
-    /// Says nothing but errors
+    #[command(flatten)]
+    files: Files,
+    /// Says nothing but errors, and what a comparison found to differ
     #[arg(long, short)]
     quiet: bool,
 }
@@ -137,38 +180,41 @@ struct Run {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     process::raise_open_files();
-    match dispatch(cli.command) {
-        Ok(verdict) => ExitCode::from(verdict.code()),
-        Err(error) => {
-            // Nowhere else to complain.
-            drop(writeln!(std::io::stderr(), "livehelp-load: {error:#}"));
-            ExitCode::from(Verdict::CouldNotRun.code())
-        }
+    let (exit, words) = match dispatch(cli.command) {
+        Ok(Exit::Interrupted) => (Exit::Interrupted, Some(String::from(Exit::Interrupted.words()))),
+        Ok(exit) => (exit, None),
+        Err(error) if error.is::<ServerGone>() => (Exit::ServerGone, Some(format!("{error:#}"))),
+        Err(error) => (Exit::CouldNotRun, Some(format!("{error:#}"))),
+    };
+    if let Some(words) = words {
+        // Nowhere else to complain.
+        drop(writeln!(std::io::stderr(), "livehelp-load: {words}"));
     }
+    ExitCode::from(exit.code())
 }
 
 fn print(text: &str) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
 }
 
-fn dispatch(command: Command) -> Result<Verdict> {
+fn dispatch(command: Command) -> Result<Exit> {
     match command {
         Command::Run(wanted) => run(&wanted),
         Command::List => {
             for (name, _) in SHIPPED {
-                let scenario = Scenario::find(name)?;
+                let scenario = Scenario::find(name, &Changes::default())?;
                 print(&format!("{name:16} {}\n", scenario.about))?;
             }
-            Ok(Verdict::Kept)
+            Ok(Exit::Kept)
         }
         Command::Figures => {
             for name in verdict::names() {
                 print(&format!("{name:28} {}\n", verdict::about(&name)))?;
             }
-            Ok(Verdict::Kept)
+            Ok(Exit::Kept)
         }
-        Command::Check { scenario } => {
-            let scenario = Scenario::find(&scenario)?;
+        Command::Check { scenario, changes } => {
+            let scenario = Scenario::find(&scenario, &changes)?;
             let text = toml::to_string(&scenario).context("cannot show the scenario")?;
             print(&format!(
                 "# right; {} sockets, and {} at most for visits: {} process(es)\n{text}",
@@ -176,85 +222,152 @@ fn dispatch(command: Command) -> Result<Verdict> {
                 scenario.visitors_max(),
                 scenario.processes()
             ))?;
-            Ok(Verdict::Kept)
+            Ok(Exit::Kept)
         }
-        Command::Compare { old, new, noise } => {
-            let comparison = compare::compare(&Outcome::read(&old)?, &Outcome::read(&new)?, noise)?;
+        Command::Compare { results, noise } => {
+            let (new, old) = results.split_last().context("nothing to compare")?;
+            let new = compare::side(std::slice::from_ref(new))?;
+            let comparison = compare::compare(&compare::side(old)?, &new, noise)?;
             print(&comparison.words())?;
-            Ok(comparison.verdict())
+            Ok(comparison.exit())
         }
-        Command::Report { result, out } => {
-            let outcome = Outcome::read(&result)?;
+        Command::Report { result, out, files } => {
+            let runs = compare::side(std::slice::from_ref(&result))?;
+            files.write(&runs)?;
             let beside = if result.is_dir() { Some(result.as_path()) } else { result.parent() };
             let folder = out.as_deref().or(beside).unwrap_or(Path::new("."));
             let path = folder.join("report.html");
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
-            std::fs::write(&path, report::html(&outcome))
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            let page = match runs.as_slice() {
+                [run] => report::html(run),
+                runs => report::several_html(runs),
+            };
+            write(&path, &page)?;
             print(&format!("{}\n", path.display()))?;
-            Ok(Verdict::Kept)
+            Ok(Exit::Kept)
         }
         Command::Worker { controller, secret_file, wait_seconds } => {
             let secret = distant::secret(secret_file.as_deref())?;
             let wait = Duration::from_secs(wait_seconds);
             runtime()?.block_on(distant::serve(controller, &secret, wait))?;
-            Ok(Verdict::Kept)
+            Ok(Exit::Kept)
         }
     }
 }
 
-fn run(wanted: &Run) -> Result<Verdict> {
-    let mut scenario = Scenario::find(&wanted.scenario)?;
-    if let Some(seed) = wanted.seed {
-        scenario.seed = seed;
+fn run(wanted: &Run) -> Result<Exit> {
+    let scenario = Scenario::find(&wanted.scenario, &wanted.changes)?;
+    if wanted.abort && scenario.pacing == Loop::Search {
+        bail!("--abort has no meaning in a search, whose tries are meant to break");
     }
-    let old = wanted.compare.as_deref().map(Outcome::read).transpose()?;
-    if let Some(old) = &old {
+    let old = if wanted.compare.is_empty() { Vec::new() } else { compare::side(&wanted.compare)? };
+    for old in &old {
         compare::comparable(&old.scenario, &scenario)?;
     }
-    let server = server(wanted)?;
-    let hands = hands(wanted, &scenario)?;
-    let mut screen = Screen::of(wanted.quiet, &scenario);
+    if let Some(folder) = wanted.out.as_deref().filter(|_| wanted.runs > 1) {
+        is_fresh(folder)?;
+    }
+    let (mut runs, mut failed) = (Vec::new(), None);
+    for number in 1..=wanted.runs {
+        match one(wanted, &scenario, number) {
+            Ok(run) => {
+                // Nobody would be there for the next one.
+                let is_last = run.ended == Ended::Interrupted
+                    || run.ended == Ended::ServerGone && !wanted.start;
+                runs.push(run);
+                if is_last {
+                    break;
+                }
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    let Some(last) = runs.len().checked_sub(1) else {
+        return Err(failed.unwrap_or_else(|| anyhow::anyhow!("there was no run")));
+    };
+    let compared =
+        if old.is_empty() { None } else { Some(compare::compare(&old, &runs, wanted.noise)?) };
+    if let (Some(compared), Some(run)) = (compared, runs.get_mut(last)) {
+        let words = if wanted.quiet { compared.differences() } else { compared.words() };
+        run.comparison = Some(compared);
+        if let Some(folder) = &wanted.out {
+            run.write(&folder_of(folder, wanted, crate::number::short(last + 1)))?;
+        }
+        print(&words)?;
+    }
+    if wanted.runs > 1 {
+        if !wanted.quiet {
+            print(&report::several_words(&runs))?;
+        }
+        if let Some(folder) = &wanted.out {
+            write(&folder.join("report.html"), &report::several_html(&runs))?;
+        }
+    }
+    if let (Some(folder), false) = (&wanted.out, wanted.quiet) {
+        print(&format!("\n{}\n", folder.join("report.html").display()))?;
+    }
+    wanted.files.write(&runs)?;
+    match failed {
+        // What the runs before it measured is kept.
+        Some(error) if error.is::<Interrupted>() => {
+            let exits = runs.iter().map(Outcome::exit);
+            Ok(Exit::gravest(exits.chain([Exit::Interrupted])))
+        }
+        Some(error) => Err(error),
+        None => Ok(Exit::gravest(runs.iter().map(Outcome::exit))),
+    }
+}
+
+/// One run of maybe several; its result is written at once.
+fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
+    let (server, hands) = (server(wanted)?, hands(wanted, scenario)?);
+    let mut screen = Screen::of(wanted.quiet, scenario);
+    if wanted.runs > 1 {
+        screen.say(&format!("run {number} of {}", wanted.runs));
+    }
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let order = Wanted { scenario, server, hands, command: words.collect() };
+    let order = Wanted {
+        scenario: scenario.clone(),
+        server,
+        hands,
+        command: words.collect(),
+        abort: wanted.abort,
+    };
+    let (stop, ears) = stop::stop();
     let outcome = runtime()?.block_on(async {
         tokio::select! {
-            outcome = Box::pin(conduct(order, &mut screen)) => outcome,
-            interrupted = interrupted() => Err(interrupted),
+            outcome = Box::pin(conduct(order, &mut screen, stop)) => outcome,
+            interrupted = ears.hear() => Err(interrupted.into()),
         }
     });
     drop(screen);
     let outcome = outcome?;
     if let Some(folder) = &wanted.out {
-        outcome.write(folder)?;
+        outcome.write(&folder_of(folder, wanted, number))?;
     }
     if !wanted.quiet {
         print(&report::words(&outcome))?;
-        if let Some(folder) = &wanted.out {
-            print(&format!("\n{}\n", folder.join("report.html").display()))?;
-        }
     }
-    let Some(old) = old else { return Ok(outcome.verdict) };
-    let comparison = compare::compare(&old, &outcome, wanted.noise)?;
-    if !wanted.quiet {
-        print(&comparison.words())?;
-    }
-    Ok(if outcome.verdict == Verdict::Kept { comparison.verdict() } else { outcome.verdict })
+    Ok(outcome)
 }
 
-/// Waits for Ctrl-C or SIGTERM: the run then ends here, and what it started ends with it.
-async fn interrupted() -> anyhow::Error {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-        // The system's own answer to them then holds.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+fn folder_of(out: &Path, wanted: &Run, number: u32) -> PathBuf {
+    if wanted.runs > 1 { out.join(format!("run-{number}")) } else { out.to_owned() }
+}
+
+/// Whether nothing of another time is there: it would be taken for one of these runs.
+fn is_fresh(folder: &Path) -> Result<()> {
+    let names = (1..=RUNS_MAX).map(|number| format!("run-{number}"));
+    if let Some(name) =
+        names.chain([String::from("result.json")]).find(|name| folder.join(name).exists())
+    {
+        bail!("--out {} has a {name} of another time: name a folder of its own", folder.display());
     }
-    anyhow::anyhow!("interrupted")
+    Ok(())
 }
 
 fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, Micros};
 use crate::crew::{Crew, Hands};
+use crate::guard::{self, Guard};
 use crate::histogram::{Count, Tally};
 use crate::ledger::Ledger;
 use crate::number::{float, ratio};
-use crate::observe::{Eye, Metrics, cpu_us_each};
+use crate::observe::{Eye, Latency, Metrics, cpu_us_each};
 use crate::outcome::{
-    Machine, Made, Outcome, PhaseOutcome, Point, SCHEMA, Trial, without_password,
+    Ended, Machine, Made, Outcome, PhaseOutcome, Point, SCHEMA, Trial, without_password,
 };
 use crate::process::Usage;
 use crate::rest::Rest;
@@ -24,6 +26,7 @@ use crate::screen::{Live, Screen};
 use crate::search::{self, BoundedBy, Tried};
 use crate::series::Series;
 use crate::setup::{self, Staff};
+use crate::stop::Stop;
 use crate::tasks;
 use crate::throwaway::Throwaway;
 use crate::trust;
@@ -58,7 +61,17 @@ pub(crate) struct Wanted {
     pub(crate) hands: Hands,
     /// The command line that said so, for the result.
     pub(crate) command: Vec<String>,
+    /// Whether any broken threshold ends the run, and not only those that say so.
+    pub(crate) abort: bool,
 }
+
+/// The server was there, and then it was not.
+#[derive(Debug, thiserror::Error)]
+#[error("the server was gone before anything was measured")]
+pub(crate) struct ServerGone;
+
+/// Looks at the server's own times that a run has: enough for a plot, and too few to cost the server anything.
+const LOOKS: f64 = 60.0;
 
 /// The server as the run sees it.
 struct Scene {
@@ -74,8 +87,9 @@ struct Scene {
 ///
 /// # Errors
 /// If there is no run: the server, the people or the workers failed.
-pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outcome> {
+pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> Result<Outcome> {
     let scenario = wanted.scenario;
+    let guard = Guard::new(&scenario, wanted.abort && scenario.pacing != Loop::Search);
     let scene = Scene::of(wanted.server, &scenario).await?;
     let mut crew = Crew::muster(&wanted.hands, screen).await?;
     let notes = std::mem::take(&mut crew.notes);
@@ -105,14 +119,29 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen) -> Result<Outco
         screen,
         series,
         eye: scene.eye.clone(),
+        admin: scene.admin.clone(),
+        looked: None,
         phase: String::new(),
         gone: None,
+        guard,
+        stop,
+        cut: watch::Sender::new(None),
+        ended: None,
+        seen: false,
+        begin: Micros::default(),
+        runs: false,
     };
     let metrics = Metrics::of(&scene.admin).await;
     let made = made(&wanted.command, &scene, metrics.as_ref().ok());
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
     conductor.crew.dismiss().await;
-    let mut outcome = outcome?;
+    let mut outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if conductor.seen && scene.is_gone().await => {
+            return Err(error.context(ServerGone));
+        }
+        Err(error) => return Err(error),
+    };
     outcome.notes.extend(notes);
     outcome.made = Some(made);
     outcome.scenario.server_flags = hidden(&outcome.scenario.server_flags);
@@ -140,6 +169,14 @@ fn hidden(words: &[String]) -> Vec<String> {
 }
 
 impl Scene {
+    /// Whether the server is not there any more.
+    async fn is_gone(&self) -> bool {
+        match &self.throwaway {
+            Some(started) => started.is_gone(),
+            None => self.eye.look().await.is_err(),
+        }
+    }
+
     async fn of(server: Server, scenario: &Scenario) -> Result<Self> {
         match server {
             Server::There { public, admin, tls_ca, operator_key, pids } => {
@@ -172,12 +209,22 @@ impl Scene {
 }
 
 /// The server's and the generator's usage at a moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Mark {
     at: Micros,
     /// Absent: it was gone.
     server: Option<Usage>,
     generator: Usage,
+    /// What the server says of itself; absent where it could not be asked.
+    metrics: Option<Arc<Metrics>>,
+}
+
+/// Why the phases ended before their time.
+#[derive(Debug, Clone)]
+enum Early {
+    Interrupted,
+    /// A threshold that is broken beyond repair, in words.
+    Broken(String),
 }
 
 /// What was seen at the borders of phases.
@@ -195,9 +242,24 @@ struct Conductor<'a> {
     screen: &'a mut Screen,
     series: Arc<Mutex<Series>>,
     eye: Eye,
+    admin: Rest,
+    /// The last look at the server's own times: in which second, and what it said.
+    looked: Option<(f64, Metrics)>,
     phase: String,
     /// That the server was gone while the run went on, in words.
     gone: Option<String>,
+    guard: Guard,
+    stop: Stop,
+    /// When the phases end before their time.
+    cut: watch::Sender<Option<Micros>>,
+    /// Why they did, and in which second.
+    ended: Option<(Early, f64)>,
+    /// Whether the server was seen to be there.
+    seen: bool,
+    /// When the first phase begins.
+    begin: Micros,
+    /// Whether something is due.
+    runs: bool,
 }
 
 /// What the phases of one order to run came to.
@@ -238,6 +300,7 @@ impl Conductor<'_> {
         let begun = self.clock.now();
         self.crew.order(|index| Order::Plan(Box::new(Plan { index, ..plan.clone() }))).await?;
         let before = self.eye.look().await?;
+        self.seen = true;
         let connections = self.bring_people().await?;
         let there = self.eye.look().await?;
         let measured = match self.scenario.pacing {
@@ -247,6 +310,11 @@ impl Conductor<'_> {
         let Measured { mut figures, phases, trials, tally, bounded_by } = measured;
         self.screen.say("everyone goes");
         let End { first, whole, ledger } = self.finish().await?;
+        if self.gone.is_none()
+            && let Err(error) = self.eye.look().await
+        {
+            self.gone = Some(format!("the server was gone when everyone had gone: {error:#}"));
+        }
         let (found, examples) = ledger.judge();
         verdict::found(&found, &mut figures);
         verdict::whole(&whole, self.scenario.pacing, &mut figures);
@@ -270,8 +338,10 @@ impl Conductor<'_> {
         let (server, notes) = moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
         // A server that died has died, however late the generator was.
-        let void = verdict::void(&figures, &judged, bounded_by).filter(|_| self.gone.is_none());
+        let void = verdict::void(&figures, &judged, bounded_by);
+        let void = self.interrupted().or(void).filter(|_| self.gone.is_none());
         let none_kept = self.scenario.pacing == Loop::Search
+            && self.ended.is_none()
             && figures.get("highest_rate").is_none_or(|rate| *rate <= 0.0);
         let series = self.series.lock().points.clone();
         let mut outcome = Outcome {
@@ -284,6 +354,7 @@ impl Conductor<'_> {
             workers: u32::try_from(self.crew.len()).unwrap_or(u32::MAX),
             scenario: self.scenario.clone(),
             verdict: verdict::sum_up(&judged, void.is_some()),
+            ended: self.how_it_ended(),
             void,
             thresholds: judged,
             figures,
@@ -296,6 +367,7 @@ impl Conductor<'_> {
             times: tally.times,
             examples,
             server,
+            comparison: None,
         };
         for fault in self.faults(&ledger, none_kept) {
             outcome.fail(fault);
@@ -307,10 +379,42 @@ impl Conductor<'_> {
     fn faults(&mut self, ledger: &Ledger, none_kept: bool) -> Vec<String> {
         let words = "no rate kept the aim; the figures are those of the lowest";
         let none_kept = none_kept.then(|| String::from(words));
-        self.gone.take().into_iter().chain(ledger.unjudged()).chain(none_kept).collect()
+        let aborted = match &self.ended {
+            Some((Early::Broken(words), second)) => {
+                Some(format!("the run was ended {second:.0} s after its phases began: {words}"))
+            }
+            Some((Early::Interrupted, _)) | None => None,
+        };
+        let faults = self.gone.take().into_iter().chain(ledger.unjudged());
+        faults.chain(none_kept).chain(aborted).collect()
     }
 
-    /// Everyone finds his place; gives how many connections that makes.
+    /// Why an interrupted run is not judged.
+    fn interrupted(&self) -> Option<String> {
+        let Some((Early::Interrupted, second)) = self.ended else { return None };
+        Some(format!(
+            "interrupted {second:.0} s after the phases began: what was measured until then is here, and not judged"
+        ))
+    }
+
+    fn how_it_ended(&self) -> Ended {
+        match &self.ended {
+            _ if self.gone.is_some() => Ended::ServerGone,
+            Some((Early::Interrupted, _)) => Ended::Interrupted,
+            Some((Early::Broken(_), _)) => Ended::Aborted,
+            None => Ended::Whole,
+        }
+    }
+
+    /// The phases end here, in all workers.
+    async fn end_early(&mut self, why: Early) -> Result<()> {
+        let (at, begin) = (self.clock.now(), self.begin);
+        self.ended = Some((why, float(at.since(begin)) / 1e6));
+        self.cut.send_replace(Some(at));
+        self.crew.order(|_| Order::Cut { at }).await
+    }
+
+    /// Everyone finds their place; gives how many connections that makes.
     async fn bring_people(&mut self) -> Result<u64> {
         self.phase = String::from("people come");
         self.screen.say("agents sit down");
@@ -340,34 +444,79 @@ impl Conductor<'_> {
     /// The next word that is not a second's.
     async fn hear(&mut self) -> Result<Word> {
         loop {
-            let (worker, word) = self.crew.hear().await?;
+            let goes_on = self.runs && self.ended.is_none();
+            let (worker, word) = tokio::select! {
+                said = self.crew.hear() => said?,
+                () = self.stop.asked(), if goes_on => {
+                    self.screen.say(
+                        "interrupted: what was measured is kept; once more, and nothing is",
+                    );
+                    self.end_early(Early::Interrupted).await?;
+                    continue;
+                }
+            };
             let Word::Second { at, tally, connections } = word else { return Ok(word) };
             // A look that fails leaves a gap in the plots.
             let server = self.eye.look().await.ok();
-            let point = self.series.lock().second(worker, at, &tally, connections, server);
-            if let Some(point) = point {
-                self.screen.show(&Live {
-                    phase: &self.phase,
-                    point: &point,
-                    series: &self.series.lock().points,
-                });
+            let second = self.series.lock().second(worker, at, &tally, connections, server);
+            let Some((point, tally)) = second else { continue };
+            self.look(point.second).await;
+            self.screen.show(&Live {
+                phase: &self.phase,
+                point: &point,
+                series: &self.series.lock().points,
+            });
+            let broken = self.guard.second(self.runs.then_some(point.second), &tally);
+            if goes_on && let Some(words) = broken {
+                self.screen.say(&format!("the run ends: {words}"));
+                self.end_early(Early::Broken(words)).await?;
             }
         }
+    }
+
+    /// Asks the server for its own times, now and then.
+    async fn look(&mut self, second: f64) {
+        let every = (self.scenario.seconds() / LOOKS).max(1.0);
+        // Whoever looks each second is late by some milliseconds, and early the next time.
+        let waits = self.looked.as_ref().is_some_and(|(last, _)| second - last < every - 0.5);
+        if !self.runs || waits {
+            return;
+        }
+        // Not there for a moment: the next look is over the longer stretch.
+        let Ok(metrics) = Metrics::of(&self.admin).await else { return };
+        if let Some((last, earlier)) = self.looked.take() {
+            self.series.lock().server_said(last, metrics.latency(&earlier).p99_ms());
+        }
+        self.looked = Some((second, metrics));
     }
 
     /// Runs some phases on end.
     async fn run(&mut self, phases: &[Phase]) -> Result<Ran> {
         let begin = self.clock.now().plus(HEADWAY);
+        (self.begin, self.runs) = (begin, true);
+        self.stop.measures();
         self.series.lock().begin(begin);
         self.crew.order(|_| Order::Run { phases: phases.to_vec(), begin }).await?;
         let marks = tasks::spawn(
             "marks",
-            marks(self.clock, self.eye.clone(), self.crew.pids(), begin, phases.to_vec()),
+            marks(
+                Watch {
+                    clock: self.clock,
+                    eye: self.eye.clone(),
+                    admin: self.admin.clone(),
+                    pids: self.crew.pids(),
+                },
+                begin,
+                phases.to_vec(),
+                self.cut.subscribe(),
+            ),
         );
         let mut tallies = vec![Tally::default(); phases.len()];
         for _ in 0..self.crew.len() {
             let Word::Drained = self.hear().await? else { return out_of_turn() };
         }
+        // All that was due is over: there is nothing left to end early.
+        self.runs = false;
         self.crew.order(|_| Order::Settle).await?;
         let mut left = self.crew.len();
         while left > 0 {
@@ -390,8 +539,16 @@ impl Conductor<'_> {
         let Ran { tallies, marks } = self.run(&phases).await?;
         let (mut outcomes, mut all, mut begin_s) = (Vec::new(), Tally::default(), 0.0);
         let mut spent = Spent { server: Some(0.0), ..Spent::default() };
+        let mut reached = Vec::new();
         for ((phase, tally), borders) in phases.iter().zip(&tallies).zip(marks.windows(2)) {
             let part = Spent::between(borders);
+            // The one in which the run was ended is as long as it was.
+            let seconds = if self.ended.is_some() && outcomes.len() + 2 == marks.len() {
+                part.seconds
+            } else {
+                phase.seconds
+            };
+            let phase = Phase { seconds, ..phase.clone() };
             let mut figures = verdict::figures(tally, phase.seconds);
             part.figures(tally, &mut figures);
             if phase.measured() {
@@ -408,11 +565,12 @@ impl Conductor<'_> {
                 figures,
             });
             begin_s += phase.seconds;
+            reached.push(phase);
         }
         let mut figures = verdict::figures(&all, spent.seconds);
         spent.figures(&all, &mut figures);
         self.memory(&marks, &mut figures);
-        if let Some(growth) = growth_mb(&self.series.lock().points, &phases) {
+        if let Some(growth) = growth_mb(&self.series.lock().points, &reached) {
             figures.insert(String::from("server_resident_growth_mb"), growth);
         }
         Ok(Measured { figures, phases: outcomes, tally: all, ..Measured::default() })
@@ -443,6 +601,10 @@ impl Conductor<'_> {
             self.phase = format!("{rate:.0} messages/s");
             let phase = Phase { rate, seconds: self.scenario.search.seconds, ..Phase::default() };
             let Ran { tallies, marks } = self.run(&[phase]).await?;
+            if self.ended.is_some() {
+                // Half a try is none.
+                break;
+            }
             let tally = tallies.into_iter().next().unwrap_or_default();
             let spent = Spent::between(&marks);
             let mut figures = verdict::figures(&tally, spent.seconds);
@@ -464,7 +626,8 @@ impl Conductor<'_> {
             }
         }
         measured.figures.insert(String::from("highest_rate"), search.highest());
-        measured.bounded_by = Some(search.bounded_by());
+        // Of a search that was ended early nobody knows.
+        measured.bounded_by = self.ended.is_none().then(|| search.bounded_by());
         Ok(measured)
     }
 
@@ -500,15 +663,9 @@ fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (Figures, Vec<Stri
 
 /// The server's growth over what was measured, from a tenth of it to its end: not while people come or all is drained.
 fn growth_mb(points: &[Point], phases: &[Phase]) -> Option<f64> {
-    let (mut spans, mut begin) = (Vec::new(), 0.0);
-    for phase in phases {
-        let end = begin + phase.seconds;
-        if phase.measured() {
-            spans.push(begin..end);
-        }
-        begin = end;
-    }
-    let measured = points.iter().filter(|point| spans.iter().any(|s| s.contains(&point.second)));
+    let spans = guard::spans(phases);
+    let inside = |at: f64| spans.iter().any(|(from, to)| (*from..*to).contains(&at));
+    let measured = points.iter().filter(|point| inside(point.second));
     let seen: Vec<f64> = measured.filter_map(|point| point.server_resident_mb).collect();
     Some(seen.last()? - seen.get(seen.len() / 10)?)
 }
@@ -517,20 +674,32 @@ fn out_of_turn<T>() -> Result<T> {
     bail!("a worker spoke out of turn")
 }
 
-/// Looks at both at each border of the phases. A server that is gone ends no run: what was seen before is worth knowing.
-async fn marks(
+/// What looks at the server and at the generator.
+struct Watch {
     clock: Clock,
     eye: Eye,
+    admin: Rest,
     pids: Vec<u32>,
+}
+
+/// Looks at both at each border of the phases, and where they are cut. A server that is gone ends no run: what was seen before
+/// is worth knowing.
+async fn marks(
+    Watch { clock, eye, admin, pids }: Watch,
     begin: Micros,
     phases: Vec<Phase>,
+    mut cut: watch::Receiver<Option<Micros>>,
 ) -> Result<Seen> {
     let mut at = begin;
     let mut seen = Seen::default();
     let lengths = phases.iter().map(Phase::length);
     for length in std::iter::once(Duration::ZERO).chain(lengths) {
         at = at.plus(length);
-        tokio::time::sleep_until(clock.instant(at)).await;
+        let is_cut = tokio::select! {
+            () = tokio::time::sleep_until(clock.instant(at)) => false,
+            // The conductor outlives its marks.
+            cut = cut.wait_for(Option::is_some) => cut.is_ok(),
+        };
         let server = eye.look().await;
         if let Err(error) = &server {
             let seconds = float(clock.now().since(begin)) / 1e6;
@@ -539,18 +708,25 @@ async fn marks(
             seen.gone.get_or_insert_with(words);
         }
         let generator = Usage::of(&pids).context("cannot see a worker's process")?;
-        seen.marks.push(Mark { at: clock.now(), server: server.ok(), generator });
+        let now = clock.now();
+        let metrics = Metrics::of(&admin).await.ok().map(Arc::new);
+        seen.marks.push(Mark { at: now, server: server.ok(), generator, metrics });
+        if is_cut {
+            break;
+        }
     }
     Ok(seen)
 }
 
 /// What was used between two marks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Spent {
     seconds: f64,
     /// Absent: the server was gone at one of them.
     server: Option<f64>,
     generator: f64,
+    /// The server's own times; empty where it could not be asked.
+    latency: Latency,
 }
 
 impl Spent {
@@ -559,7 +735,9 @@ impl Spent {
             return Self::default();
         };
         let server = begin.server.zip(end.server);
+        let metrics = begin.metrics.as_ref().zip(end.metrics.as_ref());
         Self {
+            latency: metrics.map(|(begin, end)| end.latency(begin)).unwrap_or_default(),
             seconds: float(end.at.since(begin.at)) / 1e6,
             server: server.map(|(begin, end)| end.cpu_since(&begin).as_secs_f64()),
             generator: end.generator.cpu_since(&begin.generator).as_secs_f64(),
@@ -570,6 +748,7 @@ impl Spent {
         self.seconds += other.seconds;
         self.server = self.server.zip(other.server).map(|(one, other)| one + other);
         self.generator += other.generator;
+        self.latency.add(&other.latency);
     }
 
     fn figures(&self, tally: &Tally, figures: &mut Figures) {
@@ -587,6 +766,7 @@ impl Spent {
         }
         set("generator_cpu_cores", ratio(self.generator, self.seconds));
         set("measured_seconds", self.seconds);
+        figures.extend(self.latency.figures());
     }
 }
 

@@ -95,6 +95,8 @@ impl Crew {
                 .args(["worker", &address.to_string()])
                 .env(distant::SECRET, &secret)
                 .stdin(Stdio::null())
+                // Ctrl-C goes to whoever is in the group of the terminal; what they measured is wanted.
+                .process_group(0)
                 .kill_on_drop(true)
                 .spawn()
                 .context("cannot start a worker")?;
@@ -181,7 +183,7 @@ impl Crew {
     pub(crate) async fn dismiss(mut self) {
         self.orders.clear();
         for child in &mut self.children {
-            // Whoever does not go is ended when he is dropped.
+            // A process that does not go is ended when it is dropped.
             let _ended = tokio::time::timeout(PATIENCE, child.wait()).await;
         }
     }

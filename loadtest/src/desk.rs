@@ -1,4 +1,4 @@
-//! An agent at his desk: is available, takes what he is offered, and in visits answers, and closes when the visitor goes.
+//! An agent at a desk: is available, takes what is offered, and in visits answers, and closes when the visitor goes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,16 +33,16 @@ const MOMENT_US: u64 = 500_000;
 enum Asked {
     Accept(ConversationId),
     Say(ConversationId),
-    /// To hear a conversation that he has taken.
+    /// To hear a conversation that they have taken.
     Enter(ConversationId),
-    /// To hear one of his conversations again after his line broke.
+    /// To hear one of their conversations again after their line broke.
     Return(ConversationId),
     /// To hear no more of one: until the answer comes, what was said in it may be on its way.
     Leave(ConversationId),
     Other,
 }
 
-/// An answer that he thinks about.
+/// An answer that they think about.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     conversation: ConversationId,
@@ -63,19 +63,19 @@ struct Desk {
     settling: Settling,
 }
 
-/// What an agent has, as he was told it.
+/// What an agent has, as they were told it.
 #[derive(Debug, Default)]
 struct Burden {
-    /// Offered to him or his.
+    /// Offered to them or theirs.
     has: BTreeSet<ConversationId>,
-    /// Since when he has more than he takes.
+    /// Since when they have more than they take.
     over_since: Option<Micros>,
-    /// His line broke: what of it ended meanwhile he was not told, so that only the server's own cards are judged.
+    /// Their line broke: what of it ended meanwhile they were not told, so that only the server's own cards are judged.
     unsure: bool,
 }
 
 impl Burden {
-    /// More than he takes: for a moment only, while the end of another is still on its way to him.
+    /// More than they take: for a moment only, while the end of another is still on its way to them.
     fn weigh(&mut self, world: &World, now: Micros) {
         let capacity = usize::from(world.scenario().agent.capacity);
         let over = self.has.len() > capacity && !self.unsure;
@@ -90,7 +90,7 @@ impl Burden {
     }
 }
 
-/// No agent has more than he takes, by what the server shows of him.
+/// No agent has more than they take, by what the server shows of them.
 fn judge(world: &World, card: &AgentCard) {
     if let (Some(load), Some(capacity)) = (card.load, card.capacity)
         && load > capacity
@@ -99,10 +99,10 @@ fn judge(world: &World, card: &AgentCard) {
     }
 }
 
-/// Sits an agent down; he stays until the run is over.
+/// Sits an agent down; they stay until the run is over.
 ///
 /// # Errors
-/// If he cannot sign in or be available.
+/// If they cannot sign in or be available.
 pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandle<()>> {
     let mut who = Who::Agent { cookie: account.cookie };
     let mut caller = Caller::greet(&world, &mut who, None, world.clock.now())
@@ -128,7 +128,7 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
     Ok(tasks::spawn("agent", desk.run()))
 }
 
-/// Says what a console says when it opens; gives the question whether he is available.
+/// Says what a console says when it opens; gives the question whether they are available.
 async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, LineError> {
     if world.scenario().agent.board {
         let request = caller.next_request();
@@ -202,7 +202,7 @@ impl Desk {
         self.caller.close(&world).await;
     }
 
-    /// His line broke. Comes back, unless the run is over or the server wants him to stay away.
+    /// Their line broke. Comes back, unless the run is over or the server wants them to stay away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         self.world.count(Count::Disconnects);
         self.world.let_go_of_all(self.agent);
@@ -243,7 +243,7 @@ impl Desk {
         Ok(self.settle().await?)
     }
 
-    /// When he has something to do of his own accord: an answer, or what was put off.
+    /// When they have something to do of their own accord: an answer, or what was put off.
     fn next_at(&self) -> Option<Micros> {
         let answer = self.answers.first_key_value().map(|((at, _), _)| *at);
         self.talks.values().filter_map(Talk::again_at).chain(answer).min()
@@ -424,7 +424,7 @@ impl Desk {
                     talk.hand_in(&self.world, false);
                 }
             }
-            // The visitor was gone before he was answered.
+            // The visitor was gone before they were answered.
             Some(Asked::Accept(conversation)) => self.gone(conversation),
             Some(Asked::Leave(_) | Asked::Other) | None => self.world.count(Count::Rejected),
         }
@@ -441,7 +441,7 @@ impl Desk {
         self.world.let_go(conversation, self.agent);
     }
 
-    /// Whether what is said there is for him.
+    /// Whether what is said there is for them.
     fn hears(&self, conversation: ConversationId) -> bool {
         let mut asked = self.asked.values();
         self.talks.contains_key(&conversation)
@@ -458,7 +458,7 @@ impl Desk {
         }
     }
 
-    /// The first of his answers is due.
+    /// The first of their answers is due.
     async fn answer(&mut self) -> Result<(), LineError> {
         let Some(((due, _), answer)) = self.answers.pop_first() else { return Ok(()) };
         let Answer { conversation, farewell } = answer;
@@ -479,7 +479,7 @@ impl Desk {
         Ok(())
     }
 
-    /// A conversation's state: closed ones are not his any more.
+    /// A conversation's state: closed ones are not theirs any more.
     async fn changed(&mut self, card: &ConversationCard) -> Result<(), LineError> {
         let conversation = card.conversation;
         let closed = card.state == ConversationState::Closed;
@@ -491,8 +491,8 @@ impl Desk {
         self.leave(conversation).await
     }
 
-    /// Hands in the tally of a conversation that is not his any more, once nothing of his is on its way, nor what he asked
-    /// to hear of it.
+    /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its
+    /// way, nor what they asked to hear of it.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
         let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_with_more_than_he_takes_is_seen_once_it_lasts() {
+    fn an_agent_with_more_than_they_take_is_seen_once_it_lasts() {
         let world = world("[agent]\ncapacity = 1\n");
         let mut burden = Burden::default();
         burden.has.insert(room(1));
@@ -552,7 +552,7 @@ mod tests {
         let answering = async {
             let mut host = Host::welcome(&listener).await;
             host.say(vec![0xc1]).await;
-            // He asked whether he is available.
+            // They asked whether they are available.
             let request = RequestId(2);
             host.tell(&ServerFrame::Ack {
                 request,

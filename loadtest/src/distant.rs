@@ -30,7 +30,7 @@ pub(crate) const SECRET: &str = "LIVEHELP_LOAD_SECRET";
 const SECRET_CHARS_MIN: usize = 16;
 /// Bytes of a greeting or its answer at most.
 const GREETING_BYTES_MAX: u64 = 4_096;
-/// Time for whoever calls to say who he is.
+/// Time for whoever calls to say who they are.
 const GREETING: Duration = Duration::from_secs(5);
 /// Clocks that differ by more make nonsense of a time between two workers.
 const SKEW_US_MAX: u64 = 1_000_000;
@@ -69,17 +69,17 @@ pub(crate) fn secret(file: Option<&Path>) -> Result<String> {
     Ok(secret.to_owned())
 }
 
-/// A worker's line, and by how much his clock differs at most.
+/// A worker's line, and by how much its clock differs at most.
 #[derive(Debug)]
 pub(crate) struct Called {
     pub(crate) stream: BufReader<TcpStream>,
     pub(crate) skew_us: u64,
 }
 
-/// Hears who calls, and tells him whether he is taken.
+/// Hears who calls, and tells them whether they are taken.
 ///
 /// # Errors
-/// If he is not.
+/// If they are not.
 pub(crate) async fn answer(stream: TcpStream, secret: &str) -> Result<Called> {
     stream.set_nodelay(true).context("cannot set up a worker's line")?;
     let mut stream = BufReader::new(stream);
@@ -91,7 +91,7 @@ pub(crate) async fn answer(stream: TcpStream, secret: &str) -> Result<Called> {
     Ok(Called { skew_us: judged?, stream })
 }
 
-/// By how much his clock differs. The secret comes first: a stranger learns nothing else.
+/// By how much its clock differs. The secret comes first: a stranger learns nothing else.
 fn judge(heard: &str, secret: &str, now: Micros) -> Result<u64> {
     let Ok(greeting) = serde_json::from_str::<Greeting>(heard) else {
         bail!("a stranger called: no worker of this program greets so");

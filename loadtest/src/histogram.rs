@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
+use crate::ledger::Findings;
 use crate::number;
 
 /// One microsecond to a minute, at three digits. What takes longer counts as a minute.
@@ -48,9 +49,9 @@ words! {
         Ack "ack",
         /// The same from the moment it was really sent.
         AckService "ack_service",
-        /// From the moment someone was due to come until his welcome.
+        /// From the moment someone was due to come until their welcome.
         Connect "connect",
-        /// From a line's end until its owner is where he was, all that he missed included.
+        /// From a line's end until its owner is where they were, all that they missed included.
         Resume "resume",
         /// From the opening of a conversation until an agent has it.
         QueueWait "queue_wait",
@@ -212,6 +213,8 @@ impl<'de> Deserialize<'de> for Times {
 pub(crate) struct Tally {
     pub(crate) times: BTreeMap<Timing, Times>,
     pub(crate) counts: BTreeMap<Count, u64>,
+    /// What was seen to be wrong at once, of the running second alone; the ledger knows all at the end.
+    pub(crate) wrong: Findings,
 }
 
 impl Tally {
@@ -230,6 +233,7 @@ impl Tally {
         for (count, by) in &other.counts {
             self.count(*count, *by);
         }
+        self.wrong.add(&other.wrong);
     }
 
     pub(crate) fn of(&self, count: Count) -> u64 {
@@ -311,8 +315,21 @@ impl Recorder {
             return;
         }
         self.at(due).record(timing, us);
-        if matches!(timing, Timing::Delivery | Timing::Ack) {
-            self.second.record(timing, us);
+        self.second.record(timing, us);
+    }
+
+    /// Something came that is wrong in itself, whatever else will come.
+    pub(crate) fn wrong(&mut self, found: &Findings) {
+        self.second.wrong.add(found);
+    }
+
+    /// The phases end at this moment: the running one is shorter, and those behind it never come.
+    pub(crate) fn cut(&mut self, at: Micros) {
+        let Some(running) = self.ends.iter().position(|end| at < *end) else { return };
+        self.ends.truncate(running + 1);
+        self.phases.truncate(running + 1);
+        if let Some(end) = self.ends.last_mut() {
+            *end = at;
         }
     }
 
@@ -418,6 +435,38 @@ mod tests {
         let tries = recorder.take_phases();
         assert_eq!(tries, [Tally::default()]);
         assert_eq!(recorder.take_before().of(Count::Delivered), 1);
+    }
+
+    #[test]
+    fn a_phase_that_is_cut_ends_there_and_those_behind_it_never_come() {
+        let mut recorder = Recorder::default();
+        recorder.phases(Micros(10), vec![Micros(100), Micros(200), Micros(300)]);
+        recorder.count(Count::Sent, Micros(150));
+        recorder.cut(Micros(160));
+        // It was due before the cut and came after it; and what else is counted while all is drained.
+        recorder.acked(Micros(150), Micros(170));
+        recorder.count(Count::Disconnects, Micros(180));
+        let phases = recorder.take_phases();
+        assert_eq!(phases.len(), 2);
+        assert_eq!(phases[1].of(Count::Acked), 1);
+        assert_eq!(phases[1].of(Count::AckedInTime), 0);
+        assert_eq!(phases[1].of(Count::Disconnects), 1);
+        // All phases are over: there is nothing to cut.
+        recorder.phases(Micros(10), vec![Micros(100)]);
+        recorder.cut(Micros(100));
+        assert_eq!(recorder.take_phases().len(), 1);
+    }
+
+    #[test]
+    fn a_second_has_all_that_was_timed_and_what_was_wrong_in_it() {
+        let mut recorder = Recorder::default();
+        recorder.record(Timing::Resume, Micros(1), 7);
+        recorder.wrong(&Findings { duplicate: 2, ..Findings::default() });
+        let mut sum = recorder.take_second();
+        sum.add(&recorder.take_second());
+        assert_eq!(sum.time(Timing::Resume).map(Times::count), Some(1));
+        assert_eq!(sum.wrong.duplicate, 2);
+        assert_eq!(recorder.take_whole().wrong, Findings::default());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::world::{Stage, World};
 /// Connects, and stays until the run is over.
 ///
 /// # Errors
-/// If he is not welcome.
+/// If they are not welcome.
 pub(crate) async fn idle(world: Arc<World>) -> Result<Vec<JoinHandle<()>>> {
     let mut who = Who::Visitor { token: None };
     let mut caller = Caller::greet(&world, &mut who, None, world.clock.now())
@@ -45,7 +45,7 @@ async fn stay(world: &World, caller: &mut Caller) -> Result<(), LineError> {
     }
 }
 
-/// Somebody who does not look at what comes; what is said in another conversation than his is not for him.
+/// Somebody who does not look at what comes; what is said in a conversation not their own is not for them.
 pub(crate) fn passes_over(world: &World, bytes: &[u8], own: Option<ConversationId>) {
     match decoded(bytes) {
         Some(frame) => {

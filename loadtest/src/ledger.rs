@@ -1,6 +1,6 @@
 //! Whether every message came: once, in order, unchanged, to everyone who was to hear it.
 //!
-//! Each speaker and each hearer keeps his own tally and hands it in when he goes; the controller compares all tallies
+//! Each speaker and each hearer keeps a tally of their own and hands it in at the end; the controller compares all tallies
 //! of all workers at the end. What was acked must have come; what was refused need not; of what was never answered nobody
 //! knows, and that is counted for itself.
 
@@ -75,6 +75,16 @@ impl Findings {
         self.resumed += other.resumed;
         self.unacked += other.unacked;
         self.voided += other.voided;
+    }
+
+    /// What a hearer found since: what is wrong the moment it comes, and not what may yet come.
+    pub(crate) fn wrong_since(&self, before: &Self) -> Self {
+        Self {
+            duplicate: self.duplicate - before.duplicate,
+            reordered: self.reordered - before.reordered,
+            corrupt: self.corrupt - before.corrupt,
+            ..Self::default()
+        }
     }
 }
 
@@ -162,7 +172,7 @@ impl Hearing {
         }
     }
 
-    /// The tally as it is handed in. `judged`: whether he was to hear everything.
+    /// The tally as it is handed in. `judged`: whether they were to hear everything.
     pub(crate) fn tally(
         &self,
         conversation: ConversationId,
@@ -178,7 +188,7 @@ impl Hearing {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HeardTally {
     conversation: ConversationId,
-    /// His own number as a speaker: he does not hear himself.
+    /// Their own number as a speaker: nobody hears themselves.
     own: Option<u32>,
     judged: bool,
     from: Vec<(u32, Heard)>,
@@ -198,7 +208,7 @@ struct Voice {
 pub(crate) struct SaidTally {
     pub(crate) conversation: ConversationId,
     pub(crate) sender: u32,
-    /// Numbers that he used: all below this.
+    /// Numbers that they used: all below this.
     pub(crate) used: u32,
     /// Of these: refused for good, or said again under another number.
     pub(crate) refused: Vec<u32>,
@@ -342,7 +352,7 @@ impl Ledger {
         for voice in self.astray() {
             found.misdelivered += voice.messages;
             examples.push(format!(
-                "speaker {} was heard in {}, in which he has no part",
+                "speaker {} was heard in {}, in which they have no part",
                 voice.sender, voice.conversation
             ));
         }
@@ -471,18 +481,18 @@ mod tests {
     }
 
     #[test]
-    fn who_is_heard_where_he_does_not_speak_was_misdelivered_whoever_hands_in_first() {
+    fn who_is_heard_where_they_do_not_speak_was_misdelivered_whoever_hands_in_first() {
         let other = ConversationId::from_bytes([2; 16]);
         let mut ledger = Ledger::default();
         ledger.heard(hearing(&[0, 1]).tally(other, None, false));
-        // Nobody has said yet that he speaks elsewhere.
+        // Nobody has said yet that they speak elsewhere.
         ledger.settle(&BTreeSet::from([other]));
         assert_eq!(ledger.judge().0.misdelivered, 0);
         ledger.said(said(ROOM));
         ledger.heard(hearing(&[0, 1]).tally(ROOM, None, true));
         assert_eq!(ledger.judge().0.misdelivered, 2);
         ledger.settle(&BTreeSet::from([ROOM]));
-        // It is his own, though what he said is settled.
+        // It is their own, though what they said is settled.
         ledger.heard(hearing(&[0]).tally(ROOM, None, false));
         assert_eq!(ledger.judge().0.misdelivered, 2);
     }

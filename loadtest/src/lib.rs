@@ -6,6 +6,8 @@
 pub mod cli;
 mod scenario;
 mod controller;
+mod stop;
+mod guard;
 mod search;
 mod crew;
 mod distant;
@@ -39,6 +41,9 @@ mod verdict;
 mod outcome;
 mod report;
 mod compare;
+mod noise;
+mod junit;
+mod openmetrics;
 mod screen;
 mod clock;
 mod tasks;

@@ -13,10 +13,13 @@ use crate::rest::{Rest, Shown};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Metrics(BTreeMap<String, f64>);
 
+const DELIVERY: &str = "livehelp_delivery_latency_seconds";
+const ACK: &str = "livehelp_ack_latency_seconds";
+
 /// Histograms of the server that are set beside the clients'.
 const HISTOGRAMS: [(&str, &str); 4] = [
-    ("livehelp_delivery_latency_seconds", "delivery"),
-    ("livehelp_ack_latency_seconds", "ack"),
+    (DELIVERY, "delivery"),
+    (ACK, "ack"),
     ("livehelp_store_fsync_duration_seconds", "store_fsync"),
     ("livehelp_store_batch_messages", "store_batch_messages"),
 ];
@@ -88,21 +91,91 @@ impl Metrics {
 
     /// The upper end of the bucket in which the quantile lies.
     fn quantile(&self, earlier: &Self, name: &str, quantile: f64) -> Option<f64> {
+        self.buckets(earlier, name).quantile(quantile)
+    }
+
+    /// What a histogram took in since an earlier look, over all its labels.
+    fn buckets(&self, earlier: &Self, name: &str) -> Buckets {
         let prefix = format!("{name}_bucket{{");
-        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        let mut buckets = Buckets::default();
         for (series, value) in self.0.iter().filter(|(series, _)| series.starts_with(&prefix)) {
-            let bound = series.split("le=\"").nth(1)?.split('"').next()?;
-            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+            let bound = series.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let bound = bound.and_then(|bound| match bound {
+                "+Inf" => Some(f64::INFINITY),
+                bound => bound.parse().ok(),
+            });
+            let Some(bound) = bound else { continue };
+            // A server that was started anew in between counts from 0 again.
             let before = earlier.0.get(series).copied().unwrap_or(0.0);
-            match buckets.iter_mut().find(|(known, _)| *known == bound) {
-                Some((_, count)) => *count += value - before,
-                None => buckets.push((bound, value - before)),
-            }
+            buckets.take(bound, (value - before).max(0.0));
         }
-        buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let all = buckets.last()?.1;
-        let found = buckets.iter().find(|(_, count)| *count >= all * quantile && all > 0.0)?;
-        Some(if found.0.is_finite() { found.0 } else { buckets.iter().rev().nth(1)?.0 })
+        buckets
+    }
+
+    /// What the server says of its own times since an earlier look.
+    pub(crate) fn latency(&self, earlier: &Self) -> Latency {
+        Latency { delivery: self.buckets(earlier, DELIVERY), ack: self.buckets(earlier, ACK) }
+    }
+}
+
+/// A histogram of the server: upper bounds in rising order, and how many were at most so much.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Buckets(Vec<(f64, f64)>);
+
+impl Buckets {
+    fn take(&mut self, bound: f64, count: f64) {
+        match self.0.binary_search_by(|(known, _)| known.total_cmp(&bound)) {
+            Ok(at) => {
+                if let Some((_, sum)) = self.0.get_mut(at) {
+                    *sum += count;
+                }
+            }
+            Err(at) => self.0.insert(at, (bound, count)),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (bound, count) in &other.0 {
+            self.take(*bound, *count);
+        }
+    }
+
+    /// The upper end of the bucket in which the quantile lies; of the last bucket, which has none, its lower end. None: it
+    /// took in nothing.
+    fn quantile(&self, quantile: f64) -> Option<f64> {
+        let all = self.0.last()?.1;
+        let found = self.0.iter().find(|(_, count)| *count >= all * quantile && all > 0.0)?;
+        Some(if found.0.is_finite() { found.0 } else { self.0.iter().rev().nth(1)?.0 })
+    }
+}
+
+/// The server's own times over some stretch of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Latency {
+    delivery: Buckets,
+    ack: Buckets,
+}
+
+impl Latency {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.delivery.add(&other.delivery);
+        self.ack.add(&other.ack);
+    }
+
+    /// The 99th percentiles in milliseconds: of delivery, of acks.
+    pub(crate) fn p99_ms(&self) -> [Option<f64>; 2] {
+        [&self.delivery, &self.ack].map(|times| Some(times.quantile(0.99)? * 1_000.0))
+    }
+
+    /// As figures of a run, where there were any.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (String, f64)> {
+        let kinds = [("delivery", &self.delivery), ("ack", &self.ack)];
+        kinds.into_iter().flat_map(|(kind, times)| {
+            [("p50", 0.5), ("p99", 0.99)].into_iter().filter_map(move |(word, quantile)| {
+                let ms = times.quantile(quantile)? * 1_000.0;
+                Some((format!("server_{kind}_{word}_ms"), ms))
+            })
+        })
     }
 }
 
@@ -165,6 +238,28 @@ process_resident_memory_bytes 1048576
         assert_eq!(metrics.build("version").as_deref(), Some("1.2.3"));
         assert_eq!(metrics.build("commit").as_deref(), Some("ab12"));
         assert_eq!(Metrics::parse(EARLIER).build("version"), None);
+    }
+
+    #[test]
+    fn the_servers_times_are_those_of_the_stretch_and_add_up() {
+        let look = |fast: u32, all: u32| {
+            Metrics::parse(&format!(
+                "livehelp_delivery_latency_seconds_bucket{{le=\"0.001\"}} {fast}\n\
+                 livehelp_delivery_latency_seconds_bucket{{le=\"0.05\"}} {all}\n\
+                 livehelp_delivery_latency_seconds_bucket{{le=\"+Inf\"}} {all}\n"
+            ))
+        };
+        let (first, second, third) = (look(1_000, 1_000), look(1_090, 1_090), look(1_090, 1_100));
+        let mut both = second.latency(&first);
+        assert_eq!(both.p99_ms(), [Some(1.0), None]);
+        both.add(&third.latency(&second));
+        assert_eq!(both.p99_ms(), [Some(50.0), None]);
+        let figures: Vec<_> = both.figures().collect();
+        let name = |kind: &str| format!("server_delivery_{kind}_ms");
+        assert_eq!(figures, [(name("p50"), 1.0), (name("p99"), 50.0)]);
+        assert_eq!(Latency::default().p99_ms(), [None, None]);
+        // Started anew in between.
+        assert_eq!(first.latency(&third).p99_ms(), [None, None]);
     }
 
     #[test]

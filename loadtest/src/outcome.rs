@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Comparison;
 use crate::histogram::{Times, Timing};
 use crate::scenario::Scenario;
 use crate::search::BoundedBy;
-use crate::verdict::{Figures, Judged, Verdict};
+use crate::verdict::{Exit, Figures, Judged, Verdict};
 
 /// Grows its number when a field changes its meaning or goes; not when one is added.
 pub(crate) const SCHEMA: &str = "livehelp-load/1";
@@ -41,6 +42,25 @@ pub(crate) struct Point {
     pub(crate) server_cpu_cores: Option<f64>,
     pub(crate) server_resident_mb: Option<f64>,
     pub(crate) generator_cpu_cores: Option<f64>,
+    /// The server's own times by its `/metrics`, over the looks around this second; absent where it said nothing.
+    #[serde(default)]
+    pub(crate) server_delivery_p99_ms: Option<f64>,
+    #[serde(default)]
+    pub(crate) server_ack_p99_ms: Option<f64>,
+}
+
+/// Whether a run went to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    #[default]
+    Whole,
+    /// By Ctrl-C or SIGTERM.
+    Interrupted,
+    /// By a threshold that was broken beyond repair.
+    Aborted,
+    /// The server was gone before it was over.
+    ServerGone,
 }
 
 /// One try of a search.
@@ -132,6 +152,8 @@ pub(crate) struct Outcome {
     pub(crate) workers: u32,
     pub(crate) scenario: Scenario,
     pub(crate) verdict: Verdict,
+    #[serde(default)]
+    pub(crate) ended: Ended,
     /// Why the run is void, if it is.
     pub(crate) void: Option<String>,
     pub(crate) thresholds: Vec<Judged>,
@@ -155,6 +177,9 @@ pub(crate) struct Outcome {
     pub(crate) examples: Vec<String>,
     /// What the server said of itself: how its counters moved, and percentiles of its histograms.
     pub(crate) server: Figures,
+    /// Beside earlier runs, where it was compared with some.
+    #[serde(default)]
+    pub(crate) comparison: Option<Comparison>,
 }
 
 impl Outcome {
@@ -166,13 +191,35 @@ impl Outcome {
         }
     }
 
+    /// What the program says of it, the comparison included.
+    pub(crate) fn exit(&self) -> Exit {
+        let own = match (self.ended, self.verdict) {
+            (Ended::ServerGone, _) => Exit::ServerGone,
+            (Ended::Interrupted, Verdict::Void) => Exit::Interrupted,
+            (_, Verdict::Void) => Exit::Void,
+            (_, Verdict::Broken) => Exit::Broken,
+            (_, Verdict::CouldNotRun) => Exit::CouldNotRun,
+            (_, Verdict::Kept) => Exit::Kept,
+        };
+        let compared = self.comparison.as_ref().filter(|_| own == Exit::Kept);
+        compared.map_or(own, Comparison::exit)
+    }
+
     /// What it comes to, in words.
     pub(crate) fn summary(&self) -> &'static str {
         let by_a_fault = self.thresholds.iter().all(|judged| judged.kept);
-        if self.verdict == Verdict::Broken && by_a_fault {
-            "thresholds kept, and still a failure"
-        } else {
-            self.verdict.words()
+        match self.exit() {
+            Exit::ServerGone => "the server was gone before the run was over",
+            Exit::Interrupted => "interrupted: what was measured is kept, and not judged",
+            Exit::Worse => "thresholds kept, but worse than before",
+            Exit::Broken if self.ended == Ended::Aborted => {
+                "a threshold was broken, which ended the run"
+            }
+            Exit::Broken if self.void.is_some() => {
+                "BROKEN, though the times are void: what is lost or doubled was not the generator's doing"
+            }
+            Exit::Broken if by_a_fault => "thresholds kept, and still a failure",
+            Exit::Kept | Exit::Broken | Exit::CouldNotRun | Exit::Void => self.verdict.words(),
         }
     }
 
@@ -224,6 +271,7 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::compare;
 
     /// What has names of its own, or is described elsewhere.
     const LEAVES: [&str; 4] = ["scenario", "figures", "times", "server"];
@@ -258,6 +306,11 @@ pub(crate) mod tests {
         for words in [&mut outcome.faults, &mut outcome.notes, &mut outcome.examples] {
             words.push(String::from("words"));
         }
+        let mut less = outcome.clone();
+        less.figures.remove("ack_p99_ms");
+        let mut compared = compare::compare(&[outcome.clone()], &[less], 0.15).unwrap();
+        compared.warnings.push(String::from("words"));
+        outcome.comparison = Some(compared);
         outcome
     }
 

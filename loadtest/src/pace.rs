@@ -4,15 +4,19 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::clock::{Clock, Micros};
+use crate::clock::Micros;
 use crate::histogram::Count;
 use crate::number::ratio;
 use crate::scenario::{Arrivals, Mix, Phase, PhaseKind, Scenario};
 use crate::tasks;
 use crate::world::{Due, World, part};
+
+/// While nothing is due, how often the pacer looks whether the phases were cut.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// A stretch over which a rate goes evenly from one value to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -185,14 +189,15 @@ fn run(
     speakers: &[mpsc::Sender<Due>],
     visits: &mpsc::Sender<Due>,
 ) {
-    let clock: Clock = world.clock;
     let even = world.scenario().arrivals == Arrivals::Constant;
     let mut chance =
         fastrand::Rng::with_seed(world.scenario().seed.wrapping_add(u64::from(world.plan.index)));
     let mut turn = 0_usize;
     while let Some((seconds, message)) = schedule.next() {
-        let at = begin.plus(std::time::Duration::from_secs_f64(seconds));
-        clock.park_until(at);
+        let at = begin.plus(Duration::from_secs_f64(seconds));
+        if !is_reached(world, at) {
+            return;
+        }
         let due = Due { at };
         if !message {
             if visits.try_send(due).is_err() {
@@ -208,6 +213,20 @@ fn run(
     }
 }
 
+/// Waits until a moment comes. False: the phases end before it.
+fn is_reached(world: &World, at: Micros) -> bool {
+    loop {
+        if world.is_cut() {
+            return false;
+        }
+        let now = world.clock.now();
+        if at <= now {
+            return true;
+        }
+        world.clock.park_until(at.min(now.plus(LOOK_UP)));
+    }
+}
+
 /// So much is due at somebody already that no more fits, or there is nobody to say it.
 fn missed(world: &World, due: Due) {
     world.count_at(Count::Unsent, due.at);
@@ -217,6 +236,19 @@ fn missed(world: &World, due: Due) {
 mod tests {
     use super::*;
     use crate::number;
+
+    #[test]
+    fn a_pacer_that_is_cut_ends_though_nothing_is_due_for_long() {
+        let phases = vec![Phase { seconds: 1e5, rate: 1e-4, ..Phase::default() }];
+        let mix = Mix { rooms: 1, ..Mix::default() };
+        let scenario = Scenario { mix, phases: phases.clone(), ..Scenario::default() };
+        let world = crate::world::tests::world("");
+        let (tell, _told) = mpsc::channel(1);
+        let begin = world.clock.now();
+        let pacer = start(&world, Schedule::new(&scenario, &phases, 0, 1), begin, tell).unwrap();
+        world.cut(world.clock.now());
+        pacer.join().unwrap();
+    }
 
     fn moments(kind: PhaseKind, arrivals: Arrivals) -> Vec<f64> {
         let chance = fastrand::Rng::with_seed(7);

@@ -1,6 +1,6 @@
 //! Somebody in one conversation: a visitor, an agent's window, or a supervisor who only watches.
 //!
-//! Speaks when the schedule says so, or in turn; hears, and comes back where he was when his line breaks or is cut.
+//! Speaks when the schedule says so, or in turn; hears, and comes back to the same place when a line breaks or is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::world::{Due, Stage, World, between};
 /// Messages in one page of history, the most that a server gives.
 const PAGE: u16 = 100;
 
-/// What he does besides hearing.
+/// What they do besides hearing.
 #[derive(Debug)]
 pub(crate) enum Part {
     /// Watches.
     Silent,
     /// Speaks when something is due.
     Scheduled(mpsc::Receiver<Due>),
-    /// Speaks when it is his turn: `true` for who begins.
+    /// Speaks when it is their turn: `true` for who begins.
     InTurn(bool),
 }
 
 impl Part {
-    /// What was due at him and he never came to: nothing more is taken, and what waits is counted.
+    /// What was due at them and they never came to: nothing more is taken, and what waits is counted.
     fn unsaid(self, world: &World) {
         if let Self::Scheduled(mut due) = self {
             due.close();
@@ -45,7 +45,7 @@ impl Part {
     }
 }
 
-/// How he comes to be where he was before.
+/// How they come to be where they were before.
 #[derive(Debug)]
 struct Return {
     since: Micros,
@@ -59,9 +59,9 @@ pub(crate) struct Party {
     pub(crate) caller: Caller,
     pub(crate) talk: Talk,
     pub(crate) part: Part,
-    /// From the run's beginning to the first cut of his line, until it has begun.
+    /// From the run's beginning to the first cut of their line, until it has begun.
     pub(crate) first_cut: Option<Duration>,
-    /// When his line is cut next.
+    /// When their line is cut next.
     cut_at: Option<Micros>,
     chance: fastrand::Rng,
     returning: Option<Return>,
@@ -174,7 +174,7 @@ impl Party {
     )]
     async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some(frame) = decoded(bytes) else {
-            self.talk.garbled();
+            self.talk.garbled(&self.world);
             return Ok(());
         };
         let own = self.talk.conversation;
@@ -193,7 +193,7 @@ impl Party {
             ServerFrame::Ack { request, seq, at, body, .. } => {
                 // Something of ours was masked: it cannot reach anyone unchanged.
                 if matches!(body, Some(Body::Text(_))) {
-                    self.talk.garbled();
+                    self.talk.garbled(&self.world);
                 }
                 self.talk.acked(&self.world, request, seq, at);
             }
@@ -220,7 +220,7 @@ impl Party {
         Ok(())
     }
 
-    /// Cuts count from the run's beginning, not from when he came.
+    /// Cuts count from the run's beginning, not from when they came.
     fn begin(&mut self) {
         if self.world.stage() >= Stage::Running
             && let Some(delay) = self.first_cut.take()
@@ -236,7 +236,7 @@ impl Party {
         }
     }
 
-    /// In a closed loop: speaks soon if it is his turn and his last message is answered.
+    /// In a closed loop: speaks soon if it is their turn and their last message is answered.
     fn turn(&mut self) {
         if self.speak_at.is_some()
             || self.returning.is_some()
@@ -291,7 +291,7 @@ impl Party {
         Ok(())
     }
 
-    /// The line ended. Comes back, unless the run is over or the server wants him to stay away.
+    /// The line ended. Comes back, unless the run is over or the server wants them to stay away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         let since = self.world.clock.now();
         let cut = matches!(error, CallError::Line(LineError::Closed(0)));
@@ -362,7 +362,7 @@ impl Party {
             self.answer(Some(stamp));
         }
         if asks_on {
-            // The page does not reach back to what he has.
+            // The page does not reach back to what they have.
             let request = self.caller.next_request();
             if let Some(returning) = &mut self.returning {
                 returning.page = request;
@@ -374,12 +374,12 @@ impl Party {
         self.returned().await
     }
 
-    /// He is where he was: says again what was never answered.
+    /// They are where they were: what was never answered is said again.
     async fn returned(&mut self) -> Result<(), LineError> {
         if let Some(Return { since, .. }) = self.returning.take() {
             let took = self.world.clock.now().since(since);
             self.world.record(Timing::Resume, since, took);
-            // What came due meanwhile waited for him, not for the generator.
+            // What came due meanwhile waited for them, not for the generator.
             self.caller.blocked_until = self.world.clock.now();
         }
         let caller = &mut self.caller;

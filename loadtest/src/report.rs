@@ -1,18 +1,22 @@
 //! A result for people: words for a terminal, and one HTML page that needs nothing but itself.
 
 mod plot;
+mod several;
 
 use crate::clock;
+use crate::compare::{Change, Comparison, Lack};
 use crate::histogram::{Times, Timing};
 use crate::number::float;
 use crate::outcome::{Made, Outcome, Point};
 use crate::throwaway::FLAGS;
 use crate::verdict::{self, Figures, Verdict};
 
-use self::plot::{Curve, Plot};
+use self::plot::{Band, Curve, Plot};
+
+pub(crate) use self::several::{several_html, several_words};
 
 /// The figures that come first, where a run has them.
-const FIRST: [&str; 24] = [
+const FIRST: [&str; 26] = [
     "messages_per_second",
     "deliveries_per_second",
     "highest_rate",
@@ -23,6 +27,8 @@ const FIRST: [&str; 24] = [
     "delivery_service_p99_ms",
     "ack_p50_ms",
     "ack_p99_ms",
+    "server_delivery_p99_ms",
+    "server_ack_p99_ms",
     "connect_p50_ms",
     "connect_p99_ms",
     "resume_p99_ms",
@@ -69,7 +75,8 @@ const COUNTED: [&str; 27] = [
     "out_of_turn",
 ];
 
-fn number(value: f64) -> String {
+/// With as many digits as say something.
+pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 1_000.0 || value.fract() == 0.0 => 0,
         size if size >= 10.0 => 1,
@@ -160,7 +167,8 @@ fn slow(outcome: &Outcome) -> Option<String> {
     (lag > verdict::LAG_MS_MAX).then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this run contain it, CPU a message does not"))
 }
 
-fn bounds(min: Option<f64>, max: Option<f64>) -> String {
+/// What a bound wants, in words.
+pub(crate) fn bounds(min: Option<f64>, max: Option<f64>) -> String {
     match (min, max) {
         (Some(min), Some(max)) => format!("{} to {}", number(min), number(max)),
         (Some(min), None) => format!("at least {}", number(min)),
@@ -169,7 +177,8 @@ fn bounds(min: Option<f64>, max: Option<f64>) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// As text of a page, or of XML.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -182,8 +191,9 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3rem 0}.dim,td.about{color:var(--dim)}\
 .good{color:var(--good)}.bad{color:var(--bad)}.verdict{font-weight:600;font-size:1.1rem;margin:.8rem 0}\
 table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem .2rem 0;border-bottom:1px solid var(--line);text-align:left}\
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}svg{width:100%;height:auto;display:block;margin:.5rem 0}\
-svg text{fill:var(--dim);font:11px system-ui,sans-serif}.wide{overflow-x:auto}pre{white-space:pre-wrap;font-size:12px}";
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}figure{margin:1.4rem 0}figcaption{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;align-items:center;font-size:.87rem}\
+.key{display:inline-flex;align-items:center;gap:.4rem;color:var(--dim)}.key i{width:1.3rem;height:0}\
+svg{width:100%;height:auto;display:block;margin:.3rem 0}svg text{fill:var(--dim);font:11px system-ui,sans-serif}.wide{overflow-x:auto}pre{white-space:pre-wrap;font-size:12px}";
 
 /// One page without anything from elsewhere.
 pub(crate) fn html(outcome: &Outcome) -> String {
@@ -220,6 +230,9 @@ pub(crate) fn html(outcome: &Outcome) -> String {
             escaped(&made.command.join(" "))
         ));
     }
+    if let Some(compared) = &outcome.comparison {
+        page.push_str(&comparison(compared));
+    }
     page.push_str("<h2>Figures</h2>");
     page.push_str(&table(&outcome.figures, &FIRST));
     page.push_str("<h2>Every message accounted for</h2>");
@@ -227,6 +240,7 @@ pub(crate) fn html(outcome: &Outcome) -> String {
     for example in &outcome.examples {
         page.push_str(&format!("<p class=\"bad\">For example: {}</p>", escaped(example)));
     }
+    beside(outcome, &mut page);
     thresholds(outcome, &mut page);
     trials(outcome, &mut page);
     plots(outcome, &mut page);
@@ -287,42 +301,141 @@ fn trials(outcome: &Outcome, page: &mut String) {
     }
 }
 
+/// The clients' times and the server's own, one below the other.
+fn beside(outcome: &Outcome, page: &mut String) {
+    let figure = |name: String| {
+        outcome.figures.get(&name).copied().map_or_else(|| String::from("–"), number)
+    };
+    page.push_str(
+        "<h2>The clients' times beside the server's own</h2><div class=\"wide\"><table><tr><th>in milliseconds</th>\
+         <th class=\"n\">due p50</th><th class=\"n\">due p99</th><th class=\"n\">sent p50</th><th class=\"n\">sent p99</th>\
+         <th class=\"n\">server p50</th><th class=\"n\">server p99</th></tr>",
+    );
+    for kind in ["delivery", "ack"] {
+        page.push_str(&format!("<tr><td>{kind}</td>"));
+        for from in [kind.to_owned(), format!("{kind}_service"), format!("server_{kind}")] {
+            for quantile in ["p50", "p99"] {
+                let value = figure(format!("{from}_{quantile}_ms"));
+                page.push_str(&format!("<td class=\"n\">{value}</td>"));
+            }
+        }
+        page.push_str("</tr>");
+    }
+    page.push_str(
+        "</table></div><p class=\"dim\">Due: from the moment a message was due. Sent: from the moment it was really sent. \
+         Server: from reading it to its last local write or its durable ack, by the server's own histograms over the \
+         measured phases; it is the upper end of a bucket, so that the truth is at most so much.</p>",
+    );
+}
+
+/// The run, or all of several, beside earlier ones.
+fn comparison(compared: &Comparison) -> String {
+    let mut page = format!("<h2>Comparison</h2><p>{}</p>", escaped(&compared.sum()));
+    for warning in &compared.warnings {
+        page.push_str(&format!("<p class=\"bad\">Careful: {}</p>", escaped(warning)));
+    }
+    page.push_str(
+        "<table><tr><th>figure</th><th class=\"n\">old</th><th class=\"n\">new</th><th class=\"n\">difference</th>\
+         <th class=\"n\">noise</th><th></th></tr>",
+    );
+    for row in &compared.rows {
+        let class = match row.change {
+            Change::Same => "dim",
+            Change::Better => "good",
+            Change::Worse => "bad",
+        };
+        page.push_str(&format!(
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.1} %</td>\
+             <td class=\"n\">±{}</td><td class=\"{class}\">{}</td></tr>",
+            escaped(&row.figure),
+            number(row.old),
+            number(row.new),
+            row.percent(),
+            number(row.noise),
+            row.change.word()
+        ));
+    }
+    page.push_str("</table>");
+    for Lack { figure, by } in &compared.lacking {
+        let figure = escaped(figure);
+        page.push_str(&format!(
+            "<p class=\"bad\">{figure} cannot be compared: the {by} side has none</p>"
+        ));
+    }
+    for what in &compared.broken {
+        page.push_str(&format!("<p class=\"bad\">Broken in a new run: {}</p>", escaped(what)));
+    }
+    page
+}
+
 fn plots(outcome: &Outcome, page: &mut String) {
+    const SECONDS: &str = "seconds from the beginning of the first phase";
     let over = |of: fn(&Point) -> f64| {
         outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
     };
     let seen = |of: fn(&Point) -> Option<f64>| {
         outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
     };
+    let bands: Vec<Band> = outcome
+        .phases
+        .iter()
+        .map(|phase| Band {
+            name: phase.name.clone(),
+            from: phase.begin_s,
+            to: phase.begin_s + phase.seconds,
+            measured: phase.measured,
+        })
+        .collect();
     let plots = [
-        Plot::new("Messages a second", "s", "1/s")
+        Plot::new("Messages", SECONDS, "messages a second")
             .with(Curve::new("sent", over(|p| float(p.sent))))
             .with(Curve::new("acked", over(|p| float(p.acked))))
             .with(Curve::new("delivered", over(|p| float(p.delivered)))),
-        Plot::new("Latency in each second, from the intended time", "s", "ms")
-            .with(Curve::new("delivery p50", over(|p| p.delivery_p50_ms)))
-            .with(Curve::new("delivery p99", over(|p| p.delivery_p99_ms)))
-            .with(Curve::new("ack p99", over(|p| p.ack_p99_ms))),
-        Plot::new("CPU", "s", "cores")
+        Plot::new("Latency of delivery", SECONDS, "milliseconds")
+            .with(Curve::new("clients, p50 since due", over(|p| p.delivery_p50_ms)))
+            .with(Curve::new("clients, p99 since due", over(|p| p.delivery_p99_ms)))
+            .with_own(
+                Curve::broken("server's own p99, at most", seen(|p| p.server_delivery_p99_ms))
+                    .colour(1)
+                    .dashed(),
+            ),
+        Plot::new("Latency of acks", SECONDS, "milliseconds")
+            .with_own(Curve::new("clients, p99 since due", over(|p| p.ack_p99_ms)).colour(2))
+            .with_own(
+                Curve::broken("server's own p99, at most", seen(|p| p.server_ack_p99_ms))
+                    .colour(2)
+                    .dashed(),
+            ),
+        Plot::new("CPU", SECONDS, "cores")
             .with(Curve::broken("server", seen(|p| p.server_cpu_cores)))
             .with(Curve::broken("generator", seen(|p| p.generator_cpu_cores))),
-        Plot::new("The server's resident memory", "s", "MB")
+        Plot::new("The server's resident memory", SECONDS, "MiB")
             .with(Curve::broken("server", seen(|p| p.server_resident_mb))),
-        Plot::new("Connections", "s", "").with(Curve::new("open", over(|p| float(p.connections)))),
+        Plot::new("Connections", SECONDS, "connections")
+            .with(Curve::new("open", over(|p| float(p.connections)))),
     ];
     page.push_str("<h2>Over time</h2>");
-    for plot in &plots {
-        page.push_str(&plot.svg());
+    for plot in plots {
+        page.push_str(&plot.over(&bands).figure());
     }
     page.push_str("<h2>Distribution</h2>");
-    let shown = [Timing::Delivery, Timing::DeliveryService, Timing::Ack, Timing::SendLag];
-    let mut plot = Plot::new("Latency by percentile", "percentile", "ms").by_percentile();
-    for timing in shown {
+    let mut plot = Plot::new(
+        "Latency by percentile, all measured phases together",
+        "part of all that took at most so long",
+        "milliseconds",
+    )
+    .by_percentile();
+    for (timing, name) in [
+        (Timing::Delivery, "delivery, since due"),
+        (Timing::DeliveryService, "delivery, since sent"),
+        (Timing::Ack, "ack, since due"),
+        (Timing::SendLag, "the generator's own lag"),
+    ] {
         if let Some(times) = outcome.times.get(&timing).filter(|times| times.count() > 0) {
-            plot = plot.with(Curve::new(timing.word(), percentiles(times)));
+            plot = plot.with(Curve::new(name, percentiles(times)));
         }
     }
-    page.push_str(&plot.svg());
+    page.push_str(&plot.figure());
 }
 
 /// Against the number of nines: 1 is 90 %, 2 is 99 %.

@@ -1,4 +1,4 @@
-//! Rooms: a visitor, his agent's window, and those who watch. All of them find their places before the run begins.
+//! Rooms: a visitor, their agent's window, and those who watch. All of them find their places before the run begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::talk::Talk;
 use crate::tasks;
 use crate::world::{DUE_MAX, Purpose, World};
 
-/// Time for one person to find his place.
+/// Time for one person to find their place.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Opens a conversation, waits for its agent, brings his window in, and lets both speak.
+/// Opens a conversation, waits for its agent, brings the agent's window in, and lets both speak.
 ///
 /// # Errors
-/// If one of them does not find his place.
+/// If one of them does not find their place.
 pub(crate) async fn room(world: Arc<World>, cut: bool) -> Result<Vec<JoinHandle<()>>> {
     let entering = tokio::time::timeout(PATIENCE, Box::pin(enter(&world)));
     let (visitor, agent) = entering.await.context("no agent came to a room in time")??;
@@ -75,7 +75,7 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
     open(&mut caller, talk.conversation).await?;
     loop {
         let bytes = caller.next().await.context("a visitor's line ended before an agent came")?;
-        match for_him(world, talk.conversation, &bytes) {
+        match for_them(world, talk.conversation, &bytes) {
             Some(ServerFrame::Conversation { card })
                 if card.state == ConversationState::Active
                     && card.conversation == talk.conversation =>
@@ -100,8 +100,8 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
     }
 }
 
-/// What comes to one who finds his place: no frame, or what is said elsewhere, is counted.
-fn for_him<'a>(world: &World, own: ConversationId, bytes: &'a [u8]) -> Option<ServerFrame<'a>> {
+/// What comes to one who finds their place: no frame, or what is said elsewhere, is counted.
+fn for_them<'a>(world: &World, own: ConversationId, bytes: &'a [u8]) -> Option<ServerFrame<'a>> {
     let frame = decoded(bytes);
     if frame.is_none() {
         world.garbled();
@@ -150,7 +150,7 @@ async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<(
     caller.tell(&frame).await.context("an agent's window could not ask")?;
     loop {
         let bytes = caller.next().await.context("an agent's line ended")?;
-        match for_him(world, talk.conversation, &bytes) {
+        match for_them(world, talk.conversation, &bytes) {
             Some(ServerFrame::History { request, messages, .. }) if request == watch => {
                 talk.page(world, &messages, Way::Entered);
                 return Ok(());

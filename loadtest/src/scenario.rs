@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::malformed;
 use crate::number::whole;
 
+mod change;
 mod check;
+
+pub(crate) use self::change::Changes;
 
 /// How messages are paced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,7 +75,7 @@ impl Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Mix {
-    /// Conversations of one visitor and one window of his agent.
+    /// Conversations of one visitor and one window of their agent.
     pub(crate) rooms: u32,
     /// Agents' accounts; 0: as many as the rooms need.
     pub(crate) agents: u32,
@@ -148,13 +151,13 @@ pub(crate) struct Span(pub(crate) [u64; 2]);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Visit {
-    /// Messages that he writes, at least and at most.
+    /// Messages that they write, at least and at most.
     pub(crate) messages: [u32; 2],
-    /// Time from an answer to his next message.
+    /// Time from an answer to their next message.
     pub(crate) think_ms: Span,
-    /// How long he waits for an agent.
+    /// How long they wait for an agent.
     pub(crate) patience_ms: u64,
-    /// Whether he is seen to type.
+    /// Whether they are seen to type.
     pub(crate) typing: bool,
 }
 
@@ -168,11 +171,11 @@ impl Default for Visit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Agent {
-    /// Conversations that he takes at most.
+    /// Conversations that they take at most.
     pub(crate) capacity: u16,
-    /// Time from a message to his answer.
+    /// Time from a message to their answer.
     pub(crate) think_ms: Span,
-    /// Whether his console follows the board.
+    /// Whether their console follows the board.
     pub(crate) board: bool,
 }
 
@@ -256,12 +259,15 @@ pub(crate) enum Bound {
 pub(crate) struct Limits {
     pub(crate) min: Option<f64>,
     pub(crate) max: Option<f64>,
+    /// Whether the run ends as soon as it is broken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) abort: bool,
 }
 
 impl Bound {
     pub(crate) fn limits(self) -> Limits {
         match self {
-            Self::Most(max) => Limits { min: None, max: Some(max) },
+            Self::Most(max) => Limits { max: Some(max), ..Limits::default() },
             Self::Between(limits) => limits,
         }
     }
@@ -316,13 +322,14 @@ pub(crate) const WORKERS_MAX: u32 = 250;
 pub(crate) const CAPACITY_MAX: u16 = 100;
 
 impl Scenario {
-    /// A shipped one by its name, or any by its file.
+    /// A shipped one by its name, or any by its file; with what the command line changes in it.
     ///
     /// # Errors
-    /// If there is none, or it is wrong: with the line or the key.
-    pub(crate) fn find(name: &str) -> Result<Self> {
+    /// If there is none, or it is wrong: with the line or the key, or with the change.
+    pub(crate) fn find(name: &str, changes: &Changes) -> Result<Self> {
         if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-            return Self::parse(text).with_context(|| format!("the shipped scenario `{name}`"));
+            return Self::changed(text, changes)
+                .with_context(|| format!("the shipped scenario `{name}`"));
         }
         let path = Path::new(name);
         if !path.exists() {
@@ -334,7 +341,17 @@ impl Scenario {
             );
         }
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-        Self::parse(&text).with_context(|| format!("the scenario {name}"))
+        Self::changed(&text, changes).with_context(|| format!("the scenario {name}"))
+    }
+
+    fn changed(text: &str, changes: &Changes) -> Result<Self> {
+        if changes.are_none() {
+            return Self::parse(text);
+        }
+        // What is wrong in the file itself is told with its line.
+        let _right: Self = toml::from_str(text)?;
+        // The lines are those of the file, where a changed key need not stand.
+        changes.over(text)?.completed("")
     }
 
     /// Reads and checks.
@@ -342,13 +359,17 @@ impl Scenario {
     /// # Errors
     /// If it is wrong: with the line or the key.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let mut scenario: Self = toml::from_str(text)?;
-        if scenario.mix.agents == 0 {
-            let rooms = scenario.mix.rooms + scenario.mix.reconnectors;
-            scenario.mix.agents = rooms.div_ceil(u32::from(scenario.agent.capacity.max(1)));
+        toml::from_str::<Self>(text)?.completed(text)
+    }
+
+    /// With what follows from the rest, and found right.
+    fn completed(mut self, text: &str) -> Result<Self> {
+        if self.mix.agents == 0 {
+            let rooms = self.mix.rooms + self.mix.reconnectors;
+            self.mix.agents = rooms.div_ceil(u32::from(self.agent.capacity.max(1)));
         }
-        check::check(&scenario, text)?;
-        Ok(scenario)
+        check::check(&self, text)?;
+        Ok(self)
     }
 
     /// Sockets that it holds at a time, those of visits not among them.
@@ -360,8 +381,8 @@ impl Scenario {
         rooms * 2 + hostile + others.into_iter().map(u64::from).sum::<u64>()
     }
 
-    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all his
-    /// patience and then says all that he has is still there; and never more than come at all.
+    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all their
+    /// patience and then says all that they have is still there; and never more than come at all.
     pub(crate) fn visitors_max(&self) -> u64 {
         let (Span([_, visitor]), Span([_, agent])) = (self.visit.think_ms, self.agent.think_ms);
         let [_, messages] = self.visit.messages;
@@ -382,6 +403,14 @@ impl Scenario {
             sockets.div_ceil(count).max(desks + shared.div_ceil(count)) <= SOCKETS_MAX
         };
         (1..=WORKERS_MAX).find(fits).unwrap_or(WORKERS_MAX)
+    }
+
+    /// Length of all phases; of a search that of one try, as nobody knows how many there will be.
+    pub(crate) fn seconds(&self) -> f64 {
+        if self.pacing == Loop::Search {
+            return self.search.seconds;
+        }
+        self.phases.iter().map(|phase| phase.seconds).sum()
     }
 
     pub(crate) fn drain(&self) -> Duration {

@@ -48,7 +48,7 @@ impl Series {
         }
     }
 
-    /// A worker's second; gives a point once every worker has said his.
+    /// A worker's second; gives a point, and all that is in it, once every worker has said its own.
     pub(crate) fn second(
         &mut self,
         worker: usize,
@@ -56,7 +56,7 @@ impl Series {
         tally: &Tally,
         connections: u64,
         server: Option<Usage>,
-    ) -> Option<Point> {
+    ) -> Option<(Point, Tally)> {
         self.sum.add(tally);
         if let Some(heard) = self.heard.get_mut(worker) {
             *heard = Some(connections);
@@ -101,7 +101,15 @@ impl Series {
             });
         }
         self.points.push(point.clone());
-        Some(point)
+        Some((point, sum))
+    }
+
+    /// What the server itself said of all seconds after this one: the 99th percentiles of delivery and of acks.
+    pub(crate) fn server_said(&mut self, after: f64, [delivery, ack]: [Option<f64>; 2]) {
+        for point in self.points.iter_mut().rev().take_while(|point| point.second > after) {
+            point.server_delivery_p99_ms = delivery;
+            point.server_ack_p99_ms = ack;
+        }
     }
 }
 
@@ -110,6 +118,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_the_server_said_is_of_the_seconds_since_it_was_asked_before() {
+        let mut series = Series::new(Vec::new(), 1);
+        for at in 0..5 {
+            series.second(0, Micros(at * 1_000_000), &Tally::default(), 1, None);
+        }
+        series.server_said(2.0, [Some(7.0), None]);
+        let said: Vec<_> = series.points.iter().map(|p| p.server_delivery_p99_ms).collect();
+        assert_eq!(said, [None, None, None, Some(7.0), Some(7.0)]);
+        assert!(series.points.iter().all(|point| point.server_ack_p99_ms.is_none()));
+    }
 
     #[test]
     fn a_look_that_failed_leaves_a_gap_and_no_zero() {

@@ -18,7 +18,7 @@ const WINDOWS_OF_ONE: u32 = 500;
 /// A console session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
-    /// `agt_…`, as conversations name him.
+    /// `agt_…`, as conversations name them.
     pub agent: String,
     /// As a browser sends it.
     pub cookie: String,
@@ -108,7 +108,7 @@ async fn join(public: &Rest, by: Shown<'_>, email: &str, role: &str) -> Result<A
     accept(public, &invitation, role).await
 }
 
-/// Takes an invitation; the answer signs him in.
+/// Takes an invitation; the answer signs the agent in.
 async fn accept(public: &Rest, invitation: &Value, name: &str) -> Result<Account> {
     let link = text(invitation, "link")?;
     let token = link.rsplit('/').next().unwrap_or_default();

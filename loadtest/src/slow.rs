@@ -19,15 +19,15 @@ use crate::world::{Stage, World};
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// The same at the end, when much is on its way.
 const CATCH_UP: Duration = Duration::from_millis(500);
-/// What the kernel keeps for him: little, so that what he does not read waits at the server.
+/// What the kernel keeps for them: little, so that what they do not read waits at the server.
 const RECEIVE_BYTES: u32 = 4 * 1024;
 /// Time before one who was closed comes back.
 const AWAY: Duration = Duration::from_millis(500);
 
-/// Enters the room, and reads slowly until the run is over; comes back each time he is closed.
+/// Enters the room, and reads slowly until the run is over; comes back each time the line is closed.
 ///
 /// # Errors
-/// If he is not let in at first.
+/// If they are not let in at first.
 pub(crate) async fn slow_reader(
     world: Arc<World>,
     number: usize,
@@ -54,7 +54,7 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
             }
         };
         if went_on && world.stage() == Stage::Settling {
-            // Whether he was closed stands behind all that he did not read.
+            // Whether the line was closed stands behind all that they did not read.
             while one_frame(&world, &mut caller, conversation, CATCH_UP).await {}
             world.settles();
         } else if !went_on && caller.is_some() {

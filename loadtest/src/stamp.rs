@@ -16,13 +16,13 @@ pub(crate) struct Stamp {
     pub(crate) run: u32,
     /// Who said it: unique among all workers of the run.
     pub(crate) sender: u32,
-    /// Its number among his messages in this conversation, from 0 without gaps.
+    /// Its number among the sender's messages in this conversation, from 0 without gaps.
     pub(crate) number: u32,
     /// When it was due, in microseconds since 1970.
     pub(crate) intended_us: u64,
     /// How much later it was really sent, in microseconds.
     pub(crate) late_us: u32,
-    /// Whether he goes after it.
+    /// Whether the sender goes after it.
     pub(crate) last: bool,
 }
 

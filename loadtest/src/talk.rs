@@ -1,4 +1,4 @@
-//! One person's side of one conversation: what he said and waits for, what he heard, where he would go on.
+//! One person's side of one conversation: what they said and wait for, what they heard, where they would go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::caller::encoded;
 use crate::clock::Micros;
 use crate::histogram::{Count, Timing};
-use crate::ledger::{Hearing, SaidTally, Way};
+use crate::ledger::{Findings, Hearing, SaidTally, Way};
 use crate::stamp::Stamp;
 use crate::world::World;
 
@@ -48,7 +48,7 @@ pub(crate) struct Talk {
     /// Put off by the server, each until this moment.
     put_off: Vec<(Micros, Pending)>,
     hearing: Hearing,
-    /// Since when he hears: what was due before is old to him, however it comes.
+    /// Since when they hear: what was due before is old to them, however it comes.
     since: Micros,
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
@@ -200,7 +200,7 @@ impl Talk {
 
     /// Says again what was put off until now.
     ///
-    /// Under a new number: what he sent behind it was on its way and may have its place already, so that the old number
+    /// Under a new number: what they sent behind it was on its way and may have its place already, so that the old number
     /// would come out of order by the wish of nobody. Its time still counts from when it was due.
     pub(crate) fn again_now(
         &mut self,
@@ -235,7 +235,7 @@ impl Talk {
         let stamp = match &message.body {
             Body::Text(text) => {
                 let own = Stamp::read(text.expose()).is_ok_and(|stamp| stamp.sender == self.me);
-                if own { None } else { self.hearing.take(text.expose(), message.seq.0, way) }
+                if own { None } else { self.take(world, text.expose(), message.seq.0, way) }
             }
             Body::Event { .. } => None,
         };
@@ -248,7 +248,7 @@ impl Talk {
         let mut recorder = world.recorder.lock();
         let took = now.since(due);
         recorder.count(Count::Delivered, due);
-        // What was missed came late for him, whatever was the cause; left out, the worst times would be in no figure.
+        // What was missed came late for them, whatever was the cause; left out, the worst times would be in no figure.
         let missed = matches!(way, Way::Resumed | Way::Replaced) && due >= self.since;
         if way == Way::Pushed || missed {
             recorder.record(Timing::Delivery, due, took);
@@ -261,6 +261,16 @@ impl Talk {
         Some(stamp)
     }
 
+    fn take(&mut self, world: &World, text: &str, seq: u64, way: Way) -> Option<Stamp> {
+        let before = self.hearing.found;
+        let stamp = self.hearing.take(text, seq, way);
+        let found = self.hearing.found.wrong_since(&before);
+        if found != Findings::default() {
+            world.recorder.lock().wrong(&found);
+        }
+        stamp
+    }
+
     /// A page of what was said; gives the stamps of what is another's news.
     pub(crate) fn page(&mut self, world: &World, messages: &[Message<'_>], way: Way) -> Vec<Stamp> {
         self.hearing.page(messages.iter().map(|message| message.seq.0));
@@ -268,8 +278,9 @@ impl Talk {
     }
 
     /// A frame that is none.
-    pub(crate) fn garbled(&mut self) {
+    pub(crate) fn garbled(&mut self, world: &World) {
         self.hearing.found.corrupt += 1;
+        world.recorder.lock().wrong(&Findings { corrupt: 1, ..Findings::default() });
     }
 
     pub(crate) fn void(&mut self, seq: Seq) {
@@ -298,7 +309,7 @@ impl Talk {
         }
     }
 
-    /// Hands in what was said and heard. `judged`: whether he was to hear everything.
+    /// Hands in what was said and heard. `judged`: whether they were to hear everything.
     pub(crate) fn hand_in(self, world: &Arc<World>, judged: bool) {
         let put_off = self.put_off.iter().map(|(_, pending)| pending);
         let unacked = self.pending.values().chain(put_off).map(|pending| pending.number);
@@ -333,8 +344,8 @@ mod tests {
         RequestId(number)
     }
 
-    /// What is found once he has handed in; the numbers in `came` reached the one who hears.
-    fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> crate::ledger::Findings {
+    /// What is found once they have handed in; the numbers in `came` reached the one who hears.
+    fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> Findings {
         let (conversation, me) = (talk.conversation, talk.me);
         talk.hand_in(world, true);
         let mut hearing = Hearing::new(1);
@@ -386,7 +397,7 @@ mod tests {
         assert_eq!(timed(2, now, Way::Pushed), [1, 1]);
         assert_eq!(timed(3, now, Way::Resumed), [1, 0]);
         assert_eq!(timed(4, now, Way::Replaced), [1, 0]);
-        // A page that replaces everything may reach back to before he came.
+        // A page that replaces everything may reach back to before they came.
         assert_eq!(timed(5, before, Way::Replaced), [0, 0]);
     }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::process::Usage;
 use crate::setup::ORIGIN;
 
 /// Time to be ready, and to stop.
@@ -103,6 +104,8 @@ impl Throwaway {
             .args(&flags)
             .stdout(Stdio::piped())
             .stderr(log)
+            // Ctrl-C goes to whoever is in the group of the terminal: it ends the run, and the run then ends this.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
@@ -118,6 +121,12 @@ impl Throwaway {
                 Err(error.context(format!("the server did not start: {}", log.trim())))
             }
         }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_gone(&self) -> bool {
+        // Of a process that has ended, and that nobody waited for, this file says nothing more.
+        Usage::of(&[self.pid]).is_err()
     }
 
     /// Stops it as an operator would.

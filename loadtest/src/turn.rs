@@ -1,6 +1,6 @@
 //! Whether those who wait are served in turn, as far as the wire proves it.
 //!
-//! One came surely before another if he had been told that he waits before the other asked. His first offer was surely made
+//! One came surely before another if they had been told that they wait before the other asked. Their first offer was surely made
 //! later if the server decided on it, by its own clock and the deadline that the offer names, after the other's first offer
 //! had come already. What is not sure is no fault: several lines do not show what happened first on the server.
 
@@ -20,7 +20,7 @@ const SERVED_MAX: usize = 4_096;
 #[derive(Debug, Clone, Copy)]
 struct Wait {
     asked: Micros,
-    /// When he was first told that he waits.
+    /// When they were first told that they wait.
     told: Option<Micros>,
 }
 
@@ -28,7 +28,7 @@ struct Wait {
 #[derive(Debug, Clone, Copy)]
 struct Served {
     came: Micros,
-    /// The latest moment at which he, or one served before him, had asked.
+    /// The latest moment at which they, or one served before them, had asked.
     asked_last: Micros,
 }
 
@@ -42,19 +42,19 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// He asks for an agent.
+    /// They ask for an agent.
     pub(crate) fn asks(&mut self, conversation: ConversationId, now: Micros) {
         self.waiting.insert(conversation, Wait { asked: now, told: None });
     }
 
-    /// He was told that he waits.
+    /// They were told that they wait.
     pub(crate) fn waits(&mut self, conversation: ConversationId, now: Micros) {
         if let Some(wait) = self.waiting.get_mut(&conversation) {
             wait.told.get_or_insert(now);
         }
     }
 
-    /// He is gone, served or not.
+    /// They are gone, served or not.
     pub(crate) fn goes(&mut self, conversation: ConversationId) {
         self.waiting.remove(&conversation);
     }
@@ -65,7 +65,7 @@ impl Turns {
         self.waiting = HashMap::new();
     }
 
-    /// An offer came. Whether it is the first of somebody whom one who came after him was surely served before.
+    /// An offer came. Whether it is the first of somebody whom one who came after them was surely served before.
     pub(crate) fn offered(
         &mut self,
         conversation: ConversationId,
@@ -108,7 +108,7 @@ mod tests {
         turns.offered(room(number), deadline, at(ms + 5))
     }
 
-    /// One is told at 110 that he waits, another asks at this moment and is told.
+    /// One is told at 110 that they wait, another asks at this moment and is told.
     fn two(second_asks: u64) -> Turns {
         let mut turns = Turns::default();
         turns.asks(room(1), at(100));

@@ -22,7 +22,7 @@ const TIMERS_MS: f64 = 3.0;
 /// How late the generator comes to what is there to be read: as late as to its timers.
 pub(crate) const LOOP_LAG: &str = "loop_lag_p99_ms";
 
-/// What a run comes to, as an exit code.
+/// What a run comes to, as its result keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
@@ -32,20 +32,11 @@ pub(crate) enum Verdict {
     Broken,
     /// There was no run.
     CouldNotRun,
-    /// The generator was the bottleneck: void.
+    /// The generator was the bottleneck, or the run was interrupted: void.
     Void,
 }
 
 impl Verdict {
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Kept => 0,
-            Self::Broken => 1,
-            Self::CouldNotRun => 2,
-            Self::Void => 3,
-        }
-    }
-
     pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Kept => "every threshold kept",
@@ -55,6 +46,74 @@ impl Verdict {
                 "VOID: the generator itself was late, so this says nothing about the server"
             }
         }
+    }
+}
+
+/// What the program says to whoever started it. A script reads the number; a number never gets another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Kept,
+    Broken,
+    CouldNotRun,
+    Void,
+    ServerGone,
+    Worse,
+    Interrupted,
+}
+
+impl Exit {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Kept,
+        Self::Broken,
+        Self::CouldNotRun,
+        Self::Void,
+        Self::ServerGone,
+        Self::Worse,
+        Self::Interrupted,
+    ];
+
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Kept => 0,
+            Self::Broken => 1,
+            Self::CouldNotRun => 2,
+            Self::Void => 3,
+            Self::ServerGone => 4,
+            Self::Worse => 5,
+            Self::Interrupted => 6,
+        }
+    }
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Kept => "every threshold kept, and nothing worse",
+            Self::Broken => "a threshold is broken, or something else that the report names",
+            Self::CouldNotRun => "could not run: there is no result",
+            Self::Void => "void: the generator was at its end, so nothing is said of the server",
+            Self::ServerGone => "the server was gone before the run was over",
+            Self::Worse => "worse than before, or with a figure that only one side has",
+            Self::Interrupted => "interrupted: what was measured until then is kept, not judged",
+        }
+    }
+
+    /// Of several runs the one that matters most: what is known to be wrong before what is not known.
+    pub(crate) fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
+        let weight = |exit: &Self| match exit {
+            Self::Kept => 0,
+            Self::Worse => 1,
+            Self::Void => 2,
+            Self::Interrupted => 3,
+            Self::Broken => 4,
+            Self::ServerGone => 5,
+            Self::CouldNotRun => 6,
+        };
+        exits.into_iter().max_by_key(weight).unwrap_or(Self::Kept)
+    }
+
+    /// The table for `--help`.
+    pub(crate) fn table() -> String {
+        let rows = Self::ALL.map(|exit| format!("  {}  {}\n", exit.code(), exit.words()));
+        format!("Exit codes:\n{}", rows.concat())
     }
 }
 
@@ -69,11 +128,22 @@ pub(crate) struct Judged {
     pub(crate) kept: bool,
 }
 
-const QUANTILES: [(&str, f64); 5] =
+pub(crate) const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999)];
 
 /// What is neither timed nor counted as such.
-const OTHERS: [(&str, &str); 16] = [
+const OTHERS: [(&str, &str); 20] = [
+    (
+        "server_delivery_p50_ms",
+        "the server's own time from reading a message to its last local write, by its /metrics: the upper end of a \
+         bucket",
+    ),
+    ("server_delivery_p99_ms", "the same at the 99th percentile"),
+    (
+        "server_ack_p50_ms",
+        "the server's own time from reading a message to its durable ack, likewise the upper end of a bucket",
+    ),
+    ("server_ack_p99_ms", "the same at the 99th percentile"),
     ("messages_per_second", "messages acked in a second of the measured phases"),
     ("deliveries_per_second", "the same, of messages that came"),
     ("server_cpu_us_per_message", "the server's user and system time for each message sent"),
@@ -100,7 +170,11 @@ const OTHERS: [(&str, &str); 16] = [
 ];
 
 /// Of these, what each try of a search has for itself.
-const OF_A_TRY: [&str; 8] = [
+const OF_A_TRY: [&str; 12] = [
+    "server_delivery_p50_ms",
+    "server_delivery_p99_ms",
+    "server_ack_p50_ms",
+    "server_ack_p99_ms",
     "messages_per_second",
     "deliveries_per_second",
     "server_cpu_us_per_message",
@@ -111,7 +185,7 @@ const OF_A_TRY: [&str; 8] = [
     "size_mean_chars",
 ];
 
-const FINDINGS: [(&str, &str); 9] = [
+pub(crate) const FINDINGS: [(&str, &str); 9] = [
     ("received", "messages that came, each once at each hearer"),
     ("lost", "acked, and never came to one who was to hear them"),
     ("duplicate", "came twice"),
@@ -145,6 +219,10 @@ pub(crate) const ALWAYS_ZERO: [&str; 16] = [
     "out_of_turn",
     "unrepelled",
 ];
+
+/// Wrong however late the generator was: it can delay what it sends and hears, but makes none of these.
+pub(crate) const NO_MATTER_HOW_LATE: [&str; 7] =
+    ["lost", "duplicate", "reordered", "corrupt", "misdelivered", "over_capacity", "position_grew"];
 
 /// Every name of a figure.
 pub(crate) fn names() -> Vec<String> {
@@ -188,6 +266,11 @@ pub(crate) fn is_of_a_try(name: &str, cut: bool) -> bool {
     OF_A_TRY.contains(&name)
         || Count::ALL.iter().any(|count| count.word() == name)
         || timing(name).is_some_and(happens)
+}
+
+/// Whether it is a statistic of something that is timed by those who take part.
+pub(crate) fn is_timed(name: &str) -> bool {
+    timing(name).is_some()
 }
 
 /// What a figure such as `ack_service_p99_ms` is a statistic of.
@@ -321,7 +404,7 @@ pub(crate) fn judge(figures: &Figures, thresholds: &BTreeMap<String, Bound>) -> 
     for (name, bound) in thresholds {
         bounds.insert(name, bound.limits());
     }
-    let judged = bounds.into_iter().map(|(name, Limits { min, max })| {
+    let judged = bounds.into_iter().map(|(name, Limits { min, max, .. })| {
         let value = figures.get(name).copied();
         let kept = value.is_some_and(|value| {
             min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
@@ -331,9 +414,13 @@ pub(crate) fn judge(figures: &Figures, thresholds: &BTreeMap<String, Bound>) -> 
     judged.collect()
 }
 
-/// What the whole run comes to.
+/// What the whole run comes to. What no lag explains breaks a void run too.
 pub(crate) fn sum_up(judged: &[Judged], void: bool) -> Verdict {
-    if void {
+    let is_wrong =
+        |judged: &Judged| !judged.kept && NO_MATTER_HOW_LATE.contains(&judged.figure.as_str());
+    if judged.iter().any(is_wrong) {
+        Verdict::Broken
+    } else if void {
         Verdict::Void
     } else if judged.iter().all(|judged| judged.kept) {
         Verdict::Kept
@@ -360,7 +447,7 @@ mod tests {
         assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), false), Verdict::Broken);
         let allowed = BTreeMap::from([(String::from("lost"), Bound::Most(1.0))]);
         assert_eq!(sum_up(&judge(&figures, &allowed), false), Verdict::Kept);
-        let least = Limits { min: Some(5.0), max: None };
+        let least = Limits { min: Some(5.0), ..Limits::default() };
         let bounds = BTreeMap::from([
             (String::from("lost"), Bound::Most(1.0)),
             (String::from("sent"), Bound::Between(least)),
@@ -368,6 +455,49 @@ mod tests {
         assert_eq!(sum_up(&judge(&figures, &bounds), false), Verdict::Broken);
         let absent = BTreeMap::from([(String::from("delivery_p99_ms"), Bound::Most(1.0))]);
         assert_eq!(sum_up(&judge(&full(), &absent), false), Verdict::Broken);
+    }
+
+    #[test]
+    fn what_is_lost_or_doubled_breaks_a_run_that_is_void_too() {
+        for name in NO_MATTER_HOW_LATE {
+            let mut figures = full();
+            figures.insert(String::from("send_lag_p99_ms"), 500.0);
+            figures.insert(name.to_owned(), 33.0);
+            let judged = judge(&figures, &BTreeMap::new());
+            assert!(void(&figures, &judged, None).is_some());
+            assert_eq!(sum_up(&judged, true), Verdict::Broken, "{name}");
+        }
+        // A late generator may itself be why a line broke.
+        let mut figures = full();
+        figures.insert(String::from("disconnects"), 1.0);
+        assert_eq!(sum_up(&judge(&figures, &BTreeMap::new()), true), Verdict::Void);
+    }
+
+    #[test]
+    fn every_exit_code_stands_in_the_readme_and_in_the_help_with_the_same_words() {
+        let readme = include_str!("../README.md");
+        let rows: Vec<&str> = readme
+            .lines()
+            .skip_while(|line| !line.starts_with("| exit code |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let wanted = Exit::ALL.map(|exit| format!("| {} | {} |", exit.code(), exit.words()));
+        assert_eq!(rows, wanted);
+        for (number, exit) in (0..).zip(Exit::ALL) {
+            assert_eq!(exit.code(), number);
+            assert!(Exit::table().contains(&format!("{number}  {}\n", exit.words())));
+        }
+    }
+
+    #[test]
+    fn of_several_runs_the_gravest_is_said() {
+        use Exit::{Broken, Interrupted, Kept, ServerGone, Void, Worse};
+        assert_eq!(Exit::gravest([]), Kept);
+        assert_eq!(Exit::gravest([Kept, Worse, Kept]), Worse);
+        assert_eq!(Exit::gravest([Worse, Void]), Void);
+        assert_eq!(Exit::gravest([Void, Broken, Interrupted]), Broken);
+        assert_eq!(Exit::gravest([Broken, ServerGone]), ServerGone);
     }
 
     #[test]

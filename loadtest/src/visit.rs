@@ -21,7 +21,7 @@ use crate::world::{Due, Purpose, Stage, World, between};
 
 /// Time to wait for an answer beyond an agent's longest thinking.
 const ANSWER_MS: u64 = 20_000;
-/// How long he is seen to type at most.
+/// How long they are seen to type at most.
 const TYPING: Duration = Duration::from_millis(300);
 
 struct Visit {
@@ -122,7 +122,7 @@ impl Visit {
         Ok(())
     }
 
-    /// Waits until his message was answered, or long enough.
+    /// Waits until their message was answered, or long enough.
     async fn answer(&mut self) -> Result<()> {
         let crate::scenario::Span([_, most]) = self.world.scenario().agent.think_ms;
         let long = Duration::from_millis(most + ANSWER_MS);
@@ -208,11 +208,11 @@ impl Visit {
 
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "what a visitor does not know he passes over, as the wire wants it"
+        reason = "what a visitor does not know they pass over, as the wire wants it"
     )]
     fn came(&mut self, bytes: &[u8]) {
         let Some(frame) = decoded(bytes) else {
-            self.talk.garbled();
+            self.talk.garbled(&self.world);
             return;
         };
         let own = self.talk.conversation;
@@ -285,7 +285,7 @@ mod tests {
         let due = Due { at: world.clock.now() };
         let visitor = tasks::spawn("visit", visit(Arc::clone(&world), due));
         let mut host = Host::welcome(&listener).await;
-        // He opens his conversation, and says something in it.
+        // They open their conversation, and say something in it.
         assert!(host.next().await.is_some() && host.next().await.is_some());
         host.tell(&Host::message(ConversationId::from_bytes([1; 16]))).await;
         assert!(host.is_read().await);

@@ -46,6 +46,8 @@ pub(crate) enum Order {
     Attend(Option<ConversationId>),
     /// Phases begin at this moment.
     Run { phases: Vec<Phase>, begin: Micros },
+    /// The phases end at this moment, before their time.
+    Cut { at: Micros },
     /// All was answered in all workers: hear what is still on its way.
     Settle,
     /// All go.
@@ -117,7 +119,9 @@ impl Worker {
                 Order::Sit => self.sit().await?,
                 Order::Enter => self.enter().await?,
                 Order::Attend(room) => self.attend(room).await?,
-                Order::Run { phases, begin } => self.run(&phases, begin).await?,
+                Order::Run { phases, begin } => self.run(&phases, begin, orders).await?,
+                // They were over when it came.
+                Order::Cut { .. } => {}
                 Order::Settle => self.settle().await?,
                 Order::Finish => {
                     second.abort();
@@ -218,7 +222,12 @@ impl Worker {
         }
     }
 
-    async fn run(&mut self, phases: &[Phase], begin: Micros) -> Result<()> {
+    async fn run(
+        &mut self,
+        phases: &[Phase],
+        begin: Micros,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Result<()> {
         let mut end = begin;
         let ends = phases.iter().map(|phase| {
             end = end.plus(phase.length());
@@ -240,7 +249,15 @@ impl Worker {
         self.world.stage.send_replace(Stage::Running);
         let pacer =
             pace::start(&self.world, schedule, begin, tell).context("cannot start the pacer")?;
-        tokio::time::sleep_until(self.world.clock.instant(end)).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(self.world.clock.instant(end)) => {}
+            order = orders.recv() => {
+                let Order::Cut { at } = order.context("the controller is gone")? else {
+                    bail!("an order in the middle of the phases");
+                };
+                self.world.cut(at);
+            }
+        }
         self.world.stage.send_replace(Stage::Draining);
         // It ends with its schedule, whose last moment is over.
         let _ended = tokio::task::spawn_blocking(move || pacer.join().is_ok()).await;

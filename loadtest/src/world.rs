@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Micros};
 use crate::histogram::{Count, Recorder, Timing};
-use crate::ledger::Ledger;
+use crate::ledger::{Findings, Ledger};
 use crate::line::Target;
 use crate::scenario::{Scenario, Size};
 use crate::setup::{Account, Grounds, ORIGIN};
@@ -26,7 +26,7 @@ use crate::stamp::STAMP_CHARS;
 use crate::turn::Turns;
 use crate::{number, trust};
 
-/// Messages that may be due at one speaker before he could send them. Full: they are counted as unsent.
+/// Messages that may be due at one speaker before they could send them. Full: they are counted as unsent.
 pub(crate) const DUE_MAX: usize = 1_024;
 /// Finished conversations that are settled together.
 const OVER_MAX: usize = 1_000;
@@ -91,7 +91,7 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     agent: AgentId,
-    /// When he was asked; none once he has taken it, which has no deadline.
+    /// When they were asked; none once they have taken it, which has no deadline.
     asked: Option<Micros>,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Due {
 pub(crate) enum Purpose {
     /// A window of its own speaks in it.
     Room,
-    /// Its agent answers from his desk.
+    /// Its agent answers from their desk.
     Visit,
 }
 
@@ -118,6 +118,8 @@ pub(crate) struct World {
     pub(crate) recorder: Mutex<Recorder>,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) stage: watch::Sender<Stage>,
+    /// The phases end before their time: nothing more is due.
+    cut: AtomicBool,
     /// Where the schedule's messages go: every speaker of this worker.
     pub(crate) speakers: Mutex<Vec<mpsc::Sender<Due>>>,
     /// Conversations in which rooms of this worker speak.
@@ -162,6 +164,7 @@ impl World {
             recorder: Mutex::default(),
             ledger: Mutex::default(),
             stage: watch::Sender::new(Stage::Coming),
+            cut: AtomicBool::new(false),
             speakers: Mutex::default(),
             rooms: Mutex::default(),
             held: Mutex::default(),
@@ -186,6 +189,17 @@ impl World {
         *self.stage.borrow()
     }
 
+    /// The phases end at this moment, before their time.
+    pub(crate) fn cut(&self, at: Micros) {
+        self.recorder.lock().cut(at);
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they did: read by the pacer's thread for each thing that is due.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
     /// Until the run is over.
     pub(crate) async fn over(&self) {
         let mut stage = self.stage.subscribe();
@@ -193,7 +207,7 @@ impl World {
         let _there = stage.wait_for(|stage| *stage == Stage::Over).await.is_ok();
     }
 
-    /// A line's target: as an agent with his cookie, as a visitor from the site's page.
+    /// A line's target: as an agent with their cookie, as a visitor from the site's page.
     pub(crate) fn target(&self, cookie: Option<&str>) -> Target {
         let mut target = self.target.clone();
         let origin = if cookie.is_some() { self.plan.origin.as_str() } else { ORIGIN };
@@ -265,19 +279,21 @@ impl World {
     /// A frame that is none came to somebody who has no talk, or more than one.
     pub(crate) fn garbled(&self) {
         self.ledger.lock().garbled();
+        self.recorder.lock().wrong(&Findings { corrupt: 1, ..Findings::default() });
     }
 
-    /// Whether what was said comes to somebody who has no part in its conversation: it is counted, and he passes over it.
+    /// Whether what was said comes to somebody who has no part in its conversation: it is counted, and passed over.
     pub(crate) fn misdelivered(
         &self,
         frame: &ServerFrame<'_>,
-        is_his: impl Fn(ConversationId) -> bool,
+        is_theirs: impl Fn(ConversationId) -> bool,
     ) -> bool {
         let Some((conversation, messages)) = said_in(frame) else { return false };
-        if is_his(conversation) {
+        if is_theirs(conversation) {
             return false;
         }
         self.ledger.lock().misdelivered(conversation, messages);
+        self.recorder.lock().wrong(&Findings { misdelivered: messages, ..Findings::default() });
         true
     }
 
@@ -305,7 +321,7 @@ impl World {
     /// Messages that are due at somebody who has not come to them yet.
     pub(crate) fn queued(&self) -> usize {
         let speakers = self.speakers.lock();
-        // Whoever is gone has counted his own.
+        // Whoever is gone has counted their own.
         let there = speakers.iter().filter(|speaker| !speaker.is_closed());
         there.map(|speaker| speaker.max_capacity() - speaker.capacity()).sum()
     }
@@ -350,7 +366,7 @@ impl World {
         self.settled.store(0, Ordering::Relaxed);
     }
 
-    /// One has heard all that was on its way to him.
+    /// One has heard all that was on its way to them.
     pub(crate) fn settles(&self) {
         self.settled.fetch_add(1, Ordering::Relaxed);
     }
@@ -392,12 +408,12 @@ impl World {
         }
     }
 
-    /// He has taken it: until he lets go, it may be offered to nobody.
+    /// They have taken it: until they let go, it may be offered to nobody.
     pub(crate) fn taken(&self, conversation: ConversationId, agent: AgentId) {
         self.held.lock().insert(conversation, Hold { agent, asked: None });
     }
 
-    /// It is his no more.
+    /// It is theirs no more.
     pub(crate) fn let_go(&self, conversation: ConversationId, agent: AgentId) {
         let mut held = self.held.lock();
         if held.get(&conversation).is_some_and(|hold| hold.agent == agent) {
@@ -405,13 +421,13 @@ impl World {
         }
     }
 
-    /// His line is gone: what was his may go to others, as the server sees fit.
+    /// Their line is gone: what was theirs may go to others, as the server sees fit.
     pub(crate) fn let_go_of_all(&self, agent: AgentId) {
         self.turns.lock().doubt();
         self.held.lock().retain(|_, hold| hold.agent != agent);
     }
 
-    /// One of the two who take part in a visit has handed in all his tallies.
+    /// One of the two who take part in a visit has handed in all their tallies.
     pub(crate) fn left(&self, conversation: ConversationId) {
         self.turns.lock().goes(conversation);
         let mut leaving = self.leaving.lock();
@@ -548,10 +564,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_lets_go_or_loses_his_line_makes_room_for_another() {
+    fn who_lets_go_or_loses_a_line_makes_room_for_another() {
         let world = world("");
         world.taken(ROOM, ONE);
-        // It is not his to let go of.
+        // It is not theirs to let go of.
         world.let_go(ROOM, OTHER);
         world.let_go(ROOM, ONE);
         world.offer(ROOM, OTHER, Micros(1));

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{CAPACITY_MAX, Loop, Scenario, Size, Span};
+use crate::guard::Guard;
 use crate::number::float;
 use crate::stamp::STAMP_CHARS;
 use crate::verdict;
@@ -208,6 +209,18 @@ fn figures(scenario: &Scenario) -> Complaint {
         let limits = bound.limits();
         if limits.min.is_none() && limits.max.is_none() {
             return wrong(format!("thresholds.{name}"), "has neither `min` nor `max`");
+        }
+        if limits.abort && scenario.pacing == Loop::Search {
+            return wrong(
+                format!("thresholds.{name}"),
+                "has no `abort` in a search, whose tries are meant to break",
+            );
+        }
+        if limits.abort && !Guard::sees(name, limits) {
+            return wrong(
+                format!("thresholds.{name}"),
+                "is known at the end alone, so that nothing can abort for it",
+            );
         }
     }
     None

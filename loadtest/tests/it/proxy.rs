@@ -42,7 +42,7 @@ pub enum Fault {
     SwallowAck(usize),
     /// What one agent is offered is offered to the next one who is offered something, too.
     OfferTwice,
-    /// Whoever is told his place in the queue is told a later one right after.
+    /// Whoever is told their place in the queue is told a later one right after.
     GrowPlace,
     /// Once in the proxy's life, at the offer of this number: it comes late, as if it had been made late.
     OfferLate(usize),
@@ -303,7 +303,7 @@ fn reverse(page: &mut [u8]) {
     page.copy_from_slice(&bytes);
 }
 
-/// A client's frame, which has a mask. An agent takes four conversations more than he says.
+/// A client's frame, which has a mask. An agent takes four conversations more than they say.
 fn overburden(frame: &mut [u8]) {
     let payload = if frame[1] & 0x7f < 126 { 6 } else { 8 };
     let unmasked = |at: usize| frame.get(payload + at).map(|b| b ^ frame[payload - 4 + at]);

@@ -179,7 +179,7 @@ async fn a_result_is_written_read_compared_and_reported() {
     let path = out.join("worse.json");
     std::fs::write(&path, worse.to_string()).unwrap();
     let compared = compare(out, &path).await.unwrap();
-    assert_eq!(compared.status.code(), Some(1));
+    assert_eq!(compared.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&compared.stdout).contains("WORSE"));
     // What must be 0 and is not: a result that somebody judged as kept, and one that was judged as broken.
     for (lost, kept) in [(1, true), (0, false)] {
@@ -279,12 +279,20 @@ async fn a_run_is_compared_with_an_earlier_one_and_metrics_do_without_a_process_
     std::fs::write(&path, better.to_string()).unwrap();
     let compare = ["--compare", path.to_str().unwrap(), "--noise", "0.9"];
     let ran = run(&server, scenario, &compare).await;
-    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert_eq!(ran.code, 5, "{}", ran.told());
+    let page = std::fs::read_to_string(ran.out.path().join("report.html")).unwrap();
+    assert!(page.contains("<h2>Comparison</h2>") && page.contains(">WORSE<"), "{}", ran.told());
+    assert_eq!(ran.result["comparison"]["own_noise"], false, "{}", ran.told());
+    let quiet = run(&server, scenario, &[&compare[..], &["--quiet"]].concat()).await;
+    assert_eq!(quiet.code, 5, "{}", quiet.told());
+    assert!(quiet.stdout.starts_with("compared with 1 run(s)"), "{}", quiet.told());
+    assert!(quiet.stdout.contains("messages_per_second"), "{}", quiet.told());
+    assert!(!quiet.stdout.contains("sent"), "{}", quiet.told());
     better["figures"].as_object_mut().unwrap().insert(String::from("highest_rate"), 1.into());
     better["figures"]["messages_per_second"] = 0.into();
     std::fs::write(&path, better.to_string()).unwrap();
     let ran = run(&server, scenario, &["--compare", compare[1], "--noise", "1000"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert_eq!(ran.code, 5, "{}", ran.told());
     assert!(ran.stdout.contains("NOT COMPARABLE: the new run has none"), "{}", ran.told());
     better["verdict"] = "void".into();
     std::fs::write(&path, better.to_string()).unwrap();
@@ -384,4 +392,106 @@ async fn whoever_breaks_a_rule_of_the_wire_is_turned_away() {
 async fn whoever_takes_too_long_to_greet_is_turned_away() {
     // One who breaks a rule, and each who is silent, breaks off, or says it byte by byte.
     assert_eq!(hostile(600_000).await, 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipped_scenario_is_changed_from_the_command_line() {
+    let server = Server::start().await;
+    let changes =
+        ["--set", "mix.rooms=3", "--set", "phase[0].seconds=1", "--duration", "2s", "--rate", "40"];
+    let more = ["--set", "thresholds={}", "--seed", "7"];
+    let ran = run(&server, "open", &[&changes[..], &more[..]].concat()).await;
+    ran.is_clean();
+    assert!(PASSED_OR_VOID.contains(&ran.code), "{}", ran.told());
+    let scenario = &ran.result["scenario"];
+    assert_eq!((&scenario["mix"]["rooms"], &scenario["seed"]), (&3.into(), &7.into()));
+    assert_eq!(scenario["phase"][1]["seconds"], 2.0);
+    assert_eq!(scenario["phase"][0]["rate"], 40.0);
+    // The ramp sends half of it, and the other phase is measured alone.
+    assert!((40.0..120.0).contains(&ran.figure("sent")), "{}", ran.told());
+    server.stop().await;
+    let check = crate::harness::command().args(["check", "open"]).args(changes).output().await;
+    let shown = String::from_utf8(check.unwrap().stdout).unwrap();
+    assert!(shown.contains("rooms = 3") && shown.contains("rate = 40.0"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_runs_show_each_figures_own_noise_and_are_compared_by_it() {
+    let server = Server::start().await;
+    let scenario = "loop = \"closed\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 1\n";
+    let ran = run(&server, scenario, &["--runs", "3"]).await;
+    server.stop().await;
+    let out = ran.out.path();
+    assert!(PASSED_OR_VOID.contains(&ran.code), "{}", ran.told());
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for number in 1..=3 {
+        assert!(page.contains(&format!("run-{number}/report.html")), "{page}");
+        assert!(out.join(format!("run-{number}/report.html")).exists());
+        assert!(ran.stdout.contains(&format!("run {number}: ")), "{}", ran.told());
+    }
+    assert!(page.contains("messages_per_second") && page.contains(" %</td>"), "{page}");
+    let compared =
+        crate::harness::command().arg("compare").args([out, out]).output().await.unwrap();
+    let words = String::from_utf8(compared.stdout).unwrap();
+    assert_eq!(compared.status.code(), Some(0), "{words}");
+    assert!(words.contains("own noise in 3 old and 3 new runs"), "{words}");
+    // What is there of another time would be taken for one of these.
+    let again = ["run", "closed", "--operator-key-file", "/nowhere", "--runs", "2", "--out"];
+    let again = crate::harness::command().args(again).arg(out).output().await.unwrap();
+    let words = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(2) && words.contains("of another time"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_own_times_stand_beside_the_clients() {
+    let server = Server::start().await;
+    let scenario = "loop = \"open\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 4\nrate = 100\n";
+    let ran = run(&server, scenario, &[]).await;
+    server.stop().await;
+    ran.is_clean();
+    for name in ["server_delivery_p50_ms", "server_delivery_p99_ms", "server_ack_p99_ms"] {
+        assert!(ran.figure(name) > 0.0, "{name}: {}", ran.told());
+    }
+    assert!(ran.result["phases"][0]["figures"]["server_ack_p50_ms"].as_f64().unwrap() > 0.0);
+    let points = ran.result["series"].as_array().unwrap();
+    let seen = points.iter().filter(|point| point["server_delivery_p99_ms"].is_number()).count();
+    assert!(seen >= 2, "{points:?}");
+    let page = std::fs::read_to_string(ran.out.path().join("report.html")).unwrap();
+    assert!(page.contains("beside the server's own") && page.contains("</i>server's own p99"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_given_to_other_programs_in_their_forms() {
+    let server = Server::start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let (junit, metrics) = (folder.path().join("junit.xml"), folder.path().join("metrics.txt"));
+    let files = ["--junit", junit.to_str().unwrap(), "--openmetrics", metrics.to_str().unwrap()];
+    let scenario = "loop = \"closed\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 1\n\
+        [thresholds]\nmessages_per_second = { min = 1e9 }\n";
+    let ran = run(&server, scenario, &files).await;
+    server.stop().await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let (xml, text) = (read(&junit), read(&metrics));
+    assert!(xml.contains("failures=\"1\"") && xml.contains("messages_per_second is at least"));
+    let sent = format!(
+        "livehelp_load_sent_total{{scenario=\"test\",run={}}} {}\n",
+        ran.result["run"],
+        ran.figure("sent")
+    );
+    assert!(text.contains(&sent) && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("} 1\n# EOF"), "{text}");
+    // The same of what was written.
+    for file in [&junit, &metrics] {
+        std::fs::remove_file(file).unwrap();
+    }
+    let mut report = crate::harness::command();
+    report.arg("report").arg(ran.out.path()).args(files);
+    assert!(report.output().await.unwrap().status.success());
+    assert_eq!(read(&junit), xml);
+    // A number may be another in its last digit once it was written and read.
+    let names = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.rsplit(' ').next_back().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&read(&metrics)), names(&text));
 }

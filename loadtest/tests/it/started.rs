@@ -84,9 +84,8 @@ async fn a_server_that_stops_badly_breaks_a_run_whose_result_is_kept() {
     assert!(page.contains("exit status: 7"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
-    let folder = TempDir::new().unwrap();
+/// The server's program, and where it says which process it is.
+fn mortal(folder: &TempDir) -> (PathBuf, PathBuf) {
     let (mortal, pid) = (folder.path().join("mortal"), folder.path().join("pid"));
     let script = format!(
         "#!/bin/sh\n[ \"$1\" = serve ] && echo $$ > {}\nexec {} \"$@\"\n",
@@ -94,6 +93,36 @@ async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
         program().display()
     );
     program_of(&mortal, &script);
+    (mortal, pid)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_while_people_come_is_told_from_a_run_that_could_not_be() {
+    let folder = TempDir::new().unwrap();
+    let (mortal, pid) = mortal(&folder);
+    let scenario = "loop = \"closed\"\n[mix]\nidle = 3000\n[[phase]]\nseconds = 1\n";
+    let (mut child, out) = begin(&mortal, scenario, &[]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("people come") {
+            break;
+        }
+    }
+    let pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert_eq!(child.wait().await.unwrap().code(), Some(4), "{last}");
+    assert!(last.contains("the server was gone"), "{last}");
+    assert!(!out.path().join("result.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let (mortal, pid) = mortal(&folder);
     let scenario = SCENARIO.replace("seconds = 1\n", "seconds = 6\n");
     let scenario = format!("drain_ms = 500\n{scenario}");
     let (mut child, out) = begin(&mortal, &scenario, &[]);
@@ -108,7 +137,8 @@ async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
     // Read to the end, so that the run can go on speaking.
     while lines.next_line().await.unwrap().is_some() {}
     let ran = end(child, out).await;
-    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert_eq!(ran.code, 4, "{}", ran.told());
+    assert_eq!(ran.result["ended"], "server_gone", "{}", ran.told());
     let faults = ran.result["faults"].to_string();
     assert!(faults.contains("the server was gone"), "{faults}");
     assert!(ran.figure("disconnects") > 0.0 && ran.figure("received") > 0.0, "{}", ran.told());

@@ -1,12 +1,15 @@
 //! Exit codes, and words that say what to do.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::ChildStderr;
 
-use crate::harness::{command, file, run, start};
+use crate::harness::{Ran, Started, command, file, run, start};
+use crate::proxy::{Fault, Proxy};
 use crate::server::Server;
 
 const CLOSED: &str = "loop = \"closed\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 1\n";
@@ -48,26 +51,204 @@ async fn a_generator_that_was_held_up_voids_its_run() {
     server.stop().await;
 }
 
+/// What is lost is lost, however late the generator was.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_run_ends_and_is_none() {
+async fn a_void_run_in_which_something_was_lost_is_broken() {
+    let proxy = Proxy::bind().await;
+    let server = Server::start_behind(Some(proxy.address)).await;
+    let address = proxy.address;
+    proxy.carry(server.public, Fault::Drop);
+    let scenario = "loop = \"open\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 4\nrate = 100\n";
+    let mut running = Running::start(&server, address, scenario, &[]).await;
+    running.phase("hold").await;
+    running.signal(Signal::STOP);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    running.signal(Signal::CONT);
+    let ran = running.end().await;
+    server.stop().await;
+    assert!(ran.result["void"].as_str().unwrap().contains("late"), "{}", ran.told());
+    assert!(ran.figure("lost") > 0.0, "{}", ran.told());
+    assert_eq!(ran.result["verdict"], "broken", "{}", ran.told());
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert!(ran.stdout.contains("BROKEN, though the times are void"), "{}", ran.told());
+}
+
+/// A run that goes on, and what it says.
+struct Running {
+    started: Started,
+    lines: Lines<BufReader<ChildStderr>>,
+    last: String,
+}
+
+impl Running {
+    async fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Self {
+        let mut started = start(server, public, scenario, more);
+        let lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
+        Self { started, lines, last: String::new() }
+    }
+
+    /// Until it says so.
+    async fn says(&mut self, words: &str) {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            if line.contains(words) {
+                return;
+            }
+            self.last = line;
+        }
+        panic!("it never said {words}, but last {}", self.last);
+    }
+
+    /// Until a second of this phase is over.
+    async fn phase(&mut self, phase: &str) {
+        self.says(&format!("s  {phase} ")).await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.started.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// What it came to; its last words are `stderr`.
+    async fn end(mut self) -> Ran {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            self.last = line;
+        }
+        Ran { stderr: self.last, ..self.started.end().await }
+    }
+}
+
+const LONG: &str = "
+loop = \"open\"
+[mix]
+rooms = 3
+[[phase]]
+name = \"first\"
+seconds = 1
+rate = 60
+[[phase]]
+name = \"second\"
+seconds = 600
+rate = 60
+[[phase]]
+name = \"third\"
+seconds = 600
+rate = 60
+[thresholds]
+sent = { min = 30000 }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_keeps_what_was_measured_and_is_not_judged() {
     let server = Server::start().await;
-    let scenario = "loop = \"closed\"\n[mix]\nrooms = 1\n[[phase]]\nseconds = 600\n";
-    let mut started = start(&server, server.public, scenario, &[]);
-    let pid = Pid::from_raw(i32::try_from(started.child.id().unwrap()).unwrap()).unwrap();
-    let mut lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("hold") {
-            break;
+    for (workers, signal) in [("1", Signal::INT), ("2", Signal::TERM)] {
+        let mut running =
+            Running::start(&server, server.public, LONG, &["--workers", workers]).await;
+        running.phase("second").await;
+        running.signal(signal);
+        let ran = running.end().await;
+        assert_eq!(ran.code, 6, "{}", ran.told());
+        assert!(ran.stderr.contains("interrupted"), "{}", ran.told());
+        ran.is_clean();
+        assert_eq!(ran.figure("sent"), ran.figure("acked"), "{}", ran.told());
+        assert!((61.0..20_000.0).contains(&ran.figure("sent")), "{}", ran.told());
+        assert_eq!(ran.result["ended"], "interrupted");
+        assert!(ran.result["void"].as_str().unwrap().contains("interrupted"), "{}", ran.told());
+        // The one that was cut is as long as it was, and those behind it never were.
+        let phases = ran.result["phases"].as_array().unwrap();
+        assert_eq!(phases.len(), 2, "{phases:?}");
+        assert!(phases[1]["seconds"].as_f64().unwrap() < 500.0, "{phases:?}");
+        let measured = ran.figure("measured_seconds");
+        assert!(measured < 500.0, "{measured}");
+        let page = std::fs::read_to_string(ran.out.path().join("report.html")).unwrap();
+        assert!(page.contains("interrupted") && page.contains("<polyline"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_run_that_is_interrupted_before_it_measures_there_is_nothing() {
+    let server = Server::start().await;
+    let mut running = Running::start(&server, server.public, LONG, &[]).await;
+    running.says("making an Organization").await;
+    running.signal(Signal::INT);
+    let ran = running.end().await;
+    assert_eq!(ran.code, 2, "{}", ran.told());
+    assert!(ran.stderr.contains("interrupted: nothing was measured"), "{}", ran.told());
+    assert!(ran.result.is_null());
+    server.stop().await;
+}
+
+/// While it waits for acks that never come.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_interrupts_twice_does_not_wait() {
+    let proxy = Proxy::bind().await;
+    let server = Server::start_behind(Some(proxy.address)).await;
+    let address = proxy.address;
+    proxy.carry(server.public, Fault::SwallowAck(usize::MAX));
+    let scenario = format!("drain_ms = 600000\n{LONG}");
+    let mut running = Running::start(&server, address, &scenario, &[]).await;
+    running.phase("second").await;
+    running.signal(Signal::INT);
+    running.says("once more").await;
+    running.signal(Signal::INT);
+    let ran = running.end().await;
+    server.stop().await;
+    assert_eq!(ran.code, 2, "{}", ran.told());
+    assert!(ran.stderr.contains("twice") && ran.result.is_null(), "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_runs_those_before_the_interrupted_one_are_kept() {
+    let server = Server::start().await;
+    let scenario = CLOSED.replace("seconds = 1", "seconds = 2");
+    let mut running = Running::start(&server, server.public, &scenario, &["--runs", "9"]).await;
+    running.says("run 2 of 9").await;
+    running.signal(Signal::INT);
+    let ran = running.end().await;
+    server.stop().await;
+    assert_eq!(ran.code, 6, "{}", ran.told());
+    assert!(ran.out.path().join("run-1/result.json").exists(), "{}", ran.told());
+    assert!(ran.out.path().join("report.html").exists(), "{}", ran.told());
+    assert!(!ran.out.path().join("run-3").exists(), "{}", ran.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_threshold_ends_a_run_that_is_to_abort() {
+    let server = Server::start().await;
+    let scenario = format!("{LONG}messages_per_second = {{ min = 1e9, abort = true }}\n");
+    let ran = run(&server, &scenario, &[]).await;
+    server.stop().await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert_eq!(ran.result["ended"], "aborted", "{}", ran.told());
+    let fault = ran.result["faults"][0].as_str().unwrap();
+    assert!(fault.contains("messages_per_second is"), "{fault}");
+    assert!(ran.figure("measured_seconds") < 500.0, "{}", ran.told());
+    ran.is_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_doubled_ends_a_run_that_is_to_abort() {
+    let proxy = Proxy::bind().await;
+    let server = Server::start_behind(Some(proxy.address)).await;
+    let address = proxy.address;
+    proxy.carry(server.public, Fault::Double);
+    let ran = start(&server, address, LONG, &["--abort"]).end().await;
+    server.stop().await;
+    assert_eq!(ran.code, 1, "{}", ran.told());
+    assert_eq!(ran.result["ended"], "aborted", "{}", ran.told());
+    assert!(ran.result["faults"].to_string().contains("duplicate is"), "{}", ran.told());
+    assert!(ran.figure("measured_seconds") < 500.0, "{}", ran.told());
+}
+
+#[tokio::test]
+async fn the_help_says_what_each_exit_code_means() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["compare", "--help"]] {
+        let output = command().args(arguments).output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for row in ["0  every threshold kept", "4  the server was gone", "6  interrupted"] {
+            assert!(text.contains(row), "{arguments:?}: {text}");
         }
     }
-    kill_process(pid, Signal::INT).unwrap();
-    let mut words = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        words = line;
-    }
-    assert!(words.contains("interrupted"), "{words}");
-    assert_eq!(started.end().await.code, 2);
-    server.stop().await;
 }
 
 async fn refused(arguments: &[&str]) -> String {
@@ -120,6 +301,10 @@ async fn what_cannot_run_is_2_and_says_why() {
     assert!(words.contains("--binary"), "{words}");
     let words = refused(&["report", key]).await;
     assert!(words.contains("no JSON"), "{words}");
+    let words = refused(&["check", "smoke", "--set", "mix.roms=1"]).await;
+    assert!(words.contains("--set mix.roms=1"), "{words}");
+    let words = refused(&["check", "closed", "--rate", "5"]).await;
+    assert!(words.contains("closed loop"), "{words}");
 }
 
 #[tokio::test]
