@@ -3,6 +3,7 @@
 //! Lives here: what a person or a script types and reads. Not here: what the commands do (`run`, `init`,
 //! the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
+mod backup;
 mod files;
 mod operator;
 mod serve;
@@ -36,6 +37,12 @@ enum CliError {
     Init(#[from] InitError),
     #[error(transparent)]
     Tls(#[from] crate::http::TlsError),
+    #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
+    #[error(transparent)]
+    Verify(#[from] crate::backup::VerifyError),
+    #[error(transparent)]
+    Restore(#[from] crate::backup::RestoreError),
     #[error(transparent)]
     Client(#[from] crate::http::client::ClientError),
     #[error("cannot read {} (flag --{flag})", path.display())]
@@ -101,6 +108,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
             serve::repair(&settings(matches)?, matches.get_flag("accept-loss"))
         }
         Some(("operator", matches)) => operator::run(matches),
+        Some(("backup", matches)) => backup::backup(matches),
+        Some(("verify", matches)) => backup::verify(matches),
+        Some(("restore", matches)) => backup::restore(matches),
         // It has the one subcommand, and clap requires it.
         Some(("keys", matches)) => serve::rotate_keys(&settings(matches)?),
         // `version`; clap lets nothing else through.
@@ -163,6 +173,15 @@ fn command() -> Command {
                 "Makes a new master key and wraps every key under it; old copies of the master key open nothing any more",
             )),
         )
+        .subcommand(backup::backup_command(with_settings(
+            Command::new("backup"),
+            &["data", "keys", "admin_listen"],
+        )))
+        .subcommand(backup::verify_command(Command::new("verify")))
+        .subcommand(backup::restore_command(with_settings(
+            Command::new("restore"),
+            &["data", "keys"],
+        )))
         .subcommand(Command::new("version").about("Names version and commit"))
 }
 

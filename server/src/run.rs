@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{ApiConfig, ApiState, admin_router, public_router};
 use crate::auth::{Allowance, BrakeConfig, Devices, Rates, RatesConfig};
+use crate::backup::Backups;
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
@@ -180,6 +181,23 @@ pub fn look(config: &Config) -> Result<Looked, RunError> {
     })
 }
 
+/// Backups of what is open.
+pub fn backups(
+    config: &Config,
+    opened: &Opened,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Backups> {
+    let Some(store) = &opened.on_disk else { return Arc::default() };
+    Arc::new(Backups::new(
+        Arc::clone(store),
+        Arc::clone(&opened.keys),
+        Arc::clone(clock),
+        Arc::clone(metrics),
+        [config.data.clone(), config.keys.clone()],
+    ))
+}
+
 fn open_counted(
     config: &Config,
     clock: Arc<dyn Clock>,
@@ -271,7 +289,9 @@ pub async fn run_with(
     let metrics = Metrics::new();
     metrics.config_read(clock.now());
     let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
-    let Opened { store, keys, on_disk } = open_counted(&config, Arc::clone(&clock), stats)?;
+    let opened = open_counted(&config, Arc::clone(&clock), stats)?;
+    let backups = backups(&config, &opened, &clock, &metrics);
+    let Opened { store, keys, on_disk } = opened;
     if config.store == StoreSetting::Memory {
         lend_operator_key(&*store, &config.keys, clock.now()).await?;
         tracing::warn!("`store` = memory: nothing is kept when this server ends");
@@ -309,7 +329,8 @@ pub async fn run_with(
         Arc::clone(&clock_trust),
         Arc::clone(&metrics),
         &api_config(&config, &public_url, &rates, Devices::new(Arc::<KeyStore>::clone(&keys))),
-    );
+    )
+    .with_backups(&backups);
     let acts = api.acts();
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
@@ -395,6 +416,7 @@ pub async fn run_with(
     stop.send_replace(true);
     gateway.drain(config.drain_ms).await;
     end.send_replace(true);
+    backups.stop().await;
     for task in serving.into_iter().chain(keeping).chain(hearing) {
         if task.await.is_err() {
             tracing::error!("a task ended by a fault");

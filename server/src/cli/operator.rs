@@ -248,7 +248,7 @@ fn escaped(word: &str) -> String {
 }
 
 /// What a problem document says, for a person.
-fn words_of(text: &str, status: u16) -> String {
+pub(super) fn words_of(text: &str, status: u16) -> String {
     let problem: Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| problem.get(name).and_then(Value::as_str);
     match (field("title"), field("detail")) {

@@ -153,7 +153,7 @@ pub(super) fn rotate_keys(resolved: &Resolved) -> Result<ExitCode, CliError> {
     })
 }
 
-fn start_logs(config: &Config) {
+pub(super) fn start_logs(config: &Config) {
     let lines = match config.log_format {
         LogFormat::Json => telemetry::Lines::Json,
         LogFormat::Human => telemetry::Lines::Human,
