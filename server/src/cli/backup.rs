@@ -130,26 +130,39 @@ pub(super) fn backup(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     if config.store == Store::Memory {
         return Err(backup::BackupError::Memory.into());
     }
-    let asked = || ask_the_server(&config, &wish, matches.get_one("key-file"));
-    let made = match SqliteStore::look(&config.data).map_err(run::RunError::from) {
-        Ok(Looked::InUse { .. }) => asked()?,
-        // A server whose folders are not here, as in a container.
-        Ok(Looked::Empty) if !config.data.exists() => asked()?,
-        Ok(Looked::Empty) => return Err(CliError::EmptyData(config.data)),
-        Ok(Looked::Data(data)) if data.version < data.known => {
+    let made = match found(&config)? {
+        Found::Running => ask_the_server(&config, &wish, matches.get_one("key-file"))?,
+        Found::Stopped => back_up_stopped(&config, wish)?,
+    };
+    if is_for_programs() {
+        return print(&format!("{made}\n"));
+    }
+    print(&summary(&made))
+}
+
+/// What is to be backed up.
+enum Found {
+    /// A server that runs, or whose folders are not here, as in a container.
+    Running,
+    /// Folders that nobody has.
+    Stopped,
+}
+
+/// Looks at the folders, and lets go of them: whoever opens them to write has to be alone.
+fn found(config: &Config) -> Result<Found, CliError> {
+    Ok(match SqliteStore::look(&config.data).map_err(run::RunError::from)? {
+        Looked::InUse { .. } => Found::Running,
+        Looked::Empty if !config.data.exists() => Found::Running,
+        Looked::Empty => return Err(CliError::EmptyData(config.data.clone())),
+        Looked::Data(data) if data.version < data.known => {
             let (version, known) = (data.version, data.known);
             return Err(CliError::Refused(format!(
                 "the data in {} is of version {version}, and this livehelp would first bring it to {known}: back it up with the livehelp that it is from",
                 config.data.display()
             )));
         }
-        Ok(Looked::Data(_)) => back_up_stopped(&config, wish)?,
-        Err(error) => return Err(error.into()),
-    };
-    if is_for_programs() {
-        return print(&format!("{made}\n"));
-    }
-    print(&summary(&made))
+        Looked::Data(_) => Found::Stopped,
+    })
 }
 
 /// Has the running server do it, and waits.
