@@ -17,6 +17,7 @@ use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
 use crate::auth::{Devices, Passwords, Principal, Rates, Trier};
+use crate::backup::Backups;
 use crate::clock::Clock;
 use crate::hub::RefusedOrigin;
 use crate::metrics::{Metrics, Throttle as Throttled};
@@ -51,6 +52,7 @@ mod tenants;
 mod operator_keys;
 mod password_resets;
 mod clock;
+mod backups;
 
 pub use acts::Acts;
 use problem::{Problem, ProblemCode};
@@ -92,6 +94,7 @@ pub struct ApiState {
     /// An Organization's turn is held from reading a site or an agent of it until that is stored anew, so that no change
     /// undoes another.
     pub(crate) changes: Arc<Turns>,
+    pub(crate) backups: Arc<Backups>,
 }
 
 impl ApiState {
@@ -119,7 +122,15 @@ impl ApiState {
             acts: Acts::default(),
             in_flight: Arc::default(),
             changes: Arc::default(),
+            backups: Arc::default(),
         }
+    }
+
+    /// With something that can be backed up.
+    #[must_use]
+    pub fn with_backups(mut self, backups: &Arc<Backups>) -> Self {
+        self.backups = Arc::clone(backups);
+        self
     }
 
     /// What was begun and is not at its end.

@@ -3,6 +3,7 @@
 //! Lives here: what a person or a script types and reads. Not here: what the commands do (`run`, `init`,
 //! the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
+mod backup;
 mod files;
 mod flags;
 mod health;
@@ -46,6 +47,12 @@ enum CliError {
     Init(#[from] InitError),
     #[error(transparent)]
     Tls(#[from] crate::http::TlsError),
+    #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
+    #[error(transparent)]
+    Verify(#[from] crate::backup::VerifyError),
+    #[error(transparent)]
+    Restore(#[from] crate::backup::RestoreError),
     #[error(transparent)]
     Client(#[from] crate::http::client::ClientError),
     #[error("cannot read {} (flag --{flag})", shown(path))]
@@ -126,6 +133,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         Some(("health", matches)) => health::run(matches),
         Some(("repair", matches)) => stopped::repair(matches),
         Some(("operator", matches)) => operator::run(matches),
+        Some(("backup", matches)) => backup::backup(matches),
+        Some(("verify", matches)) => backup::verify(matches),
+        Some(("restore", matches)) => backup::restore(matches),
         // It has the one subcommand, and clap requires it.
         Some(("keys", matches)) => stopped::rotate_keys(matches),
         Some(("completions", matches)) => pages::completions(matches),
@@ -167,6 +177,9 @@ fn family(shape: Shape) -> Command {
         with_exit_codes(stopped::check_command()),
         health::command(),
         with_exit_codes(operator::command(shape)),
+        with_exit_codes(backup::backup_command()),
+        with_exit_codes(backup::verify_command()),
+        with_exit_codes(backup::restore_command()),
         with_exit_codes(stopped::repair_command()),
         with_exit_codes(stopped::keys_command()),
         pages::completions_command(),

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod init;
 pub mod run;
 pub mod sweep;
+pub mod backup;
 mod live;
 pub mod gateway;
 pub mod api;

@@ -170,6 +170,10 @@ metrics! {
         sweep_clock_trusted: Gauge = (),
             "0 while the wall clock cannot be explained, so that nothing is destroyed until it is right or the operator confirms it.";
     }
+    "Backup" {
+        backup_last_success_timestamp_seconds: Gauge = (),
+            "When the newest backup was verified and had its names; 0 before the first, known again after a restart.";
+    }
     "Runtime" {
         worker_loop_lag_seconds: Histogram<Seconds> = (),
             "How late the runtime ran a timer.";
@@ -200,6 +204,11 @@ impl Metrics {
     /// Until when the public listener's certificate holds, where it has one and that can be read.
     pub fn certificate_ends(&self, at: Option<UnixMillis>) {
         self.certificate_ends.store(at.map_or(0, seconds), Ordering::Relaxed);
+    }
+
+    /// A backup was finished at this time, now or before this process.
+    pub fn backed_up(&self, at: UnixMillis) {
+        self.backup_last_success_timestamp_seconds.set(seconds(at));
     }
 
     /// A sweep was finished.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{ApiConfig, ApiState, admin_router, public_router};
 use crate::auth::{Allowance, BrakeConfig, Devices, Rates, RatesConfig};
+use crate::backup::Backups;
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
@@ -186,6 +187,23 @@ pub fn look(config: &Config) -> Result<Looked, RunError> {
     })
 }
 
+/// Backups of what is open.
+pub fn backups(
+    config: &Config,
+    opened: &Opened,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Backups> {
+    let Some(store) = &opened.on_disk else { return Arc::default() };
+    Arc::new(Backups::new(
+        Arc::clone(store),
+        Arc::clone(&opened.keys),
+        Arc::clone(clock),
+        Arc::clone(metrics),
+        [config.data.clone(), config.keys.clone()],
+    ))
+}
+
 fn open_counted(
     config: &Config,
     clock: Arc<dyn Clock>,
@@ -316,7 +334,9 @@ async fn run_within(
         tls.tell(&metrics, clock.now());
     }
     let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
-    let Opened { store, keys, on_disk } = open_counted(&config, Arc::clone(&clock), stats)?;
+    let opened = open_counted(&config, Arc::clone(&clock), stats)?;
+    let backups = backups(&config, &opened, &clock, &metrics);
+    let Opened { store, keys, on_disk } = opened;
     if config.store == StoreSetting::Memory {
         lend_operator_key(&*store, &config.keys, clock.now()).await?;
         tracing::warn!("`store` = memory: nothing is kept when this server ends");
@@ -355,7 +375,8 @@ async fn run_within(
         Arc::clone(&clock_trust),
         Arc::clone(&metrics),
         &api_config(&config, &public_url, &rates, Devices::new(Arc::<KeyStore>::clone(&keys))),
-    );
+    )
+    .with_backups(&backups);
     let acts = api.acts();
     ready(&listeners);
     let Listeners { public, admin: admin_listener, demo: demo_listener } = listeners;
@@ -478,6 +499,7 @@ async fn run_within(
     gateway.drain(config.drain_ms).await;
     systemd.status("Closing the store");
     end.send_replace(true);
+    backups.stop().await;
     for task in serving.into_iter().chain(keeping).chain(hearing) {
         if task.await.is_err() {
             tracing::error!("a task ended by a fault");

@@ -22,7 +22,7 @@ const ROWS: [&[&str]; 9] = [
     &["gateway", "api", "webhook"],
     &["http"],
     &["hub"],
-    &["auth/", "sweep"],
+    &["auth/", "sweep", "backup"],
     &["bus", "store", "audit", "keys", "traces", "systemd"],
     &["room", "routing", "privacy", "auth"],
     &[

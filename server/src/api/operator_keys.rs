@@ -57,7 +57,7 @@ pub(crate) async fn create(
         let scopes = check_scopes(&new.scopes, Scope::OPERATOR)?;
         // Nobody gives what they do not have.
         for scope in Scope::OPERATOR.iter().filter(|scope| scope.is_in(&scopes)) {
-            access.need(*scope)?;
+            access.need_or_manage(*scope)?;
         }
         if state.store.keys(None).await?.len() >= KEYS_MAX {
             return Err(too_many());

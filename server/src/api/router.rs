@@ -22,7 +22,7 @@ use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, clock, conversations, invitations, keys, messages, operator_keys,
+    ApiState, agents, backups, clock, conversations, invitations, keys, messages, operator_keys,
     password_resets, sessions, sites, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
@@ -127,6 +127,8 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(clock::get))
         .routes(routes!(clock::confirm))
         .routes(routes!(clock::lower))
+        .routes(routes!(backups::create))
+        .routes(routes!(backups::newest))
 }
 
 fn finish(router: Router<ApiState>, state: ApiState) -> Router {

@@ -56,6 +56,8 @@ scopes! {
     ClockConfirm "clock:confirm",
     /// The operator lists, makes and deletes operator keys; none with a scope that the asking key lacks.
     OperatorKeysManage "operator-keys:manage",
+    /// The operator has the server back itself up, and sees how that went.
+    BackupsCreate "backups:create",
 }
 
 impl Scope {
@@ -80,6 +82,7 @@ impl Scope {
         Self::SitesWrite,
         Self::ClockConfirm,
         Self::OperatorKeysManage,
+        Self::BackupsCreate,
     ];
 
     /// Whether a key's list names it.

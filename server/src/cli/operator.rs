@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Method;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::flags::{self, Shape};
@@ -24,7 +24,7 @@ use crate::http::client::Server;
 use crate::init::OPERATOR_KEY_FILE;
 
 /// Time for the whole exchange.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to ask: method, path, body.
 type Question = (Method, String, Option<Value>);
@@ -327,6 +327,19 @@ fn key_file(resolved: &Resolved, server: &Server) -> Result<PathBuf, CliError> {
     }
 }
 
+/// The key that this server asks for.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn key(resolved: &Resolved, server: &Server) -> Result<SecretString, CliError> {
+    let file = key_file(resolved, server)?;
+    read_secret(&file).map_err(|source| CliError::ReadFile {
+        path: file,
+        flag: "operator-key-file",
+        source,
+    })
+}
+
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let Some((command, given)) = matches.subcommand() else {
         return Err(CliError::Refused("give one of the subcommands that --help lists".to_owned()));
@@ -339,12 +352,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     refuse_floating(thing, verb, leaf)?;
     let resolved = settings(matches)?;
     let server = server(&resolved)?;
-    let file = key_file(&resolved, &server)?;
-    let key = read_secret(&file).map_err(|source| CliError::ReadFile {
-        path: file,
-        flag: "operator-key-file",
-        source,
-    })?;
+    let key = key(&resolved, &server)?;
     let body = body.map(|body| body.to_string());
     let key = key.expose_secret().trim();
     let asking = server.ask(method, &path, Some(key), body, PATIENCE);
@@ -488,7 +496,7 @@ fn escaped(word: &str) -> String {
 }
 
 /// What a problem document says, for a person.
-fn words_of(text: &str, status: u16) -> String {
+pub(super) fn words_of(text: &str, status: u16) -> String {
     let problem: Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| problem.get(name).and_then(Value::as_str);
     match (field("title"), field("detail")) {

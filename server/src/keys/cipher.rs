@@ -62,6 +62,35 @@ impl ValueKey {
     }
 }
 
+/// SHA-256 of what comes in pieces.
+pub struct Sum(digest::Context);
+
+impl std::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[sum]")
+    }
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Sum {
+    /// The next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all pieces.
+    pub fn finish(self) -> [u8; 32] {
+        let mut sum = [0; 32];
+        sum.copy_from_slice(self.0.finish().as_ref());
+        sum
+    }
+}
+
 /// Nonces that one question to the system brings: it costs more than the sealing of a short message, and
 /// hardly more for many.
 const NONCES: usize = 64;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use protocol::ids::TenantId;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use zeroize::Zeroizing;
 
 use super::cipher::{ValueKey, bucket_bytes, fill_random, subject_bytes, subject_parts};
 use super::{KEY_BYTES, KeysError, Secret, StoreId};
@@ -22,6 +23,8 @@ const FORMAT: u32 = 2;
 const BIND: &str =
     "ALTER TABLE meta ADD COLUMN data BLOB; ALTER TABLE meta ADD COLUMN data_path TEXT;
     ALTER TABLE meta ADD COLUMN in_file INTEGER NOT NULL DEFAULT 0;";
+/// Where a file says that it has a log: 2 for yes and 1 for no.
+const LOG_BYTES: std::ops::Range<usize> = 18..20;
 const FIND_ROOT: &[u8] = b"find root";
 /// Bytes of the file up to which a start opens every key in it; of a larger one `livehelp check` does, and a key that does
 /// not open shows where it is used.
@@ -70,6 +73,25 @@ pub(super) enum Stored {
     None,
 }
 
+/// The keys folder as of one moment.
+pub struct Copied {
+    /// `keys.sqlite`, which needs no other file.
+    pub image: Vec<u8>,
+    /// `master.key`.
+    pub master: Secret,
+    /// `operator-key`, where there is one.
+    pub operator_key: Option<Zeroizing<Vec<u8>>>,
+    pub generation: u64,
+    /// The data that they are for.
+    pub data: Option<StoreId>,
+}
+
+impl std::fmt::Debug for Copied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[keys]")
+    }
+}
+
 /// The open folder.
 pub(super) struct KeyFile {
     folder: PathBuf,
@@ -99,7 +121,7 @@ fn sqlite_path(folder: &Path) -> PathBuf {
     folder.join("keys.sqlite")
 }
 
-const LOCK_FILE: &str = "keys.lock";
+pub(super) const LOCK_FILE: &str = "keys.lock";
 
 /// Takes the folder, which is there, for this process.
 pub(super) fn lock(folder: &Path) -> Result<FolderLock, KeysError> {
@@ -420,6 +442,56 @@ impl KeyFile {
         let generation = raise(&transaction, in_file).map_err(act())?;
         transaction.commit().map_err(act())?;
         Ok(generation)
+    }
+
+    /// All of the folder. The caller holds the only connection, so nothing is made or destroyed meanwhile.
+    pub(super) fn copy(&mut self) -> Result<Copied, KeysError> {
+        self.is_in_place()?;
+        let path = master_path(&self.folder);
+        let master = read_master(&path)?;
+        if unwrap(&ValueKey::new(&master), FIND_ROOT, &self.wrapped_root()?).is_err() {
+            return Err(KeysError::WrongMaster(self.folder.clone()));
+        }
+        let (generation, data) = (self.generation()?, self.data()?);
+        let mut image =
+            self.connection.serialize(rusqlite::MAIN_DB).map_err(file_error("copy it"))?.to_vec();
+        // The copy has no log.
+        if let Some(format) = image.get_mut(LOG_BYTES) {
+            format.fill(1);
+        }
+        let path = self.folder.join("operator-key");
+        let operator_key = match fs::read(&path) {
+            Ok(text) => Some(Zeroizing::new(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error("read", &path)(error)),
+        };
+        Ok(Copied { image, master, operator_key, generation, data: data.map(|(id, _)| id) })
+    }
+
+    /// What [`KeyFile::copy`] made, at the beginning of the file at `path`.
+    pub(super) fn look_at_copy(path: &Path, master: &[u8]) -> Result<Self, KeysError> {
+        let mut bytes = Secret::default();
+        if master.len() != KEY_BYTES {
+            return Err(KeysError::NotAMaster(path.to_owned()));
+        }
+        bytes.copy_from_slice(master);
+        let opened = crate::onlooker::open(path);
+        let connection = opened.map_err(|source| damaged(path, "open it", source))?;
+        let mut file = Self {
+            folder: path.to_owned(),
+            inode: None,
+            in_file: 0,
+            master: ValueKey::new(&bytes),
+            connection,
+            find_root: Secret::default(),
+        };
+        let format = file.format()?;
+        if format > FORMAT {
+            return Err(KeysError::Newer { found: format, known: FORMAT });
+        }
+        file.find_root = unwrap(&file.master, FIND_ROOT, &file.wrapped_root()?)
+            .map_err(|_| KeysError::WrongMaster(path.to_owned()))?;
+        Ok(file)
     }
 
     /// Whether the folder can be used now as a start would use it: its files are the ones that are open, and the master
@@ -786,7 +858,7 @@ impl KeyFile {
 }
 
 fn read_master(path: &Path) -> Result<Secret, KeysError> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
     File::open(path)
         .and_then(|file| file.take(64).read_to_end(&mut bytes))
         .map_err(io_error("read", path))?;
@@ -841,7 +913,7 @@ fn site_bytes(bucket: &Bucket) -> &[u8] {
 }
 
 fn unwrap(master: &ValueKey, bound: &[u8], wrapped: &[u8]) -> Result<Secret, SealError> {
-    let plain = zeroize::Zeroizing::new(master.unseal(bound, wrapped)?);
+    let plain = Zeroizing::new(master.unseal(bound, wrapped)?);
     let mut key = Secret::default();
     if plain.len() != KEY_BYTES {
         return Err(SealError::Tampered);

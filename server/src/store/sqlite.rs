@@ -9,6 +9,7 @@ mod accounts;
 mod backlog;
 mod carrying;
 mod cleanup;
+mod copy;
 mod desk;
 mod fault;
 mod file;
@@ -45,6 +46,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use self::backlog::{Backlog, Waiting};
 use self::carrying::Carrying;
 use self::cleanup::Step;
+use self::copy::LogTurn;
+pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
 use self::desk::{Desk, Memory};
 use self::fault::Fault;
 pub use self::file::{FolderLock, Identity};
@@ -127,6 +130,8 @@ struct Shared {
     /// The only one, where the disk had no room at the start and has none yet.
     alone: Arc<Mutex<Option<Connection>>>,
     short: Mutex<Short>,
+    /// Whose turn it is with the log: whoever copies needs it as it is, whoever cleans up empties it.
+    log: LogTurn,
 }
 
 impl std::fmt::Debug for Shared {
@@ -195,6 +200,7 @@ impl SqliteStore {
         if let Some(pid) = file::user(folder)? {
             return Ok(Looked::InUse { pid });
         }
+        file::check_restored(folder)?;
         let path = file::database_path(folder);
         Ok(match file::look(folder)? {
             None => Looked::Empty,
@@ -306,6 +312,7 @@ impl SqliteStore {
             idle: Mutex::new(idle),
             alone,
             short: Mutex::new(short),
+            log: LogTurn::default(),
         });
         let (closed_tx, closed) = oneshot::channel();
         tasks::thread("store writer", move || {
@@ -449,11 +456,12 @@ impl SqliteStore {
     async fn clean_up_each(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
         let mut cleaned = Vec::new();
         for bucket in buckets {
-            cleaned.extend(self.clean_up_bucket(*bucket).await?);
+            cleaned.extend(self.clean_up_bucket(*bucket).await?.map(|id| (*bucket, id)));
         }
+        let Some(_turn) = self.shared.log.to_empty(&cleaned) else { return Ok(()) };
         self.empty_log().await?;
         // Only now are they off the list: a crash before this line brings them back.
-        for id in cleaned {
+        for (_, id) in cleaned {
             self.act(move |desk| desk.clean_up_end(id)).await?;
         }
         Ok(())
@@ -858,7 +866,9 @@ impl Store for SqliteStore {
     }
 
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
-        self.read("list buckets", |reader| reader.buckets()).await
+        let mut buckets = self.read("list buckets", |reader| reader.buckets()).await?;
+        self.shared.log.leave_out(&mut buckets);
+        Ok(buckets)
     }
 
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {

@@ -35,3 +35,4 @@ mod folders;
 mod strangers;
 mod operations;
 mod accounts;
+mod backup;

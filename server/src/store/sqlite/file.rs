@@ -51,10 +51,30 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
 }
 
-const LOCK_FILE: &str = "livehelp.lock";
+pub(super) const LOCK_FILE: &str = "livehelp.lock";
+
+/// Where this lies, what is beside it is only a part of what a restore puts there.
+pub(super) fn restoring_path(folder: &Path) -> PathBuf {
+    folder.join("livehelp.restoring")
+}
+
+/// Refuses what a restore that was cut off left.
+pub(super) fn check_restored(folder: &Path) -> Result<(), OpenError> {
+    match restoring_path(folder).exists() {
+        true => Err(OpenError::HalfRestored(folder.to_owned())),
+        false => Ok(()),
+    }
+}
 
 /// Makes the folder where there is none, and locks it.
 pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+    let lock = lock_unjudged(folder)?;
+    check_restored(folder)?;
+    Ok(lock)
+}
+
+/// The same for whoever puts a backup there.
+pub(super) fn lock_unjudged(folder: &Path) -> Result<FolderLock, OpenError> {
     if !folder.exists() {
         DirBuilder::new()
             .recursive(true)
@@ -505,13 +525,13 @@ pub(super) fn find_journal(
 }
 
 /// Whose file it is, and of which version.
-fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
+pub(super) fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
     let read = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     Ok((read("application_id")?, read("user_version")?))
 }
 
 /// Refuses what is not ours or from a later version; the version that is known here.
-fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
+pub(super) fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
     if id != APPLICATION_ID && (id != 0 || version != 0) {
         return Err(OpenError::NotOurs(path.to_owned()));
     }

@@ -11,6 +11,7 @@ use protocol::time::UnixMillis;
 use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
+use super::copy::Rows;
 use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file::{self, Meta};
@@ -77,6 +78,11 @@ pub enum OpenError {
     Rows { path: PathBuf, count: u64 },
     #[error("{} is of version {found} and must first be brought to {known}: start the server once", path.display())]
     Former { path: PathBuf, found: u32, known: u32 },
+    #[error(
+        "a restore into {} did not come to its end: run `livehelp restore` once more, it begins anew",
+        .0.display()
+    )]
+    HalfRestored(PathBuf),
     #[error("there is no room in {} to bring its data to this version", .0.display())]
     NoRoom(PathBuf),
     #[error("the file system of {} has no locks: put the folder on another one", path.display())]
@@ -128,6 +134,7 @@ impl OpenError {
             | Self::Rows { .. }
             | Self::Former { .. }
             | Self::NoRoom(_)
+            | Self::HalfRestored(_)
             | Self::NoLocks { .. }
             | Self::Keys { .. } => false,
         }
@@ -170,6 +177,15 @@ impl LookedData {
     /// The key store's number that it needs at least; none before its first start.
     pub fn generation(&self) -> Option<u64> {
         self.keys.map(|(generation, _)| generation)
+    }
+
+    /// How many rows of what people made are in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn count_rows(&self) -> Result<Rows, OpenError> {
+        let failed = |source| file::refuse("read", self.path.clone(), source);
+        Rows::count(&self.connection.lock()).map_err(failed)
     }
 
     /// Whether every sealed value opens.

@@ -17,8 +17,7 @@ static int path_of(int fd, char *path, size_t size) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, size - 1);
-    if (length <= 0) return 0;
-    path[length] = 0;
+    path[length > 0 ? length : 0] = 0;
     return strstr(path, ".sqlite") != NULL || strstr(path, ".journal") != NULL;
 }
 
@@ -56,6 +55,7 @@ int fdatasync(int fd) { return synced(fd); }
 static int full(int fd) {
     char path[4096];
     if (path_of(fd, path, sizeof path) && flag("full")) { errno = ENOSPC; return 1; }
+    if (strstr(path, ".part") != NULL && flag("full-target")) { errno = ENOSPC; return 1; }
     return 0;
 }
 
