@@ -33,3 +33,4 @@ mod faults;
 mod folders;
 mod strangers;
 mod accounts;
+mod guide;
