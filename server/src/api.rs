@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use protocol::conversation::SiteAvailability;
 use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
-use protocol::reject::Reject;
+use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
 use crate::auth::{Devices, Passwords, Principal, Rates, Trier};
 use crate::backup::Backups;
 use crate::clock::Clock;
-use crate::hub::RefusedOrigin;
+use crate::hub::{Creation, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
@@ -34,9 +34,13 @@ mod access;
 mod request;
 mod problem;
 mod page;
+mod json;
+mod etag;
+mod reference;
 mod idempotency;
 mod schema;
 mod promises;
+mod words;
 mod date;
 mod sessions;
 mod agents;
@@ -95,6 +99,8 @@ pub struct ApiState {
     /// undoes another.
     pub(crate) changes: Arc<Turns>,
     pub(crate) backups: Arc<Backups>,
+    /// A conversation's turn is held from looking at its version until it is changed.
+    pub(crate) moves: Arc<Turns>,
 }
 
 impl ApiState {
@@ -123,6 +129,7 @@ impl ApiState {
             in_flight: Arc::default(),
             changes: Arc::default(),
             backups: Arc::default(),
+            moves: Arc::default(),
         }
     }
 
@@ -157,6 +164,7 @@ impl ApiState {
                 | Record::PasswordResetEnd { .. }
                 | Record::Key(_)
                 | Record::Tag(_)
+                | Record::TagChange(_)
                 | Record::Answer(_) => {}
             }
         }
@@ -228,6 +236,28 @@ pub trait Live: Send + Sync + std::fmt::Debug {
         conversation: ConversationId,
         tags: Vec<TagId>,
     ) -> Result<(), Reject>;
+    /// Begins a conversation for a visitor, with its first message; returns that one's place once all of it is stored.
+    async fn create(&self, _: &Principal, _: Creation<'_>) -> Result<Seq, Reject> {
+        Err(Reject::new(RejectCode::NotFound, "there is nobody here to take it"))
+    }
+    /// Takes over what `from` has, or where a program asks gives it to the agent that it names.
+    async fn take_over(
+        &self,
+        _: &Principal,
+        _: ConversationId,
+        _from: AgentId,
+        _to: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        Ok(())
+    }
+    /// Takes the offer of a transfer back.
+    async fn withdraw(&self, _: &Principal, _: ConversationId) -> Result<(), Reject> {
+        Ok(())
+    }
+    /// A label has another name, or is to be taken off everywhere.
+    async fn label_changed(&self, _: TenantId, _: TagId, _gone: bool) -> Result<(), Reject> {
+        Ok(())
+    }
     /// What the site may promise its visitors now.
     fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability;
     /// A page of this origin wanted to embed the site's widget, and the site does not list it.

@@ -41,6 +41,8 @@ mod hear;
 mod lane;
 mod attend;
 mod open;
+mod create;
+mod labels;
 mod pages;
 mod refused;
 mod assign;
@@ -52,6 +54,7 @@ mod tests;
 
 pub(crate) use assign::Act;
 pub use attend::Watched;
+pub use create::Creation;
 pub use open::Opening;
 pub use pages::PageNumber;
 pub use refused::RefusedOrigin;

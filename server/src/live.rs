@@ -11,7 +11,7 @@ use protocol::time::UnixMillis;
 
 use crate::api::Live;
 use crate::auth::Principal;
-use crate::hub::{Act, Hub, RefusedOrigin, Who};
+use crate::hub::{Act, Creation, Hub, RefusedOrigin, Who};
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, Beside, SiteRow};
 
@@ -100,6 +100,39 @@ impl Live for LiveHub {
     ) -> Result<(), Reject> {
         let (tenant, _) = who(principal)?;
         self.0.set_tags(tenant, conversation, tags).await
+    }
+
+    async fn create(&self, principal: &Principal, creation: Creation<'_>) -> Result<Seq, Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.create(tenant, who, creation).await
+    }
+
+    async fn take_over(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+        from: AgentId,
+        to: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        let act = match to {
+            Some(to) => Act::GiveOver { conversation, from, to },
+            None => Act::TakeOver { conversation, from },
+        };
+        self.0.act(tenant, who, act).await
+    }
+
+    async fn withdraw(
+        &self,
+        principal: &Principal,
+        conversation: ConversationId,
+    ) -> Result<(), Reject> {
+        let (tenant, who) = who(principal)?;
+        self.0.act(tenant, who, Act::Withdraw(conversation)).await
+    }
+
+    async fn label_changed(&self, tenant: TenantId, tag: TagId, gone: bool) -> Result<(), Reject> {
+        self.0.label_changed(tenant, tag, gone).await
     }
 
     fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability {

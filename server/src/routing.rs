@@ -312,6 +312,11 @@ impl Routing {
         self.team.standing(agent)
     }
 
+    /// Whether this agent could be given a conversation now.
+    pub fn takes(&self, agent: AgentId, over_capacity: bool) -> bool {
+        self.team.is_connected(agent) && (over_capacity || self.team.has_room(agent))
+    }
+
     /// Whether they let offers run out until they were set to away, and have done nothing since:
     /// the next thing they do is worth an [`Input::Acted`].
     pub fn is_unheard(&self, agent: AgentId) -> bool {

@@ -341,6 +341,8 @@ pub enum Record {
     },
     Key(KeyRow),
     Tag(TagRow),
+    /// Replaces a label's name.
+    TagChange(TagRow),
     /// Refused as [`ANSWERED`] where an answer is kept under its key: then all of the batch was done before.
     Answer(AnswerRow),
 }
@@ -540,6 +542,89 @@ impl ConversationFilter {
     }
 }
 
+/// Conversations that a search looks at for one page: a filter that few pass does not make it walk through all that were
+/// ever kept.
+const SEARCHED_CONVERSATIONS_MAX: usize = 256;
+
+/// Which conversations to look for, by more than a list is kept for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationSearch {
+    pub filter: ConversationFilter,
+    /// With this label.
+    pub tag: Option<TagId>,
+    /// Begun later than this.
+    pub created_after: Option<UnixMillis>,
+    /// Begun earlier than this.
+    pub created_before: Option<UnixMillis>,
+    pub order: SearchOrder,
+}
+
+/// In which order conversations are looked for, and where the page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchOrder {
+    /// The newest first: below this beginning.
+    Newest(Option<Moment>),
+    /// What changed longest ago first: above this change.
+    Changed(Moment),
+}
+
+/// When a conversation began or changed, and its id, which decides between those of one moment.
+pub type Moment = (UnixMillis, ConversationId);
+
+/// A page of a search.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    pub rows: Vec<ConversationRow>,
+    /// Where the next page begins: behind what was looked at last. A page can have fewer rows than it was asked for, even
+    /// none, and others follow.
+    pub next: Option<Moment>,
+}
+
+impl ConversationSearch {
+    /// Whether a conversation passes.
+    fn passes(&self, row: &Sketch<'_>) -> bool {
+        let ConversationFilter { site, visitor, assignee, .. } = &self.filter;
+        self.filter.states().contains(&row.state)
+            && site.is_none_or(|site| site == row.site)
+            && visitor.is_none_or(|visitor| visitor == row.visitor)
+            && assignee.is_none_or(|agent| row.assignee == Some(agent))
+            && self.tag.is_none_or(|tag| row.tags.contains(&tag))
+            && self.created_after.is_none_or(|after| row.created_at > after)
+            && self.created_before.is_none_or(|before| row.created_at < before)
+    }
+
+    /// Beginnings between which those lie that are looked for: below the first, above the second.
+    fn created_between(&self) -> (Moment, Option<UnixMillis>) {
+        let last = (UnixMillis(MOMENT_MAX), ConversationId::from_bytes([0xff; 16]));
+        let page = match self.order {
+            SearchOrder::Newest(before) => before.unwrap_or(last),
+            SearchOrder::Changed(_) => last,
+        };
+        let before = self.created_before.map(|at| (at, ConversationId::from_bytes([0; 16])));
+        (before.map_or(page, |before| before.min(page)), self.created_after)
+    }
+}
+
+/// SQLite counts to 2^63 - 1; no clock gets there.
+const MOMENT_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// What of a header decides whether it passes.
+struct Sketch<'a> {
+    state: ConversationState,
+    site: SiteId,
+    visitor: VisitorId,
+    assignee: Option<AgentId>,
+    tags: &'a [TagId],
+    created_at: UnixMillis,
+}
+
+impl<'a> From<&'a ConversationRow> for Sketch<'a> {
+    fn from(row: &'a ConversationRow) -> Self {
+        let ConversationRow { state, site, visitor, assignee, created_at, .. } = *row;
+        Self { state, site, visitor, assignee, tags: &row.tags, created_at }
+    }
+}
+
 /// A page of a list: how many, and after which item of the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<Id> {
@@ -612,6 +697,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         filter: &ConversationFilter,
         page: Page<ConversationId>,
     ) -> Result<Vec<ConversationRow>, StoreError>;
+    /// Headers by any condition, the newest or the longest unchanged first; at most so many.
+    async fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found, StoreError>;
+    /// When a conversation changed last, by its header or by what was said in it. What was said shows here once it is
+    /// in its list, about a second later at most.
+    async fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<UnixMillis>, StoreError>;
     /// All that is not closed, of every tenant, oldest first: what routing begins with at start.
     async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError>;
     /// Drafts of an agent, the newest so many, the oldest of them first.

@@ -1,6 +1,5 @@
 //! The people who answer.
 
-use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use protocol::conversation::Role;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ApiState;
 use super::access::{Access, Anyone};
+use super::json::Json;
 use super::page::{Items, LIMIT_MAX, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Secret, name};

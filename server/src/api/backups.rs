@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use protocol::time::UnixMillis;
@@ -13,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ApiState;
 use super::access::OperatorAccess;
+use super::json::Json;
 use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;
-use crate::backup::{BackupError, KEYS_DAYS, Made, RATE_MIB, Standing, Wish, rfc3339};
+use crate::backup::{BackupError, KEYS_DAYS, Made, RATE_MIB, Standing, Wish};
 
 /// Artefacts of a kind that can be asked to stay at most.
 const KEEP_MAX: u32 = 10_000;
@@ -77,9 +77,7 @@ pub(crate) struct MadeBackup {
     conversations: u64,
     /// Everything that was acked before this moment is in it; milliseconds since 1970.
     #[schema(value_type = u64)]
-    reaches: UnixMillis,
-    /// The same as text, RFC 3339, UTC.
-    reaches_text: String,
+    reaches_at: UnixMillis,
     /// When it was finished; milliseconds since 1970.
     #[schema(value_type = u64)]
     made_at: UnixMillis,
@@ -97,8 +95,7 @@ impl From<Made> for MadeBackup {
             keys_bytes: made.keys_bytes,
             messages: made.rows.messages,
             conversations: made.rows.conversations,
-            reaches: made.reaches,
-            reaches_text: rfc3339(made.reaches),
+            reaches_at: made.reaches,
             made_at: made.made_at,
             let_go: made.let_go.into_iter().map(text).collect(),
         }

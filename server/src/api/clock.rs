@@ -1,7 +1,6 @@
 //! The server's clock as the operator sees it: retention destroys by it, so one that nothing explains is
 //! theirs to confirm.
 
-use axum::Json;
 use axum::extract::State;
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::OperatorAccess;
 use super::date::{iso_day, iso_moment};
+use super::json::Json;
 use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;

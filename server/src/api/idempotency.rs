@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ApiState;
+use super::json::to_json;
 use super::problem::{Problem, ProblemCode};
 use crate::keys::content_hash;
 use crate::store::{AnswerRow, Beside, Record, Write};
@@ -62,14 +63,14 @@ impl Idempotency {
     ) -> Result<Response, Problem> {
         let slot = match self.before(state, tenant, owner, body).await? {
             Before::Unnamed => None,
-            Before::Answered(answer) => return Ok(created(answer, true)),
+            Before::Answered(answer) => return Ok(self.created(answer, true)),
             Before::New(slot) => Some(slot),
         };
         let (mut records, answer) = make.await?;
         let json = to_json(&answer)?;
         records.extend(slot.as_ref().map(|slot| Record::Answer(slot.keep.with(json.clone()))));
         state.carry_out(records).await?;
-        Ok(created(json, false))
+        Ok(self.created(json, false))
     }
 
     /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is shown
@@ -89,7 +90,44 @@ impl Idempotency {
             }
             Before::New(slot) => (create(Some(slot.keep.clone())).await?, false),
         };
-        Ok(created(to_json(&show(made).await?)?, replayed))
+        Ok(self.created(to_json(&show(made).await?)?, replayed))
+    }
+
+    fn created(&self, json: Vec<u8>, replayed: bool) -> Response {
+        let location = self.location(&json);
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let mut response = (StatusCode::CREATED, kind, json).into_response();
+        if replayed {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+
+    /// Where what was made is read, changed or deleted.
+    fn location(&self, json: &[u8]) -> Option<HeaderValue> {
+        let (_, path) = self.request.split_once(' ')?;
+        let (under, collection) = path.rsplit_once('/')?;
+        let id = match collection {
+            "conversations" => "conversation_id",
+            "invitations" => "invitation_id",
+            "keys" | "operator-keys" => "key_id",
+            "messages" => "message_id",
+            "sites" => "site_id",
+            "tags" => "tag_id",
+            "tenants" => "tenant_id",
+            _ => return None,
+        };
+        // On the operator's listener a site stands for itself, and an invitation cannot be asked for.
+        let path = match (under.starts_with("/v1/tenants/"), collection) {
+            (true, "sites") => "/v1/sites",
+            (true, _) => return None,
+            (false, _) => path,
+        };
+        let made: serde_json::Value = serde_json::from_slice(json).ok()?;
+        HeaderValue::try_from(format!("{path}/{}", made[id].as_str()?)).ok()
     }
 
     /// What is known of a request with this key.
@@ -147,6 +185,12 @@ impl Keep {
         AnswerRow { answer, ..self.0.clone() }
     }
 
+    /// Keeps this of an answer.
+    pub(crate) fn record<T: Serialize>(self, of: &T) -> Result<Record, Problem> {
+        let answer = serde_json::to_vec(of).map_err(|_| Problem::internal())?;
+        Ok(Record::Answer(self.with(answer)))
+    }
+
     /// Keeps what `of` makes of the place of a message, with the message.
     pub(crate) fn beside<T: Serialize>(
         self,
@@ -183,19 +227,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.state.in_flight.lock().remove(&self.slot);
     }
-}
-
-fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(value).map_err(|_| Problem::internal())
-}
-
-fn created(json: Vec<u8>, replayed: bool) -> Response {
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let mut response = (StatusCode::CREATED, kind, json).into_response();
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
 }
 
 fn request_hash(request: &str, body: &[u8]) -> [u8; 32] {

@@ -1,6 +1,5 @@
 //! Invitations: how an Organization gets its agents. The link is shown once and holds for a week.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Access, Anyone};
 use super::agents::NAME_CHARS_MAX;
 use super::idempotency::Idempotency;
+use super::json::Json;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret, name};

@@ -1,6 +1,5 @@
 //! API keys: programs of an Organization, each with the scopes it needs.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::idempotency::Idempotency;
+use super::json::Json;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
@@ -20,7 +19,8 @@ use super::access::Access;
 use super::conversations::{find, today};
 use super::date::{iso_day, iso_moment};
 use super::idempotency::{Idempotency, Keep};
-use super::page::{Items, LIMIT_MAX};
+use super::json::Json;
+use super::page::{Items, LIMIT_MAX, shown};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Ids};
 use super::told::MESSAGES;
@@ -33,8 +33,8 @@ use crate::privacy::ingest::Said;
 use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
 use crate::store::Sight;
 
-/// Messages of a page where the caller names no number.
-const LIMIT_DEFAULT: u16 = 50;
+/// Ranges of places without a message that can still be read, which a page passes over before it says where to go on.
+const EMPTY_RANGES_MAX: usize = 8;
 
 /// Messages of one transcript; a longer one says so.
 const TRANSCRIPT_MESSAGES_MAX: usize = 10_000;
@@ -117,6 +117,9 @@ pub(crate) struct MessagesQuery {
     limit: Option<u16>,
     /// Only those with a smaller `seq`: the `next_cursor` of the page before. The newest without it.
     before: Option<u64>,
+    /// Only those with a greater `seq`, the oldest of them first: whoever asks again with the greatest `seq` that they
+    /// have misses nothing. 0 begins with the first message.
+    after: Option<u64>,
 }
 
 /// Which lines of the transcript.
@@ -168,11 +171,15 @@ pub(crate) async fn list(
     Asked(query): Asked<MessagesQuery>,
 ) -> Result<Json<Items<Message>>, Problem> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
-    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::new(ProblemCode::MalformedQuery, "`limit` is 1 to 100."));
-    }
+    let limit = shown(query.limit)?;
     let gate = Gate::open(&state, access.tenant, conversation).await?;
+    if let Some(after) = query.after {
+        if query.before.is_some() {
+            let words = "`before` and `after` lead into two directions. Send one of them.";
+            return Err(Problem::new(ProblemCode::MalformedQuery, words).naming("after"));
+        }
+        return newer(&state, (access.tenant, conversation), &gate, Seq(after), limit).await;
+    }
     let before = query.before.map(Seq);
     let sight = Sight::Shown(Reader::Agents, gate.today);
     let range = (Seq(0), before);
@@ -181,6 +188,49 @@ pub(crate) async fn list(
     let next_cursor = oldest.map(|row| row.seq().0.to_string());
     let items = page.messages.iter().filter_map(|row| gate.show(row)).collect();
     Ok(Json(Items { items, next_cursor }))
+}
+
+/// Messages above a place, the oldest first. The store pages from the newest down: a page is one range of places, as
+/// wide as it may have messages, and empty ranges are passed over.
+async fn newer(
+    state: &ApiState,
+    (tenant, conversation): (TenantId, ConversationId),
+    gate: &Gate,
+    after: Seq,
+    limit: u16,
+) -> Result<Json<Items<Message>>, Problem> {
+    let room = state.store.room(tenant, conversation, 0).await?;
+    let last = room.map_or(Seq(0), |room| room.seq_last);
+    let sight = Sight::Shown(Reader::Agents, gate.today);
+    let (mut from, mut items) = (after, Vec::new());
+    for _ in 0..EMPTY_RANGES_MAX {
+        if from >= last || !items.is_empty() {
+            break;
+        }
+        let to = Seq(from.0.saturating_add(u64::from(limit)));
+        let range = (from, Some(to.next()));
+        let page = state.store.page(tenant, conversation, sight, range, limit).await?;
+        items.extend(page.messages.iter().filter_map(|row| gate.show(row)));
+        from = to;
+    }
+    let next_cursor = (from < last).then(|| from.0.to_string());
+    Ok(Json(Items { items, next_cursor }))
+}
+
+/// GET /v1/conversations/{conversation_id}/messages/{message_id}
+#[utoipa::path(get, path = "/v1/conversations/{conversation_id}/messages/{message_id}",
+    tag = "messages", operation_id = "get_message",
+    params(("conversation_id" = String, Path), ("message_id" = String, Path)),
+    responses((status = 200, body = Message), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: Access,
+    Ids(conversation, message): Ids<ConversationId, MessageId>,
+) -> Result<Json<Message>, Problem> {
+    access.need(Role::Agent, Scope::ConversationsRead)?;
+    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let kept = Kept { message, seq: Seq(1) };
+    Ok(Json(gate.find(&state, access.tenant, conversation, kept).await?))
 }
 
 /// POST /v1/conversations/{conversation_id}/messages
@@ -216,6 +266,22 @@ struct Kept {
     seq: Seq,
 }
 
+/// What is to be said, where it can be.
+pub(crate) fn checked_text<'t>(
+    field: &'static str,
+    text: &'t Personal<String>,
+) -> Result<&'t str, Problem> {
+    let text = text.expose();
+    if is_blank(text) {
+        return Err(Problem::field(field, "This field must not be empty."));
+    }
+    if text.len() > TEXT_BYTES_MAX || text.chars().nth(TEXT_CHARS_MAX).is_some() {
+        let words = "A text has at most 4000 characters.";
+        return Err(Problem::new(ProblemCode::TooLong, words).naming(field));
+    }
+    Ok(text)
+}
+
 async fn say(
     state: &ApiState,
     access: &Access,
@@ -223,14 +289,7 @@ async fn say(
     new: NewMessage,
     keep: Option<Keep>,
 ) -> Result<Kept, Problem> {
-    let text = new.text.expose();
-    if is_blank(text) {
-        return Err(Problem::field("text", "This field must not be empty."));
-    }
-    if text.len() > TEXT_BYTES_MAX || text.chars().nth(TEXT_CHARS_MAX).is_some() {
-        return Err(Problem::new(ProblemCode::TooLong, "A text has at most 4000 characters.")
-            .naming("text"));
-    }
+    let text = checked_text("text", &new.text)?;
     let message = new.message_id.unwrap_or_else(|| MessageId::from_uuid(state.new_uuid()));
     if !message.is_v7() {
         return Err(Problem::field("message_id", "It must be a version 7 UUID."));
@@ -240,7 +299,7 @@ async fn say(
         message,
         // A program has seen nothing: duplicates are looked for everywhere.
         seen_seq: Seq(0),
-        body: message::Body::Text(Text::new(text.as_str())),
+        body: message::Body::Text(Text::new(text)),
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
     let beside = keep.map(|keep| keep.beside(move |seq| Kept { message, seq }));

@@ -1,6 +1,5 @@
 //! Keys of the operator: their programs and people, each with the scopes it needs.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -10,6 +9,7 @@ use serde::Deserialize;
 
 use super::access::OperatorAccess;
 use super::idempotency::Idempotency;
+use super::json::Json;
 use super::keys::{IssuedKey, KEYS_MAX, Key, NAME_CHARS_MAX, check_scopes, too_many};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};

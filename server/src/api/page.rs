@@ -23,6 +23,8 @@ pub(crate) struct PageQuery {
     pub(crate) limit: Option<u16>,
     /// `next_cursor` of the page before.
     pub(crate) cursor: Option<String>,
+    /// An item's id: the page begins behind that item. As `cursor`, which is such an id.
+    pub(crate) after: Option<String>,
 }
 
 /// One page of a list.
@@ -36,8 +38,30 @@ pub(crate) struct Items<T> {
 impl PageQuery {
     /// Asks the store for one more than is shown: whether there is a next page.
     pub(crate) fn parse<Id: FromStr>(&self) -> Result<Page<Id>, Problem> {
-        page(self.limit, self.cursor.as_deref())
+        let cursor = one_of(self.cursor.as_deref(), self.after.as_deref())?;
+        page(self.limit, cursor)
     }
+}
+
+/// Where a page begins; said twice, it is said wrong.
+pub(crate) fn one_of<'a>(
+    cursor: Option<&'a str>,
+    after: Option<&'a str>,
+) -> Result<Option<&'a str>, Problem> {
+    if cursor.is_some() && after.is_some() {
+        let words = "`cursor` and `after` both say where the page begins. Send one of them.";
+        return Err(Problem::new(ProblemCode::MalformedQuery, words).naming("after"));
+    }
+    Ok(cursor.or(after))
+}
+
+/// How many items are shown.
+pub(crate) fn shown(limit: Option<u16>) -> Result<u16, Problem> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(ProblemCode::MalformedQuery, "`limit` is 1 to 100.").naming("limit"))
 }
 
 /// Reads limit and cursor; the page asks for one item more than is shown.
@@ -45,10 +69,7 @@ pub(crate) fn page<Id: FromStr>(
     limit: Option<u16>,
     cursor: Option<&str>,
 ) -> Result<Page<Id>, Problem> {
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Problem::new(ProblemCode::MalformedQuery, "`limit` is 1 to 100."));
-    }
+    let limit = shown(limit)?;
     let after = cursor
         .map(|cursor| {
             cursor.parse().map_err(|_| {
@@ -56,6 +77,7 @@ pub(crate) fn page<Id: FromStr>(
                     ProblemCode::MalformedQuery,
                     "`cursor` is the `next_cursor` of the page before.",
                 )
+                .naming("cursor")
             })
         })
         .transpose()?;

@@ -1,7 +1,6 @@
 //! The way back from a forgotten password: a one-time link, made by an admin or the operator and handed over by
 //! them. Whoever opens it sets a new password, and every session of the account ends.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -13,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Anyone, OperatorAccess};
+use super::json::Json;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::sessions::{self, Proof, Session};

@@ -19,6 +19,9 @@ macro_rules! codes {
         pub(crate) enum ProblemCode { $( #[doc = $title] $name ),+ }
 
         impl ProblemCode {
+            /// Every name that the field `code` can have.
+            pub(crate) const WORDS: &[&'static str] = &[$( $word ),+];
+
             /// Its name in the field `code`.
             pub(crate) const fn word(self) -> &'static str {
                 match self { $( Self::$name => $word ),+ }
@@ -63,6 +66,7 @@ codes! {
     Expired "expired" GONE "Its retention ran out",
     InvitationGone "invitation-gone" NOT_FOUND "The invitation was used, withdrawn, or has expired",
     PasswordResetGone "password-reset-gone" NOT_FOUND "The link was used, replaced, or has expired",
+    PreconditionFailed "precondition-failed" PRECONDITION_FAILED "It changed since you read it",
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The body is too large",
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "The body must be application/json",
     Invalid "invalid" UNPROCESSABLE_ENTITY "A field has a value that it cannot have",
@@ -144,6 +148,12 @@ impl Problem {
     /// The same, naming the field that is meant.
     pub(crate) fn naming(mut self, field: &'static str) -> Self {
         self.field = Some(Cow::Borrowed(field));
+        self
+    }
+
+    /// The same with a field's name out of the request, which nobody else is told.
+    pub(crate) fn naming_sent(mut self, field: String) -> Self {
+        self.field = Some(Cow::Owned(field));
         self
     }
 

@@ -4,21 +4,28 @@
 //! their fields (each handler's file). Called by `router` where the documents are written.
 
 use protocol::conversation::ConversationState;
-use protocol::limits::{CAPACITY_MAX, SEQ_MAX, TEXT_CHARS_MAX};
+use protocol::limits::{ANSWER_BYTES_MAX, CAPACITY_MAX, SEQ_MAX, TEXT_CHARS_MAX};
 use serde_json::{Map, Value, json};
 
 use super::idempotency::KEY_BYTES_MAX;
+use super::json::time_name;
 use super::page::LIMIT_MAX;
-use super::{agents, conversations, keys, sites, tags, tenants};
+use super::problem::ProblemCode;
+use super::words::tell;
+use super::{agents, conversations, keys, sites, tags, tenants, widget};
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::origin::ORIGIN_BYTES_MAX;
 use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
+
+/// What is read of a language's name.
+const LOCALE_CHARS_MAX: usize = 64;
 
 /// The end of a one-time link.
 const TOKEN_CHARS_MAX: usize = 256;
 
 /// What any operation may be refused with.
-const REFUSALS: [&str; 10] = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "503"];
+const REFUSALS: [&str; 12] =
+    ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "503"];
 
 const DESCRIPTION: &str = "A caller shows a key (`Authorization: Bearer …`) or, on the public listener, the session \
 cookie that `POST /v1/sessions` sets: `livehelp_session`, or `__Host-livehelp_session` where browsers reach the server \
@@ -27,19 +34,36 @@ is not set the address that was asked; without it, or with another, the answer i
 no sign-in and sends a body is 403 from a foreign one too. Bodies are JSON in UTF-8. Refusals are problems (RFC 9457) with a `code` for programs and, where a field is at fault, its \
 name. Lengths are in characters, of names in those that are seen; those of e-mail addresses \
 (254), of the notice's address (2,048) and of patterns (200) in bytes. What changes something runs to its end when its \
-caller hangs up; repeat a create with its `Idempotency-Key`.";
+caller hangs up; repeat a create with its `Idempotency-Key`.
+
+Moments are numbers of Unix milliseconds; beside each stands the same moment as RFC 3339 text: `created_time` beside \
+`created_at`, `time` beside `at`, `waiting_since_time` beside `waiting_since`. Where a request takes a moment it takes \
+either. What is read has an `ETag`; with `If-None-Match` the answer is 304 where nothing changed. A field that is not \
+known is refused by its name, in bodies (422) and queries (400).";
 
 /// Completes a document.
 pub(crate) fn promise(document: &mut Value) {
     document["info"]["description"] = json!(DESCRIPTION);
+    document["info"]["contact"] = json!({ "name": "Whoever runs this server" });
     bound_schemas(document);
+    add_times(document);
     for status in REFUSALS {
         let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
         document["components"]["responses"][status] =
             json!({ "description": reason(status), "content": content });
     }
+    promise_answers(document);
+    tell(document);
+}
+
+/// Gives every operation the refusals that it can meet, and what is read its tag.
+fn promise_answers(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, item) in paths {
+        // The widget's settings say themselves how long they are kept.
+        if let Some(operation) = item.get_mut("get").filter(|_| path != widget::PATH) {
+            promise_tag(operation);
+        }
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             let open = operation["security"] == json!([{}]);
             for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
@@ -47,7 +71,11 @@ pub(crate) fn promise(document: &mut Value) {
             }
             let has_body = operation.get("requestBody").is_some();
             let keyed = is_keyed(operation);
-            let asked = operation["parameters"].as_array().is_some_and(|list| !list.is_empty());
+            let in_query = |parameter: &Value| {
+                parameter["in"] != "header" || parameter["name"] == "Idempotency-Key"
+            };
+            let asked =
+                operation["parameters"].as_array().is_some_and(|list| list.iter().any(in_query));
             let statuses = [
                 ("400", has_body || asked),
                 ("401", !open),
@@ -56,6 +84,7 @@ pub(crate) fn promise(document: &mut Value) {
                 ("404", path.contains('{')),
                 ("408", true),
                 ("409", keyed),
+                ("412", has_parameter(operation, "If-Match")),
                 ("413", has_body),
                 ("415", has_body),
                 ("422", has_body),
@@ -66,14 +95,80 @@ pub(crate) fn promise(document: &mut Value) {
                 let refused = json!({ "$ref": format!("#/components/responses/{status}") });
                 responses.entry((*status).to_owned()).or_insert(refused);
             }
+            if let Some(made) = responses.get_mut("201") {
+                let words =
+                    "Where what was made is read, changed or deleted, where it has such a place.";
+                made["headers"]["Location"] =
+                    json!({ "schema": { "type": "string" }, "description": words });
+            }
+        }
+    }
+}
+
+/// Characters of a list of tags.
+const IF_NONE_MATCH_CHARS_MAX: usize = 1_024;
+
+fn etag_header() -> Value {
+    json!({ "schema": { "type": "string" }, "description": "Changes with what the answer says. Send it as `If-None-Match`." })
+}
+
+/// What is read has a tag, and whoever shows that again is told that nothing changed.
+fn promise_tag(operation: &mut Value) {
+    let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    parameters.push(json!({
+        "name": "If-None-Match",
+        "in": "header",
+        "required": false,
+        "schema": { "type": "string", "maxLength": IF_NONE_MATCH_CHARS_MAX },
+        "description": "The `ETag` of an answer that the caller has: where nothing changed, the answer is 304 without a body.",
+    }));
+    operation["parameters"] = json!(parameters);
+    operation["responses"]["200"]["headers"]["ETag"] = etag_header();
+    operation["responses"]["304"] =
+        json!({ "description": "Not Modified", "headers": { "ETag": etag_header() } });
+}
+
+fn has_parameter(operation: &Value, name: &str) -> bool {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.clone().any(|parameter| parameter["name"] == name)
+}
+
+/// Beside each moment of an answer its text, as `json` writes it.
+fn add_times(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for schema in schemas.into_iter().flat_map(Map::values_mut) {
+        let places: Vec<Value> = match schema["oneOf"].as_array() {
+            Some(one) => one.clone(),
+            None => vec![schema.clone()],
+        };
+        // Only plain objects have moments.
+        if places.len() != 1 {
+            continue;
+        }
+        let mut times = Vec::new();
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let kind = field["type"].to_string();
+            let Some(time) = time_name(name).filter(|_| kind.contains("integer")) else { continue };
+            let null = kind.contains("null");
+            let kind = if null { json!(["string", "null"]) } else { json!("string") };
+            let words = format!("`{name}` as RFC 3339 text, in UTC.");
+            let text = json!({ "type": kind, "format": "date-time", "description": words });
+            times.push((name.clone(), time, text));
+        }
+        for (name, time, text) in times {
+            schema["properties"][time.as_str()] = text;
+            if let Some(required) = schema["required"].as_array_mut()
+                && required.contains(&json!(name))
+            {
+                required.push(json!(time));
+            }
         }
     }
 }
 
 /// Whether it may be repeated with a key, which may have come with another request or still be worked on.
 fn is_keyed(operation: &Value) -> bool {
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
-    parameters.clone().any(|parameter| parameter["name"] == "Idempotency-Key")
+    has_parameter(operation, "Idempotency-Key")
 }
 
 fn reason(status: &str) -> &'static str {
@@ -113,7 +208,18 @@ fn bound_parameter(parameter: &mut Value) {
             schema["maximum"] = json!(LIMIT_MAX);
         }
         "before" => schema["maximum"] = json!(SEQ_MAX),
-        "cursor" => schema["maxLength"] = json!(TOKEN_CHARS_MAX),
+        "after" if schema["type"].to_string().contains("integer") => {
+            schema["maximum"] = json!(SEQ_MAX);
+        }
+        "created_after" | "created_before" | "updated_after" => {
+            schema["maxLength"] = json!(MOMENT_CHARS_MAX);
+            schema["pattern"] = json!(MOMENT_PATTERN);
+        }
+        "If-Match" => {
+            schema["minLength"] = json!(1);
+            schema["maxLength"] = json!(IF_NONE_MATCH_CHARS_MAX);
+        }
+        "cursor" | "after" => schema["maxLength"] = json!(TOKEN_CHARS_MAX),
         "state" => {
             let words = ConversationState::ALL.iter().map(|(_, _, word)| *word);
             schema["enum"] = words.collect();
@@ -126,6 +232,10 @@ fn bound_parameter(parameter: &mut Value) {
         _ => {}
     }
 }
+
+/// RFC 3339 with nanoseconds and an offset.
+const MOMENT_CHARS_MAX: usize = 40;
+const MOMENT_PATTERN: &str = "^([0-9]{1,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2}))$";
 
 /// Gives the fields of what is sent their bounds.
 fn bound_schemas(document: &mut Value) {
@@ -161,6 +271,29 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             "tags",
             json!({ "maxItems": conversations::TAGS_MAX, "items": { "type": "string", "pattern": id_pattern("tag_id") } }),
         ),
+        ("FirstMessage", "text", name(TEXT_CHARS_MAX)),
+        ("NewConversation", "visitor_id", json!({ "pattern": id_pattern("visitor_id") })),
+        ("NewConversation", "assignee", json!({ "pattern": id_pattern("assignee") })),
+        ("NewConversation", "notice_hash", json!({ "pattern": "^[0-9a-f]{64}$" })),
+        ("NewConversation", "page_url", text(sites::URL_BYTES_MAX)),
+        ("NewConversation", "page_title", text(ANSWER_BYTES_MAX)),
+        ("NewVisitor", "name", text(ANSWER_BYTES_MAX)),
+        ("NewVisitor", "email", text(ANSWER_BYTES_MAX)),
+        ("NewVisitor", "locale", text(LOCALE_CHARS_MAX)),
+        ("TakeOver", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
+        ("TagChange", "name", name(tags::NAME_CHARS_MAX)),
+        ("Problem", "code", json!({ "enum": ProblemCode::WORDS })),
+        (
+            "PrivacyTag",
+            "purposes",
+            json!({ "items": { "type": "string", "enum": ["respond", "provide"] } }),
+        ),
+        (
+            "PrivacyTag",
+            "bases",
+            json!({ "items": { "type": "string", "enum": ["contract", "legal-duty", "legitimate-interest", "consent"] } }),
+        ),
+        ("ClockState", "standing", json!({ "enum": ["unknown", "trusted", "ahead", "behind"] })),
         ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
         ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
         ("Login", "email", text(EMAIL_BYTES_MAX)),

@@ -78,8 +78,9 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
             let field = rest.split('`').next().unwrap_or_default().to_owned();
             return Problem::field(field, "This field is missing.");
         }
-        if words.starts_with("unknown field") {
-            return Problem::new(ProblemCode::Invalid, "There is a field that is not known here.");
+        if let Some(unknown) = Unknown::of(&words) {
+            let within = error.path().to_string();
+            return unknown.problem(ProblemCode::Invalid, &within);
         }
         match error.path().iter().next() {
             Some(serde_path_to_error::Segment::Map { key }) => {
@@ -92,6 +93,70 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
         .end()
         .map_err(|_| Problem::new(ProblemCode::MalformedJson, "There is more after the JSON."))?;
     Ok(value)
+}
+
+/// A field that is not known, as serde tells of it.
+struct Unknown {
+    name: String,
+    known: Vec<String>,
+}
+
+/// Characters of an unknown field's name that are told back, and edits after which a known one is no longer near.
+const UNKNOWN_CHARS_MAX: usize = 64;
+const NEAR_EDITS_MAX: usize = 3;
+
+impl Unknown {
+    fn of(words: &str) -> Option<Self> {
+        let rest = words.split_once("unknown field `")?.1;
+        // The name is whatever was sent: the last such mark is serde's own.
+        let (name, known) = match rest.rsplit_once("`, expected ") {
+            Some((name, known)) => (name, known),
+            None => (rest.rsplit_once("`, there are no fields")?.0, ""),
+        };
+        let known = known.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        Some(Self { name: name.to_owned(), known })
+    }
+
+    /// Names the field, and the known one that is next to it. `within`: where in the body it stands.
+    fn problem(&self, code: ProblemCode, within: &str) -> Problem {
+        let within = within.strip_suffix(self.name.as_str()).unwrap_or(within);
+        let within = within.trim_matches('.');
+        let name = bounded_name(&self.name);
+        let field = if within.is_empty() { name } else { format!("{within}.{name}") };
+        let nearest = self.known.iter().map(|known| (edits(known, &self.name), known)).min();
+        let words = match nearest {
+            Some((edits, known)) if edits <= NEAR_EDITS_MAX.min(known.len().div_ceil(2)) => {
+                format!("This field is not known here. Did you mean `{known}`?")
+            }
+            _ if self.known.is_empty() => String::from("No field is known here."),
+            _ => format!("This field is not known here. Known are `{}`.", self.known.join("`, `")),
+        };
+        Problem::new(code, words).naming_sent(field)
+    }
+}
+
+/// A field's name as it is told back to whoever sent it.
+fn bounded_name(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_control()).take(UNKNOWN_CHARS_MAX).collect()
+}
+
+/// How many letters are to be changed, left out or put in until one name is the other (Levenshtein).
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(UNKNOWN_CHARS_MAX).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (n, letter) in one.chars().enumerate() {
+        let mut before = n;
+        let mut left = n + 1;
+        let mut next = vec![left];
+        for (above, other) in row.iter().skip(1).zip(&other) {
+            let change = before + usize::from(letter != *other);
+            left = change.min(above + 1).min(left + 1);
+            next.push(left);
+            before = *above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// The id in the path; what is no id of the kind is not found.
@@ -135,14 +200,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Query::from_request_parts(parts, state).await.map(|Query(value)| Self(value)).map_err(
-            |_| {
-                Problem::new(
-                    ProblemCode::MalformedQuery,
-                    "The query has a field that is not known here, or a value that it cannot have.",
-                )
-            },
-        )
+        let asked = Query::from_request_parts(parts, state).await;
+        asked.map(|Query(value)| Self(value)).map_err(|rejection| {
+            let words = rejection.body_text();
+            if let Some(unknown) = Unknown::of(&words) {
+                return unknown.problem(ProblemCode::MalformedQuery, "");
+            }
+            let wrong = "A field of the query has a value that it cannot have.";
+            let problem = Problem::new(ProblemCode::MalformedQuery, wrong);
+            // What serde says begins with the field's name, which is one of ours.
+            let inner = words.split_once(": ").map_or("", |(_, inner)| inner);
+            match inner.split_once(": ").map(|(field, _)| field) {
+                Some(field) if field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
+                    problem.naming_sent(field.to_owned())
+                }
+                _ => problem,
+            }
+        })
     }
 }
 

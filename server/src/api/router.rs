@@ -22,20 +22,22 @@ use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, backups, clock, conversations, invitations, keys, messages, operator_keys,
-    password_resets, sessions, sites, tags, tenants, visitors, widget,
+    ApiState, agents, backups, clock, conversations, etag, invitations, keys, messages,
+    operator_keys, password_resets, reference, sessions, sites, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
 
 /// The public listener's paths under `/v1`, all but the socket. Answers every other path with a problem.
 pub fn public_router(state: ApiState) -> Router {
-    finish(public().split_for_parts().0, state)
+    let routes = public().split_for_parts().0;
+    finish(routes.merge(reference::routes(reference::public_document)), state)
 }
 
 /// The admin listener's paths under `/v1`, for operator keys. Answers every other path with a problem.
 pub fn admin_router(state: ApiState) -> Router {
-    finish(admin().split_for_parts().0, state)
+    let routes = admin().split_for_parts().0;
+    finish(routes.merge(reference::routes(reference::admin_document)), state)
 }
 
 /// The public listener's contract.
@@ -91,18 +93,21 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(invitations::lookup))
         .routes(routes!(invitations::accept))
         .routes(routes!(invitations::delete))
-        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::list, conversations::create))
         .routes(routes!(conversations::get))
         .routes(routes!(conversations::close))
         .routes(routes!(conversations::reopen))
         .routes(routes!(conversations::assign))
         .routes(routes!(conversations::transfer))
+        .routes(routes!(conversations::take_over))
+        .routes(routes!(conversations::withdraw))
         .routes(routes!(conversations::set_tags))
         .routes(routes!(messages::list, messages::create))
+        .routes(routes!(messages::get))
         .routes(routes!(messages::tag))
         .routes(routes!(messages::transcript))
         .routes(routes!(tags::list, tags::create))
-        .routes(routes!(tags::delete))
+        .routes(routes!(tags::get, tags::update, tags::delete))
         .routes(routes!(visitors::list))
         .routes(routes!(visitors::get))
         .routes(routes!(keys::list, keys::create))
@@ -137,6 +142,7 @@ fn finish(router: Router<ApiState>, state: ApiState) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(state.acts(), to_their_end))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(etag::tag))
         .layer(middleware::from_fn(tell))
         .layer(middleware::from_fn(guard))
         .with_state(state)

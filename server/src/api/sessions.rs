@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::{Access, Anyone};
 use super::agents::Agent;
+use super::json::Json;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
@@ -233,8 +233,10 @@ async fn begin_beside(
     let seconds = state.session_ms / 1000;
     let session = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
     let device = device_cookie(state, anyone.secure, &email)?;
-    let cookies = [(header::SET_COOKIE, session), (header::SET_COOKIE, device)];
-    Ok((StatusCode::CREATED, AppendHeaders(cookies), Json(shape)).into_response())
+    let location = HeaderValue::from_static("/v1/sessions/current");
+    let fields =
+        [(header::SET_COOKIE, session), (header::SET_COOKIE, device), (header::LOCATION, location)];
+    Ok((StatusCode::CREATED, AppendHeaders(fields), Json(shape)).into_response())
 }
 
 /// The ends of sessions that are over, and of the oldest where there are too many.

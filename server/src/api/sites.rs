@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use protocol::conversation::Role;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::Access;
 use super::idempotency::Idempotency;
+use super::json::Json;
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, bounded, name};

@@ -1,6 +1,5 @@
 //! Labels for conversations.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::idempotency::Idempotency;
+use super::json::Json;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
@@ -36,6 +36,13 @@ pub(crate) struct Tag {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTag {
     name: String,
+}
+
+/// What to change of a label.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TagChange {
+    name: Option<String>,
 }
 
 impl From<TagRow> for Tag {
@@ -71,7 +78,6 @@ pub(crate) async fn create(
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let create = async {
         let name = name("name", &new.name, NAME_CHARS_MAX)?;
-        let key = visible::key(&name);
         let rows = state.store.tags(access.tenant).await?;
         if rows.len() >= TAGS_MAX {
             return Err(Problem::new(
@@ -79,16 +85,61 @@ pub(crate) async fn create(
                 "There are 500 labels. Delete some first.",
             ));
         }
-        if rows.iter().any(|row| visible::key(&row.name) == key) {
-            return Err(
-                Problem::new(ProblemCode::Exists, "There is a label of this name.").naming("name")
-            );
-        }
         let tag = TagId::from_uuid(state.new_uuid());
         let row = TagRow { tag, tenant: access.tenant, name };
+        is_free(&rows, &row)?;
         Ok((vec![Record::Tag(row.clone())], Tag::from(row)))
     };
     once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+}
+
+/// GET /v1/tags/{tag_id}
+#[utoipa::path(get, path = "/v1/tags/{tag_id}", tag = "tags", operation_id = "get_tag",
+    params(("tag_id" = String, Path)), responses((status = 200, body = Tag), (status = 404)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(tag): Id<TagId>,
+) -> Result<Json<Tag>, Problem> {
+    access.need(Role::Agent, Scope::TagsRead)?;
+    let rows = state.store.tags(access.tenant).await?;
+    let row = rows.into_iter().find(|row| row.tag == tag);
+    row.map(|row| Json(Tag::from(row))).ok_or_else(|| Problem::not_found("label"))
+}
+
+/// PATCH /v1/tags/{tag_id}
+#[utoipa::path(patch, path = "/v1/tags/{tag_id}", tag = "tags", operation_id = "update_tag",
+    params(("tag_id" = String, Path)), request_body = TagChange,
+    responses((status = 200, body = Tag), (status = 404), (status = 409)))]
+pub(crate) async fn update(
+    State(state): State<ApiState>,
+    access: Access,
+    Id(tag): Id<TagId>,
+    Body { value: change, .. }: Body<TagChange>,
+) -> Result<Json<Tag>, Problem> {
+    access.need(Role::Supervisor, Scope::TagsWrite)?;
+    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let rows = state.store.tags(access.tenant).await?;
+    let known = rows.iter().find(|row| row.tag == tag);
+    let known = known.ok_or_else(|| Problem::not_found("label"))?;
+    let Some(text) = change.name else { return Ok(Json(Tag::from(known.clone()))) };
+    let row = TagRow { name: name("name", &text, NAME_CHARS_MAX)?, ..known.clone() };
+    is_free(&rows, &row)?;
+    if row != *known {
+        state.carry_out(vec![Record::TagChange(row.clone())]).await?;
+        state.live.label_changed(access.tenant, tag, false).await?;
+    }
+    Ok(Json(Tag::from(row)))
+}
+
+/// No two labels look alike.
+fn is_free(rows: &[TagRow], new: &TagRow) -> Result<(), Problem> {
+    let key = visible::key(&new.name);
+    if rows.iter().any(|row| row.tag != new.tag && visible::key(&row.name) == key) {
+        let taken = Problem::new(ProblemCode::Exists, "There is a label of this name.");
+        return Err(taken.naming("name"));
+    }
+    Ok(())
 }
 
 /// DELETE /v1/tags/{tag_id}
@@ -100,9 +151,12 @@ pub(crate) async fn delete(
     Id(tag): Id<TagId>,
 ) -> Result<StatusCode, Problem> {
     access.need(Role::Supervisor, Scope::TagsWrite)?;
+    let _turn = state.changes.of(access.tenant.as_bytes()).await;
     if !state.store.tags(access.tenant).await?.iter().any(|row| row.tag == tag) {
         return Err(Problem::not_found("label"));
     }
+    // Off every conversation first: whoever asks again after a failure finds the label, and goes on.
+    state.live.label_changed(access.tenant, tag, true).await?;
     state.store.tag_delete(access.tenant, tag).await?;
     Ok(StatusCode::NO_CONTENT)
 }

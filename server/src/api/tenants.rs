@@ -1,7 +1,6 @@
 //! What the operator does: Organizations, their sites and plans, their first admins. Nothing here shows
 //! what was said.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use protocol::ids::{SiteId, TenantId};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::access::OperatorAccess;
 use super::idempotency::Idempotency;
 use super::invitations::{IssuedInvitation, NewInvitation, invite};
+use super::json::Json;
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, name};

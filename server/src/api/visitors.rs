@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::State;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, VisitorId};
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use super::access::Access;
 use super::conversations::today;
+use super::json::Json;
 use super::page::{Items, PageQuery};
 use super::problem::Problem;
 use super::request::{Asked, Id};

@@ -226,8 +226,8 @@ fn back_up_stopped(config: &Config, wish: Wish) -> Result<Value, CliError> {
             "data": made.data, "keys": made.keys,
             "data_bytes": made.data_bytes, "keys_bytes": made.keys_bytes,
             "messages": made.rows.messages, "conversations": made.rows.conversations,
-            "reaches": made.reaches, "reaches_text": rfc3339(made.reaches),
-            "made_at": made.made_at, "let_go": made.let_go,
+            "reaches_at": made.reaches, "reaches_time": rfc3339(made.reaches),
+            "made_at": made.made_at, "made_time": rfc3339(made.made_at), "let_go": made.let_go,
         }))
     })
 }
@@ -301,7 +301,7 @@ fn summary(made: &Value) -> String {
         size(number("keys_bytes")),
         number("messages"),
         number("conversations"),
-        text("reaches_text"),
+        text("reaches_time"),
     );
     for path in made["let_go"].as_array().into_iter().flatten() {
         lines.push_str(&format!("deleted: {}\n", path.as_str().unwrap_or_default()));
@@ -335,8 +335,8 @@ fn about(manifest: &Manifest) -> Value {
     json!({
         "kind": manifest.kind, "store_id": manifest.store_id, "version": manifest.version,
         "schema": manifest.schema, "generation": manifest.generation,
-        "reaches": manifest.reaches, "reaches_text": rfc3339(manifest.reaches),
-        "made_at": manifest.made_at, "rows": manifest.rows,
+        "reaches_at": manifest.reaches, "reaches_time": rfc3339(manifest.reaches),
+        "made_at": manifest.made_at, "made_time": rfc3339(manifest.made_at), "rows": manifest.rows,
     })
 }
 
@@ -420,7 +420,7 @@ mod tests {
         assert_eq!(size(3 * MIB / 2), "1.5 MiB");
         let made = json!({
             "data": "/b/x.data", "keys": "/b/x.keys", "data_bytes": 2 * MIB, "keys_bytes": 9_000,
-            "messages": 7, "conversations": 2, "reaches_text": "2026-11-24T02:04:19.000Z",
+            "messages": 7, "conversations": 2, "reaches_time": "2026-11-24T02:04:19.000Z",
             "let_go": ["/b/old.data"],
         });
         assert_eq!(

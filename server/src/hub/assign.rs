@@ -510,6 +510,13 @@ impl Hub {
                 let agent = own.ok_or_else(only_agents)?;
                 Input::TakeOver { agent, from, conversation }
             }
+            Act::GiveOver { conversation, from, to } => {
+                if !supervises {
+                    let words = "only a supervisor gives what one agent has to another";
+                    return Err(Reject::new(RejectCode::Forbidden, words));
+                }
+                Input::TakeOver { agent: to, from, conversation }
+            }
         };
         self.route(&desk, input).await?;
         if let Some(agent) = own {
@@ -676,6 +683,8 @@ pub(crate) enum Act {
     Withdraw(ConversationId),
     /// Takes over what another has; for those who supervise.
     TakeOver { conversation: ConversationId, from: AgentId },
+    /// Gives what one agent has to another at once; for those who supervise, and for programs.
+    GiveOver { conversation: ConversationId, from: AgentId, to: AgentId },
 }
 
 impl DeskState {

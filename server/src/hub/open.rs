@@ -155,7 +155,11 @@ impl Hub {
     }
 
     /// A visitor has a bounded number of conversations open.
-    async fn bound_open(&self, tenant: TenantId, visitor: VisitorId) -> Result<(), Reject> {
+    pub(super) async fn bound_open(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<(), Reject> {
         let max = self.config.conversations_per_visitor_max;
         let filter =
             ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };
@@ -172,7 +176,7 @@ impl Hub {
         Ok(())
     }
 
-    async fn rows(
+    pub(super) async fn rows(
         &self,
         site: &Arc<Site>,
         visitor: VisitorId,
@@ -349,14 +353,14 @@ fn given<'f>(form: &[(&str, &'f str)], name: &str) -> Cow<'f, str> {
 }
 
 /// What an opening says, redacted and bounded.
-struct Masked {
+pub(super) struct Masked {
     /// To what the site may ask for, where there is an answer.
     answers: Vec<(String, Personal<String>)>,
     page: Option<(Option<Personal<String>>, Personal<String>)>,
 }
 
 impl Masked {
-    async fn of(site: &Arc<Site>, opening: &Opening<'_>) -> Result<Self, Reject> {
+    pub(super) async fn of(site: &Arc<Site>, opening: &Opening<'_>) -> Result<Self, Reject> {
         let mut answers = Vec::new();
         for name in site.row.settings.form.keys() {
             let given = given(&opening.form, name);

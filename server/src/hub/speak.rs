@@ -286,7 +286,7 @@ impl Hub {
     }
 
     /// Tags and masks what someone says; where that takes long, nobody who is served waits for it.
-    async fn ingest(
+    pub(super) async fn ingest(
         &self,
         site: &Arc<Site>,
         said: Said<'_>,

@@ -118,6 +118,7 @@ struct World {
     cookies: [String; 2],
     tag: TagId,
     key: KeyId,
+    program: String,
     operator_keys: [KeyId; 2],
     operator: String,
     invitation: InvitationId,
@@ -209,6 +210,7 @@ impl World {
             tag: TagId::from_bytes([1; 16]),
             key: KeyId::from_bytes([1; 16]),
             operator_keys: [2, 3].map(|n| KeyId::from_bytes([n; 16])),
+            program: String::new(),
             operator: String::new(),
             invitation: InvitationId::from_bytes([1; 16]),
             invitation_token: String::new(),
@@ -239,6 +241,7 @@ impl World {
         let tag = TagRow { tag: self.tag, tenant: ids.tenant, name: "a label".to_owned() };
         store.tag_create(tag).await.unwrap();
         let program = new_tenant_key();
+        self.program = program.text.expose_secret().to_owned();
         store.key_create(key_row(Some(ids.tenant), self.key, program.hash)).await.unwrap();
         let operator = new_operator_key();
         let secrets = [operator.hash, new_operator_key().hash];
@@ -504,6 +507,14 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "POST", "/v1/conversations/{conversation_id}/transfer") => {
             Some(json!({ "agent_id": world.colleague.to_string() }))
         }
+        (Public, "POST", "/v1/conversations") => Some(json!({
+            "site_id": world.ids.site.to_string(),
+            "visitor": { "name": "Ada", "email": "ada@example.test" },
+            "message": { "text": "created" } })),
+        (Public, "POST", "/v1/conversations/{conversation_id}/take-over") => {
+            Some(json!({ "from": world.ids.agent.to_string(),
+                "agent_id": world.colleague.to_string() }))
+        }
         (Public, "PUT", "/v1/conversations/{conversation_id}/tags") => {
             Some(json!({ "tags": [world.tag.to_string()] }))
         }
@@ -511,6 +522,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
             Some(json!({ "text": "on its way" }))
         }
         (Public, "POST", "/v1/tags") => Some(json!({ "name": "a new label" })),
+        (Public, "PATCH", "/v1/tags/{tag_id}") => Some(json!({ "name": "another name" })),
         (Public, "POST", "/v1/keys") => {
             Some(json!({ "name": "a new program", "scopes": ["tags:read"] }))
         }
@@ -533,6 +545,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         | (Public, "DELETE", "/v1/keys/{key_id}")
         | (Public, "POST", "/v1/agents/{agent_id}/password-reset")
         | (Public, "POST", "/v1/conversations/{conversation_id}/close")
+        | (Public, "POST", "/v1/conversations/{conversation_id}/withdraw")
         | (Public, "POST", "/v1/conversations/{conversation_id}/reopen")
         | (Admin, "POST", "/v1/sites/{site_id}/close" | "/v1/sites/{site_id}/reopen")
         | (Admin, "DELETE", "/v1/operator-keys/{key_id}") => None,
@@ -570,6 +583,17 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
 async fn prepare(world: &World, path: &str) {
     if path == "/v1/clock/lower" {
         world.store.raise_high_water(NOW.plus_ms(2 * DAY_MS)).await.unwrap();
+    }
+    if path.ends_with("/withdraw") {
+        let transfer = Act::Transfer { conversation: world.ids.conversation, to: world.colleague };
+        world.hub.act(world.ids.tenant, None, transfer).await.unwrap();
+    }
+    if path.contains("{tag_id}") {
+        // One that is live and one that is closed have it.
+        for of in [world.ids, world.closed] {
+            let tags = vec![world.tag];
+            world.hub.set_tags(world.ids.tenant, of.conversation, tags).await.unwrap();
+        }
     }
     if path == "/v1/sites/{site_id}/reopen" {
         let mut row = world.ids.site_row();
@@ -789,4 +813,129 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
     let before = world.version(closed).await;
     world.change("PUT", labels(closed), json!({ "tags": [world.tag.to_string()] })).await;
     assert_eq!(world.version(closed).await, before + 1, "a closed one");
+}
+
+impl World {
+    /// Asks as the Organization's program does.
+    async fn program(
+        &self,
+        method: &str,
+        path: &str,
+        once: bool,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let ask = Ask {
+            listener: Listener::Public,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            cookie: None,
+            key: Some(self.program.clone()),
+            once,
+            body,
+        };
+        let (status, _, body) = text(send(self, &ask, POLLS_MAX).await.unwrap()).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn a_created_conversation_is_like_one_that_a_visitor_opens() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let world = World::new(kind).await;
+        let site = world.ids.site.to_string();
+        let path = "/v1/conversations";
+        let new = |visitor: Value, more: Value| {
+            let mut body = json!({
+                "site_id": site, "visitor": visitor, "message": { "text": "Where is it?" } });
+            for (name, value) in more.as_object().unwrap() {
+                body[name.as_str()] = value.clone();
+            }
+            Some(body)
+        };
+        let ada = json!({ "name": "Ada", "email": "ada@example.test", "locale": "de-DE" });
+        let (status, made) = world.program("POST", path, true, new(ada.clone(), json!({}))).await;
+        assert_eq!(status, 201, "{made}");
+        // The colleague is available and has room: they are asked at once.
+        assert_eq!((&made["state"], &made["seq_last"]), (&json!("offered"), &json!(1)));
+        assert_eq!(made["preview"], "Where is it?");
+        assert_eq!(made["last_author"]["kind"], "visitor");
+        assert_eq!(made["visitor"]["locale"], "de-DE");
+        let heard = world.ears[2].1.heard.lock().clone();
+        let offer = format!("an offer of {}", made["conversation_id"].as_str().unwrap());
+        assert!(heard.contains(&offer), "{heard:?}");
+        // The same visitor again, by id: who they are is known, and the words are the program's own.
+        let visitor = &made["visitor"]["visitor_id"];
+        let own = json!({ "visitor_id": visitor, "message": { "text": "News", "author": "me" } });
+        let (status, again) = world.program("POST", path, false, new(json!({}), own)).await;
+        assert_eq!(status, 201, "{again}");
+        assert_eq!(again["visitor"]["visitor_id"], *visitor);
+        assert_eq!(again["visitor"]["name"], made["visitor"]["name"]);
+        assert_eq!(again["last_author"]["kind"], "bot");
+        assert_ne!(again["conversation_id"], made["conversation_id"]);
+        // Given to somebody at once: nobody else is asked.
+        let given = json!({ "assignee": world.colleague.to_string() });
+        let (status, given) = world.program("POST", path, false, new(ada.clone(), given)).await;
+        assert_eq!((status, &given["state"]), (201, &json!("active")), "{given}");
+        assert_eq!(given["assignee"], world.colleague.to_string());
+        let offer = format!("an offer of {}", given["conversation_id"].as_str().unwrap());
+        assert!(!world.ears[2].1.heard.lock().contains(&offer));
+        // What is refused has begun nothing.
+        let before = world.seen().await;
+        let refused = [
+            (new(json!({}), json!({})), 422, "invalid"),
+            (new(ada.clone(), json!({ "message": { "text": " " } })), 422, "invalid"),
+            (
+                new(ada.clone(), json!({ "site_id": "sit_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
+            (
+                new(ada.clone(), json!({ "visitor_id": "vis_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
+            (
+                new(ada.clone(), json!({ "assignee": "agt_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
+        ];
+        for (body, status, code) in refused {
+            let (was, problem) = world.program("POST", path, false, body.clone()).await;
+            assert_eq!((was, &problem["code"]), (status, &json!(code)), "{body:?} {problem}");
+        }
+        assert_eq!(world.seen().await, before);
+        // After a restart it waits like any other.
+        let rows = world.store.conversations_live().await.unwrap();
+        assert!(rows.iter().any(|row| json!(row.conversation) == made["conversation_id"]));
+    }
+}
+
+#[tokio::test]
+async fn a_labels_new_name_and_its_end_raise_every_version() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let world = World::new(kind).await;
+        let (open, closed) = (world.ids.conversation, world.closed.conversation);
+        for of in [open, closed] {
+            world.hub.set_tags(world.ids.tenant, of, vec![world.tag]).await.unwrap();
+        }
+        let versions = async || [world.version(open).await, world.version(closed).await];
+        let before = versions().await;
+        let tag = format!("/v1/tags/{}", world.tag);
+        let renamed = json!({ "name": "renamed" });
+        world.change("PATCH", tag.clone(), renamed.clone()).await;
+        assert_eq!(versions().await, before.map(|version| version + 1));
+        world.change("PATCH", tag.clone(), renamed).await;
+        assert_eq!(versions().await, before.map(|version| version + 1), "it is the same name");
+        let (_, shown) =
+            world.program("GET", &format!("/v1/conversations/{closed}"), false, None).await;
+        assert_eq!(shown["labels"], json!([{ "tag_id": world.tag, "name": "renamed" }]));
+        let (status, _) = world.program("DELETE", &tag, false, None).await;
+        assert_eq!(status, 204);
+        assert_eq!(versions().await, before.map(|version| version + 2));
+        for of in [open, closed] {
+            let row = world.store.conversation(world.ids.tenant, of).await.unwrap().unwrap();
+            assert!(row.tags.is_empty());
+        }
+    }
 }

@@ -16,10 +16,10 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{
-    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow, DRAFTS_MAX,
-    DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow, MessagePage, Page, PasswordResetRow,
-    Record, SecretHash, SessionRow, Sight, SiteRow, SiteSettings, Store, StoreError, TagRow,
-    TenantRow, VisitorRow, VisitorToken, Write,
+    ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow,
+    ConversationSearch, DRAFTS_MAX, DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow,
+    MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow, Sight,
+    SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -276,6 +276,8 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     a_password_link_is_used_once(store).await;
     another_tenant_finds_nothing(store).await;
     lists_have_pages(store).await;
+    what_changed_is_found_in_its_order_and_nothing_is_missed(store).await;
+    a_label_gets_another_name(store).await;
     every_filter_lists_what_passes(store).await;
     pages_are_of_what_their_reader_may_see(store).await;
     a_room_knows_what_is_below_its_tail(store).await;
@@ -711,6 +713,133 @@ async fn another_tenant_finds_nothing(store: &dyn Store) {
         seen: Seq(1),
     };
     assert_eq!(store.write(vec![Write::Mark(mark)]).await, Err(StoreError::NotFound));
+}
+
+/// Walks all pages of a search.
+async fn found(
+    store: &dyn Store,
+    tenant: TenantId,
+    mut search: ConversationSearch,
+    limit: u16,
+) -> Vec<ConversationId> {
+    let mut seen = Vec::new();
+    loop {
+        let page = store.search(tenant, &search, limit).await.unwrap();
+        assert!(page.rows.len() <= usize::from(limit));
+        seen.extend(page.rows.iter().map(|row| row.conversation));
+        let Some(next) = page.next else { return seen };
+        search.order = match search.order {
+            SearchOrder::Newest(_) => SearchOrder::Newest(Some(next)),
+            SearchOrder::Changed(_) => SearchOrder::Changed(next),
+        };
+    }
+}
+
+async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn Store) {
+    let world = World::new(27);
+    world.settle(store).await;
+    let tenant = world.tenant;
+    let tag = TagId::from_bytes([77; 16]);
+    let row_of = |n: u8| {
+        let next = world.with_visitor(n);
+        let mut row = next.conversation_row();
+        row.created_at = NOW.plus_ms(u64::from(n));
+        row.tags = if n % 2 == 0 { vec![tag] } else { Vec::new() };
+        (next, row)
+    };
+    for n in 1..=5 {
+        let (next, row) = row_of(n);
+        let visitor = Write::Visitor(Box::new(next.visitor_row()));
+        store.write(vec![visitor, Write::Conversation(Box::new(row))]).await.unwrap();
+    }
+    let id = |n: u8| world.with_visitor(n).conversation;
+    let any = ConversationSearch {
+        filter: ConversationFilter::default(),
+        tag: None,
+        created_after: None,
+        created_before: None,
+        order: SearchOrder::Newest(None),
+    };
+    let ids = |numbers: &[u8]| numbers.iter().map(|n| id(*n)).collect::<Vec<_>>();
+    for limit in [1, 2, 99] {
+        // The newest first; its own conversation is of the world's beginning.
+        let all = found(store, tenant, any.clone(), limit).await;
+        assert_eq!(all[..5], ids(&[5, 4, 3, 2, 1]), "{limit}");
+        let between = ConversationSearch {
+            created_after: Some(NOW.plus_ms(1)),
+            created_before: Some(NOW.plus_ms(5)),
+            ..any.clone()
+        };
+        assert_eq!(found(store, tenant, between.clone(), limit).await, ids(&[4, 3, 2]));
+        let labelled = ConversationSearch { tag: Some(tag), ..any.clone() };
+        assert_eq!(found(store, tenant, labelled, limit).await, ids(&[4, 2]));
+        let both =
+            ConversationSearch { tag: Some(tag), created_before: Some(NOW.plus_ms(4)), ..between };
+        assert_eq!(found(store, tenant, both, limit).await, ids(&[2]));
+        let never =
+            ConversationSearch { created_after: Some(UnixMillis(u64::MAX / 2)), ..any.clone() };
+        assert!(found(store, tenant, never, limit).await.is_empty());
+        let other = World::new(28).tenant;
+        assert!(found(store, other, any.clone(), limit).await.is_empty());
+    }
+
+    let begin = (UnixMillis(0), ConversationId::from_bytes([0; 16]));
+    let changed = |after| ConversationSearch { order: SearchOrder::Changed(after), ..any.clone() };
+    let before = found(store, tenant, changed(begin), 2).await;
+    assert_eq!(before[before.len() - 5..], ids(&[1, 2, 3, 4, 5]));
+    let newest = store.changed_at(tenant, id(5)).await.unwrap().unwrap();
+    assert_eq!(store.changed_at(World::new(28).tenant, id(5)).await.unwrap(), None);
+    let since = (newest, ConversationId::from_bytes([0xff; 16]));
+    assert!(found(store, tenant, changed(since), 9).await.is_empty());
+    // A new version, a label off and another on, and words; in whichever order, the later comes later.
+    let (_, mut row) = row_of(2);
+    (row.version, row.tags) = (2, Vec::new());
+    store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
+    let (third, _) = row_of(3);
+    store.write(vec![Write::Message(third.message(1, "words"))]).await.unwrap();
+    let (_, mut row) = row_of(1);
+    (row.version, row.tags) = (2, vec![tag]);
+    store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
+    let mut after = found(store, tenant, changed(since), 1).await;
+    // Words may be listed with the batch behind them.
+    assert!(after.iter().position(|of| *of == id(2)) < after.iter().position(|of| *of == id(1)));
+    after.sort_unstable();
+    let mut expected = ids(&[1, 2, 3]);
+    expected.sort_unstable();
+    assert_eq!(after, expected);
+    let labelled = ConversationSearch { tag: Some(tag), ..any.clone() };
+    assert_eq!(found(store, tenant, labelled.clone(), 9).await, ids(&[4, 1]));
+    // An older version changes nothing.
+    let (_, row) = row_of(1);
+    let latest = store.changed_at(tenant, id(1)).await.unwrap();
+    store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
+    assert_eq!(store.changed_at(tenant, id(1)).await.unwrap(), latest);
+    assert_eq!(found(store, tenant, labelled, 9).await, ids(&[4, 1]));
+    let filter =
+        ConversationFilter { visitor: Some(world.with_visitor(3).visitor), ..any.filter.clone() };
+    let theirs = ConversationSearch { filter, ..changed(begin) };
+    assert_eq!(found(store, tenant, theirs, 9).await, ids(&[3]));
+}
+
+async fn a_label_gets_another_name(store: &dyn Store) {
+    let world = World::new(29);
+    let tag = |n: u8, name: &str| TagRow {
+        tag: TagId::from_bytes([n; 16]),
+        tenant: world.tenant,
+        name: name.to_owned(),
+    };
+    let change = async |row: TagRow| {
+        store.write(vec![Write::Record(Box::new(Record::TagChange(row)))]).await
+    };
+    store.tag_create(tag(91, "one")).await.unwrap();
+    store.tag_create(tag(92, "two")).await.unwrap();
+    change(tag(91, "other")).await.unwrap();
+    assert_eq!(store.tags(world.tenant).await.unwrap(), [tag(91, "other"), tag(92, "two")]);
+    assert!(matches!(change(tag(91, "two")).await, Err(StoreError::Exists { .. })));
+    assert_eq!(change(tag(93, "none")).await, Err(StoreError::NotFound));
+    let foreign = TagRow { tenant: World::new(28).tenant, ..tag(91, "stolen") };
+    assert_eq!(change(foreign).await, Err(StoreError::NotFound));
+    assert_eq!(store.tags(world.tenant).await.unwrap(), [tag(91, "other"), tag(92, "two")]);
 }
 
 async fn lists_have_pages(store: &dyn Store) {

@@ -41,9 +41,10 @@ use self::accounts::Accounts;
 use self::register::Register;
 use self::transcript::Conversation;
 use super::{
-    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash, SessionRow, Sight, SiteRow,
-    Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
+    AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
+    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
+    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
+    VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -89,6 +90,9 @@ struct Shared {
     closed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
     register: Mutex<Register>,
+    /// Conversations in which something was said since their change was last listed. Messages do not wait for the
+    /// register: whoever asks for changes lists these first.
+    touched: Mutex<Vec<ConversationId>>,
     accounts: Mutex<Accounts>,
     /// Those with a sealed value, until they are cleaned up.
     buckets: Mutex<BTreeSet<Bucket>>,
@@ -120,6 +124,7 @@ impl MemoryStore {
             closed: AtomicBool::new(false),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             register: Mutex::default(),
+            touched: Mutex::default(),
             accounts: Mutex::default(),
             buckets: Mutex::default(),
             trusted: Mutex::new(Trusted { high_water: UnixMillis(0), destroyed_by: UnixMillis(0) }),
@@ -291,6 +296,23 @@ impl Store for MemoryStore {
         page: Page<ConversationId>,
     ) -> Result<Vec<ConversationRow>, StoreError> {
         self.shared.conversations(tenant, filter, page)
+    }
+
+    async fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found, StoreError> {
+        self.shared.search(tenant, search, limit)
+    }
+
+    async fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<UnixMillis>, StoreError> {
+        Ok(self.shared.changed_at(tenant, conversation))
     }
 
     async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {

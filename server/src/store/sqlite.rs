@@ -61,10 +61,10 @@ use self::short::Short;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{
-    AgentRow, ClockAct, ConversationFilter, ConversationRow, DraftRow, Fate, InvitationRow, KeyRow,
-    MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash, SessionRow, Sight, SiteRow,
-    Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow, VisitorToken, Write, WriteSlot,
-    sealed,
+    AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
+    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
+    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
+    VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -680,6 +680,24 @@ impl Store for SqliteStore {
         let filter = filter.clone();
         self.read("list conversations", move |reader| reader.conversations(tenant, &filter, page))
             .await
+    }
+
+    async fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found, StoreError> {
+        let search = search.clone();
+        self.read("search conversations", move |reader| reader.search(tenant, &search, limit)).await
+    }
+
+    async fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<UnixMillis>, StoreError> {
+        self.read("read a change", move |reader| reader.changed_at(tenant, conversation)).await
     }
 
     async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {

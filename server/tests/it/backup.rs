@@ -212,8 +212,8 @@ async fn a_restore_of_a_backup_under_load_has_all_that_was_acked_before_it() {
     let (code, out, err) = run(restore(&[&to, &apart], elsewhere.path(), &[])).await;
     assert_eq!(code, 0, "{err}");
     let restored: Value = serde_json::from_str(&out).unwrap();
-    let reaches = made["reaches"].as_u64().unwrap();
-    assert_eq!(restored["manifest"]["reaches"], reaches);
+    let reaches = made["reaches_at"].as_u64().unwrap();
+    assert_eq!(restored["manifest"]["reaches_at"], reaches);
     assert_eq!(restored["manifest"]["rows"]["messages"], made["messages"]);
     let (code, out, err) = run(livehelp(elsewhere.path(), &["check"])).await;
     assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");

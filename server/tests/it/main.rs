@@ -36,3 +36,4 @@ mod strangers;
 mod operations;
 mod accounts;
 mod backup;
+mod guide;

@@ -78,6 +78,12 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "set_conversation_tags" => json!({ "tags": [of.tag] }),
         "create_message" => json!({ "text": "hello" }),
         "create_tag" => json!({ "name": "T" }),
+        "update_tag" => json!({ "name": "T2" }),
+        "take_over_conversation" => {
+            json!({ "from": of.admin.agent, "agent_id": of.agent.agent })
+        }
+        "create_conversation" => json!({
+            "site_id": of.site.site, "visitor_id": of.visitor, "message": { "text": "hello" } }),
         "create_operator_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_tenant" => json!({ "name": "T", "privacy_contact": "p@example.test" }),

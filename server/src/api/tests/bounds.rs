@@ -104,6 +104,14 @@ fn queries(id: &str, world: &World) -> Vec<String> {
                 format!("visitor_id={visitor}&assignee={agent}&state=snoozed"),
                 format!("site_id={site}&assignee={agent}&state=offered"),
                 format!("site_id={site}&state=snoozed"),
+                format!("tag_id={}", company.tag),
+                format!("tag_id={}&state=snoozed", company.tag),
+                String::from("created_after=2027-01-15T08:00:00.001Z"),
+                String::from("created_before=2027-01-15T08:00:00Z"),
+                format!("site_id={site}&created_after=1"),
+                String::from("updated_after=0"),
+                String::from("updated_after=0&state=snoozed"),
+                format!("updated_after=0&assignee={}&tag_id={}", company.admin.agent, company.tag),
             ];
             let pages = filters.iter().map(|filter| format!("?limit=5&{filter}"));
             // The oldest of all is the company's first.
@@ -111,7 +119,12 @@ fn queries(id: &str, world: &World) -> Vec<String> {
             pages.chain([far]).collect()
         }
         "list_visitors" => vec![format!("?limit=5&cursor={visitor}")],
-        "list_messages" => vec![String::from("?limit=5&before=9"), String::from("?limit=5")],
+        "list_messages" => vec![
+            String::from("?limit=5&before=9"),
+            String::from("?limit=5"),
+            String::from("?limit=5&after=0"),
+            String::from("?limit=5&after=200"),
+        ],
         "get_transcript" => vec![],
         _ => vec![String::new()],
     }
@@ -159,6 +172,7 @@ fn general(world: &World, name: &str) -> String {
         (company.visitor.to_string(), "visitor"),
         (company.agent.agent.to_string(), "agent"),
         (company.admin.agent.to_string(), "admin"),
+        (company.tag.to_string(), "tag"),
     ]
     .iter()
     .fold(name.to_owned(), |name, (id, word)| name.replace(id, word))

@@ -142,6 +142,7 @@ pub(super) enum SealedRecord {
     PasswordResetEnd { tenant: TenantId, agent: AgentId, secret: SecretHash },
     Key(KeyRow),
     Tag(TagRow),
+    TagChange(TagRow),
     Answer(AnswerKey, Answer),
 }
 
@@ -295,6 +296,12 @@ impl Accounts {
                 self.tags.insert(row).map_err(exists("name"))?;
                 Box::new(move |all| drop(all.tags.remove_if(tag, |_| true)))
             }
+            SealedRecord::TagChange(row) => {
+                let known = self.tags.get(row.tag).filter(|known| known.tenant == row.tenant);
+                let before = known.ok_or(StoreError::NotFound)?.clone();
+                self.tags.replace(row).map_err(exists("name"))?;
+                Box::new(move |all| drop(all.tags.replace(before)))
+            }
             SealedRecord::Answer(key, answer) => self.answer(key, answer, now)?,
         })
     }
@@ -433,6 +440,7 @@ impl Shared {
             }
             Change::Key(row) => SealedRecord::Key(row),
             Change::Tag(row) => SealedRecord::Tag(row),
+            Change::TagChange(row) => SealedRecord::TagChange(row),
             Change::Answer(AnswerRow { tenant, key, request, answer, at }) => {
                 let hash = sealed::answer_hash(&*self.sealer, tenant, &key)
                     .map_err(|error| self.keys_failed(error, StoreOp::Keys, "keep an answer"))?;

@@ -112,12 +112,15 @@ impl Shared {
             });
         };
         let tag = placed.envelope().tag();
-        let unlisted = self.with(placed.envelope().conversation(), |kept| {
+        let (unlisted, untouched) = self.with(placed.envelope().conversation(), |kept| {
             let kept = kept.ok_or(StoreError::NotFound)?;
             kept.of(tag)?;
-            kept.put(line)?;
-            Ok(kept.list(tag.class, tag.ingest_day))
+            let new = kept.put(line)?;
+            Ok::<_, StoreError>((kept.list(tag.class, tag.ingest_day), new && kept.touch()))
         })?;
+        if untouched {
+            self.touched.lock().push(placed.envelope().conversation());
+        }
         if unlisted {
             self.buckets.lock().insert(message_lock(placed).bucket);
         }
@@ -368,23 +371,26 @@ impl<'a> Held<'a> {
 
     /// Puts on the lists what is new, and on others what has changed.
     fn list(&mut self) {
+        let changed_at = self.register.change(self.shared.clock.now());
         for before in std::mem::take(&mut self.done) {
             match before {
                 Before::Conversation(id, before) => {
                     let row = self.find(id).map(|kept| kept.header.row.clone());
                     if let Some(row) = row {
                         self.register.list(before.as_ref().map(|before| &before.row), &row);
+                        self.register.changed(row.tenant, id, changed_at);
                     }
                 }
                 Before::Draft(id, agent, _) => {
                     let has = self.find(id).is_some_and(|kept| kept.draft(agent).is_some());
                     self.register.list_draft(agent, id, has);
                 }
-                Before::Message(..)
-                | Before::Floor(..)
-                | Before::Visitor(..)
-                | Before::Mark(..)
-                | Before::Record(_) => {}
+                Before::Message(id, _) => {
+                    if let Some(home) = self.find(id).map(|kept| kept.home()) {
+                        self.register.changed(home.tenant, id, changed_at);
+                    }
+                }
+                Before::Floor(..) | Before::Visitor(..) | Before::Mark(..) | Before::Record(_) => {}
             }
         }
     }

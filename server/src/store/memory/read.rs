@@ -6,6 +6,7 @@ use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
 use protocol::personal::Personal;
+use protocol::time::UnixMillis;
 
 use super::Shared;
 use super::register::{At, Visitor};
@@ -16,8 +17,9 @@ use crate::privacy::gate::{Below, Reader};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::{
-    ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MessagePage, Page, Paging,
-    RoomRow, SecretHash, Sight, StoreError, VisitorRow, VisitorToken, sealed,
+    ConversationFilter, ConversationRow, ConversationSearch, DEAD_MAX, DRAFTS_MAX, DraftRow, Found,
+    MessagePage, Page, Paging, RoomRow, SEARCHED_CONVERSATIONS_MAX, SearchOrder, SecretHash, Sight,
+    Sketch, StoreError, VisitorRow, VisitorToken, sealed,
 };
 
 impl Shared {
@@ -212,9 +214,22 @@ impl Shared {
                 return Ok(Vec::new());
             }
         }
+        self.newest(tenant, filter, (before, None), page.limit)
+    }
+
+    /// Headers, the newest first: those begun below a moment and above another.
+    fn newest(
+        &self,
+        tenant: TenantId,
+        filter: &ConversationFilter,
+        (before, after): (Option<At>, Option<UnixMillis>),
+        limit: u16,
+    ) -> Result<Vec<ConversationRow>, StoreError> {
         let states = filter.states();
-        let limit = usize::from(page.limit);
-        let listed = self.register.lock().conversations(tenant, filter, &states, before, limit);
+        let limit = usize::from(limit);
+        let register = self.register.lock();
+        let listed = register.conversations(tenant, filter, &states, before, after, limit);
+        drop(register);
         let mut found = Vec::with_capacity(listed.len());
         for (_, conversation) in listed {
             let header = self.with_of(tenant, conversation, |kept| kept.header.clone());
@@ -225,6 +240,77 @@ impl Shared {
             }
         }
         Ok(found)
+    }
+
+    pub(super) fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found, StoreError> {
+        let (before, after) = search.created_between();
+        let max = SEARCHED_CONVERSATIONS_MAX + 1;
+        let walked = match (search.order, search.tag) {
+            (SearchOrder::Changed(after), _) => {
+                self.list_touched();
+                self.register.lock().changes(tenant, after, max)
+            }
+            (SearchOrder::Newest(_), Some(tag)) => {
+                self.register.lock().labelled(tag, before, after, max)
+            }
+            (SearchOrder::Newest(_), None) => {
+                let range = (Some(before), after);
+                let more = limit.saturating_add(1);
+                let mut rows = self.newest(tenant, &search.filter, range, more)?;
+                let next = rows.len() > usize::from(limit);
+                rows.truncate(limit.into());
+                let last = rows.last().filter(|_| next);
+                let next = last.map(|row| (row.created_at, row.conversation));
+                return Ok(Found { rows, next });
+            }
+        };
+        let mut found = Found::default();
+        for (at, conversation) in walked.iter().take(SEARCHED_CONVERSATIONS_MAX) {
+            let header = self.with_of(tenant, *conversation, |kept| kept.header.clone());
+            if let Some(header) = header.filter(|header| search.passes(&Sketch::from(&header.row)))
+            {
+                if found.rows.len() >= usize::from(limit) {
+                    return Ok(found);
+                }
+                found.rows.push(self.header(header)?);
+            }
+            found.next = Some((*at, *conversation));
+        }
+        found.next = found.next.filter(|_| walked.len() > SEARCHED_CONVERSATIONS_MAX);
+        Ok(found)
+    }
+
+    pub(super) fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Option<UnixMillis> {
+        self.list_touched();
+        self.register.lock().changed_at(tenant, conversation)
+    }
+
+    /// Lists the changes of those in which something was said.
+    fn list_touched(&self) {
+        let touched = std::mem::take(&mut *self.touched.lock());
+        let mut homes = Vec::with_capacity(touched.len());
+        for conversation in touched {
+            homes.extend(self.with(conversation, |kept| {
+                kept.map(|kept| {
+                    kept.untouch();
+                    kept.home()
+                })
+            }));
+        }
+        let mut register = self.register.lock();
+        let at = register.change(self.clock.now());
+        for home in homes {
+            register.changed(home.tenant, home.conversation, at);
+        }
     }
 
     pub(super) fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use protocol::conversation::ConversationState;
-use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId, VisitorId};
 use protocol::time::UnixMillis;
 
 use super::transcript::{Header, Sealed};
@@ -47,6 +47,11 @@ pub(super) struct Register {
     of_tenant: BTreeMap<(TenantId, u64), VisitorId>,
     by_secret: HashMap<SecretHash, VisitorId>,
     conversations: BTreeSet<(Of, u8, At)>,
+    labelled: BTreeSet<(TagId, At)>,
+    changes: BTreeSet<(TenantId, At)>,
+    changed_at: HashMap<ConversationId, (TenantId, UnixMillis)>,
+    /// The moment of the latest change, if there was one.
+    change: Option<UnixMillis>,
     drafts: BTreeMap<(AgentId, u64), ConversationId>,
     draft_numbers: HashMap<(AgentId, ConversationId), u64>,
     /// Counts drafts.
@@ -179,6 +184,52 @@ impl Register {
         }
         let at = (row.created_at, row.conversation);
         self.conversations.extend(Of::all(row).map(|of| (of, row.state.code(), at)));
+        self.labelled.extend(row.tags.iter().map(|tag| (*tag, at)));
+    }
+
+    /// The moment of a change that is about to be listed: later than that of any before it, also where the clock
+    /// stepped back.
+    pub(super) fn change(&mut self, now: UnixMillis) -> UnixMillis {
+        let at = self.change.map_or(now, |latest| now.max(latest.plus_ms(1)));
+        self.change = Some(at);
+        at
+    }
+
+    /// A conversation has changed.
+    pub(super) fn changed(&mut self, tenant: TenantId, id: ConversationId, at: UnixMillis) {
+        if let Some((_, before)) = self.changed_at.insert(id, (tenant, at)) {
+            self.changes.remove(&(tenant, (before, id)));
+        }
+        self.changes.insert((tenant, (at, id)));
+    }
+
+    /// When a conversation changed last.
+    pub(super) fn changed_at(&self, tenant: TenantId, id: ConversationId) -> Option<UnixMillis> {
+        self.changed_at.get(&id).filter(|(of, _)| *of == tenant).map(|(_, at)| *at)
+    }
+
+    /// Conversations that changed after a moment, the longest unchanged first.
+    pub(super) fn changes(&self, tenant: TenantId, after: At, len_max: usize) -> Vec<At> {
+        let range = (Bound::Excluded((tenant, after)), Bound::Included((tenant, LAST)));
+        self.changes.range(range).map(|(_, at)| *at).take(len_max).collect()
+    }
+
+    /// Conversations with a label, begun below a moment and above another, the newest first.
+    pub(super) fn labelled(
+        &self,
+        tag: TagId,
+        before: At,
+        after: Option<UnixMillis>,
+        len_max: usize,
+    ) -> Vec<At> {
+        let first = after.map_or(Bound::Included((tag, FIRST)), |at| {
+            Bound::Excluded((tag, (at, ConversationId::from_bytes([0xff; 16]))))
+        });
+        if after.is_some_and(|after| after >= before.0) {
+            return Vec::new();
+        }
+        let range = self.labelled.range((first, Bound::Excluded((tag, before))));
+        range.rev().map(|(_, at)| *at).take(len_max).collect()
     }
 
     fn take_off(&mut self, row: &ConversationRow) {
@@ -186,12 +237,19 @@ impl Register {
         for of in Of::all(row) {
             self.conversations.remove(&(of, row.state.code(), at));
         }
+        for tag in &row.tags {
+            self.labelled.remove(&(*tag, at));
+        }
     }
 
     /// A conversation is gone: off the lists with it, and with the last one its visitor, if nothing is
     /// known of them any more.
     pub(super) fn unlist(&mut self, header: &Header) {
         self.take_off(&header.row);
+        let id = header.row.conversation;
+        if let Some((tenant, at)) = self.changed_at.remove(&id) {
+            self.changes.remove(&(tenant, (at, id)));
+        }
         let visitor = header.row.visitor;
         let of = Of::Visitor(visitor);
         let more = self.conversations.range((of, 0, FIRST)..=(of, u8::MAX, LAST)).next().is_some();
@@ -207,14 +265,19 @@ impl Register {
         filter: &ConversationFilter,
         states: &[ConversationState],
         before: Option<At>,
+        after: Option<UnixMillis>,
         len_max: usize,
     ) -> Vec<At> {
         let of = Of::one(tenant, filter);
+        if after.zip(before).is_some_and(|(after, before)| after >= before.0) {
+            return Vec::new();
+        }
+        let first = after.map_or(FIRST, |at| (at, ConversationId::from_bytes([0xff; 16])));
         let walk = |state: &ConversationState| {
             let state = state.code();
             let to = before
                 .map_or(Bound::Included((of, state, LAST)), |at| Bound::Excluded((of, state, at)));
-            let range = self.conversations.range((Bound::Included((of, state, FIRST)), to));
+            let range = self.conversations.range((Bound::Included((of, state, first)), to));
             range.rev().map(|(_, _, at)| *at).take(len_max)
         };
         let mut found: Vec<At> = states.iter().flat_map(walk).collect();

@@ -119,6 +119,8 @@ pub(super) struct Conversation {
     /// Class and day of the newest message whose bucket is on the store's list, so that the list is
     /// asked once a day and not once a message.
     listed: Option<(RetentionClass, Day)>,
+    /// It waits for its change to be listed.
+    touched: bool,
 }
 
 impl Conversation {
@@ -134,7 +136,18 @@ impl Conversation {
             marks: Vec::new(),
             drafts: Vec::new(),
             listed: None,
+            touched: false,
         }
+    }
+
+    /// Something was said; whether its change did not wait to be listed before.
+    pub(super) fn touch(&mut self) -> bool {
+        !std::mem::replace(&mut self.touched, true)
+    }
+
+    /// Its change is listed.
+    pub(super) fn untouch(&mut self) {
+        self.touched = false;
     }
 
     pub(super) fn home(&self) -> Home {

@@ -77,6 +77,7 @@ impl Desk<'_> {
             }
             Record::Key(row) => self.key_create(row),
             Record::Tag(row) => self.tag_create(row),
+            Record::TagChange(row) => self.tag_update(row),
             Record::Answer(row) => self.answer(row),
         }
     }
@@ -442,6 +443,14 @@ impl Desk<'_> {
         )
         .map_err(|fault| fault.exists("name"))?;
         Ok(())
+    }
+
+    fn tag_update(&mut self, row: &TagRow) -> Result<(), Fault> {
+        let changed = self.execute(
+            "UPDATE tags SET name = ?3 WHERE tag = ?1 AND tenant = ?2",
+            params![row.tag.as_bytes(), row.tenant.as_bytes(), row.name],
+        );
+        found(changed.map_err(|fault| fault.exists("name"))?)
     }
 
     pub(super) fn tag_delete(&mut self, tenant: TenantId, tag: TagId) -> Result<(), Fault> {

@@ -56,7 +56,7 @@ impl Carrying {
     }
 
     /// Puts at most so many rows into the open transaction. How many that were.
-    pub(super) fn carry(&mut self, desk: &Desk<'_>, rows_max: usize) -> Result<usize, Fault> {
+    pub(super) fn carry(&mut self, desk: &mut Desk<'_>, rows_max: usize) -> Result<usize, Fault> {
         let mut carried = 0;
         for Turned { half, order, done } in &mut self.turned {
             let left = order.get(*done..).unwrap_or_default();

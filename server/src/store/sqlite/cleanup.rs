@@ -107,20 +107,30 @@ impl Desk<'_> {
 
     /// A closed conversation of which nothing is left goes too, and a visitor with their last one.
     fn clean_up_conversation(&mut self, conversation: i64) -> Result<(), Fault> {
-        let visitor: Option<[u8; 16]> = self
+        let gone: Option<([u8; 16], [u8; 16], u64, Vec<u8>)> = self
             .connection
             .prepare_cached(
                 "DELETE FROM conversations WHERE id = ?1 AND state = 4 AND bucket IS NULL
                      AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?1)
                      AND NOT EXISTS (SELECT 1 FROM drafts WHERE conversation = ?1)
-                 RETURNING visitor",
+                 RETURNING visitor, conversation, created_at, tags",
             )?
-            .query_row([conversation], |row| row.get(0))
+            .query_row([conversation], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
             .optional()?;
-        let Some(visitor) = visitor else { return Ok(()) };
+        let Some((visitor, id, created_at, tags)) = gone else { return Ok(()) };
         self.forget_conversations();
         self.execute("DELETE FROM marks WHERE conversation = ?1", [conversation])?;
         self.execute("DELETE FROM message_runs WHERE conversation = ?1", [conversation])?;
+        self.execute("DELETE FROM changes WHERE id = ?1", [conversation])?;
+        for tag in tags.as_chunks::<16>().0 {
+            self.execute(
+                "DELETE FROM conversation_tags WHERE tag = ?1 AND created_at = ?2
+                     AND conversation = ?3",
+                params![tag, created_at, id],
+            )?;
+        }
         self.execute(
             "DELETE FROM visitors WHERE visitor = ?1 AND bucket IS NULL
                  AND NOT EXISTS (SELECT 1 FROM conversations WHERE visitor = ?1)",

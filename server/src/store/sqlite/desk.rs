@@ -65,6 +65,8 @@ pub(super) struct Memory {
     buckets: Recent<Bucket, Known>,
     /// The key store's number in the file.
     pub(super) generation: u64,
+    /// The moment of what the open transaction changes; none before its first change.
+    changed_at: Option<u64>,
 }
 
 impl Memory {
@@ -73,13 +75,20 @@ impl Memory {
             conversations: Recent::new(REMEMBERED_HALF_LEN),
             buckets: Recent::new(REMEMBERED_HALF_LEN),
             generation: 0,
+            changed_at: None,
         }
+    }
+
+    /// The transaction is over: the next one has a moment of its own.
+    pub(super) fn ended(&mut self) {
+        self.changed_at = None;
     }
 
     pub(super) fn forget(&mut self) {
         self.conversations.clear();
         self.buckets.clear();
         self.generation = 0;
+        self.changed_at = None;
     }
 }
 
@@ -184,17 +193,42 @@ impl Desk<'_> {
         if id > bucket.message_end {
             self.stretch(&lock.bucket, bucket, id)?;
         }
+        self.changed(home.id)
+    }
+
+    /// A conversation has changed, at the moment of this transaction: later than that of any before it, also where
+    /// the clock stepped back.
+    fn changed(&mut self, home: i64) -> Result<(), Fault> {
+        let at = match self.memory.changed_at {
+            Some(at) => at,
+            None => self
+                .connection
+                .prepare_cached("UPDATE change_mark SET at = max(at + 1, ?1) RETURNING at")?
+                .query_row([self.now.0], |row| row.get(0))?,
+        };
+        self.memory.changed_at = Some(at);
+        self.execute(
+            "INSERT INTO changes (id, tenant, at, conversation)
+             SELECT id, tenant, ?2, conversation FROM conversations WHERE id = ?1
+             ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE at <> excluded.at",
+            params![home, at],
+        )?;
         Ok(())
     }
 
     /// Puts rows of the journal into the file. Their buckets' ranges grow with them.
     pub(super) fn carry_over<'r>(
-        &self,
+        &mut self,
         rows: impl Iterator<Item = MessageRow<'r>>,
     ) -> Result<(), Fault> {
         let mut ranges: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         let mut insertion = MessageRow::insertion(self.connection)?;
+        let mut changed = None;
         for row in rows {
+            // They come by their conversations.
+            if changed.replace(row.conversation) != Some(row.conversation) {
+                self.changed(row.conversation)?;
+            }
             let Some(id) = row.insert(&mut insertion, self.connection)? else {
                 tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
                 continue;
@@ -279,6 +313,7 @@ impl Desk<'_> {
         } else {
             None
         };
+        let known = self.labels(row)?;
         let agents: Vec<u8> = row.agents.iter().flat_map(|agent| *agent.as_bytes()).collect();
         let tags: Vec<u8> = row.tags.iter().flat_map(|tag| *tag.as_bytes()).collect();
         let changed = self.execute(
@@ -322,6 +357,47 @@ impl Desk<'_> {
         {
             return Err(StoreError::Exists { what: "conversation" }.into());
         }
+        if changed == 0 {
+            return Ok(());
+        }
+        let (home, before) = known.unwrap_or((self.connection.last_insert_rowid(), Vec::new()));
+        self.relabel(row, &before)?;
+        self.changed(home)
+    }
+
+    /// Where a conversation stands that is known already, and the labels that it has.
+    fn labels(&self, row: &ConversationRow) -> Result<Option<(i64, Vec<u8>)>, Fault> {
+        let sql = "SELECT id, tags FROM conversations WHERE conversation = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement
+            .query_row([row.conversation.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(found.optional()?)
+    }
+
+    /// Lists a conversation under the labels that it has now, and under no other.
+    fn relabel(&self, row: &ConversationRow, before: &[u8]) -> Result<(), Fault> {
+        let has = |tag: &[u8; 16]| row.tags.iter().any(|now| now.as_bytes() == tag);
+        let (before, _) = before.as_chunks::<16>();
+        for tag in before.iter().filter(|tag| !has(tag)) {
+            self.unlabel(tag, row.conversation.as_bytes())?;
+        }
+        for tag in row.tags.iter().filter(|tag| !before.contains(tag.as_bytes())) {
+            // It began when it first began, whatever this row says.
+            self.execute(
+                "INSERT OR IGNORE INTO conversation_tags (tag, created_at, conversation)
+                 SELECT ?1, created_at, conversation FROM conversations WHERE conversation = ?2",
+                params![tag.as_bytes(), row.conversation.as_bytes()],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn unlabel(&self, tag: &[u8; 16], conversation: &[u8; 16]) -> Result<(), Fault> {
+        self.execute(
+            "DELETE FROM conversation_tags WHERE tag = ?1 AND conversation = ?2 AND created_at =
+                 (SELECT created_at FROM conversations WHERE conversation = ?2)",
+            params![tag, conversation],
+        )?;
         Ok(())
     }
 

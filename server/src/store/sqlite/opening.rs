@@ -375,7 +375,7 @@ fn replay(
     }
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let mut memory = Memory::new();
-    let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let (commits, reached) = (opened.commits + 1, opened.found.reached);
     let carried = desk.carry_over(opened.found.rows()).and_then(|()| {
         desk.note((commits, opened.in_file), &reached, Need::None, sealer.generation())

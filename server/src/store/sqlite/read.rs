@@ -19,8 +19,9 @@ use crate::privacy::gate::{Below, Reader as Gate};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError, Sealer};
 use crate::store::{
-    ConversationFilter, ConversationRow, DEAD_MAX, DRAFTS_MAX, DraftRow, MarkRow, MessagePage,
-    Page, Paging, RoomRow, SEARCHED_MAX, SecretHash, Sight, VisitorRow, VisitorToken,
+    ConversationFilter, ConversationRow, ConversationSearch, DEAD_MAX, DRAFTS_MAX, DraftRow, Found,
+    MarkRow, MessagePage, Moment, Page, Paging, RoomRow, SEARCHED_CONVERSATIONS_MAX, SEARCHED_MAX,
+    SearchOrder, SecretHash, Sight, Sketch, VisitorRow, VisitorToken,
 };
 
 /// One short read transaction.
@@ -389,21 +390,32 @@ impl Reader<'_> {
         page: Page<ConversationId>,
     ) -> Result<Vec<ConversationRow>, Fault> {
         let Some(before) = self.list_goes_on(tenant, page.after)? else { return Ok(Vec::new()) };
+        self.newest(tenant, filter, (before, -1), page.limit)
+    }
+
+    /// Headers, the newest first: those begun below a moment and above another.
+    fn newest(
+        &self,
+        tenant: TenantId,
+        filter: &ConversationFilter,
+        (before, after): ((i64, [u8; 16]), i64),
+        limit: u16,
+    ) -> Result<Vec<ConversationRow>, Fault> {
         let (walk, of) = Walk::of(tenant, filter);
         let mut statement = self.connection.prepare_cached(&walk.sql())?;
         let mut keys: Vec<(i64, [u8; 16])> = Vec::new();
         for state in filter.states().iter().take(if walk.by_state { usize::MAX } else { 1 }) {
             let state = walk.by_state.then(|| Value::Integer(state.code().into()));
             let before = [Value::Integer(before.0), Value::Blob(before.1.to_vec())];
-            let limit = [Value::Integer(page.limit.into())];
-            let values = of.iter().cloned().chain(state).chain(before).chain(limit);
+            let after = [Value::Integer(after), Value::Integer(limit.into())];
+            let values = of.iter().cloned().chain(state).chain(before).chain(after);
             let mut rows = statement.query(params_from_iter(values))?;
             while let Some(row) = rows.next()? {
                 keys.push((row.get(0)?, row.get(1)?));
             }
         }
         keys.sort_unstable_by(|one, other| other.cmp(one));
-        keys.truncate(usize::from(page.limit));
+        keys.truncate(usize::from(limit));
         let mut found = Vec::with_capacity(keys.len());
         for (_, conversation) in keys {
             let row = self.conversation(tenant, ConversationId::from_bytes(conversation))?;
@@ -411,6 +423,104 @@ impl Reader<'_> {
             found.extend(row.filter(|row| filter.site.is_none_or(|site| row.site == site)));
         }
         Ok(found)
+    }
+
+    pub(super) fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found, Fault> {
+        let (before, after) = search.created_between();
+        let bytes = |(at, id): Moment| (moment_i64(at), *id.as_bytes());
+        let walked: Vec<(i64, [u8; 16])> = match (search.order, search.tag) {
+            (SearchOrder::Changed(after), _) => {
+                let (at, id) = bytes(after);
+                self.moments(
+                    "SELECT at, conversation FROM changes INDEXED BY changes_in_order
+                     WHERE tenant = ?1 AND (at, conversation) > (?2, ?3)
+                     ORDER BY at, conversation LIMIT ?4",
+                    params![tenant.as_bytes(), at, id, SEARCHED_CONVERSATIONS_MAX + 1],
+                )?
+            }
+            (SearchOrder::Newest(_), Some(tag)) => {
+                let ((at, id), after) = (bytes(before), after.map_or(-1, moment_i64));
+                self.moments(
+                    "SELECT created_at, conversation FROM conversation_tags
+                     WHERE tag = ?1 AND (created_at, conversation) < (?2, ?3) AND created_at > ?4
+                     ORDER BY created_at DESC, conversation DESC LIMIT ?5",
+                    params![tag.as_bytes(), at, id, after, SEARCHED_CONVERSATIONS_MAX + 1],
+                )?
+            }
+            (SearchOrder::Newest(_), None) => {
+                let range = (bytes(before), after.map_or(-1, moment_i64));
+                let more = limit.saturating_add(1);
+                let mut rows = self.newest(tenant, &search.filter, range, more)?;
+                let next = rows.len() > usize::from(limit);
+                rows.truncate(limit.into());
+                let last = rows.last().filter(|_| next);
+                let next = last.map(|row| (row.created_at, row.conversation));
+                return Ok(Found { rows, next });
+            }
+        };
+        let mut found = Found::default();
+        for (at, id) in walked.iter().take(SEARCHED_CONVERSATIONS_MAX) {
+            let conversation = ConversationId::from_bytes(*id);
+            if self.sketch_passes(tenant, conversation, search)? {
+                if found.rows.len() >= usize::from(limit) {
+                    return Ok(found);
+                }
+                found.rows.extend(self.conversation(tenant, conversation)?);
+            }
+            found.next = Some((UnixMillis(at.unsigned_abs()), conversation));
+        }
+        found.next = found.next.filter(|_| walked.len() > SEARCHED_CONVERSATIONS_MAX);
+        Ok(found)
+    }
+
+    fn moments(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(i64, [u8; 16])>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let moments = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(moments.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a conversation passes, by what of it need not be unsealed.
+    fn sketch_passes(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        search: &ConversationSearch,
+    ) -> Result<bool, Fault> {
+        let sql = "SELECT state, site, visitor, assignee, tags, created_at FROM conversations
+            WHERE conversation = ?1 AND tenant = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![conversation.as_bytes(), tenant.as_bytes()])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        let tags: Vec<TagId> = ids(row, 4)?.into_iter().map(TagId::from_bytes).collect();
+        Ok(search.passes(&Sketch {
+            state: ConversationState::from_code(row.get(0)?).ok_or(Fault::Row("state"))?,
+            site: SiteId::from_bytes(row.get(1)?),
+            visitor: VisitorId::from_bytes(row.get(2)?),
+            assignee: row.get::<_, Option<[u8; 16]>>(3)?.map(AgentId::from_bytes),
+            tags: &tags,
+            created_at: UnixMillis(row.get(5)?),
+        }))
+    }
+
+    pub(super) fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<UnixMillis>, Fault> {
+        let sql = "SELECT at FROM changes WHERE tenant = ?2
+            AND id = (SELECT id FROM conversations WHERE conversation = ?1)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let of = params![conversation.as_bytes(), tenant.as_bytes()];
+        Ok(statement.query_row(of, |row| row.get(0)).optional()?.map(UnixMillis))
     }
 
     /// Where a list goes on: below all that is, or below the last conversation of the page before. `None`: that is not
@@ -664,7 +774,7 @@ impl Walk {
         let equal: Vec<_> = columns.map(|column| format!("{column} = ?")).collect();
         format!(
             "SELECT created_at, conversation FROM conversations INDEXED BY {}
-             WHERE {} AND (created_at, conversation) < (?, ?)
+             WHERE {} AND (created_at, conversation) < (?, ?) AND created_at > ?
              ORDER BY created_at DESC, conversation DESC LIMIT ?",
             self.index,
             equal.join(" AND ")
@@ -675,6 +785,10 @@ impl Walk {
 /// A conversation's messages in a range of places, the newest first.
 fn newest_in_range() -> String {
     format!("{SELECT} WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC")
+}
+
+fn moment_i64(at: UnixMillis) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
 /// SQLite counts to 2^63 - 1; no conversation gets there.

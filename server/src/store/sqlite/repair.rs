@@ -97,7 +97,7 @@ pub(super) fn repair(
     file::is_judged(folder, &connection)?;
     let transaction = connection.unchecked_transaction().map_err(failed("write to"))?;
     let mut memory = Memory::new();
-    let desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
     desk.carry_over(rows.into_iter())
         .and_then(|()| desk.note((commits, 0), &found.reached, Need::None, sealer.generation()))

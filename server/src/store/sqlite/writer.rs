@@ -467,7 +467,7 @@ impl Writer {
             self.carrying.reached = reached;
         }
         let (mut desk, carrying) = self.begin()?;
-        let rows = works.len() + carrying.carry(&desk, usize::MAX)?;
+        let rows = works.len() + carrying.carry(&mut desk, usize::MAX)?;
         let mut outcomes = Vec::with_capacity(works.len());
         let mut keys_failed = 0;
         for (index, work) in works.into_iter().enumerate() {
@@ -508,8 +508,8 @@ impl Writer {
     }
 
     fn carry_slice(&mut self, rows_max: usize) -> Result<(), Fault> {
-        let (desk, carrying) = self.begin()?;
-        let rows = carrying.carry(&desk, rows_max)?;
+        let (mut desk, carrying) = self.begin()?;
+        let rows = carrying.carry(&mut desk, rows_max)?;
         self.log_pages += rows / ROWS_OF_A_PAGE;
         if self.carrying.is_all_carried() {
             self.end(&mut Steps::default())?;
@@ -570,6 +570,7 @@ impl Writer {
         let generation = desk.sealer.generation();
         desk.note((commits, in_file), &carrying.reached, need, generation)?;
         desk.execute("COMMIT", [])?;
+        desk.memory.ended();
         carrying.carried = carrying.reached;
         let carried = carrying.carried;
         self.commits = commits;

@@ -1,0 +1,231 @@
+//! A conversation that a program or an agent begins for a visitor: over REST, with its first message.
+//!
+//! Lives here: what differs from a visitor's own beginning (`open`): the first message has its place before anybody can
+//! look, and all of it is stored as one batch. Not here: who may ask (`api`). Called by `live`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::conversation::{PageView, SiteAvailability};
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::message::{Author, Body, Seq, Visibility};
+use protocol::personal::Text;
+use protocol::reject::{Reject, RejectCode};
+use protocol::time::UnixMillis;
+
+use super::desk::{Desk, Header, Standing};
+use super::fanout::Hearers;
+use super::open::{Masked, Opening};
+use super::tally;
+use super::{Hub, Who, not_found, store_reject};
+use crate::privacy::ingest::Said;
+use crate::routing::Input;
+use crate::store::{SecretHash, VisitorRow, Write};
+
+/// What is to begin.
+#[derive(Debug)]
+pub struct Creation<'a> {
+    pub conversation: ConversationId,
+    pub site: SiteId,
+    pub visitor: VisitorId,
+    /// Whether the visitor is one of before; else they are new.
+    pub is_known: bool,
+    /// What they said about themselves: name and e-mail address, as the site's form has them.
+    pub form: Vec<(&'a str, &'a str)>,
+    pub page: Option<&'a PageView>,
+    /// Hash of the privacy notice that they were shown.
+    pub notice: Option<&'a str>,
+    pub locale: &'a str,
+    pub message: MessageId,
+    pub text: &'a str,
+    /// These are the visitor's words, not those of whoever asks.
+    pub by_visitor: bool,
+    /// Who gets it; without one it waits in line.
+    pub assignee: Option<AgentId>,
+    /// A hash that no token has: a visitor who was created has no browser yet.
+    pub secret: SecretHash,
+    /// Stored with it, or not at all.
+    pub beside: Vec<Write>,
+}
+
+impl Hub {
+    /// Begins a conversation: visitor, header, first message and what is to be stored beside them are on disk when this
+    /// returns, and everybody who follows the Organization's work was told. Returns the message's place.
+    ///
+    /// # Errors
+    /// If the site or the visitor is not there, the form lacks what the site requires, a limit is reached, or the store
+    /// cannot take it; then nothing has happened.
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        who: Option<Who>,
+        creation: Creation<'_>,
+    ) -> Result<Seq, Reject> {
+        let began = self.clock.instant();
+        let desk = self.desk(tenant).await?;
+        self.may_give(&desk, who, creation.assignee)?;
+        let site = self.site(tenant, creation.site).await?;
+        if site.row.timeline.closed_at().is_some() {
+            return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
+        }
+        let known = self.known_visitor(tenant, &creation).await?;
+        let contact = known.as_ref().map(|row| {
+            let shown = self.shown();
+            (shown.contact(row, row.name.clone()), shown.contact(row, row.email.clone()))
+        });
+        let (name, email) = contact.unwrap_or_default();
+        let mut form = creation.form;
+        // Whoever is known need not say again who they are.
+        for (field, kept) in [("name", &name), ("email", &email)] {
+            if let Some(kept) = kept
+                && form.iter().all(|(given, _)| *given != field)
+            {
+                form.push((field, kept.expose()));
+            }
+        }
+        let opening = Opening {
+            conversation: creation.conversation,
+            form,
+            page: creation.page,
+            notice: creation.notice,
+            locale: creation.locale,
+            secret: creation.secret,
+            secret_expires_at: UnixMillis(0),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            gpc: false,
+        };
+        let masked = Masked::of(&site, &opening).await?;
+        let _turn = self.turn(creation.conversation.as_bytes()).await;
+        self.bound_open(tenant, creation.visitor).await?;
+        let now = self.record_time();
+        let (visitor_row, row) = self.rows(&site, creation.visitor, &opening, masked, now).await?;
+        let mut standing = Standing::of(&row);
+        let promise = desk.state.lock().routing.site_availability(creation.site);
+        standing.offline = promise == SiteAvailability::Unavailable;
+        let author = match who {
+            _ if creation.by_visitor => Author::Visitor,
+            Some(who) => who.author(),
+            None => Author::Bot,
+        };
+        let said = Said {
+            conversation: creation.conversation,
+            message: creation.message,
+            seen_seq: Seq(0),
+            body: Body::Text(Text::new(creation.text)),
+            visibility: Visibility::Everyone,
+        };
+        let envelope = self.ingest(&site, said, author, (creation.visitor, &standing)).await?;
+        // Nobody can look yet, so nobody is to be told.
+        let seq = match self.bus.place_here(&envelope, Seq(0)) {
+            Some(seq) => seq,
+            None => self.bus.place(&envelope, Seq(0)).await.map_err(|_| {
+                let words = "no place could be given; try again";
+                Reject::new(RejectCode::Overload, words).retry_after_ms(1_000)
+            })?,
+        };
+        let placed = Arc::new(envelope.place(seq));
+        let mut writes = vec![
+            Write::Visitor(Box::new(visitor_row.clone())),
+            Write::Conversation(Box::new(row.clone())),
+            Write::Message(Arc::clone(&placed)),
+        ];
+        writes.extend(creation.beside);
+        self.store.write(writes).await.map_err(|error| store_reject(&error))?;
+        let took: Duration = self.clock.instant().saturating_duration_since(began);
+        self.tally_placed(placed.envelope(), Hearers::default(), took);
+        let (conversation, site) = (row.conversation, row.site);
+        let others = {
+            let mut state = desk.state.lock();
+            let others = state.said_anew(&visitor_row);
+            state.insert(Header::new(row, visitor_row, self.now()));
+            others
+        };
+        // From here on it is there, and what goes wrong is mended by the upkeep.
+        let shown = self.show(&desk, &others).await;
+        let came_in = self.come_in(&desk, conversation, site, creation.assignee).await;
+        if let Err(reject) = shown.and(came_in) {
+            tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a created conversation's state was not written; it will be");
+        }
+        Ok(seq)
+    }
+
+    /// Only who may give to others names another agent.
+    fn may_give(
+        &self,
+        desk: &Desk,
+        who: Option<Who>,
+        assignee: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        let Some(to) = assignee else { return Ok(()) };
+        let state = desk.state.lock();
+        let supervises = match who {
+            Some(Who::Visitor { .. }) => {
+                return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
+            }
+            Some(Who::Agent { agent, .. }) => {
+                let supervises = state.supervises(agent);
+                if agent != to && !supervises {
+                    let words = "only a supervisor gives a conversation to another agent";
+                    return Err(Reject::new(RejectCode::Forbidden, words));
+                }
+                supervises
+            }
+            // A program of the Organization.
+            None => true,
+        };
+        if state.routing.takes(to, supervises) {
+            return Ok(());
+        }
+        let words = "this agent is not connected or has no room; without one it waits in line";
+        Err(Reject::new(RejectCode::AtCapacity, words))
+    }
+
+    /// The visitor of before, if the site has them.
+    async fn known_visitor(
+        &self,
+        tenant: TenantId,
+        creation: &Creation<'_>,
+    ) -> Result<Option<VisitorRow>, Reject> {
+        if !creation.is_known {
+            return Ok(None);
+        }
+        let row = self.store.visitor(tenant, creation.visitor).await;
+        let row = row.map_err(|error| store_reject(&error))?;
+        let row = row.filter(|row| row.site == creation.site);
+        row.map(Some).ok_or_else(|| not_found("this site has no such visitor"))
+    }
+
+    /// It joins the line, and who is to have it gets it in the same step: nobody else is asked in between.
+    async fn come_in(
+        self: &Arc<Self>,
+        desk: &Desk,
+        conversation: ConversationId,
+        site: SiteId,
+        assignee: Option<AgentId>,
+    ) -> Result<(), Reject> {
+        let effects = {
+            let mut state = desk.state.lock();
+            let now = self.now();
+            let mut effects = state.routing.handle(Input::Opened { conversation, site }, now)?;
+            tally::assigned(&self.metrics, &state, &effects, false, now);
+            state.apply(&effects, now);
+            let given = assignee.map(|agent| {
+                // Judged before anything was stored.
+                let over_capacity = true;
+                state.routing.handle(Input::Assign { agent, conversation, over_capacity }, now)
+            });
+            match given {
+                Some(Ok(more)) => {
+                    tally::assigned(&self.metrics, &state, &more, true, now);
+                    state.apply(&more, now);
+                    effects.extend(more);
+                }
+                // They left a moment ago: it waits in line.
+                Some(Err(_)) | None => {}
+            }
+            effects
+        };
+        self.run(desk, effects).await
+    }
+}
