@@ -258,8 +258,8 @@ impl KeyStore {
         Self::from_file(KeyFile::look(folder)?, None).map(Some)
     }
 
-    /// The keys as they are now, with all that is needed to open them; none that was destroyed is in it. For as long,
-    /// no key is made or destroyed: some 10 ms for 100,000 of them.
+    /// The keys as they are now, with all that is needed to open them; none that was destroyed is in it. While
+    /// the file is read once into memory, no key is made or destroyed.
     ///
     /// # Errors
     /// If the folder cannot be read, or is not the one that was opened.
