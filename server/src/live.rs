@@ -102,11 +102,7 @@ impl Live for LiveHub {
         self.0.set_tags(tenant, conversation, tags).await
     }
 
-    async fn create(
-        &self,
-        principal: &Principal,
-        creation: Creation<'_>,
-    ) -> Result<Seq, Reject> {
+    async fn create(&self, principal: &Principal, creation: Creation<'_>) -> Result<Seq, Reject> {
         let (tenant, who) = who(principal)?;
         self.0.create(tenant, who, creation).await
     }

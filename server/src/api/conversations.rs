@@ -3,29 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::Extension;
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::{ConversationState, PageView, Role};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TagId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
-use protocol::personal::Personal;
+use protocol::personal::{Personal, Text};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::sync::MutexGuard;
 
 use super::access::Access;
+use super::date::Moment;
+use super::etag::{IfMatch, Version};
+use super::idempotency::{Idempotency, Keep};
 use super::json::Json;
 use super::messages::{MessageAuthor, Preview, checked_text, preview};
 use super::page::{Items, one_of, page, shown};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id};
 use super::told::MESSAGES;
-use super::date::Moment;
-use super::etag::{IfMatch, Version};
-use super::idempotency::{Idempotency, Keep};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue};
 use crate::hub::Creation;
@@ -193,8 +193,10 @@ pub(crate) struct NewConversation {
     /// Which privacy notice the visitor was shown, where the site has one: SHA-256 as 64 hex digits.
     notice_hash: Option<String>,
     /// The page that it is about.
-    page_url: Option<String>,
-    page_title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    page_url: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    page_title: Option<Personal<String>>,
 }
 
 /// Who the visitor of a new conversation is.
@@ -281,7 +283,8 @@ pub(crate) async fn list(
     let order = match query.updated_after {
         Some(since) => {
             if query.after.is_some() {
-                let words = "`after` and `updated_after` order the list differently. Send one of them.";
+                let words =
+                    "`after` and `updated_after` order the list differently. Send one of them.";
                 return Err(Problem::new(ProblemCode::MalformedQuery, words).naming("after"));
             }
             // Of one moment, all ids lie below the last.
@@ -399,7 +402,9 @@ async fn begin(
         }
     }
     if let Some(agent) = new.assignee {
-        colleague(state, access.tenant, agent).await.map_err(|problem| problem.of_field("assignee"))?;
+        colleague(state, access.tenant, agent)
+            .await
+            .map_err(|problem| problem.of_field("assignee"))?;
     }
     let about = new.visitor.unwrap_or_default();
     let mut form = Vec::new();
@@ -408,10 +413,7 @@ async fn begin(
     }
     let begun = Begun { conversation: ConversationId::from_uuid(state.new_uuid()) };
     let kept = keep.map(|keep| keep.record(&begun)).transpose()?;
-    let page = new.page_url.map(|url| PageView {
-        url: Personal::new(url),
-        title: new.page_title.map(Personal::new),
-    });
+    let page = new.page_url.map(|url| PageView { url, title: new.page_title });
     let creation = Creation {
         conversation: begun.conversation,
         site: new.site_id,
@@ -422,7 +424,7 @@ async fn begin(
         notice: new.notice_hash.as_deref(),
         locale: about.locale.as_deref().unwrap_or_default(),
         message: MessageId::from_uuid(state.new_uuid()),
-        text,
+        text: Text::new(text),
         by_visitor,
         assignee: new.assignee,
         secret: issue("lhv_").hash,

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::idempotency::KEY_BYTES_MAX;
 use super::json::time_name;
+use super::page::LIMIT_MAX;
 use super::problem::ProblemCode;
 use super::words::tell;
-use super::page::LIMIT_MAX;
 use super::{agents, conversations, keys, sites, tags, tenants, widget};
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::origin::ORIGIN_BYTES_MAX;
@@ -24,8 +24,7 @@ const LOCALE_CHARS_MAX: usize = 64;
 const TOKEN_CHARS_MAX: usize = 256;
 
 /// What any operation may be refused with.
-const REFUSALS: [&str; 12] =
-    ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "503"];
+const REFUSALS: [&str; 10] = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "503"];
 
 const DESCRIPTION: &str = "A caller shows a key (`Authorization: Bearer …`) or, on the public listener, the session \
 cookie that `POST /v1/sessions` sets: `livehelp_session`, or `__Host-livehelp_session` where browsers reach the server \
@@ -54,6 +53,18 @@ pub(crate) fn promise(document: &mut Value) {
     }
     promise_answers(document);
     tell(document);
+    leave_out_unused(document);
+}
+
+/// Leaves out what nothing refers to: some types stand in lists alone, where their schema is written out.
+fn leave_out_unused(document: &mut Value) {
+    for kind in ["schemas", "responses"] {
+        let text = document.to_string();
+        let components = document["components"][kind].as_object_mut();
+        if let Some(components) = components {
+            components.retain(|name, _| text.contains(&format!("\"#/components/{kind}/{name}\"")));
+        }
+    }
 }
 
 /// Gives every operation the refusals that it can meet, and what is read its tag.
@@ -66,13 +77,15 @@ fn promise_answers(document: &mut Value) {
         }
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             let open = operation["security"] == json!([{}]);
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-                bound_parameter(parameter);
-            }
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            parameters.into_iter().flatten().for_each(bound_parameter);
             let has_body = operation.get("requestBody").is_some();
             let keyed = is_keyed(operation);
-            let in_query = |parameter: &Value| parameter["in"] != "header" || parameter["name"] == "Idempotency-Key";
-            let asked = operation["parameters"].as_array().is_some_and(|list| list.iter().any(in_query));
+            let in_query = |parameter: &Value| {
+                parameter["in"] != "header" || parameter["name"] == "Idempotency-Key"
+            };
+            let asked =
+                operation["parameters"].as_array().is_some_and(|list| list.iter().any(in_query));
             let statuses = [
                 ("400", has_body || asked),
                 ("401", !open),
@@ -81,7 +94,6 @@ fn promise_answers(document: &mut Value) {
                 ("404", path.contains('{')),
                 ("408", true),
                 ("409", keyed),
-                ("412", has_parameter(operation, "If-Match")),
                 ("413", has_body),
                 ("415", has_body),
                 ("422", has_body),
@@ -93,7 +105,8 @@ fn promise_answers(document: &mut Value) {
                 responses.entry((*status).to_owned()).or_insert(refused);
             }
             if let Some(made) = responses.get_mut("201") {
-                let words = "Where what was made is read, changed or deleted, where it has such a place.";
+                let words =
+                    "Where what was made is read, changed or deleted, where it has such a place.";
                 made["headers"]["Location"] =
                     json!({ "schema": { "type": "string" }, "description": words });
             }
@@ -279,8 +292,16 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("TakeOver", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
         ("TagChange", "name", name(tags::NAME_CHARS_MAX)),
         ("Problem", "code", json!({ "enum": ProblemCode::WORDS })),
-        ("PrivacyTag", "purposes", json!({ "items": { "type": "string", "enum": ["respond", "provide"] } })),
-        ("PrivacyTag", "bases", json!({ "items": { "type": "string", "enum": ["contract", "legal-duty", "legitimate-interest", "consent"] } })),
+        (
+            "PrivacyTag",
+            "purposes",
+            json!({ "items": { "type": "string", "enum": ["respond", "provide"] } }),
+        ),
+        (
+            "PrivacyTag",
+            "bases",
+            json!({ "items": { "type": "string", "enum": ["contract", "legal-duty", "legitimate-interest", "consent"] } }),
+        ),
         ("ClockState", "standing", json!({ "enum": ["unknown", "trusted", "ahead", "behind"] })),
         ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
         ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),

@@ -215,11 +215,8 @@ async fn begin_beside(
     let session = cookie(state, anyone.secure, secret.text.expose_secret(), seconds)?;
     let device = device_cookie(state, anyone.secure, &email)?;
     let location = HeaderValue::from_static("/v1/sessions/current");
-    let fields = [
-        (header::SET_COOKIE, session),
-        (header::SET_COOKIE, device),
-        (header::LOCATION, location),
-    ];
+    let fields =
+        [(header::SET_COOKIE, session), (header::SET_COOKIE, device), (header::LOCATION, location)];
     Ok((StatusCode::CREATED, AppendHeaders(fields), Json(shape)).into_response())
 }
 

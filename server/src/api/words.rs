@@ -8,8 +8,14 @@ use serde_json::{Map, Value, json};
 
 /// What a resource is.
 pub(super) const RESOURCES: [(&str, &str); 12] = [
-    ("conversations", "What visitors and agents say to each other, where it stands, and who has it."),
-    ("messages", "One thing said in a conversation each: words, internal notes, lines of the system."),
+    (
+        "conversations",
+        "What visitors and agents say to each other, where it stands, and who has it.",
+    ),
+    (
+        "messages",
+        "One thing said in a conversation each: words, internal notes, lines of the system.",
+    ),
     ("visitors", "The people on the websites, as far as they said who they are."),
     ("tags", "Labels for conversations."),
     ("sites", "The websites of an Organization and how their widgets are set up."),
@@ -25,77 +31,156 @@ pub(super) const RESOURCES: [(&str, &str); 12] = [
 /// The widget's own resource.
 pub(super) const WIDGET: (&str, &str) = ("widget", "What the widget asks for before it shows.");
 
-const ONCE: &str = "Send an `Idempotency-Key` and repeat the request until it is answered: it happens once.";
+const ONCE: &str =
+    "Send an `Idempotency-Key` and repeat the request until it is answered: it happens once.";
 const MOVED: &str = "With `If-Match` (the conversation's `ETag`) it is refused with 412 where the conversation has changed since.";
 
 /// Summary and description of an operation.
 #[expect(clippy::too_many_lines, reason = "one arm an operation: a flat list reads best whole")]
 fn words(operation: &str) -> Option<(&'static str, String)> {
     let (summary, words): (_, &str) = match operation {
-        "create_session" => ("Sign in", "Sets the session cookie. For the console's pages; programs use keys."),
+        "create_session" => {
+            ("Sign in", "Sets the session cookie. For the console's pages; programs use keys.")
+        }
         "list_sessions" => ("List own sessions", "Where the signed-in agent is signed in."),
         "get_current_session" => ("Get the session", "Who is signed in, and where."),
         "delete_current_session" => ("Sign out", "Ends the session and its connections."),
         "delete_session" => ("End a session", "Signs the agent out somewhere else."),
         "list_agents" => ("List agents", "Everyone who has or had an account, oldest first."),
         "get_agent" => ("Get an agent", "One agent and their account."),
-        "update_agent" => ("Change an agent", "Only what is named changes. Agents change their own name; roles and accounts are an admin's."),
-        "set_agent_password" => ("Set one's password", "Needs the present one. Ends all other sessions."),
-        "create_password_reset" => ("Make a password link", "A one-time link for a colleague who forgot their password; shown once."),
+        "update_agent" => (
+            "Change an agent",
+            "Only what is named changes. Agents change their own name; roles and accounts are an admin's.",
+        ),
+        "set_agent_password" => {
+            ("Set one's password", "Needs the present one. Ends all other sessions.")
+        }
+        "create_password_reset" => (
+            "Make a password link",
+            "A one-time link for a colleague who forgot their password; shown once.",
+        ),
         "lookup_password_reset" => ("Look at a password link", "Whose it is; nothing is used up."),
         "use_password_reset" => ("Use a password link", "Sets the new password and signs in."),
         "list_sites" => ("List sites", "The Organization's websites, oldest first."),
         "create_site" => ("Create a site", ONCE),
         "get_site" => ("Get a site", "A website and how its widget is set up."),
-        "update_site" => ("Change a site", "Only what is named changes; a list or map that is given replaces the one before."),
+        "update_site" => (
+            "Change a site",
+            "Only what is named changes; a list or map that is given replaces the one before.",
+        ),
         "list_invitations" => ("List invitations", "Those that were neither used nor withdrawn."),
-        "create_invitation" => ("Invite an agent", "The answer has the one-time link; it is shown once."),
-        "lookup_invitation" => ("Look at an invitation", "Whom it invites to what; nothing is used up."),
+        "create_invitation" => {
+            ("Invite an agent", "The answer has the one-time link; it is shown once.")
+        }
+        "lookup_invitation" => {
+            ("Look at an invitation", "Whom it invites to what; nothing is used up.")
+        }
         "accept_invitation" => ("Accept an invitation", "Makes the account and signs in."),
         "delete_invitation" => ("Withdraw an invitation", "Its link is void from then on."),
-        "list_conversations" => ("List conversations", "The newest first; with `updated_after` by their last change, the longest unchanged first. All conditions hold. A page can have fewer items than `limit`, even none, while `next_cursor` says where to go on."),
-        "create_conversation" => ("Create a conversation", "Begins it for a visitor with its first message. It joins the line and the consoles' boards like one that a visitor opens, and the site's form and notice count as they do there. Send an `Idempotency-Key` and repeat the request until it is answered: it happens once."),
-        "get_conversation" => ("Get a conversation", "Where it stands. The `ETag` begins with the version, which `If-Match` is held against."),
+        "list_conversations" => (
+            "List conversations",
+            "The newest first; with `updated_after` by their last change, the longest unchanged first. All conditions hold. A page can have fewer items than `limit`, even none, while `next_cursor` says where to go on.",
+        ),
+        "create_conversation" => (
+            "Create a conversation",
+            "Begins it for a visitor with its first message. It joins the line and the consoles' boards like one that a visitor opens, and the site's form and notice count as they do there. Send an `Idempotency-Key` and repeat the request until it is answered: it happens once.",
+        ),
+        "get_conversation" => (
+            "Get a conversation",
+            "Where it stands. The `ETag` begins with the version, which `If-Match` is held against.",
+        ),
         "close_conversation" => ("Close a conversation", MOVED),
         "reopen_conversation" => ("Reopen a conversation", MOVED),
-        "assign_conversation" => ("Assign a conversation", "Takes a waiting conversation out of turn, or gives it to an agent who is connected. With `If-Match` it is refused with 412 where the conversation has changed since."),
-        "transfer_conversation" => ("Offer a transfer", "The giver keeps the conversation until the receiver accepts. With `If-Match` it is refused with 412 where the conversation has changed since."),
-        "withdraw_transfer" => ("Withdraw a transfer", "Takes the offer back, until it is answered. With `If-Match` it is refused with 412 where the conversation has changed since."),
-        "take_over_conversation" => ("Take over a conversation", "For supervisors, admins and keys: from an agent who has it, at once. A pending transfer of it is void. With `If-Match` it is refused with 412 where the conversation has changed since."),
-        "set_conversation_tags" => ("Set a conversation's labels", "Replaces all of them. With `If-Match` it is refused with 412 where the conversation has changed since."),
-        "list_messages" => ("List messages", "The newest page, in order; older ones with `before`, newer ones with `after`. `next_cursor` is the next `before`, or the next `after`."),
-        "create_message" => ("Say something", "In a conversation that is not closed. With a `message_id` of your own or an `Idempotency-Key`, repeat the request until it is answered: it is said once."),
+        "assign_conversation" => (
+            "Assign a conversation",
+            "Takes a waiting conversation out of turn, or gives it to an agent who is connected. With `If-Match` it is refused with 412 where the conversation has changed since.",
+        ),
+        "transfer_conversation" => (
+            "Offer a transfer",
+            "The giver keeps the conversation until the receiver accepts. With `If-Match` it is refused with 412 where the conversation has changed since.",
+        ),
+        "withdraw_transfer" => (
+            "Withdraw a transfer",
+            "Takes the offer back, until it is answered. With `If-Match` it is refused with 412 where the conversation has changed since.",
+        ),
+        "take_over_conversation" => (
+            "Take over a conversation",
+            "For supervisors, admins and keys: from an agent who has it, at once. A pending transfer of it is void. With `If-Match` it is refused with 412 where the conversation has changed since.",
+        ),
+        "set_conversation_tags" => (
+            "Set a conversation's labels",
+            "Replaces all of them. With `If-Match` it is refused with 412 where the conversation has changed since.",
+        ),
+        "list_messages" => (
+            "List messages",
+            "The newest page, in order; older ones with `before`, newer ones with `after`. `next_cursor` is the next `before`, or the next `after`.",
+        ),
+        "create_message" => (
+            "Say something",
+            "In a conversation that is not closed. With a `message_id` of your own or an `Idempotency-Key`, repeat the request until it is answered: it is said once.",
+        ),
         "get_message" => ("Get a message", "One message, as long as it can be read."),
         "get_message_tag" => ("Get a message's privacy tag", "Why and how long it is kept."),
-        "get_transcript" => ("Get a transcript", "All that was said, in order: as JSON, or as text where `Accept` asks for it."),
+        "get_transcript" => (
+            "Get a transcript",
+            "All that was said, in order: as JSON, or as text where `Accept` asks for it.",
+        ),
         "list_tags" => ("List labels", "All of the Organization, oldest first."),
         "create_tag" => ("Create a label", ONCE),
         "get_tag" => ("Get a label", "One label."),
-        "update_tag" => ("Rename a label", "Every conversation that has it shows the new name and has a new version."),
-        "delete_tag" => ("Delete a label", "It goes off every conversation that has it, and each has a new version."),
+        "update_tag" => (
+            "Rename a label",
+            "Every conversation that has it shows the new name and has a new version.",
+        ),
+        "delete_tag" => (
+            "Delete a label",
+            "It goes off every conversation that has it, and each has a new version.",
+        ),
         "list_visitors" => ("List visitors", "Newest first."),
-        "get_visitor" => ("Get a visitor", "What they said about themselves is null once its time is over."),
+        "get_visitor" => {
+            ("Get a visitor", "What they said about themselves is null once its time is over.")
+        }
         "list_keys" => ("List API keys", "Without their texts."),
         "create_key" => ("Create an API key", "The answer has its text; it is shown once."),
         "delete_key" => ("Delete an API key", "It opens nothing from then on."),
-        "get_widget" => ("Get a widget's settings", "What the widget shows on a site's pages; anybody may ask."),
+        "get_widget" => {
+            ("Get a widget's settings", "What the widget shows on a site's pages; anybody may ask.")
+        }
         "list_tenants" => ("List Organizations", "Oldest first."),
         "create_tenant" => ("Create an Organization", ONCE),
-        "get_tenant" => ("Get an Organization", "Its name and where people turn with questions about their data."),
+        "get_tenant" => (
+            "Get an Organization",
+            "Its name and where people turn with questions about their data.",
+        ),
         "list_tenant_sites" => ("List an Organization's sites", "Oldest first."),
         "create_tenant_site" => ("Create a site for an Organization", ONCE),
-        "create_tenant_invitation" => ("Invite an Organization's agent", "The answer has the one-time link; it is shown once."),
-        "create_tenant_password_reset" => ("Make a password link for an agent", "For an agent of the Organization, by e-mail address; shown once."),
+        "create_tenant_invitation" => (
+            "Invite an Organization's agent",
+            "The answer has the one-time link; it is shown once.",
+        ),
+        "create_tenant_password_reset" => (
+            "Make a password link for an agent",
+            "For an agent of the Organization, by e-mail address; shown once.",
+        ),
         "get_any_site" => ("Get any site", "Of whichever Organization."),
         "set_site_plan" => ("Set a site's plan", "It decides how long transcripts are kept."),
         "close_site" => ("Close a site", "It takes no new conversations."),
         "reopen_site" => ("Reopen a site", "It takes conversations again."),
         "list_operator_keys" => ("List operator keys", "Without their texts."),
-        "create_operator_key" => ("Create an operator key", "The answer has its text; it is shown once."),
-        "delete_operator_key" => ("Delete an operator key", "One key that manages operator keys is kept."),
+        "create_operator_key" => {
+            ("Create an operator key", "The answer has its text; it is shown once.")
+        }
+        "delete_operator_key" => {
+            ("Delete an operator key", "One key that manages operator keys is kept.")
+        }
         "get_clock" => ("Get the clock", "What it says, and whether data is destroyed by it."),
-        "confirm_clock" => ("Confirm the clock", "Says that the clock is right: sweeps go on by it."),
-        "lower_clock_mark" => ("Lower the latest trusted time", "Says that the clock had been ahead, and puts the mark back to it."),
+        "confirm_clock" => {
+            ("Confirm the clock", "Says that the clock is right: sweeps go on by it.")
+        }
+        "lower_clock_mark" => (
+            "Lower the latest trusted time",
+            "Says that the clock had been ahead, and puts the mark back to it.",
+        ),
         _ => return None,
     };
     Some((summary, words.to_owned()))
@@ -113,9 +198,8 @@ pub(super) fn tell(document: &mut Value) {
                 operation["description"] = json!(words);
             }
             used.extend(operation["tags"][0].as_str().map(str::to_owned));
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-                describe_parameter(parameter);
-            }
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            parameters.into_iter().flatten().for_each(describe_parameter);
             let body = operation.pointer_mut("/requestBody/content/application~1json");
             if let Some(media) = body {
                 media["example"] = example(&schemas, &media["schema"], "", 0);
@@ -132,14 +216,19 @@ pub(super) fn tell(document: &mut Value) {
     let known = resources.filter(|(name, _)| used.iter().any(|tag| tag == name));
     document["tags"] =
         known.map(|(name, words)| json!({ "name": name, "description": words })).collect();
-    document["servers"] = json!([{ "url": "/", "description": "The server that this document came from." }]);
+    document["servers"] =
+        json!([{ "url": "/", "description": "The server that this document came from." }]);
 }
 
 fn describe_parameter(parameter: &mut Value) {
     let name = parameter["name"].as_str().unwrap_or_default();
     let words = match name {
-        "Idempotency-Key" => "A text of the caller's for this request: sent again with the same key and body within 24 hours, it gets the first answer again.",
-        "If-Match" => "The `ETag` of the conversation as it was read. What was said meanwhile does not count; any other change refuses the act with 412.",
+        "Idempotency-Key" => {
+            "A text of the caller's for this request: sent again with the same key and body within 24 hours, it gets the first answer again."
+        }
+        "If-Match" => {
+            "The `ETag` of the conversation as it was read. What was said meanwhile does not count; any other change refuses the act with 412."
+        }
         "site_id" => "A site's id.",
         "visitor_id" => "A visitor's id.",
         "conversation_id" => "A conversation's id.",
@@ -158,7 +247,7 @@ fn describe_parameter(parameter: &mut Value) {
     }
 }
 
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: usize = 16;
 const HEX: &str = "018fb4c27a3f7cc19d4e5b2a6f708192";
 
 /// A value that fits a schema. `field`: the name that it has.
@@ -174,11 +263,17 @@ fn example(schemas: &Value, schema: &Value, field: &str, depth: usize) -> Value 
         let first = one.iter().find(is_something).unwrap_or(&Value::Null);
         return example(schemas, first, field, depth + 1);
     }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let parts = parts.iter().map(|part| example(schemas, part, field, depth + 1));
+        let fields = parts.filter_map(|part| part.as_object().cloned()).flatten();
+        return fields.collect::<Map<_, _>>().into();
+    }
     if let Some(words) = schema["enum"].as_array() {
         return words.first().cloned().unwrap_or_default();
     }
     if let Some(pattern) = schema["pattern"].as_str()
-        && let Some(prefix) = pattern.strip_prefix('^').and_then(|rest| rest.split_once("_[0-9a-f]"))
+        && let Some(prefix) =
+            pattern.strip_prefix('^').and_then(|rest| rest.split_once("_[0-9a-f]"))
     {
         return json!(format!("{}_{HEX}", prefix.0));
     }
@@ -187,6 +282,7 @@ fn example(schemas: &Value, schema: &Value, field: &str, depth: usize) -> Value 
         kind => Some(kind),
     };
     match kind.and_then(Value::as_str) {
+        Some("integer") if schema["format"] == "int32" => json!(1),
         Some("integer") => number(field),
         Some("boolean") => json!(false),
         Some("array") => json!([example(schemas, &schema["items"], field, depth + 1)]),

@@ -155,7 +155,11 @@ impl Hub {
     }
 
     /// A visitor has a bounded number of conversations open.
-    pub(super) async fn bound_open(&self, tenant: TenantId, visitor: VisitorId) -> Result<(), Reject> {
+    pub(super) async fn bound_open(
+        &self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<(), Reject> {
         let max = self.config.conversations_per_visitor_max;
         let filter =
             ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };

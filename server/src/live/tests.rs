@@ -817,7 +817,13 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
 
 impl World {
     /// Asks as the Organization's program does.
-    async fn program(&self, method: &str, path: &str, once: bool, body: Option<Value>) -> (u16, Value) {
+    async fn program(
+        &self,
+        method: &str,
+        path: &str,
+        once: bool,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let ask = Ask {
             listener: Listener::Public,
             method: method.to_owned(),
@@ -878,9 +884,21 @@ async fn a_created_conversation_is_like_one_that_a_visitor_opens() {
         let refused = [
             (new(json!({}), json!({})), 422, "invalid"),
             (new(ada.clone(), json!({ "message": { "text": " " } })), 422, "invalid"),
-            (new(ada.clone(), json!({ "site_id": "sit_00000000000000000000000000000001" })), 422, "invalid"),
-            (new(ada.clone(), json!({ "visitor_id": "vis_00000000000000000000000000000001" })), 422, "invalid"),
-            (new(ada.clone(), json!({ "assignee": "agt_00000000000000000000000000000001" })), 422, "invalid"),
+            (
+                new(ada.clone(), json!({ "site_id": "sit_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
+            (
+                new(ada.clone(), json!({ "visitor_id": "vis_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
+            (
+                new(ada.clone(), json!({ "assignee": "agt_00000000000000000000000000000001" })),
+                422,
+                "invalid",
+            ),
         ];
         for (body, status, code) in refused {
             let (was, problem) = world.program("POST", path, false, body.clone()).await;
@@ -909,7 +927,8 @@ async fn a_labels_new_name_and_its_end_raise_every_version() {
         assert_eq!(versions().await, before.map(|version| version + 1));
         world.change("PATCH", tag.clone(), renamed).await;
         assert_eq!(versions().await, before.map(|version| version + 1), "it is the same name");
-        let (_, shown) = world.program("GET", &format!("/v1/conversations/{closed}"), false, None).await;
+        let (_, shown) =
+            world.program("GET", &format!("/v1/conversations/{closed}"), false, None).await;
         assert_eq!(shown["labels"], json!([{ "tag_id": world.tag, "name": "renamed" }]));
         let (status, _) = world.program("DELETE", &tag, false, None).await;
         assert_eq!(status, 204);

@@ -773,9 +773,11 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
         assert_eq!(found(store, tenant, between.clone(), limit).await, ids(&[4, 3, 2]));
         let labelled = ConversationSearch { tag: Some(tag), ..any.clone() };
         assert_eq!(found(store, tenant, labelled, limit).await, ids(&[4, 2]));
-        let both = ConversationSearch { tag: Some(tag), created_before: Some(NOW.plus_ms(4)), ..between };
+        let both =
+            ConversationSearch { tag: Some(tag), created_before: Some(NOW.plus_ms(4)), ..between };
         assert_eq!(found(store, tenant, both, limit).await, ids(&[2]));
-        let never = ConversationSearch { created_after: Some(UnixMillis(u64::MAX / 2)), ..any.clone() };
+        let never =
+            ConversationSearch { created_after: Some(UnixMillis(u64::MAX / 2)), ..any.clone() };
         assert!(found(store, tenant, never, limit).await.is_empty());
         let other = World::new(28).tenant;
         assert!(found(store, other, any.clone(), limit).await.is_empty());
@@ -813,7 +815,8 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
     store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
     assert_eq!(store.changed_at(tenant, id(1)).await.unwrap(), latest);
     assert_eq!(found(store, tenant, labelled, 9).await, ids(&[4, 1]));
-    let filter = ConversationFilter { visitor: Some(world.with_visitor(3).visitor), ..any.filter.clone() };
+    let filter =
+        ConversationFilter { visitor: Some(world.with_visitor(3).visitor), ..any.filter.clone() };
     let theirs = ConversationSearch { filter, ..changed(begin) };
     assert_eq!(found(store, tenant, theirs, 9).await, ids(&[3]));
 }

@@ -42,9 +42,9 @@ use self::register::Register;
 use self::transcript::Conversation;
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
-    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash,
-    SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow,
-    VisitorToken, Write, WriteSlot,
+    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
+    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
+    VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;

@@ -59,10 +59,9 @@ use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{
     AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
-    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow, SecretHash,
-    SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow, VisitorRow,
-    VisitorToken, Write, WriteSlot,
-    sealed,
+    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
+    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
+    VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;

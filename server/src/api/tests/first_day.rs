@@ -145,7 +145,8 @@ async fn messages_are_read_on_from_a_place() {
     let world = World::new().await;
     let by = &world.a.by_key;
     let path = format!("/v1/conversations/{}/messages", world.a.conversation);
-    let page = async |query: &str| world.get(by, &format!("{path}?{query}")).await.expect(200).json();
+    let page =
+        async |query: &str| world.get(by, &format!("{path}?{query}")).await.expect(200).json();
     let seqs = |page: &Value| {
         let items = page["items"].as_array().unwrap();
         items.iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -258,8 +259,12 @@ fn the_documents_pass_the_rules_that_a_linter_has() {
         }
         let servers = document["servers"].as_array().unwrap();
         assert!(!servers.is_empty(), "{name}");
-        let tags: Vec<&str> =
-            document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+        let tags: Vec<&str> = document["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tag| tag["name"].as_str().unwrap())
+            .collect();
         for tag in document["tags"].as_array().unwrap() {
             assert!(!tag["description"].as_str().unwrap().is_empty(), "{name}: {tag}");
         }
@@ -280,15 +285,23 @@ fn the_documents_pass_the_rules_that_a_linter_has() {
                 let own = operation["tags"].as_array().unwrap();
                 assert!(own.len() == 1 && tags.contains(&own[0].as_str().unwrap()), "{place}");
                 used.push(own[0].as_str().unwrap());
-                assert!(operation["responses"].as_object().unwrap().keys().any(|s| s.starts_with('2')));
+                assert!(
+                    operation["responses"].as_object().unwrap().keys().any(|s| s.starts_with('2'))
+                );
                 let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
                 for parameter in &parameters {
                     let words = parameter["description"].as_str().unwrap_or_default();
                     assert!(!words.is_empty(), "{place}: {}", parameter["name"]);
-                    assert_eq!(path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())), parameter["in"] == "path");
+                    assert_eq!(
+                        path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())),
+                        parameter["in"] == "path"
+                    );
                 }
                 for template in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
-                    assert!(parameters.iter().any(|parameter| parameter["name"] == template), "{place}: {template}");
+                    assert!(
+                        parameters.iter().any(|parameter| parameter["name"] == template),
+                        "{place}: {template}"
+                    );
                 }
                 let mut media = vec![&operation["requestBody"]["content"]["application/json"]];
                 let answers = operation["responses"].as_object().unwrap().values();

@@ -369,8 +369,8 @@ impl Desk<'_> {
     fn labels(&self, row: &ConversationRow) -> Result<Option<(i64, Vec<u8>)>, Fault> {
         let sql = "SELECT id, tags FROM conversations WHERE conversation = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found =
-            statement.query_row([row.conversation.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
+        let found = statement
+            .query_row([row.conversation.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(found.optional()?)
     }
 
