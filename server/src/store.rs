@@ -544,7 +544,7 @@ impl ConversationFilter {
 
 /// Conversations that a search looks at for one page: a filter that few pass does not make it walk through all that were
 /// ever kept.
-const SEARCHED_CONVERSATIONS_MAX: usize = 256;
+const SEARCHED_CONVERSATIONS_MAX: usize = 100;
 
 /// Which conversations to look for, by more than a list is kept for.
 #[derive(Debug, Clone, PartialEq, Eq)]

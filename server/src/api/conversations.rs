@@ -10,7 +10,7 @@ use http::StatusCode;
 use protocol::conversation::{ConversationState, PageView, Role};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TagId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
-use protocol::personal::Personal;
+use protocol::personal::{Personal, Text};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -193,8 +193,10 @@ pub(crate) struct NewConversation {
     /// Which privacy notice the visitor was shown, where the site has one: SHA-256 as 64 hex digits.
     notice_hash: Option<String>,
     /// The page that it is about.
-    page_url: Option<String>,
-    page_title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    page_url: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    page_title: Option<Personal<String>>,
 }
 
 /// Who the visitor of a new conversation is.
@@ -411,9 +413,7 @@ async fn begin(
     }
     let begun = Begun { conversation: ConversationId::from_uuid(state.new_uuid()) };
     let kept = keep.map(|keep| keep.record(&begun)).transpose()?;
-    let page = new
-        .page_url
-        .map(|url| PageView { url: Personal::new(url), title: new.page_title.map(Personal::new) });
+    let page = new.page_url.map(|url| PageView { url, title: new.page_title });
     let creation = Creation {
         conversation: begun.conversation,
         site: new.site_id,
@@ -424,7 +424,7 @@ async fn begin(
         notice: new.notice_hash.as_deref(),
         locale: about.locale.as_deref().unwrap_or_default(),
         message: MessageId::from_uuid(state.new_uuid()),
-        text,
+        text: Text::new(text),
         by_visitor,
         assignee: new.assignee,
         secret: issue("lhv_").hash,

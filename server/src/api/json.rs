@@ -15,6 +15,9 @@ use super::problem::Problem;
 /// Fields that are moments and do not end in `_at`.
 const OTHERS: [&str; 2] = ["trusted_until", "waiting_since"];
 
+/// A list whose items callers compare whole: they stay as they were.
+pub(crate) const TOLD_AS_IT_IS: &str = "refused_origins";
+
 /// An answer, or what is kept of one.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -62,7 +65,8 @@ fn add_times(value: &mut Value) {
                 .iter()
                 .filter_map(|(name, moment)| Some((time_name(name)?, text(moment)?)))
                 .collect();
-            fields.values_mut().for_each(add_times);
+            let others = fields.iter_mut().filter(|(name, _)| *name != TOLD_AS_IT_IS);
+            others.for_each(|(_, value)| add_times(value));
             fields.extend(times);
         }
         Value::Array(items) => items.iter_mut().for_each(add_times),

@@ -24,8 +24,7 @@ const LOCALE_CHARS_MAX: usize = 64;
 const TOKEN_CHARS_MAX: usize = 256;
 
 /// What any operation may be refused with.
-const REFUSALS: [&str; 12] =
-    ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "503"];
+const REFUSALS: [&str; 10] = ["400", "401", "403", "404", "408", "409", "413", "415", "422", "503"];
 
 const DESCRIPTION: &str = "A caller shows a key (`Authorization: Bearer …`) or, on the public listener, the session \
 cookie that `POST /v1/sessions` sets: `livehelp_session`, or `__Host-livehelp_session` where browsers reach the server \
@@ -54,6 +53,18 @@ pub(crate) fn promise(document: &mut Value) {
     }
     promise_answers(document);
     tell(document);
+    leave_out_unused(document);
+}
+
+/// Leaves out what nothing refers to: some types stand in lists alone, where their schema is written out.
+fn leave_out_unused(document: &mut Value) {
+    for kind in ["schemas", "responses"] {
+        let text = document.to_string();
+        let components = document["components"][kind].as_object_mut();
+        if let Some(components) = components {
+            components.retain(|name, _| text.contains(&format!("\"#/components/{kind}/{name}\"")));
+        }
+    }
 }
 
 /// Gives every operation the refusals that it can meet, and what is read its tag.
@@ -66,9 +77,8 @@ fn promise_answers(document: &mut Value) {
         }
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             let open = operation["security"] == json!([{}]);
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-                bound_parameter(parameter);
-            }
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            parameters.into_iter().flatten().for_each(bound_parameter);
             let has_body = operation.get("requestBody").is_some();
             let keyed = is_keyed(operation);
             let in_query = |parameter: &Value| {
@@ -84,7 +94,6 @@ fn promise_answers(document: &mut Value) {
                 ("404", path.contains('{')),
                 ("408", true),
                 ("409", keyed),
-                ("412", has_parameter(operation, "If-Match")),
                 ("413", has_body),
                 ("415", has_body),
                 ("422", has_body),
@@ -136,7 +145,8 @@ fn has_parameter(operation: &Value, name: &str) -> bool {
 /// Beside each moment of an answer its text, as `json` writes it.
 fn add_times(document: &mut Value) {
     let schemas = document["components"]["schemas"].as_object_mut();
-    for schema in schemas.into_iter().flat_map(Map::values_mut) {
+    let others = schemas.into_iter().flatten().filter(|(name, _)| *name != "RefusedOrigin");
+    for (_, schema) in others {
         let places: Vec<Value> = match schema["oneOf"].as_array() {
             Some(one) => one.clone(),
             None => vec![schema.clone()],

@@ -131,7 +131,15 @@ impl Unknown {
             _ if self.known.is_empty() => String::from("No field is known here."),
             _ => format!("This field is not known here. Known are `{}`.", self.known.join("`, `")),
         };
-        Problem::new(code, words).naming_sent(field)
+        let is_near = words.contains("Did you mean");
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let problem = Problem::new(code, words);
+        // What is no name of a field may be anything, also about a person: it is not told back.
+        if is_near || self.name.bytes().all(is_plain) {
+            problem.naming_sent(field)
+        } else {
+            problem
+        }
     }
 }
 

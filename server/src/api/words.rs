@@ -206,9 +206,8 @@ pub(super) fn tell(document: &mut Value) {
                 operation["description"] = json!(words);
             }
             used.extend(operation["tags"][0].as_str().map(str::to_owned));
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-                describe_parameter(parameter);
-            }
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            parameters.into_iter().flatten().for_each(describe_parameter);
             let body = operation.pointer_mut("/requestBody/content/application~1json");
             if let Some(media) = body {
                 media["example"] = example(&schemas, &media["schema"], "", 0);
@@ -256,7 +255,7 @@ fn describe_parameter(parameter: &mut Value) {
     }
 }
 
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: usize = 16;
 const HEX: &str = "018fb4c27a3f7cc19d4e5b2a6f708192";
 
 /// A value that fits a schema. `field`: the name that it has.
@@ -272,6 +271,11 @@ fn example(schemas: &Value, schema: &Value, field: &str, depth: usize) -> Value 
         let first = one.iter().find(is_something).unwrap_or(&Value::Null);
         return example(schemas, first, field, depth + 1);
     }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let parts = parts.iter().map(|part| example(schemas, part, field, depth + 1));
+        let fields = parts.filter_map(|part| part.as_object().cloned()).flatten();
+        return fields.collect::<Map<_, _>>().into();
+    }
     if let Some(words) = schema["enum"].as_array() {
         return words.first().cloned().unwrap_or_default();
     }
@@ -286,6 +290,7 @@ fn example(schemas: &Value, schema: &Value, field: &str, depth: usize) -> Value 
         kind => Some(kind),
     };
     match kind.and_then(Value::as_str) {
+        Some("integer") if schema["format"] == "int32" => json!(1),
         Some("integer") => number(field),
         Some("boolean") => json!(false),
         Some("array") => json!([example(schemas, &schema["items"], field, depth + 1)]),

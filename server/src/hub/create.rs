@@ -38,7 +38,7 @@ pub struct Creation<'a> {
     pub notice: Option<&'a str>,
     pub locale: &'a str,
     pub message: MessageId,
-    pub text: &'a str,
+    pub text: Text<'a>,
     /// These are the visitor's words, not those of whoever asks.
     pub by_visitor: bool,
     /// Who gets it; without one it waits in line.
@@ -112,7 +112,7 @@ impl Hub {
             conversation: creation.conversation,
             message: creation.message,
             seen_seq: Seq(0),
-            body: Body::Text(Text::new(creation.text)),
+            body: Body::Text(creation.text),
             visibility: Visibility::Everyone,
         };
         let envelope = self.ingest(&site, said, author, (creation.visitor, &standing)).await?;

@@ -371,7 +371,15 @@ impl World {
             .unwrap();
         }
         for (name, ear) in &self.ears {
-            writeln!(seen, "{name} heard {:?}", ear.heard.lock()).unwrap();
+            // A conversation that was made by the way has an id of its own each time.
+            let known = [self.ids, self.closed, self.waiting].map(|of| of.conversation.to_string());
+            let heard = ear.heard.lock().clone();
+            let general = |what: String| match what.strip_prefix("an offer of ") {
+                Some(id) if !known.iter().any(|of| of == id) => "an offer of a new one".to_owned(),
+                _ => what,
+            };
+            let heard: BTreeSet<String> = heard.into_iter().map(general).collect();
+            writeln!(seen, "{name} heard {heard:?}").unwrap();
         }
         for row in store.invitations(ids.tenant).await.unwrap() {
             writeln!(seen, "invitation {}", row.email.expose()).unwrap();

@@ -15,9 +15,9 @@ function make(name, content, attributes = {}) {
 /** Words with `code` and **weight** in them. */
 function prose(words) {
   const parts = [];
-  for (const piece of words.split(/(`[^`]+`|\*\*[^*]+\*\*)/)) {
+  for (const piece of words.split(/(\*\*[^*]+\*\*|`[^`]+`)/)) {
     if (piece.startsWith("`") && piece.length > 2) parts.push(make("code", piece.slice(1, -1)));
-    else if (piece.startsWith("**") && piece.length > 4) parts.push(make("strong", piece.slice(2, -2)));
+    else if (piece.startsWith("**") && piece.length > 4) parts.push(make("strong", prose(piece.slice(2, -2))));
     else if (piece) parts.push(piece);
   }
   return parts;
@@ -182,7 +182,7 @@ async function begin() {
     show();
   } catch (error) {
     const words = `The contract could not be read (${error.message}). Load the page again.`;
-    document.getElementById("about").append(make("p", words, { role: "alert" }));
+    document.getElementById("fault").textContent = words;
   }
 }
 

@@ -87,7 +87,7 @@ async fn what_was_made_has_a_place() {
         (format!("{conversation}/messages"), json!({ "text": "made" }), "message_id"),
     ];
     for (path, body, id) in made {
-        let once = by.clone().once("made");
+        let once = by.clone().once(id);
         let first = world.post(&once, &path, body.clone()).await.expect(201);
         let place = format!("{path}/{}", first.json()[id].as_str().unwrap());
         assert_eq!(first.header("location"), place);
