@@ -91,12 +91,11 @@ struct Files {
 
 impl Files {
     fn write(&self, runs: &[Outcome]) -> Result<()> {
-        let forms: [(&Option<PathBuf>, fn(&[Outcome]) -> String); 2] =
-            [(&self.junit, junit::xml), (&self.openmetrics, openmetrics::text)];
-        for (file, form) in forms {
-            if let Some(file) = file {
-                write(file, &form(runs))?;
-            }
+        if let Some(file) = &self.junit {
+            write(file, &junit::xml(runs))?;
+        }
+        if let Some(file) = &self.openmetrics {
+            write(file, &openmetrics::text(runs))?;
         }
         Ok(())
     }

@@ -318,23 +318,7 @@ impl Conductor<'_> {
         let (found, examples) = ledger.judge();
         verdict::found(&found, &mut figures);
         verdict::whole(&whole, self.scenario.pacing, &mut figures);
-        let opened = first.of(Count::Connects).max(1);
-        let growth = float(there.resident_bytes) - float(before.resident_bytes);
-        figures.insert(String::from("connections"), float(connections));
-        figures
-            .insert(String::from("server_bytes_per_connection"), ratio(growth, float(connections)));
-        figures.insert(
-            String::from("server_cpu_us_per_connect"),
-            cpu_us_each(&there, &before, opened),
-        );
-        if !figures.contains_key("connect_p50_ms") {
-            let coming = verdict::figures(&first, 1.0);
-            figures.extend(
-                coming
-                    .into_iter()
-                    .filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")),
-            );
-        }
+        coming(&first, &before, &there, connections, &mut figures);
         let (server, notes) = moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, &self.scenario.thresholds);
         // A server that died has died, however late the generator was.
@@ -643,6 +627,23 @@ impl Conductor<'_> {
             end.ledger.merge(*ledger);
         }
         Ok(end)
+    }
+}
+
+/// What it cost that so many came, and how long they took.
+fn coming(first: &Tally, before: &Usage, there: &Usage, connections: u64, figures: &mut Figures) {
+    let opened = first.of(Count::Connects).max(1);
+    let growth = float(there.resident_bytes) - float(before.resident_bytes);
+    figures.insert(String::from("connections"), float(connections));
+    figures.insert(String::from("server_bytes_per_connection"), ratio(growth, float(connections)));
+    figures.insert(String::from("server_cpu_us_per_connect"), cpu_us_each(there, before, opened));
+    if !figures.contains_key("connect_p50_ms") {
+        let coming = verdict::figures(first, 1.0);
+        figures.extend(
+            coming
+                .into_iter()
+                .filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")),
+        );
     }
 }
 

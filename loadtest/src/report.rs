@@ -244,6 +244,7 @@ pub(crate) fn html(outcome: &Outcome) -> String {
     thresholds(outcome, &mut page);
     trials(outcome, &mut page);
     plots(outcome, &mut page);
+    distribution(outcome, &mut page);
     phases(outcome, &mut page);
     server(outcome, &mut page);
     let scenario = toml::to_string(&outcome.scenario).unwrap_or_default();
@@ -368,6 +369,11 @@ fn comparison(compared: &Comparison) -> String {
     page
 }
 
+/// A time of a second in which something came: that nothing did is no time of 0.
+fn came(point: &Point, ms: f64) -> Option<f64> {
+    (point.delivered > 0).then_some(ms)
+}
+
 fn plots(outcome: &Outcome, page: &mut String) {
     const SECONDS: &str = "seconds from the beginning of the first phase";
     let over = |of: fn(&Point) -> f64| {
@@ -392,15 +398,21 @@ fn plots(outcome: &Outcome, page: &mut String) {
             .with(Curve::new("acked", over(|p| float(p.acked))))
             .with(Curve::new("delivered", over(|p| float(p.delivered)))),
         Plot::new("Latency of delivery", SECONDS, "milliseconds")
-            .with(Curve::new("clients, p50 since due", over(|p| p.delivery_p50_ms)))
-            .with(Curve::new("clients, p99 since due", over(|p| p.delivery_p99_ms)))
+            .with(Curve::broken("clients, p50 since due", seen(|p| came(p, p.delivery_p50_ms))))
+            .with(Curve::broken("clients, p99 since due", seen(|p| came(p, p.delivery_p99_ms))))
             .with_own(
                 Curve::broken("server's own p99, at most", seen(|p| p.server_delivery_p99_ms))
                     .colour(1)
                     .dashed(),
             ),
         Plot::new("Latency of acks", SECONDS, "milliseconds")
-            .with_own(Curve::new("clients, p99 since due", over(|p| p.ack_p99_ms)).colour(2))
+            .with_own(
+                Curve::broken(
+                    "clients, p99 since due",
+                    seen(|p| (p.acked > 0).then_some(p.ack_p99_ms)),
+                )
+                .colour(2),
+            )
             .with_own(
                 Curve::broken("server's own p99, at most", seen(|p| p.server_ack_p99_ms))
                     .colour(2)
@@ -418,6 +430,10 @@ fn plots(outcome: &Outcome, page: &mut String) {
     for plot in plots {
         page.push_str(&plot.over(&bands).figure());
     }
+}
+
+/// How the times are spread.
+fn distribution(outcome: &Outcome, page: &mut String) {
     page.push_str("<h2>Distribution</h2>");
     let mut plot = Plot::new(
         "Latency by percentile, all measured phases together",
@@ -492,4 +508,50 @@ fn server(outcome: &Outcome, page: &mut String) {
         ));
     }
     page.push_str("</table>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::tests::outcome;
+
+    #[test]
+    fn a_second_in_which_nothing_came_has_no_time() {
+        let mut run = outcome();
+        run.series = (0..9_u32)
+            .map(|second| Point {
+                second: f64::from(second),
+                sent: 1,
+                delivered: u64::from(second != 4),
+                acked: 1,
+                delivery_p50_ms: f64::from(second),
+                ..Point::default()
+            })
+            .collect();
+        let page = html(&run);
+        let plot = page.split("<b>Latency of delivery</b>").nth(1).unwrap();
+        let plot = plot.split("</figure>").next().unwrap();
+        // Two curves, each in two pieces.
+        assert_eq!(plot.matches("<polyline").count(), 4, "{plot}");
+    }
+
+    #[test]
+    fn a_report_has_phases_in_each_chart_over_time_and_the_servers_times_beside_the_clients() {
+        let mut run = outcome();
+        for name in ["server_delivery_p99_ms", "server_ack_p50_ms"] {
+            run.figures.insert(name.to_owned(), 987.0);
+        }
+        for point in &mut run.series {
+            (point.server_delivery_p99_ms, point.server_ack_p99_ms) = (Some(5.0), Some(9.0));
+        }
+        let page = html(&run);
+        let charts = page.matches("<figure>").count();
+        assert_eq!(
+            page.matches("seconds from the beginning of the first phase").count(),
+            charts - 1
+        );
+        assert_eq!(page.matches("class=\"band\"").count(), run.phases.len() * (charts - 1));
+        assert_eq!(page.matches("</i>server's own p99, at most").count(), 2);
+        assert_eq!(page.matches("<td class=\"n\">987</td>").count(), 3, "{page}");
+    }
 }
