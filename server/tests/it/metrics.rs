@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use livehelp::clock::ManualClock;
+use livehelp::clock::{Clock as _, ManualClock, SystemClock};
 use livehelp::metrics::declared;
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, ServerFrame};
@@ -471,9 +471,11 @@ mod slow {
             }
         }
         visitors.truncate(1);
+        let begun = SystemClock.instant();
         let text = http::get(server.admin, "/metrics", &[]).await.body;
+        let took = SystemClock.instant().saturating_duration_since(begun);
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
-        println!("{CONVERSATIONS} conversations: {series} series, {} bytes", text.len());
+        println!("{CONVERSATIONS} conversations: {series} series, {} bytes, {took:?}", text.len());
         assert!(series <= 1_500, "{series} series");
         assert!(text.len() <= 200 * 1024, "{} bytes", text.len());
         server.stop().await;
