@@ -133,11 +133,10 @@ impl Hub {
             let now = self.clock.instant();
             let Some(sample) = self.integrity.take_due(now) else { return };
             let found = self.metrics.integrity_checked_total.get();
-            let look = match self.look_for(&sample).await {
-                // Others can be read, this one cannot.
-                Look::Unread if sample.unread.is_some_and(|before| before < found) => Look::Lost,
-                look => look,
-            };
+            let look = self.look_for(&sample).await;
+            // Others can be read, this one cannot.
+            let alone = sample.unread.is_some_and(|before| before < found);
+            let look = if alone && look == Look::Unread { Look::Lost } else { look };
             match look {
                 Look::Kept => self.tally_audited(false),
                 Look::Ended => {}
