@@ -471,9 +471,12 @@ mod slow {
             }
         }
         visitors.truncate(1);
-        let begun = SystemClock.instant();
-        let text = http::get(server.admin, "/metrics", &[]).await.body;
-        let took = SystemClock.instant().saturating_duration_since(begun);
+        let (mut text, mut took) = (String::new(), std::time::Duration::MAX);
+        for _ in 0..20 {
+            let begun = SystemClock.instant();
+            text = http::get(server.admin, "/metrics", &[]).await.body;
+            took = took.min(SystemClock.instant().saturating_duration_since(begun));
+        }
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         println!("{CONVERSATIONS} conversations: {series} series, {} bytes, {took:?}", text.len());
         assert!(series <= 1_500, "{series} series");
