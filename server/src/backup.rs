@@ -29,7 +29,7 @@ use self::target::{Target, Unfinished};
 use crate::clock::Clock;
 use crate::keys::{KeyStore, KeysError, StoreId};
 use crate::metrics::Metrics;
-use crate::store::sqlite::{Copied, CopyError, OpenError, Rows, SqliteStore};
+use crate::store::sqlite::{Copied, CopyError, FileBytes, OpenError, Rows, SqliteStore};
 use crate::tasks;
 
 pub use self::artefact::{Artefact, ArtefactError, Kind, Manifest, Part};
@@ -302,7 +302,8 @@ impl Source {
         target: &Target,
         progress: &Arc<Progress>,
     ) -> Result<Made, BackupError> {
-        target.check_room(self.store.bytes())?;
+        let FileBytes { database, log, journal, .. } = self.store.bytes();
+        target.check_room(database + log + journal)?;
         let rate = u64::from(wish.rate_mib.max(1)) * MIB;
         let pace = Pacer::of(rate, Arc::clone(progress), self.data_folder.clone());
         let unfinished = target.begin(Kind::Data)?;

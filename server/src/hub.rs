@@ -48,6 +48,7 @@ mod refused;
 mod assign;
 mod upkeep;
 mod abandoned;
+mod integrity;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -159,6 +160,8 @@ pub struct Hub {
     /// What waits for the bus, and what it said too early.
     hearing: hear::Waiting,
     lanes: lane::Lanes,
+    /// What is to be read back of what was acked.
+    integrity: integrity::Integrity,
     openings: AddressLimit,
     refused_origins: refused::RefusedOrigins,
     pages: pages::PageOrigins,
@@ -239,6 +242,7 @@ impl Hub {
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
             lanes: lane::Lanes::default(),
+            integrity: integrity::Integrity::default(),
             turns: Turns::default(),
             desks: DashMap::default(),
             sites: DashMap::default(),

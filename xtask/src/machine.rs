@@ -35,6 +35,8 @@ pub(crate) enum Need {
     Valgrind,
     /// Python, to install tools that come as wheels.
     Python,
+    /// promtool and a Prometheus, for the metrics, the rules and the dashboards.
+    Prometheus,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -47,6 +49,7 @@ impl Need {
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
             Self::Python => &["python3", "python3-venv"],
+            Self::Prometheus => &["prometheus"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -61,6 +64,7 @@ impl Need {
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
             Self::Python => answer(&["python3", "-c", "import ensurepip, venv"]).is_some(),
+            Self::Prometheus => present("prometheus") && present("promtool"),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

@@ -20,6 +20,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
+use crate::metrics::SignIn;
 use crate::store::{AgentRow, Record, SessionRow};
 use crate::telemetry::writes_sign_in_addresses;
 
@@ -99,16 +100,28 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let email = normal_email(login.email.expose())?;
     let trier = anyone.trier(&state.devices, &email);
-    state.attempt(&trier).inspect_err(|_| tell_failed(anyone.address, "too-fast"))?;
+    let count = |result| state.metrics.sign_ins_total.of(result).inc();
+    state.attempt(&trier).inspect_err(|_| {
+        tell_failed(anyone.address, "too-fast");
+        count(SignIn::Throttled);
+    })?;
     let mut accounts = accounts(&state, login.email.expose()).await?;
     accounts.retain(|account| login.tenant_id.is_none_or(|tenant| tenant == account.tenant));
     let mut right = right_accounts(&state, &login.password, accounts).await?.into_iter();
     let Some(account) = right.next() else {
         tell_failed(anyone.address, "refused");
+        count(SignIn::Refused);
         return Err(refused());
     };
     state.rates.logins.succeeded(&trier);
-    begin_beside(&state, account, anyone, Proof::Password, right).await
+    let begun = begin_beside(&state, account, anyone, Proof::Password, right).await;
+    match &begun {
+        Ok(_) => count(SignIn::Ok),
+        // Their password changed, or their account ended, while it was looked at.
+        Err(problem) if problem.is(ProblemCode::LoginRefused) => count(SignIn::Refused),
+        Err(_) => {}
+    }
+    begun
 }
 
 /// Tells the log of a sign-in that failed, so that whoever guesses can be barred: `deploy/fail2ban`. The address only

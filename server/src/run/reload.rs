@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{gateway_config, rates_config};
+use super::{gateway_config, rates_config, tell_limits};
 use crate::auth::Rates;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Live, LogLevel, Resolved};
@@ -113,6 +113,7 @@ impl Reloads {
         self.in_force = self.in_force.reloaded(&newer);
         let config = &self.in_force.config;
         put_in_force(config);
+        tell_limits(&changed.metrics, config);
         changed.limits.set(Limits::of(config));
         changed.rates.set(&rates_config(config));
         changed.gateway.set(gateway_config(config, &changed.public_url, &changed.rates));
