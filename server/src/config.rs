@@ -11,7 +11,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use document::document;
+pub use document::{document, example};
 pub use load::{ConfigError, Origin, Resolved, Sources, load};
 pub use value::{Bus, LogFormat, LogLevel, Network, Setting, Store};
 

@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Postgres,
     /// Counts instructions, for the budgets.
     Valgrind,
+    /// nginx, HAProxy and Caddy, for the tests behind them.
+    Fronts,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -44,6 +46,7 @@ impl Need {
             Self::Redis => &["redis-server"],
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
+            Self::Fronts => &["nginx-light", "haproxy", "caddy"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -57,6 +60,10 @@ impl Need {
             // Debian keeps them off the search path.
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
+            // Debian keeps two of them off the search path of those who are not root.
+            Self::Fronts => ["nginx", "haproxy", "caddy"]
+                .iter()
+                .all(|name| present(name) || Path::new("/usr/sbin").join(name).is_file()),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

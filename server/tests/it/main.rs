@@ -33,3 +33,5 @@ mod faults;
 mod folders;
 mod strangers;
 mod accounts;
+mod fronts;
+mod shipped;
