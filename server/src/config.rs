@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-pub use document::document;
+pub use document::{document, example};
 pub use load::{ConfigError, Origin, Resolved, Sources, load, read_secret};
 pub use surroundings::Surroundings;
 pub use value::{Bus, DrainGrace, LogFormat, LogLevel, Network, ServerUrl, Setting, Store};

@@ -37,6 +37,8 @@ pub(crate) enum Need {
     Python,
     /// promtool and a Prometheus, for the metrics, the rules and the dashboards.
     Prometheus,
+    /// nginx, HAProxy and Caddy, for the tests behind them.
+    Fronts,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -50,6 +52,7 @@ impl Need {
             Self::Valgrind => &["valgrind"],
             Self::Python => &["python3", "python3-venv"],
             Self::Prometheus => &["prometheus"],
+            Self::Fronts => &["nginx-light", "haproxy", "caddy"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -65,6 +68,10 @@ impl Need {
             Self::Valgrind => present("valgrind"),
             Self::Python => answer(&["python3", "-c", "import ensurepip, venv"]).is_some(),
             Self::Prometheus => present("prometheus") && present("promtool"),
+            // Debian keeps two of them off the search path of those who are not root.
+            Self::Fronts => ["nginx", "haproxy", "caddy"]
+                .iter()
+                .all(|name| present(name) || Path::new("/usr/sbin").join(name).is_file()),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

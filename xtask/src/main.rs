@@ -7,6 +7,7 @@
 mod test;
 mod run;
 mod peers;
+mod package;
 mod tidy;
 mod budgets;
 mod dependencies;
@@ -24,6 +25,7 @@ cargo xtask run [FLAG…]      build the front ends and the server, then serve t
 cargo xtask test [--quick]   everything that has to be green; --quick leaves browsers and slow tests out
 cargo xtask peers [options]  livehelp beside other servers on the same work; --only ROW, --rounds N, --quick
 cargo xtask budgets [CASE…]  instructions of each step of a message, held against benches/budgets.toml
+cargo xtask dist             a Debian package and a tarball with their sums, in target/dist; --stage FOLDER: the tree alone
 cargo xtask tidy             layers, doors and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
 
@@ -46,6 +48,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["peers", options @ ..] => peers::run(options),
         ["budgets", wanted @ ..] => budgets::run(wanted),
+        ["dist", options @ ..] => package::run(options),
         ["tidy"] => tidy::run(),
         ["gen"] => r#gen::run(false),
         ["gen", "--check"] => r#gen::run(true),

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, made from the registry.
+//! `docs/configuration.md` and `deploy/livehelp.toml`, made from the registry.
 
 use super::SETTINGS;
 
@@ -60,4 +60,63 @@ pub fn document() -> String {
         }
     }
     text
+}
+
+const EXAMPLE_HEAD: &str = "\
+# Settings of livehelp, as for one server behind a front on the same machine.
+#
+# Every setting is here. One behind a # has its default; take the # away to change it. A variable
+# LIVEHELP_... or a flag is stronger than this file.
+#
+#     livehelp check --config /etc/livehelp/livehelp.toml    judges it
+#     systemctl reload livehelp                              puts in force what may change
+#
+# Made by `cargo run -p livehelp --example reference docs`; a test compares it.
+";
+
+/// What the example sets: where a package keeps things, and the front that it tells of.
+const EXAMPLE_SETS: &[(&str, &str)] = &[
+    ("trusted_proxies", "127.0.0.1, ::1"),
+    ("data", "/var/lib/livehelp/data"),
+    ("keys", "/var/lib/livehelp/keys"),
+];
+
+/// Columns of the example's comments.
+const EXAMPLE_COLUMNS: usize = 100;
+
+/// The settings file that is shipped.
+pub fn example() -> String {
+    let mut text = EXAMPLE_HEAD.to_owned();
+    let mut group = "";
+    for setting in SETTINGS {
+        if setting.group != group {
+            group = setting.group;
+            text.push_str(&format!("\n\n## {group}\n"));
+        }
+        text.push('\n');
+        comment(setting.doc, &mut text);
+        comment(&format!("Takes {}.", setting.expected()), &mut text);
+        let set = EXAMPLE_SETS.iter().find(|(name, _)| *name == setting.name);
+        let (mark, value) = set.map_or(("#", setting.default), |(_, value)| ("", *value));
+        let bare = setting.switch || !setting.unit.is_empty();
+        let quote = if bare { "" } else { "\"" };
+        text.push_str(&format!("{mark}{} = {quote}{value}{quote}\n", setting.name));
+    }
+    text
+}
+
+/// Adds words as lines of comment.
+fn comment(words: &str, text: &mut String) {
+    let mut line = String::from("#");
+    for word in words.split_whitespace() {
+        if line.len() > 1 && line.len() + 1 + word.len() > EXAMPLE_COLUMNS {
+            text.push_str(&line);
+            text.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text.push_str(&line);
+    text.push('\n');
 }

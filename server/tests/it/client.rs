@@ -12,10 +12,10 @@ use protocol::limits::List;
 use protocol::message::{Body, Message, Seq};
 use protocol::personal::{Personal, Text};
 use protocol::time::UnixMillis;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message as WsMessage;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 
 use crate::server::{COOKIES, SHOP, Site};
 
@@ -30,8 +30,13 @@ pub fn new_conversation() -> ConversationId {
     ConversationId::from_uuid(uuid::Uuid::now_v7())
 }
 
+/// What a socket runs over: TCP, or TLS to a front.
+pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Line>>,
     encoding: Encoding,
     request: u32,
     /// Frames that came while another was waited for.
@@ -48,8 +53,19 @@ impl Client {
 
     pub async fn connect_as(server: &Site, encoding: Encoding, headers: &[(&str, &str)]) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
-        let mut request = Request::get(format!("ws://{}/v1/socket", server.address))
-            .header("host", server.address.to_string())
+        let host = server.address.to_string();
+        Self::connect_on(Box::new(stream), &host, encoding, headers).await.unwrap()
+    }
+
+    /// The same on a line that leads there, or the status with which it was refused: 0 for a line that broke.
+    pub async fn connect_on(
+        line: Box<dyn Line>,
+        host: &str,
+        encoding: Encoding,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, u16> {
+        let mut request = Request::get(format!("ws://{host}/v1/socket"))
+            .header("host", host)
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
@@ -60,9 +76,14 @@ impl Client {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             request = request.header(*name, value);
         }
-        let (socket, _) =
-            tokio_tungstenite::client_async(request.body(()).unwrap(), stream).await.unwrap();
-        Self { socket, encoding, request: 0, kept: Vec::new(), token: None, came: Vec::new() }
+        match tokio_tungstenite::client_async(request.body(()).unwrap(), line).await {
+            Ok((socket, _)) => {
+                let (kept, came) = (Vec::new(), Vec::new());
+                Ok(Self { socket, encoding, request: 0, kept, token: None, came })
+            }
+            Err(WsError::Http(refusal)) => Err(refusal.status().as_u16()),
+            Err(_) => Err(0),
+        }
     }
 
     pub fn next_request(&mut self) -> RequestId {
@@ -131,20 +152,25 @@ impl Client {
     }
 
     /// The first frame for which `wanted` finds something; the others are kept.
-    pub async fn until<T>(
+    pub async fn until<T>(&mut self, wanted: impl FnMut(&ServerFrame<'static>) -> Option<T>) -> T {
+        self.find(wanted).await.unwrap_or_else(|code| panic!("closed with {code}"))
+    }
+
+    /// The same on a line that may end: then with which code.
+    pub async fn find<T>(
         &mut self,
         mut wanted: impl FnMut(&ServerFrame<'static>) -> Option<T>,
-    ) -> T {
+    ) -> Result<T, u16> {
         for at in 0..self.kept.len() {
             if let Some(found) = wanted(&self.kept[at]) {
                 self.kept.remove(at);
-                return found;
+                return Ok(found);
             }
         }
         loop {
-            let frame = self.next().await.unwrap_or_else(|code| panic!("closed with {code}"));
+            let frame = self.next().await?;
             if let Some(found) = wanted(&frame) {
-                return found;
+                return Ok(found);
             }
             self.kept.push(frame);
         }

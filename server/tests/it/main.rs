@@ -37,3 +37,5 @@ mod operations;
 mod accounts;
 mod backup;
 mod guide;
+mod fronts;
+mod shipped;

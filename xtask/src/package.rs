@@ -1,0 +1,273 @@
+//! `cargo xtask dist`: what a stranger installs, a Debian package and a tarball, with their checksums.
+//!
+//! Lives here: building, the tree of files, packing. Not here: the files themselves (`deploy/`, `docs/`).
+//! Called by people and by the Containerfile, which takes the tree alone (`--stage`). The same sources, toolchain and
+//! `SOURCE_DATE_EPOCH` (by default the commit's time) make the same bytes.
+
+mod licences;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::{Need, provide};
+use crate::run::build_fronts;
+use crate::shell::{answer, command, present, root, run_shown, target_folder};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const PROGRAM: &str = "usr/bin/livehelp";
+const DOCS: &str = "usr/share/doc/livehelp";
+
+/// Files of the repository: where they are, where they go, with which mode.
+const FILES: [(&str, &str, u32); 8] = [
+    ("deploy/livehelp.toml", "etc/livehelp/livehelp.toml", 0o644),
+    ("deploy/systemd/livehelp.service", "usr/lib/systemd/system/livehelp.service", 0o644),
+    ("deploy/systemd/livehelp.sysusers", "usr/lib/sysusers.d/livehelp.conf", 0o644),
+    ("deploy/systemd/livehelp.tmpfiles", "usr/lib/tmpfiles.d/livehelp.conf", 0o644),
+    ("LICENSE", "usr/share/doc/livehelp/LICENSE", 0o644),
+    ("README.md", "usr/share/doc/livehelp/README.md", 0o644),
+    ("CHANGELOG.md", "usr/share/doc/livehelp/CHANGELOG.md", 0o644),
+    ("deploy/debian/copyright", "usr/share/doc/livehelp/copyright", 0o644),
+];
+/// Files that come with a backup, where the tree has one.
+const OPTIONAL: [(&str, &str); 2] = [
+    ("deploy/systemd/livehelp-backup.service", "usr/lib/systemd/system/livehelp-backup.service"),
+    ("deploy/systemd/livehelp-backup.timer", "usr/lib/systemd/system/livehelp-backup.timer"),
+];
+/// Folders whose files go beside the documents, as examples to copy.
+const EXAMPLES: [&str; 6] = ["nginx", "haproxy", "caddy", "prometheus", "grafana", "container"];
+const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+
+/// Builds and packs, into `target/dist`; with `--stage FOLDER` it lays out the tree there and packs nothing.
+///
+/// # Errors
+/// When something cannot be built, laid out or packed.
+pub(crate) fn run(options: &[&str]) -> Result<()> {
+    let stage = match options {
+        [] => None,
+        ["--stage", folder] => Some(PathBuf::from(folder)),
+        other => bail!("unknown options `{}`; there is: --stage FOLDER", other.join(" ")),
+    };
+    provide(&[Need::Node])?;
+    build_fronts()?;
+    let words = ["cargo", "build", "--release", "--locked", "-p", "livehelp"];
+    run_shown(command(&root(), &words))?;
+    let program = target_folder()?.join("release/livehelp");
+    if let Some(folder) = stage {
+        return lay_out(&program, &licences::third_party()?, &folder);
+    }
+    let folder = target_folder()?.join("dist");
+    for made in pack(&program, &licences::third_party()?, &folder, &epoch())? {
+        println!("{}", made.display());
+    }
+    Ok(())
+}
+
+/// The time that files get: what the environment says, or the commit's.
+fn epoch() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the agreed name for a time from outside")]
+    let said = std::env::var("SOURCE_DATE_EPOCH").ok();
+    said.or_else(|| answer(&["git", "log", "-1", "--format=%ct"]))
+        .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .unwrap_or_else(|| "0".to_owned())
+}
+
+/// Lays the tree out anew and makes package, tarball and sums of it. What was made.
+fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Vec<PathBuf>> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    let tree = folder.join("tree");
+    lay_out(program, licences, &tree)?;
+    let mut made = vec![tarball(&tree, folder, epoch)?];
+    if present("dpkg-deb") {
+        made.push(package(program, &tree, folder, epoch)?);
+    } else {
+        println!("no dpkg-deb here: no Debian package is made");
+    }
+    let names: Vec<_> = made.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let sums = command(folder, &[&["sha256sum"], names.as_slice()].concat()).output()?;
+    let path = folder.join("SHA256SUMS");
+    fs::write(&path, sums.stdout).with_context(|| format!("write {}", path.display()))?;
+    made.push(path);
+    Ok(made)
+}
+
+/// The tree of files as it lies on a machine.
+fn lay_out(program: &Path, licences: &str, tree: &Path) -> Result<()> {
+    put(program, &tree.join(PROGRAM), 0o755)?;
+    for (from, to, mode) in FILES {
+        put(&root().join(from), &tree.join(to), mode)?;
+    }
+    for (from, to) in OPTIONAL {
+        let from = root().join(from);
+        if from.is_file() {
+            put(&from, &tree.join(to), 0o644)?;
+        }
+    }
+    for name in EXAMPLES {
+        let from = root().join("deploy").join(name);
+        put_all(&from, &tree.join(DOCS).join("examples").join(name), "")?;
+    }
+    put_all(&root().join("docs"), &tree.join(DOCS), "md")?;
+    write(&tree.join(DOCS).join("third-party-licences.txt"), licences)?;
+    pages(tree)
+}
+
+/// Man pages and completions, by the program's own word. One that cannot say them has none.
+fn pages(tree: &Path) -> Result<()> {
+    let program = tree.join(PROGRAM).display().to_string();
+    let man = tree.join("usr/share/man/man1");
+    fs::create_dir_all(&man).with_context(|| format!("create {}", man.display()))?;
+    let written =
+        command(&root(), &[&program, "man", "--dir", &man.display().to_string()]).output();
+    if !written.is_ok_and(|output| output.status.success()) {
+        fs::remove_dir_all(tree.join("usr/share/man"))?;
+        println!("the program writes no man pages: none are packed");
+    }
+    for entry in fs::read_dir(&man).into_iter().flatten() {
+        let page = entry?.path();
+        run_shown(command(&man, &["gzip", "-9n", &page.display().to_string()]))?;
+    }
+    for (shell, to) in [
+        ("bash", "usr/share/bash-completion/completions/livehelp"),
+        ("zsh", "usr/share/zsh/vendor-completions/_livehelp"),
+        ("fish", "usr/share/fish/vendor_completions.d/livehelp.fish"),
+    ] {
+        let said = command(&root(), &[&program, "completions", shell]).output();
+        if let Some(said) = said.ok().filter(|output| output.status.success()) {
+            write(&tree.join(to), &String::from_utf8_lossy(&said.stdout))?;
+        }
+    }
+    Ok(())
+}
+
+fn tarball(tree: &Path, folder: &Path, epoch: &str) -> Result<PathBuf> {
+    let name = format!("livehelp-{VERSION}-{}-linux", std::env::consts::ARCH);
+    let path = folder.join(format!("{name}.tar.gz"));
+    let (transform, mtime) = (format!("s,^\\.,{name},"), format!("--mtime=@{epoch}"));
+    let words = ["tar", "--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"];
+    let mut tar = command(tree, &words);
+    tar.args(["--format=gnu", "--use-compress-program=gzip -9n", "--transform", &transform])
+        .arg(mtime)
+        .arg("--file")
+        .arg(&path)
+        .arg(".");
+    run_shown(tar)?;
+    Ok(path)
+}
+
+fn package(program: &Path, tree: &Path, folder: &Path, epoch: &str) -> Result<PathBuf> {
+    let about = tree.join("DEBIAN");
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let bytes = fs::read(program).with_context(|| format!("read {}", program.display()))?;
+    let libc = libc_min(&bytes).map_or_else(String::new, |minor| format!(" (>= 2.{minor})"));
+    let kib = kib(tree)?;
+    write(
+        &about.join("control"),
+        &format!(
+            "Package: livehelp\nVersion: {VERSION}\nArchitecture: {architecture}\n\
+             Maintainer: livehelp maintainers <maintainers@livehelp.invalid>\n\
+             Depends: libc6{libc}, libgcc-s1, passwd\nRecommends: nginx | haproxy | caddy\n\
+             Installed-Size: {kib}\nSection: net\nPriority: optional\n\
+             Description: live-chat server for websites\n \
+             Visitors write in a small widget, agents answer in a console in the browser.\n \
+             One program with its own embedded store; privacy rules are part of it.\n"
+        ),
+    )?;
+    put(&root().join("deploy/debian/conffiles"), &about.join("conffiles"), 0o644)?;
+    for script in SCRIPTS {
+        put(&root().join("deploy/debian").join(script), &about.join(script), 0o755)?;
+    }
+    let path = folder.join(format!("livehelp_{VERSION}_{architecture}.deb"));
+    let mut deb = Command::new("dpkg-deb");
+    deb.args(["--root-owner-group", "-Zxz", "--build"]).arg(tree).arg(&path);
+    run_shown({
+        deb.env("SOURCE_DATE_EPOCH", epoch).stdout(std::process::Stdio::null());
+        deb
+    })?;
+    fs::remove_dir_all(&about)?;
+    Ok(path)
+}
+
+/// The newest version of the C library of which the program uses something: 2 and this.
+fn libc_min(program: &[u8]) -> Option<u32> {
+    const MARK: &[u8] = b"GLIBC_2.";
+    let found = program.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK);
+    found
+        .filter_map(|(at, _)| {
+            let rest = program.get(at + MARK.len()..)?;
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+            String::from_utf8(digits.copied().collect()).ok()?.parse::<u32>().ok()
+        })
+        .max()
+}
+
+fn kib(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        sum += if about.is_dir() { kib(&entry.path())? } else { about.len().div_ceil(1_024) };
+    }
+    Ok(sum)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        folders(folder)?;
+    }
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    mode(path, 0o644)
+}
+
+fn put(from: &Path, to: &Path, bits: u32) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        folders(folder)?;
+    }
+    fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
+    mode(to, bits)
+}
+
+/// Every file below a folder, or every one with this ending right in it. A folder that is not there has none.
+fn put_all(from: &Path, to: &Path, ending: &str) -> Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten() {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() {
+            if ending.is_empty() {
+                put_all(&path, &to.join(name), ending)?;
+            }
+        } else if ending.is_empty() || path.extension().is_some_and(|found| found == ending) {
+            put(&path, &to.join(name), 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// With modes that do not depend on whose machine packs.
+fn folders(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        folders(above)?;
+    }
+    fs::create_dir(folder).with_context(|| format!("create {}", folder.display()))?;
+    mode(folder, 0o755)
+}
+
+fn mode(path: &Path, bits: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(bits))
+        .with_context(|| format!("set the mode of {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;
