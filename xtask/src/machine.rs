@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Postgres,
     /// Counts instructions, for the budgets.
     Valgrind,
+    /// promtool and a Prometheus, for the metrics, the rules and the dashboards.
+    Prometheus,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -44,6 +46,7 @@ impl Need {
             Self::Redis => &["redis-server"],
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
+            Self::Prometheus => &["prometheus"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -57,6 +60,7 @@ impl Need {
             // Debian keeps them off the search path.
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
+            Self::Prometheus => present("prometheus") && present("promtool"),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

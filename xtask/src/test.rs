@@ -34,7 +34,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let fronts: Vec<Front> = BUNDLED.into_iter().filter_map(Front::find).collect();
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
-    let mut needs = vec![Need::Redis];
+    let mut needs = vec![Need::Redis, Need::Prometheus];
     needs.extend(whole.then_some(Need::Valgrind));
     if !fronts.is_empty() || browser.is_some() {
         needs.push(Need::Node);
