@@ -33,7 +33,7 @@ pub(crate) enum Need {
     Postgres,
     /// Counts instructions, for the budgets.
     Valgrind,
-    /// promtool and a Prometheus, for the metrics, the rules and the dashboards.
+    /// A Prometheus, promtool and amtool, for the metrics, the rules and the dashboards.
     Prometheus,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
@@ -46,7 +46,7 @@ impl Need {
             Self::Redis => &["redis-server"],
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
-            Self::Prometheus => &["prometheus"],
+            Self::Prometheus => &["prometheus", "prometheus-alertmanager"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -60,7 +60,7 @@ impl Need {
             // Debian keeps them off the search path.
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
-            Self::Prometheus => present("prometheus") && present("promtool"),
+            Self::Prometheus => ["prometheus", "promtool", "amtool"].into_iter().all(present),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

@@ -9,6 +9,7 @@ mod run;
 mod peers;
 mod tidy;
 mod budgets;
+mod dashboards;
 mod r#gen;
 mod front;
 mod machine;
@@ -23,6 +24,7 @@ cargo xtask run [FLAG…]      build the front ends and the server, then serve t
 cargo xtask test [--quick]   everything that has to be green; --quick leaves browsers and slow tests out
 cargo xtask peers [options]  livehelp beside other servers on the same work; --only ROW, --rounds N, --quick
 cargo xtask budgets [CASE…]  instructions of each step of a message, held against benches/budgets.toml
+cargo xtask dashboards       pictures of the Grafana dashboards with the figures of a short load, in target/dashboards
 cargo xtask tidy             layers, doors and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
 
@@ -45,6 +47,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["test", "--quick"] => test::run(test::Extent::Quick),
         ["peers", options @ ..] => peers::run(options),
         ["budgets", wanted @ ..] => budgets::run(wanted),
+        ["dashboards"] => dashboards::run(),
         ["tidy"] => tidy::run(),
         ["gen"] => r#gen::run(false),
         ["gen", "--check"] => r#gen::run(true),
