@@ -7,6 +7,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::string_slice,
+    clippy::too_many_lines,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     unreachable_pub,

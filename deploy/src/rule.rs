@@ -25,9 +25,19 @@ pub struct File {
     about: &'static str,
     records: Vec<Record>,
     alerts: Vec<Alert>,
-    /// How the tests are cut into files: the ending of each one's name, the time between two evaluations, and which
-    /// cases are in it. promtool evaluates every rule of the file in every case, so that long stories have long steps.
-    paces: &'static [(&'static str, &'static str, fn(&Case) -> bool)],
+    /// How the tests are cut into files.
+    paces: &'static [Pace],
+}
+
+/// A file of tests. promtool evaluates every rule of its file in every case, so that long stories have long steps.
+#[derive(Debug)]
+struct Pace {
+    /// Of the file's name.
+    ending: &'static str,
+    /// Between two evaluations.
+    step: &'static str,
+    /// Which cases are in it.
+    within: fn(&Case) -> bool,
 }
 
 /// A figure that Prometheus works out ahead.
@@ -146,7 +156,7 @@ impl Alert {
 
 /// Series of the metrics, and what comes of them.
 #[derive(Debug)]
-pub struct Case {
+struct Case {
     at: &'static str,
     /// Each with its labels but job and instance, and its values in promtool's notation.
     series: Vec<(String, String)>,
@@ -199,7 +209,7 @@ impl File {
 
     /// What `promtool test rules` reads: the name of each file without ending, and its text.
     pub fn tests(&self) -> Vec<(String, String)> {
-        let test = |(ending, step, within): &(&str, &str, fn(&Case) -> bool)| {
+        let test = |Pace { ending, step, within }: &Pace| {
             let mut text = format!(
                 "# Each alert of rules/{0}.yml fires, and is silent.\n{MADE}rule_files:\n  - ../rules/{0}.yml\n\
                  evaluation_interval: {step}\ntests:\n",

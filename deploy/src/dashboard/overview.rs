@@ -92,8 +92,7 @@ fn state() -> Row {
         )
         .words(&[("0", "no TLS here")])
         .query(
-            "(min(livehelp_tls_certificate_expiry_timestamp_seconds{$}) - time()) \
-             * (min(livehelp_tls_certificate_expiry_timestamp_seconds{$}) > bool 0)",
+            "(min(livehelp_tls_certificate_expiry_timestamp_seconds{$} > 0) - time()) or vector(0)",
             "ends in",
         ),
         Panel::figure(

@@ -167,8 +167,8 @@ fn process() -> Row {
             Panel::lines("Certificate ends in", Seconds, "By instance; none where there is no TLS. A ticket at 14 days.")
                 .words(&[("0", "no TLS here")])
                 .query(
-                    "(min by (instance) (livehelp_tls_certificate_expiry_timestamp_seconds{$}) - time()) \
-                     * (min by (instance) (livehelp_tls_certificate_expiry_timestamp_seconds{$}) > bool 0)",
+                    "(min by (instance) (livehelp_tls_certificate_expiry_timestamp_seconds{$} > 0) - time()) \
+                     or 0 * min by (instance) (livehelp_build_info{$})",
                     "{{instance}}",
                 ),
         ])

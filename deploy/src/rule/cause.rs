@@ -2,9 +2,10 @@
 //!
 //! Lives here: the causes, whom each reaches, the series that fire it and that do not. Not here: what people feel of
 //! it (`objective`), what to do (`docs/runbooks.md`).
+#![expect(clippy::too_many_lines, reason = "a list of alerts, each with its proof beside it")]
 
 use crate::rule::Severity::{Page, Ticket};
-use crate::rule::{Alert, File, INSTANCE, JOB};
+use crate::rule::{Alert, File, INSTANCE, JOB, Pace};
 
 /// The labels of an alert about one instance.
 const HERE: &[(&str, &str)] = &[("job", JOB), ("instance", INSTANCE)];
@@ -30,8 +31,8 @@ pub(super) fn file() -> File {
         .flatten()
         .collect(),
         paces: &[
-            ("", "1m", |case| !case.at.ends_with('h')),
-            ("-of-hours", "10m", |case| case.at.ends_with('h')),
+            Pace { ending: "", step: "1m", within: |case| !case.at.ends_with('h') },
+            Pace { ending: "-of-hours", step: "10m", within: |case| case.at.ends_with('h') },
         ],
     }
 }

@@ -5,7 +5,7 @@
 //! The windows and factors are those of the SRE Workbook, "Alerting on SLOs": 14.4 uses up 2 % of a month in an hour,
 //! 6 uses up 5 % in six hours, 1 uses up 10 % in three days.
 
-use crate::rule::{Alert, File, JOB, Record, Severity};
+use crate::rule::{Alert, File, JOB, Pace, Record, Severity};
 
 /// Ranges over which events are counted.
 const RANGES: [&str; 6] = ["5m", "30m", "1h", "6h", "3d", "30d"];
@@ -109,7 +109,7 @@ pub(super) fn file() -> File {
             .iter()
             .flat_map(|objective| BURNS.iter().map(move |burn| alert(objective, burn)))
             .collect(),
-        paces: &[("", "30m", |_| true)],
+        paces: &[Pace { ending: "", step: "30m", within: |_| true }],
     }
 }
 

@@ -8,7 +8,7 @@ mod slow {
     const NO_FIGURE: [(&str, &str); 1] =
         [("Publishing", "a server on its own asks no bus for a place")];
 
-    /// Of which a single query may stay without a series: it shows what is above 0 only.
+    /// What Grafana would choose at a scrape each second.
     const RANGE: &str = "5s";
 
     #[test]

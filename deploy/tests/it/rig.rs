@@ -226,7 +226,7 @@ fn serve(programs: &Path, folder: &Path) -> Result<(Owned, SocketAddr, SocketAdd
     std::fs::write(&password, "a long password of the dashboards\n")?;
     let made = Command::new(&program)
         .args(["init", "--organization", "Shop", "--site", "Shop"])
-        .args(["--origin", "http://shop.example", "--admin-email", "ada@shop.example"])
+        .args(["--origin", "https://shop.example", "--admin-email", "ada@shop.example"])
         .arg("--admin-password-file")
         .arg(&password)
         .args(&folders)
