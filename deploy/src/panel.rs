@@ -154,7 +154,8 @@ impl Panel {
     #[must_use]
     pub fn quantile_by(self, quantile: &str, histogram: &str, label: &str) -> Self {
         let expr = format!(
-            "histogram_quantile({quantile}, sum by (le, {label}) (rate({histogram}_bucket{{$}}[$])))"
+            "histogram_quantile({quantile}, sum by (le, {label}) \
+             (rate({histogram}_bucket{{$}}[$])))"
         );
         self.query(&expr, &format!("{{{{{label}}}}}"))
     }

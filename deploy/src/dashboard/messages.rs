@@ -33,7 +33,8 @@ fn connections() -> Row {
             Panel::lines(
                 "Closed, by reason",
                 PerSecond,
-                "`gone`: the other end left without a word, as browsers do. `too_slow`: a reader slower than its frames.",
+                "`gone`: the other end left without a word, as browsers do. `too_slow`: a \
+                 reader slower than its frames.",
             )
             .rates("livehelp_connection_closes_total", "reason"),
         ])
@@ -57,11 +58,12 @@ fn connections() -> Row {
             Panel::lines(
                 "Resumed",
                 PerSecond,
-                "Conversations that a client took up again. `reset`: it got the newest page in place of what it missed.",
+                "Conversations that a client took up again. `reset`: it got the newest page \
+                 in place of what it missed.",
             )
             .rates("livehelp_resumes_total", "result"),
             Panel::lines(
-                "Of the places for connections",
+                "Used of the limits",
                 Share,
                 "Open connections, and open files, against their limit in force.",
             )
@@ -140,7 +142,8 @@ fn flow() -> Row {
             Panel::lines(
                 "Full outboxes",
                 PerSecond,
-                "`dropped`: a frame that may be missed was left out. `closed`: the connection was ended, and comes back.",
+                "`dropped`: a frame that may be missed was left out. `closed`: the \
+                 connection was ended, and comes back.",
             )
             .rates("livehelp_outbound_queue_full_total", "action"),
         ])
@@ -150,7 +153,8 @@ fn flow() -> Row {
             Panel::lines(
                 "Senders held back",
                 Seconds,
-                "Time in each second for which senders waited for room in the store's queue, all together.",
+                "Time in each second for which senders waited for room in the store's queue, \
+                 all together.",
             )
             .query("sum(rate(livehelp_backpressure_seconds_total{$}[$]))", "held back"),
         ])
@@ -174,13 +178,18 @@ fn work() -> Row {
             Panel::lines(
                 "Offers, by result",
                 PerSecond,
-                "`missed`: the agent said nothing in time. `withdrawn`: the visitor left, or somebody else took it.",
+                "`missed`: the agent said nothing in time. `withdrawn`: the visitor left, or \
+                 somebody else took it.",
             )
             .rates("livehelp_offers_total", "result"),
-            Panel::lines("Wait of those accepted", Seconds, "From the wait's begin to an agent's accept.")
-                .query(&wait("0.5", "accepted"), "median")
-                .query(&wait("0.9", "accepted"), "p90")
-                .query(&wait("0.99", "accepted"), "p99"),
+            Panel::lines(
+                "Wait of those accepted",
+                Seconds,
+                "From the wait's begin to an agent's accept.",
+            )
+            .query(&wait("0.5", "accepted"), "median")
+            .query(&wait("0.9", "accepted"), "p90")
+            .query(&wait("0.99", "accepted"), "p99"),
             Panel::lines("Waits abandoned", PerSecond, "Waits that ended without an agent.").query(
                 r#"sum(rate(livehelp_queue_wait_seconds_count{outcome="abandoned",$}[$]))"#,
                 "abandoned",
@@ -188,14 +197,18 @@ fn work() -> Row {
         ])
         .graphs([
             Panel::lines(
-                "Waiting and longest wait",
+                "Longest wait",
                 Seconds,
                 "How long the visitor has waited who waits longest.",
             )
             .mark(300.0, Red)
             .query("max by (instance) (livehelp_queue_oldest_wait_seconds{$})", "{{instance}}"),
-            Panel::lines("First answer", Seconds, "From a visitor's first message to an agent's first.")
-                .quantiles("livehelp_first_response_seconds"),
+            Panel::lines(
+                "First answer",
+                Seconds,
+                "From a visitor's first message to an agent's first.",
+            )
+            .quantiles("livehelp_first_response_seconds"),
             Panel::lines("Agents", Count, "Agents with a connection, by what they chose.")
                 .stacked()
                 .query("sum by (state) (livehelp_agents{$})", "{{state}}"),
@@ -214,7 +227,8 @@ fn people() -> Row {
         Panel::lines(
             "Sign-ins, by result",
             PerSecond,
-            "`refused`: a wrong address or password. `throttled`: the brake on guessing. Both rising is an attack.",
+            "`refused`: a wrong address or password. `throttled`: the brake on guessing. \
+             Both rising is an attack.",
         )
         .rates("livehelp_sign_ins_total", "result"),
         Panel::lines(
@@ -232,7 +246,8 @@ fn rest() -> Row {
             Panel::lines(
                 "Requests, by listener",
                 PerSecond,
-                "`public` is what people and programs ask; `admin` has the probes and the operator's REST.",
+                "`public` is what people and programs ask; `admin` has the probes and the \
+                 operator's REST.",
             )
             .rates("livehelp_http_requests_total", "listener"),
             Panel::lines("Answers, by code", PerSecond, "On the public listener.")

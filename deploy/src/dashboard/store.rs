@@ -20,7 +20,8 @@ fn store() -> Row {
             Panel::lines(
                 "Sync",
                 Seconds,
-                "The statement that ends a transaction, of which the sync of the disk is nearly all.",
+                "The statement that ends a transaction, of which the sync of the disk is \
+                 nearly all.",
             )
             .mark(0.1, Red)
             .quantiles("livehelp_store_fsync_duration_seconds"),
@@ -38,14 +39,22 @@ fn store() -> Row {
                 .rates("livehelp_store_write_duration_seconds_count", "op"),
             Panel::lines("Messages in a commit", Count, "More of them: the disk is the bound.")
                 .quantiles("livehelp_store_batch_messages"),
-            Panel::lines("Errors, by kind", PerSecond, "Transactions that failed. Any is worth a look.")
-                .mark(0.001, Red)
-                .rates("livehelp_store_errors_total", "op"),
+            Panel::lines(
+                "Errors, by kind",
+                PerSecond,
+                "Transactions that failed. Any is worth a look.",
+            )
+            .mark(0.001, Red)
+            .rates("livehelp_store_errors_total", "op"),
         ])
         .graphs([
-            Panel::lines("Waiting writes", Count, "Writes before the store's writer, by instance, and their most.")
-                .query("sum by (instance) (livehelp_store_queue_writes{$})", "{{instance}}")
-                .query(r#"max(livehelp_limit{name="store_queue",$})"#, "limit"),
+            Panel::lines(
+                "Waiting writes",
+                Count,
+                "Writes before the store's writer, by instance, and their most.",
+            )
+            .query("sum by (instance) (livehelp_store_queue_writes{$})", "{{instance}}")
+            .query(r#"max(livehelp_limit{name="store_queue",$})"#, "limit"),
             Panel::lines("Age when stored", Seconds, "Of a message, from its place to the disk.")
                 .quantiles("livehelp_transcript_lag_seconds"),
         ])
@@ -56,14 +65,20 @@ fn disk() -> Row {
         Panel::lines("Files", Bytes, "Size of the store's files, by file.")
             .stacked()
             .query("sum by (file) (livehelp_store_bytes{$})", "{{file}}"),
-        Panel::lines("Free", Bytes, "Room for this server on the folder's file system.")
-            .query("min by (instance, folder) (livehelp_disk_free_bytes{$})", "{{instance}} {{folder}}"),
+        Panel::lines("Free", Bytes, "Room for this server on the folder's file system.").query(
+            "min by (instance, folder) (livehelp_disk_free_bytes{$})",
+            "{{instance}} {{folder}}",
+        ),
         Panel::lines(
             "Getting fuller",
             Bytes,
-            "Bytes that the file system loses in each second. Below 0 it gets room back; the axis begins at 0.",
+            "Bytes that the file system loses in each second. Below 0 it gets room back; the \
+             axis begins at 0.",
         )
-        .query("-1 * min by (instance, folder) (deriv(livehelp_disk_free_bytes{$}[$]))", "{{instance}} {{folder}}"),
+        .query(
+            "-1 * min by (instance, folder) (deriv(livehelp_disk_free_bytes{$}[$]))",
+            "{{instance}} {{folder}}",
+        ),
     ])
 }
 
@@ -154,9 +169,8 @@ fn process() -> Row {
         .graphs([
             Panel::lines("CPU", Share, "Of one core.")
                 .query("sum by (instance) (rate(process_cpu_seconds_total{$}[$]))", "{{instance}}"),
-            Panel::lines("Memory", Bytes, "Resident, and all that is mapped.")
-                .query("sum by (instance) (process_resident_memory_bytes{$})", "{{instance}} resident")
-                .query("sum by (instance) (process_virtual_memory_bytes{$})", "{{instance}} mapped"),
+            Panel::lines("Memory", Bytes, "Resident.")
+                .query("sum by (instance) (process_resident_memory_bytes{$})", "{{instance}}"),
             Panel::lines("Open files", Count, "Sockets included, and their most.")
                 .query("sum by (instance) (process_open_fds{$})", "{{instance}}")
                 .query("min(process_max_fds{$})", "limit"),
@@ -164,6 +178,8 @@ fn process() -> Row {
         .graphs([
             Panel::lines("Threads", Count, "Of the process.")
                 .query("sum by (instance) (process_threads{$})", "{{instance}}"),
+            Panel::lines("Mapped memory", Bytes, "All that is mapped, most of which costs nothing.")
+                .query("sum by (instance) (process_virtual_memory_bytes{$})", "{{instance}}"),
             Panel::lines("Certificate ends in", Seconds, "By instance; none where there is no TLS. A ticket at 14 days.")
                 .words(&[("0", "no TLS here")])
                 .query(

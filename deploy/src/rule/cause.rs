@@ -107,7 +107,8 @@ fn limits() -> Vec<Alert> {
              / sum by (job, instance) (livehelp_limit{name=\"connections\"}) > 0.8",
         )
         .says(
-            "{{ $labels.instance }} has {{ $value | humanizePercentage }} of its connections in use",
+            "{{ $labels.instance }} has {{ $value | humanizePercentage }} of its connections \
+             in use",
             "At `connections_max` newcomers are turned away with 503.",
         )
         .fires_saying(
@@ -131,17 +132,14 @@ fn limits() -> Vec<Alert> {
             "LivehelpOutboxesFull",
             Ticket,
             "5m",
-            "sum by (job, instance) (increase(livehelp_outbound_queue_full_total{action=\"closed\"}[10m])) > 10",
+            "sum by (job, instance) \
+             (increase(livehelp_outbound_queue_full_total{action=\"closed\"}[10m])) > 10",
         )
         .says(
             "Connections of {{ $labels.instance }} are closed because their outboxes are full",
             "More than ten within ten minutes read slower than they were written to.",
         )
-        .fires(
-            "20m",
-            &[(r#"livehelp_outbound_queue_full_total{action="closed"}"#, "0+2x20")],
-            HERE,
-        )
+        .fires("20m", &[(r#"livehelp_outbound_queue_full_total{action="closed"}"#, "0+2x20")], HERE)
         .silent(
             "20m",
             &[
@@ -159,7 +157,8 @@ fn limits() -> Vec<Alert> {
         )
         .says(
             "Clients of {{ $labels.instance }} come back all at once",
-            "In five minutes more than five times as many connections were opened as in the mean of the hour.",
+            "In five minutes more than five times as many connections were opened as in the \
+             mean of the hour.",
         )
         .fires(
             "65m",
@@ -167,17 +166,15 @@ fn limits() -> Vec<Alert> {
             HERE,
         )
         // Four in place of one, in a quiet hour, is no storm.
-        .silent(
-            "65m",
-            &[(r#"livehelp_connection_opens_total{role="visitor"}"#, "0+0x60 0+10x5")],
-        ),
+        .silent("65m", &[(r#"livehelp_connection_opens_total{role="visitor"}"#, "0+0x60 0+10x5")]),
     ]
 }
 
 fn slow() -> Vec<Alert> {
     let p99 = |histogram: &str| {
         format!(
-            "histogram_quantile(0.99, sum by (job, instance, le) (rate({histogram}_bucket[5m]))) > 0.1"
+            "histogram_quantile(0.99, sum by (job, instance, le) \
+             (rate({histogram}_bucket[5m]))) > 0.1"
         )
     };
     vec![
@@ -237,7 +234,8 @@ fn slow() -> Vec<Alert> {
              / sum by (job, instance) (livehelp_limit{name=\"store_queue\"}) > 0.8",
         )
         .says(
-            "{{ $labels.instance }} has {{ $value | humanizePercentage }} of the store's queue in use",
+            "{{ $labels.instance }} has {{ $value | humanizePercentage }} of the store's \
+             queue in use",
             "When it is full senders wait, and are then refused with `overload`.",
         )
         .fires_saying(
@@ -265,11 +263,13 @@ fn store() -> Vec<Alert> {
             "LivehelpStoreErrors",
             Page,
             "1m",
-            "sum by (job, instance, op) (increase(livehelp_store_errors_total{op!=\"keys\"}[5m])) > 0",
+            "sum by (job, instance, op) \
+             (increase(livehelp_store_errors_total{op!=\"keys\"}[5m])) > 0",
         )
         .says(
             "The store of {{ $labels.instance }} fails ({{ $labels.op }})",
-            "Within five minutes at least one transaction failed. Nothing that was acked is lost by that.",
+            "Within five minutes at least one transaction failed. Nothing that was acked is \
+             lost by that.",
         )
         .fires(
             "10m",
@@ -309,7 +309,8 @@ fn store() -> Vec<Alert> {
         )
         .says(
             "{{ $labels.instance }} acked messages that it does not find again",
-            "The self-audit read a sample of acked messages back, and some were missing or out of order.",
+            "The self-audit read a sample of acked messages back, and some were missing or \
+             out of order.",
         )
         .fires("30m", &[("livehelp_integrity_missing_total", "0+0x10 1+0x25")], HERE)
         .silent("30m", &[("livehelp_integrity_missing_total", "0+0x30")]),
@@ -359,7 +360,8 @@ fn disk() -> Vec<Alert> {
             "predict_linear(livehelp_disk_free_bytes[1h], 4 * 3600) < 0",
         )
         .says(
-            "The disk under {{ $labels.folder }} of {{ $labels.instance }} is full within four hours",
+            "The disk under {{ $labels.folder }} of {{ $labels.instance }} is full within \
+             four hours",
             "At the pace of the last hour. Then nothing more is acked; what was acked stays.",
         )
         .fires(
@@ -368,10 +370,7 @@ fn disk() -> Vec<Alert> {
             &[(r#"livehelp_disk_free_bytes{folder="data"}"#, "20000000000-100000000x120")],
             &part("folder", "data"),
         )
-        .silent(
-            "2h",
-            &[(r#"livehelp_disk_free_bytes{folder="data"}"#, "20000000000-1000000x120")],
-        ),
+        .silent("2h", &[(r#"livehelp_disk_free_bytes{folder="data"}"#, "20000000000-1000000x120")]),
         Alert::new("LivehelpDiskLow", Ticket, "15m", "livehelp_disk_free_bytes < 1e9")
             .says(
                 "Less than 1 GB is free under {{ $labels.folder }} of {{ $labels.instance }}",
@@ -383,10 +382,7 @@ fn disk() -> Vec<Alert> {
                 &part("folder", "keys"),
                 "512Mi",
             )
-            .silent(
-                "20m",
-                &[(r#"livehelp_disk_free_bytes{folder="keys"}"#, "2000000000+0x20")],
-            ),
+            .silent("20m", &[(r#"livehelp_disk_free_bytes{folder="keys"}"#, "2000000000+0x20")]),
     ]
 }
 
@@ -400,7 +396,8 @@ fn promises() -> Vec<Alert> {
         )
         .says(
             "{{ $labels.instance }} destroys nothing of what has expired",
-            "The last sweep was finished {{ $value | humanizeDuration }} ago. Reads hide what has expired all the same.",
+            "The last sweep was finished {{ $value | humanizeDuration }} ago. Reads hide \
+             what has expired all the same.",
         )
         .fires_saying(
             "4h",
@@ -510,7 +507,8 @@ fn bus() -> Vec<Alert> {
             "LivehelpBusSlow",
             Ticket,
             "10m",
-            "histogram_quantile(0.99, sum by (job, instance, le) (rate(livehelp_bus_publish_duration_seconds_bucket[5m]))) > 0.1",
+            "histogram_quantile(0.99, sum by (job, instance, le) \
+             (rate(livehelp_bus_publish_duration_seconds_bucket[5m]))) > 0.1",
         )
         .says(
             "The bus of {{ $labels.instance }} is slow",
@@ -540,7 +538,8 @@ fn bus() -> Vec<Alert> {
         )
         .says(
             "{{ $labels.instance }} loses notices to other nodes",
-            "Who types, how far somebody has read, what could not be stored. Messages are not among them.",
+            "Who types, how far somebody has read, what could not be stored. Messages are \
+             not among them.",
         )
         .fires("30m", &[("livehelp_bus_notices_lost_total", "0+0x20 3+0x10")], HERE)
         .silent("30m", &[("livehelp_bus_notices_lost_total", "3+0x30")]),
@@ -601,7 +600,8 @@ fn strangers() -> Vec<Alert> {
             "LivehelpSignInAttack",
             Ticket,
             "0m",
-            "sum by (job, instance) (increase(livehelp_sign_ins_total{result=~\"refused|throttled\"}[15m])) > 100",
+            "sum by (job, instance) \
+             (increase(livehelp_sign_ins_total{result=~\"refused|throttled\"}[15m])) > 100",
         )
         .says(
             "Somebody guesses passwords at {{ $labels.instance }}",
@@ -626,11 +626,13 @@ fn strangers() -> Vec<Alert> {
             "LivehelpApiKeysRefused",
             Ticket,
             "0m",
-            "sum by (job, instance) (increase(livehelp_keys_refused_total{reason!=\"throttled\"}[15m])) > 100",
+            "sum by (job, instance) \
+             (increase(livehelp_keys_refused_total{reason!=\"throttled\"}[15m])) > 100",
         )
         .says(
             "A program asks {{ $labels.instance }} with keys that do not open",
-            "More than a hundred requests within a quarter of an hour were refused because of their key.",
+            "More than a hundred requests within a quarter of an hour were refused because \
+             of their key.",
         )
         .fires("30m", &[(r#"livehelp_keys_refused_total{reason="unknown"}"#, "0+10x30")], HERE)
         .silent(
@@ -649,7 +651,8 @@ fn strangers() -> Vec<Alert> {
              and sum by (job, instance) (increase(livehelp_http_requests_total{listener=\"public\",code=~\"5..\"}[10m])) > 10",
         )
         .says(
-            "{{ $value | humanizePercentage }} of the requests to {{ $labels.instance }} end in a server's error",
+            "{{ $value | humanizePercentage }} of the requests to {{ $labels.instance }} end \
+             in a server's error",
             "On the public listener, within ten minutes. Look at the codes and routes.",
         )
         .fires_saying(
@@ -674,11 +677,13 @@ fn strangers() -> Vec<Alert> {
             "LivehelpProxyNotBelieved",
             Ticket,
             "15m",
-            "sum by (job, instance) (increase(livehelp_forwarded_not_believed_total{reason=\"untrusted_peer\"}[1h])) > 100",
+            "sum by (job, instance) \
+             (increase(livehelp_forwarded_not_believed_total{reason=\"untrusted_peer\"}[1h])) > 100",
         )
         .says(
             "{{ $labels.instance }} does not believe the proxy before it",
-            "A proxy forwards addresses and `trusted_proxies` does not name it: all visitors count as one address.",
+            "A proxy forwards addresses and `trusted_proxies` does not name it: all visitors \
+             count as one address.",
         )
         .fires(
             "90m",
