@@ -1,6 +1,6 @@
 //! A folder that one process has to itself.
 //!
-//! Lives here: the lock on a folder, and who holds it. Not here: what lies in it (`store`, `keys`). Called by both.
+//! Lives here: the lock on a folder, who holds it, and how much room is left. Not here: what lies in it (`store`, `keys`). Called by both.
 //!
 //! Two things are locked: the folder itself, which nobody can take away from under the lock, and a file in it, which
 //! names the process and is all there is on file systems that lock no folders.
@@ -74,6 +74,16 @@ pub(crate) fn lock_without_trace(folder: &Path, name: &str) -> Result<FolderLock
     }
 }
 
+/// Bytes that this user may still write where the folder lies, or would lie if it is not there yet.
+///
+/// # Errors
+/// If its file system cannot be asked.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statvfs(there)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Whoever only asks who has the folder holds it for a moment.
 #[expect(clippy::disallowed_methods, reason = "at a start, before anything is served")]
 fn locked(file: &File) -> Result<(), TryLockError> {
@@ -121,6 +131,18 @@ fn pid_in(path: &Path) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_room_that_is_left_is_that_of_the_file_system_whether_the_folder_is_there_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, to_be) = (free_bytes(folder.path()), free_bytes(&folder.path().join("a/b")));
+        // Others write to it meanwhile.
+        let near = |one: u64, other: u64| one.abs_diff(other) < 1 << 30;
+        let of_system = rustix::fs::statvfs(folder.path()).unwrap();
+        let (there, to_be) = (there.unwrap(), to_be.unwrap());
+        assert!(there > 0 && near(there, to_be), "{there} {to_be}");
+        assert!(near(there, of_system.f_bavail * of_system.f_frsize));
+    }
 
     #[test]
     fn a_folder_is_one_process_s_even_if_its_lock_file_is_taken_away() {

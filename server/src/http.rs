@@ -44,7 +44,7 @@ pub use tls::{Tls, TlsError};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Network};
-use crate::metrics::{HandshakeFailure, Metrics, NotBelieved};
+use crate::metrics::{HandshakeFailure, Listener, Metrics, NotBelieved};
 use crate::network::network;
 use crate::tasks;
 use line::Line;
@@ -55,8 +55,8 @@ pub const SOCKET_PATH: &str = "/v1/socket";
 /// Header fields of one request; browsers behind two proxies send about thirty.
 const HEADERS_MAX: usize = 100;
 
-/// Stands for the route of whatever no template matches: static files, the socket, and what is not there.
-const UNROUTED: &str = "none";
+/// Stands for the route of whatever no template matches.
+const UNMATCHED: &str = "unmatched";
 
 /// Time between two lines of the log about forwarded addresses that do not count.
 const TOLD_REST: Duration = Duration::from_secs(600);
@@ -193,10 +193,24 @@ pub async fn serve<E: SocketEdge>(
     edge: Arc<E>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+) {
+    serve_as((Listener::Public, listener), tls, router, edge, limits, metrics, stop).await;
+}
+
+/// The same for another than the public listener: its requests are counted apart from the users'.
+pub async fn serve_as<E: SocketEdge>(
+    (word, listener): (Listener, TcpListener),
+    tls: Option<Arc<Tls>>,
+    router: axum::Router,
+    edge: Arc<E>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
     let (open, mut closed) = tokio::sync::mpsc::channel::<Infallible>(1);
     let door = Arc::new(Door {
+        listener: word,
         tls,
         router: router.layer(axum::middleware::from_fn(remember_route)),
         edge,
@@ -249,6 +263,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 
 /// What all connections of one listener share.
 struct Door<E> {
+    listener: Listener,
     tls: Option<Arc<Tls>>,
     router: axum::Router,
     edge: Arc<E>,
@@ -504,11 +519,12 @@ async fn answer<E: SocketEdge>(
     let peer = door.peer(&head, visit.ip, visit.secure);
     // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
     let last = head.headers.contains_key(header::TRANSFER_ENCODING);
+    let socket = head.method == Method::GET && head.uri.path() == SOCKET_PATH;
     let mut response = if let Some(fault) = head::fault(&head) {
         let mut refusal = problem(StatusCode::BAD_REQUEST, "malformed-head", fault);
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
-    } else if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
+    } else if socket {
         upgrade(door, visit, &head, peer)
     } else if too_large(&head, door.limits.body_bytes_max) {
         let mut refusal = problem(
@@ -525,12 +541,15 @@ async fn answer<E: SocketEdge>(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     harden(response.headers_mut());
-    let route = response.extensions_mut().remove::<MatchedPath>();
-    let route = route.as_ref().map_or(UNROUTED, MatchedPath::as_str);
-    door.metrics.http_requests_total.inc(route, method, response.status().as_u16());
-    door.metrics
-        .http_request_duration_seconds
-        .observe(route, SystemClock.instant().saturating_duration_since(began));
+    let matched = response.extensions_mut().remove::<MatchedPath>();
+    // The other listeners have no sockets.
+    let unmatched =
+        if socket && door.listener == Listener::Public { SOCKET_PATH } else { UNMATCHED };
+    let route = matched.as_ref().map_or(unmatched, MatchedPath::as_str);
+    let took = SystemClock.instant().saturating_duration_since(began);
+    let status = response.status().as_u16();
+    door.metrics.http_requests_total.inc(door.listener, route, method, status);
+    door.metrics.http_request_duration_seconds.observe(door.listener, route, took);
     response
 }
 

@@ -46,6 +46,7 @@ mod refused;
 mod assign;
 mod upkeep;
 mod abandoned;
+mod integrity;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -156,6 +157,8 @@ pub struct Hub {
     /// What waits for the bus, and what it said too early.
     hearing: hear::Waiting,
     lanes: lane::Lanes,
+    /// What is to be read back of what was acked.
+    integrity: integrity::Integrity,
     openings: AddressLimit,
     refused_origins: refused::RefusedOrigins,
     pages: pages::PageOrigins,
@@ -236,6 +239,7 @@ impl Hub {
             rooms: Rooms::default(),
             hearing: hear::Waiting::default(),
             lanes: lane::Lanes::default(),
+            integrity: integrity::Integrity::default(),
             turns: Turns::default(),
             desks: DashMap::default(),
             sites: DashMap::default(),

@@ -338,6 +338,11 @@ impl KeyStore {
         outcome
     }
 
+    /// Bytes of the files in this folder, with the log: what they take on disk.
+    pub fn bytes(folder: &Path) -> u64 {
+        file::bytes(folder)
+    }
+
     /// Lets go of the folder; whoever still has these keys has no use for them.
     pub fn close(&self) {
         drop(self.lock.lock().take());

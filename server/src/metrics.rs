@@ -23,8 +23,9 @@ pub use instrument::{
     Long, RouteTimes, Routes, Seconds, SecondsCounter,
 };
 pub use label::{
-    Assigned, Ending, HandshakeFailure, Kind, Label, Live, NotBelieved, Overflow, Resumed, Role,
-    StoreOp, Throttle, Transport,
+    Assigned, BusOp, Closed, Ending, File, Folder, HandshakeFailure, KeyRefused, Kind, Label,
+    Limit, Listener, Live, NotBelieved, OfferEnd, Opened, Overflow, Peer, Resumed, Role, SignIn,
+    StoreOp, Throttle, Transport, Wait, WriteOp,
 };
 
 use instrument::Instrument;
@@ -88,12 +89,12 @@ macro_rules! metrics {
 
 metrics! {
     "Connections" {
-        connections: Gauges2<Role, Transport> = ("role", "transport"),
-            "Open connections.";
-        connection_opens_total: Counters2<Role, Transport> = ("role", "transport"),
-            "Connections whose hello was accepted.";
-        connection_closes_total: Counters2<Role, Ending> = ("role", "reason"),
-            "Connections that ended.";
+        connections: Gauges2<Peer, Transport> = ("role", "transport"),
+            "Open connections; `new` before the hello is accepted.";
+        connection_opens_total: Counters2<Peer, Transport> = ("role", "transport"),
+            "Connections whose hello was accepted; never `new`.";
+        connection_closes_total: Counters2<Peer, Ending> = ("role", "reason"),
+            "Connections that ended; `new` if no hello was accepted.";
         handshake_failures_total: Counters<HandshakeFailure> = ("reason"),
             "Connections that never became a request or a socket.";
         handshake_duration_seconds: Histogram<Seconds> = (),
@@ -133,9 +134,17 @@ metrics! {
     }
     "Work" {
         conversations: Gauges<Live> = ("state"),
-            "Conversations that are not closed.";
-        queue_wait_seconds: Histogram<Long> = (),
-            "From a conversation's wait to an agent's accept.";
+            "Conversations that are not closed; `left` is a message left while nobody was there that waits for someone to be asked.";
+        conversations_opened_total: Counters<Opened> = ("how"),
+            "Conversations that began. One that is opened again began before.";
+        conversations_closed_total: Counters<Closed> = ("how"),
+            "Conversations that were closed, each time again.";
+        queue_wait_seconds: Histograms<Wait, Long> = ("outcome"),
+            "From a conversation's wait to its end: an agent took it, or it was closed before. Messages left while nobody was there do not count.";
+        queue_oldest_wait_seconds: Gauge = (),
+            "How long the visitor has waited who waits longest now; 0 if nobody waits. Messages left while nobody was there do not count.";
+        offers_total: Counters<OfferEnd> = ("result"),
+            "Questions to agents whether they take a conversation, from the queue or by transfer, when they ended.";
         first_response_seconds: Histogram<Long> = (),
             "From a visitor's first message to an agent's first.";
         agents: Gauges<Availability> = ("state"),
@@ -143,21 +152,55 @@ metrics! {
         conversations_assigned_total: Counters<Assigned> = ("how"),
             "Conversations that an agent took.";
     }
+    "Rooms" {
+        rooms: Gauge = (),
+            "Conversations that are held in memory because someone is in them or something of them is not stored yet.";
+        desks: Gauge = (),
+            "Organizations whose queue and agents are held in memory: those with anything live since the start.";
+    }
+    "Access" {
+        sign_ins_total: Counters<SignIn> = ("result"),
+            "Attempts to sign in with address and password. `throttled` is also in `rate_limited_total`.";
+        keys_refused_total: Counters<KeyRefused> = ("reason"),
+            "Requests that showed an API key or an operator key and were refused for it.";
+    }
+    "Bus" {
+        bus_up: Gauge = (),
+            "1 while places can be had and other nodes are heard; in a server on its own always.";
+        bus_publish_duration_seconds: Histogram<Seconds> = (),
+            "The round trip that gives a message its place and tells the other nodes. A server on its own makes none.";
+        bus_errors_total: Counters<BusOp> = ("op"),
+            "What the bus did not do: places not given, writes that failed, connections lost or not made.";
+        bus_notices_lost_total: Counter = (),
+            "Notices to other nodes that never left: who types, how far someone has read, what could not be stored.";
+    }
     "Store" {
-        store_write_duration_seconds: Histograms<StoreOp, Seconds> = ("op"),
+        store_write_duration_seconds: Histograms<WriteOp, Seconds> = ("op"),
             "One transaction; for keys, the making and syncing of those that a commit needs.";
+        store_read_duration_seconds: Histogram<Seconds> = (),
+            "One question to the store that was answered.";
         store_fsync_duration_seconds: Histogram<Seconds> = (),
             "The statement that ends a transaction, of which the sync is nearly all.";
         store_batch_messages: Histogram<Count> = (),
             "Messages in one commit, of commits that hold any.";
         store_errors_total: Counters<StoreOp> = ("op"),
-            "Transactions that failed.";
+            "Transactions and questions that failed.";
         transcript_lag_seconds: Histogram<Seconds> = (),
             "Age of a placed message when it was stored.";
         store_queue_writes: Gauge = (),
             "Writes that wait for the store's writer or are in its batch.";
-        store_bytes: Gauge = (),
-            "Size of the store's files.";
+        store_bytes: Gauges<File> = ("file"),
+            "Size of the files in the data folder and the keys folder. The journal has its full size from the start; what is not there has 0.";
+        disk_free_bytes: Gauges<Folder> = ("folder"),
+            "Room that is left for this user on the file system of a folder.";
+        schema_version: Gauge = (),
+            "Version of the database's form; 0 where the store is in memory.";
+        integrity_checked_total: Counter = (),
+            "Acked messages, a sample of all, that were read back from the store some minutes later.";
+        integrity_missing_total: Counter = (),
+            "Of those, the ones that were not at their place or were not what was acked. What retention or an erasure took counts neither here nor there. Any one is a lost message.";
+        integrity_last_check_timestamp_seconds: Gauge = (),
+            "When a message was last read back so; 0 before the first.";
     }
     "Retention" {
         sweep_buckets_destroyed_total: Counter = (),
@@ -170,6 +213,8 @@ metrics! {
     "Runtime" {
         worker_loop_lag_seconds: Histogram<Seconds> = (),
             "How late the runtime ran a timer.";
+        limit: Gauges<Limit> = ("name"),
+            "Limits in force: what the figures of use have to stay below.";
         draining: Gauge = (),
             "1 while the node moves its clients elsewhere.";
         config_last_reload_success: Gauge = (),
@@ -178,11 +223,11 @@ metrics! {
             "When settings or a certificate were last taken into use.";
     }
     "HTTP" {
-        http_requests_total: Routes = ("route", "method", "code"),
-            "Answered requests by route template.";
+        http_requests_total: Routes = ("listener", "route", "method", "code"),
+            "Answered requests by listener and route template; `unmatched` is what no route has. Users' requests are on `public`, probes on `admin`.";
         forwarded_not_believed_total: Counters<NotBelieved> = ("reason"),
             "Requests with a forwarded address that does not count: of a peer that `trusted_proxies` does not name, or in no known form.";
-        http_request_duration_seconds: RouteTimes = ("route"),
+        http_request_duration_seconds: RouteTimes = ("listener", "route"),
             "From a request's head to its answer's head.";
     }
 }

@@ -186,6 +186,25 @@ pub enum Effect {
     SiteAvailability { site: SiteId, availability: SiteAvailability },
 }
 
+/// How questions to agents ended, since that was last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OffersEnded {
+    pub accepted: u64,
+    pub declined: u64,
+    pub missed: u64,
+    /// Taken back: closed, given to another, or the agent left or takes no more.
+    pub withdrawn: u64,
+}
+
+/// How one ended. Who said no or nothing is left alone with it for a while, from that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Accepted,
+    Declined(UnixMillis),
+    Missed(UnixMillis),
+    Withdrawn,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Offer(ConversationId),
@@ -217,6 +236,7 @@ pub struct Routing {
     /// Standings before the input at hand; `None`: it was not known.
     before: BTreeMap<ConversationId, Option<Standing>>,
     effects: Vec<Effect>,
+    ended: OffersEnded,
 }
 
 impl Routing {
@@ -234,6 +254,7 @@ impl Routing {
             now: UnixMillis(0),
             before: BTreeMap::new(),
             effects: Vec::new(),
+            ended: OffersEnded::default(),
         }
     }
 
@@ -305,6 +326,11 @@ impl Routing {
             self.standing(*id).is_some_and(|standing| standing.offered_to == Some(agent))
         };
         self.team.conversations(agent).into_iter().filter(asked).collect()
+    }
+
+    /// How questions to agents ended since the last call: for whoever counts.
+    pub fn take_offers_ended(&mut self) -> OffersEnded {
+        std::mem::take(&mut self.ended)
     }
 
     /// Where an agent stands, if they are known here.
@@ -487,7 +513,7 @@ impl Routing {
 
     fn closed(&mut self, conversation: ConversationId) -> Result<(), Reject> {
         let standing = *self.standing(conversation).ok_or_else(no_conversation)?;
-        self.end_offer(conversation, None);
+        self.end_offer(conversation, End::Withdrawn);
         self.change(conversation, |standing| {
             standing.state = ConversationState::Closed;
             standing.waiting_since = None;
@@ -554,7 +580,7 @@ impl Routing {
                 .get(&id)
                 .is_some_and(|entry| entry.standing.offered_to == Some(agent))
         }) {
-            self.end_offer(conversation, None);
+            self.end_offer(conversation, End::Withdrawn);
         }
     }
 
@@ -570,7 +596,7 @@ impl Routing {
     /// Back to the head of the line, and the visitor is told.
     fn requeue(&mut self, conversation: ConversationId, now: UnixMillis) {
         let Some(standing) = self.standing(conversation).copied() else { return };
-        self.end_offer(conversation, None);
+        self.end_offer(conversation, End::Withdrawn);
         // As old as the oldest that waits, so that the place survives a restart.
         let since = self.line.oldest_wait().map_or(now, |oldest| oldest.min(now));
         self.change(conversation, |standing| {
@@ -620,7 +646,7 @@ impl Routing {
         }
         self.team.answered(agent);
         self.team.heard_of(agent);
-        self.end_offer(conversation, Some(now));
+        self.end_offer(conversation, End::Declined(now));
         Ok(())
     }
 
@@ -691,7 +717,7 @@ impl Routing {
                 "no transfer of this conversation is under way: it was answered, or ran out";
             return Err(Reject::new(RejectCode::Gone, words));
         }
-        self.end_offer(conversation, None);
+        self.end_offer(conversation, End::Withdrawn);
         Ok(())
     }
 
@@ -738,7 +764,8 @@ impl Routing {
         }
         let Some(standing) = self.standing(conversation).copied() else { return };
         let waited_ms = standing.waiting_since.map(|since| now.ms_since(since));
-        self.end_offer(conversation, None);
+        let asked = standing.offered_to == Some(agent);
+        self.end_offer(conversation, if asked { End::Accepted } else { End::Withdrawn });
         self.line.leave_served(conversation, waited_ms.filter(|_| !standing.offline_message));
         self.change(conversation, |standing| {
             standing.state = ConversationState::Active;
@@ -777,11 +804,18 @@ impl Routing {
         self.effects.push(Effect::Offer { conversation, agent, deadline, transfer_from });
     }
 
-    /// Ends the offer of a conversation, if there is one: it waits again, or stays with the giver. With
-    /// `rest_from`, the agent who was asked is left alone with it for a while.
-    fn end_offer(&mut self, conversation: ConversationId, rest_from: Option<UnixMillis>) {
+    /// Ends the offer of a conversation, if there is one: it waits again, or stays with the giver. Who was asked and
+    /// does not want it is left alone with it for a while.
+    fn end_offer(&mut self, conversation: ConversationId, end: End) {
         let Some(entry) = self.conversations.get_mut(&conversation) else { return };
         let Some(agent) = entry.standing.offered_to else { return };
+        let (count, rest_from) = match end {
+            End::Accepted => (&mut self.ended.accepted, None),
+            End::Declined(now) => (&mut self.ended.declined, Some(now)),
+            End::Missed(now) => (&mut self.ended.missed, Some(now)),
+            End::Withdrawn => (&mut self.ended.withdrawn, None),
+        };
+        *count += 1;
         let deadline = entry.standing.deadline;
         let from_line = entry.standing.assignee.is_none();
         let rest = rest_from.filter(|_| from_line).map(|now| now.plus_ms(self.config.rest_ms));
@@ -847,7 +881,7 @@ impl Routing {
         let Some(agent) = standing.offered_to.filter(|_| standing.deadline == Some(at)) else {
             return;
         };
-        self.end_offer(conversation, Some(now));
+        self.end_offer(conversation, End::Missed(now));
         if self.team.missed(agent) >= self.config.misses_max {
             self.team.set_away(agent);
             self.withdraw_excess(agent);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -14,20 +15,23 @@ use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, Heard};
 use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::config::{Bus as BusSetting, Config, Store as StoreSetting};
+use crate::folder::free_bytes;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::http::admin::{Check, Health};
 use crate::http::tls::{Tls, TlsError};
-use crate::http::{Limits, NoSockets, admin, assets, demo, serve};
+use crate::http::{Limits, NoSockets, admin, assets, demo, serve, serve_as};
 use crate::hub::{Hub, HubConfig, cork};
 use crate::init::{OperatorKeyError, lend_operator_key};
 use crate::keys::{KeyStore, KeysError};
 use crate::live::LiveHub;
-use crate::metrics::Metrics;
+use crate::metrics::{File, Folder, Limit, Listener, Metrics};
 use crate::origin::PublicUrl;
 use crate::privacy::seal::{Sealer, TransitSealer};
 use crate::routing::RoutingConfig;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sqlite::{Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
+use crate::store::sqlite::{
+    FileBytes, Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore,
+};
 use crate::store::{NoStats, Page, Store, StoreStats};
 use crate::sweep::{ClockTrust, Sweeper};
 use crate::tasks;
@@ -41,7 +45,10 @@ const ACTS_WAIT: Duration = Duration::from_secs(30);
 /// How often it is tried whether the keys can be used.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
 
-/// How often the size of the store's files is taken.
+/// How often it is asked whether the bus is there.
+const BUS_LOOK: Duration = Duration::from_secs(1);
+
+/// How often the size of the files is taken, and the room that is left for them.
 const SIZE_LOOK: Duration = Duration::from_secs(5);
 
 /// The sockets that were bound before anything was opened: a taken port costs nothing.
@@ -270,6 +277,7 @@ pub async fn run_with(
     };
     let metrics = Metrics::new();
     metrics.config_read(clock.now());
+    tell_limits(&metrics, &config);
     let stats: Arc<dyn StoreStats> = Arc::<Metrics>::clone(&metrics);
     let Opened { store, keys, on_disk } = open_counted(&config, Arc::clone(&clock), stats)?;
     if config.store == StoreSetting::Memory {
@@ -279,7 +287,7 @@ pub async fn run_with(
     // Two stages: first no more newcomers and a calm farewell, then what runs by itself.
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
-    let (bus, heard) = connect_bus(&config, &keys, &clock).await?;
+    let (bus, heard) = connect_bus(&config, &keys, &clock, &metrics).await?;
     let hub = Hub::new(
         Arc::clone(&store),
         Arc::clone(&bus),
@@ -334,8 +342,8 @@ pub async fn run_with(
         ),
         tasks::spawn(
             "admin listener",
-            serve(
-                admin_listener,
+            serve_as(
+                (Listener::Admin, admin_listener),
                 None,
                 admin_routes,
                 Arc::new(NoSockets),
@@ -349,11 +357,13 @@ pub async fn run_with(
         let shop = demo::routes(public_url.as_str(), &demo_site_key(&*store).await);
         let nobody = Arc::new(NoSockets);
         let metrics = Arc::clone(&metrics);
-        let served = serve(demo, None, shop, nobody, limits, metrics, stopped.clone());
+        let demo = (Listener::Demo, demo);
+        let served = serve_as(demo, None, shop, nobody, limits, metrics, stopped.clone());
         serving.push(tasks::spawn("demo listener", served));
     }
     let mut keeping = vec![
         tasks::spawn("upkeep", Arc::clone(&hub).upkeep(ended.clone())),
+        tasks::spawn("integrity", Arc::clone(&hub).audit(ended.clone())),
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),
         tasks::spawn("rates", rates.tidied(ended.clone())),
         tasks::spawn(
@@ -373,10 +383,9 @@ pub async fn run_with(
         keeping.push(tasks::spawn("writes", cork::run(ended.clone())));
     }
     keeping.push(tasks::spawn("keys", watch_keys(Arc::clone(&keys), ended.clone())));
-    if let Some(store) = on_disk {
-        let watching = watch_size(store, Arc::clone(&metrics), ended.clone());
-        keeping.push(tasks::spawn("store size", watching));
-    }
+    keeping.push(tasks::spawn("bus health", watch_bus(bus, Arc::clone(&metrics), ended.clone())));
+    let files = Files { store: on_disk, data: config.data, keys: config.keys };
+    keeping.push(tasks::spawn("files", watch_files(files, Arc::clone(&metrics), ended.clone())));
     if let Some(tls) = tls {
         keeping.push(tasks::spawn(
             "certificate",
@@ -409,20 +418,84 @@ pub async fn run_with(
     Ok(())
 }
 
-/// Keeps the size of the store's files in view.
-async fn watch_size(
-    store: Arc<SqliteStore>,
-    metrics: Arc<Metrics>,
-    mut ended: watch::Receiver<bool>,
-) {
+/// What lies on disk.
+struct Files {
+    /// None: it keeps nothing there.
+    store: Option<Arc<SqliteStore>>,
+    data: PathBuf,
+    keys: PathBuf,
+}
+
+impl Files {
+    /// Sets what they take and what is left for them; blocks for a moment.
+    fn measure(&self, metrics: &Metrics) {
+        for (folder, path) in [(Folder::Data, &self.data), (Folder::Keys, &self.keys)] {
+            match free_bytes(path) {
+                Ok(bytes) => metrics.disk_free_bytes.of(folder).set(signed(bytes)),
+                Err(error) => tracing::debug!(%error, "no file system says how much room is left"),
+            }
+        }
+        let Some(store) = &self.store else { return };
+        let FileBytes { database, log, journal, reserve } = store.bytes();
+        for (file, bytes) in [
+            (File::Database, database),
+            (File::Log, log),
+            (File::Journal, journal),
+            (File::Reserve, reserve),
+            (File::Keys, KeyStore::bytes(&self.keys)),
+        ] {
+            metrics.store_bytes.of(file).set(signed(bytes));
+        }
+        metrics.schema_version.set(i64::from(SqliteStore::version()));
+    }
+}
+
+fn signed(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Keeps the files in view.
+async fn watch_files(files: Files, metrics: Arc<Metrics>, mut ended: watch::Receiver<bool>) {
+    let files = Arc::new(files);
     let mut tick = tokio::time::interval(SIZE_LOOK);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             _ = ended.wait_for(|ended| *ended) => return,
         }
-        metrics.store_bytes.set(i64::try_from(store.bytes()).unwrap_or(i64::MAX));
+        let (files, metrics) = (Arc::clone(&files), Arc::clone(&metrics));
+        // A file system that is away may not answer for long; nobody who is served waits for it.
+        let measured = tokio::task::spawn_blocking(move || files.measure(&metrics)).await;
+        if measured.is_err() {
+            tracing::error!("the files could not be measured");
+        }
     }
+}
+
+/// Keeps in view whether the bus is there.
+async fn watch_bus(bus: Arc<dyn Bus>, metrics: Arc<Metrics>, mut ended: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(BUS_LOOK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => metrics.bus_up.set(i64::from(bus.healthy())),
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+    }
+}
+
+/// Says which limits are in force.
+fn tell_limits(metrics: &Metrics, config: &Config) {
+    let limit = |limit, max| metrics.limit.of(limit).set(max);
+    limit(Limit::Connections, signed(config.connections_max));
+    limit(Limit::ConnectionsPerAddress, signed(config.connections_per_ip_max));
+    limit(Limit::HandshakesPerAddress, signed(config.handshakes_per_ip_max));
+    let files = getrlimit(Resource::Nofile).current;
+    limit(Limit::OpenFiles, files.map_or(i64::MAX, signed));
+    limit(Limit::StoreQueue, signed(config.store_queue_max));
+    limit(Limit::OutboxFrames, signed(config.outbox_frames_max));
+    limit(Limit::OutboxBytes, signed(config.outbox_bytes_max));
+    limit(Limit::BodyBytes, signed(config.body_bytes_max));
+    limit(Limit::ConversationsPerVisitor, signed(config.conversations_per_visitor_max));
 }
 
 /// What must hold for /readyz.
@@ -461,6 +534,7 @@ async fn connect_bus(
     config: &Config,
     keys: &Arc<KeyStore>,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
 ) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), BusStartError> {
     let url = match &config.bus {
         BusSetting::Memory => return Ok((Arc::new(MemoryBus), None)),
@@ -468,7 +542,8 @@ async fn connect_bus(
     };
     let settings = RedisConfig { url, allow_persistence: config.bus_allow_persistence };
     let sealer: Arc<dyn TransitSealer> = Arc::<KeyStore>::clone(keys);
-    let (bus, heard) = RedisBus::connect(&settings, sealer, Arc::clone(clock)).await?;
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    let (bus, heard) = RedisBus::connect_counted(&settings, sealer, clock, metrics).await?;
     Ok((Arc::new(bus), Some(heard)))
 }
 
@@ -555,3 +630,6 @@ fn gateway_config(config: &Config, public_url: &PublicUrl, rates: &Arc<Rates>) -
         public_url: public_url.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -591,6 +591,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         before: Option<Seq>,
         limit: u16,
     ) -> Result<Vec<Arc<Placed>>, StoreError>;
+    /// Whether a key of a message is destroyed, so that nothing of it can be found any more.
+    async fn is_destroyed(
+        &self,
+        tag: &Tag,
+        conversation: ConversationId,
+    ) -> Result<bool, StoreError>;
     /// One message by its id, looked for above `after`.
     async fn message(
         &self,

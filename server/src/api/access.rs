@@ -1,6 +1,7 @@
 //! Who asks, and whether they may.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -17,6 +18,7 @@ use crate::auth::{
     authenticate_session, cookies_where, session_tokens,
 };
 use crate::http::{Peer, head};
+use crate::metrics::{KeyRefused, Metrics};
 
 /// Cookies of accounts that were signed in to that are looked at.
 const DEVICES_MAX: usize = 16;
@@ -30,6 +32,7 @@ pub(crate) struct Access {
     pub(crate) signed_in: Option<SignedIn>,
     /// Where what they do is counted.
     pub(crate) told: Told,
+    metrics: Arc<Metrics>,
 }
 
 impl Access {
@@ -41,7 +44,7 @@ impl Access {
                 ProblemCode::Forbidden,
                 format!("This needs the role `{}`.", role.word()),
             )),
-            Principal::Key { scopes, .. } => need_scope(scopes, scope),
+            Principal::Key { scopes, .. } => need_scope(&self.metrics, scopes, scope),
             Principal::Visitor { .. } | Principal::Operator { .. } => Err(not_authenticated()),
         }
     }
@@ -78,13 +81,13 @@ impl FromRequestParts<ApiState> for Access {
 
 impl Access {
     async fn prove(parts: &Parts, state: &ApiState) -> Result<Self, Problem> {
-        let told = Told::of(parts);
+        let (told, metrics) = (Told::of(parts), Arc::clone(&state.metrics));
         if let Some(key) = bearer(&parts.headers) {
             return match authenticate_key(&*state.store, key).await? {
                 Some(principal @ Principal::Key { tenant, .. }) => {
-                    Ok(Self { principal, tenant, signed_in: None, told })
+                    Ok(Self { principal, tenant, signed_in: None, told, metrics })
                 }
-                _ => Err(not_authenticated()),
+                other => Err(key_refused(state, other.is_some())),
             };
         }
         let tokens = session_tokens(&parts.headers);
@@ -99,6 +102,7 @@ impl Access {
             tenant: signed_in.agent.tenant,
             signed_in: Some(signed_in),
             told,
+            metrics,
         })
     }
 }
@@ -108,12 +112,13 @@ impl Access {
 pub(crate) struct OperatorAccess {
     pub(crate) key: KeyId,
     scopes: Vec<String>,
+    metrics: Arc<Metrics>,
 }
 
 impl OperatorAccess {
     /// Keys with this scope.
     pub(crate) fn need(&self, scope: Scope) -> Result<(), Problem> {
-        need_scope(&self.scopes, scope)
+        need_scope(&self.metrics, &self.scopes, scope)
     }
 }
 
@@ -121,7 +126,8 @@ impl FromRequestParts<ApiState> for OperatorAccess {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let proved = match bearer(&parts.headers) {
+        let shown = bearer(&parts.headers);
+        let proved = match shown {
             Some(key) => authenticate_key(&*state.store, key).await?,
             None => None,
         };
@@ -131,11 +137,13 @@ impl FromRequestParts<ApiState> for OperatorAccess {
                 let Principal::Operator { scopes, .. } = principal else {
                     return Err(not_authenticated());
                 };
-                Ok(Self { key, scopes })
+                Ok(Self { key, scopes, metrics: Arc::clone(&state.metrics) })
             }
-            _ => {
+            other => {
+                let shown = shown.is_some();
+                let refused = shown.then(|| key_refused(state, other.is_some()));
                 state.count_stranger(parts)?;
-                Err(not_authenticated())
+                Err(refused.unwrap_or_else(not_authenticated))
             }
         }
     }
@@ -192,14 +200,22 @@ impl FromRequestParts<ApiState> for Anyone {
     }
 }
 
-fn need_scope(scopes: &[String], scope: Scope) -> Result<(), Problem> {
+fn need_scope(metrics: &Metrics, scopes: &[String], scope: Scope) -> Result<(), Problem> {
     if scope.is_in(scopes) {
         return Ok(());
     }
+    metrics.keys_refused_total.of(KeyRefused::Scope).inc();
     Err(Problem::new(
         ProblemCode::MissingScope,
         format!("This needs a key with the scope `{}`.", scope.word()),
     ))
+}
+
+/// A key that opens nothing here; `known`: it opens something elsewhere, which is not told.
+fn key_refused(state: &ApiState, known: bool) -> Problem {
+    let reason = if known { KeyRefused::Misplaced } else { KeyRefused::Unknown };
+    state.metrics.keys_refused_total.of(reason).inc();
+    not_authenticated()
 }
 
 fn not_authenticated() -> Problem {

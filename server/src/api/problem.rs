@@ -110,6 +110,11 @@ impl Problem {
         Self { code, detail: detail.into(), field: None, retry_after_ms: None }
     }
 
+    /// Whether it is one of these.
+    pub(crate) fn is(&self, code: ProblemCode) -> bool {
+        self.code == code
+    }
+
     /// A field with a value that it cannot have.
     pub(crate) fn field(
         field: impl Into<Cow<'static, str>>,

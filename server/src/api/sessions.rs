@@ -18,6 +18,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
+use crate::metrics::SignIn;
 use crate::store::{AgentRow, Record, SessionRow};
 
 /// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
@@ -96,15 +97,24 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let email = normal_email(login.email.expose())?;
     let trier = anyone.trier(&state.devices, &email);
-    state.attempt(&trier)?;
+    let count = |result| state.metrics.sign_ins_total.of(result).inc();
+    state.attempt(&trier).inspect_err(|_| count(SignIn::Throttled))?;
     let mut accounts = accounts(&state, login.email.expose()).await?;
     accounts.retain(|account| login.tenant_id.is_none_or(|tenant| tenant == account.tenant));
     let mut right = right_accounts(&state, &login.password, accounts).await?.into_iter();
     let Some(account) = right.next() else {
+        count(SignIn::Refused);
         return Err(refused());
     };
     state.rates.logins.succeeded(&trier);
-    begin_beside(&state, account, anyone, Proof::Password, right).await
+    let begun = begin_beside(&state, account, anyone, Proof::Password, right).await;
+    match &begun {
+        Ok(_) => count(SignIn::Ok),
+        // Their password changed, or their account ended, while it was looked at.
+        Err(problem) if problem.is(ProblemCode::LoginRefused) => count(SignIn::Refused),
+        Err(_) => {}
+    }
+    begun
 }
 
 /// Every Organization's account with this e-mail address, oldest first in each spelling that may be kept.

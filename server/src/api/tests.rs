@@ -4,6 +4,7 @@ mod world;
 mod access;
 mod bounds;
 mod contract;
+mod counted;
 mod limits;
 mod conversations;
 mod names;

@@ -17,7 +17,7 @@ use super::ApiState;
 use super::problem::{Problem, ProblemCode};
 use crate::auth::{Left, Principal, Wait};
 use crate::http::Peer;
-use crate::metrics::Throttle;
+use crate::metrics::{KeyRefused, Throttle};
 
 /// What is left, policy by policy.
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
@@ -64,7 +64,10 @@ impl ApiState {
                 told.note(self, "agent", self.rates.agents.take(agent))
             }
             Principal::Key { key, .. } | Principal::Operator { key, .. } => {
-                told.note(self, "key", self.rates.keys.take(key))
+                let counted = told.note(self, "key", self.rates.keys.take(key));
+                let throttled = u64::from(counted.is_err());
+                self.metrics.keys_refused_total.of(KeyRefused::Throttled).add(throttled);
+                counted
             }
             Principal::Visitor { .. } => Ok(()),
         }

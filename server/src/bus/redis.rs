@@ -31,6 +31,7 @@ use self::ears::Ears;
 pub use self::start::StartError;
 use super::{Bus, BusError, HEARD_MAX, Heard, Notice, payload};
 use crate::clock::Clock;
+use crate::metrics::{BusOp, Metrics};
 use crate::privacy::envelope::Envelope;
 use crate::privacy::seal::{SealError, TransitSealer};
 use crate::tasks;
@@ -71,6 +72,7 @@ pub struct RedisBus {
     ears: Arc<Ears>,
     /// Whether the last place was given: a change is logged, not each failure.
     gives: AtomicBool,
+    metrics: Arc<Metrics>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -98,6 +100,19 @@ impl RedisBus {
         sealer: Arc<dyn TransitSealer>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, mpsc::Receiver<Heard>), StartError> {
+        Self::connect_counted(config, sealer, clock, Metrics::new()).await
+    }
+
+    /// The same, and what it does is counted there.
+    ///
+    /// # Errors
+    /// As [`RedisBus::connect`].
+    pub async fn connect_counted(
+        config: &RedisConfig,
+        sealer: Arc<dyn TransitSealer>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, mpsc::Receiver<Heard>), StartError> {
         let client = start::client(config)?;
         let settings = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -113,14 +128,15 @@ impl RedisBus {
         let wires = Arc::new(Wires { node: *Uuid::new_v4().as_bytes(), sealer, clock });
         let (heard, hears) = mpsc::channel(HEARD_MAX);
         let ears = Arc::new(Ears::default());
-        let listening = Arc::clone(&ears).listen(client, Arc::clone(&wires), heard);
+        let (of, counted) = (Arc::clone(&wires), Arc::clone(&metrics));
+        let listening = Arc::clone(&ears).listen(client, of, heard, counted);
         let listening = tasks::spawn("bus: listening", listening);
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
-        let telling = tell(calls.clone(), Arc::clone(&wires), waiting);
+        let telling = tell(calls.clone(), Arc::clone(&wires), waiting, Arc::clone(&metrics));
         let telling = tasks::spawn("bus: telling", telling);
         let gives = AtomicBool::new(true);
         let tasks = [listening, telling];
-        let bus = Self { calls, notices, wires, ears, gives, tasks };
+        let bus = Self { calls, notices, wires, ears, gives, metrics, tasks };
         if bus.ears.connected().await { Ok((bus, hears)) } else { Err(StartError::Deaf) }
     }
 
@@ -171,13 +187,22 @@ impl Bus for RedisBus {
     }
 
     async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+        let asked = self.wires.clock.instant();
         let outcome = self.ask(envelope, floor).await;
+        match &outcome {
+            Ok(_) => {
+                let took = self.wires.clock.instant().saturating_duration_since(asked);
+                self.metrics.bus_publish_duration_seconds.observe(took);
+            }
+            Err(_) => self.metrics.bus_errors_total.of(BusOp::Place).inc(),
+        }
         self.note(&outcome);
         outcome.map_err(|_| BusError)
     }
 
     fn announce(&self, notice: Notice) {
         if self.notices.try_send(notice).is_err() {
+            self.metrics.bus_notices_lost_total.inc();
             tracing::warn!("more notices than the bus takes: one is dropped");
         }
     }
@@ -213,18 +238,25 @@ async fn tell(
     mut calls: ConnectionManager,
     wires: Arc<Wires>,
     mut waiting: mpsc::Receiver<Notice>,
+    metrics: Arc<Metrics>,
 ) {
     let mut notices = Vec::with_capacity(NOTICES_PER_WRITE);
     while waiting.recv_many(&mut notices, NOTICES_PER_WRITE).await > 0 {
         let mut write = redis::pipe();
+        let mut told = 0;
         for notice in notices.drain(..) {
             let conversation = notice.conversation();
             if let Ok(sealed) = wires.sealed(conversation, &payload::of_notice(&notice)) {
                 let message = [b"0 ".as_slice(), &sealed].concat();
                 write.cmd("PUBLISH").arg(channel(conversation)).arg(message).ignore();
+                told += 1;
+            } else {
+                metrics.bus_notices_lost_total.inc();
             }
         }
         if let Err(error) = write.exec_async(&mut calls).await {
+            metrics.bus_errors_total.of(BusOp::Announce).inc();
+            metrics.bus_notices_lost_total.add(told);
             tracing::debug!(%error, "notices did not go out");
         }
     }

@@ -29,7 +29,7 @@ use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
 use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
-use crate::metrics::{Ending, Role as PeerRole, Throttle, Transport};
+use crate::metrics::{Ending, Peer, Throttle, Transport};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
 use crate::store::SecretHash;
@@ -68,10 +68,10 @@ struct Connection {
 }
 
 impl Session {
-    fn role(&self) -> PeerRole {
+    fn role(&self) -> Peer {
         match self.speaker.who {
-            Who::Visitor { .. } => PeerRole::Visitor,
-            Who::Agent { .. } => PeerRole::Agent,
+            Who::Visitor { .. } => Peer::Visitor,
+            Who::Agent { .. } => Peer::Agent,
         }
     }
 }
@@ -104,6 +104,7 @@ pub(super) fn run(
         began_ms: now_ms,
         gateway,
     };
+    connection.gateway.metrics.connections.of(Peer::New, connection.transport()).inc();
     // A block, for the arguments of an async function lie in its future twice.
     async move {
         on_heap(|| connection.greeted(*early)).await;
@@ -396,6 +397,7 @@ impl Connection {
         self.began_ms = self.now_ms();
         let metrics = &self.gateway.metrics;
         metrics.connection_opens_total.of(session.role(), self.transport()).inc();
+        metrics.connections.of(Peer::New, self.transport()).dec();
         metrics.connections.of(session.role(), self.transport()).inc();
         self.session = Some(session);
         // Watched before it is asked: either the drain finds this one, or it finds the drain.
@@ -421,10 +423,10 @@ impl Connection {
             None if self.left => Ending::Done,
             None => Ending::Gone,
         };
-        let role = self.session.as_ref().map_or(PeerRole::System, Session::role);
+        let role = self.session.as_ref().map_or(Peer::New, Session::role);
         metrics.connection_closes_total.of(role, ending).inc();
-        if let Some(session) = &self.session {
-            metrics.connections.of(session.role(), self.transport()).dec();
+        metrics.connections.of(role, self.transport()).dec();
+        if self.session.is_some() {
             let life_ms = self.now_ms().saturating_sub(self.began_ms);
             metrics.connection_duration_seconds.observe(Duration::from_millis(life_ms));
         }

@@ -152,8 +152,8 @@ async fn requests_are_counted_by_their_route_and_answers_are_hardened() {
     say(server.address, &format!("BREW /tea HTTP/1.1\r\n{CLOSE}")).await;
     let text = server.metrics.render();
     for line in [
-        r#"livehelp_http_requests_total{code="200",method="GET",route="/hello/{name}"} 1"#,
-        r#"livehelp_http_requests_total{code="404",method="other",route="none"} 1"#,
+        r#"livehelp_http_requests_total{code="200",listener="public",method="GET",route="/hello/{name}"} 1"#,
+        r#"livehelp_http_requests_total{code="404",listener="public",method="other",route="unmatched"} 1"#,
     ] {
         assert!(text.contains(line), "{text}");
     }

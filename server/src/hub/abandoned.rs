@@ -14,7 +14,7 @@ use protocol::time::UnixMillis;
 
 use super::Hub;
 use super::desk::{Desk, DeskState};
-use crate::routing::Input;
+use crate::metrics::Closed;
 
 /// Headers of one desk that one turn looks at.
 const LOOKED_PER_TURN: usize = 256;
@@ -72,7 +72,7 @@ impl Hub {
             return Ok(());
         }
         self.line(desk.tenant, conversation, EventKind::Abandoned, None).await;
-        self.route(desk, Input::Closed { conversation }).await
+        self.route_end(desk, conversation, Closed::Abandoned).await
     }
 }
 

@@ -22,6 +22,7 @@ use super::site::Shown;
 use super::speak::{Answer, Asked};
 use super::tally;
 use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
+use crate::metrics::Closed;
 use crate::privacy::envelope::Flags;
 use crate::privacy::gate::{Door, Reader};
 use crate::privacy::ingest::event;
@@ -32,17 +33,34 @@ use crate::tasks;
 impl Hub {
     /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
     pub(super) async fn route(self: &Arc<Self>, desk: &Desk, input: Input) -> Result<(), Reject> {
-        let effects = {
-            let mut state = desk.state.lock();
-            // Under the lock: two inputs that swapped would be a clock that steps back.
-            let now = self.now();
-            let taken = tally::is_taken(&input);
-            let effects = state.routing.handle(input, now)?;
-            tally::assigned(&self.metrics, &state, &effects, taken, now);
-            state.apply(&effects, now);
-            effects
-        };
+        let effects = self.decide(desk, input)?;
         self.run(desk, effects).await
+    }
+
+    /// Closes a conversation, and counts who did.
+    pub(super) async fn route_end(
+        self: &Arc<Self>,
+        desk: &Desk,
+        conversation: ConversationId,
+        by: Closed,
+    ) -> Result<(), Reject> {
+        let effects = self.decide(desk, Input::Closed { conversation })?;
+        self.metrics.conversations_closed_total.of(by).inc();
+        self.run(desk, effects).await
+    }
+
+    /// What comes of an input, written into the headers.
+    fn decide(&self, desk: &Desk, input: Input) -> Result<Vec<Effect>, Reject> {
+        let mut state = desk.state.lock();
+        // Under the lock: two inputs that swapped would be a clock that steps back.
+        let now = self.now();
+        let taken = tally::is_taken(&input);
+        let effects = state.routing.handle(input, now)?;
+        tally::offers(&self.metrics, state.routing.take_offers_ended());
+        tally::opened(&self.metrics, &input, &effects);
+        tally::assigned(&self.metrics, &state, &effects, taken, now);
+        state.apply(&effects, now);
+        Ok(effects)
     }
 
     /// Runs effects that were applied to the headers already. Others run at the same time, and an older one may come
@@ -618,6 +636,7 @@ impl Hub {
             if state.agent_card(agent, Reader::Agents) != looks && !effects.contains(&changed) {
                 effects.push(changed);
             }
+            tally::offers(&self.metrics, state.routing.take_offers_ended());
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
             let renamed = if other_name { state.renamed(agent) } else { BTreeSet::new() };

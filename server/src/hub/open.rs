@@ -15,6 +15,7 @@ use protocol::visible;
 
 use super::desk::Header;
 use super::site::Site;
+use super::tally::closer;
 use super::{Hub, Speaker, Who, not_found, store_reject};
 use crate::keys::notice_hash;
 use crate::metrics::Throttle;
@@ -255,7 +256,7 @@ impl Hub {
             return Ok(());
         }
         self.line(tenant, conversation, EventKind::Closed, agent_of(who)).await;
-        self.route(&desk, Input::Closed { conversation }).await
+        self.route_end(&desk, conversation, closer(who)).await
     }
 
     /// Opens a closed conversation again.

@@ -110,6 +110,11 @@ impl Rooms {
         dropped
     }
 
+    /// How many there are, those that are being loaded among them.
+    pub(super) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
     /// Every live room, for the sweep over what is written lazily.
     pub(super) fn all(&self) -> Vec<RoomHandle> {
         self.cells.iter().filter_map(|cell| cell.get().cloned()).collect()

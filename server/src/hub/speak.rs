@@ -495,6 +495,7 @@ impl Hub {
                     hub.metrics.transcript_lag_seconds.observe(hub.since(written));
                     // A room that was dropped meanwhile had nothing left to store.
                     room.with(|live| live.stored(message.seq())).unwrap_or_default();
+                    hub.integrity.acked(&message, || hub.clock.instant());
                     answer(Ok(Acked::of(message.seq(), message.envelope())));
                 }
                 Err(StoreError::PlaceTaken { seq_last }) => {

@@ -8,12 +8,16 @@ use protocol::conversation::{Availability, ConversationState, Presence};
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::message::{Author, Visibility};
 use protocol::reject::Reject;
+use protocol::time::UnixMillis;
 
 use super::fanout::Hearers;
-use super::{Hub, Outlet};
-use crate::metrics::{Assigned, Kind, Live, Metrics, Resumed, Role};
+use super::{Hub, Outlet, Who};
+use crate::metrics::{
+    Assigned, Closed, Kind, Live, Metrics, OfferEnd, Opened, Resumed, Role, Wait,
+};
 use crate::privacy::envelope::{Content, Envelope};
-use crate::routing::{Effect, Input};
+use crate::routing::{Effect, Input, OffersEnded};
+use crate::store::ConversationRow;
 
 /// For whom an author speaks.
 fn role(author: Author) -> Role {
@@ -59,14 +63,27 @@ impl Hub {
         self.metrics.resumes_total.of(how).inc();
     }
 
+    /// A message was looked for that had been acked.
+    pub(super) fn tally_audited(&self, missing: bool) {
+        let metrics = &self.metrics;
+        metrics.integrity_checked_total.inc();
+        metrics.integrity_missing_total.add(u64::from(missing));
+        metrics.integrity_last_check_timestamp_seconds.set(signed(self.now().0 / 1_000));
+    }
+
     /// Sets what is the sum over everything that lives.
     pub(super) fn tally_standing(&self) {
-        let (mut queued, mut offered, mut active, mut snoozed) = (0, 0, 0, 0);
+        let (mut queued, mut left, mut offered, mut active, mut snoozed) = (0, 0, 0, 0, 0);
         let (mut available, mut away, mut offline) = (0, 0, 0);
-        for desk in self.all_desks() {
+        let (desks, now, mut oldest_ms) = (self.all_desks(), self.now(), 0);
+        for desk in &desks {
             let state = desk.state.lock();
             for header in state.headers.values() {
+                if let Some(since) = waits_since(&header.row) {
+                    oldest_ms = oldest_ms.max(now.ms_since(since));
+                }
                 match header.row.state {
+                    ConversationState::Queued if header.row.offline_message => left += 1,
                     ConversationState::Queued => queued += 1,
                     ConversationState::Offered => offered += 1,
                     ConversationState::Active => active += 1,
@@ -86,12 +103,16 @@ impl Hub {
         let metrics = &self.metrics;
         for (state, count) in [
             (Live::Queued, queued),
+            (Live::Left, left),
             (Live::Offered, offered),
             (Live::Active, active),
             (Live::Snoozed, snoozed),
         ] {
             metrics.conversations.of(state).set(count);
         }
+        metrics.queue_oldest_wait_seconds.set(signed(oldest_ms / 1_000));
+        metrics.rooms.set(signed(self.rooms.len()));
+        metrics.desks.set(signed(desks.len()));
         for (choice, count) in [
             (Availability::Available, available),
             (Availability::Away, away),
@@ -115,18 +136,64 @@ pub(super) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId,
     Hub::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
 }
 
+fn signed(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Since when somebody waits; nobody does for the answer to what they left while nobody was there.
+fn waits_since(row: &ConversationRow) -> Option<UnixMillis> {
+    let waits = matches!(row.state, ConversationState::Queued | ConversationState::Offered);
+    row.waiting_since.filter(|_| waits && !row.offline_message)
+}
+
 /// Whether an input gives a conversation to an agent without asking them.
 pub(super) fn is_taken(input: &Input) -> bool {
     matches!(input, Input::Assign { .. } | Input::TakeOver { .. } | Input::Reopened { .. })
 }
 
-/// Counts the conversations that get an agent by these effects, before they are written into the headers.
+/// Counts how questions to agents ended.
+pub(super) fn offers(metrics: &Metrics, ended: OffersEnded) {
+    let OffersEnded { accepted, declined, missed, withdrawn } = ended;
+    for (end, count) in [
+        (OfferEnd::Accepted, accepted),
+        (OfferEnd::Declined, declined),
+        (OfferEnd::Missed, missed),
+        (OfferEnd::Withdrawn, withdrawn),
+    ] {
+        metrics.offers_total.of(end).add(count);
+    }
+}
+
+/// Counts a conversation that begins by these effects.
+pub(super) fn opened(metrics: &Metrics, input: &Input, effects: &[Effect]) {
+    let Input::Opened { conversation: opened, .. } = input else { return };
+    for effect in effects {
+        if let Effect::Changed { conversation, standing } = effect
+            && conversation == opened
+        {
+            let how = if standing.offline_message { Opened::Left } else { Opened::Chat };
+            metrics.conversations_opened_total.of(how).inc();
+        }
+    }
+}
+
+/// Who closes a conversation.
+pub(super) fn closer(who: Option<Who>) -> Closed {
+    match who {
+        Some(Who::Visitor { .. }) => Closed::Visitor,
+        Some(Who::Agent { .. }) => Closed::Agent,
+        None => Closed::Program,
+    }
+}
+
+/// Counts the waits that end and the conversations that get an agent by these effects, before they are written into
+/// the headers.
 pub(super) fn assigned(
     metrics: &Metrics,
     state: &super::desk::DeskState,
     effects: &[Effect],
     taken: bool,
-    now: protocol::time::UnixMillis,
+    now: UnixMillis,
 ) {
     for effect in effects {
         let Effect::Changed { conversation, standing } = effect else { continue };
@@ -135,6 +202,15 @@ pub(super) fn assigned(
         let waited = matches!(row.state, ConversationState::Queued | ConversationState::Offered);
         let given = standing.state == ConversationState::Active
             && (waited || standing.assignee != row.assignee);
+        let outcome = match (given, standing.state) {
+            (true, _) => Some(Wait::Accepted),
+            (false, ConversationState::Closed) => Some(Wait::Abandoned),
+            (false, _) => None,
+        };
+        if let (Some(outcome), Some(since)) = (outcome, waits_since(row)) {
+            let wait = Duration::from_millis(now.ms_since(since));
+            metrics.queue_wait_seconds.of(outcome).observe(wait);
+        }
         if !given {
             continue;
         }
@@ -144,9 +220,5 @@ pub(super) fn assigned(
             (false, false) => Assigned::Transfer,
         };
         metrics.conversations_assigned_total.of(how).inc();
-        if let Some(since) = row.waiting_since.filter(|_| waited) {
-            let wait = Duration::from_millis(now.ms_since(since));
-            metrics.queue_wait_seconds.observe(wait);
-        }
     }
 }

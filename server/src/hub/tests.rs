@@ -3,6 +3,8 @@
 mod abandoned;
 mod bounds;
 mod crash;
+mod integrity;
+mod waits;
 mod masks;
 mod pages;
 mod stress;

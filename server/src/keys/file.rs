@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use super::cipher::{ValueKey, bucket_bytes, fill_random, subject_bytes, subject_parts};
 use super::{KEY_BYTES, KeysError, Secret, StoreId};
 use crate::folder::{self, FolderLock, LockError};
+use crate::onlooker;
 use crate::privacy::seal::{Bucket, SealError, Subject};
 
 /// The layout of keys.sqlite.
@@ -97,6 +98,16 @@ fn next_master_path(folder: &Path) -> PathBuf {
 
 fn sqlite_path(folder: &Path) -> PathBuf {
     folder.join("keys.sqlite")
+}
+
+/// What the files take; what is not there takes nothing.
+pub(super) fn bytes(folder: &Path) -> u64 {
+    let sqlite = sqlite_path(folder);
+    [onlooker::log_path(&sqlite), sqlite, master_path(folder)]
+        .iter()
+        .filter_map(|path| fs::metadata(path).ok())
+        .map(|found| found.len())
+        .sum()
 }
 
 const LOCK_FILE: &str = "keys.lock";
@@ -321,7 +332,7 @@ impl KeyFile {
 
     /// What the file has without its log; nothing where it cannot be read without, as in the middle of carrying.
     fn generation_in_file(&self) -> Option<u64> {
-        let file = crate::onlooker::open_without_log(&sqlite_path(&self.folder)).ok()?;
+        let file = onlooker::open_without_log(&sqlite_path(&self.folder)).ok()?;
         file.query_row("SELECT generation FROM meta", [], |row| row.get(0)).ok()
     }
 
@@ -464,7 +475,7 @@ impl KeyFile {
     /// The same for reading alone: the folder stays as it is.
     pub(super) fn look(folder: &Path) -> Result<Self, KeysError> {
         Self::open_by(folder, |path| {
-            crate::onlooker::open(path).map_err(|source| damaged(path, "open it", source))
+            onlooker::open(path).map_err(|source| damaged(path, "open it", source))
         })
     }
 

@@ -2,30 +2,36 @@
 
 use super::{PREFIX, RUNTIME, declared};
 
+/// Columns of a line of prose.
+const WIDTH: usize = 100;
+
 const HEAD: &str = "# Metrics
 
 <!-- Made by `cargo run -p livehelp --example reference docs`; a test compares it. -->
-
-The admin listener gives them at `/metrics` in Prometheus' text format, without a key: bind it where only your
-Prometheus reaches it. No label names an Organization, a person, an address or a page. Every label value in this
-list is there from the start with 0; routes appear with their first request. The usual `process_…` metrics of
-Prometheus clients are there as well.
 ";
+
+const ABOUT: &str = "The admin listener gives them at `/metrics` in Prometheus' text format, without a key: bind \
+it where only your Prometheus reaches it. No label names an Organization, a person, an address or a page. Where this \
+list names a label's values, each of them, and each pair where there are two labels, is there from the start with 0, \
+so that `rate` sees the first event. Values that it does not name come with what they stand for: `listener`, `route`, \
+`method` and `code` of a request with the first of its kind, `worker` for each thread, `version` and `commit` of the \
+program that runs. The usual `process_…` metrics of Prometheus clients are there as well.";
 
 /// The document.
 pub fn document() -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = format!("{HEAD}\n{}", filled(ABOUT, ""));
     let mut group = "";
     for metric in declared() {
         if metric.group != group {
             group = metric.group;
             text.push_str(&format!("\n## {group}\n"));
         }
-        text.push_str(&format!("\n### {}\n\n{} ({})\n", metric.name, metric.help, metric.kind));
+        let about = format!("{} ({})", metric.help, metric.kind);
+        text.push_str(&format!("\n### {}\n\n{}", metric.name, filled(&about, "")));
         let mut points = Vec::new();
         for (label, values) in &metric.labels {
             points.push(match values.as_slice() {
-                [] => format!("- `{label}`: from the router."),
+                [] => format!("- `{label}`: as it comes."),
                 values => format!("- `{label}`: {}.", values.join(", ")),
             });
         }
@@ -34,12 +40,34 @@ pub fn document() -> String {
             points.push(format!("- Buckets: {}.", bounds.join(", ")));
         }
         if !points.is_empty() {
-            text.push_str(&format!("\n{}\n", points.join("\n")));
+            text.push('\n');
         }
+        text.extend(points.iter().map(|point| filled(point, "  ")));
     }
     text.push_str("\n## Measured at the scrape\n");
     for (name, kind, help) in RUNTIME {
-        text.push_str(&format!("\n### {PREFIX}{name}\n\n{help} ({kind})\n"));
+        let about = filled(&format!("{help} ({kind})"), "");
+        text.push_str(&format!("\n### {PREFIX}{name}\n\n{about}"));
     }
+    text
+}
+
+/// The same words on lines of bounded width; all but the first are indented.
+fn filled(words: &str, indent: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in words.split(' ') {
+        let len = word.chars().count();
+        if column == 0 {
+            column = len;
+        } else if column + 1 + len > WIDTH {
+            text.push_str(&format!("\n{indent}"));
+            column = indent.len() + len;
+        } else {
+            text.push(' ');
+            column += 1 + len;
+        }
+        text.push_str(word);
+    }
+    text.push('\n');
     text
 }

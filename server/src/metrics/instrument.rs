@@ -8,7 +8,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-use super::label::Label;
+use super::label::{Label, Listener};
 
 /// A kind of metric that [`super::Metrics`] can declare.
 pub(super) trait Instrument: Sized {
@@ -205,6 +205,13 @@ impl Unit for Long {
     ];
 }
 
+/// Answers to requests, of which there is one family for each route: fewer bounds than for [`Seconds`].
+#[derive(Debug)]
+pub(super) struct Answers;
+impl Unit for Answers {
+    const BUCKETS: &'static [f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+}
+
 /// Sizes of texts.
 #[derive(Debug)]
 pub struct Bytes;
@@ -307,14 +314,14 @@ impl<A: Label, U: Unit> Instrument for Histograms<A, U> {
     }
 }
 
-/// Answers by route template, method and status; the router bounds the templates.
+/// Answers by listener, route template, method and status; the routers bound the templates.
 #[derive(Debug)]
 pub struct Routes(IntCounterVec);
 
 impl Routes {
     /// One more answer. Methods and codes come from fixed lists.
-    pub fn inc(&self, route: &str, method: &'static str, code: u16) {
-        self.0.with_label_values(&[route, method, &code.to_string()]).inc();
+    pub fn inc(&self, listener: Listener, route: &str, method: &'static str, code: u16) {
+        self.0.with_label_values(&[listener.word(), route, method, &code.to_string()]).inc();
     }
 }
 
@@ -324,28 +331,33 @@ impl Instrument for Routes {
         Self(registered(IntCounterVec::new(Opts::new(name, help), labels), registry))
     }
     fn labels(names: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> {
-        names.iter().map(|name| (*name, Vec::new())).collect()
+        of_routes(names)
     }
 }
 
-/// Times by route template.
+/// Times by listener and route template.
 #[derive(Debug)]
 pub struct RouteTimes(HistogramVec);
 
 impl RouteTimes {
     /// One more answer.
-    pub fn observe(&self, route: &str, time: Duration) {
-        self.0.with_label_values(&[route]).observe(time.as_secs_f64());
+    pub fn observe(&self, listener: Listener, route: &str, time: Duration) {
+        self.0.with_label_values(&[listener.word(), route]).observe(time.as_secs_f64());
     }
 }
 
 impl Instrument for RouteTimes {
     const KIND: &'static str = "histogram";
-    const BUCKETS: &'static [f64] = Seconds::BUCKETS;
+    const BUCKETS: &'static [f64] = Answers::BUCKETS;
     fn new(name: &str, help: &str, labels: &[&'static str], registry: &Registry) -> Self {
-        Self(histograms::<Seconds>(name, help, labels, registry))
+        Self(histograms::<Answers>(name, help, labels, registry))
     }
     fn labels(names: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> {
-        names.iter().map(|name| (*name, Vec::new())).collect()
+        of_routes(names)
     }
+}
+
+/// No value is listed, that of a listener neither: each appears with its first request.
+fn of_routes(names: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> {
+    names.iter().map(|name| (*name, Vec::new())).collect()
 }

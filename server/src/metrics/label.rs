@@ -9,6 +9,8 @@ pub trait Label: Copy + 'static {
     fn words() -> Vec<&'static str>;
     /// Place in that order.
     fn index(self) -> usize;
+    /// The value itself.
+    fn word(self) -> &'static str;
 }
 
 macro_rules! labels {
@@ -24,18 +26,30 @@ macro_rules! labels {
             fn index(self) -> usize {
                 self as usize
             }
+            fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
         }
     )+ };
 }
 
 labels! {
-    /// Who is at the other end.
+    /// Who is at the other end of a connection.
+    Peer {
+        /// A website visitor.
+        Visitor = "visitor",
+        /// An agent of any rank.
+        Agent = "agent",
+        /// Nobody yet: no `hello` was accepted.
+        New = "new",
+    }
+    /// Who wrote a message, or reads it.
     Role {
         /// A website visitor.
         Visitor = "visitor",
         /// An agent of any rank, or a program that acts as one.
         Agent = "agent",
-        /// Nobody yet, or the server itself as an author.
+        /// The server itself.
         System = "system",
     }
     /// How frames travel.
@@ -150,12 +164,129 @@ labels! {
     Live {
         /// Waits for an agent.
         Queued = "queued",
+        /// A message that was left while nobody was there, and that nobody is asked about.
+        Left = "left",
         /// An agent is asked.
         Offered = "offered",
         /// An agent has it.
         Active = "active",
         /// Put off.
         Snoozed = "snoozed",
+    }
+    /// How the wait for an agent ended.
+    Wait {
+        /// An agent took it.
+        Accepted = "accepted",
+        /// It was closed before anybody did.
+        Abandoned = "abandoned",
+    }
+    /// What a conversation began as.
+    Opened {
+        /// A talk: somebody was there.
+        Chat = "chat",
+        /// A message that was left while nobody was.
+        Left = "left",
+    }
+    /// Who closed a conversation.
+    Closed {
+        /// An agent.
+        Agent = "agent",
+        /// Its visitor.
+        Visitor = "visitor",
+        /// A program of the Organization, over REST with a key.
+        Program = "program",
+        /// Nobody: it was quiet for too long.
+        Abandoned = "abandoned",
+    }
+    /// What became of a question to an agent, of one who was asked by a colleague as well.
+    OfferEnd {
+        /// They took it.
+        Accepted = "accepted",
+        /// They said no.
+        Declined = "declined",
+        /// They let the time run out.
+        Missed = "missed",
+        /// It was taken back: closed, given to another, or they left.
+        Withdrawn = "withdrawn",
+    }
+    /// What an attempt to sign in with address and password led to.
+    SignIn {
+        /// A session began.
+        Ok = "ok",
+        /// Wrong address or password.
+        Refused = "refused",
+        /// Too many were wrong before: it was not looked at.
+        Throttled = "throttled",
+    }
+    /// Why a request that showed a key was refused.
+    KeyRefused {
+        /// There is no such key: it never was, or was deleted.
+        Unknown = "unknown",
+        /// An operator's key where an Organization's is needed, or the other way.
+        Misplaced = "misplaced",
+        /// It lacks the scope.
+        Scope = "scope",
+        /// It asked too often.
+        Throttled = "throttled",
+    }
+    /// A listener.
+    Listener {
+        /// Visitors, agents, programs.
+        Public = "public",
+        /// Machines and the operator.
+        Admin = "admin",
+        /// The demo shop.
+        Demo = "demo",
+    }
+    /// What the bus between nodes was asked for.
+    BusOp {
+        /// A place for a message.
+        Place = "place",
+        /// To tell the other nodes.
+        Announce = "announce",
+        /// To hear from them: connecting, and staying connected.
+        Listen = "listen",
+    }
+    /// A folder of the settings.
+    Folder {
+        /// `data`.
+        Data = "data",
+        /// `keys`.
+        Keys = "keys",
+    }
+    /// What is on disk.
+    File {
+        /// The database.
+        Database = "database",
+        /// Its log: changes that are not carried into it yet.
+        Log = "log",
+        /// The journal of messages.
+        Journal = "journal",
+        /// Room that clean-up on a full disk needs.
+        Reserve = "reserve",
+        /// The keys, with their log.
+        Keys = "keys",
+    }
+    /// A limit in force.
+    Limit {
+        /// `connections_max`, of the public listener.
+        Connections = "connections",
+        /// `connections_per_ip_max`.
+        ConnectionsPerAddress = "connections_per_ip",
+        /// `handshakes_per_ip_max`.
+        HandshakesPerAddress = "handshakes_per_ip",
+        /// Descriptors that this process may have open; each connection is one.
+        OpenFiles = "open_files",
+        /// `store_queue_max`.
+        StoreQueue = "store_queue",
+        /// `outbox_frames_max`.
+        OutboxFrames = "outbox_frames",
+        /// `outbox_bytes_max`.
+        OutboxBytes = "outbox_bytes",
+        /// `body_bytes_max`.
+        BodyBytes = "body_bytes",
+        /// `conversations_per_visitor_max`.
+        ConversationsPerVisitor = "conversations_per_visitor",
     }
     /// How an agent came by a conversation.
     Assigned {
@@ -166,7 +297,20 @@ labels! {
         /// Another gave it.
         Transfer = "transfer",
     }
-    /// What the store did.
+    /// What the store wrote.
+    WriteOp {
+        /// A group commit.
+        Commit = "commit",
+        /// A slice of the journal, carried into the database.
+        Carry = "carry",
+        /// The log's pages, carried into the file.
+        Checkpoint = "checkpoint",
+        /// Keys that a commit needs.
+        Keys = "keys",
+        /// What is due was removed.
+        Sweep = "sweep",
+    }
+    /// What the store was asked for.
     StoreOp {
         /// A group commit.
         Commit = "commit",
@@ -217,6 +361,9 @@ macro_rules! wire_labels {
             fn index(self) -> usize {
                 // The wire's codes have gaps, places have none.
                 Self::ALL.iter().position(|(value, ..)| *value == self).unwrap_or(0)
+            }
+            fn word(self) -> &'static str {
+                Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(_, _, word)| *word)
             }
         }
     )+ };

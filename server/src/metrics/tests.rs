@@ -53,6 +53,41 @@ async fn every_label_value_is_there_at_0_before_anything_happens() {
     }
 }
 
+/// What the document says of a label's values: those that it lists, and all pairs of two labels, are there.
+#[tokio::test]
+async fn every_label_value_that_the_document_lists_is_there_from_the_start() {
+    let text = Metrics::new().render();
+    for metric in declared() {
+        let Some((first, second)) = pairs(&metric.labels) else {
+            let begun = format!("\n{}{{", metric.name);
+            assert!(!text.contains(&begun), "{} has values that the list lacks", metric.name);
+            continue;
+        };
+        let histogram = if metric.kind == "histogram" { "_count" } else { "" };
+        let begins = format!("{}{histogram}", metric.name);
+        let found: Vec<_> =
+            text.lines().filter(|line| bare(line) == begins && line.ends_with(" 0")).collect();
+        assert_eq!(found.len(), first.len().max(1) * second.len().max(1), "{begins}\n{found:?}");
+        for value in first.iter().chain(second) {
+            let value = format!("=\"{value}\"");
+            assert!(found.iter().any(|line| line.contains(&value)), "{begins} lacks {value}");
+        }
+    }
+}
+
+type Values<'l> = &'l [&'static str];
+
+/// The values of both labels; `None` where they are not listed.
+fn pairs<'l>(labels: &'l [(&'static str, Vec<&'static str>)]) -> Option<(Values<'l>, Values<'l>)> {
+    let listed = |at: usize| labels.get(at).map_or(&[][..], |(_, values)| values.as_slice());
+    let unlisted = labels.iter().any(|(_, values)| values.is_empty());
+    (!unlisted).then(|| (listed(0), listed(1)))
+}
+
+fn bare(line: &str) -> &str {
+    line.split(['{', ' ']).next().unwrap_or_default()
+}
+
 #[tokio::test]
 async fn the_cpu_of_the_process_is_told_in_parts_of_a_second() {
     let metrics = Metrics::new();
@@ -71,7 +106,7 @@ async fn the_cpu_of_the_process_is_told_in_parts_of_a_second() {
 #[tokio::test]
 async fn what_is_counted_is_found_under_its_own_labels() {
     let metrics = Metrics::new();
-    for role in [Role::Visitor, Role::Agent, Role::System] {
+    for role in [Peer::Visitor, Peer::Agent, Peer::New] {
         for ending in
             [Ending::Done, Ending::Elsewhere, Ending::from(protocol::reject::CloseCode::Idle)]
         {
@@ -81,11 +116,20 @@ async fn what_is_counted_is_found_under_its_own_labels() {
     metrics.message_errors_total.of(RejectCode::Overload).add(3);
     metrics.agents.of(Availability::Away).set(2);
     metrics.ack_latency_seconds.observe(Duration::from_millis(250));
-    metrics.store_write_duration_seconds.of(StoreOp::Sweep).observe(Duration::from_millis(3));
-    metrics.http_requests_total.inc("/v1/sites/{site_id}", "GET", 404);
+    metrics.store_write_duration_seconds.of(WriteOp::Sweep).observe(Duration::from_millis(3));
+    metrics.http_requests_total.inc(Listener::Public, "/v1/sites/{site_id}", "GET", 404);
+    metrics.store_bytes.of(File::Journal).set(7);
+    metrics.disk_free_bytes.of(Folder::Keys).set(8);
+    metrics.queue_wait_seconds.of(Wait::Abandoned).observe(Duration::from_secs(40));
+    metrics.offers_total.of(OfferEnd::Missed).inc();
     let text = metrics.render();
     for line in [
-        r#"livehelp_connection_closes_total{reason="elsewhere",role="system"} 1"#,
+        r#"livehelp_connection_closes_total{reason="elsewhere",role="new"} 1"#,
+        r#"livehelp_store_bytes{file="journal"} 7"#,
+        r#"livehelp_disk_free_bytes{folder="keys"} 8"#,
+        r#"livehelp_queue_wait_seconds_bucket{outcome="abandoned",le="60"} 1"#,
+        r#"livehelp_queue_wait_seconds_count{outcome="accepted"} 0"#,
+        r#"livehelp_offers_total{result="missed"} 1"#,
         r#"livehelp_connection_closes_total{reason="idle",role="agent"} 1"#,
         r#"livehelp_connection_closes_total{reason="done",role="visitor"} 1"#,
         r#"livehelp_connection_closes_total{reason="gone",role="visitor"} 0"#,
@@ -94,7 +138,7 @@ async fn what_is_counted_is_found_under_its_own_labels() {
         r#"livehelp_ack_latency_seconds_bucket{le="0.1"} 0"#,
         r#"livehelp_ack_latency_seconds_bucket{le="0.25"} 1"#,
         r#"livehelp_store_write_duration_seconds_count{op="sweep"} 1"#,
-        r#"livehelp_http_requests_total{code="404",method="GET",route="/v1/sites/{site_id}"} 1"#,
+        r#"livehelp_http_requests_total{code="404",listener="public",method="GET",route="/v1/sites/{site_id}"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "no line {line}\n{text}");
     }
@@ -107,9 +151,10 @@ async fn a_full_server_stays_within_1500_series_and_200_kb() {
     for route in 0..45 {
         let route = format!("/v1/some/long/template/{{of_a_route_{route}}}");
         for code in [200, 401, 403, 404, 422] {
-            metrics.http_requests_total.inc(&route, "GET", code);
+            metrics.http_requests_total.inc(Listener::Public, &route, "GET", code);
         }
-        metrics.http_request_duration_seconds.observe(&route, Duration::from_millis(1));
+        let took = Duration::from_millis(1);
+        metrics.http_request_duration_seconds.observe(Listener::Public, &route, took);
     }
     let text = metrics.render();
     let series = text.lines().filter(|line| !line.starts_with('#')).count();

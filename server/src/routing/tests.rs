@@ -8,7 +8,7 @@ use protocol::message::EventKind;
 use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
 
-use super::{Effect, Input, Routing, RoutingConfig};
+use super::{Effect, Input, OffersEnded, Routing, RoutingConfig};
 
 const T: u64 = 1_700_000_000_000;
 const SITE: SiteId = SiteId::from_bytes([9; 16]);
@@ -203,6 +203,39 @@ fn an_agent_who_declined_one_is_still_asked_about_another() {
     desk.open(2);
     desk.act(Input::Decline { agent: agt(1), conversation: cnv(1) });
     assert_eq!((desk.asked(1), desk.asked(2)), (None, Some(agt(1))));
+}
+
+#[test]
+fn each_offer_ends_once_and_it_is_told_how() {
+    let mut desk = Desk::with(&[(1, 1), (2, 1)]);
+    let ended = |desk: &mut Desk| {
+        let OffersEnded { accepted, declined, missed, withdrawn } =
+            desk.routing.take_offers_ended();
+        (accepted, declined, missed, withdrawn)
+    };
+    desk.open(1);
+    assert_eq!(ended(&mut desk), (0, 0, 0, 0), "it is not answered yet");
+    let first = desk.asked(1).unwrap();
+    desk.act(Input::Decline { agent: first, conversation: cnv(1) });
+    assert_eq!(ended(&mut desk), (0, 1, 0, 0));
+    desk.after_ms(30_000);
+    assert_eq!(ended(&mut desk), (0, 0, 1, 0), "the other one let it run out");
+    let asked = desk.asked(1).unwrap();
+    desk.act(Input::Accept { agent: asked, conversation: cnv(1) });
+    assert_eq!(ended(&mut desk), (1, 0, 0, 0));
+    desk.open(2);
+    let asked = desk.asked(2).unwrap();
+    desk.act(Input::Assign { agent: asked, conversation: cnv(2), over_capacity: false });
+    assert_eq!(ended(&mut desk), (1, 0, 0, 0), "they took what they were asked about");
+    desk.act(Input::Closed { conversation: cnv(2) });
+    assert_eq!(ended(&mut desk), (0, 0, 0, 0), "nobody was asked any more");
+    desk.open(3);
+    desk.act(Input::Closed { conversation: cnv(3) });
+    assert_eq!(ended(&mut desk), (0, 0, 0, 1), "its visitor closed it");
+    desk.open(4);
+    let asked = desk.asked(4).unwrap();
+    desk.act(Input::AgentGone { agent: asked });
+    assert_eq!(ended(&mut desk), (0, 0, 0, 1), "who was asked left");
 }
 
 #[test]

@@ -47,7 +47,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, SealError, Sealer};
 use crate::privacy::sweep::{may_confirm, may_lower};
 
@@ -264,6 +264,14 @@ impl Store for MemoryStore {
         limit: u16,
     ) -> Result<Vec<Arc<Placed>>, StoreError> {
         self.shared.messages(tenant, conversation, after, before, limit)
+    }
+
+    async fn is_destroyed(
+        &self,
+        tag: &Tag,
+        conversation: ConversationId,
+    ) -> Result<bool, StoreError> {
+        self.shared.is_destroyed(tag, conversation)
     }
 
     async fn message(

@@ -235,6 +235,19 @@ pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Optio
     }
 }
 
+/// Whether a key of this lock is destroyed: nothing is sealed or read, and no key is made.
+///
+/// # Errors
+/// If the key store cannot say.
+pub(super) fn is_destroyed(sealer: &dyn Sealer, lock: &Lock) -> Result<bool, SealError> {
+    match sealer.unseal(lock, &[], &[]) {
+        Err(SealError::Destroyed) => Ok(true),
+        // Nothing was sealed so: that its key was there to try is all that is asked.
+        Ok(_) | Err(SealError::Tampered) => Ok(false),
+        Err(SealError::Unavailable) => Err(SealError::Unavailable),
+    }
+}
+
 /// No Organization has this id.
 const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
 

@@ -65,6 +65,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
+use crate::privacy::envelope::Tag;
 use crate::privacy::seal::{Bucket, Sealer};
 use crate::tasks;
 
@@ -97,6 +98,18 @@ impl Default for SqliteConfig {
             stats: Arc::new(NoStats),
         }
     }
+}
+
+/// Sizes of the files in the data folder, in bytes; 0: it is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileBytes {
+    pub database: u64,
+    /// What is not carried into the database yet.
+    pub log: u64,
+    /// Of full size from the start.
+    pub journal: u64,
+    /// For clean-up on a full disk.
+    pub reserve: u64,
 }
 
 /// The store of one server.
@@ -323,14 +336,20 @@ impl SqliteStore {
         })
     }
 
-    /// Bytes of the database and its log on disk.
-    pub fn bytes(&self) -> u64 {
+    /// Version of the database's form: that of this program, to which it was brought when it was opened.
+    pub fn version() -> u32 {
+        file::version()
+    }
+
+    /// Bytes of each file on disk.
+    pub fn bytes(&self) -> FileBytes {
         let folder = &self.shared.folder;
-        [file::database_path(folder), file::wal_path(folder)]
-            .iter()
-            .filter_map(|path| std::fs::metadata(path).ok())
-            .map(|found| found.len())
-            .sum()
+        FileBytes {
+            database: file::bytes_of(&file::database_path(folder)),
+            log: file::bytes_of(&file::wal_path(folder)),
+            journal: file::bytes_of(&journal::path(folder)),
+            reserve: file::bytes_of(&file::reserve_path(folder)),
+        }
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
@@ -639,6 +658,16 @@ impl Store for SqliteStore {
             reader.messages(tenant, conversation, after, before, limit)
         })
         .await
+    }
+
+    async fn is_destroyed(
+        &self,
+        tag: &Tag,
+        conversation: ConversationId,
+    ) -> Result<bool, StoreError> {
+        let lock = sealed::message_lock(tag, conversation);
+        self.read("ask for a key", move |reader| Ok(sealed::is_destroyed(reader.sealer, &lock)?))
+            .await
     }
 
     async fn message(

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Metrics, StoreOp};
+use crate::metrics::{Metrics, StoreOp, WriteOp};
 
 /// One batch that was synced.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +60,8 @@ impl StoreStats for NoStats {
 
 impl StoreStats for Metrics {
     fn committed(&self, batch: &Committed) {
-        self.store_write_duration_seconds.of(StoreOp::Commit).observe(batch.took);
-        self.store_write_duration_seconds.of(StoreOp::Keys).observe(batch.keys);
+        self.store_write_duration_seconds.of(WriteOp::Commit).observe(batch.took);
+        self.store_write_duration_seconds.of(WriteOp::Keys).observe(batch.keys);
         self.store_fsync_duration_seconds.observe(batch.sync);
         if batch.messages > 0 {
             self.store_batch_messages.observe(batch.messages);
@@ -69,11 +69,11 @@ impl StoreStats for Metrics {
     }
 
     fn carried(&self, took: Duration) {
-        self.store_write_duration_seconds.of(StoreOp::Carry).observe(took);
+        self.store_write_duration_seconds.of(WriteOp::Carry).observe(took);
     }
 
     fn checkpointed(&self, took: Duration) {
-        self.store_write_duration_seconds.of(StoreOp::Checkpoint).observe(took);
+        self.store_write_duration_seconds.of(WriteOp::Checkpoint).observe(took);
     }
 
     fn failed(&self, op: StoreOp) {
@@ -81,11 +81,11 @@ impl StoreStats for Metrics {
     }
 
     fn read(&self, took: Duration) {
-        self.store_write_duration_seconds.of(StoreOp::Read).observe(took);
+        self.store_read_duration_seconds.observe(took);
     }
 
     fn swept(&self, took: Duration) {
-        self.store_write_duration_seconds.of(StoreOp::Sweep).observe(took);
+        self.store_write_duration_seconds.of(WriteOp::Sweep).observe(took);
     }
 
     fn waiting(&self, jobs: usize) {

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{ANSWER_MAX, Wires, channel};
 use crate::bus::Heard;
+use crate::metrics::{BusOp, Metrics};
 
 /// Between two looks whether the connection still answers, where nothing else tells.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -106,6 +107,7 @@ impl Ears {
         client: Client,
         wires: Arc<Wires>,
         heard: mpsc::Sender<Heard>,
+        metrics: Arc<Metrics>,
     ) {
         let mut was_up = false;
         while !heard.is_closed() {
@@ -120,6 +122,7 @@ impl Ears {
                 Err(error) => Err(error),
             };
             let was_there = self.hang_up();
+            metrics.bus_errors_total.of(BusOp::Listen).add(u64::from(lost.is_err()));
             if let (true, Err(error)) = (was_there, lost) {
                 tracing::warn!(%error, "the bus is away: this node hears nothing of the others");
             }

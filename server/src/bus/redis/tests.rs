@@ -211,6 +211,53 @@ async fn a_redis_that_was_started_anew_goes_on_above_the_floor_and_nodes_are_tol
     assert!(node.bus.healthy());
 }
 
+/// Waits until something holds.
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never held");
+}
+
+#[tokio::test]
+async fn what_a_bus_does_and_does_not_do_is_counted() {
+    let mut redis = Redis::start(&[]);
+    let (_folder, keys) = keys();
+    let metrics = Metrics::new();
+    let clock = Arc::new(SystemClock);
+    let bus = RedisBus::connect_counted(&redis.config(), keys, clock, metrics.clone()).await;
+    let (bus, _heard) = bus.unwrap();
+    let errors = |op| metrics.bus_errors_total.of(op).get();
+    let (places, lost) = (&metrics.bus_publish_duration_seconds, &metrics.bus_notices_lost_total);
+    bus.place(&envelope(1, "there"), Seq(0)).await.unwrap();
+    assert_eq!(places.count(), 1);
+    let said = envelope(2, "away");
+    let typing = Notice::Typing {
+        tenant: said.tenant(),
+        conversation: said.conversation(),
+        author: said.author(),
+        typing: true,
+    };
+    // Nobody has a turn in between in which one could leave.
+    for _ in 0..=NOTICES_MAX {
+        bus.announce(typing.clone());
+    }
+    assert_eq!(lost.get(), 1, "one more than wait");
+    until(|| bus.notices.capacity() == NOTICES_MAX).await;
+    assert_eq!([BusOp::Place, BusOp::Announce, BusOp::Listen].map(errors), [0, 0, 0]);
+    redis.stop();
+    until(|| errors(BusOp::Listen) > 0).await;
+    bus.place(&said, Seq(1)).await.unwrap_err();
+    assert_eq!((errors(BusOp::Place), places.count()), (1, 1), "a place that was not given");
+    let before = lost.get();
+    bus.announce(typing);
+    until(|| errors(BusOp::Announce) > 0).await;
+    assert!(lost.get() > before, "what did not leave is lost");
+}
+
 #[tokio::test]
 async fn a_redis_that_would_keep_what_passes_is_refused_by_name() {
     for (setting, value) in [("save", "60 1"), ("appendonly", "yes"), ("slowlog-max-len", "128")] {

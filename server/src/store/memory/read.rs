@@ -138,6 +138,16 @@ impl Shared {
         Ok(None)
     }
 
+    pub(super) fn is_destroyed(
+        &self,
+        tag: &Tag,
+        conversation: ConversationId,
+    ) -> Result<bool, StoreError> {
+        let lock = sealed::message_lock(tag, conversation);
+        let asked = sealed::is_destroyed(&*self.sealer, &lock);
+        asked.map_err(|error| self.keys_failed(error, StoreOp::Read, "ask for a key"))
+    }
+
     fn timeline(&self, site: SiteId) -> Option<SiteTimeline> {
         self.accounts.lock().sites.get(site).map(|row| row.timeline.clone())
     }

@@ -43,12 +43,17 @@ pub(super) fn database_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite")
 }
 
-fn reserve_path(folder: &Path) -> PathBuf {
+pub(super) fn reserve_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.reserve")
 }
 
 pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
+}
+
+/// The newest version.
+pub(super) fn version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
 const LOCK_FILE: &str = "livehelp.lock";
@@ -345,7 +350,7 @@ pub(super) fn check_alone(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn bytes_of(path: &Path) -> u64 {
+pub(super) fn bytes_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 

@@ -1,0 +1,170 @@
+//! Who waits, how long, and how it ends: what the figures of the queue say.
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::metrics::{Closed, Live, OfferEnd, Opened, Wait};
+use crate::store::conformance::NOW;
+
+struct Queue {
+    stand: Stand,
+    clock: Arc<ManualClock>,
+    world: World,
+}
+
+impl Queue {
+    /// One conversation that waits.
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let stand = Stand::at(RoutingConfig::default(), clock.clone(), Some(3_600_000));
+        let world = World::new(7);
+        world.settle(&*stand.store).await;
+        stand.store.agent_create(world.agent_row()).await.unwrap();
+        stand.hub.start().await.unwrap();
+        Self { stand, clock, world }
+    }
+
+    fn oldest_s(&self) -> i64 {
+        self.stand.hub.tally_standing();
+        self.stand.hub.metrics.queue_oldest_wait_seconds.get()
+    }
+
+    fn standing(&self) -> [i64; 3] {
+        self.stand.hub.tally_standing();
+        [Live::Queued, Live::Left, Live::Offered]
+            .map(|state| self.stand.hub.metrics.conversations.of(state).get())
+    }
+
+    fn waits(&self) -> [u64; 2] {
+        [Wait::Accepted, Wait::Abandoned]
+            .map(|outcome| self.stand.hub.metrics.queue_wait_seconds.of(outcome).count())
+    }
+
+    fn closed(&self) -> [u64; 4] {
+        [Closed::Agent, Closed::Visitor, Closed::Program, Closed::Abandoned]
+            .map(|how| self.stand.hub.metrics.conversations_closed_total.of(how).get())
+    }
+
+    async fn agent_comes(&self) -> Who {
+        let agent = self.world.agent;
+        let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
+        let speaker = Person::new(&self.world, who).speaker(&Line::new());
+        let expires_at = self.stand.hub.now().plus_ms(60_000_000);
+        self.stand.hub.agent_connected(&speaker, expires_at).await.unwrap();
+        let chosen = Availability::Available;
+        self.stand.hub.choose(self.world.tenant, agent, chosen, None).await.unwrap();
+        who
+    }
+}
+
+#[tokio::test]
+async fn the_longest_wait_grows_ends_with_the_accept_and_is_observed() {
+    let queue = Queue::new().await;
+    let (hub, World { tenant, conversation, .. }) = (&queue.stand.hub, queue.world);
+    let before = queue.oldest_s();
+    queue.clock.advance_ms(20_000);
+    assert_eq!(queue.oldest_s(), before + 20);
+    let who = queue.agent_comes().await;
+    assert_eq!(queue.standing(), [0, 0, 1]);
+    queue.clock.advance_ms(5_000);
+    assert_eq!(queue.oldest_s(), before + 25, "who is asked about still waits");
+    hub.act(tenant, Some(who), Act::Accept(conversation)).await.unwrap();
+    assert_eq!(queue.oldest_s(), 0);
+    assert_eq!(queue.waits(), [1, 0]);
+    assert_eq!(hub.metrics.offers_total.of(OfferEnd::Accepted).get(), 1);
+    hub.close(tenant, Some(who), conversation).await.unwrap();
+    assert_eq!((queue.waits(), queue.closed()), ([1, 0], [1, 0, 0, 0]), "nobody waited");
+}
+
+#[tokio::test]
+async fn a_wait_that_ends_without_an_agent_is_observed_whoever_ends_it() {
+    for by in [Closed::Visitor, Closed::Program, Closed::Abandoned] {
+        let queue = Queue::new().await;
+        let (hub, World { tenant, site, visitor, conversation, .. }) =
+            (&queue.stand.hub, queue.world);
+        match by {
+            Closed::Visitor => {
+                let who = Some(Who::Visitor { site, visitor });
+                hub.close(tenant, who, conversation).await.unwrap();
+            }
+            Closed::Program => hub.close(tenant, None, conversation).await.unwrap(),
+            Closed::Agent | Closed::Abandoned => {
+                queue.clock.advance_ms(4_000_000);
+                for turn in 0..3 {
+                    hub.close_abandoned(turn).await;
+                }
+            }
+        }
+        assert_eq!(queue.waits(), [0, 1], "{by:?}");
+        assert_eq!(hub.metrics.conversations_closed_total.of(by).get(), 1, "{by:?}");
+        assert_eq!(queue.closed().iter().sum::<u64>(), 1, "{by:?}");
+        assert_eq!(queue.oldest_s(), 0);
+        // Asked again, it is closed already.
+        hub.close(tenant, None, conversation).await.unwrap();
+        assert_eq!(queue.closed().iter().sum::<u64>(), 1, "{by:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_offer_that_is_declined_missed_or_taken_back_is_counted_so() {
+    let queue = Queue::new().await;
+    let (hub, World { tenant, conversation, .. }) = (&queue.stand.hub, queue.world);
+    let offers = || {
+        [OfferEnd::Accepted, OfferEnd::Declined, OfferEnd::Missed, OfferEnd::Withdrawn]
+            .map(|end| hub.metrics.offers_total.of(end).get())
+    };
+    let who = queue.agent_comes().await;
+    assert_eq!(offers(), [0; 4]);
+    hub.act(tenant, Some(who), Act::Decline(conversation)).await.unwrap();
+    assert_eq!(offers(), [0, 1, 0, 0]);
+    // They are left alone with it for a while, and asked again.
+    queue.clock.advance_ms(30_000);
+    hub.turn_desks().await;
+    queue.clock.advance_ms(30_000);
+    hub.turn_desks().await;
+    assert_eq!(offers(), [0, 1, 1, 0]);
+    queue.clock.advance_ms(30_000);
+    hub.turn_desks().await;
+    assert_eq!(queue.standing(), [0, 0, 1]);
+    hub.choose(tenant, queue.world.agent, Availability::Away, None).await.unwrap();
+    assert_eq!(offers(), [0, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_left_is_no_wait() {
+    let queue = Queue::new().await;
+    let hub = &queue.stand.hub;
+    assert_eq!(queue.standing(), [1, 0, 0], "it began while somebody was there");
+    hub.close(queue.world.tenant, None, queue.world.conversation).await.unwrap();
+    let opened = || {
+        [Opened::Chat, Opened::Left].map(|how| hub.metrics.conversations_opened_total.of(how).get())
+    };
+    let begin = async || {
+        let conversation = ConversationId::from_uuid(crate::keys::uuid_v7(hub.now()));
+        let opening = Opening {
+            conversation,
+            form: vec![("email", "ada@example.test")],
+            page: None,
+            notice: None,
+            locale: "en",
+            secret: queue.world.secret(1),
+            secret_expires_at: NOW.plus_ms(1_000_000_000),
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            gpc: false,
+        };
+        let visitor = Person::visitor(&queue.world).speaker(&Line::new());
+        hub.open(&visitor, opening).await.unwrap();
+        conversation
+    };
+    let left = begin().await;
+    queue.clock.advance_ms(60_000);
+    assert_eq!((queue.standing(), queue.oldest_s()), ([0, 1, 0], 0));
+    assert_eq!(opened(), [0, 1]);
+    let waits = queue.waits();
+    let who = queue.agent_comes().await;
+    assert_eq!(queue.standing(), [0, 0, 1], "now an agent is asked");
+    assert_eq!(queue.oldest_s(), 0, "and still nobody waits");
+    hub.act(queue.world.tenant, Some(who), Act::Accept(left)).await.unwrap();
+    assert_eq!(queue.waits(), waits);
+    begin().await;
+    assert_eq!(opened(), [1, 1], "somebody is there now");
+}
