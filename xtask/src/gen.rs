@@ -1,5 +1,5 @@
 //! Writes what both ends must agree on out of the protocol crate: `widget-js/src/wire/frames.ts` and
-//! the tables of `docs/wire.md`.
+//! the tables of `docs/wire.md`; and what the crate `deploy` makes for SREs.
 //!
 //! Lives here: the way from a Rust type's name to its TypeScript type, its shape for the codec and its
 //! words for people. Not here: the codec that reads the shapes (`widget-js/src/wire/codec.ts`).
@@ -35,7 +35,8 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     settle(&root.join(FRAMES_TS), &frames, check)?;
     let wire = root.join(WIRE_MD);
     let text = std::fs::read_to_string(&wire).with_context(|| format!("read {WIRE_MD}"))?;
-    settle(&wire, &tables(&text)?, check)
+    settle(&wire, &tables(&text)?, check)?;
+    deploy::files().iter().try_for_each(|made| settle(&root.join(&made.path), &made.text, check))
 }
 
 fn root() -> anyhow::Result<PathBuf> {

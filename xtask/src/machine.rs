@@ -35,7 +35,7 @@ pub(crate) enum Need {
     Valgrind,
     /// Python, to install tools that come as wheels.
     Python,
-    /// promtool and a Prometheus, for the metrics, the rules and the dashboards.
+    /// A Prometheus, promtool and amtool, for the metrics, the rules and the dashboards.
     Prometheus,
     /// nginx, HAProxy and Caddy, for the tests behind them.
     Fronts,
@@ -51,7 +51,7 @@ impl Need {
             Self::Postgres => &["postgresql"],
             Self::Valgrind => &["valgrind"],
             Self::Python => &["python3", "python3-venv"],
-            Self::Prometheus => &["prometheus"],
+            Self::Prometheus => &["prometheus", "prometheus-alertmanager"],
             Self::Fronts => &["nginx-light", "haproxy", "caddy"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
@@ -67,7 +67,7 @@ impl Need {
             Self::Postgres => present("postgres") || Path::new("/usr/lib/postgresql").is_dir(),
             Self::Valgrind => present("valgrind"),
             Self::Python => answer(&["python3", "-c", "import ensurepip, venv"]).is_some(),
-            Self::Prometheus => present("prometheus") && present("promtool"),
+            Self::Prometheus => ["prometheus", "promtool", "amtool"].into_iter().all(present),
             // Debian keeps two of them off the search path of those who are not root.
             Self::Fronts => ["nginx", "haproxy", "caddy"]
                 .iter()

@@ -11,6 +11,7 @@ mod package;
 mod tidy;
 mod budgets;
 mod dependencies;
+mod dashboards;
 mod r#gen;
 mod front;
 mod machine;
@@ -26,6 +27,7 @@ cargo xtask test [--quick]   everything that has to be green; --quick leaves bro
 cargo xtask peers [options]  livehelp beside other servers on the same work; --only ROW, --rounds N, --quick
 cargo xtask budgets [CASE…]  instructions of each step of a message, held against benches/budgets.toml
 cargo xtask dist             a Debian package and a tarball with their sums, in target/dist; --stage FOLDER: the tree alone
+cargo xtask dashboards       pictures of the Grafana dashboards with the figures of a short load, in target/dashboards
 cargo xtask tidy             layers, doors and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
 
@@ -49,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         ["peers", options @ ..] => peers::run(options),
         ["budgets", wanted @ ..] => budgets::run(wanted),
         ["dist", options @ ..] => package::run(options),
+        ["dashboards"] => dashboards::run(),
         ["tidy"] => tidy::run(),
         ["gen"] => r#gen::run(false),
         ["gen", "--check"] => r#gen::run(true),

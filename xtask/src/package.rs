@@ -48,7 +48,8 @@ const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let stage = match options {
         [] => None,
-        ["--stage", folder] => Some(PathBuf::from(folder)),
+        // The program is asked from another folder than this one.
+        ["--stage", folder] => Some(std::path::absolute(folder).context("find the folder")?),
         other => bail!("unknown options `{}`; there is: --stage FOLDER", other.join(" ")),
     };
     provide(&[Need::Node])?;
@@ -89,7 +90,12 @@ fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Ve
         println!("no dpkg-deb here: no Debian package is made");
     }
     let names: Vec<_> = made.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    let sums = command(folder, &[&["sha256sum"], names.as_slice()].concat()).output()?;
+    let sums = command(folder, &[&["sha256sum"], names.as_slice()].concat())
+        .output()
+        .context("start sha256sum")?;
+    if !sums.status.success() {
+        bail!("sha256sum ended with {}", sums.status);
+    }
     let path = folder.join("SHA256SUMS");
     fs::write(&path, sums.stdout).with_context(|| format!("write {}", path.display()))?;
     made.push(path);

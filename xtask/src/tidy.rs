@@ -99,11 +99,12 @@ const FOREIGN_NAMES: [&str; 5] = [
 const FOREIGN_PATH: &str = "regex_automata::util::";
 const WRONG_FILE_NAMES: [&str; 10] =
     ["mod", "util", "common", "helpers", "types", "manager", "service", "handler", "base", "core"];
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "protocol",
     "server",
     "xtask",
     "loadtest",
+    "deploy",
     "benches",
     "benches/peers",
     "benches/peers/furnish",

@@ -1,0 +1,348 @@
+//! A server, a load on it, and a Prometheus that scrapes it each second: all in one folder, all stopped by their handles.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Ten seconds of all that people and programs do, after two of coming in.
+const SCENARIO: &str = r#"
+name = "dashboards"
+about = "A little of everything, for the dashboards"
+seed = 7
+loop = "open"
+drain_ms = 2000
+
+[mix]
+rooms = 10
+reconnectors = 4
+watchers = 2
+idle = 10
+slow_readers = 1
+malformed = 1
+bots = 1
+agents = 3
+
+[agent]
+capacity = 20
+think_ms = [50, 200]
+board = true
+
+[visit]
+messages = [1, 2]
+think_ms = [100, 300]
+
+[reconnect]
+every_ms = 2000
+away_ms = [100, 400]
+
+[[phase]]
+kind = "ramp"
+seconds = 2
+rate = 60
+arrivals = 3
+
+[[phase]]
+kind = "hold"
+seconds = SECONDS
+rate = 60
+arrivals = 3
+"#;
+
+/// Limits that a load from one address would meet, raised; no time lost at the end.
+const FLAGS: [&str; 17] = [
+    "--listen=127.0.0.1:0",
+    "--admin-listen=127.0.0.1:0",
+    "--connections-per-ip-max=100000",
+    "--handshakes-per-ip-max=100000",
+    "--messages-per-minute=1000000",
+    "--messages-burst=100000",
+    "--agent-messages-per-minute=1000000",
+    "--requests-per-minute=1000000",
+    "--requests-burst=100000",
+    "--key-requests-per-minute=1000000",
+    "--key-requests-burst=100000",
+    "--address-requests-per-minute=1000000",
+    "--address-requests-burst=100000",
+    "--conversations-per-ip-hour-max=100000",
+    "--drain-grace-ms=0",
+    "--drain-ms=0",
+    "--log-level=warn",
+];
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_millis(100);
+
+/// A child process that does not outlive its owner.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // By its handle: it may have ended already, and nothing else is hit.
+        let _ended = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// One series of an answer: its labels, and its values by time.
+#[derive(Debug)]
+pub struct Series {
+    pub labels: Value,
+    pub points: Vec<(f64, f64)>,
+}
+
+pub struct Rig {
+    prometheus: Owned,
+    server: Owned,
+    folder: TempDir,
+    programs: PathBuf,
+    public: SocketAddr,
+    admin: SocketAddr,
+    questions: SocketAddr,
+    /// Unix seconds of the first scrape.
+    pub begun: f64,
+}
+
+impl Rig {
+    /// Starts server and Prometheus; the programs are this package's examples, built with its tests.
+    pub fn start() -> Result<Self> {
+        let programs = programs()?;
+        let folder = TempDir::with_prefix("livehelp-deploy-")?;
+        let (server, public, admin) = serve(&programs, folder.path())?;
+        let (prometheus, questions) = scrape(folder.path(), admin)?;
+        let begun = now();
+        Ok(Self { prometheus, server, folder, programs, public, admin, questions, begun })
+    }
+
+    /// Puts the load on it to the end; a run that does not keep its account is a failure.
+    pub fn load(&self, seconds: u32) -> Result<()> {
+        let scenario = self.folder.path().join("dashboards.toml");
+        std::fs::write(&scenario, SCENARIO.replace("SECONDS", &seconds.to_string()))?;
+        let output = Command::new(self.programs.join("deploy-livehelp-load"))
+            .args(["run", "--quiet"])
+            .arg(&scenario)
+            .args(["--server", &format!("http://{}", self.public)])
+            .args(["--admin", &format!("http://{}", self.admin)])
+            .arg("--operator-key-file")
+            .arg(self.folder.path().join("keys/operator-key"))
+            .output()
+            .context("start the load")?;
+        // 3: this machine was too busy to send in time, which says nothing about the server.
+        if !matches!(output.status.code(), Some(0 | 3)) {
+            bail!("the load ended with {}: {}", output.status, said(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Somebody with a wrong password, and a program with no such key.
+    pub fn strangers(&self) -> Result<()> {
+        let body = r#"{"email":"ada@shop.example","password":"not the password of anyone"}"#;
+        for _ in 0..3 {
+            let head = format!(
+                "POST /v1/sessions HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                self.public,
+                body.len()
+            );
+            ask(self.public, &head)?;
+            let key =
+                "lhk_00000000000070008000000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+            let head = format!(
+                "GET /v1/conversations HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+                 Connection: close\r\n\r\n",
+                self.public
+            );
+            ask(self.public, &head)?;
+            sleep(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    /// What a panel would show from the first scrape until now.
+    pub fn range(&self, expr: &str, step: f64) -> Result<Vec<Series>> {
+        let path = format!(
+            "/api/v1/query_range?query={}&start={}&end={}&step={step}",
+            encoded(expr),
+            self.begun,
+            now()
+        );
+        let head = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.questions);
+        let answer: Value = serde_json::from_str(&ask(self.questions, &head)?)?;
+        if answer["status"] != "success" {
+            bail!("Prometheus refused {expr}: {}", answer["error"]);
+        }
+        let found = answer["data"]["result"].as_array().context("no result")?;
+        let series = |found: &Value| Series {
+            labels: found["metric"].clone(),
+            points: found["values"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(point)
+                .collect(),
+        };
+        Ok(found.iter().map(series).collect())
+    }
+
+    /// Stops the server as an operator would, and Prometheus at once.
+    pub fn stop(mut self) -> Result<()> {
+        let pid = i32::try_from(self.server.0.id())?;
+        let pid = rustix::process::Pid::from_raw(pid).context("a process id")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let ended = until(|| Ok(self.server.0.try_wait()?))?;
+        drop(self.prometheus);
+        if !ended.success() {
+            bail!("the server ended with {ended}: {}", self.folder.path().display());
+        }
+        Ok(())
+    }
+}
+
+fn point(pair: &Value) -> Option<(f64, f64)> {
+    Some((pair[0].as_f64()?, pair[1].as_str()?.parse().ok()?))
+}
+
+/// `target/…/examples`, beside the folder of the program that runs.
+fn programs() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folders = own.ancestors().map(|folder| folder.join("examples"));
+    let found = folders.take(4).find(|folder| folder.join("deploy-livehelp").exists());
+    found.or_else(|| own.parent().map(Path::to_path_buf)).context("no folder of examples")
+}
+
+fn serve(programs: &Path, folder: &Path) -> Result<(Owned, SocketAddr, SocketAddr)> {
+    let program = programs.join("deploy-livehelp");
+    let folders = [
+        format!("--data={}", folder.join("data").display()),
+        format!("--keys={}", folder.join("keys").display()),
+    ];
+    let password = folder.join("password");
+    std::fs::write(&password, "a long password of the dashboards\n")?;
+    let made = Command::new(&program)
+        .args(["init", "--organization", "Shop", "--site", "Shop"])
+        .args(["--origin", "https://shop.example", "--admin-email", "ada@shop.example"])
+        .arg("--admin-password-file")
+        .arg(&password)
+        .args(&folders)
+        .output()
+        .with_context(|| format!("start {}", program.display()))?;
+    if !made.status.success() {
+        bail!("`livehelp init` failed: {}", said(&made.stderr));
+    }
+    let log = std::fs::File::create(folder.join("server.log"))?;
+    let child = Command::new(&program)
+        .arg("serve")
+        .args(&folders)
+        .args(FLAGS)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()?;
+    let mut child = Owned(child);
+    let mut line = String::new();
+    let output = child.0.stdout.take().context("the server's output")?;
+    BufReader::new(output).read_line(&mut line)?;
+    let ready: Value = serde_json::from_str(&line).with_context(|| {
+        let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+        format!("the server did not start: {log}")
+    })?;
+    let listener = |name: &str| -> Result<SocketAddr> {
+        let text = ready[name].as_str().context("no address in the ready line")?;
+        Ok(text.rsplit('/').next().unwrap_or_default().parse()?)
+    };
+    let (public, admin) = (listener("public")?, listener("admin")?);
+    Ok((child, public, admin))
+}
+
+fn scrape(folder: &Path, admin: SocketAddr) -> Result<(Owned, SocketAddr)> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus/rules/*.yml");
+    let settings = folder.join("prometheus.yml");
+    std::fs::write(
+        &settings,
+        format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [\"{}\"]\n\
+             scrape_configs: [{{job_name: livehelp, static_configs: [{{targets: [\"{admin}\"]}}]}}]\n",
+            rules.display()
+        ),
+    )?;
+    // A port that is free now; should another program take it meanwhile, another one is tried.
+    let mut failure = String::new();
+    for attempt in 0..3 {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log_path = folder.join(format!("prometheus-{attempt}.log"));
+        let log = std::fs::File::create(&log_path)?;
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", settings.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join(format!("series-{attempt}")).display()
+            ))
+            .arg(format!("--web.listen-address={address}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("start prometheus; on Debian `apt-get install prometheus`")?;
+        let mut child = Owned(child);
+        let head = format!("GET /-/ready HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let ready = until(|| match (ask(address, &head), child.0.try_wait()?) {
+            (Ok(_), _) => Ok(Some(true)),
+            (Err(_), Some(_)) => Ok(Some(false)),
+            (Err(_), None) => Ok(None),
+        })?;
+        if ready {
+            return Ok((child, address));
+        }
+        failure = std::fs::read_to_string(&log_path).unwrap_or_default();
+    }
+    bail!("Prometheus did not start: {failure}");
+}
+
+/// Asks again and again until there is an answer.
+fn until<T>(mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..PATIENCE.as_millis() / REST.as_millis() {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        sleep(REST);
+    }
+    bail!("nothing came in {} s", PATIENCE.as_secs())
+}
+
+/// The body of the answer to one request; of a server's error an error.
+fn ask(address: SocketAddr, request: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    if status.starts_with('5') {
+        bail!("{status} {body}");
+    }
+    Ok(body.to_owned())
+}
+
+fn encoded(text: &str) -> String {
+    let letter = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(*byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.as_bytes().iter().map(letter).collect()
+}
+
+fn said(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().to_owned()
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
