@@ -583,7 +583,6 @@ async fn judged<E: SocketEdge>(
 ) -> Response<Body> {
     // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
     let last = head.headers.contains_key(header::TRANSFER_ENCODING);
-    let socket = head.method == Method::GET && head.uri.path() == SOCKET_PATH;
     let mut response = if let Some(fault) = head::fault(&head) {
         let mut refusal = problem(StatusCode::BAD_REQUEST, "malformed-head", fault);
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
