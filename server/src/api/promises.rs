@@ -260,6 +260,9 @@ fn bound_schemas(document: &mut Value) {
     }
 }
 
+/// Characters of a folder's path; PATH_MAX of Linux.
+const PATH_CHARS_MAX: usize = 4_096;
+
 /// A schema, a field of it and what bounds that.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let text = |max: usize| json!({ "maxLength": max });
@@ -308,6 +311,8 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
         ("Login", "email", text(EMAIL_BYTES_MAX)),
         ("Login", "password", text(PASSWORD_CHARS_MAX)),
+        ("NewBackup", "keys_to", name(PATH_CHARS_MAX)),
+        ("NewBackup", "to", name(PATH_CHARS_MAX)),
         ("NewInvitation", "email", text(EMAIL_BYTES_MAX)),
         ("NewKey", "name", name(keys::NAME_CHARS_MAX)),
         ("NewKey", "scopes", scopes.clone()),

@@ -80,7 +80,7 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
         }
         if let Some(unknown) = Unknown::of(&words) {
             let within = error.path().to_string();
-            return unknown.problem(ProblemCode::Invalid, &within);
+            return unknown.problem(ProblemCode::Invalid, &within, bytes);
         }
         match error.path().iter().next() {
             Some(serde_path_to_error::Segment::Map { key }) => {
@@ -117,8 +117,8 @@ impl Unknown {
         Some(Self { name: name.to_owned(), known })
     }
 
-    /// Names the field, and the known one that is next to it. `within`: where in the body it stands.
-    fn problem(&self, code: ProblemCode, within: &str) -> Problem {
+    /// Names the field, and the known one that is next to it. `within`: where in the body it stands; `sent`: all of it.
+    fn problem(&self, code: ProblemCode, within: &str, sent: &[u8]) -> Problem {
         let within = within.strip_suffix(self.name.as_str()).unwrap_or(within);
         let within = within.trim_matches('.');
         let name = bounded_name(&self.name);
@@ -134,8 +134,11 @@ impl Unknown {
         let is_near = words.contains("Did you mean");
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         let problem = Problem::new(code, words);
-        // What is no name of a field may be anything, also about a person: it is not told back.
-        if is_near || self.name.bytes().all(is_plain) {
+        let name = self.name.as_bytes();
+        let times = sent.windows(name.len().max(1)).filter(|window| *window == name).count();
+        // What is no name of a field, or stands there as a value too, may be anything, also about a person: it is not
+        // told back.
+        if is_near || (times < 2 && name.iter().copied().all(is_plain)) {
             problem.naming_sent(field)
         } else {
             problem
@@ -212,7 +215,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         asked.map(|Query(value)| Self(value)).map_err(|rejection| {
             let words = rejection.body_text();
             if let Some(unknown) = Unknown::of(&words) {
-                return unknown.problem(ProblemCode::MalformedQuery, "");
+                let sent = parts.uri.query().unwrap_or_default();
+                return unknown.problem(ProblemCode::MalformedQuery, "", sent.as_bytes());
             }
             let wrong = "A field of the query has a value that it cannot have.";
             let problem = Problem::new(ProblemCode::MalformedQuery, wrong);

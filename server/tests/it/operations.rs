@@ -140,7 +140,7 @@ async fn each_answer_names_its_request_as_the_log_and_the_problem_do() {
     let line = server.line("request", |line| line["request_id"] == "Root=1-ab_c").await;
     assert_eq!(
         (&line["method"], &line["route"], &line["status"]),
-        (&json!("GET"), &json!("none"), &json!(404))
+        (&json!("GET"), &json!("unmatched"), &json!(404))
     );
     assert_eq!(
         (&line["network"], &line["bytes"]),
@@ -299,7 +299,7 @@ async fn a_start_says_what_starts_and_on_empty_folders_what_to_do() {
     let memory = Running::start(folder.path(), |command| {
         command.args(["--store", "memory"]);
     });
-    let words = "there is no Organization yet: make one with `livehelp operator create-tenant`; the operator's key lies at this path";
+    let words = "there is no Organization yet: make one with `livehelp operator tenants create`; the operator's key lies at this path";
     let line = memory.line(words, |_| true).await;
     assert_eq!(line["path"], json!(folder.path().join("keys").join("operator-key")));
 }

@@ -84,6 +84,7 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         }
         "create_conversation" => json!({
             "site_id": of.site.site, "visitor_id": of.visitor, "message": { "text": "hello" } }),
+        "create_backup" => json!({ "to": "/nowhere" }),
         "create_operator_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_key" => json!({ "name": "K", "scopes": ["sites:read"] }),
         "create_tenant" => json!({ "name": "T", "privacy_contact": "p@example.test" }),
