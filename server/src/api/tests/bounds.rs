@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use protocol::conversation::ConversationState;
 use protocol::ids::{ConversationId, VisitorId};
+use protocol::time::UnixMillis;
 
 use super::super::{openapi, openapi_admin};
 use super::access::{Operation, operations};
@@ -18,6 +19,9 @@ const RATIO_MAX: u64 = 2;
 
 /// Steps that come and go with which page of a tree is full.
 const SLACK: u64 = 400;
+
+/// Conversations older than the company's first: a page goes on from there.
+const OLDER: u64 = 5;
 
 /// Conversations of one visitor and of many, messages in one conversation, all of them of long ago.
 async fn fill(world: &World, times: usize) {
@@ -39,6 +43,8 @@ async fn fill(world: &World, times: usize) {
             visitor: of,
             state: states[n % 3],
             assignee: (n % 5 < 2).then_some(world.a.agent.agent),
+            // Some are older than the company's first, and just as many whatever was kept.
+            created_at: UnixMillis(template.created_at.0 - OLDER + u64::try_from(n).unwrap()),
             ..template.clone()
         })));
     }
@@ -114,7 +120,7 @@ fn queries(id: &str, world: &World) -> Vec<String> {
                 format!("updated_after=0&assignee={}&tag_id={}", company.admin.agent, company.tag),
             ];
             let pages = filters.iter().map(|filter| format!("?limit=5&{filter}"));
-            // The oldest of all is the company's first.
+            // Behind the company's first are the few that are older.
             let far = format!("?limit=5&cursor={}", company.conversation);
             pages.chain([far]).collect()
         }
