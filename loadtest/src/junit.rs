@@ -139,7 +139,7 @@ mod tests {
     /// A part of the file, between two words.
     fn part<'a>(xml: &'a str, from: &str, to: &str) -> &'a str {
         let at = xml.find(from).unwrap_or_else(|| panic!("no {from} in {xml}"));
-        xml[at..].split(to).next().unwrap()
+        xml.split_at(at).1.split(to).next().unwrap()
     }
 
     #[test]

@@ -499,11 +499,11 @@ async fn run_within(
     if shutdown.wait_for(|down| *down).await.is_err() {
         tracing::warn!("whoever could stop the server is gone: it stops");
     }
-    tracing::info!("draining");
     let config = in_force.now();
     let grace = grace(&config);
     systemd.stopping(grace + Duration::from_millis(config.drain_ms));
     health.set_draining();
+    tracing::info!("draining");
     tokio::time::sleep(grace).await;
     stop.send_replace(true);
     gateway.drain(config.drain_ms).await;

@@ -59,7 +59,7 @@ async fn a_void_run_in_which_something_was_lost_is_broken() {
     let address = proxy.address;
     proxy.carry(server.public, Fault::Drop);
     let scenario = "loop = \"open\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 4\nrate = 100\n";
-    let mut running = Running::start(&server, address, scenario, &[]).await;
+    let mut running = Running::start(&server, address, scenario, &[]);
     running.phase("hold").await;
     running.signal(Signal::STOP);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -81,7 +81,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Self {
+    fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Self {
         let mut started = start(server, public, scenario, more);
         let lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
         Self { started, lines, last: String::new() }
@@ -141,8 +141,7 @@ sent = { min = 30000 }
 async fn an_interrupted_run_keeps_what_was_measured_and_is_not_judged() {
     let server = Server::start().await;
     for (workers, signal) in [("1", Signal::INT), ("2", Signal::TERM)] {
-        let mut running =
-            Running::start(&server, server.public, LONG, &["--workers", workers]).await;
+        let mut running = Running::start(&server, server.public, LONG, &["--workers", workers]);
         running.phase("second").await;
         running.signal(signal);
         let ran = running.end().await;
@@ -168,7 +167,7 @@ async fn an_interrupted_run_keeps_what_was_measured_and_is_not_judged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_run_that_is_interrupted_before_it_measures_there_is_nothing() {
     let server = Server::start().await;
-    let mut running = Running::start(&server, server.public, LONG, &[]).await;
+    let mut running = Running::start(&server, server.public, LONG, &[]);
     running.says("making an Organization").await;
     running.signal(Signal::INT);
     let ran = running.end().await;
@@ -186,7 +185,7 @@ async fn who_interrupts_twice_does_not_wait() {
     let address = proxy.address;
     proxy.carry(server.public, Fault::SwallowAck(usize::MAX));
     let scenario = format!("drain_ms = 600000\n{LONG}");
-    let mut running = Running::start(&server, address, &scenario, &[]).await;
+    let mut running = Running::start(&server, address, &scenario, &[]);
     running.phase("second").await;
     running.signal(Signal::INT);
     running.says("once more").await;
@@ -201,7 +200,7 @@ async fn who_interrupts_twice_does_not_wait() {
 async fn of_several_runs_those_before_the_interrupted_one_are_kept() {
     let server = Server::start().await;
     let scenario = CLOSED.replace("seconds = 1", "seconds = 2");
-    let mut running = Running::start(&server, server.public, &scenario, &["--runs", "9"]).await;
+    let mut running = Running::start(&server, server.public, &scenario, &["--runs", "9"]);
     running.says("run 2 of 9").await;
     running.signal(Signal::INT);
     let ran = running.end().await;

@@ -59,7 +59,7 @@ fn add_times(value: &mut Value) {
             let text = |moment: &Value| match moment {
                 Value::Number(ms) => ms.as_u64().map(|ms| Value::from(rfc3339(UnixMillis(ms)))),
                 Value::Null => Some(Value::Null),
-                _ => None,
+                Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
             };
             let times: Vec<(String, Value)> = fields
                 .iter()

@@ -264,21 +264,51 @@ fn bound_schemas(document: &mut Value) {
 const PATH_CHARS_MAX: usize = 4_096;
 
 /// A schema, a field of it and what bounds that.
-fn bounds() -> Vec<(&'static str, &'static str, Value)> {
-    let text = |max: usize| json!({ "maxLength": max });
-    let name = |max: usize| json!({ "minLength": 1, "maxLength": max });
-    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_BYTES_MAX } });
+type Bound = (&'static str, &'static str, Value);
+
+fn bounds() -> Vec<Bound> {
+    [bounds_of_access(), bounds_of_conversations(), bounds_of_settings()].concat()
+}
+
+fn text(max: usize) -> Value {
+    json!({ "maxLength": max })
+}
+
+fn name(max: usize) -> Value {
+    json!({ "minLength": 1, "maxLength": max })
+}
+
+/// People, keys and passwords.
+fn bounds_of_access() -> Vec<Bound> {
     let scopes = json!({ "minItems": 1, "maxItems": crate::auth::Scope::ALL.len() });
     let password = json!({ "minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX });
-    let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
     vec![
         ("Acceptance", "token", text(TOKEN_CHARS_MAX)),
         ("Acceptance", "name", name(agents::NAME_CHARS_MAX)),
         ("Acceptance", "password", password.clone()),
         ("AgentChange", "name", name(agents::NAME_CHARS_MAX)),
         ("AgentChange", "capacity", json!({ "maximum": CAPACITY_MAX })),
+        ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
+        ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
+        ("Login", "email", text(EMAIL_BYTES_MAX)),
+        ("Login", "password", text(PASSWORD_CHARS_MAX)),
+        ("NewInvitation", "email", text(EMAIL_BYTES_MAX)),
+        ("NewKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewKey", "scopes", scopes.clone()),
+        ("NewOperatorKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewOperatorKey", "scopes", scopes),
+        ("NewPassword", "token", text(TOKEN_CHARS_MAX)),
+        ("NewPassword", "password", password.clone()),
+        ("PasswordChange", "current_password", text(PASSWORD_CHARS_MAX)),
+        ("PasswordChange", "new_password", password),
+        ("PasswordResetToken", "token", text(TOKEN_CHARS_MAX)),
+    ]
+}
+
+/// What is said, to whom and about what.
+fn bounds_of_conversations() -> Vec<Bound> {
+    vec![
         ("Assignment", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
-        ("Confirmation", "today", json!({ "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })),
         (
             "ConversationTags",
             "tags",
@@ -306,35 +336,30 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             "bases",
             json!({ "items": { "type": "string", "enum": ["contract", "legal-duty", "legitimate-interest", "consent"] } }),
         ),
-        ("ClockState", "standing", json!({ "enum": ["unknown", "trusted", "ahead", "behind"] })),
-        ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
-        ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
-        ("Login", "email", text(EMAIL_BYTES_MAX)),
-        ("Login", "password", text(PASSWORD_CHARS_MAX)),
-        ("NewBackup", "keys_to", name(PATH_CHARS_MAX)),
-        ("NewBackup", "to", name(PATH_CHARS_MAX)),
-        ("NewInvitation", "email", text(EMAIL_BYTES_MAX)),
-        ("NewKey", "name", name(keys::NAME_CHARS_MAX)),
-        ("NewKey", "scopes", scopes.clone()),
         ("NewMessage", "message_id", json!({ "pattern": id_pattern("message_id") })),
         ("NewMessage", "text", name(TEXT_CHARS_MAX)),
         ("NewMessage", "visibility", json!({ "enum": ["everyone", "agents", null] })),
-        ("NewOperatorKey", "name", name(keys::NAME_CHARS_MAX)),
-        ("NewOperatorKey", "scopes", scopes),
-        ("NewPassword", "token", text(TOKEN_CHARS_MAX)),
-        ("NewPassword", "password", password.clone()),
+        ("NewTag", "name", name(tags::NAME_CHARS_MAX)),
+    ]
+}
+
+/// Organizations, their sites, and the server's own.
+fn bounds_of_settings() -> Vec<Bound> {
+    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_BYTES_MAX } });
+    let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
+    vec![
+        ("Confirmation", "today", json!({ "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })),
+        ("ClockState", "standing", json!({ "enum": ["unknown", "trusted", "ahead", "behind"] })),
+        ("NewBackup", "keys_to", name(PATH_CHARS_MAX)),
+        ("NewBackup", "to", name(PATH_CHARS_MAX)),
         ("NewSite", "name", name(sites::NAME_CHARS_MAX)),
         ("NewSite", "origins", origins.clone()),
-        ("NewTag", "name", name(tags::NAME_CHARS_MAX)),
         ("NewTenant", "name", name(tenants::NAME_CHARS_MAX)),
         ("NewTenant", "privacy_contact", name(tenants::CONTACT_CHARS_MAX)),
         ("NewTenantSite", "name", name(sites::NAME_CHARS_MAX)),
         ("NewTenantSite", "origins", origins.clone()),
         ("Notice", "text", text(sites::NOTICE_CHARS_MAX)),
         ("Notice", "url", url),
-        ("PasswordChange", "current_password", text(PASSWORD_CHARS_MAX)),
-        ("PasswordChange", "new_password", password),
-        ("PasswordResetToken", "token", text(TOKEN_CHARS_MAX)),
         ("SiteChange", "name", name(sites::NAME_CHARS_MAX)),
         ("SiteChange", "origins", origins),
         (

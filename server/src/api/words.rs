@@ -285,9 +285,10 @@ fn example(schemas: &Value, schema: &Value, field: &str, depth: usize) -> Value 
     {
         return json!(format!("{}_{HEX}", prefix.0));
     }
-    let kind = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null"),
-        kind => Some(kind),
+    let kind = &schema["type"];
+    let kind = match kind.as_array() {
+        Some(kinds) => kinds.iter().find(|kind| **kind != "null"),
+        None => Some(kind),
     };
     match kind.and_then(Value::as_str) {
         Some("integer") if schema["format"] == "int32" => json!(1),

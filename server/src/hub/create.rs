@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::conversation::{PageView, SiteAvailability};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Body, Seq, Visibility};
-use protocol::personal::Text;
+use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
@@ -19,9 +19,10 @@ use super::fanout::Hearers;
 use super::open::{Masked, Opening};
 use super::tally;
 use super::{Hub, Who, not_found, store_reject};
+use crate::privacy::envelope::Envelope;
 use crate::privacy::ingest::Said;
 use crate::routing::Input;
-use crate::store::{SecretHash, VisitorRow, Write};
+use crate::store::{SecretHash, Write};
 
 /// What is to begin.
 #[derive(Debug)]
@@ -64,26 +65,14 @@ impl Hub {
     ) -> Result<Seq, Reject> {
         let began = self.clock.instant();
         let desk = self.desk(tenant).await?;
-        self.may_give(&desk, who, creation.assignee)?;
+        may_give(&desk, who, creation.assignee)?;
         let site = self.site(tenant, creation.site).await?;
         if site.row.timeline.closed_at().is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
-        let known = self.known_visitor(tenant, &creation).await?;
-        let contact = known.as_ref().map(|row| {
-            let shown = self.shown();
-            (shown.contact(row, row.name.clone()), shown.contact(row, row.email.clone()))
-        });
-        let (name, email) = contact.unwrap_or_default();
-        let mut form = creation.form;
-        // Whoever is known need not say again who they are.
-        for (field, kept) in [("name", &name), ("email", &email)] {
-            if let Some(kept) = kept
-                && form.iter().all(|(given, _)| *given != field)
-            {
-                form.push((field, kept.expose()));
-            }
-        }
+        let [name, email] = self.kept_contact(tenant, &creation).await?;
+        let kept = [("name", name.as_ref()), ("email", email.as_ref())];
+        let form = with_kept(creation.form, kept);
         let opening = Opening {
             conversation: creation.conversation,
             form,
@@ -116,14 +105,7 @@ impl Hub {
             visibility: Visibility::Everyone,
         };
         let envelope = self.ingest(&site, said, author, (creation.visitor, &standing)).await?;
-        // Nobody can look yet, so nobody is to be told.
-        let seq = match self.bus.place_here(&envelope, Seq(0)) {
-            Some(seq) => seq,
-            None => self.bus.place(&envelope, Seq(0)).await.map_err(|_| {
-                let words = "no place could be given; try again";
-                Reject::new(RejectCode::Overload, words).retry_after_ms(1_000)
-            })?,
-        };
+        let seq = self.first_place(&envelope).await?;
         let placed = Arc::new(envelope.place(seq));
         let mut writes = vec![
             Write::Visitor(Box::new(visitor_row.clone())),
@@ -150,50 +132,32 @@ impl Hub {
         Ok(seq)
     }
 
-    /// Only who may give to others names another agent.
-    fn may_give(
-        &self,
-        desk: &Desk,
-        who: Option<Who>,
-        assignee: Option<AgentId>,
-    ) -> Result<(), Reject> {
-        let Some(to) = assignee else { return Ok(()) };
-        let state = desk.state.lock();
-        let supervises = match who {
-            Some(Who::Visitor { .. }) => {
-                return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
-            }
-            Some(Who::Agent { agent, .. }) => {
-                let supervises = state.supervises(agent);
-                if agent != to && !supervises {
-                    let words = "only a supervisor gives a conversation to another agent";
-                    return Err(Reject::new(RejectCode::Forbidden, words));
-                }
-                supervises
-            }
-            // A program of the Organization.
-            None => true,
-        };
-        if state.routing.takes(to, supervises) {
-            return Ok(());
+    /// The place of its first message, which nobody has heard of: it is not yet to be looked at.
+    async fn first_place(&self, envelope: &Envelope) -> Result<Seq, Reject> {
+        if let Some(seq) = self.bus.place_here(envelope, Seq(0)) {
+            return Ok(seq);
         }
-        let words = "this agent is not connected or has no room; without one it waits in line";
-        Err(Reject::new(RejectCode::AtCapacity, words))
+        self.bus.place(envelope, Seq(0)).await.map_err(|_| {
+            let words = "no place could be given; try again";
+            Reject::new(RejectCode::Overload, words).retry_after_ms(1_000)
+        })
     }
 
-    /// The visitor of before, if the site has them.
-    async fn known_visitor(
+    /// Name and e-mail address that are kept of a visitor of before, whom the site must have.
+    async fn kept_contact(
         &self,
         tenant: TenantId,
         creation: &Creation<'_>,
-    ) -> Result<Option<VisitorRow>, Reject> {
+    ) -> Result<[Option<Personal<String>>; 2], Reject> {
         if !creation.is_known {
-            return Ok(None);
+            return Ok([None, None]);
         }
         let row = self.store.visitor(tenant, creation.visitor).await;
         let row = row.map_err(|error| store_reject(&error))?;
         let row = row.filter(|row| row.site == creation.site);
-        row.map(Some).ok_or_else(|| not_found("this site has no such visitor"))
+        let row = row.ok_or_else(|| not_found("this site has no such visitor"))?;
+        let shown = self.shown();
+        Ok([row.name.clone(), row.email.clone()].map(|value| shown.contact(&row, value)))
     }
 
     /// It joins the line, and who is to have it gets it in the same step: nobody else is asked in between.
@@ -215,17 +179,55 @@ impl Hub {
                 let over_capacity = true;
                 state.routing.handle(Input::Assign { agent, conversation, over_capacity }, now)
             });
-            match given {
-                Some(Ok(more)) => {
-                    tally::assigned(&self.metrics, &state, &more, true, now);
-                    state.apply(&more, now);
-                    effects.extend(more);
-                }
-                // They left a moment ago: it waits in line.
-                Some(Err(_)) | None => {}
+            // Who left a moment ago gets nothing: it waits in line.
+            if let Some(Ok(more)) = given {
+                tally::assigned(&self.metrics, &state, &more, true, now);
+                state.apply(&more, now);
+                effects.extend(more);
             }
             effects
         };
         self.run(desk, effects).await
     }
+}
+
+/// The form's answers. Whoever is known need not say again who they are.
+fn with_kept<'a>(
+    mut form: Vec<(&'a str, &'a str)>,
+    kept: [(&'a str, Option<&'a Personal<String>>); 2],
+) -> Vec<(&'a str, &'a str)> {
+    for (field, kept) in kept {
+        if let Some(kept) = kept
+            && form.iter().all(|(given, _)| *given != field)
+        {
+            form.push((field, kept.expose()));
+        }
+    }
+    form
+}
+
+/// Only who may give to others names another agent.
+fn may_give(desk: &Desk, who: Option<Who>, assignee: Option<AgentId>) -> Result<(), Reject> {
+    let Some(to) = assignee else { return Ok(()) };
+    let state = desk.state.lock();
+    let supervises = match who {
+        Some(Who::Visitor { .. }) => {
+            return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
+        }
+        Some(Who::Agent { agent, .. }) => {
+            let supervises = state.supervises(agent);
+            if agent != to && !supervises {
+                let words = "only a supervisor gives a conversation to another agent";
+                return Err(Reject::new(RejectCode::Forbidden, words));
+            }
+            supervises
+        }
+        // A program of the Organization.
+        None => true,
+    };
+    if state.routing.takes(to, supervises) {
+        return Ok(());
+    }
+    let words = "this agent is not connected or has no room; without one it waits in line";
+    Err(Reject::new(RejectCode::AtCapacity, words))
 }

@@ -339,7 +339,6 @@ impl World {
         self.state.acts().ended().await;
         self.store.write(Vec::new()).await.unwrap();
         let (ids, store) = (self.ids, &self.store);
-        let all = || Page { limit: 100, after: None };
         let mut seen = String::new();
         let mut tenants = store.tenants(Page { limit: 100, after: None }).await.unwrap();
         tenants.sort_by(|one, other| one.name.cmp(&other.name));
@@ -370,6 +369,15 @@ impl World {
             )
             .unwrap();
         }
+        self.see_heard(&mut seen);
+        self.see_access(&mut seen).await;
+        self.see_conversations(&mut seen).await;
+        let mark = store.high_water().await.unwrap();
+        writeln!(seen, "clock {:?} {}", self.trust.standing(), mark.0).unwrap();
+        seen
+    }
+
+    fn see_heard(&self, seen: &mut String) {
         for (name, ear) in &self.ears {
             // A conversation that was made by the way has an id of its own each time.
             let known = [self.ids, self.closed, self.waiting].map(|of| of.conversation.to_string());
@@ -381,6 +389,10 @@ impl World {
             let heard: BTreeSet<String> = heard.into_iter().map(general).collect();
             writeln!(seen, "{name} heard {heard:?}").unwrap();
         }
+    }
+
+    async fn see_access(&self, seen: &mut String) {
+        let (ids, store) = (self.ids, &self.store);
         for row in store.invitations(ids.tenant).await.unwrap() {
             writeln!(seen, "invitation {}", row.email.expose()).unwrap();
         }
@@ -392,8 +404,13 @@ impl World {
         for row in store.tags(ids.tenant).await.unwrap() {
             writeln!(seen, "tag {}", row.name).unwrap();
         }
+    }
+
+    async fn see_conversations(&self, seen: &mut String) {
+        let (ids, store) = (self.ids, &self.store);
         let filter = crate::store::ConversationFilter::default();
-        let mut rows = store.conversations(ids.tenant, &filter, all()).await.unwrap();
+        let all = Page { limit: 100, after: None };
+        let mut rows = store.conversations(ids.tenant, &filter, all).await.unwrap();
         rows.sort_by_key(|row| row.conversation);
         for row in rows {
             let open = self.hub.open_conversations(ids.tenant, row.visitor).await.unwrap();
@@ -407,9 +424,6 @@ impl World {
                 writeln!(seen, "    {} {said:?}", placed.seq().0).unwrap();
             }
         }
-        let mark = store.high_water().await.unwrap();
-        writeln!(seen, "clock {:?} {}", self.trust.standing(), mark.0).unwrap();
-        seen
     }
 }
 

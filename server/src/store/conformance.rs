@@ -276,6 +276,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     a_password_link_is_used_once(store).await;
     another_tenant_finds_nothing(store).await;
     lists_have_pages(store).await;
+    conversations_are_searched_by_label_and_time(store).await;
     what_changed_is_found_in_its_order_and_nothing_is_missed(store).await;
     a_label_gets_another_name(store).await;
     every_filter_lists_what_passes(store).await;
@@ -735,32 +736,44 @@ async fn found(
     }
 }
 
-async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn Store) {
-    let world = World::new(27);
+/// A world with five conversations, one a millisecond; those of an even number have the label.
+async fn five(n: u8, store: &dyn Store) -> World {
+    let world = World::new(n);
     world.settle(store).await;
-    let tenant = world.tenant;
-    let tag = TagId::from_bytes([77; 16]);
-    let row_of = |n: u8| {
-        let next = world.with_visitor(n);
-        let mut row = next.conversation_row();
-        row.created_at = NOW.plus_ms(u64::from(n));
-        row.tags = if n % 2 == 0 { vec![tag] } else { Vec::new() };
-        (next, row)
-    };
     for n in 1..=5 {
-        let (next, row) = row_of(n);
-        let visitor = Write::Visitor(Box::new(next.visitor_row()));
+        let (visitor, row) = (world.with_visitor(n).visitor_row(), one_of_five(&world, n));
+        let visitor = Write::Visitor(Box::new(visitor));
         store.write(vec![visitor, Write::Conversation(Box::new(row))]).await.unwrap();
     }
-    let id = |n: u8| world.with_visitor(n).conversation;
-    let any = ConversationSearch {
+    world
+}
+
+fn one_of_five(world: &World, n: u8) -> ConversationRow {
+    let mut row = world.with_visitor(n).conversation_row();
+    row.created_at = NOW.plus_ms(u64::from(n));
+    row.tags = if n.is_multiple_of(2) { vec![LABEL] } else { Vec::new() };
+    row
+}
+
+const LABEL: TagId = TagId::from_bytes([77; 16]);
+
+fn any_conversation() -> ConversationSearch {
+    ConversationSearch {
         filter: ConversationFilter::default(),
         tag: None,
         created_after: None,
         created_before: None,
         order: SearchOrder::Newest(None),
+    }
+}
+
+async fn conversations_are_searched_by_label_and_time(store: &dyn Store) {
+    let world = five(27, store).await;
+    let tenant = world.tenant;
+    let any = any_conversation();
+    let ids = |numbers: &[u8]| {
+        numbers.iter().map(|n| world.with_visitor(*n).conversation).collect::<Vec<_>>()
     };
-    let ids = |numbers: &[u8]| numbers.iter().map(|n| id(*n)).collect::<Vec<_>>();
     for limit in [1, 2, 99] {
         // The newest first; its own conversation is of the world's beginning.
         let all = found(store, tenant, any.clone(), limit).await;
@@ -771,10 +784,13 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
             ..any.clone()
         };
         assert_eq!(found(store, tenant, between.clone(), limit).await, ids(&[4, 3, 2]));
-        let labelled = ConversationSearch { tag: Some(tag), ..any.clone() };
+        let labelled = ConversationSearch { tag: Some(LABEL), ..any.clone() };
         assert_eq!(found(store, tenant, labelled, limit).await, ids(&[4, 2]));
-        let both =
-            ConversationSearch { tag: Some(tag), created_before: Some(NOW.plus_ms(4)), ..between };
+        let both = ConversationSearch {
+            tag: Some(LABEL),
+            created_before: Some(NOW.plus_ms(4)),
+            ..between
+        };
         assert_eq!(found(store, tenant, both, limit).await, ids(&[2]));
         let never =
             ConversationSearch { created_after: Some(UnixMillis(u64::MAX / 2)), ..any.clone() };
@@ -782,7 +798,16 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
         let other = World::new(28).tenant;
         assert!(found(store, other, any.clone(), limit).await.is_empty());
     }
+}
 
+async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn Store) {
+    let world = five(42, store).await;
+    let tenant = world.tenant;
+    let any = any_conversation();
+    let ids = |numbers: &[u8]| {
+        numbers.iter().map(|n| world.with_visitor(*n).conversation).collect::<Vec<_>>()
+    };
+    let id = |n: u8| world.with_visitor(n).conversation;
     let begin = (UnixMillis(0), ConversationId::from_bytes([0; 16]));
     let changed = |after| ConversationSearch { order: SearchOrder::Changed(after), ..any.clone() };
     let before = found(store, tenant, changed(begin), 2).await;
@@ -792,13 +817,13 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
     let since = (newest, ConversationId::from_bytes([0xff; 16]));
     assert!(found(store, tenant, changed(since), 9).await.is_empty());
     // A new version, a label off and another on, and words; in whichever order, the later comes later.
-    let (_, mut row) = row_of(2);
+    let mut row = one_of_five(&world, 2);
     (row.version, row.tags) = (2, Vec::new());
     store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
-    let (third, _) = row_of(3);
+    let third = world.with_visitor(3);
     store.write(vec![Write::Message(third.message(1, "words"))]).await.unwrap();
-    let (_, mut row) = row_of(1);
-    (row.version, row.tags) = (2, vec![tag]);
+    let mut row = one_of_five(&world, 1);
+    (row.version, row.tags) = (2, vec![LABEL]);
     store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
     let mut after = found(store, tenant, changed(since), 1).await;
     // Words may be listed with the batch behind them.
@@ -807,10 +832,10 @@ async fn what_changed_is_found_in_its_order_and_nothing_is_missed(store: &dyn St
     let mut expected = ids(&[1, 2, 3]);
     expected.sort_unstable();
     assert_eq!(after, expected);
-    let labelled = ConversationSearch { tag: Some(tag), ..any.clone() };
+    let labelled = ConversationSearch { tag: Some(LABEL), ..any.clone() };
     assert_eq!(found(store, tenant, labelled.clone(), 9).await, ids(&[4, 1]));
     // An older version changes nothing.
-    let (_, row) = row_of(1);
+    let row = one_of_five(&world, 1);
     let latest = store.changed_at(tenant, id(1)).await.unwrap();
     store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();
     assert_eq!(store.changed_at(tenant, id(1)).await.unwrap(), latest);

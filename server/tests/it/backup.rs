@@ -292,6 +292,30 @@ fn harms(good: &[u8]) -> Vec<(String, Vec<u8>)> {
     harms
 }
 
+/// A restore that is refused, names the files and makes nothing.
+async fn is_refused(from: &[&Path], into: &Path, named: &[&Path], words: &str) {
+    let (code, out, err) = run(restore(from, into, &[])).await;
+    assert!(code == 1 && out.is_empty(), "{out}{err}");
+    for path in named {
+        assert!(err.contains(path.to_str().unwrap()), "{}: {err}", path.display());
+    }
+    assert!(err.contains(words), "{words}: {err}");
+    for part in ["data", "keys"] {
+        assert!(!into.join(part).exists(), "nothing was made: {err}");
+    }
+}
+
+/// `verify` names the damaged one of a folder's artefacts.
+async fn is_found(path: &Path, folder: &Path, what: &str) {
+    let (code, out, err) = run(verify(&[folder])).await;
+    let verdict: Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 1 && verdict["good"] == false, "{what}: {out}{err}");
+    let path = path.to_str().unwrap();
+    let all = verdict["artefacts"].as_array().unwrap();
+    let fault = all.iter().find(|one| one["path"] == path).unwrap()["fault"].as_str();
+    assert!(fault.unwrap().contains(path), "{what}: {out}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn artefacts_that_are_damaged_foreign_or_older_are_named_and_nothing_is_put_back() {
     let folder = TempDir::new().unwrap();
@@ -312,15 +336,7 @@ async fn artefacts_that_are_damaged_foreign_or_older_are_named_and_nothing_is_pu
 
     let into = TempDir::new().unwrap();
     let refused = async |from: &[&Path], named: &[&Path], words: &str| {
-        let (code, out, err) = run(restore(from, into.path(), &[])).await;
-        assert!(code == 1 && out.is_empty(), "{out}{err}");
-        for path in named {
-            assert!(err.contains(path.to_str().unwrap()), "{}: {err}", path.display());
-        }
-        assert!(err.contains(words), "{words}: {err}");
-        for part in ["data", "keys"] {
-            assert!(!into.path().join(part).exists(), "nothing was made: {err}");
-        }
+        is_refused(from, into.path(), named, words).await;
     };
     let (data, keys) = (one_of(&new, ".data"), one_of(&new, ".keys"));
     let (old_data, old_keys) = (one_of(&old, ".data"), one_of(&old, ".keys"));
@@ -335,17 +351,7 @@ async fn artefacts_that_are_damaged_foreign_or_older_are_named_and_nothing_is_pu
         let good = std::fs::read(path).unwrap();
         for (what, bytes) in harms(&good) {
             std::fs::write(path, bytes).unwrap();
-            let (code, out, err) = run(verify(&[&new])).await;
-            let verdict: Value = serde_json::from_str(&out).unwrap();
-            let of = |path: &Path| {
-                let all = verdict["artefacts"].as_array().unwrap();
-                all.iter().find(|one| one["path"] == path.to_str().unwrap()).unwrap().clone()
-            };
-            assert!(code == 1 && verdict["good"] == false, "{what}: {out}{err}");
-            assert!(
-                of(path)["fault"].as_str().unwrap().contains(path.to_str().unwrap()),
-                "{what}: {out}"
-            );
+            is_found(path, &new, &what).await;
             refused(&[&new], &[path], "").await;
         }
         std::fs::write(path, good).unwrap();

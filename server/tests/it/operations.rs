@@ -664,7 +664,7 @@ async fn requests_handshakes_and_messages_are_traced_without_a_word_of_what_is_s
     // What waits to be sent when it stops is sent.
     http::get(server.address, "/v1/nothing", &[]).await;
     let stopping = tokio::task::spawn_blocking(move || server.stop());
-    collector.span(|span| span["name"] == "GET none").await;
+    collector.span(|span| span["name"] == "GET unmatched").await;
     assert_eq!(stopping.await.unwrap(), Some(0));
 }
 

@@ -274,42 +274,11 @@ fn the_documents_pass_the_rules_that_a_linter_has() {
             assert!(!path.ends_with('/') && !path.contains('?'), "{name}: {path}");
             for (verb, operation) in item.as_object().unwrap() {
                 let place = format!("{name}: {verb} {path}");
-                let id = operation["operationId"].as_str().unwrap();
-                assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{place}");
-                ids.push(id);
-                for field in ["summary", "description"] {
-                    let words = operation[field].as_str().unwrap_or_default();
-                    assert!(words.len() > 5 && !words.contains("/v1/{"), "{place}: {field}");
-                    assert!(!words.starts_with("GET /") && !words.starts_with("POST /"), "{place}");
-                }
+                ids.push(operation["operationId"].as_str().unwrap());
                 let own = operation["tags"].as_array().unwrap();
                 assert!(own.len() == 1 && tags.contains(&own[0].as_str().unwrap()), "{place}");
                 used.push(own[0].as_str().unwrap());
-                assert!(
-                    operation["responses"].as_object().unwrap().keys().any(|s| s.starts_with('2'))
-                );
-                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-                for parameter in &parameters {
-                    let words = parameter["description"].as_str().unwrap_or_default();
-                    assert!(!words.is_empty(), "{place}: {}", parameter["name"]);
-                    assert_eq!(
-                        path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())),
-                        parameter["in"] == "path"
-                    );
-                }
-                for template in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
-                    assert!(
-                        parameters.iter().any(|parameter| parameter["name"] == template),
-                        "{place}: {template}"
-                    );
-                }
-                let mut media = vec![&operation["requestBody"]["content"]["application/json"]];
-                let answers = operation["responses"].as_object().unwrap().values();
-                media.extend(answers.map(|answer| &answer["content"]["application/json"]));
-                for media in media.into_iter().filter(|media| !media.is_null()) {
-                    assert!(!media["example"].is_null(), "{place} has no example");
-                    fits(&document, &media["schema"], &media["example"], &place);
-                }
+                an_operation_is_told(&document, path, operation, &place);
             }
         }
         let all = ids.len();
@@ -322,6 +291,39 @@ fn the_documents_pass_the_rules_that_a_linter_has() {
             let reference = format!("\"#/components/schemas/{schema}\"");
             assert!(text.contains(&reference), "{name}: {schema} is not used");
         }
+    }
+}
+
+fn an_operation_is_told(document: &Value, path: &str, operation: &Value, place: &str) {
+    let id = operation["operationId"].as_str().unwrap();
+    assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{place}");
+    for field in ["summary", "description"] {
+        let words = operation[field].as_str().unwrap_or_default();
+        assert!(words.len() > 5 && !words.contains("/v1/{"), "{place}: {field}");
+        assert!(!words.starts_with("GET /") && !words.starts_with("POST /"), "{place}");
+    }
+    assert!(operation["responses"].as_object().unwrap().keys().any(|s| s.starts_with('2')));
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    for parameter in &parameters {
+        let words = parameter["description"].as_str().unwrap_or_default();
+        assert!(!words.is_empty(), "{place}: {}", parameter["name"]);
+        assert_eq!(
+            path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())),
+            parameter["in"] == "path"
+        );
+    }
+    for template in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+        assert!(
+            parameters.iter().any(|parameter| parameter["name"] == template),
+            "{place}: {template}"
+        );
+    }
+    let mut media = vec![&operation["requestBody"]["content"]["application/json"]];
+    let answers = operation["responses"].as_object().unwrap().values();
+    media.extend(answers.map(|answer| &answer["content"]["application/json"]));
+    for media in media.into_iter().filter(|media| !media.is_null()) {
+        assert!(!media["example"].is_null(), "{place} has no example");
+        fits(document, &media["schema"], &media["example"], place);
     }
 }
 

@@ -107,7 +107,7 @@ impl Desk<'_> {
 
     /// A closed conversation of which nothing is left goes too, and a visitor with their last one.
     fn clean_up_conversation(&mut self, conversation: i64) -> Result<(), Fault> {
-        let gone: Option<([u8; 16], [u8; 16], u64, Vec<u8>)> = self
+        let gone = self
             .connection
             .prepare_cached(
                 "DELETE FROM conversations WHERE id = ?1 AND state = 4 AND bucket IS NULL
@@ -116,7 +116,9 @@ impl Desk<'_> {
                  RETURNING visitor, conversation, created_at, tags",
             )?
             .query_row([conversation], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                let visitor: [u8; 16] = row.get(0)?;
+                let (id, created_at): ([u8; 16], u64) = (row.get(1)?, row.get(2)?);
+                Ok((visitor, id, created_at, row.get::<_, Vec<u8>>(3)?))
             })
             .optional()?;
         let Some((visitor, id, created_at, tags)) = gone else { return Ok(()) };
