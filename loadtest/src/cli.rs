@@ -339,8 +339,10 @@ fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
     let (stop, ears) = stop::stop();
     let outcome = runtime()?.block_on(async {
         tokio::select! {
-            outcome = Box::pin(conduct(order, &mut screen, stop)) => outcome,
+            // Signals are heard before anything is begun.
+            biased;
             interrupted = ears.hear() => Err(interrupted.into()),
+            outcome = Box::pin(conduct(order, &mut screen, stop)) => outcome,
         }
     });
     drop(screen);

@@ -108,6 +108,8 @@ pub struct Resolved {
     pub warnings: Vec<String>,
     texts: BTreeMap<&'static str, (String, Origin)>,
     sources: Sources,
+    /// What was read there. It can be read once only.
+    standard_input: Option<SecretString>,
 }
 
 impl Resolved {
@@ -116,7 +118,7 @@ impl Resolved {
     /// # Errors
     /// As [`load`].
     pub fn again(&self) -> Result<Self, ConfigError> {
-        load(&self.sources)
+        read(&self.sources, self.standard_input.clone())
     }
 
     /// The settings whose text is another than in `other`.
@@ -141,6 +143,7 @@ impl Resolved {
             warnings: newer.warnings.clone(),
             texts,
             sources: self.sources.clone(),
+            standard_input: self.standard_input.clone(),
         }
     }
 
@@ -164,7 +167,12 @@ impl Resolved {
 /// Everything that is wrong, at once: unknown settings with the nearest known name, bad values with
 /// source and what was expected, settings that do not go together.
 pub fn load(sources: &Sources) -> Result<Resolved, ConfigError> {
-    let mut reading = Reading { surroundings: sources.variables.clone(), ..Reading::default() };
+    read(sources, None)
+}
+
+fn read(sources: &Sources, standard_input: Option<SecretString>) -> Result<Resolved, ConfigError> {
+    let surroundings = sources.variables.clone();
+    let mut reading = Reading { surroundings, standard_input, ..Reading::default() };
     let variables = reading.variables(sources);
     let file = sources.file.clone().or_else(|| {
         let named = variables.iter().find(|(name, _)| *name == FILE_VARIABLE);
@@ -180,7 +188,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, ConfigError> {
     for (name, text) in &sources.flags {
         reading.take(name, text.clone(), Origin::Flag(name.replace('_', "-")), None);
     }
-    let Reading { mut texts, places, mut complaints, warnings, .. } = reading;
+    let Reading { mut texts, places, mut complaints, warnings, standard_input, .. } = reading;
     for setting in SETTINGS.iter().filter(|setting| setting.path) {
         let Some((text, origin)) = texts.get_mut(setting.name) else { continue };
         match credential(text, &sources.variables) {
@@ -205,7 +213,8 @@ pub fn load(sources: &Sources) -> Result<Resolved, ConfigError> {
     }
     match config {
         Some(config) if complaints.is_empty() => {
-            Ok(Resolved { config, file, warnings, texts, sources: sources.clone() })
+            let sources = sources.clone();
+            Ok(Resolved { config, file, warnings, texts, sources, standard_input })
         }
         Some(_) | None => Err(ConfigError { complaints }),
     }
@@ -236,9 +245,23 @@ struct Reading {
     warnings: Vec<String>,
     /// All variables, which name the folder of credentials.
     surroundings: Vec<(OsString, OsString)>,
+    standard_input: Option<SecretString>,
 }
 
 impl Reading {
+    /// A secret out of its file, or what standard input said the first time.
+    fn secret(&mut self, path: &Path) -> std::io::Result<SecretString> {
+        if path.as_os_str() != OsStr::new(STANDARD_INPUT) {
+            return read_secret(path);
+        }
+        if let Some(said) = &self.standard_input {
+            return Ok(said.clone());
+        }
+        let said = read_secret(path)?;
+        self.standard_input = Some(said.clone());
+        Ok(said)
+    }
+
     /// The variables that are ours. What others set in our name is told and left alone; what is nearly ours is kept, and
     /// refused later as unknown.
     fn variables<'s>(&mut self, sources: &'s Sources) -> Vec<(&'s str, String)> {
@@ -350,7 +373,7 @@ impl Reading {
         } else {
             let path = credential(&text, &self.surroundings);
             let read = path.map_err(ToOwned::to_owned).and_then(|path| {
-                let read = read_secret(Path::new(&path));
+                let read = self.secret(Path::new(&path));
                 read.map_err(|error| format!("cannot be read: {error}"))
             });
             match read {

@@ -365,6 +365,21 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     assert_eq!(server.stop(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_standard_input_said_is_in_force_when_it_can_be_read_no_more() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let input = folder.path().join("bus");
+    std::fs::write(&input, "memory\n").unwrap();
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--bus-file", "-"]).stdin(std::fs::File::open(&input).unwrap());
+    });
+    server.signal("-HUP");
+    server.line("settings and certificate were read again", |line| line["count"] == 0).await;
+    assert!(server.lines("the new value takes a restart").is_empty());
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// What systemd's end of the socket hears, word by word.
 struct Heard(UnixDatagram);
 
@@ -558,6 +573,8 @@ async fn a_grace_is_for_where_another_node_takes_over_or_the_operator_says_so() 
     furnish(folder.path()).await;
     let alone = Running::start(folder.path(), |command| grace(command, "600000"));
     assert_eq!(alone.stop(), Some(0), "it waits for nobody");
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
     let asked = Running::start(folder.path(), |command| {
         grace(command, "3000");
         command.args(["--drain-grace", "always"]);
