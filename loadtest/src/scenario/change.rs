@@ -13,8 +13,8 @@ use super::{Loop, Scenario};
 /// Changes over a file, in the order in which they are made: keys, then length, then rate, then seed.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Changes {
-    /// Another value of one key, as TOML: --set mix.rooms=50, --set 'phase[1].arrivals=3',
-    /// --set 'thresholds.lost={max=2}'; may be repeated
+    /// Another value of one key, as TOML: `--set mix.rooms=50`, `--set 'phase[1].arrivals=3'`,
+    /// `--set 'thresholds.lost={max=2}'`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Set>,
     /// How long the measured phases take together, each its part: 90, 90s, 15m, 2h. Others stay as they
