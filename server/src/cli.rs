@@ -259,7 +259,10 @@ fn print(text: &str) -> Result<ExitCode, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::SETTINGS;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -285,6 +288,76 @@ mod tests {
             command.get_subcommands_mut().for_each(each);
         }
         each(&mut family(Shape::Shown));
+    }
+
+    /// Every file that tells people what to type, with its commands; a line that ends in a backslash goes on.
+    fn told_commands(path: &Path, into: &mut Vec<(PathBuf, String)>) {
+        if path.is_dir() {
+            for entry in std::fs::read_dir(path).unwrap() {
+                told_commands(&entry.unwrap().path(), into);
+            }
+            return;
+        }
+        let Ok(text) = std::fs::read_to_string(path) else { return };
+        let names: Vec<_> =
+            family(Shape::Shown).get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        for line in text.replace("\\\n", " ").lines() {
+            let parts = line.split("livehelp ").skip(1);
+            let ends = |c: char| "`#|;&>()".contains(c);
+            let commands = parts.map(|part| part.split(ends).next().unwrap().trim());
+            let is_one = |words: &&str| {
+                words.split_whitespace().next().is_some_and(|word| names.iter().any(|n| n == word))
+            };
+            into.extend(commands.filter(is_one).map(|words| (path.to_owned(), words.to_owned())));
+        }
+    }
+
+    /// What a person may type here, by the names that they are shown.
+    fn understands(mut command: &Command, words: &str) -> Result<(), String> {
+        let settings: Vec<_> = SETTINGS.iter().map(|one| one.name.replace('_', "-")).collect();
+        let mut known: Vec<String> = Vec::new();
+        for word in words.split_whitespace() {
+            if let Some(flag) = word.strip_prefix("--") {
+                let flag = flag.split('=').next().unwrap_or(flag).trim_end_matches(['.', ',', ':']);
+                let own = |one: &Command| {
+                    one.get_arguments().filter_map(|arg| arg.get_long()).any(|long| long == flag)
+                };
+                let is_known = own(command)
+                    || known.iter().chain(&settings).any(|one| one == flag)
+                    || ["help", "version", "config", "output"].contains(&flag);
+                if !is_known {
+                    return Err(format!("no flag --{flag}"));
+                }
+                continue;
+            }
+            let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+            known.extend(longs.map(ToOwned::to_owned));
+            match command.get_subcommands().find(|one| one.get_name() == word) {
+                Some(one) => command = one,
+                None if command.is_subcommand_required_set() && !word.starts_with('-') => {
+                    return Err(format!("no command {word}"));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_people_are_told_to_type_is_what_they_are_shown() {
+        let (shown, mut told) = (family(Shape::Shown), Vec::new());
+        for place in ["docs", "deploy", "README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+            told_commands(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(place), &mut told);
+        }
+        assert!(told.len() > 100, "{}", told.len());
+        let wrong: Vec<_> = told
+            .iter()
+            .filter_map(|(path, words)| {
+                let why = understands(&shown, words).err()?;
+                Some(format!("{}: `livehelp {words}`: {why}", path.display()))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod traces;
 pub mod systemd;
 pub mod config;
 pub mod origin;
+mod prose;
 pub mod clock;
 mod recent;
 mod network;

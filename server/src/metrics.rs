@@ -146,6 +146,8 @@ metrics! {
             "From a conversation's wait to its end: an agent took it, or it was closed before. Messages left while nobody was there do not count.";
         queue_oldest_wait_seconds: Gauge = (),
             "How long the visitor has waited who waits longest now; 0 if nobody waits. Messages left while nobody was there do not count.";
+        queue_unattended_wait_seconds: Gauge = (),
+            "How long the visitor has waited who waits longest now in an Organization of which no agent is available; 0 if nobody does.";
         offers_total: Counters<OfferEnd> = ("result"),
             "Questions to agents whether they take a conversation, from the queue or by transfer, when they ended.";
         first_response_seconds: Histogram<Long> = (),

@@ -38,3 +38,19 @@ test('each state of the line is in the document', () => {
   const row = rows('Events').find((line) => line.startsWith('| `status`')) ?? '';
   assert.deepEqual(all(row.split('|')[2] ?? '', /`(\w+)`/g), states);
 });
+
+test('each attribute that the tag is asked for is in the document, and no other', () => {
+  const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const asked = all(read('src/loader.ts'), /\.dataset\['(\w+)'\]/g).map((name) => `data-${dashed(name)}`);
+  assert.ok(asked.length > 0);
+  const told = rows('Attributes of the tag').map((row) => row.split('|')[1] ?? '').join();
+  assert.deepEqual(all(told, /`(data-[\w-]+)`/g), asked.sort());
+});
+
+test('the policy in the document has what the strict policy of the browser tests lets the server have', () => {
+  const allowed = all(read('test/rig.ts'), /([a-z]+-src) \$\{\w+\}/g);
+  assert.deepEqual(allowed, ['connect-src', 'script-src']);
+  const section = document.split(/^## /m).find((part) => part.startsWith('Content security policy\n')) ?? '';
+  assert.deepEqual(all(section, /^ {4}([a-z]+-src) /gm), allowed);
+  assert.match(section, /^ {4}connect-src https:\S+ wss:/m);
+});

@@ -499,10 +499,24 @@ fn field_rows(out: &mut String, schema: &Schema) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prose on lines of 100 columns.
+fn filled(words: &str) -> String {
+    let lines = textwrap::Options::new(100)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(words, lines)
+}
+
 fn frame_tables(frames: &[Schema]) -> anyhow::Result<String> {
     let mut out = String::new();
     for frame in frames {
-        writeln!(out, "#### {} `{}`\n\n{}\n", frame.code, frame.word, doc_lines(frame.doc))?;
+        writeln!(
+            out,
+            "#### {} `{}`\n\n{}\n",
+            frame.code,
+            frame.word,
+            filled(&doc_lines(frame.doc))
+        )?;
         if !frame.fields.is_empty() {
             field_rows(&mut out, frame)?;
         }
@@ -513,7 +527,7 @@ fn frame_tables(frames: &[Schema]) -> anyhow::Result<String> {
 fn record_tables() -> anyhow::Result<String> {
     let mut out = String::new();
     for record in RECORDS {
-        writeln!(out, "#### {}\n\n{}\n", record.name, doc_lines(record.doc))?;
+        writeln!(out, "#### {}\n\n{}\n", record.name, filled(&doc_lines(record.doc)))?;
         field_rows(&mut out, record)?;
     }
     Ok(out.trim_end().to_owned())

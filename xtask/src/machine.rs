@@ -39,6 +39,8 @@ pub(crate) enum Need {
     Prometheus,
     /// nginx, HAProxy and Caddy, for the tests behind them.
     Fronts,
+    /// systemd's own judge of units, and a terminal for a test of what a person sees.
+    Units,
     /// A browser without a window and something to write with, for the browser tests.
     Browser,
 }
@@ -53,6 +55,7 @@ impl Need {
             Self::Python => &["python3", "python3-venv"],
             Self::Prometheus => &["prometheus", "prometheus-alertmanager"],
             Self::Fronts => &["nginx-light", "haproxy", "caddy"],
+            Self::Units => &["systemd", "bsdutils"],
             Self::Browser => {
                 &["chromium-headless-shell", "fonts-dejavu-core", "fonts-noto-color-emoji"]
             }
@@ -72,6 +75,7 @@ impl Need {
             Self::Fronts => ["nginx", "haproxy", "caddy"]
                 .iter()
                 .all(|name| present(name) || Path::new("/usr/sbin").join(name).is_file()),
+            Self::Units => present("systemd-analyze") && present("script"),
             Self::Browser => present("chromium-headless-shell") && fonts_met(),
         }
     }

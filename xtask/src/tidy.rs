@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use self::source::{code_only, imports, names, snake_case, words};
-use crate::shell::root;
+use crate::shell::{command, root};
 
 /// The server's modules from top to bottom. A module may import what stands in a lower row, never its own row or a higher one.
 /// `auth` is its types; what signs people in (`auth/`) asks the store.
@@ -36,7 +36,7 @@ const ROWS: [&[&str]; 9] = [
         "folder",
         "network",
     ],
-    &["origin"],
+    &["origin", "prose"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.
 const ALLOWED: [(&str, &str); 2] = [("room", "privacy::"), ("routing", "privacy::")];
@@ -48,7 +48,7 @@ const FORBIDDEN: [(&str, &str, &str); 4] = [
     ("store", "routing", "a store keeps envelopes and knows no queues"),
 ];
 /// Crates and the only places that may name them: modules or paths below `src`. The rest of the tree asks there.
-const DOORS: [(&[&str], &[&str]); 14] = [
+const DOORS: [(&[&str], &[&str]); 15] = [
     (&["tokio_tungstenite"], &["gateway", "loadtest", "benches/peers"]),
     (&["hyper", "hyper_util"], &["http", "loadtest"]),
     (&["dashmap"], &["hub"]),
@@ -67,6 +67,7 @@ const DOORS: [(&[&str], &[&str]); 14] = [
     (&["tokio_postgres"], &["store/postgres"]),
     (&["tracing_subscriber"], &["telemetry"]),
     (&["ring", "argon2"], &["keys", "auth"]),
+    (&["textwrap"], &["prose"]),
 ];
 /// The core waits for nothing and touches nothing; so these are not for it.
 const CORE: [&str; 3] = ["room", "routing", "privacy"];
@@ -139,6 +140,13 @@ pub(crate) fn run() -> Result<()> {
             faults.push(format!("{package}/package-lock.json holds download addresses: set omit-lockfile-registry-resolved"));
         }
     }
+    let listed = command(&root(), &["git", "ls-files", "*.md"]).output()?;
+    for document in String::from_utf8_lossy(&listed.stdout).lines() {
+        // One that was deleted and not yet committed is still listed.
+        if let Ok(text) = fs::read_to_string(root().join(document)) {
+            check_prose(document, &text, &mut faults);
+        }
+    }
     if !faults.is_empty() {
         bail!("the tree is not tidy:\n  {}", faults.join("\n  "));
     }
@@ -195,6 +203,21 @@ fn check_words<'a>(file: &str, words: impl Iterator<Item = &'a str>, faults: &mu
         let wrong = |wrong: &&&str| snake.contains(&format!("_{wrong}_"));
         if let Some(wrong) = WRONG_WORDS.iter().find(wrong) {
             faults.push(format!("{file}: `{word}` uses the word `{wrong}`; see docs/glossary.md"));
+        }
+    }
+}
+
+/// Columns of prose in a document; tables, commands and pictures are as wide as they are.
+const PROSE_COLUMNS_MAX: usize = 100;
+
+fn check_prose(file: &str, text: &str, faults: &mut Vec<String>) {
+    let mut fenced = false;
+    for (at, line) in text.lines().enumerate() {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        let as_it_is = ["|", "    ", "[![", "<!--"].iter().any(|start| line.starts_with(start));
+        if !fenced && !is_fence && !as_it_is && line.chars().count() > PROSE_COLUMNS_MAX {
+            faults.push(format!("{file}:{}: more than {PROSE_COLUMNS_MAX} columns", at + 1));
         }
     }
 }
@@ -269,7 +292,7 @@ fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) 
 
 #[cfg(test)]
 mod tests {
-    use super::{check_front, check_rust, run};
+    use super::{check_front, check_prose, check_rust, run};
 
     fn faults(package: &str, path: &str, text: &str) -> String {
         let mut faults = Vec::new();
@@ -315,6 +338,18 @@ mod tests {
         assert!(faults("server", "hub", "let c = redis::Client::open();").contains("bus/redis"));
         assert_eq!(faults("server", "hub", "// redis::Client\nlet s = \"redis::Client\";"), "");
         assert!(faults("server", "room", "use tokio::sync::Mutex;").contains("waits for nothing"));
+    }
+
+    #[test]
+    fn prose_has_a_hundred_columns_and_commands_as_many_as_they_need() {
+        let (fits, long) = ("x".repeat(100), "ä ".repeat(51));
+        let mut faults = Vec::new();
+        let text = format!("{fits}\n| {long} |\n    {long}\n```\n{long}\n```\n");
+        check_prose("docs/x.md", &text, &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        check_prose("docs/x.md", &format!("{text}{long}\n- {long}\n"), &mut faults);
+        assert_eq!(faults.len(), 2);
+        assert!(faults[0].starts_with("docs/x.md:7: "), "{faults:?}");
     }
 
     #[test]

@@ -199,10 +199,15 @@ fn work() -> Row {
             Panel::lines(
                 "Longest wait",
                 Seconds,
-                "How long the visitor has waited who waits longest.",
+                "How long the visitor has waited who waits longest, and who waits longest where no \
+                 agent of their Organization is available.",
             )
             .mark(300.0, Red)
-            .query("max by (instance) (livehelp_queue_oldest_wait_seconds{$})", "{{instance}}"),
+            .query("max by (instance) (livehelp_queue_oldest_wait_seconds{$})", "{{instance}}")
+            .query(
+                "max by (instance) (livehelp_queue_unattended_wait_seconds{$})",
+                "{{instance}}, nobody available",
+            ),
             Panel::lines(
                 "First answer",
                 Seconds,

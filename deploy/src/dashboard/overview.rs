@@ -233,7 +233,7 @@ fn load() -> Row {
             )
             .query("sum(rate(livehelp_message_errors_total{$}[$]))", "frames")
             .query(
-                r#"sum(rate(livehelp_http_requests_total{code=~"5..",$}[$])) or vector(0)"#,
+                r#"sum(rate(livehelp_http_requests_total{listener="public",code=~"5..",$}[$])) or vector(0)"#,
                 "5xx",
             )
             .query("sum(rate(livehelp_rate_limited_total{$}[$]))", "too fast"),

@@ -442,19 +442,18 @@ fn people() -> Vec<Alert> {
             "LivehelpNobodyAvailable",
             Ticket,
             "2m",
-            "livehelp_queue_oldest_wait_seconds > 120\n  \
-             and on (job, instance) livehelp_agents{state=\"available\"} == 0",
+            "livehelp_queue_unattended_wait_seconds > 120",
         )
         .says(
-            "Visitors of {{ $labels.instance }} wait, and no agent is available",
+            "Visitors of {{ $labels.instance }} wait, and no agent of theirs is available",
             "The longest wait is {{ $value | humanizeDuration }}.",
         )
         .fires_saying(
             "10m",
             &[
-                ("livehelp_queue_oldest_wait_seconds", "0+60x10"),
-                (r#"livehelp_agents{state="available"}"#, "0+0x10"),
-                (r#"livehelp_agents{state="away"}"#, "3+0x10"),
+                ("livehelp_queue_unattended_wait_seconds", "0+60x10"),
+                // Those of another Organization do not help.
+                (r#"livehelp_agents{state="available"}"#, "1+0x10"),
             ],
             HERE,
             "10m 0s",
@@ -462,16 +461,8 @@ fn people() -> Vec<Alert> {
         .silent(
             "10m",
             &[
+                ("livehelp_queue_unattended_wait_seconds", "0+0x10"),
                 ("livehelp_queue_oldest_wait_seconds", "0+60x10"),
-                (r#"livehelp_agents{state="available"}"#, "1+0x10"),
-                (r#"livehelp_agents{state="away"}"#, "0+0x10"),
-            ],
-        )
-        .silent(
-            "10m",
-            &[
-                ("livehelp_queue_oldest_wait_seconds", "0+0x10"),
-                (r#"livehelp_agents{state="available"}"#, "0+0x10"),
             ],
         ),
         Alert::new(

@@ -89,15 +89,42 @@ const REFUSED_BY_US: &str = r#"livehelp_message_errors_total{code=~"store-unavai
 struct Burn {
     word: &'static str,
     factor: &'static str,
+    factor_tenths: u64,
+    /// What is told of a tenth more than the factor.
+    above: &'static str,
     long: &'static str,
     short: &'static str,
     severity: Severity,
 }
 
 const BURNS: [Burn; 3] = [
-    Burn { word: "14x", factor: "14.4", long: "1h", short: "5m", severity: Severity::Page },
-    Burn { word: "6x", factor: "6", long: "6h", short: "30m", severity: Severity::Page },
-    Burn { word: "1x", factor: "1", long: "3d", short: "6h", severity: Severity::Ticket },
+    Burn {
+        word: "14x",
+        factor: "14.4",
+        factor_tenths: 144,
+        above: "15.84",
+        long: "1h",
+        short: "5m",
+        severity: Severity::Page,
+    },
+    Burn {
+        word: "6x",
+        factor: "6",
+        factor_tenths: 60,
+        above: "6.6",
+        long: "6h",
+        short: "30m",
+        severity: Severity::Page,
+    },
+    Burn {
+        word: "1x",
+        factor: "1",
+        factor_tenths: 10,
+        above: "1.1",
+        long: "3d",
+        short: "6h",
+        severity: Severity::Ticket,
+    },
 ];
 
 pub(super) fn file() -> File {
@@ -161,7 +188,7 @@ fn records(objective: &'static Objective) -> Vec<Record> {
 
 fn alert(objective: &'static Objective, burn: &Burn) -> Alert {
     let Objective { name, camel, target, fault, .. } = objective;
-    let Burn { word, factor, long, short, severity } = burn;
+    let Burn { word, factor, long, short, severity, .. } = burn;
     let expr = format!(
         "job:livehelp_slo_burn:ratio{long}{{slo=\"{name}\"}} > {factor}\n  \
          and job:livehelp_slo_burn:ratio{short}{{slo=\"{name}\"}} > {factor}\n  \
@@ -213,7 +240,10 @@ fn proved(alert: Alert, objective: &Objective, burn: &Burn) -> Alert {
     // All is well again, for longer than the short window.
     let over = of("0+100x50 5100+100x39", "0+100x50 5000+0x39", "0+200x50 10100+100x39");
     let value = if objective.budget == "0.001" { "500" } else { "50" };
+    let (above, below) = (rate(objective, burn, 11), rate(objective, burn, 9));
     let mut alert = alert
+        .fires_saying("90m", &refs(&above), &[("job", JOB)], burn.above)
+        .silent("90m", &refs(&below))
         .fires_saying("90m", &refs(&broken), &[("job", JOB)], value)
         .silent("90m", &refs(&kept))
         .silent("90m", &refs(&night));
@@ -221,6 +251,15 @@ fn proved(alert: Alert, objective: &Objective, burn: &Burn) -> Alert {
         alert = alert.silent("90m", &refs(&over));
     }
     alert
+}
+
+/// Series that burn so many tenths of an alert's factor.
+fn rate(objective: &Objective, burn: &Burn, tenths: u64) -> Vec<(String, String)> {
+    let all = 1_000_000;
+    let budget = if objective.budget == "0.001" { all / 1_000 } else { all / 100 };
+    let bad = budget * burn.factor_tenths * tenths / 100;
+    let grows = |by: u64| format!("0+{by}x90");
+    story(objective, &grows(all - bad), &grows(bad), &grows(all))
 }
 
 fn refs(series: &[(String, String)]) -> Vec<(&str, &str)> {

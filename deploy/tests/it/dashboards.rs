@@ -221,6 +221,22 @@ fn every_metric_and_label_that_a_query_names_is_exported() {
     }
 }
 
+#[test]
+fn requests_of_users_and_of_probes_are_told_apart() {
+    for (name, expr) in queries(&dashboards()) {
+        names_the_listener(&name, &expr);
+    }
+}
+
+/// Probes and operators are not users: whoever counts requests says whose.
+pub fn names_the_listener(name: &str, expr: &str) {
+    for selector in selectors(expr).iter().filter(|one| one.name.starts_with("livehelp_http_")) {
+        let is_said = selector.matchers.iter().any(|(label, ..)| label == "listener")
+            || grouped(expr).iter().any(|label| label == "listener");
+        assert!(is_said, "{name}: {} of which listener? {expr}", selector.name);
+    }
+}
+
 /// Fails where a query names a metric, a label or a label's value that is not there.
 pub fn names_what_is_there(
     name: &str,

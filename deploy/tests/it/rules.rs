@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dashboards::names_what_is_there;
+use crate::dashboards::{names_the_listener, names_what_is_there};
 use crate::exported::metrics;
 use crate::promql::selectors;
 use crate::tools::{deploy, file, judged};
@@ -72,6 +72,7 @@ fn every_metric_and_label_that_a_rule_names_is_exported() {
         .collect();
     for (name, expr) in exprs() {
         names_what_is_there(&name, &expr, &metrics, &recorded);
+        names_the_listener(&name, &expr);
     }
 }
 

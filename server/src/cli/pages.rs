@@ -11,6 +11,7 @@ use clap_mangen::Man;
 use super::flags::Shape;
 use super::{CliError, EXIT_CODES, family, print};
 use crate::config::SETTINGS;
+use crate::prose::{filled, point};
 
 const NAME: &str = "livehelp";
 
@@ -82,20 +83,24 @@ const HEAD: &str = "# Command line
 
 <!-- Made by `cargo run -p livehelp --example reference docs`; a test compares it. -->
 
-`livehelp` is the server and every tool around it. `livehelp COMMAND --help` says the same as this page;
-`livehelp man --dir DIR` writes it as man pages, and `livehelp completions SHELL` makes a shell finish your words.
+`livehelp` is the server and every tool around it. `livehelp COMMAND --help` says the same as this
+page; `livehelp man --dir DIR` writes it as man pages, and `livehelp completions SHELL` makes a
+shell finish your words.
 
-**Names.** The operator's commands are a thing and an act: `operator sites close`. What is acted upon stands behind the
-act by its id (`SITE_ID`, `sit_…`); what it belongs to is a flag (`--tenant TENANT_ID`, `ten_…`). A thing alone lists
-it. What is called an Organization for people is a `tenant` in commands, REST and files.
+**Names.** The operator's commands are a thing and an act: `operator sites close`. What is acted
+upon stands behind the act by its id (`SITE_ID`, `sit_…`); what it belongs to is a flag (`--tenant
+TENANT_ID`, `ten_…`). A thing alone lists it. What is called an Organization for people is a
+`tenant` in commands, REST and files.
 
-**Flags** stand before or after any command's name: `livehelp --data /srv/data check` is `livehelp check --data
-/srv/data`. Every setting is a flag of every command ([configuration.md](configuration.md)); below, each command lists
-those that concern it. `--output json` is for programs, `--output table` for people. Without it, what was made for
-programs (`operator`, `init`) is a table on a terminal and JSON in a pipe; what was made for people is text in both.
+**Flags** stand before or after any command's name: `livehelp --data /srv/data check` is `livehelp
+check --data /srv/data`. Every setting is a flag of every command
+([configuration.md](configuration.md)); below, each command lists those that concern it. `--output
+json` is for programs, `--output table` for people. Without it, what was made for programs
+(`operator`, `init`) is a table on a terminal and JSON in a pipe; what was made for people is text
+in both.
 
-**Secrets** stand in files, so that no list of processes shows them: `--admin-password-file`, `--operator-key-file`,
-`--bus-file`. Their first line counts; `-` is standard input.
+**Secrets** stand in files, so that no list of processes shows them: `--admin-password-file`,
+`--operator-key-file`, `--bus-file`. Their first line counts; `-` is standard input.
 
 **Exit codes**
 
@@ -106,8 +111,8 @@ programs (`operator`, `init`) is a table on a terminal and JSON in a pipe; what 
 | 2 | the command line or the settings are wrong, and nothing was done; of `health`, the command line alone |
 | 130 | `serve` was told twice to stop, and stopped at once |
 
-What a command found is on stdout, what went wrong on stderr. A variable that begins with `LIVEHELP_` and is no setting
-is told on stderr and left alone, unless a setting was meant.
+What a command found is on stdout, what went wrong on stderr. A variable that begins with
+`LIVEHELP_` and is no setting is told on stderr and left alone, unless a setting was meant.
 ";
 
 /// `docs/command-line.md`.
@@ -128,7 +133,7 @@ fn section(command: &Command, depth: usize, text: &mut String) {
     let usage = usage.trim().trim_start_matches("Usage:").trim();
     let depth_marks = "#".repeat(depth);
     // A String takes every write.
-    let _written = write!(text, "\n{depth_marks} {path}\n\n{about}.\n");
+    let _written = write!(text, "\n{depth_marks} {path}\n\n{}", filled(&format!("{about}."), ""));
     if command.get_subcommands().next().is_none() {
         let _written = write!(text, "\n    {usage}\n");
     }
@@ -136,7 +141,8 @@ fn section(command: &Command, depth: usize, text: &mut String) {
     for (index, arg) in own.enumerate() {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let start = if index == 0 { "\n" } else { "" };
-        let _written = writeln!(text, "{start}- `{}`: {}{}", spelled(arg), help, values(arg));
+        let words = format!("`{}`: {}{}", spelled(arg), help, values(arg));
+        let _written = write!(text, "{start}{}", point(&words));
     }
     // Shown where they stand first, not again at each act.
     if depth == 2 {
@@ -148,13 +154,16 @@ fn section(command: &Command, depth: usize, text: &mut String) {
                 .iter()
                 .map(|arg| format!("`--{}`", arg.get_long().unwrap_or_default()))
                 .collect();
-            let _written = write!(text, "\nSettings: {}.\n", names.join(", "));
+            let words = filled(&format!("Settings: {}.", names.join(", ")), "");
+            let _written = write!(text, "\n{words}");
         }
     }
     // Those of most commands stand at the top.
     let after = command.get_after_help().map(ToString::to_string);
     if let Some(after) = after.filter(|after| after != EXIT_CODES) {
-        let _written = write!(text, "\n{}\n", after.replace('\n', "\n\n"));
+        for line in after.lines() {
+            let _written = write!(text, "\n{}", filled(line, ""));
+        }
     }
     for command in command.get_subcommands() {
         section(command, depth + 1, text);

@@ -1,6 +1,7 @@
 //! `docs/configuration.md` and `deploy/livehelp.toml`, made from the registry.
 
 use super::SETTINGS;
+use crate::prose::{filled, point};
 
 const HEAD: &str = "# Settings
 
@@ -8,23 +9,25 @@ const HEAD: &str = "# Settings
 
 Every setting can be given in three ways, the later one stronger:
 
-1. in a TOML file, as `name = value`, without tables; `--config FILE` or `LIVEHELP_CONFIG` names the file;
+1. in a TOML file, as `name = value`, without tables; `--config FILE` or `LIVEHELP_CONFIG` names the
+   file;
 2. as a variable: `LIVEHELP_` and the name in capitals;
 3. as a flag of any command, before or after its name: the name with hyphens.
 
-A name that is not in this list is refused, with the nearest one that is; in the file with line, column and a caret.
-A variable is refused where a setting was meant (`LIVEHELP_LISEN`, `LIVEHELP_DATA_DIR`); any other that begins with
-`LIVEHELP_`, such as what Kubernetes sets for a Service called livehelp, is told once and left alone.
-`livehelp serve --print-config` shows what is in force and where each value came from; passwords in addresses are
-hidden. `livehelp check` judges settings, keys and data without starting the server. Commands and their other flags:
+A name that is not in this list is refused, with the nearest one that is; in the file with line,
+column and a caret. A variable is refused where a setting was meant (`LIVEHELP_LISEN`,
+`LIVEHELP_DATA_DIR`); any other that begins with `LIVEHELP_`, such as what Kubernetes sets for a
+Service called livehelp, is told once and left alone. `livehelp serve --print-config` shows what is
+in force and where each value came from; passwords in addresses are hidden. `livehelp check` judges
+settings, keys and data without starting the server. Commands and their other flags:
 [command-line.md](command-line.md).
 
-SIGHUP has a running server read the file again. What is marked \"in force after a reload\" changes then; of anything
-else the log says that it takes a restart. A file that is wrong changes nothing.
+SIGHUP has a running server read the file again. What is marked \"in force after a reload\" changes
+then; of anything else the log says that it takes a restart. A file that is wrong changes nothing.
 
-A value that may hold a password can be read from a file of its own, so that neither the list of processes nor the
-environment shows it. A path that begins with `${CREDENTIALS_DIRECTORY}/` leads to a credential of the systemd unit
-(`LoadCredential=`).
+A value that may hold a password can be read from a file of its own, so that neither the list of
+processes nor the environment shows it. A path that begins with `${CREDENTIALS_DIRECTORY}/` leads to
+a credential of the systemd unit (`LoadCredential=`).
 ";
 
 /// The document.
@@ -41,22 +44,22 @@ pub fn document() -> String {
             default => format!("`{default}`"),
         };
         text.push_str(&format!(
-            "\n### {}\n\n{}\n\n- Takes {}.\n- Default: {default}.\n- Variable `{}`, flag `--{}`.\n",
+            "\n### {}\n\n{}\n{}{}{}",
             setting.name,
-            setting.doc,
-            setting.expected(),
-            setting.variable(),
-            setting.flag(),
+            filled(setting.doc, ""),
+            point(&format!("Takes {}.", setting.expected())),
+            point(&format!("Default: {default}.")),
+            point(&format!("Variable `{}`, flag `--{}`.", setting.variable(), setting.flag())),
         ));
         if setting.is_reloaded() {
             text.push_str("- In force after a reload.\n");
         }
         if let Some(name) = setting.name_of_file() {
-            text.push_str(&format!(
-                "- From the first line of a file: `{name}`, variable `{}_FILE`, flag `--{}-file`; `-` is standard input.\n",
+            text.push_str(&point(&format!(
+                "From the first line of a file: `{name}`, variable `{}_FILE`, flag `--{}-file`; `-` is standard input.",
                 setting.variable(),
                 setting.flag(),
-            ));
+            )));
         }
     }
     text

@@ -75,12 +75,14 @@ impl Hub {
     pub(super) fn tally_standing(&self) {
         let (mut queued, mut left, mut offered, mut active, mut snoozed) = (0, 0, 0, 0, 0);
         let (mut available, mut away, mut offline) = (0, 0, 0);
-        let (desks, now, mut oldest_ms) = (self.all_desks(), self.now(), 0);
+        let (mut oldest_ms, mut unattended_ms) = (0, 0);
+        let (desks, now) = (self.all_desks(), self.now());
         for desk in &desks {
             let state = desk.state.lock();
+            let (mut waits_ms, before) = (0, available);
             for header in state.headers.values() {
                 if let Some(since) = waits_since(&header.row) {
-                    oldest_ms = oldest_ms.max(now.ms_since(since));
+                    waits_ms = now.ms_since(since).max(waits_ms);
                 }
                 match header.row.state {
                     ConversationState::Queued if header.row.offline_message => left += 1,
@@ -99,6 +101,10 @@ impl Hub {
                     Availability::Offline => offline += 1,
                 }
             }
+            oldest_ms = waits_ms.max(oldest_ms);
+            if available == before {
+                unattended_ms = waits_ms.max(unattended_ms);
+            }
         }
         let metrics = &self.metrics;
         for (state, count) in [
@@ -111,6 +117,7 @@ impl Hub {
             metrics.conversations.of(state).set(count);
         }
         metrics.queue_oldest_wait_seconds.set(signed(oldest_ms / 1_000));
+        metrics.queue_unattended_wait_seconds.set(signed(unattended_ms / 1_000));
         metrics.rooms.set(signed(self.rooms.len()));
         metrics.desks.set(signed(desks.len()));
         for (choice, count) in [

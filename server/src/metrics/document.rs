@@ -1,9 +1,7 @@
 //! `docs/metrics.md`, made from the declarations.
 
 use super::{CERTIFICATE, PREFIX, RUNTIME, declared};
-
-/// Columns of a line of prose.
-const WIDTH: usize = 100;
+use crate::prose::{filled, point};
 
 const HEAD: &str = "# Metrics
 
@@ -31,43 +29,23 @@ pub fn document() -> String {
         let mut points = Vec::new();
         for (label, values) in &metric.labels {
             points.push(match values.as_slice() {
-                [] => format!("- `{label}`: as it comes."),
-                values => format!("- `{label}`: {}.", values.join(", ")),
+                [] => format!("`{label}`: as it comes."),
+                values => format!("`{label}`: {}.", values.join(", ")),
             });
         }
         if !metric.buckets.is_empty() {
             let bounds: Vec<String> = metric.buckets.iter().map(ToString::to_string).collect();
-            points.push(format!("- Buckets: {}.", bounds.join(", ")));
+            points.push(format!("Buckets: {}.", bounds.join(", ")));
         }
         if !points.is_empty() {
             text.push('\n');
         }
-        text.extend(points.iter().map(|point| filled(point, "  ")));
+        text.extend(points.iter().map(|words| point(words)));
     }
     text.push_str("\n## Measured at the scrape\n");
     for (name, kind, help) in RUNTIME.into_iter().chain([CERTIFICATE]) {
         let about = filled(&format!("{help} ({kind})"), "");
         text.push_str(&format!("\n### {PREFIX}{name}\n\n{about}"));
     }
-    text
-}
-
-/// The same words on lines of bounded width; all but the first are indented.
-fn filled(words: &str, indent: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
-    for word in words.split(' ') {
-        let len = word.chars().count();
-        if column == 0 {
-            column = len;
-        } else if column + 1 + len > WIDTH {
-            text.push_str(&format!("\n{indent}"));
-            column = indent.len() + len;
-        } else {
-            text.push(' ');
-            column += 1 + len;
-        }
-        text.push_str(word);
-    }
-    text.push('\n');
     text
 }

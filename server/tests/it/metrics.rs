@@ -59,10 +59,11 @@ impl Scrape {
 }
 
 /// What one calm conversation does not move; each has a test of its own.
-const UNMOVED: [&str; 18] = [
+const UNMOVED: [&str; 19] = [
     // below
     "livehelp_conversations_closed_total",
     "livehelp_queue_oldest_wait_seconds",
+    "livehelp_queue_unattended_wait_seconds",
     "livehelp_integrity_checked_total",
     "livehelp_integrity_last_check_timestamp_seconds",
     // beside the code of the hub

@@ -1,6 +1,6 @@
 //! The server as its operator has it: what it tells, what a reload changes, how it starts and stops.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::os::unix::net::UnixDatagram;
@@ -200,8 +200,9 @@ async fn a_socket_has_a_line_at_its_end_and_nothing_has_one_unasked() {
     server.stop();
 }
 
-/// What fail2ban does with a line: the date goes first, then the expression with an address in the place of its tag.
-fn banned(line: &str) -> Option<String> {
+/// What fail2ban does with a line: the expression, with an address in the place of its tag. Of a file's line the date is
+/// taken out first; the journal's has another date beside it, and host and unit before it.
+fn banned(line: &str, journal: bool) -> Option<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/fail2ban/filter.d/livehelp.conf");
     let filter = std::fs::read_to_string(path).unwrap();
     let setting = |name: &str| {
@@ -211,7 +212,10 @@ fn banned(line: &str) -> Option<String> {
     assert_eq!(setting("datepattern"), r#""timestamp":"%%Y-%%m-%%dT%%H:%%M:%%S\.%%f%%z"#);
     let date = regex(r#""timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"#);
     let (_, at, end) = found(&date, line, 0)?;
-    let rest = format!("{}{}", line.get(..at)?, line.get(end..)?);
+    let rest = match journal {
+        true => format!(" host livehelp[1]: {line}"),
+        false => format!("{}{}", line.get(..at)?, line.get(end..)?),
+    };
     let expression = setting("failregex").replace("<ADDR>", r"([0-9a-fA-F:.]+)");
     let (address, ..) = found(&regex(&expression), &rest, 1)?;
     Some(address)
@@ -256,8 +260,11 @@ async fn sign_ins_are_told_so_that_fail2ban_bars_whoever_guesses_and_nobody_else
     let reasons: Vec<_> = server.lines("sign-in failed");
     let reasons: Vec<_> = reasons.iter().map(|line| line["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["refused", "too-fast", "refused"]);
-    let barred: Vec<_> = server.text().lines().filter_map(banned).collect();
-    assert_eq!(barred, ["203.0.113.9", "203.0.113.9", "2001:db8::7"]);
+    for journal in [false, true] {
+        let text = server.text();
+        let barred: Vec<_> = text.lines().filter_map(|line| banned(line, journal)).collect();
+        assert_eq!(barred, ["203.0.113.9", "203.0.113.9", "2001:db8::7"], "journal: {journal}");
+    }
     assert!(!server.text().contains("admin@example.test") && !server.text().contains("guessed"));
     server.stop();
     // Nobody asked for it: then no line has one, and a ban is not to be had.
@@ -270,7 +277,7 @@ async fn sign_ins_are_told_so_that_fail2ban_bars_whoever_guesses_and_nobody_else
     assert_eq!(line["address"], Value::Null);
     assert!(
         !silent.text().contains("203.0.113")
-            && silent.text().lines().all(|line| banned(line).is_none())
+            && silent.text().lines().all(|line| banned(line, true).is_none())
     );
 }
 
@@ -584,6 +591,58 @@ async fn a_grace_is_for_where_another_node_takes_over_or_the_operator_says_so() 
     assert_eq!(http::get(asked.admin, "/readyz", &[]).await.status, 503);
     let widget = format!("/v1/widget/{}", asked.site_key);
     assert_eq!(http::get(asked.address, &widget, &[]).await.status, 200, "newcomers are taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_twice_for_the_end_does_not_wait_for_it() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let mut server = Running::start(folder.path(), |command| {
+        grace(command, "600000");
+        command.args(["--drain-grace", "always"]);
+    });
+    server.signal("-TERM");
+    server.line("draining", |_| true).await;
+    server.signal("-INT");
+    assert_eq!(server.child.wait().unwrap().code(), Some(130));
+    assert_eq!(server.lines("second signal: ends at once").len(), 1);
+}
+
+/// `script` gives its child a terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_the_log_is_for_people_and_has_the_request_ids() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let mut command = serve(folder.path());
+    command.arg("--access-log");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>();
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &line.join(" "), "/dev/null"])
+        .env_remove("LIVEHELP_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BufReader::new(terminal.stdout.take().unwrap());
+    let mut said = String::new();
+    let ready: Value = loop {
+        let from = said.len();
+        assert!(seen.read_line(&mut said).unwrap() > 0, "not ready: {said}");
+        if let Some(line) = said.get(from..).filter(|line| line.starts_with("{\"ready\"")) {
+            break serde_json::from_str(line).unwrap();
+        }
+    };
+    let public = ready["public"].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
+    http::get(public, "/v1/nothing", &[("x-request-id", "seen-by-people")]).await;
+    let pid = ready["pid"].to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    seen.read_to_string(&mut said).unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(0), "{said}");
+    let lines: Vec<_> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    assert!(lines.len() > 2 && lines.iter().all(|line| !line.contains("\"level\"")), "{said}");
+    let of_request = lines.iter().find(|line| line.contains("request_id=seen-by-people"));
+    assert!(of_request.is_some_and(|line| line.contains(" INFO ")), "{said}");
 }
 
 /// Takes what is exported until the test has what it waits for.

@@ -57,11 +57,16 @@ fn flags(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_flag_and_variable_in_what_is_shipped_is_a_setting() {
-    for file in ["systemd/livehelp.service", "container/Containerfile", "container/compose.yaml"] {
+    for file in [
+        "systemd/livehelp.service",
+        "systemd/livehelp-backup.service",
+        "container/Containerfile",
+        "container/compose.yaml",
+    ] {
         let text = text(file);
         for flag in flags(&text) {
             let flag = flag.split('=').next().unwrap();
-            if OF_OTHERS.contains(&flag) {
+            if OF_OTHERS.contains(&flag) || OF_BACKUP.contains(&flag) {
                 continue;
             }
             let name = flag.trim_start_matches('-').replace('-', "_");
@@ -89,6 +94,37 @@ const OF_OTHERS: [&str; 10] = [
     "--storage.tsdb.path",
 ];
 
+/// Flags of `livehelp backup` that are no settings; that it knows them is tried below.
+const OF_BACKUP: [&str; 4] = ["--to", "--keys-to", "--keep", "--keys-days"];
+
+/// Each command of the nightly unit is understood: without a server it fails, and not for its words.
+#[test]
+fn the_backup_units_commands_are_understood() {
+    let unit = text("systemd/livehelp-backup.service");
+    let folder = tempfile::TempDir::new().unwrap();
+    let settings = folder.path().join("livehelp.toml");
+    std::fs::write(&settings, "").unwrap();
+    let mut count = 0;
+    for line in unit.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/livehelp ")) {
+        let words = line.split_whitespace().map(|word| match word {
+            "/etc/livehelp/livehelp.toml" => settings.display().to_string(),
+            // Nothing of this machine's is looked at.
+            word => word.replace("/var/", &format!("{}/", folder.path().display())),
+        });
+        let tried = Command::new(env!("CARGO_BIN_EXE_livehelp"))
+            .args(words)
+            .args(["--admin-listen", "127.0.0.1:1"])
+            .current_dir(folder.path())
+            .env_remove("LIVEHELP_CONFIG")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&tried.stderr);
+        assert_eq!(tried.status.code(), Some(1), "{line}: {said}");
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}
+
 /// Exposure by `systemd-analyze security`, in tenths.
 const EXPOSURE_TENTHS_MAX: u32 = 20;
 
@@ -109,17 +145,21 @@ fn the_unit_is_closed_as_far_as_a_server_can_be() {
     let stop_s = (config.drain_grace_ms + config.drain_ms).div_ceil(1_000) + 30;
     assert!(value("TimeoutStopSec")[0].parse::<u64>().unwrap() > stop_s);
     assert!(value("LimitNOFILE")[0].parse::<usize>().unwrap() > config.connections_max + 256);
-    // Where there is a systemd new enough to judge a file by itself, it does.
+    judge("livehelp.service");
+    judge("livehelp-backup.service");
+}
+
+/// Asks systemd how exposed a unit is, where there is one new enough to judge a file by itself.
+fn judge(unit: &str) {
     let words = ["security", "--offline=true", "--no-pager"];
     let judged = Command::new("systemd-analyze")
         .args(words)
-        .arg(deploy("systemd/livehelp.service"))
+        .arg(deploy(&format!("systemd/{unit}")))
         .output();
-    let Ok(judged) = judged else { return };
-    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
-    let Some((_, level)) = said.split_once("Overall exposure level for livehelp.service:") else {
-        return;
-    };
+    let said = judged.map(|judged| String::from_utf8_lossy(&judged.stdout).into_owned());
+    let said = said.unwrap_or_default();
+    let words = format!("Overall exposure level for {unit}:");
+    let Some((_, level)) = said.split_once(&words) else { return };
     let (whole, tenth) = level.split_whitespace().next().unwrap().split_once('.').unwrap();
     let tenths = whole.parse::<u32>().unwrap() * 10 + tenth.parse::<u32>().unwrap();
     assert!(tenths <= EXPOSURE_TENTHS_MAX, "{said}");

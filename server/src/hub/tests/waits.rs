@@ -28,6 +28,11 @@ impl Queue {
         self.stand.hub.metrics.queue_oldest_wait_seconds.get()
     }
 
+    fn unattended_s(&self) -> i64 {
+        self.stand.hub.tally_standing();
+        self.stand.hub.metrics.queue_unattended_wait_seconds.get()
+    }
+
     fn standing(&self) -> [i64; 3] {
         self.stand.hub.tally_standing();
         [Live::Queued, Live::Left, Live::Offered]
@@ -63,7 +68,9 @@ async fn the_longest_wait_grows_ends_with_the_accept_and_is_observed() {
     let before = queue.oldest_s();
     queue.clock.advance_ms(20_000);
     assert_eq!(queue.oldest_s(), before + 20);
+    assert_eq!(queue.unattended_s(), before + 20);
     let who = queue.agent_comes().await;
+    assert_eq!(queue.unattended_s(), 0, "somebody is there");
     assert_eq!(queue.standing(), [0, 0, 1]);
     queue.clock.advance_ms(5_000);
     assert_eq!(queue.oldest_s(), before + 25, "who is asked about still waits");
@@ -73,6 +80,22 @@ async fn the_longest_wait_grows_ends_with_the_accept_and_is_observed() {
     assert_eq!(hub.metrics.offers_total.of(OfferEnd::Accepted).get(), 1);
     hub.close(tenant, Some(who), conversation).await.unwrap();
     assert_eq!((queue.waits(), queue.closed()), ([1, 0], [1, 0, 0, 0]), "nobody waited");
+}
+
+/// Whoever is available in one Organization answers nobody of another.
+#[tokio::test]
+async fn agents_of_another_organization_attend_to_nobody_here() {
+    let queue = Queue::new().await;
+    let other = World::new(8);
+    other.settle(&*queue.stand.store).await;
+    queue.stand.hub.desk(other.tenant).await.unwrap();
+    queue.clock.advance_ms(20_000);
+    queue.agent_comes().await;
+    let waits = queue.oldest_s();
+    assert!(waits >= 20 && queue.unattended_s() == waits, "{waits}");
+    queue.stand.hub.close(other.tenant, None, other.conversation).await.unwrap();
+    assert_eq!(queue.unattended_s(), 0);
+    assert!(queue.oldest_s() >= 20);
 }
 
 #[tokio::test]
