@@ -171,6 +171,36 @@ async fn each_answer_names_its_request_as_the_log_and_the_problem_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_read_as_a_request_has_an_id_and_a_line_too() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--access-log", "--handshakes-per-ip-max", "1"]);
+    });
+    let mut silent = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut turned_away = String::new();
+    stream.read_to_string(&mut turned_away).await.unwrap();
+    silent.write_all(b"canary\r\n\r\n").await.unwrap();
+    let mut unread = String::new();
+    silent.read_to_string(&mut unread).await.unwrap();
+    for (answer, status) in [(turned_away, 503), (unread, 400)] {
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let problem: Value = serde_json::from_str(body).unwrap();
+        let id = problem["request_id"].as_str().unwrap();
+        assert!(is_fresh(id) && head.contains(&format!("x-request-id: {id}")), "{answer}");
+        let line = server.line("request", |line| line["request_id"] == id).await;
+        let told = (&line["status"], &line["route"], &line["method"], &line["network"]);
+        let network = json!("127.0.0.0/24");
+        assert_eq!(told, (&json!(status), &json!("unmatched"), &json!("other"), &network));
+        assert_eq!(line["bytes"], json!(body.len()));
+    }
+    assert!(!server.text().contains("canary"));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_has_a_line_at_its_end_and_nothing_has_one_unasked() {
     let folder = TempDir::new().unwrap();
     furnish(folder.path()).await;
