@@ -152,3 +152,30 @@ fn the_folders_are_the_users_own_and_one_that_is_there_stays_as_it_is() {
     let wanted = ["d", "/var/lib/livehelp", "0755", "livehelp", "livehelp", "-"];
     assert!(lines.any(|line| line == wanted), "{tmpfiles}");
 }
+
+#[test]
+fn scripts_of_the_package_are_well_formed_and_name_what_is_shipped() {
+    let shipped: BTreeSet<String> = FILES.iter().map(|(_, to, _)| format!("/{to}")).collect();
+    for script in SCRIPTS {
+        let path = root().join("deploy/debian").join(script);
+        let checked = command(&root(), &["sh", "-n", &path.display().to_string()]).status();
+        assert!(checked.unwrap().success(), "{script}");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{script}");
+        let words = text.split(|c: char| c.is_whitespace() || "\"'".contains(c));
+        for path in words.filter_map(|word| word.strip_prefix("$root")) {
+            let known = path.starts_with("/var/")
+                || path.starts_with("$folder")
+                || shipped.iter().any(|file| file.starts_with(path));
+            assert!(known, "{script}: {path}");
+        }
+    }
+    let conffiles = fs::read_to_string(root().join("deploy/debian/conffiles")).unwrap();
+    assert!(conffiles.lines().all(|line| shipped.contains(line)), "{conffiles}");
+}
+
+#[test]
+fn the_c_library_that_is_needed_is_the_newest_that_is_named() {
+    assert_eq!(libc_min(b"\0GLIBC_2.9\0GLIBC_2.34\0GLIBC_2.17\0"), Some(34));
+    assert_eq!(libc_min(b"static"), None);
+}
