@@ -24,7 +24,7 @@ const DOCS: &str = "usr/share/doc/livehelp";
 const MAINTAINER: &str = "livehelp maintainers <maintainers@livehelp.invalid>";
 
 /// Files of the repository: where they are, where they go, with which mode.
-const FILES: [(&str, &str, u32); 11] = [
+const FILES: [(&str, &str, u32); 12] = [
     ("deploy/livehelp.toml", "etc/livehelp/livehelp.toml", 0o644),
     ("deploy/systemd/livehelp.service", "usr/lib/systemd/system/livehelp.service", 0o644),
     (
@@ -40,6 +40,7 @@ const FILES: [(&str, &str, u32); 11] = [
     ("CHANGELOG.md", "usr/share/doc/livehelp/CHANGELOG.md", 0o644),
     ("SECURITY.md", "usr/share/doc/livehelp/SECURITY.md", 0o644),
     ("deploy/debian/copyright", "usr/share/doc/livehelp/copyright", 0o644),
+    ("deploy/debian/lintian-overrides", "usr/share/lintian/overrides/livehelp", 0o644),
 ];
 /// Folders of `deploy/` whose files go beside the documents, as examples to copy.
 const EXAMPLES: [&str; 7] =
@@ -239,9 +240,9 @@ fn package(program: &Path, tree: &Path, folder: &Path, epoch: &str) -> Result<Pa
              Description: live-chat server for websites\n \
              Visitors write in a small widget, agents answer in a console in the browser.\n \
              One program with its own embedded store; privacy rules are part of it.\n \
-             It comes with a systemd unit, settings for nginx, HAProxy and Caddy in front of it,\n \
-             and dashboards and alerts for Prometheus. Step by step: production.md in\n \
-             /usr/share/doc/livehelp.\n"
+             It comes with a systemd unit, settings for nginx, HAProxy and Caddy in front\n \
+             of it, and dashboards and alerts for Prometheus. Step by step:\n \
+             /usr/share/doc/livehelp/production.md.\n"
         ),
     )?;
     put(&root().join("deploy/debian/conffiles"), &about.join("conffiles"), 0o644)?;
