@@ -689,12 +689,20 @@ async fn the_metrics_tell_of_a_reload_that_failed_and_of_the_next_that_did_not()
     assert_eq!((success.get(), at.get()), (1, 1));
     let (stop, stopped) = watch::channel(false);
     let look = Duration::from_millis(5);
-    let watching = tasks::spawn("watch", tls.watch(look, Arc::clone(&metrics), stopped));
+    let watching = tasks::spawn("watch", tls.clone().watch(look, Arc::clone(&metrics), stopped));
     std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
     until(|| success.get() == 0).await;
     assert_eq!(at.get(), 1);
     keep(folder.path(), &issued);
     until(|| success.get() == 1 && at.get() > 1).await;
+    // What the operator asked for and was refused is not mended by good files alone; when they end is told all the same.
+    let ends = "\nlivehelp_tls_certificate_expiry_timestamp_seconds ";
+    tls.note_refused(true);
+    success.set(0);
+    metrics.certificate_ends(None);
+    keep(folder.path(), &issue());
+    until(|| metrics.render().contains(ends)).await;
+    assert_eq!(success.get(), 0);
     stop.send_replace(true);
     watching.await.unwrap();
 }

@@ -644,7 +644,7 @@ async fn on_a_terminal_the_log_is_for_people_and_has_the_request_ids() {
     let folder = TempDir::new().unwrap();
     furnish(folder.path()).await;
     let mut command = serve(folder.path());
-    command.arg("--access-log");
+    command.args(["--access-log", "--trusted-proxies", "127.0.0.1"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>();
     let mut terminal = Command::new("script")

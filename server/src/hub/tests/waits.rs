@@ -196,3 +196,25 @@ async fn a_message_that_is_left_is_no_wait() {
     begin().await;
     assert_eq!(opened(), [1, 1], "somebody is there now");
 }
+
+/// What a program begins for a visitor is counted as what the visitor begins.
+#[tokio::test]
+async fn a_conversation_that_a_program_begins_is_counted_too() {
+    let queue = Queue::new().await;
+    let hub = &queue.stand.hub;
+    hub.close(queue.world.tenant, None, queue.world.conversation).await.unwrap();
+    let opened = || {
+        [Opened::Chat, Opened::Left].map(|how| hub.metrics.conversations_opened_total.of(how).get())
+    };
+    let begin = async |assignee| {
+        let new = given::creation(hub, queue.world.site, assignee);
+        hub.create(queue.world.tenant, None, new).await.unwrap();
+    };
+    begin(None).await;
+    assert_eq!((opened(), queue.standing()), ([0, 1], [0, 1, 0]));
+    queue.agent_comes().await;
+    begin(Some(queue.world.agent)).await;
+    assert_eq!(opened(), [1, 1], "somebody is there now");
+    let accepted = hub.metrics.offers_total.of(OfferEnd::Accepted);
+    assert_eq!((accepted.get(), queue.standing()), (1, [0, 0, 1]), "they were asked, and got it");
+}
