@@ -506,7 +506,7 @@ mod tests {
         let parts = match schema {
             Value::Object(parts) => parts.iter().map(|(n, part)| (n.clone(), part)).collect(),
             Value::Array(parts) => parts.iter().map(|part| (String::from("[]"), part)).collect(),
-            _ => Vec::new(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
         };
         for (name, part) in parts {
             let place = format!("{place}/{name}");
