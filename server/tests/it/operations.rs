@@ -19,7 +19,7 @@ use crate::command::{PASSWORD, done, init, livehelp};
 use crate::http::{self, Answer};
 use crate::metrics::Scrape;
 use crate::process::{AGENTS, serve, site_key};
-use crate::server::{Site, TestServer, furnish};
+use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A server as a process whose log is read and that gets signals.
 struct Running {
@@ -399,6 +399,63 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     sign_in(&server, "guessed", &[]).await;
     assert_eq!(server.lines("request").len(), before);
     assert!(server.lines("sign-in failed").is_empty(), "the level");
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// What a reload reaches beside requests and logs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_reaches_newcomers_sockets_traces_the_drain_and_the_limits_that_are_told() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let file = folder.path().join("livehelp.toml");
+    std::fs::write(&file, "traces_per_mille = 0\n").unwrap();
+    let (mut collector, endpoint) = Collector::bind().await;
+    let server = Running::start(folder.path(), |command| {
+        grace(command, "3000");
+        command.arg("--config").arg(&file).args(["--traces-endpoint", &endpoint]);
+    });
+    let words = "traces_per_mille = 1000\nheartbeat_agent_ms = 12000\nbody_bytes_max = 2048\n\
+                 drain_grace = \"always\"\n";
+    std::fs::write(&file, words).unwrap();
+    server.signal("-HUP");
+    server.line("settings and certificate were read again", |line| line["count"] == 4).await;
+    let told = Scrape::of(server.admin).await.value(r#"limit{name="body_bytes"}"#);
+    assert_eq!(told, 2_048.0);
+    let origin = format!("http://{}", server.address);
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let mut agent = Client::connect(&server, &[("origin", &origin), ("cookie", &cookie)]).await;
+    agent.greet_as_agent().await;
+    let heartbeat_ms = agent.until(|frame| match frame {
+        ServerFrame::Welcome { heartbeat_ms, .. } => Some(*heartbeat_ms),
+        _ => None,
+    });
+    assert_eq!(heartbeat_ms.await, 12_000);
+    collector.span(|span| span["name"] == "handshake").await;
+    server.signal("-TERM");
+    server.line("draining", |_| true).await;
+    let widget = format!("/v1/widget/{}", server.site_key);
+    assert_eq!(http::get(server.address, &widget, &[]).await.status, 200, "newcomers are taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_demo_shop_is_asked_for_is_no_users_request() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    // Free now; whoever takes it meanwhile makes the test fail, not pass.
+    let demo = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--demo", "--demo-listen", &demo.to_string()]);
+    });
+    http::get(demo, "/", &[]).await;
+    let scrape = Scrape::of(server.admin).await;
+    let asked = |listener: &str| {
+        let of = format!("listener=\"{listener}\"");
+        let counts = scrape.0.iter().filter(|(name, _)| {
+            name.starts_with("livehelp_http_requests_total{") && name.contains(&of)
+        });
+        counts.map(|(_, count)| count).sum::<f64>()
+    };
+    assert_eq!((asked("demo"), asked("public")), (1.0, 0.0));
     assert_eq!(server.stop(), Some(0));
 }
 

@@ -215,6 +215,4 @@ async fn a_conversation_that_a_program_begins_is_counted_too() {
     queue.agent_comes().await;
     begin(Some(queue.world.agent)).await;
     assert_eq!(opened(), [1, 1], "somebody is there now");
-    let accepted = hub.metrics.offers_total.of(OfferEnd::Accepted);
-    assert_eq!((accepted.get(), queue.standing()), (1, [0, 0, 1]), "they were asked, and got it");
 }
