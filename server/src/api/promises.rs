@@ -318,6 +318,11 @@ fn bounds_of_access() -> Vec<Bound> {
         ("Acceptance", "name", shapes::name(agents::NAME_CHARS_MAX)),
         ("Acceptance", "password", password.clone()),
         ("AgentChange", "name", shapes::name(agents::NAME_CHARS_MAX)),
+        (
+            "AgentChange",
+            "role",
+            json!({ "type": ["string", "null"], "enum": ["agent", "supervisor", "admin", null] }),
+        ),
         ("AgentChange", "capacity", json!({ "maximum": CAPACITY_MAX })),
         ("ForgottenBy", "email", email()),
         ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
