@@ -155,7 +155,7 @@ fn refusal(status: StatusCode, ip: IpAddr) -> String {
         StatusCode::URI_TOO_LONG => {
             ("address-too-long", "The address is longer than the server takes.")
         }
-        _ => ("malformed-head", "The head of the request is not HTTP/1.1 as RFC 9112 has it."),
+        _ => ("malformed-head", "The head of the request is not as RFC 9112 has it."),
     };
     let body = problem_text(status, code, detail, Some(&id));
     log(&id, status, &body, ip);
