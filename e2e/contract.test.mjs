@@ -86,7 +86,7 @@ test("a keyboard alone reaches, opens and finds every operation", async () => {
   assert.deepEqual(all.filter((id) => !reached.has(id)), []);
   await page.locator("#close_conversation > summary").focus();
   await page.keyboard.press("Enter");
-  await page.locator("#close_conversation").getByText("If-Match", { exact: true }).waitFor();
+  await page.locator("#close_conversation").locator("dt").getByText("If-Match", { exact: true }).waitFor();
   await page.getByLabel("Find an operation").focus();
   await page.keyboard.type("set a conversation's labels");
   await page.getByRole("status").getByText("1 operation", { exact: true }).waitFor();
