@@ -17,7 +17,7 @@ const SECONDS: &str = "60";
 /// # Errors
 /// When something is missing, cannot be built, or the load fails.
 pub(crate) fn run() -> Result<()> {
-    provide(&[Need::Prometheus, Need::Browser])?;
+    provide(&[Need::Prometheus, Need::Redis, Need::Browser])?;
     let build = ["cargo", "build", "--quiet", "-p", "livehelp-deploy", "--examples"];
     run_shown(command(&root(), &build))?;
     let target = target_folder()?;

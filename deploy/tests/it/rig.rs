@@ -1,4 +1,5 @@
-//! A server, a load on it, and a Prometheus that scrapes it each second: all in one folder, all stopped by their handles.
+//! A server with its bus, a load on it, and a Prometheus that scrapes it each second: all in one folder, all stopped by
+//! their handles.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -99,6 +100,7 @@ pub struct Series {
 pub struct Rig {
     prometheus: Owned,
     server: Owned,
+    _bus: Owned,
     folder: TempDir,
     programs: PathBuf,
     public: SocketAddr,
@@ -109,14 +111,25 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Starts server and Prometheus; the programs are this package's examples, built with its tests.
+    /// Starts bus, server and Prometheus; the programs are this package's examples, built with its tests.
     pub fn start() -> Result<Self> {
         let programs = programs()?;
         let folder = TempDir::with_prefix("livehelp-deploy-")?;
-        let (server, public, admin) = serve(&programs, folder.path())?;
+        let (bus, url) = bus(folder.path())?;
+        let (server, public, admin) = serve(&programs, folder.path(), &url)?;
         let (prometheus, questions) = scrape(folder.path(), admin)?;
         let begun = now();
-        Ok(Self { prometheus, server, folder, programs, public, admin, questions, begun })
+        Ok(Self {
+            prometheus,
+            server,
+            _bus: bus,
+            folder,
+            programs,
+            public,
+            admin,
+            questions,
+            begun,
+        })
     }
 
     /// Puts the load on it to the end; a run that does not keep its account is a failure.
@@ -134,7 +147,12 @@ impl Rig {
             .context("start the load")?;
         // 3: this machine was too busy to send in time, which says nothing about the server.
         if !matches!(output.status.code(), Some(0 | 3)) {
-            bail!("the load ended with {}: {}", output.status, said(&output.stderr));
+            bail!(
+                "the load ended with {}: {}{}",
+                output.status,
+                said(&output.stdout),
+                said(&output.stderr)
+            );
         }
         Ok(())
     }
@@ -216,7 +234,39 @@ fn programs() -> Result<PathBuf> {
     found.or_else(|| own.parent().map(Path::to_path_buf)).context("no folder of examples")
 }
 
-fn serve(programs: &Path, folder: &Path) -> Result<(Owned, SocketAddr, SocketAddr)> {
+/// What a node may do: the line of docs/operations.md.
+const ACL: &str = "on >secret ~livehelp:* &livehelp:* -@all +fcall +function|load +get +set +publish \
+                   +subscribe +unsubscribe +ping +config|get";
+
+/// A Redis that keeps nothing, and its address: a server on its own would have nothing to show of a bus.
+fn bus(folder: &Path) -> Result<(Owned, String)> {
+    // Free now; should another program take it meanwhile, the test fails.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let settings = folder.join("redis.conf");
+    let words = "save \"\"\nappendonly no\nslowlog-max-len 0\n";
+    std::fs::write(
+        &settings,
+        format!("bind 127.0.0.1\nport {port}\n{words}user livehelp {ACL}\n"),
+    )?;
+    let child = Command::new("redis-server")
+        .arg(&settings)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start redis-server; on Debian `apt-get install redis-server`")?;
+    let mut child = Owned(child);
+    let mut lines = BufReader::new(child.0.stdout.take().context("the output of Redis")?);
+    let mut said = String::new();
+    while !said.contains("Ready to accept connections") {
+        if lines.read_line(&mut said)? == 0 {
+            bail!("Redis does not start: {said}");
+        }
+    }
+    Ok((child, format!("redis://livehelp:secret@127.0.0.1:{port}/0")))
+}
+
+fn serve(programs: &Path, folder: &Path, bus: &str) -> Result<(Owned, SocketAddr, SocketAddr)> {
     let program = programs.join("deploy-livehelp");
     let folders = [
         format!("--data={}", folder.join("data").display()),
@@ -240,6 +290,7 @@ fn serve(programs: &Path, folder: &Path) -> Result<(Owned, SocketAddr, SocketAdd
         .arg("serve")
         .args(&folders)
         .args(FLAGS)
+        .arg(format!("--bus={bus}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
