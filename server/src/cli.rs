@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, json};
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::Signal;
 
 use crate::config::{self, ConfigError, Resolved};
 use crate::init::InitError;
@@ -92,8 +93,13 @@ fn shown(path: &std::path::Path) -> String {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let matches = command().get_matches();
-    match dispatch(&matches) {
+    // Before anything else, the command line included: a hangup that comes first would end the process.
+    let is_server = std::env::args_os().any(|word| word == "serve");
+    let done = is_server.then(serve::hold_hangups).transpose().and_then(|hangups| {
+        let matches = command().get_matches();
+        dispatch(&matches, hangups)
+    });
+    match done {
         Ok(code) => code,
         // With 2.
         Err(CliError::Usage(error)) => error.exit(),
@@ -125,9 +131,9 @@ fn complain(text: &str) {
     drop(std::io::stderr().write_all(format!("livehelp: {text}\n").as_bytes()));
 }
 
-fn dispatch(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+fn dispatch(matches: &ArgMatches, hangups: Option<Signal>) -> Result<ExitCode, CliError> {
     match matches.subcommand() {
-        Some(("serve", matches)) => serve_command(matches),
+        Some(("serve", matches)) => serve_command(matches, hangups),
         Some(("init", matches)) => setup::run(matches),
         Some(("check", matches)) => stopped::check(matches),
         Some(("health", matches)) => health::run(matches),
@@ -209,7 +215,7 @@ fn small_runtime() -> Result<Runtime, CliError> {
     Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
 }
 
-fn serve_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+fn serve_command(matches: &ArgMatches, hangups: Option<Signal>) -> Result<ExitCode, CliError> {
     if matches.get_flag("print-config") {
         return print_config(&settings(matches)?, output::for_people(matches));
     }
@@ -219,7 +225,7 @@ fn serve_command(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     for warning in &resolved.warnings {
         tracing::warn!(reason = warning, "variables of others begin with LIVEHELP_");
     }
-    serve::serve(resolved)
+    serve::serve(resolved, hangups)
 }
 
 fn print_config(resolved: &Resolved, form: Form) -> Result<ExitCode, CliError> {

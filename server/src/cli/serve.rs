@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -38,13 +38,21 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
     builder.enable_all().thread_name("worker").build().map_err(CliError::Runtime)
 }
 
-pub(super) fn serve(mut resolved: Resolved) -> Result<ExitCode, CliError> {
+/// From now on no hangup ends this process; those that come are heard once somebody listens. What they are registered
+/// with is gone when this returns, and they stay.
+pub(super) fn hold_hangups() -> Result<Signal, CliError> {
+    let runtime = Builder::new_current_thread().enable_io().build().map_err(CliError::Runtime)?;
+    let _within = runtime.enter();
+    signal(SignalKind::hangup()).map_err(CliError::Signals)
+}
+
+pub(super) fn serve(mut resolved: Resolved, hangups: Option<Signal>) -> Result<ExitCode, CliError> {
     prepare(&mut resolved.config);
     let config = resolved.config.clone();
     let systemd = Systemd::of(&Surroundings::from_environment());
     runtime(&config)?.block_on(async {
         let (shutdown, down) = watch::channel(false);
-        let asked = watch_signals(shutdown)?;
+        let asked = watch_signals(shutdown, hangups)?;
         let watchdog = tasks::spawn("watchdog", systemd.clone().watch());
         // Taken before anything is opened: a second server on the same port changes nothing.
         let listeners = Listeners {
@@ -102,8 +110,12 @@ pub(super) fn start_logs(config: &Config) {
 
 /// The first signal asks for a calm end, the second one is not argued with. A hangup asks for a reload, at any time; what
 /// comes back counts those.
-fn watch_signals(shutdown: watch::Sender<bool>) -> Result<watch::Receiver<u64>, CliError> {
-    let mut hangup = signal(SignalKind::hangup()).map_err(CliError::Signals)?;
+fn watch_signals(
+    shutdown: watch::Sender<bool>,
+    hangups: Option<Signal>,
+) -> Result<watch::Receiver<u64>, CliError> {
+    let mut hangup =
+        hangups.map_or_else(|| signal(SignalKind::hangup()), Ok).map_err(CliError::Signals)?;
     let (ask, asked) = watch::channel(0);
     let hanging_up = async move {
         while hangup.recv().await.is_some() {

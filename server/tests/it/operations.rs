@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -536,6 +537,68 @@ fn systemd_hears_of_the_whole_life_and_a_hangup_never_ends_it() {
     heard.until("STATUS=Closing the store");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     assert_eq!(server.lines("the server stops: nothing is reloaded").len(), 1, "{}", server.text());
+}
+
+/// The bit of SIGHUP among a process's signals.
+const HANGUP: u64 = 1;
+
+/// Opens a pipe for its reader to see an end, once there is a reader.
+async fn end(pipe: &Path) {
+    let now = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    for _ in 0..400 {
+        if std::fs::File::options().write(true).custom_flags(now).open(pipe).is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("nobody reads {}", pipe.display());
+}
+
+/// The signals that a process catches, as the kernel has them.
+fn caught(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    u64::from_str_radix(mask.trim(), 16).unwrap()
+}
+
+/// Its settings file is a pipe that nobody writes: so far it is when it has done next to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_before_the_settings_are_read_is_kept_and_ends_nothing() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &[]);
+    let settings = folder.path().join("livehelp.toml");
+    assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+    let log = folder.path().join("operations.log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut command = serve(folder.path());
+    command.arg("--config").arg(&settings).stdout(Stdio::piped()).stderr(stderr);
+    let mut child = command.spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let site = Site { address: nowhere, admin: nowhere, site_key: site_key(), agents: AGENTS };
+    let mut server = Running { child, site, log };
+    for _ in 0..400 {
+        if caught(server.child.id()) & HANGUP != 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert!(caught(server.child.id()) & HANGUP != 0, "it would end: {}", server.text());
+    for _ in 0..20 {
+        server.signal("-HUP");
+    }
+    end(&settings).await;
+    // Its reader has it open; who reads again finds a file.
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::write(&settings, "log_level = \"info\"\n").unwrap();
+    for _ in 0..20 {
+        assert!(server.child.try_wait().unwrap().is_none(), "{}", server.text());
+        server.signal("-HUP");
+    }
+    let ready = out.lines().next().expect("a ready line").unwrap();
+    assert!(ready.starts_with(r#"{"ready":true"#), "{ready}");
+    server.line("settings and certificate were read again", |_| true).await;
+    assert_eq!(server.stop(), Some(0));
 }
 
 /// Writes a certificate that holds from yesterday for so many hours from now.
