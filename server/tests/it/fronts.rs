@@ -94,6 +94,16 @@ fn program(name: &str) -> Command {
     Command::new(if off_path.exists() { off_path } else { PathBuf::from(name) })
 }
 
+/// Caddy, told by its environment to keep sockets through a reload or not.
+fn caddy(keeps_sockets: bool) -> Command {
+    let mut command = program("caddy");
+    command.env_remove("CADDY_KEEPS_SOCKETS");
+    if keeps_sockets {
+        command.env("CADDY_KEEPS_SOCKETS", "stream_close_delay 24h");
+    }
+    command
+}
+
 /// Since 2.7 sockets may outlive a reload.
 fn caddy_keeps_sockets() -> bool {
     let said = program("caddy").arg("version").output().expect("caddy is installed");
@@ -192,14 +202,11 @@ impl Place<'_> {
         let (chain, key) = (self.at("chain.pem"), self.at("key.pem"));
         let site =
             format!("https://{HOST}:{} {{\n\tbind 127.0.0.1\n\ttls {chain} {key}", self.port);
-        let mut edits = vec![self.upstream(), ("chat.example.com {", site)];
-        if !keeps_sockets {
-            edits.push(("\t\tstream_close_delay 24h\n", String::new()));
-        }
+        let edits = vec![self.upstream(), ("chat.example.com {", site)];
         let admin = format!("127.0.0.1:{}", free_port());
         std::fs::write(self.folder.join("admin"), &admin).unwrap();
         let global = format!("{{\n\tadmin {admin}\n\tauto_https disable_redirects\n}}\n");
-        let mut command = program("caddy");
+        let mut command = caddy(keeps_sockets);
         command.args(["run", "--adapter", "caddyfile", "--config", &self.at("front")]);
         (command, global + &adapted("caddy/Caddyfile", &edits))
     }
@@ -276,7 +283,7 @@ impl Front {
             Some(signal) => send(signal, &self.child),
             None => {
                 let admin = std::fs::read_to_string(self.folder.path().join("admin")).unwrap();
-                let told = program("caddy")
+                let told = caddy(self.kind.keeps_sockets())
                     .args(["reload", "--force", "--adapter", "caddyfile", "--config"])
                     .arg(self.folder.path().join("front"))
                     .args(["--address", &admin])
@@ -737,6 +744,19 @@ async fn a_restart_behind_haproxy_is_a_resume() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_behind_caddy_is_a_resume() {
     a_restart_is_a_resume(Kind::Caddy).await;
+}
+
+/// As whoever copies it would have it, in whatever Caddy is here.
+#[test]
+fn the_caddyfile_loads_as_it_is_shipped() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/caddy/Caddyfile");
+    for keeps_sockets in [false, caddy_keeps_sockets()] {
+        let words = ["adapt", "--adapter", "caddyfile", "--config"];
+        let read = caddy(keeps_sockets).args(words).arg(&file).output().unwrap();
+        assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+        let kept = String::from_utf8_lossy(&read.stdout).contains("stream_close_delay");
+        assert_eq!(kept, keeps_sockets);
+    }
 }
 
 /// With one node, a front that looks whether it is ready makes an outage of every drain.
