@@ -95,7 +95,7 @@ fn timeline() -> SiteTimeline {
     timeline
 }
 
-/// What a visitor's frame asks to say, as his message with this number.
+/// What a visitor's frame asks to say, as their message with this number.
 pub fn said(number: u64, text: &str) -> Said<'_> {
     Said {
         conversation: CONVERSATION,

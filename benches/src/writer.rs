@@ -240,7 +240,7 @@ fn conversation(number: u64) -> ConversationId {
     ConversationId::from_bytes(u128::from(number + 1).to_be_bytes())
 }
 
-/// Organization, site, visitor, and all his conversations.
+/// Organization, site, visitor, and all their conversations.
 async fn settle(store: &dyn Store) {
     let tenant = TenantRow {
         tenant: TENANT,

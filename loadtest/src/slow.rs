@@ -104,7 +104,7 @@ mod tests {
     use crate::world::tests::world_at;
 
     #[tokio::test]
-    async fn a_frame_that_is_none_or_not_for_him_is_seen_by_a_slow_reader_too() {
+    async fn a_frame_that_is_none_or_not_for_them_is_seen_by_a_slow_reader_too() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = world_at(listener.local_addr().unwrap(), "");
         let mut who = Who::Visitor { token: None };

@@ -336,7 +336,7 @@ mod tests {
     use crate::world::tests::world;
 
     #[tokio::test(start_paused = true)]
-    async fn who_hands_nothing_in_is_named_and_what_was_due_at_him_is_unsent() {
+    async fn who_hands_nothing_in_is_named_and_what_was_due_at_them_is_unsent() {
         let world = world("");
         let (tell, _told) = mpsc::channel(2);
         tell.try_send(Due { at: world.clock.now() }).unwrap();

@@ -676,8 +676,8 @@ impl Routing {
         if !self.team.is_connected(agent) {
             return Err(Reject::new(RejectCode::AtCapacity, "this agent is not connected"));
         }
-        let offered_to_him = standing.offered_to == Some(agent);
-        if !over_capacity && !offered_to_him && !self.team.has_room(agent) {
+        let offered_to_them = standing.offered_to == Some(agent);
+        if !over_capacity && !offered_to_them && !self.team.has_room(agent) {
             return Err(Reject::new(RejectCode::AtCapacity, "the agent is at capacity"));
         }
         self.give(conversation, agent, EventKind::Assigned, now);

@@ -220,7 +220,7 @@ impl Crowd {
         self.net.set_deaf(line);
     }
 
-    /// He reads again, and nothing comes of it.
+    /// They read again, and nothing comes of it.
     ///
     /// # Errors
     /// If what comes is not what it should be.

@@ -23,7 +23,7 @@ pub struct Member {
     pub seat: usize,
     /// A number that no other member of the run has.
     pub number: usize,
-    /// How many rooms he follows: this one and every so-many-agents-th after it. livehelp only.
+    /// How many rooms they follow: this one and every so-many-agents-th after it. livehelp only.
     pub follows: usize,
     /// Has room for little, to become a slow reader.
     pub narrow: bool,
@@ -88,7 +88,7 @@ pub struct Plain {
 
 impl Dialect for Plain {
     fn upgrade(&mut self, member: Member) -> Upgrade {
-        // Whoever is in no room gets one of his own: these servers know nothing else.
+        // Whoever is in no room gets one of their own: these servers know nothing else.
         let path = match member.room {
             Some(room) => format!("/room/{room}"),
             None => format!("/alone/{}", member.number),

@@ -409,7 +409,7 @@ pub fn open_with(
 ) -> Result<Figures> {
     let mut follow =
         |schedule| Open::new(speakers, counted, schedule, crowd.acks()).run(server, crowd);
-    // Everybody's first words may cost what none of his others do, and are no part of the work.
+    // Everybody's first words may cost what none of their others do, and are no part of the work.
     let lines = u32::try_from(speakers.lines())?;
     let (cpu_first, _) = follow(Schedule { per_second: 1_000, first: 0, end: lines })?;
     let schedule = Schedule::of(per_second, span)?;
@@ -538,7 +538,7 @@ pub fn growth(
         let server = start.rooms(rooms)?;
         let mut crowd = server.crowd()?;
         crowd.enter((0..rooms).map(|room| Member::seated(room, room, 0)))?;
-        // One window of each agent hears all his rooms: two lines for each room would be more than a process may open.
+        // One window of each agent hears all their rooms: two lines for each room would be more than a process may open.
         let agents = server.agents();
         crowd.enter((0..agents).map(|agent| Member {
             follows: rooms / agents,
@@ -559,9 +559,9 @@ pub fn slow(start: Start<'_>, listeners: usize) -> Result<Figures> {
     const ROOMS: usize = 10;
     const PER_SECOND: u32 = 1_000;
     let span = Span {
-        // At that rate: the kernel takes some 200 kB for a slow reader before his server notices.
+        // At that rate: the kernel takes some 200 kB for a slow reader before their server notices.
         warm: Duration::from_secs(12),
-        // Then his queue fills for half of the time, and he is cut off.
+        // Then their queue fills for half of the time, and they are cut off.
         window: Duration::from_secs(20),
     };
     let mut figures = Figures::new();

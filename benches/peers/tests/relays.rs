@@ -95,7 +95,7 @@ fn a_message_crosses(relay: &Relay) -> (Client, Client) {
     let (mut one, mut other) = (relay.join("a"), relay.join("a"));
     let mut elsewhere = relay.join("b");
     elsewhere.say(1);
-    // A member may be in a moment after his handshake.
+    // A member may be in a moment after their handshake.
     std::thread::park_timeout(Duration::from_millis(100));
     one.say(7);
     assert_eq!(stamp::read(&other.hear()), Some(7));

@@ -197,7 +197,7 @@ async fn who_is_offered_after_those_who_came_later_is_out_of_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_who_is_given_more_than_he_takes_is_over_capacity() {
+async fn an_agent_who_is_given_more_than_they_take_is_over_capacity() {
     is_caught_in(Fault::Overburden, &visits(1, 1), "over_capacity", &[]).await;
 }
 

@@ -45,7 +45,7 @@ rate = 150
 
 /// Agents' windows alone speak and their lines hold, so that what is late is late for those who were away.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_missed_while_he_was_away_is_a_late_delivery() {
+async fn what_somebody_missed_while_they_were_away_is_a_late_delivery() {
     let server = Server::start().await;
     let scenario = "
 loop = \"open\"

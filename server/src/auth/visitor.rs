@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_lost_costs_nobody_his_token() {
+    fn an_answer_that_was_lost_costs_nobody_their_token() {
         let (mut row, token) = visitor();
         let later = NOW.plus_ms(2 * DAY_MS);
         let lost = admit(&mut row, &token, later).unwrap().fresh.unwrap();

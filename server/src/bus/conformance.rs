@@ -100,7 +100,7 @@ pub(super) async fn every_promise(nodes: impl AsyncFn() -> (Node, Node)) {
     a_place_is_above_the_floor(nodes().await).await;
     everyone_who_follows_hears_one_order(nodes().await).await;
     a_message_arrives_as_it_was_sent(nodes().await).await;
-    nobody_hears_what_he_does_not_follow(nodes().await).await;
+    nobody_hears_what_they_do_not_follow(nodes().await).await;
     conversations_count_on_their_own(nodes().await).await;
     other_notices_reach_the_others_alone(nodes().await).await;
     following_is_counted(nodes().await).await;
@@ -183,7 +183,7 @@ async fn a_message_arrives_as_it_was_sent((one, mut two): (Node, Node)) {
     }
 }
 
-async fn nobody_hears_what_he_does_not_follow((one, mut two): (Node, Node)) {
+async fn nobody_hears_what_they_do_not_follow((one, mut two): (Node, Node)) {
     two.bus.follow(envelope(0, "x").conversation()).await;
     one.bus.place(&elsewhere(1), Seq(0)).await.unwrap();
     one.bus.place(&envelope(2, "x"), Seq(0)).await.unwrap();

@@ -192,11 +192,11 @@ impl Gateway {
         let open = open.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
         for point in named.iter().take(RESUME_POINTS_MAX) {
-            let his = open.contains(&point.conversation) || {
+            let theirs = open.contains(&point.conversation) || {
                 let row = self.store.conversation(tenant, point.conversation).await;
                 row.map_err(unavailable)?.is_some_and(|row| row.visitor == visitor)
             };
-            if his {
+            if theirs {
                 points.push(point.clone());
             }
         }

@@ -427,7 +427,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_has_no_room_is_flushed_once_he_has_and_misses_nothing() {
+    async fn who_has_no_room_is_flushed_once_they_have_and_misses_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

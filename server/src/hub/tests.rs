@@ -493,7 +493,7 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
 }
 
 #[tokio::test]
-async fn an_offer_is_made_while_he_is_asked_and_over_when_he_is_not() {
+async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
     let stand = Stand::new();
     let world = World::new(7);
     world.settle(&*stand.store).await;

@@ -93,14 +93,14 @@ impl Routing {
         after: Option<BoardPlace>,
         len_max: usize,
     ) -> (Vec<ConversationId>, Option<BoardPlace>) {
-        let his: BTreeSet<_> =
+        let theirs: BTreeSet<_> =
             self.team.owned_by(agent).into_iter().chain(self.offers_to(agent)).collect();
         let own_from = match after {
             None => Some(Bound::Unbounded),
             Some(BoardPlace::Own(conversation)) => Some(Bound::Excluded(conversation)),
             Some(BoardPlace::Waiting(_) | BoardPlace::Others(..)) => None,
         };
-        let own = own_from.into_iter().flat_map(|from| his.range((from, Bound::Unbounded)));
+        let own = own_from.into_iter().flat_map(|from| theirs.range((from, Bound::Unbounded)));
         let own = own.map(|conversation| (BoardPlace::Own(*conversation), *conversation));
         let line_from = match after {
             None | Some(BoardPlace::Own(_)) => Some(None),
@@ -118,7 +118,7 @@ impl Routing {
         let others = self.team.owned_after(others_from);
         let others = others
             .map(|(owner, conversation)| (BoardPlace::Others(owner, conversation), conversation));
-        let rest = line.chain(others).filter(|(_, conversation)| !his.contains(conversation));
+        let rest = line.chain(others).filter(|(_, conversation)| !theirs.contains(conversation));
         let mut part: Vec<_> = own.chain(rest).take(len_max.saturating_add(1)).collect();
         let more = part.len() > len_max;
         part.truncate(len_max);

@@ -292,7 +292,7 @@ fn nobody_there_makes_it_an_offline_message_that_is_offered_once_someone_is() {
 }
 
 #[test]
-fn an_agent_who_vanishes_keeps_his_conversations_for_the_grace() {
+fn an_agent_who_vanishes_keeps_their_conversations_for_the_grace() {
     let mut desk = Desk::with(&[(1, 2)]);
     desk.take(1, 1);
     desk.act(Input::AgentGone { agent: agt(1) });
@@ -329,7 +329,7 @@ fn chooses(agent: u8, availability: Availability) -> Input {
 }
 
 #[test]
-fn who_goes_offline_with_the_console_open_keeps_what_he_has_for_the_grace() {
+fn who_goes_offline_with_the_console_open_keeps_what_they_have_for_the_grace() {
     let mut desk = Desk::with(&[(1, 2), (2, 1)]);
     desk.take(2, 9);
     desk.take(1, 1);
@@ -367,7 +367,7 @@ fn no_line_that_comes_and_goes_prolongs_the_grace_of_who_is_offline() {
 }
 
 #[test]
-fn whoever_is_given_something_while_he_is_offline_has_it_for_the_grace() {
+fn whoever_is_given_something_while_they_are_offline_has_it_for_the_grace() {
     let mut desk = Desk::with(&[(1, 2)]);
     desk.act(chooses(1, Availability::Offline));
     desk.after_ms(600_000);
@@ -386,7 +386,7 @@ fn whoever_is_given_something_while_he_is_offline_has_it_for_the_grace() {
 }
 
 #[test]
-fn a_restart_lets_nobody_keep_what_he_has_who_is_offline() {
+fn a_restart_lets_nobody_keep_what_they_have_who_is_offline() {
     let mut desk = Desk::with(&[]);
     let (agent, availability) = (agt(1), Availability::Offline);
     desk.act(Input::AgentKnown { agent, availability, capacity: 2 });
@@ -397,7 +397,7 @@ fn a_restart_lets_nobody_keep_what_he_has_who_is_offline() {
 }
 
 #[test]
-fn who_let_offers_run_out_and_does_nothing_is_absent_and_is_told_why_he_is_away() {
+fn who_let_offers_run_out_and_does_nothing_is_absent_and_is_told_why_they_are_away() {
     let story = |acts: Option<Input>| {
         let mut desk = Desk::with(&[(1, 2)]);
         desk.take(1, 1);
@@ -428,7 +428,7 @@ fn who_let_offers_run_out_and_does_nothing_is_absent_and_is_told_why_he_is_away(
 }
 
 #[test]
-fn a_supervisor_takes_over_from_whom_he_means_and_from_nobody_else() {
+fn a_supervisor_takes_over_from_whom_they_mean_and_from_nobody_else() {
     let mut desk = Desk::with(&[(1, 1), (2, 1), (3, 1)]);
     desk.take(1, 1);
     desk.act(Input::Transfer { from: agt(1), to: agt(2), conversation: cnv(1) });
@@ -536,7 +536,7 @@ fn assigning_out_of_turn_respects_capacity_unless_told_otherwise() {
 }
 
 #[test]
-fn reopening_goes_to_the_former_agent_only_if_he_is_there_with_room() {
+fn reopening_goes_to_the_former_agent_only_if_they_are_there_with_room() {
     let mut desk = Desk::with(&[(1, 1), (2, 1)]);
     desk.take(1, 1);
     desk.act(Input::Closed { conversation: cnv(1) });
@@ -583,7 +583,7 @@ fn an_agent_whose_account_ends_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_goes_away_or_takes_fewer_loses_his_offers_not_his_conversations() {
+fn who_goes_away_or_takes_fewer_loses_their_offers_not_their_conversations() {
     let mut desk = Desk::with(&[(1, 3)]);
     desk.take(1, 1);
     desk.open(2);

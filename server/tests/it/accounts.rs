@@ -118,7 +118,7 @@ async fn a_role_that_is_taken_away_is_gone_on_open_sockets_too() {
 }
 
 #[tokio::test]
-async fn an_agent_takes_at_most_as_many_as_an_admin_may_give_him() {
+async fn an_agent_takes_at_most_as_many_as_an_admin_may_give_them() {
     let server = start(Role::Agent).await;
     let mut agent = Client::agent(&server, 0).await;
     let mut choose = async |capacity: u16| {
@@ -133,7 +133,7 @@ async fn an_agent_takes_at_most_as_many_as_an_admin_may_give_him() {
 }
 
 #[tokio::test]
-async fn what_an_agent_chose_outlives_a_change_of_his_name() {
+async fn what_an_agent_chose_outlives_a_change_of_their_name() {
     let server = start(Role::Admin).await;
     let mut agent = Client::agent(&server, 1).await;
     agent.available().await;

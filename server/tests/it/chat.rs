@@ -166,7 +166,7 @@ async fn a_card_number_is_hidden_from_everyone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ack_shows_the_author_what_was_kept_of_his_words() {
+async fn an_ack_shows_the_author_what_was_kept_of_their_words() {
     let server = TestServer::start().await;
     let mut visitor = Client::visitor(&server, None, vec![]).await;
     let conversation = visitor.open().await;

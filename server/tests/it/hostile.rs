@@ -406,7 +406,7 @@ async fn a_page_of_long_messages_reaches_whoever_asks_though_it_is_larger_than_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_him() {
+async fn a_slow_reader_is_told_to_come_back_and_nobody_waits_for_them() {
     let server = TestServer::start_with(|config| config.outbox_bytes_max = 65_536).await;
     let mut agent = Client::agent(&server, 0).await;
     agent.available().await;

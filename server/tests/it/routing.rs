@@ -249,7 +249,7 @@ async fn an_agent_who_vanishes_gives_back_to_the_head_of_the_queue_and_the_visit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_who_is_back_within_the_grace_keeps_what_he_has() {
+async fn an_agent_who_is_back_within_the_grace_keeps_what_they_have() {
     let (server, clock) = start().await;
     let mut agent = Client::agent(&server, 0).await;
     ready(&mut agent, 5).await;
@@ -278,7 +278,7 @@ async fn an_agent_who_is_back_within_the_grace_keeps_what_he_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_asked_above_his_capacity() {
+async fn nobody_is_asked_above_their_capacity() {
     let (server, _clock) = start().await;
     let mut agent = Client::agent(&server, 0).await;
     ready(&mut agent, 2).await;
@@ -299,7 +299,7 @@ async fn nobody_is_asked_above_his_capacity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_sees_the_last_one_closed_before_he_is_asked_for_the_next() {
+async fn an_agent_sees_the_last_one_closed_before_they_are_asked_for_the_next() {
     let (server, _clock) = start().await;
     let mut agent = Client::agent(&server, 0).await;
     ready(&mut agent, 1).await;
@@ -575,7 +575,7 @@ async fn whoever_takes_a_conversation_while_offline_is_at_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_missed_offers_tell_the_agent_why_he_is_away_and_end_what_he_has() {
+async fn two_missed_offers_tell_the_agent_why_they_are_away_and_end_what_they_have() {
     let (server, clock) = start().await;
     let mut agent = Client::agent(&server, 0).await;
     ready(&mut agent, 2).await;

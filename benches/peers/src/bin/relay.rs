@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
-/// Messages that may wait for a member; when it is full, he misses some.
+/// Messages that may wait for a member; when it is full, they miss some.
 const QUEUE_MAX: usize = 256;
 
 type Rooms = Arc<Mutex<HashMap<String, Vec<(u64, mpsc::Sender<Message>)>>>>;
@@ -61,7 +61,7 @@ async fn serve(stream: TcpStream, number: u64, rooms: Rooms) -> Result<()> {
             continue;
         }
         for (_, member) in locked().get(&room).into_iter().flatten().filter(|m| m.0 != number) {
-            // Full: he misses this one.
+            // Full: they miss this one.
             let _missed = member.try_send(message.clone());
         }
     }

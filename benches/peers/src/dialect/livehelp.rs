@@ -42,7 +42,7 @@ struct Seat {
     request: u32,
     /// The newest place heard of, which a client tells with what it says.
     seen: u64,
-    /// Answers that are still missing before he is in.
+    /// Answers that are still missing before they are in.
     missing: usize,
 }
 
@@ -77,7 +77,7 @@ impl Livehelp {
     }
 }
 
-/// The greeting of a visitor of this site, with the token that he has, or of an agent.
+/// The greeting of a visitor of this site, with the token that they have, or of an agent.
 pub(crate) fn hello(site: Option<SiteKey>, token: Option<&str>) -> ClientFrame<'static> {
     ClientFrame::Hello {
         request: RequestId(1),

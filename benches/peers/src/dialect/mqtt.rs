@@ -1,4 +1,4 @@
-//! MQTT 5 over WebSocket: topics as rooms, nothing confirmed (QoS 0), and nobody hears himself (No Local).
+//! MQTT 5 over WebSocket: topics as rooms, nothing confirmed (QoS 0), and nobody hears themselves (No Local).
 
 use anyhow::{Result, bail};
 
@@ -13,7 +13,7 @@ const CONNACK: u8 = 0x20;
 const PUBLISH: u8 = 0x30;
 const SUBSCRIBE: u8 = 0x82;
 const SUBACK: u8 = 0x90;
-/// What is said to a publisher's own subscription is not said to him.
+/// What is said to a publisher's own subscription is not said to them.
 const NO_LOCAL: u8 = 0x04;
 /// Reasons from here on are refusals.
 const REFUSED: u8 = 0x80;

@@ -1,4 +1,4 @@
-//! XMPP over WebSocket (RFC 7395): a guest by SASL ANONYMOUS with an address of his own, nothing confirmed.
+//! XMPP over WebSocket (RFC 7395): a guest by SASL ANONYMOUS with an address of their own, nothing confirmed.
 //!
 //! Two who share a room write to each other's full address, which each has from the server only; a room of more is a
 //! room of Multi-User Chat (XEP-0045), whose members hear themselves too: that is left out here.
@@ -27,7 +27,7 @@ pub const PATH: &str = "/xmpp";
 /// come at once, which is sooner than from a browser, and ends that line after half a minute; behind a millisecond it lost
 /// none of twenty thousand. Its processors spin on meanwhile, so a connection seems to cost it more, by up to half.
 const GRACE: Duration = Duration::from_millis(1);
-/// Before a client has said who he is, and once more behind it.
+/// Before a client has said who they are, and once more behind it.
 const OPEN: &str =
     "<open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" to=\"localhost\" version=\"1.0\"/>";
 const AUTH: &str = "<auth xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\" mechanism=\"ANONYMOUS\"/>";
@@ -63,7 +63,7 @@ fn text<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     Some(behind.split_once(&format!("</{name}>"))?.0)
 }
 
-/// What he is called in a room of many.
+/// What they are called in a room of many.
 fn nick(member: Member) -> String {
     format!("member{}", member.number)
 }
@@ -73,7 +73,7 @@ impl Xmpp {
         self.lines.get(line).copied().context("no such line")
     }
 
-    /// He has his address: two may write to each other now, all others ask to be let into their room.
+    /// They have their address: two may write to each other now, all others ask to be let into their room.
     fn bound(&mut self, member: Member, address: &str, reply: &mut Reply) {
         let room = member.room.and_then(|number| Some((number, self.rooms.get_mut(&number)?)));
         match room {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_comes_in_and_has_his_address() {
+    fn a_guest_comes_in_and_has_their_address() {
         let mut client = Xmpp::default();
         let _upgrade = client.upgrade(Member::alone(0));
         let features = "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
@@ -256,7 +256,7 @@ mod tests {
             let _upgrade = client.upgrade(Member::seated(number, 0, seat));
         }
         let reply = told(&mut client, 0, &[&bound("1@localhost/a")]);
-        assert!(reply.heard.is_empty(), "he is not in the room yet");
+        assert!(reply.heard.is_empty(), "they are not in the room yet");
         assert!(String::from_utf8_lossy(&reply.say[0]).contains("room0@rooms.localhost/member0"));
         let subject = "<message xmlns='jabber:client' type='groupchat' \
                        from='room0@rooms.localhost'><subject/></message>";

@@ -35,7 +35,7 @@ pub(super) struct Door<'a> {
     pub(super) keys: &'a Path,
 }
 
-/// Lets this world's people in; each has gone again when it returns, and comes back with what he was given.
+/// Lets this world's people in; each has gone again when it returns, and comes back with what they were given.
 ///
 /// # Errors
 /// If the server refuses somebody.
@@ -99,7 +99,7 @@ async fn organization(door: &Door<'_>, world: World) -> Result<Names> {
 struct Caller {
     line: Line,
     request: u32,
-    /// A visitor's, by which he comes back.
+    /// A visitor's, by which they come back.
     token: Option<String>,
 }
 
@@ -141,7 +141,7 @@ impl Caller {
                 Ok(ServerFrame::Reject { code, words, .. }) => {
                     bail!("livehelp refused it ({}): {words}", code.word());
                 }
-                // Of what goes on around him he need know nothing.
+                // Of what goes on around them they need know nothing.
                 Ok(_) => {}
                 Err(_) => bail!("livehelp sent something that is no frame"),
             }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::{By, DAY_MS, ORIGIN, PASSWORD, World, token};
 
 #[tokio::test]
-async fn an_invitation_makes_one_agent_and_signs_him_in() {
+async fn an_invitation_makes_one_agent_and_signs_them_in() {
     let world = World::new().await;
     let body = json!({ "email": "New@Example.test", "role": "supervisor" });
     let issued = world.post(&world.a.by_admin, "/v1/invitations", body.clone()).await.expect(201);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::{Answer, By, World, send};
 
 #[tokio::test]
-async fn an_admin_sets_his_site_up_and_what_cannot_work_is_refused() {
+async fn an_admin_sets_their_site_up_and_what_cannot_work_is_refused() {
     let world = World::new().await;
     let by = &world.a.by_admin;
     let path = format!("/v1/sites/{}", world.a.site.site);
@@ -110,7 +110,7 @@ async fn a_page_that_the_site_does_not_list_is_refused_and_told_to_the_sites_adm
 }
 
 #[tokio::test]
-async fn an_admin_reads_his_plan_and_cannot_change_it() {
+async fn an_admin_reads_their_plan_and_cannot_change_it() {
     let world = World::new().await;
     let path = format!("/v1/sites/{}", world.a.site.site);
     for change in [json!({ "plan": "enterprise" }), json!({ "state": "closed", "name": "X" })] {

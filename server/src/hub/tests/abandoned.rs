@@ -76,7 +76,7 @@ async fn a_word_or_a_note_begins_the_time_anew_and_lines_of_the_system_do_not() 
 }
 
 #[tokio::test]
-async fn who_is_there_keeps_it_open_and_his_leaving_begins_the_time() {
+async fn who_is_there_keeps_it_open_and_their_leaving_begins_the_time() {
     let quiet = Quiet::new().await;
     quiet.stand.hub.start().await.unwrap();
     let line = Line::new();
@@ -90,7 +90,7 @@ async fn who_is_there_keeps_it_open_and_his_leaving_begins_the_time() {
 }
 
 #[tokio::test]
-async fn whoever_has_it_on_his_screen_keeps_it_open() {
+async fn whoever_has_it_on_their_screen_keeps_it_open() {
     let quiet = Quiet::new().await;
     quiet.stand.hub.start().await.unwrap();
     let session = SessionId::from_bytes([1; 16]);

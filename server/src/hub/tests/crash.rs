@@ -35,7 +35,7 @@ async fn say(stand: &Stand, person: &mut Person, times: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_void_that_was_said_while_someone_was_away_is_off_his_screen_when_he_is_back() {
+async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_they_are_back() {
     let (stand, world) = stand().await;
     let (mut author, mut reader) = (Person::visitor(&world), Person::visitor(&world));
     say(&stand, &mut author, 2).await;

@@ -34,7 +34,7 @@ fn only_page(line: &Line) -> (bool, bool, Vec<u64>) {
 }
 
 #[tokio::test]
-async fn behind_notes_and_without_them_the_visitor_has_his_own_history() {
+async fn behind_notes_and_without_them_the_visitor_has_their_own_history() {
     let stand = Stand::new();
     let world = World::new(7);
     world.settle(&*stand.store).await;

@@ -304,8 +304,9 @@ impl Register {
 
     /// Where an agent has drafts: the newest so many, the oldest of them first.
     pub(super) fn drafts(&self, agent: AgentId, len_max: usize) -> Vec<ConversationId> {
-        let his = self.drafts.range((agent, 0)..=(agent, u64::MAX)).rev();
-        let mut newest: Vec<_> = his.map(|(_, conversation)| *conversation).take(len_max).collect();
+        let theirs = self.drafts.range((agent, 0)..=(agent, u64::MAX)).rev();
+        let mut newest: Vec<_> =
+            theirs.map(|(_, conversation)| *conversation).take(len_max).collect();
         newest.reverse();
         newest
     }

@@ -28,7 +28,7 @@ async fn it_keeps_every_promise_of_a_store() {
 }
 
 #[tokio::test]
-async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
+async fn a_full_queue_slows_the_sender_and_then_refuses_them() {
     let patience = Duration::from_millis(20);
     let (store, _keys) =
         store_with(&MemoryConfig { queue_len: 2, patience, ..MemoryConfig::default() });
@@ -149,7 +149,7 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_for_an_agent_before_he_was_forgotten_does_not_come_after_it() {
+async fn what_was_sealed_for_an_agent_before_they_were_forgotten_does_not_come_after_it() {
     let (store, _keys) = store();
     let world = World::new(1);
     let (tenant, row) = (world.tenant, world.agent_row());

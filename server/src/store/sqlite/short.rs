@@ -77,7 +77,7 @@ mod tests {
     use crate::clock::{Clock as _, SystemClock};
 
     #[test]
-    fn whoever_serves_waits_for_a_cold_disk_a_fiftieth_of_his_time() {
+    fn whoever_serves_waits_for_a_cold_disk_a_fiftieth_of_their_time() {
         let begin = SystemClock.instant();
         let connection = Connection::open_in_memory().unwrap();
         let mut short = Short::new(Some(connection), begin).unwrap();

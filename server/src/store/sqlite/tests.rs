@@ -605,7 +605,7 @@ async fn a_journal_that_does_not_follow_on_the_database_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_full_queue_slows_the_sender_and_then_refuses_him() {
+async fn a_full_queue_slows_the_sender_and_then_refuses_them() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let keys = Arc::new(KeyStore::open(&folder.path().join("keys"), &data, None).unwrap());
