@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use protocol::conversation::{AgentCard, Availability, ConversationCard, ConversationState};
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::{AgentId, ConversationId};
-use protocol::message::{Message, Seq, Visibility};
+use protocol::message::{Body, Message, Seq, Visibility};
 use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
 use tokio::task::JoinHandle;
@@ -60,6 +60,8 @@ struct Desk {
     asked: HashMap<u32, Asked>,
     answers: BTreeMap<(Micros, u32), Answer>,
     answer_count: u32,
+    /// Closed, while their last words may still be on their way.
+    ending: BTreeSet<ConversationId>,
     settling: Settling,
 }
 
@@ -122,6 +124,7 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         asked: HashMap::new(),
         answers: BTreeMap::new(),
         answer_count: 0,
+        ending: BTreeSet::new(),
         settling: Settling::No,
     };
     desk.until_available(request).await?;
@@ -319,7 +322,11 @@ impl Desk {
             } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let message = Message { seq, message, author, at, body, expires, visibility };
+                let is_line = matches!(message.body, Body::Event { .. });
                 self.heard(conversation, &[message], Way::Pushed);
+                if is_line {
+                    self.leave(conversation).await?;
+                }
             }
             ServerFrame::History { request, conversation, reset, messages, .. } => {
                 let returned = matches!(self.asked.remove(&request.0), Some(Asked::Return(_)));
@@ -437,6 +444,7 @@ impl Desk {
 
     fn gone(&mut self, conversation: ConversationId) {
         self.burden.has.remove(&conversation);
+        self.ending.remove(&conversation);
         self.weigh();
         self.world.let_go(conversation, self.agent);
     }
@@ -488,18 +496,24 @@ impl Desk {
             return Ok(());
         }
         self.gone(conversation);
+        if closed && !elsewhere {
+            self.ending.insert(conversation);
+        }
         self.leave(conversation).await
     }
 
     /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its
     /// way, nor what they asked to hear of it.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
-        let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
+        let ending = self.ending.contains(&conversation);
+        let done = |talk: &Talk| talk.nothing_pending() && (talk.ended() || !ending);
+        let done = self.talks.get(&conversation).is_some_and(done);
         let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);
         let hears_on = self.asked.values().any(hears_on);
         if !done || hears_on || self.burden.has.contains(&conversation) {
             return Ok(());
         }
+        self.ending.remove(&conversation);
         if let Some(talk) = self.talks.remove(&conversation) {
             talk.hand_in(&self.world, true);
             self.world.left(conversation);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use protocol::conversation::ResumePoint;
 use protocol::frame::{ClientFrame, RequestId};
 use protocol::ids::{ConversationId, MessageId};
-use protocol::message::{Body, Message, Seq};
+use protocol::message::{Body, EventKind, Message, Seq};
 use protocol::personal::Text;
 use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
@@ -53,6 +53,8 @@ pub(crate) struct Talk {
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
     position: Option<u32>,
+    /// The line of the end came.
+    ended: bool,
 }
 
 impl Talk {
@@ -69,7 +71,14 @@ impl Talk {
             seen: Seq(0),
             last: None,
             position: None,
+            ended: false,
         }
+    }
+
+    /// Whether all came that was said before the conversation was closed. Its new state says less: on a bus it may
+    /// overtake the last words, which wait for their places. The line of the end stands behind them.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
     }
 
     pub(crate) fn nothing_pending(&self) -> bool {
@@ -237,7 +246,10 @@ impl Talk {
                 let own = Stamp::read(text.expose()).is_ok_and(|stamp| stamp.sender == self.me);
                 if own { None } else { self.take(world, text.expose(), message.seq.0, way) }
             }
-            Body::Event { .. } => None,
+            Body::Event { event, .. } => {
+                self.ended |= matches!(event, EventKind::Closed | EventKind::Abandoned);
+                None
+            }
         };
         if stamp.is_none() {
             self.hearing.passed(message.seq.0);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use protocol::conversation::ConversationState;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
-use protocol::message::{Body, EventKind, Message, Visibility};
+use protocol::message::{Message, Visibility};
 
 use crate::caller::{Caller, Who, decoded};
 use crate::clock::Micros;
@@ -36,8 +36,6 @@ struct Visit {
     answered_once: bool,
     closing: Option<RequestId>,
     closed: bool,
-    /// The line of the end came: behind it is nothing that was said before.
-    ended: bool,
 }
 
 /// Carries out one visit that is due now.
@@ -65,7 +63,6 @@ async fn go(world: &Arc<World>, due: Due) {
         answered_once: false,
         closing: None,
         closed: false,
-        ended: false,
     };
     world.owes("visits");
     // An error here is a line that broke or a refusal.
@@ -175,13 +172,8 @@ impl Visit {
             self.caller.tell(&ClientFrame::Close { request, conversation }).await?;
             self.until(long, |visit| visit.closed && visit.closing.is_none()).await?;
         }
-        // On a bus the new state may overtake the last words, which wait for their places; the line of the end does not.
-        self.until(long, |visit| visit.talk.nothing_pending() && visit.ended).await?;
+        self.until(long, |visit| visit.talk.nothing_pending() && visit.talk.ended()).await?;
         Ok(())
-    }
-
-    fn note_end(&mut self, body: &Body<'_>) {
-        self.ended |= matches!(body, Body::Event { event: EventKind::Closed, .. });
     }
 
     /// Hears until something holds; false if it did not in time, or the run is over.
@@ -232,13 +224,11 @@ impl Visit {
                 seq, message, author, at, body, expires, visibility, ..
             } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
-                self.note_end(&body);
                 let message = Message { seq, message, author, at, body, expires, visibility };
                 let stamp = self.talk.heard(&self.world, &message, Way::Pushed);
                 self.answers += u32::from(stamp.is_some());
             }
             ServerFrame::History { messages, .. } => {
-                messages.iter().for_each(|message| self.note_end(&message.body));
                 self.talk.page(&self.world, &messages, Way::Entered);
             }
             ServerFrame::Ack { request, seq, at, .. }
