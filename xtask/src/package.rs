@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: what a stranger installs, a Debian package and a tarball, with their checksums.
+//! `cargo xtask dist`: what a stranger installs, a Debian package and a tarball, and the load harness in a tarball of its
+//! own, with their checksums.
 //!
 //! Lives here: building, the tree of files, packing. Not here: the files themselves (`deploy/`, `docs/`).
 //! Called by people and by the Containerfile, which takes the tree alone (`--stage`). The same sources, toolchain and
@@ -21,6 +22,7 @@ use crate::shell::{answer, command, present, root, run_shown, target_folder};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PROGRAM: &str = "usr/bin/livehelp";
 const DOCS: &str = "usr/share/doc/livehelp";
+const SUMS: &str = "SHA256SUMS";
 const MAINTAINER: &str = "livehelp maintainers <maintainers@livehelp.invalid>";
 
 /// Files of the repository: where they are, where they go, with which mode.
@@ -45,6 +47,14 @@ const FILES: [(&str, &str, u32); 12] = [
 /// Folders of `deploy/` whose files go beside the documents, as examples to copy.
 const EXAMPLES: [&str; 7] =
     ["nginx", "haproxy", "caddy", "prometheus", "grafana", "container", "fail2ban"];
+/// The load harness, for machines that have no server: it brings its scenarios as examples to change.
+const LOAD_PROGRAM: &str = "usr/bin/livehelp-load";
+const LOAD_DOCS: &str = "usr/share/doc/livehelp-load";
+const LOAD_FILES: [(&str, &str); 3] = [
+    ("loadtest/README.md", "README.md"),
+    ("loadtest/SCHEMA.md", "SCHEMA.md"),
+    ("LICENSE", "LICENSE"),
+];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Builds and packs, into `target/dist`; with `--stage FOLDER` it lays out the tree there and packs nothing.
@@ -66,8 +76,12 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     if let Some(folder) = stage {
         return lay_out(&program, &licences::third_party()?, &folder, &epoch());
     }
+    let words = ["cargo", "build", "--release", "--locked", "-p", "livehelp-load"];
+    run_shown(command(&root(), &words))?;
     let folder = target_folder()?.join("dist");
-    for made in pack(&program, &licences::third_party()?, &folder, &epoch())? {
+    let made = pack(&program, &licences::third_party()?, &folder, &epoch())?;
+    let load = target_folder()?.join("release/livehelp-load");
+    for made in add_load(&load, &licences::of_load()?, &folder, made, &epoch())? {
         println!("{}", made.display());
     }
     Ok(())
@@ -89,12 +103,43 @@ fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Ve
     }
     let tree = folder.join("tree");
     lay_out(program, licences, &tree, epoch)?;
-    let mut made = vec![tarball(&tree, folder, epoch)?];
+    let mut made = vec![tarball("livehelp", &tree, folder, epoch)?];
     if present("dpkg-deb") {
         made.push(package(program, &tree, folder, epoch)?);
     } else {
         println!("no dpkg-deb here: no Debian package is made");
     }
+    sums(folder, made)
+}
+
+/// Packs the load harness beside what was packed, and makes the sums anew. All that was made.
+fn add_load(
+    program: &Path,
+    licences: &str,
+    folder: &Path,
+    mut made: Vec<PathBuf>,
+    epoch: &str,
+) -> Result<Vec<PathBuf>> {
+    let tree = folder.join("load-tree");
+    put(program, &tree.join(LOAD_PROGRAM), 0o755)?;
+    let file =
+        |from: PathBuf, to: &str| Shipped { from, to: Path::new(LOAD_DOCS).join(to), mode: 0o644 };
+    let mut shipped: Vec<_> =
+        LOAD_FILES.iter().map(|(from, to)| file(PathBuf::from(from), to)).collect();
+    let scenarios = Path::new("loadtest/scenarios");
+    for path in files(&root().join(scenarios))? {
+        let to = Path::new("scenarios").join(&path);
+        shipped.push(file(scenarios.join(&path), &to.display().to_string()));
+    }
+    lay(&shipped, &tree)?;
+    write(&tree.join(LOAD_DOCS).join("third-party-licences.txt"), licences)?;
+    made.retain(|path| !path.ends_with(SUMS));
+    made.push(tarball("livehelp-load", &tree, folder, epoch)?);
+    sums(folder, made)
+}
+
+/// Writes the checksums of what was made, and adds them to it.
+fn sums(folder: &Path, mut made: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let names: Vec<_> = made.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     let sums = command(folder, &[&["sha256sum"], names.as_slice()].concat())
         .output()
@@ -102,7 +147,7 @@ fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Ve
     if !sums.status.success() {
         bail!("sha256sum ended with {}", sums.status);
     }
-    let path = folder.join("SHA256SUMS");
+    let path = folder.join(SUMS);
     fs::write(&path, sums.stdout).with_context(|| format!("write {}", path.display()))?;
     made.push(path);
     Ok(made)
@@ -136,7 +181,14 @@ fn shipped() -> Result<Vec<Shipped>> {
 /// The tree of files as it lies on a machine.
 fn lay_out(program: &Path, licences: &str, tree: &Path, epoch: &str) -> Result<()> {
     put(program, &tree.join(PROGRAM), 0o755)?;
-    let shipped = shipped()?;
+    lay(&shipped()?, tree)?;
+    write(&tree.join(DOCS).join("third-party-licences.txt"), licences)?;
+    changelog(&tree.join(DOCS).join("changelog"), epoch)?;
+    pages(tree)
+}
+
+/// Files of the repository, with their links led to where those are that they lead to.
+fn lay(shipped: &[Shipped], tree: &Path) -> Result<()> {
     let place = |path: &Path| {
         shipped.iter().find_map(|file| {
             // What is asked for may be a folder above it.
@@ -144,7 +196,7 @@ fn lay_out(program: &Path, licences: &str, tree: &Path, epoch: &str) -> Result<(
             file.to.ancestors().nth(below).map(Path::to_owned)
         })
     };
-    for file in &shipped {
+    for file in shipped {
         let (from, to) = (root().join(&file.from), tree.join(&file.to));
         if from.extension().is_some_and(|ending| ending == "md") {
             let text = fs::read_to_string(&from)
@@ -154,9 +206,7 @@ fn lay_out(program: &Path, licences: &str, tree: &Path, epoch: &str) -> Result<(
             put(&from, &to, file.mode)?;
         }
     }
-    write(&tree.join(DOCS).join("third-party-licences.txt"), licences)?;
-    changelog(&tree.join(DOCS).join("changelog"), epoch)?;
-    pages(tree)
+    Ok(())
 }
 
 /// What Debian wants to find of each package, in a form of its own; it leads to the one that people read.
@@ -204,8 +254,8 @@ fn pages(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-fn tarball(tree: &Path, folder: &Path, epoch: &str) -> Result<PathBuf> {
-    let name = format!("livehelp-{VERSION}-{}-linux", std::env::consts::ARCH);
+fn tarball(program: &str, tree: &Path, folder: &Path, epoch: &str) -> Result<PathBuf> {
+    let name = format!("{program}-{VERSION}-{}-linux", std::env::consts::ARCH);
     let path = folder.join(format!("{name}.tar.gz"));
     let (transform, mtime) = (format!("s,^\\.,{name},"), format!("--mtime=@{epoch}"));
     let words = ["tar", "--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"];

@@ -19,11 +19,23 @@ const FILE_NAMES: [&str; 5] = ["license", "licence", "copying", "copyright", "no
 /// # Errors
 /// When cargo does not say what the program is made of, or a package cannot be read.
 pub(super) fn third_party() -> Result<String> {
-    let mut packages = crates()?;
+    let mut packages = crates("livehelp")?;
     packages.extend(npm_packages()?);
+    list("livehelp", &packages)
+}
+
+/// The same of the load harness, which has no front ends.
+///
+/// # Errors
+/// As [`third_party`].
+pub(super) fn of_load() -> Result<String> {
+    list("livehelp-load", &crates("livehelp-load")?)
+}
+
+fn list(program: &str, packages: &Packages) -> Result<String> {
     let mut by_text: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut list = String::new();
-    for (name, (licence, folder)) in &packages {
+    for (name, (licence, folder)) in packages {
         list.push_str(&format!("{name}: {licence}\n"));
         for text in texts(folder)? {
             by_text.entry(text).or_default().insert(name.clone());
@@ -37,14 +49,14 @@ pub(super) fn third_party() -> Result<String> {
             format!("\n{rule}\n{}\n{rule}\n\n{text}\n", names.join(", "))
         })
         .collect();
-    Ok(format!("livehelp is linked with these packages, under these licences.\n\n{list}{texts}"))
+    Ok(format!("{program} is linked with these packages, under these licences.\n\n{list}{texts}"))
 }
 
 /// Name and version of each package, its licence in short, and its folder.
 type Packages = BTreeMap<String, (String, PathBuf)>;
 
-fn crates() -> Result<Packages> {
-    let words = ["cargo", "tree", "--locked", "-p", "livehelp", "-e", "normal", "--prefix", "none"];
+fn crates(program: &str) -> Result<Packages> {
+    let words = ["cargo", "tree", "--locked", "-p", program, "-e", "normal", "--prefix", "none"];
     let tree = command(&root(), &[&words[..], &["--format", "{p}"]].concat()).output()?;
     let words = ["cargo", "metadata", "--locked", "--format-version", "1"];
     let metadata = command(&root(), &words).output()?;

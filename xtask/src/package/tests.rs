@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{DOCS, FILES, SCRIPTS, files, libc_min, links, pack};
+use super::{DOCS, FILES, LOAD_DOCS, SCRIPTS, add_load, files, libc_min, links, pack};
 use crate::shell::{answer, command, root, target_folder};
 
 /// A folder for one test's files, empty, which ends with it.
@@ -62,6 +62,35 @@ fn what_is_packed_is_whole_and_the_same_each_time() {
     for name in ["first", "second"] {
         links_lead_somewhere(&place.join(name).join("tree").join(DOCS));
     }
+}
+
+/// The same of the load harness, which comes in a tarball of its own under the same sums.
+#[test]
+fn the_load_harness_is_packed_whole_beside_it_and_the_same_each_time() {
+    let Place(place) = &Place::new("load");
+    let program = place.join("program");
+    fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+    let sums = |name: &str| {
+        let folder = place.join(name);
+        let made = pack(&program, "texts", &folder, "1700000000").unwrap();
+        let made = add_load(&program, "texts", &folder, made, "1700000000").unwrap();
+        fs::read_to_string(made.last().unwrap()).unwrap()
+    };
+    let (first, second) = (sums("first"), sums("second"));
+    assert_eq!(first, second, "the same sources make the same bytes");
+    let named = first.lines().filter_map(|line| line.split_whitespace().last());
+    let packed: Vec<_> = named.filter(|name| name.starts_with("livehelp-load-")).collect();
+    assert_eq!(packed.len(), 1, "{first}");
+    assert!(first.lines().count() > 1, "the server's own are still there: {first}");
+    let words = ["tar", "--list", "--verbose", "--file", packed[0]];
+    let listed = command(&place.join("first"), &words).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let line = |end: &str| listed.lines().find(|line| line.ends_with(end)).map(str::to_owned);
+    assert!(line("/usr/bin/livehelp-load").unwrap().starts_with("-rwxr-xr-x"), "{listed}");
+    for file in ["README.md", "SCHEMA.md", "LICENSE", "scenarios/busy-day.toml"] {
+        assert!(line(&format!("/{LOAD_DOCS}/{file}")).is_some(), "{file} is not in {listed}");
+    }
+    assert!(line("third-party-licences.txt").is_some() && line("/livehelp").is_none(), "{listed}");
 }
 
 /// Every link of a shipped document that is not of the Web's is one to a shipped file.
