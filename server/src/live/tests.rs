@@ -963,3 +963,132 @@ async fn a_labels_new_name_and_its_end_raise_every_version() {
         }
     }
 }
+
+/// What of a conversation moves with what is said and read in it: `seq_last`, `marks` and `updated_at` order that, and
+/// a version would be another with each message.
+const OF_WHAT_IS_SAID: [&str; 8] = [
+    "seq_last",
+    "preview",
+    "last_author",
+    "last_message_at",
+    "last_message_time",
+    "marks",
+    "updated_at",
+    "updated_time",
+];
+
+/// Acts that raise the version of a conversation.
+const RAISE: [&str; 9] = [
+    "POST /v1/conversations/{conversation_id}/close",
+    "POST /v1/conversations/{conversation_id}/reopen",
+    "POST /v1/conversations/{conversation_id}/assign",
+    "POST /v1/conversations/{conversation_id}/transfer",
+    "POST /v1/conversations/{conversation_id}/take-over",
+    "POST /v1/conversations/{conversation_id}/withdraw",
+    "PUT /v1/conversations/{conversation_id}/tags",
+    "PATCH /v1/tags/{tag_id}",
+    "DELETE /v1/tags/{tag_id}",
+];
+
+/// All others, with the reason why they leave the versions that there are.
+const LEAVE: [(&str, &[&str]); 7] = [
+    ("it begins another conversation", &["POST /v1/conversations"]),
+    ("see `OF_WHAT_IS_SAID`", &["POST /v1/conversations/{conversation_id}/messages"]),
+    ("no conversation has it yet", &["POST /v1/tags"]),
+    (
+        "conversations show of a colleague what they are called, and that has a test of its own",
+        &["PATCH /v1/agents/{agent_id}"],
+    ),
+    (
+        "who signs in with what is no part of a conversation",
+        &[
+            "POST /v1/sessions",
+            "DELETE /v1/sessions/current",
+            "DELETE /v1/sessions/{session_id}",
+            "PUT /v1/agents/{agent_id}/password",
+            "POST /v1/agents/{agent_id}/password-reset",
+            "POST /v1/password-resets/lookup",
+            "POST /v1/password-resets/use",
+            "POST /v1/invitations",
+            "POST /v1/invitations/lookup",
+            "POST /v1/invitations/accept",
+            "DELETE /v1/invitations/{invitation_id}",
+            "POST /v1/keys",
+            "DELETE /v1/keys/{key_id}",
+            "POST /v1/operator-keys",
+            "DELETE /v1/operator-keys/{key_id}",
+            "POST /v1/tenants/{tenant_id}/invitations",
+            "POST /v1/tenants/{tenant_id}/password-resets",
+        ],
+    ),
+    (
+        "conversations name their site by its id alone",
+        &[
+            "POST /v1/sites",
+            "PATCH /v1/sites/{site_id}",
+            "POST /v1/tenants",
+            "POST /v1/tenants/{tenant_id}/sites",
+            "PUT /v1/sites/{site_id}/plan",
+            "POST /v1/sites/{site_id}/close",
+            "POST /v1/sites/{site_id}/reopen",
+        ],
+    ),
+    ("the clock's mark is nobody's", &["POST /v1/clock/confirm", "POST /v1/clock/lower"]),
+];
+
+impl World {
+    /// The three conversations as REST shows them, by whoever may still ask.
+    async fn shown(&self) -> Vec<Value> {
+        let mut shown = Vec::new();
+        for of in [self.ids, self.closed, self.waiting] {
+            let path = format!("/v1/conversations/{}", of.conversation);
+            let (mut status, mut row) = self.program("GET", &path, false, None).await;
+            if status == 401 {
+                let ask = Ask {
+                    listener: Listener::Public,
+                    method: "GET".to_owned(),
+                    path,
+                    cookie: self.cookies.first().cloned(),
+                    key: None,
+                    once: false,
+                    body: None,
+                };
+                let (again, _, body) = text(send(self, &ask, POLLS_MAX).await.unwrap()).await;
+                (status, row) = (again, serde_json::from_str(&body).unwrap());
+            }
+            assert_eq!(status, 200, "{row}");
+            for name in OF_WHAT_IS_SAID {
+                row.as_object_mut().unwrap().remove(name);
+            }
+            shown.push(row);
+        }
+        shown
+    }
+}
+
+#[tokio::test]
+async fn every_act_of_the_contract_that_changes_a_conversation_raises_its_version() {
+    let mut left: BTreeSet<String> = BTreeSet::new();
+    let mut raised: BTreeSet<String> = BTreeSet::new();
+    for route in routes() {
+        let act = format!("{} {}", route.1, route.2);
+        let world = World::new(Kind::Memory).await;
+        prepare(&world, &route.2).await;
+        let before = world.shown().await;
+        let answer = send(&world, &ask(&world, &route), POLLS_MAX).await;
+        let (status, _, words) = text(answer.expect("it has answered by then")).await;
+        assert!((200..300).contains(&status), "{act}: {status} {words}");
+        world.state.acts().ended().await;
+        let mut rises = false;
+        for (was, is) in before.iter().zip(world.shown().await) {
+            let rose = is["version"].as_u64() > was["version"].as_u64();
+            assert!(rose || is == *was, "{act} changes\n{was}\ninto\n{is}");
+            rises |= rose;
+        }
+        if rises { &mut raised } else { &mut left }.insert(act);
+    }
+    let strings = |acts: &[&str]| acts.iter().map(|act| (*act).to_owned()).collect::<Vec<_>>();
+    assert_eq!(raised, BTreeSet::from_iter(strings(&RAISE)));
+    let listed = LEAVE.iter().flat_map(|(_, acts)| strings(acts));
+    assert_eq!(left, listed.collect::<BTreeSet<_>>(), "each stands in one of the lists");
+}
