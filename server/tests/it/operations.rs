@@ -748,7 +748,8 @@ async fn who_asks_twice_for_the_end_does_not_wait_for_it() {
     let folder = TempDir::new().unwrap();
     furnish(folder.path()).await;
     let mut server = Running::start(folder.path(), |command| {
-        grace(command, "600000");
+        // Long, and yet the test ends if nobody hears the second signal.
+        grace(command, "60000");
         command.args(["--drain-grace", "always"]);
     });
     server.signal("-TERM");
