@@ -7,7 +7,7 @@ use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
 };
 use livehelp_benches::meter::{Case, Meter, Thread};
-use livehelp_benches::{codec, fanout, gate, ingest, room, seal, writer};
+use livehelp_benches::{codec, fanout, gate, ingest, room, seal, tally, writer};
 
 struct Wall<'c>(BenchmarkGroup<'c, WallTime>);
 
@@ -54,6 +54,7 @@ fn measure(criterion: &mut Criterion) {
     seal::measure(&mut Wall(criterion.benchmark_group("seal")));
     gate::measure(&mut Wall(criterion.benchmark_group("gate")));
     writer::measure(&mut Wall(criterion.benchmark_group("writer")));
+    tally::measure(&mut Wall(criterion.benchmark_group("tally")));
 }
 
 criterion_group!(benches, measure);

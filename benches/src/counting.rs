@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use crate::meter::{Case, Meter, Thread};
-use crate::{codec, fanout, gate, ingest, room, seal, writer};
+use crate::{codec, fanout, gate, ingest, room, seal, tally, writer};
 
 /// Things that are done while it counts, at least: what happens now and then, such as a tree that grows, has its
 /// share in them. The writer's conversations all have their turn.
@@ -71,7 +71,7 @@ pub fn act(path: &str) -> bool {
 
 fn all(wanted: Option<&str>) -> Counting {
     let mut counting = Counting { group: "", wanted: wanted.map(str::to_owned), met: Vec::new() };
-    let groups: [(&'static str, Measure); 7] = [
+    let groups: [(&'static str, Measure); 8] = [
         ("codec", codec::measure),
         ("ingest", ingest::measure),
         ("room", room::measure),
@@ -79,6 +79,7 @@ fn all(wanted: Option<&str>) -> Counting {
         ("seal", seal::measure),
         ("gate", gate::measure),
         ("writer", writer::measure),
+        ("tally", tally::measure),
     ];
     for (group, measure) in groups {
         counting.group = group;

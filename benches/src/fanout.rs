@@ -69,7 +69,7 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
     });
 }
 
-fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {
+pub(crate) fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {
     let mut room = full_room();
     for number in 0..members {
         let connection = connection(number);
@@ -85,7 +85,7 @@ fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {
     room
 }
 
-fn connection(number: u32) -> ConnectionId {
+pub(crate) fn connection(number: u32) -> ConnectionId {
     let mut bytes = [0x6b; 16];
     bytes[12..].copy_from_slice(&number.to_be_bytes());
     ConnectionId::from_bytes(bytes)

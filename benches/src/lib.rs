@@ -14,5 +14,6 @@ pub mod fanout;
 pub mod seal;
 pub mod gate;
 pub mod writer;
+pub mod tally;
 pub mod counting;
 pub mod budget;

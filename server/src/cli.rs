@@ -307,14 +307,20 @@ mod tests {
         let Ok(text) = std::fs::read_to_string(path) else { return };
         let names: Vec<_> =
             family(Shape::Shown).get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        let is_guide = path.extension().is_some_and(|ending| ending == "md");
         for line in text.replace("\\\n", " ").lines() {
-            let parts = line.split("livehelp ").skip(1);
             let ends = |c: char| "`#|;&>()".contains(c);
-            let commands = parts.map(|part| part.split(ends).next().unwrap().trim());
-            let is_one = |words: &&str| {
-                words.split_whitespace().next().is_some_and(|word| names.iter().any(|n| n == word))
-            };
-            into.extend(commands.filter(is_one).map(|words| (path.to_owned(), words.to_owned())));
+            let commands = line.match_indices("livehelp ").filter_map(|(at, name)| {
+                let (before, rest) = (line.get(..at)?, line.get(at + name.len()..)?);
+                let words = rest.split(ends).next()?.trim();
+                let first = words.split_whitespace().next()?;
+                // What is marked as a command is one, even if no command has its name any more.
+                let block = is_guide && line.starts_with("    ") && before.trim().is_empty();
+                let marked = before.ends_with('`') || block;
+                let marked = marked && first.starts_with(char::is_alphabetic);
+                (marked || names.iter().any(|name| name == first)).then_some(words)
+            });
+            into.extend(commands.map(|words| (path.to_owned(), words.to_owned())));
         }
     }
 

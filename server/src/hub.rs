@@ -49,7 +49,7 @@ mod assign;
 mod upkeep;
 mod abandoned;
 mod integrity;
-mod tally;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 

@@ -17,7 +17,7 @@ use super::desk::Standing;
 use super::fanout::{Fanned, Hearers, Outlets, deliver};
 use super::shard::{LiveRoom, RoomHandle};
 use super::site::Site;
-use super::tally::refuse;
+use super::tally::{self, refuse};
 use super::{Hub, Speaker, Who, conflict, not_found, store_reject};
 use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Placed};
@@ -212,7 +212,7 @@ impl Hub {
                 }));
                 cork::flush(&outlet);
                 let took = clock.instant().saturating_duration_since(since);
-                metrics.ack_latency_seconds.observe(took);
+                tally::acked(&metrics, took);
                 traces::reached(trace.as_ref(), "store");
                 end_trace(trace.as_ref(), who, conversation, Ok(seq));
             }
@@ -545,7 +545,7 @@ impl Hub {
             writes,
             Box::new(move |fate| match fate {
                 Ok(()) => {
-                    hub.metrics.transcript_lag_seconds.observe(hub.since(written));
+                    tally::stored(&hub.metrics, hub.since(written));
                     // A room that was dropped meanwhile had nothing left to store.
                     room.with(|live| live.stored(message.seq())).unwrap_or_default();
                     hub.integrity.acked(&message, || hub.clock.instant());

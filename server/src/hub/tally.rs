@@ -36,20 +36,35 @@ fn kind(envelope: &Envelope) -> Kind {
     }
 }
 
+/// Counts a message that has its place and was written to everyone here who hears it, which took so
+/// long from its frame.
+pub fn placed(metrics: &Metrics, envelope: &Envelope, to: Hearers, took: Duration) {
+    let kind = kind(envelope);
+    metrics.messages_received_total.of(role(envelope.author()), kind).inc();
+    let delivered = &metrics.messages_delivered_total;
+    delivered.of(Role::Visitor, kind).add(u64::from(to.visitors));
+    delivered.of(Role::Agent, kind).add(u64::from(to.agents));
+    metrics.fanout_recipients.observe(usize::try_from(to.visitors + to.agents).unwrap_or(0));
+    metrics.delivery_latency_seconds.observe(took);
+    if let Content::Text(text) = envelope.content() {
+        metrics.message_size_bytes.observe(text.expose().len());
+    }
+}
+
+/// Counts a message that is on disk, so long after its place.
+pub fn stored(metrics: &Metrics, took: Duration) {
+    metrics.transcript_lag_seconds.observe(took);
+}
+
+/// Counts a message whose author was told that it is on disk, so long after its frame.
+pub fn acked(metrics: &Metrics, took: Duration) {
+    metrics.ack_latency_seconds.observe(took);
+}
+
 impl Hub {
     /// A message has its place and was written to everyone here who hears it.
     pub(super) fn tally_placed(&self, envelope: &Envelope, to: Hearers, took: Duration) {
-        let metrics = &self.metrics;
-        let kind = kind(envelope);
-        metrics.messages_received_total.of(role(envelope.author()), kind).inc();
-        let delivered = &metrics.messages_delivered_total;
-        delivered.of(Role::Visitor, kind).add(u64::from(to.visitors));
-        delivered.of(Role::Agent, kind).add(u64::from(to.agents));
-        metrics.fanout_recipients.observe(usize::try_from(to.visitors + to.agents).unwrap_or(0));
-        metrics.delivery_latency_seconds.observe(took);
-        if let Content::Text(text) = envelope.content() {
-            metrics.message_size_bytes.observe(text.expose().len());
-        }
+        placed(&self.metrics, envelope, to, took);
     }
 
     /// Time since then.
