@@ -4,7 +4,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -110,6 +110,11 @@ export class Server {
     const code = await this.#end("SIGTERM");
     await rm(this.#folder, { recursive: true, force: true });
     return code;
+  }
+
+  /** What its operator shows to the admin listener. */
+  async operatorKey() {
+    return (await readFile(this.#at("keys/operator-key"), "utf8")).trim();
   }
 
   /** What it wrote to its log so far. */

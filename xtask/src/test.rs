@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::dependencies::{self, Tools};
+use crate::dependencies::{self, SCHEMATHESIS, TOOLS, Tools};
 use crate::front::{BROWSER_TESTS, BUNDLED, Front};
 use crate::machine::{Need, provide};
 use crate::shell::{command, present, root, run_logged, target_folder};
@@ -58,6 +58,10 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     if whole {
         steps.dependencies()?;
     }
+    if let Some(browser) = &browser {
+        let npm = command(&browser.folder, &["npm", "run", "--silent", "spectral"]);
+        steps.run("contract: Spectral", npm)?;
+    }
     for front in &fronts {
         for script in ["check", "test"] {
             if front.has_script(script) {
@@ -91,8 +95,13 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     if let Some(browser) = browser {
         steps
             .run("server for the browser tests", cargo(&["build", "--quiet", "-p", "livehelp"]))?;
+        let server = target_folder()?.join("debug/livehelp");
+        let mut npm = command(&browser.folder, &["npm", "run", "--silent", "schemathesis"]);
+        npm.env("E2E_SERVER", &server);
+        npm.env("SCHEMATHESIS", steps.tools(SCHEMATHESIS)?.program("schemathesis"));
+        steps.run("contract: Schemathesis", npm)?;
         let mut npm = command(&browser.folder, &["npm", "run", "--silent", "test"]);
-        npm.env("E2E_SERVER", target_folder()?.join("debug/livehelp"));
+        npm.env("E2E_SERVER", server);
         steps.run("browser tests", npm)?;
     }
     steps.end();
@@ -145,12 +154,17 @@ impl Steps {
         Ok(())
     }
 
-    fn dependencies(&self) -> Result<()> {
-        let tools = Tools::find()?;
+    fn tools(&self, name: &str) -> Result<Tools> {
+        let tools = Tools::find(name)?;
         if let Some(install) = tools.install()? {
-            self.run("tools: install", install)?;
+            self.run(&format!("{name}: install"), install)?;
             tools.installed()?;
         }
+        Ok(tools)
+    }
+
+    fn dependencies(&self) -> Result<()> {
+        let tools = self.tools(TOOLS)?;
         self.run("dependencies", tools.deny())?;
         self.run("unused dependencies", tools.shear())?;
         let log = self.logs.join("advisories.log");
@@ -185,12 +199,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What a test runner said at its end: nextest's summary as it is, the others' counts added up.
+/// What a test runner said at its end: summaries as they are (nextest's, Spectral's, a test's own), the others' counts added up.
 fn closing_lines(output: &str) -> Vec<String> {
     let mut lines: Vec<String> = output
         .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("Summary ["))
+        .map(|line| line.trim().trim_start_matches(['#', 'ℹ', ' ']))
+        .filter(|line| line.starts_with("Summary [") || line.starts_with("No results with a"))
         .map(str::to_owned)
         .collect();
     let (mut passed, mut failed, mut counted) = (0, 0, false);
@@ -237,6 +251,10 @@ mod tests {
         assert_eq!(closing_lines(cargo), ["3 passed, 3 failed"]);
         assert_eq!(closing_lines("# tests 5\n# pass 5\n# fail 0\n"), ["5 passed, 0 failed"]);
         assert_eq!(closing_lines("ℹ pass 4\nℹ fail 1\n"), ["4 passed, 1 failed"]);
+        let own = closing_lines("# Summary [public] 9 generated\n# pass 2\n");
+        assert_eq!(own, ["Summary [public] 9 generated", "2 passed, 0 failed"]);
+        let spectral = "No results with a severity of 'hint' or higher found!";
+        assert_eq!(closing_lines(spectral), [spectral]);
         assert!(closing_lines("nothing was run").is_empty());
     }
 }
