@@ -93,19 +93,23 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         steps.run("budgets", budgets::count())?;
     }
     if let Some(browser) = browser {
-        steps
-            .run("server for the browser tests", cargo(&["build", "--quiet", "-p", "livehelp"]))?;
-        let server = target_folder()?.join("debug/livehelp");
-        let mut npm = command(&browser.folder, &["npm", "run", "--silent", "schemathesis"]);
-        npm.env("E2E_SERVER", &server);
-        npm.env("SCHEMATHESIS", steps.tools(SCHEMATHESIS)?.program("schemathesis"));
-        steps.run("contract: Schemathesis", npm)?;
-        let mut npm = command(&browser.folder, &["npm", "run", "--silent", "test"]);
-        npm.env("E2E_SERVER", server);
-        steps.run("browser tests", npm)?;
+        on_a_server(&steps, &browser)?;
     }
     steps.end();
     Ok(())
+}
+
+/// What is tried on a server that runs: its contract, and what a person sees of it.
+fn on_a_server(steps: &Steps, browser: &Front) -> Result<()> {
+    steps.run("server for the browser tests", cargo(&["build", "--quiet", "-p", "livehelp"]))?;
+    let server = target_folder()?.join("debug/livehelp");
+    let mut npm = command(&browser.folder, &["npm", "run", "--silent", "schemathesis"]);
+    npm.env("E2E_SERVER", &server);
+    npm.env("SCHEMATHESIS", steps.tools(SCHEMATHESIS)?.program("schemathesis"));
+    steps.run("contract: Schemathesis", npm)?;
+    let mut npm = command(&browser.folder, &["npm", "run", "--silent", "test"]);
+    npm.env("E2E_SERVER", server);
+    steps.run("browser tests", npm)
 }
 
 fn cargo(words: &[&str]) -> Command {
