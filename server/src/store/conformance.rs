@@ -291,6 +291,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     the_latest_time_never_goes_back(store).await;
     what_is_destroyed_is_gone(store, sealer).await;
     an_erased_agent_is_one_without_a_name(store, sealer).await;
+    nothing_is_left_of_an_erased_visitor(store, sealer).await;
     the_mark_goes_back_only_by_an_operators_word(store).await;
 }
 
@@ -575,6 +576,48 @@ async fn an_erased_agent_is_one_without_a_name(store: &dyn Store, sealer: &dyn S
     again.email = gone.email.clone();
     store.agent_create(again.clone()).await.unwrap();
     assert_eq!(by_email().await, [again]);
+}
+
+async fn nothing_is_left_of_an_erased_visitor(store: &dyn Store, sealer: &dyn Sealer) {
+    let world = World::new(32);
+    world.settle(store).await;
+    let other = world.with_visitor(7);
+    other.begin(store).await;
+    let World { tenant, site, visitor, agent, conversation, .. } = world;
+    for world in [world, other] {
+        let text = Personal::new("half a".to_owned());
+        let (conversation, visitor, day) = (world.conversation, world.visitor, NOW.day());
+        let draft = DraftRow { tenant, site, conversation, visitor, agent, text, day };
+        store.write(vec![Write::Draft(Box::new(draft))]).await.unwrap();
+        for seq in 1..=5 {
+            store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+        }
+    }
+    let stranger = World::new(33).tenant;
+    let whom = Subject::Visitor(visitor);
+    assert_eq!(store.forget(stranger, whom).await, Err(StoreError::NotFound));
+    assert_eq!(store.room(tenant, conversation, 9).await.unwrap().unwrap().tail.len(), 5);
+    sealer.destroy_subject(tenant, whom).unwrap();
+    store.forget(tenant, whom).await.unwrap();
+    let room = store.room(tenant, conversation, 9).await.unwrap().unwrap();
+    assert_eq!((room.tail.len(), room.seq_last), (0, Seq(5)), "places are not given again");
+    let header = room.header;
+    assert_eq!((header.form.len(), header.page_url, header.page_title), (0, None, None));
+    let row = store.visitor(tenant, visitor).await.unwrap().unwrap();
+    assert_eq!((row.name, row.email, row.locale.as_str()), (None, None, ""));
+    let drafts = store.drafts(tenant, agent).await.unwrap();
+    assert_eq!(drafts.iter().map(|draft| draft.visitor).collect::<Vec<_>>(), [other.visitor]);
+    let others = store.room(tenant, other.conversation, 9).await.unwrap().unwrap();
+    assert_eq!((others.tail.len(), others.header.form.len()), (5, 1));
+    // A closed one goes, and its visitor with it.
+    let mut closed = world.conversation_row();
+    (closed.version, closed.state) = (9, ConversationState::Closed);
+    (closed.form, closed.page_url, closed.page_title) = (Vec::new(), None, None);
+    store.write(vec![Write::Conversation(Box::new(closed))]).await.unwrap();
+    store.forget(tenant, whom).await.unwrap();
+    assert_eq!(store.conversation(tenant, conversation).await.unwrap(), None);
+    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), None);
+    assert_eq!(store.forget(tenant, whom).await, Err(StoreError::NotFound));
 }
 
 async fn sessions_invitations_keys_and_tags_come_and_go(store: &dyn Store) {

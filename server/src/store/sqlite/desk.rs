@@ -93,7 +93,7 @@ impl Memory {
 }
 
 /// The writer's hands in one transaction.
-pub(super) struct Desk<'a> {
+pub(in crate::store) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     pub(super) memory: &'a mut Memory,
     pub(super) sealer: &'a dyn Sealer,
@@ -587,8 +587,8 @@ impl Desk<'_> {
     }
 
     /// The bucket's rowid, for a row that stands in no conversation.
-    pub(super) fn bucket_id(&mut self, lock: &Lock) -> Result<i64, Fault> {
-        Ok(self.bucket(&lock.bucket)?.id)
+    pub(super) fn bucket_id(&mut self, bucket: &Bucket) -> Result<i64, Fault> {
+        Ok(self.bucket(bucket)?.id)
     }
 
     fn stretch(&mut self, bucket: &Bucket, known: Known, row: i64) -> Result<(), Fault> {

@@ -190,6 +190,18 @@ pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A database without a file, of the newest form.
+pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.set_prepared_statement_cache_capacity(96);
+    MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))?;
+    connection.execute(
+        "INSERT INTO meta (id, generation, keys_mark, high_water, pulse) VALUES (1, 0, x'', 0, 0)",
+        [],
+    )?;
+    Ok(connection)
+}
+
 /// Opens or makes the file, checks it and brings it to the newest version. With it, how far acks went, where that is
 /// known.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
