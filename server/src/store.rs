@@ -25,6 +25,7 @@ use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::{Bucket, Subject};
 
+pub use self::record::{CannedResponseRow, CannedWords};
 use self::record::{Change, Entity, Equal, Field, Row, Select, changes, is};
 pub use crate::privacy::seal::SecretHash;
 pub use stats::{Committed, NoStats, StoreStats};
@@ -346,6 +347,8 @@ pub enum Record {
     Tag(TagRow),
     /// Replaces a label's name.
     TagChange(TagRow),
+    /// Of any other entity.
+    Change(Change),
     /// Refused as [`ANSWERED`] where an answer is kept under its key: then all of the batch was done before.
     Answer(AnswerRow),
 }
@@ -963,6 +966,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
         let of = vec![is("tag", tag), is("tenant", tenant)];
         self.change(vec![Change::delete::<TagRow>(of)]).await
+    }
+
+    async fn canned_responses(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<CannedResponseRow>, StoreError> {
+        all("list canned responses", self, vec![is("tenant", tenant)]).await
     }
 
     /// The stored answer to a create with this `Idempotency-Key`, if there was one: hash of the request

@@ -31,7 +31,7 @@ use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
-use self::records::Records;
+use self::records::Kept;
 use self::register::Register;
 use self::transcript::Conversation;
 use super::record::{Change, Row, Select};
@@ -87,7 +87,7 @@ struct Shared {
     /// register: whoever asks for changes lists these first.
     touched: Mutex<Vec<ConversationId>>,
     /// Everything else; none where there is no memory for it.
-    records: Mutex<Option<Records>>,
+    records: Mutex<Option<Kept>>,
     /// Those with a sealed value, until they are cleaned up.
     buckets: Mutex<BTreeSet<Bucket>>,
 }
@@ -110,7 +110,7 @@ impl MemoryStore {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             register: Mutex::default(),
             touched: Mutex::default(),
-            records: Mutex::new(Records::new()),
+            records: Mutex::new(Kept::new()),
             buckets: Mutex::default(),
         });
         Self { shared, patience: config.patience }

@@ -9,11 +9,13 @@
 use protocol::retention::RetentionClass;
 
 pub(crate) mod accounts;
+mod canned;
 mod change;
 pub(in crate::store) mod executor;
 pub(in crate::store) mod statement;
 mod value;
 
+pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, Select};
 pub(in crate::store) use self::change::{Equal, changes, is};
 pub use self::value::{Field, Row, Value};
@@ -277,6 +279,7 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<super::KeyRow>(),
     Declared::of::<super::TagRow>(),
     Declared::of::<super::AnswerRow>(),
+    Declared::of::<CannedResponseRow>(),
     Declared::of::<accounts::ClockNote>(),
 ];
 

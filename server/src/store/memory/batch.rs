@@ -12,7 +12,7 @@ use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 
-use super::records::{Records, no_records};
+use super::records::{Kept, no_records};
 use super::register::{Register, Visitor};
 use super::transcript::{Conversation, Draft, Header, Line, Sealed};
 use super::{Shard, Shared};
@@ -220,7 +220,7 @@ struct Held<'a> {
     shards: Vec<(usize, MutexGuard<'a, Shard>)>,
     register: MutexGuard<'a, Register>,
     /// Where the batch has a record: in a transaction of their own.
-    records: Option<MutexGuard<'a, Option<Records>>>,
+    records: Option<MutexGuard<'a, Option<Kept>>>,
     done: Vec<Before>,
 }
 

@@ -14,7 +14,7 @@ use crate::store::sqlite::{Desk, Fault, Reader, RecordsInMemory};
 use crate::store::{Record, SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
-pub(super) struct Records {
+pub(super) struct Kept {
     sqlite: RecordsInMemory,
     /// Of sites that were asked for since one was written.
     timelines: HashMap<SiteId, Option<SiteTimeline>>,
@@ -22,7 +22,7 @@ pub(super) struct Records {
     begun: bool,
 }
 
-impl Records {
+impl Kept {
     /// `None` where there is no memory for them.
     pub(super) fn new() -> Option<Self> {
         let sqlite = RecordsInMemory::new().ok()?;

@@ -46,6 +46,14 @@ impl Change {
         Self::Create { table: E::TABLE, values: row.into_values(), replaces: Some(column) }
     }
 
+    /// The row of this entity goes; refused where there is none.
+    pub fn remove<E: Entity + Clone>(row: &E) -> Self {
+        let Self::Update { table, of, .. } = Self::update(row.clone(), &[]) else {
+            return Self::Delete { table: E::TABLE, of: Vec::new(), must_exist: true };
+        };
+        Self::Delete { table, of, must_exist: true }
+    }
+
     /// These columns of the row, as they stand in this entity.
     pub fn update<E: Entity>(row: E, columns: &[&str]) -> Self {
         let table = E::TABLE;
@@ -115,6 +123,7 @@ pub(in crate::store) fn changes(record: Record) -> Vec<Change> {
         Record::Tag(row) => Change::create(row),
         Record::TagChange(row) => Change::update::<TagRow>(row, &["name"]),
         Record::Answer(row) => Change::create(row),
+        Record::Change(change) => change,
     }]
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use protocol::conversation::{Availability, Role};
-use protocol::ids::{AgentId, InvitationId, KeyId, SessionId, SiteId, SiteKey, TagId, TenantId};
+use protocol::ids::{
+    AgentId, CannedResponseId, InvitationId, KeyId, SessionId, SiteId, SiteKey, TagId, TenantId,
+};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
+use super::canned::CannedWords;
 use crate::privacy::policy::SiteTimeline;
 use crate::store::{SecretHash, SiteSettings};
 
@@ -100,7 +103,7 @@ macro_rules! ids {
     )+ };
 }
 
-ids!(AgentId, InvitationId, KeyId, SessionId, SiteId, TagId, TenantId);
+ids!(AgentId, CannedResponseId, InvitationId, KeyId, SessionId, SiteId, TagId, TenantId);
 
 macro_rules! numbers {
     ($($number:ty: $into:expr, $from:expr;)+) => { $(
@@ -246,3 +249,15 @@ macro_rules! json {
 }
 
 json!(SiteSettings, SiteTimeline);
+
+/// The words of one seal: a field more needs no migration.
+impl Field for Personal<CannedWords> {
+    fn into_value(self) -> Value {
+        // Texts alone: nothing that JSON has no words for.
+        Value::Bytes(serde_json::to_vec(self.expose()).unwrap_or_default())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        serde_json::from_slice(value.as_bytes()?).ok().map(Self::new)
+    }
+}
