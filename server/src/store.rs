@@ -644,7 +644,7 @@ pub struct Page<Id> {
 ///
 /// # Errors
 /// If they cannot be read.
-async fn all<E: Entity, S: Store + ?Sized>(
+async fn all<E: Entity, S: Records + ?Sized>(
     act: &'static str,
     store: &S,
     of: Vec<Equal>,
@@ -656,7 +656,7 @@ async fn all<E: Entity, S: Store + ?Sized>(
 ///
 /// # Errors
 /// If it cannot be read.
-async fn one<E: Entity, S: Store + ?Sized>(
+async fn one<E: Entity, S: Records + ?Sized>(
     act: &'static str,
     store: &S,
     of: Vec<Equal>,
@@ -668,7 +668,7 @@ async fn one<E: Entity, S: Store + ?Sized>(
 ///
 /// # Errors
 /// If they cannot be read.
-async fn list<E: Entity, Id: Field, S: Store + ?Sized>(
+async fn list<E: Entity, Id: Field, S: Records + ?Sized>(
     act: &'static str,
     store: &S,
     of: Vec<Equal>,
@@ -685,9 +685,9 @@ fn entities<E: Entity>(act: &'static str, rows: Vec<Row>) -> Result<Vec<E>, Stor
     })
 }
 
-/// The port to what is kept. Reads see everything that was reported as stored.
+/// The port to what is kept, all of it. Reads see everything that was reported as stored.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Transcript + Records + Retention {
     /// Reserves a place in the writer's queue; `Err(Full)` when none is free.
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
     /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
@@ -698,7 +698,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn healthy(&self) -> bool;
     /// Commits what waits, closes; later writes are refused.
     async fn close(&self);
+}
 
+/// What is said, and what it hangs on: messages, seqs and marks, headers, visitors and drafts.
+#[async_trait]
+pub trait Transcript: Send + Sync + std::fmt::Debug {
     /// What a room begins with; `None` where the tenant has no such conversation.
     async fn room(
         &self,
@@ -790,7 +794,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: TenantId,
         page: Page<VisitorId>,
     ) -> Result<Vec<VisitorRow>, StoreError>;
+}
 
+/// What is set up and who may act, each table declared once ([`record`]): what a database does is [`Records::select`] and
+/// [`Records::change`], and the rest says it in the words of an entity.
+#[async_trait]
+pub trait Records: Send + Sync {
     /// Rows of records, in the order in which they were made; `act` is what is logged where that fails.
     async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError>;
     /// Changes records, all of them or none.
@@ -867,10 +876,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Option<AgentRow>, StoreError> {
         one("read an agent", self, vec![is("agent", agent), is("tenant", tenant)]).await
     }
-    /// As [`Store::forget`]: afterwards they are one without a name.
-    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
-        self.forget(tenant, Subject::Agent(agent)).await
-    }
     /// At login the tenant is not known yet: every account with this e-mail, oldest first.
     async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
         let of = vec![is("email_hash", email.clone())];
@@ -940,9 +945,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         one("find a password link", self, vec![is("secret", secret)]).await
     }
 
-    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
-
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
         self.change(vec![Change::create(row)]).await
     }
@@ -986,6 +988,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         let kept = one::<AnswerRow, _>("find an answer", self, of).await?;
         Ok(kept.map(|row| (row.request, row.answer)))
     }
+}
+
+/// When anything ends: buckets, erasures, what is over, and how far time is trusted.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
     /// Deletes the answers that were kept until this moment; their buckets' keys are the sweep's.
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError>;
 
@@ -993,6 +1002,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError>;
     /// Deletes the rows of destroyed buckets, in chunks, and what they leave in the WAL.
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError>;
+    /// As [`Retention::forget`]: afterwards they are one without a name.
+    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
+        self.forget(tenant, Subject::Agent(agent)).await
+    }
     /// Clears what is kept of a person once their key is destroyed, wherever [`inventory`] says that something lies.
     /// Places of what they said stay given. Not found where nothing of them is kept.
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError>;

@@ -2,7 +2,7 @@
 //!
 //! Lives here: what is not a record (the transcript's tables, files, and what a running server has in memory), and the
 //! document. Records are in it by their declarations. Each place says how it is cleared when a person is erased and
-//! when a day is over: tables by [`super::Store::forget`] and [`super::Store::clean_up`], which clear all of them.
+//! when a day is over: tables by [`super::Retention::forget`] and [`super::Retention::clean_up`], which clear all of them.
 //! A test compares this with the database's own list of columns, and another with the document.
 
 use super::record::{Column, DECLARED, Destroyed, Ends, Forgotten, Role, Table};

@@ -37,8 +37,8 @@ use self::transcript::Conversation;
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NoStats, Page, RoomRow, SecretHash, Sight, Store, StoreError, StoreStats,
-    VisitorRow, VisitorToken, Write, WriteSlot,
+    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
+    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -219,7 +219,10 @@ impl Store for MemoryStore {
     async fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
     }
+}
 
+#[async_trait]
+impl Transcript for MemoryStore {
     async fn room(
         &self,
         tenant: TenantId,
@@ -339,7 +342,10 @@ impl Store for MemoryStore {
     ) -> Result<Vec<VisitorRow>, StoreError> {
         self.shared.visitors(tenant, page)
     }
+}
 
+#[async_trait]
+impl Records for MemoryStore {
     async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
         self.shared.read_records(act, |reader| reader.select(&select))
     }
@@ -349,7 +355,10 @@ impl Store for MemoryStore {
             changes.into_iter().try_for_each(|change| desk.change(change))
         })
     }
+}
 
+#[async_trait]
+impl Retention for MemoryStore {
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
         while self.open()?.write_records("delete what is over", |desk| desk.delete_ended(at))? {}
         Ok(())

@@ -61,8 +61,8 @@ use self::writer::{Job, Rate, Work, Writer};
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NoStats, Page, RoomRow, SecretHash, Sight, Store, StoreError, StoreStats,
-    VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
+    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -620,7 +620,10 @@ impl Store for SqliteStore {
         self.shared.idle.lock().clear();
         self.shared.short.lock().close();
     }
+}
 
+#[async_trait]
+impl Transcript for SqliteStore {
     async fn room(
         &self,
         tenant: TenantId,
@@ -763,7 +766,10 @@ impl Store for SqliteStore {
     ) -> Result<Vec<VisitorRow>, StoreError> {
         self.read("list visitors", move |reader| reader.visitors(tenant, page)).await
     }
+}
 
+#[async_trait]
+impl Records for SqliteStore {
     async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
         self.read(act, move |reader| reader.select(&select)).await
     }
@@ -771,7 +777,10 @@ impl Store for SqliteStore {
     async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.act(move |desk| changes.into_iter().try_for_each(|change| desk.change(change))).await
     }
+}
 
+#[async_trait]
+impl Retention for SqliteStore {
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
         while self.ask(move |desk| desk.delete_ended(at)).await? {}
         Ok(())
