@@ -25,6 +25,7 @@ use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::{Bucket, Subject};
 
+pub use self::feed::{FeedEvent, FeedReaderRow};
 pub use self::record::{CannedResponseRow, CannedWords};
 use self::record::{Change, Entity, Equal, Field, Row, Select, changes, is};
 pub use crate::privacy::seal::SecretHash;
@@ -32,6 +33,7 @@ pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod feed;
 pub mod inventory;
 pub mod memory;
 pub mod record;
@@ -969,6 +971,28 @@ pub trait Records: Send + Sync {
         let of = vec![is("tag", tag), is("tenant", tenant)];
         self.change(vec![Change::delete::<TagRow>(of)]).await
     }
+
+    /// From now on this reader's Organization has a feed; the position after which it begins.
+    async fn feed_open(&self, row: FeedReaderRow) -> Result<u64, StoreError> {
+        let after = self.feed_end().await?;
+        self.change(vec![Change::create(row)]).await?;
+        Ok(after)
+    }
+    /// This reader reads no more; without any there is no feed.
+    async fn feed_close(&self, tenant: TenantId, reader: &str) -> Result<(), StoreError> {
+        let of = vec![is("tenant", tenant), is("reader", reader.to_owned())];
+        self.change(vec![Change::delete::<FeedReaderRow>(of)]).await
+    }
+    /// What changed in an Organization after a position, in the order of the commits. What was said is there once it is
+    /// carried out of the journal, about a second later at most.
+    async fn feed(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError>;
+    /// The position of the newest event of all Organizations.
+    async fn feed_end(&self) -> Result<u64, StoreError>;
 
     async fn canned_responses(
         &self,

@@ -15,11 +15,13 @@ use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
+use super::feed::kind;
 use super::{
     ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow,
-    ConversationSearch, DRAFTS_MAX, DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow,
-    MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow, Sight,
-    SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
+    ConversationSearch, DRAFTS_MAX, DraftRow, FeedReaderRow, FieldRule, InvitationRow, KeyRow,
+    MarkRow, MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow,
+    Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken,
+    Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -292,6 +294,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     what_is_destroyed_is_gone(store, sealer).await;
     an_erased_agent_is_one_without_a_name(store, sealer).await;
     nothing_is_left_of_an_erased_visitor(store, sealer).await;
+    the_feed_has_what_changed_in_its_order(store).await;
     the_mark_goes_back_only_by_an_operators_word(store).await;
 }
 
@@ -1430,4 +1433,65 @@ async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Sealer) {
     assert_eq!(read, []);
     let row = store.visitor(tenant, erased.visitor).await.unwrap().unwrap();
     assert_eq!((row.name, row.email), (None, None));
+}
+
+async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
+    let (world, other) = (World::new(34), World::new(35));
+    other.settle(store).await;
+    world.settle(store).await;
+    let World { tenant, site, visitor, conversation, .. } = world;
+    let before = store.feed_end().await.unwrap();
+    store.write(vec![Write::Message(world.message(1, "nobody reads yet"))]).await.unwrap();
+    // Whatever waits in a journal is carried over before this.
+    let row = FeedReaderRow { tenant, reader: "hook".to_owned(), created_at: NOW };
+    let after = store.feed_open(row.clone()).await.unwrap();
+    assert_eq!((after, store.feed(tenant, 0, 99).await.unwrap()), (before, Vec::new()));
+    assert!(store.feed_open(row).await.is_err(), "a name is one reader's");
+    for seq in 2..=3 {
+        store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+    }
+    store.write(vec![Write::Message(other.message(1, "of others"))]).await.unwrap();
+    let mut header = world.conversation_row();
+    (header.version, header.state) = (5, ConversationState::Closed);
+    let tag = TagRow { tag: TagId::from_bytes([34; 16]), tenant, name: "new".to_owned() };
+    let refused = TagRow { tag: TagId::from_bytes([35; 16]), ..tag.clone() };
+    let both = [tag.clone(), refused].map(|tag| Write::Record(Box::new(Record::Tag(tag))));
+    assert!(store.write(both.to_vec()).await.is_err());
+    let tag = Write::Record(Box::new(Record::Tag(tag)));
+    store.write(vec![Write::Conversation(Box::new(header))]).await.unwrap();
+    store.write(vec![tag]).await.unwrap();
+    store.tag_delete(tenant, TagId::from_bytes([34; 16])).await.unwrap();
+    let mut site_row = world.site_row();
+    site_row.name = "Another".to_owned();
+    store.site_update(site_row).await.unwrap();
+    let events = store.feed(tenant, after, 99).await.unwrap();
+    let (of, its) = (*conversation.as_bytes(), Some(*visitor.as_bytes()));
+    let seen: Vec<_> =
+        events.iter().map(|event| (event.kind, event.object, event.version)).collect();
+    let expected = [
+        (kind::MESSAGE, of, 2),
+        (kind::MESSAGE, of, 3),
+        (kind::CONVERSATION, of, 5),
+        (kind::TAG, [34; 16], 0),
+        (kind::TAG, [34; 16], 0),
+        (kind::SITE, *site.as_bytes(), 0),
+    ];
+    assert_eq!(seen, expected);
+    assert!(events.is_sorted_by_key(|event| event.position));
+    assert!(events[..3].iter().all(|event| event.subject == its && event.site == Some(site)));
+    assert!(events.iter().all(|event| event.day == NOW.day()));
+    let page = store.feed(tenant, events[1].position, 2).await.unwrap();
+    assert_eq!(page, events[2..4]);
+    assert_eq!(store.feed(other.tenant, 0, 99).await.unwrap(), []);
+    store.feed_close(tenant, "hook").await.unwrap();
+    store.write(vec![Write::Message(world.message(4, "nobody reads any more"))]).await.unwrap();
+    store
+        .tag_create(TagRow { tag: TagId::from_bytes([36; 16]), tenant, name: "quiet".to_owned() })
+        .await
+        .unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap(), events);
+    store.delete_ended(NOW.plus_ms(29 * 86_400_000)).await.unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap().len(), events.len());
+    store.delete_ended(NOW.plus_ms(32 * 86_400_000)).await.unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap(), []);
 }

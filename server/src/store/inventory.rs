@@ -13,9 +13,9 @@ use crate::prose::{filled, point};
 pub struct Place {
     pub name: &'static str,
     pub about: &'static str,
-    /// Columns of a table: those that are sealed, then the others.
-    pub sealed: &'static [&'static str],
-    pub open: &'static [&'static str],
+    /// Columns of a table, with blanks between: those that are sealed, then the others.
+    pub sealed: &'static str,
+    pub open: &'static str,
     /// Whose it is; none: nobody's.
     pub person: Option<&'static str>,
     /// Which classes of retention it has.
@@ -31,21 +31,9 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "visitors",
         about: "a visitor: contact data, language and token",
-        sealed: &["name", "email"],
-        open: &[
-            "id",
-            "visitor",
-            "tenant",
-            "site",
-            "bucket",
-            "locale",
-            "contact_day",
-            "secret",
-            "secret_before",
-            "secret_before_at",
-            "secret_expires_at",
-            "created_at",
-        ],
+        sealed: "name email",
+        open: "id visitor tenant site bucket locale contact_day secret secret_before \
+            secret_before_at secret_expires_at created_at",
         person: Some("the visitor"),
         class: Some("contact"),
         erased: "emptied; goes with the last conversation",
@@ -54,27 +42,9 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "conversations",
         about: "a conversation's header: form, page, state, who has part in it",
-        sealed: &["form", "page_url", "page_title"],
-        open: &[
-            "id",
-            "conversation",
-            "tenant",
-            "site",
-            "visitor",
-            "version",
-            "state",
-            "assignee",
-            "offline_message",
-            "agents",
-            "tags",
-            "bucket",
-            "locale",
-            "created_at",
-            "waiting_since",
-            "closed_at",
-            "seq_floor",
-            "notice",
-        ],
+        sealed: "form page_url page_title",
+        open: "id conversation tenant site visitor version state assignee offline_message \
+            agents tags bucket locale created_at waiting_since closed_at seq_floor notice",
         person: Some("the visitor"),
         class: Some("transcript, offline message"),
         erased: "emptied; a closed one goes",
@@ -83,22 +53,9 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "messages",
         about: "what was said, notes and event messages among it",
-        sealed: &["body"],
-        open: &[
-            "id",
-            "conversation",
-            "seq",
-            "bucket",
-            "message",
-            "author",
-            "agent",
-            "visibility",
-            "at",
-            "seen_seq",
-            "purposes",
-            "flags",
-            "policy",
-        ],
+        sealed: "body",
+        open: "id conversation seq bucket message author agent visibility at seen_seq purposes \
+            flags policy",
         person: Some("the visitor"),
         class: Some("transcript, offline message, agent note"),
         erased: "deleted; seqs are not given again",
@@ -107,8 +64,8 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "drafts",
         about: "what stands in an agent's composer",
-        sealed: &["text"],
-        open: &["id", "conversation", "agent", "bucket", "day"],
+        sealed: "text",
+        open: "id conversation agent bucket day",
         person: Some("the visitor"),
         class: Some("transcript"),
         erased: "deleted",
@@ -117,8 +74,8 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "marks",
         about: "how far somebody has come in a conversation",
-        sealed: &[],
-        open: &["conversation", "author", "agent", "delivered", "seen"],
+        sealed: "",
+        open: "conversation author agent delivered seen",
         person: Some("the visitor"),
         class: None,
         erased: "goes with the conversation",
@@ -127,8 +84,8 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "message_runs",
         about: "which messages some readers do not get: two seqs",
-        sealed: &[],
-        open: &["conversation", "run", "last", "first"],
+        sealed: "",
+        open: "conversation run last first",
         person: Some("the visitor"),
         class: None,
         erased: "deleted",
@@ -137,8 +94,8 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "changes",
         about: "when a conversation changed last",
-        sealed: &[],
-        open: &["id", "tenant", "at", "conversation"],
+        sealed: "",
+        open: "id tenant at conversation",
         person: Some("the visitor"),
         class: None,
         erased: "goes with the conversation",
@@ -147,8 +104,8 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "conversation_tags",
         about: "which conversations have a label",
-        sealed: &[],
-        open: &["tag", "created_at", "conversation"],
+        sealed: "",
+        open: "tag created_at conversation",
         person: Some("the visitor"),
         class: None,
         erased: "goes with the conversation",
@@ -157,18 +114,28 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "change_mark",
         about: "the moment of the latest change",
-        sealed: &[],
-        open: &["id", "at"],
+        sealed: "",
+        open: "id at",
         person: None,
         class: None,
         erased: "stays",
         over: "stays",
     },
     Place {
+        name: "feed",
+        about: "that something changed, for who reads it: ids, versions and days",
+        sealed: "",
+        open: "id tenant site kind object version subject day",
+        person: Some("the visitor, or the agent"),
+        class: None,
+        erased: "stays: ids alone, which nothing else has any more",
+        over: "deleted after 30 days",
+    },
+    Place {
         name: "buckets",
         about: "which Organization, site, class and day has something sealed",
-        sealed: &[],
-        open: &["id", "tenant", "site", "class", "day", "message_first", "message_end"],
+        sealed: "",
+        open: "id tenant site class day message_first message_end",
         person: None,
         class: None,
         erased: "stays",
@@ -177,23 +144,9 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "meta",
         about: "the file itself: its version of the keys, how far the journal is carried over, the latest trusted time",
-        sealed: &[],
-        open: &[
-            "id",
-            "generation",
-            "keys_mark",
-            "high_water",
-            "pulse",
-            "destroyed_by",
-            "journal_epoch",
-            "store_id",
-            "commits",
-            "journal_batches",
-            "journal_rows",
-            "journal_sum",
-            "journal_need",
-            "in_file",
-        ],
+        sealed: "",
+        open: "id generation keys_mark high_water pulse destroyed_by journal_epoch store_id \
+            commits journal_batches journal_rows journal_sum journal_need in_file",
         person: None,
         class: None,
         erased: "stays",
@@ -266,7 +219,7 @@ const fn elsewhere(
     over: &'static str,
 ) -> Place {
     let (person, class) = (Some("visitors and agents"), None);
-    Place { name, about, sealed: &[], open: &[], person, class, erased, over }
+    Place { name, about, sealed: "", open: "", person, class, erased, over }
 }
 
 const HEAD: &str = "# Data inventory
@@ -377,9 +330,9 @@ fn becomes(forgotten: Forgotten) -> &'static str {
 
 fn place(place: &Place, text: &mut String) {
     heading(place.name, place.about, text);
-    let list = |what: &str, columns: &[&'static str]| match columns {
-        [] => String::new(),
-        columns => point(&format!("{what}: {}.", names(columns.iter().copied()))),
+    let list = |what: &str, columns: &'static str| match columns {
+        "" => String::new(),
+        columns => point(&format!("{what}: {}.", names(columns.split(' ')))),
     };
     text.push_str(&list("Sealed", place.sealed));
     text.push_str(&list("Open", place.open));
@@ -407,7 +360,8 @@ pub(in crate::store) fn columns(
         );
     }
     let place = TABLES.iter().find(|place| place.name == table)?;
-    Some(place.sealed.iter().chain(place.open).map(|name| (*name, None, false)).collect())
+    let all = [place.sealed, place.open].into_iter().flat_map(|names| names.split(' '));
+    Some(all.filter(|name| !name.is_empty()).map(|name| (name, None, false)).collect())
 }
 
 #[cfg(test)]

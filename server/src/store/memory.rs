@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 use self::records::Kept;
 use self::register::Register;
 use self::transcript::Conversation;
+use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
@@ -86,6 +87,8 @@ struct Shared {
     /// Conversations in which something was said since their change was last listed. Messages do not wait for the
     /// register: whoever asks for changes lists these first.
     touched: Mutex<Vec<ConversationId>>,
+    /// Whether anybody's feed is read.
+    feeds: AtomicBool,
     /// Everything else; none where there is no memory for it.
     records: Mutex<Option<Kept>>,
     /// Those with a sealed value, until they are cleaned up.
@@ -110,6 +113,7 @@ impl MemoryStore {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             register: Mutex::default(),
             touched: Mutex::default(),
+            feeds: AtomicBool::new(false),
             records: Mutex::new(Kept::new()),
             buckets: Mutex::default(),
         });
@@ -351,9 +355,26 @@ impl Records for MemoryStore {
     }
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.open()?.write_records("write a row", |desk| {
-            changes.into_iter().try_for_each(|change| desk.change(change))
-        })
+        let shared = self.open()?;
+        let feeds = shared.write_records("write a row", |desk| {
+            changes.into_iter().try_for_each(|change| desk.change(change))?;
+            desk.feeds()
+        })?;
+        shared.feeds.store(feeds, Ordering::Release);
+        Ok(())
+    }
+
+    async fn feed(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.shared.read_records("read the feed", |reader| reader.feed(tenant, after, limit))
+    }
+
+    async fn feed_end(&self) -> Result<u64, StoreError> {
+        self.shared.read_records("read the feed", |reader| reader.feed_end())
     }
 }
 

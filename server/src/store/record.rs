@@ -72,6 +72,8 @@ pub struct Table {
     /// How its personal columns are sealed; all of a row under one lock.
     pub seal: Option<Seal>,
     pub ends: Ends,
+    /// What its changes are in the feed ([`super::feed::kind`]).
+    pub feed: Option<u8>,
 }
 
 impl Table {
@@ -89,6 +91,7 @@ impl Table {
         forgotten: Forgotten::Stays,
         seal: None,
         ends: Ends::Never,
+        feed: None,
     };
 
     /// The column of this name.
@@ -280,6 +283,7 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<super::TagRow>(),
     Declared::of::<super::AnswerRow>(),
     Declared::of::<CannedResponseRow>(),
+    Declared::of::<super::feed::FeedReaderRow>(),
     Declared::of::<accounts::ClockNote>(),
 ];
 

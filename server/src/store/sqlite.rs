@@ -12,6 +12,7 @@ mod cleanup;
 mod copy;
 mod desk;
 mod fault;
+mod feed;
 mod file;
 mod journal;
 mod mark;
@@ -48,6 +49,7 @@ pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
 pub(in crate::store) use self::desk::Desk;
 use self::desk::Memory;
 pub(in crate::store) use self::fault::Fault;
+pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity};
 pub use self::journal::{JournalFault, StoreId};
 use self::mark::{Mark, MarkFile};
@@ -58,6 +60,7 @@ pub use self::repair::Repaired;
 use self::short::Short;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
+use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
@@ -776,6 +779,19 @@ impl Records for SqliteStore {
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.act(move |desk| changes.into_iter().try_for_each(|change| desk.change(change))).await
+    }
+
+    async fn feed(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.read("read the feed", move |reader| reader.feed(tenant, after, limit)).await
+    }
+
+    async fn feed_end(&self) -> Result<u64, StoreError> {
+        self.read("read the feed", |reader| reader.feed_end()).await
     }
 }
 

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
-use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 
@@ -19,6 +20,8 @@ use super::{Shard, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Bucket, Lock, SealError};
+use crate::store::feed::kind;
+use crate::store::sqlite::Changed;
 use crate::store::{
     ConversationRow, DraftRow, MarkRow, Record, StoreError, VisitorRow, VisitorToken, Write, sealed,
 };
@@ -110,12 +113,18 @@ impl Shared {
             });
         };
         let tag = placed.envelope().tag();
-        let (unlisted, untouched) = self.with(placed.envelope().conversation(), |kept| {
+        let (unlisted, new, untouched) = self.with(placed.envelope().conversation(), |kept| {
             let kept = kept.ok_or(StoreError::NotFound)?;
             kept.of(tag)?;
             let new = kept.put(line)?;
-            Ok::<_, StoreError>((kept.list(tag.class, tag.ingest_day), new && kept.touch()))
+            let unlisted = kept.list(tag.class, tag.ingest_day);
+            Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
         })?;
+        if new && self.feeds.load(Ordering::Acquire) {
+            let home = Some((tag.site, tag.subject));
+            let changed = message_changed(home, placed.envelope().conversation(), placed.seq());
+            self.write_records("note a change", |desk| desk.note_change(tag.tenant, &changed))?;
+        }
         if untouched {
             self.touched.lock().push(placed.envelope().conversation());
         }
@@ -214,6 +223,17 @@ impl Shared {
     }
 }
 
+fn message_changed(
+    home: Option<(SiteId, VisitorId)>,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Changed {
+    let (kind, object) = (kind::MESSAGE, *conversation.as_bytes());
+    let (site, subject) = home.unzip();
+    let subject = subject.map(|visitor| *visitor.as_bytes());
+    Changed { site, kind, object, version: seq.0, subject }
+}
+
 /// All that a batch works on, locked until it is done.
 struct Held<'a> {
     shared: &'a Shared,
@@ -234,7 +254,8 @@ impl<'a> Held<'a> {
         let shards = numbers.into_iter().map(|n| (n, shared.shards[n].lock())).collect();
         let register = shared.register.lock();
         let has_record = writes.iter().any(|write| matches!(write, Ready::Record(_)));
-        let records = has_record.then(|| shared.records.lock());
+        let noted = has_record || shared.feeds.load(Ordering::Acquire);
+        let records = noted.then(|| shared.records.lock());
         Self { shared, shards, register, records, done: Vec::new() }
     }
 
@@ -309,8 +330,58 @@ impl<'a> Held<'a> {
         change().map_err(|fault| shared.records_failed(fault, "write a row"))
     }
 
+    /// What the feed says of the steps that are no records.
+    fn noted(&mut self) -> Vec<(TenantId, Changed)> {
+        let mut noted = Vec::new();
+        for at in 0..self.done.len() {
+            match self.done.get(at) {
+                Some(Before::Message(id, seq)) => {
+                    let (id, seq) = (*id, *seq);
+                    let home = self.find(id).map(|kept| kept.home());
+                    noted.extend(home.map(|home| {
+                        let whose = Some((home.site, home.visitor));
+                        (home.tenant, message_changed(whose, id, seq))
+                    }));
+                }
+                Some(Before::Conversation(id, _)) => {
+                    let id = *id;
+                    let row = self.find(id).map(|kept| &kept.header.row);
+                    noted.extend(row.map(|row| {
+                        let changed = Changed {
+                            site: Some(row.site),
+                            kind: kind::CONVERSATION,
+                            object: *id.as_bytes(),
+                            version: row.version,
+                            subject: Some(*row.visitor.as_bytes()),
+                        };
+                        (row.tenant, changed)
+                    }));
+                }
+                Some(Before::Visitor(id, _)) => {
+                    let row = self.register.visitor(*id).map(|known| &known.row);
+                    noted.extend(row.map(|row| {
+                        let object = *row.visitor.as_bytes();
+                        let site = Some(row.site);
+                        let (kind, subject) = (kind::VISITOR, Some(object));
+                        (row.tenant, Changed { site, kind, object, version: 0, subject })
+                    }));
+                }
+                Some(Before::Floor(..) | Before::Mark(..) | Before::Draft(..)) | None => {}
+            }
+        }
+        noted
+    }
+
     /// Records stand now; everything else does already.
     fn commit(&mut self) -> Result<(), StoreError> {
+        if self.shared.feeds.load(Ordering::Acquire) {
+            let (noted, shared) = (self.noted(), self.shared);
+            let records = self.records.as_mut().and_then(|records| records.as_mut());
+            let records = records.ok_or_else(no_records);
+            let write = records
+                .and_then(|records| records.note(&*shared.sealer, shared.clock.now(), &noted));
+            write.map_err(|fault| shared.records_failed(fault, "note a change"))?;
+        }
         let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) else {
             return Ok(());
         };

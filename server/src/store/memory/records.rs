@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::SiteId;
+use protocol::ids::{SiteId, TenantId};
 use protocol::time::UnixMillis;
 
 use super::Shared;
@@ -10,7 +10,7 @@ use crate::metrics::StoreOp;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Sealer;
 use crate::store::record::{Entity as _, Select, changes, is};
-use crate::store::sqlite::{Desk, Fault, Reader, RecordsInMemory};
+use crate::store::sqlite::{Changed, Desk, Fault, Reader, RecordsInMemory};
 use crate::store::{Record, SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
@@ -42,6 +42,22 @@ impl Kept {
         }
         self.sqlite.step(sealer, now, |desk| {
             changes(record).into_iter().try_for_each(|change| desk.change(change))
+        })
+    }
+
+    /// What else the feed says of the batch.
+    pub(super) fn note(
+        &mut self,
+        sealer: &dyn Sealer,
+        now: UnixMillis,
+        noted: &[(TenantId, Changed)],
+    ) -> Result<(), Fault> {
+        if !self.begun {
+            self.sqlite.begin()?;
+            self.begun = true;
+        }
+        self.sqlite.step(sealer, now, |desk| {
+            noted.iter().try_for_each(|(tenant, changed)| desk.note_change(*tenant, changed))
         })
     }
 

@@ -10,6 +10,7 @@ use super::{
     former, found_by, hashed, id, number, sealed, text,
 };
 use crate::privacy::sweep::ANSWER_MS;
+use crate::store::feed::kind;
 use crate::store::{
     ANSWERED, AgentRow, AnswerRow, InvitationRow, KeyRow, PasswordResetRow, SessionRow, SiteRow,
     TagRow, TenantRow,
@@ -70,6 +71,7 @@ impl Entity for SiteRow {
         unique: &[&["site"], &["site_key"]],
         taken: "site",
         indexes: &[&["tenant"]],
+        feed: Some(kind::SITE),
         ..Table::PLAIN
     };
 
@@ -102,6 +104,7 @@ impl Entity for AgentRow {
         person: Some("agent"),
         forgotten: Forgotten::Blanked { flag: Some("active") },
         seal: account(&["tenant", "agent"], Destroyed::Nameless),
+        feed: Some(kind::AGENT),
         ..Table::PLAIN
     };
 
@@ -163,6 +166,7 @@ impl Entity for SessionRow {
         forgotten: Forgotten::Deleted,
         seal: account(&["tenant", "session"], Destroyed::Gone),
         ends: Ends::At("expires_at"),
+        feed: Some(kind::SESSION),
         ..Table::PLAIN
     };
 
@@ -241,6 +245,7 @@ impl Entity for KeyRow {
         person: Some("api_key"),
         forgotten: Forgotten::Blanked { flag: None },
         seal: account(&["tenant", "api_key"], Destroyed::Nameless),
+        feed: Some(kind::KEY),
         ..Table::PLAIN
     };
 
@@ -273,6 +278,7 @@ impl Entity for TagRow {
         unique: &[&["tag"], &["tenant", "name"]],
         taken: "name",
         indexes: &[&["tenant"]],
+        feed: Some(kind::TAG),
         ..Table::PLAIN
     };
 

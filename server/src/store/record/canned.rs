@@ -93,6 +93,7 @@ impl Entity for CannedResponseRow {
             bound: &["tenant", "canned_response"],
             destroyed: Destroyed::Gone,
         }),
+        feed: Some(crate::store::feed::kind::CANNED_RESPONSE),
         ..Table::PLAIN
     };
 

@@ -36,6 +36,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whose it is.
+    pub(in crate::store) fn table(&self) -> &'static Table {
+        match self {
+            Self::Create { table, .. }
+            | Self::Update { table, .. }
+            | Self::Delete { table, .. } => table,
+        }
+    }
+
     /// A new row.
     pub fn create<E: Entity>(row: E) -> Self {
         Self::Create { table: E::TABLE, values: row.into_values(), replaces: None }

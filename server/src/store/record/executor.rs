@@ -41,6 +41,14 @@ pub(in crate::store) trait Writes: Asks {
     fn bucket(&mut self, bucket: &Bucket) -> Result<i64, Self::Fault>;
     /// The same fault, or that this is taken where a rule of uniqueness was broken.
     fn taken(fault: Self::Fault, what: &'static str) -> Self::Fault;
+    /// A row of this table is new, changed or gone: this one's, about this person.
+    fn noted(
+        &mut self,
+        table: &'static Table,
+        tenant: TenantId,
+        object: &[u8; 16],
+        person: Option<[u8; 16]>,
+    ) -> Result<(), Self::Fault>;
     /// The rule that a change broke, where that is the fault.
     fn refused(fault: &Self::Fault) -> Option<&StoreError>;
 }
@@ -207,23 +215,45 @@ pub(in crate::store) fn change<D: Writes + ?Sized>(
     change: Change,
 ) -> Result<(), D::Fault> {
     match change {
-        Change::Create { table, values, replaces } => create(database, table, values, replaces),
-        Change::Update { table, of, set } => update(database, table, &of, set),
+        Change::Create { table, values, replaces } => {
+            let row: Vec<Equal> = table.own().map(|column| column.name).zip(values).collect();
+            create(database, table, &row, replaces)?;
+            note(database, table, &row)
+        }
+        Change::Update { table, of, set } => {
+            update(database, table, &of, set)?;
+            note(database, table, &of)
+        }
         Change::Delete { table, of, must_exist } => {
             let gone = database.execute(&statement::delete(table, &of, None, None, D::DIALECT))?;
-            if gone == 0 && must_exist { Err(StoreError::NotFound.into()) } else { Ok(()) }
+            match gone {
+                0 if must_exist => Err(StoreError::NotFound.into()),
+                0 => Ok(()),
+                _ => note(database, table, &of),
+            }
         }
     }
+}
+
+/// Has a change noted, where its table's are and one row is meant.
+fn note<D: Writes + ?Sized>(
+    database: &mut D,
+    table: &'static Table,
+    row: &[Equal],
+) -> Result<(), D::Fault> {
+    let object = get(row, table.id).and_then(Value::as_id);
+    let Some(object) = object.filter(|_| table.feed.is_some()) else { return Ok(()) };
+    let person = table.person.and_then(|name| get(row, name)?.as_id());
+    database.noted(table, tenant_of(table, row), &object, person)
 }
 
 fn create<D: Writes + ?Sized>(
     database: &mut D,
     table: &'static Table,
-    values: Vec<Value>,
+    row: &[Equal],
     replaces: Option<&'static str>,
 ) -> Result<(), D::Fault> {
-    let row: Vec<Equal> = table.own().map(|column| column.name).zip(values).collect();
-    let mut whole = complete(database, table, &row, row.clone())?;
+    let mut whole = complete(database, table, row, row.to_vec())?;
     whole.extend(table.columns.iter().filter_map(|column| match column.role {
         Role::Former { .. } => Some((column.name, empty(column))),
         _ => None,

@@ -2,20 +2,21 @@
 //!
 //! Not here: what a statement says (`store/record/statement`), what is sealed (`store/record/executor`).
 
-use protocol::ids::{AgentId, TenantId};
+use protocol::ids::{AgentId, SiteId, TenantId};
 use protocol::time::UnixMillis;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row as SqlRow, ToSql, params_from_iter};
 
 use super::desk::Desk;
 use super::fault::Fault;
+use super::feed::Changed;
 use super::read::Reader;
 use crate::privacy::seal::{Bucket, Sealer};
 use crate::privacy::sweep::{may_confirm, may_lower};
 use crate::store::record::accounts::ClockNote;
 use crate::store::record::executor::{self, Asks, Writes};
 use crate::store::record::statement::{Dialect, Statement};
-use crate::store::record::{Change, Ends, Row, Select, Value, changes};
+use crate::store::record::{Change, Ends, Row, Select, Table, Value, changes};
 use crate::store::{ClockAct, Record, StoreError};
 
 impl ToSql for Value {
@@ -94,6 +95,19 @@ impl Writes for Desk<'_> {
         fault.exists(what)
     }
 
+    fn noted(
+        &mut self,
+        table: &'static Table,
+        tenant: TenantId,
+        object: &[u8; 16],
+        person: Option<[u8; 16]>,
+    ) -> Result<(), Fault> {
+        let Some(kind) = table.feed else { return Ok(()) };
+        let site = (table.name == "sites").then(|| SiteId::from_bytes(*object));
+        let changed = Changed { site, kind, object: *object, version: 0, subject: person };
+        self.note_change(tenant, &changed)
+    }
+
     fn refused(fault: &Fault) -> Option<&StoreError> {
         match fault {
             Fault::Refused(error) => Some(error),
@@ -108,7 +122,12 @@ impl Desk<'_> {
     }
 
     pub(in crate::store) fn change(&mut self, change: Change) -> Result<(), Fault> {
-        executor::change(self, change)
+        let is_of_readers = change.table().name == "feed_readers";
+        executor::change(self, change)?;
+        if is_of_readers {
+            self.memory.readers = None;
+        }
+        Ok(())
     }
 
     /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which their address could be
@@ -127,11 +146,13 @@ impl Desk<'_> {
 
     /// Some of the sessions, invitations and password links that are over; whether there may be more.
     pub(in crate::store) fn delete_ended(&mut self, at: UnixMillis) -> Result<bool, Fault> {
+        let events = self.feed_forget(at.day())?;
         let at = i64::try_from(at.0).unwrap_or(i64::MAX);
-        executor::delete_ended(self, at, |ends| match ends {
+        let more = executor::delete_ended(self, at, |ends| match ends {
             Ends::At(column) => Some(column),
             Ends::Never | Ends::After(..) => None,
-        })
+        })?;
+        Ok(more || events)
     }
 
     /// Some of the answers that were kept until this moment; whether there may be more.

@@ -210,6 +210,16 @@ impl Writes for Postgres<'_> {
         }
     }
 
+    fn noted(
+        &mut self,
+        _: &'static Table,
+        _: TenantId,
+        _: &[u8; 16],
+        _: Option<[u8; 16]>,
+    ) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn refused(fault: &Fault) -> Option<&StoreError> {
         match fault {
             Fault::Refused(error) => Some(error),

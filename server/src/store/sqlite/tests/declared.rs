@@ -119,7 +119,9 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
         let sealed = sealed.filter(|column| column.role == crate::store::record::Role::Sealed);
         (declared.table.name, sealed.map(|column| column.name).collect::<Vec<_>>())
     });
-    let places = inventory::TABLES.iter().map(|place| (place.name, place.sealed.to_vec()));
+    let places = inventory::TABLES
+        .iter()
+        .map(|place| (place.name, place.sealed.split_whitespace().collect()));
     let mut looked_at = 0;
     for (table, sealed) in records.chain(places) {
         for column in sealed {
