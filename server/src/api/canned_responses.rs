@@ -224,7 +224,7 @@ pub(crate) async fn delete(
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let known = find(&state, &access, id).await?;
     may_change(&access, known.is_personal())?;
-    state.carry_out(vec![Record::Change(Change::remove(&known))]).await?;
+    state.carry_out(vec![Record::Change(Change::remove(known))]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

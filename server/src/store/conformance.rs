@@ -1464,6 +1464,8 @@ async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
     let mut site_row = world.site_row();
     site_row.name = "Another".to_owned();
     store.site_update(site_row).await.unwrap();
+    // Behind the destruction of their key, which is not destroyed here.
+    store.forget(tenant, Subject::Visitor(visitor)).await.unwrap();
     let events = store.feed(tenant, after, 99).await.unwrap();
     let (of, its) = (*conversation.as_bytes(), Some(*visitor.as_bytes()));
     let seen: Vec<_> =
@@ -1475,6 +1477,7 @@ async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
         (kind::TAG, [34; 16], 0),
         (kind::TAG, [34; 16], 0),
         (kind::SITE, *site.as_bytes(), 0),
+        (kind::VISITOR, *visitor.as_bytes(), 0),
     ];
     assert_eq!(seen, expected);
     assert!(events.is_sorted_by_key(|event| event.position));
@@ -1484,7 +1487,7 @@ async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
     assert_eq!(page, events[2..4]);
     assert_eq!(store.feed(other.tenant, 0, 99).await.unwrap(), []);
     store.feed_close(tenant, "hook").await.unwrap();
-    store.write(vec![Write::Message(world.message(4, "nobody reads any more"))]).await.unwrap();
+    store.write(vec![Write::Message(other.message(4, "nobody reads any more"))]).await.unwrap();
     store
         .tag_create(TagRow { tag: TagId::from_bytes([36; 16]), tenant, name: "quiet".to_owned() })
         .await

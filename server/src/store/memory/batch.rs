@@ -346,25 +346,12 @@ impl<'a> Held<'a> {
                 Some(Before::Conversation(id, _)) => {
                     let id = *id;
                     let row = self.find(id).map(|kept| &kept.header.row);
-                    noted.extend(row.map(|row| {
-                        let changed = Changed {
-                            site: Some(row.site),
-                            kind: kind::CONVERSATION,
-                            object: *id.as_bytes(),
-                            version: row.version,
-                            subject: Some(*row.visitor.as_bytes()),
-                        };
-                        (row.tenant, changed)
-                    }));
+                    noted.extend(row.map(|row| (row.tenant, Changed::header(row))));
                 }
                 Some(Before::Visitor(id, _)) => {
                     let row = self.register.visitor(*id).map(|known| &known.row);
-                    noted.extend(row.map(|row| {
-                        let object = *row.visitor.as_bytes();
-                        let site = Some(row.site);
-                        let (kind, subject) = (kind::VISITOR, Some(object));
-                        (row.tenant, Changed { site, kind, object, version: 0, subject })
-                    }));
+                    let changed = |row: &VisitorRow| Changed::visitor(row.visitor, Some(row.site));
+                    noted.extend(row.map(|row| (row.tenant, changed(row))));
                 }
                 Some(Before::Floor(..) | Before::Mark(..) | Before::Draft(..)) | None => {}
             }

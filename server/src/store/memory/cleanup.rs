@@ -8,6 +8,7 @@ use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
 use super::Shared;
 use super::transcript::{Conversation, Header};
 use crate::privacy::seal::Bucket;
+use crate::store::sqlite::Changed;
 use crate::store::{StoreError, sealed};
 
 impl Shared {
@@ -46,7 +47,8 @@ impl Shared {
                 kept.clean_up(true, |_, _| true)
             });
         }
-        Ok(())
+        let changed = Changed::visitor(visitor, None);
+        self.write_records("note a change", |desk| desk.note_change(tenant, &changed))
     }
 
     fn clean_up_conversation(&self, conversation: ConversationId, due: &HashSet<Bucket>) {

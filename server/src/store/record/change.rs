@@ -56,21 +56,15 @@ impl Change {
     }
 
     /// The row of this entity goes; refused where there is none.
-    pub fn remove<E: Entity + Clone>(row: &E) -> Self {
-        let Self::Update { table, of, .. } = Self::update(row.clone(), &[]) else {
-            return Self::Delete { table: E::TABLE, of: Vec::new(), must_exist: true };
-        };
-        Self::Delete { table, of, must_exist: true }
+    pub fn remove<E: Entity>(row: E) -> Self {
+        Self::delete::<E>(key_and_rest(row).0)
     }
 
     /// These columns of the row, as they stand in this entity.
     pub fn update<E: Entity>(row: E, columns: &[&str]) -> Self {
-        let table = E::TABLE;
-        let all = table.own().map(|column| column.name).zip(row.into_values());
-        let is_key = |name: &str| name == table.id || Some(name) == table.tenant;
-        let (of, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| is_key(name));
+        let (of, rest) = key_and_rest(row);
         let set = rest.into_iter().filter(|(name, _)| columns.contains(name)).collect();
-        Self::Update { table, of, set }
+        Self::Update { table: E::TABLE, of, set }
     }
 
     /// These values in the row with these.
@@ -87,6 +81,13 @@ impl Change {
     pub(in crate::store) fn clear<E: Entity>(of: Vec<Equal>) -> Self {
         Self::Delete { table: E::TABLE, of, must_exist: false }
     }
+}
+
+/// By what a row is found again, and everything else of it.
+fn key_and_rest<E: Entity>(row: E) -> (Vec<Equal>, Vec<Equal>) {
+    let table = E::TABLE;
+    let all = table.own().map(|column| column.name).zip(row.into_values());
+    all.partition(|(name, _)| *name == table.id || Some(*name) == table.tenant)
 }
 
 /// A column's value in a question or a change.

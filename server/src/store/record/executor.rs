@@ -135,8 +135,8 @@ fn get<'r>(row: &'r [Equal], name: &str) -> Option<&'r Value> {
 /// A table's keyed hashes of sealed columns.
 fn hashes(table: &'static Table) -> impl Iterator<Item = (&'static Column, FoundBy)> {
     table.columns.iter().filter_map(|column| match column.role {
-        Role::FoundBy(by) if by.of.is_some() => Some((column, by)),
-        _ => None,
+        Role::FoundBy(by) => by.of.map(|_| (column, by)),
+        Role::Plain | Role::Sealed | Role::Bucket | Role::Former { .. } => None,
     })
 }
 
@@ -221,7 +221,7 @@ pub(in crate::store) fn change<D: Writes + ?Sized>(
             note(database, table, &row)
         }
         Change::Update { table, of, set } => {
-            update(database, table, &of, set)?;
+            update(database, table, &of, &set)?;
             note(database, table, &of)
         }
         Change::Delete { table, of, must_exist } => {
@@ -253,11 +253,10 @@ fn create<D: Writes + ?Sized>(
     row: &[Equal],
     replaces: Option<&'static str>,
 ) -> Result<(), D::Fault> {
-    let mut whole = complete(database, table, row, row.to_vec())?;
-    whole.extend(table.columns.iter().filter_map(|column| match column.role {
-        Role::Former { .. } => Some((column.name, empty(column))),
-        _ => None,
-    }));
+    let mut whole = complete(database, table, row, row)?;
+    let former = table.columns.iter().filter(|column| matches!(column.role, Role::Former { .. }));
+    whole.extend(former.map(|column| (column.name, empty(column))));
+
     if let Ends::After(column, ms) = table.ends {
         let until = Some((column, database.now().saturating_sub_unsigned(ms)));
         // The one whose place it takes, if that is over, and some others with it.
@@ -284,18 +283,18 @@ fn complete<D: Writes + ?Sized>(
     database: &mut D,
     table: &'static Table,
     row: &[Equal],
-    values: Vec<Equal>,
+    values: &[Equal],
 ) -> Result<Vec<Equal>, D::Fault> {
     let mut whole = Vec::with_capacity(table.columns.len());
     // First, since others are bound to them.
-    for (name, value) in &values {
+    for (name, value) in values {
         if table.column(name).is_some_and(|column| column.role != Role::Sealed) {
             whole.push(looked_for(database, table, row, &(*name, value.clone()))?);
         }
     }
     let known: Vec<Equal> = whole.iter().chain(row).cloned().collect();
     let mut sealed_bucket = None;
-    for (name, value) in &values {
+    for (name, value) in values {
         let Some(column) = table.column(name).filter(|column| column.role == Role::Sealed) else {
             continue;
         };
@@ -325,7 +324,7 @@ fn update<D: Writes + ?Sized>(
     database: &mut D,
     table: &'static Table,
     of: &[Equal],
-    set: Vec<Equal>,
+    set: &[Equal],
 ) -> Result<(), D::Fault> {
     let sealed = |name: &str| table.column(name).is_some_and(|column| column.role == Role::Sealed);
     let mut row = Vec::new();
@@ -379,9 +378,13 @@ pub(in crate::store) fn forget_person<D: Writes + ?Sized>(
     for table in DECLARED.iter().map(|declared| declared.table) {
         let Some(column) = table.person else { continue };
         let theirs = (column, Value::Bytes(person.to_vec()));
-        let tenant = table.tenant.map(|name| (name, Value::Bytes(tenant.as_bytes().to_vec())));
-        let of: Vec<_> = std::iter::once(theirs).chain(tenant).collect();
-        forgotten.push((table, forget(database, table, &of)?));
+        let whose = table.tenant.map(|name| (name, Value::Bytes(tenant.as_bytes().to_vec())));
+        let of: Vec<_> = std::iter::once(theirs).chain(whose).collect();
+        let rows = forget(database, table, &of)?;
+        if rows > 0 && column == table.id && table.feed.is_some() {
+            database.noted(table, tenant, person, Some(*person))?;
+        }
+        forgotten.push((table, rows));
     }
     Ok(forgotten)
 }
@@ -413,11 +416,12 @@ fn forget<D: Writes + ?Sized>(
     };
     // Each has its own id in the place of the hash, and no hash is so short: no two rows are alike.
     let hashes: Vec<_> = hashes(table).map(|(by, _)| by.name).collect();
-    let blank = table.columns.iter().filter_map(|column| match column.role {
-        Role::Sealed | Role::Former { .. } => Some((column.name, empty(column))),
-        Role::Bucket if column.optional => Some((column.name, Value::Null)),
-        _ => None,
-    });
+    let goes = |column: &&Column| match column.role {
+        Role::Sealed | Role::Former { .. } => true,
+        Role::Bucket => column.optional,
+        Role::Plain | Role::FoundBy(_) => false,
+    };
+    let blank = table.columns.iter().filter(goes).map(|column| (column.name, empty(column)));
     let blank: Vec<Equal> = blank.chain(flag.map(|flag| (flag, Value::Number(0)))).collect();
     if hashes.is_empty() {
         return database.execute(&statement::update(table, of, blank, D::DIALECT));
@@ -457,7 +461,7 @@ pub(in crate::store) fn seal_former<D: Writes + ?Sized>(database: &mut D) -> Res
                 if open == empty(column) {
                     continue;
                 }
-                match update(database, table, &of, vec![(now, open)]) {
+                match update(database, table, &of, &[(now, open)]) {
                     Err(fault) if D::refused(&fault) != Some(&StoreError::NotFound) => {
                         return Err(fault);
                     }

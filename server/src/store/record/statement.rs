@@ -184,10 +184,10 @@ pub(in crate::store) fn create(table: &'static Table, dialect: Dialect) -> Vec<S
 }
 
 fn holds((column, wanted): &Equal) -> Expr {
-    match wanted {
-        Value::Null => Expr::col(*column).is_null(),
-        wanted => Expr::col(*column).eq(value(wanted.clone())),
+    if *wanted == Value::Null {
+        return Expr::col(*column).is_null();
     }
+    Expr::col(*column).eq(value(wanted.clone()))
 }
 
 fn value(value: Value) -> Expr {
@@ -200,6 +200,7 @@ fn value(value: Value) -> Expr {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the types that no statement here has")]
 fn from_sql(value: sea_query::Value) -> Value {
     match value {
         sea_query::Value::BigInt(Some(number)) => Value::Number(number),

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::desk::Desk;
 use super::fault::Fault;
+use super::feed::Changed;
 use super::read::Reader;
 use crate::privacy::seal::Bucket;
 use crate::store::StoreError;
@@ -140,7 +141,7 @@ impl Desk<'_> {
             self.clean_up_conversation(conversation)?;
         }
         self.forget_conversations();
-        Ok(())
+        self.note_change(tenant, &Changed::visitor(visitor, None))
     }
 
     /// A closed conversation of which nothing is left goes too, and a visitor with their last one.

@@ -412,14 +412,7 @@ impl Desk<'_> {
         }
         let (home, before) = known.unwrap_or((self.connection.last_insert_rowid(), Vec::new()));
         self.relabel(row, &before)?;
-        let changed = Changed {
-            site: Some(row.site),
-            kind: kind::CONVERSATION,
-            object: *id,
-            version: row.version,
-            subject: Some(*row.visitor.as_bytes()),
-        };
-        self.note_change(row.tenant, &changed)?;
+        self.note_change(row.tenant, &Changed::header(row))?;
         self.changed(home)
     }
 
@@ -499,14 +492,7 @@ impl Desk<'_> {
         if changed == 0 {
             return Err(StoreError::Exists { what: "visitor" }.into());
         }
-        let changed = Changed {
-            site: Some(row.site),
-            kind: kind::VISITOR,
-            object: *id,
-            version: 0,
-            subject: Some(*id),
-        };
-        self.note_change(row.tenant, &changed)
+        self.note_change(row.tenant, &Changed::visitor(row.visitor, Some(row.site)))
     }
 
     fn visitor_token(&self, row: &VisitorToken) -> Result<(), Fault> {

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::{SiteId, TenantId};
+use protocol::ids::{SiteId, TenantId, VisitorId};
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::desk::Desk;
 use super::fault::Fault;
 use super::read::Reader;
-use crate::store::feed::{FEED_DAYS, FeedEvent};
+use crate::store::ConversationRow;
+use crate::store::feed::{FEED_DAYS, FeedEvent, kind};
 
 /// Events that one transaction deletes.
 const ENDED_AT_ONCE: u16 = 500;
@@ -22,6 +23,25 @@ pub(in crate::store) struct Changed {
     pub(in crate::store) object: [u8; 16],
     pub(in crate::store) version: u64,
     pub(in crate::store) subject: Option<[u8; 16]>,
+}
+
+impl Changed {
+    /// A conversation's header.
+    pub(in crate::store) fn header(row: &ConversationRow) -> Self {
+        Self {
+            site: Some(row.site),
+            kind: kind::CONVERSATION,
+            object: *row.conversation.as_bytes(),
+            version: row.version,
+            subject: Some(*row.visitor.as_bytes()),
+        }
+    }
+
+    /// A visitor; their site, where it is at hand.
+    pub(in crate::store) fn visitor(visitor: VisitorId, site: Option<SiteId>) -> Self {
+        let object = *visitor.as_bytes();
+        Self { site, kind: kind::VISITOR, object, version: 0, subject: Some(object) }
+    }
 }
 
 /// Whose feed is read: the numbers of their rows.

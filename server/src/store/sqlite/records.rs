@@ -111,7 +111,11 @@ impl Writes for Desk<'_> {
     fn refused(fault: &Fault) -> Option<&StoreError> {
         match fault {
             Fault::Refused(error) => Some(error),
-            _ => None,
+            Fault::File(_)
+            | Fault::Journal(_)
+            | Fault::Keys(_)
+            | Fault::Row(_)
+            | Fault::Gone(_) => None,
         }
     }
 }

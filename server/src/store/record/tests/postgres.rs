@@ -202,12 +202,12 @@ impl Writes for Postgres<'_> {
     }
 
     fn taken(fault: Fault, what: &'static str) -> Fault {
-        match &fault {
-            Fault::Server(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                Fault::Refused(StoreError::Exists { what })
-            }
-            _ => fault,
+        if let Fault::Server(error) = &fault
+            && error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+        {
+            return Fault::Refused(StoreError::Exists { what });
         }
+        fault
     }
 
     fn noted(

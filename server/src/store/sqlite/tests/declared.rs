@@ -133,3 +133,23 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
     }
     assert!(looked_at >= 11, "{looked_at}");
 }
+
+#[test]
+fn an_event_of_the_feed_takes_fewer_than_80_bytes() {
+    const EVENTS: u64 = 20_000;
+    let connection = file::connect_to_memory().unwrap();
+    let bytes = || -> u64 {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+        pragma("page_count").unwrap() * pragma("page_size").unwrap()
+    };
+    let before = bytes();
+    // A busy Organization among thousands, and a message each.
+    let sql = "INSERT INTO feed (tenant, site, kind, object, version, subject, day)
+        VALUES (?1, 4000, 1, randomblob(16), ?2, randomblob(16), 2500)";
+    let mut insert = connection.prepare(sql).unwrap();
+    for n in 0..EVENTS {
+        insert.execute((3_000 + n % 7, n % 300)).unwrap();
+    }
+    let each = (bytes() - before) / EVENTS;
+    assert!((40..=80).contains(&each), "{each} bytes an event");
+}
