@@ -138,6 +138,8 @@ ids! {
     InvitationId "inv"
     /// A label that agents put on conversations.
     TagId "tag"
+    /// What an agent says often, prepared.
+    CannedResponseId "can"
 }
 
 /// The public name of a site in its embed tag: `site_` and 32 lower-case hex digits. Not a secret.

@@ -1,4 +1,4 @@
-//! Writes the lists of settings, commands and metrics into the folder given as the one argument, `docs`, and the
+//! Writes the lists of settings, commands and metrics and the data inventory into the folder given as the one argument, `docs`, and the
 //! example of a settings file into `deploy` beside it.
 //!
 //! `cargo run -p livehelp --example reference docs` after a change of one of them.
@@ -10,5 +10,6 @@ fn main() -> std::io::Result<()> {
     std::fs::write(folder.join("configuration.md"), livehelp::config::document())?;
     std::fs::write(folder.join("command-line.md"), livehelp::cli::document())?;
     std::fs::write(folder.join("../deploy/livehelp.toml"), livehelp::config::example())?;
+    std::fs::write(folder.join("data-inventory.md"), livehelp::store::inventory::document())?;
     std::fs::write(folder.join("metrics.md"), livehelp::metrics::document())
 }

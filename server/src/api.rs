@@ -50,6 +50,7 @@ mod invitations;
 mod sites;
 mod conversations;
 mod messages;
+mod canned_responses;
 mod tags;
 mod visitors;
 mod keys;
@@ -167,6 +168,7 @@ impl ApiState {
                 | Record::Key(_)
                 | Record::Tag(_)
                 | Record::TagChange(_)
+                | Record::Change(_)
                 | Record::Answer(_) => {}
             }
         }

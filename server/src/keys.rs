@@ -11,6 +11,7 @@
 
 mod cipher;
 mod file;
+mod port;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::cipher::ValueKey;
-use self::file::{KeyFile, Stored};
+use self::file::KeyFile;
+use self::port::{Stored, WrappedKeys as _};
 use crate::folder::FolderLock;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject, TransitSealer};

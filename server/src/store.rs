@@ -23,15 +23,21 @@ use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
-use crate::privacy::seal::Bucket;
+use crate::privacy::seal::{Bucket, Subject};
 
+pub use self::feed::{FeedEvent, FeedReaderRow};
+pub use self::record::{CannedResponseRow, CannedWords};
+use self::record::{Change, Entity, Equal, Field, Row, Select, changes, is};
 pub use crate::privacy::seal::SecretHash;
 pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
 pub(crate) mod conformance;
-mod sealed;
+pub mod feed;
+pub mod inventory;
 pub mod memory;
+pub mod record;
+mod sealed;
 pub mod sqlite;
 mod stats;
 
@@ -343,6 +349,8 @@ pub enum Record {
     Tag(TagRow),
     /// Replaces a label's name.
     TagChange(TagRow),
+    /// Of any other entity.
+    Change(Change),
     /// Refused as [`ANSWERED`] where an answer is kept under its key: then all of the batch was done before.
     Answer(AnswerRow),
 }
@@ -634,9 +642,54 @@ pub struct Page<Id> {
     pub after: Option<Id>,
 }
 
-/// The port to what is kept. Reads see everything that was reported as stored.
+/// Every record of which this holds, the oldest first.
+///
+/// # Errors
+/// If they cannot be read.
+async fn all<E: Entity, S: Records + ?Sized>(
+    act: &'static str,
+    store: &S,
+    of: Vec<Equal>,
+) -> Result<Vec<E>, StoreError> {
+    entities(act, store.select(act, Select::all::<E>(of)).await?)
+}
+
+/// The one record of which this holds.
+///
+/// # Errors
+/// If it cannot be read.
+async fn one<E: Entity, S: Records + ?Sized>(
+    act: &'static str,
+    store: &S,
+    of: Vec<Equal>,
+) -> Result<Option<E>, StoreError> {
+    Ok(all(act, store, of).await?.pop())
+}
+
+/// A page of the records of which this holds, the oldest first.
+///
+/// # Errors
+/// If they cannot be read.
+async fn list<E: Entity, Id: Field, S: Records + ?Sized>(
+    act: &'static str,
+    store: &S,
+    of: Vec<Equal>,
+    page: Page<Id>,
+) -> Result<Vec<E>, StoreError> {
+    entities(act, store.select(act, Select::page::<E, Id>(of, page)).await?)
+}
+
+fn entities<E: Entity>(act: &'static str, rows: Vec<Row>) -> Result<Vec<E>, StoreError> {
+    let read = rows.into_iter().map(E::from_row).collect::<Option<Vec<_>>>();
+    read.ok_or_else(|| {
+        tracing::error!(act, name = E::TABLE.name, "a row cannot be read");
+        StoreError::Unavailable { act }
+    })
+}
+
+/// The port to what is kept, all of it. Reads see everything that was reported as stored.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Transcript + Records + Retention {
     /// Reserves a place in the writer's queue; `Err(Full)` when none is free.
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
     /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
@@ -647,7 +700,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn healthy(&self) -> bool;
     /// Commits what waits, closes; later writes are refused.
     async fn close(&self);
+}
 
+/// What is said, and what it hangs on: messages, seqs and marks, headers, visitors and drafts.
+#[async_trait]
+pub trait Transcript: Send + Sync + std::fmt::Debug {
     /// What a room begins with; `None` where the tenant has no such conversation.
     async fn room(
         &self,
@@ -739,33 +796,58 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: TenantId,
         page: Page<VisitorId>,
     ) -> Result<Vec<VisitorRow>, StoreError>;
+}
+
+/// What is set up and who may act, each table declared once ([`record`]): what a database does is [`Records::select`] and
+/// [`Records::change`], and the rest says it in the words of an entity.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// Rows of records, in the order in which they were made; `act` is what is logged where that fails.
+    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError>;
+    /// Changes records, all of them or none.
+    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
     async fn tenant_create(&self, row: TenantRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Tenant(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
-    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError>;
-    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError>;
+    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
+        one("read a tenant", self, vec![is("tenant", tenant)]).await
+    }
+    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
+        list("list tenants", self, Vec::new(), page).await
+    }
 
     async fn site_create(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Site(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
     /// Replaces name, settings and timeline.
     async fn site_update(&self, row: SiteRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::SiteChange(row)))]).await
+        self.change(changes(Record::SiteChange(row))).await
     }
-    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
+    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
+        one("read a site", self, vec![is("site", site), is("tenant", tenant)]).await
+    }
     /// The operator's view: any tenant's.
-    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError>;
-    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError>;
-    async fn sites(&self, tenant: TenantId, page: Page<SiteId>)
-    -> Result<Vec<SiteRow>, StoreError>;
+    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
+        one("read a site", self, vec![is("site", site)]).await
+    }
+    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError> {
+        one("read a site", self, vec![is("site_key", key.clone())]).await
+    }
+    async fn sites(
+        &self,
+        tenant: TenantId,
+        page: Page<SiteId>,
+    ) -> Result<Vec<SiteRow>, StoreError> {
+        list("list sites", self, vec![is("tenant", tenant)], page).await
+    }
 
     async fn agent_create(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Agent(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
     /// As [`Record::AgentChange`].
     async fn agent_update(&self, row: AgentRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::AgentChange(row)))]).await
+        self.change(changes(Record::AgentChange(row))).await
     }
     /// Replaces their availability, and the capacity where one is given; of an active agent alone.
     async fn agent_availability(
@@ -774,7 +856,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         agent: AgentId,
         availability: Availability,
         capacity: Option<u16>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        let of = vec![is("agent", agent), is("tenant", tenant), is("active", true)];
+        let capacity = capacity.map(|capacity| is("capacity", capacity));
+        let set = std::iter::once(is("availability", availability)).chain(capacity).collect();
+        self.change(vec![Change::set::<AgentRow>(of, set)]).await
+    }
     /// Replaces their password's hash.
     async fn agent_password(
         &self,
@@ -782,75 +869,137 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         agent: AgentId,
         password_hash: Arc<str>,
     ) -> Result<(), StoreError> {
-        let record = Record::Password { tenant, agent, password_hash };
-        self.write(vec![Write::Record(Box::new(record))]).await
+        self.change(changes(Record::Password { tenant, agent, password_hash })).await
     }
-    async fn agent(&self, tenant: TenantId, agent: AgentId)
-    -> Result<Option<AgentRow>, StoreError>;
-    /// Clears an agent's row once their key is destroyed: afterwards they are one without a name.
-    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError>;
+    async fn agent(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+    ) -> Result<Option<AgentRow>, StoreError> {
+        one("read an agent", self, vec![is("agent", agent), is("tenant", tenant)]).await
+    }
     /// At login the tenant is not known yet: every account with this e-mail, oldest first.
-    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError>;
+    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
+        let of = vec![is("email_hash", email.clone())];
+        let mut rows = all::<AgentRow, _>("find an agent", self, of).await?;
+        // One whose key is destroyed is not found by address, though the row is not cleared yet.
+        rows.retain(|row| !row.email.expose().is_empty());
+        Ok(rows)
+    }
     async fn agents(
         &self,
         tenant: TenantId,
         page: Page<AgentId>,
-    ) -> Result<Vec<AgentRow>, StoreError>;
+    ) -> Result<Vec<AgentRow>, StoreError> {
+        list("list agents", self, vec![is("tenant", tenant)], page).await
+    }
 
     async fn session_create(&self, row: SessionRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Session(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
-    async fn session_by_secret(&self, secret: SecretHash)
-    -> Result<Option<SessionRow>, StoreError>;
+    async fn session_by_secret(
+        &self,
+        secret: SecretHash,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        one("find a session", self, vec![is("secret", secret)]).await
+    }
     async fn sessions(
         &self,
         tenant: TenantId,
         agent: AgentId,
-    ) -> Result<Vec<SessionRow>, StoreError>;
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        all("list sessions", self, vec![is("agent", agent), is("tenant", tenant)]).await
+    }
     async fn session_delete(
         &self,
         tenant: TenantId,
         agent: AgentId,
         session: SessionId,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        let of = vec![is("session", session), is("agent", agent), is("tenant", tenant)];
+        self.change(vec![Change::delete::<SessionRow>(of)]).await
+    }
 
     async fn invitation_create(&self, row: InvitationRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Invitation(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
     async fn invitation_by_secret(
         &self,
         secret: SecretHash,
-    ) -> Result<Option<InvitationRow>, StoreError>;
-    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError>;
+    ) -> Result<Option<InvitationRow>, StoreError> {
+        one("find an invitation", self, vec![is("secret", secret)]).await
+    }
+    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
+        all("list invitations", self, vec![is("tenant", tenant)]).await
+    }
     async fn invitation_delete(
         &self,
         tenant: TenantId,
         invitation: InvitationId,
     ) -> Result<(), StoreError> {
-        let record = Record::InvitationEnd { tenant, invitation };
-        self.write(vec![Write::Record(Box::new(record))]).await
+        self.change(changes(Record::InvitationEnd { tenant, invitation })).await
     }
 
     async fn password_reset_by_secret(
         &self,
         secret: SecretHash,
-    ) -> Result<Option<PasswordResetRow>, StoreError>;
-
-    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
+    ) -> Result<Option<PasswordResetRow>, StoreError> {
+        one("find a password link", self, vec![is("secret", secret)]).await
+    }
 
     async fn key_create(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Key(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
-    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError>;
-    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError>;
-    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError>;
+    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
+        one("find a key", self, vec![is("secret", secret)]).await
+    }
+    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError> {
+        all("list keys", self, vec![is("tenant", tenant)]).await
+    }
+    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
+        let of = vec![is("api_key", key), is("tenant", tenant)];
+        self.change(vec![Change::delete::<KeyRow>(of)]).await
+    }
 
     async fn tag_create(&self, row: TagRow) -> Result<(), StoreError> {
-        self.write(vec![Write::Record(Box::new(Record::Tag(row)))]).await
+        self.change(vec![Change::create(row)]).await
     }
-    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError>;
-    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError>;
+    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
+        all("list tags", self, vec![is("tenant", tenant)]).await
+    }
+    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
+        let of = vec![is("tag", tag), is("tenant", tenant)];
+        self.change(vec![Change::delete::<TagRow>(of)]).await
+    }
+
+    /// From now on this reader's Organization has a feed; the position after which it begins.
+    async fn feed_open(&self, row: FeedReaderRow) -> Result<u64, StoreError> {
+        let after = self.feed_end().await?;
+        self.change(vec![Change::create(row)]).await?;
+        Ok(after)
+    }
+    /// This reader reads no more; without any there is no feed.
+    async fn feed_close(&self, tenant: TenantId, reader: &str) -> Result<(), StoreError> {
+        let of = vec![is("tenant", tenant), is("reader", reader.to_owned())];
+        self.change(vec![Change::delete::<FeedReaderRow>(of)]).await
+    }
+    /// What changed in an Organization after a position, in the order of the commits. What was said is there once it is
+    /// carried out of the journal, about a second later at most.
+    async fn feed(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError>;
+    /// The position of the newest event of all Organizations.
+    async fn feed_end(&self) -> Result<u64, StoreError>;
+
+    async fn canned_responses(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<CannedResponseRow>, StoreError> {
+        all("list canned responses", self, vec![is("tenant", tenant)]).await
+    }
 
     /// The stored answer to a create with this `Idempotency-Key`, if there was one: hash of the request
     /// and the answer.
@@ -858,7 +1007,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         &self,
         tenant: TenantId,
         key: &str,
-    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError>;
+    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
+        let of = vec![is("tenant", tenant), is("key_hash", key.to_owned())];
+        let kept = one::<AnswerRow, _>("find an answer", self, of).await?;
+        Ok(kept.map(|row| (row.request, row.answer)))
+    }
+}
+
+/// When anything ends: buckets, erasures, what is over, and how far time is trusted.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError>;
     /// Deletes the answers that were kept until this moment; their buckets' keys are the sweep's.
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError>;
 
@@ -866,6 +1026,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError>;
     /// Deletes the rows of destroyed buckets, in chunks, and what they leave in the WAL.
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError>;
+    /// As [`Retention::forget`]: afterwards they are one without a name.
+    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
+        self.forget(tenant, Subject::Agent(agent)).await
+    }
+    /// Clears what is kept of a person once their key is destroyed, wherever [`inventory`] says that something lies.
+    /// Places of what they said stay given. Not found where nothing of them is kept.
+    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError>;
     /// The latest trusted time that was persisted: reads use the later of it and the wall clock.
     async fn high_water(&self) -> Result<UnixMillis, StoreError>;
     /// Raises it; by itself it never goes back.

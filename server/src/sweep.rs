@@ -226,7 +226,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::store::conformance::{NOW, World};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{InvitationRow, SessionRow};
+    use crate::store::{InvitationRow, Records as _, SessionRow};
 
     #[tokio::test]
     async fn a_round_takes_sessions_and_invitations_that_are_over() {

@@ -29,7 +29,7 @@ pub(crate) enum Need {
     Node,
     /// A real Redis, for the tests of the bus and for the side-by-side.
     Redis,
-    /// PostgreSQL's programs, for the side-by-side.
+    /// PostgreSQL's programs, for the tests of records and for the side-by-side.
     Postgres,
     /// Counts instructions, for the budgets.
     Valgrind,

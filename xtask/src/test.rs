@@ -35,7 +35,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let fronts: Vec<Front> = BUNDLED.into_iter().filter_map(Front::find).collect();
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
-    let mut needs = vec![Need::Redis, Need::Prometheus, Need::Fronts, Need::Units];
+    let mut needs = vec![Need::Redis, Need::Postgres, Need::Prometheus, Need::Fronts, Need::Units];
     if whole {
         needs.extend([Need::Valgrind, Need::Python]);
     }

@@ -111,6 +111,7 @@ impl Idempotency {
         let (_, path) = self.request.split_once(' ')?;
         let (under, collection) = path.rsplit_once('/')?;
         let id = match collection {
+            "canned-responses" => "canned_response_id",
             "conversations" => "conversation_id",
             "invitations" => "invitation_id",
             "keys" | "operator-keys" => "key_id",

@@ -12,7 +12,10 @@ use super::json::time_name;
 use super::page::LIMIT_MAX;
 use super::problem::ProblemCode;
 use super::words::tell;
-use super::{agents, conversations, etag, keys, links, shapes, sites, tags, tenants, widget};
+use super::{
+    agents, canned_responses as canned, conversations, etag, keys, links, shapes, sites, tags,
+    tenants, widget,
+};
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::http::PROBLEM_CODES;
 use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
@@ -221,6 +224,7 @@ fn id_prefix(name: &str) -> Option<&'static str> {
         "session_id" => "ses",
         "invitation_id" => "inv",
         "key_id" => "key",
+        "canned_response_id" => "can",
         "tag_id" => "tag",
         "visitor_id" => "vis",
         "conversation_id" => "cnv",
@@ -350,7 +354,13 @@ fn bounds_of_conversations() -> Vec<Bound> {
             "tags",
             json!({ "maxItems": conversations::TAGS_MAX, "items": { "type": "string", "pattern": id_pattern("tag_id") } }),
         ),
+        ("CannedResponseChange", "shortcut", shapes::name(canned::SHORTCUT_CHARS_MAX)),
+        ("CannedResponseChange", "title", shapes::name(canned::TITLE_CHARS_MAX)),
+        ("CannedResponseChange", "text", shapes::words(canned::TEXT_CHARS_MAX)),
         ("FirstMessage", "text", shapes::words(TEXT_CHARS_MAX)),
+        ("NewCannedResponse", "shortcut", shapes::name(canned::SHORTCUT_CHARS_MAX)),
+        ("NewCannedResponse", "title", shapes::name(canned::TITLE_CHARS_MAX)),
+        ("NewCannedResponse", "text", shapes::words(canned::TEXT_CHARS_MAX)),
         ("NewConversation", "visitor_id", json!({ "pattern": id_pattern("visitor_id") })),
         ("NewConversation", "assignee", json!({ "pattern": id_pattern("assignee") })),
         ("NewConversation", "notice_hash", json!({ "pattern": "^[0-9a-f]{64}$" })),

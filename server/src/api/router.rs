@@ -22,8 +22,9 @@ use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, backups, clock, conversations, etag, invitations, keys, messages,
-    operator_keys, password_resets, reference, sessions, sites, tags, tenants, visitors, widget,
+    ApiState, agents, backups, canned_responses, clock, conversations, etag, invitations, keys,
+    messages, operator_keys, password_resets, reference, sessions, sites, tags, tenants, visitors,
+    widget,
 };
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
@@ -106,6 +107,9 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(messages::get))
         .routes(routes!(messages::tag))
         .routes(routes!(messages::transcript))
+        .routes(routes!(canned_responses::list, canned_responses::create))
+        .routes(routes!(canned_responses::get, canned_responses::update, canned_responses::delete))
+        .routes(routes!(canned_responses::count))
         .routes(routes!(tags::list, tags::create))
         .routes(routes!(tags::get, tags::update, tags::delete))
         .routes(routes!(visitors::list))

@@ -25,6 +25,7 @@ ids! {
     session_id "ses"
     invitation_id "inv"
     key_id "key"
+    canned_response_id "can"
     tag_id "tag"
     visitor_id "vis"
     conversation_id "cnv"

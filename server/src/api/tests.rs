@@ -3,6 +3,7 @@
 mod world;
 mod access;
 mod bounds;
+mod canned_responses;
 mod contract;
 mod counted;
 mod first_day;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a resource is.
-pub(super) const RESOURCES: [(&str, &str); 13] = [
+pub(super) const RESOURCES: [(&str, &str); 14] = [
     (
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
@@ -17,6 +17,7 @@ pub(super) const RESOURCES: [(&str, &str); 13] = [
         "One thing said in a conversation each: words, internal notes, lines of the system.",
     ),
     ("visitors", "The people on the websites, as far as they said who they are."),
+    ("canned-responses", "What agents say often, prepared."),
     ("tags", "Labels for conversations."),
     ("sites", "The websites of an Organization and how their widgets are set up."),
     ("agents", "The people who answer."),
@@ -126,6 +127,19 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
             "Get a transcript",
             "All that was said, in order: as JSON, or as text where `Accept` asks for it.",
         ),
+        "list_canned_responses" => (
+            "List canned responses",
+            "Those that all agents share and the asking agent's own, oldest first.",
+        ),
+        "create_canned_response" => ("Create a canned response", ONCE),
+        "get_canned_response" => ("Get a canned response", "A shared one or the agent's own."),
+        "update_canned_response" => {
+            ("Change a canned response", "An agent's own, or as a supervisor one that all share.")
+        }
+        "delete_canned_response" => {
+            ("Delete a canned response", "An agent's own, or as a supervisor one that all share.")
+        }
+        "use_canned_response" => ("Count a use", "Whoever says it counts it."),
         "list_tags" => ("List labels", "All of the Organization, oldest first."),
         "create_tag" => ("Create a label", ONCE),
         "get_tag" => ("Get a label", "One label."),
@@ -247,6 +261,7 @@ fn describe_parameter(parameter: &mut Value) {
         "session_id" => "A session's id.",
         "invitation_id" => "An invitation's id.",
         "key_id" => "A key's id.",
+        "canned_response_id" => "A canned response's id.",
         "tag_id" => "A label's id.",
         _ => return,
     };
@@ -337,6 +352,8 @@ fn text(field: &str) -> String {
         "client" => "Firefox, Linux",
         "next_cursor" => return format!("cnv_{HEX}"),
         "notice_hash" => return HEX.repeat(2),
+        "shortcut" => "parcel",
+        "title" => "Where a parcel is",
         "field" => "name",
         "answer" => "Ada",
         "to" | "keys_to" => "/var/backups/livehelp",

@@ -7,7 +7,7 @@ use crate::clock::ManualClock;
 use crate::privacy::seal::{Bucket, Sealer as _};
 use crate::store::conformance::{NOW, World};
 use crate::store::sqlite::{Pace, Rest};
-use crate::store::{Store as _, Write};
+use crate::store::{Retention as _, Store as _, Transcript as _, Write};
 
 /// Does something once, in the middle of a copy.
 struct InTheMiddle<F>(Option<F>);

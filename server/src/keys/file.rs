@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use zeroize::Zeroizing;
 
 use super::cipher::{ValueKey, bucket_bytes, fill_random, subject_bytes, subject_parts};
+use super::port::{Stored, WrappedKeys};
 use super::{KEY_BYTES, KeysError, Secret, StoreId};
 use crate::folder::{self, FolderLock, LockError};
 use crate::onlooker;
@@ -66,13 +67,6 @@ CREATE TABLE subject_keys (
     PRIMARY KEY (tenant, kind, subject)
 ) STRICT;
 ";
-
-/// What keys.sqlite says about a key.
-pub(super) enum Stored {
-    Key(Secret),
-    Destroyed,
-    None,
-}
 
 /// The keys folder as of one moment.
 pub struct Copied {
@@ -596,52 +590,6 @@ impl KeyFile {
         self.find_root.clone()
     }
 
-    pub(super) fn generation(&self) -> Result<u64, KeysError> {
-        self.connection
-            .query_row("SELECT generation FROM meta", [], |row| row.get(0))
-            .map_err(file_error("read the generation"))
-    }
-
-    pub(super) fn bucket(&self, bucket: &Bucket) -> Result<Stored, KeysError> {
-        let wrapped: Option<Option<Vec<u8>>> = self
-            .connection
-            .prepare_cached(
-                "SELECT wrapped FROM bucket_keys
-                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(
-                        params![
-                            bucket.tenant.as_bytes(),
-                            site_bytes(bucket),
-                            bucket.class.code(),
-                            bucket.day.0
-                        ],
-                        |row| row.get(0),
-                    )
-                    .optional()
-            })
-            .map_err(file_error("read a bucket's key"))?;
-        self.stored(&bucket_bytes(bucket), wrapped)
-    }
-
-    pub(super) fn subject(&self, tenant: TenantId, subject: Subject) -> Result<Stored, KeysError> {
-        let (kind, id) = subject_parts(&subject);
-        let wrapped: Option<Option<Vec<u8>>> = self
-            .connection
-            .prepare_cached(
-                "SELECT wrapped FROM subject_keys WHERE tenant = ?1 AND kind = ?2 AND subject = ?3",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![tenant.as_bytes(), kind, id], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(file_error("read a subject's key"))?;
-        self.stored(&subject_bytes(tenant, subject), wrapped)
-    }
-
     #[expect(clippy::option_option, reason = "no row, a row without a key, a row with one")]
     fn stored(&self, bound: &[u8], wrapped: Option<Option<Vec<u8>>>) -> Result<Stored, KeysError> {
         match wrapped {
@@ -651,58 +599,6 @@ impl KeyFile {
                 .map(Stored::Key)
                 .map_err(|_| KeysError::Damaged { path: sqlite_path(&self.folder), count: 1 }),
         }
-    }
-
-    /// Makes these keys in one synced transaction; the generation that it has then.
-    pub(super) fn make(
-        &mut self,
-        buckets: &[Bucket],
-        subjects: &[(TenantId, Subject)],
-    ) -> Result<u64, KeysError> {
-        let mut bucket_rows = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            bucket_rows.push((bucket, self.fresh(&bucket_bytes(bucket))?));
-        }
-        let mut subject_rows = Vec::with_capacity(subjects.len());
-        for (tenant, subject) in subjects {
-            subject_rows.push((tenant, subject, self.fresh(&subject_bytes(*tenant, *subject))?));
-        }
-        let act = || file_error("make keys");
-        let in_file = self.in_file;
-        let transaction = self.connection.transaction().map_err(act())?;
-        for (bucket, wrapped) in bucket_rows {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO bucket_keys (tenant, site, class, day, wrapped)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )
-                .and_then(|mut statement| {
-                    statement.execute(params![
-                        bucket.tenant.as_bytes(),
-                        site_bytes(bucket),
-                        bucket.class.code(),
-                        bucket.day.0,
-                        wrapped
-                    ])
-                })
-                .map_err(act())?;
-        }
-        for (tenant, subject, wrapped) in subject_rows {
-            let (kind, id) = subject_parts(subject);
-            transaction
-                .prepare_cached(
-                    "INSERT INTO subject_keys (tenant, kind, subject, wrapped)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )
-                .and_then(|mut statement| {
-                    statement.execute(params![tenant.as_bytes(), kind, id, wrapped])
-                })
-                .map_err(act())?;
-        }
-        let generation = raise(&transaction, in_file).map_err(act())?;
-        transaction.commit().map_err(act())?;
-        self.is_in_place()?;
-        Ok(generation)
     }
 
     fn fresh(&self, bound: &[u8]) -> Result<Vec<u8>, KeysError> {
@@ -785,8 +681,123 @@ impl KeyFile {
         if there { Err(KeysError::StillThere) } else { Ok(()) }
     }
 
-    /// Overwrites these keys and leaves a mark in their place.
-    pub(super) fn destroy_buckets(&mut self, buckets: &[Bucket]) -> Result<u64, KeysError> {
+    /// Rewrites the file and empties its log, so that no page keeps an old key.
+    fn leave_nothing(&self) -> Result<(), KeysError> {
+        self.connection.execute_batch("VACUUM").map_err(file_error("rewrite the file"))?;
+        let busy: i64 = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(file_error("empty the log"))?;
+        if busy == 0 {
+            Ok(())
+        } else {
+            Err(KeysError::File {
+                act: "empty the log while another program reads it",
+                source: rusqlite::Error::QueryReturnedNoRows,
+            })
+        }
+    }
+}
+
+impl WrappedKeys for KeyFile {
+    fn generation(&self) -> Result<u64, KeysError> {
+        self.connection
+            .query_row("SELECT generation FROM meta", [], |row| row.get(0))
+            .map_err(file_error("read the generation"))
+    }
+
+    fn bucket(&self, bucket: &Bucket) -> Result<Stored, KeysError> {
+        let wrapped: Option<Option<Vec<u8>>> = self
+            .connection
+            .prepare_cached(
+                "SELECT wrapped FROM bucket_keys
+                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row(
+                        params![
+                            bucket.tenant.as_bytes(),
+                            site_bytes(bucket),
+                            bucket.class.code(),
+                            bucket.day.0
+                        ],
+                        |row| row.get(0),
+                    )
+                    .optional()
+            })
+            .map_err(file_error("read a bucket's key"))?;
+        self.stored(&bucket_bytes(bucket), wrapped)
+    }
+
+    fn subject(&self, tenant: TenantId, subject: Subject) -> Result<Stored, KeysError> {
+        let (kind, id) = subject_parts(&subject);
+        let wrapped: Option<Option<Vec<u8>>> = self
+            .connection
+            .prepare_cached(
+                "SELECT wrapped FROM subject_keys WHERE tenant = ?1 AND kind = ?2 AND subject = ?3",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![tenant.as_bytes(), kind, id], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(file_error("read a subject's key"))?;
+        self.stored(&subject_bytes(tenant, subject), wrapped)
+    }
+
+    fn make(
+        &mut self,
+        buckets: &[Bucket],
+        subjects: &[(TenantId, Subject)],
+    ) -> Result<u64, KeysError> {
+        let mut bucket_rows = Vec::with_capacity(buckets.len());
+        for bucket in buckets {
+            bucket_rows.push((bucket, self.fresh(&bucket_bytes(bucket))?));
+        }
+        let mut subject_rows = Vec::with_capacity(subjects.len());
+        for (tenant, subject) in subjects {
+            subject_rows.push((tenant, subject, self.fresh(&subject_bytes(*tenant, *subject))?));
+        }
+        let act = || file_error("make keys");
+        let in_file = self.in_file;
+        let transaction = self.connection.transaction().map_err(act())?;
+        for (bucket, wrapped) in bucket_rows {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO bucket_keys (tenant, site, class, day, wrapped)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )
+                .and_then(|mut statement| {
+                    statement.execute(params![
+                        bucket.tenant.as_bytes(),
+                        site_bytes(bucket),
+                        bucket.class.code(),
+                        bucket.day.0,
+                        wrapped
+                    ])
+                })
+                .map_err(act())?;
+        }
+        for (tenant, subject, wrapped) in subject_rows {
+            let (kind, id) = subject_parts(subject);
+            transaction
+                .prepare_cached(
+                    "INSERT INTO subject_keys (tenant, kind, subject, wrapped)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )
+                .and_then(|mut statement| {
+                    statement.execute(params![tenant.as_bytes(), kind, id, wrapped])
+                })
+                .map_err(act())?;
+        }
+        let generation = raise(&transaction, in_file).map_err(act())?;
+        transaction.commit().map_err(act())?;
+        self.is_in_place()?;
+        Ok(generation)
+    }
+
+    fn destroy_buckets(&mut self, buckets: &[Bucket]) -> Result<u64, KeysError> {
         let act = || file_error("destroy buckets' keys");
         let in_file = self.in_file;
         let transaction = self.connection.transaction().map_err(act())?;
@@ -823,11 +834,7 @@ impl KeyFile {
         Ok(generation)
     }
 
-    pub(super) fn destroy_subject(
-        &mut self,
-        tenant: TenantId,
-        subject: Subject,
-    ) -> Result<u64, KeysError> {
+    fn destroy_subject(&mut self, tenant: TenantId, subject: Subject) -> Result<u64, KeysError> {
         let act = || file_error("destroy a subject's key");
         let in_file = self.in_file;
         let (kind, id) = subject_parts(&subject);
@@ -848,23 +855,6 @@ impl KeyFile {
             &[tenant.as_bytes(), &kind, id],
         )?;
         Ok(generation)
-    }
-
-    /// Rewrites the file and empties its log, so that no page keeps an old key.
-    fn leave_nothing(&self) -> Result<(), KeysError> {
-        self.connection.execute_batch("VACUUM").map_err(file_error("rewrite the file"))?;
-        let busy: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(file_error("empty the log"))?;
-        if busy == 0 {
-            Ok(())
-        } else {
-            Err(KeysError::File {
-                act: "empty the log while another program reads it",
-                source: rusqlite::Error::QueryReturnedNoRows,
-            })
-        }
     }
 }
 

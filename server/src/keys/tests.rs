@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use protocol::ids::{ConversationId, SiteId, VisitorId};
+use protocol::ids::{AgentId, ConversationId, SiteId, VisitorId};
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use tempfile::TempDir;
@@ -327,4 +327,44 @@ fn a_uuid_of_version_7_carries_its_moment() {
     let id = uuid_v7(UnixMillis(1_700_000_000_000));
     assert_eq!(id.get_version_num(), 7);
     assert!(uuid_v7(UnixMillis(1_700_000_000_001)) > id);
+}
+
+/// What every place of keys must do.
+fn holds_keys(keys: &mut dyn port::WrappedKeys) {
+    let tenant = TenantId::from_bytes([1; 16]);
+    let bucket =
+        |day| Bucket { tenant, site: None, class: RetentionClass::UserAccount, day: Day(day) };
+    let subject = |n| Subject::Agent(AgentId::from_bytes([n; 16]));
+    let key = |stored: Stored| match stored {
+        Stored::Key(key) => Some(key.to_vec()),
+        Stored::Destroyed | Stored::None => None,
+    };
+    assert!(matches!(keys.bucket(&bucket(1)).unwrap(), Stored::None));
+    assert!(matches!(keys.subject(tenant, subject(1)).unwrap(), Stored::None));
+    let begun = keys.generation().unwrap();
+    let made = keys.make(&[bucket(1), bucket(2)], &[(tenant, subject(1))]).unwrap();
+    assert!(made > begun && keys.generation().unwrap() == made);
+    let first = key(keys.bucket(&bucket(1)).unwrap()).unwrap();
+    let second = key(keys.bucket(&bucket(2)).unwrap());
+    assert_eq!(key(keys.bucket(&bucket(1)).unwrap()), Some(first.clone()), "the same each time");
+    assert_ne!(second, Some(first));
+    assert!(keys.make(&[bucket(2)], &[]).is_err(), "no key is made in the place of another");
+    let destroyed = keys.destroy_buckets(&[bucket(1), bucket(9)]).unwrap();
+    let destroyed_too = keys.destroy_subject(tenant, subject(1)).unwrap();
+    assert!(made < destroyed && destroyed < destroyed_too);
+    for gone in [bucket(1), bucket(9)] {
+        assert!(matches!(keys.bucket(&gone).unwrap(), Stored::Destroyed));
+        assert!(keys.make(&[gone], &[]).is_err(), "nor of one that is destroyed");
+    }
+    assert!(matches!(keys.subject(tenant, subject(1)).unwrap(), Stored::Destroyed));
+    assert!(keys.make(&[], &[(tenant, subject(1))]).is_err());
+    let other = TenantId::from_bytes([2; 16]);
+    assert!(matches!(keys.subject(other, subject(1)).unwrap(), Stored::None));
+    assert_eq!(key(keys.bucket(&bucket(2)).unwrap()), second, "the others stay");
+    assert_eq!(keys.generation().unwrap(), destroyed_too);
+}
+
+#[test]
+fn a_file_of_keys_does_what_every_place_of_keys_must() {
+    holds_keys(&mut KeyFile::in_memory().unwrap());
 }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::frame::ServerFrame;
-use protocol::ids::{ConnectionId, InvitationId, KeyId};
+use protocol::ids::{CannedResponseId, ConnectionId, InvitationId, KeyId};
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -43,10 +43,11 @@ use crate::origin::PublicUrl;
 use crate::routing::RoutingConfig;
 use crate::store::conformance::{self, NOW};
 use crate::store::memory::{MemoryConfig, MemoryStore};
+use crate::store::record::Change;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    InvitationRow, KeyRow, Page, PasswordResetRow, Record, SecretHash, SessionRow, Store, TagRow,
-    Write,
+    CannedResponseRow, CannedWords, InvitationRow, KeyRow, Page, PasswordResetRow, Record,
+    SecretHash, SessionRow, Store, TagRow, Write,
 };
 use crate::sweep::ClockTrust;
 use crate::tasks;
@@ -117,6 +118,7 @@ struct World {
     sessions: [SessionId; 2],
     cookies: [String; 2],
     tag: TagId,
+    canned: CannedResponseId,
     key: KeyId,
     program: String,
     operator_keys: [KeyId; 2],
@@ -208,6 +210,7 @@ impl World {
             sessions: [1, 2].map(|n| SessionId::from_bytes([n; 16])),
             cookies: [String::new(), String::new()],
             tag: TagId::from_bytes([1; 16]),
+            canned: CannedResponseId::from_bytes([1; 16]),
             key: KeyId::from_bytes([1; 16]),
             operator_keys: [2, 3].map(|n| KeyId::from_bytes([n; 16])),
             program: String::new(),
@@ -240,6 +243,10 @@ impl World {
         }
         let tag = TagRow { tag: self.tag, tenant: ids.tenant, name: "a label".to_owned() };
         store.tag_create(tag).await.unwrap();
+        let [shortcut, title, text] = ["parcel", "Parcel", "It is on its way."].map(str::to_owned);
+        let words = CannedWords { shortcut, title, text };
+        let canned = CannedResponseRow::new(self.canned, ids.tenant, None, words, NOW);
+        store.change(vec![Change::create(canned)]).await.unwrap();
         let program = new_tenant_key();
         self.program = program.text.expose_secret().to_owned();
         store.key_create(key_row(Some(ids.tenant), self.key, program.hash)).await.unwrap();
@@ -404,6 +411,10 @@ impl World {
         for row in store.tags(ids.tenant).await.unwrap() {
             writeln!(seen, "tag {}", row.name).unwrap();
         }
+        for row in store.canned_responses(ids.tenant).await.unwrap() {
+            let words = row.words.expose();
+            writeln!(seen, "canned {} {} {}", words.shortcut, words.title, row.used).unwrap();
+        }
     }
 
     async fn see_conversations(&self, seen: &mut String) {
@@ -545,6 +556,12 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "POST", "/v1/conversations/{conversation_id}/messages") => {
             Some(json!({ "text": "on its way" }))
         }
+        (Public, "POST", "/v1/canned-responses") => {
+            Some(json!({ "shortcut": "late", "title": "Late", "text": "It is late." }))
+        }
+        (Public, "PATCH", "/v1/canned-responses/{canned_response_id}") => {
+            Some(json!({ "title": "Another" }))
+        }
         (Public, "POST", "/v1/tags") => Some(json!({ "name": "a new label" })),
         (Public, "PATCH", "/v1/tags/{tag_id}") => Some(json!({ "name": "another name" })),
         (Public, "POST", "/v1/keys") => {
@@ -567,6 +584,8 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "DELETE", "/v1/sessions/current" | "/v1/sessions/{session_id}")
         | (Public, "DELETE", "/v1/invitations/{invitation_id}" | "/v1/tags/{tag_id}")
         | (Public, "DELETE", "/v1/keys/{key_id}")
+        | (Public, "DELETE", "/v1/canned-responses/{canned_response_id}")
+        | (Public, "POST", "/v1/canned-responses/{canned_response_id}/use")
         | (Public, "POST", "/v1/agents/{agent_id}/password-reset")
         | (Public, "POST", "/v1/conversations/{conversation_id}/close")
         | (Public, "POST", "/v1/conversations/{conversation_id}/withdraw")
@@ -589,6 +608,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         .replace("{tenant_id}", &world.ids.tenant.to_string())
         .replace("{session_id}", &world.sessions[1].to_string())
         .replace("{invitation_id}", &world.invitation.to_string())
+        .replace("{canned_response_id}", &world.canned.to_string())
         .replace("{tag_id}", &world.tag.to_string())
         .replace("{key_id}", &key.to_string());
     assert!(!path.contains('{'), "{path}");

@@ -15,11 +15,13 @@ use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
+use super::feed::kind;
 use super::{
     ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow,
-    ConversationSearch, DRAFTS_MAX, DraftRow, FieldRule, InvitationRow, KeyRow, MarkRow,
-    MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow, Sight,
-    SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken, Write,
+    ConversationSearch, DRAFTS_MAX, DraftRow, FeedReaderRow, FieldRule, InvitationRow, KeyRow,
+    MarkRow, MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow,
+    Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken,
+    Write,
 };
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
@@ -291,6 +293,8 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     the_latest_time_never_goes_back(store).await;
     what_is_destroyed_is_gone(store, sealer).await;
     an_erased_agent_is_one_without_a_name(store, sealer).await;
+    nothing_is_left_of_an_erased_visitor(store, sealer).await;
+    the_feed_has_what_changed_in_its_order(store).await;
     the_mark_goes_back_only_by_an_operators_word(store).await;
 }
 
@@ -575,6 +579,48 @@ async fn an_erased_agent_is_one_without_a_name(store: &dyn Store, sealer: &dyn S
     again.email = gone.email.clone();
     store.agent_create(again.clone()).await.unwrap();
     assert_eq!(by_email().await, [again]);
+}
+
+async fn nothing_is_left_of_an_erased_visitor(store: &dyn Store, sealer: &dyn Sealer) {
+    let world = World::new(32);
+    world.settle(store).await;
+    let other = world.with_visitor(7);
+    other.begin(store).await;
+    let World { tenant, site, visitor, agent, conversation, .. } = world;
+    for world in [world, other] {
+        let text = Personal::new("half a".to_owned());
+        let (conversation, visitor, day) = (world.conversation, world.visitor, NOW.day());
+        let draft = DraftRow { tenant, site, conversation, visitor, agent, text, day };
+        store.write(vec![Write::Draft(Box::new(draft))]).await.unwrap();
+        for seq in 1..=5 {
+            store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+        }
+    }
+    let stranger = World::new(33).tenant;
+    let whom = Subject::Visitor(visitor);
+    assert_eq!(store.forget(stranger, whom).await, Err(StoreError::NotFound));
+    assert_eq!(store.room(tenant, conversation, 9).await.unwrap().unwrap().tail.len(), 5);
+    sealer.destroy_subject(tenant, whom).unwrap();
+    store.forget(tenant, whom).await.unwrap();
+    let room = store.room(tenant, conversation, 9).await.unwrap().unwrap();
+    assert_eq!((room.tail.len(), room.seq_last), (0, Seq(5)), "places are not given again");
+    let header = room.header;
+    assert_eq!((header.form.len(), header.page_url, header.page_title), (0, None, None));
+    let row = store.visitor(tenant, visitor).await.unwrap().unwrap();
+    assert_eq!((row.name, row.email, row.locale.as_str()), (None, None, ""));
+    let drafts = store.drafts(tenant, agent).await.unwrap();
+    assert_eq!(drafts.iter().map(|draft| draft.visitor).collect::<Vec<_>>(), [other.visitor]);
+    let others = store.room(tenant, other.conversation, 9).await.unwrap().unwrap();
+    assert_eq!((others.tail.len(), others.header.form.len()), (5, 1));
+    // A closed one goes, and its visitor with it.
+    let mut closed = world.conversation_row();
+    (closed.version, closed.state) = (9, ConversationState::Closed);
+    (closed.form, closed.page_url, closed.page_title) = (Vec::new(), None, None);
+    store.write(vec![Write::Conversation(Box::new(closed))]).await.unwrap();
+    store.forget(tenant, whom).await.unwrap();
+    assert_eq!(store.conversation(tenant, conversation).await.unwrap(), None);
+    assert_eq!(store.visitor(tenant, visitor).await.unwrap(), None);
+    assert_eq!(store.forget(tenant, whom).await, Err(StoreError::NotFound));
 }
 
 async fn sessions_invitations_keys_and_tags_come_and_go(store: &dyn Store) {
@@ -1387,4 +1433,68 @@ async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Sealer) {
     assert_eq!(read, []);
     let row = store.visitor(tenant, erased.visitor).await.unwrap().unwrap();
     assert_eq!((row.name, row.email), (None, None));
+}
+
+async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
+    let (world, other) = (World::new(34), World::new(35));
+    other.settle(store).await;
+    world.settle(store).await;
+    let World { tenant, site, visitor, conversation, .. } = world;
+    let before = store.feed_end().await.unwrap();
+    store.write(vec![Write::Message(world.message(1, "nobody reads yet"))]).await.unwrap();
+    // Whatever waits in a journal is carried over before this.
+    let row = FeedReaderRow { tenant, reader: "hook".to_owned(), created_at: NOW };
+    let after = store.feed_open(row.clone()).await.unwrap();
+    assert_eq!((after, store.feed(tenant, 0, 99).await.unwrap()), (before, Vec::new()));
+    assert!(store.feed_open(row).await.is_err(), "a name is one reader's");
+    for seq in 2..=3 {
+        store.write(vec![Write::Message(world.message(seq, "words"))]).await.unwrap();
+    }
+    store.write(vec![Write::Message(other.message(1, "of others"))]).await.unwrap();
+    let mut header = world.conversation_row();
+    (header.version, header.state) = (5, ConversationState::Closed);
+    let tag = TagRow { tag: TagId::from_bytes([34; 16]), tenant, name: "new".to_owned() };
+    let refused = TagRow { tag: TagId::from_bytes([35; 16]), ..tag.clone() };
+    let both = [tag.clone(), refused].map(|tag| Write::Record(Box::new(Record::Tag(tag))));
+    assert!(store.write(both.to_vec()).await.is_err());
+    let tag = Write::Record(Box::new(Record::Tag(tag)));
+    store.write(vec![Write::Conversation(Box::new(header))]).await.unwrap();
+    store.write(vec![tag]).await.unwrap();
+    store.tag_delete(tenant, TagId::from_bytes([34; 16])).await.unwrap();
+    let mut site_row = world.site_row();
+    site_row.name = "Another".to_owned();
+    store.site_update(site_row).await.unwrap();
+    // Behind the destruction of their key, which is not destroyed here.
+    store.forget(tenant, Subject::Visitor(visitor)).await.unwrap();
+    let events = store.feed(tenant, after, 99).await.unwrap();
+    let (of, its) = (*conversation.as_bytes(), Some(*visitor.as_bytes()));
+    let seen: Vec<_> =
+        events.iter().map(|event| (event.kind, event.object, event.version)).collect();
+    let expected = [
+        (kind::MESSAGE, of, 2),
+        (kind::MESSAGE, of, 3),
+        (kind::CONVERSATION, of, 5),
+        (kind::TAG, [34; 16], 0),
+        (kind::TAG, [34; 16], 0),
+        (kind::SITE, *site.as_bytes(), 0),
+        (kind::VISITOR, *visitor.as_bytes(), 0),
+    ];
+    assert_eq!(seen, expected);
+    assert!(events.is_sorted_by_key(|event| event.position));
+    assert!(events[..3].iter().all(|event| event.subject == its && event.site == Some(site)));
+    assert!(events.iter().all(|event| event.day == NOW.day()));
+    let page = store.feed(tenant, events[1].position, 2).await.unwrap();
+    assert_eq!(page, events[2..4]);
+    assert_eq!(store.feed(other.tenant, 0, 99).await.unwrap(), []);
+    store.feed_close(tenant, "hook").await.unwrap();
+    store.write(vec![Write::Message(other.message(4, "nobody reads any more"))]).await.unwrap();
+    store
+        .tag_create(TagRow { tag: TagId::from_bytes([36; 16]), tenant, name: "quiet".to_owned() })
+        .await
+        .unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap(), events);
+    store.delete_ended(NOW.plus_ms(29 * 86_400_000)).await.unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap().len(), events.len());
+    store.delete_ended(NOW.plus_ms(32 * 86_400_000)).await.unwrap();
+    assert_eq!(store.feed(tenant, 0, 99).await.unwrap(), []);
 }

@@ -1,23 +1,22 @@
 //! The store that keeps everything in memory and nothing when it ends: for load tests and trials.
 //!
-//! Lives here: the port's implementation. Below: conversations, visitors and lists, accounts, writes, reads,
-//! clean-up. Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
+//! Lives here: the port's implementation. Below: conversations, visitors and lists, writes, reads, clean-up. Records
+//! are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
 //! Opened by the assembly, behind loopback only; used by hub, api and auth through the trait `Store`.
 //!
 //! It does everything that the store on disk does but the disk: bodies and personal columns are sealed when
 //! they are written, places are unique, batches are whole. There is no writer's thread: whoever writes does
 //! the work, and hears the fate before `write` returns.
 //!
-//! Locks: a shard of the conversations, the register, the accounts, the list of buckets, the mark. One at a
-//! time; only a batch takes several: shards in the order of their numbers, then the register, then the accounts. Nothing is
-//! sealed, unsealed, awaited or told under any of them.
+//! Locks: a shard of the conversations, the register, the records, the list of buckets. One at a time; only a batch
+//! takes several: shards in the order of their numbers, then the register, then the records. Nothing is awaited or told
+//! under any of them, and nothing sealed or unsealed but records under their own.
 
-mod accounts;
 mod batch;
 mod cleanup;
 mod read;
+mod records;
 mod register;
-mod table;
 mod transcript;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,30 +26,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::conversation::Availability;
-use protocol::ids::{
-    AgentId, ConversationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId, TenantId,
-    VisitorId,
-};
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
-use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
-use self::accounts::Accounts;
+use self::records::Kept;
 use self::register::Register;
 use self::transcript::Conversation;
+use super::feed::FeedEvent;
+use super::record::{Change, Row, Select};
 use super::{
-    AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
-    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
-    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
-    VisitorRow, VisitorToken, Write, WriteSlot,
+    ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
+    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
+    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Placed, Tag};
-use crate::privacy::seal::{Bucket, SealError, Sealer};
-use crate::privacy::sweep::{may_confirm, may_lower};
+use crate::privacy::seal::{Bucket, SealError, Sealer, Subject};
 
 /// Shares of the conversations, each with a lock of its own: many times the threads of any machine.
 const SHARDS: usize = 256;
@@ -93,18 +87,12 @@ struct Shared {
     /// Conversations in which something was said since their change was last listed. Messages do not wait for the
     /// register: whoever asks for changes lists these first.
     touched: Mutex<Vec<ConversationId>>,
-    accounts: Mutex<Accounts>,
+    /// Whether anybody's feed is read.
+    feeds: AtomicBool,
+    /// Everything else; none where there is no memory for it.
+    records: Mutex<Option<Kept>>,
     /// Those with a sealed value, until they are cleaned up.
     buckets: Mutex<BTreeSet<Bucket>>,
-    trusted: Mutex<Trusted>,
-}
-
-/// How far time is trusted; under one lock, so that no key dies by a mark that is going back.
-#[derive(Debug)]
-struct Trusted {
-    high_water: UnixMillis,
-    /// The latest trusted time by which a key was destroyed.
-    destroyed_by: UnixMillis,
 }
 
 impl std::fmt::Debug for Shared {
@@ -125,9 +113,9 @@ impl MemoryStore {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             register: Mutex::default(),
             touched: Mutex::default(),
-            accounts: Mutex::default(),
+            feeds: AtomicBool::new(false),
+            records: Mutex::new(Kept::new()),
             buckets: Mutex::default(),
-            trusted: Mutex::new(Trusted { high_water: UnixMillis(0), destroyed_by: UnixMillis(0) }),
         });
         Self { shared, patience: config.patience }
     }
@@ -142,7 +130,7 @@ impl MemoryStore {
         Ok(slot)
     }
 
-    /// What the accounts do when they are written to.
+    /// What records do when they are written to.
     fn open(&self) -> Result<&Shared, StoreError> {
         self.shared.check_open().map(|()| &*self.shared)
     }
@@ -235,7 +223,10 @@ impl Store for MemoryStore {
     async fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
     }
+}
 
+#[async_trait]
+impl Transcript for MemoryStore {
     async fn room(
         &self,
         tenant: TenantId,
@@ -355,191 +346,88 @@ impl Store for MemoryStore {
     ) -> Result<Vec<VisitorRow>, StoreError> {
         self.shared.visitors(tenant, page)
     }
+}
 
-    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
-        self.shared.tenant(tenant)
+#[async_trait]
+impl Records for MemoryStore {
+    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
+        self.shared.read_records(act, |reader| reader.select(&select))
     }
 
-    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
-        self.shared.tenants(page)
-    }
-
-    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
-        Ok(self.shared.site(site).filter(|row| row.tenant == tenant))
-    }
-
-    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
-        Ok(self.shared.site(site))
-    }
-
-    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError> {
-        Ok(self.shared.site_by_key(key))
-    }
-
-    async fn sites(
-        &self,
-        tenant: TenantId,
-        page: Page<SiteId>,
-    ) -> Result<Vec<SiteRow>, StoreError> {
-        Ok(self.shared.sites(tenant, page))
-    }
-
-    async fn agent_availability(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        availability: Availability,
-        capacity: Option<u16>,
-    ) -> Result<(), StoreError> {
-        self.open()?.agent_availability(tenant, agent, availability, capacity)
-    }
-
-    async fn agent(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-    ) -> Result<Option<AgentRow>, StoreError> {
-        self.shared.agent(tenant, agent)
-    }
-
-    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
-        self.open()?.agent_forget(tenant, agent)
-    }
-
-    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
-        self.shared.agents_by_email(email)
-    }
-
-    async fn agents(
-        &self,
-        tenant: TenantId,
-        page: Page<AgentId>,
-    ) -> Result<Vec<AgentRow>, StoreError> {
-        self.shared.agents(tenant, page)
-    }
-
-    async fn session_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<SessionRow>, StoreError> {
-        self.shared.session_by_secret(secret)
-    }
-
-    async fn sessions(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-    ) -> Result<Vec<SessionRow>, StoreError> {
-        self.shared.sessions(tenant, agent)
-    }
-
-    async fn session_delete(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        session: SessionId,
-    ) -> Result<(), StoreError> {
-        self.open()?.session_delete(tenant, agent, session)
-    }
-
-    async fn invitation_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<InvitationRow>, StoreError> {
-        self.shared.invitation_by_secret(secret)
-    }
-
-    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
-        self.shared.invitations(tenant)
-    }
-
-    async fn password_reset_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<PasswordResetRow>, StoreError> {
-        Ok(self.shared.password_reset_by_secret(secret))
-    }
-
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
-        self.open()?.delete_ended(at);
+    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let shared = self.open()?;
+        let feeds = shared.write_records("write a row", |desk| {
+            changes.into_iter().try_for_each(|change| desk.change(change))?;
+            desk.feeds()
+        })?;
+        shared.feeds.store(feeds, Ordering::Release);
         Ok(())
     }
 
-    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
-        Ok(self.shared.key_by_secret(secret))
-    }
-
-    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError> {
-        Ok(self.shared.keys(tenant))
-    }
-
-    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
-        self.open()?.key_delete(tenant, key)
-    }
-
-    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
-        Ok(self.shared.tags(tenant))
-    }
-
-    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
-        self.open()?.tag_delete(tenant, tag)
-    }
-
-    async fn idempotent_answer(
+    async fn feed(
         &self,
         tenant: TenantId,
-        key: &str,
-    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
-        self.shared.idempotent_answer(tenant, key)
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.shared.read_records("read the feed", |reader| reader.feed(tenant, after, limit))
+    }
+
+    async fn feed_end(&self) -> Result<u64, StoreError> {
+        self.shared.read_records("read the feed", |reader| reader.feed_end())
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryStore {
+    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
+        while self.open()?.write_records("delete what is over", |desk| desk.delete_ended(at))? {}
+        Ok(())
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
-        self.open()?.idempotent_forget(until);
+        while self.open()?.write_records("forget answers", |desk| desk.answers_forget(until))? {}
         Ok(())
     }
 
     async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
-        Ok(self.shared.buckets.lock().iter().copied().collect())
+        let mut all = self.shared.buckets.lock().clone();
+        all.extend(self.shared.read_records("list buckets", |reader| reader.buckets())?);
+        Ok(all.into_iter().collect())
     }
 
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
         let began = self.shared.clock.instant();
-        self.open()?.clean_up(buckets);
+        self.open()?.clean_up(buckets)?;
         let now = self.shared.clock.instant();
         self.shared.stats.swept(now.saturating_duration_since(began));
         Ok(())
     }
 
+    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
+        let shared = self.open()?;
+        match subject {
+            Subject::Agent(agent) => {
+                shared.write_records("forget an agent", |desk| desk.forget_agent(tenant, agent))
+            }
+            Subject::Visitor(visitor) => shared.forget_visitor(tenant, visitor),
+        }
+    }
+
     async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        Ok(self.shared.trusted.lock().high_water)
+        self.shared.read_records("read the latest time", |reader| reader.high_water())
     }
 
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
-        let mut trusted = self.open()?.trusted.lock();
-        trusted.high_water = trusted.high_water.max(at);
-        Ok(())
+        self.open()?.write_records("raise the latest time", |desk| desk.raise_high_water(at))
     }
 
     async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
-        let mut trusted = self.open()?.trusted.lock();
-        let stands = trusted.high_water >= by;
-        if stands {
-            trusted.destroyed_by = trusted.destroyed_by.max(by);
-        }
-        Ok(stands)
+        self.open()?.write_records("begin a sweep", |desk| desk.destroying(by))
     }
 
-    /// The note is the caller's line in the log: what would keep it here ends with the server.
     async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
-        let mut trusted = self.open()?.trusted.lock();
-        if !act.lower {
-            return Ok(may_confirm(trusted.high_water, act.wall));
-        }
-        let may = may_lower(trusted.high_water, act.wall, trusted.destroyed_by);
-        if may {
-            trusted.high_water = act.wall;
-        }
-        Ok(may)
+        self.open()?.write_records("note an act on the clock", |desk| desk.clock_act(act))
     }
 }
 

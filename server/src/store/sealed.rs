@@ -11,7 +11,7 @@ use protocol::time::Day;
 
 use crate::privacy::envelope::{Content, Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
-use crate::store::{ConversationRow, DraftRow, KeyRow, VisitorRow};
+use crate::store::{ConversationRow, DraftRow, VisitorRow};
 
 pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
     Lock {
@@ -80,38 +80,6 @@ pub(super) fn draft_lock(row: &DraftRow) -> Lock {
         subject: Subject::Visitor(row.visitor),
         kind: RecordKind::Draft(row.conversation),
     }
-}
-
-/// An agent's own things.
-pub(super) fn account_lock(tenant: TenantId, agent: AgentId, day: Day) -> Lock {
-    Lock {
-        bucket: Bucket { tenant, site: None, class: RetentionClass::UserAccount, day },
-        subject: Subject::Agent(agent),
-        kind: RecordKind::Account,
-    }
-}
-
-/// An answer that is kept for a day: its bucket dies with the day after. The Organization's own id
-/// stands for the person.
-pub(super) fn answer_lock(tenant: TenantId, day: Day) -> Lock {
-    let lock = own_lock(tenant, tenant.as_bytes(), day);
-    Lock { bucket: Bucket { class: RetentionClass::Operational, ..lock.bucket }, ..lock }
-}
-
-/// Something of the Organization's that is about a person who has no account (yet): an invitation, the
-/// privacy contact. Its own id stands for the person.
-pub(super) fn own_lock(tenant: TenantId, id: &[u8; 16], day: Day) -> Lock {
-    account_lock(tenant, AgentId::from_bytes(*id), day)
-}
-
-/// The name of an API key, which may be a person's. The operator's keys belong to no Organization.
-pub(super) fn key_lock(row: &KeyRow) -> Lock {
-    own_lock(row.tenant.unwrap_or(NO_TENANT), row.key.as_bytes(), row.created_at.day())
-}
-
-/// What an API key's name is bound to.
-pub(super) fn key_bound(row: &KeyRow) -> Vec<u8> {
-    bound("api_keys.label", row.tenant.unwrap_or(NO_TENANT), row.key.as_bytes())
 }
 
 /// What a message's body is bound to.
@@ -249,31 +217,7 @@ pub(super) fn is_destroyed(sealer: &dyn Sealer, lock: &Lock) -> Result<bool, Sea
 }
 
 /// No Organization has this id.
-const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
-
-/// The keyed hash by which an account is found without knowing its Organization: of the address trimmed and in lower case.
-pub(super) fn email_hash(
-    sealer: &dyn Sealer,
-    email: &Personal<String>,
-) -> Result<[u8; 32], SealError> {
-    sealer.find_hash(NO_TENANT, "agents.email", &email.expose().trim().to_lowercase())
-}
-
-/// The keyed hash by which a kept answer is found.
-pub(super) fn answer_hash(
-    sealer: &dyn Sealer,
-    tenant: TenantId,
-    key: &str,
-) -> Result<[u8; 32], SealError> {
-    sealer.find_hash(tenant, "idempotent_answers.key", key)
-}
-
-/// What a kept answer is bound to.
-pub(super) fn answer_bound(tenant: TenantId, hash: &[u8; 32]) -> Vec<u8> {
-    let mut bound = bound("idempotent_answers.answer", tenant, tenant.as_bytes());
-    bound.extend_from_slice(hash);
-    bound
-}
+pub(super) const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
 
 /// The form's answers as one value: JSON pairs.
 pub(super) fn form_text(form: &[(String, Personal<String>)]) -> Option<Personal<String>> {

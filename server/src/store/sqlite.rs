@@ -5,18 +5,20 @@
 //! Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
 //! Opened by the assembly; used by hub, api and auth through the trait `Store`.
 
-mod accounts;
 mod backlog;
+mod beside;
 mod carrying;
 mod cleanup;
 mod copy;
 mod desk;
 mod fault;
+mod feed;
 mod file;
 mod journal;
 mod mark;
 mod opening;
 mod read;
+mod records;
 mod repair;
 mod row;
 mod short;
@@ -32,44 +34,43 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::conversation::Availability;
-use protocol::ids::{
-    AgentId, ConversationId, KeyId, MessageId, SessionId, SiteId, SiteKey, TagId, TenantId,
-    VisitorId,
-};
+use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
-use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::backlog::{Backlog, Waiting};
+pub(in crate::store) use self::beside::RecordsInMemory;
 use self::carrying::Carrying;
 use self::cleanup::Step;
 use self::copy::LogTurn;
 pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
-use self::desk::{Desk, Memory};
-use self::fault::Fault;
+pub(in crate::store) use self::desk::Desk;
+use self::desk::Memory;
+pub(in crate::store) use self::fault::Fault;
+pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity};
 pub use self::journal::{JournalFault, StoreId};
 use self::mark::{Mark, MarkFile};
 use self::opening::Opened;
 pub use self::opening::{Counted, Looked, LookedData, OpenError};
-use self::read::Reader;
+pub(in crate::store) use self::read::Reader;
 pub use self::repair::Repaired;
 use self::short::Short;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
+use super::feed::FeedEvent;
+use super::record::{Change, Row, Select};
 use super::{
-    AgentRow, ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate,
-    Found, InvitationRow, KeyRow, MessagePage, NoStats, Page, PasswordResetRow, RoomRow,
-    SecretHash, SessionRow, Sight, SiteRow, Store, StoreError, StoreStats, TagRow, TenantRow,
-    VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
+    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
+    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Tag;
-use crate::privacy::seal::{Bucket, Sealer};
+use crate::privacy::seal::{Bucket, Sealer, Subject};
 use crate::tasks;
 
 /// Tries to empty the log while readers come and go.
@@ -622,7 +623,10 @@ impl Store for SqliteStore {
         self.shared.idle.lock().clear();
         self.shared.short.lock().close();
     }
+}
 
+#[async_trait]
+impl Transcript for SqliteStore {
     async fn room(
         &self,
         tenant: TenantId,
@@ -765,146 +769,37 @@ impl Store for SqliteStore {
     ) -> Result<Vec<VisitorRow>, StoreError> {
         self.read("list visitors", move |reader| reader.visitors(tenant, page)).await
     }
+}
 
-    async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>, StoreError> {
-        self.read("read a tenant", move |reader| reader.tenant(tenant)).await
+#[async_trait]
+impl Records for SqliteStore {
+    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
+        self.read(act, move |reader| reader.select(&select)).await
     }
 
-    async fn tenants(&self, page: Page<TenantId>) -> Result<Vec<TenantRow>, StoreError> {
-        self.read("list tenants", move |reader| reader.tenants(page)).await
+    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.act(move |desk| changes.into_iter().try_for_each(|change| desk.change(change))).await
     }
 
-    async fn site(&self, tenant: TenantId, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
-        self.read("read a site", move |reader| reader.site(tenant, site)).await
-    }
-
-    async fn site_of_any_tenant(&self, site: SiteId) -> Result<Option<SiteRow>, StoreError> {
-        self.read("read a site", move |reader| reader.site_of_any_tenant(site)).await
-    }
-
-    async fn site_by_key(&self, key: &SiteKey) -> Result<Option<SiteRow>, StoreError> {
-        let key = key.clone();
-        self.read("read a site", move |reader| reader.site_by_key(&key)).await
-    }
-
-    async fn sites(
+    async fn feed(
         &self,
         tenant: TenantId,
-        page: Page<SiteId>,
-    ) -> Result<Vec<SiteRow>, StoreError> {
-        self.read("list sites", move |reader| reader.sites(tenant, page)).await
+        after: u64,
+        limit: u16,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.read("read the feed", move |reader| reader.feed(tenant, after, limit)).await
     }
 
-    async fn agent_availability(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        availability: Availability,
-        capacity: Option<u16>,
-    ) -> Result<(), StoreError> {
-        self.act(move |desk| desk.agent_availability(tenant, agent, availability, capacity)).await
+    async fn feed_end(&self) -> Result<u64, StoreError> {
+        self.read("read the feed", |reader| reader.feed_end()).await
     }
+}
 
-    async fn agent(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-    ) -> Result<Option<AgentRow>, StoreError> {
-        self.read("read an agent", move |reader| reader.agent(tenant, agent)).await
-    }
-
-    async fn agent_forget(&self, tenant: TenantId, agent: AgentId) -> Result<(), StoreError> {
-        self.act(move |desk| desk.agent_forget(tenant, agent)).await
-    }
-
-    async fn agents_by_email(&self, email: &Personal<String>) -> Result<Vec<AgentRow>, StoreError> {
-        let email = email.clone();
-        self.read("find an agent", move |reader| reader.agents_by_email(&email)).await
-    }
-
-    async fn agents(
-        &self,
-        tenant: TenantId,
-        page: Page<AgentId>,
-    ) -> Result<Vec<AgentRow>, StoreError> {
-        self.read("list agents", move |reader| reader.agents(tenant, page)).await
-    }
-
-    async fn session_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<SessionRow>, StoreError> {
-        self.read("find a session", move |reader| reader.session_by_secret(secret)).await
-    }
-
-    async fn sessions(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-    ) -> Result<Vec<SessionRow>, StoreError> {
-        self.read("list sessions", move |reader| reader.sessions(tenant, agent)).await
-    }
-
-    async fn session_delete(
-        &self,
-        tenant: TenantId,
-        agent: AgentId,
-        session: SessionId,
-    ) -> Result<(), StoreError> {
-        self.act(move |desk| desk.session_delete(tenant, agent, session)).await
-    }
-
-    async fn invitation_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<InvitationRow>, StoreError> {
-        self.read("find an invitation", move |reader| reader.invitation_by_secret(secret)).await
-    }
-
-    async fn invitations(&self, tenant: TenantId) -> Result<Vec<InvitationRow>, StoreError> {
-        self.read("list invitations", move |reader| reader.invitations(tenant)).await
-    }
-
-    async fn password_reset_by_secret(
-        &self,
-        secret: SecretHash,
-    ) -> Result<Option<PasswordResetRow>, StoreError> {
-        self.read("find a password link", move |reader| reader.password_reset_by_secret(secret))
-            .await
-    }
-
+#[async_trait]
+impl Retention for SqliteStore {
     async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
         while self.ask(move |desk| desk.delete_ended(at)).await? {}
         Ok(())
-    }
-
-    async fn key_by_secret(&self, secret: SecretHash) -> Result<Option<KeyRow>, StoreError> {
-        self.read("find a key", move |reader| reader.key_by_secret(secret)).await
-    }
-
-    async fn keys(&self, tenant: Option<TenantId>) -> Result<Vec<KeyRow>, StoreError> {
-        self.read("list keys", move |reader| reader.keys(tenant)).await
-    }
-
-    async fn key_delete(&self, tenant: Option<TenantId>, key: KeyId) -> Result<(), StoreError> {
-        self.act(move |desk| desk.key_delete(tenant, key)).await
-    }
-
-    async fn tags(&self, tenant: TenantId) -> Result<Vec<TagRow>, StoreError> {
-        self.read("list tags", move |reader| reader.tags(tenant)).await
-    }
-
-    async fn tag_delete(&self, tenant: TenantId, tag: TagId) -> Result<(), StoreError> {
-        self.act(move |desk| desk.tag_delete(tenant, tag)).await
-    }
-
-    async fn idempotent_answer(
-        &self,
-        tenant: TenantId,
-        key: &str,
-    ) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
-        let key = key.to_owned();
-        self.read("find an answer", move |reader| reader.idempotent_answer(tenant, &key)).await
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
@@ -929,29 +824,27 @@ impl Store for SqliteStore {
         outcome
     }
 
-    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        self.read("read the latest time", |reader| {
-            let at =
-                reader.connection.query_row("SELECT high_water FROM meta", [], |row| row.get(0))?;
-            Ok(UnixMillis(at))
+    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
+        self.act(move |desk| match subject {
+            Subject::Agent(agent) => desk.forget_agent(tenant, agent),
+            Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor),
         })
-        .await
+        .await?;
+        // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.
+        let Some(_turn) = self.shared.log.to_empty(&[]) else { return Ok(()) };
+        self.empty_log().await
+    }
+
+    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
+        self.read("read the latest time", |reader| reader.high_water()).await
     }
 
     async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
-        self.act(move |desk| {
-            desk.execute("UPDATE meta SET high_water = max(high_water, ?1)", [at.0])?;
-            Ok(())
-        })
-        .await
+        self.act(move |desk| desk.raise_high_water(at)).await
     }
 
     async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
-        self.ask(move |desk| {
-            let sql = "UPDATE meta SET destroyed_by = max(destroyed_by, ?1) WHERE high_water >= ?1";
-            Ok(desk.execute(sql, [by.0])? > 0)
-        })
-        .await
+        self.ask(move |desk| desk.destroying(by)).await
     }
 
     async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {

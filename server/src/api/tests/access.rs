@@ -35,6 +35,7 @@ pub(super) fn operations(contract: &utoipa::openapi::OpenApi, of: &Company) -> V
                 .replace("{site_key}", of.site.site_key.as_str())
                 .replace("{conversation_id}", &of.conversation.to_string())
                 .replace("{message_id}", &of.messages[0].to_string())
+                .replace("{canned_response_id}", "can_018fb4c27a3f7cc19d4e5b2a6f708192")
                 .replace("{tag_id}", &of.tag.to_string())
                 .replace("{visitor_id}", &of.visitor.to_string())
                 .replace("{key_id}", &of.key.to_string())
@@ -77,6 +78,8 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "assign_conversation" | "transfer_conversation" => json!({ "agent_id": of.agent.agent }),
         "set_conversation_tags" => json!({ "tags": [of.tag] }),
         "create_message" => json!({ "text": "hello" }),
+        "create_canned_response" => json!({ "shortcut": "s", "title": "T", "text": "words" }),
+        "update_canned_response" => json!({ "title": "T2" }),
         "create_tag" => json!({ "name": "T" }),
         "update_tag" => json!({ "name": "T2" }),
         "take_over_conversation" => {

@@ -37,6 +37,7 @@ use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
+use crate::store::Records as _;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     AgentRow, Beside, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TagRow,

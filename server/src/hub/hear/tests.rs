@@ -23,7 +23,7 @@ use crate::privacy::seal::Sealer;
 use crate::routing::RoutingConfig;
 use crate::store::conformance::World;
 use crate::store::sqlite::{SqliteConfig, SqliteStore};
-use crate::store::{Store, Write};
+use crate::store::{Store, Transcript as _, Write};
 use crate::tasks;
 
 const PATIENCE: Duration = Duration::from_secs(20);

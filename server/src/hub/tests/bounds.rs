@@ -10,6 +10,7 @@ use protocol::personal::Personal;
 
 use super::*;
 use crate::hub::Opening;
+use crate::store::Records as _;
 use crate::store::conformance::{Line as Kind, NOW};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{SecretHash, Write};

@@ -8,6 +8,7 @@ use protocol::personal::Personal;
 use super::*;
 use crate::auth::issue;
 use crate::keys::uuid_v7;
+use crate::store::Records as _;
 use crate::store::{AgentRow, ConversationRow, Write};
 
 /// What somebody begins for a visitor who is new.

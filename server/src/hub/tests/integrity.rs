@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::store::Retention as _;
 use crate::store::Write;
 use crate::store::conformance::NOW;
 

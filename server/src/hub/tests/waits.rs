@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::{Closed, Live, OfferEnd, Opened, Wait};
+use crate::store::Records as _;
 use crate::store::conformance::NOW;
 
 struct Queue {

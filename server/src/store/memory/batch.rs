@@ -2,25 +2,28 @@
 //!
 //! A single message takes the lock of its shard and nothing else. Everything else goes as a batch: all of
 //! it or nothing, under the locks of its shards, in the order of their numbers, then the register's, and then the
-//! accounts' where it has a record.
+//! records' where it has one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
-use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 
-use super::accounts::{Accounts, SealedRecord, Undo};
+use super::records::{Kept, no_records};
 use super::register::{Register, Visitor};
 use super::transcript::{Conversation, Draft, Header, Line, Sealed};
 use super::{Shard, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Bucket, Lock, SealError};
+use crate::store::feed::kind;
+use crate::store::sqlite::Changed;
 use crate::store::{
-    ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, VisitorToken, Write, sealed,
+    ConversationRow, DraftRow, MarkRow, Record, StoreError, VisitorRow, VisitorToken, Write, sealed,
 };
 
 /// A write whose personal parts are sealed.
@@ -34,7 +37,7 @@ enum Ready {
     Mark(MarkRow),
     /// Without a draft: it is removed.
     Draft(Box<DraftRow>, Option<Draft>),
-    Record(SealedRecord),
+    Record(Box<Record>),
 }
 
 impl Ready {
@@ -60,7 +63,7 @@ impl Ready {
             }
             Self::Visitor(visitor) => visitor.bucket(),
             Self::Draft(row, draft) => draft.as_ref().map(|_| sealed::draft_lock(row).bucket),
-            // A record's was noted where it was sealed.
+            // A record's is noted where it is sealed.
             Self::Floor(..) | Self::Token(_) | Self::Mark(_) | Self::Record(_) => None,
         }
     }
@@ -74,7 +77,6 @@ enum Before {
     Visitor(VisitorId, Option<Box<Visitor>>),
     Mark(ConversationId, Author, Option<MarkRow>),
     Draft(ConversationId, AgentId, Option<Draft>),
-    Record(Undo),
 }
 
 fn message_lock(placed: &Placed) -> Lock {
@@ -92,11 +94,10 @@ impl Shared {
             writes.into_iter().map(|write| self.seal(write)).collect::<Result<Vec<_>, _>>()?;
         let buckets: BTreeSet<_> = writes.iter().filter_map(Ready::bucket).collect();
         let mut held = Held::of(self, &writes);
-        for write in writes {
-            if let Err(error) = held.step(write) {
-                held.undo();
-                return Err(error);
-            }
+        let stepped = writes.into_iter().try_for_each(|write| held.step(write));
+        if let Err(error) = stepped.and_then(|()| held.commit()) {
+            held.undo();
+            return Err(error);
         }
         held.list();
         drop(held);
@@ -112,12 +113,18 @@ impl Shared {
             });
         };
         let tag = placed.envelope().tag();
-        let (unlisted, untouched) = self.with(placed.envelope().conversation(), |kept| {
+        let (unlisted, new, untouched) = self.with(placed.envelope().conversation(), |kept| {
             let kept = kept.ok_or(StoreError::NotFound)?;
             kept.of(tag)?;
             let new = kept.put(line)?;
-            Ok::<_, StoreError>((kept.list(tag.class, tag.ingest_day), new && kept.touch()))
+            let unlisted = kept.list(tag.class, tag.ingest_day);
+            Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
         })?;
+        if new && self.feeds.load(Ordering::Acquire) {
+            let home = Some((tag.site, tag.subject));
+            let changed = message_changed(home, placed.envelope().conversation(), placed.seq());
+            self.write_records("note a change", |desk| desk.note_change(tag.tenant, &changed))?;
+        }
         if untouched {
             self.touched.lock().push(placed.envelope().conversation());
         }
@@ -159,7 +166,7 @@ impl Shared {
                 let draft = Draft { agent: row.agent, day: row.day, text };
                 Ready::Draft(row, Some(draft))
             }
-            Write::Record(record) => Ready::Record(self.seal_record(*record)?),
+            Write::Record(record) => Ready::Record(record),
         })
     }
 
@@ -216,13 +223,24 @@ impl Shared {
     }
 }
 
+fn message_changed(
+    home: Option<(SiteId, VisitorId)>,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Changed {
+    let (kind, object) = (kind::MESSAGE, *conversation.as_bytes());
+    let (site, subject) = home.unzip();
+    let subject = subject.map(|visitor| *visitor.as_bytes());
+    Changed { site, kind, object, version: seq.0, subject }
+}
+
 /// All that a batch works on, locked until it is done.
 struct Held<'a> {
     shared: &'a Shared,
     shards: Vec<(usize, MutexGuard<'a, Shard>)>,
     register: MutexGuard<'a, Register>,
-    /// Where the batch has a record.
-    accounts: Option<MutexGuard<'a, Accounts>>,
+    /// Where the batch has a record: in a transaction of their own.
+    records: Option<MutexGuard<'a, Option<Kept>>>,
     done: Vec<Before>,
 }
 
@@ -236,8 +254,9 @@ impl<'a> Held<'a> {
         let shards = numbers.into_iter().map(|n| (n, shared.shards[n].lock())).collect();
         let register = shared.register.lock();
         let has_record = writes.iter().any(|write| matches!(write, Ready::Record(_)));
-        let accounts = has_record.then(|| shared.accounts.lock());
-        Self { shared, shards, register, accounts, done: Vec::new() }
+        let noted = has_record || shared.feeds.load(Ordering::Acquire);
+        let records = noted.then(|| shared.records.lock());
+        Self { shared, shards, register, records, done: Vec::new() }
     }
 
     fn shard(&mut self, conversation: ConversationId) -> Option<&mut Shard> {
@@ -297,14 +316,63 @@ impl<'a> Held<'a> {
                 let before = kept.set_draft(row.agent, draft);
                 Before::Draft(row.conversation, row.agent, before)
             }
-            Ready::Record(record) => {
-                let now = self.shared.clock.now();
-                let Some(accounts) = &mut self.accounts else { return Ok(()) };
-                Before::Record(accounts.carry_out(record, now)?)
-            }
+            Ready::Record(record) => return self.record(*record),
         };
         self.done.push(before);
         Ok(())
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), StoreError> {
+        let records = self.records.as_mut().and_then(|records| records.as_mut());
+        let shared = self.shared;
+        let change =
+            || records.ok_or(no_records())?.step(&*shared.sealer, shared.clock.now(), record);
+        change().map_err(|fault| shared.records_failed(fault, "write a row"))
+    }
+
+    /// What the feed says of the steps that are no records.
+    fn noted(&mut self) -> Vec<(TenantId, Changed)> {
+        let mut noted = Vec::new();
+        for at in 0..self.done.len() {
+            match self.done.get(at) {
+                Some(Before::Message(id, seq)) => {
+                    let (id, seq) = (*id, *seq);
+                    let home = self.find(id).map(|kept| kept.home());
+                    noted.extend(home.map(|home| {
+                        let whose = Some((home.site, home.visitor));
+                        (home.tenant, message_changed(whose, id, seq))
+                    }));
+                }
+                Some(Before::Conversation(id, _)) => {
+                    let id = *id;
+                    let row = self.find(id).map(|kept| &kept.header.row);
+                    noted.extend(row.map(|row| (row.tenant, Changed::header(row))));
+                }
+                Some(Before::Visitor(id, _)) => {
+                    let row = self.register.visitor(*id).map(|known| &known.row);
+                    let changed = |row: &VisitorRow| Changed::visitor(row.visitor, Some(row.site));
+                    noted.extend(row.map(|row| (row.tenant, changed(row))));
+                }
+                Some(Before::Floor(..) | Before::Mark(..) | Before::Draft(..)) | None => {}
+            }
+        }
+        noted
+    }
+
+    /// Records stand now; everything else does already.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if self.shared.feeds.load(Ordering::Acquire) {
+            let (noted, shared) = (self.noted(), self.shared);
+            let records = self.records.as_mut().and_then(|records| records.as_mut());
+            let records = records.ok_or_else(no_records);
+            let write = records
+                .and_then(|records| records.note(&*shared.sealer, shared.clock.now(), &noted));
+            write.map_err(|fault| shared.records_failed(fault, "note a change"))?;
+        }
+        let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) else {
+            return Ok(());
+        };
+        records.commit().map_err(|fault| self.shared.records_failed(fault, "commit a batch"))
     }
 
     fn conversation(&mut self, mut header: Header) -> Result<(), StoreError> {
@@ -335,6 +403,9 @@ impl<'a> Held<'a> {
 
     /// Takes everything back, the last step first.
     fn undo(&mut self) {
+        if let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) {
+            records.undo();
+        }
         while let Some(before) = self.done.pop() {
             match before {
                 Before::Message(id, seq) => self.amend(id, |kept| kept.take(seq)),
@@ -354,11 +425,6 @@ impl<'a> Held<'a> {
                 Before::Draft(id, agent, draft) => self.amend(id, |kept| {
                     kept.set_draft(agent, draft);
                 }),
-                Before::Record(undo) => {
-                    if let Some(accounts) = &mut self.accounts {
-                        undo(accounts);
-                    }
-                }
             }
         }
     }
@@ -390,7 +456,7 @@ impl<'a> Held<'a> {
                         self.register.changed(home.tenant, id, changed_at);
                     }
                 }
-                Before::Floor(..) | Before::Visitor(..) | Before::Mark(..) | Before::Record(_) => {}
+                Before::Floor(..) | Before::Visitor(..) | Before::Mark(..) => {}
             }
         }
     }

@@ -150,10 +150,6 @@ impl Shared {
         asked.map_err(|error| self.keys_failed(error, StoreOp::Read, "ask for a key"))
     }
 
-    fn timeline(&self, site: SiteId) -> Option<SiteTimeline> {
-        self.accounts.lock().sites.get(site).map(|row| row.timeline.clone())
-    }
-
     fn tag(&self, home: &Home, timeline: Option<&SiteTimeline>, line: &Line) -> Tag {
         let today = self.clock.now().day();
         Tag {

@@ -311,6 +311,22 @@ impl Register {
         newest
     }
 
+    /// Removes a visitor's contact data; whether they are known, and their conversations.
+    pub(super) fn forget_visitor(
+        &mut self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> (bool, Vec<ConversationId>) {
+        let known = self.visitors.get_mut(&visitor).map(|(_, known)| known);
+        let known = known.filter(|known| known.row.tenant == tenant);
+        let Some(known) = known else { return (false, Vec::new()) };
+        (known.name, known.email) = (None, None);
+        known.row.locale.clear();
+        let of = Of::Visitor(visitor);
+        let theirs = self.conversations.range((of, 0, FIRST)..=(of, u8::MAX, LAST));
+        (true, theirs.map(|(_, _, (_, conversation))| *conversation).collect())
+    }
+
     /// Removes contact data whose bucket passes.
     pub(super) fn clean_up(&mut self, due: impl Fn(&Bucket) -> bool) {
         for (_, visitor) in self.visitors.values_mut() {

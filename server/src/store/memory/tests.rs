@@ -1,5 +1,6 @@
 use std::thread;
 
+use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use tokio::sync::oneshot;
@@ -8,6 +9,7 @@ use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::keys::KeyStore;
 use crate::privacy::seal::Subject;
+use crate::store::AgentRow;
 use crate::store::conformance::{self, NOW, World};
 
 fn store_with(config: &MemoryConfig) -> (MemoryStore, Arc<KeyStore>) {

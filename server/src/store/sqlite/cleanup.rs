@@ -1,14 +1,17 @@
 //! Behind the destruction of a bucket's key: its rows go, a few at a time, and then what the log kept.
 
-use protocol::ids::{SiteId, TenantId};
+use protocol::ids::{SiteId, TenantId, VisitorId};
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::desk::Desk;
 use super::fault::Fault;
+use super::feed::Changed;
 use super::read::Reader;
 use crate::privacy::seal::Bucket;
+use crate::store::StoreError;
+use crate::store::record::executor;
 
 /// Rowids that one step looks at.
 const CHUNK_ROWS: i64 = 512;
@@ -94,15 +97,51 @@ impl Desk<'_> {
         for conversation in headers {
             self.clean_up_conversation(conversation)?;
         }
-        for table in ["agents", "sessions", "invitations", "idempotent_answers"] {
-            self.execute(&format!("DELETE FROM {table} WHERE bucket = ?1"), [bucket])?;
-        }
-        Ok(())
+        executor::forget_bucket(self, bucket)
     }
 
     pub(super) fn clean_up_end(&mut self, bucket: i64) -> Result<(), Fault> {
         self.execute("DELETE FROM buckets WHERE id = ?1", [bucket])?;
         Ok(())
+    }
+
+    /// Behind the destruction of a visitor's key: what they and their agents said, their drafts, forms, pages and
+    /// contact data go. Places are not given again.
+    pub(super) fn forget_visitor(
+        &mut self,
+        tenant: TenantId,
+        visitor: VisitorId,
+    ) -> Result<(), Fault> {
+        let of = params![visitor.as_bytes(), tenant.as_bytes()];
+        let blanked = self.execute(
+            "UPDATE visitors SET name = NULL, email = NULL, bucket = NULL, locale = ''
+             WHERE visitor = ?1 AND tenant = ?2",
+            of,
+        )?;
+        let theirs: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT id FROM conversations WHERE visitor = ?1 AND tenant = ?2")?
+            .query_map(of, |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        if blanked == 0 && theirs.is_empty() {
+            return Err(StoreError::NotFound.into());
+        }
+        for conversation in theirs {
+            self.execute(
+                "UPDATE conversations SET form = NULL, page_url = NULL, page_title = NULL,
+                     bucket = NULL, locale = '', seq_floor = max(seq_floor, coalesce(
+                         (SELECT max(seq) FROM messages WHERE conversation = ?1), 0))
+                 WHERE id = ?1",
+                [conversation],
+            )?;
+            for table in ["messages", "message_runs", "drafts"] {
+                let sql = format!("DELETE FROM {table} WHERE conversation = ?1");
+                self.execute(&sql, [conversation])?;
+            }
+            self.clean_up_conversation(conversation)?;
+        }
+        self.forget_conversations();
+        self.note_change(tenant, &Changed::visitor(visitor, None))
     }
 
     /// A closed conversation of which nothing is left goes too, and a visitor with their last one.
@@ -144,7 +183,7 @@ impl Desk<'_> {
 
 impl Reader<'_> {
     /// Buckets of classes that this program knows; others are left alone.
-    pub(super) fn buckets(&self) -> Result<Vec<Bucket>, Fault> {
+    pub(in crate::store) fn buckets(&self) -> Result<Vec<Bucket>, Fault> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT tenant, site, class, day FROM buckets ORDER BY day, id")?;

@@ -10,12 +10,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::backlog::Backlog;
 use super::fault::Fault;
+use super::feed::{Changed, Readers};
 use super::journal::{Need, Reached};
 use super::row::MessageRow;
 use super::sealed;
 use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
+use crate::store::feed::kind;
 use crate::store::{
     ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, VisitorToken, Write,
 };
@@ -65,6 +67,8 @@ pub(super) struct Memory {
     buckets: Recent<Bucket, Known>,
     /// The key store's number in the file.
     pub(super) generation: u64,
+    /// Whose feed is read; none before it was asked.
+    pub(super) readers: Option<Readers>,
     /// The moment of what the open transaction changes; none before its first change.
     changed_at: Option<u64>,
 }
@@ -75,6 +79,7 @@ impl Memory {
             conversations: Recent::new(REMEMBERED_HALF_LEN),
             buckets: Recent::new(REMEMBERED_HALF_LEN),
             generation: 0,
+            readers: None,
             changed_at: None,
         }
     }
@@ -88,12 +93,13 @@ impl Memory {
         self.conversations.clear();
         self.buckets.clear();
         self.generation = 0;
+        self.readers = None;
         self.changed_at = None;
     }
 }
 
 /// The writer's hands in one transaction.
-pub(super) struct Desk<'a> {
+pub(in crate::store) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     pub(super) memory: &'a mut Memory,
     pub(super) sealer: &'a dyn Sealer,
@@ -193,7 +199,43 @@ impl Desk<'_> {
         if id > bucket.message_end {
             self.stretch(&lock.bucket, bucket, id)?;
         }
+        if self.feeds()? {
+            self.note_message(&home, envelope.conversation().as_bytes(), row.seq)?;
+        }
         self.changed(home.id)
+    }
+
+    fn note_message(&mut self, home: &Home, of: &[u8; 16], seq: Seq) -> Result<(), Fault> {
+        let changed = Changed {
+            site: Some(home.site),
+            kind: kind::MESSAGE,
+            object: *of,
+            version: seq.0,
+            subject: Some(*home.visitor.as_bytes()),
+        };
+        self.note_change(home.tenant, &changed)
+    }
+
+    /// Of a message of the journal, whose conversation is known by its number alone.
+    fn note_carried(&mut self, row: &MessageRow<'_>) -> Result<(), Fault> {
+        let sql = "SELECT tenant, site, visitor, conversation FROM conversations WHERE id = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([row.conversation], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, [u8; 16]>(3)?))
+            })
+            .optional()?;
+        let Some((tenant, site, visitor, conversation)) = found else { return Ok(()) };
+        let home = Home {
+            id: row.conversation,
+            tenant: TenantId::from_bytes(tenant),
+            site: SiteId::from_bytes(site),
+            visitor: VisitorId::from_bytes(visitor),
+            seq_last: row.seq,
+            bucket: None,
+        };
+        self.note_message(&home, &conversation, row.seq)
     }
 
     /// A conversation has changed, at the moment of this transaction: later than that of any before it, also where
@@ -228,6 +270,7 @@ impl Desk<'_> {
         let mut ranges: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         let mut insertion = MessageRow::insertion(self.connection)?;
         let mut changed = None;
+        let feeds = self.feeds()?;
         for row in rows {
             // They come by their conversations.
             if changed.replace(row.conversation) != Some(row.conversation) {
@@ -237,6 +280,9 @@ impl Desk<'_> {
                 tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
                 continue;
             };
+            if feeds {
+                self.note_carried(&row)?;
+            }
             let (first, end) = ranges.entry(row.bucket).or_insert((id, id));
             (*first, *end) = ((*first).min(id), (*end).max(id));
         }
@@ -366,6 +412,7 @@ impl Desk<'_> {
         }
         let (home, before) = known.unwrap_or((self.connection.last_insert_rowid(), Vec::new()));
         self.relabel(row, &before)?;
+        self.note_change(row.tenant, &Changed::header(row))?;
         self.changed(home)
     }
 
@@ -445,7 +492,7 @@ impl Desk<'_> {
         if changed == 0 {
             return Err(StoreError::Exists { what: "visitor" }.into());
         }
-        Ok(())
+        self.note_change(row.tenant, &Changed::visitor(row.visitor, Some(row.site)))
     }
 
     fn visitor_token(&self, row: &VisitorToken) -> Result<(), Fault> {
@@ -587,8 +634,8 @@ impl Desk<'_> {
     }
 
     /// The bucket's rowid, for a row that stands in no conversation.
-    pub(super) fn bucket_id(&mut self, lock: &Lock) -> Result<i64, Fault> {
-        Ok(self.bucket(&lock.bucket)?.id)
+    pub(super) fn bucket_id(&mut self, bucket: &Bucket) -> Result<i64, Fault> {
+        Ok(self.bucket(bucket)?.id)
     }
 
     fn stretch(&mut self, bucket: &Bucket, known: Known, row: i64) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// Why a piece of work did not succeed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// It broke a rule: its own fate alone.
     Refused(StoreError),
     /// SQLite said no.
@@ -77,7 +77,7 @@ impl Fault {
     }
 
     /// What a caller is told; the cause goes to the log. SQLite's words name tables, never values.
-    pub(super) fn told(self, act: &'static str) -> StoreError {
+    pub(in crate::store) fn told(self, act: &'static str) -> StoreError {
         match self {
             Self::Refused(error) => return error,
             Self::File(error) => tracing::error!(act, error = %error, "the database failed"),

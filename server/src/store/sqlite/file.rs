@@ -21,7 +21,7 @@ use crate::onlooker;
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
@@ -32,6 +32,8 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0008_watermark.sql"),
     include_str!("../migrations/0009_in_file.sql"),
     include_str!("../migrations/0010_changes.sql"),
+    include_str!("../migrations/0011_canned_responses.sql"),
+    include_str!("../migrations/0012_feed.sql"),
 ];
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -187,6 +189,18 @@ pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
     )?;
     #[cfg(test)]
     let connection = super::tests::counted(connection);
+    Ok(connection)
+}
+
+/// A database without a file, of the newest form.
+pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.set_prepared_statement_cache_capacity(96);
+    MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))?;
+    connection.execute(
+        "INSERT INTO meta (id, generation, keys_mark, high_water, pulse) VALUES (1, 0, x'', 0, 0)",
+        [],
+    )?;
     Ok(connection)
 }
 

@@ -20,6 +20,7 @@ use super::mark::Mark;
 use super::read::Reader;
 use super::row::MessageRow;
 use crate::privacy::seal::Sealer;
+use crate::store::record::executor;
 
 /// Why the data cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -265,7 +266,7 @@ fn seal_old_rows(
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
-    desk.seal_passwords().and_then(|()| desk.seal_key_names()).map_err(|fault| match fault {
+    executor::seal_former(&mut desk).map_err(|fault| match fault {
         Fault::File(source) => failed(source),
         Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {
             OpenError::Keys

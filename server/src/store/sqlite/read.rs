@@ -25,7 +25,7 @@ use crate::store::{
 };
 
 /// One short read transaction.
-pub(super) struct Reader<'a> {
+pub(in crate::store) struct Reader<'a> {
     pub(super) connection: &'a Connection,
     pub(super) sealer: &'a dyn Sealer,
     pub(super) now: UnixMillis,

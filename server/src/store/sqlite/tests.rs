@@ -1,3 +1,4 @@
+mod declared;
 mod slow;
 
 use std::cell::RefCell;
@@ -5,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
-use protocol::ids::InvitationId;
+use protocol::ids::{InvitationId, KeyId, SessionId};
+use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
@@ -14,7 +16,7 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
 use crate::privacy::seal::{Lock, SealError, Subject};
 use crate::store::conformance::{self, NOW, World};
-use crate::store::{AnswerRow, Record};
+use crate::store::{AnswerRow, InvitationRow, KeyRow, Record, SessionRow};
 
 impl SqliteStore {
     /// A store in `folder`, its keys beside it.

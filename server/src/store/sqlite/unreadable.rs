@@ -1,6 +1,6 @@
 //! Whether every sealed value opens: what a look at the data asks, row by row.
 //!
-//! Lives here: the walk over all that is sealed. Not here: how a row is read (`read`, `accounts`).
+//! Lives here: the walk over all that is sealed. Not here: how a row is read (`read`, `store/record`).
 
 use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
 use rusqlite::Row;
@@ -8,10 +8,7 @@ use rusqlite::Row;
 use super::fault::Fault;
 use super::read::Reader;
 use super::row::{MessageRow, SELECT};
-use crate::store::Page;
-
-/// More than an Organization has of what is few.
-const ALL: u16 = u16::MAX;
+use crate::store::record::executor;
 
 impl Reader<'_> {
     /// How many rows hold a sealed value that does not open, or are not what this program writes. What is destroyed is
@@ -33,18 +30,9 @@ impl Reader<'_> {
         }
         for (tenant, agent) in self.ids("SELECT tenant, agent FROM agents", pair)? {
             let (tenant, agent) = (TenantId::from_bytes(tenant), AgentId::from_bytes(agent));
-            count += bad(self.agent(tenant, agent))?;
-            count += bad(self.sessions(tenant, agent))?;
             count += bad(self.drafts(tenant, agent))?;
         }
-        for (tenant, _) in self.ids("SELECT tenant, tenant FROM tenants", pair)? {
-            let tenant = TenantId::from_bytes(tenant);
-            count += bad(self.tenant(tenant))?;
-            count += bad(self.sites(tenant, Page { limit: ALL, after: None }))?;
-            count += bad(self.invitations(tenant))?;
-            count += bad(self.keys(Some(tenant)))?;
-        }
-        count += bad(self.keys(None))?;
+        count += executor::unreadable(self, is_of_the_file)?;
         Ok(count)
     }
 
@@ -78,7 +66,11 @@ impl Reader<'_> {
 fn bad<T>(read: Result<T, Fault>) -> Result<u64, Fault> {
     match read {
         Ok(_) => Ok(0),
-        Err(Fault::File(error)) if error.sqlite_error_code().is_some() => Err(error.into()),
+        Err(fault) if is_of_the_file(&fault) => Err(fault),
         Err(_) => Ok(1),
     }
+}
+
+fn is_of_the_file(fault: &Fault) -> bool {
+    matches!(fault, Fault::File(error) if error.sqlite_error_code().is_some())
 }

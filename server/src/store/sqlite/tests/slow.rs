@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::super::file;
 use super::{SqliteStore, manual};
+use crate::store::Transcript as _;
 use crate::store::conformance::World;
 use crate::store::{Store, StoreError, Write};
 

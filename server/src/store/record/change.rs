@@ -1,0 +1,166 @@
+//! What can be done to records and asked of them, without a word of SQL.
+
+use protocol::ids::TenantId;
+
+use super::{Entity, Field, Table, Value};
+use crate::store::Record;
+
+/// A column and what stands in it.
+pub(in crate::store) type Equal = (&'static str, Value);
+
+/// One change of one table. In a batch it is made with all of the others or not at all.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new row. Refused as the table's `taken` where a unique column of it is taken.
+    Create {
+        table: &'static Table,
+        /// Of the table's own columns, in their order.
+        values: Vec<Value>,
+        /// Rows with the same value in this column give way.
+        replaces: Option<&'static str>,
+    },
+    /// Other values in a row. Refused as not found where there is none.
+    Update {
+        table: &'static Table,
+        /// Which row.
+        of: Vec<Equal>,
+        set: Vec<Equal>,
+    },
+    /// Rows go.
+    Delete {
+        table: &'static Table,
+        of: Vec<Equal>,
+        /// Refused as not found where there is none.
+        must_exist: bool,
+    },
+}
+
+impl Change {
+    /// Whose it is.
+    pub(in crate::store) fn table(&self) -> &'static Table {
+        match self {
+            Self::Create { table, .. }
+            | Self::Update { table, .. }
+            | Self::Delete { table, .. } => table,
+        }
+    }
+
+    /// A new row.
+    pub fn create<E: Entity>(row: E) -> Self {
+        Self::Create { table: E::TABLE, values: row.into_values(), replaces: None }
+    }
+
+    /// A new row, in place of those with the same value in this column.
+    pub fn replace<E: Entity>(row: E, column: &'static str) -> Self {
+        Self::Create { table: E::TABLE, values: row.into_values(), replaces: Some(column) }
+    }
+
+    /// The row of this entity goes; refused where there is none.
+    pub fn remove<E: Entity>(row: E) -> Self {
+        Self::delete::<E>(key_and_rest(row).0)
+    }
+
+    /// These columns of the row, as they stand in this entity.
+    pub fn update<E: Entity>(row: E, columns: &[&str]) -> Self {
+        let (of, rest) = key_and_rest(row);
+        let set = rest.into_iter().filter(|(name, _)| columns.contains(name)).collect();
+        Self::Update { table: E::TABLE, of, set }
+    }
+
+    /// These values in the row with these.
+    pub(in crate::store) fn set<E: Entity>(of: Vec<Equal>, set: Vec<Equal>) -> Self {
+        Self::Update { table: E::TABLE, of, set }
+    }
+
+    /// The row with these values goes; refused where there is none.
+    pub(in crate::store) fn delete<E: Entity>(of: Vec<Equal>) -> Self {
+        Self::Delete { table: E::TABLE, of, must_exist: true }
+    }
+
+    /// Rows with these values go, if there are any.
+    pub(in crate::store) fn clear<E: Entity>(of: Vec<Equal>) -> Self {
+        Self::Delete { table: E::TABLE, of, must_exist: false }
+    }
+}
+
+/// By what a row is found again, and everything else of it.
+fn key_and_rest<E: Entity>(row: E) -> (Vec<Equal>, Vec<Equal>) {
+    let table = E::TABLE;
+    let all = table.own().map(|column| column.name).zip(row.into_values());
+    all.partition(|(name, _)| *name == table.id || Some(*name) == table.tenant)
+}
+
+/// A column's value in a question or a change.
+pub(in crate::store) fn is(column: &'static str, value: impl Field) -> Equal {
+    (column, value.into_value())
+}
+
+/// The changes that one act on an account is.
+pub(in crate::store) fn changes(record: Record) -> Vec<Change> {
+    use crate::store::{AgentRow, InvitationRow, PasswordResetRow, SessionRow, SiteRow, TagRow};
+    let of_agent = |agent, tenant: TenantId| vec![is("agent", agent), is("tenant", tenant)];
+    vec![match record {
+        Record::Tenant(row) => Change::create(row),
+        Record::Site(row) => Change::create(row),
+        Record::SiteChange(row) => {
+            Change::update::<SiteRow>(row, &["name", "timeline", "settings"])
+        }
+        Record::Agent(row) => Change::create(row),
+        Record::AgentChange(row) => {
+            Change::update::<AgentRow>(row, &["name", "email", "role", "active", "capacity"])
+        }
+        Record::Password { tenant, agent, password_hash } => {
+            let void = Change::clear::<PasswordResetRow>(of_agent(agent, tenant));
+            let set = vec![is("password", password_hash)];
+            return vec![void, Change::set::<AgentRow>(of_agent(agent, tenant), set)];
+        }
+        Record::Session(row) => Change::create(row),
+        Record::SessionEnd { tenant, agent, session } => {
+            let of = [vec![is("session", session)], of_agent(agent, tenant)].concat();
+            Change::clear::<SessionRow>(of)
+        }
+        Record::Invitation(row) => Change::create(row),
+        Record::InvitationEnd { tenant, invitation } => {
+            let of = vec![is("invitation", invitation), is("tenant", tenant)];
+            Change::delete::<InvitationRow>(of)
+        }
+        Record::PasswordReset(row) => Change::replace(row, "agent"),
+        Record::PasswordResetEnd { tenant, agent, secret } => {
+            let of = [of_agent(agent, tenant), vec![is("secret", secret)]].concat();
+            Change::delete::<PasswordResetRow>(of)
+        }
+        Record::Key(row) => Change::create(row),
+        Record::Tag(row) => Change::create(row),
+        Record::TagChange(row) => Change::update::<TagRow>(row, &["name"]),
+        Record::Answer(row) => Change::create(row),
+        Record::Change(change) => change,
+    }]
+}
+
+/// A question about one table.
+#[derive(Debug, Clone)]
+pub struct Select {
+    pub(in crate::store) table: &'static Table,
+    /// All of these hold; a value for a column with a keyed hash is hashed first.
+    pub(in crate::store) of: Vec<Equal>,
+    /// Rows after the one with this id, where it is one of the same Organization's; else from the beginning.
+    pub(in crate::store) after: Option<Value>,
+    /// At most so many, in the order in which they were made.
+    pub(in crate::store) limit: Option<u16>,
+}
+
+impl Select {
+    /// Every row for which these hold, in the order in which they were made.
+    pub(in crate::store) fn all<E: Entity>(of: Vec<Equal>) -> Self {
+        Self { table: E::TABLE, of, after: None, limit: None }
+    }
+
+    /// A page of them.
+    pub(in crate::store) fn page<E: Entity, Id: Field>(
+        of: Vec<Equal>,
+        page: crate::store::Page<Id>,
+    ) -> Self {
+        let after = page.after.map(Field::into_value);
+        Self { after, limit: Some(page.limit), ..Self::all::<E>(of) }
+    }
+}
