@@ -454,7 +454,7 @@ impl Hub {
         if let Some(gap) = gap {
             self.note_missed(placed.envelope(), gap);
         }
-        if delivered.hearers.spilled() {
+        if delivered.hearers.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
             delivered.hearers.iter().for_each(|outlet| outlet.flush());
         } else {
