@@ -466,12 +466,7 @@ impl Work for FanOut {
 ///
 /// # Errors
 /// If a message is lost, or the server ends something.
-pub fn fan_out(
-    server: &Running,
-    listeners: usize,
-    burst: usize,
-    span: Span,
-) -> Result<Figures> {
+pub fn fan_out(server: &Running, listeners: usize, burst: usize, span: Span) -> Result<Figures> {
     let mut crowd = server.crowd()?;
     crowd.enter(audience(listeners))?;
     let acks = crowd.acks();

@@ -1,12 +1,16 @@
 //! One write for whatever comes together: what one read of a connection says, and what one turn of the loop does.
 //!
 //! What several frames of one read append to an outbox is written once, when the last of them was heard
-//! ([`one_read`]): in a large room a burst costs as many writes as a single message.
+//! ([`one_read`]), and so are the acks of what was stored together ([`one_batch`]): in a large room a burst costs as many
+//! writes as a single message.
 //!
 //! Where one thread serves everyone, the first message of a turn is written at once. What further ones append is written
 //! after all tasks that are ready now, and not within each: then the writes of a turn follow each other closely, and a
 //! reader that was woken by the first is still awake for the next. To wake it anew for each costs a quarter of a busy
 //! thread's time. Only around [`corked`], and only on a thread where [`run`] runs.
+//!
+//! An ack that is there within the turn of its message, since nothing was to be synced, is written after the deliveries of
+//! the turn: nobody's message waits for somebody's ack.
 //!
 //! Everywhere else a flush is a write. Lives here the list of what waits. Not here: what an outbox has. Called by
 //! `speak`, and by the gateway around a read; started by the assembly.
@@ -30,6 +34,8 @@ thread_local! {
     static READS: Cell<bool> = const { Cell::new(false) };
     /// Emptied in each turn; has an entry for each delivery of it.
     static WAITING: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
+    /// Those with an ack, which are written after them.
+    static ACKED: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Writes what waits at the end of each turn, until the shutdown begins. With several serving threads there is
@@ -57,14 +63,26 @@ pub(super) fn corked<T>(act: impl FnOnce() -> T) -> T {
     let done = act();
     CORKED.set(false);
     if !later {
-        END_OF_TURN.with_borrow(|turned| {
-            if let Some(turned) = turned {
-                IN_TURN.set(true);
-                turned.notify_one();
-            }
-        });
+        begin_turn();
     }
     done
+}
+
+/// Something was written in this turn. Whether it has an end, at which the rest is written.
+fn begin_turn() -> bool {
+    END_OF_TURN.with_borrow(|turned| {
+        if let Some(turned) = turned
+            && !IN_TURN.replace(true)
+        {
+            turned.notify_one();
+        }
+        turned.is_some()
+    })
+}
+
+/// Tells the fates of what was stored together: what they append to one connection is written once.
+pub(crate) fn one_batch(tell: &mut dyn FnMut()) {
+    one_read(tell);
 }
 
 /// Hears all frames of one read: what they append is written once, at its end or at the end of the turn.
@@ -102,20 +120,31 @@ pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
     }
 }
 
+/// The same for an ack: now, or after what is delivered in the read or turn.
+pub(super) fn flush_ack(outlet: &Arc<dyn Outlet>) {
+    if READS.get() || begin_turn() {
+        ACKED.with_borrow_mut(|acked| acked.push(Arc::clone(outlet)));
+    } else {
+        outlet.flush();
+    }
+}
+
 fn write_all() {
     IN_TURN.set(false);
     write_waiting();
 }
 
 fn write_waiting() {
-    let mut waiting = WAITING.take();
-    waiting.drain(..).for_each(|outlet| outlet.flush());
-    // Kept for its memory; nothing came meanwhile, for nobody else ran.
-    WAITING.with_borrow_mut(|empty| {
-        if empty.is_empty() {
-            *empty = waiting;
-        }
-    });
+    for list in [&WAITING, &ACKED] {
+        let mut waiting = list.take();
+        waiting.drain(..).for_each(|outlet| outlet.flush());
+        // Kept for its memory; nothing came meanwhile, for nobody else ran.
+        list.with_borrow_mut(|empty| {
+            if empty.is_empty() {
+                *empty = waiting;
+            }
+        });
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +184,7 @@ mod tests {
     async fn what_one_read_says_is_written_once_at_its_end_or_at_that_of_the_turn() {
         let counted = Arc::new(Counted::default());
         let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
-        let order = std::cell::RefCell::new(Vec::new());
+        let order = RefCell::new(Vec::new());
         let burst = |count: usize| {
             let before = counted.0.load(Ordering::SeqCst);
             one_read(|| {

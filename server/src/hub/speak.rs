@@ -218,7 +218,7 @@ impl Hub {
                     expires,
                     body,
                 }));
-                cork::flush(&outlet);
+                cork::flush_ack(&outlet);
                 let took = clock.instant().saturating_duration_since(since);
                 metrics.ack_latency_seconds.observe(took);
                 traces::reached(trace.as_ref(), "store");
