@@ -60,7 +60,7 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
     meter.repeat(case, || {
         // The visitor, who wrote it, and those who hear it.
         let room = crowd(case.each + 1, encodings);
-        let placed = World::default().placed(CONVERSATION, room.seq_last().0 + 1);
+        let placed = World::default().placed(CONVERSATION, room.sequencer().seq_last().0 + 1);
         move || {
             let from = Some(connection(0));
             let (hearers, _) = deliver(&room, black_box(&placed), from, NOW.day());

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use livehelp::hub::LiveRoom;
 use livehelp::privacy::envelope::Envelope;
 use livehelp::privacy::gate::Below;
-use livehelp::room::{Accepted, Room, TAIL_MAX};
+use livehelp::room::Room;
+use livehelp::sequencer::{Command, Input, Submission, TAIL_MAX};
 use protocol::message::Seq;
 
 use crate::meter::{Case, Meter};
@@ -18,7 +19,7 @@ use crate::world::{CONVERSATION, SITE, TENANT, VISITOR, World};
 pub fn measure(meter: &mut impl Meter) {
     meter.consume(Case::new("message-in-full-tail"), || {
         let (world, mut room) = (World::default(), full_room());
-        let number = Rc::new(Cell::new(room.seq_last().0));
+        let number = Rc::new(Cell::new(room.sequencer().seq_last().0));
         let next = move || {
             number.set(number.get() + 1);
             world.envelope(CONVERSATION, number.get())
@@ -42,9 +43,11 @@ pub(crate) fn full_room() -> LiveRoom {
 }
 
 fn say(room: &mut LiveRoom, envelope: Envelope) {
-    let accepted = room.accept(black_box(&envelope), None);
-    let Accepted::New { floor } = accepted else { unreachable!("it is new") };
-    let seq = floor.next();
-    room.placed(Arc::new(envelope.place(seq)));
-    room.stored(seq);
+    let submission = Submission::new(black_box(envelope), true);
+    let sequencer = room.sequencer_mut();
+    let command = sequencer.handle(Input::Submitted(submission));
+    let Command::Sequence { submission, floor } = command else { unreachable!("it is new") };
+    let command = sequencer.handle(Input::Sequenced(submission, floor.next()));
+    let Command::Publish { placed, .. } = command else { unreachable!("it has its number") };
+    black_box(sequencer.handle(Input::Stored(placed)));
 }

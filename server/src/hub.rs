@@ -26,8 +26,9 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::privacy::gate::Reader;
 use crate::privacy::sweep::{Trust, judge_at_start, reading_day, record_time};
-use crate::room::{Room, TAIL_MAX};
+use crate::room::Room;
 use crate::routing::RoutingConfig;
+use crate::sequencer::TAIL_MAX;
 use crate::store::{Store, StoreError};
 use crate::tasks::Turns;
 
@@ -158,7 +159,7 @@ pub struct Hub {
     config: HubConfig,
     rooms: Rooms,
     /// What waits for the bus, and what it said too early.
-    hearing: hear::Waiting,
+    waiting: hear::Waiting,
     lanes: lane::Lanes,
     /// What is to be read back of what was acked.
     integrity: integrity::Integrity,
@@ -240,7 +241,7 @@ impl Hub {
             pages: pages::PageOrigins::default(),
             config,
             rooms: Rooms::default(),
-            hearing: hear::Waiting::default(),
+            waiting: hear::Waiting::default(),
             lanes: lane::Lanes::default(),
             integrity: integrity::Integrity::default(),
             turns: Turns::default(),

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod auth;
 pub mod room;
 pub mod routing;
+pub mod sequencer;
 pub mod privacy;
 pub mod tasks;
 pub mod metrics;

@@ -255,6 +255,7 @@ fn open_sqlite(
         queue_len: config.store_queue_max,
         patience: Duration::from_millis(config.store_patience_ms),
         linger: Duration::from_millis(config.store_linger_ms),
+        tell_together: cork::one_batch,
         stats,
         ..SqliteConfig::default()
     };

@@ -48,6 +48,26 @@ impl Post<'_> {
         self.dialect.say(line, stamp, self.scratch);
         self.net.send(line, self.dialect.opcode(), self.scratch)
     }
+
+    /// Sends so many messages with this number in one write.
+    ///
+    /// # Errors
+    /// If the line is broken.
+    pub fn say_together(&mut self, line: usize, stamp: u32, count: usize) -> Result<()> {
+        self.scratch.clear();
+        let mut ends = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.dialect.say(line, stamp, self.scratch);
+            ends.push(self.scratch.len());
+        }
+        let mut begin = 0;
+        let payloads = ends.iter().map(|end| {
+            let payload = self.scratch.get(begin..*end).unwrap_or_default();
+            begin = *end;
+            payload
+        });
+        self.net.send_together(line, self.dialect.opcode(), payloads)
+    }
 }
 
 /// The members of one server.

@@ -164,9 +164,24 @@ impl Net {
     /// # Errors
     /// If the line is broken.
     pub fn send(&mut self, line: usize, opcode: u8, payload: &[u8]) -> Result<()> {
+        self.send_together(line, opcode, std::iter::once(payload))
+    }
+
+    /// Sends messages in one write.
+    ///
+    /// # Errors
+    /// If the line is broken.
+    pub fn send_together<'p>(
+        &mut self,
+        line: usize,
+        opcode: u8,
+        payloads: impl Iterator<Item = &'p [u8]>,
+    ) -> Result<()> {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        push_frame(opcode, payload, Some(MASK), &mut scratch);
+        for payload in payloads {
+            push_frame(opcode, payload, Some(MASK), &mut scratch);
+        }
         let written = self.write(line, &scratch);
         self.scratch = scratch;
         written

@@ -121,7 +121,7 @@ const STORES: &[Peer] =
     &[FloorStore, NodeRedis, NodeRedisBatch, NodePostgres, NodePostgresBatch, JetStreamSync];
 
 /// All rows, the main ones first.
-pub const ROWS: [Row; 12] = [
+pub const ROWS: [Row; 13] = [
     Row {
         name: "closed",
         title: "closed loop, 1,000 rooms of two",
@@ -181,7 +181,15 @@ pub const ROWS: [Row; 12] = [
         groups: &[BOTH, RELAYS],
         tls: false,
         required: &[times(Livehelp, CPU_DELIVERY, 1.05, Bun)],
-        run: |start, scale| work::fan_out(&start.rooms(1)?, scale.listeners, scale.span),
+        run: |start, scale| work::fan_out(&start.rooms(1)?, scale.listeners, 1, scale.span),
+    },
+    Row {
+        name: "burst",
+        title: "fan-out, one room of 1,000, four messages in each write",
+        groups: &[BOTH, &[Bun, Floor]],
+        tls: false,
+        required: &[times(Livehelp, CPU_DELIVERY, 1.25, Bun)],
+        run: |start, scale| work::fan_out(&start.rooms(1)?, scale.listeners, 4, scale.span),
     },
     Row {
         name: "idle",

@@ -428,11 +428,13 @@ pub fn open_with(
     Ok(figures)
 }
 
-/// One speaks, all others listen; the next message follows when the last has come to everybody.
+/// One speaks, all others listen; the next messages follow when the last have come to everybody.
 struct FanOut {
     listeners: usize,
+    /// Messages in one write.
+    burst: usize,
     missing: usize,
-    acked: bool,
+    unacked: usize,
     acks: bool,
     going: bool,
     deliveries: u64,
@@ -440,8 +442,9 @@ struct FanOut {
 
 impl FanOut {
     fn say(&mut self, post: &mut Post<'_>) -> Result<()> {
-        (self.missing, self.acked) = (self.listeners, !self.acks);
-        post.say(0, 0)
+        self.missing = self.listeners * self.burst;
+        self.unacked = if self.acks { self.burst } else { 0 };
+        post.say_together(0, 0, self.burst)
     }
 }
 
@@ -453,21 +456,22 @@ impl Work for FanOut {
                 self.deliveries += 1;
                 self.missing = self.missing.saturating_sub(1);
             }
-            Heard::Acked => self.acked = true,
+            Heard::Acked => self.unacked = self.unacked.saturating_sub(1),
         }
-        if self.going && self.missing == 0 && self.acked { self.say(post) } else { Ok(()) }
+        if self.going && self.missing == 0 && self.unacked == 0 { self.say(post) } else { Ok(()) }
     }
 }
 
-/// One room of so many listeners.
+/// One room of so many listeners, and so many messages in each write of who speaks.
 ///
 /// # Errors
 /// If a message is lost, or the server ends something.
-pub fn fan_out(server: &Running, listeners: usize, span: Span) -> Result<Figures> {
+pub fn fan_out(server: &Running, listeners: usize, burst: usize, span: Span) -> Result<Figures> {
     let mut crowd = server.crowd()?;
     crowd.enter(audience(listeners))?;
     let acks = crowd.acks();
-    let mut work = FanOut { listeners, missing: 0, acked: true, acks, going: true, deliveries: 0 };
+    let mut work =
+        FanOut { listeners, burst, missing: 0, unacked: 0, acks, going: true, deliveries: 0 };
     crowd.begin(|post| work.say(post))?;
     for_a_while(&mut crowd, span.warm, &mut work)?;
     let (before, done, begin) = (server.usage()?, work.deliveries, now());
@@ -475,7 +479,7 @@ pub fn fan_out(server: &Running, listeners: usize, span: Span) -> Result<Figures
     let (length, in_window) = (begin.elapsed(), work.deliveries - done);
     work.going = false;
     let deadline = now() + DRAIN;
-    while work.missing > 0 || !work.acked {
+    while work.missing > 0 || work.unacked > 0 {
         crowd.turn(WAIT, &mut work)?;
         if now() > deadline {
             bail!("{} deliveries were lost", work.missing);

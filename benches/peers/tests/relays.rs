@@ -173,6 +173,6 @@ fn a_message_crosses_ejabberd_where_it_is() {
     let span = Span { warm: Duration::from_millis(100), window: Duration::from_millis(300) };
     let two = work::closed(&start.rooms(20).unwrap(), 20, span).unwrap();
     assert!(two[CPU_MESSAGE] > 0.0, "{two:?}");
-    let many = work::fan_out(&start.rooms(1).unwrap(), 20, span).unwrap();
+    let many = work::fan_out(&start.rooms(1).unwrap(), 20, 1, span).unwrap();
     assert!(many[CPU_DELIVERY] > 0.0, "{many:?}");
 }

@@ -23,13 +23,13 @@ use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::time::UnixMillis;
 
 use super::hello::{Greeting, Session};
-use super::incoming::{Came, Ears, Incoming, Went};
+use super::incoming::{Came, Ears, Incoming, Went, has_several};
 use super::outbox::Outbox;
 use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
 use crate::http::access::Ended;
-use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who};
+use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who, cork};
 use crate::metrics::{Ending, Peer, Throttle, Transport};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
@@ -264,7 +264,11 @@ impl Connection {
             Came::TooLong { beginning } => self.too_long(encoding, beginning),
         };
         let ears = Ears { bytes_max, refused_bytes_max, answer: &mut answer, hear: &mut hear };
-        let went = incoming.take(bytes, ears);
+        let went = if has_several(bytes) {
+            cork::one_read(|| incoming.take(bytes, ears))
+        } else {
+            incoming.take(bytes, ears)
+        };
         self.incoming = incoming;
         if !answer.is_empty() {
             self.outbox.control(Bytes::from(answer));

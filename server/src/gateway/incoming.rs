@@ -250,6 +250,14 @@ impl Head {
     }
 }
 
+/// Whether more follows the first frame of a read. Where a read begins within a frame it may say so of one frame.
+pub(super) fn has_several(bytes: &[u8]) -> bool {
+    match Head::of(bytes, usize::MAX) {
+        Some(Ok(head)) => bytes.len() > head.frame_bytes,
+        Some(Err(_)) | None => false,
+    }
+}
+
 fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

@@ -54,7 +54,7 @@ impl Hub {
         let _turn = self.turn(conversation.as_bytes()).await;
         let room = self.room(desk.tenant, conversation).await?;
         let (is_empty, heard) = room
-            .with(|live| (live.members().is_empty(), live.last_heard()))
+            .with(|live| (live.members().is_empty(), live.sequencer().last_heard()))
             .unwrap_or((false, None));
         self.drop_if_idle(conversation);
         let now = self.now();

@@ -222,7 +222,7 @@ impl Hub {
             let fate: Answer = Box::new(move |fate| fate.as_ref().err().map_or((), untold));
             let since = self.clock.instant();
             let asked = Asked { from: None, refusal: None, since, beside: None, trace: None };
-            if let Err(reject) = self.place(room, envelope, asked, fate).await {
+            if let Err(reject) = self.sequence(room, envelope, asked, fate).await {
                 untold(&reject);
             }
         }

@@ -20,7 +20,8 @@ use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::field;
 use crate::privacy::policy::SiteTimeline;
-use crate::room::{Member, Older, Resumed, TAIL_MAX, UNDER_WAY_MAX};
+use crate::room::Member;
+use crate::sequencer::{Older, Resumed, TAIL_MAX, UNDER_WAY_MAX};
 use crate::store::{DraftRow, MessagePage, Sight, Write};
 
 /// Characters of a conversation's newest line in a list.
@@ -161,7 +162,7 @@ impl Hub {
         read: &Read,
         timeline: &SiteTimeline,
     ) -> Step {
-        let (page, reset) = match live.resume(point, read.older.as_ref()) {
+        let (page, reset) = match live.sequencer().resume(point, read.older.as_ref()) {
             Resumed::LookInStore { after, through } => return Step::ReadOlder { after, through },
             Resumed::After(page) => (page, false),
             Resumed::Reset(page) => (page, true),
@@ -176,7 +177,7 @@ impl Hub {
             return Step::In { reset };
         }
         // The newest page. What they may see of it in memory may be little, or nothing.
-        let below = live.below().of(reader).is_some_and(|day| {
+        let below = live.sequencer().below().of(reader).is_some_and(|day| {
             let agents = ReadGrant::stored(Door::Resume, Reader::Agents, self.today(), timeline);
             agents.show(RetentionClass::Transcript, day, ()).is_some()
         });
@@ -185,7 +186,7 @@ impl Hub {
             let_in(live, speaker, card, told, (below, page));
             return Step::In { reset };
         }
-        let through = live.tail_after();
+        let through = live.sequencer().tail_after();
         match &read.below {
             Some((read, earlier)) if *read == through => {
                 let mut whole = shown(&earlier.messages, &grant);
@@ -437,7 +438,7 @@ fn let_in(
         outlet: Arc::clone(&speaker.outlet),
     });
     let mut card = card.clone();
-    card.seq_last = live.seq_last();
+    card.seq_last = live.sequencer().seq_last();
     card.marks = protocol::limits::List::new(live.marks().iter().cloned());
     speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
     let conversation = live.conversation();
@@ -453,17 +454,18 @@ fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>>
 impl Hub {
     fn facts_of(&self, live: &mut LiveRoom) -> RoomFacts {
         let mut facts = RoomFacts {
-            seq_last: live.seq_last(),
+            seq_last: live.sequencer().seq_last(),
             marks: live.marks().to_vec(),
             ..RoomFacts::default()
         };
         let Some(site) = self.live_site(live.site()) else { return facts };
         let timeline = &site.row.timeline;
         let grant = ReadGrant::stored(Door::Preview, Reader::Agents, self.today(), timeline);
-        let mut said = live.words().filter_map(|placed| match placed.shown(&grant)? {
-            Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
-            Message { body: Body::Event { .. }, .. } => None,
-        });
+        let mut said =
+            live.sequencer().words().filter_map(|placed| match placed.shown(&grant)? {
+                Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
+                Message { body: Body::Event { .. }, .. } => None,
+            });
         let beginning = |text: &Text<'_>| {
             Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect())
         };

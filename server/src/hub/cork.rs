@@ -1,12 +1,19 @@
-//! Writing at the end of a turn of the loop, where one thread serves everyone.
+//! One write for whatever comes together: what one read of a connection says, and what one turn of the loop does.
 //!
-//! The first message of a turn is written at once. What further ones append to outboxes is written after all tasks
-//! that are ready now, and not within each: then the writes of a turn follow each other closely, and a reader
-//! that was woken by the first is still awake for the next. To wake it anew for each costs a quarter of a busy
-//! thread's time.
+//! What several frames of one read append to an outbox is written once, when the last of them was heard
+//! ([`one_read`]), and so are the acks of what was stored together ([`one_batch`]): in a large room a burst costs as many
+//! writes as a single message.
 //!
-//! Only around [`corked`], and only on a thread where [`run`] runs: everywhere else a flush is a write. Lives here
-//! the list of what waits. Not here: what an outbox has. Called by `speak`; started by the assembly.
+//! Where one thread serves everyone, the first message of a turn is written at once. What further ones append is written
+//! after all tasks that are ready now, and not within each: then the writes of a turn follow each other closely, and a
+//! reader that was woken by the first is still awake for the next. To wake it anew for each costs a quarter of a busy
+//! thread's time. Only around [`corked`], and only on a thread where [`run`] runs.
+//!
+//! An ack that is there within the turn of its message, since nothing was to be synced, is written after the deliveries of
+//! the turn: nobody's message waits for somebody's ack.
+//!
+//! Everywhere else a flush is a write. Lives here the list of what waits. Not here: what an outbox has. Called by
+//! `speak`, and by the gateway around a read; started by the assembly.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -23,8 +30,12 @@ thread_local! {
     /// A message was written in this turn.
     static IN_TURN: Cell<bool> = const { Cell::new(false) };
     static CORKED: Cell<bool> = const { Cell::new(false) };
+    /// Several frames of one read are being heard.
+    static READS: Cell<bool> = const { Cell::new(false) };
     /// Emptied in each turn; has an entry for each delivery of it.
     static WAITING: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
+    /// Those with an ack, which are written after them.
+    static ACKED: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Writes what waits at the end of each turn, until the shutdown begins. With several serving threads there is
@@ -52,20 +63,67 @@ pub(super) fn corked<T>(act: impl FnOnce() -> T) -> T {
     let done = act();
     CORKED.set(false);
     if !later {
-        END_OF_TURN.with_borrow(|turned| {
-            if let Some(turned) = turned {
-                IN_TURN.set(true);
-                turned.notify_one();
-            }
-        });
+        begin_turn();
     }
     done
 }
 
-/// Writes what this connection's outbox has: now, or at the end of the turn.
+/// Something was written in this turn. Whether it has an end, at which the rest is written.
+fn begin_turn() -> bool {
+    END_OF_TURN.with_borrow(|turned| {
+        if let Some(turned) = turned
+            && !IN_TURN.replace(true)
+        {
+            turned.notify_one();
+        }
+        turned.is_some()
+    })
+}
+
+/// Tells the fates of what was stored together: what they append to one connection is written once.
+pub(crate) fn one_batch(tell: &mut dyn FnMut()) {
+    one_read(tell);
+}
+
+/// Hears all frames of one read: what they append is written once, at its end or at the end of the turn.
+pub(crate) fn one_read<T>(hear: impl FnOnce() -> T) -> T {
+    /// Nothing stays put off, not even where a frame's handling panics.
+    struct Read {
+        first: bool,
+    }
+    impl Drop for Read {
+        fn drop(&mut self) {
+            READS.set(false);
+            if self.first {
+                write_waiting();
+            }
+        }
+    }
+    // A later read of a turn waits for the turn's end.
+    let first = !IN_TURN.get() || END_OF_TURN.with_borrow(Option::is_none);
+    READS.set(true);
+    let _read = Read { first };
+    hear()
+}
+
+/// Whether several frames of one read are being heard: what they append is written together.
+pub(super) fn in_read() -> bool {
+    READS.get()
+}
+
+/// Writes what this connection's outbox has: now, or at the end of the read or turn.
 pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
-    if CORKED.get() {
+    if CORKED.get() || READS.get() {
         WAITING.with_borrow_mut(|waiting| waiting.push(Arc::clone(outlet)));
+    } else {
+        outlet.flush();
+    }
+}
+
+/// The same for an ack: now, or after what is delivered in the read or turn.
+pub(super) fn flush_ack(outlet: &Arc<dyn Outlet>) {
+    if READS.get() || begin_turn() {
+        ACKED.with_borrow_mut(|acked| acked.push(Arc::clone(outlet)));
     } else {
         outlet.flush();
     }
@@ -73,14 +131,20 @@ pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
 
 fn write_all() {
     IN_TURN.set(false);
-    let mut waiting = WAITING.take();
-    waiting.drain(..).for_each(|outlet| outlet.flush());
-    // Kept for its memory; nothing came meanwhile, for nobody else ran.
-    WAITING.with_borrow_mut(|empty| {
-        if empty.is_empty() {
-            *empty = waiting;
-        }
-    });
+    write_waiting();
+}
+
+fn write_waiting() {
+    for list in [&WAITING, &ACKED] {
+        let mut waiting = list.take();
+        waiting.drain(..).for_each(|outlet| outlet.flush());
+        // Kept for its memory; nothing came meanwhile, for nobody else ran.
+        list.with_borrow_mut(|empty| {
+            if empty.is_empty() {
+                *empty = waiting;
+            }
+        });
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +178,44 @@ mod tests {
         }
 
         fn close(&self, _: CloseCode) {}
+    }
+
+    #[tokio::test]
+    async fn what_one_read_says_is_written_once_at_its_end_or_at_that_of_the_turn() {
+        let counted = Arc::new(Counted::default());
+        let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
+        let order = RefCell::new(Vec::new());
+        let burst = |count: usize| {
+            let before = counted.0.load(Ordering::SeqCst);
+            one_read(|| {
+                for _ in 0..count {
+                    corked(|| flush(&outlet));
+                    assert_eq!(counted.0.load(Ordering::SeqCst), before, "within the read");
+                }
+                assert!(in_read());
+            });
+            order.borrow_mut().push(counted.0.load(Ordering::SeqCst) - before);
+        };
+        burst(3);
+        assert_eq!(order.take(), [3], "several serving threads: at the end of the read");
+        let (end, ended) = watch::channel(false);
+        let running = tasks::spawn("writes", run(ended));
+        tokio::task::yield_now().await;
+        burst(2);
+        burst(2);
+        assert_eq!(order.take(), [2, 0], "the first read of a turn, and one after it");
+        tokio::task::yield_now().await;
+        assert_eq!(counted.0.load(Ordering::SeqCst), 7);
+        let panics = std::panic::AssertUnwindSafe(|| {
+            one_read(|| {
+                flush(&outlet);
+                panic!("a frame's handling");
+            })
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(!in_read() && counted.0.load(Ordering::SeqCst) == 8, "written all the same");
+        end.send_replace(true);
+        running.await.unwrap();
     }
 
     #[tokio::test]

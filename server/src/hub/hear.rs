@@ -1,80 +1,42 @@
-//! Several nodes: a place by the bus, what the others say, and what was missed of it.
+//! Several nodes: a number by the bus, what the others say, and what was missed of it.
 //!
-//! A message waits here between the question for its place and the moment at which the bus tells it to
-//! every node, this one as well: delivery follows the bus's order. What the bus may lose, the store has.
+//! A message waits here between the question for its number and the moment at which the bus tells it to every node, this
+//! one as well: delivery follows the bus's order. What the bus may lose, the store has.
+//! Lives here: carrying out what the sequencer decides about what is heard. Not here: its rules (`sequencer::hearing`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use protocol::ids::{ConversationId, MessageId, TenantId};
+use protocol::ids::ConversationId;
 use protocol::message::Seq;
-use protocol::reject::{Reject, RejectCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Hub;
 use super::fanout::{Outlets, deliver};
-use super::shard::RoomHandle;
-use super::speak::{Delivered, Going};
-use crate::bus::{BusError, Heard, Notice};
+use super::shard::{LiveRoom, RoomHandle};
+use super::speak::{Next, PendingWrite, fan_out};
+use crate::bus::{Heard, Notice};
 use crate::privacy::envelope::{Envelope, Placed};
-use crate::recent::Recent;
-use crate::room::Hearing;
-
-/// A place that was given and is not heard of for so long was lost on the way: it is delivered here.
-const HEAR_MAX: Duration = Duration::from_secs(1);
-
-/// Messages whose last try got no place, and of which a place may be heard all the same.
-const LOST_MAX: usize = 2_048;
-
-/// Looks into the store for what was missed, one each turn: another node's write may be on its way.
-const LOOKS_MAX: u8 = 10;
+use crate::sequencer::{Command, Gap, Hearing, Input, Missed, OwnNotice, Refusal, Submission};
 
 /// Messages that are read at once for what was missed.
-const MENDED_MAX: u16 = 500;
-
-type Key = (ConversationId, MessageId);
+const FILLED_MAX: u16 = 500;
 
 /// What waits for the bus, what it said too early, and what is to be looked up.
+#[derive(Default)]
 pub(super) struct Waiting {
-    asked: Mutex<HashMap<Key, Asking>>,
-    lost: Mutex<Recent<Key, ()>>,
+    hearing: Mutex<Hearing<Asking>>,
     /// Conversations that are being read from the store: what is heard of them waits.
     early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
-    missed: Mutex<Vec<Missed>>,
-    /// The last place of this node's own was given and not heard of.
-    deaf: AtomicBool,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
-        Self {
-            asked: Mutex::default(),
-            lost: Mutex::new(Recent::new(LOST_MAX)),
-            early: Mutex::default(),
-            missed: Mutex::default(),
-            deaf: AtomicBool::new(false),
-        }
-    }
-}
-
-/// A message for which a place was asked.
+/// A message for which a number was asked.
 struct Asking {
-    going: Going,
-    /// Nothing: it is delivered. The message: it needs another place.
-    heard: oneshot::Sender<Option<Going>>,
-}
-
-/// Places of a conversation that this node did not hear of.
-struct Missed {
-    tenant: TenantId,
-    conversation: ConversationId,
-    after: Seq,
-    /// The newest one that was missed, where that is known.
-    until: Option<Seq>,
-    looks: u8,
+    pending: PendingWrite,
+    submission: Submission,
+    /// Nothing: it is published. Otherwise what is to be done next.
+    heard: oneshot::Sender<Option<(PendingWrite, Next)>>,
 }
 
 /// A conversation that is followed while it is read; dropped unkept, it is followed no more.
@@ -95,7 +57,7 @@ impl Following<'_> {
 impl Drop for Following<'_> {
     fn drop(&mut self) {
         if !self.kept {
-            self.hub.hearing.early.lock().remove(&self.conversation);
+            self.hub.waiting.early.lock().remove(&self.conversation);
             self.hub.bus.unfollow(self.conversation);
         }
     }
@@ -104,63 +66,60 @@ impl Drop for Following<'_> {
 impl Hub {
     /// Follows a conversation that is about to be read.
     pub(super) async fn follow(&self, conversation: ConversationId) -> Following<'_> {
-        self.hearing.early.lock().insert(conversation, Vec::new());
+        self.waiting.early.lock().insert(conversation, Vec::new());
         let following = Following { hub: self, conversation, kept: false };
         self.bus.follow(conversation).await;
         following
     }
 
-    /// Asks for a place. Nothing: it was delivered. The message again: its place was taken, ask anew. The lanes see to it
-    /// that there is one question for a message.
+    /// Asks the bus for a number. Nothing: it is published. Otherwise what is to be done next.
     pub(super) async fn ask_bus(
         self: &Arc<Self>,
-        going: Going,
-        envelope: &Envelope,
+        pending: PendingWrite,
+        submission: Submission,
         floor: Seq,
-    ) -> Result<Option<Going>, Reject> {
+    ) -> Option<(PendingWrite, Next)> {
+        let envelope = submission.envelope().clone();
         let key = (envelope.conversation(), envelope.message());
         let (heard, told) = oneshot::channel();
-        self.hearing.asked.lock().insert(key, Asking { going, heard });
-        let given = self.bus.place(envelope, floor).await;
-        // After a try that failed its place may still be heard of: only the place that is given now counts.
-        let again = self.hearing.lost.lock().get(&key).is_some();
-        // While nothing is heard nobody waits for it: what follows in this conversation would wait as well.
-        let hears = given.is_ok() && !again && !self.hearing.deaf.load(Ordering::Relaxed);
-        let wait = if hears { HEAR_MAX } else { Duration::ZERO };
+        self.waiting.hearing.lock().ask(key, Asking { pending, submission, heard });
+        let given = self.bus.place(&envelope, floor).await;
+        let wait = self.waiting.hearing.lock().answered(key, given.is_ok());
         if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
-            return Ok(settled);
+            return settled;
         }
-        self.hearing.deaf.fetch_or(hears, Ordering::Relaxed);
-        let Some(Asking { going, .. }) = self.hearing.asked.lock().remove(&key) else {
-            return Ok(None);
+        let asking = self.waiting.hearing.lock().unheard(key, wait, given.is_ok());
+        let Asking { pending, submission, .. } = asking?;
+        let input = match given {
+            Ok(seq) => Input::Told(submission, Arc::new(envelope.place(seq))),
+            Err(_) => Input::BusAway(submission),
         };
-        match given {
-            Ok(seq) => {
-                self.hearing.lost.lock().remove(&key);
-                Ok(self.take_place(going, Arc::new(envelope.clone().place(seq))))
-            }
-            Err(BusError) => {
-                self.hearing.lost.lock().insert(key, ());
-                going.room.with(|live| live.answered()).unwrap_or_default();
-                let words = "the bus between the servers is away; try again";
-                Err(Reject::new(RejectCode::StoreUnavailable, words).retry_after_ms(1_000))
-            }
-        }
+        self.take_number(pending, input)
     }
 
-    /// A message of this node has its place: it is delivered and stored, unless the place is taken.
-    fn take_place(self: &Arc<Self>, going: Going, placed: Arc<Placed>) -> Option<Going> {
-        let delivered = going.room.with(|live| {
-            live.answered();
-            let first_answer_ms = live.first_answer_ms(placed.envelope());
-            let Hearing::Newest { after } = live.hear(&placed, true) else { return None };
-            let (hearers, to) = deliver(live, &placed, going.from, self.today());
-            Some((Delivered { hearers, to, first_answer_ms }, after))
-        });
-        let Ok(Some((delivered, after))) = delivered else { return Some(going) };
-        self.note_gap(&placed, after);
-        self.placed(going, placed, &delivered);
-        None
+    /// The bus answered for a message of this node: it is published and stored, unless its number is another's by now.
+    fn take_number(
+        self: &Arc<Self>,
+        pending: PendingWrite,
+        input: Input,
+    ) -> Option<(PendingWrite, Next)> {
+        let (from, today) = (pending.from, self.today());
+        let told =
+            pending.room.handle(input, |live, command| fan_out(live, command, (from, today)));
+        match told {
+            Ok(Next::Published(published)) => {
+                self.published(pending, published);
+                None
+            }
+            Ok(next) => Some((pending, next)),
+            // The room was dropped: whoever asked looks it up again.
+            Err(input) => {
+                let away = matches!(input, Input::BusAway(_));
+                let again = input.into_submission().filter(|_| !away);
+                let refused = Command::Refuse(Refusal::BusAway);
+                Some((pending, again.map_or(Next::Do(refused), Next::Again)))
+            }
+        }
     }
 
     /// Runs until the bus or the server ends.
@@ -187,7 +146,7 @@ impl Hub {
             self.hear_own(placed);
             return;
         }
-        if let Some(early) = self.hearing.early.lock().get_mut(&notice.conversation()) {
+        if let Some(early) = self.waiting.early.lock().get_mut(&notice.conversation()) {
             early.push(notice);
             return;
         }
@@ -198,7 +157,7 @@ impl Hub {
     fn hear_early(&self, conversation: ConversationId) {
         loop {
             let early = {
-                let mut all = self.hearing.early.lock();
+                let mut all = self.waiting.early.lock();
                 match all.get_mut(&conversation) {
                     Some(early) if !early.is_empty() => std::mem::take(early),
                     _ => {
@@ -214,36 +173,33 @@ impl Hub {
     }
 
     fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
-        self.hearing.deaf.store(false, Ordering::Relaxed);
-        let envelope = placed.envelope();
-        let key = (envelope.conversation(), envelope.message());
-        let asking = {
-            let mut asked = self.hearing.asked.lock();
-            // This may be the place of the try that failed: the one at hand has another, and the others move it there.
-            if asked.contains_key(&key) && self.hearing.lost.lock().get(&key).is_some() {
-                return;
+        let own = self.waiting.hearing.lock().own(placed);
+        match own {
+            OwnNotice::Stale => {}
+            OwnNotice::Awaited(Asking { pending, submission, heard }) => {
+                let next = self.take_number(pending, Input::Told(submission, Arc::clone(placed)));
+                // Whoever asked may be gone: then only the author resends.
+                let _gone = heard.send(next);
             }
-            asked.remove(&key)
-        };
-        if let Some(Asking { going, heard }) = asking {
-            let again = self.take_place(going, Arc::clone(placed));
-            // Whoever asked may be gone: then only the author resends.
-            let _gone = heard.send(again);
+            OwnNotice::Unawaited => self.void_unawaited(placed),
+        }
+    }
+
+    /// A number that nobody here waits for: unless the message is here, its author was told that it has none, and the other
+    /// nodes show it.
+    fn void_unawaited(&self, placed: &Placed) {
+        let envelope = placed.envelope();
+        let is_here = |live: &mut LiveRoom| live.sequencer().find(envelope.message()).is_some();
+        let room = self.rooms.live(envelope.conversation());
+        if room.and_then(|room| room.with(is_here).ok()) == Some(true) {
             return;
         }
-        let is_here = self
-            .rooms
-            .live(envelope.conversation())
-            .and_then(|room| room.with(|live| live.find(envelope.message()).is_some()).ok());
-        if is_here != Some(true) {
-            // Its author was told that it has no place; the other nodes show it.
-            self.bus.announce(Notice::Void {
-                tenant: envelope.tenant(),
-                conversation: envelope.conversation(),
-                seq: placed.seq(),
-                message: envelope.message(),
-            });
-        }
+        self.bus.announce(Notice::Void {
+            tenant: envelope.tenant(),
+            conversation: envelope.conversation(),
+            seq: placed.seq(),
+            message: envelope.message(),
+        });
     }
 
     /// Another node's.
@@ -255,12 +211,7 @@ impl Hub {
         match notice {
             Notice::Placed(placed) => self.hear_placed(&room, placed),
             Notice::Void { seq, message, .. } => {
-                let known = room.with(|live| live.find(*message).cloned());
-                if let Ok(Some(placed)) = known
-                    && placed.seq() == *seq
-                {
-                    Self::show_void(&room, &placed);
-                }
+                Self::take_off(&room, Input::HeardVoid(*seq, *message));
             }
             Notice::Typing { conversation, author, typing, .. } => {
                 Self::show_typing(&room, *conversation, *author, *typing);
@@ -272,84 +223,64 @@ impl Hub {
     }
 
     fn hear_placed(&self, room: &RoomHandle, placed: &Arc<Placed>) {
-        let heard = room.with(|live| {
-            let hearing = live.hear(placed, false);
-            let hearers = match hearing {
-                Hearing::Newest { .. } => deliver(live, placed, None, self.today()).0,
-                Hearing::Known | Hearing::Behind => Outlets::new(),
-            };
-            (hearing, hearers)
+        let heard = room.handle(Input::Heard(Arc::clone(placed)), |live, command| {
+            if let Command::Show { placed, gap } = command {
+                return (deliver(live, &placed, None, self.today()).0, gap);
+            }
+            let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
+            (Outlets::new(), gap)
         });
-        let Ok((hearing, hearers)) = heard else { return };
+        let Ok((hearers, gap)) = heard else { return };
         for outlet in hearers {
             outlet.flush();
         }
-        match hearing {
-            Hearing::Newest { after } => self.note_gap(placed, after),
-            Hearing::Known => {}
-            Hearing::Behind => {
-                let before = Seq(placed.seq().0.saturating_sub(1));
-                self.note_missed(placed.envelope(), before, Some(placed.seq()));
-            }
+        if let Some(gap) = gap {
+            self.note_missed(placed.envelope(), gap);
         }
     }
 
-    /// Between the place before and this one something may be missing.
-    fn note_gap(&self, placed: &Placed, after: Seq) {
-        if after.next() < placed.seq() {
-            let until = Seq(placed.seq().0.saturating_sub(1));
-            self.note_missed(placed.envelope(), after, Some(until));
-        }
-    }
-
-    pub(super) fn note_missed(&self, envelope: &Envelope, after: Seq, until: Option<Seq>) {
+    pub(super) fn note_missed(&self, envelope: &Envelope, gap: Gap) {
         let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
-        let missed = Missed { tenant, conversation, after, until, looks: 0 };
-        self.hearing.missed.lock().push(missed);
+        self.waiting.hearing.lock().missed(tenant, conversation, gap);
     }
 
     /// The bus was away: every room looks.
     fn note_all_missed(&self) {
-        let rooms = self.rooms.all();
-        let missed = rooms.iter().filter_map(|room| {
-            room.with(|live| Missed {
-                tenant: live.tenant(),
-                conversation: live.conversation(),
-                after: live.tail_after(),
-                until: None,
-                looks: 0,
-            })
-            .ok()
-        });
-        self.hearing.missed.lock().extend(missed);
-    }
-
-    /// Reads what was missed; what is not there yet is looked for again at the next turn.
-    pub(super) async fn mend_rooms(&self) {
-        let all = std::mem::take(&mut *self.hearing.missed.lock());
-        for mut missed in all {
-            let whole = self.mend(&missed).await;
-            missed.looks += 1;
-            if !whole && missed.looks < LOOKS_MAX {
-                self.hearing.missed.lock().push(missed);
+        for room in self.rooms.all() {
+            let of = room.with(|live| {
+                let gap = Gap { after: live.sequencer().tail_after(), until: None };
+                (live.tenant(), live.conversation(), gap)
+            });
+            if let Ok((tenant, conversation, gap)) = of {
+                self.waiting.hearing.lock().missed(tenant, conversation, gap);
             }
         }
     }
 
-    /// Whether all that is looked for was there.
-    async fn mend(&self, missed: &Missed) -> bool {
-        let Some(room) = self.rooms.live(missed.conversation) else { return true };
-        let before = missed.until.map(|until| until.next());
-        let read = self
-            .store
-            .messages(missed.tenant, missed.conversation, missed.after, before, MENDED_MAX)
-            .await;
-        let Ok(stored) = read else { return false };
+    /// Reads what was missed; what is not there yet is looked for again at the next tick.
+    pub(super) async fn fill_gaps(&self) {
+        let all = self.waiting.hearing.lock().take_missed();
+        for missed in all {
+            if let Some(found) = self.fill(&missed).await {
+                self.waiting.hearing.lock().looked(missed, found);
+            }
+        }
+    }
+
+    /// How many of the missing messages were there; `None` where nobody needs them any more.
+    async fn fill(&self, missed: &Missed) -> Option<usize> {
+        let Missed { tenant, conversation, gap: Gap { after, until }, .. } = *missed;
+        let room = self.rooms.live(conversation)?;
+        let before = until.map(|until| until.next());
+        let read = self.store.messages(tenant, conversation, after, before, FILLED_MAX).await;
+        let Ok(stored) = read else { return Some(0) };
+        let found = stored.len();
         let told = room.with(|live| {
             let mut told = Vec::new();
-            for placed in &stored {
-                if live.mend(placed) {
-                    told.extend(deliver(live, placed, None, self.today()).0);
+            for placed in stored {
+                let command = live.sequencer_mut().handle(Input::Read(placed));
+                if let Command::Show { placed, .. } = command {
+                    told.extend(deliver(live, &placed, None, self.today()).0);
                 }
             }
             told
@@ -357,8 +288,7 @@ impl Hub {
         for outlet in told.unwrap_or_default() {
             outlet.flush();
         }
-        let wanted = missed.until.map(|until| until.0.saturating_sub(missed.after.0));
-        wanted.is_some_and(|wanted| u64::try_from(stored.len()).is_ok_and(|len| len >= wanted))
+        Some(found)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::Outlet;
 use crate::room::Room;
+use crate::sequencer::{Command, Input};
 use crate::store::StoreError;
 
 /// The hub's rooms.
@@ -33,10 +34,29 @@ impl RoomHandle {
         if room.is_retired() { Err(Retired) } else { Ok(work(&mut room)) }
     }
 
+    /// Tells the sequencer what happened, and carries out under the room's lock what follows.
+    ///
+    /// # Errors
+    /// The input again, if the room was dropped meanwhile: look it up again.
+    #[inline]
+    #[expect(clippy::result_large_err, reason = "whoever looks the room up again has it to tell")]
+    pub(super) fn handle<T>(
+        &self,
+        input: Input,
+        then: impl FnOnce(&mut LiveRoom, Command) -> T,
+    ) -> Result<T, Input> {
+        let mut room = self.0.lock();
+        if room.is_retired() {
+            return Err(input);
+        }
+        let command = room.sequencer_mut().handle(input);
+        Ok(then(&mut room, command))
+    }
+
     /// Until what comes back is dropped, memory keeps what it has, so that what is read in the store joins it.
     pub(super) fn hold(&self) -> Held {
         // A room that was dropped is looked up again, and held then.
-        self.with(LiveRoom::hold).unwrap_or_default();
+        self.with(|room| room.sequencer_mut().hold()).unwrap_or_default();
         Held(self.clone())
     }
 }
@@ -47,7 +67,7 @@ pub(super) struct Held(RoomHandle);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.with(LiveRoom::let_go).unwrap_or_default();
+        self.0.with(|room| room.sequencer_mut().let_go()).unwrap_or_default();
     }
 }
 

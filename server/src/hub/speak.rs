@@ -22,28 +22,26 @@ use super::{Hub, Speaker, Who, conflict, not_found, store_reject};
 use crate::bus::Notice;
 use crate::privacy::envelope::{Envelope, Placed};
 use crate::privacy::ingest::{Said, ingest};
-use crate::room::{Accepted, Looked};
+use crate::sequencer::{Acked, Command, Gap, Input, Refusal, Submission};
 use crate::store::{Beside, StoreError, Write, WriteSlot};
 use crate::traces::{self, Trace};
 
 /// A message that is on disk, as its author is told.
 #[derive(Clone)]
-pub(super) struct Acked {
-    seq: Seq,
-    at: UnixMillis,
-    expires: Option<Day>,
+pub(super) struct Answered {
+    pub(super) acked: Acked,
     /// What was kept of it, where something was hidden.
     kept: Option<Personal<String>>,
 }
 
-impl Acked {
-    fn of(seq: Seq, envelope: &Envelope) -> Self {
-        Self { seq, at: envelope.at(), expires: envelope.tag().expires, kept: None }
+impl From<Acked> for Answered {
+    fn from(acked: Acked) -> Self {
+        Self { acked, kept: None }
     }
 }
 
 /// Told once a message's fate is known.
-pub(super) type Answer = Box<dyn FnOnce(Result<Acked, Reject>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<Answered, Reject>) + Send>;
 
 /// Who asked that something be said, and when.
 #[derive(Debug, Clone)]
@@ -76,20 +74,35 @@ fn end_trace(
     trace.message(role, &conversation.to_string(), fate);
 }
 
-/// Told instead of the answer where another message was stored at the place that this one had.
-pub(super) type Taken = oneshot::Sender<Arc<Placed>>;
+/// Told instead of the answer where another message was stored under the number that this one had.
+pub(super) type Renumbered = oneshot::Sender<Arc<Placed>>;
 
-/// A message on its way to its place.
-pub(super) struct Going<A = Answer> {
+/// What is needed to store a message and to answer for it, on its way to its number.
+pub(super) struct PendingWrite<A = Answer> {
     pub(super) room: RoomHandle,
-    /// Reserved before the place was asked for.
+    /// Reserved before a number is asked for: what has a number can be stored.
     pub(super) slot: Box<dyn WriteSlot>,
     pub(super) answer: A,
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
     pub(super) beside: Option<Beside>,
-    pub(super) taken: Option<Taken>,
+    pub(super) renumbered: Option<Renumbered>,
     pub(super) trace: Option<Arc<Trace>>,
+}
+
+/// A message that has its number and was appended for everyone here who hears it.
+pub(super) struct Published {
+    pub(super) placed: Arc<Placed>,
+    pub(super) delivered: Delivered,
+    pub(super) gap: Option<Gap>,
+}
+
+/// What is left to do outside of the room's lock.
+pub(super) enum Next {
+    Published(Published),
+    Do(Command),
+    /// Its room was dropped: it is new to the one that is looked up.
+    Again(Submission),
 }
 
 /// Whom a message reached here.
@@ -101,9 +114,6 @@ pub(super) struct Delivered {
 
 /// Time in which another node stores what it gave a place to.
 const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
-
-/// How often a message that lost its place to another node's is given a new one.
-pub(super) const PLACES_MAX: u8 = 8;
 
 impl Hub {
     /// Takes what someone says in a room that they are in, where all that decides is in memory and
@@ -144,25 +154,23 @@ impl Hub {
         self.note_sign(speaker.tenant, Some(speaker.who), &standing);
         let kept = envelope.kept_of(&said.body);
         let from = Some(speaker.outlet.connection());
-        let placed = room.with(|live| match live.accept(&envelope, None) {
-            Accepted::New { floor } if refusal.is_none() => {
-                let seq = self.bus.place_here(&envelope, floor)?;
-                Some(Self::settle(live, envelope, seq, (from, today)))
+        let submission = Submission::new(envelope, refusal.is_none());
+        let published = room.handle(Input::Submitted(submission), |live, command| {
+            let Command::Sequence { submission, floor } = command else { return None };
+            let seq = self.bus.place_here(submission.envelope(), floor)?;
+            let sequenced = live.sequencer_mut().handle(Input::Sequenced(submission, seq));
+            match fan_out(live, sequenced, (from, today)) {
+                Next::Published(published) => Some(published),
+                Next::Do(_) | Next::Again(_) => None,
             }
-            Accepted::New { .. }
-            | Accepted::Known { .. }
-            | Accepted::KnownElsewhere { .. }
-            | Accepted::Conflict
-            | Accepted::LookInStore(_)
-            | Accepted::Wait { .. } => None,
         });
-        let (placed, delivered) = placed.ok()??;
+        let published = published.ok()??;
         traces::reached(trace.as_ref(), "place");
         let of = (said.conversation, trace.clone());
         let answer = self.answer(speaker, request, since, kept, of);
-        let (room, beside, taken) = (room.clone(), None, None);
-        let going = Going { room, slot, answer, from, since, beside, taken, trace };
-        cork::corked(|| self.placed(going, placed, &delivered));
+        let (room, beside, renumbered) = (room.clone(), None, None);
+        let pending = PendingWrite { room, slot, answer, from, since, beside, renumbered, trace };
+        cork::corked(|| self.published(pending, published));
         Some(Ok(()))
     }
 
@@ -196,11 +204,11 @@ impl Hub {
         since: Instant,
         kept: Option<Personal<String>>,
         (conversation, trace): (ConversationId, Option<Arc<Trace>>),
-    ) -> impl FnOnce(Result<Acked, Reject>) + Send + use<> {
+    ) -> impl FnOnce(Result<Answered, Reject>) + Send + use<> {
         let (outlet, who) = (Arc::clone(&speaker.outlet), speaker.who);
         let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
         move |fate| match fate {
-            Ok(Acked { seq, at, expires, kept: later }) => {
+            Ok(Answered { acked: Acked { seq, at, expires }, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
                 outlet.append(&Fanned::new(ServerFrame::Ack {
@@ -210,7 +218,7 @@ impl Hub {
                     expires,
                     body,
                 }));
-                cork::flush(&outlet);
+                cork::flush_ack(&outlet);
                 let took = clock.instant().saturating_duration_since(since);
                 tally::acked(&metrics, took);
                 traces::reached(trace.as_ref(), "store");
@@ -236,7 +244,7 @@ impl Hub {
         let (tell, told) = oneshot::channel();
         let answer: Answer = Box::new(move |fate| {
             // The request may have been given up; the message stays said.
-            let _gone = tell.send(fate.map(|acked| (acked.seq, acked.at)));
+            let _gone = tell.send(fate.map(|answered| (answered.acked.seq, answered.acked.at)));
         });
         let since = self.clock.instant();
         // The trace of its request tells of it.
@@ -278,11 +286,11 @@ impl Hub {
         traces::reached(asked.trace.as_ref(), "authorise");
         let answer = match envelope.kept_of(&written) {
             None => answer,
-            kept => Box::new(move |fate: Result<Acked, Reject>| {
-                answer(fate.map(|acked| Acked { kept, ..acked }));
+            kept => Box::new(move |fate: Result<Answered, Reject>| {
+                answer(fate.map(|answered| Answered { kept, ..answered }));
             }),
         };
-        self.place(room, envelope, asked, answer).await
+        self.sequence(room, envelope, asked, answer).await
     }
 
     /// Tags and masks what someone says; where that takes long, nobody who is served waits for it.
@@ -318,162 +326,151 @@ impl Hub {
         Ok(Standing::of(&row))
     }
 
-    /// Gives an envelope its place, delivers it, and hands it to the store. Where its place takes a round trip it waits
-    /// for its turn, and nobody waits here.
-    pub(super) async fn place(
+    /// Gives an envelope its number, delivers it, and hands it to the store. Where its number takes a round trip it waits in
+    /// its lane, and nobody waits here.
+    pub(super) async fn sequence(
         self: &Arc<Self>,
         room: RoomHandle,
         envelope: Envelope,
         asked: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
+        let submission = Submission::new(envelope, asked.refusal.is_none());
         if self.bus.is_far() {
-            return self.wait_in_lane(room, envelope, asked, answer);
+            return self.wait_in_lane(room, submission, asked, answer);
         }
-        self.place_in_turn(room, envelope, asked, answer, None).await
+        self.submit(room, submission, asked, answer, None).await
     }
 
-    /// The same for one whose turn it is.
-    pub(super) async fn place_in_turn(
+    /// Carries out one message's commands, until it is published, found to be known, or refused.
+    pub(super) async fn submit(
         self: &Arc<Self>,
         room: RoomHandle,
-        envelope: Envelope,
+        submission: Submission,
         Asked { from, refusal, since, beside, trace }: Asked,
         answer: Answer,
-        taken: Option<Taken>,
+        renumbered: Option<Renumbered>,
     ) -> Result<(), Reject> {
-        // Reserved before the place is asked for: what has a place can be stored.
         let slot = self.slot().await?;
-        let mut going = Going { room, slot, answer, from, since, beside, taken, trace };
-        let (mut looked, mut held) = (None, None);
-        for _ in 0..PLACES_MAX {
-            let allowed = refusal.is_none();
-            let step = going.room.with(|live| {
-                let accepted = live.accept(&envelope, looked);
-                self.step(live, &envelope, accepted, (from, allowed))
-            });
-            let Ok(step) = step else {
-                held = None;
-                going.room = self.room(envelope.tenant(), envelope.conversation()).await?;
-                continue;
+        let mut pending =
+            PendingWrite { room, slot, answer, from, since, beside, renumbered, trace };
+        let mut held = None;
+        let mut next = self.inform(&mut pending, Input::Submitted(submission)).await?;
+        loop {
+            let command = match next {
+                Next::Published(published) => {
+                    traces::reached(pending.trace.as_ref(), "place");
+                    self.published(pending, published);
+                    return Ok(());
+                }
+                Next::Do(command) => command,
+                Next::Again(submission) => {
+                    next = self.inform(&mut pending, Input::Submitted(submission)).await?;
+                    continue;
+                }
             };
-            match step {
-                Step::Placed { placed, delivered } => {
-                    traces::reached(going.trace.as_ref(), "place");
-                    self.placed(going, placed, &delivered);
-                    return Ok(());
-                }
-                Step::AskBus { floor } => match self.ask_bus(going, &envelope, floor).await? {
-                    None => return Ok(()),
-                    Some(back) => going = back,
-                },
-                Step::Known { acked } => {
-                    self.metrics.duplicates_dropped_total.inc();
-                    Self::confirm(going, envelope.message(), acked);
-                    return Ok(());
-                }
-                Step::KnownElsewhere { seq } => {
-                    let after = Seq(seq.0.saturating_sub(1));
-                    if let Some(stored) = self.stored_elsewhere(&envelope, after).await? {
-                        self.metrics.duplicates_dropped_total.inc();
-                        return known(&stored, &envelope, going);
+            let input = match command {
+                Command::Sequence { submission, floor } => {
+                    match self.ask_bus(pending, submission, floor).await {
+                        None => return Ok(()),
+                        Some((back, again)) => (pending, next) = (back, again),
                     }
-                    // The other node lost it: now it is this one's.
-                    going.room.with(|live| live.displaced(seq)).unwrap_or_default();
+                    continue;
                 }
-                Step::Refused => return refusal.map_or(Ok(()), Err),
-                Step::Conflict => return Err(conflict()),
-                Step::LookInStore(in_vain) => {
-                    held.get_or_insert_with(|| going.room.hold());
-                    if let Some(stored) = self.stored_message(&envelope, in_vain.after).await? {
-                        self.metrics.duplicates_dropped_total.inc();
-                        return known(&stored, &envelope, going);
-                    }
-                    looked = Some(in_vain);
+                Command::ReadStore { submission, after, patiently } => {
+                    held.get_or_insert_with(|| pending.room.hold());
+                    let stored = self.look(submission.envelope(), after, patiently).await?;
+                    Input::Found(submission, stored)
                 }
                 // It slows the sender, whose next words are read after these.
-                Step::Wait { seq } => {
-                    drop(going.slot);
+                Command::WriteFloor { submission, seq } => {
+                    drop(pending.slot);
                     let before = self.clock.instant();
-                    let lasts = self.make_last(&going.room, &envelope, seq).await;
+                    let written = self.write_floor_of(submission.envelope(), seq).await;
                     self.metrics.backpressure_seconds_total.add(self.since(before));
-                    lasts?;
-                    going.slot = self.slot().await?;
+                    written?;
+                    pending.slot = self.slot().await?;
+                    Input::Floored(submission, seq)
                 }
-            }
+                Command::Confirm(acked, message) => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    Self::confirm(pending, message, acked);
+                    return Ok(());
+                }
+                Command::Ack(acked) => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    answer_known(acked, pending);
+                    return Ok(());
+                }
+                Command::Refuse(why) => {
+                    return Err(refusal
+                        .filter(|_| why == Refusal::NotAllowed)
+                        .unwrap_or(words(why)));
+                }
+                Command::Publish { .. }
+                | Command::Show { .. }
+                | Command::Void { .. }
+                | Command::Renumber { .. }
+                | Command::Fill(_)
+                | Command::Nothing => return Ok(()),
+            };
+            next = self.inform(&mut pending, input).await?;
         }
-        Err(Reject::new(RejectCode::Overload, "no place could be given; try again")
-            .retry_after_ms(200))
     }
 
-    /// It has its place and was appended for everyone here: writes to the sockets, hands it to the store.
-    pub(super) fn placed<A: FnOnce(Result<Acked, Reject>) + Send + 'static>(
+    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is looked up again, and the
+    /// message is new to it.
+    async fn inform(&self, pending: &mut PendingWrite, mut input: Input) -> Result<Next, Reject> {
+        let (from, today) = (pending.from, self.today());
+        loop {
+            let told = pending.room.handle(input, |live, command| {
+                let Command::Sequence { submission, floor } = command else {
+                    return fan_out(live, command, (from, today));
+                };
+                let Some(seq) = self.bus.place_here(submission.envelope(), floor) else {
+                    live.sequencer_mut().await_bus();
+                    return Next::Do(Command::Sequence { submission, floor });
+                };
+                let command = live.sequencer_mut().handle(Input::Sequenced(submission, seq));
+                fan_out(live, command, (from, today))
+            });
+            let submission = match told {
+                Ok(next) => return Ok(next),
+                Err(input) => input.into_submission(),
+            };
+            let Some(submission) = submission else { return Ok(Next::Do(Command::Nothing)) };
+            let said = submission.envelope();
+            pending.room = self.room(said.tenant(), said.conversation()).await?;
+            input = Input::Submitted(submission);
+        }
+    }
+
+    /// It has its number and was appended for everyone here: writes to the sockets, hands it to the store.
+    pub(super) fn published<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
         self: &Arc<Self>,
-        going: Going<A>,
-        placed: Arc<Placed>,
-        delivered: &Delivered,
+        pending: PendingWrite<A>,
+        Published { placed, delivered, gap }: Published,
     ) {
-        if delivered.hearers.spilled() {
+        if let Some(gap) = gap {
+            self.note_missed(placed.envelope(), gap);
+        }
+        if delivered.hearers.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
             delivered.hearers.iter().for_each(|outlet| outlet.flush());
         } else {
             delivered.hearers.iter().for_each(cork::flush);
         }
-        traces::reached(going.trace.as_ref(), "fan-out");
+        traces::reached(pending.trace.as_ref(), "fan-out");
         let now = self.clock.instant();
         self.tally_placed(
             placed.envelope(),
             delivered.to,
-            now.saturating_duration_since(going.since),
+            now.saturating_duration_since(pending.since),
         );
         if let Some(ms) = delivered.first_answer_ms {
             self.metrics.first_response_seconds.observe(Duration::from_millis(ms));
         }
-        self.record(going, placed, now);
-    }
-
-    /// One look at the room: under its lock.
-    fn step(
-        &self,
-        live: &mut LiveRoom,
-        envelope: &Envelope,
-        accepted: Accepted,
-        (from, allowed): (Option<ConnectionId>, bool),
-    ) -> Step {
-        match accepted {
-            Accepted::Known { seq, .. } => {
-                let known = live.find(envelope.message()).map(|known| known.envelope());
-                Step::Known { acked: Acked::of(seq, known.unwrap_or(envelope)) }
-            }
-            Accepted::KnownElsewhere { seq } => Step::KnownElsewhere { seq },
-            Accepted::Conflict => Step::Conflict,
-            Accepted::LookInStore(in_vain) => Step::LookInStore(in_vain),
-            Accepted::New { .. } | Accepted::Wait { .. } if !allowed => Step::Refused,
-            Accepted::Wait { seq } => Step::Wait { seq },
-            Accepted::New { floor } => {
-                let Some(seq) = self.bus.place_here(envelope, floor) else {
-                    live.ask();
-                    return Step::AskBus { floor };
-                };
-                let (placed, delivered) =
-                    Self::settle(live, envelope.clone(), seq, (from, self.today()));
-                Step::Placed { placed, delivered }
-            }
-        }
-    }
-
-    /// Under the room's lock: it has its place, and everyone here gets it.
-    fn settle(
-        live: &mut LiveRoom,
-        envelope: Envelope,
-        seq: Seq,
-        (from, today): (Option<ConnectionId>, Day),
-    ) -> (Arc<Placed>, Delivered) {
-        let first_answer_ms = live.first_answer_ms(&envelope);
-        let placed = Arc::new(envelope.place(seq));
-        live.placed(Arc::clone(&placed));
-        let (hearers, to) = deliver(live, &placed, from, today);
-        (placed, Delivered { hearers, to, first_answer_ms })
+        self.record(pending, placed, now);
     }
 
     async fn stored_message(
@@ -500,28 +497,22 @@ impl Hub {
     }
 
     /// Waits until the store knows that the numbering came so far, and has done what was before that.
-    async fn make_last(
-        &self,
-        room: &RoomHandle,
-        envelope: &Envelope,
-        seq: Seq,
-    ) -> Result<(), Reject> {
+    async fn write_floor_of(&self, envelope: &Envelope, seq: Seq) -> Result<(), Reject> {
         let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
         let floor = Write::Floor { tenant, conversation, seq };
-        self.store.write(vec![floor]).await.map_err(|error| store_reject(&error))?;
-        // A room that was dropped meanwhile is loaded with it.
-        room.with(|live| live.lasts(seq)).unwrap_or_default();
-        Ok(())
+        self.store.write(vec![floor]).await.map_err(|error| store_reject(&error))
     }
 
-    /// A message whose place another node gave; its write may still be on the way to the disk.
-    async fn stored_elsewhere(
+    /// Looks for a message in the store; another node's write may still be on the way to the disk.
+    async fn look(
         &self,
         envelope: &Envelope,
         after: Seq,
+        patiently: bool,
     ) -> Result<Option<Arc<Placed>>, Reject> {
-        if let Some(stored) = self.stored_message(envelope, after).await? {
-            return Ok(Some(stored));
+        let stored = self.stored_message(envelope, after).await?;
+        if stored.is_some() || !patiently {
+            return Ok(stored);
         }
         tokio::time::sleep(ELSEWHERE_WAIT).await;
         self.stored_message(envelope, after).await
@@ -530,15 +521,15 @@ impl Hub {
     /// Hands a placed message to the store; its sender hears once it is on disk.
     ///
     /// Whatever answers lies in one piece of memory with the rest, not in one of its own.
-    fn record<A: FnOnce(Result<Acked, Reject>) + Send + 'static>(
+    fn record<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
         self: &Arc<Self>,
-        going: Going<A>,
+        pending: PendingWrite<A>,
         placed: Arc<Placed>,
         written: Instant,
     ) {
         let hub = Arc::clone(self);
         let message = Arc::clone(&placed);
-        let Going { room, slot, answer, beside, taken, .. } = going;
+        let PendingWrite { room, slot, answer, beside, renumbered, .. } = pending;
         let mut writes = vec![Write::Message(placed)];
         writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
@@ -546,62 +537,58 @@ impl Hub {
             Box::new(move |fate| match fate {
                 Ok(()) => {
                     tally::stored(&hub.metrics, hub.since(written));
-                    // A room that was dropped meanwhile had nothing left to store.
-                    room.with(|live| live.stored(message.seq())).unwrap_or_default();
                     hub.integrity.acked(&message, || hub.clock.instant());
-                    answer(Ok(Acked::of(message.seq(), message.envelope())));
+                    let acked = Acked::of(message.seq(), message.envelope());
+                    // A room that was dropped meanwhile had nothing left to store.
+                    drop(room.handle(Input::Stored(message), |_, command| command));
+                    answer(Ok(acked.into()));
                 }
                 Err(StoreError::PlaceTaken { seq_last }) => {
-                    hub.displaced(&room, &message, seq_last);
-                    match taken {
-                        Some(taken) => {
-                            // Whoever waits for it takes no other turn.
-                            let _gone = taken.send(message);
+                    let taken = Input::NumberTaken(Arc::clone(&message), seq_last);
+                    // What is to be read is read for a room that lives.
+                    if let Ok(Command::Renumber { gap, .. }) = room.handle(taken, |_, next| next) {
+                        hub.note_missed(message.envelope(), gap);
+                    }
+                    match renumbered {
+                        Some(renumbered) => {
+                            // Whoever waits for it settles nothing else.
+                            let _gone = renumbered.send(message);
                         }
                         None => {
-                            hub.take_back(&room, &message);
+                            hub.take_back(&room, message);
                             answer(Err(store_reject(&StoreError::PlaceTaken { seq_last })));
                         }
                     }
                 }
                 Err(error) => {
-                    hub.take_back(&room, &message);
+                    hub.take_back(&room, message);
                     answer(Err(store_reject(&error)));
                 }
             }),
         );
     }
 
-    /// Another node's message was stored where this one had its place: what is there is read.
-    fn displaced(&self, room: &RoomHandle, message: &Placed, stored: Seq) {
-        let displaced = room.with(|live| {
-            live.displaced(message.seq());
-            live.raise(stored);
-        });
-        displaced.unwrap_or_default();
-        let before = Seq(message.seq().0.saturating_sub(1));
-        self.note_missed(message.envelope(), before, Some(stored));
-    }
-
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
     /// queue then are.
-    fn confirm(going: Going, message: MessageId, acked: Acked) {
-        let Going { room, slot, answer, beside, .. } = going;
+    fn confirm(pending: PendingWrite, message: MessageId, acked: Acked) {
+        let PendingWrite { room, slot, answer, beside, .. } = pending;
         slot.write(
             beside.iter().map(|beside| beside.at(acked.seq)).collect(),
             Box::new(move |fate| {
-                // A room that was dropped had nothing left to store.
-                let stored = room.with(|live| live.holds(acked.seq, message)).unwrap_or(true);
-                answer(match fate {
-                    Ok(()) if stored => Ok(acked),
-                    _ => Err(store_reject(&StoreError::Unavailable { act: "store a message" })),
+                let written = Input::Confirmed(acked, message, fate.map_err(drop));
+                let settled = room.handle(written, |_, command| command);
+                answer(match settled {
+                    Ok(Command::Ack(acked)) => Ok(acked.into()),
+                    // A room that was dropped had nothing left to store.
+                    Err(Input::Confirmed(acked, _, Ok(()))) => Ok(acked.into()),
+                    Ok(_) | Err(_) => Err(words(Refusal::Unstored)),
                 });
             }),
         );
     }
 
     /// What was shown could not be stored: off the screens with it, here and on the other nodes.
-    pub(super) fn take_back(&self, room: &RoomHandle, placed: &Placed) {
+    pub(super) fn take_back(&self, room: &RoomHandle, placed: Arc<Placed>) {
         let envelope = placed.envelope();
         self.bus.announce(Notice::Void {
             tenant: envelope.tenant(),
@@ -609,17 +596,13 @@ impl Hub {
             seq: placed.seq(),
             message: envelope.message(),
         });
-        Self::show_void(room, placed);
+        Self::take_off(room, Input::Failed(placed));
     }
 
     /// Takes a message off the screens of this node.
-    pub(super) fn show_void(room: &RoomHandle, placed: &Placed) {
-        let told = room.with(|live| {
-            // Its place may be another's by now.
-            let known = live.find(placed.envelope().message()).map(|known| known.seq());
-            if known == Some(placed.seq()) {
-                live.failed(placed.seq());
-            }
+    pub(super) fn take_off(room: &RoomHandle, input: Input) {
+        let told = room.handle(input, |live, command| {
+            let Command::Void { placed, .. } = command else { return Vec::new() };
             let frame = Fanned::new(ServerFrame::Void {
                 conversation: placed.envelope().conversation(),
                 seq: placed.seq(),
@@ -630,12 +613,27 @@ impl Hub {
                     member.outlet.append(&frame);
                     Arc::clone(&member.outlet)
                 })
-                .collect::<Vec<_>>()
+                .collect()
         });
+        // Nobody looks at a room that was dropped.
         for outlet in told.unwrap_or_default() {
             outlet.flush();
         }
     }
+}
+
+/// Under the room's lock: what has its number goes to everyone here.
+pub(super) fn fan_out(
+    live: &LiveRoom,
+    command: Command,
+    (from, today): (Option<ConnectionId>, Day),
+) -> Next {
+    let Command::Publish { placed, first_answer_ms, gap } = command else {
+        return Next::Do(command);
+    };
+    let (hearers, to) = deliver(live, &placed, from, today);
+    let delivered = Delivered { hearers, to, first_answer_ms };
+    Next::Published(Published { placed, delivered, gap })
 }
 
 /// Whether someone may say this here: a visitor in their own, an agent in what they have; notes are
@@ -663,47 +661,46 @@ fn permit(
 }
 
 /// Answers for a message that was found in the store.
-fn known(stored: &Placed, envelope: &Envelope, going: Going) -> Result<(), Reject> {
-    if !stored.envelope().says_the_same(envelope) {
-        return Err(conflict());
-    }
-    let acked = Acked::of(stored.seq(), stored.envelope());
-    let Going { slot, answer, beside, .. } = going;
+fn answer_known(acked: Acked, pending: PendingWrite) {
+    let PendingWrite { slot, answer, beside, .. } = pending;
     match beside {
-        None => answer(Ok(acked)),
+        None => answer(Ok(acked.into())),
         Some(beside) => {
             let fate = move |fate: Result<(), StoreError>| {
-                answer(fate.map(|()| acked).map_err(|error| store_reject(&error)));
+                answer(fate.map(|()| acked.into()).map_err(|error| store_reject(&error)));
             };
-            slot.write(vec![beside.at(stored.seq())], Box::new(fate));
+            slot.write(vec![beside.at(acked.seq)], Box::new(fate));
         }
     }
-    Ok(())
 }
 
-/// What one look at the room led to.
-enum Step {
-    Placed {
-        placed: Arc<Placed>,
-        delivered: Delivered,
-    },
-    /// Its place takes a round trip.
-    AskBus {
-        floor: Seq,
-    },
-    /// Another node took it.
-    KnownElsewhere {
-        seq: Seq,
-    },
-    Known {
-        acked: Acked,
-    },
-    /// It is new, and may not be said any more.
-    Refused,
-    Conflict,
-    LookInStore(Looked),
-    /// So many are under way that the newest place must last first.
-    Wait {
-        seq: Seq,
-    },
+/// What the author of a message that is not taken is told.
+pub(super) fn words(refusal: Refusal) -> Reject {
+    let again = |code, words: &'static str| Reject::new(code, words).retry_after_ms(1_000);
+    match refusal {
+        Refusal::Conflict => conflict(),
+        Refusal::NotAllowed => {
+            Reject::new(RejectCode::Forbidden, "nothing new may be said in this conversation")
+        }
+        Refusal::Outrun => {
+            let words = "no place could be given; try again";
+            Reject::new(RejectCode::Overload, words).retry_after_ms(200)
+        }
+        Refusal::BusAway => {
+            again(RejectCode::StoreUnavailable, "the bus between the servers is away; try again")
+        }
+        Refusal::Overtaken => {
+            again(RejectCode::Overload, "other servers take its places; try again")
+        }
+        Refusal::LaneFull => again(
+            RejectCode::Overload,
+            "this conversation has more messages on their way than it takes; try again",
+        ),
+        Refusal::Owes => again(
+            RejectCode::StoreUnavailable,
+            "an earlier message has to come again before this one; try again",
+        ),
+        Refusal::Unstored => store_reject(&StoreError::Unavailable { act: "store a message" }),
+        Refusal::Abandoned => again(RejectCode::Overload, "the server failed; try again"),
+    }
 }

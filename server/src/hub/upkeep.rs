@@ -69,7 +69,7 @@ impl Hub {
             }
             ticks = ticks.wrapping_add(1);
             self.turn_desks().await;
-            self.mend_rooms().await;
+            self.fill_gaps().await;
             self.forget_owed();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();
@@ -152,12 +152,13 @@ impl Hub {
     /// Where the newest places became void: the store is told that they were given, so that the room can be
     /// dropped.
     fn write_floor(self: &Arc<Self>, room: &RoomHandle) {
-        let floor = room.with(|live| Some((live.tenant(), live.conversation(), live.unlasting()?)));
+        let floor = room
+            .with(|live| Some((live.tenant(), live.conversation(), live.sequencer().unlasting()?)));
         let Ok(Some((tenant, conversation, seq))) = floor else { return };
         let Ok(slot) = self.store.try_reserve() else { return };
         let (hub, room) = (Arc::clone(self), room.clone());
         let fate = move |fate: Result<(), StoreError>| {
-            if fate.is_ok() && room.with(|live| live.lasts(seq)).is_ok() {
+            if fate.is_ok() && room.with(|live| live.sequencer_mut().lasts(seq)).is_ok() {
                 hub.drop_if_idle(conversation);
             }
         };
@@ -188,8 +189,10 @@ impl Hub {
         }
         for room in self.rooms.all() {
             // One that was dropped meanwhile keeps nothing.
-            room.with(|live| live.forget_dead(|tag| dead(tag.site, tag.class, tag.ingest_day)))
-                .unwrap_or_default();
+            room.with(|live| {
+                live.sequencer_mut().forget_dead(|tag| dead(tag.site, tag.class, tag.ingest_day))
+            })
+            .unwrap_or_default();
         }
     }
 

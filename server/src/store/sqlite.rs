@@ -58,6 +58,7 @@ pub use self::opening::{Counted, Looked, LookedData, OpenError};
 pub(in crate::store) use self::read::Reader;
 pub use self::repair::Repaired;
 use self::short::Short;
+pub use self::teller::TellTogether;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::feed::FeedEvent;
@@ -88,6 +89,8 @@ pub struct SqliteConfig {
     pub readers: usize,
     /// How long a busy writer waits for neighbours of a batch.
     pub linger: Duration,
+    /// Around the fates of what was committed together.
+    pub tell_together: TellTogether,
     /// Who counts.
     pub stats: Arc<dyn StoreStats>,
 }
@@ -99,6 +102,7 @@ impl Default for SqliteConfig {
             patience: Duration::from_secs(2),
             readers: 4,
             linger: Duration::from_millis(2),
+            tell_together: |tell| tell(),
             stats: Arc::new(NoStats),
         }
     }
@@ -272,7 +276,7 @@ impl SqliteStore {
         let (jobs_tx, jobs) = sync_channel(queue_len);
         let thread =
             |source| OpenError::Io { act: "start a thread for", path: path.clone(), source };
-        let teller = Teller::start().map_err(thread)?;
+        let teller = Teller::start(config.tell_together).map_err(thread)?;
         let backlog = Arc::new(Backlog::default());
         let mut carrying = Carrying::after(carried);
         if found.reached != carried {

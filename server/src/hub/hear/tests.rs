@@ -1,5 +1,7 @@
 //! Two hubs in one process, on one store and one bus.
 
+use std::time::Duration;
+
 use protocol::frame::{RequestId, ServerFrame};
 use protocol::ids::{ConnectionId, MessageId};
 use protocol::message::{Author, Body, EventKind, Visibility};
@@ -579,8 +581,9 @@ async fn what_could_not_be_stored_leaves_the_screens_of_all_nodes() {
     left.send(1).await;
     right.until("the message", |screen| screen.shown.len() == 1).await;
     let room = left.watched.room.clone();
-    let placed = room.with(|live| live.find(left.message(1)).cloned()).unwrap().unwrap();
-    left.hub.take_back(&room, &placed);
+    let placed =
+        room.with(|live| live.sequencer().find(left.message(1)).cloned()).unwrap().unwrap();
+    left.hub.take_back(&room, placed);
     right.until("nothing", |screen| screen.shown.is_empty()).await;
     nodes.ends().await;
 }

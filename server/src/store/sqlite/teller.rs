@@ -10,15 +10,19 @@ use crate::tasks;
 
 /// Batches of fates that may wait for the thread. Full: the writer waits.
 const BATCHES: usize = 16;
-/// Fates that the writer tells itself: to wake the thread costs more than these.
+/// Fates that the writer tells itself, since to wake the thread costs more than these; and fates that are told in one go.
 const AT_ONCE: usize = 32;
 
 /// Fates of one batch, in the order of the queue.
 pub(super) type Fates = Vec<(Fate, Result<(), StoreError>)>;
 
+/// Runs what tells some fates, and does once what all of them lead to.
+pub type TellTogether = fn(&mut dyn FnMut());
+
 /// The way to both.
 #[derive(Clone)]
 pub(super) struct Teller {
+    together: TellTogether,
     batches: SyncSender<Fates>,
     /// Batches that the thread has not told yet: later ones must not go before them.
     under_way: Arc<AtomicUsize>,
@@ -27,33 +31,34 @@ pub(super) struct Teller {
 impl Teller {
     /// # Errors
     /// If there is no thread to be had.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start(together: TellTogether) -> std::io::Result<Self> {
         let (batches, told) = sync_channel::<Fates>(BATCHES);
         let under_way = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&under_way);
         tasks::thread("store fates", move || {
             for fates in told {
-                tell_each(fates);
+                tell_each(fates, together);
                 counted.fetch_sub(1, Ordering::AcqRel);
             }
         })?;
-        Ok(Self { batches, under_way })
+        Ok(Self { together, batches, under_way })
     }
 
     pub(super) fn tell(&self, fates: Fates) {
         if fates.len() <= AT_ONCE && self.under_way.load(Ordering::Acquire) == 0 {
-            return tell_each(fates);
+            return tell_each(fates, self.together);
         }
         self.under_way.fetch_add(1, Ordering::AcqRel);
         // Fails only once the thread is gone, which outlives whoever has this.
         if let Err(unsent) = self.batches.send(fates) {
-            tell_each(unsent.0);
+            tell_each(unsent.0, self.together);
         }
     }
 }
 
-fn tell_each(fates: Fates) {
-    for (fate, outcome) in fates {
-        fate(outcome);
+fn tell_each(fates: Fates, together: TellTogether) {
+    let mut fates = fates.into_iter();
+    while !fates.as_slice().is_empty() {
+        together(&mut || fates.by_ref().take(AT_ONCE).for_each(|(fate, outcome)| fate(outcome)));
     }
 }

@@ -38,8 +38,11 @@ use crate::store::{Committed, Fate, StoreError, StoreStats, Write};
 
 /// Jobs that are committed together at most.
 const BATCH_JOBS_MAX: usize = 1_024;
-/// Above so many jobs a second the writer waits a moment, so that more of them share one sync.
+/// Above so many jobs a second the writer may wait a moment, so that more of them share one sync.
 const LINGER_FROM_PER_SECOND: u64 = 1_000;
+/// So many jobs wait on average when a batch begins, before it does: with fewer the disk keeps up, and to wait would cost
+/// every ack more than the syncs that are saved.
+const LINGER_FROM_WAITING: u64 = 8;
 /// Over so long the rate is measured.
 const RATE_WINDOW: Duration = Duration::from_millis(100);
 /// Rows in the journal with which carrying over begins.
@@ -152,26 +155,31 @@ struct Steps {
     sync: Duration,
 }
 
-/// How many jobs come in a second, by the last window.
+/// How many jobs come in a second and whether the disk keeps up with them, by the last window.
 pub(super) struct Rate {
     since: Instant,
     jobs: u64,
+    batches: u64,
+    /// Jobs that were there when their batch began.
+    waiting: u64,
     high: bool,
 }
 
 impl Rate {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, jobs: 0, high: false }
+        Self { since: now, jobs: 0, batches: 0, waiting: 0, high: false }
     }
 
-    fn count(&mut self, jobs: usize, now: Instant) {
+    fn count(&mut self, jobs: usize, waiting: usize, now: Instant) {
         self.jobs += u64::try_from(jobs).unwrap_or(u64::MAX);
+        self.waiting += u64::try_from(waiting).unwrap_or(u64::MAX);
+        self.batches += 1;
         let passed = now.saturating_duration_since(self.since);
         if passed >= RATE_WINDOW {
             let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-            self.high = self.jobs.saturating_mul(1_000) / passed_ms > LINGER_FROM_PER_SECOND;
-            self.jobs = 0;
-            self.since = now;
+            let many = self.jobs.saturating_mul(1_000) / passed_ms > LINGER_FROM_PER_SECOND;
+            self.high = many && self.waiting / self.batches >= LINGER_FROM_WAITING;
+            *self = Self { high: self.high, ..Self::new(now) };
         }
     }
 }
@@ -282,15 +290,17 @@ impl Writer {
         let mut jobs = VecDeque::with_capacity(64);
         let mut last = Self::alone(&first);
         jobs.push_back(first);
+        let mut waiting = 1;
         if !last {
             last = self.drain(&mut jobs);
+            waiting = jobs.len();
             let gathers = self.rate.high && !self.linger.is_zero();
             if !last && gathers && jobs.len() < BATCH_JOBS_MAX {
                 linger(self.linger);
                 self.drain(&mut jobs);
             }
         }
-        self.rate.count(jobs.len(), self.clock.instant());
+        self.rate.count(jobs.len(), waiting, self.clock.instant());
         self.count_waiting();
         let alone = jobs.pop_back_if(|job| Self::alone(job));
         if !jobs.is_empty() {

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use protocol::message::Body;
+use protocol::conversation::ResumePoint;
+use protocol::ids::{SiteId, VisitorId};
+use protocol::message::{Author, Body, Visibility};
 use protocol::personal::Text;
 use protocol::time::UnixMillis;
 
@@ -49,11 +51,11 @@ fn placed(number: u64, seq: u64, after_ms: u64) -> Arc<Placed> {
     Arc::new(envelope(number, Seq(0), after_ms).place(Seq(seq)))
 }
 
-/// A room as it is loaded from a store that has these.
-fn loaded(stored: &[Arc<Placed>]) -> Room<()> {
+/// A sequencer as it is loaded from a store that has these.
+fn loaded(stored: &[Arc<Placed>]) -> Sequencer {
     let seq_last = stored.last().map_or(Seq(0), |last| last.seq());
     let tail = stored.get(stored.len().saturating_sub(TAIL_MAX)..).unwrap_or_default().to_vec();
-    Room::new((TENANT, SITE, CONVERSATION, VISITOR), seq_last, tail, Default::default(), Vec::new())
+    Sequencer::new((TENANT, CONVERSATION), seq_last, tail, Default::default())
 }
 
 fn point(of: &Placed) -> ResumePoint {
@@ -100,7 +102,7 @@ fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
     const DAY_MS: u64 = 86_400_000;
     let stored: Vec<_> = (1..=4).map(|n| placed(n, n, n * DAY_MS)).collect();
     let mut room = loaded(&stored);
-    room.placed(placed(5, 5, 5 * DAY_MS));
+    room.append(placed(5, 5, 5 * DAY_MS));
     let dead_until = |n: usize| stored[n - 1].envelope().tag().ingest_day;
     room.forget_dead(|tag| tag.ingest_day <= dead_until(2));
     assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(3), Seq(4), Seq(5)]));
@@ -152,10 +154,10 @@ fn a_place_without_its_message_leads_nowhere_and_no_place_is_the_beginning() {
 fn a_void_below_the_last_message_is_a_reset() {
     let mut room = loaded(&[placed(1, 1, 1), placed(2, 2, 2)]);
     let (three, four) = (placed(3, 3, 3), placed(4, 4, 4));
-    room.placed(Arc::clone(&three));
-    room.placed(Arc::clone(&four));
+    room.append(Arc::clone(&three));
+    room.append(Arc::clone(&four));
     assert_eq!(after(&room.resume(Some(&point(&four)), None)), Some(vec![]));
-    room.failed(Seq(3));
+    room.fail(Seq(3), id(3));
     room.stored(Seq(4));
     assert!(is_reset(&room.resume(Some(&point(&four)), None)), "while the room lives");
     let reloaded = loaded(&[placed(1, 1, 1), placed(2, 2, 2), Arc::clone(&four)]);
@@ -193,45 +195,64 @@ fn a_void_beyond_memory_is_found_in_the_store() {
     assert!(is_reset(&room.resume(Some(&asked), Some(&older(&holed, &asked, through)))));
 }
 
+/// What becomes of a message that is just said.
+fn submit(room: &mut Sequencer, envelope: Envelope) -> Command {
+    room.handle(Input::Submitted(Submission::new(envelope, true)))
+}
+
+/// The number above which a new message gets its own.
+fn floor(command: &Command) -> Option<Seq> {
+    match command {
+        Command::Sequence { floor, .. } => Some(*floor),
+        _ => None,
+    }
+}
+
+/// A message that is looked for in the store, and above what.
+fn looked_for(command: Command) -> (Submission, Seq) {
+    match command {
+        Command::ReadStore { submission, after, .. } => (submission, after),
+        other => panic!("it is not looked for: {other:?}"),
+    }
+}
+
 #[test]
 fn a_duplicate_is_looked_for_below_what_its_author_had_seen_before_a_crash() {
-    let room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
     // Its author had seen forty; all above thirty was lost, and it was stored at thirty-five.
-    let again = envelope(35, Seq(40), 35);
-    let looked = Looked { after: Seq(40 - UNDER_WAY_MAX), through: Seq(40) };
-    assert_eq!(room.accept(&again, None), Accepted::LookInStore(looked));
-    assert!(looked.after < Seq(35));
-    assert_eq!(room.accept(&again, Some(looked)), Accepted::New { floor: Seq(90) });
+    let (submission, after) = looked_for(submit(&mut room, envelope(35, Seq(40), 35)));
+    assert_eq!(after, Seq(40 - UNDER_WAY_MAX));
+    assert!(after < Seq(35));
+    let found = room.handle(Input::Found(submission.clone(), Some(placed(35, 35, 35))));
+    assert!(matches!(found, Command::Ack(Acked { seq: Seq(35), .. })), "{found:?}");
+    let other = Arc::new(envelope(36, Seq(40), 35).place(Seq(35)));
+    let conflict = room.handle(Input::Found(submission.clone(), Some(other)));
+    assert!(matches!(conflict, Command::Refuse(Refusal::Conflict)));
+    assert_eq!(floor(&room.handle(Input::Found(submission, None))), Some(Seq(90)));
 }
 
 #[test]
 fn a_search_of_the_store_is_old_once_memory_moved_on() {
     let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
-    let again = envelope(500, Seq(40), 500);
-    let Accepted::LookInStore(looked) = room.accept(&again, None) else {
-        panic!("it is looked for")
-    };
-    room.placed(placed(91, 91, 91));
+    let (submission, _) = looked_for(submit(&mut room, envelope(500, Seq(40), 500)));
+    room.append(placed(91, 91, 91));
     room.stored(Seq(91));
-    assert!(matches!(room.accept(&again, Some(looked)), Accepted::LookInStore(_)));
+    looked_for(room.handle(Input::Found(submission, None)));
 }
 
 #[test]
 fn memory_keeps_what_a_search_is_to_join_however_much_is_said_meanwhile() {
     let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
-    let again = envelope(500, Seq(40), 500);
     room.hold();
-    let Accepted::LookInStore(looked) = room.accept(&again, None) else {
-        panic!("it is looked for")
-    };
-    let say = |room: &mut Room<()>, all: std::ops::RangeInclusive<u64>| {
+    let (submission, _) = looked_for(submit(&mut room, envelope(500, Seq(40), 500)));
+    let say = |room: &mut Sequencer, all: std::ops::RangeInclusive<u64>| {
         for seq in all {
-            room.placed(placed(seq, seq, seq));
+            room.append(placed(seq, seq, seq));
             room.stored(Seq(seq));
         }
     };
     say(&mut room, 91..=190);
-    assert_eq!(room.accept(&again, Some(looked)), Accepted::New { floor: Seq(190) });
+    assert_eq!(floor(&room.handle(Input::Found(submission, None))), Some(Seq(190)));
     say(&mut room, 191..=1_000);
     assert!(room.tail.len() <= TAIL_HELD_MAX, "nor without end");
     room.let_go();
@@ -242,40 +263,34 @@ fn memory_keeps_what_a_search_is_to_join_however_much_is_said_meanwhile() {
 fn no_more_is_under_way_than_is_looked_back_for() {
     let mut room = loaded(&[placed(1, 1, 1)]);
     let mut seq = 1;
-    while let Accepted::New { floor } = room.accept(&envelope(900, Seq(seq), 900), None) {
+    let next = |seq| envelope(900, Seq(seq), 900);
+    while let Some(floor) = floor(&submit(&mut room, next(seq))) {
         seq = floor.0 + 1;
-        room.placed(placed(seq, seq, seq));
+        room.append(placed(seq, seq, seq));
     }
     assert_eq!(seq, 1 + UNDER_WAY_MAX);
-    assert_eq!(room.accept(&envelope(900, Seq(seq), 900), None), Accepted::Wait { seq: Seq(seq) });
+    let waits = submit(&mut room, next(seq));
+    assert!(matches!(waits, Command::WriteFloor { seq: at, .. } if at == Seq(seq)), "{waits:?}");
     room.stored(Seq(2));
-    assert!(matches!(room.accept(&envelope(900, Seq(seq), 900), None), Accepted::New { .. }));
+    assert_eq!(floor(&submit(&mut room, next(seq))), Some(Seq(seq)));
 }
 
 #[test]
-fn voids_count_until_the_store_knows_that_their_places_were_given() {
+fn voids_count_until_the_store_knows_that_their_numbers_were_given() {
     let mut room = loaded(&[]);
     for seq in 1..=UNDER_WAY_MAX {
-        room.placed(placed(seq, seq, seq));
-        room.failed(Seq(seq));
+        room.append(placed(seq, seq, seq));
+        room.handle(Input::Failed(placed(seq, seq, seq)));
     }
-    let next = envelope(900, Seq(0), 900);
-    assert_eq!(room.accept(&next, None), Accepted::Wait { seq: Seq(UNDER_WAY_MAX) });
+    let waits = submit(&mut room, envelope(900, Seq(0), 900));
+    let Command::WriteFloor { submission, seq } = waits else { panic!("{waits:?}") };
+    assert_eq!(seq, Seq(UNDER_WAY_MAX));
     assert_eq!(room.unlasting(), Some(Seq(UNDER_WAY_MAX)));
     assert!(!room.is_idle(), "a room that forgot them would give them again");
-    room.lasts(Seq(UNDER_WAY_MAX));
+    let goes_on = room.handle(Input::Floored(submission, seq));
     assert_eq!(room.unlasting(), None);
     assert!(room.is_idle());
-    assert_eq!(room.accept(&next, None), Accepted::New { floor: Seq(UNDER_WAY_MAX) });
-}
-
-#[test]
-fn a_sight_of_what_was_lost_is_no_sight_of_what_comes_in_its_place() {
-    let seen = Marks { author: Author::Visitor, delivered: Seq(9), seen: Seq(8) };
-    let tail = vec![placed(1, 1, 1)];
-    let of = (TENANT, SITE, CONVERSATION, VISITOR);
-    let room: Room<()> = Room::new(of, Seq(1), tail, Default::default(), vec![seen]);
-    assert_eq!((room.marks()[0].delivered, room.marks()[0].seen), (Seq(1), Seq(1)));
+    assert_eq!(floor(&goes_on), Some(Seq(UNDER_WAY_MAX)));
 }
 
 /// Everything in order, whatever is stored, fails, or is said again.
@@ -295,7 +310,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn a_message_that_is_there_is_never_new_and_places_only_grow(steps in prop::collection::vec(step(), 1..300)) {
+    fn a_message_that_is_there_is_never_new_and_numbers_only_grow(steps in prop::collection::vec(step(), 1..300)) {
         let mut room = loaded(&[]);
         let mut waiting: VecDeque<Arc<Placed>> = VecDeque::new();
         let mut there: Vec<Arc<Placed>> = Vec::new();
@@ -304,45 +319,50 @@ proptest! {
             match step {
                 Step::Say(number) => {
                     let envelope = envelope(number, Seq(0), u64::try_from(at).unwrap());
-                    let known = there.iter().find(|p| p.envelope().message() == id(number));
-                    let mut looked = None;
-                    let accepted = loop {
-                        let accepted = room.accept(&envelope, looked);
-                        let Accepted::LookInStore(vain) = accepted else { break accepted };
-                        if known.is_some_and(|known| known.seq() > vain.after) {
-                            break accepted;
-                        }
-                        looked = Some(vain);
-                    };
-                    match accepted {
-                        Accepted::New { floor } => {
+                    let known = there.iter().find(|p| p.envelope().message() == id(number)).cloned();
+                    let mut command = submit(&mut room, envelope);
+                    while let Command::ReadStore { submission, after, .. } = command {
+                        let stored = known.clone().filter(|known| known.seq() > after);
+                        command = room.handle(Input::Found(submission, stored));
+                    }
+                    match command {
+                        Command::Sequence { submission, floor } => {
                             prop_assert!(known.is_none(), "{number} was there");
                             prop_assert!(floor >= last);
                             last = floor.next();
-                            let placed = Arc::new(envelope.place(last));
-                            room.placed(Arc::clone(&placed));
+                            let published = room.handle(Input::Sequenced(submission, last));
+                            let Command::Publish { placed, .. } = published else {
+                                panic!("it has its number")
+                            };
                             there.push(Arc::clone(&placed));
                             waiting.push_back(placed);
                         }
-                        Accepted::Known { seq, .. } => prop_assert_eq!(known.map(|known| known.seq()), Some(seq)),
-                        Accepted::LookInStore(_) => prop_assert!(known.is_some(), "the store has it"),
-                        Accepted::Wait { seq } => {
+                        Command::Confirm(acked, message) => {
+                            prop_assert_eq!(known.map(|known| known.seq()), Some(acked.seq));
+                            prop_assert_eq!(message, id(number));
+                        }
+                        Command::Ack(acked) => {
+                            prop_assert_eq!(known.map(|known| known.seq()), Some(acked.seq), "the store has it");
+                        }
+                        Command::WriteFloor { seq, .. } => {
                             prop_assert!(known.is_none());
                             prop_assert!(!waiting.is_empty() || room.unlasting().is_some());
                             if waiting.is_empty() {
                                 room.lasts(seq);
                             }
                         }
-                        Accepted::Conflict => prop_assert!(false, "nothing says something else"),
-                        Accepted::KnownElsewhere { .. } => prop_assert!(false, "there is one node"),
+                        other => prop_assert!(false, "on one node there is no {:?}", other),
                     }
                 }
                 Step::Fate { stored } => {
                     let Some(placed) = waiting.pop_front() else { continue };
                     if stored {
-                        room.stored(placed.seq());
+                        let told = room.handle(Input::Stored(Arc::clone(&placed)));
+                        prop_assert!(matches!(told, Command::Ack(_)));
                     } else {
-                        room.failed(placed.seq());
+                        let told = room.handle(Input::Failed(Arc::clone(&placed)));
+                        let void = matches!(told, Command::Void { announce: true, .. });
+                        prop_assert!(void);
                         there.retain(|known| known.seq() != placed.seq());
                     }
                 }

@@ -1,0 +1,410 @@
+//! One conversation's sequence numbers on this node: a message from "said" to "settled".
+//!
+//! Lives here: which sequence number a message gets, whether it came before, which messages are not stored yet, which
+//! became void, what other nodes sequenced, and what is missing. A state machine without I/O (sans-IO): what happened is
+//! an [`Input`], what is to be done is a [`Command`], time and ids are arguments.
+//! Not here: who hears a message (`room`), carrying commands out (`hub`), numbering across nodes (`bus`), storage
+//! (`store`), rules about data (`privacy`). `hub` and the simulation in tests/sim run this very code.
+//!
+//! The way of a message on one node: [`Input::Submitted`], [`Command::Sequence`], [`Input::Sequenced`],
+//! [`Command::Publish`], [`Input::Stored`], [`Command::Ack`]. Everything else is what may come between: it came before,
+//! memory does not reach back far enough, too much is under way, the disk fails, or another node was faster.
+
+mod hearing;
+mod lane;
+mod numbers;
+mod resume;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::ids::{ConversationId, MessageId, TenantId};
+use protocol::message::Seq;
+use protocol::time::{Day, UnixMillis};
+
+pub use self::hearing::{Hearing, Key, Missed, OwnNotice};
+pub use self::lane::{Ended, Joined, Lanes, Outcome, Settled};
+pub use self::resume::{Older, Resumed};
+use self::tail::Tail;
+use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::gate::Below;
+
+/// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
+pub const TAIL_MAX: usize = 50;
+
+/// So many are kept while someone reads in the store what joins them.
+const TAIL_HELD_MAX: usize = 4 * TAIL_MAX;
+
+/// Sequence numbers of a conversation that are given and would not outlive a crash, at most. So far back, and no
+/// further, can a number have been lost or given again below something that is there: a client's last message
+/// and a resend are judged by that. Less than [`TAIL_MAX`], so that memory nearly always reaches.
+pub const UNDER_WAY_MAX: u64 = 32;
+
+/// How often one message asks for a sequence number before its author is told to try again.
+pub const ATTEMPTS_MAX: u8 = 8;
+
+/// A message on its way to its sequence number. Commands hand it out and inputs bring it back, so that what has been
+/// settled cannot be settled again.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    envelope: Envelope,
+    allowed: bool,
+    attempts: u8,
+    looked: Option<Looked>,
+    /// What a look into the store is to find out.
+    question: Question,
+}
+
+/// What a look into the store is to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    None,
+    /// Whether it came before, in the part that memory does not reach.
+    Before(Looked),
+    /// Whether another node stored what it sequenced.
+    Elsewhere(Seq),
+}
+
+impl Submission {
+    /// A message that was just said. `allowed`: something new may be said; what was said before is acked in any case.
+    pub fn new(envelope: Envelope, allowed: bool) -> Self {
+        Self { envelope, allowed, attempts: 0, looked: None, question: Question::None }
+    }
+
+    /// What was said.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+/// Where the store was searched for a message, in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    /// In the numbers above this one,
+    after: Seq,
+    /// up to this one; memory had the rest.
+    through: Seq,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody said something, or it is tried once more.
+    Submitted(Submission),
+    /// This node gave it the number: nobody else gives any in this conversation.
+    Sequenced(Submission, Seq),
+    /// The bus gave it the number that it has here, and told every node so.
+    Told(Submission, Arc<Placed>),
+    /// The bus gave it no number.
+    BusAway(Submission),
+    /// The store was read for [`Command::ReadStore`].
+    Found(Submission, Option<Arc<Placed>>),
+    /// The store knows that numbers up to this one were given: the answer to [`Command::WriteFloor`].
+    Floored(Submission, Seq),
+    /// A message of this node is on disk.
+    Stored(Arc<Placed>),
+    /// It could not be stored.
+    Failed(Arc<Placed>),
+    /// Another message was stored under its number; the store's newest one.
+    NumberTaken(Arc<Placed>, Seq),
+    /// What was written before [`Command::Confirm`] is on disk, or failed.
+    Confirmed(Acked, MessageId, Result<(), ()>),
+    /// Another node sequenced this.
+    Heard(Arc<Placed>),
+    /// Another node could not store what it had sequenced.
+    HeardVoid(Seq, MessageId),
+    /// The store has this where something was missed.
+    Read(Arc<Placed>),
+}
+
+impl Input {
+    /// The message that is on its way, if it is about one.
+    pub fn into_submission(self) -> Option<Submission> {
+        match self {
+            Self::Submitted(submission)
+            | Self::Sequenced(submission, _)
+            | Self::Told(submission, _)
+            | Self::BusAway(submission)
+            | Self::Found(submission, _)
+            | Self::Floored(submission, _) => Some(submission),
+            Self::Stored(_)
+            | Self::Failed(_)
+            | Self::NumberTaken(..)
+            | Self::Confirmed(..)
+            | Self::Heard(_)
+            | Self::HeardVoid(..)
+            | Self::Read(_) => None,
+        }
+    }
+}
+
+/// What is to be done. A command that is not carried out leaves everything as it was.
+#[derive(Debug)]
+pub enum Command {
+    /// Give it the next number above `floor`: at once where this node gives them all ([`Input::Sequenced`]), else by
+    /// the bus ([`Input::Told`], [`Input::BusAway`]), for which the room is kept by [`Sequencer::await_bus`].
+    Sequence { submission: Submission, floor: Seq },
+    /// It has its number: append it for everyone who hears it, before anything else of this conversation, and write it.
+    Publish {
+        placed: Arc<Placed>,
+        /// Milliseconds from the visitor's first message, where it is the first by which an agent answers.
+        first_answer_ms: Option<u64>,
+        gap: Option<Gap>,
+    },
+    /// It is written by another node: append it for everyone who hears it.
+    Show { placed: Arc<Placed>, gap: Option<Gap> },
+    /// Look for the message above `after`, and bring the answer by [`Input::Found`]. `patiently`: another node's write
+    /// may be on its way. Memory keeps what it has until then by [`Sequencer::hold`].
+    ReadStore { submission: Submission, after: Seq, patiently: bool },
+    /// Too much is under way: tell the store that numbers up to `seq` were given, and wait for it ([`Input::Floored`]).
+    WriteFloor { submission: Submission, seq: Seq },
+    /// It came before: once all that was queued before now is written, bring [`Input::Confirmed`].
+    Confirm(Acked, MessageId),
+    /// It is on disk: tell its author.
+    Ack(Acked),
+    /// Tell its author why not.
+    Refuse(Refusal),
+    /// Take it off the screens. `announce`: tell the other nodes.
+    Void { placed: Arc<Placed>, announce: bool },
+    /// Its number is another's: it needs a new one, and what lies in the gap is to be read.
+    Renumber { placed: Arc<Placed>, gap: Gap },
+    /// What lies in the gap is to be read from the store.
+    Fill(Gap),
+    /// Nothing.
+    Nothing,
+}
+
+/// A message that is on disk, as its author is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    /// Its sequence number.
+    pub seq: Seq,
+    /// When the server accepted it.
+    pub at: UnixMillis,
+    /// The last day on which it can be read, where there is one.
+    pub expires: Option<Day>,
+}
+
+impl Acked {
+    /// What is said of this one.
+    pub fn of(seq: Seq, envelope: &Envelope) -> Self {
+        Self { seq, at: envelope.at(), expires: envelope.tag().expires }
+    }
+}
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its id came before with another content.
+    Conflict,
+    /// It is new, and nothing new may be said.
+    NotAllowed,
+    /// It asked [`ATTEMPTS_MAX`] times, and every time something else was faster.
+    Outrun,
+    /// The bus between the nodes gives no number now.
+    BusAway,
+    /// Other nodes' messages were stored under all the numbers that it got.
+    Overtaken,
+    /// More of this conversation waits for numbers than is taken.
+    LaneFull,
+    /// An earlier message of this connection was refused for a while, and has to come again first.
+    Owes,
+    /// What it would be confirmed with could not be stored.
+    Unstored,
+    /// The server failed on the way.
+    Abandoned,
+}
+
+impl Refusal {
+    /// Whether the same message may be taken a little later.
+    pub fn retryable(self) -> bool {
+        !matches!(self, Self::Conflict | Self::NotAllowed)
+    }
+}
+
+/// Sequence numbers whose messages are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Nothing is missing up to this one.
+    pub after: Seq,
+    /// The newest one that is missing, where that is known.
+    pub until: Option<Seq>,
+}
+
+/// The sequencer of one conversation, with the newest messages. Changed under its room's lock alone.
+#[derive(Debug)]
+pub struct Sequencer {
+    tenant: TenantId,
+    conversation: ConversationId,
+    /// The newest number given; 0 before the first.
+    seq_last: Seq,
+    /// The numbering goes on above this one, whatever happens.
+    lasting: Seq,
+    /// Everything above this one is in `tail`.
+    tail_after: Seq,
+    tail: Tail,
+    /// What memory does not reach.
+    below: Below,
+    /// The newest of what people said to everyone that memory would not reach.
+    words: Option<Arc<Placed>>,
+    /// Numbers given and not yet stored, in order.
+    unstored: VecDeque<Seq>,
+    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order.
+    elsewhere: VecDeque<Seq>,
+    /// Messages for which the bus was asked for a number and did not answer yet.
+    awaited: usize,
+    /// Those who read in the store what joins `tail`.
+    holders: usize,
+    /// The newest messages that could not be stored; a resend of one gets a new number.
+    voids: VecDeque<MessageId>,
+}
+
+impl Sequencer {
+    /// What follows from what happened.
+    #[inline]
+    pub fn handle(&mut self, input: Input) -> Command {
+        match input {
+            Input::Submitted(submission) => self.submit(submission),
+            Input::Sequenced(submission, seq) => {
+                let first_answer_ms = self.first_answer_ms(&submission.envelope);
+                let placed = Arc::new(submission.envelope.place(seq));
+                self.append(Arc::clone(&placed));
+                Command::Publish { placed, first_answer_ms, gap: None }
+            }
+            Input::Told(submission, placed) => self.told(submission, placed),
+            Input::BusAway(_) => {
+                self.awaited = self.awaited.saturating_sub(1);
+                Command::Refuse(Refusal::BusAway)
+            }
+            Input::Found(submission, stored) => self.found(submission, stored.as_deref()),
+            Input::Floored(submission, seq) => {
+                self.lasts(seq);
+                self.submit(submission)
+            }
+            Input::Stored(placed) => {
+                self.stored(placed.seq());
+                Command::Ack(Acked::of(placed.seq(), placed.envelope()))
+            }
+            Input::Failed(placed) => {
+                self.fail(placed.seq(), placed.envelope().message());
+                Command::Void { placed, announce: true }
+            }
+            Input::NumberTaken(placed, seq_last) => self.number_taken(placed, seq_last),
+            Input::Confirmed(acked, message, written) => {
+                let held = written.is_ok() && self.is_settled(acked.seq, message);
+                if held { Command::Ack(acked) } else { Command::Refuse(Refusal::Unstored) }
+            }
+            Input::Heard(placed) => self.heard(placed),
+            Input::HeardVoid(seq, message) => match self.fail(seq, message) {
+                Some(placed) => Command::Void { placed, announce: false },
+                None => Command::Nothing,
+            },
+            Input::Read(placed) => {
+                if self.fill(&placed) {
+                    Command::Show { placed, gap: None }
+                } else {
+                    Command::Nothing
+                }
+            }
+        }
+    }
+
+    /// One attempt: what is known of it decides.
+    fn submit(&mut self, mut submission: Submission) -> Command {
+        if submission.attempts == ATTEMPTS_MAX {
+            return Command::Refuse(Refusal::Outrun);
+        }
+        submission.attempts += 1;
+        let Submission { envelope, allowed, looked, .. } = &submission;
+        // Not a debug_assert: a mix-up here would show one company's conversation to another.
+        assert_eq!(envelope.tenant(), self.tenant, "message and room belong to one tenant");
+        assert_eq!(envelope.conversation(), self.conversation, "message and room are one's");
+        if let Some(known) = self.find(envelope.message()) {
+            let (seq, known) = (known.seq(), known.envelope());
+            if !known.says_the_same(envelope) {
+                return Command::Refuse(Refusal::Conflict);
+            }
+            if !self.elsewhere.contains(&seq) {
+                return Command::Confirm(Acked::of(seq, known), envelope.message());
+            }
+            submission.question = Question::Elsewhere(seq);
+            let after = Seq(seq.0.saturating_sub(1));
+            return Command::ReadStore { submission, after, patiently: true };
+        }
+        // What its author had seen may have been lost, and given again since: to this very message.
+        let after = resume::below(envelope.seen_seq());
+        let searched = match looked {
+            Some(looked) if looked.through >= self.tail_after => looked.after,
+            Some(_) | None => self.tail_after,
+        };
+        if after < searched {
+            submission.question = Question::Before(Looked { after, through: self.tail_after });
+            return Command::ReadStore { submission, after, patiently: false };
+        }
+        if !*allowed {
+            return Command::Refuse(Refusal::NotAllowed);
+        }
+        if self.seq_last.0 - self.lasting.0 >= UNDER_WAY_MAX {
+            return Command::WriteFloor { submission, seq: self.seq_last };
+        }
+        Command::Sequence { submission, floor: self.seq_last }
+    }
+
+    fn told(&mut self, submission: Submission, placed: Arc<Placed>) -> Command {
+        self.awaited = self.awaited.saturating_sub(1);
+        let first_answer_ms = self.first_answer_ms(placed.envelope());
+        match self.hear(&placed, true) {
+            Heard::Newest { gap } => Command::Publish { placed, first_answer_ms, gap },
+            // Its number is another's by now.
+            Heard::Known | Heard::Behind => self.submit(submission),
+        }
+    }
+
+    fn found(&mut self, mut submission: Submission, stored: Option<&Placed>) -> Command {
+        if let Some(stored) = stored {
+            if !stored.envelope().says_the_same(&submission.envelope) {
+                return Command::Refuse(Refusal::Conflict);
+            }
+            return Command::Ack(Acked::of(stored.seq(), stored.envelope()));
+        }
+        match std::mem::replace(&mut submission.question, Question::None) {
+            Question::Before(looked) => submission.looked = Some(looked),
+            // The other node lost it: now it is this one's.
+            Question::Elsewhere(seq) => self.displace(seq),
+            Question::None => {}
+        }
+        self.submit(submission)
+    }
+
+    fn number_taken(&mut self, placed: Arc<Placed>, seq_last: Seq) -> Command {
+        self.displace(placed.seq());
+        self.raise(seq_last);
+        let gap = Gap { after: Seq(placed.seq().0.saturating_sub(1)), until: Some(seq_last) };
+        Command::Renumber { placed, gap }
+    }
+
+    fn heard(&mut self, placed: Arc<Placed>) -> Command {
+        match self.hear(&placed, false) {
+            Heard::Newest { gap } => Command::Show { placed, gap },
+            Heard::Known => Command::Nothing,
+            Heard::Behind => {
+                let seq = placed.seq();
+                Command::Fill(Gap { after: Seq(seq.0.saturating_sub(1)), until: Some(seq) })
+            }
+        }
+    }
+}
+
+/// What follows from hearing of a message that has its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It is the newest now; what was missed before it.
+    Newest { gap: Option<Gap> },
+    /// It was here already.
+    Known,
+    /// Its number is not above all others: another has it, or it comes late. The store knows.
+    Behind,
+}

@@ -1,0 +1,102 @@
+//! What a client that comes back gets: what follows the last message that it shows, or a new page.
+
+use std::sync::Arc;
+
+use protocol::conversation::ResumePoint;
+use protocol::message::Seq;
+
+use super::{Sequencer, UNDER_WAY_MAX};
+use crate::privacy::envelope::Placed;
+
+/// What a client gets that comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// These follow what it has.
+    After(Vec<Arc<Placed>>),
+    /// What it has does not lead here: this is the newest page.
+    Reset(Vec<Arc<Placed>>),
+    /// Memory does not reach so far back: read the store and ask again.
+    LookInStore {
+        /// Numbers above this one, up to the client's last message, are needed one by one,
+        after: Seq,
+        /// and what the client may see above that message up to this number; memory has the rest.
+        through: Seq,
+    },
+}
+
+/// What the store has for a client that comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// Everything up to the client's last message.
+    pub before: Vec<Arc<Placed>>,
+    /// What it may see of what follows,
+    pub following: Vec<Arc<Placed>>,
+    /// if that is all of it,
+    pub whole: bool,
+    /// up to this number.
+    pub through: Seq,
+}
+
+impl Sequencer {
+    /// What follows the client's last message; without one, the newest page. `older` is what the store has, as an
+    /// earlier answer asked for it.
+    ///
+    /// That message has to be here as the client had it, its time included: a place that a crash took back
+    /// may be given again, to the same message even, and then what is before it is another. And nothing may
+    /// be missing from the places before it that were under way together with it: the client may still show
+    /// what could not be stored there.
+    pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&Older>) -> Resumed {
+        let Some(point) = point else { return Resumed::After(self.page()) };
+        let Some(message) = point.message else {
+            // Nothing to go on from: right for who has nothing, and for nobody else.
+            let has_nothing = point.seq == Seq(0);
+            return if has_nothing { Resumed::After } else { Resumed::Reset }(self.page());
+        };
+        if point.seq > self.seq_last || point.at.is_none() {
+            return Resumed::Reset(self.page());
+        }
+        let after = below(point.seq);
+        let older = older.filter(|_| after < self.tail_after);
+        if after < self.tail_after {
+            match older {
+                Some(older) if older.through >= self.tail_after => {}
+                // What was read must join what memory has: it may have moved on meanwhile.
+                Some(_) | None => {
+                    return Resumed::LookInStore { after, through: self.tail_after };
+                }
+            }
+        }
+        let read = |rows: fn(&Older) -> &[Arc<Placed>]| {
+            let rows = older.map(rows).unwrap_or_default().iter();
+            let rows = rows.filter(|placed| placed.seq() <= self.tail_after);
+            rows.chain(self.tail.iter())
+        };
+        let mut expected = after.next();
+        for placed in read(|older| &older.before).skip_while(|placed| placed.seq() <= after) {
+            if placed.seq() != expected {
+                break;
+            }
+            expected = expected.next();
+            if placed.seq() == point.seq {
+                let envelope = placed.envelope();
+                let is_it = envelope.message() == message && Some(envelope.at()) == point.at;
+                if is_it && older.is_none_or(|older| older.whole) {
+                    let following = read(|older| &older.following);
+                    let following = following.filter(|placed| placed.seq() > point.seq);
+                    return Resumed::After(following.cloned().collect());
+                }
+                break;
+            }
+        }
+        Resumed::Reset(self.page())
+    }
+
+    fn page(&self) -> Vec<Arc<Placed>> {
+        self.tail.iter().cloned().collect()
+    }
+}
+
+/// So far below a number, and no further, may something have been under way together with it.
+pub(super) fn below(seq: Seq) -> Seq {
+    Seq(seq.0.saturating_sub(UNDER_WAY_MAX))
+}
