@@ -359,7 +359,14 @@ impl Sequencer {
         match self.hear(&placed, true) {
             Heard::Newest { gap } => Command::Publish { placed, first_answer_ms, gap },
             // Its number is another's by now.
-            Heard::Known | Heard::Behind => self.submit(submission),
+            Heard::Known | Heard::Behind => {
+                let again = self.submit(submission);
+                // The bus is asked at once, and the room is not to go before it answers.
+                if matches!(again, Command::Sequence { .. }) {
+                    self.await_bus();
+                }
+                again
+            }
         }
     }
 

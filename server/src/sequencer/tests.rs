@@ -11,6 +11,9 @@ use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 
+mod hearing;
+mod lane;
+
 const TENANT: TenantId = TenantId::from_bytes([1; 16]);
 const SITE: SiteId = SiteId::from_bytes([2; 16]);
 const CONVERSATION: ConversationId = ConversationId::from_bytes([3; 16]);
@@ -27,6 +30,15 @@ fn id(number: u64) -> MessageId {
 
 /// What the visitor says at this many milliseconds after the start.
 fn envelope(number: u64, seen_seq: Seq, after_ms: u64) -> Envelope {
+    said(number, &format!("word {number}"), (seen_seq, after_ms))
+}
+
+/// The same id with words of its own.
+fn with_words(number: u64, words: &str) -> Envelope {
+    said(number, words, (Seq(0), number))
+}
+
+fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope {
     let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
     let ground = Ground {
         tenant: TENANT,
@@ -41,7 +53,7 @@ fn envelope(number: u64, seen_seq: Seq, after_ms: u64) -> Envelope {
         conversation: CONVERSATION,
         message: id(number),
         seen_seq,
-        body: Body::Text(Text::new(format!("word {number}"))),
+        body: Body::Text(Text::new(words)),
         visibility: Visibility::Everyone,
     };
     ingest(said, Author::Visitor, &ground, START.plus_ms(after_ms)).unwrap()
@@ -291,6 +303,24 @@ fn voids_count_until_the_store_knows_that_their_numbers_were_given() {
     assert_eq!(room.unlasting(), None);
     assert!(room.is_idle());
     assert_eq!(floor(&goes_on), Some(Seq(UNDER_WAY_MAX)));
+}
+
+/// Its number turned out to be another's: the bus is asked for the next one.
+#[test]
+fn a_room_stays_while_the_bus_is_asked_once_more() {
+    let mut room = loaded(&[placed(1, 1, 1)]);
+    let Command::Sequence { submission, .. } = submit(&mut room, envelope(2, Seq(1), 2)) else {
+        panic!("it is new")
+    };
+    room.await_bus();
+    room.handle(Input::Read(placed(3, 2, 3)));
+    let own = Arc::new(submission.envelope().clone().place(Seq(2)));
+    let again = room.handle(Input::Told(submission, own));
+    let Command::Sequence { submission, floor } = again else { panic!("{again:?}") };
+    assert_eq!(floor, Seq(2));
+    assert!(!room.is_idle(), "the answer is awaited");
+    room.handle(Input::BusAway(submission));
+    assert!(room.is_idle());
 }
 
 /// Everything in order, whatever is stored, fails, or is said again.

@@ -13,7 +13,7 @@ use protocol::time::{Day, UnixMillis};
 use crate::faults::Mood;
 use crate::line::{Conn, Down, Up};
 use crate::routing::agent_id;
-use crate::world::World;
+use crate::world::{KEPT_DAYS, World};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -53,6 +53,8 @@ pub(crate) struct Client {
     /// Where the view does not begin with the conversation: with what it begins.
     pub(crate) cut: BTreeMap<ConversationId, Seq>,
     pub(crate) outbox: VecDeque<Pending>,
+    /// Something was refused for a while: all is said again.
+    pub(crate) retries: bool,
     /// Refused for good, as its sender was told; a copy of it may still arrive and be taken.
     pub(crate) refused: VecDeque<Pending>,
     pub(crate) acked: Vec<(ConversationId, MessageId, Seq, String)>,
@@ -110,6 +112,9 @@ impl World {
     pub(crate) fn client_acts(&mut self) {
         let at = self.actor();
         let Some(conn) = self.clients[at].conn else { return };
+        if self.is_far() && self.clients[at].retries && self.chance.one_in(3) {
+            return self.resend(at);
+        }
         if let Some(frame) = match self.clients[at].who {
             Who::Visitor(_) => self.visitor_acts(at),
             Who::Agent(_) => self.agent_acts(at),
@@ -236,14 +241,19 @@ impl World {
                 self.check_shown(at, conversation, std::slice::from_ref(&item), judged);
                 self.clients[at].insert(conversation, item);
             }
-            Down::Ack { message, seq, at: time, day } => self.acked(at, message, (seq, time, day)),
-            Down::Void { conversation, message } => {
+            Down::Ack { message, seq, at: time, expires } => {
+                // The first day on which it is dead is told; the simulated sites keep all alike.
+                let day = Day(expires.map_or(0, |dead| dead.0 - KEPT_DAYS - 1));
+                self.acked(at, message, (seq, time, day));
+            }
+            Down::Void { conversation, seq, message } => {
                 if let Some(view) = self.clients[at].views.get_mut(&conversation) {
-                    view.retain(|item| item.message != message);
+                    view.retain(|item| item.message != message || item.seq != seq);
                 }
             }
             Down::Reject { message, retry } => {
                 let client = &mut self.clients[at];
+                client.retries |= retry;
                 let refused = |pending: &&Pending| !retry && pending.message == message;
                 client.refused.extend(client.outbox.iter().find(refused).cloned());
                 client.outbox.retain(|pending| !refused(&pending));

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use livehelp::privacy::envelope::{Envelope, Placed};
+use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::seal::Bucket;
 use livehelp::privacy::sweep::{self};
+use livehelp::sequencer::{Acked, Submission};
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 use protocol::time::{Day, UnixMillis};
 
 use crate::faults::{Mood, Planted};
-use crate::line::{Conn, Down};
+use crate::line::Conn;
+use crate::node::{Node, Way};
 use crate::server::{Header, Server};
-use crate::speak::{ack_of, message_of};
+use crate::speak::message_of;
 use crate::world::{KEPT_DAYS, World};
 
 /// What survives a crash.
@@ -30,27 +32,34 @@ pub(crate) struct Disk {
 pub(crate) enum Write {
     Message {
         placed: Arc<Placed>,
-        sender: Option<Conn>,
+        way: Way,
     },
     /// A duplicate: answered after what is before it.
     Confirm {
-        conversation: ConversationId,
+        way: Way,
+        acked: Acked,
         message: MessageId,
-        seq: Seq,
-        ack: Down,
-        sender: Option<Conn>,
     },
-    /// Places up to here were given; then someone who waited for it is served.
+    /// Numbers up to here were given; then someone who waited for it is served.
     Floor {
         conversation: ConversationId,
         seq: Seq,
-        then: Option<(Option<Conn>, Envelope, bool)>,
+        then: Option<(Way, Submission)>,
     },
     /// What one decision changed: all of it, or nothing.
     Headers(Vec<(ConversationId, Header)>),
     Opened {
         sender: Conn,
     },
+}
+
+/// What the store did with a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stored,
+    Failed,
+    /// Another message has its number; the newest one.
+    Taken(Seq),
 }
 
 impl Disk {
@@ -65,6 +74,30 @@ impl Disk {
         }
     }
 
+    /// The newest number that was given, as far as is known here.
+    pub(crate) fn seq_last(&self, conversation: ConversationId) -> Seq {
+        let floor = self.floors.get(&conversation).copied().unwrap_or_default();
+        let stored = self.messages.get(&conversation).and_then(|stored| stored.last());
+        stored.map_or(floor, |last| last.seq().max(floor))
+    }
+
+    /// A number has one message, whoever writes it; the same one again is all that was wanted.
+    fn put(&mut self, placed: &Arc<Placed>, blindly: bool) -> Fate {
+        let conversation = placed.envelope().conversation();
+        let stored = self.messages.entry(conversation).or_default();
+        let at = stored.partition_point(|there| there.seq() < placed.seq());
+        match stored.get(at).filter(|there| there.seq() == placed.seq()) {
+            Some(there) if there.envelope().message() == placed.envelope().message() => {
+                Fate::Stored
+            }
+            Some(_) if !blindly => Fate::Taken(self.seq_last(conversation)),
+            Some(_) | None => {
+                stored.insert(at, Arc::clone(placed));
+                Fate::Stored
+            }
+        }
+    }
+
     fn raise_floor(&mut self, conversation: ConversationId, seq: Seq) {
         let floor = self.floors.entry(conversation).or_default();
         *floor = seq.max(*floor);
@@ -73,17 +106,20 @@ impl Disk {
 
 impl World {
     pub(crate) fn commit(&mut self) {
+        let node = self.any_node();
         let n = 1 + self.chance.below(12);
-        self.commit_some(n);
+        self.commit_some(node, n);
     }
 
-    pub(crate) fn commit_some(&mut self, n: usize) {
+    pub(crate) fn commit_some(&mut self, node: usize, n: usize) {
+        let blindly = self.has(Planted::ReusePlace);
         for _ in 0..n {
-            let Some(write) = self.server.queue.pop_front() else { break };
+            let Some(write) = self.nodes[node].queue.pop_front() else { break };
+            let mut fate = Fate::Stored;
             match &write {
                 Write::Message { placed, .. } => {
-                    let conversation = placed.envelope().conversation();
-                    self.disk.messages.entry(conversation).or_default().push(Arc::clone(placed));
+                    fate = self.disk.put(placed, blindly);
+                    self.counts.numbers_taken += u32::from(fate != Fate::Stored);
                 }
                 Write::Headers(headers) => self.disk.keep(headers),
                 Write::Floor { conversation, seq, .. } => {
@@ -91,7 +127,7 @@ impl World {
                 }
                 Write::Confirm { .. } | Write::Opened { .. } => {}
             }
-            self.server.fates.push_back((write, true));
+            self.nodes[node].fates.push_back((write, fate));
         }
         self.disk.mark = self.disk.mark.max(Some(self.server.mark));
     }
@@ -99,9 +135,10 @@ impl World {
     /// A full disk: nothing of the messages at the head of the queue is stored.
     pub(crate) fn fail_a_batch(&mut self) {
         let most = if self.mood == Mood::Storm { 60 } else { 6 };
-        let n = self
-            .server
-            .queue
+        let node = self.any_node();
+        let far = self.is_far();
+        let Node { queue, fates, .. } = &mut self.nodes[node];
+        let n = queue
             .iter()
             .take(most)
             .take_while(|w| !matches!(w, Write::Headers(_) | Write::Opened { .. }))
@@ -109,76 +146,74 @@ impl World {
         if n > 0 {
             self.counts.failed_batches += 1;
         }
-        for write in self.server.queue.drain(..n) {
-            if let Write::Message { placed, .. } = &write {
+        for write in queue.drain(..n) {
+            // In a lane, what comes again keeps its order.
+            if let Write::Message { placed, .. } = &write
+                && !far
+            {
                 self.failed.insert(placed.envelope().message());
             }
-            self.server.fates.push_back((write, false));
+            fates.push_back((write, Fate::Failed));
         }
     }
 
-    pub(crate) fn tell_a_fate(&mut self) {
-        let Some((write, stored)) = self.server.fates.pop_front() else { return };
-        match write {
-            Write::Message { placed, sender } => {
-                let conversation = placed.envelope().conversation();
-                let (seq, message) = (placed.seq(), placed.envelope().message());
-                let visibility = placed.envelope().visibility();
-                let Some(room) = self.room(conversation) else { return };
-                if stored {
-                    room.stored(seq);
-                    return self.answer(sender, ack_of(&placed));
-                }
-                room.failed(seq);
-                let hearers: Vec<Conn> =
-                    room.hearers(visibility, None).map(|member| member.outlet).collect();
-                for hearer in hearers {
-                    self.push(hearer, Down::Void { conversation, message });
-                }
-                self.answer(sender, Down::Reject { message, retry: true });
+    /// The numbering of rooms in which the newest numbers are void is told to the store; rooms that nobody needs go.
+    pub(crate) fn drop_idle_rooms(&mut self, node: usize) {
+        let Node { rooms, queue, .. } = &mut self.nodes[node];
+        for (conversation, live) in rooms.iter() {
+            if let Some(seq) = live.room.sequencer().unlasting() {
+                let conversation = *conversation;
+                queue.push_back(Write::Floor { conversation, seq, then: None });
             }
-            Write::Confirm { conversation, message, seq, ack, sender } => {
-                let holds = self.room(conversation).is_none_or(|room| room.holds(seq, message));
-                let refusal = Down::Reject { message, retry: true };
-                self.answer(sender, if stored && holds { ack } else { refusal });
-            }
-            Write::Floor { conversation, seq, then } => {
-                if let Some(room) = self.server.rooms.get_mut(&conversation).filter(|_| stored) {
-                    room.lasts(seq);
-                }
-                let Some((from, envelope, may_write)) = then else { return };
-                match from.map(|conn| self.wires.get_mut(&conn)) {
-                    Some(Some(wire)) => wire.held = false,
-                    // Its line is gone, and it may be that what waited went with it.
-                    Some(None) if self.chance.one_in(2) => return,
-                    Some(None) | None => {}
-                }
-                if stored {
-                    self.offer(from, envelope, may_write);
-                } else {
-                    let message = envelope.message();
-                    self.failed.insert(message);
-                    self.answer(from, Down::Reject { message, retry: true });
-                }
-            }
-            Write::Headers(_) => {}
-            Write::Opened { sender } => self.push(sender, Down::Opened),
         }
+        rooms.retain(|_, live| {
+            let _ = live.room.take_dirty_marks();
+            !live.room.is_idle()
+        });
     }
 
     pub(crate) fn crash(&mut self) {
         self.counts.crashes += 1;
-        let lost = |write: &&Write| matches!(write, Write::Message { .. });
-        self.counts.lost_writes +=
-            u32::try_from(self.server.queue.iter().filter(lost).count()).unwrap();
-        self.counts.lost_acks += u32::try_from(self.server.fates.len()).unwrap();
+        for node in 0..self.nodes.len() {
+            self.count_losses(node);
+            self.nodes[node] = Node::default();
+        }
+        self.under_way.clear();
         self.wires.clear();
         for client in &mut self.clients {
             client.conn = None;
         }
         // It may stay down for a while.
-        self.now = self.now.plus_ms(self.chance.ms(90_000));
+        let down_ms = self.chance.ms(90_000);
+        self.now = self.now.plus_ms(down_ms);
+        self.passed_ms += down_ms;
         self.server = Server::start(&self.tenants, &self.disk, self.now);
+    }
+
+    fn count_losses(&mut self, node: usize) {
+        let lost = |write: &&Write| matches!(write, Write::Message { .. });
+        let Node { queue, fates, .. } = &self.nodes[node];
+        self.counts.lost_writes += u32::try_from(queue.iter().filter(lost).count()).unwrap();
+        self.counts.lost_acks += u32::try_from(fates.len()).unwrap();
+    }
+
+    /// One node goes; the others go on.
+    pub(crate) fn crash_one(&mut self, node: usize) {
+        self.counts.node_crashes += 1;
+        self.count_losses(node);
+        let gone = std::mem::take(&mut self.nodes[node]);
+        self.under_way.retain(|_, at| *at != node);
+        // Who has which conversation is known at the one desk, which has not gone.
+        self.leave_ghosts(&gone);
+        let headers = gone.queue.into_iter().filter(|write| matches!(write, Write::Headers(_)));
+        self.nodes[node].queue.extend(headers);
+        let here = self.wires.iter().filter(|(_, wire)| wire.node == node);
+        for conn in here.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            let Some(wire) = self.wires.remove(&conn) else { continue };
+            let client = &mut self.clients[wire.client];
+            client.conn = client.conn.filter(|own| *own != conn);
+            self.gone(&wire);
+        }
     }
 
     /// Destroys what is due, by the mark alone.

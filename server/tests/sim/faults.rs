@@ -66,6 +66,18 @@ impl Mood {
     }
 }
 
+/// From this seed on there are several nodes on the disk.
+pub(crate) const SEVERAL: u64 = 1_000_000;
+
+/// How many nodes there are on the disk.
+pub(crate) fn nodes_of(seed: u64) -> usize {
+    match (seed < SEVERAL, seed / 4 % 2) {
+        (true, _) => 1,
+        (false, 0) => 2,
+        (false, _) => 3,
+    }
+}
+
 /// A bug in the world's own shell, to show that the invariants would see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
@@ -95,62 +107,91 @@ pub(crate) enum Planted {
     SweepByWallClock,
     /// Records get the wall clock's time, though it stepped back behind the mark.
     IngestByWallClock,
+    // In the sequencer: what it is told, or what it wants, is changed on the way.
+    /// A message whose number is another's is acked.
+    AckTaken,
+    /// What was missed is not read.
+    GapUnfilled,
+    /// What stands behind a refused message is not refused with it.
+    NotRefusedWithIt,
+    /// What another node could not store stays.
+    VoidIgnored,
+    /// A duplicate of what another node sequenced is acked before the store has it.
+    AckForAnother,
+    /// The number of a question that failed is taken for that of the next one.
+    StaleNumber,
+    /// A duplicate is acked though the first could not be stored.
+    ConfirmUnstored,
 }
 
 /// How often each thing went wrong, so that no run is quiet by accident.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) drops: u32,
-    pub(crate) crashes: u32,
-    pub(crate) lost_writes: u32,
-    pub(crate) lost_acks: u32,
-    pub(crate) failed_batches: u32,
-    pub(crate) resends: u32,
-    pub(crate) resets: u32,
-    pub(crate) waits: u32,
-    pub(crate) clock_steps: u32,
-    pub(crate) expired: u32,
-    pub(crate) acked: u32,
-    pub(crate) offers: u32,
-    pub(crate) requeued: u32,
-    pub(crate) refused_strangers: u32,
+macro_rules! counts {
+    ($($name:ident)*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Counts {
+            $(pub(crate) $name: u32,)*
+        }
+
+        impl Counts {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each with its name.
+            fn all(&self) -> Vec<(&'static str, u32)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
 }
 
+/// So many of them happen on one node.
+const ON_ONE_NODE: usize = 15;
+
 impl Counts {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.drops += other.drops;
-        self.crashes += other.crashes;
-        self.lost_writes += other.lost_writes;
-        self.lost_acks += other.lost_acks;
-        self.failed_batches += other.failed_batches;
-        self.resends += other.resends;
-        self.resets += other.resets;
-        self.waits += other.waits;
-        self.clock_steps += other.clock_steps;
-        self.expired += other.expired;
-        self.acked += other.acked;
-        self.offers += other.offers;
-        self.requeued += other.requeued;
-        self.refused_strangers += other.refused_strangers;
+    /// What goes wrong on one node, each with its name.
+    pub(crate) fn on_one_node(&self) -> Vec<(&'static str, u32)> {
+        self.all().into_iter().take(ON_ONE_NODE).collect()
     }
 
-    /// Each with its name.
-    pub(crate) fn all(&self) -> [(&'static str, u32); 14] {
-        [
-            ("drops", self.drops),
-            ("crashes", self.crashes),
-            ("lost writes", self.lost_writes),
-            ("lost acks", self.lost_acks),
-            ("failed batches", self.failed_batches),
-            ("resends", self.resends),
-            ("resets", self.resets),
-            ("waits", self.waits),
-            ("clock steps", self.clock_steps),
-            ("expired", self.expired),
-            ("acked", self.acked),
-            ("offers", self.offers),
-            ("requeued", self.requeued),
-            ("refused strangers", self.refused_strangers),
-        ]
+    /// What goes wrong between several.
+    pub(crate) fn between_nodes(&self) -> Vec<(&'static str, u32)> {
+        self.all().into_iter().skip(ON_ONE_NODE).collect()
     }
+}
+
+counts! {
+    drops
+    crashes
+    lost_writes
+    lost_acks
+    failed_batches
+    resends
+    resets
+    waits
+    clock_steps
+    expired
+    acked
+    offers
+    requeued
+    refused_strangers
+    slow_looks
+    node_crashes
+    bus_away
+    lost_answers
+    lost_notices
+    unheard
+    stale
+    unawaited
+    forgotten
+    deaf
+    missed
+    gaps
+    filled
+    numbers_taken
+    renumbered
+    voids_heard
+    waited_in_lanes
+    refused_with
+    owed
 }

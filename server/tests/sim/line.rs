@@ -16,6 +16,8 @@ pub(crate) type Conn = u64;
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) client: usize,
+    /// To which node it leads.
+    pub(crate) node: usize,
     pub(crate) up: VecDeque<Up>,
     /// Frames, and the day by which they were judged.
     pub(crate) down: VecDeque<(Day, Down)>,
@@ -77,10 +79,11 @@ pub(crate) enum Down {
         message: MessageId,
         seq: Seq,
         at: UnixMillis,
-        day: Day,
+        expires: Option<Day>,
     },
     Void {
         conversation: ConversationId,
+        seq: Seq,
         message: MessageId,
     },
     Reject {
@@ -136,9 +139,30 @@ impl World {
         }
         up.extend(person.outbox.iter().cloned().map(Up::Send));
         self.counts.resends += u32::try_from(person.outbox.len()).unwrap();
-        let wire =
-            Wire { client, up, down: VecDeque::new(), cut: false, greeted: false, held: false };
+        let node = self.node_for(client);
+        let (down, cut, greeted, held) = (VecDeque::new(), false, false, false);
+        let wire = Wire { client, node, up, down, cut, greeted, held };
         self.wires.insert(conn, wire);
+    }
+
+    /// To which node a client comes. A line that broke leads to the same one while that has something of the client's under
+    /// way; who comes to another comes later than what that one hears, and reads where it missed something: two nodes that
+    /// do not know of each other's write would both store it.
+    fn node_for(&mut self, client: usize) -> usize {
+        let outbox = self.clients[client].outbox.iter();
+        let under_way = outbox.filter_map(|pending| self.under_way.get(&pending.message)).next();
+        let node = match under_way {
+            Some(node) => *node,
+            None => self.any_node(),
+        };
+        let elsewhere = |wire: &&mut Wire| wire.client == client && wire.node != node;
+        for wire in self.wires.values_mut().filter(elsewhere) {
+            wire.up.clear();
+        }
+        if self.is_far() {
+            self.catch_up(node);
+        }
+        node
     }
 
     pub(crate) fn resend(&mut self, client: usize) {
@@ -147,6 +171,7 @@ impl World {
         if wire.up.is_empty() {
             wire.up.extend(person.outbox.iter().cloned().map(Up::Send));
             self.counts.resends += u32::try_from(person.outbox.len()).unwrap();
+            self.clients[client].retries = false;
         }
     }
 
@@ -172,9 +197,14 @@ impl World {
             self.wires.iter().filter(|(_, wire)| wire.cut).map(|(conn, _)| *conn).collect();
         let Some(conn) = self.chance.pick(&cut) else { return };
         let Some(wire) = self.wires.remove(&conn) else { return };
-        for room in self.server.rooms.values_mut() {
-            room.leave(connection(conn));
+        for live in self.nodes[wire.node].rooms.values_mut() {
+            live.room.leave(connection(conn));
         }
+        self.gone(&wire);
+    }
+
+    /// Nobody is at the other end of it any more.
+    pub(crate) fn gone(&mut self, wire: &Wire) {
         let Client { tenant, who, .. } = self.clients[wire.client];
         if let (Who::Agent(agent), true) = (who, wire.greeted) {
             let back = self

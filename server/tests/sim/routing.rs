@@ -17,6 +17,7 @@ impl World {
 
     pub(crate) fn run(&mut self, tenant: usize, effects: &[Effect]) {
         self.server.apply(effects);
+        self.queue_headers();
         for effect in effects {
             match *effect {
                 Effect::Changed { conversation, standing } => {
@@ -52,9 +53,9 @@ impl World {
 
     pub(crate) fn tell_state(&mut self, conversation: ConversationId, standing: Standing) {
         let Standing { version, assignee, state, .. } = standing;
-        let Some(room) = self.room(conversation) else { return };
-        let hearers: Vec<Conn> =
-            room.hearers(Visibility::Everyone, None).map(|member| member.outlet).collect();
+        let rooms = self.nodes.iter().filter_map(|node| node.rooms.get(&conversation));
+        let hearers = rooms.flat_map(|live| live.room.hearers(Visibility::Everyone, None));
+        let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
         for hearer in hearers {
             self.push(hearer, Down::Owner { conversation, version, assignee, state });
         }

@@ -1,16 +1,17 @@
-//! What the server does with a frame, as the hub does it around the real `room` and `routing`: greeting,
-//! rooms, opening, closing.
+//! What the servers do with a frame, as the hub does it around the real `room` and `routing`: greeting, opening, closing.
+//! Who has which conversation is decided at one desk for all nodes.
 //!
-//! Not here: the way of a message (`speak`), what routing decides (`routing`), what survives (`disk`).
+//! Not here: the way of a message (`speak`, `node`), what routing decides (`routing`), what survives (`disk`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::gate::{Door, ReadGrant};
 use livehelp::privacy::sweep::{self, Trust};
-use livehelp::room::{Member, Older, Resumed, Room, TAIL_MAX};
+use livehelp::room::Member;
 use livehelp::routing::{Effect, Input, Routing, RoutingConfig, Standing};
+use livehelp::sequencer::{Older, Resumed};
 use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, VisitorId};
 use protocol::message::Seq;
@@ -34,13 +35,11 @@ pub(crate) struct Header {
 
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) rooms: BTreeMap<ConversationId, Room<Conn>>,
     pub(crate) routing: Vec<Routing>,
     pub(crate) headers: BTreeMap<ConversationId, Header>,
     pub(crate) offers: BTreeSet<(ConversationId, AgentId)>,
-    pub(crate) queue: VecDeque<Write>,
-    /// Committed (or failed), and nobody was told yet.
-    pub(crate) fates: VecDeque<(Write, bool)>,
+    /// Changed headers that are on their way to the disk.
+    pub(crate) changed: Vec<Write>,
     pub(crate) mark: UnixMillis,
     /// Where `expected` stood then.
     pub(crate) marked_at: UnixMillis,
@@ -73,12 +72,10 @@ impl Server {
             })
             .collect();
         let mut server = Self {
-            rooms: BTreeMap::new(),
             routing,
             headers: disk.headers.clone(),
             offers: BTreeSet::new(),
-            queue: VecDeque::new(),
-            fates: VecDeque::new(),
+            changed: Vec::new(),
             mark,
             marked_at: now,
             expected: now,
@@ -133,12 +130,17 @@ impl Server {
         });
         let changed: Vec<_> = changed.collect();
         if !changed.is_empty() {
-            self.queue.push_back(Write::Headers(changed));
+            self.changed.push(Write::Headers(changed));
         }
     }
 }
 
 impl World {
+    /// Headers go to the disk by one node's queue, in the order of their changes.
+    pub(crate) fn queue_headers(&mut self) {
+        self.nodes[0].queue.extend(self.server.changed.drain(..));
+    }
+
     pub(crate) fn serve(&mut self, conn: Conn, frame: Up) {
         let Some(wire) = self.wires.get(&conn) else { return };
         let at = wire.client;
@@ -209,20 +211,6 @@ impl World {
         }
     }
 
-    pub(crate) fn room(&mut self, conversation: ConversationId) -> Option<&mut Room<Conn>> {
-        let header = self.server.headers.get(&conversation)?;
-        let tenant = &self.tenants[header.tenant];
-        let stored = self.disk.messages.get(&conversation);
-        let floor = self.disk.floors.get(&conversation).copied().unwrap_or_default();
-        Some(self.server.rooms.entry(conversation).or_insert_with(|| {
-            let stored = stored.map(Vec::as_slice).unwrap_or_default();
-            let tail = stored.iter().skip(stored.len().saturating_sub(TAIL_MAX)).cloned().collect();
-            let seq_last = stored.last().map_or(floor, |last| last.seq().max(floor));
-            let ids = (tenant.id, tenant.site, conversation, header.visitor);
-            Room::new(ids, seq_last, tail, Default::default(), Vec::new())
-        }))
-    }
-
     pub(crate) fn stored_after(
         &self,
         conversation: ConversationId,
@@ -270,12 +258,13 @@ impl World {
         point: Option<&ResumePoint>,
     ) {
         let (author, reader) = (self.clients[at].author(), self.clients[at].reader());
+        let Some(node) = self.wires.get(&conn).map(|wire| wire.node) else { return };
         let mut older = None;
         let point = point.map(|point| self.believed(conversation, point));
         let (reset, page) = loop {
             let ghosts = point.as_ref().and_then(|point| self.after_all(conversation, point));
-            let Some(room) = self.room(conversation) else { return };
-            match room.resume(point.as_ref(), older.as_ref()) {
+            let Some(live) = self.room(node, conversation) else { return };
+            match live.room.sequencer().resume(point.as_ref(), older.as_ref()) {
                 Resumed::Reset(_) if ghosts.is_some() => break (false, ghosts.unwrap_or_default()),
                 Resumed::After(page) => break (false, page),
                 Resumed::Reset(page) => break (true, page),
@@ -287,8 +276,9 @@ impl World {
                 }
             }
         };
-        if let Some(room) = self.room(conversation) {
-            room.join(Member { connection: connection(conn), author, reader, outlet: conn });
+        if let Some(live) = self.room(node, conversation) {
+            let connection = connection(conn);
+            live.room.join(Member { connection, author, reader, outlet: conn });
         }
         let tenant = self.server.headers.get(&conversation).map_or(0, |header| header.tenant);
         let day = if self.has(Planted::SkipExpiry) { Day(0) } else { self.today() };
@@ -326,6 +316,7 @@ impl World {
                 |effect| matches!(effect, Effect::Changed { conversation: id, .. } if *id == conversation),
             );
             self.server.keep(tenant, visitor, &own);
+            self.queue_headers();
             self.run(tenant, &rest);
             let consoles: Vec<(Conn, usize)> = self
                 .wires
@@ -342,7 +333,8 @@ impl World {
         let at = self.wires.get(&conn).map_or(0, |wire| wire.client);
         if self.may(at, conversation) {
             self.attend(conn, at, conversation, None);
-            self.server.queue.push_back(Write::Opened { sender: conn });
+            let node = self.wires.get(&conn).map_or(0, |wire| wire.node);
+            self.nodes[node].queue.push_back(Write::Opened { sender: conn });
         }
     }
 
@@ -366,17 +358,5 @@ impl World {
             return;
         }
         self.route(tenant, Input::Accept { agent, conversation });
-    }
-
-    pub(crate) fn drop_idle_rooms(&mut self) {
-        let floors =
-            self.server.rooms.iter().filter_map(|(id, room)| Some((*id, room.unlasting()?)));
-        for (conversation, seq) in floors.collect::<Vec<_>>() {
-            self.server.queue.push_back(Write::Floor { conversation, seq, then: None });
-        }
-        self.server.rooms.retain(|_, room| {
-            let _ = room.take_dirty_marks();
-            !room.is_idle()
-        });
     }
 }

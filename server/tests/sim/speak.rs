@@ -1,28 +1,27 @@
-//! The way of a message: ingest, a place, delivery, the queue to the disk; as `hub/speak.rs` has it.
+//! What people and the system say, up to its way through a node (`node`); as `hub/speak.rs` has it.
 
 use std::sync::Arc;
 
-use livehelp::privacy::envelope::{Envelope, Flags, Placed};
+use livehelp::privacy::envelope::{Flags, Placed};
 use livehelp::privacy::gate::{ReadGrant, Reader};
 use livehelp::privacy::ingest::{Ground, Said, event, ingest};
-use livehelp::room::Accepted;
+use livehelp::sequencer::{Refusal, Submission};
 use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId, MessageId};
-use protocol::message::{Body, EventKind, Message, Seq, Visibility};
+use protocol::message::{Body, EventKind, Message, Visibility};
 use protocol::personal::Text;
 use protocol::time::Day;
 
 use crate::client::{Client, Item, Pending, Who};
-use crate::disk::Write;
 use crate::faults::Planted;
-use crate::line::{Conn, Down, connection};
+use crate::line::{Conn, Down};
 use crate::world::World;
 
 impl World {
-    /// The way of a message: ingest, a place, delivery, the queue to the disk.
+    /// What someone says is judged, tagged, and begins its way.
     pub(crate) fn take(&mut self, conn: Conn, at: usize, pending: Pending) {
         let Pending { conversation, message, text, seen, note } = pending;
-        let refuse = |world: &mut Self| world.refuse(Some(conn), message);
+        let refuse = |world: &mut Self| world.refuse(Some(conn), message, Refusal::NotAllowed);
         let Client { tenant, who, .. } = self.clients[at];
         let author = self.clients[at].author();
         let Some(header) = self.server.headers.get(&conversation).cloned() else {
@@ -56,108 +55,25 @@ impl World {
         let Ok(envelope) = ingest(said, author, &ground, self.record_time()) else {
             return refuse(self);
         };
-        self.offer(Some(conn), envelope, may_write);
+        let node = self.wires.get(&conn).map_or(0, |wire| wire.node);
+        self.sequence(node, Some(conn), Submission::new(envelope, may_write));
     }
 
-    /// Asks the room for a place until there is one, or an answer.
-    pub(crate) fn offer(&mut self, from: Option<Conn>, envelope: Envelope, may_write: bool) {
-        let (conversation, message) = (envelope.conversation(), envelope.message());
-        let refuse = |world: &mut Self| world.refuse(from, message);
-        let mut looked = None;
-        loop {
-            let no_dedupe = self.has(Planted::NoDedupe);
-            let by_old_numbers = self.has(Planted::LookAboveSeen);
-            let Some(room) = self.room(conversation) else { return };
-            let floor = match room.accept(&envelope, looked) {
-                Accepted::New { .. } | Accepted::Wait { .. } if !may_write => {
-                    return refuse(self);
-                }
-                Accepted::New { floor } => floor,
-                Accepted::KnownElsewhere { .. } => unreachable!("there is one node"),
-                Accepted::Known { .. } if no_dedupe => room.seq_last(),
-                Accepted::Known { seq, .. } => {
-                    let known = room.find(message).map_or(&envelope, |known| known.envelope());
-                    let (at, day) = (known.at(), known.tag().ingest_day);
-                    let ack = Down::Ack { message, seq, at, day };
-                    let write = Write::Confirm { conversation, message, seq, ack, sender: from };
-                    self.server.queue.push_back(write);
-                    return;
-                }
-                Accepted::Conflict => {
-                    self.break_promise(format!("{message} is said to say something else"));
-                    return refuse(self);
-                }
-                Accepted::LookInStore(in_vain) => {
-                    let after = if by_old_numbers { envelope.seen_seq() } else { in_vain.after };
-                    let stored = self.stored_after(conversation, after);
-                    let known = stored.iter().find(|p| p.envelope().message() == message);
-                    if let (Some(known), false) = (known, no_dedupe) {
-                        return self.answer(from, ack_of(known));
-                    }
-                    looked = Some(in_vain);
-                    continue;
-                }
-                Accepted::Wait { seq } => {
-                    self.counts.waits += 1;
-                    if let Some(wire) = from.and_then(|conn| self.wires.get_mut(&conn)) {
-                        wire.held = true;
-                    }
-                    let then = Some((from, envelope, may_write));
-                    self.server.queue.push_back(Write::Floor { conversation, seq, then });
-                    return;
-                }
-            };
-            return self.place(from, floor, envelope);
+    /// For good, as far as this copy goes: another may come when things stand otherwise, and be taken. Or for a while.
+    pub(crate) fn refuse(&mut self, from: Option<Conn>, message: MessageId, why: Refusal) {
+        let retry = why.retryable();
+        if retry && self.is_far() {
+            // In a lane, what comes again keeps its order.
+            self.refused_at.entry(message).or_insert(self.passed_ms);
+        } else {
+            self.failed.insert(message);
         }
-    }
-
-    pub(crate) fn place(&mut self, from: Option<Conn>, floor: Seq, envelope: Envelope) {
-        let conversation = envelope.conversation();
-        if self.has(Planted::ReusePlace) && floor > Seq(0) && self.chance.one_in(4) {
-            let placed = Arc::new(envelope.place(floor));
-            self.server.queue.push_back(Write::Message { placed, sender: from });
-            return;
-        }
-        let placed = Arc::new(envelope.place(floor.next()));
-        self.taken.insert(message_of(&placed), self.server.mark.day());
-        self.deliver(conversation, &placed, from);
-        if self.has(Planted::AckBeforeCommit) {
-            self.answer(from, ack_of(&placed));
-        }
-        self.server.queue.push_back(Write::Message { placed, sender: from });
-    }
-
-    /// For good, as far as this copy goes: another may come when things stand otherwise, and be taken.
-    fn refuse(&mut self, from: Option<Conn>, message: MessageId) {
-        self.failed.insert(message);
-        self.answer(from, Down::Reject { message, retry: false });
+        self.answer(from, Down::Reject { message, retry });
     }
 
     pub(crate) fn answer(&mut self, sender: Option<Conn>, answer: Down) {
         if let Some(sender) = sender {
             self.push(sender, answer);
-        }
-    }
-
-    pub(crate) fn deliver(
-        &mut self,
-        conversation: ConversationId,
-        placed: &Arc<Placed>,
-        from: Option<Conn>,
-    ) {
-        let grant = ReadGrant::fan_out(Reader::Agents, self.today());
-        let visibility = placed.envelope().visibility();
-        let Some(room) = self.room(conversation) else { return };
-        room.placed(Arc::clone(placed));
-        let hearers: Vec<Conn> =
-            room.hearers(visibility, from.map(connection)).map(|member| member.outlet).collect();
-        let Some(shown) = placed.shown(&grant) else {
-            self.hidden.insert(message_of(placed));
-            return;
-        };
-        let item = item_of(&shown, placed.envelope().tag().ingest_day);
-        for hearer in hearers {
-            self.push(hearer, Down::Message { conversation, item: item.clone() });
         }
     }
 
@@ -183,7 +99,8 @@ impl World {
         else {
             return;
         };
-        self.offer(None, envelope, true);
+        let node = self.any_node();
+        self.sequence(node, None, Submission::new(envelope, true));
     }
 }
 
@@ -206,12 +123,6 @@ pub(crate) fn item_of(shown: &Message<'_>, day: Day) -> Item {
         day,
         note: shown.visibility == Visibility::Agents,
     }
-}
-
-pub(crate) fn ack_of(placed: &Placed) -> Down {
-    let envelope = placed.envelope();
-    let (at, day) = (envelope.at(), envelope.tag().ingest_day);
-    Down::Ack { message: envelope.message(), seq: placed.seq(), at, day }
 }
 
 pub(crate) fn message_of(placed: &Arc<Placed>) -> MessageId {

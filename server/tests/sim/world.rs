@@ -4,6 +4,7 @@
 //! survives (`disk`), what must hold (`invariants`), bugs on purpose (`faults`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use livehelp::privacy::policy::{Plan, SiteTimeline};
 use livehelp::privacy::redact::Redactor;
@@ -14,8 +15,10 @@ use protocol::time::{Day, UnixMillis};
 
 use crate::client::{Client, Who};
 use crate::disk::{Disk, Write};
-use crate::faults::{Chance, Counts, Mood, Planted};
+use crate::faults::{Chance, Counts, Mood, Planted, nodes_of};
 use crate::line::{Conn, Wire};
+use crate::net::Net;
+use crate::node::Node;
 use crate::routing::agent_id;
 use crate::server::Server;
 
@@ -26,6 +29,15 @@ pub(crate) const AGENTS: u8 = 3;
 pub(crate) const VISITORS: u8 = 4;
 /// Days that a free plan keeps; the simulated sites have no other.
 pub(crate) const KEPT_DAYS: u16 = 60;
+
+/// So long a lane waits for a message that it refused for a while, in milliseconds.
+const OWED_MS: u64 = 10_000;
+
+/// Any moment: only what passes is looked at.
+#[expect(clippy::disallowed_methods, reason = "the monotonic clock has no beginning of its own")]
+fn epoch() -> Instant {
+    Instant::now()
+}
 
 /// An Organization with one site.
 #[derive(Debug)]
@@ -46,7 +58,15 @@ pub(crate) struct World {
     pub(crate) now: UnixMillis,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) disk: Disk,
+    /// What is one for all nodes: who has which conversation, the clock's mark.
     pub(crate) server: Server,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) net: Net,
+    /// Whether anything may still go wrong between the nodes.
+    pub(crate) faults: bool,
+    /// Where the monotonic clock began, and how far it came.
+    pub(crate) epoch: Instant,
+    pub(crate) passed_ms: u64,
     pub(crate) clients: Vec<Client>,
     pub(crate) wires: BTreeMap<Conn, Wire>,
     pub(crate) next: u64,
@@ -58,6 +78,12 @@ pub(crate) struct World {
     pub(crate) hidden: BTreeSet<MessageId>,
     /// What could not be stored at the first try, so that it came later than what followed it.
     pub(crate) failed: BTreeSet<MessageId>,
+    /// What was refused for a while where it has to come again in its order, and when.
+    pub(crate) refused_at: BTreeMap<MessageId, u64>,
+    /// What a node showed the others and never stored, where no word of that reached them.
+    pub(crate) ghosts: BTreeSet<MessageId>,
+    /// On which node a message is under way.
+    pub(crate) under_way: BTreeMap<MessageId, usize>,
     /// Broken promises, in words.
     pub(crate) broken: Vec<String>,
 }
@@ -93,6 +119,7 @@ impl World {
             views: BTreeMap::new(),
             cut: BTreeMap::new(),
             outbox: VecDeque::new(),
+            retries: false,
             refused: VecDeque::new(),
             acked: Vec::new(),
             offers: BTreeSet::new(),
@@ -123,6 +150,11 @@ impl World {
             tenants,
             disk,
             server,
+            nodes: (0..nodes_of(seed)).map(|_| Node::default()).collect(),
+            net: Net::default(),
+            faults: true,
+            epoch: epoch(),
+            passed_ms: 0,
             clients,
             wires: BTreeMap::new(),
             next: 1,
@@ -130,6 +162,9 @@ impl World {
             taken: BTreeMap::new(),
             failed: BTreeSet::new(),
             hidden: BTreeSet::new(),
+            refused_at: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            ghosts: BTreeSet::new(),
             broken: Vec::new(),
         }
     }
@@ -168,6 +203,9 @@ impl World {
     // One step of the story.
 
     pub(crate) fn step(&mut self) {
+        if self.is_far() && self.chance.one_in(2) {
+            return self.step_between_nodes();
+        }
         if self.mood == Mood::Storm && self.much_is_under_way() && self.chance.one_in(8) {
             if self.chance.one_in(2) {
                 self.everyone_hears();
@@ -182,14 +220,21 @@ impl World {
                     self.commit();
                 }
             }
-            67..=76 => self.tell_a_fate(),
+            67..=76 => {
+                let node = self.any_node();
+                self.tell_a_fate(node);
+                self.finish_a_look(node);
+            }
             77..=84 => self.time_passes(),
             85..=88 => self.client_connects(),
             89..=91 => self.cut_a_wire(),
             92..=94 => self.notice_a_cut(),
             95 => self.fail_a_batch(),
             96 => self.sweep(),
-            97 => self.drop_idle_rooms(),
+            97 => {
+                let node = self.any_node();
+                self.drop_idle_rooms(node);
+            }
             98 => {
                 if self.chance.one_in(if self.mood == Mood::Storm { 1 } else { 3 }) {
                     self.crash();
@@ -200,12 +245,20 @@ impl World {
     }
 
     fn much_is_under_way(&self) -> bool {
-        self.server.queue.iter().filter(|write| matches!(write, Write::Message { .. })).count() > 5
+        let queued = self.nodes.iter().flat_map(|node| node.queue.iter());
+        queued.filter(|write| matches!(write, Write::Message { .. })).count() > 5
     }
 
     /// Faults end, everyone comes back, everything is told.
     pub(crate) fn settle(&mut self) {
+        self.faults = false;
+        self.mend_the_bus();
         for round in 0..40 {
+            for node in 0..self.nodes.len() {
+                if self.is_far() {
+                    self.tick(node);
+                }
+            }
             for client in 0..self.clients.len() {
                 if round == 20 {
                     self.cut(client);
@@ -220,17 +273,15 @@ impl World {
                     .filter(|(_, wire)| !wire.up.is_empty() || !wire.down.is_empty())
                     .map(|(conn, _)| *conn)
                     .collect();
-                if busy.is_empty() && self.server.queue.is_empty() && self.server.fates.is_empty() {
+                if busy.is_empty() && self.nodes.iter().all(Node::is_quiet) {
                     break;
                 }
                 for conn in busy {
                     self.carry_up(conn);
                     self.carry_down(conn);
                 }
-                let all = self.server.queue.len();
-                self.commit_some(all);
-                while !self.server.fates.is_empty() {
-                    self.tell_a_fate();
+                for node in 0..self.nodes.len() {
+                    self.settle_node(node);
                 }
             }
             if round > 20 && self.clients.iter().all(|client| client.outbox.is_empty()) {
@@ -247,12 +298,30 @@ impl World {
             _ => self.chance.ms(300),
         };
         self.now = self.now.plus_ms(ms);
-        self.server.expected = self.server.expected.plus_ms(ms);
+        self.passes(ms);
         self.judge_clock();
         for tenant in 0..self.tenants.len() {
             let due = self.server.routing[tenant].next_deadline();
             if due.is_some_and(|at| at <= self.now) || self.chance.one_in(10) {
                 self.route(tenant, Input::Tick);
+            }
+        }
+    }
+
+    /// The monotonic clock goes on.
+    fn passes(&mut self, ms: u64) {
+        self.server.expected = self.server.expected.plus_ms(ms);
+        self.monotonic(ms);
+    }
+
+    /// What nodes measure waits by goes on.
+    pub(crate) fn monotonic(&mut self, ms: u64) {
+        self.passed_ms += ms;
+        // Its author has given it up, as far as a lane knows.
+        let now = self.passed_ms;
+        for (message, at) in &self.refused_at {
+            if now - at >= OWED_MS {
+                self.failed.insert(*message);
             }
         }
     }
@@ -268,7 +337,7 @@ impl World {
             _ => {
                 let ms = self.chance.ms(25 * DAY_MS);
                 self.now = self.now.plus_ms(ms);
-                self.server.expected = self.server.expected.plus_ms(ms);
+                self.passes(ms);
             }
         }
         self.judge_clock();

@@ -1,0 +1,83 @@
+//! What happens between the nodes and within each of them, besides what people do.
+//!
+//! Not here: how (`node`, `lanes`, `net`).
+
+use crate::node::Node;
+use crate::world::World;
+
+impl Node {
+    /// Whether nothing is under way in it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.is_empty()
+            && self.fates.is_empty()
+            && self.looks.is_empty()
+            && self.turns.is_empty()
+            && self.questions.is_empty()
+            && self.heard.is_empty()
+    }
+}
+
+impl World {
+    pub(crate) fn step_between_nodes(&mut self) {
+        let node = self.any_node();
+        match self.chance.below(100) {
+            0..=19 => self.run_a_lane(node),
+            20..=37 => self.bus_answers(node),
+            38..=54 => self.hear_an_answer(node),
+            55..=84 => {
+                for _ in 0..=self.chance.below(4) {
+                    self.hear(node);
+                }
+            }
+            85..=88 => self.finish_a_look(node),
+            89..=95 => self.tick(node),
+            96..=98 => self.trouble_the_bus(),
+            _ => {
+                if self.chance.one_in(3) {
+                    self.crash_one(node);
+                }
+            }
+        }
+        self.end_waits(node);
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].delivered > 20 {
+                self.fill_gaps(node);
+            }
+        }
+    }
+
+    /// What a node does by itself.
+    pub(crate) fn tick(&mut self, node: usize) {
+        let now = self.instant();
+        self.nodes[node].lanes.forget_owed(now);
+        self.fill_gaps(node);
+        self.drop_idle_rooms(node);
+    }
+
+    /// Everything that is under way in a node comes to its end.
+    pub(crate) fn settle_node(&mut self, node: usize) {
+        let all = self.nodes[node].queue.len();
+        self.commit_some(node, all);
+        while !self.nodes[node].fates.is_empty() {
+            self.tell_a_fate(node);
+        }
+        for _ in 0..self.nodes[node].looks.len() {
+            self.finish_a_look(node);
+        }
+        while !self.nodes[node].turns.is_empty() {
+            self.run_a_lane(node);
+        }
+        for _ in 0..self.nodes[node].questions.len() {
+            self.bus_answers(node);
+            self.hear_an_answer(node);
+        }
+        while !self.nodes[node].heard.is_empty() {
+            self.hear(node);
+        }
+        // What is still waited for is waited for in vain.
+        if !self.nodes[node].questions.is_empty() {
+            self.monotonic(1_001);
+            self.end_waits(node);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The bus between the nodes, what may go wrong on it, and what a node does with what it hears; as `bus/redis` and
+//! `hub/hear.rs` have it.
+//!
+//! Not here: the rules about what is heard, which are the sequencer's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use livehelp::privacy::envelope::{Envelope, Placed};
+use livehelp::sequencer::{Command, Gap, Input, Key, OwnNotice, Refusal, Submission};
+use protocol::ids::{ConversationId, MessageId};
+use protocol::message::Seq;
+
+use crate::disk::{Fate, Write};
+use crate::faults::Planted;
+use crate::node::{Node, Way};
+use crate::world::World;
+
+/// The bus: what it gave, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Net {
+    counters: BTreeMap<ConversationId, Seq>,
+    away: bool,
+    deaf: Option<usize>,
+}
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Heard {
+    Placed { placed: Arc<Placed>, own: bool },
+    Void { conversation: ConversationId, seq: Seq, message: MessageId },
+    Missed,
+}
+
+impl Heard {
+    fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Placed { placed, .. } => Some(placed.envelope().conversation()),
+            Self::Void { conversation, .. } => Some(*conversation),
+            Self::Missed => None,
+        }
+    }
+}
+
+/// A message for which a number was asked.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    way: Way,
+    submission: Submission,
+    question: u64,
+}
+
+/// A question to the bus.
+#[derive(Debug)]
+pub(crate) struct Question {
+    id: u64,
+    key: Key,
+    envelope: Envelope,
+    floor: Seq,
+    stage: Stage,
+    /// The notice came first: what is to be done next, if it is not published.
+    heard: Option<Option<Box<(Way, Command)>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Asked,
+    Given(Result<Seq, ()>),
+    Waits { given: Result<Seq, ()>, since: Instant, wait: Duration },
+}
+
+impl World {
+    // The bus.
+
+    fn tell(&mut self, heard: &Heard, from: usize, to_itself: bool) {
+        let Some(conversation) = heard.conversation() else { return };
+        for node in 0..self.nodes.len() {
+            let own = node == from;
+            if (own && !to_itself) || !self.nodes[node].rooms.contains_key(&conversation) {
+                continue;
+            }
+            if self.net.deaf == Some(node) || self.chance.one_in(60) && self.faults {
+                self.counts.lost_notices += 1;
+                if let Heard::Void { message, .. } = heard {
+                    self.ghosts.insert(*message);
+                }
+                continue;
+            }
+            let mut heard = heard.clone();
+            if let Heard::Placed { own: mine, .. } = &mut heard {
+                *mine = own;
+            }
+            self.nodes[node].heard.push_back(heard);
+        }
+    }
+
+    pub(crate) fn announce_void(&mut self, node: usize, placed: &Placed) {
+        let envelope = placed.envelope();
+        if !self.is_far() {
+            return;
+        }
+        if self.net.away {
+            self.ghosts.insert(envelope.message());
+            return;
+        }
+        let (conversation, message) = (envelope.conversation(), envelope.message());
+        let seq = placed.seq();
+        self.tell(&Heard::Void { conversation, seq, message }, node, false);
+    }
+
+    /// A question reaches the bus.
+    pub(crate) fn bus_answers(&mut self, node: usize) {
+        let asked = |question: &Question| matches!(question.stage, Stage::Asked);
+        let Some(at) = self.nodes[node].questions.iter().position(asked) else { return };
+        if self.net.away {
+            self.counts.bus_away += 1;
+            self.nodes[node].questions[at].stage = Stage::Given(Err(()));
+            return;
+        }
+        let Question { envelope, floor, .. } = &self.nodes[node].questions[at];
+        let (envelope, floor) = (envelope.clone(), *floor);
+        let counter = self.net.counters.entry(envelope.conversation()).or_default();
+        let seq = floor.max(*counter).next();
+        *counter = seq;
+        let placed = Arc::new(envelope.place(seq));
+        self.tell(&Heard::Placed { placed, own: false }, node, true);
+        let lost = self.faults && self.chance.one_in(12);
+        self.counts.lost_answers += u32::from(lost);
+        let given = if lost { Err(()) } else { Ok(seq) };
+        self.nodes[node].questions[at].stage = Stage::Given(given);
+    }
+
+    /// Something goes wrong on the bus, or is mended.
+    pub(crate) fn trouble_the_bus(&mut self) {
+        match self.chance.below(6) {
+            0 => self.net.away = true,
+            1 | 2 => self.mend_the_bus(),
+            3 => {
+                self.counts.forgotten += 1;
+                self.net.counters.clear();
+            }
+            4 => {
+                self.counts.deaf += 1;
+                self.net.deaf = Some(self.chance.below(self.nodes.len()));
+            }
+            _ => self.net.deaf = None,
+        }
+    }
+
+    /// It is there, and everyone knows that they may have missed something.
+    pub(crate) fn mend_the_bus(&mut self) {
+        self.net.away = false;
+        self.net.deaf = None;
+        self.counts.missed += 1;
+        for node in &mut self.nodes {
+            node.heard.push_back(Heard::Missed);
+        }
+    }
+
+    /// A node has heard what it was told, and read what it was not.
+    pub(crate) fn catch_up(&mut self, node: usize) {
+        self.nodes[node].heard.push_back(Heard::Missed);
+        while !self.nodes[node].heard.is_empty() {
+            self.hear(node);
+        }
+        self.fill_gaps(node);
+    }
+
+    // A node's questions.
+
+    /// Asks the bus for a number.
+    pub(crate) fn ask_bus(&mut self, way: Way, submission: Submission, floor: Seq) {
+        self.next += 1;
+        let (id, node) = (self.next, way.node);
+        let envelope = submission.envelope().clone();
+        let key = (envelope.conversation(), envelope.message());
+        let node = &mut self.nodes[node];
+        node.hearing.ask(key, Asking { way, submission, question: id });
+        let stage = Stage::Asked;
+        node.questions.push(Question { id, key, envelope, floor, stage, heard: None });
+    }
+
+    /// An answer reaches its node.
+    pub(crate) fn hear_an_answer(&mut self, node: usize) {
+        let now = self.instant();
+        let Node { hearing, questions, .. } = &mut self.nodes[node];
+        let given = |question: &Question| matches!(question.stage, Stage::Given(_));
+        let Some(at) = questions.iter().position(given) else { return };
+        let Stage::Given(given) = questions[at].stage else { return };
+        let wait = hearing.answered(questions[at].key, given.is_ok());
+        questions[at].stage = Stage::Waits { given, since: now, wait };
+        if questions[at].heard.is_some() {
+            self.end_question(node, at);
+        } else if wait.is_zero() {
+            self.counts.unheard += 1;
+            self.end_question(node, at);
+        }
+    }
+
+    /// What a node that is gone had shown the others.
+    pub(crate) fn leave_ghosts(&mut self, gone: &Node) {
+        self.ghosts.extend(gone.questions.iter().map(|question| question.key.1));
+        let shown = |write: &Write| match write {
+            Write::Message { way, .. } => Some(way.message),
+            _ => None,
+        };
+        self.ghosts.extend(gone.queue.iter().filter_map(shown));
+        let failed = gone.fates.iter().filter(|(_, fate)| *fate != Fate::Stored);
+        self.ghosts.extend(failed.filter_map(|(write, _)| shown(write)));
+    }
+
+    /// What was waited for in vain.
+    pub(crate) fn end_waits(&mut self, node: usize) {
+        let now = self.instant();
+        let over = |question: &Question| matches!(question.stage, Stage::Waits { since, wait, .. } if now >= since + wait);
+        while let Some(at) = self.nodes[node].questions.iter().position(over) {
+            self.counts.unheard += 1;
+            self.end_question(node, at);
+        }
+    }
+
+    fn end_question(&mut self, node: usize, at: usize) {
+        let question = self.nodes[node].questions.remove(at);
+        let next = match (question.heard, question.stage) {
+            (Some(next), _) => next,
+            (None, Stage::Waits { given, wait, .. }) => {
+                let asking = self.nodes[node].hearing.unheard(question.key, wait, given.is_ok());
+                let Some(Asking { way, submission, .. }) = asking else { return };
+                let input = match given {
+                    Ok(seq) => Input::Told(submission, Arc::new(question.envelope.place(seq))),
+                    Err(()) => Input::BusAway(submission),
+                };
+                self.take_number(way, input)
+            }
+            (None, _) => return,
+        };
+        match next {
+            Some(next) => self.carry_out(next.0, next.1),
+            // The author's answer comes from the store.
+            None => self.attempt_submitted(node, question.key.0),
+        }
+    }
+
+    /// The bus answered for a message of this node: it is published and stored, unless its number is another's by now.
+    fn take_number(&mut self, way: Way, input: Input) -> Option<Box<(Way, Command)>> {
+        let (node, conversation) = (way.node, way.conversation);
+        let Some(room) = self.same_room(node, conversation, way.serial) else {
+            self.break_promise(format!("the room of {} went before the bus answered", way.message));
+            return Some(Box::new((way, Command::Refuse(Refusal::BusAway))));
+        };
+        match room.sequencer_mut().handle(input) {
+            Command::Publish { placed, gap, .. } => {
+                if let Some(gap) = gap {
+                    self.note_missed(node, placed.envelope(), gap);
+                }
+                self.publish(way, placed);
+                None
+            }
+            command => Some(Box::new((way, command))),
+        }
+    }
+
+    // What a node hears.
+
+    /// A node hears what the bus told it next.
+    pub(crate) fn hear(&mut self, node: usize) {
+        let Some(heard) = self.nodes[node].heard.pop_front() else { return };
+        match heard {
+            Heard::Missed => {
+                let rooms = &self.nodes[node].rooms;
+                let all = rooms.iter().map(|(conversation, live)| {
+                    let after = live.room.sequencer().tail_after();
+                    (live.room.tenant(), *conversation, Gap { after, until: None })
+                });
+                for (tenant, conversation, gap) in all.collect::<Vec<_>>() {
+                    if !self.has(Planted::GapUnfilled) {
+                        self.nodes[node].hearing.missed(tenant, conversation, gap);
+                    }
+                }
+            }
+            Heard::Placed { placed, own: true } => self.hear_own(node, &placed),
+            Heard::Placed { placed, own: false } => self.hear_placed(node, &placed),
+            Heard::Void { conversation, seq, message } => {
+                self.counts.voids_heard += 1;
+                let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
+                if !self.has(Planted::VoidIgnored) {
+                    let at = (node, conversation, live.serial);
+                    self.take_off(at, Input::HeardVoid(seq, message));
+                }
+            }
+        }
+    }
+
+    fn hear_own(&mut self, node: usize, placed: &Arc<Placed>) {
+        let key = (placed.envelope().conversation(), placed.envelope().message());
+        match self.nodes[node].hearing.own(placed) {
+            OwnNotice::Awaited(asking) => self.hear_awaited(asking, placed),
+            OwnNotice::Stale => {
+                self.counts.stale += 1;
+                if self.has(Planted::StaleNumber)
+                    && let Some(asking) =
+                        self.nodes[node].hearing.unheard(key, Duration::ZERO, true)
+                {
+                    self.hear_awaited(asking, placed);
+                }
+            }
+            OwnNotice::Unawaited => {
+                let live = self.nodes[node].rooms.get(&key.0);
+                if live.is_none_or(|live| live.room.sequencer().find(key.1).is_none()) {
+                    self.counts.unawaited += 1;
+                    self.announce_void(node, placed);
+                }
+            }
+        }
+    }
+
+    fn hear_awaited(&mut self, asking: Asking, placed: &Arc<Placed>) {
+        let Asking { way, submission, question } = asking;
+        let node = way.node;
+        let next = self.take_number(way, Input::Told(submission, Arc::clone(placed)));
+        let mut all = self.nodes[node].questions.iter_mut();
+        let Some(at) = all.position(|asked| asked.id == question) else { return };
+        self.nodes[node].questions[at].heard = Some(next);
+        if matches!(self.nodes[node].questions[at].stage, Stage::Waits { .. }) {
+            self.end_question(node, at);
+        }
+    }
+
+    fn hear_placed(&mut self, node: usize, placed: &Arc<Placed>) {
+        let conversation = placed.envelope().conversation();
+        let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
+        let heard = live.room.sequencer_mut().handle(Input::Heard(Arc::clone(placed)));
+        let gap = match heard {
+            Command::Show { placed, gap } => {
+                self.deliver(node, &placed, None);
+                gap
+            }
+            Command::Fill(gap) => Some(gap),
+            _ => None,
+        };
+        if let Some(gap) = gap {
+            self.note_missed(node, placed.envelope(), gap);
+        }
+    }
+
+    pub(crate) fn note_missed(&mut self, node: usize, envelope: &Envelope, gap: Gap) {
+        self.counts.gaps += 1;
+        if !self.has(Planted::GapUnfilled) {
+            let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+            self.nodes[node].hearing.missed(tenant, conversation, gap);
+        }
+    }
+
+    /// Reads what was missed; what is not there yet is looked for again at the next tick.
+    pub(crate) fn fill_gaps(&mut self, node: usize) {
+        self.nodes[node].delivered = 0;
+        let all = self.nodes[node].hearing.take_missed();
+        for missed in all {
+            let Gap { after, until } = missed.gap;
+            let mut stored = self.stored_after(missed.conversation, after);
+            stored.retain(|placed| until.is_none_or(|until| placed.seq() <= until));
+            let found = stored.len();
+            for placed in stored {
+                let rooms = &mut self.nodes[node].rooms;
+                let Some(live) = rooms.get_mut(&missed.conversation) else { break };
+                let command = live.room.sequencer_mut().handle(Input::Read(placed));
+                if let Command::Show { placed, .. } = command {
+                    self.counts.filled += 1;
+                    self.deliver(node, &placed, None);
+                }
+            }
+            if self.nodes[node].rooms.contains_key(&missed.conversation) {
+                self.nodes[node].hearing.looked(missed, found);
+            }
+        }
+    }
+}
