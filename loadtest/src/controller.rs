@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
+use testkit::Throwaway;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Micros};
@@ -28,7 +29,7 @@ use crate::series::Series;
 use crate::setup::{self, Staff};
 use crate::stop::Stop;
 use crate::tasks;
-use crate::throwaway::Throwaway;
+use crate::throwaway;
 use crate::trust;
 use crate::verdict::{self, Figures};
 use crate::worker::{Order, Word};
@@ -146,7 +147,7 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
     outcome.made = Some(made);
     outcome.scenario.server_flags = hidden(&outcome.scenario.server_flags);
     if let Some(throwaway) = scene.throwaway
-        && let Err(error) = throwaway.stop().await
+        && let Err(error) = throwaway::stop(throwaway).await
     {
         // What was measured was measured; but a server that ends badly is no success.
         outcome.fail(format!("{error:#}"));
@@ -172,7 +173,7 @@ impl Scene {
     /// Whether the server is not there any more.
     async fn is_gone(&self) -> bool {
         match &self.throwaway {
-            Some(started) => started.is_gone(),
+            Some(started) => throwaway::is_gone(started),
             None => self.eye.look().await.is_err(),
         }
     }
@@ -192,7 +193,7 @@ impl Scene {
             Server::Started { program, flags } => {
                 let flags: Vec<String> =
                     scenario.server_flags.iter().chain(&flags).cloned().collect();
-                let started = Throwaway::start(&program, &flags).await?;
+                let started = throwaway::start(program, flags).await?;
                 let origin = format!("http://{}", started.public);
                 let rest = |address| Rest { address, tls: None, origin: origin.clone() };
                 Ok(Self {
@@ -200,7 +201,7 @@ impl Scene {
                     admin: rest(started.admin),
                     tls_ca: None,
                     operator_key: started.operator_key.clone(),
-                    eye: Eye::Pids(vec![started.pid]),
+                    eye: Eye::Pids(vec![started.pid()]),
                     throwaway: Some(started),
                 })
             }

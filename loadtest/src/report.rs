@@ -8,8 +8,9 @@ use crate::compare::{Change, Comparison, Lack};
 use crate::histogram::{Times, Timing};
 use crate::number::float;
 use crate::outcome::{Made, Outcome, Point};
-use crate::throwaway::FLAGS;
 use crate::verdict::{self, Figures, Verdict};
+
+use testkit::FLAGS;
 
 use self::plot::{Band, Curve, Plot};
 

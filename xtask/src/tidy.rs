@@ -100,7 +100,7 @@ const FOREIGN_NAMES: [&str; 5] = [
 const FOREIGN_PATH: &str = "regex_automata::util::";
 const WRONG_FILE_NAMES: [&str; 10] =
     ["mod", "util", "common", "helpers", "types", "manager", "service", "handler", "base", "core"];
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "protocol",
     "server",
     "xtask",
@@ -109,6 +109,7 @@ const PACKAGES: [&str; 8] = [
     "benches",
     "benches/peers",
     "benches/peers/furnish",
+    "testkit",
 ];
 /// The front ends' layers, from top to bottom; the same rule as for the rows.
 const FRONT_LAYERS: [&str; 3] = ["view", "state", "wire"];
