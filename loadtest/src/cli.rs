@@ -9,14 +9,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::controller::{Server, ServerGone, Wanted, conduct};
-use crate::crew::{Elsewhere, Hands, runtime};
-use crate::outcome::{Ended, Outcome};
-use crate::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
-use crate::screen::Screen;
-use crate::stop::{self, Interrupted};
-use crate::verdict::Exit;
-use crate::{compare, distant, junit, openmetrics, process, report, throwaway, verdict};
+use crate::judge::verdict::Exit;
+use crate::judge::{compare, verdict};
+use crate::report;
+use crate::report::outcome::{Ended, Outcome};
+use crate::report::screen::Screen;
+use crate::report::{junit, openmetrics};
+use crate::run::controller::{Server, ServerGone, Wanted, conduct};
+use crate::run::crew::{Elsewhere, Hands, runtime};
+use crate::run::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
+use crate::run::stop::{self, Interrupted};
+use crate::run::{distant, process, throwaway};
 
 /// Runs of one command at most.
 const RUNS_MAX: u32 = 100;

@@ -1,14 +1,18 @@
 //! A result for people: words for a terminal, and one HTML page that needs nothing but itself.
 
+pub(crate) mod outcome;
+pub(crate) mod junit;
+pub(crate) mod openmetrics;
+pub(crate) mod screen;
 mod plot;
 mod several;
 
 use crate::clock;
-use crate::compare::{Change, Comparison, Lack};
-use crate::histogram::{Times, Timing};
+use crate::judge::compare::{Change, Comparison, Lack};
+use crate::judge::histogram::{Times, Timing};
+use crate::judge::verdict::{self, Figures, Verdict};
 use crate::number::float;
-use crate::outcome::{Made, Outcome, Point};
-use crate::verdict::{self, Figures, Verdict};
+use crate::report::outcome::{Made, Outcome, Point};
 
 use testkit::FLAGS;
 
@@ -514,7 +518,7 @@ fn server(outcome: &Outcome, page: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::tests::outcome;
+    use crate::report::outcome::tests::outcome;
 
     #[test]
     fn a_second_in_which_nothing_came_has_no_time() {

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{FIRST, STYLE, comparison, escaped, number};
-use crate::noise::Sample;
+use crate::judge::noise::Sample;
+use crate::judge::verdict::{ALWAYS_ZERO, Exit};
 use crate::number::ratio;
-use crate::outcome::Outcome;
-use crate::verdict::{ALWAYS_ZERO, Exit};
+use crate::report::outcome::Outcome;
 
 /// A figure in all runs, those that have it not left out.
 struct Row {

@@ -1,0 +1,583 @@
+//! Two sides beside each other: one run or several of each. A difference counts only beyond the noise: each figure's own, as
+//! the runs of a side differ among themselves; where there are too few of them, a part of the value. For times it is at
+//! least some tenths of a millisecond.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::judge::noise::Sample;
+use crate::judge::verdict::{self, Exit, Verdict};
+use crate::number::{ratio, short};
+use crate::report::outcome::Outcome;
+use crate::run::scenario::Scenario;
+
+/// Two runs of the same program on a shared machine differ by so much.
+pub(crate) const NOISE: f64 = 0.15;
+/// Times that differ by less are the same: timers and the scheduler are not finer.
+const NOISE_MS: f64 = 0.3;
+/// And so is what differs by a smaller part, however quiet the runs were: nobody acts on it.
+const OWN_NOISE_MIN: f64 = 0.02;
+
+/// Figures that say how good a run is. The others say what it was, or are told apart by thresholds.
+const COMPARED: [&str; 20] = [
+    "delivery_p50_ms",
+    "delivery_p99_ms",
+    "delivery_p999_ms",
+    "delivery_service_p99_ms",
+    "ack_p50_ms",
+    "ack_p99_ms",
+    "ack_p999_ms",
+    "connect_p99_ms",
+    "resume_p99_ms",
+    "queue_wait_p99_ms",
+    "first_response_p99_ms",
+    "messages_per_second",
+    "deliveries_per_second",
+    "highest_rate",
+    "server_cpu_us_per_message",
+    "server_cpu_us_per_delivery",
+    "server_cpu_us_per_connect",
+    "server_bytes_per_connection",
+    "server_resident_mb",
+    "server_resident_growth_mb",
+];
+
+/// What became of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    Same,
+    Better,
+    Worse,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) figure: String,
+    /// Means of each side, in the figure's unit.
+    pub(crate) old: f64,
+    pub(crate) new: f64,
+    /// By how much they may differ by noise alone, in the same unit.
+    pub(crate) noise: f64,
+    pub(crate) change: Change,
+}
+
+/// A figure that one of the two has and the other has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lack {
+    pub(crate) figure: String,
+    /// Who lacks it: `old` or `new`.
+    pub(crate) by: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// Runs of each side, those that are void left out.
+    pub(crate) old_runs: u32,
+    pub(crate) new_runs: u32,
+    /// Whether each figure's noise is its own, or a part of its value.
+    pub(crate) own_noise: bool,
+    /// That part.
+    pub(crate) noise: f64,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) lacking: Vec<Lack>,
+    /// A side has no run that is not void.
+    pub(crate) void: bool,
+    /// Bounds that a new run broke.
+    pub(crate) broken: Vec<String>,
+    /// Why the two cannot be set beside each other honestly.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Whether two scenarios make the same load: how it is judged and which flags the server has is another matter.
+///
+/// # Errors
+/// If they do not; with what differs.
+pub(crate) fn comparable(old: &Scenario, new: &Scenario) -> Result<()> {
+    let load = |scenario: &Scenario| {
+        let mut keys = toml::Table::try_from(scenario).context("a scenario has no such form")?;
+        keys.retain(|key, _| !["about", "thresholds", "server_flags"].contains(&key));
+        anyhow::Ok(keys)
+    };
+    let (old, new) = (load(old)?, load(new)?);
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let other: Vec<&str> =
+        keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).map(String::as_str).collect();
+    ensure!(
+        other.is_empty(),
+        "the two runs cannot be compared: their scenarios are not the same, but differ in {}",
+        other.join(", ")
+    );
+    Ok(())
+}
+
+/// Reads one side: results, their folders, or folders of several runs.
+///
+/// # Errors
+/// If one cannot be read, or there is none.
+pub(crate) fn side(paths: &[PathBuf]) -> Result<Vec<Outcome>> {
+    let mut runs = Vec::new();
+    for path in paths {
+        let several = several(path)?;
+        if several.is_empty() {
+            runs.push(Outcome::read(path)?);
+        }
+        for folder in several {
+            runs.push(Outcome::read(&folder)?);
+        }
+    }
+    if runs.is_empty() {
+        bail!("there is no result to compare with");
+    }
+    Ok(runs)
+}
+
+/// What `--runs` left in a folder: `run-1` and so on.
+fn several(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() || folder.join("result.json").exists() {
+        return Ok(Vec::new());
+    }
+    let words = || format!("cannot read {}", folder.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(words)? {
+        let path = entry.with_context(words)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix("run-").and_then(|number| number.parse::<u32>().ok());
+        if let Some(number) = number.filter(|_| path.join("result.json").exists()) {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Sets the new runs beside the old ones.
+///
+/// # Errors
+/// If they are not all runs of the same load, or a side has none.
+pub(crate) fn compare(old: &[Outcome], new: &[Outcome], noise: f64) -> Result<Comparison> {
+    let (Some(first), Some(newest)) = (old.first(), new.last()) else {
+        bail!("a comparison wants a run on each side");
+    };
+    for run in old.iter().chain(new) {
+        comparable(&run.scenario, &newest.scenario)?;
+    }
+    let mut warnings = Vec::new();
+    if old.iter().chain(new).any(|run| run.machine != first.machine) {
+        warnings.push(String::from("the machines are not the same"));
+    }
+    for run in new {
+        warnings.extend(old.iter().filter_map(|old| other_server(old, run)));
+    }
+    for (which, runs) in [("old", old), ("new", new)] {
+        warnings.extend(runs.iter().filter_map(|run| {
+            let word = if is_void(run) {
+                "void"
+            } else if run.verdict == Verdict::Broken {
+                "broken"
+            } else {
+                return None;
+            };
+            Some(if runs.len() == 1 {
+                format!("the {which} run is {word}")
+            } else {
+                format!("one of the {which} runs is {word}: {}", run.run)
+            })
+        }));
+    }
+    let mut told = BTreeSet::new();
+    warnings.retain(|warning| told.insert(warning.clone()));
+    let void = [old, new].into_iter().any(|runs| counted(runs, false).is_empty());
+    let (old_side, new_side) = (counted(old, void), counted(new, void));
+    let values = |runs: &[&Outcome], figure: &str| {
+        Sample::of(runs.iter().filter_map(|run| run.figures.get(figure).copied()))
+    };
+    let (mut rows, mut lacking) = (Vec::new(), Vec::new());
+    for figure in COMPARED {
+        let (before, after) = (values(&old_side, figure), values(&new_side, figure));
+        let lack = |by: &str| Lack { figure: figure.to_owned(), by: by.to_owned() };
+        match (before.is_empty(), after.is_empty()) {
+            (true, true) => {}
+            (true, false) => lacking.push(lack("old")),
+            (false, true) => lacking.push(lack("new")),
+            (false, false) => rows.push(row(figure, &before, &after, noise)),
+        }
+    }
+    rows.extend(invariants(old, new));
+    let broken = new.iter().flat_map(|run| {
+        let bounds = run.thresholds.iter().filter(|judged| !judged.kept);
+        let counts = bounds.filter(|judged| !is_void(run) || is_wrong_anyhow(&judged.figure));
+        counts.map(|judged| judged.figure.clone()).chain(run.faults.iter().cloned())
+    });
+    let broken: BTreeSet<String> = broken.collect();
+    Ok(Comparison {
+        old_runs: short(old_side.len()),
+        new_runs: short(new_side.len()),
+        own_noise: old_side.len() + new_side.len() >= RUNS_MIN,
+        noise,
+        rows,
+        lacking,
+        void,
+        broken: broken.into_iter().collect(),
+        warnings,
+    })
+}
+
+/// As many runs on both sides together show a noise of their own.
+const RUNS_MIN: usize = 4;
+
+/// The runs of a side that say something of the server; `all`: the void ones too, where there are no others.
+fn counted(runs: &[Outcome], all: bool) -> Vec<&Outcome> {
+    runs.iter().filter(|run| all || !is_void(run)).collect()
+}
+
+fn is_void(run: &Outcome) -> bool {
+    run.void.is_some() || run.verdict == Verdict::Void
+}
+
+fn is_wrong_anyhow(figure: &str) -> bool {
+    verdict::NO_MATTER_HOW_LATE.contains(&figure)
+}
+
+fn row(figure: &str, before: &Sample, after: &Sample, part: f64) -> Row {
+    let (old, new) = (before.mean(), after.mean());
+    let noise = match before.own_noise(after) {
+        Some(own) => own.max(old.abs() * OWN_NOISE_MIN),
+        None => old.abs() * part,
+    };
+    let noise = at_least(figure, noise);
+    Row { figure: figure.to_owned(), old, new, noise, change: change(figure, old, new, noise) }
+}
+
+/// Below this nothing of this kind is a difference.
+fn at_least(figure: &str, noise: f64) -> f64 {
+    if figure.ends_with("_ms") {
+        noise.max(NOISE_MS)
+    } else if figure.ends_with("_mb") {
+        // A server that grew by a little more of nothing has not become worse.
+        noise.max(8.0)
+    } else {
+        noise
+    }
+}
+
+/// What must be 0, where it is not in one of the two: any more of it is worse. What a scenario allows is for its thresholds
+/// to judge.
+fn invariants(old: &[Outcome], new: &[Outcome]) -> impl Iterator<Item = Row> {
+    verdict::ALWAYS_ZERO.into_iter().filter_map(|figure| {
+        let most = |runs: &[Outcome]| {
+            // A line may break because the generator was late; a message is not lost by it.
+            let counted = runs.iter().filter(|run| !is_void(run) || is_wrong_anyhow(figure));
+            let values = counted.filter_map(|run| run.figures.get(figure).copied());
+            values.fold(0.0, f64::max)
+        };
+        let (old_value, new_value) = (most(old), most(new));
+        let allowed = new.iter().any(|run| run.scenario.thresholds.contains_key(figure));
+        if old_value == new_value || allowed {
+            return None;
+        }
+        let change = if new_value > old_value { Change::Worse } else { Change::Better };
+        Some(Row { figure: figure.to_owned(), old: old_value, new: new_value, noise: 0.0, change })
+    })
+}
+
+/// Why the two may not have loaded the same server: one with another store, or with fewer threads, is another.
+fn other_server(old: &Outcome, new: &Outcome) -> Option<String> {
+    let flags = |outcome: &Outcome| -> Option<BTreeSet<String>> {
+        Some(outcome.made.as_ref()?.server_flags.as_ref()?.iter().cloned().collect())
+    };
+    let (old, new) = match (flags(old), flags(new)) {
+        (Some(old), Some(new)) => (old, new),
+        (old, new) => return Some(untold(old.is_some(), new.is_some())),
+    };
+    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+        let words: Vec<&str> = one.difference(other).map(String::as_str).collect();
+        if words.is_empty() { String::from("nothing") } else { words.join(" ") }
+    };
+    (old != new).then(|| {
+        format!(
+            "the servers did not run with the same flags: only the old one with {}, only the new one with {}",
+            only(&old, &new),
+            only(&new, &old)
+        )
+    })
+}
+
+fn untold(by_old: bool, by_new: bool) -> String {
+    let who = match (by_old, by_new) {
+        (false, false) => "neither run says",
+        (false, true) => "the old run does not say",
+        (true, _) => "the new run does not say",
+    };
+    format!("{who} with which flags its server ran")
+}
+
+fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
+    if (new - old).abs() <= noise {
+        Change::Same
+    } else if (new > old) == verdict::more_is_better(figure) {
+        Change::Better
+    } else {
+        Change::Worse
+    }
+}
+
+impl Comparison {
+    /// What it comes to. More of what must be 0 is broken and not merely worse, and so is a new run that is broken in itself;
+    /// a figure that cannot be compared is no proof that it is not worse.
+    pub(crate) fn exit(&self) -> Exit {
+        let worse = || self.rows.iter().filter(|row| row.change == Change::Worse);
+        let is_zero_for_all = |row: &Row| verdict::ALWAYS_ZERO.contains(&row.figure.as_str());
+        if !self.broken.is_empty() || worse().any(is_zero_for_all) {
+            Exit::Broken
+        } else if self.void {
+            Exit::Void
+        } else if !self.lacking.is_empty() || worse().next().is_some() {
+            Exit::Worse
+        } else {
+            Exit::Kept
+        }
+    }
+
+    /// What a difference is held against, in words.
+    pub(crate) fn measure(&self) -> String {
+        let runs = |count: u32| if count == 1 { "run" } else { "runs" };
+        let (old, new) = (self.old_runs, self.new_runs);
+        if self.own_noise {
+            format!("beyond each figure's own noise in {old} old and {new} new {}", runs(new))
+        } else {
+            format!("beyond {:.0} %", self.noise * 100.0)
+        }
+    }
+
+    /// How many figures became what.
+    pub(crate) fn sum(&self) -> String {
+        let count = |change| self.rows.iter().filter(|row| row.change == change).count();
+        let mut text = format!(
+            "compared with {} run(s), {}: {} worse, {} better, {} the same",
+            self.old_runs,
+            self.measure(),
+            count(Change::Worse),
+            count(Change::Better),
+            count(Change::Same)
+        );
+        if !self.lacking.is_empty() {
+            text.push_str(&format!(", {} not comparable", self.lacking.len()));
+        }
+        if self.void {
+            text.push_str("; void, as a side has no run that is not");
+        }
+        text
+    }
+
+    /// For a terminal.
+    pub(crate) fn words(&self) -> String {
+        let mut text = String::new();
+        for warning in &self.warnings {
+            text.push_str(&format!("careful: {warning}\n"));
+        }
+        text.push_str(&format!(
+            "{:30} {:>12} {:>12} {:>8} {:>12}  {}\n",
+            "figure",
+            "old",
+            "new",
+            "",
+            "noise",
+            self.measure()
+        ));
+        for row in &self.rows {
+            text.push_str(&row.words());
+        }
+        text.push_str(&self.rest());
+        text
+    }
+
+    /// The same of what is not the same as before, for who wants to hear of nothing else.
+    pub(crate) fn differences(&self) -> String {
+        let changed = self.rows.iter().filter(|row| row.change != Change::Same);
+        let rows: String = changed.map(Row::words).collect();
+        format!("{}\n{rows}{}", self.sum(), self.rest())
+    }
+
+    fn rest(&self) -> String {
+        let mut text = String::new();
+        for Lack { figure, by } in &self.lacking {
+            text.push_str(&format!("{figure:30} NOT COMPARABLE: the {by} run has none\n"));
+        }
+        for what in &self.broken {
+            text.push_str(&format!("{what:30} BROKEN in the new run\n"));
+        }
+        text
+    }
+}
+
+impl Change {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::Better => "better",
+            Self::Worse => "WORSE",
+        }
+    }
+}
+
+impl Row {
+    /// By which part the new differs, in percent.
+    pub(crate) fn percent(&self) -> f64 {
+        ratio(self.new - self.old, self.old.abs()) * 100.0
+    }
+
+    fn words(&self) -> String {
+        let Self { figure, old, new, noise, change } = self;
+        format!(
+            "{figure:30} {old:>12.3} {new:>12.3} {:>+7.1}% {:>12}  {}\n",
+            self.percent(),
+            format!("±{noise:.3}"),
+            change.word()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::outcome::{Made, tests::outcome};
+
+    fn compare(old: &Outcome, new: &Outcome, noise: f64) -> Result<Comparison> {
+        super::compare(std::slice::from_ref(old), std::slice::from_ref(new), noise)
+    }
+
+    fn of_a_server_with(flags: Option<&[&str]>) -> Outcome {
+        let flags = flags.map(|flags| flags.iter().map(|flag| (*flag).to_owned()).collect());
+        let made = Made { server_flags: flags, ..Made::default() };
+        Outcome { made: Some(made), ..outcome() }
+    }
+
+    #[test]
+    fn servers_with_other_flags_are_not_compared_in_silence() {
+        let durable = of_a_server_with(Some(&["--listen=127.0.0.1:0"]));
+        let volatile = of_a_server_with(Some(&["--listen=127.0.0.1:0", "--store=memory"]));
+        assert!(!compare(&durable, &durable, NOISE).unwrap().words().contains("flags"));
+        let words = compare(&durable, &volatile, NOISE).unwrap().words();
+        assert!(
+            words.contains("only the old one with nothing, only the new one with --store=memory"),
+            "{words}"
+        );
+        let there = of_a_server_with(None);
+        for (old, new, who) in [
+            (&outcome(), &durable, "the old run does not say"),
+            (&durable, &there, "the new run does not say"),
+            (&there, &outcome(), "neither run says"),
+        ] {
+            let words = compare(old, new, NOISE).unwrap().words();
+            assert!(words.contains(who), "{words}");
+        }
+    }
+
+    /// What becomes of a figure from one run to the next.
+    fn becomes(figure: &str, old: f64, new: f64) -> Change {
+        row(figure, &Sample::of([old]), &Sample::of([new]), NOISE).change
+    }
+
+    #[test]
+    fn only_what_is_beyond_the_noise_is_a_change() {
+        assert_eq!(becomes("ack_p99_ms", 10.0, 11.0), Change::Same);
+        assert_eq!(becomes("ack_p99_ms", 10.0, 12.0), Change::Worse);
+        assert_eq!(becomes("ack_p99_ms", 10.0, 8.0), Change::Better);
+        // A tenth of a millisecond is half of nothing.
+        assert_eq!(becomes("ack_p50_ms", 0.2, 0.3), Change::Same);
+        assert_eq!(becomes("messages_per_second", 100.0, 80.0), Change::Worse);
+        assert_eq!(becomes("messages_per_second", 100.0, 120.0), Change::Better);
+        assert_eq!(becomes("server_resident_growth_mb", 1.0, 5.0), Change::Same);
+    }
+
+    /// Runs in which a figure had these values.
+    fn runs(figure: &str, values: &[f64]) -> Vec<Outcome> {
+        let run = |value: &f64| {
+            let mut run = of_a_server_with(Some(&[]));
+            run.figures.insert(figure.to_owned(), *value);
+            run
+        };
+        values.iter().map(run).collect()
+    }
+
+    fn of_several(figure: &str, old: &[f64], new: &[f64]) -> Row {
+        let compared = super::compare(&runs(figure, old), &runs(figure, new), NOISE).unwrap();
+        assert!(compared.own_noise && compared.words().contains("own noise"));
+        compared.rows.into_iter().find(|row| row.figure == figure).unwrap()
+    }
+
+    #[test]
+    fn several_runs_are_held_against_each_figures_own_noise() {
+        let steady = [100.0, 101.0, 99.0, 100.0, 100.0];
+        let restless = [60.0, 140.0, 100.0, 80.0, 120.0];
+        let slower = |by: f64| steady.map(|value| value * by);
+        // Six per cent are noise beside the usual part, and none of a figure that is as steady as this one.
+        assert_eq!(becomes("ack_p99_ms", 100.0, 106.0), Change::Same);
+        assert_eq!(of_several("ack_p99_ms", &steady, &slower(1.06)).change, Change::Worse);
+        assert_eq!(of_several("ack_p99_ms", &steady, &slower(0.94)).change, Change::Better);
+        assert_eq!(of_several("ack_p99_ms", &steady, &slower(1.01)).change, Change::Same);
+        // A quarter more would be worse beside the usual part, and is none of a figure that is as restless as this one.
+        assert_eq!(becomes("ack_p99_ms", 100.0, 125.0), Change::Worse);
+        let noisy = restless.map(|value| value * 1.25);
+        assert_eq!(of_several("ack_p99_ms", &restless, &noisy).change, Change::Same);
+        // Several old ones and a single new one.
+        assert_eq!(of_several("ack_p99_ms", &steady, &[110.0]).change, Change::Worse);
+        // However alike they were: nobody acts on a hundredth.
+        assert_eq!(of_several("ack_p99_ms", &[100.0; 3], &[101.0; 3]).change, Change::Same);
+    }
+
+    #[test]
+    fn of_several_runs_the_void_ones_are_left_out_and_any_loss_counts() {
+        let mut old = runs("ack_p99_ms", &[10.0, 10.1, 900.0]);
+        (old[2].verdict, old[2].void) = (Verdict::Void, Some(String::from("late")));
+        let new = runs("ack_p99_ms", &[10.0, 10.2, 10.1]);
+        let compared = super::compare(&old, &new, NOISE).unwrap();
+        assert_eq!((compared.old_runs, compared.void), (2, false));
+        assert!(compared.words().contains("one of the old runs is void"), "{}", compared.words());
+        assert_eq!(compared.exit(), Exit::Kept);
+        // One of the new runs lost something, though it is void.
+        let mut lost = new.clone();
+        lost[1].figures.insert(String::from("lost"), 1.0);
+        (lost[1].verdict, lost[1].void) = (Verdict::Void, Some(String::from("late")));
+        assert_eq!(super::compare(&old, &lost, NOISE).unwrap().exit(), Exit::Broken);
+        assert_eq!(super::compare(&old[2..], &new, NOISE).unwrap().exit(), Exit::Void);
+        assert!(super::compare(&[], &new, NOISE).is_err());
+    }
+
+    #[test]
+    fn worse_is_told_apart_from_broken() {
+        let old = runs("ack_p99_ms", &[10.0]);
+        let exit = |figure: &str, value: f64| {
+            let mut new = runs("ack_p99_ms", &[10.0]);
+            new[0].figures.insert(figure.to_owned(), value);
+            let compared = super::compare(&old, &new, NOISE).unwrap();
+            let said = compared.differences();
+            assert_eq!(said.contains("WORSE"), compared.exit() != Exit::Kept, "{said}");
+            compared.exit()
+        };
+        assert_eq!(exit("ack_p99_ms", 10.0), Exit::Kept);
+        assert_eq!(exit("ack_p99_ms", 20.0), Exit::Worse);
+        assert_eq!(exit("lost", 1.0), Exit::Broken);
+        let mut less = runs("ack_p99_ms", &[10.0]);
+        less[0].figures.remove("ack_p99_ms");
+        assert_eq!(super::compare(&old, &less, NOISE).unwrap().exit(), Exit::Worse);
+    }
+
+    #[test]
+    fn a_folder_of_several_runs_is_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, run) in (1..).zip(runs("ack_p99_ms", &[1.0, 2.0, 3.0])) {
+            run.write(&folder.path().join(format!("run-{number}"))).unwrap();
+        }
+        let one = folder.path().join("run-2");
+        let read = side(&[folder.path().to_owned(), one]).unwrap();
+        let values: Vec<_> = read.iter().map(|run| run.figures["ack_p99_ms"]).collect();
+        assert_eq!(values, [1.0, 2.0, 3.0, 2.0]);
+        assert!(side(&[]).is_err());
+        assert!(side(&[folder.path().join("none")]).is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether those who wait are served in turn, as far as the wire proves it.
+//!
+//! One came surely before another if they had been told that they wait before the other asked. Their first offer was surely made
+//! later if the server decided on it, by its own clock and the deadline that the offer names, after the other's first offer
+//! had come already. What is not sure is no fault: several lines do not show what happened first on the server.
+
+use std::collections::{HashMap, VecDeque};
+
+use protocol::ids::ConversationId;
+use protocol::time::UnixMillis;
+
+use crate::clock::Micros;
+use crate::people::world::OFFER_US;
+
+/// The clock of one host, read by two programs in two ways, differs by less.
+const CLOCKS_US: u64 = 100_000;
+/// First offers that are kept. Full: the oldest is dropped, and whoever waited longer than so many is not judged by it.
+const SERVED_MAX: usize = 4_096;
+
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    asked: Micros,
+    /// When they were first told that they wait.
+    told: Option<Micros>,
+}
+
+/// A first offer that came.
+#[derive(Debug, Clone, Copy)]
+struct Served {
+    came: Micros,
+    /// The latest moment at which they, or one served before them, had asked.
+    asked_last: Micros,
+}
+
+/// The visitors of one process, and what all agents are offered.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    waiting: HashMap<ConversationId, Wait>,
+    served: VecDeque<Served>,
+    /// An offer may have gone to a line that was broken, so that a later one looks like the first.
+    doubtful: bool,
+}
+
+impl Turns {
+    /// They ask for an agent.
+    pub(crate) fn asks(&mut self, conversation: ConversationId, now: Micros) {
+        self.waiting.insert(conversation, Wait { asked: now, told: None });
+    }
+
+    /// They were told that they wait.
+    pub(crate) fn waits(&mut self, conversation: ConversationId, now: Micros) {
+        if let Some(wait) = self.waiting.get_mut(&conversation) {
+            wait.told.get_or_insert(now);
+        }
+    }
+
+    /// They are gone, served or not.
+    pub(crate) fn goes(&mut self, conversation: ConversationId) {
+        self.waiting.remove(&conversation);
+    }
+
+    /// An agent's line broke: nothing is sure from now on.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+        self.waiting = HashMap::new();
+    }
+
+    /// An offer came. Whether it is the first of somebody whom one who came after them was surely served before.
+    pub(crate) fn offered(
+        &mut self,
+        conversation: ConversationId,
+        deadline: UnixMillis,
+        now: Micros,
+    ) -> bool {
+        let Some(wait) = self.waiting.remove(&conversation).filter(|_| !self.doubtful) else {
+            return false;
+        };
+        let decided_us = deadline.0.saturating_mul(1_000).saturating_sub(OFFER_US);
+        // A server whose offers last longer than usual seems to decide in the future.
+        let is_known = decided_us <= now.0 + CLOCKS_US;
+        let before = self.served.iter().rev().find(|s| s.came.0 + CLOCKS_US < decided_us);
+        let asked_last =
+            self.served.back().map_or(wait.asked, |last| last.asked_last.max(wait.asked));
+        let is_overtaken = before.zip(wait.told).is_some_and(|(s, told)| s.asked_last >= told);
+        if self.served.len() == SERVED_MAX {
+            self.served.pop_front();
+        }
+        self.served.push_back(Served { came: now, asked_last });
+        is_known && is_overtaken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn room(number: u8) -> ConversationId {
+        ConversationId::from_bytes([number; 16])
+    }
+
+    const fn at(ms: u64) -> Micros {
+        Micros(ms * 1_000)
+    }
+
+    /// Offered at this moment, which comes five milliseconds later.
+    fn offered(turns: &mut Turns, number: u8, ms: u64) -> bool {
+        let deadline = UnixMillis(ms + OFFER_US / 1_000);
+        turns.offered(room(number), deadline, at(ms + 5))
+    }
+
+    /// One is told at 110 that they wait, another asks at this moment and is told.
+    fn two(second_asks: u64) -> Turns {
+        let mut turns = Turns::default();
+        turns.asks(room(1), at(100));
+        turns.waits(room(1), at(110));
+        turns.asks(room(2), at(second_asks));
+        turns.waits(room(2), at(second_asks + 10));
+        turns
+    }
+
+    #[test]
+    fn who_came_later_and_is_served_before_is_seen_where_it_is_sure() {
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 2, 1_000));
+        assert!(offered(&mut turns, 1, 2_000));
+        // Nobody is judged twice, and a second offer is none.
+        assert!(!offered(&mut turns, 1, 3_000));
+    }
+
+    #[test]
+    fn who_is_served_in_turn_or_at_nearly_the_same_moment_is_not_accused() {
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 1, 1_000) && !offered(&mut turns, 2, 2_000));
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 1_100));
+        // It was decided in time and came late.
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 2, 1_000));
+        let decided = UnixMillis(1_000 + OFFER_US / 1_000);
+        assert!(!turns.offered(room(1), decided, at(9_000)));
+    }
+
+    #[test]
+    fn who_asked_while_another_was_not_yet_told_may_be_the_first_of_the_two() {
+        let mut turns = two(105);
+        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 2_000));
+    }
+
+    #[test]
+    fn nothing_is_sure_where_a_line_broke_or_offers_last_longer_than_usual() {
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 2, 1_000));
+        turns.doubt();
+        assert!(!offered(&mut turns, 1, 2_000));
+        let mut turns = two(120);
+        assert!(!offered(&mut turns, 2, 1_000));
+        let deadline = UnixMillis(2_000 + 2 * OFFER_US / 1_000);
+        assert!(!turns.offered(room(1), deadline, at(2_005)));
+    }
+
+    #[test]
+    fn who_left_is_overtaken_by_nobody_and_what_is_kept_is_bounded() {
+        let mut turns = two(120);
+        turns.goes(room(1));
+        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 2_000));
+        for ms in 0..u64::try_from(SERVED_MAX).unwrap() + 10 {
+            turns.asks(room(3), at(ms));
+            offered(&mut turns, 3, ms);
+        }
+        assert_eq!((turns.served.len(), turns.waiting.len()), (SERVED_MAX, 0));
+    }
+}
