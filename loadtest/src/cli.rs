@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::judge::compare;
+use crate::judge::figure::Figure;
 use crate::judge::verdict::Exit;
-use crate::judge::{compare, verdict};
 use crate::report;
 use crate::report::outcome::{Ended, Outcome};
 use crate::report::screen::Screen;
@@ -210,8 +211,8 @@ fn dispatch(command: Command) -> Result<Exit> {
             Ok(Exit::Kept)
         }
         Command::Figures => {
-            for name in verdict::names() {
-                print(&format!("{name:28} {}\n", verdict::about(&name)))?;
+            for figure in Figure::all() {
+                print(&format!("{figure:28} {}\n", figure.about()))?;
             }
             Ok(Exit::Kept)
         }

@@ -9,8 +9,9 @@ mod several;
 
 use crate::clock;
 use crate::judge::compare::{Change, Comparison, Lack};
-use crate::judge::histogram::{Times, Timing};
-use crate::judge::verdict::{self, Figures, Verdict};
+use crate::judge::figure::{Count, Figure, Figures, Finding, Measure, Stat, Timing};
+use crate::judge::histogram::Times;
+use crate::judge::verdict::{self, Verdict};
 use crate::number::float;
 use crate::report::outcome::{Made, Outcome, Point};
 
@@ -21,63 +22,63 @@ use self::plot::{Band, Curve, Plot};
 pub(crate) use self::several::{several_html, several_words};
 
 /// The figures that come first, where a run has them.
-const FIRST: [&str; 26] = [
-    "messages_per_second",
-    "deliveries_per_second",
-    "highest_rate",
-    "delivery_p50_ms",
-    "delivery_p99_ms",
-    "delivery_p999_ms",
-    "delivery_max_ms",
-    "delivery_service_p99_ms",
-    "ack_p50_ms",
-    "ack_p99_ms",
-    "server_delivery_p99_ms",
-    "server_ack_p99_ms",
-    "connect_p50_ms",
-    "connect_p99_ms",
-    "resume_p99_ms",
-    "queue_wait_p99_ms",
-    "first_response_p99_ms",
-    "server_cpu_us_per_message",
-    "server_cpu_us_per_delivery",
-    "server_cpu_us_per_connect",
-    "server_bytes_per_connection",
-    "server_cpu_cores",
-    "server_resident_mb",
-    "server_resident_growth_mb",
-    "generator_cpu_cores",
-    "send_lag_p99_ms",
+const FIRST: [Figure; 26] = [
+    Figure::Measured(Measure::MessagesPerSecond),
+    Figure::Measured(Measure::DeliveriesPerSecond),
+    Figure::Measured(Measure::HighestRate),
+    Figure::Timed(Timing::Delivery, Stat::P50),
+    Figure::Timed(Timing::Delivery, Stat::P99),
+    Figure::Timed(Timing::Delivery, Stat::P999),
+    Figure::Timed(Timing::Delivery, Stat::Max),
+    Figure::Timed(Timing::DeliveryService, Stat::P99),
+    Figure::Timed(Timing::Ack, Stat::P50),
+    Figure::Timed(Timing::Ack, Stat::P99),
+    Figure::Measured(Measure::ServerDeliveryP99Ms),
+    Figure::Measured(Measure::ServerAckP99Ms),
+    Figure::Timed(Timing::Connect, Stat::P50),
+    Figure::Timed(Timing::Connect, Stat::P99),
+    Figure::Timed(Timing::Resume, Stat::P99),
+    Figure::Timed(Timing::QueueWait, Stat::P99),
+    Figure::Timed(Timing::FirstResponse, Stat::P99),
+    Figure::Measured(Measure::ServerCpuUsPerMessage),
+    Figure::Measured(Measure::ServerCpuUsPerDelivery),
+    Figure::Measured(Measure::ServerCpuUsPerConnect),
+    Figure::Measured(Measure::ServerBytesPerConnection),
+    Figure::Measured(Measure::ServerCpuCores),
+    Figure::Measured(Measure::ServerResidentMb),
+    Figure::Measured(Measure::ServerResidentGrowthMb),
+    Figure::Measured(Measure::GeneratorCpuCores),
+    Figure::Timed(Timing::SendLag, Stat::P99),
 ];
 
-const COUNTED: [&str; 27] = [
-    "sent",
-    "acked",
-    "received",
-    "lost",
-    "duplicate",
-    "reordered",
-    "corrupt",
-    "misdelivered",
-    "resumed",
-    "unacked",
-    "refused",
-    "unsent",
-    "put_off",
-    "resent",
-    "rejected",
-    "connect_failures",
-    "disconnects",
-    "slow_closes",
-    "cuts",
-    "visits",
-    "visits_done",
-    "abandoned",
-    "unrepelled",
-    "over_capacity",
-    "offered_twice",
-    "position_grew",
-    "out_of_turn",
+const COUNTED: [Figure; 27] = [
+    Figure::Counted(Count::Sent),
+    Figure::Counted(Count::Acked),
+    Figure::Found(Finding::Received),
+    Figure::Found(Finding::Lost),
+    Figure::Found(Finding::Duplicate),
+    Figure::Found(Finding::Reordered),
+    Figure::Found(Finding::Corrupt),
+    Figure::Found(Finding::Misdelivered),
+    Figure::Found(Finding::Resumed),
+    Figure::Found(Finding::Unacked),
+    Figure::Counted(Count::Refused),
+    Figure::Counted(Count::Unsent),
+    Figure::Counted(Count::PutOff),
+    Figure::Counted(Count::Resent),
+    Figure::Counted(Count::Rejected),
+    Figure::Counted(Count::ConnectFailures),
+    Figure::Counted(Count::Disconnects),
+    Figure::Counted(Count::SlowCloses),
+    Figure::Counted(Count::Cuts),
+    Figure::Counted(Count::Visits),
+    Figure::Counted(Count::VisitsDone),
+    Figure::Counted(Count::Abandoned),
+    Figure::Counted(Count::Unrepelled),
+    Figure::Counted(Count::OverCapacity),
+    Figure::Counted(Count::OfferedTwice),
+    Figure::Counted(Count::PositionGrew),
+    Figure::Counted(Count::OutOfTurn),
 ];
 
 /// With as many digits as say something.
@@ -94,14 +95,11 @@ pub(crate) fn number(value: f64) -> String {
 /// For a terminal.
 pub(crate) fn words(outcome: &Outcome) -> String {
     let mut text = format!("\n{}: {}\n\n", outcome.scenario.name, outcome.scenario.about);
-    let mut rows = |names: &[&str]| {
-        for name in names {
-            if let Some(value) = outcome.figures.get(*name) {
-                text.push_str(&format!(
-                    "  {name:28} {:>12}  {}\n",
-                    number(*value),
-                    verdict::about(name)
-                ));
+    let mut rows = |figures: &[Figure]| {
+        for figure in figures {
+            if let Some(value) = outcome.figures.get(*figure) {
+                let (value, about) = (number(value), figure.about());
+                text.push_str(&format!("  {figure:28} {value:>12}  {about}\n"));
             }
         }
         text.push('\n');
@@ -168,7 +166,7 @@ fn notes(outcome: &Outcome) -> impl Iterator<Item = String> {
 
 /// A generator that sends in time may still come late to what it hears, and in a closed loop nothing is due at all.
 fn slow(outcome: &Outcome) -> Option<String> {
-    let lag = *outcome.figures.get(verdict::LOOP_LAG)?;
+    let lag = outcome.figures.get(verdict::LOOP_LAG)?;
     (lag > verdict::LAG_MS_MAX).then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this run contain it, CPU a message does not"))
 }
 
@@ -257,15 +255,15 @@ pub(crate) fn html(outcome: &Outcome) -> String {
     page
 }
 
-fn table(figures: &Figures, names: &[&str]) -> String {
-    let rows: String = names
+fn table(figures: &Figures, shown: &[Figure]) -> String {
+    let rows: String = shown
         .iter()
-        .filter_map(|name| {
-            let value = figures.get(*name)?;
-            let about = escaped(verdict::about(name));
+        .filter_map(|figure| {
+            let value = figures.get(*figure)?;
+            let about = escaped(figure.about());
             Some(format!(
-                "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>",
-                number(*value)
+                "<tr><td>{figure}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>",
+                number(value)
             ))
         })
         .collect();
@@ -279,7 +277,7 @@ fn thresholds(outcome: &Outcome, page: &mut String) {
         let value = judged.value.map_or_else(|| String::from("absent"), number);
         page.push_str(&format!(
             "<tr><td>{}</td><td class=\"n\">{value}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>",
-            escaped(&judged.figure),
+            judged.figure,
             bounds(judged.min, judged.max)
         ));
     }
@@ -292,13 +290,13 @@ fn trials(outcome: &Outcome, page: &mut String) {
     }
     page.push_str("<h2>Search</h2><table><tr><th class=\"n\">messages/s</th><th></th><th class=\"n\">delivery p99, ms</th><th class=\"n\">ack p99, ms</th></tr>");
     for trial in &outcome.trials {
-        let figure = |name: &str| trial.figures.get(name).copied().map_or_else(String::new, number);
+        let figure = |figure| trial.figures.get(figure).map_or_else(String::new, number);
         page.push_str(&format!(
             "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             number(trial.rate),
             trial.words(),
-            figure("delivery_p99_ms"),
-            figure("ack_p99_ms")
+            figure(Figure::Timed(Timing::Delivery, Stat::P99)),
+            figure(Figure::Timed(Timing::Ack, Stat::P99))
         ));
     }
     page.push_str("</table>");
@@ -309,21 +307,32 @@ fn trials(outcome: &Outcome, page: &mut String) {
 
 /// The clients' times and the server's own, one below the other.
 fn beside(outcome: &Outcome, page: &mut String) {
-    let figure = |name: String| {
-        outcome.figures.get(&name).copied().map_or_else(|| String::from("–"), number)
-    };
+    let figure = |figure| outcome.figures.get(figure).map_or_else(|| String::from("–"), number);
+    let clients = |timing| [Stat::P50, Stat::P99].map(|stat| Figure::Timed(timing, stat));
+    let server = |measures: [Measure; 2]| measures.map(Figure::Measured);
+    let kinds = [
+        (
+            "delivery",
+            clients(Timing::Delivery),
+            clients(Timing::DeliveryService),
+            server([Measure::ServerDeliveryP50Ms, Measure::ServerDeliveryP99Ms]),
+        ),
+        (
+            "ack",
+            clients(Timing::Ack),
+            clients(Timing::AckService),
+            server([Measure::ServerAckP50Ms, Measure::ServerAckP99Ms]),
+        ),
+    ];
     page.push_str(
         "<h2>The clients' times beside the server's own</h2><div class=\"wide\"><table><tr><th>in milliseconds</th>\
          <th class=\"n\">due p50</th><th class=\"n\">due p99</th><th class=\"n\">sent p50</th><th class=\"n\">sent p99</th>\
          <th class=\"n\">server p50</th><th class=\"n\">server p99</th></tr>",
     );
-    for kind in ["delivery", "ack"] {
+    for (kind, due, sent, server) in kinds {
         page.push_str(&format!("<tr><td>{kind}</td>"));
-        for from in [kind.to_owned(), format!("{kind}_service"), format!("server_{kind}")] {
-            for quantile in ["p50", "p99"] {
-                let value = figure(format!("{from}_{quantile}_ms"));
-                page.push_str(&format!("<td class=\"n\">{value}</td>"));
-            }
+        for one in [due, sent, server].concat() {
+            page.push_str(&format!("<td class=\"n\">{}</td>", figure(one)));
         }
         page.push_str("</tr>");
     }
@@ -353,7 +362,7 @@ fn comparison(compared: &Comparison) -> String {
         page.push_str(&format!(
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.1} %</td>\
              <td class=\"n\">±{}</td><td class=\"{class}\">{}</td></tr>",
-            escaped(&row.figure),
+            row.figure,
             number(row.old),
             number(row.new),
             row.percent(),
@@ -363,7 +372,6 @@ fn comparison(compared: &Comparison) -> String {
     }
     page.push_str("</table>");
     for Lack { figure, by } in &compared.lacking {
-        let figure = escaped(figure);
         page.push_str(&format!(
             "<p class=\"bad\">{figure} cannot be compared: the {by} side has none</p>"
         ));
@@ -473,14 +481,14 @@ fn phases(outcome: &Outcome, page: &mut String) {
         return;
     }
     let columns = [
-        ("messages_per_second", "messages/s"),
-        ("delivery_p50_ms", "delivery p50"),
-        ("delivery_p99_ms", "p99"),
-        ("ack_p50_ms", "ack p50"),
-        ("ack_p99_ms", "p99"),
-        ("send_lag_p99_ms", "send lag p99"),
-        ("server_cpu_us_per_message", "CPU µs a message"),
-        ("server_cpu_cores", "cores"),
+        (Figure::Measured(Measure::MessagesPerSecond), "messages/s"),
+        (Figure::Timed(Timing::Delivery, Stat::P50), "delivery p50"),
+        (Figure::Timed(Timing::Delivery, Stat::P99), "p99"),
+        (Figure::Timed(Timing::Ack, Stat::P50), "ack p50"),
+        (Figure::Timed(Timing::Ack, Stat::P99), "p99"),
+        (Figure::Timed(Timing::SendLag, Stat::P99), "send lag p99"),
+        (Figure::Measured(Measure::ServerCpuUsPerMessage), "CPU µs a message"),
+        (Figure::Measured(Measure::ServerCpuCores), "cores"),
     ];
     page.push_str("<h2>Phases</h2><div class=\"wide\"><table><tr><th>phase</th><th class=\"n\">s</th><th>measured</th>");
     for (_, title) in columns {
@@ -494,8 +502,8 @@ fn phases(outcome: &Outcome, page: &mut String) {
             escaped(&phase.name),
             number(phase.seconds)
         ));
-        for (name, _) in columns {
-            let value = phase.figures.get(name).copied().map_or_else(String::new, number);
+        for (figure, _) in columns {
+            let value = phase.figures.get(figure).map_or_else(String::new, number);
             page.push_str(&format!("<td class=\"n\">{value}</td>"));
         }
         page.push_str("</tr>");
@@ -544,7 +552,7 @@ mod tests {
     fn a_report_has_phases_in_each_chart_over_time_and_the_servers_times_beside_the_clients() {
         let mut run = outcome();
         for name in ["server_delivery_p99_ms", "server_ack_p50_ms"] {
-            run.figures.insert(name.to_owned(), 987.0);
+            run.figures.put(name, 987.0);
         }
         for point in &mut run.series {
             (point.server_delivery_p99_ms, point.server_ack_p99_ms) = (Some(5.0), Some(9.0));

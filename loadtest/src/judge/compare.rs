@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::judge::figure::{Figure, Measure, Stat, Timing, Unit};
 use crate::judge::noise::Sample;
 use crate::judge::verdict::{self, Exit, Verdict};
 use crate::number::{ratio, short};
@@ -18,31 +19,33 @@ use crate::run::scenario::Scenario;
 pub(crate) const NOISE: f64 = 0.15;
 /// Times that differ by less are the same: timers and the scheduler are not finer.
 const NOISE_MS: f64 = 0.3;
+/// Memory that differs by less is the same too.
+const NOISE_MB: f64 = 8.0;
 /// And so is what differs by a smaller part, however quiet the runs were: nobody acts on it.
 const OWN_NOISE_MIN: f64 = 0.02;
 
 /// Figures that say how good a run is. The others say what it was, or are told apart by thresholds.
-const COMPARED: [&str; 20] = [
-    "delivery_p50_ms",
-    "delivery_p99_ms",
-    "delivery_p999_ms",
-    "delivery_service_p99_ms",
-    "ack_p50_ms",
-    "ack_p99_ms",
-    "ack_p999_ms",
-    "connect_p99_ms",
-    "resume_p99_ms",
-    "queue_wait_p99_ms",
-    "first_response_p99_ms",
-    "messages_per_second",
-    "deliveries_per_second",
-    "highest_rate",
-    "server_cpu_us_per_message",
-    "server_cpu_us_per_delivery",
-    "server_cpu_us_per_connect",
-    "server_bytes_per_connection",
-    "server_resident_mb",
-    "server_resident_growth_mb",
+const COMPARED: [Figure; 20] = [
+    Figure::Timed(Timing::Delivery, Stat::P50),
+    Figure::Timed(Timing::Delivery, Stat::P99),
+    Figure::Timed(Timing::Delivery, Stat::P999),
+    Figure::Timed(Timing::DeliveryService, Stat::P99),
+    Figure::Timed(Timing::Ack, Stat::P50),
+    Figure::Timed(Timing::Ack, Stat::P99),
+    Figure::Timed(Timing::Ack, Stat::P999),
+    Figure::Timed(Timing::Connect, Stat::P99),
+    Figure::Timed(Timing::Resume, Stat::P99),
+    Figure::Timed(Timing::QueueWait, Stat::P99),
+    Figure::Timed(Timing::FirstResponse, Stat::P99),
+    Figure::Measured(Measure::MessagesPerSecond),
+    Figure::Measured(Measure::DeliveriesPerSecond),
+    Figure::Measured(Measure::HighestRate),
+    Figure::Measured(Measure::ServerCpuUsPerMessage),
+    Figure::Measured(Measure::ServerCpuUsPerDelivery),
+    Figure::Measured(Measure::ServerCpuUsPerConnect),
+    Figure::Measured(Measure::ServerBytesPerConnection),
+    Figure::Measured(Measure::ServerResidentMb),
+    Figure::Measured(Measure::ServerResidentGrowthMb),
 ];
 
 /// What became of a figure.
@@ -56,7 +59,7 @@ pub(crate) enum Change {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) figure: String,
+    pub(crate) figure: Figure,
     /// Means of each side, in the figure's unit.
     pub(crate) old: f64,
     pub(crate) new: f64,
@@ -68,7 +71,7 @@ pub(crate) struct Row {
 /// A figure that one of the two has and the other has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lack {
-    pub(crate) figure: String,
+    pub(crate) figure: Figure,
     /// Who lacks it: `old` or `new`.
     pub(crate) by: String,
 }
@@ -192,13 +195,13 @@ pub(crate) fn compare(old: &[Outcome], new: &[Outcome], noise: f64) -> Result<Co
     warnings.retain(|warning| told.insert(warning.clone()));
     let void = [old, new].into_iter().any(|runs| counted(runs, false).is_empty());
     let (old_side, new_side) = (counted(old, void), counted(new, void));
-    let values = |runs: &[&Outcome], figure: &str| {
-        Sample::of(runs.iter().filter_map(|run| run.figures.get(figure).copied()))
+    let values = |runs: &[&Outcome], figure| {
+        Sample::of(runs.iter().filter_map(|run| run.figures.get(figure)))
     };
     let (mut rows, mut lacking) = (Vec::new(), Vec::new());
     for figure in COMPARED {
         let (before, after) = (values(&old_side, figure), values(&new_side, figure));
-        let lack = |by: &str| Lack { figure: figure.to_owned(), by: by.to_owned() };
+        let lack = |by: &str| Lack { figure, by: by.to_owned() };
         match (before.is_empty(), after.is_empty()) {
             (true, true) => {}
             (true, false) => lacking.push(lack("old")),
@@ -209,8 +212,8 @@ pub(crate) fn compare(old: &[Outcome], new: &[Outcome], noise: f64) -> Result<Co
     rows.extend(invariants(old, new));
     let broken = new.iter().flat_map(|run| {
         let bounds = run.thresholds.iter().filter(|judged| !judged.kept);
-        let counts = bounds.filter(|judged| !is_void(run) || is_wrong_anyhow(&judged.figure));
-        counts.map(|judged| judged.figure.clone()).chain(run.faults.iter().cloned())
+        let counts = bounds.filter(|judged| !is_void(run) || is_wrong_anyhow(judged.figure));
+        counts.map(|judged| judged.figure.to_string()).chain(run.faults.iter().cloned())
     });
     let broken: BTreeSet<String> = broken.collect();
     Ok(Comparison {
@@ -238,29 +241,33 @@ fn is_void(run: &Outcome) -> bool {
     run.void.is_some() || run.verdict == Verdict::Void
 }
 
-fn is_wrong_anyhow(figure: &str) -> bool {
+fn is_wrong_anyhow(figure: Figure) -> bool {
     verdict::NO_MATTER_HOW_LATE.contains(&figure)
 }
 
-fn row(figure: &str, before: &Sample, after: &Sample, part: f64) -> Row {
+fn row(figure: Figure, before: &Sample, after: &Sample, part: f64) -> Row {
     let (old, new) = (before.mean(), after.mean());
     let noise = match before.own_noise(after) {
         Some(own) => own.max(old.abs() * OWN_NOISE_MIN),
         None => old.abs() * part,
     };
     let noise = at_least(figure, noise);
-    Row { figure: figure.to_owned(), old, new, noise, change: change(figure, old, new, noise) }
+    Row { figure, old, new, noise, change: change(figure, old, new, noise) }
 }
 
 /// Below this nothing of this kind is a difference.
-fn at_least(figure: &str, noise: f64) -> f64 {
-    if figure.ends_with("_ms") {
-        noise.max(NOISE_MS)
-    } else if figure.ends_with("_mb") {
+fn at_least(figure: Figure, noise: f64) -> f64 {
+    match figure.unit() {
+        Unit::Milliseconds => noise.max(NOISE_MS),
         // A server that grew by a little more of nothing has not become worse.
-        noise.max(8.0)
-    } else {
-        noise
+        Unit::Mebibytes => noise.max(NOISE_MB),
+        Unit::MicrosecondsEach
+        | Unit::Seconds
+        | Unit::Bytes
+        | Unit::PerSecond
+        | Unit::Cores
+        | Unit::Characters
+        | Unit::Count => noise,
     }
 }
 
@@ -271,16 +278,16 @@ fn invariants(old: &[Outcome], new: &[Outcome]) -> impl Iterator<Item = Row> {
         let most = |runs: &[Outcome]| {
             // A line may break because the generator was late; a message is not lost by it.
             let counted = runs.iter().filter(|run| !is_void(run) || is_wrong_anyhow(figure));
-            let values = counted.filter_map(|run| run.figures.get(figure).copied());
+            let values = counted.filter_map(|run| run.figures.get(figure));
             values.fold(0.0, f64::max)
         };
         let (old_value, new_value) = (most(old), most(new));
-        let allowed = new.iter().any(|run| run.scenario.thresholds.contains_key(figure));
+        let allowed = new.iter().any(|run| run.scenario.thresholds.contains_key(figure.name()));
         if old_value == new_value || allowed {
             return None;
         }
         let change = if new_value > old_value { Change::Worse } else { Change::Better };
-        Some(Row { figure: figure.to_owned(), old: old_value, new: new_value, noise: 0.0, change })
+        Some(Row { figure, old: old_value, new: new_value, noise: 0.0, change })
     })
 }
 
@@ -315,10 +322,10 @@ fn untold(by_old: bool, by_new: bool) -> String {
     format!("{who} with which flags its server ran")
 }
 
-fn change(figure: &str, old: f64, new: f64, noise: f64) -> Change {
+fn change(figure: Figure, old: f64, new: f64, noise: f64) -> Change {
     if (new - old).abs() <= noise {
         Change::Same
-    } else if (new > old) == verdict::more_is_better(figure) {
+    } else if (new > old) == figure.more_is_better() {
         Change::Better
     } else {
         Change::Worse
@@ -330,7 +337,7 @@ impl Comparison {
     /// a figure that cannot be compared is no proof that it is not worse.
     pub(crate) fn exit(&self) -> Exit {
         let worse = || self.rows.iter().filter(|row| row.change == Change::Worse);
-        let is_zero_for_all = |row: &Row| verdict::ALWAYS_ZERO.contains(&row.figure.as_str());
+        let is_zero_for_all = |row: &Row| verdict::ALWAYS_ZERO.contains(&row.figure);
         if !self.broken.is_empty() || worse().any(is_zero_for_all) {
             Exit::Broken
         } else if self.void {
@@ -479,7 +486,7 @@ mod tests {
 
     /// What becomes of a figure from one run to the next.
     fn becomes(figure: &str, old: f64, new: f64) -> Change {
-        row(figure, &Sample::of([old]), &Sample::of([new]), NOISE).change
+        row(figure.parse().unwrap(), &Sample::of([old]), &Sample::of([new]), NOISE).change
     }
 
     #[test]
@@ -498,7 +505,7 @@ mod tests {
     fn runs(figure: &str, values: &[f64]) -> Vec<Outcome> {
         let run = |value: &f64| {
             let mut run = of_a_server_with(Some(&[]));
-            run.figures.insert(figure.to_owned(), *value);
+            run.figures.put(figure, *value);
             run
         };
         values.iter().map(run).collect()
@@ -507,7 +514,7 @@ mod tests {
     fn of_several(figure: &str, old: &[f64], new: &[f64]) -> Row {
         let compared = super::compare(&runs(figure, old), &runs(figure, new), NOISE).unwrap();
         assert!(compared.own_noise && compared.words().contains("own noise"));
-        compared.rows.into_iter().find(|row| row.figure == figure).unwrap()
+        compared.rows.into_iter().find(|row| row.figure.name() == figure).unwrap()
     }
 
     #[test]
@@ -541,7 +548,7 @@ mod tests {
         assert_eq!(compared.exit(), Exit::Kept);
         // One of the new runs lost something, though it is void.
         let mut lost = new.clone();
-        lost[1].figures.insert(String::from("lost"), 1.0);
+        lost[1].figures.put("lost", 1.0);
         (lost[1].verdict, lost[1].void) = (Verdict::Void, Some(String::from("late")));
         assert_eq!(super::compare(&old, &lost, NOISE).unwrap().exit(), Exit::Broken);
         assert_eq!(super::compare(&old[2..], &new, NOISE).unwrap().exit(), Exit::Void);
@@ -553,7 +560,7 @@ mod tests {
         let old = runs("ack_p99_ms", &[10.0]);
         let exit = |figure: &str, value: f64| {
             let mut new = runs("ack_p99_ms", &[10.0]);
-            new[0].figures.insert(figure.to_owned(), value);
+            new[0].figures.put(figure, value);
             let compared = super::compare(&old, &new, NOISE).unwrap();
             let said = compared.differences();
             assert_eq!(said.contains("WORSE"), compared.exit() != Exit::Kept, "{said}");
@@ -563,7 +570,7 @@ mod tests {
         assert_eq!(exit("ack_p99_ms", 20.0), Exit::Worse);
         assert_eq!(exit("lost", 1.0), Exit::Broken);
         let mut less = runs("ack_p99_ms", &[10.0]);
-        less[0].figures.remove("ack_p99_ms");
+        less[0].figures.take("ack_p99_ms");
         assert_eq!(super::compare(&old, &less, NOISE).unwrap().exit(), Exit::Worse);
     }
 
@@ -575,7 +582,10 @@ mod tests {
         }
         let one = folder.path().join("run-2");
         let read = side(&[folder.path().to_owned(), one]).unwrap();
-        let values: Vec<_> = read.iter().map(|run| run.figures["ack_p99_ms"]).collect();
+        let values: Vec<_> = read
+            .iter()
+            .map(|run| run.figures.get("ack_p99_ms".parse().unwrap()).unwrap())
+            .collect();
         assert_eq!(values, [1.0, 2.0, 3.0, 2.0]);
         assert!(side(&[]).is_err());
         assert!(side(&[folder.path().join("none")]).is_err());

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::histogram::{Count, Tally};
-use crate::judge::verdict::{self, ALWAYS_ZERO, Figures};
+use crate::judge::figure::{Count, Figure, Figures, Finding, Measure};
+use crate::judge::histogram::Tally;
+use crate::judge::verdict::{self, ALWAYS_ZERO};
 use crate::number::float;
 use crate::report::{bounds, number};
 use crate::run::scenario::{Bound, Limits, Phase, Scenario};
@@ -16,11 +17,12 @@ use crate::run::scenario::{Bound, Limits, Phase, Scenario};
 const SECONDS_MIN: f64 = 5.0;
 
 /// What a hearer sees to be wrong the moment it comes.
-const SEEN_AT_ONCE: [&str; 4] = ["duplicate", "reordered", "corrupt", "misdelivered"];
+const SEEN_AT_ONCE: [Finding; 4] =
+    [Finding::Duplicate, Finding::Reordered, Finding::Corrupt, Finding::Misdelivered];
 
 #[derive(Debug)]
 pub(crate) struct Guard {
-    bounds: BTreeMap<String, Limits>,
+    bounds: BTreeMap<Figure, Limits>,
     /// Measured phases: from when to when.
     spans: Vec<(f64, f64)>,
     /// Since the first came.
@@ -32,32 +34,33 @@ pub(crate) struct Guard {
 impl Guard {
     /// `all`: every threshold ends the run, and not only those that say so.
     pub(crate) fn new(scenario: &Scenario, all: bool) -> Self {
-        let mut bounds: BTreeMap<String, Limits> = BTreeMap::new();
+        let mut bounds: BTreeMap<Figure, Limits> = BTreeMap::new();
         if all {
-            let zero =
-                ALWAYS_ZERO.iter().map(|name| ((*name).to_owned(), Bound::Most(0.0).limits()));
-            bounds.extend(zero);
+            bounds.extend(ALWAYS_ZERO.map(|figure| (figure, Bound::Most(0.0).limits())));
         }
-        for (name, bound) in &scenario.thresholds {
+        for (figure, limits) in scenario.bounds() {
             // What the scenario allows is not 0 any more, whether it ends the run or not.
-            bounds.remove(name);
-            let limits = bound.limits();
+            bounds.remove(&figure);
             if all || limits.abort {
-                bounds.insert(name.clone(), limits);
+                bounds.insert(figure, limits);
             }
         }
-        bounds.retain(|name, limits| Self::sees(name, *limits));
+        bounds.retain(|figure, limits| Self::sees(*figure, *limits));
         let spans = spans(&scenario.phases);
         let (whole, measured) = (Tally::default(), Tally::default());
         Self { bounds, spans, whole, measured, seconds: 0.0 }
     }
 
     /// Whether this bound can be seen to be broken before the end.
-    pub(crate) fn sees(name: &str, limits: Limits) -> bool {
-        if is_counted(name) {
-            return limits.max.is_some();
+    pub(crate) fn sees(figure: Figure, limits: Limits) -> bool {
+        match figure {
+            Figure::Counted(_) => limits.max.is_some(),
+            Figure::Found(finding) => SEEN_AT_ONCE.contains(&finding) && limits.max.is_some(),
+            Figure::Timed(..) => true,
+            Figure::Measured(measure) => {
+                matches!(measure, Measure::MessagesPerSecond | Measure::DeliveriesPerSecond)
+            }
         }
-        verdict::is_timed(name) || verdict::more_is_better(name) && name != "highest_rate"
     }
 
     /// Takes a second, and says which bound is broken. `second` is its end, from the beginning of the first phase;
@@ -73,40 +76,40 @@ impl Guard {
         let figures = self.figures();
         // A generator that is late makes times that say nothing.
         let late = verdict::is_late(&figures);
-        self.bounds.iter().find_map(|(name, limits)| {
-            let value = *figures.get(name)?;
+        self.bounds.iter().find_map(|(figure, limits)| {
+            let value = figures.get(*figure)?;
+            let grows = only_grows(*figure);
             let over = limits.max.is_some_and(|max| {
-                value > max && (is_counted(name) || !verdict::is_blurred(&figures, name, max))
+                value > max && (grows || !verdict::is_blurred(&figures, *figure, max))
             });
-            let under = limits.min.is_some_and(|min| value < min && !is_counted(name));
-            if !(over || under) || late && !is_counted(name) {
+            let under = limits.min.is_some_and(|min| value < min && !grows);
+            if !(over || under) || late && !grows {
                 return None;
             }
             let wanted = bounds(limits.min, limits.max);
-            Some(format!("{name} is {}, wanted {wanted}", number(value)))
+            Some(format!("{figure} is {}, wanted {wanted}", number(value)))
         })
     }
 
     fn figures(&self) -> Figures {
-        let mut figures = Figures::new();
+        let mut figures = Figures::default();
         if self.seconds >= SECONDS_MIN {
             figures = verdict::figures(&self.measured, self.seconds);
         }
         for count in Count::ALL {
             let whole = Count::WHOLE.contains(count);
             let of = if whole { &self.whole } else { &self.measured };
-            figures.insert(count.word().to_owned(), float(of.of(*count)));
+            figures.set(Figure::Counted(*count), float(of.of(*count)));
         }
-        let wrong = &self.whole.wrong;
-        let seen = [wrong.duplicate, wrong.reordered, wrong.corrupt, wrong.misdelivered];
-        figures.extend(SEEN_AT_ONCE.into_iter().map(str::to_owned).zip(seen.map(float)));
+        let seen = |finding| float(self.whole.wrong.of(finding));
+        figures.extend(SEEN_AT_ONCE.map(|finding| (Figure::Found(finding), seen(finding))));
         figures
     }
 }
 
-/// Whether it only grows.
-fn is_counted(name: &str) -> bool {
-    SEEN_AT_ONCE.contains(&name) || Count::ALL.iter().any(|count| count.word() == name)
+/// What comes before the end only grows of what is counted.
+fn only_grows(figure: Figure) -> bool {
+    matches!(figure, Figure::Counted(_) | Figure::Found(_))
 }
 
 /// Measured stretches, those on end as one.
@@ -128,7 +131,7 @@ pub(crate) fn spans(phases: &[Phase]) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::histogram::Timing;
+    use crate::judge::figure::Timing;
     use crate::judge::ledger::Findings;
     use crate::run::scenario::{Changes, PhaseKind};
 
@@ -197,11 +200,12 @@ mod tests {
     #[test]
     fn what_is_known_at_the_end_alone_cannot_end_it() {
         let most = Limits { max: Some(1.0), ..Limits::default() };
+        let sees = |name: &str, limits| Guard::sees(name.parse().unwrap(), limits);
         for name in ["lost", "unacked", "highest_rate", "server_resident_mb", "connections"] {
-            assert!(!Guard::sees(name, most), "{name}");
+            assert!(!sees(name, most), "{name}");
         }
-        assert!(!Guard::sees("visits_done", Limits { min: Some(1.0), ..Limits::default() }));
-        assert!(Guard::sees("abandoned", most) && Guard::sees("resume_p99_ms", most));
+        assert!(!sees("visits_done", Limits { min: Some(1.0), ..Limits::default() }));
+        assert!(sees("abandoned", most) && sees("resume_p99_ms", most));
         let changes = Changes::default();
         assert!(Guard::new(&Scenario::find("busy-day", &changes).unwrap(), true).bounds.len() > 10);
     }

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
+use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::Findings;
 use crate::number;
 
@@ -16,111 +17,6 @@ use crate::number;
 const LOWEST_US: u64 = 1;
 const HIGHEST_US: u64 = 60_000_000;
 const DIGITS: u8 = 3;
-
-macro_rules! words {
-    ($(#[doc = $doc:literal])* $name:ident { $( $(#[doc = $vdoc:literal])+ $variant:ident $word:literal, )+ }) => {
-        $(#[doc = $doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub(crate) enum $name { $( $(#[doc = $vdoc])+ $variant, )+ }
-
-        impl $name {
-            pub(crate) const ALL: &'static [Self] = &[$( Self::$variant, )+];
-
-            pub(crate) const fn word(self) -> &'static str {
-                match self { $( Self::$variant => $word, )+ }
-            }
-
-            pub(crate) const fn about(self) -> &'static str {
-                match self { $( Self::$variant => concat!($( $vdoc ),+), )+ }
-            }
-        }
-    };
-}
-
-words! {
-    /// What is timed.
-    Timing {
-        /// From the moment a message was due until one of those who hear it had it.
-        Delivery "delivery",
-        /// The same from the moment it was really sent, without what was missed and came after a resume.
-        DeliveryService "delivery_service",
-        /// From the moment a message was due until its sender knew that it is stored.
-        Ack "ack",
-        /// The same from the moment it was really sent.
-        AckService "ack_service",
-        /// From the moment someone was due to come until their welcome.
-        Connect "connect",
-        /// From a line's end until its owner is where they were, all that they missed included.
-        Resume "resume",
-        /// From the opening of a conversation until an agent has it.
-        QueueWait "queue_wait",
-        /// From the opening of a conversation until its first answer.
-        FirstResponse "first_response",
-        /// How late the generator itself sent what was due.
-        SendLag "send_lag",
-        /// How late the generator's own timers fire.
-        LoopLag "loop_lag",
-    }
-}
-
-words! {
-    /// What is counted.
-    Count {
-        /// Messages sent, each once.
-        Sent "sent",
-        /// Characters of the messages sent.
-        Chars "chars",
-        /// Messages that were acked.
-        Acked "acked",
-        /// Messages that were acked before the phase ended in which they were due.
-        AckedInTime "acked_in_time",
-        /// Messages that came, at each of those who hear them.
-        Delivered "delivered",
-        /// Messages that were refused for good.
-        Refused "refused",
-        /// Messages that were due and that the generator could not even begin to send.
-        Unsent "unsent",
-        /// Refusals for a while: too fast, or the server cannot take it now. Each is sent again when it is time.
-        PutOff "put_off",
-        /// Messages sent again, because their answer was lost or they were refused for a while.
-        Resent "resent",
-        /// Questions other than messages that were refused.
-        Rejected "rejected",
-        /// Connections that were welcomed.
-        Connects "connects",
-        /// Attempts to connect that failed.
-        ConnectFailures "connect_failures",
-        /// Lines that ended without our doing.
-        Disconnects "disconnects",
-        /// Lines of slow readers that the server closed.
-        SlowCloses "slow_closes",
-        /// Lines that we cut.
-        Cuts "cuts",
-        /// Visits that began.
-        Visits "visits",
-        /// Visits that ended as they should.
-        VisitsDone "visits_done",
-        /// Visitors who left before an agent came.
-        Abandoned "abandoned",
-        /// Conversations that an agent took.
-        Taken "taken",
-        /// Hostile clients that were turned away as they should.
-        Repelled "repelled",
-        /// Hostile clients that were neither answered nor turned away.
-        Unrepelled "unrepelled",
-        /// Messages of bots.
-        BotMessages "bot_messages",
-        /// Agents seen with more conversations than they take.
-        OverCapacity "over_capacity",
-        /// Conversations offered to one agent while another one had them.
-        OfferedTwice "offered_twice",
-        /// Places in the queue that went back.
-        PositionGrew "position_grew",
-        /// Visitors who were offered to nobody before one who came after them.
-        OutOfTurn "out_of_turn",
-    }
-}
 
 /// A histogram that goes over a wire as pairs of value and count.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,28 +139,6 @@ impl Tally {
     pub(crate) fn time(&self, timing: Timing) -> Option<&Times> {
         self.times.get(&timing).filter(|times| times.count() > 0)
     }
-}
-
-impl Count {
-    /// What a server does to its clients once it has more than it can take. A search looks for that on purpose: each try
-    /// has its own, and what happened in the higher ones says nothing of the best.
-    pub(crate) const BREAKS: [Self; 5] =
-        [Self::Refused, Self::Unsent, Self::Rejected, Self::ConnectFailures, Self::Disconnects];
-
-    /// What must hold, or is known to happen, at any time: it counts from the first who comes to the last who goes,
-    /// and not in the measured phases alone.
-    pub(crate) const WHOLE: [Self; 10] = [
-        Self::Refused,
-        Self::Unsent,
-        Self::Rejected,
-        Self::ConnectFailures,
-        Self::Disconnects,
-        Self::Unrepelled,
-        Self::OverCapacity,
-        Self::OfferedTwice,
-        Self::PositionGrew,
-        Self::OutOfTurn,
-    ];
 }
 
 /// What one worker records into: a tally for each phase, and one for the running second.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use protocol::ids::ConversationId;
 use serde::{Deserialize, Serialize};
 
+use crate::judge::figure::Finding;
 use crate::people::stamp::{Fault, Stamp};
 
 /// Messages that a `void` may still name; a server takes back the newest only.
@@ -65,6 +66,20 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    pub(crate) fn of(&self, finding: Finding) -> u64 {
+        match finding {
+            Finding::Received => self.received,
+            Finding::Lost => self.lost,
+            Finding::Duplicate => self.duplicate,
+            Finding::Reordered => self.reordered,
+            Finding::Corrupt => self.corrupt,
+            Finding::Misdelivered => self.misdelivered,
+            Finding::Resumed => self.resumed,
+            Finding::Unacked => self.unacked,
+            Finding::Voided => self.voided,
+        }
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.received += other.received;
         self.lost += other.lost;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Timing};
+use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::SaidTally;
 use crate::people::stamp::Stamp;
 use crate::people::world::{Stage, World};

@@ -11,7 +11,7 @@ use protocol::limits::List;
 use protocol::personal::Personal;
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Timing};
+use crate::judge::figure::{Count, Timing};
 use crate::people::line::{Incoming, Line, LineError};
 use crate::people::world::World;
 

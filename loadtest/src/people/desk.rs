@@ -14,7 +14,7 @@ use protocol::time::UnixMillis;
 use tokio::task::JoinHandle;
 
 use crate::clock::Micros;
-use crate::judge::histogram::Count;
+use crate::judge::figure::Count;
 use crate::judge::ledger::Way;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::caller::{CallError, Caller, Who, decoded};

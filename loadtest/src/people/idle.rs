@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use protocol::ids::ConversationId;
 use tokio::task::JoinHandle;
 
-use crate::judge::histogram::Count;
+use crate::judge::figure::Count;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::caller::{CallError, Caller, Who, decoded};
 use crate::people::line::LineError;

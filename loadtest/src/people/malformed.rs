@@ -10,7 +10,7 @@ use protocol::limits::FRAME_BYTES_MAX;
 use tokio::task::JoinHandle;
 
 use crate::clock::micros;
-use crate::judge::histogram::Count;
+use crate::judge::figure::Count;
 use crate::people::caller::{CallError, Caller, Who, decoded, encoded, hello};
 use crate::people::line::{Incoming, Line, LineError};
 use crate::people::world::{Stage, World};

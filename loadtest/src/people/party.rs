@@ -10,7 +10,7 @@ use protocol::message::{Body, Message, Seq, Visibility};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Timing};
+use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::Way;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::caller::{CallError, Caller, Who, decoded};

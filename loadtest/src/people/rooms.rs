@@ -193,7 +193,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::judge::histogram::Count;
+    use crate::judge::figure::Count;
     use crate::people::caller::tests::Host;
     use crate::people::world::Stage;
     use crate::people::world::tests::{over, world_at};

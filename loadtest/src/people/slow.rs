@@ -8,7 +8,7 @@ use anyhow::Result;
 use protocol::ids::ConversationId;
 use tokio::task::JoinHandle;
 
-use crate::judge::histogram::Count;
+use crate::judge::figure::Count;
 use crate::people::caller::Caller;
 use crate::people::idle::passes_over;
 use crate::people::rooms::{supervisor, window};

@@ -15,7 +15,7 @@ use protocol::time::UnixMillis;
 use uuid::Uuid;
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Timing};
+use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::{Findings, Hearing, SaidTally, Way};
 use crate::people::caller::encoded;
 use crate::people::stamp::Stamp;

@@ -11,7 +11,7 @@ use protocol::frame::{ClientFrame, RequestId, ServerFrame};
 use protocol::message::{Message, Visibility};
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Timing};
+use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::Way;
 use crate::people::caller::{Caller, Who, decoded};
 use crate::people::party::sleep;

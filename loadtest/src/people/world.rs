@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Micros};
-use crate::judge::histogram::{Count, Recorder, Timing};
+use crate::judge::figure::{Count, Timing};
+use crate::judge::histogram::Recorder;
 use crate::judge::ledger::{Findings, Ledger};
 use crate::number;
 use crate::people::line::Target;

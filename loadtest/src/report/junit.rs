@@ -89,7 +89,7 @@ fn cases(run: &Outcome) -> Vec<Case> {
 
 fn threshold(run: &Outcome, judged: &Judged) -> Became {
     let value = judged.value.map_or_else(|| String::from("absent"), number);
-    let says_nothing = run.void.is_some() && !NO_MATTER_HOW_LATE.contains(&judged.figure.as_str());
+    let says_nothing = run.void.is_some() && !NO_MATTER_HOW_LATE.contains(&judged.figure);
     match (judged.kept, says_nothing) {
         (_, true) => Became::Skipped(format!("is {value}, of a run that is void")),
         (true, false) => Became::Passed,
@@ -111,11 +111,12 @@ fn comparison(compared: &Comparison, class: &str) -> Vec<Case> {
             (false, Change::Worse) => Became::Failed(words),
             (false, Change::Same | Change::Better) => Became::Passed,
         };
-        (row.figure.clone(), became)
+        (row.figure, became)
     });
-    let lacking = compared.lacking.iter().map(|lack| {
-        (lack.figure.clone(), Became::Failed(format!("the {} side has none", lack.by)))
-    });
+    let lacking = compared
+        .lacking
+        .iter()
+        .map(|lack| (lack.figure, Became::Failed(format!("the {} side has none", lack.by))));
     let cases = rows.chain(lacking).map(|(figure, became)| Case {
         class: class.to_owned(),
         name: format!("{figure} is not worse"),
@@ -151,7 +152,7 @@ mod tests {
             xml.contains(&format!("tests=\"{all}\" failures=\"0\" errors=\"0\" skipped=\"0\"")),
             "{xml}"
         );
-        let lost = run.thresholds.iter_mut().find(|judged| judged.figure == "lost").unwrap();
+        let lost = run.thresholds.iter_mut().find(|judged| judged.figure.name() == "lost").unwrap();
         (lost.value, lost.kept) = (Some(33.0), false);
         run.scenario.name = String::from("a <b> & \"c\"");
         run.fail(String::from("the log has \u{1b}[31mred\u{1b}[0m"));
@@ -169,7 +170,7 @@ mod tests {
         let mut run = outcome();
         run.void = Some(String::from("sent too late"));
         for judged in &mut run.thresholds {
-            judged.kept = !["lost", "disconnects"].contains(&judged.figure.as_str());
+            judged.kept = !["lost", "disconnects"].contains(&judged.figure.name());
         }
         let xml = xml(&[run]);
         assert!(xml.contains("<error message=\"sent too late\"/>"), "{xml}");
@@ -181,8 +182,8 @@ mod tests {
     #[test]
     fn what_became_worse_is_a_failure_too() {
         let (old, mut new) = (outcome(), outcome());
-        new.figures.insert(String::from("ack_p99_ms"), 1e6);
-        new.figures.remove("connect_p99_ms");
+        new.figures.put("ack_p99_ms", 1e6);
+        new.figures.take("connect_p99_ms");
         new.comparison = Some(compare::compare(&[old], &[new.clone()], 0.15).unwrap());
         let xml = xml(&[new]);
         assert!(xml.contains("classname=\"livehelp-load.smoke.comparison\""), "{xml}");

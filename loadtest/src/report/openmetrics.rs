@@ -3,8 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::judge::histogram::{Count, Timing};
-use crate::judge::verdict;
+use crate::judge::figure::{Figure, Stat, Timing, Unit};
 use crate::number::float;
 use crate::report::outcome::Outcome;
 
@@ -27,10 +26,20 @@ impl Sample {
 struct Family {
     name: String,
     kind: &'static str,
-    help: String,
-    samples: fn(&Outcome, &str) -> Vec<Sample>,
-    /// The figure that it shows, or the time.
-    of: String,
+    help: &'static str,
+    samples: Box<dyn Fn(&Outcome) -> Vec<Sample>>,
+}
+
+impl Family {
+    fn new(
+        name: &str,
+        kind: &'static str,
+        help: &'static str,
+        samples: impl Fn(&Outcome) -> Vec<Sample> + 'static,
+    ) -> Self {
+        let (name, samples) = (format!("livehelp_load_{name}"), Box::new(samples));
+        Self { name, kind, help, samples }
+    }
 }
 
 /// The whole file.
@@ -39,7 +48,7 @@ pub(crate) fn text(runs: &[Outcome]) -> String {
     for family in families() {
         let mut lines = String::new();
         for run in runs {
-            for sample in (family.samples)(run, &family.of) {
+            for sample in (family.samples)(run) {
                 let labels = [("scenario", run.scenario.name.clone()), ("run", run.run.clone())];
                 let labels = labels.into_iter().chain(sample.labels);
                 let labels: Vec<String> =
@@ -59,7 +68,7 @@ pub(crate) fn text(runs: &[Outcome]) -> String {
             continue;
         }
         let Family { name, kind, help, .. } = family;
-        let _written = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {}", escaped(&help));
+        let _written = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {}", escaped(help));
         text.push_str(&lines);
     }
     text.push_str("# EOF\n");
@@ -68,92 +77,62 @@ pub(crate) fn text(runs: &[Outcome]) -> String {
 
 fn families() -> Vec<Family> {
     let mut families = Vec::new();
-    for timing in Timing::ALL {
-        let help = timing.about().trim().trim_end_matches('.').to_owned();
-        let family = |name: String, kind, samples| Family {
-            name,
-            kind,
-            help: help.clone(),
-            samples,
-            of: timing.word().to_owned(),
-        };
-        let name = format!("livehelp_load_{}", timing.word());
-        families.push(family(format!("{name}_seconds"), "summary", summary));
-        families.push(family(format!("{name}_max_seconds"), "gauge", |run, timing| {
-            let most = run.figures.get(&format!("{timing}_max_ms"));
-            most.map(|ms| Sample::of(ms / 1_000.0)).into_iter().collect()
-        }));
+    for timing in Timing::ALL.iter().copied() {
+        let most = Figure::Timed(timing, Stat::Max);
+        let (word, help) = (timing.word(), most.about());
+        let times = move |run: &Outcome| summary(run, timing);
+        families.push(Family::new(&format!("{word}_seconds"), "summary", help, times));
+        let most = move |run: &Outcome| gauge(run, most);
+        families.push(Family::new(&format!("{word}_max_seconds"), "gauge", help, most));
     }
-    for name in verdict::names().into_iter().filter(|name| !verdict::is_timed(name)) {
-        let help = verdict::about(&name).to_owned();
-        families.push(if is_counted(&name) {
-            let samples = |run: &Outcome, name: &str| {
-                let value = run.figures.get(name).copied();
-                let labels = Vec::new();
-                let sample = value.map(|value| Sample { suffix: "_total", labels, value });
-                sample.into_iter().collect()
-            };
-            Family {
-                name: format!("livehelp_load_{name}"),
-                kind: "counter",
-                help,
-                samples,
-                of: name,
-            }
+    for figure in Figure::all().filter(|figure| figure.timing().is_none()) {
+        let (name, help) = (figure.name(), figure.about());
+        families.push(if matches!(figure, Figure::Counted(_) | Figure::Found(_)) {
+            Family::new(name, "counter", help, move |run| {
+                let sample = |value| Sample { suffix: "_total", labels: Vec::new(), value };
+                run.figures.get(figure).map(sample).into_iter().collect()
+            })
         } else {
-            let samples = |run: &Outcome, name: &str| {
-                let value = run.figures.get(name).copied();
-                value.map(|value| Sample::of(base(name).1.of(value))).into_iter().collect()
-            };
-            let family = format!("livehelp_load_{}", base(&name).0);
-            Family { name: family, kind: "gauge", help, samples, of: name }
+            Family::new(&base(figure).0, "gauge", help, move |run| gauge(run, figure))
         });
     }
-    families.push(Family {
-        name: String::from("livehelp_load_threshold_kept"),
-        kind: "gauge",
-        help: String::from("whether the run kept the bound of this figure"),
-        samples: |run, _| {
-            let judged = run.thresholds.iter().map(|judged| Sample {
-                suffix: "",
-                labels: vec![("figure", judged.figure.clone())],
-                value: f64::from(u8::from(judged.kept)),
-            });
-            judged.collect()
-        },
-        of: String::new(),
-    });
-    families.push(Family {
-        name: String::from("livehelp_load_exit_code"),
-        kind: "gauge",
-        help: String::from("what the run came to, as the program's exit code"),
-        samples: |run, _| vec![Sample::of(f64::from(run.exit().code()))],
-        of: String::new(),
-    });
+    let help = "whether the run kept the bound of this figure";
+    families.push(Family::new("threshold_kept", "gauge", help, |run| {
+        let judged = run.thresholds.iter().map(|judged| Sample {
+            suffix: "",
+            labels: vec![("figure", judged.figure.to_string())],
+            value: f64::from(u8::from(judged.kept)),
+        });
+        judged.collect()
+    }));
+    let help = "what the run came to, as the program's exit code";
+    families.push(Family::new("exit_code", "gauge", help, |run| {
+        vec![Sample::of(f64::from(run.exit().code()))]
+    }));
     families
 }
 
-fn summary(run: &Outcome, timing: &str) -> Vec<Sample> {
+fn gauge(run: &Outcome, figure: Figure) -> Vec<Sample> {
+    let value = run.figures.get(figure);
+    value.map(|value| Sample::of(base(figure).1.of(value))).into_iter().collect()
+}
+
+fn summary(run: &Outcome, timing: Timing) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (word, quantile) in verdict::QUANTILES {
-        if let Some(ms) = run.figures.get(&format!("{timing}_{word}_ms")) {
+    for stat in Stat::ALL {
+        let ms = run.figures.get(Figure::Timed(timing, stat));
+        if let (Some(quantile), Some(ms)) = (stat.quantile(), ms) {
             let labels = vec![("quantile", quantile.to_string())];
             samples.push(Sample { suffix: "", labels, value: ms / 1_000.0 });
         }
     }
-    let times = run.times.iter().find(|(known, _)| known.word() == timing);
-    if let Some((_, times)) = times.filter(|_| !samples.is_empty()) {
+    if let Some(times) = run.times.get(&timing).filter(|_| !samples.is_empty()) {
         let (count, labels) = (float(times.count()), Vec::new());
         let sum = times.mean_us() / 1e6 * count;
         samples.push(Sample { suffix: "_sum", labels, value: sum });
         samples.push(Sample { suffix: "_count", labels: Vec::new(), value: count });
     }
     samples
-}
-
-fn is_counted(name: &str) -> bool {
-    verdict::FINDINGS.iter().any(|(known, _)| *known == name)
-        || Count::ALL.iter().any(|count| count.word() == name)
 }
 
 /// From a figure's unit to the base unit. Divided where that is what a person would do: a product has the wrong last digit.
@@ -172,20 +151,22 @@ impl ToBase {
 }
 
 /// A figure's name with its base unit, and the way there.
-fn base(name: &str) -> (String, ToBase) {
-    if let Some(rest) = name.strip_suffix("_ms") {
-        return (format!("{rest}_seconds"), ToBase::By(1e3));
+fn base(figure: Figure) -> (String, ToBase) {
+    let name = figure.name();
+    match figure.unit() {
+        Unit::Milliseconds => (name.replace("_ms", "_seconds"), ToBase::By(1e3)),
+        Unit::MicrosecondsEach => (name.replace("_us_per_", "_seconds_per_"), ToBase::By(1e6)),
+        Unit::Mebibytes => {
+            let (what, most) = name.split_once("_mb").unwrap_or((name, ""));
+            (format!("{what}{most}_bytes"), ToBase::Times(MIB))
+        }
+        Unit::Seconds
+        | Unit::Bytes
+        | Unit::PerSecond
+        | Unit::Cores
+        | Unit::Characters
+        | Unit::Count => (name.to_owned(), ToBase::Times(1.0)),
     }
-    if let Some((what, each)) = name.split_once("_us_per_") {
-        return (format!("{what}_seconds_per_{each}"), ToBase::By(1e6));
-    }
-    if let Some(rest) = name.strip_suffix("_mb_max") {
-        return (format!("{rest}_max_bytes"), ToBase::Times(MIB));
-    }
-    if let Some(rest) = name.strip_suffix("_mb") {
-        return (format!("{rest}_bytes"), ToBase::Times(MIB));
-    }
-    (name.to_owned(), ToBase::Times(1.0))
 }
 
 fn escaped(text: &str) -> String {
@@ -210,7 +191,9 @@ mod tests {
             ("server_resident_mb_max", 3.0),
             ("server_delivery_p99_ms", 5.0),
         ];
-        run.figures.extend(figures.map(|(name, value)| (name.to_owned(), value)));
+        for (name, value) in figures {
+            run.figures.put(name, value);
+        }
         run.run = String::from("0000abcd");
         let text = text(&[run.clone(), run]);
         let labels = "scenario=\"smoke\",run=\"0000abcd\"";

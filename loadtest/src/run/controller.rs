@@ -1,5 +1,6 @@
 //! One run from its beginning to its end: the server, the people, the phases, and what all of it comes to.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use testkit::Throwaway;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Micros};
+use crate::judge::figure::{Count, Figure, Figures, Measure, Stat, Timing};
 use crate::judge::guard::{self, Guard};
-use crate::judge::histogram::{Count, Tally};
+use crate::judge::histogram::Tally;
 use crate::judge::ledger::Ledger;
-use crate::judge::verdict::{self, Figures};
+use crate::judge::verdict;
 use crate::number::{float, ratio};
 use crate::people::world::Plan;
 use crate::report::outcome::{
@@ -38,6 +40,7 @@ use crate::tasks;
 /// From the order to run until the run begins, for all workers to have heard it.
 const HEADWAY: Duration = Duration::from_millis(300);
 const MB: f64 = 1_048_576.0;
+const HIGHEST_RATE: Figure = Figure::Measured(Measure::HighestRate);
 
 /// Where the server is.
 #[derive(Debug, Clone)]
@@ -321,13 +324,13 @@ impl Conductor<'_> {
         verdict::whole(&whole, self.scenario.pacing, &mut figures);
         coming(&first, &before, &there, connections, &mut figures);
         let (server, notes) = moved(metrics, Metrics::of(admin).await);
-        let judged = verdict::judge(&figures, &self.scenario.thresholds);
+        let judged = verdict::judge(&figures, self.scenario.bounds());
         // A server that died has died, however late the generator was.
         let void = verdict::void(&figures, &judged, bounded_by);
         let void = self.interrupted().or(void).filter(|_| self.gone.is_none());
         let none_kept = self.scenario.pacing == Loop::Search
             && self.ended.is_none()
-            && figures.get("highest_rate").is_none_or(|rate| *rate <= 0.0);
+            && figures.get(HIGHEST_RATE).is_none_or(|rate| rate <= 0.0);
         let series = self.series.lock().points.clone();
         let mut outcome = Outcome {
             schema: SCHEMA.to_owned(),
@@ -556,7 +559,7 @@ impl Conductor<'_> {
         spent.figures(&all, &mut figures);
         self.memory(&marks, &mut figures);
         if let Some(growth) = growth_mb(&self.series.lock().points, &reached) {
-            figures.insert(String::from("server_resident_growth_mb"), growth);
+            figures.set(Figure::Measured(Measure::ServerResidentGrowthMb), growth);
         }
         Ok(Measured { figures, phases: outcomes, tally: all, ..Measured::default() })
     }
@@ -566,15 +569,13 @@ impl Conductor<'_> {
         let Some(end) = marks.last() else { return };
         let resident = end.server.map(|server| float(server.resident_bytes) / MB);
         if let Some(resident) = resident {
-            figures.insert(String::from("server_resident_mb"), resident);
+            figures.set(Figure::Measured(Measure::ServerResidentMb), resident);
         }
-        figures.insert(
-            String::from("generator_resident_mb"),
-            float(end.generator.resident_bytes) / MB,
-        );
+        let generator = float(end.generator.resident_bytes) / MB;
+        figures.set(Figure::Measured(Measure::GeneratorResidentMb), generator);
         let seen = series.points.iter().filter_map(|point| point.server_resident_mb);
         if let Some(most) = seen.chain(resident).reduce(f64::max) {
-            figures.insert(String::from("server_resident_mb_max"), most);
+            figures.set(Figure::Measured(Measure::ServerResidentMbMax), most);
         }
     }
 
@@ -610,7 +611,7 @@ impl Conductor<'_> {
                 break;
             }
         }
-        measured.figures.insert(String::from("highest_rate"), search.highest());
+        measured.figures.set(HIGHEST_RATE, search.highest());
         // Of a search that was ended early nobody knows.
         measured.bounded_by = self.ended.is_none().then(|| search.bounded_by());
         Ok(measured)
@@ -635,21 +636,21 @@ impl Conductor<'_> {
 fn coming(first: &Tally, before: &Usage, there: &Usage, connections: u64, figures: &mut Figures) {
     let opened = first.of(Count::Connects).max(1);
     let growth = float(there.resident_bytes) - float(before.resident_bytes);
-    figures.insert(String::from("connections"), float(connections));
-    figures.insert(String::from("server_bytes_per_connection"), ratio(growth, float(connections)));
-    figures.insert(String::from("server_cpu_us_per_connect"), cpu_us_each(there, before, opened));
-    if !figures.contains_key("connect_p50_ms") {
-        let coming = verdict::figures(first, 1.0);
-        figures.extend(
-            coming
-                .into_iter()
-                .filter(|(name, _)| name.starts_with("connect_") && name.ends_with("_ms")),
-        );
+    let each = ratio(growth, float(connections));
+    figures.set(Figure::Measured(Measure::Connections), float(connections));
+    figures.set(Figure::Measured(Measure::ServerBytesPerConnection), each);
+    let cpu_us = cpu_us_each(there, before, opened);
+    figures.set(Figure::Measured(Measure::ServerCpuUsPerConnect), cpu_us);
+    if let (Some(times), None) =
+        (first.time(Timing::Connect), figures.get(Figure::Timed(Timing::Connect, Stat::P50)))
+    {
+        let of = |stat: Stat| (Figure::Timed(Timing::Connect, stat), stat.of(times));
+        figures.extend(Stat::ALL.map(of));
     }
 }
 
 /// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.
-fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (Figures, Vec<String>) {
+fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (BTreeMap<String, f64>, Vec<String>) {
     match (earlier, later) {
         (Ok(earlier), Ok(later)) => (later.since(&earlier), Vec::new()),
         (earlier, later) => {
@@ -658,7 +659,7 @@ fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (Figures, Vec<Stri
                 let error = look.err()?;
                 Some(format!("the server's /metrics could not be read at the {when}: {error:#}"))
             });
-            (Figures::new(), notes.collect())
+            (BTreeMap::new(), notes.collect())
         }
     }
 }
@@ -756,18 +757,18 @@ impl Spent {
     fn figures(&self, tally: &Tally, figures: &mut Figures) {
         let sent = float(tally.of(Count::Sent));
         let came = float(tally.of(Count::Delivered));
-        let mut set = |name: &str, value: f64| figures.insert(name.to_owned(), value);
+        let mut set = |measure, value| figures.set(Figure::Measured(measure), value);
         if let Some(server) = self.server {
             if sent > 0.0 {
-                set("server_cpu_us_per_message", server * 1e6 / sent);
+                set(Measure::ServerCpuUsPerMessage, server * 1e6 / sent);
             }
             if came > 0.0 {
-                set("server_cpu_us_per_delivery", server * 1e6 / came);
+                set(Measure::ServerCpuUsPerDelivery, server * 1e6 / came);
             }
-            set("server_cpu_cores", ratio(server, self.seconds));
+            set(Measure::ServerCpuCores, ratio(server, self.seconds));
         }
-        set("generator_cpu_cores", ratio(self.generator, self.seconds));
-        set("measured_seconds", self.seconds);
+        set(Measure::GeneratorCpuCores, ratio(self.generator, self.seconds));
+        set(Measure::MeasuredSeconds, self.seconds);
         figures.extend(self.latency.figures());
     }
 }

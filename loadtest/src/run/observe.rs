@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use http::Method;
 
+use crate::judge::figure::{Figure, Measure};
 use crate::number::{float, ratio};
 use crate::run::process::Usage;
 use crate::run::rest::{Rest, Shown};
@@ -168,13 +169,15 @@ impl Latency {
     }
 
     /// As figures of a run, where there were any.
-    pub(crate) fn figures(&self) -> impl Iterator<Item = (String, f64)> {
-        let kinds = [("delivery", &self.delivery), ("ack", &self.ack)];
-        kinds.into_iter().flat_map(|(kind, times)| {
-            [("p50", 0.5), ("p99", 0.99)].into_iter().filter_map(move |(word, quantile)| {
-                let ms = times.quantile(quantile)? * 1_000.0;
-                Some((format!("server_{kind}_{word}_ms"), ms))
-            })
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (Figure, f64)> {
+        let figures = [
+            (Measure::ServerDeliveryP50Ms, &self.delivery, 0.5),
+            (Measure::ServerDeliveryP99Ms, &self.delivery, 0.99),
+            (Measure::ServerAckP50Ms, &self.ack, 0.5),
+            (Measure::ServerAckP99Ms, &self.ack, 0.99),
+        ];
+        figures.into_iter().filter_map(|(measure, times, quantile)| {
+            Some((Figure::Measured(measure), times.quantile(quantile)? * 1_000.0))
         })
     }
 }
@@ -254,9 +257,9 @@ process_resident_memory_bytes 1048576
         assert_eq!(both.p99_ms(), [Some(1.0), None]);
         both.add(&third.latency(&second));
         assert_eq!(both.p99_ms(), [Some(50.0), None]);
-        let figures: Vec<_> = both.figures().collect();
-        let name = |kind: &str| format!("server_delivery_{kind}_ms");
-        assert_eq!(figures, [(name("p50"), 1.0), (name("p99"), 50.0)]);
+        let figures: Vec<_> = both.figures().map(|(figure, ms)| (figure.name(), ms)).collect();
+        let (p50, p99) = ("server_delivery_p50_ms", "server_delivery_p99_ms");
+        assert_eq!(figures, [(p50, 1.0), (p99, 50.0)]);
         assert_eq!(Latency::default().p99_ms(), [None, None]);
         // Started anew in between.
         assert_eq!(first.latency(&third).p99_ms(), [None, None]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock::Micros;
-use crate::judge::histogram::Count;
+use crate::judge::figure::Count;
 use crate::number::ratio;
 use crate::people::world::{Due, World, part};
 use crate::run::scenario::{Arrivals, Mix, Phase, PhaseKind, Scenario};

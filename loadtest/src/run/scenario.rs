@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::judge::figure::Figure;
 use crate::number::whole;
 use crate::people::malformed;
 
@@ -239,6 +240,13 @@ pub(crate) struct Search {
     pub(crate) aim: BTreeMap<String, f64>,
 }
 
+impl Search {
+    /// The aim as figures, which a scenario that was checked has no others than.
+    pub(crate) fn aims(&self) -> impl Iterator<Item = (Figure, f64)> {
+        self.aim.iter().filter_map(|(name, most)| Some((name.parse().ok()?, *most)))
+    }
+}
+
 impl Default for Search {
     fn default() -> Self {
         let aim = BTreeMap::from([(String::from("delivery_p99_ms"), 50.0)]);
@@ -370,6 +378,12 @@ impl Scenario {
         }
         check::check(&self, text)?;
         Ok(self)
+    }
+
+    /// The thresholds as figures, which a scenario that was checked has no others than.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = (Figure, Limits)> {
+        let bounds = self.thresholds.iter();
+        bounds.filter_map(|(name, bound)| Some((name.parse().ok()?, bound.limits())))
     }
 
     /// Sockets that it holds at a time, those of visits not among them.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::histogram::Count;
-use crate::judge::verdict::{self, Figures};
+use crate::judge::figure::{Count, Figure, Figures};
+use crate::judge::verdict;
 use crate::run::scenario;
 
 /// What may be on its way when a try ends, as a part of what was sent: more only piled up.
@@ -113,11 +113,11 @@ pub(crate) fn judge(figures: &Figures, wanted: &scenario::Search) -> Tried {
     if !is_sound(figures, wanted) {
         return Tried::Broken;
     }
-    let keeps = |name: &String, most: &f64| figures.get(name).is_some_and(|value| value <= most);
-    let mut broken = wanted.aim.iter().filter(|(name, most)| !keeps(name, most)).peekable();
+    let keeps = |figure, most: f64| figures.get(figure).is_some_and(|value| value <= most);
+    let mut broken = wanted.aims().filter(|(figure, most)| !keeps(*figure, *most)).peekable();
     if broken.peek().is_none() {
         Tried::Kept
-    } else if broken.all(|(name, most)| verdict::is_blurred(figures, name, *most)) {
+    } else if broken.all(|(figure, most)| verdict::is_blurred(figures, figure, most)) {
         Tried::Void
     } else {
         Tried::Broken
@@ -126,12 +126,11 @@ pub(crate) fn judge(figures: &Figures, wanted: &scenario::Search) -> Tried {
 
 /// Whether the server kept up with a try: nothing broke, and there was no backlog when its time was over.
 fn is_sound(figures: &Figures, wanted: &scenario::Search) -> bool {
-    let value = |name: &str| figures.get(name).copied();
-    let nothing =
-        Count::BREAKS.iter().all(|count| value(count.word()).is_none_or(|value| value == 0.0));
-    let sent = value("sent").unwrap_or(0.0);
+    let value = |count| figures.get(Figure::Counted(count));
+    let nothing = Count::BREAKS.iter().all(|count| value(*count).is_none_or(|value| value == 0.0));
+    let sent = value(Count::Sent).unwrap_or(0.0);
     // Not `acked`: what came in while all was drained is in that, so that no backlog would ever show.
-    let backlog = sent - value("acked_in_time").unwrap_or(0.0);
+    let backlog = sent - value(Count::AckedInTime).unwrap_or(0.0);
     let part = BACKLOG.max(ON_ITS_WAY_S / wanted.seconds);
     nothing && sent > 0.0 && backlog <= (sent * part).ceil()
 }
@@ -203,8 +202,7 @@ mod tests {
                 ("acked_in_time", acked_in_time),
                 ("delivery_p99_ms", 20.0),
             ];
-            let figures = figures.iter().chain(more);
-            judge(&figures.map(|(name, value)| ((*name).to_owned(), *value)).collect(), &wanted)
+            judge(&Figures::named(&[&figures, more].concat()), &wanted)
         };
         let kept = |acked_in_time, more: &[(&str, f64)]| tried(acked_in_time, more) == Tried::Kept;
         assert!(kept(5_000.0, &[]) && kept(4_850.0, &[]));

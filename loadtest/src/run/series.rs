@@ -1,7 +1,8 @@
 //! The run second by second, all workers together: for the screen and for the report's plots.
 
 use crate::clock::Micros;
-use crate::judge::histogram::{Count, Tally, Times, Timing};
+use crate::judge::figure::{Count, Timing};
+use crate::judge::histogram::{Tally, Times};
 use crate::number::{float, ratio};
 use crate::report::outcome::Point;
 use crate::run::process::Usage;

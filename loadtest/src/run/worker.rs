@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::{Micros, micros};
-use crate::judge::histogram::{Count, Tally, Timing};
+use crate::judge::figure::{Count, Timing};
+use crate::judge::histogram::Tally;
 use crate::judge::ledger::Ledger;
 use crate::people::world::{Due, Plan, Stage, World};
 use crate::people::{bot, desk, idle, malformed, rooms, slow, visit};

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 
 use super::{CAPACITY_MAX, Loop, Scenario, Size, Span};
+use crate::judge::figure::Figure;
 use crate::judge::guard::Guard;
-use crate::judge::verdict;
 use crate::number::float;
 use crate::people::stamp::STAMP_CHARS;
 
@@ -188,7 +188,7 @@ fn aim(scenario: &Scenario) -> Complaint {
     }
     let every_s = float(scenario.reconnect.every_ms) / 1_000.0;
     let cut = scenario.mix.reconnectors > 0 && every_s <= scenario.search.seconds;
-    let name = scenario.search.aim.keys().find(|name| !verdict::is_of_a_try(name, cut))?;
+    let (name, _) = scenario.search.aims().find(|(figure, _)| !figure.is_of_a_try(cut))?;
     let words = "is a figure of the whole run, or of what does not happen here: no single try has it; \
          times of messages, counts, rates and CPU can be aims";
     wrong(format!("search.aim.{name}"), words)
@@ -197,16 +197,11 @@ fn aim(scenario: &Scenario) -> Complaint {
 fn figures(scenario: &Scenario) -> Complaint {
     let names = scenario.thresholds.keys().map(|name| ("thresholds", name));
     for (table, name) in names.chain(scenario.search.aim.keys().map(|name| ("search.aim", name))) {
-        if !verdict::is_figure(name) {
-            let nearest = verdict::nearest_figure(name);
-            return wrong(
-                format!("{table}.{name}"),
-                format!("is no figure of a run; did you mean `{nearest}`?"),
-            );
+        if let Err(error) = name.parse::<Figure>() {
+            return wrong(format!("{table}.{name}"), error.to_string());
         }
     }
-    for (name, bound) in &scenario.thresholds {
-        let limits = bound.limits();
+    for (name, limits) in scenario.bounds() {
         if limits.min.is_none() && limits.max.is_none() {
             return wrong(format!("thresholds.{name}"), "has neither `min` nor `max`");
         }
