@@ -16,9 +16,10 @@ use crate::report;
 use crate::report::outcome::{Ended, Outcome};
 use crate::report::screen::Screen;
 use crate::report::{junit, openmetrics};
-use crate::run::controller::{Server, ServerGone, Wanted, conduct};
+use crate::run::controller::{ServerGone, Wanted, conduct};
 use crate::run::crew::{Elsewhere, Hands, runtime};
 use crate::run::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
+use crate::run::scene::Server;
 use crate::run::stop::{self, Interrupted};
 use crate::run::{distant, process, throwaway};
 

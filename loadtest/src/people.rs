@@ -8,6 +8,7 @@ pub(crate) mod rooms;
 pub(crate) mod party;
 pub(crate) mod visit;
 pub(crate) mod desk;
+mod burden;
 pub(crate) mod idle;
 pub(crate) mod slow;
 pub(crate) mod malformed;

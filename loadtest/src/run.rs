@@ -6,6 +6,8 @@
 pub(crate) mod scenario;
 pub(crate) mod search;
 pub(crate) mod controller;
+pub(crate) mod scene;
+mod cost;
 pub(crate) mod stop;
 pub(crate) mod series;
 pub(crate) mod observe;

@@ -1,11 +1,11 @@
 //! An agent at a desk: is available, takes what is offered, and in visits answers, and closes when the visitor goes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use protocol::conversation::{AgentCard, Availability, ConversationCard, ConversationState};
+use protocol::conversation::{Availability, ConversationCard, ConversationState};
 use protocol::frame::{ClientFrame, RequestId, ServerFrame, WatchTopic};
 use protocol::ids::{AgentId, ConversationId};
 use protocol::message::{Message, Seq, Visibility};
@@ -17,6 +17,7 @@ use crate::clock::Micros;
 use crate::judge::figure::Count;
 use crate::judge::ledger::Way;
 use crate::people::backoff::{Backoff, may_return};
+use crate::people::burden::{Burden, judge};
 use crate::people::caller::{CallError, Caller, Who, decoded};
 use crate::people::line::LineError;
 use crate::people::party::{Settling, sleep, watch_frame};
@@ -24,9 +25,6 @@ use crate::people::talk::Talk;
 use crate::people::world::{Purpose, Stage, World, between};
 use crate::run::setup::Account;
 use crate::tasks;
-
-/// The end of a conversation and the offer that follows it reach an agent within so long.
-const MOMENT_US: u64 = 500_000;
 
 /// What was asked for which conversation.
 #[derive(Debug, Clone, Copy)]
@@ -61,42 +59,6 @@ struct Desk {
     answers: BTreeMap<(Micros, u32), Answer>,
     answer_count: u32,
     settling: Settling,
-}
-
-/// What an agent has, as they were told it.
-#[derive(Debug, Default)]
-struct Burden {
-    /// Offered to them or theirs.
-    has: BTreeSet<ConversationId>,
-    /// Since when they have more than they take.
-    over_since: Option<Micros>,
-    /// Their line broke: what of it ended meanwhile they were not told, so that only the server's own cards are judged.
-    unsure: bool,
-}
-
-impl Burden {
-    /// More than they take: for a moment only, while the end of another is still on its way to them.
-    fn weigh(&mut self, world: &World, now: Micros) {
-        let capacity = usize::from(world.scenario().agent.capacity);
-        let over = self.has.len() > capacity && !self.unsure;
-        let since = self.over_since.take();
-        if over {
-            self.over_since = since.or(Some(now));
-        }
-        if since.is_some_and(|since| now.since(since) > MOMENT_US) {
-            world.count(Count::OverCapacity);
-            self.over_since = over.then_some(now);
-        }
-    }
-}
-
-/// No agent has more than they take, by what the server shows of them.
-fn judge(world: &World, card: &AgentCard) {
-    if let (Some(load), Some(capacity)) = (card.load, card.capacity)
-        && load > capacity
-    {
-        world.count(Count::OverCapacity);
-    }
 }
 
 /// Sits an agent down; they stay until the run is over.
@@ -516,100 +478,4 @@ impl Desk {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests {
-    use protocol::personal::Personal;
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::people::caller::tests::Host;
-    use crate::people::world::tests::{over, world, world_at};
-
-    const fn room(number: u8) -> ConversationId {
-        ConversationId::from_bytes([number; 16])
-    }
-
-    #[test]
-    fn an_agent_with_more_than_they_take_is_seen_once_it_lasts() {
-        let world = world("[agent]\ncapacity = 1\n");
-        let mut burden = Burden::default();
-        burden.has.insert(room(1));
-        burden.weigh(&world, Micros(0));
-        burden.has.insert(room(2));
-        burden.weigh(&world, Micros(1_000));
-        // The end of the first may be on its way.
-        burden.weigh(&world, Micros(1_000 + MOMENT_US));
-        assert_eq!(over(&world, Count::OverCapacity), 0);
-        burden.weigh(&world, Micros(1_001 + MOMENT_US));
-        assert_eq!(over(&world, Count::OverCapacity), 1);
-    }
-
-    #[tokio::test]
-    async fn a_frame_that_is_none_is_corrupt_for_an_agent_without_a_talk_too() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let world = world_at(listener.local_addr().unwrap(), "");
-        let cookie = String::from("session=x");
-        let account = Account { agent: AgentId::from_bytes([1; 16]).to_string(), cookie };
-        let answering = async {
-            let mut host = Host::welcome(&listener).await;
-            host.say(vec![0xc1]).await;
-            // They asked whether they are available.
-            let request = RequestId(2);
-            host.tell(&ServerFrame::Ack {
-                request,
-                seq: None,
-                at: None,
-                expires: None,
-                body: None,
-            })
-            .await;
-            host
-        };
-        let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
-        assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
-        desk.unwrap().abort();
-    }
-
-    #[tokio::test]
-    async fn what_is_said_where_an_agent_has_no_part_is_misdelivered() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let world = world_at(listener.local_addr().unwrap(), "");
-        let cookie = String::from("session=x");
-        let account = Account { agent: AgentId::from_bytes([1; 16]).to_string(), cookie };
-        let answering = async {
-            let mut host = Host::welcome(&listener).await;
-            host.tell(&Host::message(room(1))).await;
-            let request = RequestId(2);
-            host.tell(&ServerFrame::Ack {
-                request,
-                seq: None,
-                at: None,
-                expires: None,
-                body: None,
-            })
-            .await;
-            host
-        };
-        let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
-        assert_eq!(world.ledger.lock().judge().0.misdelivered, 1);
-        desk.unwrap().abort();
-    }
-
-    #[test]
-    fn a_card_that_says_too_much_is_seen() {
-        let world = world("");
-        let card = |load| AgentCard {
-            agent: AgentId::from_bytes([1; 16]),
-            name: Personal::new(String::from("One")),
-            role: None,
-            availability: None,
-            presence: None,
-            capacity: Some(2),
-            load: Some(load),
-            availability_cause: None,
-        };
-        judge(&world, &card(2));
-        assert_eq!(over(&world, Count::OverCapacity), 0);
-        judge(&world, &card(3));
-        assert_eq!(over(&world, Count::OverCapacity), 1);
-    }
-}
+mod tests;

@@ -4,10 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::judge::figure::{Figure, Stat, Timing, Unit};
-use crate::number::float;
+use crate::number::{MIB, float};
 use crate::report::outcome::Outcome;
-
-const MIB: f64 = 1_048_576.0;
 
 /// One sample: what comes behind the family's name, further labels, the value.
 struct Sample {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{FIRST, STYLE, comparison, escaped, number};
+use super::page::{STYLE, comparison};
+use super::{FIRST, escaped, number};
 use crate::judge::figure::Figure;
 use crate::judge::noise::Sample;
 use crate::judge::verdict::{ALWAYS_ZERO, Exit};

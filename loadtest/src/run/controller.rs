@@ -1,61 +1,39 @@
 //! One run from its beginning to its end: the server, the people, the phases, and what all of it comes to.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
-use testkit::Throwaway;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Micros};
-use crate::judge::figure::{Count, Figure, Figures, Measure, Stat, Timing};
-use crate::judge::guard::{self, Guard};
+use crate::judge::figure::{Figure, Figures, Measure};
+use crate::judge::guard::Guard;
 use crate::judge::histogram::Tally;
 use crate::judge::ledger::Ledger;
 use crate::judge::verdict;
-use crate::number::{float, ratio};
+use crate::number::float;
 use crate::people::world::Plan;
-use crate::report::outcome::{
-    Ended, Machine, Made, Outcome, PhaseOutcome, Point, SCHEMA, Trial, without_password,
-};
+use crate::report::outcome::{Ended, Machine, Outcome, PhaseOutcome, SCHEMA, Trial};
 use crate::report::screen::{Live, Screen};
+use crate::run::cost::{self, Mark, Seen, Spent, Watch, marks};
 use crate::run::crew::{Crew, Hands};
-use crate::run::observe::{Eye, Latency, Metrics, cpu_us_each};
-use crate::run::process::Usage;
+use crate::run::observe::{Eye, Metrics};
 use crate::run::rest::Rest;
 use crate::run::scenario::{Loop, Phase, Scenario};
+use crate::run::scene::{Scene, Server, hidden, made};
 use crate::run::search::{self, BoundedBy, Tried};
 use crate::run::series::Series;
 use crate::run::setup::{self, Staff};
-use crate::run::stop::Stop;
+use crate::run::stop::{Early, EndedEarly, Stop};
 use crate::run::throwaway;
-use crate::run::trust;
 use crate::run::worker::{Order, Word};
 use crate::tasks;
 
 /// From the order to run until the run begins, for all workers to have heard it.
 const HEADWAY: Duration = Duration::from_millis(300);
-const MB: f64 = 1_048_576.0;
 const HIGHEST_RATE: Figure = Figure::Measured(Measure::HighestRate);
-
-/// Where the server is.
-#[derive(Debug, Clone)]
-pub(crate) enum Server {
-    /// It runs already.
-    There {
-        public: SocketAddr,
-        admin: SocketAddr,
-        tls_ca: Option<PathBuf>,
-        operator_key: String,
-        pids: Vec<u32>,
-    },
-    /// It is started for this run.
-    Started { program: PathBuf, flags: Vec<String> },
-}
 
 /// What is wanted of a run.
 #[derive(Debug)]
@@ -76,16 +54,6 @@ pub(crate) struct ServerGone;
 
 /// Looks at the server's own times that a run has: enough for a plot, and too few to cost the server anything.
 const LOOKS: f64 = 60.0;
-
-/// The server as the run sees it.
-struct Scene {
-    public: Rest,
-    admin: Rest,
-    tls_ca: Option<PathBuf>,
-    operator_key: String,
-    eye: Eye,
-    throwaway: Option<Throwaway>,
-}
 
 /// Runs it.
 ///
@@ -158,87 +126,6 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
     Ok(outcome)
 }
 
-fn made(command: &[String], scene: &Scene, metrics: Option<&Metrics>) -> Made {
-    let build = |label| metrics.and_then(|metrics| metrics.build(label));
-    Made {
-        command: hidden(command),
-        server_version: build("version"),
-        server_commit: build("commit"),
-        server_flags: scene.throwaway.as_ref().map(|started| hidden(&started.flags)),
-    }
-}
-
-fn hidden(words: &[String]) -> Vec<String> {
-    words.iter().map(|word| without_password(word)).collect()
-}
-
-impl Scene {
-    /// Whether the server is not there any more.
-    async fn is_gone(&self) -> bool {
-        match &self.throwaway {
-            Some(started) => throwaway::is_gone(started),
-            None => self.eye.look().await.is_err(),
-        }
-    }
-
-    async fn of(server: Server, scenario: &Scenario) -> Result<Self> {
-        match server {
-            Server::There { public, admin, tls_ca, operator_key, pids } => {
-                let tls = tls_ca.as_deref().map(trust::only).transpose()?;
-                let scheme = if tls.is_some() { "https" } else { "http" };
-                let origin = format!("{scheme}://{public}");
-                let public = Rest { address: public, tls, origin: origin.clone() };
-                let admin = Rest { address: admin, tls: None, origin };
-                let eye =
-                    if pids.is_empty() { Eye::Metrics(admin.clone()) } else { Eye::Pids(pids) };
-                Ok(Self { public, admin, tls_ca, operator_key, eye, throwaway: None })
-            }
-            Server::Started { program, flags } => {
-                let flags: Vec<String> =
-                    scenario.server_flags.iter().chain(&flags).cloned().collect();
-                let started = throwaway::start(program, flags).await?;
-                let origin = format!("http://{}", started.public);
-                let rest = |address| Rest { address, tls: None, origin: origin.clone() };
-                Ok(Self {
-                    public: rest(started.public),
-                    admin: rest(started.admin),
-                    tls_ca: None,
-                    operator_key: started.operator_key.clone(),
-                    eye: Eye::Pids(vec![started.pid()]),
-                    throwaway: Some(started),
-                })
-            }
-        }
-    }
-}
-
-/// The server's and the generator's usage at a moment.
-#[derive(Debug, Clone, Default)]
-struct Mark {
-    at: Micros,
-    /// Absent: it was gone.
-    server: Option<Usage>,
-    generator: Usage,
-    /// What the server says of itself; absent where it could not be asked.
-    metrics: Option<Arc<Metrics>>,
-}
-
-/// Why the phases ended before their time.
-#[derive(Debug, Clone)]
-enum Early {
-    Interrupted,
-    /// A threshold that is broken beyond repair, in words.
-    Broken(String),
-}
-
-/// What was seen at the borders of phases.
-#[derive(Debug, Default)]
-struct Seen {
-    marks: Vec<Mark>,
-    /// Since when there was no server to look at, in words.
-    gone: Option<String>,
-}
-
 struct Conductor<'a> {
     clock: Clock,
     crew: Crew,
@@ -256,8 +143,8 @@ struct Conductor<'a> {
     stop: Stop,
     /// When the phases end before their time.
     cut: watch::Sender<Option<Micros>>,
-    /// Why they did, and in which second.
-    ended: Option<(Early, f64)>,
+    /// That they did.
+    ended: Option<EndedEarly>,
     /// Whether the server was seen to be there.
     seen: bool,
     /// When the first phase begins.
@@ -322,12 +209,13 @@ impl Conductor<'_> {
         let (found, examples) = ledger.judge();
         verdict::found(&found, &mut figures);
         verdict::whole(&whole, self.scenario.pacing, &mut figures);
-        coming(&first, &before, &there, connections, &mut figures);
-        let (server, notes) = moved(metrics, Metrics::of(admin).await);
+        cost::coming(&first, &before, &there, connections, &mut figures);
+        let (server, notes) = cost::moved(metrics, Metrics::of(admin).await);
         let judged = verdict::judge(&figures, self.scenario.bounds());
         // A server that died has died, however late the generator was.
         let void = verdict::void(&figures, &judged, bounded_by);
-        let void = self.interrupted().or(void).filter(|_| self.gone.is_none());
+        let interrupted = self.ended.as_ref().and_then(EndedEarly::void);
+        let void = interrupted.or(void).filter(|_| self.gone.is_none());
         let none_kept = self.scenario.pacing == Loop::Search
             && self.ended.is_none()
             && figures.get(HIGHEST_RATE).is_none_or(|rate| rate <= 0.0);
@@ -367,29 +255,15 @@ impl Conductor<'_> {
     fn faults(&mut self, ledger: &Ledger, none_kept: bool) -> Vec<String> {
         let words = "no rate kept the aim; the figures are those of the lowest";
         let none_kept = none_kept.then(|| String::from(words));
-        let aborted = match &self.ended {
-            Some((Early::Broken(words), second)) => {
-                Some(format!("the run was ended {second:.0} s after its phases began: {words}"))
-            }
-            Some((Early::Interrupted, _)) | None => None,
-        };
+        let aborted = self.ended.as_ref().and_then(EndedEarly::fault);
         let faults = self.gone.take().into_iter().chain(ledger.unjudged());
         faults.chain(none_kept).chain(aborted).collect()
-    }
-
-    /// Why an interrupted run is not judged.
-    fn interrupted(&self) -> Option<String> {
-        let Some((Early::Interrupted, second)) = self.ended else { return None };
-        Some(format!(
-            "interrupted {second:.0} s after the phases began: what was measured until then is here, and not judged"
-        ))
     }
 
     fn how_it_ended(&self) -> Ended {
         match &self.ended {
             _ if self.gone.is_some() => Ended::ServerGone,
-            Some((Early::Interrupted, _)) => Ended::Interrupted,
-            Some((Early::Broken(_), _)) => Ended::Aborted,
+            Some(early) => early.ended(),
             None => Ended::Whole,
         }
     }
@@ -397,7 +271,7 @@ impl Conductor<'_> {
     /// The phases end here, in all workers.
     async fn end_early(&mut self, why: Early) -> Result<()> {
         let (at, begin) = (self.clock.now(), self.begin);
-        self.ended = Some((why, float(at.since(begin)) / 1e6));
+        self.ended = Some(EndedEarly { why, second: float(at.since(begin)) / 1e6 });
         self.cut.send_replace(Some(at));
         self.crew.order(|_| Order::Cut { at }).await
     }
@@ -526,7 +400,7 @@ impl Conductor<'_> {
         let phases = self.scenario.phases.clone();
         let Ran { tallies, marks } = self.run(&phases).await?;
         let (mut outcomes, mut all, mut begin_s) = (Vec::new(), Tally::default(), 0.0);
-        let mut spent = Spent { server: Some(0.0), ..Spent::default() };
+        let mut spent = Spent::nothing();
         let mut reached = Vec::new();
         for ((phase, tally), borders) in phases.iter().zip(&tallies).zip(marks.windows(2)) {
             let part = Spent::between(borders);
@@ -557,26 +431,11 @@ impl Conductor<'_> {
         }
         let mut figures = verdict::figures(&all, spent.seconds);
         spent.figures(&all, &mut figures);
-        self.memory(&marks, &mut figures);
-        if let Some(growth) = growth_mb(&self.series.lock().points, &reached) {
+        cost::memory(&self.series.lock().points, &marks, &mut figures);
+        if let Some(growth) = cost::growth_mb(&self.series.lock().points, &reached) {
             figures.set(Figure::Measured(Measure::ServerResidentGrowthMb), growth);
         }
         Ok(Measured { figures, phases: outcomes, tally: all, ..Measured::default() })
-    }
-
-    fn memory(&self, marks: &[Mark], figures: &mut Figures) {
-        let series = self.series.lock();
-        let Some(end) = marks.last() else { return };
-        let resident = end.server.map(|server| float(server.resident_bytes) / MB);
-        if let Some(resident) = resident {
-            figures.set(Figure::Measured(Measure::ServerResidentMb), resident);
-        }
-        let generator = float(end.generator.resident_bytes) / MB;
-        figures.set(Figure::Measured(Measure::GeneratorResidentMb), generator);
-        let seen = series.points.iter().filter_map(|point| point.server_resident_mb);
-        if let Some(most) = seen.chain(resident).reduce(f64::max) {
-            figures.set(Figure::Measured(Measure::ServerResidentMbMax), most);
-        }
     }
 
     async fn search(&mut self) -> Result<Measured> {
@@ -604,7 +463,7 @@ impl Conductor<'_> {
             self.screen.say(&format!("{rate:.0} messages/s: {}", trial.words()));
             measured.trials.push(trial);
             if shown {
-                self.memory(&marks, &mut figures);
+                cost::memory(&self.series.lock().points, &marks, &mut figures);
                 (measured.figures, measured.tally) = (figures, tally);
             }
             if self.gone.is_some() {
@@ -632,180 +491,6 @@ impl Conductor<'_> {
     }
 }
 
-/// What it cost that so many came, and how long they took.
-fn coming(first: &Tally, before: &Usage, there: &Usage, connections: u64, figures: &mut Figures) {
-    let opened = first.of(Count::Connects).max(1);
-    let growth = float(there.resident_bytes) - float(before.resident_bytes);
-    let each = ratio(growth, float(connections));
-    figures.set(Figure::Measured(Measure::Connections), float(connections));
-    figures.set(Figure::Measured(Measure::ServerBytesPerConnection), each);
-    let cpu_us = cpu_us_each(there, before, opened);
-    figures.set(Figure::Measured(Measure::ServerCpuUsPerConnect), cpu_us);
-    if let (Some(times), None) =
-        (first.time(Timing::Connect), figures.get(Figure::Timed(Timing::Connect, Stat::P50)))
-    {
-        let of = |stat: Stat| (Figure::Timed(Timing::Connect, stat), stat.of(times));
-        figures.extend(Stat::ALL.map(of));
-    }
-}
-
-/// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.
-fn moved(earlier: Result<Metrics>, later: Result<Metrics>) -> (BTreeMap<String, f64>, Vec<String>) {
-    match (earlier, later) {
-        (Ok(earlier), Ok(later)) => (later.since(&earlier), Vec::new()),
-        (earlier, later) => {
-            let looks = [("beginning", earlier), ("end", later)];
-            let notes = looks.into_iter().filter_map(|(when, look)| {
-                let error = look.err()?;
-                Some(format!("the server's /metrics could not be read at the {when}: {error:#}"))
-            });
-            (BTreeMap::new(), notes.collect())
-        }
-    }
-}
-
-/// The server's growth over what was measured, from a tenth of it to its end: not while people come or all is drained.
-fn growth_mb(points: &[Point], phases: &[Phase]) -> Option<f64> {
-    let spans = guard::spans(phases);
-    let inside = |at: f64| spans.iter().any(|(from, to)| (*from..*to).contains(&at));
-    let measured = points.iter().filter(|point| inside(point.second));
-    let seen: Vec<f64> = measured.filter_map(|point| point.server_resident_mb).collect();
-    Some(seen.last()? - seen.get(seen.len() / 10)?)
-}
-
 fn out_of_turn<T>() -> Result<T> {
     bail!("a worker spoke out of turn")
-}
-
-/// What looks at the server and at the generator.
-struct Watch {
-    clock: Clock,
-    eye: Eye,
-    admin: Rest,
-    pids: Vec<u32>,
-}
-
-/// Looks at both at each border of the phases, and where they are cut. A server that is gone ends no run: what was seen before
-/// is worth knowing.
-async fn marks(
-    Watch { clock, eye, admin, pids }: Watch,
-    begin: Micros,
-    phases: Vec<Phase>,
-    mut cut: watch::Receiver<Option<Micros>>,
-) -> Result<Seen> {
-    let mut at = begin;
-    let mut seen = Seen::default();
-    let lengths = phases.iter().map(Phase::length);
-    for length in std::iter::once(Duration::ZERO).chain(lengths) {
-        at = at.plus(length);
-        let is_cut = tokio::select! {
-            () = tokio::time::sleep_until(clock.instant(at)) => false,
-            // The conductor outlives its marks.
-            cut = cut.wait_for(Option::is_some) => cut.is_ok(),
-        };
-        let server = eye.look().await;
-        if let Err(error) = &server {
-            let seconds = float(clock.now().since(begin)) / 1e6;
-            let words =
-                || format!("the server was gone {seconds:.0} s after the phases began: {error:#}");
-            seen.gone.get_or_insert_with(words);
-        }
-        let generator = Usage::of(&pids).context("cannot see a worker's process")?;
-        let now = clock.now();
-        let metrics = Metrics::of(&admin).await.ok().map(Arc::new);
-        seen.marks.push(Mark { at: now, server: server.ok(), generator, metrics });
-        if is_cut {
-            break;
-        }
-    }
-    Ok(seen)
-}
-
-/// What was used between two marks.
-#[derive(Debug, Clone, Default)]
-struct Spent {
-    seconds: f64,
-    /// Absent: the server was gone at one of them.
-    server: Option<f64>,
-    generator: f64,
-    /// The server's own times; empty where it could not be asked.
-    latency: Latency,
-}
-
-impl Spent {
-    fn between(marks: &[Mark]) -> Self {
-        let (Some(begin), Some(end)) = (marks.first(), marks.last()) else {
-            return Self::default();
-        };
-        let server = begin.server.zip(end.server);
-        let metrics = begin.metrics.as_ref().zip(end.metrics.as_ref());
-        Self {
-            latency: metrics.map(|(begin, end)| end.latency(begin)).unwrap_or_default(),
-            seconds: float(end.at.since(begin.at)) / 1e6,
-            server: server.map(|(begin, end)| end.cpu_since(&begin).as_secs_f64()),
-            generator: end.generator.cpu_since(&begin.generator).as_secs_f64(),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.seconds += other.seconds;
-        self.server = self.server.zip(other.server).map(|(one, other)| one + other);
-        self.generator += other.generator;
-        self.latency.add(&other.latency);
-    }
-
-    fn figures(&self, tally: &Tally, figures: &mut Figures) {
-        let sent = float(tally.of(Count::Sent));
-        let came = float(tally.of(Count::Delivered));
-        let mut set = |measure, value| figures.set(Figure::Measured(measure), value);
-        if let Some(server) = self.server {
-            if sent > 0.0 {
-                set(Measure::ServerCpuUsPerMessage, server * 1e6 / sent);
-            }
-            if came > 0.0 {
-                set(Measure::ServerCpuUsPerDelivery, server * 1e6 / came);
-            }
-            set(Measure::ServerCpuCores, ratio(server, self.seconds));
-        }
-        set(Measure::GeneratorCpuCores, ratio(self.generator, self.seconds));
-        set(Measure::MeasuredSeconds, self.seconds);
-        figures.extend(self.latency.figures());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::scenario::PhaseKind;
-
-    #[test]
-    fn memory_grows_over_what_is_measured_and_not_over_ramp_or_drain() {
-        let phase = |kind, seconds| Phase { kind, seconds, ..Phase::default() };
-        let phases = [phase(PhaseKind::Ramp, 10.0), phase(PhaseKind::Soak, 20.0)];
-        let point = |second: u32| Point {
-            second: f64::from(second),
-            server_resident_mb: match second {
-                // The ramp fills it, the drain empties it.
-                0..10 => Some(f64::from(second) * 100.0),
-                15 => None,
-                10..30 => Some(1_000.0 + f64::from(second)),
-                _ => Some(5.0),
-            },
-            ..Point::default()
-        };
-        let points: Vec<Point> = (0..40).map(point).collect();
-        assert_eq!(growth_mb(&points, &phases), Some(18.0));
-        assert_eq!(growth_mb(&points[..5], &phases), None);
-    }
-
-    #[test]
-    fn half_a_difference_is_none_and_is_told() {
-        let failed = || Err(anyhow::anyhow!("no answer"));
-        let (server, notes) = moved(failed(), Ok(Metrics::default()));
-        assert!(server.is_empty());
-        assert_eq!(notes.len(), 1);
-        assert!(notes[0].contains("at the beginning: no answer"), "{notes:?}");
-        assert_eq!(moved(failed(), failed()).1.len(), 2);
-        assert!(moved(Ok(Metrics::default()), Ok(Metrics::default())).1.is_empty());
-    }
 }

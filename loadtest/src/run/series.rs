@@ -3,13 +3,12 @@
 use crate::clock::Micros;
 use crate::judge::figure::{Count, Timing};
 use crate::judge::histogram::{Tally, Times};
-use crate::number::{float, ratio};
+use crate::number::{float, mebibytes, ratio};
 use crate::report::outcome::Point;
 use crate::run::process::Usage;
 
 /// Points that are kept; beyond it every second one goes, so that a day's run still is a plot.
 const POINTS_MAX: usize = 7_200;
-const MB: f64 = 1_048_576.0;
 
 /// What the workers said of the running second, and all seconds before it.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ impl Series {
             delivery_p50_ms: ms(Timing::Delivery, 0.5),
             delivery_p99_ms: ms(Timing::Delivery, 0.99),
             ack_p99_ms: ms(Timing::Ack, 0.99),
-            server_resident_mb: server.map(|usage| float(usage.resident_bytes) / MB),
+            server_resident_mb: server.map(|usage| mebibytes(usage.resident_bytes)),
             ..Point::default()
         };
         if let Some((before, server_before, generator_before)) =

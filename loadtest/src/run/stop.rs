@@ -6,10 +6,51 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::report::outcome::Ended;
+
 /// Nothing was measured, or nobody wanted to wait for it.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: {0}")]
 pub(crate) struct Interrupted(pub(crate) &'static str);
+
+/// Why the phases of a run ended before their time.
+#[derive(Debug, Clone)]
+pub(crate) enum Early {
+    Interrupted,
+    /// A threshold that is broken beyond repair, in words.
+    Broken(String),
+}
+
+/// That they did.
+#[derive(Debug, Clone)]
+pub(crate) struct EndedEarly {
+    pub(crate) why: Early,
+    /// From the beginning of the first phase.
+    pub(crate) second: f64,
+}
+
+impl EndedEarly {
+    pub(crate) fn ended(&self) -> Ended {
+        match self.why {
+            Early::Interrupted => Ended::Interrupted,
+            Early::Broken(_) => Ended::Aborted,
+        }
+    }
+
+    /// What went wrong by it, in words.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let Self { why: Early::Broken(words), second } = self else { return None };
+        Some(format!("the run was ended {second:.0} s after its phases began: {words}"))
+    }
+
+    /// Why the run is not judged, in words.
+    pub(crate) fn void(&self) -> Option<String> {
+        let Self { why: Early::Interrupted, second } = self else { return None };
+        Some(format!(
+            "interrupted {second:.0} s after the phases began: what was measured until then is here, and not judged"
+        ))
+    }
+}
 
 /// What the run knows of the signals.
 #[derive(Debug, Clone)]
