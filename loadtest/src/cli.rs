@@ -17,7 +17,7 @@ use crate::report::outcome::{Ended, Outcome};
 use crate::report::screen::Screen;
 use crate::report::{junit, openmetrics};
 use crate::run::controller::{ServerGone, Wanted, conduct};
-use crate::run::crew::{Elsewhere, Hands, runtime};
+use crate::run::pool::{Elsewhere, Workers, runtime};
 use crate::run::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
 use crate::run::scene::Server;
 use crate::run::stop::{self, Interrupted};
@@ -328,7 +328,7 @@ fn run(wanted: &Run) -> Result<Exit> {
 
 /// One run of maybe several; its result is written at once.
 fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
-    let (server, hands) = (server(wanted)?, hands(wanted, scenario)?);
+    let (server, workers) = (server(wanted)?, workers(wanted, scenario)?);
     let mut screen = Screen::of(wanted.quiet, scenario);
     if wanted.runs > 1 {
         screen.say(&format!("run {number} of {}", wanted.runs));
@@ -337,16 +337,16 @@ fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
     let order = Wanted {
         scenario: scenario.clone(),
         server,
-        hands,
+        workers,
         command: words.collect(),
         abort: wanted.abort,
     };
-    let (stop, ears) = stop::stop();
+    let (stop, listener) = stop::stop();
     let outcome = runtime()?.block_on(async {
         tokio::select! {
             // Signals are heard before anything is begun.
             biased;
-            interrupted = ears.hear() => Err(interrupted.into()),
+            interrupted = listener.listen() => Err(interrupted.into()),
             outcome = Box::pin(conduct(order, &mut screen, stop)) => outcome,
         }
     });
@@ -376,9 +376,9 @@ fn is_fresh(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {
+fn workers(wanted: &Run, scenario: &Scenario) -> Result<Workers> {
     let (Some(listen), Some(count)) = (wanted.workers_listen, wanted.workers_remote) else {
-        return Ok(Hands::Own(wanted.workers.unwrap_or_else(|| scenario.processes())));
+        return Ok(Workers::Own(wanted.workers.unwrap_or_else(|| scenario.processes())));
     };
     if !listen.ip().is_loopback() {
         if !wanted.allow_remote {
@@ -394,7 +394,7 @@ fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {
     }
     let secret = distant::secret(wanted.secret_file.as_deref())?;
     let wait = Duration::from_secs(wanted.workers_wait_seconds);
-    Ok(Hands::Elsewhere(Elsewhere { listen, count, secret, wait }))
+    Ok(Workers::Elsewhere(Elsewhere { listen, count, secret, wait }))
 }
 
 fn server(wanted: &Run) -> Result<Server> {

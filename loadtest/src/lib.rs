@@ -12,5 +12,5 @@ mod clock;
 mod tasks;
 mod number;
 
-pub use self::people::line;
+pub use self::people::socket;
 pub use self::run::{process, rest, setup};

@@ -11,7 +11,7 @@ mod cost;
 pub(crate) mod stop;
 pub(crate) mod series;
 pub(crate) mod observe;
-pub(crate) mod crew;
+pub(crate) mod pool;
 pub(crate) mod distant;
 pub(crate) mod worker;
 pub(crate) mod pace;

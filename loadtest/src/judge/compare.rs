@@ -276,7 +276,7 @@ fn at_least(figure: Figure, noise: f64) -> f64 {
 fn invariants(old: &[Outcome], new: &[Outcome]) -> impl Iterator<Item = Row> {
     verdict::ALWAYS_ZERO.into_iter().filter_map(|figure| {
         let most = |runs: &[Outcome]| {
-            // A line may break because the generator was late; a message is not lost by it.
+            // A connection may break because the generator was late; a message is not lost by it.
             let counted = runs.iter().filter(|run| !is_void(run) || is_wrong_anyhow(figure));
             let values = counted.filter_map(|run| run.figures.get(figure));
             values.fold(0.0, f64::max)

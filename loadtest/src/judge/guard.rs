@@ -16,7 +16,7 @@ use crate::run::scenario::{Bound, Limits, Phase, Scenario};
 /// Measured seconds before times and rates are held against their bounds: the first messages of a run are slow.
 const SECONDS_MIN: f64 = 5.0;
 
-/// What a hearer sees to be wrong the moment it comes.
+/// What a recipient sees to be wrong the moment it comes.
 const SEEN_AT_ONCE: [Finding; 4] =
     [Finding::Duplicate, Finding::Reordered, Finding::Corrupt, Finding::Misdelivered];
 

@@ -1,6 +1,6 @@
 //! Whether every message came: once, in order, unchanged, to everyone who was to hear it.
 //!
-//! Each speaker and each hearer keeps a tally of their own and hands it in at the end; the controller compares all tallies
+//! Each speaker and each recipient keeps a tally of their own and hands it in at the end; the controller compares all tallies
 //! of all workers at the end. What was acked must have come; what was refused need not; of what was never answered nobody
 //! knows, and that is counted for itself.
 
@@ -30,16 +30,16 @@ pub(crate) enum Way {
     Replaced,
 }
 
-/// What one hearer has of one speaker.
+/// What one recipient has of one speaker.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     /// One more than the highest number that came.
     next: u32,
     /// Lower numbers that did not.
     missing: BTreeSet<u32>,
 }
 
-impl Heard {
+impl Received {
     fn count(&self) -> u64 {
         u64::from(self.next) - crate::number::long(self.missing.len())
     }
@@ -92,7 +92,7 @@ impl Findings {
         self.voided += other.voided;
     }
 
-    /// What a hearer found since: what is wrong the moment it comes, and not what may yet come.
+    /// What a recipient found since: what is wrong the moment it comes, and not what may yet come.
     pub(crate) fn wrong_since(&self, before: &Self) -> Self {
         Self {
             duplicate: self.duplicate - before.duplicate,
@@ -103,11 +103,11 @@ impl Findings {
     }
 }
 
-/// One hearer's tally of one conversation.
+/// One recipient's tally of one conversation.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hearing {
+pub(crate) struct Recipient {
     run: u32,
-    from: HashMap<u32, Heard>,
+    from: HashMap<u32, Received>,
     seq_last: u64,
     recent: VecDeque<(u64, u32, u32)>,
     /// Taken back: they come again, and later.
@@ -115,7 +115,7 @@ pub(crate) struct Hearing {
     pub(crate) found: Findings,
 }
 
-impl Hearing {
+impl Recipient {
     pub(crate) fn new(run: u32) -> Self {
         Self { run, ..Self::default() }
     }
@@ -171,7 +171,7 @@ impl Hearing {
         }
     }
 
-    /// A frame came that is none, or one of the system's lines moves the place on.
+    /// A frame came that is none, or one of the system's messages moves the seq on.
     pub(crate) fn passed(&mut self, seq: u64) {
         self.seq_last = self.seq_last.max(seq);
     }
@@ -193,20 +193,20 @@ impl Hearing {
         conversation: ConversationId,
         own: Option<u32>,
         judged: bool,
-    ) -> HeardTally {
+    ) -> ReceivedTally {
         let from = self.from.iter().map(|(sender, heard)| (*sender, heard.clone())).collect();
-        HeardTally { conversation, own, judged, from, found: self.found }
+        ReceivedTally { conversation, own, judged, from, found: self.found }
     }
 }
 
-/// What one hearer hands in.
+/// What one recipient hands in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct HeardTally {
+pub(crate) struct ReceivedTally {
     conversation: ConversationId,
     /// Their own number as a speaker: nobody hears themselves.
     own: Option<u32>,
     judged: bool,
-    from: Vec<(u32, Heard)>,
+    from: Vec<(u32, Received)>,
     found: Findings,
 }
 
@@ -220,7 +220,7 @@ struct Voice {
 
 /// What one speaker hands in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SaidTally {
+pub(crate) struct SentTally {
     pub(crate) conversation: ConversationId,
     pub(crate) sender: u32,
     /// Numbers that they used: all below this.
@@ -234,28 +234,28 @@ pub(crate) struct SaidTally {
 /// All tallies of one worker.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Ledger {
-    said: Vec<SaidTally>,
-    heard: Vec<HeardTally>,
+    said: Vec<SentTally>,
+    heard: Vec<ReceivedTally>,
     /// Of conversations that were settled before the end, and of what came in none.
     settled: Findings,
     examples: Vec<String>,
     /// In which conversation each speaker speaks.
     homes: HashMap<u32, ConversationId>,
-    /// Heard where it was settled, of speakers who have no part there as far as was known.
+    /// Received where it was settled, of speakers who have no part there as far as was known.
     strangers: Vec<Voice>,
     /// Who handed nothing in, in numbers.
     absent: BTreeMap<String, u64>,
 }
 
 impl Ledger {
-    pub(crate) fn said(&mut self, tally: SaidTally) {
+    pub(crate) fn said(&mut self, tally: SentTally) {
         if tally.used > 0 {
             self.homes.insert(tally.sender, tally.conversation);
             self.said.push(tally);
         }
     }
 
-    pub(crate) fn heard(&mut self, tally: HeardTally) {
+    pub(crate) fn heard(&mut self, tally: ReceivedTally) {
         self.heard.push(tally);
     }
 
@@ -313,7 +313,7 @@ impl Ledger {
         part.said = self.said.extract_if(.., |tally| is_over(&tally.conversation)).collect();
         part.heard = self.heard.extract_if(.., |tally| is_over(&tally.conversation)).collect();
         // Whose home is not known yet is judged at the end, when all have handed in.
-        let voices = part.heard.iter().flat_map(HeardTally::voices);
+        let voices = part.heard.iter().flat_map(ReceivedTally::voices);
         let strangers = voices.filter(|v| self.homes.get(&v.sender) != Some(&v.conversation));
         self.strangers.extend(strangers);
         let (found, examples) = part.judge();
@@ -324,7 +324,7 @@ impl Ledger {
 
     /// What was heard in another conversation than it was said in.
     fn astray(&self) -> Vec<Voice> {
-        let voices = self.heard.iter().flat_map(HeardTally::voices);
+        let voices = self.heard.iter().flat_map(ReceivedTally::voices);
         let voices = voices.chain(self.strangers.iter().copied());
         voices
             .filter(|v| self.homes.get(&v.sender).is_some_and(|home| *home != v.conversation))
@@ -335,7 +335,7 @@ impl Ledger {
     pub(crate) fn judge(&self) -> (Findings, Vec<String>) {
         let mut found = self.settled;
         let mut examples = self.examples.clone();
-        let mut speakers: HashMap<ConversationId, Vec<&SaidTally>> = HashMap::new();
+        let mut speakers: HashMap<ConversationId, Vec<&SentTally>> = HashMap::new();
         for said in &self.said {
             speakers.entry(said.conversation).or_default().push(said);
             found.unacked += u64::from(crate::number::short(said.unacked.len()));
@@ -347,13 +347,14 @@ impl Ledger {
                 examples.push(words);
             }
         }
-        for hearer in &self.heard {
-            found.add(&hearer.found);
-            let speakers = speakers.get(&hearer.conversation).map_or(&[][..], Vec::as_slice);
-            for said in
-                speakers.iter().filter(|said| hearer.judged && hearer.own != Some(said.sender))
+        for recipient in &self.heard {
+            found.add(&recipient.found);
+            let speakers = speakers.get(&recipient.conversation).map_or(&[][..], Vec::as_slice);
+            for said in speakers
+                .iter()
+                .filter(|said| recipient.judged && recipient.own != Some(said.sender))
             {
-                let lost = hearer.lost(said);
+                let lost = recipient.lost(said);
                 found.lost += crate::number::long(lost.len());
                 if let Some(number) = lost.first() {
                     let words = format!(
@@ -376,7 +377,7 @@ impl Ledger {
     }
 }
 
-impl HeardTally {
+impl ReceivedTally {
     fn voices(&self) -> impl Iterator<Item = Voice> + '_ {
         self.from.iter().map(|(sender, heard)| Voice {
             conversation: self.conversation,
@@ -386,8 +387,8 @@ impl HeardTally {
     }
 
     /// Numbers that were acked and did not come.
-    fn lost(&self, said: &SaidTally) -> Vec<u32> {
-        let none = Heard::default();
+    fn lost(&self, said: &SentTally) -> Vec<u32> {
+        let none = Received::default();
         let heard = self.from.iter().find(|(sender, _)| *sender == said.sender);
         let heard = heard.map_or(&none, |(_, heard)| heard);
         let never = heard.next..said.used;

@@ -308,7 +308,7 @@ mod tests {
             assert!(void(&figures, &judged, None).is_some());
             assert_eq!(sum_up(&judged, true), Verdict::Broken, "{figure}");
         }
-        // A late generator may itself be why a line broke.
+        // A late generator may itself be why a connection broke.
         let mut figures = full();
         figures.set(Figure::Counted(Count::Disconnects), 1.0);
         assert_eq!(sum_up(&judge(&figures, []), true), Verdict::Void);

@@ -1,4 +1,4 @@
-//! How long somebody waits before they come back after their line broke: longer each time, and never all at once.
+//! How long somebody waits before they come back after their connection broke: longer each time, and never all at once.
 
 use std::time::Duration;
 

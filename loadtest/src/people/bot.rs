@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Micros;
 use crate::judge::figure::{Count, Timing};
-use crate::judge::ledger::SaidTally;
+use crate::judge::ledger::SentTally;
 use crate::people::stamp::Stamp;
 use crate::people::world::{Stage, World};
 use crate::run::rest::{Answer, Rest, Shown};
@@ -35,7 +35,7 @@ pub(crate) fn bot(
         world.owes("bots");
         let mut chance = world.chance(me);
         let mut tally =
-            SaidTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
+            SentTally { conversation, sender: me, used: 0, refused: vec![], unacked: vec![] };
         let every = Duration::from_millis(world.scenario().habits.bot_ms);
         let mut due = world.clock.now();
         let mut free_since = Micros(0);
@@ -60,7 +60,7 @@ pub(crate) fn bot(
 async fn say(
     world: &World,
     rest: &Rest,
-    tally: &mut SaidTally,
+    tally: &mut SentTally,
     chance: &mut fastrand::Rng,
     due: Micros,
 ) {

@@ -19,7 +19,7 @@ pub(super) struct Burden {
     pub(super) has: BTreeSet<ConversationId>,
     /// Since when they have more than they take.
     over_since: Option<Micros>,
-    /// Their line broke: what of it ended meanwhile they were not told, so that only the server's own cards are judged.
+    /// Their connection broke: what of it ended meanwhile they were not told, so that only the server's own cards are judged.
     pub(super) unsure: bool,
 }
 

@@ -12,21 +12,21 @@ use protocol::personal::Personal;
 
 use crate::clock::Micros;
 use crate::judge::figure::{Count, Timing};
-use crate::people::line::{Incoming, Line, LineError};
+use crate::people::socket::{Incoming, Socket, SocketError};
 use crate::people::world::World;
 
-/// Time for the welcome once a line is open: who takes lines and greets nobody must be found out.
+/// Time for the welcome once a connection is open: who takes connections and greets nobody must be found out.
 const WELCOME: Duration = Duration::from_secs(15);
 
 /// Why someone is not connected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error(transparent)]
-    Line(#[from] LineError),
+    Socket(#[from] SocketError),
     /// The server said no to the greeting, or something that is no welcome.
     #[error("the server did not answer hello with welcome")]
     NotWelcome,
-    /// There is a line, and nobody greets.
+    /// There is a connection, and nobody greets.
     #[error("no welcome within {} s", WELCOME.as_secs())]
     Unwelcomed,
     /// They were still waiting for it.
@@ -38,14 +38,14 @@ impl CallError {
     /// Whether the server's close code says to stay away.
     pub(crate) fn stop(&self) -> bool {
         match self {
-            Self::Line(LineError::Closed(code)) => {
+            Self::Socket(SocketError::Closed(code)) => {
                 matches!(code, 1002 | 1003 | 1007 | 1009 | 4000..=4099)
             }
-            Self::Line(
-                LineError::Connect(_)
-                | LineError::Handshake(_)
-                | LineError::Late
-                | LineError::Broken(_),
+            Self::Socket(
+                SocketError::Connect(_)
+                | SocketError::Handshake(_)
+                | SocketError::Late
+                | SocketError::Broken(_),
             )
             | Self::NotWelcome
             | Self::Unwelcomed => false,
@@ -64,7 +64,7 @@ pub(crate) enum Who {
 /// An open connection, greeted.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    line: Line,
+    socket: Socket,
     request: u32,
     /// Who an agent is.
     pub(crate) agent: Option<AgentId>,
@@ -87,7 +87,7 @@ pub(crate) fn decoded(bytes: &[u8]) -> Option<ServerFrame<'_>> {
     decode_server(Encoding::Msgpack, bytes).ok()
 }
 
-/// The first frame of a line.
+/// The first frame of a connection.
 pub(crate) fn hello(
     world: &World,
     request: RequestId,
@@ -116,7 +116,7 @@ impl Caller {
     /// Connects and greets. What it took counts from `due`.
     ///
     /// # Errors
-    /// If there is no line or no welcome, in time and before the run is over.
+    /// If there is no connection or no welcome, in time and before the run is over.
     pub(crate) async fn greet(
         world: &World,
         who: &mut Who,
@@ -167,9 +167,9 @@ impl Caller {
             Who::Visitor { .. } => None,
             Who::Agent { cookie } => Some(cookie.as_str()),
         };
-        let line = Line::connect_with(&world.target(cookie), receive_bytes).await?;
+        let socket = Socket::connect_with(&world.target(cookie), receive_bytes).await?;
         let mut caller =
-            Self { line, request: 0, agent: None, blocked_until: Micros(0), counted: false };
+            Self { socket, request: 0, agent: None, blocked_until: Micros(0), counted: false };
         let request = caller.next_request();
         caller.send(encoded(&hello(world, request, who, resume))).await?;
         let bytes = tokio::time::timeout(WELCOME, caller.next()).await;
@@ -192,23 +192,23 @@ impl Caller {
     /// Sends encoded bytes.
     ///
     /// # Errors
-    /// If the line broke.
-    pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), LineError> {
-        self.line.send(bytes).await
+    /// If the connection broke.
+    pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), SocketError> {
+        self.socket.send(bytes).await
     }
 
     /// Sends a message's bytes, and keeps in mind whether it had to wait for the server.
     ///
     /// # Errors
-    /// If the line broke.
-    pub(crate) async fn say(&mut self, world: &World, bytes: Bytes) -> Result<(), LineError> {
-        if self.line.send_noting(bytes).await? {
+    /// If the connection broke.
+    pub(crate) async fn say(&mut self, world: &World, bytes: Bytes) -> Result<(), SocketError> {
+        if self.socket.send_noting(bytes).await? {
             self.blocked_until = world.clock.now();
         }
         Ok(())
     }
 
-    /// Records how late the generator comes to what is due: not where the server kept the line from it.
+    /// Records how late the generator comes to what is due: not where the server kept the connection from it.
     pub(crate) fn late(&self, world: &World, due: Micros) {
         if due > self.blocked_until {
             world.record(Timing::SendLag, due, world.clock.now().since(due));
@@ -218,17 +218,17 @@ impl Caller {
     /// Sends a frame.
     ///
     /// # Errors
-    /// If the line broke.
-    pub(crate) async fn tell(&mut self, frame: &ClientFrame<'_>) -> Result<(), LineError> {
-        self.line.send(encoded(frame)).await
+    /// If the connection broke.
+    pub(crate) async fn tell(&mut self, frame: &ClientFrame<'_>) -> Result<(), SocketError> {
+        self.socket.send(encoded(frame)).await
     }
 
     /// The next frame's bytes. Cancel safe.
     ///
     /// # Errors
-    /// If the line ended.
-    pub(crate) async fn next(&mut self) -> Result<Bytes, LineError> {
-        match self.line.next().await? {
+    /// If the connection ended.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, SocketError> {
+        match self.socket.next().await? {
             Incoming::Binary(bytes) => Ok(bytes),
             // Nothing of this subprotocol is text; the caller finds that it is no frame.
             Incoming::Text(text) => Ok(Bytes::from(text)),
@@ -238,13 +238,13 @@ impl Caller {
     /// Says goodbye.
     pub(crate) async fn close(mut self, world: &World) {
         self.gone(world);
-        self.line.close().await;
+        self.socket.close().await;
     }
 
-    /// The line alone, which is among the world's connections no more.
-    pub(crate) fn into_line(mut self, world: &World) -> Line {
+    /// The connection alone, which is among the world's connections no more.
+    pub(crate) fn into_socket(mut self, world: &World) -> Socket {
         self.gone(world);
-        self.line
+        self.socket
     }
 
     /// It is a connection no more; dropped, it goes without a goodbye.
@@ -277,7 +277,7 @@ pub(crate) mod tests {
     use crate::people::world::Stage;
     use crate::people::world::tests::{over, world_at};
 
-    /// Greets one who opens a line and says nothing.
+    /// Greets one who opens a connection and says nothing.
     async fn greet_the_silent(
         meanwhile: impl FnOnce(&World),
     ) -> (Result<Caller, CallError>, std::sync::Arc<World>) {
@@ -296,7 +296,7 @@ pub(crate) mod tests {
         let either = async {
             tokio::select! {
                 greeted = greeting => greeted,
-                _ended = silent => panic!("the line ended first"),
+                _ended = silent => panic!("the connection ended first"),
             }
         };
         let greeted = tokio::time::timeout(Duration::from_secs(600), either).await;
@@ -320,13 +320,13 @@ pub(crate) mod tests {
         assert_eq!(over(&world, Count::ConnectFailures), 1);
     }
 
-    /// The server's end of one line.
+    /// The server's end of one connection.
     pub(crate) struct Host {
         socket: WebSocketStream<TcpStream>,
     }
 
     impl Host {
-        /// Opens the line of the next who calls.
+        /// Opens the connection of the next who calls.
         async fn open(listener: &TcpListener) -> Self {
             let (stream, _) = listener.accept().await.unwrap();
             #[expect(clippy::result_large_err, reason = "the library wants it so")]

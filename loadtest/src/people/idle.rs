@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::judge::figure::Count;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::caller::{CallError, Caller, Who, decoded};
-use crate::people::line::LineError;
+use crate::people::socket::SocketError;
 use crate::people::world::{Stage, World};
 use crate::tasks;
 
@@ -33,8 +33,8 @@ pub(crate) async fn idle(world: Arc<World>) -> Result<Vec<JoinHandle<()>>> {
     })])
 }
 
-/// Until the run is over, or the line is.
-async fn stay(world: &World, caller: &mut Caller) -> Result<(), LineError> {
+/// Until the run is over, or the connection is.
+async fn stay(world: &World, caller: &mut Caller) -> Result<(), SocketError> {
     let mut stage = world.stage.subscribe();
     loop {
         tokio::select! {

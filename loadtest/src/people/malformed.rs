@@ -1,5 +1,5 @@
 //! A client that breaks the rules: of the upgrade, of WebSocket, of the protocol over it, and of the time that a greeting
-//! may take. A server must answer it or close its line, and go on.
+//! may take. A server must answer it or close its connection, and go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::clock::micros;
 use crate::judge::figure::Count;
 use crate::people::caller::{CallError, Caller, Who, decoded, encoded, hello};
-use crate::people::line::{Incoming, Line, LineError};
+use crate::people::socket::{Incoming, Socket, SocketError};
 use crate::people::world::{Stage, World};
 use crate::tasks;
 
@@ -28,11 +28,11 @@ const DRIP: Duration = Duration::from_millis(250);
 enum Attack {
     /// WebSocket as it should be, with a message that is no frame.
     Message { greeted: bool, message: Message },
-    /// Bytes that are no frame of WebSocket: the line must end.
+    /// Bytes that are no frame of WebSocket: the connection must end.
     Breach { greeted: bool, breach: Breach },
     /// An upgrade with these lines in place of key and version: it must be refused with 4xx.
     Upgrade(&'static str),
-    /// A greeting that takes longer than it may: the line must end.
+    /// A greeting that takes longer than it may: the connection must end.
     Slow(Slow),
 }
 
@@ -122,10 +122,10 @@ static SLOW: [(&str, Attack); 3] = [
     ("a greeting byte by byte", Attack::Slow(Slow::Drip)),
 ];
 
-/// Lines of one hostile client at a time: what is quick one after the other, and beside it each that is slow.
+/// Connections of one hostile client at a time: what is quick one after the other, and beside it each that is slow.
 pub(crate) const LINES: u32 = 4;
 
-/// Begins with the run, one hostile line after another; so does each of the slow ones beside.
+/// Begins with the run, one hostile connection after another; so does each of the slow ones beside.
 pub(crate) fn malformed(world: &Arc<World>) -> Vec<JoinHandle<()>> {
     let slow = SLOW.iter().map(std::slice::from_ref);
     let each = std::iter::once(QUICK.as_slice()).chain(slow);
@@ -165,54 +165,54 @@ async fn keep_on(
 async fn turned_away(world: &World, attack: Attack, junk: Vec<u8>, patience: Duration) -> bool {
     if let Attack::Upgrade(lines) = attack {
         let target = world.target(None);
-        let knocked = tokio::time::timeout(patience, Line::knock(&target, lines));
+        let knocked = tokio::time::timeout(patience, Socket::knock(&target, lines));
         let refused = |status: Option<u16>| status.is_none_or(|it| (400..500).contains(&it));
         return knocked.await.is_ok_and(|answer| answer.is_ok_and(refused));
     }
-    let Ok(mut line) = Box::pin(line(world, attack)).await else { return false };
-    tokio::time::timeout(patience, provoke(world, &mut line, attack, junk)).await.is_ok()
+    let Ok(mut socket) = Box::pin(socket(world, attack)).await else { return false };
+    tokio::time::timeout(patience, provoke(world, &mut socket, attack, junk)).await.is_ok()
 }
 
-/// A line to break the rules on.
-async fn line(world: &World, attack: Attack) -> Result<Line, CallError> {
+/// A connection to break the rules on.
+async fn socket(world: &World, attack: Attack) -> Result<Socket, CallError> {
     let (Attack::Message { greeted: true, .. } | Attack::Breach { greeted: true, .. }) = attack
     else {
-        return Ok(Line::connect(&world.target(None)).await?);
+        return Ok(Socket::connect(&world.target(None)).await?);
     };
     let mut who = Who::Visitor { token: None };
     let caller = Caller::greet(world, &mut who, None, world.clock.now()).await?;
-    Ok(caller.into_line(world))
+    Ok(caller.into_socket(world))
 }
 
-/// Breaks the rule. Ends once the server has said or done what it must: an error is the line's end, which always will do.
+/// Breaks the rule. Ends once the server has said or done what it must: an error is the connection's end, which always will do.
 async fn provoke(
     world: &World,
-    line: &mut Line,
+    socket: &mut Socket,
     attack: Attack,
     junk: Vec<u8>,
-) -> Result<(), LineError> {
+) -> Result<(), SocketError> {
     match attack {
         Attack::Message { greeted, message } => {
             match message {
-                Message::Text => line.send_text(String::from("[\"hello\"]")).await?,
-                Message::Junk => line.send(Bytes::from(junk)).await?,
-                Message::Deep => line.send(Bytes::from(vec![0x91; 1_000])).await?,
-                Message::Short => line.send(short()).await?,
-                Message::Large => line.send(Bytes::from(vec![0xc4; 40_000])).await?,
+                Message::Text => socket.send_text(String::from("[\"hello\"]")).await?,
+                Message::Junk => socket.send(Bytes::from(junk)).await?,
+                Message::Deep => socket.send(Bytes::from(vec![0x91; 1_000])).await?,
+                Message::Short => socket.send(short()).await?,
+                Message::Large => socket.send(Bytes::from(vec![0xc4; 40_000])).await?,
             }
-            if greeted { refused(line).await } else { line.next().await.map(drop) }
+            if greeted { refused(socket).await } else { socket.next().await.map(drop) }
         }
         Attack::Breach { breach, .. } => {
-            line.send_raw(&bytes_of(breach)).await?;
-            ended(line).await
+            socket.send_raw(&bytes_of(breach)).await?;
+            ended(socket).await
         }
         Attack::Slow(Slow::Cut) => {
-            line.send_raw(frame(0x82, &[0; 100]).split_at(50).0).await?;
-            ended(line).await
+            socket.send_raw(frame(0x82, &[0; 100]).split_at(50).0).await?;
+            ended(socket).await
         }
-        Attack::Slow(Slow::Drip) => drip(world, line).await,
-        // An upgrade has no line.
-        Attack::Slow(Slow::Silent) | Attack::Upgrade(_) => ended(line).await,
+        Attack::Slow(Slow::Drip) => drip(world, socket).await,
+        // An upgrade has no connection.
+        Attack::Slow(Slow::Silent) | Attack::Upgrade(_) => ended(socket).await,
     }
 }
 
@@ -222,32 +222,32 @@ fn short() -> Bytes {
     whole.slice(..whole.len().saturating_sub(1))
 }
 
-/// Until a `reject` or the line's end.
-async fn refused(line: &mut Line) -> Result<(), LineError> {
+/// Until a `reject` or the connection's end.
+async fn refused(socket: &mut Socket) -> Result<(), SocketError> {
     loop {
-        let Incoming::Binary(bytes) = line.next().await? else { continue };
+        let Incoming::Binary(bytes) = socket.next().await? else { continue };
         if let Some(ServerFrame::Reject { .. }) = decoded(&bytes) {
             return Ok(());
         }
     }
 }
 
-/// Until the line's end, which is an error.
-async fn ended(line: &mut Line) -> Result<(), LineError> {
+/// Until the connection's end, which is an error.
+async fn ended(socket: &mut Socket) -> Result<(), SocketError> {
     loop {
-        line.next().await?;
+        socket.next().await?;
     }
 }
 
-async fn drip(world: &World, line: &mut Line) -> Result<(), LineError> {
+async fn drip(world: &World, socket: &mut Socket) -> Result<(), SocketError> {
     let greeting = encoded(&hello(world, RequestId(1), &Who::Visitor { token: None }, None));
     for byte in frame(0x82, &greeting) {
-        line.send_raw(&[byte]).await?;
-        if let Ok(came) = tokio::time::timeout(DRIP, line.next()).await {
+        socket.send_raw(&[byte]).await?;
+        if let Ok(came) = tokio::time::timeout(DRIP, socket.next()).await {
             came?;
         }
     }
-    ended(line).await
+    ended(socket).await
 }
 
 fn bytes_of(breach: Breach) -> Vec<u8> {
@@ -301,7 +301,7 @@ mod tests {
     const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-accept: ACCEPT\r\nsec-websocket-protocol: PROTOCOL\r\n\r\n";
 
-    /// A server that takes each upgrade, and then everything without a word, or whose lines end at the first byte.
+    /// A server that takes each upgrade, and then everything without a word, or whose connections end at the first byte.
     async fn server(deaf: bool) -> Arc<World> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = world("");
@@ -312,7 +312,7 @@ mod tests {
         tasks::spawn("server", async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tasks::spawn("line", serve(stream, protocol, deaf));
+                tasks::spawn("connection", serve(stream, protocol, deaf));
             }
         });
         world
@@ -324,7 +324,7 @@ mod tests {
             head.push(stream.read_u8().await.unwrap());
         }
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(
-            crate::people::line::KEY.as_bytes(),
+            crate::people::socket::KEY.as_bytes(),
         );
         let answer = UPGRADED.replace("ACCEPT", &accept).replace("PROTOCOL", protocol);
         stream.write_all(answer.as_bytes()).await.unwrap();

@@ -1,6 +1,6 @@
 //! Somebody in one conversation: a visitor, an agent's window, or a supervisor who only watches.
 //!
-//! Speaks when the schedule says so, or in turn; hears, and comes back to the same place when a line breaks or is cut.
+//! Speaks when the schedule says so, or in turn; hears, and comes back to the same place when a connection breaks or is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::Way;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::caller::{CallError, Caller, Who, decoded};
-use crate::people::line::LineError;
+use crate::people::socket::SocketError;
 use crate::people::stamp::Stamp;
 use crate::people::talk::Talk;
 use crate::people::world::{Due, Stage, World, between};
@@ -30,7 +30,7 @@ pub(crate) enum Part {
     /// Speaks when something is due.
     Scheduled(mpsc::Receiver<Due>),
     /// Speaks when it is their turn: `true` for who begins.
-    InTurn(bool),
+    Alternating(bool),
 }
 
 impl Part {
@@ -59,9 +59,9 @@ pub(crate) struct Party {
     pub(crate) caller: Caller,
     pub(crate) talk: Talk,
     pub(crate) part: Part,
-    /// From the run's beginning to the first cut of their line, until it has begun.
+    /// From the run's beginning to the first cut of their connection, until it has begun.
     pub(crate) first_cut: Option<Duration>,
-    /// When their line is cut next.
+    /// When their connection is cut next.
     cut_at: Option<Micros>,
     chance: fastrand::Rng,
     returning: Option<Return>,
@@ -81,7 +81,7 @@ pub(crate) enum Settling {
 }
 
 enum Step {
-    Came(Result<bytes::Bytes, LineError>),
+    Came(Result<bytes::Bytes, SocketError>),
     Due(Due),
     Stage,
     Wake,
@@ -116,12 +116,12 @@ impl Party {
         let mut stage = self.world.stage.subscribe();
         let word = if matches!(self.who, Who::Agent { .. }) { "windows" } else { "visitors" };
         self.world.owes(word);
-        self.world.hearer_comes();
+        self.world.recipient_comes();
         loop {
             if *stage.borrow_and_update() == Stage::Over {
                 break;
             }
-            self.turn();
+            self.alternate();
             let step = self.step(&mut stage).await;
             let went = match step {
                 Step::Came(Ok(bytes)) => self.came(&bytes).await,
@@ -134,13 +134,13 @@ impl Party {
                 }
             };
             if let Err(error) = went
-                && !self.fell(CallError::Line(error)).await
+                && !self.fell(CallError::Socket(error)).await
             {
                 break;
             }
         }
         let Self { world, caller, talk, part, .. } = self;
-        world.hearer_goes();
+        world.recipient_goes();
         part.unsaid(&world);
         talk.hand_in(&world, true);
         world.handed_in(word);
@@ -172,7 +172,7 @@ impl Party {
         clippy::wildcard_enum_match_arm,
         reason = "what one does not know one passes over, as the wire wants it"
     )]
-    async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+    async fn came(&mut self, bytes: &[u8]) -> Result<(), SocketError> {
         let Some(frame) = decoded(bytes) else {
             self.talk.garbled(&self.world);
             return Ok(());
@@ -231,20 +231,20 @@ impl Party {
 
     /// Somebody else spoke: in a closed loop it is one's turn.
     fn answer(&mut self, stamp: Option<Stamp>) {
-        if let (Some(_), Part::InTurn(mine)) = (stamp, &mut self.part) {
+        if let (Some(_), Part::Alternating(mine)) = (stamp, &mut self.part) {
             *mine = true;
         }
     }
 
     /// In a closed loop: speaks soon if it is their turn and their last message is answered.
-    fn turn(&mut self) {
+    fn alternate(&mut self) {
         if self.speak_at.is_some()
             || self.returning.is_some()
             || self.world.stage() != Stage::Running
         {
             return;
         }
-        if let Part::InTurn(mine @ true) = &mut self.part
+        if let Part::Alternating(mine @ true) = &mut self.part
             && self.talk.nothing_pending()
         {
             *mine = false;
@@ -253,26 +253,26 @@ impl Party {
         }
     }
 
-    async fn due(&mut self, due: Due) -> Result<(), LineError> {
+    async fn due(&mut self, due: Due) -> Result<(), SocketError> {
         self.caller.late(&self.world, due.at);
         self.speak(due.at).await
     }
 
-    async fn speak(&mut self, due: Micros) -> Result<(), LineError> {
+    async fn speak(&mut self, due: Micros) -> Result<(), SocketError> {
         let request = self.caller.next_request();
         let chars = self.world.chars(&mut self.chance);
         let bytes = self.talk.say(&self.world, request, due, chars, false);
         self.caller.say(&self.world, bytes).await
     }
 
-    async fn wake(&mut self) -> Result<(), LineError> {
+    async fn wake(&mut self) -> Result<(), SocketError> {
         let now = self.world.clock.now();
         if self.cut_at.is_some_and(|at| at <= now) {
             let every = Duration::from_millis(self.world.scenario().reconnect.every_ms);
             self.cut_at = self.cut_at.map(|at| at.plus(every));
             if self.world.stage() == Stage::Running && self.returning.is_none() {
                 self.world.count(Count::Cuts);
-                return Err(LineError::Closed(0));
+                return Err(SocketError::Closed(0));
             }
         }
         if self.returning.is_none() && self.talk.again_at().is_some_and(|at| at <= now) {
@@ -291,10 +291,10 @@ impl Party {
         Ok(())
     }
 
-    /// The line ended. Comes back, unless the run is over or the server wants them to stay away.
+    /// The connection ended. Comes back, unless the run is over or the server wants them to stay away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         let since = self.world.clock.now();
-        let cut = matches!(error, CallError::Line(LineError::Closed(0)));
+        let cut = matches!(error, CallError::Socket(SocketError::Closed(0)));
         let mut backoff = Backoff::new();
         let mut wait = backoff.wait(&mut self.chance);
         if cut {
@@ -340,7 +340,7 @@ impl Party {
         reset: bool,
         more: bool,
         messages: &[Message<'_>],
-    ) -> Result<(), LineError> {
+    ) -> Result<(), SocketError> {
         let Some(returning) = &mut self.returning else {
             for stamp in self.talk.page(&self.world, messages, Way::Entered) {
                 self.answer(Some(stamp));
@@ -375,7 +375,7 @@ impl Party {
     }
 
     /// They are where they were: what was never answered is said again.
-    async fn returned(&mut self) -> Result<(), LineError> {
+    async fn returned(&mut self) -> Result<(), SocketError> {
         if let Some(Return { since, .. }) = self.returning.take() {
             let took = self.world.clock.now().since(since);
             self.world.record(Timing::Resume, since, took);
@@ -390,7 +390,7 @@ impl Party {
     }
 
     /// Asks, once all was answered: the answer comes behind everything that is on its way.
-    async fn settle(&mut self) -> Result<(), LineError> {
+    async fn settle(&mut self) -> Result<(), SocketError> {
         if self.world.stage() != Stage::Settling {
             self.settling = Settling::No;
         } else if self.settling != Settling::Yes && self.returning.is_none() {

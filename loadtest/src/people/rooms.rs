@@ -51,7 +51,7 @@ fn first_cut(world: &World, person: u32) -> Duration {
 
 fn parts(world: &World) -> (Part, Part) {
     if world.scenario().pacing == Loop::Closed {
-        return (Part::InTurn(true), Part::InTurn(false));
+        return (Part::Alternating(true), Part::Alternating(false));
     }
     let speakers = world.scenario().speakers;
     let part = |speaks: bool| {
@@ -74,7 +74,8 @@ async fn enter(world: &Arc<World>) -> Result<((Who, Caller, Talk), AgentId)> {
     let mut talk = Talk::new(world, World::conversation(Purpose::Room));
     open(&mut caller, talk.conversation).await?;
     loop {
-        let bytes = caller.next().await.context("a visitor's line ended before an agent came")?;
+        let bytes =
+            caller.next().await.context("a visitor's connection ended before an agent came")?;
         match for_them(world, talk.conversation, &bytes) {
             Some(ServerFrame::Conversation { card })
                 if card.state == ConversationState::Active
@@ -112,7 +113,7 @@ fn for_them<'a>(world: &World, own: ConversationId, bytes: &'a [u8]) -> Option<S
 /// Asks for a conversation; the answer comes with the other frames.
 ///
 /// # Errors
-/// If the line broke.
+/// If the connection broke.
 pub(crate) async fn open(caller: &mut Caller, conversation: ConversationId) -> Result<RequestId> {
     let request = caller.next_request();
     let form = List::default();
@@ -149,7 +150,7 @@ async fn let_in(world: &World, caller: &mut Caller, talk: &mut Talk) -> Result<(
     let frame = watch_frame(watch, talk.resume_point());
     caller.tell(&frame).await.context("an agent's window could not ask")?;
     loop {
-        let bytes = caller.next().await.context("an agent's line ended")?;
+        let bytes = caller.next().await.context("an agent's connection ended")?;
         match for_them(world, talk.conversation, &bytes) {
             Some(ServerFrame::History { request, messages, .. }) if request == watch => {
                 talk.page(world, &messages, Way::Entered);
@@ -231,7 +232,7 @@ mod tests {
         in_time(visitor).await.unwrap();
     }
 
-    /// What a line does that is cut too early is nothing, for ever.
+    /// What a connection does that is cut too early is nothing, for ever.
     async fn in_time<T>(act: impl Future<Output = T>) -> T {
         tokio::time::timeout(Duration::from_secs(20), act).await.unwrap()
     }

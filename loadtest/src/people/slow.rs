@@ -1,4 +1,4 @@
-//! A window that hardly reads what it watches. A server must bound what waits for it and, in the end, close its line;
+//! A window that hardly reads what it watches. A server must bound what waits for it and, in the end, close its connection;
 //! nobody else may notice.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const RECEIVE_BYTES: u32 = 4 * 1024;
 /// Time before one who was closed comes back.
 const AWAY: Duration = Duration::from_millis(500);
 
-/// Enters the room, and reads slowly until the run is over; comes back each time the line is closed.
+/// Enters the room, and reads slowly until the run is over; comes back each time the connection is closed.
 ///
 /// # Errors
 /// If they are not let in at first.
@@ -42,7 +42,7 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
     let every = Duration::from_millis(world.scenario().habits.slow_read_ms);
     let mut stage = world.stage.subscribe();
     let mut caller = Some(caller);
-    world.hearer_comes();
+    world.recipient_comes();
     while *stage.borrow_and_update() != Stage::Over {
         let pause = if caller.is_some() { every } else { AWAY };
         let went_on = tokio::select! {
@@ -54,7 +54,7 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
             }
         };
         if went_on && world.stage() == Stage::Settling {
-            // Whether the line was closed stands behind all that they did not read.
+            // Whether the connection was closed stands behind all that they did not read.
             while one_frame(&world, &mut caller, conversation, CATCH_UP).await {}
             world.settles();
         } else if !went_on && caller.is_some() {
@@ -65,7 +65,7 @@ async fn read(world: Arc<World>, number: usize, conversation: ConversationId, ca
             caller = entered.ok().map(|(_, caller, _)| caller);
         }
     }
-    world.hearer_goes();
+    world.recipient_goes();
     if let Some(caller) = caller {
         caller.close(&world).await;
     }

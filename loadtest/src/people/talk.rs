@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::clock::Micros;
 use crate::judge::figure::{Count, Timing};
-use crate::judge::ledger::{Findings, Hearing, SaidTally, Way};
+use crate::judge::ledger::{Findings, Recipient, SentTally, Way};
 use crate::people::caller::encoded;
 use crate::people::stamp::Stamp;
 use crate::people::world::World;
@@ -47,7 +47,7 @@ pub(crate) struct Talk {
     pending: BTreeMap<u32, Pending>,
     /// Put off by the server, each until this moment.
     put_off: Vec<(Micros, Pending)>,
-    hearing: Hearing,
+    hearing: Recipient,
     /// Since when they hear: what was due before is old to them, however it comes.
     since: Micros,
     seen: Seq,
@@ -64,7 +64,7 @@ impl Talk {
             refused: Vec::new(),
             pending: BTreeMap::new(),
             put_off: Vec::new(),
-            hearing: Hearing::new(world.plan.run),
+            hearing: Recipient::new(world.plan.run),
             since: world.clock.now(),
             seen: Seq(0),
             last: None,
@@ -318,7 +318,7 @@ impl Talk {
             world.answered();
         }
         let heard = self.hearing.tally(self.conversation, Some(self.me), judged);
-        let said = SaidTally {
+        let said = SentTally {
             conversation: self.conversation,
             sender: self.me,
             used: self.next,
@@ -348,7 +348,7 @@ mod tests {
     fn found(world: &Arc<World>, talk: Talk, came: &[u32]) -> Findings {
         let (conversation, me) = (talk.conversation, talk.me);
         talk.hand_in(world, true);
-        let mut hearing = Hearing::new(1);
+        let mut hearing = Recipient::new(1);
         for (number, seq) in came.iter().zip(1..) {
             let stamp = Stamp { run: 1, sender: me, number: *number, ..Stamp::default() };
             hearing.take(&stamp.text(100), seq, Way::Pushed);

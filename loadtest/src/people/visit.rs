@@ -65,7 +65,7 @@ async fn go(world: &Arc<World>, due: Due) {
         closed: false,
     };
     world.owes("visits");
-    // An error here is a line that broke or a refusal.
+    // An error here is a connection that broke or a refusal.
     let well = Box::pin(visit.carry_out()).await.is_ok();
     let Visit { world, caller, talk, closed, .. } = visit;
     if !well && world.stage() < Stage::Over {
@@ -81,7 +81,7 @@ async fn go(world: &Arc<World>, due: Due) {
 
 impl Visit {
     async fn carry_out(&mut self) -> Result<()> {
-        self.world.turns.lock().asks(self.talk.conversation, self.world.clock.now());
+        self.world.queue_order.lock().asks(self.talk.conversation, self.world.clock.now());
         open(&mut self.caller, self.talk.conversation).await?;
         self.opened = self.world.clock.now();
         self.say(false).await?;
@@ -250,7 +250,7 @@ impl Visit {
             ServerFrame::Conversation { card } if card.conversation == own => {
                 self.state = card.state;
                 if card.position.is_some() {
-                    self.world.turns.lock().waits(card.conversation, self.world.clock.now());
+                    self.world.queue_order.lock().waits(card.conversation, self.world.clock.now());
                 }
                 self.closed = card.state == ConversationState::Closed;
                 if card.state == ConversationState::Active {

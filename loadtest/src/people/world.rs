@@ -21,9 +21,9 @@ use crate::judge::figure::{Count, Timing};
 use crate::judge::histogram::Recorder;
 use crate::judge::ledger::{Findings, Ledger};
 use crate::number;
-use crate::people::line::Target;
+use crate::people::queue_order::QueueOrder;
+use crate::people::socket::Target;
 use crate::people::stamp::STAMP_CHARS;
-use crate::people::turn::Turns;
 use crate::run::scenario::{Scenario, Size};
 use crate::run::setup::{Account, Grounds, ORIGIN};
 use crate::run::trust;
@@ -56,7 +56,7 @@ impl Plan {
         part(all, self.index, self.of)
     }
 
-    /// This worker's part of the idle visitors: fewer at the first worker, where all desks are, so that no process holds
+    /// This worker's part of the idle visitors: fewer at the first worker, where all agents are, so that no process holds
     /// more sockets than the others as long as there are idle ones to make up for it.
     pub(crate) fn share_of_idle(&self) -> u32 {
         let mix = &self.scenario.mix;
@@ -108,7 +108,7 @@ pub(crate) struct Due {
 pub(crate) enum Purpose {
     /// A window of its own speaks in it.
     Room,
-    /// Its agent answers from their desk.
+    /// Its agent answers from their console.
     Visit,
 }
 
@@ -131,13 +131,13 @@ pub(crate) struct World {
     held: Mutex<HashMap<ConversationId, Hold>>,
     leaving: Mutex<Leaving>,
     /// Whose turn it is.
-    pub(crate) turns: Mutex<Turns>,
+    pub(crate) queue_order: Mutex<QueueOrder>,
     /// Messages sent and not answered.
     unanswered: AtomicU64,
     /// Visits that are going on.
     visits: AtomicU64,
     /// Those who hear what is said, and those of them who heard all.
-    hearers: AtomicU64,
+    recipients: AtomicU64,
     settled: AtomicU64,
     connections: AtomicU64,
     people: AtomicU64,
@@ -171,10 +171,10 @@ impl World {
             rooms: Mutex::default(),
             held: Mutex::default(),
             leaving: Mutex::default(),
-            turns: Mutex::default(),
+            queue_order: Mutex::default(),
             unanswered: AtomicU64::new(0),
             visits: AtomicU64::new(0),
-            hearers: AtomicU64::new(0),
+            recipients: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             people: AtomicU64::new(0),
@@ -209,7 +209,7 @@ impl World {
         let _there = stage.wait_for(|stage| *stage == Stage::Over).await.is_ok();
     }
 
-    /// A line's target: as an agent with their cookie, as a visitor from the site's page.
+    /// A connection's target: as an agent with their cookie, as a visitor from the site's page.
     pub(crate) fn target(&self, cookie: Option<&str>) -> Target {
         let mut target = self.target.clone();
         let origin = if cookie.is_some() { self.plan.origin.as_str() } else { ORIGIN };
@@ -355,12 +355,12 @@ impl World {
         self.visits.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn hearer_comes(&self) {
-        self.hearers.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn recipient_comes(&self) {
+        self.recipients.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn hearer_goes(&self) {
-        self.hearers.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn recipient_goes(&self) {
+        self.recipients.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Everyone is asked anew.
@@ -374,7 +374,7 @@ impl World {
     }
 
     pub(crate) fn all_settled(&self) -> bool {
-        self.settled.load(Ordering::Relaxed) >= self.hearers.load(Ordering::Relaxed)
+        self.settled.load(Ordering::Relaxed) >= self.recipients.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connected(&self) {
@@ -403,8 +403,8 @@ impl World {
     }
 
     /// The same offer as it shows whose turn it was. Only where the server's clock is this host's.
-    pub(crate) fn turn(&self, conversation: ConversationId, deadline: UnixMillis, now: Micros) {
-        let out_of_turn = self.turns.lock().offered(conversation, deadline, now);
+    pub(crate) fn offered(&self, conversation: ConversationId, deadline: UnixMillis, now: Micros) {
+        let out_of_turn = self.queue_order.lock().offered(conversation, deadline, now);
         if out_of_turn && self.plan.address.ip().is_loopback() {
             self.count(Count::OutOfTurn);
         }
@@ -423,15 +423,15 @@ impl World {
         }
     }
 
-    /// Their line is gone: what was theirs may go to others, as the server sees fit.
+    /// Their connection is gone: what was theirs may go to others, as the server sees fit.
     pub(crate) fn let_go_of_all(&self, agent: AgentId) {
-        self.turns.lock().doubt();
+        self.queue_order.lock().doubt();
         self.held.lock().retain(|_, hold| hold.agent != agent);
     }
 
     /// One of the two who take part in a visit has handed in all their tallies.
     pub(crate) fn left(&self, conversation: ConversationId) {
-        self.turns.lock().goes(conversation);
+        self.queue_order.lock().goes(conversation);
         let mut leaving = self.leaving.lock();
         if leaving.half.insert(conversation) || self.plan.of > 1 {
             return;

@@ -17,9 +17,9 @@ use crate::number::float;
 use crate::people::world::Plan;
 use crate::report::outcome::{Ended, Machine, Outcome, PhaseOutcome, SCHEMA, Trial};
 use crate::report::screen::{Live, Screen};
-use crate::run::cost::{self, Mark, Seen, Spent, Watch, marks};
-use crate::run::crew::{Crew, Hands};
-use crate::run::observe::{Eye, Metrics};
+use crate::run::cost::{self, Snapshot, Snapshots, Spent, Watch, snapshots};
+use crate::run::observe::{Metrics, UsageSource};
+use crate::run::pool::{WorkerPool, Workers};
 use crate::run::rest::Rest;
 use crate::run::scenario::{Loop, Phase, Scenario};
 use crate::run::scene::{Scene, Server, hidden, made};
@@ -28,7 +28,7 @@ use crate::run::series::Series;
 use crate::run::setup::{self, Staff};
 use crate::run::stop::{Early, EndedEarly, Stop};
 use crate::run::throwaway;
-use crate::run::worker::{Order, Word};
+use crate::run::worker::{Order, WorkerReport};
 use crate::tasks;
 
 /// From the order to run until the run begins, for all workers to have heard it.
@@ -40,7 +40,7 @@ const HIGHEST_RATE: Figure = Figure::Measured(Measure::HighestRate);
 pub(crate) struct Wanted {
     pub(crate) scenario: Scenario,
     pub(crate) server: Server,
-    pub(crate) hands: Hands,
+    pub(crate) workers: Workers,
     /// The command line that said so, for the result.
     pub(crate) command: Vec<String>,
     /// Whether any broken threshold ends the run, and not only those that say so.
@@ -63,9 +63,9 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
     let scenario = wanted.scenario;
     let guard = Guard::new(&scenario, wanted.abort && scenario.pacing != Loop::Search);
     let scene = Scene::of(wanted.server, &scenario).await?;
-    let mut crew = Crew::muster(&wanted.hands, screen).await?;
-    let notes = std::mem::take(&mut crew.notes);
-    let count = wanted.hands.count();
+    let mut pool = WorkerPool::gather(&wanted.workers, screen).await?;
+    let notes = std::mem::take(&mut pool.notes);
+    let count = wanted.workers.count();
     let run = fastrand::u32(..);
     screen.say("making an Organization, its site and its agents");
     let staff = Staff::of(&scenario.mix);
@@ -83,14 +83,14 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
         scenario: scenario.clone(),
     };
     let clock = Clock::start();
-    let series = Arc::new(Mutex::new(Series::new(crew.pids(), crew.len())));
+    let series = Arc::new(Mutex::new(Series::new(pool.pids(), pool.len())));
     let mut conductor = Conductor {
         clock,
-        crew,
+        pool,
         scenario,
         screen,
         series,
-        eye: scene.eye.clone(),
+        usage: scene.usage.clone(),
         admin: scene.admin.clone(),
         looked: None,
         phase: String::new(),
@@ -106,7 +106,7 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
     let metrics = Metrics::of(&scene.admin).await;
     let made = made(&wanted.command, &scene, metrics.as_ref().ok());
     let outcome = Box::pin(conductor.carry_out(plan, &scene.admin, metrics)).await;
-    conductor.crew.dismiss().await;
+    conductor.pool.dismiss().await;
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) if conductor.seen && scene.is_gone().await => {
@@ -128,11 +128,11 @@ pub(crate) async fn conduct(wanted: Wanted, screen: &mut Screen, stop: Stop) -> 
 
 struct Conductor<'a> {
     clock: Clock,
-    crew: Crew,
+    pool: WorkerPool,
     scenario: Scenario,
     screen: &'a mut Screen,
     series: Arc<Mutex<Series>>,
-    eye: Eye,
+    usage: UsageSource,
     admin: Rest,
     /// The last look at the server's own times: in which second, and what it said.
     looked: Option<(f64, Metrics)>,
@@ -157,7 +157,7 @@ struct Conductor<'a> {
 struct Ran {
     tallies: Vec<Tally>,
     /// One more than there are phases: their borders.
-    marks: Vec<Mark>,
+    snapshots: Vec<Snapshot>,
 }
 
 /// What all measured phases, or the tries of a search, came to.
@@ -189,11 +189,11 @@ impl Conductor<'_> {
     ) -> Result<Outcome> {
         let run = plan.run;
         let begun = self.clock.now();
-        self.crew.order(|index| Order::Plan(Box::new(Plan { index, ..plan.clone() }))).await?;
-        let before = self.eye.look().await?;
+        self.pool.order(|index| Order::Plan(Box::new(Plan { index, ..plan.clone() }))).await?;
+        let before = self.usage.look().await?;
         self.seen = true;
         let connections = self.bring_people().await?;
-        let there = self.eye.look().await?;
+        let there = self.usage.look().await?;
         let measured = match self.scenario.pacing {
             Loop::Closed | Loop::Open => self.phases().await?,
             Loop::Search => self.search().await?,
@@ -202,7 +202,7 @@ impl Conductor<'_> {
         self.screen.say("everyone goes");
         let End { first, whole, ledger } = self.finish().await?;
         if self.gone.is_none()
-            && let Err(error) = self.eye.look().await
+            && let Err(error) = self.usage.look().await
         {
             self.gone = Some(format!("the server was gone when everyone had gone: {error:#}"));
         }
@@ -227,7 +227,7 @@ impl Conductor<'_> {
             begun_unix_ms: begun.0 / 1_000,
             made: None,
             machine: Machine::here(),
-            workers: u32::try_from(self.crew.len()).unwrap_or(u32::MAX),
+            workers: u32::try_from(self.pool.len()).unwrap_or(u32::MAX),
             scenario: self.scenario.clone(),
             verdict: verdict::sum_up(&judged, void.is_some()),
             ended: self.how_it_ended(),
@@ -273,27 +273,27 @@ impl Conductor<'_> {
         let (at, begin) = (self.clock.now(), self.begin);
         self.ended = Some(EndedEarly { why, second: float(at.since(begin)) / 1e6 });
         self.cut.send_replace(Some(at));
-        self.crew.order(|_| Order::Cut { at }).await
+        self.pool.order(|_| Order::Cut { at }).await
     }
 
     /// Everyone finds their place; gives how many connections that makes.
     async fn bring_people(&mut self) -> Result<u64> {
         self.phase = String::from("people come");
         self.screen.say("agents sit down");
-        self.crew.order(|_| Order::Sit).await?;
+        self.pool.order(|_| Order::Sit).await?;
         self.done().await?;
         self.screen.say("people come");
-        self.crew.order(|_| Order::Enter).await?;
+        self.pool.order(|_| Order::Enter).await?;
         let (_, room) = self.done().await?;
-        self.crew.order(|_| Order::Attend(room)).await?;
+        self.pool.order(|_| Order::Attend(room)).await?;
         Ok(self.done().await?.0)
     }
 
     /// Until each worker has carried out its order: connections, and a room to watch.
     async fn done(&mut self) -> Result<(u64, Option<protocol::ids::ConversationId>)> {
-        let (mut all, mut room, mut left) = (0, None, self.crew.len());
+        let (mut all, mut room, mut left) = (0, None, self.pool.len());
         while left > 0 {
-            let Word::Done { connections, first_room } = self.hear().await? else {
+            let WorkerReport::Done { connections, first_room } = self.hear().await? else {
                 return out_of_turn();
             };
             all += connections;
@@ -303,12 +303,12 @@ impl Conductor<'_> {
         Ok((all, room))
     }
 
-    /// The next word that is not a second's.
-    async fn hear(&mut self) -> Result<Word> {
+    /// The next report that is not a second's.
+    async fn hear(&mut self) -> Result<WorkerReport> {
         loop {
             let goes_on = self.runs && self.ended.is_none();
-            let (worker, word) = tokio::select! {
-                said = self.crew.hear() => said?,
+            let (worker, report) = tokio::select! {
+                said = self.pool.hear() => said?,
                 () = self.stop.asked(), if goes_on => {
                     self.screen.say(
                         "interrupted: what was measured is kept; once more, and nothing is",
@@ -317,9 +317,9 @@ impl Conductor<'_> {
                     continue;
                 }
             };
-            let Word::Second { at, tally, connections } = word else { return Ok(word) };
+            let WorkerReport::Second { at, tally, connections } = report else { return Ok(report) };
             // A look that fails leaves a gap in the plots.
-            let server = self.eye.look().await.ok();
+            let server = self.usage.look().await.ok();
             let second = self.series.lock().second(worker, at, &tally, connections, server);
             let Some((point, tally)) = second else { continue };
             self.look(point.second).await;
@@ -358,15 +358,15 @@ impl Conductor<'_> {
         (self.begin, self.runs) = (begin, true);
         self.stop.measures();
         self.series.lock().begin(begin);
-        self.crew.order(|_| Order::Run { phases: phases.to_vec(), begin }).await?;
-        let marks = tasks::spawn(
-            "marks",
-            marks(
+        self.pool.order(|_| Order::Run { phases: phases.to_vec(), begin }).await?;
+        let snapshots = tasks::spawn(
+            "snapshots",
+            snapshots(
                 Watch {
                     clock: self.clock,
-                    eye: self.eye.clone(),
+                    usage: self.usage.clone(),
                     admin: self.admin.clone(),
-                    pids: self.crew.pids(),
+                    pids: self.pool.pids(),
                 },
                 begin,
                 phases.to_vec(),
@@ -374,38 +374,38 @@ impl Conductor<'_> {
             ),
         );
         let mut tallies = vec![Tally::default(); phases.len()];
-        for _ in 0..self.crew.len() {
-            let Word::Drained = self.hear().await? else { return out_of_turn() };
+        for _ in 0..self.pool.len() {
+            let WorkerReport::Drained = self.hear().await? else { return out_of_turn() };
         }
         // All that was due is over: there is nothing left to end early.
         self.runs = false;
-        self.crew.order(|_| Order::Settle).await?;
-        let mut left = self.crew.len();
+        self.pool.order(|_| Order::Settle).await?;
+        let mut left = self.pool.len();
         while left > 0 {
-            let Word::Ran { phases } = self.hear().await? else { return out_of_turn() };
+            let WorkerReport::Ran { phases } = self.hear().await? else { return out_of_turn() };
             for (sum, tally) in tallies.iter_mut().zip(&phases) {
                 sum.add(tally);
             }
             left -= 1;
         }
-        let seen = marks.await.context("the server was not watched to the end")?;
-        let Seen { marks, gone } = seen?;
+        let seen = snapshots.await.context("the server was not watched to the end")?;
+        let Snapshots { taken: snapshots, gone } = seen?;
         self.gone = self.gone.take().or(gone);
-        Ok(Ran { tallies, marks })
+        Ok(Ran { tallies, snapshots })
     }
 
     async fn phases(&mut self) -> Result<Measured> {
         self.phase = String::from("running");
         self.screen.run(&self.scenario);
         let phases = self.scenario.phases.clone();
-        let Ran { tallies, marks } = self.run(&phases).await?;
+        let Ran { tallies, snapshots } = self.run(&phases).await?;
         let (mut outcomes, mut all, mut begin_s) = (Vec::new(), Tally::default(), 0.0);
         let mut spent = Spent::nothing();
         let mut reached = Vec::new();
-        for ((phase, tally), borders) in phases.iter().zip(&tallies).zip(marks.windows(2)) {
+        for ((phase, tally), borders) in phases.iter().zip(&tallies).zip(snapshots.windows(2)) {
             let part = Spent::between(borders);
             // The one in which the run was ended is as long as it was.
-            let seconds = if self.ended.is_some() && outcomes.len() + 2 == marks.len() {
+            let seconds = if self.ended.is_some() && outcomes.len() + 2 == snapshots.len() {
                 part.seconds
             } else {
                 phase.seconds
@@ -431,7 +431,7 @@ impl Conductor<'_> {
         }
         let mut figures = verdict::figures(&all, spent.seconds);
         spent.figures(&all, &mut figures);
-        cost::memory(&self.series.lock().points, &marks, &mut figures);
+        cost::memory(&self.series.lock().points, &snapshots, &mut figures);
         if let Some(growth) = cost::growth_mb(&self.series.lock().points, &reached) {
             figures.set(Figure::Measured(Measure::ServerResidentGrowthMb), growth);
         }
@@ -445,13 +445,13 @@ impl Conductor<'_> {
         while let Some(rate) = search.next() {
             self.phase = format!("{rate:.0} messages/s");
             let phase = Phase { rate, seconds: self.scenario.search.seconds, ..Phase::default() };
-            let Ran { tallies, marks } = self.run(&[phase]).await?;
+            let Ran { tallies, snapshots } = self.run(&[phase]).await?;
             if self.ended.is_some() {
                 // Half a try is none.
                 break;
             }
             let tally = tallies.into_iter().next().unwrap_or_default();
-            let spent = Spent::between(&marks);
+            let spent = Spent::between(&snapshots);
             let mut figures = verdict::figures(&tally, spent.seconds);
             spent.figures(&tally, &mut figures);
             let tried = search::judge(&figures, &self.scenario.search);
@@ -463,7 +463,7 @@ impl Conductor<'_> {
             self.screen.say(&format!("{rate:.0} messages/s: {}", trial.words()));
             measured.trials.push(trial);
             if shown {
-                cost::memory(&self.series.lock().points, &marks, &mut figures);
+                cost::memory(&self.series.lock().points, &snapshots, &mut figures);
                 (measured.figures, measured.tally) = (figures, tally);
             }
             if self.gone.is_some() {
@@ -477,10 +477,10 @@ impl Conductor<'_> {
     }
 
     async fn finish(&mut self) -> Result<End> {
-        self.crew.order(|_| Order::Finish).await?;
+        self.pool.order(|_| Order::Finish).await?;
         let mut end = End::default();
-        for _ in 0..self.crew.len() {
-            let Word::Result { before, whole, ledger } = self.hear().await? else {
+        for _ in 0..self.pool.len() {
+            let WorkerReport::Result { before, whole, ledger } = self.hear().await? else {
                 return out_of_turn();
             };
             end.first.add(&before);

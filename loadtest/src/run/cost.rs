@@ -13,14 +13,14 @@ use crate::judge::guard;
 use crate::judge::histogram::Tally;
 use crate::number::{float, mebibytes, ratio};
 use crate::report::outcome::Point;
-use crate::run::observe::{Eye, Latency, Metrics, cpu_us_each};
+use crate::run::observe::{Latency, Metrics, UsageSource, cpu_us_each};
 use crate::run::process::Usage;
 use crate::run::rest::Rest;
 use crate::run::scenario::Phase;
 
 /// The server's and the generator's usage at a moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mark {
+pub(super) struct Snapshot {
     at: Micros,
     /// Absent: it was gone.
     server: Option<Usage>,
@@ -31,8 +31,8 @@ pub(super) struct Mark {
 
 /// What was seen at the borders of phases.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) marks: Vec<Mark>,
+pub(super) struct Snapshots {
+    pub(super) taken: Vec<Snapshot>,
     /// Since when there was no server to look at, in words.
     pub(super) gone: Option<String>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Seen {
 /// What looks at the server and at the generator.
 pub(super) struct Watch {
     pub(super) clock: Clock,
-    pub(super) eye: Eye,
+    pub(super) usage: UsageSource,
     pub(super) admin: Rest,
     /// The generator's.
     pub(super) pids: Vec<u32>,
@@ -48,23 +48,23 @@ pub(super) struct Watch {
 
 /// Looks at both at each border of the phases, and where they are cut. A server that is gone ends no run: what was seen before
 /// is worth knowing.
-pub(super) async fn marks(
-    Watch { clock, eye, admin, pids }: Watch,
+pub(super) async fn snapshots(
+    Watch { clock, usage, admin, pids }: Watch,
     begin: Micros,
     phases: Vec<Phase>,
     mut cut: watch::Receiver<Option<Micros>>,
-) -> Result<Seen> {
+) -> Result<Snapshots> {
     let mut at = begin;
-    let mut seen = Seen::default();
+    let mut seen = Snapshots::default();
     let lengths = phases.iter().map(Phase::length);
     for length in std::iter::once(Duration::ZERO).chain(lengths) {
         at = at.plus(length);
         let is_cut = tokio::select! {
             () = tokio::time::sleep_until(clock.instant(at)) => false,
-            // The conductor outlives its marks.
+            // The conductor outlives its snapshots.
             cut = cut.wait_for(Option::is_some) => cut.is_ok(),
         };
-        let server = eye.look().await;
+        let server = usage.look().await;
         if let Err(error) = &server {
             let seconds = float(clock.now().since(begin)) / 1e6;
             let words =
@@ -74,7 +74,7 @@ pub(super) async fn marks(
         let generator = Usage::of(&pids).context("cannot see a worker's process")?;
         let now = clock.now();
         let metrics = Metrics::of(&admin).await.ok().map(Arc::new);
-        seen.marks.push(Mark { at: now, server: server.ok(), generator, metrics });
+        seen.taken.push(Snapshot { at: now, server: server.ok(), generator, metrics });
         if is_cut {
             break;
         }
@@ -82,7 +82,7 @@ pub(super) async fn marks(
     Ok(seen)
 }
 
-/// What was used between two marks.
+/// What was used between two snapshots.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spent {
     pub(super) seconds: f64,
@@ -99,8 +99,8 @@ impl Spent {
         Self { server: Some(0.0), ..Self::default() }
     }
 
-    pub(super) fn between(marks: &[Mark]) -> Self {
-        let (Some(begin), Some(end)) = (marks.first(), marks.last()) else {
+    pub(super) fn between(snapshots: &[Snapshot]) -> Self {
+        let (Some(begin), Some(end)) = (snapshots.first(), snapshots.last()) else {
             return Self::default();
         };
         let server = begin.server.zip(end.server);
@@ -181,8 +181,8 @@ pub(super) fn moved(
 }
 
 /// Resident memory at the end of the last of these looks, and the most that was seen of the server's.
-pub(super) fn memory(points: &[Point], marks: &[Mark], figures: &mut Figures) {
-    let Some(end) = marks.last() else { return };
+pub(super) fn memory(points: &[Point], snapshots: &[Snapshot], figures: &mut Figures) {
+    let Some(end) = snapshots.last() else { return };
     let resident = end.server.map(|server| mebibytes(server.resident_bytes));
     if let Some(resident) = resident {
         figures.set(Figure::Measured(Measure::ServerResidentMb), resident);

@@ -1,4 +1,4 @@
-//! Orders and words over TCP: one line of JSON each, after a greeting by which a worker proves that it is one.
+//! Orders and reports over TCP: one line of JSON each, after a greeting by which a worker proves that it is one.
 //!
 //! Nothing is encrypted: between hosts it belongs on a network of one's own. The secret comes from the environment or
 //! from a file that only its owner reads; an argument could be seen by everyone on the machine.
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, Micros};
-use crate::run::worker::{self, LETTERS_MAX, Order, Word};
+use crate::run::worker::{self, LETTERS_MAX, Order, WorkerReport};
 use crate::tasks;
 
 /// The variable that holds the secret.
@@ -136,11 +136,11 @@ async fn read<T: DeserializeOwned>(
     serde_json::from_str(line).context("a letter of another form").map(Some)
 }
 
-/// Carries a worker's orders and words at the controller's end.
+/// Carries a worker's orders and reports at the controller's end.
 pub(crate) async fn relay(
     stream: BufReader<TcpStream>,
     mut orders: mpsc::Receiver<Order>,
-    words: mpsc::Sender<(usize, Word)>,
+    reports: mpsc::Sender<(usize, WorkerReport)>,
     index: usize,
 ) {
     let (reader, mut writer) = stream.into_inner().into_split();
@@ -154,15 +154,15 @@ pub(crate) async fn relay(
     let (mut reader, mut line) = (BufReader::new(reader), String::new());
     let mut done = false;
     loop {
-        let word = match read::<Word>(&mut reader, &mut line).await {
-            Ok(Some(word)) => word,
+        let report = match read::<WorkerReport>(&mut reader, &mut line).await {
+            Ok(Some(report)) => report,
             Ok(None) if done => break,
-            Ok(None) => Word::Failed { words: format!("worker {index} is gone") },
-            Err(error) => Word::Failed { words: format!("{error:#}") },
+            Ok(None) => WorkerReport::Failed { words: format!("worker {index} is gone") },
+            Err(error) => WorkerReport::Failed { words: format!("{error:#}") },
         };
-        done |= matches!(word, Word::Result { .. });
-        let failed = matches!(word, Word::Failed { .. });
-        if words.send((index, word)).await.is_err() || failed {
+        done |= matches!(report, WorkerReport::Result { .. });
+        let failed = matches!(report, WorkerReport::Failed { .. });
+        if reports.send((index, report)).await.is_err() || failed {
             break;
         }
     }
@@ -205,7 +205,7 @@ pub(crate) async fn serve(controller: SocketAddr, secret: &str, wait: Duration) 
     // Full: the controller's next order waits.
     let (tell, orders) = mpsc::channel(LETTERS_MAX);
     // Full: the worker waits.
-    let (words, mut said) = mpsc::channel::<Word>(LETTERS_MAX);
+    let (reports, mut said) = mpsc::channel::<WorkerReport>(LETTERS_MAX);
     let reading = tasks::spawn("orders", async move {
         let (mut reader, mut line) = (BufReader::new(reader), String::new());
         while let Ok(Some(order)) = read::<Order>(&mut reader, &mut line).await {
@@ -214,13 +214,13 @@ pub(crate) async fn serve(controller: SocketAddr, secret: &str, wait: Duration) 
             }
         }
     });
-    let writing = tasks::spawn("words", async move {
-        while let Some(word) = said.recv().await {
-            write(&mut writer, &word).await?;
+    let writing = tasks::spawn("reports", async move {
+        while let Some(report) = said.recv().await {
+            write(&mut writer, &report).await?;
         }
         Ok::<(), anyhow::Error>(())
     });
-    let worked = worker::work(orders, words).await;
+    let worked = worker::work(orders, reports).await;
     reading.abort();
     writing.await.context("a worker's task broke off")??;
     worked

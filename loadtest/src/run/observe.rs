@@ -188,13 +188,13 @@ fn bare(series: &str) -> &str {
 
 /// Whose CPU and memory is looked at.
 #[derive(Debug, Clone)]
-pub(crate) enum Eye {
+pub(crate) enum UsageSource {
     Pids(Vec<u32>),
     /// By `/metrics` alone: the server is elsewhere.
     Metrics(Rest),
 }
 
-impl Eye {
+impl UsageSource {
     /// One look.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ pub(crate) struct Mix {
     pub(crate) watchers: u32,
     /// Visitors who are connected and say nothing.
     pub(crate) idle: u32,
-    /// Rooms whose visitor's line is cut again and again.
+    /// Rooms whose visitor's connection is cut again and again.
     pub(crate) reconnectors: u32,
     /// Supervisors' windows that watch the first room and hardly read.
     pub(crate) slow_readers: u32,
@@ -186,11 +186,11 @@ impl Default for Agent {
     }
 }
 
-/// How lines of reconnectors are cut.
+/// How connections of reconnectors are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Reconnect {
-    /// Time between two cuts of one line.
+    /// Time between two cuts of one connection.
     pub(crate) every_ms: u64,
     /// Time before its owner begins to come back.
     pub(crate) away_ms: Span,
@@ -210,7 +210,7 @@ impl Default for Reconnect {
 pub(crate) struct Habits {
     /// Time from one frame to the next of a slow reader.
     pub(crate) slow_read_ms: u64,
-    /// Time from one hostile line to the next of a malformed client.
+    /// Time from one hostile connection to the next of a malformed client.
     pub(crate) malformed_ms: u64,
     /// Time from one message to the next of a bot.
     pub(crate) bot_ms: u64,
@@ -407,14 +407,14 @@ impl Scenario {
         whole((most * stay).min(all).ceil())
     }
 
-    /// Processes that hold all its sockets. All desks are in the first, and only idle visitors make up for them.
+    /// Processes that hold all its sockets. All agents are in the first, and only idle visitors make up for them.
     pub(crate) fn processes(&self) -> u32 {
         let sockets = self.sockets() + self.visitors_max();
-        let desks = u64::from(self.mix.agents);
-        let shared = sockets - desks - u64::from(self.mix.idle);
+        let agents = u64::from(self.mix.agents);
+        let shared = sockets - agents - u64::from(self.mix.idle);
         let fits = |count: &u32| {
             let count = u64::from(*count);
-            sockets.div_ceil(count).max(desks + shared.div_ceil(count)) <= SOCKETS_MAX
+            sockets.div_ceil(count).max(agents + shared.div_ceil(count)) <= SOCKETS_MAX
         };
         (1..=WORKERS_MAX).find(fits).unwrap_or(WORKERS_MAX)
     }

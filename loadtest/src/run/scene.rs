@@ -7,7 +7,7 @@ use anyhow::Result;
 use testkit::Throwaway;
 
 use crate::report::outcome::{Made, without_password};
-use crate::run::observe::{Eye, Metrics};
+use crate::run::observe::{Metrics, UsageSource};
 use crate::run::rest::Rest;
 use crate::run::scenario::Scenario;
 use crate::run::{throwaway, trust};
@@ -33,7 +33,7 @@ pub(super) struct Scene {
     pub(super) admin: Rest,
     pub(super) tls_ca: Option<PathBuf>,
     pub(super) operator_key: String,
-    pub(super) eye: Eye,
+    pub(super) usage: UsageSource,
     pub(super) throwaway: Option<Throwaway>,
 }
 
@@ -56,7 +56,7 @@ impl Scene {
     pub(super) async fn is_gone(&self) -> bool {
         match &self.throwaway {
             Some(started) => throwaway::is_gone(started),
-            None => self.eye.look().await.is_err(),
+            None => self.usage.look().await.is_err(),
         }
     }
 
@@ -68,9 +68,12 @@ impl Scene {
                 let origin = format!("{scheme}://{public}");
                 let public = Rest { address: public, tls, origin: origin.clone() };
                 let admin = Rest { address: admin, tls: None, origin };
-                let eye =
-                    if pids.is_empty() { Eye::Metrics(admin.clone()) } else { Eye::Pids(pids) };
-                Ok(Self { public, admin, tls_ca, operator_key, eye, throwaway: None })
+                let usage = if pids.is_empty() {
+                    UsageSource::Metrics(admin.clone())
+                } else {
+                    UsageSource::Pids(pids)
+                };
+                Ok(Self { public, admin, tls_ca, operator_key, usage, throwaway: None })
             }
             Server::Started { program, flags } => {
                 let flags: Vec<String> =
@@ -83,7 +86,7 @@ impl Scene {
                     admin: rest(started.admin),
                     tls_ca: None,
                     operator_key: started.operator_key.clone(),
-                    eye: Eye::Pids(vec![started.pid()]),
+                    usage: UsageSource::Pids(vec![started.pid()]),
                     throwaway: Some(started),
                 })
             }

@@ -60,18 +60,18 @@ pub(crate) struct Stop {
     measures: Arc<AtomicBool>,
 }
 
-/// What hears them.
+/// What waits for them.
 #[derive(Debug)]
-pub(crate) struct Ears {
+pub(crate) struct SignalListener {
     ask: watch::Sender<bool>,
     measures: Arc<AtomicBool>,
 }
 
 /// Both ends.
-pub(crate) fn stop() -> (Stop, Ears) {
+pub(crate) fn stop() -> (Stop, SignalListener) {
     let (ask, asked) = watch::channel(false);
     let measures = Arc::new(AtomicBool::new(false));
-    (Stop { asked, measures: Arc::clone(&measures) }, Ears { ask, measures })
+    (Stop { asked, measures: Arc::clone(&measures) }, SignalListener { ask, measures })
 }
 
 impl Stop {
@@ -89,9 +89,9 @@ impl Stop {
     }
 }
 
-impl Ears {
-    /// Hears signals until one ends the run where it stands.
-    pub(crate) async fn hear(self) -> Interrupted {
+impl SignalListener {
+    /// Waits for signals until one ends the run where it stands.
+    pub(crate) async fn listen(self) -> Interrupted {
         let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
             // The system's own answer to them then holds.

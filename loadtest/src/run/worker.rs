@@ -18,13 +18,13 @@ use crate::judge::figure::{Count, Timing};
 use crate::judge::histogram::Tally;
 use crate::judge::ledger::Ledger;
 use crate::people::world::{Due, Plan, Stage, World};
-use crate::people::{bot, desk, idle, malformed, rooms, slow, visit};
+use crate::people::{agent, bot, idle, malformed, rooms, slow, visit};
 use crate::run::rest::Rest;
 use crate::run::scenario::Phase;
 use crate::run::{pace, trust};
 use crate::tasks;
 
-/// Orders or words on their way. Full: whoever speaks waits.
+/// Orders or reports on their way. Full: whoever speaks waits.
 pub(crate) const LETTERS_MAX: usize = 64;
 /// People who find their places at the same time.
 const COMING_MAX: usize = 64;
@@ -35,7 +35,7 @@ const PROBE: Duration = Duration::from_millis(20);
 /// Time for people to go at the end.
 const GOING: Duration = Duration::from_secs(10);
 
-/// What the controller says.
+/// What the controller orders.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
@@ -57,10 +57,10 @@ pub(crate) enum Order {
     Finish,
 }
 
-/// What a worker says.
+/// What a worker reports.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Word {
+pub(crate) enum WorkerReport {
     /// The order before is carried out.
     Done { connections: u64, first_room: Option<ConversationId> },
     /// What the last second was.
@@ -81,21 +81,24 @@ pub(crate) enum Word {
 /// If it cannot go on; the controller is told, too.
 pub(crate) async fn work(
     mut orders: mpsc::Receiver<Order>,
-    words: mpsc::Sender<Word>,
+    reports: mpsc::Sender<WorkerReport>,
 ) -> Result<()> {
-    let worked = Box::pin(obey(&mut orders, &words)).await;
+    let worked = Box::pin(obey(&mut orders, &reports)).await;
     if let Err(error) = &worked {
         // The controller may be gone; then there is nobody to say it to.
-        let _gone = words.send(Word::Failed { words: format!("{error:#}") }).await;
+        let _gone = reports.send(WorkerReport::Failed { words: format!("{error:#}") }).await;
     }
     worked
 }
 
-async fn obey(orders: &mut mpsc::Receiver<Order>, words: &mpsc::Sender<Word>) -> Result<()> {
+async fn obey(
+    orders: &mut mpsc::Receiver<Order>,
+    reports: &mpsc::Sender<WorkerReport>,
+) -> Result<()> {
     let Some(Order::Plan(plan)) = orders.recv().await else { bail!("the first order is no plan") };
     let world = World::new(*plan)?;
-    let worker = Worker { world, people: Vec::new(), words: words.clone() };
-    let second = tasks::spawn("second", seconds(Arc::clone(&worker.world), words.clone()));
+    let worker = Worker { world, people: Vec::new(), reports: reports.clone() };
+    let second = tasks::spawn("second", seconds(Arc::clone(&worker.world), reports.clone()));
     let probe = tasks::spawn("probe", probe(Arc::clone(&worker.world)));
     let worked = Box::pin(worker.obey(orders, &second)).await;
     // They would go on speaking for a worker that is no more.
@@ -107,7 +110,7 @@ async fn obey(orders: &mut mpsc::Receiver<Order>, words: &mpsc::Sender<Word>) ->
 struct Worker {
     world: Arc<World>,
     people: Vec<JoinHandle<()>>,
-    words: mpsc::Sender<Word>,
+    reports: mpsc::Sender<WorkerReport>,
 }
 
 impl Worker {
@@ -135,26 +138,26 @@ impl Worker {
         bail!("the controller is gone")
     }
 
-    async fn say(&self, word: Word) -> Result<()> {
-        self.words.send(word).await.context("the controller is gone")
+    async fn report(&self, report: WorkerReport) -> Result<()> {
+        self.reports.send(report).await.context("the controller is gone")
     }
 
     async fn done(&self) -> Result<()> {
         let first_room = self.world.rooms.lock().first().copied();
-        self.say(Word::Done { connections: self.world.connections(), first_room }).await
+        self.report(WorkerReport::Done { connections: self.world.connections(), first_room }).await
     }
 
     async fn sit(&mut self) -> Result<()> {
-        // All desks are in one process: what nobody may have twice can be seen there.
+        // All agents are in one process: what nobody may have twice can be seen there.
         if self.world.plan.index == 0 {
             let accounts = self.world.plan.grounds.agents.clone();
             let world = Arc::clone(&self.world);
             let sitting = accounts.into_iter().map(|account| {
                 let world = Arc::clone(&world);
                 async move {
-                    let desk =
-                        tokio::time::timeout(desk::PATIENCE, desk::sit(world, account)).await;
-                    Ok(vec![desk.context("an agent was not ready in time")??])
+                    let agent =
+                        tokio::time::timeout(agent::PATIENCE, agent::sit(world, account)).await;
+                    Ok(vec![agent.context("an agent was not ready in time")??])
                 }
             });
             self.come(sitting).await?;
@@ -266,7 +269,7 @@ impl Worker {
         let _ended = tokio::task::spawn_blocking(move || pacer.join().is_ok()).await;
         self.wait(World::drained).await;
         arriving.abort();
-        self.say(Word::Drained).await
+        self.report(WorkerReport::Drained).await
     }
 
     async fn settle(&mut self) -> Result<()> {
@@ -274,7 +277,7 @@ impl Worker {
         self.world.stage.send_replace(Stage::Settling);
         self.wait(World::all_settled).await;
         let phases = self.world.recorder.lock().take_phases();
-        self.say(Word::Ran { phases }).await
+        self.report(WorkerReport::Ran { phases }).await
     }
 
     /// Waits until something holds, or long enough.
@@ -307,18 +310,19 @@ impl Worker {
             (recorder.take_before(), recorder.take_whole())
         };
         let ledger = Box::new(std::mem::take(&mut *self.world.ledger.lock()));
-        let word = Word::Result { before, whole, ledger };
-        self.words.send(word).await.context("the controller is gone")
+        let report = WorkerReport::Result { before, whole, ledger };
+        self.reports.send(report).await.context("the controller is gone")
     }
 }
 
-async fn seconds(world: Arc<World>, words: mpsc::Sender<Word>) {
+async fn seconds(world: Arc<World>, reports: mpsc::Sender<WorkerReport>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     loop {
         every.tick().await;
         let tally = world.recorder.lock().take_second();
-        let word = Word::Second { at: world.clock.now(), tally, connections: world.connections() };
-        if words.send(word).await.is_err() {
+        let report =
+            WorkerReport::Second { at: world.clock.now(), tally, connections: world.connections() };
+        if reports.send(report).await.is_err() {
             return;
         }
     }
@@ -349,10 +353,10 @@ mod tests {
         world.owes("bots");
         world.handed_in("visitors");
         world.handed_in("bots");
-        let (words, mut said) = mpsc::channel(1);
+        let (reports, mut said) = mpsc::channel(1);
         let people = vec![tasks::spawn("visitor", std::future::pending())];
-        Worker { world, people, words }.finish().await.unwrap();
-        let Some(Word::Result { whole, ledger, .. }) = said.recv().await else { panic!() };
+        Worker { world, people, reports }.finish().await.unwrap();
+        let Some(WorkerReport::Result { whole, ledger, .. }) = said.recv().await else { panic!() };
         assert_eq!(whole.of(Count::Unsent), 1);
         let words = ledger.unjudged().unwrap();
         assert!(words.contains("1 of the visitors") && !words.contains("bots"), "{words}");

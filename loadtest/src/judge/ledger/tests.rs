@@ -6,15 +6,15 @@ fn text(number: u32) -> String {
     Stamp { run: 1, sender: 5, number, ..Stamp::default() }.text(100)
 }
 
-fn judged(hearing: &Hearing, used: u32, refused: Vec<u32>, unacked: Vec<u32>) -> Findings {
+fn judged(hearing: &Recipient, used: u32, refused: Vec<u32>, unacked: Vec<u32>) -> Findings {
     let mut ledger = Ledger::default();
-    ledger.said(SaidTally { conversation: ROOM, sender: 5, used, refused, unacked });
+    ledger.said(SentTally { conversation: ROOM, sender: 5, used, refused, unacked });
     ledger.heard(hearing.tally(ROOM, Some(6), true));
     ledger.judge().0
 }
 
-fn hearing(numbers: &[u32]) -> Hearing {
-    let mut hearing = Hearing::new(1);
+fn hearing(numbers: &[u32]) -> Recipient {
+    let mut hearing = Recipient::new(1);
     for (number, seq) in numbers.iter().zip(1..) {
         hearing.take(&text(*number), seq, Way::Pushed);
     }
@@ -70,7 +70,7 @@ fn a_page_after_a_resume_may_fill_holes_and_a_reset_may_repeat() {
 
 #[test]
 fn places_rise_within_a_page_though_another_page_may_be_earlier() {
-    let mut hearing = Hearing::new(1);
+    let mut hearing = Recipient::new(1);
     hearing.page([7, 8, 30]);
     hearing.page([1, 2]);
     assert_eq!(hearing.found.reordered, 0);
@@ -88,8 +88,8 @@ fn what_was_taken_back_comes_again() {
     assert_eq!(judged(&hearing, 2, vec![], vec![]), right);
 }
 
-fn said(conversation: ConversationId) -> SaidTally {
-    SaidTally { conversation, sender: 5, used: 2, refused: vec![], unacked: vec![] }
+fn said(conversation: ConversationId) -> SentTally {
+    SentTally { conversation, sender: 5, used: 2, refused: vec![], unacked: vec![] }
 }
 
 #[test]

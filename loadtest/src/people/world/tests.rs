@@ -32,25 +32,25 @@ pub(crate) fn over(world: &World, count: Count) -> u64 {
     world.recorder.lock().take_whole().of(count)
 }
 
-/// Desks, and idle visitors with them, at each worker.
+/// Agents, and idle visitors with them, at each worker.
 fn sockets(agents: u32, idle: u32, of: u32) -> Vec<u32> {
     let world = world("");
     let share = |index| {
         let mut plan = Plan { index, of, ..world.plan.clone() };
         (plan.scenario.mix.agents, plan.scenario.mix.idle) = (agents, idle);
-        let desks = if index == 0 { agents } else { 0 };
-        desks + plan.share_of_idle()
+        let own = if index == 0 { agents } else { 0 };
+        own + plan.share_of_idle()
     };
     (0..of).map(share).collect()
 }
 
 #[test]
-fn the_first_worker_has_all_desks_and_for_it_fewer_idle_visitors() {
+fn the_first_worker_has_all_agents_and_for_it_fewer_idle_visitors() {
     assert_eq!(sockets(7_900, 30_000, 2), [18_950, 18_950]);
     assert_eq!(sockets(10, 101, 3), [37, 37, 37]);
     assert_eq!(sockets(10, 102, 3), [38, 37, 37]);
     assert_eq!(sockets(5, 7, 1), [12]);
-    // More desks than its part of all.
+    // More agents than its part of all.
     assert_eq!(sockets(100, 10, 3), [100, 5, 5]);
 }
 
@@ -96,13 +96,13 @@ fn who_is_overtaken_on_this_host_is_counted() {
     let world = world("");
     let rooms = [1, 2].map(|number| ConversationId::from_bytes([number; 16]));
     for (room, ms) in rooms.into_iter().zip([100, 200]) {
-        world.turns.lock().asks(room, Micros(ms * 1_000));
-        world.turns.lock().waits(room, Micros(ms * 1_000));
+        world.queue_order.lock().asks(room, Micros(ms * 1_000));
+        world.queue_order.lock().waits(room, Micros(ms * 1_000));
     }
     let deadline = |ms: u64| UnixMillis(ms + 30_000);
-    world.turn(rooms[1], deadline(1_000), Micros(1_000_000));
+    world.offered(rooms[1], deadline(1_000), Micros(1_000_000));
     assert_eq!(over(&world, Count::OutOfTurn), 0);
-    world.turn(rooms[0], deadline(2_000), Micros(2_000_000));
+    world.offered(rooms[0], deadline(2_000), Micros(2_000_000));
     assert_eq!(over(&world, Count::OutOfTurn), 1);
 }
 

@@ -97,7 +97,7 @@ fn a_process_holds_so_many_sockets_and_visits_are_among_them() {
 }
 
 #[test]
-fn desks_are_in_one_process_and_only_idle_visitors_make_room_for_them() {
+fn agents_are_in_one_process_and_only_idle_visitors_make_room_for_them() {
     let processes = |agents, idle, rooms| {
         let mix = Mix { agents, idle, rooms, ..Mix::default() };
         Scenario { mix, ..Scenario::default() }.processes()

@@ -1,4 +1,4 @@
-//! An agent at a desk: is available, takes what is offered, and in visits answers, and closes when the visitor goes.
+//! An agent at their console: is available, takes what is offered, and in visits answers, and closes when the visitor goes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::judge::ledger::Way;
 use crate::people::backoff::{Backoff, may_return};
 use crate::people::burden::{Burden, judge};
 use crate::people::caller::{CallError, Caller, Who, decoded};
-use crate::people::line::LineError;
 use crate::people::party::{Settling, sleep, watch_frame};
+use crate::people::socket::SocketError;
 use crate::people::talk::Talk;
 use crate::people::world::{Purpose, Stage, World, between};
 use crate::run::setup::Account;
@@ -33,7 +33,7 @@ enum Asked {
     Say(ConversationId),
     /// To hear a conversation that they have taken.
     Enter(ConversationId),
-    /// To hear one of their conversations again after their line broke.
+    /// To hear one of their conversations again after their connection broke.
     Return(ConversationId),
     /// To hear no more of one: until the answer comes, what was said in it may be on its way.
     Leave(ConversationId),
@@ -47,7 +47,7 @@ struct Answer {
     farewell: bool,
 }
 
-struct Desk {
+struct Console {
     world: Arc<World>,
     who: Who,
     caller: Caller,
@@ -61,7 +61,7 @@ struct Desk {
     settling: Settling,
 }
 
-/// Sits an agent down; they stay until the run is over.
+/// Brings an agent to their console; they stay until the run is over.
 ///
 /// # Errors
 /// If they cannot sign in or be available.
@@ -73,7 +73,7 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
     let agent = caller.agent.context("a welcome that does not say who one is")?;
     let request = ready(&world, &mut caller).await.context("an agent could not be ready")?;
     let chance = world.chance(world.speaker());
-    let mut desk = Desk {
+    let mut console = Console {
         world,
         who,
         caller,
@@ -86,12 +86,12 @@ pub(crate) async fn sit(world: Arc<World>, account: Account) -> Result<JoinHandl
         answer_count: 0,
         settling: Settling::No,
     };
-    desk.until_available(request).await?;
-    Ok(tasks::spawn("agent", desk.run()))
+    console.until_available(request).await?;
+    Ok(tasks::spawn("agent", console.run()))
 }
 
 /// Says what a console says when it opens; gives the question whether they are available.
-async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, LineError> {
+async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, SocketError> {
     if world.scenario().agent.board {
         let request = caller.next_request();
         let topic = WatchTopic::Board;
@@ -112,10 +112,10 @@ async fn ready(world: &World, caller: &mut Caller) -> Result<RequestId, LineErro
     Ok(request)
 }
 
-impl Desk {
+impl Console {
     async fn until_available(&mut self, request: RequestId) -> Result<()> {
         loop {
-            let bytes = self.caller.next().await.context("an agent's line ended")?;
+            let bytes = self.caller.next().await.context("an agent's connection ended")?;
             match decoded(&bytes) {
                 Some(ServerFrame::Ack { request: answered, .. }) if answered == request => {
                     return Ok(());
@@ -125,7 +125,7 @@ impl Desk {
                 {
                     anyhow::bail!("an agent cannot become available: {words}");
                 }
-                _ => self.came(&bytes).await.context("an agent's line broke")?,
+                _ => self.came(&bytes).await.context("an agent's connection broke")?,
             }
         }
     }
@@ -133,7 +133,7 @@ impl Desk {
     async fn run(mut self) {
         let mut stage = self.world.stage.subscribe();
         self.world.owes("agents");
-        self.world.hearer_comes();
+        self.world.recipient_comes();
         while *stage.borrow_and_update() != Stage::Over {
             let next = self.next_at().map(|at| self.world.clock.instant(at));
             let went = tokio::select! {
@@ -156,7 +156,7 @@ impl Desk {
         }
         self.weigh();
         let world = Arc::clone(&self.world);
-        world.hearer_goes();
+        world.recipient_goes();
         for (_, talk) in self.talks {
             talk.hand_in(&world, true);
         }
@@ -164,7 +164,7 @@ impl Desk {
         self.caller.close(&world).await;
     }
 
-    /// Their line broke. Comes back, unless the run is over or the server wants them to stay away.
+    /// Their connection broke. Comes back, unless the run is over or the server wants them to stay away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         self.world.count(Count::Disconnects);
         self.world.let_go_of_all(self.agent);
@@ -211,7 +211,7 @@ impl Desk {
         self.talks.values().filter_map(Talk::again_at).chain(answer).min()
     }
 
-    async fn act(&mut self) -> Result<(), LineError> {
+    async fn act(&mut self) -> Result<(), SocketError> {
         let now = self.world.clock.now();
         if self.answers.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
             self.answer().await?;
@@ -231,7 +231,7 @@ impl Desk {
     }
 
     /// As everyone who hears: see `party`.
-    async fn settle(&mut self) -> Result<(), LineError> {
+    async fn settle(&mut self) -> Result<(), SocketError> {
         if self.world.stage() != Stage::Settling {
             self.settling = Settling::No;
             return Ok(());
@@ -251,7 +251,7 @@ impl Desk {
         clippy::wildcard_enum_match_arm,
         reason = "what one does not know one passes over, as the wire wants it"
     )]
-    async fn came(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+    async fn came(&mut self, bytes: &[u8]) -> Result<(), SocketError> {
         let Some(frame) = decoded(bytes) else {
             self.world.garbled();
             return Ok(());
@@ -261,7 +261,7 @@ impl Desk {
         }
         match frame {
             ServerFrame::Offer { conversation, deadline, .. } => {
-                self.world.turn(conversation, deadline, self.world.clock.now());
+                self.world.offered(conversation, deadline, self.world.clock.now());
                 self.offered(conversation).await?;
             }
             ServerFrame::OfferOver { conversation } => self.over(conversation),
@@ -319,7 +319,7 @@ impl Desk {
         request: RequestId,
         seq: Option<Seq>,
         at: Option<UnixMillis>,
-    ) -> Result<(), LineError> {
+    ) -> Result<(), SocketError> {
         match self.asked.remove(&request.0) {
             Some(Asked::Accept(conversation)) => self.accepted(conversation).await,
             Some(Asked::Say(conversation)) => {
@@ -334,7 +334,7 @@ impl Desk {
         }
     }
 
-    async fn offered(&mut self, conversation: ConversationId) -> Result<(), LineError> {
+    async fn offered(&mut self, conversation: ConversationId) -> Result<(), SocketError> {
         self.burden.has.insert(conversation);
         self.weigh();
         self.world.offer(conversation, self.agent, self.world.clock.now());
@@ -352,7 +352,7 @@ impl Desk {
         }
     }
 
-    async fn accepted(&mut self, conversation: ConversationId) -> Result<(), LineError> {
+    async fn accepted(&mut self, conversation: ConversationId) -> Result<(), SocketError> {
         self.world.count(Count::Taken);
         self.world.taken(conversation, self.agent);
         if World::purpose(conversation) == Purpose::Room {
@@ -370,7 +370,7 @@ impl Desk {
         request: RequestId,
         code: RejectCode,
         retry_after_ms: Option<u32>,
-    ) -> Result<(), LineError> {
+    ) -> Result<(), SocketError> {
         match self.asked.remove(&request.0) {
             Some(Asked::Say(conversation)) => {
                 if let Some(talk) = self.talks.get_mut(&conversation) {
@@ -421,7 +421,7 @@ impl Desk {
     }
 
     /// The first of their answers is due.
-    async fn answer(&mut self) -> Result<(), LineError> {
+    async fn answer(&mut self) -> Result<(), SocketError> {
         let Some(((due, _), answer)) = self.answers.pop_first() else { return Ok(()) };
         let Answer { conversation, farewell } = answer;
         if !self.talks.contains_key(&conversation) {
@@ -442,7 +442,7 @@ impl Desk {
     }
 
     /// A conversation's state: closed ones are not theirs any more.
-    async fn changed(&mut self, card: &ConversationCard) -> Result<(), LineError> {
+    async fn changed(&mut self, card: &ConversationCard) -> Result<(), SocketError> {
         let conversation = card.conversation;
         let closed = card.state == ConversationState::Closed;
         let elsewhere = card.assignee.is_some_and(|other| other != self.agent);
@@ -455,7 +455,7 @@ impl Desk {
 
     /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its
     /// way, nor what they asked to hear of it.
-    async fn leave(&mut self, conversation: ConversationId) -> Result<(), LineError> {
+    async fn leave(&mut self, conversation: ConversationId) -> Result<(), SocketError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
         let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);
         let hears_on = self.asked.values().any(hears_on);
@@ -474,7 +474,7 @@ impl Desk {
     }
 }
 
-/// How long a desk may take to be ready.
+/// How long an agent may take to be ready.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

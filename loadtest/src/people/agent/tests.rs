@@ -23,9 +23,9 @@ async fn a_frame_that_is_none_is_corrupt_for_an_agent_without_a_talk_too() {
             .await;
         host
     };
-    let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
+    let (agent, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
     assert_eq!(world.ledger.lock().judge().0.corrupt, 1);
-    desk.unwrap().abort();
+    agent.unwrap().abort();
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn what_is_said_where_an_agent_has_no_part_is_misdelivered() {
             .await;
         host
     };
-    let (desk, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
+    let (agent, _host) = tokio::join!(sit(Arc::clone(&world), account), answering);
     assert_eq!(world.ledger.lock().judge().0.misdelivered, 1);
-    desk.unwrap().abort();
+    agent.unwrap().abort();
 }

@@ -29,7 +29,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// Sixteen bytes in base64, as a client sends any.
 pub(crate) const KEY: &str = "bGl2ZWhlbHAtbG9hZC1oYQ==";
 
-/// Time to connect and upgrade: a server at the end of its open files leaves callers standing at the door.
+/// Time to connect and upgrade: a server at the end of its open files leaves clients without an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where to connect and as whom.
@@ -47,9 +47,9 @@ pub struct Target {
     pub tls: Option<Arc<ClientConfig>>,
 }
 
-/// Why there is no line, or no more of it.
+/// Why there is no connection, or no more of it.
 #[derive(Debug, thiserror::Error)]
-pub enum LineError {
+pub enum SocketError {
     /// No TCP connection.
     #[error("could not connect")]
     Connect(#[source] io::Error),
@@ -60,7 +60,7 @@ pub enum LineError {
     #[error("no answer within {} s: the server, or its system, may be at the end of its connections or open files", PATIENCE.as_secs())]
     Late,
     /// It broke off.
-    #[error("the line broke")]
+    #[error("the connection broke")]
     Broken(#[source] Box<WsError>),
     /// The server closed it with this code; 1005: with none, 1006: without a goodbye.
     #[error("closed with code {0}")]
@@ -119,33 +119,33 @@ impl AsyncWrite for Wire {
 
 /// One open WebSocket. Pings are answered while it is read.
 #[derive(Debug)]
-pub struct Line {
-    socket: WebSocketStream<Wire>,
+pub struct Socket {
+    stream: WebSocketStream<Wire>,
 }
 
-impl Line {
+impl Socket {
     /// Connects and upgrades.
     ///
     /// # Errors
-    /// [`LineError::Connect`], [`LineError::Handshake`] or [`LineError::Late`].
-    pub async fn connect(target: &Target) -> Result<Self, LineError> {
+    /// [`SocketError::Connect`], [`SocketError::Handshake`] or [`SocketError::Late`].
+    pub async fn connect(target: &Target) -> Result<Self, SocketError> {
         Self::connect_with(target, None).await
     }
 
     /// The same with a receive buffer of so many bytes, so that a reader who does not read is felt soon.
     ///
     /// # Errors
-    /// As [`Line::connect`].
+    /// As [`Socket::connect`].
     pub async fn connect_with(
         target: &Target,
         receive_bytes: Option<u32>,
-    ) -> Result<Self, LineError> {
-        let line = tokio::time::timeout(PATIENCE, Self::open(target, receive_bytes));
-        line.await.unwrap_or(Err(LineError::Late))
+    ) -> Result<Self, SocketError> {
+        let opening = tokio::time::timeout(PATIENCE, Self::open(target, receive_bytes));
+        opening.await.unwrap_or(Err(SocketError::Late))
     }
 
-    async fn open(target: &Target, receive_bytes: Option<u32>) -> Result<Self, LineError> {
-        let wire = wire(target, receive_bytes).await.map_err(LineError::Connect)?;
+    async fn open(target: &Target, receive_bytes: Option<u32>) -> Result<Self, SocketError> {
+        let wire = wire(target, receive_bytes).await.map_err(SocketError::Connect)?;
         let scheme = if target.tls.is_some() { "wss" } else { "ws" };
         let mut request = Request::get(format!("{scheme}://{}{}", target.address, target.path))
             .header("host", target.address.to_string())
@@ -159,31 +159,31 @@ impl Line {
         for (name, value) in &target.headers {
             request = request.header(name, value);
         }
-        let refused = |error| LineError::Handshake(Box::new(error));
+        let refused = |error| SocketError::Handshake(Box::new(error));
         let request = request.body(()).map_err(|error| refused(WsError::HttpFormat(error)))?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
-        let (socket, _) = tokio_tungstenite::client_async_with_config(request, wire, Some(config))
+        let (stream, _) = tokio_tungstenite::client_async_with_config(request, wire, Some(config))
             .await
             .map_err(refused)?;
-        Ok(Self { socket })
+        Ok(Self { stream })
     }
 
     /// Sends a binary message.
     ///
     /// # Errors
-    /// [`LineError::Broken`].
-    pub async fn send(&mut self, bytes: Bytes) -> Result<(), LineError> {
-        self.socket.send(Message::Binary(bytes)).await.map_err(broken)
+    /// [`SocketError::Broken`].
+    pub async fn send(&mut self, bytes: Bytes) -> Result<(), SocketError> {
+        self.stream.send(Message::Binary(bytes)).await.map_err(broken)
     }
 
     /// The same; says whether it had to wait because the other end takes nothing more. A thread that was only held up by
     /// its own machine did not wait.
     ///
     /// # Errors
-    /// [`LineError::Broken`].
-    pub async fn send_noting(&mut self, bytes: Bytes) -> Result<bool, LineError> {
+    /// [`SocketError::Broken`].
+    pub async fn send_noting(&mut self, bytes: Bytes) -> Result<bool, SocketError> {
         // Without the runtime's budget a write is unfinished only where the system had no room for it.
-        let sending = tokio::task::unconstrained(self.socket.send(Message::Binary(bytes)));
+        let sending = tokio::task::unconstrained(self.stream.send(Message::Binary(bytes)));
         let (mut sending, mut waited) = (std::pin::pin!(sending), false);
         let sent = std::future::poll_fn(|cx| {
             let polled = sending.as_mut().poll(cx);
@@ -197,23 +197,23 @@ impl Line {
     /// Sends a text message.
     ///
     /// # Errors
-    /// [`LineError::Broken`].
-    pub async fn send_text(&mut self, text: String) -> Result<(), LineError> {
-        self.socket.send(Message::text(text)).await.map_err(broken)
+    /// [`SocketError::Broken`].
+    pub async fn send_text(&mut self, text: String) -> Result<(), SocketError> {
+        self.stream.send(Message::text(text)).await.map_err(broken)
     }
 
     /// Writes bytes as they are, be they frames or not.
     ///
     /// # Errors
-    /// [`LineError::Broken`].
-    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), LineError> {
-        let wire = self.socket.get_mut();
+    /// [`SocketError::Broken`].
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), SocketError> {
+        let wire = self.stream.get_mut();
         wire.write_all(bytes).await.map_err(|error| broken(WsError::Io(error)))?;
         wire.flush().await.map_err(|error| broken(WsError::Io(error)))
     }
 
     /// Asks for an upgrade with these lines, each with its end, in place of key and version. Gives the status of the answer;
-    /// `None`: the line ended without one.
+    /// `None`: the connection ended without one.
     ///
     /// # Errors
     /// If there is no connection.
@@ -239,17 +239,19 @@ impl Line {
     /// The next message. Cancel safe.
     ///
     /// # Errors
-    /// [`LineError::Closed`] or [`LineError::Broken`].
-    pub async fn next(&mut self) -> Result<Incoming, LineError> {
+    /// [`SocketError::Closed`] or [`SocketError::Broken`].
+    pub async fn next(&mut self) -> Result<Incoming, SocketError> {
         loop {
-            match self.socket.next().await {
+            match self.stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => return Ok(Incoming::Binary(bytes)),
                 Some(Ok(Message::Text(text))) => return Ok(Incoming::Text(text.to_string())),
                 Some(Ok(Message::Close(frame))) => {
-                    return Err(LineError::Closed(frame.map_or(1005, |frame| frame.code.into())));
+                    return Err(SocketError::Closed(frame.map_or(1005, |frame| frame.code.into())));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(WsError::ConnectionClosed)) | None => return Err(LineError::Closed(1006)),
+                Some(Err(WsError::ConnectionClosed)) | None => {
+                    return Err(SocketError::Closed(1006));
+                }
                 Some(Err(error)) => return Err(broken(error)),
             }
         }
@@ -258,12 +260,12 @@ impl Line {
     /// Says goodbye with 1000.
     pub async fn close(&mut self) {
         // The other end may be gone already; then there is nobody to say it to.
-        let _gone = self.socket.close(None).await;
+        let _gone = self.stream.close(None).await;
     }
 }
 
-fn broken(error: WsError) -> LineError {
-    LineError::Broken(Box::new(error))
+fn broken(error: WsError) -> SocketError {
+    SocketError::Broken(Box::new(error))
 }
 
 async fn wire(target: &Target, receive_bytes: Option<u32>) -> io::Result<Wire> {
@@ -292,7 +294,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_door_at_which_nobody_answers_is_told_as_such() {
+    async fn a_server_that_answers_nobody_is_told_as_such() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = Target {
             address: listener.local_addr().unwrap(),
@@ -302,8 +304,8 @@ mod tests {
             source: None,
             tls: None,
         };
-        let late = Line::connect(&target).await.unwrap_err();
-        assert!(matches!(late, LineError::Late), "{late}");
+        let late = Socket::connect(&target).await.unwrap_err();
+        assert!(matches!(late, SocketError::Late), "{late}");
         assert!(late.to_string().contains("within 30 s"), "{late}");
     }
 
@@ -314,10 +316,10 @@ mod tests {
         let (_deaf, _) = listener.accept().await.unwrap();
         let role = tokio_tungstenite::tungstenite::protocol::Role::Client;
         let config = Some(WebSocketConfig::default().write_buffer_size(0));
-        let socket = WebSocketStream::from_raw_socket(Wire::Plain(stream), role, config).await;
-        let mut line = Line { socket };
-        assert!(!line.send_noting(Bytes::from(vec![0; 1_000])).await.unwrap());
-        let much = line.send_noting(Bytes::from(vec![0; 64 * 1024 * 1024]));
+        let stream = WebSocketStream::from_raw_socket(Wire::Plain(stream), role, config).await;
+        let mut socket = Socket { stream };
+        assert!(!socket.send_noting(Bytes::from(vec![0; 1_000])).await.unwrap());
+        let much = socket.send_noting(Bytes::from(vec![0; 64 * 1024 * 1024]));
         let much = tokio::time::timeout(Duration::from_millis(50), much);
         assert!(much.await.is_err(), "nobody reads");
     }

@@ -2,7 +2,7 @@
 //!
 //! One came surely before another if they had been told that they wait before the other asked. Their first offer was surely made
 //! later if the server decided on it, by its own clock and the deadline that the offer names, after the other's first offer
-//! had come already. What is not sure is no fault: several lines do not show what happened first on the server.
+//! had come already. What is not sure is no fault: several connections do not show what happened first on the server.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -34,14 +34,14 @@ struct Served {
 
 /// The visitors of one process, and what all agents are offered.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct QueueOrder {
     waiting: HashMap<ConversationId, Wait>,
     served: VecDeque<Served>,
-    /// An offer may have gone to a line that was broken, so that a later one looks like the first.
+    /// An offer may have gone to a connection that was broken, so that a later one looks like the first.
     doubtful: bool,
 }
 
-impl Turns {
+impl QueueOrder {
     /// They ask for an agent.
     pub(crate) fn asks(&mut self, conversation: ConversationId, now: Micros) {
         self.waiting.insert(conversation, Wait { asked: now, told: None });
@@ -59,7 +59,7 @@ impl Turns {
         self.waiting.remove(&conversation);
     }
 
-    /// An agent's line broke: nothing is sure from now on.
+    /// An agent's connection broke: nothing is sure from now on.
     pub(crate) fn doubt(&mut self) {
         self.doubtful = true;
         self.waiting = HashMap::new();
@@ -103,70 +103,70 @@ mod tests {
     }
 
     /// Offered at this moment, which comes five milliseconds later.
-    fn offered(turns: &mut Turns, number: u8, ms: u64) -> bool {
+    fn offered(order: &mut QueueOrder, number: u8, ms: u64) -> bool {
         let deadline = UnixMillis(ms + OFFER_US / 1_000);
-        turns.offered(room(number), deadline, at(ms + 5))
+        order.offered(room(number), deadline, at(ms + 5))
     }
 
     /// One is told at 110 that they wait, another asks at this moment and is told.
-    fn two(second_asks: u64) -> Turns {
-        let mut turns = Turns::default();
-        turns.asks(room(1), at(100));
-        turns.waits(room(1), at(110));
-        turns.asks(room(2), at(second_asks));
-        turns.waits(room(2), at(second_asks + 10));
-        turns
+    fn two(second_asks: u64) -> QueueOrder {
+        let mut order = QueueOrder::default();
+        order.asks(room(1), at(100));
+        order.waits(room(1), at(110));
+        order.asks(room(2), at(second_asks));
+        order.waits(room(2), at(second_asks + 10));
+        order
     }
 
     #[test]
     fn who_came_later_and_is_served_before_is_seen_where_it_is_sure() {
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 2, 1_000));
-        assert!(offered(&mut turns, 1, 2_000));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 2, 1_000));
+        assert!(offered(&mut order, 1, 2_000));
         // Nobody is judged twice, and a second offer is none.
-        assert!(!offered(&mut turns, 1, 3_000));
+        assert!(!offered(&mut order, 1, 3_000));
     }
 
     #[test]
     fn who_is_served_in_turn_or_at_nearly_the_same_moment_is_not_accused() {
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 1, 1_000) && !offered(&mut turns, 2, 2_000));
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 1_100));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 1, 1_000) && !offered(&mut order, 2, 2_000));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 2, 1_000) && !offered(&mut order, 1, 1_100));
         // It was decided in time and came late.
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 2, 1_000));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 2, 1_000));
         let decided = UnixMillis(1_000 + OFFER_US / 1_000);
-        assert!(!turns.offered(room(1), decided, at(9_000)));
+        assert!(!order.offered(room(1), decided, at(9_000)));
     }
 
     #[test]
     fn who_asked_while_another_was_not_yet_told_may_be_the_first_of_the_two() {
-        let mut turns = two(105);
-        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 2_000));
+        let mut order = two(105);
+        assert!(!offered(&mut order, 2, 1_000) && !offered(&mut order, 1, 2_000));
     }
 
     #[test]
     fn nothing_is_sure_where_a_line_broke_or_offers_last_longer_than_usual() {
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 2, 1_000));
-        turns.doubt();
-        assert!(!offered(&mut turns, 1, 2_000));
-        let mut turns = two(120);
-        assert!(!offered(&mut turns, 2, 1_000));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 2, 1_000));
+        order.doubt();
+        assert!(!offered(&mut order, 1, 2_000));
+        let mut order = two(120);
+        assert!(!offered(&mut order, 2, 1_000));
         let deadline = UnixMillis(2_000 + 2 * OFFER_US / 1_000);
-        assert!(!turns.offered(room(1), deadline, at(2_005)));
+        assert!(!order.offered(room(1), deadline, at(2_005)));
     }
 
     #[test]
     fn who_left_is_overtaken_by_nobody_and_what_is_kept_is_bounded() {
-        let mut turns = two(120);
-        turns.goes(room(1));
-        assert!(!offered(&mut turns, 2, 1_000) && !offered(&mut turns, 1, 2_000));
+        let mut order = two(120);
+        order.goes(room(1));
+        assert!(!offered(&mut order, 2, 1_000) && !offered(&mut order, 1, 2_000));
         for ms in 0..u64::try_from(SERVED_MAX).unwrap() + 10 {
-            turns.asks(room(3), at(ms));
-            offered(&mut turns, 3, ms);
+            order.asks(room(3), at(ms));
+            offered(&mut order, 3, ms);
         }
-        assert_eq!((turns.served.len(), turns.waiting.len()), (SERVED_MAX, 0));
+        assert_eq!((order.served.len(), order.waiting.len()), (SERVED_MAX, 0));
     }
 }

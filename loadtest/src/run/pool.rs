@@ -1,4 +1,4 @@
-//! The workers of a run, in this process or in their own, and what they say, in one stream.
+//! The worker pool of a run, in this process or in processes of its own, and their reports, in one stream.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::report::screen::Screen;
 use crate::run::distant;
-use crate::run::worker::{self, LETTERS_MAX, Order, Word};
+use crate::run::worker::{self, LETTERS_MAX, Order, WorkerReport};
 use crate::tasks;
 
 /// Time for a worker's process to call.
@@ -23,7 +23,7 @@ const SKEW_US_TOLD: u64 = 2_000;
 
 /// Who generates the load.
 #[derive(Debug)]
-pub(crate) enum Hands {
+pub(crate) enum Workers {
     /// So many processes that this one starts; of one, this one itself.
     Own(u32),
     Elsewhere(Elsewhere),
@@ -39,7 +39,7 @@ pub(crate) struct Elsewhere {
     pub(crate) wait: Duration,
 }
 
-impl Hands {
+impl Workers {
     pub(crate) fn count(&self) -> u32 {
         match self {
             Self::Own(count) => *count,
@@ -49,31 +49,31 @@ impl Hands {
 }
 
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct WorkerPool {
     orders: Vec<mpsc::Sender<Order>>,
-    words: mpsc::Receiver<(usize, Word)>,
+    reports: mpsc::Receiver<(usize, WorkerReport)>,
     children: Vec<Child>,
     /// What to know of them when reading the result.
     pub(crate) notes: Vec<String>,
 }
 
-impl Crew {
+impl WorkerPool {
     /// One worker in a thread of this process, or several in processes of their own, or on other hosts.
     ///
     /// # Errors
     /// If one cannot be started, or does not call in time.
-    pub(crate) async fn muster(hands: &Hands, screen: &mut Screen) -> Result<Self> {
-        // Full: a worker waits until its word is heard.
-        let (tell, words) = mpsc::channel(LETTERS_MAX);
+    pub(crate) async fn gather(workers: &Workers, screen: &mut Screen) -> Result<Self> {
+        // Full: a worker waits until its report is taken.
+        let (tell, reports) = mpsc::channel(LETTERS_MAX);
         let (orders, children, notes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut crew = Self { orders, words, children, notes };
-        match hands {
-            Hands::Own(..=1) => crew.orders.push(thread(tell)?),
-            Hands::Own(count) => crew.start(*count, &tell).await?,
-            Hands::Elsewhere(elsewhere) => {
-                let waiting = crew.wait(elsewhere, &tell, screen);
+        let mut pool = Self { orders, reports, children, notes };
+        match workers {
+            Workers::Own(..=1) => pool.orders.push(thread(tell)?),
+            Workers::Own(count) => pool.start(*count, &tell).await?,
+            Workers::Elsewhere(elsewhere) => {
+                let waiting = pool.wait(elsewhere, &tell, screen);
                 let waited = tokio::time::timeout(elsewhere.wait, waiting).await;
-                let there = crate::number::short(crew.orders.len());
+                let there = crate::number::short(pool.orders.len());
                 waited.with_context(|| {
                     format!(
                         "only {there} of {} workers called within {} s",
@@ -83,10 +83,14 @@ impl Crew {
                 })??;
             }
         }
-        Ok(crew)
+        Ok(pool)
     }
 
-    async fn start(&mut self, count: u32, tell: &mpsc::Sender<(usize, Word)>) -> Result<()> {
+    async fn start(
+        &mut self,
+        count: u32,
+        tell: &mpsc::Sender<(usize, WorkerReport)>,
+    ) -> Result<()> {
         let (listener, address) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let program = std::env::current_exe().context("cannot find this program")?;
         let secret = format!("{:032x}", fastrand::u128(..));
@@ -115,7 +119,7 @@ impl Crew {
     async fn wait(
         &mut self,
         elsewhere: &Elsewhere,
-        tell: &mpsc::Sender<(usize, Word)>,
+        tell: &mpsc::Sender<(usize, WorkerReport)>,
         screen: &mut Screen,
     ) -> Result<()> {
         let (listener, address) = listen(elsewhere.listen).await?;
@@ -140,7 +144,7 @@ impl Crew {
         Ok(())
     }
 
-    fn take(&mut self, stream: BufReader<TcpStream>, tell: &mpsc::Sender<(usize, Word)>) {
+    fn take(&mut self, stream: BufReader<TcpStream>, tell: &mpsc::Sender<(usize, WorkerReport)>) {
         // Full: the controller waits until the worker reads.
         let (orders, ordered) = mpsc::channel(LETTERS_MAX);
         let index = self.orders.len();
@@ -172,9 +176,9 @@ impl Crew {
     ///
     /// # Errors
     /// If one cannot go on, or all are gone.
-    pub(crate) async fn hear(&mut self) -> Result<(usize, Word)> {
-        match self.words.recv().await.context("the workers are gone")? {
-            (_, Word::Failed { words }) => bail!("{words}"),
+    pub(crate) async fn hear(&mut self) -> Result<(usize, WorkerReport)> {
+        match self.reports.recv().await.context("the workers are gone")? {
+            (_, WorkerReport::Failed { words }) => bail!("{words}"),
             said => Ok(said),
         }
     }
@@ -197,7 +201,7 @@ async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 }
 
 /// A worker in a thread of its own, so that a screen or a report never delays it.
-fn thread(tell: mpsc::Sender<(usize, Word)>) -> Result<mpsc::Sender<Order>> {
+fn thread(tell: mpsc::Sender<(usize, WorkerReport)>) -> Result<mpsc::Sender<Order>> {
     let (orders, ordered) = mpsc::channel(LETTERS_MAX);
     let (said, mut saying) = mpsc::channel(LETTERS_MAX);
     tasks::thread("worker", move || {
@@ -207,9 +211,9 @@ fn thread(tell: mpsc::Sender<(usize, Word)>) -> Result<mpsc::Sender<Order>> {
         }
     })
     .context("cannot start a worker")?;
-    tasks::spawn("worker's words", async move {
-        while let Some(word) = saying.recv().await {
-            if tell.send((0, word)).await.is_err() {
+    tasks::spawn("worker's reports", async move {
+        while let Some(report) = saying.recv().await {
+            if tell.send((0, report)).await.is_err() {
                 return;
             }
         }
