@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use protocol::time::UnixMillis;
+
 /// A moment in microseconds since 1970.
 #[derive(
     Debug,
@@ -23,14 +25,26 @@ pub(crate) struct Micros(pub u64);
 impl Micros {
     /// From an earlier moment to this one; 0 if it is not earlier.
     #[must_use]
-    pub(crate) fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
     /// Later by so much.
     #[must_use]
     pub(crate) fn plus(self, later: Duration) -> Self {
         Self(self.0.saturating_add(micros(later)))
+    }
+
+    /// Earlier by so much.
+    #[must_use]
+    pub(crate) fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(earlier)))
+    }
+}
+
+impl From<UnixMillis> for Micros {
+    fn from(moment: UnixMillis) -> Self {
+        Self(moment.0.saturating_mul(1_000))
     }
 }
 
@@ -67,8 +81,8 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the pacer's thread has nothing else to do")]
     pub(crate) fn park_until(&self, at: Micros) {
         let left = at.since(self.now());
-        if left > 0 {
-            std::thread::sleep(Duration::from_micros(left));
+        if !left.is_zero() {
+            std::thread::sleep(left);
         }
     }
 }

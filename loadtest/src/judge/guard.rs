@@ -130,6 +130,8 @@ pub(crate) fn spans(phases: &[Phase]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::judge::figure::Timing;
     use crate::judge::ledger::Findings;
@@ -147,7 +149,7 @@ mod tests {
     fn took(ms: u64, acks: u64) -> Tally {
         let mut tally = Tally::default();
         tally.count(Count::Acked, acks);
-        tally.record(Timing::Ack, ms * 1_000);
+        tally.record(Timing::Ack, Duration::from_millis(ms));
         tally
     }
 
@@ -192,7 +194,7 @@ mod tests {
         let bound = "ack_p99_ms = { max = 50, abort = true }";
         for lag in [Timing::SendLag, Timing::LoopLag] {
             let mut late = took(60, 10);
-            late.record(lag, 40_000);
+            late.record(lag, Duration::from_millis(40));
             assert_eq!(ends(&mut guard(bound, false), &late), None, "{lag:?}");
         }
     }

@@ -4,11 +4,12 @@
 //! records into, what it sends to the controller, and what the controller adds up.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Micros;
+use crate::clock::{Micros, micros};
 use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::Findings;
 use crate::number;
@@ -34,8 +35,8 @@ impl Default for Times {
 }
 
 impl Times {
-    pub(crate) fn record(&mut self, us: u64) {
-        self.0.saturating_record(us.max(LOWEST_US));
+    pub(crate) fn record(&mut self, took: Duration) {
+        self.0.saturating_record(micros(took).max(LOWEST_US));
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -114,8 +115,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn record(&mut self, timing: Timing, us: u64) {
-        self.times.entry(timing).or_default().record(us);
+    pub(crate) fn record(&mut self, timing: Timing, took: Duration) {
+        self.times.entry(timing).or_default().record(took);
     }
 
     pub(crate) fn count(&mut self, count: Count, by: u64) {
@@ -183,13 +184,13 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn record(&mut self, timing: Timing, due: Micros, us: u64) {
+    pub(crate) fn record(&mut self, timing: Timing, due: Micros, took: Duration) {
         // While all is drained nothing is due, and what the generator does then delays nothing that is timed.
         if timing == Timing::LoopLag && self.ends.last().is_none_or(|end| due >= *end) {
             return;
         }
-        self.at(due).record(timing, us);
-        self.second.record(timing, us);
+        self.at(due).record(timing, took);
+        self.second.record(timing, took);
     }
 
     /// Something came that is wrong in itself, whatever else will come.
@@ -243,16 +244,21 @@ impl Recorder {
 mod tests {
     use super::*;
 
+    const fn us(us: u64) -> Duration {
+        Duration::from_micros(us)
+    }
+
     #[test]
     fn what_two_workers_recorded_adds_up() {
         let (mut one, mut two, mut both) = (Times::default(), Times::default(), Times::default());
-        for us in 1..5_000 {
-            if us % 3 == 0 {
-                one.record(us * 7)
+        for number in 1..5_000 {
+            let took = us(number * 7);
+            if number % 3 == 0 {
+                one.record(took)
             } else {
-                two.record(us * 7)
+                two.record(took)
             }
-            both.record(us * 7);
+            both.record(took);
         }
         let text = serde_json::to_string(&two).unwrap();
         let two: Times = serde_json::from_str(&text).unwrap();
@@ -265,8 +271,8 @@ mod tests {
     #[test]
     fn more_than_a_minute_counts_as_a_minute() {
         let mut times = Times::default();
-        times.record(3_600_000_000);
-        times.record(0);
+        times.record(us(3_600_000_000));
+        times.record(us(0));
         assert!((60_000_000..61_000_000).contains(&times.max_us()), "{}", times.max_us());
         assert!(times.hgrm().contains("Total count    =            2"));
     }
@@ -274,13 +280,13 @@ mod tests {
     #[test]
     fn a_value_belongs_to_the_phase_in_which_it_was_due() {
         let mut recorder = Recorder::default();
-        recorder.record(Timing::Connect, Micros(5), 1);
+        recorder.record(Timing::Connect, Micros(5), us(1));
         recorder.phases(Micros(50), vec![Micros(100), Micros(200)]);
         // It was due before the first and came in it.
-        recorder.record(Timing::Connect, Micros(49), 9);
-        recorder.record(Timing::Ack, Micros(99), 500);
-        recorder.record(Timing::Ack, Micros(100), 500);
-        recorder.record(Timing::Ack, Micros(999), 500);
+        recorder.record(Timing::Connect, Micros(49), us(9));
+        recorder.record(Timing::Ack, Micros(99), us(500));
+        recorder.record(Timing::Ack, Micros(100), us(500));
+        recorder.record(Timing::Ack, Micros(999), us(500));
         let (phases, before) = (recorder.take_phases(), recorder.take_before());
         assert_eq!(before.time(Timing::Connect).map(Times::count), Some(2));
         let counts: Vec<_> = phases.iter().map(|p| p.time(Timing::Ack).map(Times::count)).collect();
@@ -334,7 +340,7 @@ mod tests {
     #[test]
     fn a_second_has_all_that_was_timed_and_what_was_wrong_in_it() {
         let mut recorder = Recorder::default();
-        recorder.record(Timing::Resume, Micros(1), 7);
+        recorder.record(Timing::Resume, Micros(1), us(7));
         recorder.wrong(&Findings { duplicate: 2, ..Findings::default() });
         let mut sum = recorder.take_second();
         sum.add(&recorder.take_second());
@@ -360,10 +366,10 @@ mod tests {
     fn how_late_timers_are_while_all_is_drained_is_in_no_phase() {
         let mut recorder = Recorder::default();
         recorder.phases(Micros(10), vec![Micros(100)]);
-        recorder.record(Timing::LoopLag, Micros(99), 1);
-        recorder.record(Timing::LoopLag, Micros(100), 50_000);
+        recorder.record(Timing::LoopLag, Micros(99), us(1));
+        recorder.record(Timing::LoopLag, Micros(100), us(50_000));
         let phases = recorder.take_phases();
-        recorder.record(Timing::LoopLag, Micros(99), 60_000);
+        recorder.record(Timing::LoopLag, Micros(99), us(60_000));
         assert_eq!(phases[0].time(Timing::LoopLag).map(Times::max_us), Some(1));
         assert_eq!(recorder.take_before(), Tally::default());
     }

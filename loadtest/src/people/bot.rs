@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::clock::Micros;
+use crate::clock::{Micros, micros};
 use crate::judge::figure::{Count, Timing};
 use crate::judge::ledger::SentTally;
 use crate::people::stamp::Stamp;
@@ -67,7 +67,7 @@ async fn say(
     let number = tally.used;
     tally.used += 1;
     let now = world.clock.now();
-    let late_us = u32::try_from(now.since(due)).unwrap_or(u32::MAX);
+    let late_us = u32::try_from(micros(now.since(due))).unwrap_or(u32::MAX);
     let stamp = Stamp {
         run: world.plan.run,
         sender: tally.sender,

@@ -1,6 +1,7 @@
 //! Whether an agent has more conversations than they take, by what they were told and by what the server shows of them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use protocol::conversation::AgentCard;
 use protocol::ids::ConversationId;
@@ -10,7 +11,7 @@ use crate::judge::figure::Count;
 use crate::people::world::World;
 
 /// The end of a conversation and the offer that follows it reach an agent within so long.
-const MOMENT_US: u64 = 500_000;
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// What an agent has, as they were told it.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Burden {
         if over {
             self.over_since = since.or(Some(now));
         }
-        if since.is_some_and(|since| now.since(since) > MOMENT_US) {
+        if since.is_some_and(|since| now.since(since) > MOMENT) {
             world.count(Count::OverCapacity);
             self.over_since = over.then_some(now);
         }
@@ -69,9 +70,9 @@ mod tests {
         burden.has.insert(room(2));
         burden.weigh(&world, Micros(1_000));
         // The end of the first may be on its way.
-        burden.weigh(&world, Micros(1_000 + MOMENT_US));
+        burden.weigh(&world, Micros(1_000).plus(MOMENT));
         assert_eq!(over(&world, Count::OverCapacity), 0);
-        burden.weigh(&world, Micros(1_001 + MOMENT_US));
+        burden.weigh(&world, Micros(1_001).plus(MOMENT));
         assert_eq!(over(&world, Count::OverCapacity), 1);
     }
 

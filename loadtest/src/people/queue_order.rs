@@ -5,15 +5,16 @@
 //! had come already. What is not sure is no fault: several connections do not show what happened first on the server.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use protocol::ids::ConversationId;
 use protocol::time::UnixMillis;
 
 use crate::clock::Micros;
-use crate::people::world::OFFER_US;
+use crate::people::world::OFFER;
 
 /// The clock of one host, read by two programs in two ways, differs by less.
-const CLOCKS_US: u64 = 100_000;
+const CLOCKS: Duration = Duration::from_millis(100);
 /// First offers that are kept. Full: the oldest is dropped, and whoever waited longer than so many is not judged by it.
 const SERVED_MAX: usize = 4_096;
 
@@ -75,10 +76,10 @@ impl QueueOrder {
         let Some(wait) = self.waiting.remove(&conversation).filter(|_| !self.doubtful) else {
             return false;
         };
-        let decided_us = deadline.0.saturating_mul(1_000).saturating_sub(OFFER_US);
+        let decided = Micros::from(deadline).minus(OFFER);
         // A server whose offers last longer than usual seems to decide in the future.
-        let is_known = decided_us <= now.0 + CLOCKS_US;
-        let before = self.served.iter().rev().find(|s| s.came.0 + CLOCKS_US < decided_us);
+        let is_known = decided <= now.plus(CLOCKS);
+        let before = self.served.iter().rev().find(|s| s.came.plus(CLOCKS) < decided);
         let asked_last =
             self.served.back().map_or(wait.asked, |last| last.asked_last.max(wait.asked));
         let is_overtaken = before.zip(wait.told).is_some_and(|(s, told)| s.asked_last >= told);
@@ -94,6 +95,8 @@ impl QueueOrder {
 mod tests {
     use super::*;
 
+    const OFFER_MS: u64 = 30_000;
+
     const fn room(number: u8) -> ConversationId {
         ConversationId::from_bytes([number; 16])
     }
@@ -104,7 +107,7 @@ mod tests {
 
     /// Offered at this moment, which comes five milliseconds later.
     fn offered(order: &mut QueueOrder, number: u8, ms: u64) -> bool {
-        let deadline = UnixMillis(ms + OFFER_US / 1_000);
+        let deadline = UnixMillis(ms).plus_ms(OFFER_MS);
         order.offered(room(number), deadline, at(ms + 5))
     }
 
@@ -136,7 +139,7 @@ mod tests {
         // It was decided in time and came late.
         let mut order = two(120);
         assert!(!offered(&mut order, 2, 1_000));
-        let decided = UnixMillis(1_000 + OFFER_US / 1_000);
+        let decided = UnixMillis(1_000).plus_ms(OFFER_MS);
         assert!(!order.offered(room(1), decided, at(9_000)));
     }
 
@@ -154,7 +157,7 @@ mod tests {
         assert!(!offered(&mut order, 1, 2_000));
         let mut order = two(120);
         assert!(!offered(&mut order, 2, 1_000));
-        let deadline = UnixMillis(2_000 + 2 * OFFER_US / 1_000);
+        let deadline = UnixMillis(2_000).plus_ms(2 * OFFER_MS);
         assert!(!order.offered(room(1), deadline, at(2_005)));
     }
 

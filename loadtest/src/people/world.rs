@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
@@ -33,7 +34,7 @@ pub(crate) const DUE_MAX: usize = 1_024;
 /// Finished conversations that are settled together.
 const OVER_MAX: usize = 1_000;
 /// After an offer's deadline it may be made to somebody else; the server's default.
-pub(crate) const OFFER_US: u64 = 30_000_000;
+pub(crate) const OFFER: Duration = Duration::from_secs(30);
 
 /// What the controller tells a worker to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -265,8 +266,8 @@ impl World {
         number::index(number::whole(chars.clamp(least, 4_000.0)))
     }
 
-    pub(crate) fn record(&self, timing: Timing, due: Micros, us: u64) {
-        self.recorder.lock().record(timing, due, us);
+    pub(crate) fn record(&self, timing: Timing, due: Micros, took: Duration) {
+        self.recorder.lock().record(timing, due, took);
     }
 
     pub(crate) fn count(&self, count: Count) {
@@ -395,7 +396,7 @@ impl World {
         let former = self.held.lock().insert(conversation, hold);
         let twice = former.is_some_and(|former| match former.asked {
             None => true,
-            Some(asked) => former.agent != agent && now.since(asked) < OFFER_US,
+            Some(asked) => former.agent != agent && now.since(asked) < OFFER,
         });
         if twice {
             self.count(Count::OfferedTwice);
@@ -476,12 +477,9 @@ fn normal(chance: &mut fastrand::Rng) -> f64 {
 }
 
 /// A time between two bounds.
-pub(crate) fn between(
-    span: crate::run::scenario::Span,
-    chance: &mut fastrand::Rng,
-) -> std::time::Duration {
+pub(crate) fn between(span: crate::run::scenario::Span, chance: &mut fastrand::Rng) -> Duration {
     let crate::run::scenario::Span([least, most]) = span;
-    std::time::Duration::from_millis(chance.u64(least..=most))
+    Duration::from_millis(chance.u64(least..=most))
 }
 
 #[cfg(test)]

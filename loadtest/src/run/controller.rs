@@ -13,7 +13,6 @@ use crate::judge::guard::Guard;
 use crate::judge::histogram::Tally;
 use crate::judge::ledger::Ledger;
 use crate::judge::verdict;
-use crate::number::float;
 use crate::people::world::Plan;
 use crate::report::outcome::{Ended, Machine, Outcome, PhaseOutcome, SCHEMA, Trial};
 use crate::report::screen::{Live, Screen};
@@ -271,7 +270,7 @@ impl Conductor<'_> {
     /// The phases end here, in all workers.
     async fn end_early(&mut self, why: Early) -> Result<()> {
         let (at, begin) = (self.clock.now(), self.begin);
-        self.ended = Some(EndedEarly { why, second: float(at.since(begin)) / 1e6 });
+        self.ended = Some(EndedEarly { why, second: at.since(begin).as_secs_f64() });
         self.cut.send_replace(Some(at));
         self.pool.order(|_| Order::Cut { at }).await
     }

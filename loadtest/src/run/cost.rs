@@ -66,7 +66,7 @@ pub(super) async fn snapshots(
         };
         let server = usage.look().await;
         if let Err(error) = &server {
-            let seconds = float(clock.now().since(begin)) / 1e6;
+            let seconds = clock.now().since(begin).as_secs_f64();
             let words =
                 || format!("the server was gone {seconds:.0} s after the phases began: {error:#}");
             seen.gone.get_or_insert_with(words);
@@ -107,7 +107,7 @@ impl Spent {
         let metrics = begin.metrics.as_ref().zip(end.metrics.as_ref());
         Self {
             latency: metrics.map(|(begin, end)| end.latency(begin)).unwrap_or_default(),
-            seconds: float(end.at.since(begin.at)) / 1e6,
+            seconds: end.at.since(begin.at).as_secs_f64(),
             server: server.map(|(begin, end)| end.cpu_since(&begin).as_secs_f64()),
             generator: end.generator.cpu_since(&begin.generator).as_secs_f64(),
         }

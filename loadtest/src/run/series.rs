@@ -1,8 +1,8 @@
 //! The run second by second, all workers together: for the screen and for the report's plots.
 
 use crate::clock::Micros;
-use crate::judge::figure::{Count, Timing};
-use crate::judge::histogram::{Tally, Times};
+use crate::judge::figure::{Count, Stat, Timing};
+use crate::judge::histogram::Tally;
 use crate::number::{float, mebibytes, ratio};
 use crate::report::outcome::Point;
 use crate::run::process::Usage;
@@ -41,7 +41,7 @@ impl Series {
     pub(crate) fn begin(&mut self, at: Micros) {
         if !self.running {
             self.running = true;
-            let later = float(at.since(self.zero.replace(at).unwrap_or(at))) / 1e6;
+            let later = at.since(self.zero.replace(at).unwrap_or(at)).as_secs_f64();
             for point in &mut self.points {
                 point.second -= later;
             }
@@ -67,25 +67,23 @@ impl Series {
         let connections = self.heard.iter_mut().filter_map(Option::take).sum();
         let generator = Usage::of(&self.pids).ok();
         let sum = std::mem::take(&mut self.sum);
-        let ms = |timing, quantile| {
-            sum.time(timing).map_or(0.0, |times: &Times| float(times.quantile_us(quantile)) / 1e3)
-        };
+        let ms = |timing, stat: Stat| sum.time(timing).map_or(0.0, |times| stat.of(times));
         let mut point = Point {
             second: (float(at.0) - float(self.zero.get_or_insert(at).0)) / 1e6,
             sent: sum.of(Count::Sent),
             acked: sum.of(Count::Acked),
             delivered: sum.of(Count::Delivered),
             connections,
-            delivery_p50_ms: ms(Timing::Delivery, 0.5),
-            delivery_p99_ms: ms(Timing::Delivery, 0.99),
-            ack_p99_ms: ms(Timing::Ack, 0.99),
+            delivery_p50_ms: ms(Timing::Delivery, Stat::P50),
+            delivery_p99_ms: ms(Timing::Delivery, Stat::P99),
+            ack_p99_ms: ms(Timing::Ack, Stat::P99),
             server_resident_mb: server.map(|usage| mebibytes(usage.resident_bytes)),
             ..Point::default()
         };
         if let Some((before, server_before, generator_before)) =
             self.former.replace((at, server, generator))
         {
-            let seconds = float(at.since(before)) / 1e6;
+            let seconds = at.since(before).as_secs_f64();
             let cores = |now: Option<Usage>, before: Option<Usage>| {
                 // Not seen at one end: nothing is known of the second, which is another thing than idle.
                 Some(ratio(now?.cpu_since(&before?).as_secs_f64(), seconds))

@@ -36,7 +36,8 @@ pub(crate) fn program(said: Option<&Path>) -> PathBuf {
 pub(crate) async fn start(program: PathBuf, flags: Vec<String>) -> Result<Throwaway> {
     let starting = tokio::task::spawn_blocking(move || {
         Throwaway::start(&program, &ORGANIZATION, &flags, |command| {
-            // Ctrl-C goes to whoever is in the group of the terminal: it ends the run, and the run then ends this.
+            // Ctrl-C goes to whoever is in the group of the terminal: it ends the run, and the run
+            // then ends this.
             command.process_group(0);
         })
         .with_context(|| format!("no server of {} (flag --binary)", program.display()))

@@ -63,7 +63,7 @@ fn what_one_agent_holds_is_offered_to_nobody_however_late() {
     let world = world("");
     world.offer(ROOM, ONE, Micros(0));
     world.taken(ROOM, ONE);
-    world.offer(ROOM, OTHER, Micros(OFFER_US * 100));
+    world.offer(ROOM, OTHER, Micros(0).plus(OFFER * 100));
     assert_eq!(over(&world, Count::OfferedTwice), 1);
 }
 
@@ -71,9 +71,9 @@ fn what_one_agent_holds_is_offered_to_nobody_however_late() {
 fn two_may_be_asked_one_after_the_other_and_not_at_once() {
     let world = world("");
     world.offer(ROOM, ONE, Micros(0));
-    world.offer(ROOM, OTHER, Micros(OFFER_US));
+    world.offer(ROOM, OTHER, Micros(0).plus(OFFER));
     assert_eq!(over(&world, Count::OfferedTwice), 0);
-    world.offer(ROOM, ONE, Micros(OFFER_US + 1));
+    world.offer(ROOM, ONE, Micros(1).plus(OFFER));
     assert_eq!(over(&world, Count::OfferedTwice), 1);
 }
 
