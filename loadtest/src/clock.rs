@@ -1,6 +1,8 @@
-//! What time it is, for the whole harness, and the one way to wait for a moment that is nearer than a timer's tick.
+//! What time it is, for the whole harness, and the one way to wait for a moment that is nearer than
+//! a timer's tick.
 //!
-//! All times of a run are microseconds since 1970, so that workers in other processes mean the same moment.
+//! All times of a run are microseconds since 1970, so that workers in other processes mean the same
+//! moment.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -53,7 +55,8 @@ pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads wall time once and counts on with the monotonic clock: a step of the wall clock does not touch a run.
+/// Reads wall time once and counts on with the monotonic clock: a step of the wall clock does not
+/// touch a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     anchor: Instant,
@@ -77,7 +80,8 @@ impl Clock {
         tokio::time::Instant::from_std(self.anchor + later)
     }
 
-    /// Stops this thread until the moment. Only for threads of their own: a timer of tokio is up to 1 ms late.
+    /// Stops this thread until the moment. Only for threads of their own: a timer of tokio is up to
+    /// 1 ms late.
     #[expect(clippy::disallowed_methods, reason = "the pacer's thread has nothing else to do")]
     pub(crate) fn park_until(&self, at: Micros) {
         let left = at.since(self.now());

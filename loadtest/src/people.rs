@@ -1,7 +1,8 @@
 //! Who is there in a run, and what they do.
 //!
-//! In reading order: what all of them share in one worker; visitors and agents, those who watch, read slowly or break the
-//! rules, and programs; then what a person has: a side of a conversation, a place in the queue, a connection.
+//! In reading order: what all of them share in one worker; visitors and agents, those who watch,
+//! read slowly or break the rules, and programs; then what a person has: a side of a conversation,
+//! a place in the queue, a connection.
 
 pub(crate) mod world;
 pub(crate) mod rooms;

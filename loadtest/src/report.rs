@@ -1,8 +1,8 @@
 //! A result for people and programs.
 //!
-//! Lives here: words for a terminal, and what a page shares with them. In `report/`, in reading order: the result as it is
-//! written and read again; as JUnit's XML and as OpenMetrics text; the screen while it runs; the page of one run, its
-//! plots, and the page of several.
+//! Lives here: words for a terminal, and what a page shares with them. In `report/`, in reading
+//! order: the result as it is written and read again; as JUnit's XML and as OpenMetrics text; the
+//! screen while it runs; the page of one run, its plots, and the page of several.
 
 pub(crate) mod outcome;
 pub(crate) mod junit;
@@ -164,7 +164,8 @@ fn notes(outcome: &Outcome) -> impl Iterator<Item = String> {
     outcome.notes.iter().cloned().chain(slow(outcome))
 }
 
-/// A generator that sends in time may still come late to what it hears, and in a closed loop nothing is due at all.
+/// A generator that sends in time may still come late to what it hears, and in a closed loop
+/// nothing is due at all.
 fn slow(outcome: &Outcome) -> Option<String> {
     let lag = outcome.figures.get(verdict::LOOP_LAG)?;
     (lag > verdict::LAG_MS_MAX).then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this run contain it, CPU a message does not"))

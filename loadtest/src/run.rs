@@ -1,7 +1,8 @@
 //! One run from its scenario to its outcome.
 //!
-//! In reading order: a scenario and the search for the highest load; the controller with what it asks for and watches; the
-//! workers, near and far, with the schedule that each keeps; the server, and what is made on it for the run.
+//! In reading order: a scenario and the search for the highest load; the controller with what it
+//! asks for and watches; the workers, near and far, with the schedule that each keeps; the server,
+//! and what is made on it for the run.
 
 pub(crate) mod scenario;
 pub(crate) mod search;

@@ -1,6 +1,6 @@
-//! Two sides beside each other: one run or several of each. A difference counts only beyond the noise: each figure's own, as
-//! the runs of a side differ among themselves; where there are too few of them, a part of the value. For times it is at
-//! least some tenths of a millisecond.
+//! Two sides beside each other: one run or several of each. A difference counts only beyond the
+//! noise: each figure's own, as the runs of a side differ among themselves; where there are too few
+//! of them, a part of the value. For times it is at least some tenths of a millisecond.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,8 @@ pub(crate) struct Comparison {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Whether two scenarios make the same load: how it is judged and which flags the server has is another matter.
+/// Whether two scenarios make the same load: how it is judged and which flags the server has is
+/// another matter.
 ///
 /// # Errors
 /// If they do not; with what differs.
@@ -232,7 +233,8 @@ pub(crate) fn compare(old: &[Outcome], new: &[Outcome], noise: f64) -> Result<Co
 /// As many runs on both sides together show a noise of their own.
 const RUNS_MIN: usize = 4;
 
-/// The runs of a side that say something of the server; `all`: the void ones too, where there are no others.
+/// The runs of a side that say something of the server; `all`: the void ones too, where there are
+/// no others.
 fn counted(runs: &[Outcome], all: bool) -> Vec<&Outcome> {
     runs.iter().filter(|run| all || !is_void(run)).collect()
 }
@@ -271,8 +273,8 @@ fn at_least(figure: Figure, noise: f64) -> f64 {
     }
 }
 
-/// What must be 0, where it is not in one of the two: any more of it is worse. What a scenario allows is for its thresholds
-/// to judge.
+/// What must be 0, where it is not in one of the two: any more of it is worse. What a scenario
+/// allows is for its thresholds to judge.
 fn invariants(old: &[Outcome], new: &[Outcome]) -> impl Iterator<Item = Row> {
     verdict::ALWAYS_ZERO.into_iter().filter_map(|figure| {
         let most = |runs: &[Outcome]| {
@@ -291,7 +293,8 @@ fn invariants(old: &[Outcome], new: &[Outcome]) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Why the two may not have loaded the same server: one with another store, or with fewer threads, is another.
+/// Why the two may not have loaded the same server: one with another store, or with fewer threads,
+/// is another.
 fn other_server(old: &Outcome, new: &Outcome) -> Option<String> {
     let flags = |outcome: &Outcome| -> Option<BTreeSet<String>> {
         Some(outcome.made.as_ref()?.server_flags.as_ref()?.iter().cloned().collect())
@@ -333,8 +336,8 @@ fn change(figure: Figure, old: f64, new: f64, noise: f64) -> Change {
 }
 
 impl Comparison {
-    /// What it comes to. More of what must be 0 is broken and not merely worse, and so is a new run that is broken in itself;
-    /// a figure that cannot be compared is no proof that it is not worse.
+    /// What it comes to. More of what must be 0 is broken and not merely worse, and so is a new run
+    /// that is broken in itself; a figure that cannot be compared is no proof that it is not worse.
     pub(crate) fn exit(&self) -> Exit {
         let worse = || self.rows.iter().filter(|row| row.change == Change::Worse);
         let is_zero_for_all = |row: &Row| verdict::ALWAYS_ZERO.contains(&row.figure);

@@ -1,7 +1,8 @@
-//! Figures of a run: what each is, what it is counted in, and its name in scenarios, results and reports.
+//! Figures of a run: what each is, what it is counted in, and its name in scenarios, results and
+//! reports.
 //!
-//! Lives here: the figures and their names. Not here: how they come about (`histogram`, `ledger`, `run`), and what they are
-//! held against (`verdict`, `compare`).
+//! Lives here: the figures and their names. Not here: how they come about (`histogram`, `ledger`,
+//! `run`), and what they are held against (`verdict`, `compare`).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -187,7 +188,8 @@ impl Figure {
         }
     }
 
-    /// Whether each try of a search has it, and not only the whole run. `cut`: connections are cut in it.
+    /// Whether each try of a search has it, and not only the whole run. `cut`: connections are cut
+    /// in it.
     pub(crate) fn is_of_a_try(self, cut: bool) -> bool {
         match self {
             Self::Timed(timing, _) => match timing {

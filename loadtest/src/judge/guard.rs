@@ -1,8 +1,9 @@
 //! Whether a threshold is broken beyond repair while the run still goes on.
 //!
-//! What is counted from the first who comes only grows, so that its most is broken for good once it is passed. Times and
-//! rates are those of all measured seconds so far, and are looked at once there are a few of them. What the ledger finds by
-//! comparing all tallies, such as what is lost, is known at the end alone.
+//! What is counted from the first who comes only grows, so that its most is broken for good once it
+//! is passed. Times and rates are those of all measured seconds so far, and are looked at once
+//! there are a few of them. What the ledger finds by comparing all tallies, such as what is lost,
+//! is known at the end alone.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use crate::number::float;
 use crate::report::{bounds, number};
 use crate::run::scenario::{Bound, Limits, Phase, Scenario};
 
-/// Measured seconds before times and rates are held against their bounds: the first messages of a run are slow.
+/// Measured seconds before times and rates are held against their bounds: the first messages of a
+/// run are slow.
 const SECONDS_MIN: f64 = 5.0;
 
 /// What a recipient sees to be wrong the moment it comes.
@@ -63,8 +65,8 @@ impl Guard {
         }
     }
 
-    /// Takes a second, and says which bound is broken. `second` is its end, from the beginning of the first phase;
-    /// none where no phase runs.
+    /// Takes a second, and says which bound is broken. `second` is its end, from the beginning of
+    /// the first phase; none where no phase runs.
     pub(crate) fn second(&mut self, second: Option<f64>, tally: &Tally) -> Option<String> {
         self.whole.add(tally);
         // A look is late by some milliseconds.

@@ -1,7 +1,8 @@
-//! What was timed and counted: HDR histograms and counters for each phase, and for each second of the run.
+//! What was timed and counted: HDR histograms and counters for each phase, and for each second of
+//! the run.
 //!
-//! A value belongs to the phase in which it was due, not to the one in which it came. The same type is what a worker
-//! records into, what it sends to the controller, and what the controller adds up.
+//! A value belongs to the phase in which it was due, not to the one in which it came. The same type
+//! is what a worker records into, what it sends to the controller, and what the controller adds up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -110,7 +111,8 @@ impl<'de> Deserialize<'de> for Times {
 pub(crate) struct Tally {
     pub(crate) times: BTreeMap<Timing, Times>,
     pub(crate) counts: BTreeMap<Count, u64>,
-    /// What was seen to be wrong at once, of the running second alone; the ledger knows all at the end.
+    /// What was seen to be wrong at once, of the running second alone; the ledger knows all at the
+    /// end.
     pub(crate) wrong: Findings,
 }
 
@@ -150,7 +152,8 @@ pub(crate) struct Recorder {
     /// When each phase ends; what is due later belongs to the last.
     ends: Vec<Micros>,
     phases: Vec<Tally>,
-    /// What belongs to no phase: connecting, and what comes after the phases in which it was due were taken.
+    /// What belongs to no phase: connecting, and what comes after the phases in which it was due
+    /// were taken.
     before: Tally,
     /// Counts of the whole run.
     whole: Tally,
@@ -185,7 +188,8 @@ impl Recorder {
     }
 
     pub(crate) fn record(&mut self, timing: Timing, due: Micros, took: Duration) {
-        // While all is drained nothing is due, and what the generator does then delays nothing that is timed.
+        // While all is drained nothing is due, and what the generator does then delays nothing that
+        // is timed.
         if timing == Timing::LoopLag && self.ends.last().is_none_or(|end| due >= *end) {
             return;
         }
@@ -323,7 +327,8 @@ mod tests {
         recorder.phases(Micros(10), vec![Micros(100), Micros(200), Micros(300)]);
         recorder.count(Count::Sent, Micros(150));
         recorder.cut(Micros(160));
-        // It was due before the cut and came after it; and what else is counted while all is drained.
+        // It was due before the cut and came after it; and what else is counted while all is
+        // drained.
         recorder.acked(Micros(150), Micros(170));
         recorder.count(Count::Disconnects, Micros(180));
         let phases = recorder.take_phases();

@@ -1,8 +1,8 @@
 //! Whether every message came: once, in order, unchanged, to everyone who was to hear it.
 //!
-//! Each speaker and each recipient keeps a tally of their own and hands it in at the end; the controller compares all tallies
-//! of all workers at the end. What was acked must have come; what was refused need not; of what was never answered nobody
-//! knows, and that is counted for itself.
+//! Each speaker and each recipient keeps a tally of their own and hands it in at the end; the
+//! controller compares all tallies of all workers at the end. What was acked must have come; what
+//! was refused need not; of what was never answered nobody knows, and that is counted for itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -306,7 +306,8 @@ impl Ledger {
         })
     }
 
-    /// Settles conversations that nobody will hand in more of, so that a long run does not fill the memory.
+    /// Settles conversations that nobody will hand in more of, so that a long run does not fill the
+    /// memory.
     pub(crate) fn settle(&mut self, over: &BTreeSet<ConversationId>) {
         let mut part = Self::default();
         let is_over = |conversation: &ConversationId| over.contains(conversation);

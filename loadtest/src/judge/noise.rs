@@ -1,4 +1,5 @@
-//! How much a figure differs from run to run where nothing was changed, and by how much two sides must differ to be two.
+//! How much a figure differs from run to run where nothing was changed, and by how much two sides
+//! must differ to be two.
 
 use crate::number::{float, long, ratio};
 
@@ -6,8 +7,8 @@ use crate::number::{float, long, ratio};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sample(Vec<f64>);
 
-/// Student's t at 99 % on both sides together, by degrees of freedom from 1 on: a difference that noise alone
-/// makes once in two hundred comparisons towards the worse.
+/// Student's t at 99 % on both sides together, by degrees of freedom from 1 on: a difference that
+/// noise alone makes once in two hundred comparisons towards the worse.
 const T: [f64; 30] = [
     63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169, 3.106, 3.055, 3.012,
     2.977, 2.947, 2.921, 2.898, 2.878, 2.861, 2.845, 2.831, 2.819, 2.807, 2.797, 2.787, 2.779,
@@ -16,7 +17,8 @@ const T: [f64; 30] = [
 /// The same beyond them.
 const T_MANY: f64 = 2.576;
 
-/// Fewer say too little of their own noise: with one degree of freedom it would be 64 deviations wide.
+/// Fewer say too little of their own noise: with one degree of freedom it would be 64 deviations
+/// wide.
 const FREEDOM_MIN: usize = 2;
 
 impl Sample {
@@ -44,7 +46,8 @@ impl Sample {
         Some((self.squares() / float(long(freedom))).sqrt())
     }
 
-    /// By how much the means of two sides may differ by noise alone, as their own runs show it; none where there are too few.
+    /// By how much the means of two sides may differ by noise alone, as their own runs show it;
+    /// none where there are too few.
     pub(crate) fn own_noise(&self, other: &Self) -> Option<f64> {
         let freedom = (self.0.len() + other.0.len()).checked_sub(2)?;
         if freedom < FREEDOM_MIN || self.is_empty() || other.is_empty() {

@@ -11,10 +11,12 @@ use crate::number::{float, ratio};
 use crate::run::scenario::{Bound, Limits, Loop};
 use crate::run::search::BoundedBy;
 
-/// The generator may send so late at the 99th percentile; beyond it the run says nothing about the server.
+/// The generator may send so late at the 99th percentile; beyond it the run says nothing about the
+/// server.
 pub(crate) const LAG_MS_MAX: f64 = 10.0;
 
-/// Timers are late by up to 2 ms at the 99th percentile where nothing else runs: a tick, and the way to the thread.
+/// Timers are late by up to 2 ms at the 99th percentile where nothing else runs: a tick, and the
+/// way to the thread.
 const TIMERS_MS: f64 = 3.0;
 
 /// How late the generator comes to what is there to be read: as late as to its timers.
@@ -49,7 +51,8 @@ impl Verdict {
     }
 }
 
-/// What the program says to whoever started it. A script reads the number; a number never gets another meaning.
+/// What the program says to whoever started it. A script reads the number; a number never gets
+/// another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Kept,
@@ -96,7 +99,8 @@ impl Exit {
         }
     }
 
-    /// Of several runs the one that matters most: what is known to be wrong before what is not known.
+    /// Of several runs the one that matters most: what is known to be wrong before what is not
+    /// known.
     pub(crate) fn gravest(exits: impl IntoIterator<Item = Self>) -> Self {
         let weight = |exit: &Self| match exit {
             Self::Kept => 0,
@@ -148,7 +152,8 @@ pub(crate) const ALWAYS_ZERO: [Figure; 16] = [
     Figure::Counted(Count::Unrepelled),
 ];
 
-/// Wrong however late the generator was: it can delay what it sends and hears, but makes none of these.
+/// Wrong however late the generator was: it can delay what it sends and hears, but makes none of
+/// these.
 pub(crate) const NO_MATTER_HOW_LATE: [Figure; 7] = [
     Figure::Found(Finding::Lost),
     Figure::Found(Finding::Duplicate),
@@ -221,9 +226,10 @@ pub(crate) fn void(
     Some(format!("highest_rate is no limit of the server: {}", bounded.words()))
 }
 
-/// Whether a time of messages is over its bound by no more than what the generator's own lag may have added to it. A lag
-/// up to 10 ms is none, as with sending, unless it is more than half of the bound and more than timers have at rest. A
-/// bound that is kept stands: lag only makes times longer.
+/// Whether a time of messages is over its bound by no more than what the generator's own lag may
+/// have added to it. A lag up to 10 ms is none, as with sending, unless it is more than half of the
+/// bound and more than timers have at rest. A bound that is kept stands: lag only makes times
+/// longer.
 pub(crate) fn is_blurred(figures: &Figures, figure: Figure, max: f64) -> bool {
     let heard = matches!(
         figure.timing(),
@@ -349,7 +355,8 @@ mod tests {
         assert_eq!(sum_up(&judge(&figures, []), true), Verdict::Void);
     }
 
-    /// Whether a run is void in which this is broken: a figure, its bound, and the generator's own lag.
+    /// Whether a run is void in which this is broken: a figure, its bound, and the generator's own
+    /// lag.
     fn blurred(name: &str, value: f64, max: f64, lag: f64, lost: f64) -> bool {
         let mut figures = full();
         let figure: Figure = name.parse().unwrap();

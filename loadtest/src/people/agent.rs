@@ -1,4 +1,5 @@
-//! An agent at their console: is available, takes what is offered, and in visits answers, and closes when the visitor goes.
+//! An agent at their console: is available, takes what is offered, and in visits answers, and
+//! closes when the visitor goes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -164,7 +165,8 @@ impl Console {
         self.caller.close(&world).await;
     }
 
-    /// Their connection broke. Comes back, unless the run is over or the server wants them to stay away.
+    /// Their connection broke. Comes back, unless the run is over or the server wants them to stay
+    /// away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         self.world.count(Count::Disconnects);
         self.world.let_go_of_all(self.agent);
@@ -453,8 +455,8 @@ impl Console {
         self.leave(conversation).await
     }
 
-    /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is on its
-    /// way, nor what they asked to hear of it.
+    /// Hands in the tally of a conversation that is not theirs any more, once nothing of theirs is
+    /// on its way, nor what they asked to hear of it.
     async fn leave(&mut self, conversation: ConversationId) -> Result<(), SocketError> {
         let done = self.talks.get(&conversation).is_some_and(Talk::nothing_pending);
         let hears_on = |asked: &Asked| matches!(asked, Asked::Enter(c) | Asked::Return(c) if *c == conversation);

@@ -1,4 +1,5 @@
-//! How long somebody waits before they come back after their connection broke: longer each time, and never all at once.
+//! How long somebody waits before they come back after their connection broke: longer each time,
+//! and never all at once.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ impl Backoff {
     }
 }
 
-/// Waits before another try. False: there is none, as the server wants them to stay away or the run is over.
+/// Waits before another try. False: there is none, as the server wants them to stay away or the run
+/// is over.
 pub(crate) async fn may_return(world: &World, error: &CallError, wait: Duration) -> bool {
     if error.stop() {
         return false;

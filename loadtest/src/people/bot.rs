@@ -1,4 +1,5 @@
-//! A program that writes into rooms over REST, with an API key. What it says is heard and accounted for like all else.
+//! A program that writes into rooms over REST, with an API key. What it says is heard and accounted
+//! for like all else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::people::world::{Stage, World};
 use crate::run::rest::{Answer, Rest, Shown};
 use crate::tasks;
 
-/// Begins with the run; writes into one room of this worker, or into the first of all where it has none.
+/// Begins with the run; writes into one room of this worker, or into the first of all where it has
+/// none.
 pub(crate) fn bot(
     world: Arc<World>,
     rest: Rest,
@@ -108,7 +110,8 @@ async fn say(
     }
 }
 
-/// How long to wait, where the same may succeed later: as a program would that reads the answer's header.
+/// How long to wait, where the same may succeed later: as a program would that reads the answer's
+/// header.
 fn put_off(answer: &Answer) -> Option<Duration> {
     let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
     let after = answer.headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok());

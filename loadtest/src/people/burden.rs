@@ -1,4 +1,5 @@
-//! Whether an agent has more conversations than they take, by what they were told and by what the server shows of them.
+//! Whether an agent has more conversations than they take, by what they were told and by what the
+//! server shows of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,12 +21,14 @@ pub(super) struct Burden {
     pub(super) has: BTreeSet<ConversationId>,
     /// Since when they have more than they take.
     over_since: Option<Micros>,
-    /// Their connection broke: what of it ended meanwhile they were not told, so that only the server's own cards are judged.
+    /// Their connection broke: what of it ended meanwhile they were not told, so that only the
+    /// server's own cards are judged.
     pub(super) unsure: bool,
 }
 
 impl Burden {
-    /// More than they take: for a moment only, while the end of another is still on its way to them.
+    /// More than they take: for a moment only, while the end of another is still on its way to
+    /// them.
     pub(super) fn weigh(&mut self, world: &World, now: Micros) {
         let capacity = usize::from(world.scenario().agent.capacity);
         let over = self.has.len() > capacity && !self.unsure;

@@ -15,7 +15,8 @@ use crate::judge::figure::{Count, Timing};
 use crate::people::socket::{Incoming, Socket, SocketError};
 use crate::people::world::World;
 
-/// Time for the welcome once a connection is open: who takes connections and greets nobody must be found out.
+/// Time for the welcome once a connection is open: who takes connections and greets nobody must be
+/// found out.
 const WELCOME: Duration = Duration::from_secs(15);
 
 /// Why someone is not connected.
@@ -68,7 +69,8 @@ pub(crate) struct Caller {
     request: u32,
     /// Who an agent is.
     pub(crate) agent: Option<AgentId>,
-    /// Until when the last message waited for the server: what was due before was not late by our doing.
+    /// Until when the last message waited for the server: what was due before was not late by our
+    /// doing.
     pub(crate) blocked_until: Micros,
     /// Whether it is among the world's connections.
     counted: bool,
@@ -208,7 +210,8 @@ impl Caller {
         Ok(())
     }
 
-    /// Records how late the generator comes to what is due: not where the server kept the connection from it.
+    /// Records how late the generator comes to what is due: not where the server kept the
+    /// connection from it.
     pub(crate) fn late(&self, world: &World, due: Micros) {
         if due > self.blocked_until {
             world.record(Timing::SendLag, due, world.clock.now().since(due));

@@ -45,7 +45,8 @@ async fn stay(world: &World, caller: &mut Caller) -> Result<(), SocketError> {
     }
 }
 
-/// Somebody who does not look at what comes; what is said in a conversation not their own is not for them.
+/// Somebody who does not look at what comes; what is said in a conversation not their own is not
+/// for them.
 pub(crate) fn passes_over(world: &World, bytes: &[u8], own: Option<ConversationId>) {
     match decoded(bytes) {
         Some(frame) => {

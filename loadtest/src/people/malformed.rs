@@ -1,5 +1,5 @@
-//! A client that breaks the rules: of the upgrade, of WebSocket, of the protocol over it, and of the time that a greeting
-//! may take. A server must answer it or close its connection, and go on.
+//! A client that breaks the rules: of the upgrade, of WebSocket, of the protocol over it, and of
+//! the time that a greeting may take. A server must answer it or close its connection, and go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::people::socket::{Incoming, Socket, SocketError};
 use crate::people::world::{Stage, World};
 use crate::tasks;
 
-/// Time in which a server must have said or done something. A server of livehelp gives a greeting 10 s
-/// (`hello_timeout_ms`).
+/// Time in which a server must have said or done something. A server of livehelp gives a greeting
+/// 10 s (`hello_timeout_ms`).
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Time from one byte to the next of who greets slowly: a greeting has more than a hundred.
@@ -122,7 +122,8 @@ static SLOW: [(&str, Attack); 3] = [
     ("a greeting byte by byte", Attack::Slow(Slow::Drip)),
 ];
 
-/// Connections of one hostile client at a time: what is quick one after the other, and beside it each that is slow.
+/// Connections of one hostile client at a time: what is quick one after the other, and beside it
+/// each that is slow.
 pub(crate) const LINES: u32 = 4;
 
 /// Begins with the run, one hostile connection after another; so does each of the slow ones beside.
@@ -184,7 +185,8 @@ async fn socket(world: &World, attack: Attack) -> Result<Socket, CallError> {
     Ok(caller.into_socket(world))
 }
 
-/// Breaks the rule. Ends once the server has said or done what it must: an error is the connection's end, which always will do.
+/// Breaks the rule. Ends once the server has said or done what it must: an error is the
+/// connection's end, which always will do.
 async fn provoke(
     world: &World,
     socket: &mut Socket,
@@ -301,7 +303,8 @@ mod tests {
     const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-accept: ACCEPT\r\nsec-websocket-protocol: PROTOCOL\r\n\r\n";
 
-    /// A server that takes each upgrade, and then everything without a word, or whose connections end at the first byte.
+    /// A server that takes each upgrade, and then everything without a word, or whose connections
+    /// end at the first byte.
     async fn server(deaf: bool) -> Arc<World> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = world("");

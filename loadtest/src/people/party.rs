@@ -1,6 +1,7 @@
 //! Somebody in one conversation: a visitor, an agent's window, or a supervisor who only watches.
 //!
-//! Speaks when the schedule says so, or in turn; hears, and comes back to the same place when a connection breaks or is cut.
+//! Speaks when the schedule says so, or in turn; hears, and comes back to the same place when a
+//! connection breaks or is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// What was due at them and they never came to: nothing more is taken, and what waits is counted.
+    /// What was due at them and they never came to: nothing more is taken, and what waits is
+    /// counted.
     fn unsaid(self, world: &World) {
         if let Self::Scheduled(mut due) = self {
             due.close();
@@ -291,7 +293,8 @@ impl Party {
         Ok(())
     }
 
-    /// The connection ended. Comes back, unless the run is over or the server wants them to stay away.
+    /// The connection ended. Comes back, unless the run is over or the server wants them to stay
+    /// away.
     async fn fell(&mut self, mut error: CallError) -> bool {
         let since = self.world.clock.now();
         let cut = matches!(error, CallError::Socket(SocketError::Closed(0)));

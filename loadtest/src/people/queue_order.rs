@@ -1,8 +1,9 @@
 //! Whether those who wait are served in turn, as far as the wire proves it.
 //!
-//! One came surely before another if they had been told that they wait before the other asked. Their first offer was surely made
-//! later if the server decided on it, by its own clock and the deadline that the offer names, after the other's first offer
-//! had come already. What is not sure is no fault: several connections do not show what happened first on the server.
+//! One came surely before another if they had been told that they wait before the other asked.
+//! Their first offer was surely made later if the server decided on it, by its own clock and the
+//! deadline that the offer names, after the other's first offer had come already. What is not sure
+//! is no fault: several connections do not show what happened first on the server.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::people::world::OFFER;
 
 /// The clock of one host, read by two programs in two ways, differs by less.
 const CLOCKS: Duration = Duration::from_millis(100);
-/// First offers that are kept. Full: the oldest is dropped, and whoever waited longer than so many is not judged by it.
+/// First offers that are kept. Full: the oldest is dropped, and whoever waited longer than so many
+/// is not judged by it.
 const SERVED_MAX: usize = 4_096;
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,8 @@ struct Served {
 pub(crate) struct QueueOrder {
     waiting: HashMap<ConversationId, Wait>,
     served: VecDeque<Served>,
-    /// An offer may have gone to a connection that was broken, so that a later one looks like the first.
+    /// An offer may have gone to a connection that was broken, so that a later one looks like the
+    /// first.
     doubtful: bool,
 }
 
@@ -66,7 +69,8 @@ impl QueueOrder {
         self.waiting = HashMap::new();
     }
 
-    /// An offer came. Whether it is the first of somebody whom one who came after them was surely served before.
+    /// An offer came. Whether it is the first of somebody whom one who came after them was surely
+    /// served before.
     pub(crate) fn offered(
         &mut self,
         conversation: ConversationId,

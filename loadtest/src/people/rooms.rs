@@ -1,4 +1,5 @@
-//! Rooms: a visitor, their agent's window, and those who watch. All of them find their places before the run begins.
+//! Rooms: a visitor, their agent's window, and those who watch. All of them find their places
+//! before the run begins.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A window that hardly reads what it watches. A server must bound what waits for it and, in the end, close its connection;
-//! nobody else may notice.
+//! A window that hardly reads what it watches. A server must bound what waits for it and, in the
+//! end, close its connection; nobody else may notice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const RECEIVE_BYTES: u32 = 4 * 1024;
 /// Time before one who was closed comes back.
 const AWAY: Duration = Duration::from_millis(500);
 
-/// Enters the room, and reads slowly until the run is over; comes back each time the connection is closed.
+/// Enters the room, and reads slowly until the run is over; comes back each time the connection is
+/// closed.
 ///
 /// # Errors
 /// If they are not let in at first.

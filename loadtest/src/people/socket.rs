@@ -29,7 +29,8 @@ const READ_BYTES: usize = 4 * 1024;
 /// Sixteen bytes in base64, as a client sends any.
 pub(crate) const KEY: &str = "bGl2ZWhlbHAtbG9hZC1oYQ==";
 
-/// Time to connect and upgrade: a server at the end of its open files leaves clients without an answer.
+/// Time to connect and upgrade: a server at the end of its open files leaves clients without an
+/// answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where to connect and as whom.
@@ -132,7 +133,8 @@ impl Socket {
         Self::connect_with(target, None).await
     }
 
-    /// The same with a receive buffer of so many bytes, so that a reader who does not read is felt soon.
+    /// The same with a receive buffer of so many bytes, so that a reader who does not read is felt
+    /// soon.
     ///
     /// # Errors
     /// As [`Socket::connect`].
@@ -176,13 +178,14 @@ impl Socket {
         self.stream.send(Message::Binary(bytes)).await.map_err(broken)
     }
 
-    /// The same; says whether it had to wait because the other end takes nothing more. A thread that was only held up by
-    /// its own machine did not wait.
+    /// The same; says whether it had to wait because the other end takes nothing more. A thread
+    /// that was only held up by its own machine did not wait.
     ///
     /// # Errors
     /// [`SocketError::Broken`].
     pub async fn send_noting(&mut self, bytes: Bytes) -> Result<bool, SocketError> {
-        // Without the runtime's budget a write is unfinished only where the system had no room for it.
+        // Without the runtime's budget a write is unfinished only where the system had no room for
+        // it.
         let sending = tokio::task::unconstrained(self.stream.send(Message::Binary(bytes)));
         let (mut sending, mut waited) = (std::pin::pin!(sending), false);
         let sent = std::future::poll_fn(|cx| {
@@ -212,8 +215,8 @@ impl Socket {
         wire.flush().await.map_err(|error| broken(WsError::Io(error)))
     }
 
-    /// Asks for an upgrade with these lines, each with its end, in place of key and version. Gives the status of the answer;
-    /// `None`: the connection ended without one.
+    /// Asks for an upgrade with these lines, each with its end, in place of key and version. Gives
+    /// the status of the answer; `None`: the connection ended without one.
     ///
     /// # Errors
     /// If there is no connection.

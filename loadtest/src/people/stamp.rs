@@ -1,6 +1,8 @@
-//! What each message carries inside its text: whose it is, which it is, when it was due, and a checksum over all of it.
+//! What each message carries inside its text: whose it is, which it is, when it was due, and a
+//! checksum over all of it.
 //!
-//! Only letters and blanks: a server that masks card numbers finds nothing to mask. The ledger judges what comes out.
+//! Only letters and blanks: a server that masks card numbers finds nothing to mask. The ledger
+//! judges what comes out.
 
 use std::fmt::Write as _;
 

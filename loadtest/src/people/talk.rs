@@ -1,4 +1,5 @@
-//! One person's side of one conversation: what they said and wait for, what they heard, where they would go on.
+//! One person's side of one conversation: what they said and wait for, what they heard, where they
+//! would go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -200,8 +201,9 @@ impl Talk {
 
     /// Says again what was put off until now.
     ///
-    /// Under a new number: what they sent behind it was on its way and may have its place already, so that the old number
-    /// would come out of order by the wish of nobody. Its time still counts from when it was due.
+    /// Under a new number: what they sent behind it was on its way and may have its place already,
+    /// so that the old number would come out of order by the wish of nobody. Its time still counts
+    /// from when it was due.
     pub(crate) fn again_now(
         &mut self,
         world: &World,
@@ -248,12 +250,14 @@ impl Talk {
         let mut recorder = world.recorder.lock();
         let took = now.since(due);
         recorder.count(Count::Delivered, due);
-        // What was missed came late for them, whatever was the cause; left out, the worst times would be in no figure.
+        // What was missed came late for them, whatever was the cause; left out, the worst times
+        // would be in no figure.
         let missed = matches!(way, Way::Resumed | Way::Replaced) && due >= self.since;
         if way == Way::Pushed || missed {
             recorder.record(Timing::Delivery, due, took);
         }
-        // The server had nobody to bring a missed one to: how long it took says nothing of its work.
+        // The server had nobody to bring a missed one to: how long it took says nothing of its
+        // work.
         if way == Way::Pushed {
             let late = Duration::from_micros(u64::from(stamp.late_us));
             let service = took.saturating_sub(late);
@@ -377,7 +381,8 @@ mod tests {
         }
     }
 
-    /// How many deliveries are timed once this came in this way, from the moment it was due and from the sending.
+    /// How many deliveries are timed once this came in this way, from the moment it was due and
+    /// from the sending.
     fn timed(world: &World, talk: &mut Talk, text: &str, seq: u64, way: Way) -> [u64; 2] {
         assert!(talk.heard(world, &message(text, seq), way).is_some());
         let tally = world.recorder.lock().take_before();

@@ -1,6 +1,7 @@
 //! A visit: somebody comes, opens a conversation, waits for an agent, talks, and leaves.
 //!
-//! Every wait has an end: who gets no agent in time goes away, and who gets no answer says what is left and goes.
+//! Every wait has an end: who gets no agent in time goes away, and who gets no answer says what is
+//! left and goes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What everyone in one worker shares: the plan, the clock, the stage of the run, and where results go.
+//! What everyone in one worker shares: the plan, the clock, the stage of the run, and where results
+//! go.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,7 +30,8 @@ use crate::run::scenario::{Scenario, Size};
 use crate::run::setup::{Account, Grounds, ORIGIN};
 use crate::run::trust;
 
-/// Messages that may be due at one speaker before they could send them. Full: they are counted as unsent.
+/// Messages that may be due at one speaker before they could send them. Full: they are counted as
+/// unsent.
 pub(crate) const DUE_MAX: usize = 1_024;
 /// Finished conversations that are settled together.
 const OVER_MAX: usize = 1_000;
@@ -57,8 +59,9 @@ impl Plan {
         part(all, self.index, self.of)
     }
 
-    /// This worker's part of the idle visitors: fewer at the first worker, where all agents are, so that no process holds
-    /// more sockets than the others as long as there are idle ones to make up for it.
+    /// This worker's part of the idle visitors: fewer at the first worker, where all agents are, so
+    /// that no process holds more sockets than the others as long as there are idle ones to make up
+    /// for it.
     pub(crate) fn share_of_idle(&self) -> u32 {
         let mix = &self.scenario.mix;
         let first =
@@ -84,7 +87,8 @@ pub(crate) enum Stage {
     Running,
     /// They begin nothing new, and wait for their answers.
     Draining,
-    /// All was answered in all workers: each asks for a last answer, before which all that was on its way has come.
+    /// All was answered in all workers: each asks for a last answer, before which all that was on
+    /// its way has come.
     Settling,
     /// They go.
     Over,
@@ -285,7 +289,8 @@ impl World {
         self.recorder.lock().wrong(&Findings { corrupt: 1, ..Findings::default() });
     }
 
-    /// Whether what was said comes to somebody who has no part in its conversation: it is counted, and passed over.
+    /// Whether what was said comes to somebody who has no part in its conversation: it is counted,
+    /// and passed over.
     pub(crate) fn misdelivered(
         &self,
         frame: &ServerFrame<'_>,
@@ -390,7 +395,8 @@ impl World {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// An agent is asked; it counts where somebody has the conversation, or another one is asked in the same time.
+    /// An agent is asked; it counts where somebody has the conversation, or another one is asked in
+    /// the same time.
     pub(crate) fn offer(&self, conversation: ConversationId, agent: AgentId, now: Micros) {
         let hold = Hold { agent, asked: Some(now) };
         let former = self.held.lock().insert(conversation, hold);
@@ -457,7 +463,8 @@ fn said_in(frame: &ServerFrame<'_>) -> Option<(ConversationId, u64)> {
 }
 
 fn target(plan: &Plan, tls: Option<Arc<ClientConfig>>) -> Target {
-    // Each worker comes from an address of its own: one has only some 28,000 ports towards a server.
+    // Each worker comes from an address of its own: one has only some 28,000 ports towards a
+    // server.
     let source = (plan.of > 1 && plan.address.ip() == IpAddr::from(Ipv4Addr::LOCALHOST))
         .then(|| IpAddr::from([127, 0, 0, u8::try_from(plan.index % 250).unwrap_or(0) + 2]));
     Target {

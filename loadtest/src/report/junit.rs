@@ -1,4 +1,5 @@
-//! A result as JUnit's XML, so that whatever shows tests shows thresholds: a suite for each run, a case for each bound.
+//! A result as JUnit's XML, so that whatever shows tests shows thresholds: a suite for each run, a
+//! case for each bound.
 
 use crate::clock;
 use crate::judge::compare::{Change, Comparison};

@@ -1,5 +1,5 @@
-//! A result as OpenMetrics text, for whoever keeps figures of many runs in Prometheus: in base units, ready for the
-//! textfile collector or a push gateway.
+//! A result as OpenMetrics text, for whoever keeps figures of many runs in Prometheus: in base
+//! units, ready for the textfile collector or a push gateway.
 
 use std::fmt::Write as _;
 
@@ -133,7 +133,8 @@ fn summary(run: &Outcome, timing: Timing) -> Vec<Sample> {
     samples
 }
 
-/// From a figure's unit to the base unit. Divided where that is what a person would do: a product has the wrong last digit.
+/// From a figure's unit to the base unit. Divided where that is what a person would do: a product
+/// has the wrong last digit.
 enum ToBase {
     Times(f64),
     By(f64),

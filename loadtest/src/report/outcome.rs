@@ -1,4 +1,5 @@
-//! The result of a run, as it is written to disk and read again. The schema is versioned: what a name means never changes.
+//! The result of a run, as it is written to disk and read again. The schema is versioned: what a
+//! name means never changes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +44,8 @@ pub(crate) struct Point {
     pub(crate) server_cpu_cores: Option<f64>,
     pub(crate) server_resident_mb: Option<f64>,
     pub(crate) generator_cpu_cores: Option<f64>,
-    /// The server's own times by its `/metrics`, over the looks around this second; absent where it said nothing.
+    /// The server's own times by its `/metrics`, over the looks around this second; absent where it
+    /// said nothing.
     #[serde(default)]
     pub(crate) server_delivery_p99_ms: Option<f64>,
     #[serde(default)]
@@ -114,7 +116,8 @@ impl Machine {
     }
 }
 
-/// How the run was made. Passwords in addresses are hidden; the other secrets are in files or in the environment.
+/// How the run was made. Passwords in addresses are hidden; the other secrets are in files or in
+/// the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Made {
@@ -124,12 +127,13 @@ pub(crate) struct Made {
     pub(crate) server_version: Option<String>,
     /// The commit the server was built from, `unknown` where its builder did not say.
     pub(crate) server_commit: Option<String>,
-    /// All flags of a server that the run started, but for the folder that was thrown away; absent where the server was
-    /// there already, as nobody knows how.
+    /// All flags of a server that the run started, but for the folder that was thrown away; absent
+    /// where the server was there already, as nobody knows how.
     pub(crate) server_flags: Option<Vec<String>>,
 }
 
-/// A word of a command line as it may be kept: what stands before the `@` of an address is a secret.
+/// A word of a command line as it may be kept: what stands before the `@` of an address is a
+/// secret.
 pub(crate) fn without_password(word: &str) -> String {
     match (word.split_once("://"), word.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://[hidden]@{host}"),

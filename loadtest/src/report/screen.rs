@@ -1,4 +1,5 @@
-//! What a person sees while it runs: a live screen on a terminal, one line a second elsewhere, nothing with `--quiet`.
+//! What a person sees while it runs: a live screen on a terminal, one line a second elsewhere,
+//! nothing with `--quiet`.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -1,4 +1,5 @@
-//! Several runs of one scenario on one page: what each came to, and how much each figure differs among them.
+//! Several runs of one scenario on one page: what each came to, and how much each figure differs
+//! among them.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! One run from its beginning to its end: the server, the people, the phases, and what all of it comes to.
+//! One run from its beginning to its end: the server, the people, the phases, and what all of it
+//! comes to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,8 @@ pub(crate) struct Wanted {
 #[error("the server was gone before anything was measured")]
 pub(crate) struct ServerGone;
 
-/// Looks at the server's own times that a run has: enough for a plot, and too few to cost the server anything.
+/// Looks at the server's own times that a run has: enough for a plot, and too few to cost the
+/// server anything.
 const LOOKS: f64 = 60.0;
 
 /// Runs it.

@@ -1,4 +1,5 @@
-//! What a run costs the server and the generator: looks at both at the borders of its phases, and the figures between them.
+//! What a run costs the server and the generator: looks at both at the borders of its phases, and
+//! the figures between them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub(super) struct Watch {
     pub(super) pids: Vec<u32>,
 }
 
-/// Looks at both at each border of the phases, and where they are cut. A server that is gone ends no run: what was seen before
-/// is worth knowing.
+/// Looks at both at each border of the phases, and where they are cut. A server that is gone ends
+/// no run: what was seen before is worth knowing.
 pub(super) async fn snapshots(
     Watch { clock, usage, admin, pids }: Watch,
     begin: Micros,
@@ -162,7 +163,8 @@ pub(super) fn coming(
     }
 }
 
-/// How the server's own counters moved. A look that failed leaves them out: half of a difference would be none.
+/// How the server's own counters moved. A look that failed leaves them out: half of a difference
+/// would be none.
 pub(super) fn moved(
     earlier: Result<Metrics>,
     later: Result<Metrics>,
@@ -180,7 +182,8 @@ pub(super) fn moved(
     }
 }
 
-/// Resident memory at the end of the last of these looks, and the most that was seen of the server's.
+/// Resident memory at the end of the last of these looks, and the most that was seen of the
+/// server's.
 pub(super) fn memory(points: &[Point], snapshots: &[Snapshot], figures: &mut Figures) {
     let Some(end) = snapshots.last() else { return };
     let resident = end.server.map(|server| mebibytes(server.resident_bytes));
@@ -195,7 +198,8 @@ pub(super) fn memory(points: &[Point], snapshots: &[Snapshot], figures: &mut Fig
     }
 }
 
-/// The server's growth over what was measured, from a tenth of it to its end: not while people come or all is drained.
+/// The server's growth over what was measured, from a tenth of it to its end: not while people come
+/// or all is drained.
 pub(super) fn growth_mb(points: &[Point], phases: &[Phase]) -> Option<f64> {
     let spans = guard::spans(phases);
     let inside = |at: f64| spans.iter().any(|(from, to)| (*from..*to).contains(&at));

@@ -1,7 +1,9 @@
-//! Orders and reports over TCP: one line of JSON each, after a greeting by which a worker proves that it is one.
+//! Orders and reports over TCP: one line of JSON each, after a greeting by which a worker proves
+//! that it is one.
 //!
-//! Nothing is encrypted: between hosts it belongs on a network of one's own. The secret comes from the environment or
-//! from a file that only its owner reads; an argument could be seen by everyone on the machine.
+//! Nothing is encrypted: between hosts it belongs on a network of one's own. The secret comes from
+//! the environment or from a file that only its owner reads; an argument could be seen by everyone
+//! on the machine.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,5 @@
-//! The server from outside: its CPU and memory by process id, and what it says of itself in `/metrics`.
+//! The server from outside: its CPU and memory by process id, and what it says of itself in
+//! `/metrics`.
 
 use std::collections::BTreeMap;
 
@@ -141,8 +142,8 @@ impl Buckets {
         }
     }
 
-    /// The upper end of the bucket in which the quantile lies; of the last bucket, which has none, its lower end. None: it
-    /// took in nothing.
+    /// The upper end of the bucket in which the quantile lies; of the last bucket, which has none,
+    /// its lower end. None: it took in nothing.
     fn quantile(&self, quantile: f64) -> Option<f64> {
         let all = self.0.last()?.1;
         let found = self.0.iter().find(|(_, count)| *count >= all * quantile && all > 0.0)?;

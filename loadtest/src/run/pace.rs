@@ -1,4 +1,5 @@
-//! The schedule of an open loop: moments that are fixed before the first message, and a thread that calls each at its time.
+//! The schedule of an open loop: moments that are fixed before the first message, and a thread that
+//! calls each at its time.
 //!
 //! Nothing waits for an answer here. A moment that cannot be kept is late, and counts as late.
 
@@ -105,8 +106,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A part of the whole: each worker has its own, with its own chance. Visitors come to all alike; what is said falls
-    /// to those who have rooms to say it in.
+    /// A part of the whole: each worker has its own, with its own chance. Visitors come to all
+    /// alike; what is said falls to those who have rooms to say it in.
     pub(crate) fn new(scenario: &Scenario, phases: &[Phase], index: u32, of: u32) -> Self {
         let of = of.max(1);
         let stream = |salt: u64, part: f64, rates: Vec<(PhaseKind, f64, f64, f64)>| {

@@ -1,4 +1,5 @@
-//! The worker pool of a run, in this process or in processes of its own, and their reports, in one stream.
+//! The worker pool of a run, in this process or in processes of its own, and their reports, in one
+//! stream.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -58,7 +59,8 @@ pub(crate) struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// One worker in a thread of this process, or several in processes of their own, or on other hosts.
+    /// One worker in a thread of this process, or several in processes of their own, or on other
+    /// hosts.
     ///
     /// # Errors
     /// If one cannot be started, or does not call in time.
@@ -99,7 +101,8 @@ impl WorkerPool {
                 .args(["worker", &address.to_string()])
                 .env(distant::SECRET, &secret)
                 .stdin(Stdio::null())
-                // Ctrl-C goes to whoever is in the group of the terminal; what they measured is wanted.
+                // Ctrl-C goes to whoever is in the group of the terminal; what they measured is
+                // wanted.
                 .process_group(0)
                 .kill_on_drop(true)
                 .spawn()
@@ -115,7 +118,8 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// Waits for those who were started elsewhere. Who is turned away is told so, and does not end the waiting.
+    /// Waits for those who were started elsewhere. Who is turned away is told so, and does not end
+    /// the waiting.
     async fn wait(
         &mut self,
         elsewhere: &Elsewhere,

@@ -1,5 +1,5 @@
-//! What processes on this machine cost, read from `/proc`: CPU and resident memory; and how many files this one may
-//! have open.
+//! What processes on this machine cost, read from `/proc`: CPU and resident memory; and how many
+//! files this one may have open.
 //!
 //! Lives here: reading and subtracting. Not here: starting and stopping them.
 
@@ -12,8 +12,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// The kernel counts CPU in ticks of 10 ms (`USER_HZ`, 100 on every Linux that Rust supports).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Lets this process, and those that it starts, have as many open files as the system allows: a session often begins
-/// with 1,024, and each socket is one. Stays as it is where that is refused.
+/// Lets this process, and those that it starts, have as many open files as the system allows: a
+/// session often begins with 1,024, and each socket is one. Stays as it is where that is refused.
 pub fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

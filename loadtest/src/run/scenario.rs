@@ -1,7 +1,7 @@
 //! A scenario: who is there, what they do, when, and what must hold. Read from TOML.
 //!
-//! Lives here: the file's form, its defaults, and finding the scenarios that are shipped. `scenario/check.rs` says what is
-//! wrong with one. Not here: carrying it out.
+//! Lives here: the file's form, its defaults, and finding the scenarios that are shipped.
+//! `scenario/check.rs` says what is wrong with one. Not here: carrying it out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -395,8 +395,9 @@ impl Scenario {
         rooms * 2 + hostile + others.into_iter().map(u64::from).sum::<u64>()
     }
 
-    /// Visitors who are there for a visit at the same time, at most: as many as come while one who waits for all their
-    /// patience and then says all that they have is still there; and never more than come at all.
+    /// Visitors who are there for a visit at the same time, at most: as many as come while one who
+    /// waits for all their patience and then says all that they have is still there; and never more
+    /// than come at all.
     pub(crate) fn visitors_max(&self) -> u64 {
         let (Span([_, visitor]), Span([_, agent])) = (self.visit.think_ms, self.agent.think_ms);
         let [_, messages] = self.visit.messages;
@@ -407,7 +408,8 @@ impl Scenario {
         whole((most * stay).min(all).ceil())
     }
 
-    /// Processes that hold all its sockets. All agents are in the first, and only idle visitors make up for them.
+    /// Processes that hold all its sockets. All agents are in the first, and only idle visitors
+    /// make up for them.
     pub(crate) fn processes(&self) -> u32 {
         let sockets = self.sockets() + self.visitors_max();
         let agents = u64::from(self.mix.agents);

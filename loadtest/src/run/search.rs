@@ -1,4 +1,5 @@
-//! The highest load that keeps an aim: doubled until it breaks, then halved in between until the bounds are near.
+//! The highest load that keeps an aim: doubled until it breaks, then halved in between until the
+//! bounds are near.
 
 use serde::{Deserialize, Serialize};
 
@@ -124,12 +125,14 @@ pub(crate) fn judge(figures: &Figures, wanted: &scenario::Search) -> Tried {
     }
 }
 
-/// Whether the server kept up with a try: nothing broke, and there was no backlog when its time was over.
+/// Whether the server kept up with a try: nothing broke, and there was no backlog when its time was
+/// over.
 fn is_sound(figures: &Figures, wanted: &scenario::Search) -> bool {
     let value = |count| figures.get(Figure::Counted(count));
     let nothing = Count::BREAKS.iter().all(|count| value(*count).is_none_or(|value| value == 0.0));
     let sent = value(Count::Sent).unwrap_or(0.0);
-    // Not `acked`: what came in while all was drained is in that, so that no backlog would ever show.
+    // Not `acked`: what came in while all was drained is in that, so that no backlog would ever
+    // show.
     let backlog = sent - value(Count::AckedInTime).unwrap_or(0.0);
     let part = BACKLOG.max(ON_ITS_WAY_S / wanted.seconds);
     nothing && sent > 0.0 && backlog <= (sent * part).ceil()

@@ -85,7 +85,8 @@ impl Series {
         {
             let seconds = at.since(before).as_secs_f64();
             let cores = |now: Option<Usage>, before: Option<Usage>| {
-                // Not seen at one end: nothing is known of the second, which is another thing than idle.
+                // Not seen at one end: nothing is known of the second, which is another thing than
+                // idle.
                 Some(ratio(now?.cpu_since(&before?).as_secs_f64(), seconds))
             };
             point.server_cpu_cores = cores(server, server_before);
@@ -102,7 +103,8 @@ impl Series {
         Some((point, sum))
     }
 
-    /// What the server itself said of all seconds after this one: the 99th percentiles of delivery and of acks.
+    /// What the server itself said of all seconds after this one: the 99th percentiles of delivery
+    /// and of acks.
     pub(crate) fn server_said(&mut self, after: f64, [delivery, ack]: [Option<f64>; 2]) {
         for point in self.points.iter_mut().rev().take_while(|point| point.second > after) {
             point.server_delivery_p99_ms = delivery;

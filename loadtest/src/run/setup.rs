@@ -1,5 +1,5 @@
-//! What a run needs on the server, made over REST as an operator and an admin would make it: an Organization, a site,
-//! its agents, each signed in, and a bot's key.
+//! What a run needs on the server, made over REST as an operator and an admin would make it: an
+//! Organization, a site, its agents, each signed in, and a bot's key.
 
 use anyhow::{Context as _, Result};
 use http::{Method, header};

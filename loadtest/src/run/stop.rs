@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: once, a run ends early and keeps what was measured; twice, it ends where it stands.
+//! Ctrl-C and SIGTERM: once, a run ends early and keeps what was measured; twice, it ends where it
+//! stands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

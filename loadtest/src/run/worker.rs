@@ -1,7 +1,8 @@
-//! One worker: takes orders from the controller, brings its part of the people, and hands in what they recorded.
+//! One worker: takes orders from the controller, brings its part of the people, and hands in what
+//! they recorded.
 //!
-//! The same orders go to a worker in this process, through a channel, and to one in a process of its own, through a
-//! line of JSON over TCP (`distant.rs`).
+//! The same orders go to a worker in this process, through a channel, and to one in a process of
+//! its own, through a line of JSON over TCP (`distant.rs`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -69,7 +70,8 @@ pub(crate) enum WorkerReport {
     Drained,
     /// What each phase was.
     Ran { phases: Vec<Tally> },
-    /// What came before the phases, what was counted from the beginning to the end, and all that was said and heard.
+    /// What came before the phases, what was counted from the beginning to the end, and all that
+    /// was said and heard.
     Result { before: Tally, whole: Tally, ledger: Box<Ledger> },
     /// It cannot go on.
     Failed { words: String },

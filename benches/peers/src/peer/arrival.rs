@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use furnish::{Names, SUPERVISORS, World, conversation_id};
-use loadtest::socket::{Incoming, Socket, Target};
 use loadtest::rest::Rest;
 use loadtest::setup::{self, Account, Grounds, Staff};
+use loadtest::socket::{Incoming, Socket, Target};
 use protocol::codec::{Encoding, decode_server};
 use protocol::conversation::Availability;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};

@@ -70,12 +70,14 @@ fn several_runs_are_held_against_each_figures_own_noise() {
     let steady = [100.0, 101.0, 99.0, 100.0, 100.0];
     let restless = [60.0, 140.0, 100.0, 80.0, 120.0];
     let slower = |by: f64| steady.map(|value| value * by);
-    // Six per cent are noise beside the usual part, and none of a figure that is as steady as this one.
+    // Six per cent are noise beside the usual part, and none of a figure that is as steady as this
+    // one.
     assert_eq!(becomes("ack_p99_ms", 100.0, 106.0), Change::Same);
     assert_eq!(of_several("ack_p99_ms", &steady, &slower(1.06)).change, Change::Worse);
     assert_eq!(of_several("ack_p99_ms", &steady, &slower(0.94)).change, Change::Better);
     assert_eq!(of_several("ack_p99_ms", &steady, &slower(1.01)).change, Change::Same);
-    // A quarter more would be worse beside the usual part, and is none of a figure that is as restless as this one.
+    // A quarter more would be worse beside the usual part, and is none of a figure that is as
+    // restless as this one.
     assert_eq!(becomes("ack_p99_ms", 100.0, 125.0), Change::Worse);
     let noisy = restless.map(|value| value * 1.25);
     assert_eq!(of_several("ack_p99_ms", &restless, &noisy).change, Change::Same);

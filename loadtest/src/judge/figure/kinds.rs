@@ -1,5 +1,5 @@
-//! What there are figures of: each with its word, and with what it is as reports say it. The words of the doc comments are
-//! those of the reports.
+//! What there are figures of: each with its word, and with what it is as reports say it. The words
+//! of the doc comments are those of the reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,8 @@ words! {
     Timing {
         /// From the moment a message was due until one of those who hear it had it.
         Delivery "delivery",
-        /// The same from the moment it was really sent, without what was missed and came after a resume.
+        /// The same from the moment it was really sent, without what was missed and came after a
+        /// resume.
         DeliveryService "delivery_service",
         /// From the moment a message was due until its sender knew that it is stored.
         Ack "ack",
@@ -67,7 +68,8 @@ words! {
         Refused "refused",
         /// Messages that were due and that the generator could not even begin to send.
         Unsent "unsent",
-        /// Refusals for a while: too fast, or the server cannot take it now. Each is sent again when it is time.
+        /// Refusals for a while: too fast, or the server cannot take it now. Each is sent again
+        /// when it is time.
         PutOff "put_off",
         /// Messages sent again, because their answer was lost or they were refused for a while.
         Resent "resent",
@@ -183,13 +185,14 @@ words! {
 }
 
 impl Count {
-    /// What a server does to its clients once it has more than it can take. A search looks for that on purpose: each try
-    /// has its own, and what happened in the higher ones says nothing of the best.
+    /// What a server does to its clients once it has more than it can take. A search looks for that
+    /// on purpose: each try has its own, and what happened in the higher ones says nothing of the
+    /// best.
     pub(crate) const BREAKS: [Self; 5] =
         [Self::Refused, Self::Unsent, Self::Rejected, Self::ConnectFailures, Self::Disconnects];
 
-    /// What must hold, or is known to happen, at any time: it counts from the first who comes to the last who goes,
-    /// and not in the measured phases alone.
+    /// What must hold, or is known to happen, at any time: it counts from the first who comes to
+    /// the last who goes, and not in the measured phases alone.
     pub(crate) const WHOLE: [Self; 10] = [
         Self::Refused,
         Self::Unsent,

@@ -1,6 +1,7 @@
 //! What a command line changes in a scenario: single keys, how long it takes, how much is sent.
 //!
-//! Lives here: how `--set`, `--duration` and `--rate` work on a file. Not here: what a right scenario is (`check`).
+//! Lives here: how `--set`, `--duration` and `--rate` work on a file. Not here: what a right
+//! scenario is (`check`).
 
 use std::str::FromStr;
 
@@ -10,15 +11,16 @@ use toml::{Table, Value};
 
 use super::{Loop, Scenario};
 
-/// Changes over a file, in the order in which they are made: keys, then length, then rate, then seed.
+/// Changes over a file, in the order in which they are made: keys, then length, then rate, then
+/// seed.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Changes {
     /// Another value of one key, as TOML: `--set mix.rooms=50`, `--set 'phase[1].arrivals=3'`,
     /// `--set 'thresholds.lost={max=2}'`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<Set>,
-    /// How long the measured phases take together, each its part: 90, 90s, 15m, 2h. Others stay as they
-    /// are; of a search it is one try
+    /// How long the measured phases take together, each its part: 90, 90s, 15m, 2h. Others stay as
+    /// they are; of a search it is one try
     #[arg(long, value_name = "TIME")]
     pub(crate) duration: Option<Seconds>,
     /// Messages a second of the phase with the most; the others' in proportion
@@ -109,7 +111,8 @@ impl Changes {
     }
 }
 
-/// Puts a value at a key such as `mix.rooms` or `phase[1].rate`. Tables come into being; entries of a list do not.
+/// Puts a value at a key such as `mix.rooms` or `phase[1].rate`. Tables come into being; entries of
+/// a list do not.
 fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let (name, rest) = key.split_once('.').unwrap_or((key, ""));
     let (name, place) = match name.split_once('[') {

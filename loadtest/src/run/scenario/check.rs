@@ -221,7 +221,8 @@ fn figures(scenario: &Scenario) -> Complaint {
     None
 }
 
-/// The line of a key such as `mix.rooms` or `phase[1].rate`; of its table where the key itself is not there.
+/// The line of a key such as `mix.rooms` or `phase[1].rate`; of its table where the key itself is
+/// not there.
 fn line(text: &str, key: &str) -> Option<usize> {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let (header, nth) = match table.split_once('[') {
