@@ -98,22 +98,6 @@ pub async fn organization(
     Ok(store.site_create(row).await?)
 }
 
-/// Writes [`OPERATOR_KEY`].
-///
-/// # Errors
-/// If the store refuses.
-pub(crate) async fn operator_key(store: &dyn Store, now: UnixMillis) -> Result<()> {
-    let row = KeyRow {
-        key: KeyId::from_bytes([7; 16]),
-        tenant: None,
-        name: String::from("operator"),
-        scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
-        secret: token_hash(OPERATOR_KEY),
-        created_at: now,
-    };
-    Ok(store.key_create(row).await?)
-}
-
 /// An agent who is signed in.
 #[derive(Debug, Clone)]
 pub struct Colleague<'a> {
@@ -175,6 +159,8 @@ pub struct Setup {
     pub person: String,
     /// What the agents sign in with; nothing does where a test does not say.
     pub password_hash: Arc<str>,
+    /// Whether there is anybody but the operator.
+    pub people: bool,
 }
 
 impl Setup {
@@ -191,19 +177,33 @@ impl Setup {
             role: Role::Agent,
             person: String::from("Agent"),
             password_hash: Arc::from("none"),
+            people: true,
         }
     }
 
-    /// Writes the Organization with its site, [`AGENTS`] and the operator's key into the empty
-    /// folders.
-    ///
-    /// # Errors
-    /// If they are not empty, or the store refuses.
+    /// Writes the operator's key and the people into the empty folders.
     pub(crate) async fn furnish(&self) -> Result<()> {
         let now = self.clock.now();
-        let store = open(&self.config, Arc::clone(&self.clock))?.store;
-        organization(&*store, now, self.plan, self.settings.clone()).await?;
-        operator_key(&*store, now).await?;
+        let opened = open(&self.config, Arc::clone(&self.clock))?;
+        let store = &*opened.store;
+        let row = KeyRow {
+            key: KeyId::from_bytes([7; 16]),
+            tenant: None,
+            name: String::from("operator"),
+            scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
+            secret: token_hash(OPERATOR_KEY),
+            created_at: now,
+        };
+        store.key_create(row).await?;
+        if self.people {
+            self.write_people(store, now).await?;
+        }
+        store.close().await;
+        Ok(())
+    }
+
+    async fn write_people(&self, store: &dyn Store, now: UnixMillis) -> Result<()> {
+        organization(store, now, self.plan, self.settings.clone()).await?;
         for (number, (agent, token)) in AGENTS.into_iter().zip(COOKIES).enumerate() {
             let colleague = Colleague {
                 agent,
@@ -215,25 +215,18 @@ impl Setup {
                 password_hash: Arc::clone(&self.password_hash),
                 token,
             };
-            colleague.join(&*store, now).await?;
+            colleague.join(store, now).await?;
         }
-        store.close().await;
         Ok(())
     }
 }
 
 /// Furnishes the folders of a server that runs as a process of its own.
-///
-/// # Panics
-/// If that fails: there is no test without it.
 pub async fn furnish(folder: &Path) {
     furnish_as(folder, |_| {}).await;
 }
 
 /// The same as a test wants it.
-///
-/// # Panics
-/// If that fails.
 #[expect(clippy::expect_used, reason = "a test that cannot begin has failed")]
 pub async fn furnish_as(folder: &Path, set: impl FnOnce(&mut Setup)) {
     let mut setup = Setup::of(folder);

@@ -5,7 +5,7 @@
 //! the program. One that takes too long over either is killed.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -154,9 +154,7 @@ impl Process {
     /// Everything that it has logged, and whatever had the same log before it; empty if that cannot
     /// be read.
     pub fn log(&self) -> String {
-        let mut text = String::new();
-        let read = File::open(&self.log).and_then(|mut file| file.read_to_string(&mut text));
-        read.map_or_else(|_| String::new(), |_| text)
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Ends it by a signal, an operator's being SIGTERM; how it ended.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use livehelp::clock::{Clock, SystemClock};
 use livehelp::config::Config;
 use livehelp::http::bind;
-use livehelp::run::{Listeners, open, run_with};
+use livehelp::run::{Listeners, run_with};
 use protocol::ids::{AgentId, SiteKey};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::furnish::{AGENTS, OPERATOR_KEY, Setup, config, operator_key, site_key};
+use crate::furnish::{AGENTS, OPERATOR_KEY, Setup, config, site_key};
 use crate::process::Ready;
 
 /// What a client must know of a server.
@@ -29,10 +29,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Of a furnished server that listens there.
-    ///
-    /// # Panics
-    /// If it has no admin listener.
+    /// Of a furnished server that is ready.
     pub fn of(ready: &Ready) -> Self {
         Self::at(ready.public, ready.admin.expect("a server has an admin listener"))
     }
@@ -68,9 +65,6 @@ fn folder() -> TempDir {
 
 impl TestServer {
     /// A fresh server with an Organization, a site and two agents.
-    ///
-    /// # Panics
-    /// If it cannot be started, as all the others here.
     pub async fn start() -> Self {
         Self::start_as(|_| {}).await
     }
@@ -86,7 +80,9 @@ impl TestServer {
         let mut setup = Setup::of(folder.path());
         set(&mut setup);
         setup.furnish().await.expect("an empty folder is furnished");
-        Self::serve(folder, setup.config, setup.clock).await
+        let server = Self::serve(folder, setup.config, setup.clock).await;
+        std::fs::write(server.operator_key_file(), OPERATOR_KEY).expect("a folder takes a file");
+        server
     }
 
     /// A server without an Organization, whose test sets it up.
@@ -97,23 +93,7 @@ impl TestServer {
         Self::serve(folder, config, Arc::new(SystemClock)).await
     }
 
-    /// A server that knows nobody but its operator, whose key is in the file that
-    /// [`TestServer::operator_key_file`] names.
-    pub async fn start_for_operator(set: impl FnOnce(&mut Config)) -> Self {
-        let folder = folder();
-        let mut config = config(folder.path());
-        set(&mut config);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let opened = open(&config, Arc::clone(&clock)).expect("an empty folder opens");
-        operator_key(&*opened.store, clock.now()).await.expect("the store takes a key");
-        opened.store.close().await;
-        // With it goes the lock of the keys folder.
-        drop(opened);
-        let server = Self::serve(folder, config, clock).await;
-        std::fs::write(server.operator_key_file(), OPERATOR_KEY).expect("a folder takes a file");
-        server
-    }
-
+    /// The file with the operator's key, where the server was not started empty.
     pub fn operator_key_file(&self) -> PathBuf {
         self.folder.path().join("operator-key")
     }

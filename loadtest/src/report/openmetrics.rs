@@ -20,12 +20,15 @@ impl Sample {
     }
 }
 
+/// What a run has of a family.
+type Samples = Box<dyn Fn(&Outcome) -> Vec<Sample>>;
+
 /// A family: the samples of one name, of all runs, stand together.
 struct Family {
     name: String,
     kind: &'static str,
     help: &'static str,
-    samples: Box<dyn Fn(&Outcome) -> Vec<Sample>>,
+    samples: Samples,
 }
 
 impl Family {

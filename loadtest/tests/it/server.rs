@@ -27,8 +27,10 @@ impl Server {
 
     /// With other settings than a load's.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let server = TestServer::start_for_operator(|config| {
-            // Whose line is cut comes back before anybody else gets what is theirs.
+        let server = TestServer::start_as(|setup| {
+            setup.people = false;
+            let config = &mut setup.config;
+            // Whose connection is cut comes back before anybody else gets what is theirs.
             config.agent_grace_ms = Config::defaults().agent_grace_ms;
             config.handshakes_per_ip_max = 100_000;
             config.conversations_per_ip_hour_max = 100_000;

@@ -20,7 +20,7 @@ use crate::client::Client;
 use crate::command::{PASSWORD, done, init, livehelp};
 use crate::http::{self, Answer};
 use crate::metrics::Scrape;
-use crate::process::serve;
+use crate::process::{change, serve};
 use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A server as a process whose log is read and that gets signals.
@@ -83,12 +83,7 @@ impl Running {
 
 /// Gives the command another grace than the tests have.
 fn grace(command: &mut Command, ms: &str) {
-    let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let at = arguments.iter().position(|argument| argument == "--drain-grace-ms").unwrap();
-    arguments[at + 1] = ms.into();
-    let mut changed = Command::new(command.get_program());
-    changed.args(arguments).env_remove("LIVEHELP_CONFIG");
-    *command = changed;
+    change(command, "--drain-grace-ms", Path::new(ms));
 }
 
 fn field(answer: &Answer, name: &str) -> String {
