@@ -125,7 +125,7 @@ impl Process {
     pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let errors = File::options().create(true).append(true).open(log);
         let errors = errors.with_context(|| format!("cannot make {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        command.stdout(Stdio::piped()).stderr(errors);
         let program = command.get_program().to_owned();
         let child = command.spawn();
         let child = child.with_context(|| format!("cannot start {}", program.display()))?;

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
@@ -62,6 +62,7 @@ pub fn serve(program: &Path, folder: &Path) -> Command {
         .args(["--frames-per-second", "100000", "--frames-burst", "1000000"])
         .args(["--drain-grace-ms", "0", "--drain-ms", "0"])
         .args(folders(folder))
+        .stdin(Stdio::null())
         .env_remove("LIVEHELP_CONFIG");
     command
 }
@@ -139,7 +140,7 @@ impl Throwaway {
         let operator_key = operator_key.context("no operator's key")?.trim().to_owned();
         let flags = flags(given);
         let mut command = Command::new(program);
-        command.arg("serve").args(folders(folder.path())).args(&flags);
+        command.arg("serve").args(folders(folder.path())).args(&flags).stdin(Stdio::null());
         set(&mut command);
         let process = Process::spawn(&mut command, &folder.path().join("log"));
         let process = process.context("the server did not start")?;

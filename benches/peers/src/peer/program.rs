@@ -4,7 +4,7 @@
 //! Lives here: the beginning of each command, and livehelp's flags. Not here: which programs
 //! (`peer`), and those that say nothing (`backing`).
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// livehelp on a free port, everything on as by default, with limits that a driver does not meet:
 /// beside the kit's.
@@ -24,6 +24,6 @@ pub(super) const FLAGS: [&str; 8] = [
 /// Begins a command that ends with this process.
 pub(super) fn with_this_process() -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]);
+    command.args(["--pdeathsig", "KILL", "--"]).stdin(Stdio::null());
     command
 }
