@@ -1,4 +1,5 @@
-//! The command line: what is wanted, in words; what came of it, as words and as an exit code (`verdict::Exit`).
+//! The command line: what is wanted, in words; what came of it, as words and as an exit code
+//! (`verdict::Exit`).
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -9,14 +10,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::controller::{Server, ServerGone, Wanted, conduct};
-use crate::crew::{Elsewhere, Hands, runtime};
-use crate::outcome::{Ended, Outcome};
-use crate::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
-use crate::screen::Screen;
-use crate::stop::{self, Interrupted};
-use crate::verdict::Exit;
-use crate::{compare, distant, junit, openmetrics, process, report, throwaway, verdict};
+use crate::judge::compare;
+use crate::judge::figure::Figure;
+use crate::judge::verdict::Exit;
+use crate::report;
+use crate::report::outcome::{Ended, Outcome};
+use crate::report::screen::Screen;
+use crate::report::{junit, openmetrics};
+use crate::run::controller::{ServerGone, Wanted, conduct};
+use crate::run::pool::{Elsewhere, Workers, runtime};
+use crate::run::scenario::{Changes, Loop, SHIPPED, Scenario, WORKERS_MAX};
+use crate::run::scene::Server;
+use crate::run::stop::{self, Interrupted};
+use crate::run::{distant, process, throwaway};
 
 /// Runs of one command at most.
 const RUNS_MAX: u32 = 100;
@@ -51,7 +57,8 @@ enum Command {
         /// Old ones, then the new one: each a result.json, its folder, or a folder of several runs
         #[arg(num_args = 2.., required = true, value_name = "OLD... NEW")]
         results: Vec<PathBuf>,
-        /// Differences up to this part are noise, where there are too few runs to show each figure's own
+        /// Differences up to this part are noise, where there are too few runs to show each
+        /// figure's own
         #[arg(long, default_value_t = compare::NOISE)]
         noise: f64,
     },
@@ -69,7 +76,8 @@ enum Command {
     Worker {
         /// Where the controller listens
         controller: SocketAddr,
-        /// File with the secret that both know, readable by its owner alone; absent: LIVEHELP_LOAD_SECRET
+        /// File with the secret that both know, readable by its owner alone; absent:
+        /// LIVEHELP_LOAD_SECRET
         #[arg(long)]
         secret_file: Option<PathBuf>,
         /// How long to call a controller that does not answer yet
@@ -118,13 +126,15 @@ struct Run {
     /// File with the operator's key, by which the run makes an Organization of its own
     #[arg(long, required_unless_present = "start")]
     operator_key_file: Option<PathBuf>,
-    /// Process of the server, for its CPU and memory; may be repeated. Without it, its /metrics say what they can
+    /// Process of the server, for its CPU and memory; may be repeated. Without it, its /metrics say
+    /// what they can
     #[arg(long)]
     pid: Vec<u32>,
     /// Certificates to trust where --server is https
     #[arg(long)]
     tls_ca: Option<PathBuf>,
-    /// Starts a server of its own in a folder that is thrown away, with limits that a load would meet raised
+    /// Starts a server of its own in a folder that is thrown away, with limits that a load would
+    /// meet raised
     #[arg(long, conflicts_with_all = ["operator_key_file", "pid", "tls_ca", "server", "admin"])]
     start: bool,
     /// The server's program; beside this one, or in PATH, if absent
@@ -139,7 +149,8 @@ struct Run {
     /// Processes that generate the load; as many as the sockets need if absent
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
     workers: Option<u32>,
-    /// Where workers call that were started elsewhere by `livehelp-load worker`; beyond loopback with --allow-remote
+    /// Where workers call that were started elsewhere by `livehelp-load worker`; beyond loopback
+    /// with --allow-remote
     #[arg(long, requires = "workers_remote", conflicts_with = "workers")]
     workers_listen: Option<SocketAddr>,
     /// How many of them the run waits for
@@ -148,24 +159,28 @@ struct Run {
     /// How long it waits
     #[arg(long, requires = "workers_listen", default_value_t = 60)]
     workers_wait_seconds: u64,
-    /// File with the secret that they know, readable by its owner alone; absent: LIVEHELP_LOAD_SECRET
+    /// File with the secret that they know, readable by its owner alone; absent:
+    /// LIVEHELP_LOAD_SECRET
     #[arg(long, requires = "workers_listen")]
     secret_file: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
-    /// Ends the run as soon as a threshold is broken beyond repair; in a scenario, `abort = true` says so of one
+    /// Ends the run as soon as a threshold is broken beyond repair; in a scenario, `abort = true`
+    /// says so of one
     #[arg(long)]
     abort: bool,
     /// So many runs, one after the other, so that each figure shows its own noise
     #[arg(long, default_value_t = 1, conflicts_with = "workers_listen", value_parser = clap::value_parser!(u32).range(1..=i64::from(RUNS_MAX)))]
     runs: u32,
-    /// Folder for result.json, report.html and the histograms; of several runs for a folder each, run-1 and so on
+    /// Folder for result.json, report.html and the histograms; of several runs for a folder each,
+    /// run-1 and so on
     #[arg(long)]
     out: Option<PathBuf>,
     /// An earlier result to compare with, its folder, or a folder of several runs; may be repeated
     #[arg(long)]
     compare: Vec<PathBuf>,
-    /// Differences up to this part are noise, where there are too few runs to show each figure's own
+    /// Differences up to this part are noise, where there are too few runs to show each figure's
+    /// own
     #[arg(long, default_value_t = compare::NOISE)]
     noise: f64,
     #[command(flatten)]
@@ -207,8 +222,8 @@ fn dispatch(command: Command) -> Result<Exit> {
             Ok(Exit::Kept)
         }
         Command::Figures => {
-            for name in verdict::names() {
-                print(&format!("{name:28} {}\n", verdict::about(&name)))?;
+            for figure in Figure::all() {
+                print(&format!("{figure:28} {}\n", figure.about()))?;
             }
             Ok(Exit::Kept)
         }
@@ -323,7 +338,7 @@ fn run(wanted: &Run) -> Result<Exit> {
 
 /// One run of maybe several; its result is written at once.
 fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
-    let (server, hands) = (server(wanted)?, hands(wanted, scenario)?);
+    let (server, workers) = (server(wanted)?, workers(wanted, scenario)?);
     let mut screen = Screen::of(wanted.quiet, scenario);
     if wanted.runs > 1 {
         screen.say(&format!("run {number} of {}", wanted.runs));
@@ -332,16 +347,16 @@ fn one(wanted: &Run, scenario: &Scenario, number: u32) -> Result<Outcome> {
     let order = Wanted {
         scenario: scenario.clone(),
         server,
-        hands,
+        workers,
         command: words.collect(),
         abort: wanted.abort,
     };
-    let (stop, ears) = stop::stop();
+    let (stop, listener) = stop::stop();
     let outcome = runtime()?.block_on(async {
         tokio::select! {
             // Signals are heard before anything is begun.
             biased;
-            interrupted = ears.hear() => Err(interrupted.into()),
+            interrupted = listener.listen() => Err(interrupted.into()),
             outcome = Box::pin(conduct(order, &mut screen, stop)) => outcome,
         }
     });
@@ -371,9 +386,9 @@ fn is_fresh(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {
+fn workers(wanted: &Run, scenario: &Scenario) -> Result<Workers> {
     let (Some(listen), Some(count)) = (wanted.workers_listen, wanted.workers_remote) else {
-        return Ok(Hands::Own(wanted.workers.unwrap_or_else(|| scenario.processes())));
+        return Ok(Workers::Own(wanted.workers.unwrap_or_else(|| scenario.processes())));
     };
     if !listen.ip().is_loopback() {
         if !wanted.allow_remote {
@@ -389,7 +404,7 @@ fn hands(wanted: &Run, scenario: &Scenario) -> Result<Hands> {
     }
     let secret = distant::secret(wanted.secret_file.as_deref())?;
     let wait = Duration::from_secs(wanted.workers_wait_seconds);
-    Ok(Hands::Elsewhere(Elsewhere { listen, count, secret, wait }))
+    Ok(Workers::Elsewhere(Elsewhere { listen, count, secret, wait }))
 }
 
 fn server(wanted: &Run) -> Result<Server> {

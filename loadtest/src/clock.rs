@@ -1,8 +1,12 @@
-//! What time it is, for the whole harness, and the one way to wait for a moment that is nearer than a timer's tick.
+//! What time it is, for the whole harness, and the one way to wait for a moment that is nearer than
+//! a timer's tick.
 //!
-//! All times of a run are microseconds since 1970, so that workers in other processes mean the same moment.
+//! All times of a run are microseconds since 1970, so that workers in other processes mean the same
+//! moment.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use protocol::time::UnixMillis;
 
 /// A moment in microseconds since 1970.
 #[derive(
@@ -23,14 +27,26 @@ pub(crate) struct Micros(pub u64);
 impl Micros {
     /// From an earlier moment to this one; 0 if it is not earlier.
     #[must_use]
-    pub(crate) fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
     /// Later by so much.
     #[must_use]
     pub(crate) fn plus(self, later: Duration) -> Self {
         Self(self.0.saturating_add(micros(later)))
+    }
+
+    /// Earlier by so much.
+    #[must_use]
+    pub(crate) fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(earlier)))
+    }
+}
+
+impl From<UnixMillis> for Micros {
+    fn from(moment: UnixMillis) -> Self {
+        Self(moment.0.saturating_mul(1_000))
     }
 }
 
@@ -39,7 +55,8 @@ pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads wall time once and counts on with the monotonic clock: a step of the wall clock does not touch a run.
+/// Reads wall time once and counts on with the monotonic clock: a step of the wall clock does not
+/// touch a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     anchor: Instant,
@@ -63,12 +80,13 @@ impl Clock {
         tokio::time::Instant::from_std(self.anchor + later)
     }
 
-    /// Stops this thread until the moment. Only for threads of their own: a timer of tokio is up to 1 ms late.
+    /// Stops this thread until the moment. Only for threads of their own: a timer of tokio is up to
+    /// 1 ms late.
     #[expect(clippy::disallowed_methods, reason = "the pacer's thread has nothing else to do")]
     pub(crate) fn park_until(&self, at: Micros) {
         let left = at.since(self.now());
-        if left > 0 {
-            std::thread::sleep(Duration::from_micros(left));
+        if !left.is_zero() {
+            std::thread::sleep(left);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Numbers of one kind into another: saturating, never wrapping.
 
+/// Bytes of one mebibyte.
+pub(crate) const MIB: f64 = 1_048_576.0;
+
 /// The nearest whole number; 0 for what is negative or none.
 #[expect(
     clippy::cast_possible_truncation,
@@ -29,6 +32,11 @@ pub(crate) fn short(value: usize) -> u32 {
 /// As usize.
 pub(crate) fn index(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// Bytes in MiB.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    float(bytes) / MIB
 }
 
 /// A part of a whole; 0 of nothing.

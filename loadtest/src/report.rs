@@ -1,78 +1,84 @@
-//! A result for people: words for a terminal, and one HTML page that needs nothing but itself.
+//! A result for people and programs.
+//!
+//! Lives here: words for a terminal, and what a page shares with them. In `report/`, in reading
+//! order: the result as it is written and read again; as JUnit's XML and as OpenMetrics text; the
+//! screen while it runs; the page of one run, its plots, and the page of several.
 
+pub(crate) mod outcome;
+pub(crate) mod junit;
+pub(crate) mod openmetrics;
+pub(crate) mod screen;
+mod page;
 mod plot;
 mod several;
 
-use crate::clock;
-use crate::compare::{Change, Comparison, Lack};
-use crate::histogram::{Times, Timing};
-use crate::number::float;
-use crate::outcome::{Made, Outcome, Point};
-use crate::throwaway::FLAGS;
-use crate::verdict::{self, Figures, Verdict};
+use testkit::FLAGS;
 
-use self::plot::{Band, Curve, Plot};
+use crate::judge::figure::{Count, Figure, Finding, Measure, Stat, Timing};
+use crate::judge::verdict;
+use crate::report::outcome::{Made, Outcome};
 
+pub(crate) use self::page::html;
 pub(crate) use self::several::{several_html, several_words};
 
 /// The figures that come first, where a run has them.
-const FIRST: [&str; 26] = [
-    "messages_per_second",
-    "deliveries_per_second",
-    "highest_rate",
-    "delivery_p50_ms",
-    "delivery_p99_ms",
-    "delivery_p999_ms",
-    "delivery_max_ms",
-    "delivery_service_p99_ms",
-    "ack_p50_ms",
-    "ack_p99_ms",
-    "server_delivery_p99_ms",
-    "server_ack_p99_ms",
-    "connect_p50_ms",
-    "connect_p99_ms",
-    "resume_p99_ms",
-    "queue_wait_p99_ms",
-    "first_response_p99_ms",
-    "server_cpu_us_per_message",
-    "server_cpu_us_per_delivery",
-    "server_cpu_us_per_connect",
-    "server_bytes_per_connection",
-    "server_cpu_cores",
-    "server_resident_mb",
-    "server_resident_growth_mb",
-    "generator_cpu_cores",
-    "send_lag_p99_ms",
+const FIRST: [Figure; 26] = [
+    Figure::Measured(Measure::MessagesPerSecond),
+    Figure::Measured(Measure::DeliveriesPerSecond),
+    Figure::Measured(Measure::HighestRate),
+    Figure::Timed(Timing::Delivery, Stat::P50),
+    Figure::Timed(Timing::Delivery, Stat::P99),
+    Figure::Timed(Timing::Delivery, Stat::P999),
+    Figure::Timed(Timing::Delivery, Stat::Max),
+    Figure::Timed(Timing::DeliveryService, Stat::P99),
+    Figure::Timed(Timing::Ack, Stat::P50),
+    Figure::Timed(Timing::Ack, Stat::P99),
+    Figure::Measured(Measure::ServerDeliveryP99Ms),
+    Figure::Measured(Measure::ServerAckP99Ms),
+    Figure::Timed(Timing::Connect, Stat::P50),
+    Figure::Timed(Timing::Connect, Stat::P99),
+    Figure::Timed(Timing::Resume, Stat::P99),
+    Figure::Timed(Timing::QueueWait, Stat::P99),
+    Figure::Timed(Timing::FirstResponse, Stat::P99),
+    Figure::Measured(Measure::ServerCpuUsPerMessage),
+    Figure::Measured(Measure::ServerCpuUsPerDelivery),
+    Figure::Measured(Measure::ServerCpuUsPerConnect),
+    Figure::Measured(Measure::ServerBytesPerConnection),
+    Figure::Measured(Measure::ServerCpuCores),
+    Figure::Measured(Measure::ServerResidentMb),
+    Figure::Measured(Measure::ServerResidentGrowthMb),
+    Figure::Measured(Measure::GeneratorCpuCores),
+    Figure::Timed(Timing::SendLag, Stat::P99),
 ];
 
-const COUNTED: [&str; 27] = [
-    "sent",
-    "acked",
-    "received",
-    "lost",
-    "duplicate",
-    "reordered",
-    "corrupt",
-    "misdelivered",
-    "resumed",
-    "unacked",
-    "refused",
-    "unsent",
-    "put_off",
-    "resent",
-    "rejected",
-    "connect_failures",
-    "disconnects",
-    "slow_closes",
-    "cuts",
-    "visits",
-    "visits_done",
-    "abandoned",
-    "unrepelled",
-    "over_capacity",
-    "offered_twice",
-    "position_grew",
-    "out_of_turn",
+const COUNTED: [Figure; 27] = [
+    Figure::Counted(Count::Sent),
+    Figure::Counted(Count::Acked),
+    Figure::Found(Finding::Received),
+    Figure::Found(Finding::Lost),
+    Figure::Found(Finding::Duplicate),
+    Figure::Found(Finding::Reordered),
+    Figure::Found(Finding::Corrupt),
+    Figure::Found(Finding::Misdelivered),
+    Figure::Found(Finding::Resumed),
+    Figure::Found(Finding::Unacked),
+    Figure::Counted(Count::Refused),
+    Figure::Counted(Count::Unsent),
+    Figure::Counted(Count::PutOff),
+    Figure::Counted(Count::Resent),
+    Figure::Counted(Count::Rejected),
+    Figure::Counted(Count::ConnectFailures),
+    Figure::Counted(Count::Disconnects),
+    Figure::Counted(Count::SlowCloses),
+    Figure::Counted(Count::Cuts),
+    Figure::Counted(Count::Visits),
+    Figure::Counted(Count::VisitsDone),
+    Figure::Counted(Count::Abandoned),
+    Figure::Counted(Count::Unrepelled),
+    Figure::Counted(Count::OverCapacity),
+    Figure::Counted(Count::OfferedTwice),
+    Figure::Counted(Count::PositionGrew),
+    Figure::Counted(Count::OutOfTurn),
 ];
 
 /// With as many digits as say something.
@@ -89,14 +95,11 @@ pub(crate) fn number(value: f64) -> String {
 /// For a terminal.
 pub(crate) fn words(outcome: &Outcome) -> String {
     let mut text = format!("\n{}: {}\n\n", outcome.scenario.name, outcome.scenario.about);
-    let mut rows = |names: &[&str]| {
-        for name in names {
-            if let Some(value) = outcome.figures.get(*name) {
-                text.push_str(&format!(
-                    "  {name:28} {:>12}  {}\n",
-                    number(*value),
-                    verdict::about(name)
-                ));
+    let mut rows = |figures: &[Figure]| {
+        for figure in figures {
+            if let Some(value) = outcome.figures.get(*figure) {
+                let (value, about) = (number(value), figure.about());
+                text.push_str(&format!("  {figure:28} {value:>12}  {about}\n"));
             }
         }
         text.push('\n');
@@ -161,9 +164,10 @@ fn notes(outcome: &Outcome) -> impl Iterator<Item = String> {
     outcome.notes.iter().cloned().chain(slow(outcome))
 }
 
-/// A generator that sends in time may still come late to what it hears, and in a closed loop nothing is due at all.
+/// A generator that sends in time may still come late to what it hears, and in a closed loop
+/// nothing is due at all.
 fn slow(outcome: &Outcome) -> Option<String> {
-    let lag = *outcome.figures.get(verdict::LOOP_LAG)?;
+    let lag = outcome.figures.get(verdict::LOOP_LAG)?;
     (lag > verdict::LAG_MS_MAX).then(|| format!("the generator's own timers were {lag:.0} ms late at the 99th percentile: times of this run contain it, CPU a message does not"))
 }
 
@@ -180,378 +184,4 @@ pub(crate) fn bounds(min: Option<f64>, max: Option<f64>) -> String {
 /// As text of a page, or of XML.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6575;--line:#d7dce3;--page:#fff;--good:#18794e;--bad:#c0222f;\
---a:#2962c4;--b:#c4552b;--c:#2e8b57;--d:#8a4fbf}\
-@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--dim:#98a3b3;--line:#384150;--page:#14181f;--good:#57c38e;--bad:#ff7b84;\
---a:#7fa8f0;--b:#f0a17f;--c:#74cf9c;--d:#c39bea}}\
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:64rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3rem 0}.dim,td.about{color:var(--dim)}\
-.good{color:var(--good)}.bad{color:var(--bad)}.verdict{font-weight:600;font-size:1.1rem;margin:.8rem 0}\
-table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem .2rem 0;border-bottom:1px solid var(--line);text-align:left}\
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}figure{margin:1.4rem 0}figcaption{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;align-items:center;font-size:.87rem}\
-.key{display:inline-flex;align-items:center;gap:.4rem;color:var(--dim)}.key i{width:1.3rem;height:0}\
-svg{width:100%;height:auto;display:block;margin:.3rem 0}svg text{fill:var(--dim);font:11px system-ui,sans-serif}.wide{overflow-x:auto}pre{white-space:pre-wrap;font-size:12px}";
-
-/// One page without anything from elsewhere.
-pub(crate) fn html(outcome: &Outcome) -> String {
-    let name = escaped(&outcome.scenario.name);
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{name} – livehelp-load</title><style>{STYLE}</style></head><body><h1>{name}</h1><p>{}</p>",
-        escaped(&outcome.scenario.about)
-    );
-    let class = if outcome.verdict == Verdict::Kept { "good" } else { "bad" };
-    page.push_str(&format!("<p class=\"verdict {class}\">{}</p>", outcome.summary()));
-    if let Some(void) = &outcome.void {
-        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(void)));
-    }
-    for bad in outcome.faults.iter().cloned().chain(notes(outcome)) {
-        page.push_str(&format!("<p class=\"bad\">{}</p>", escaped(&bad)));
-    }
-    let machine = &outcome.machine;
-    page.push_str(&format!(
-        "<p class=\"dim\">run {} at <time>{}</time> · {} · {} cores · {} MB · Linux {} · {} process(es) generated the load · livehelp-load {}</p>",
-        outcome.run,
-        clock::iso_8601(outcome.begun_unix_ms),
-        escaped(&machine.processor),
-        machine.cores,
-        machine.memory_mb,
-        escaped(&machine.system),
-        outcome.workers,
-        escaped(&outcome.version)
-    ));
-    if let Some(made) = &outcome.made {
-        page.push_str(&format!(
-            "<p class=\"dim\">{}</p><pre>{}</pre>",
-            escaped(&server_words(made, false)),
-            escaped(&made.command.join(" "))
-        ));
-    }
-    if let Some(compared) = &outcome.comparison {
-        page.push_str(&comparison(compared));
-    }
-    page.push_str("<h2>Figures</h2>");
-    page.push_str(&table(&outcome.figures, &FIRST));
-    page.push_str("<h2>Every message accounted for</h2>");
-    page.push_str(&table(&outcome.figures, &COUNTED));
-    for example in &outcome.examples {
-        page.push_str(&format!("<p class=\"bad\">For example: {}</p>", escaped(example)));
-    }
-    beside(outcome, &mut page);
-    thresholds(outcome, &mut page);
-    trials(outcome, &mut page);
-    plots(outcome, &mut page);
-    distribution(outcome, &mut page);
-    phases(outcome, &mut page);
-    server(outcome, &mut page);
-    let scenario = toml::to_string(&outcome.scenario).unwrap_or_default();
-    page.push_str(&format!("<h2>Scenario</h2><pre>{}</pre></body></html>\n", escaped(&scenario)));
-    page
-}
-
-fn table(figures: &Figures, names: &[&str]) -> String {
-    let rows: String = names
-        .iter()
-        .filter_map(|name| {
-            let value = figures.get(*name)?;
-            let about = escaped(verdict::about(name));
-            Some(format!(
-                "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"about\">{about}</td></tr>",
-                number(*value)
-            ))
-        })
-        .collect();
-    format!("<table>{rows}</table>")
-}
-
-fn thresholds(outcome: &Outcome, page: &mut String) {
-    page.push_str("<h2>Thresholds</h2><table><tr><th>figure</th><th class=\"n\">value</th><th>wanted</th><th></th></tr>");
-    for judged in &outcome.thresholds {
-        let (class, word) = if judged.kept { ("good", "kept") } else { ("bad", "broken") };
-        let value = judged.value.map_or_else(|| String::from("absent"), number);
-        page.push_str(&format!(
-            "<tr><td>{}</td><td class=\"n\">{value}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>",
-            escaped(&judged.figure),
-            bounds(judged.min, judged.max)
-        ));
-    }
-    page.push_str("</table>");
-}
-
-fn trials(outcome: &Outcome, page: &mut String) {
-    if outcome.trials.is_empty() {
-        return;
-    }
-    page.push_str("<h2>Search</h2><table><tr><th class=\"n\">messages/s</th><th></th><th class=\"n\">delivery p99, ms</th><th class=\"n\">ack p99, ms</th></tr>");
-    for trial in &outcome.trials {
-        let figure = |name: &str| trial.figures.get(name).copied().map_or_else(String::new, number);
-        page.push_str(&format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            number(trial.rate),
-            trial.words(),
-            figure("delivery_p99_ms"),
-            figure("ack_p99_ms")
-        ));
-    }
-    page.push_str("</table>");
-    if let Some(bounded) = outcome.bounded_by {
-        page.push_str(&format!("<p>highest_rate: {}</p>", bounded.words()));
-    }
-}
-
-/// The clients' times and the server's own, one below the other.
-fn beside(outcome: &Outcome, page: &mut String) {
-    let figure = |name: String| {
-        outcome.figures.get(&name).copied().map_or_else(|| String::from("–"), number)
-    };
-    page.push_str(
-        "<h2>The clients' times beside the server's own</h2><div class=\"wide\"><table><tr><th>in milliseconds</th>\
-         <th class=\"n\">due p50</th><th class=\"n\">due p99</th><th class=\"n\">sent p50</th><th class=\"n\">sent p99</th>\
-         <th class=\"n\">server p50</th><th class=\"n\">server p99</th></tr>",
-    );
-    for kind in ["delivery", "ack"] {
-        page.push_str(&format!("<tr><td>{kind}</td>"));
-        for from in [kind.to_owned(), format!("{kind}_service"), format!("server_{kind}")] {
-            for quantile in ["p50", "p99"] {
-                let value = figure(format!("{from}_{quantile}_ms"));
-                page.push_str(&format!("<td class=\"n\">{value}</td>"));
-            }
-        }
-        page.push_str("</tr>");
-    }
-    page.push_str(
-        "</table></div><p class=\"dim\">Due: from the moment a message was due. Sent: from the moment it was really sent. \
-         Server: from reading it to its last local write or its durable ack, by the server's own histograms over the \
-         measured phases; it is the upper end of a bucket, so that the truth is at most so much.</p>",
-    );
-}
-
-/// The run, or all of several, beside earlier ones.
-fn comparison(compared: &Comparison) -> String {
-    let mut page = format!("<h2>Comparison</h2><p>{}</p>", escaped(&compared.sum()));
-    for warning in &compared.warnings {
-        page.push_str(&format!("<p class=\"bad\">Careful: {}</p>", escaped(warning)));
-    }
-    page.push_str(
-        "<table><tr><th>figure</th><th class=\"n\">old</th><th class=\"n\">new</th><th class=\"n\">difference</th>\
-         <th class=\"n\">noise</th><th></th></tr>",
-    );
-    for row in &compared.rows {
-        let class = match row.change {
-            Change::Same => "dim",
-            Change::Better => "good",
-            Change::Worse => "bad",
-        };
-        page.push_str(&format!(
-            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.1} %</td>\
-             <td class=\"n\">±{}</td><td class=\"{class}\">{}</td></tr>",
-            escaped(&row.figure),
-            number(row.old),
-            number(row.new),
-            row.percent(),
-            number(row.noise),
-            row.change.word()
-        ));
-    }
-    page.push_str("</table>");
-    for Lack { figure, by } in &compared.lacking {
-        let figure = escaped(figure);
-        page.push_str(&format!(
-            "<p class=\"bad\">{figure} cannot be compared: the {by} side has none</p>"
-        ));
-    }
-    for what in &compared.broken {
-        page.push_str(&format!("<p class=\"bad\">Broken in a new run: {}</p>", escaped(what)));
-    }
-    page
-}
-
-/// A time of a second in which something came: that nothing did is no time of 0.
-fn came(point: &Point, ms: f64) -> Option<f64> {
-    (point.delivered > 0).then_some(ms)
-}
-
-fn plots(outcome: &Outcome, page: &mut String) {
-    const SECONDS: &str = "seconds from the beginning of the first phase";
-    let over = |of: fn(&Point) -> f64| {
-        outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
-    };
-    let seen = |of: fn(&Point) -> Option<f64>| {
-        outcome.series.iter().map(|point| (point.second, of(point))).collect::<Vec<_>>()
-    };
-    let bands: Vec<Band> = outcome
-        .phases
-        .iter()
-        .map(|phase| Band {
-            name: phase.name.clone(),
-            from: phase.begin_s,
-            to: phase.begin_s + phase.seconds,
-            measured: phase.measured,
-        })
-        .collect();
-    let plots = [
-        Plot::new("Messages", SECONDS, "messages a second")
-            .with(Curve::new("sent", over(|p| float(p.sent))))
-            .with(Curve::new("acked", over(|p| float(p.acked))))
-            .with(Curve::new("delivered", over(|p| float(p.delivered)))),
-        Plot::new("Latency of delivery", SECONDS, "milliseconds")
-            .with(Curve::broken("clients, p50 since due", seen(|p| came(p, p.delivery_p50_ms))))
-            .with(Curve::broken("clients, p99 since due", seen(|p| came(p, p.delivery_p99_ms))))
-            .with_own(
-                Curve::broken("server's own p99, at most", seen(|p| p.server_delivery_p99_ms))
-                    .colour(1)
-                    .dashed(),
-            ),
-        Plot::new("Latency of acks", SECONDS, "milliseconds")
-            .with_own(
-                Curve::broken(
-                    "clients, p99 since due",
-                    seen(|p| (p.acked > 0).then_some(p.ack_p99_ms)),
-                )
-                .colour(2),
-            )
-            .with_own(
-                Curve::broken("server's own p99, at most", seen(|p| p.server_ack_p99_ms))
-                    .colour(2)
-                    .dashed(),
-            ),
-        Plot::new("CPU", SECONDS, "cores")
-            .with(Curve::broken("server", seen(|p| p.server_cpu_cores)))
-            .with(Curve::broken("generator", seen(|p| p.generator_cpu_cores))),
-        Plot::new("The server's resident memory", SECONDS, "MiB")
-            .with(Curve::broken("server", seen(|p| p.server_resident_mb))),
-        Plot::new("Connections", SECONDS, "connections")
-            .with(Curve::new("open", over(|p| float(p.connections)))),
-    ];
-    page.push_str("<h2>Over time</h2>");
-    for plot in plots {
-        page.push_str(&plot.over(&bands).figure());
-    }
-}
-
-/// How the times are spread.
-fn distribution(outcome: &Outcome, page: &mut String) {
-    page.push_str("<h2>Distribution</h2>");
-    let mut plot = Plot::new(
-        "Latency by percentile, all measured phases together",
-        "part of all that took at most so long",
-        "milliseconds",
-    )
-    .by_percentile();
-    for (timing, name) in [
-        (Timing::Delivery, "delivery, since due"),
-        (Timing::DeliveryService, "delivery, since sent"),
-        (Timing::Ack, "ack, since due"),
-        (Timing::SendLag, "the generator's own lag"),
-    ] {
-        if let Some(times) = outcome.times.get(&timing).filter(|times| times.count() > 0) {
-            plot = plot.with(Curve::new(name, percentiles(times)));
-        }
-    }
-    page.push_str(&plot.figure());
-}
-
-/// Against the number of nines: 1 is 90 %, 2 is 99 %.
-fn percentiles(times: &Times) -> Vec<(f64, f64)> {
-    let most = float(times.count()).log10().max(1.0);
-    let steps = (0..=100_u32).map(|step| f64::from(step) / 100.0 * most);
-    steps
-        .map(|nines| (nines, float(times.quantile_us(1.0 - 10_f64.powf(-nines))) / 1_000.0))
-        .collect()
-}
-
-fn phases(outcome: &Outcome, page: &mut String) {
-    if outcome.phases.is_empty() {
-        return;
-    }
-    let columns = [
-        ("messages_per_second", "messages/s"),
-        ("delivery_p50_ms", "delivery p50"),
-        ("delivery_p99_ms", "p99"),
-        ("ack_p50_ms", "ack p50"),
-        ("ack_p99_ms", "p99"),
-        ("send_lag_p99_ms", "send lag p99"),
-        ("server_cpu_us_per_message", "CPU µs a message"),
-        ("server_cpu_cores", "cores"),
-    ];
-    page.push_str("<h2>Phases</h2><div class=\"wide\"><table><tr><th>phase</th><th class=\"n\">s</th><th>measured</th>");
-    for (_, title) in columns {
-        page.push_str(&format!("<th class=\"n\">{title}</th>"));
-    }
-    page.push_str("</tr>");
-    for phase in &outcome.phases {
-        let measured = if phase.measured { "yes" } else { "no" };
-        page.push_str(&format!(
-            "<tr><td>{}</td><td class=\"n\">{}</td><td>{measured}</td>",
-            escaped(&phase.name),
-            number(phase.seconds)
-        ));
-        for (name, _) in columns {
-            let value = phase.figures.get(name).copied().map_or_else(String::new, number);
-            page.push_str(&format!("<td class=\"n\">{value}</td>"));
-        }
-        page.push_str("</tr>");
-    }
-    page.push_str("</table></div>");
-}
-
-fn server(outcome: &Outcome, page: &mut String) {
-    page.push_str("<h2>What the server said of itself</h2><table>");
-    for (name, value) in &outcome.server {
-        page.push_str(&format!(
-            "<tr><td>{}</td><td class=\"n\">{}</td></tr>",
-            escaped(name),
-            number(*value)
-        ));
-    }
-    page.push_str("</table>");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outcome::tests::outcome;
-
-    #[test]
-    fn a_second_in_which_nothing_came_has_no_time() {
-        let mut run = outcome();
-        run.series = (0..9_u32)
-            .map(|second| Point {
-                second: f64::from(second),
-                sent: 1,
-                delivered: u64::from(second != 4),
-                acked: 1,
-                delivery_p50_ms: f64::from(second),
-                ..Point::default()
-            })
-            .collect();
-        let page = html(&run);
-        let plot = page.split("<b>Latency of delivery</b>").nth(1).unwrap();
-        let plot = plot.split("</figure>").next().unwrap();
-        // Two curves, each in two pieces.
-        assert_eq!(plot.matches("<polyline").count(), 4, "{plot}");
-    }
-
-    #[test]
-    fn a_report_has_phases_in_each_chart_over_time_and_the_servers_times_beside_the_clients() {
-        let mut run = outcome();
-        for name in ["server_delivery_p99_ms", "server_ack_p50_ms"] {
-            run.figures.insert(name.to_owned(), 987.0);
-        }
-        for point in &mut run.series {
-            (point.server_delivery_p99_ms, point.server_ack_p99_ms) = (Some(5.0), Some(9.0));
-        }
-        let page = html(&run);
-        let charts = page.matches("<figure>").count();
-        assert_eq!(
-            page.matches("seconds from the beginning of the first phase").count(),
-            charts - 1
-        );
-        assert_eq!(page.matches("class=\"band\"").count(), run.phases.len() * (charts - 1));
-        assert_eq!(page.matches("</i>server's own p99, at most").count(), 2);
-        assert_eq!(page.matches("<td class=\"n\">987</td>").count(), 3, "{page}");
-    }
 }

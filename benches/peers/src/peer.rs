@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use anyhow::{Context as _, Result, bail};
 use furnish::{Names, World};
 use loadtest::process::Usage;
 use rustls::ClientConfig;
+use testkit::{Owned, Process};
 
 use self::arrival::{Door, let_in};
 use self::backing::ejabberd::ejabberd;
 use self::backing::{descendants, mosquitto, nats, postgres, redis};
 use self::place::Place;
-use self::program::{SERVE, spawn, with_this_process};
+use self::program::{FLAGS, with_this_process};
 use crate::clock::pause;
 use crate::crowd::Crowd;
 use crate::dialect::livehelp::Livehelp;
@@ -194,7 +195,7 @@ impl Start<'_> {
 #[derive(Debug)]
 pub struct Running {
     /// The server itself first.
-    children: Vec<Child>,
+    children: Vec<Owned>,
     address: SocketAddr,
     /// livehelp's, where the operator is met.
     admin: Option<SocketAddr>,
@@ -244,7 +245,8 @@ impl Running {
     }
 
     fn serve(&mut self, mut command: Command) -> Result<()> {
-        let (child, ready) = spawn(&mut command, &self.folder)?;
+        let Process { child, ready, .. } =
+            Process::spawn(&mut command, &self.folder.join("log.txt"))?;
         self.children.insert(0, child);
         (self.address, self.admin) = (ready.public, ready.admin);
         Ok(())
@@ -253,7 +255,7 @@ impl Running {
     fn livehelp(&self, words: &[&str]) -> Command {
         let Certificate { cert, key, .. } = &self.place.certificate;
         let mut command = with_this_process();
-        command.arg(&self.place.livehelp).args(SERVE).args(words);
+        command.arg(&self.place.livehelp).arg("serve").args(testkit::flags(&FLAGS)).args(words);
         command.arg("--data").arg(self.folder.join("data"));
         command.arg("--keys").arg(self.folder.join("keys"));
         if self.tls {
@@ -355,7 +357,7 @@ impl Running {
     /// # Errors
     /// If one of them has ended.
     pub fn usage(&self) -> Result<Usage> {
-        let mut pids: Vec<u32> = self.children.iter().map(Child::id).collect();
+        let mut pids: Vec<u32> = self.children.iter().map(|child| child.id()).collect();
         if self.peer.forks() {
             pids.extend(self.children.iter().flat_map(|child| descendants(child.id())));
         }
@@ -378,16 +380,14 @@ impl Running {
 
     /// SIGKILL. Its folder stays.
     pub fn kill(&mut self) {
-        for mut child in self.children.drain(..) {
+        for child in self.children.drain(..) {
             if self.peer.postgres() {
                 // Its children and its shared memory are its own to clear up; it does so at once.
                 let pid = child.id().to_string();
                 let _ended = Command::new("kill").args(["-QUIT", &pid]).status();
                 pause(Duration::from_millis(200));
             }
-            // It may have ended by itself.
-            let _killed = child.kill();
-            let _status = child.wait();
+            drop(child);
         }
     }
 }

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use peers::framing::{BINARY, MASK, head_end, next_frame, push_frame};
@@ -14,25 +14,19 @@ use peers::peer::{Peer, Start};
 use peers::stamp;
 use peers::tls::Certificate;
 use peers::work::{self, CPU_DELIVERY, CPU_MESSAGE, Span};
+use testkit::Process;
 
-struct Relay {
-    child: Child,
-    address: String,
-}
+struct Relay(Process);
 
 impl Relay {
     fn start(program: &str, words: &[&str]) -> Self {
-        let mut command = Command::new(program);
-        let mut child = command.args(words).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = ready["public"].as_str().unwrap().trim_start_matches("http://").to_owned();
-        Self { child, address }
+        // Where it lies is of no matter: whatever says something there has failed.
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("relays.log");
+        Self(Process::spawn(Command::new(program).args(words), &log).unwrap())
     }
 
     fn join(&self, room: &str) -> Client {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(self.0.ready.public).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         write!(
             stream,
@@ -50,13 +44,6 @@ impl Relay {
         assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
         client.came.drain(..head_end(&client.came).unwrap());
         client
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _killed = self.child.kill();
-        let _status = self.child.wait();
     }
 }
 

@@ -4,13 +4,15 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::{Organization, Owned, Throwaway};
 
 /// Ten seconds of all that people and programs do, after two of coming in.
 const SCENARIO: &str = r#"
@@ -56,39 +58,17 @@ rate = 60
 arrivals = 3
 "#;
 
-/// Limits that a load from one address would meet, raised; no time lost at the end.
-const FLAGS: [&str; 17] = [
-    "--listen=127.0.0.1:0",
-    "--admin-listen=127.0.0.1:0",
-    "--connections-per-ip-max=100000",
-    "--handshakes-per-ip-max=100000",
-    "--messages-per-minute=1000000",
-    "--messages-burst=100000",
-    "--agent-messages-per-minute=1000000",
-    "--requests-per-minute=1000000",
-    "--requests-burst=100000",
-    "--key-requests-per-minute=1000000",
-    "--key-requests-burst=100000",
-    "--address-requests-per-minute=1000000",
-    "--address-requests-burst=100000",
-    "--conversations-per-ip-hour-max=100000",
-    "--drain-grace-ms=0",
-    "--drain-ms=0",
-    "--log-level=warn",
-];
+/// Whom it serves.
+const SHOP: Organization<'static> = Organization {
+    name: "Shop",
+    site: "Shop",
+    origin: "https://shop.example",
+    admin_email: "ada@shop.example",
+    admin_password: "a long password of the dashboards",
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_millis(100);
-
-/// A child process that does not outlive its owner.
-struct Owned(Child);
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // By its handle: it may have ended already, and nothing else is hit.
-        let _ended = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
 
 /// One series of an answer: its labels, and its values by time.
 #[derive(Debug)]
@@ -99,12 +79,11 @@ pub struct Series {
 
 pub struct Rig {
     prometheus: Owned,
-    server: Owned,
+    server: Throwaway,
     _bus: Owned,
-    folder: TempDir,
+    /// The bus's.
+    _folder: TempDir,
     programs: PathBuf,
-    public: SocketAddr,
-    admin: SocketAddr,
     questions: SocketAddr,
     /// Unix seconds of the first scrape.
     pub begun: f64,
@@ -116,33 +95,24 @@ impl Rig {
         let programs = programs()?;
         let folder = TempDir::with_prefix("livehelp-deploy-")?;
         let (bus, url) = bus(folder.path())?;
-        let (server, public, admin) = serve(&programs, folder.path(), &url)?;
-        let (prometheus, questions) = scrape(folder.path(), admin)?;
-        let begun = now();
-        Ok(Self {
-            prometheus,
-            server,
-            _bus: bus,
-            folder,
-            programs,
-            public,
-            admin,
-            questions,
-            begun,
-        })
+        let program = programs.join("deploy-livehelp");
+        let server = Throwaway::start(&program, &SHOP, &[format!("--bus={url}")], |_| {})?;
+        let (prometheus, questions) = scrape(server.folder(), server.admin)?;
+        let (_bus, _folder) = (bus, folder);
+        Ok(Self { prometheus, server, _bus, _folder, programs, questions, begun: now() })
     }
 
     /// Puts the load on it to the end; a run that does not keep its account is a failure.
     pub fn load(&self, seconds: u32) -> Result<()> {
-        let scenario = self.folder.path().join("dashboards.toml");
+        let scenario = self.server.folder().join("dashboards.toml");
         std::fs::write(&scenario, SCENARIO.replace("SECONDS", &seconds.to_string()))?;
         let output = Command::new(self.programs.join("deploy-livehelp-load"))
             .args(["run", "--quiet"])
             .arg(&scenario)
-            .args(["--server", &format!("http://{}", self.public)])
-            .args(["--admin", &format!("http://{}", self.admin)])
+            .args(["--server", &format!("http://{}", self.server.public)])
+            .args(["--admin", &format!("http://{}", self.server.admin)])
             .arg("--operator-key-file")
-            .arg(self.folder.path().join("keys/operator-key"))
+            .arg(self.server.operator_key_file())
             .output()
             .context("start the load")?;
         // 3: this machine was too busy to send in time, which says nothing about the server.
@@ -159,23 +129,23 @@ impl Rig {
 
     /// Somebody with a wrong password, and a program with no such key.
     pub fn strangers(&self) -> Result<()> {
+        let public = self.server.public;
         let body = r#"{"email":"ada@shop.example","password":"not the password of anyone"}"#;
         for _ in 0..3 {
             let head = format!(
                 "POST /v1/sessions HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
                  Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                self.public,
+                public,
                 body.len()
             );
-            ask(self.public, &head)?;
+            ask(public, &head)?;
             let key =
                 "lhk_00000000000070008000000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
             let head = format!(
-                "GET /v1/conversations HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
-                 Connection: close\r\n\r\n",
-                self.public
+                "GET /v1/conversations HTTP/1.1\r\nHost: {public}\r\nAuthorization: Bearer {key}\r\n\
+                 Connection: close\r\n\r\n"
             );
-            ask(self.public, &head)?;
+            ask(public, &head)?;
             sleep(Duration::from_secs(1));
         }
         Ok(())
@@ -209,16 +179,10 @@ impl Rig {
     }
 
     /// Stops the server as an operator would, and Prometheus at once.
-    pub fn stop(mut self) -> Result<()> {
-        let pid = i32::try_from(self.server.0.id())?;
-        let pid = rustix::process::Pid::from_raw(pid).context("a process id")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        let ended = until(|| Ok(self.server.0.try_wait()?))?;
-        drop(self.prometheus);
-        if !ended.success() {
-            bail!("the server ended with {ended}: {}", self.folder.path().display());
-        }
-        Ok(())
+    pub fn stop(self) -> Result<()> {
+        let Self { prometheus, server, .. } = self;
+        drop(prometheus);
+        server.stop(Signal::TERM)
     }
 }
 
@@ -266,51 +230,6 @@ fn bus(folder: &Path) -> Result<(Owned, String)> {
     Ok((child, format!("redis://livehelp:secret@127.0.0.1:{port}/0")))
 }
 
-fn serve(programs: &Path, folder: &Path, bus: &str) -> Result<(Owned, SocketAddr, SocketAddr)> {
-    let program = programs.join("deploy-livehelp");
-    let folders = [
-        format!("--data={}", folder.join("data").display()),
-        format!("--keys={}", folder.join("keys").display()),
-    ];
-    let password = folder.join("password");
-    std::fs::write(&password, "a long password of the dashboards\n")?;
-    let made = Command::new(&program)
-        .args(["init", "--organization", "Shop", "--site", "Shop"])
-        .args(["--origin", "https://shop.example", "--admin-email", "ada@shop.example"])
-        .arg("--admin-password-file")
-        .arg(&password)
-        .args(&folders)
-        .output()
-        .with_context(|| format!("start {}", program.display()))?;
-    if !made.status.success() {
-        bail!("`livehelp init` failed: {}", said(&made.stderr));
-    }
-    let log = std::fs::File::create(folder.join("server.log"))?;
-    let child = Command::new(&program)
-        .arg("serve")
-        .args(&folders)
-        .args(FLAGS)
-        .arg(format!("--bus={bus}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()?;
-    let mut child = Owned(child);
-    let mut line = String::new();
-    let output = child.0.stdout.take().context("the server's output")?;
-    BufReader::new(output).read_line(&mut line)?;
-    let ready: Value = serde_json::from_str(&line).with_context(|| {
-        let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-        format!("the server did not start: {log}")
-    })?;
-    let listener = |name: &str| -> Result<SocketAddr> {
-        let text = ready[name].as_str().context("no address in the ready line")?;
-        Ok(text.rsplit('/').next().unwrap_or_default().parse()?)
-    };
-    let (public, admin) = (listener("public")?, listener("admin")?);
-    Ok((child, public, admin))
-}
-
 fn scrape(folder: &Path, admin: SocketAddr) -> Result<(Owned, SocketAddr)> {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus/rules/*.yml");
     let settings = folder.join("prometheus.yml");
@@ -342,7 +261,7 @@ fn scrape(folder: &Path, admin: SocketAddr) -> Result<(Owned, SocketAddr)> {
             .context("start prometheus; on Debian `apt-get install prometheus`")?;
         let mut child = Owned(child);
         let head = format!("GET /-/ready HTTP/1.0\r\nHost: {address}\r\n\r\n");
-        let ready = until(|| match (ask(address, &head), child.0.try_wait()?) {
+        let ready = until(|| match (ask(address, &head), child.try_wait()?) {
             (Ok(_), _) => Ok(Some(true)),
             (Err(_), Some(_)) => Ok(Some(false)),
             (Err(_), None) => Ok(None),

@@ -1,4 +1,5 @@
-//! Line plots as inline SVG, drawn by hand: axes with round numbers and names, bands for phases, curves with a key.
+//! Line plots as inline SVG, drawn by hand: axes with round numbers and names, bands for phases,
+//! curves with a key.
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 260.0;

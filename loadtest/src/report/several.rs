@@ -1,16 +1,19 @@
-//! Several runs of one scenario on one page: what each came to, and how much each figure differs among them.
+//! Several runs of one scenario on one page: what each came to, and how much each figure differs
+//! among them.
 
 use std::fmt::Write as _;
 
-use super::{FIRST, STYLE, comparison, escaped, number};
-use crate::noise::Sample;
+use super::page::{STYLE, comparison};
+use super::{FIRST, escaped, number};
+use crate::judge::figure::Figure;
+use crate::judge::noise::Sample;
+use crate::judge::verdict::{ALWAYS_ZERO, Exit};
 use crate::number::ratio;
-use crate::outcome::Outcome;
-use crate::verdict::{ALWAYS_ZERO, Exit};
+use crate::report::outcome::Outcome;
 
 /// A figure in all runs, those that have it not left out.
 struct Row {
-    name: &'static str,
+    figure: Figure,
     values: Vec<Option<f64>>,
     sample: Sample,
 }
@@ -23,14 +26,13 @@ impl Row {
 }
 
 fn rows(runs: &[Outcome]) -> Vec<Row> {
-    let wrong = ALWAYS_ZERO.into_iter().filter(|name| {
-        runs.iter().any(|run| run.figures.get(*name).is_some_and(|value| *value != 0.0))
+    let wrong = ALWAYS_ZERO.into_iter().filter(|figure| {
+        runs.iter().any(|run| run.figures.get(*figure).is_some_and(|value| value != 0.0))
     });
-    let names = FIRST.into_iter().chain(wrong);
-    let rows = names.map(|name| {
-        let values: Vec<_> = runs.iter().map(|run| run.figures.get(name).copied()).collect();
+    let rows = FIRST.into_iter().chain(wrong).map(|figure| {
+        let values: Vec<_> = runs.iter().map(|run| run.figures.get(figure)).collect();
         let sample = Sample::of(values.iter().copied().flatten());
-        Row { name, values, sample }
+        Row { figure, values, sample }
     });
     rows.filter(|row| !row.sample.is_empty()).collect()
 }
@@ -46,7 +48,7 @@ pub(crate) fn several_words(runs: &[Outcome]) -> String {
     for row in rows(runs) {
         let spread = row.spread().map_or_else(String::new, |spread| format!("±{spread:.1}%"));
         let mean = number(row.sample.mean());
-        let _written = writeln!(text, "  {:28} {mean:>12} {spread:>8}", row.name);
+        let _written = writeln!(text, "  {:28} {mean:>12} {spread:>8}", row.figure);
     }
     text
 }
@@ -88,7 +90,7 @@ pub(crate) fn several_html(runs: &[Outcome]) -> String {
         let spread = row.spread().map_or_else(String::new, |spread| format!("±{spread:.1} %"));
         page.push_str(&format!(
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{spread}</td>",
-            row.name,
+            row.figure,
             number(row.sample.mean())
         ));
         for value in &row.values {

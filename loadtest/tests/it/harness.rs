@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::server::Server;
 
@@ -91,26 +93,25 @@ pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str])
 }
 
 fn begin(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Started {
+    launch(scenario, |command| {
+        command
+            .args(["--server", &format!("http://{public}")])
+            .args(["--admin", &format!("http://{}", server.admin)])
+            .arg("--operator-key-file")
+            .arg(server.operator_key_file())
+            .args(more);
+    })
+}
+
+/// Starts a run of a shipped scenario, or of lines of one, with these further arguments.
+pub fn launch(scenario: &str, set: impl FnOnce(&mut Command)) -> Started {
     let out = TempDir::new().unwrap();
     let shipped = !scenario.contains('\n');
     let scenario = if shipped { PathBuf::from(scenario) } else { file(out.path(), scenario) };
-    let child = command()
-        .arg("run")
-        .arg(scenario)
-        .args([
-            "--server",
-            &format!("http://{public}"),
-            "--admin",
-            &format!("http://{}", server.admin),
-        ])
-        .arg("--operator-key-file")
-        .arg(server.operator_key_file())
-        .arg("--out")
-        .arg(out.path())
-        .args(more)
-        .spawn()
-        .unwrap();
-    Started { child, out }
+    let mut command = command();
+    command.arg("run").arg(scenario).arg("--out").arg(out.path());
+    set(&mut command);
+    Started { child: command.spawn().unwrap(), out }
 }
 
 impl Started {
@@ -121,6 +122,58 @@ impl Started {
         let result = text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         Ran { code: output.status.code().unwrap(), result, stderr, stdout, out: self.out }
+    }
+}
+
+/// A run that goes on, and what it says.
+pub struct Running {
+    started: Started,
+    lines: Lines<BufReader<ChildStderr>>,
+    last: String,
+}
+
+impl Running {
+    pub fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Self {
+        Self::of(start(server, public, scenario, more))
+    }
+
+    pub fn of(mut started: Started) -> Self {
+        let lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
+        Self { started, lines, last: String::new() }
+    }
+
+    /// Until it says so; the whole line.
+    pub async fn says(&mut self, words: &str) -> String {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            if line.contains(words) {
+                return line;
+            }
+            self.last = line;
+        }
+        panic!("it never said {words}, but last {}", self.last);
+    }
+
+    /// Until a second of this phase is over.
+    pub async fn phase(&mut self, phase: &str) {
+        self.says(&format!("s  {phase} ")).await;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.started.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// The same with nobody who reads what it says.
+    pub fn unheard(self) -> Started {
+        self.started
+    }
+
+    /// What it came to; its last words are `stderr`.
+    pub async fn end(mut self) -> Ran {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            self.last = line;
+        }
+        Ran { stderr: self.last, ..self.started.end().await }
     }
 }
 

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
 
-use crate::harness::{Ran, command, file};
+use crate::harness::{Ran, Running, Started, launch};
 
 const SCENARIO: &str = "loop = \"closed\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 1\n";
 
@@ -18,25 +16,13 @@ fn program() -> PathBuf {
 }
 
 async fn run(binary: &Path, more: &[&str]) -> Ran {
-    let (child, out) = begin(binary, SCENARIO, more);
-    end(child, out).await
+    begin(binary, SCENARIO, more).end().await
 }
 
-fn begin(binary: &Path, scenario: &str, more: &[&str]) -> (Child, TempDir) {
-    let out = TempDir::new().unwrap();
-    let scenario = file(out.path(), scenario);
-    let mut command = command();
-    command.arg("run").arg(scenario).arg("--start").arg("--binary").arg(binary).args(more);
-    (command.arg("--out").arg(out.path()).spawn().unwrap(), out)
-}
-
-async fn end(child: Child, out: TempDir) -> Ran {
-    let output = child.wait_with_output().await.unwrap();
-    let text = std::fs::read_to_string(out.path().join("result.json")).unwrap_or_default();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let result = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no result: {stderr}"));
-    Ran { code: output.status.code().unwrap(), result, stderr, stdout, out }
+fn begin(binary: &Path, scenario: &str, more: &[&str]) -> Started {
+    launch(scenario, |command| {
+        command.arg("--start").arg("--binary").arg(binary).args(more);
+    })
 }
 
 fn program_of(path: &Path, script: &str) {
@@ -101,22 +87,14 @@ async fn a_server_that_dies_while_people_come_is_told_from_a_run_that_could_not_
     let folder = TempDir::new().unwrap();
     let (mortal, pid) = mortal(&folder);
     let scenario = "loop = \"closed\"\n[mix]\nidle = 3000\n[[phase]]\nseconds = 1\n";
-    let (mut child, out) = begin(&mortal, scenario, &[]);
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("people come") {
-            break;
-        }
-    }
+    let mut running = Running::of(begin(&mortal, scenario, &[]));
+    running.says("people come").await;
     let pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-    let mut last = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        last = line;
-    }
-    assert_eq!(child.wait().await.unwrap().code(), Some(4), "{last}");
-    assert!(last.contains("the server was gone"), "{last}");
-    assert!(!out.path().join("result.json").exists());
+    let ran = running.end().await;
+    assert_eq!(ran.code, 4, "{}", ran.told());
+    assert!(ran.stderr.contains("the server was gone"), "{}", ran.told());
+    assert!(!ran.out.path().join("result.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,18 +103,11 @@ async fn a_server_that_dies_in_mid_run_breaks_a_run_whose_result_is_kept() {
     let (mortal, pid) = mortal(&folder);
     let scenario = SCENARIO.replace("seconds = 1\n", "seconds = 6\n");
     let scenario = format!("drain_ms = 500\n{scenario}");
-    let (mut child, out) = begin(&mortal, &scenario, &[]);
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("sent/s") && line.contains("hold") {
-            break;
-        }
-    }
+    let mut running = Running::of(begin(&mortal, &scenario, &[]));
+    running.phase("hold").await;
     let pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-    // Read to the end, so that the run can go on speaking.
-    while lines.next_line().await.unwrap().is_some() {}
-    let ran = end(child, out).await;
+    let ran = running.end().await;
     assert_eq!(ran.code, 4, "{}", ran.told());
     assert_eq!(ran.result["ended"], "server_gone", "{}", ran.told());
     let faults = ran.result["faults"].to_string();

@@ -1,14 +1,11 @@
 //! Exit codes, and words that say what to do.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::ChildStderr;
 
-use crate::harness::{Ran, Started, command, file, run, start};
+use crate::harness::{Running, command, file, run, start};
 use crate::proxy::{Fault, Proxy};
 use crate::server::Server;
 
@@ -31,19 +28,13 @@ async fn a_kept_threshold_is_0_and_a_broken_one_is_1() {
 async fn a_generator_that_was_held_up_voids_its_run() {
     let server = Server::start().await;
     let scenario = "loop = \"open\"\n[mix]\nrooms = 2\n[[phase]]\nseconds = 4\nrate = 100\n";
-    let mut started = start(&server, server.public, scenario, &[]);
-    let pid = Pid::from_raw(i32::try_from(started.child.id().unwrap()).unwrap()).unwrap();
-    let mut lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("sent/s") && line.contains("hold") {
-            break;
-        }
-    }
-    kill_process(pid, Signal::STOP).unwrap();
+    let mut running = Running::start(&server, server.public, scenario, &[]);
+    running.phase("hold").await;
+    running.signal(Signal::STOP);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    kill_process(pid, Signal::CONT).unwrap();
+    running.signal(Signal::CONT);
     // Nobody reads its stderr any more; it goes on all the same.
-    let ran = started.end().await;
+    let ran = running.unheard().end().await;
     assert_eq!(ran.code, 3, "{}", ran.told());
     assert!(ran.result["void"].as_str().unwrap().contains("late"), "{}", ran.told());
     assert!(ran.figure("send_lag_p99_ms") > 10.0);
@@ -71,50 +62,6 @@ async fn a_void_run_in_which_something_was_lost_is_broken() {
     assert_eq!(ran.result["verdict"], "broken", "{}", ran.told());
     assert_eq!(ran.code, 1, "{}", ran.told());
     assert!(ran.stdout.contains("BROKEN, though the times are void"), "{}", ran.told());
-}
-
-/// A run that goes on, and what it says.
-struct Running {
-    started: Started,
-    lines: Lines<BufReader<ChildStderr>>,
-    last: String,
-}
-
-impl Running {
-    fn start(server: &Server, public: SocketAddr, scenario: &str, more: &[&str]) -> Self {
-        let mut started = start(server, public, scenario, more);
-        let lines = BufReader::new(started.child.stderr.take().unwrap()).lines();
-        Self { started, lines, last: String::new() }
-    }
-
-    /// Until it says so.
-    async fn says(&mut self, words: &str) {
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            if line.contains(words) {
-                return;
-            }
-            self.last = line;
-        }
-        panic!("it never said {words}, but last {}", self.last);
-    }
-
-    /// Until a second of this phase is over.
-    async fn phase(&mut self, phase: &str) {
-        self.says(&format!("s  {phase} ")).await;
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.started.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    }
-
-    /// What it came to; its last words are `stderr`.
-    async fn end(mut self) -> Ran {
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            self.last = line;
-        }
-        Ran { stderr: self.last, ..self.started.end().await }
-    }
 }
 
 const LONG: &str = "

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr};
+use tokio::process::Child;
 
-use crate::harness::{Started, command, start};
+use crate::harness::{Running, command};
 use crate::server::Server;
 
 const SECRET: &str = "what the tests share";
@@ -25,9 +25,7 @@ rate = 40
 ";
 
 struct Waiting {
-    started: Started,
-    /// Read to the end, so that the run can go on speaking.
-    stderr: Lines<BufReader<ChildStderr>>,
+    running: Running,
     controller: SocketAddr,
     _folder: TempDir,
 }
@@ -39,11 +37,11 @@ async fn waiting(server: &Server, count: &str, seconds: &str) -> Waiting {
     let file = file.to_str().unwrap();
     let listen = ["--workers-listen", "127.0.0.1:0", "--workers-remote", count];
     let more = ["--workers-wait-seconds", seconds, "--secret-file", file];
-    let mut started = start(server, server.public, SCENARIO, &[&listen[..], &more[..]].concat());
-    let mut stderr = BufReader::new(started.child.stderr.take().unwrap()).lines();
-    let words = line_with(&mut stderr, "waiting for").await;
+    let more = [&listen[..], &more[..]].concat();
+    let mut running = Running::start(server, server.public, SCENARIO, &more);
+    let words = running.says("waiting for").await;
     let controller = words.rsplit(' ').next().unwrap().parse().unwrap();
-    Waiting { started, stderr, controller, _folder: folder }
+    Waiting { running, controller, _folder: folder }
 }
 
 fn secret_file(folder: &TempDir) -> PathBuf {
@@ -51,15 +49,6 @@ fn secret_file(folder: &TempDir) -> PathBuf {
     std::fs::write(&file, SECRET).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     file
-}
-
-async fn line_with(lines: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains(words) {
-            return line;
-        }
-    }
-    panic!("it never said {words}")
 }
 
 fn worker(controller: SocketAddr, secret: &str) -> Child {
@@ -71,10 +60,9 @@ fn worker(controller: SocketAddr, secret: &str) -> Child {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_were_started_elsewhere_share_one_run() {
     let server = Server::start().await;
-    let mut run = waiting(&server, "2", "60").await;
+    let run = waiting(&server, "2", "60").await;
     let workers = [worker(run.controller, SECRET), worker(run.controller, SECRET)];
-    while run.stderr.next_line().await.unwrap().is_some() {}
-    let ran = run.started.end().await;
+    let ran = run.running.end().await;
     ran.is_clean();
     assert_eq!(ran.result["workers"], 2);
     assert_eq!(ran.figure("connections"), 11.0, "{}", ran.told());
@@ -94,7 +82,7 @@ async fn who_is_no_worker_of_the_run_is_told_why_and_does_not_end_the_waiting() 
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("turned this worker away") && words.contains("secret"), "{words}");
-    let told = line_with(&mut run.stderr, "turned 127.0.0.1").await;
+    let told = run.running.says("turned 127.0.0.1").await;
     assert!(told.contains("secret"), "{told}");
     let greeting = json!({ "secret": SECRET, "version": "0.0.1", "at": 0 });
     let answer = greet(run.controller, &greeting.to_string()).await;
@@ -102,9 +90,9 @@ async fn who_is_no_worker_of_the_run_is_told_why_and_does_not_end_the_waiting() 
     let answer = greet(run.controller, "GET / HTTP/1.1").await;
     assert!(answer["Err"].as_str().unwrap().contains("stranger"), "{answer}");
     // And nobody else calls.
-    let told = line_with(&mut run.stderr, "livehelp-load:").await;
+    let told = run.running.says("livehelp-load:").await;
     assert!(told.contains("only 0 of 1 workers called within 4 s"), "{told}");
-    assert_eq!(run.started.end().await.code, 2);
+    assert_eq!(run.running.end().await.code, 2);
     server.stop().await;
 }
 
@@ -121,10 +109,10 @@ async fn a_worker_that_goes_ends_the_run_and_is_named() {
     let server = Server::start().await;
     let mut run = waiting(&server, "1", "60").await;
     let mut gone = worker(run.controller, SECRET);
-    line_with(&mut run.stderr, "sent/s").await;
+    run.running.says("sent/s").await;
     gone.kill().await.unwrap();
-    let told = line_with(&mut run.stderr, "livehelp-load:").await;
+    let told = run.running.says("livehelp-load:").await;
     assert!(told.contains("worker 0"), "{told}");
-    assert_eq!(run.started.end().await.code, 2);
+    assert_eq!(run.running.end().await.code, 2);
     server.stop().await;
 }

@@ -1,12 +1,14 @@
 //! The program as a person or a script uses it: exit codes, the line on stdout, words on stderr.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
+use testkit::Organization;
 
 pub fn livehelp(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp"));
@@ -23,14 +25,15 @@ pub fn done(mut command: Command) -> (i32, String, String) {
 }
 
 pub fn init(folder: &Path, more: &[&str]) -> Value {
-    std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
-    let mut command = livehelp(folder, &["init", "--organization", "Demo", "--site", "Shop"]);
-    command.args(["--origin", "https://shop.example", "--admin-email", "admin@example.test"]);
-    command.arg("--admin-password-file").arg(folder.join("password")).args(more);
-    let (code, out, err) = done(command);
-    assert_eq!(code, 0, "{err}");
-    assert_eq!(out.lines().count(), 1);
-    serde_json::from_str(&out).unwrap()
+    let demo = Organization {
+        name: "Demo",
+        site: "Shop",
+        origin: "https://shop.example",
+        admin_email: "admin@example.test",
+        admin_password: PASSWORD,
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp"));
+    testkit::init(command.env_clear(), folder, &demo, more).unwrap()
 }
 
 const FREE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
@@ -40,8 +43,9 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A running server that ends with the test.
 pub struct Serving {
-    child: Child,
-    ready: Value,
+    process: testkit::Process,
+    /// Elsewhere: nothing but the server's own files lies in its folder.
+    _log: TempDir,
 }
 
 impl Serving {
@@ -49,23 +53,15 @@ impl Serving {
         let mut command = livehelp(folder, &FREE);
         command.args(more);
         command.args(["--drain-grace-ms", "0", "--drain-ms", "0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with(r#"{"ready":true,"public":"http://127.0.0.1:"#), "{line}");
-        Self { child, ready: serde_json::from_str(&line).unwrap() }
+        let log = TempDir::new().unwrap();
+        let process = testkit::Process::spawn(&mut command, &log.path().join("log")).unwrap();
+        let said = process.ready.said.to_string();
+        assert!(said.contains(r#""ready":true"#) && said.contains("http://127.0.0.1:"), "{said}");
+        Self { process, _log: log }
     }
 
     pub fn address(&self, listener: &str) -> &str {
-        self.ready[listener].as_str().unwrap().trim_start_matches("http://")
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _killed = self.child.kill();
-        let _status = self.child.wait();
+        self.process.ready.said[listener].as_str().unwrap().trim_start_matches("http://")
     }
 }
 
@@ -79,9 +75,9 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     let mode = std::fs::metadata(key_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let mut serving = Serving::start(folder.path(), &[]);
-    let pid = serving.child.id();
-    assert_eq!(serving.ready["pid"], pid);
-    assert_eq!(serving.ready["demo"], Value::Null);
+    let pid = serving.process.child.id();
+    assert_eq!(serving.process.ready.said["pid"], pid);
+    assert_eq!(serving.process.ready.said["demo"], Value::Null);
     let admin = ["operator", "--admin-listen", serving.address("admin")];
     let (code, out, err) = done(livehelp(folder.path(), &[&admin[..], &["tenants"]].concat()));
     assert_eq!(code, 0, "{err}");
@@ -95,11 +91,8 @@ fn a_server_is_made_served_asked_and_ended_by_its_commands() {
     let public = serving.address("public");
     let (code, _, err) = done(livehelp(folder.path(), &["serve", "--listen", public]));
     assert!(code == 1 && err.contains(public) && err.contains("--listen"), "{err}");
-    let ended = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
-    assert!(ended.success());
-    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
-    let mut logs = String::new();
-    serving.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+    assert_eq!(serving.process.stop(Signal::TERM).unwrap().code(), Some(0));
+    let logs = serving.process.log();
     assert!(!logs.contains("admin@example.test") && !logs.contains("horse"), "{logs}");
     let master = Path::new(key_file).with_file_name("master.key");
     let before = std::fs::read(&master).unwrap();
@@ -161,7 +154,7 @@ fn a_check_looks_and_leaves_everything_as_it_is() {
     assert!(code == 0 && out.contains("keys and data: good"), "{out}{err}");
 
     let serving = Serving::start(folder.path(), &[]);
-    let pid = serving.child.id();
+    let pid = serving.process.child.id();
     wait_until_quiet(folder.path());
     let (code, out, err) = checked(folder.path());
     assert!(code == 0 && out.contains(&format!("process {pid};")), "{out}{err}");

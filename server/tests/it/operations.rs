@@ -6,12 +6,14 @@ use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use protocol::frame::ServerFrame;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::Owned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -19,12 +21,12 @@ use crate::client::Client;
 use crate::command::{PASSWORD, done, init, livehelp};
 use crate::http::{self, Answer};
 use crate::metrics::Scrape;
-use crate::process::{AGENTS, serve, site_key};
+use crate::process::{change, serve};
 use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A server as a process whose log is read and that gets signals.
 struct Running {
-    child: Child,
+    child: Owned,
     site: Site,
     log: PathBuf,
 }
@@ -37,43 +39,23 @@ impl Deref for Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _killed = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
-
 impl Running {
     fn start(folder: &Path, set: impl FnOnce(&mut Command)) -> Self {
         let log = folder.join("operations.log");
-        let stderr = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = serve(folder);
         set(&mut command);
-        command.stdout(Stdio::piped()).stderr(stderr);
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let logged = std::fs::read_to_string(&log).unwrap();
-        let ready: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {logged}"));
-        let listener = |name: &str| -> SocketAddr {
-            ready[name].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap()
-        };
-        let (address, admin) = (listener("public"), listener("admin"));
-        let site = Site { address, admin, site_key: site_key(), agents: AGENTS };
-        Self { child, site, log }
+        let testkit::Process { child, ready, .. } =
+            testkit::Process::spawn(&mut command, &log).unwrap();
+        Self { child, site: Site::of(&ready), log }
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        self.child.signal(signal).unwrap();
     }
 
     /// SIGTERM; its exit code.
     fn stop(mut self) -> Option<i32> {
-        self.signal("-TERM");
+        self.signal(Signal::TERM);
         self.child.wait().unwrap().code()
     }
 
@@ -102,12 +84,7 @@ impl Running {
 
 /// Gives the command another grace than the tests have.
 fn grace(command: &mut Command, ms: &str) {
-    let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let at = arguments.iter().position(|argument| argument == "--drain-grace-ms").unwrap();
-    arguments[at + 1] = ms.into();
-    let mut changed = Command::new(command.get_program());
-    changed.args(arguments).env_remove("LIVEHELP_CONFIG");
-    *command = changed;
+    change(command, "--drain-grace-ms", Path::new(ms));
 }
 
 fn field(answer: &Answer, name: &str) -> String {
@@ -365,7 +342,7 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
          address_requests_per_minute = 1\naddress_requests_burst = 2\n",
     )
     .unwrap();
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     server.line("settings and certificate were read again", |line| line["count"] == 4).await;
     server.line("the new value takes a restart", |line| line["setting"] == "offer_ms").await;
     let in_force = server.lines("the new value is in force");
@@ -382,7 +359,7 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     // A file that is wrong changes nothing, not even by what is right in it.
     std::fs::write(&file, "access_log = false\npong_ms = \"never\"\nbus = \"x://u:hunter2@h\"")
         .unwrap();
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     let words = "settings and certificate are not reloaded: all stays as it was";
     let refused = server.line(words, |_| true).await;
     let error = refused["error"].as_str().unwrap();
@@ -393,7 +370,7 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     server.line("request", |_| server.lines("request").len() > before).await;
     // And once it is right again.
     std::fs::write(&file, "log_level = \"error\"").unwrap();
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     Scrape::until(server.admin, |scrape| scrape.value(success) == 1.0).await;
     assert_eq!(http::get(server.address, &widget, &[]).await.status, 200);
     let before = server.lines("request").len();
@@ -418,7 +395,7 @@ async fn a_reload_reaches_newcomers_sockets_traces_the_drain_and_the_limits_that
     let words = "traces_per_mille = 1000\nheartbeat_agent_ms = 12000\nbody_bytes_max = 2048\n\
                  drain_grace = \"always\"\n";
     std::fs::write(&file, words).unwrap();
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     server.line("settings and certificate were read again", |line| line["count"] == 4).await;
     let told = Scrape::of(server.admin).await.value(r#"limit{name="body_bytes"}"#);
     assert_eq!(told, 2_048.0);
@@ -432,7 +409,7 @@ async fn a_reload_reaches_newcomers_sockets_traces_the_drain_and_the_limits_that
     });
     assert_eq!(heartbeat_ms.await, 12_000);
     collector.span(|span| span["name"] == "handshake").await;
-    server.signal("-TERM");
+    server.signal(Signal::TERM);
     server.line("draining", |_| true).await;
     let widget = format!("/v1/widget/{}", server.site_key);
     assert_eq!(http::get(server.address, &widget, &[]).await.status, 200, "newcomers are taken");
@@ -469,7 +446,7 @@ async fn what_standard_input_said_is_in_force_when_it_can_be_read_no_more() {
     let server = Running::start(folder.path(), |command| {
         command.args(["--bus-file", "-"]).stdin(std::fs::File::open(&input).unwrap());
     });
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     server.line("settings and certificate were read again", |line| line["count"] == 0).await;
     assert!(server.lines("the new value takes a restart").is_empty());
     assert_eq!(server.stop(), Some(0));
@@ -512,13 +489,13 @@ fn systemd_hears_of_the_whole_life_and_a_hangup_never_ends_it() {
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
     let log = folder.path().join("operations.log");
     let stderr = std::fs::File::create(&log).unwrap();
-    let child = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+    let child = Owned(command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let site = Site { address: nowhere, admin: nowhere, site_key: site_key(), agents: AGENTS };
+    let site = Site::at(nowhere, nowhere);
     let mut server = Running { child, site, log };
     heard.until("STATUS=Opening data and keys");
     // Before it is ready: kept until it is.
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     assert!(heard.until("READY=1").contains("STATUS=Serves on 127.0.0.1:"));
     let reloading = heard.until("RELOADING=1");
     let usec = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
@@ -530,9 +507,9 @@ fn systemd_hears_of_the_whole_life_and_a_hangup_never_ends_it() {
     for _ in 0..3 {
         heard.until("WATCHDOG=1");
     }
-    server.signal("-TERM");
+    server.signal(Signal::TERM);
     assert!(heard.until("STOPPING=1").contains("EXTEND_TIMEOUT_USEC="));
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     heard.until("WATCHDOG=1");
     heard.until("STATUS=Closing the store");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
@@ -645,13 +622,13 @@ async fn a_certificate_that_ends_is_said_by_check_at_start_and_in_the_metrics() 
     assert_eq!(Scrape::of(server.admin).await.value(metric), seconds(ends));
     // A hangup takes what lies there now, and nothing of what cannot be used.
     std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     let refused = "settings and certificate are not reloaded: all stays as it was";
     let refused = server.line(refused, |_| true).await;
     assert!(refused["error"].as_str().unwrap().contains("tls_cert"), "{refused}");
     assert_eq!(Scrape::of(server.admin).await.value(metric), seconds(ends));
     let ends = certificate(folder.path(), 24 * 90);
-    server.signal("-HUP");
+    server.signal(Signal::HUP);
     Scrape::until(server.admin, |scrape| scrape.value(metric) == seconds(ends)).await;
     assert_eq!(server.stop(), Some(0));
     // Without TLS there is no such metric: an alert on it means something.
@@ -736,7 +713,7 @@ async fn a_grace_is_for_where_another_node_takes_over_or_the_operator_says_so() 
         grace(command, "3000");
         command.args(["--drain-grace", "always"]);
     });
-    asked.signal("-TERM");
+    asked.signal(Signal::TERM);
     asked.line("draining", |_| true).await;
     assert_eq!(http::get(asked.admin, "/readyz", &[]).await.status, 503);
     let widget = format!("/v1/widget/{}", asked.site_key);
@@ -752,9 +729,9 @@ async fn who_asks_twice_for_the_end_does_not_wait_for_it() {
         grace(command, "60000");
         command.args(["--drain-grace", "always"]);
     });
-    server.signal("-TERM");
+    server.signal(Signal::TERM);
     server.line("draining", |_| true).await;
-    server.signal("-INT");
+    server.signal(Signal::INT);
     assert_eq!(server.child.wait().unwrap().code(), Some(130));
     assert_eq!(server.lines("second signal: ends at once").len(), 1);
 }

@@ -1,29 +1,19 @@
 //! The server as a process of its own, which can be killed, starved and listened to.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use protocol::ids::{AgentId, SiteKey};
+use rustix::process::Signal;
+pub use testkit::{AGENTS, site_key};
 
 use crate::server::Site;
-
-/// The agents of every test's Organization.
-pub const AGENTS: [AgentId; 2] = [AgentId::from_bytes([1; 16]), AgentId::from_bytes([2; 16])];
-
-/// The public name of every test's site.
-pub fn site_key() -> SiteKey {
-    SiteKey::from_random([7; 16])
-}
 
 /// A running server that ends with the test.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    process: testkit::Process,
     pub site: Site,
-    log: PathBuf,
 }
 
 impl Deref for Process {
@@ -36,19 +26,7 @@ impl Deref for Process {
 
 /// The command that serves a folder on free ports, without limits that a load would meet.
 pub fn serve(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_livehelp"));
-    command
-        .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-        .args(["--messages-per-minute", "1000000", "--messages-burst", "1000000"])
-        .args(["--frames-per-second", "100000", "--frames-burst", "1000000"])
-        .args(["--drain-grace-ms", "0", "--drain-ms", "0"])
-        .arg("--data")
-        .arg(folder.join("data"))
-        .arg("--keys")
-        .arg(folder.join("keys"))
-        .env_remove("LIVEHELP_CONFIG");
-    command
+    testkit::serve(Path::new(env!("CARGO_BIN_EXE_livehelp")), folder)
 }
 
 /// Gives another value to a flag that the command has, or starts another program with the same flags.
@@ -81,50 +59,29 @@ impl Process {
     }
 
     fn try_start_as(folder: &Path, set: impl FnOnce(&mut Command)) -> Result<Self, String> {
-        let log = folder.join("log");
-        let stderr = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = serve(folder);
-        command.stdout(Stdio::piped()).stderr(stderr);
         set(&mut command);
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) else {
-            child.wait().unwrap();
+        let log = folder.join("log");
+        let process = testkit::Process::spawn(&mut command, &log).map_err(|_| {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
-            return Err(log.lines().last().unwrap_or_default().to_owned());
-        };
-        let listener = |name: &str| -> SocketAddr {
-            ready[name].as_str().unwrap().trim_start_matches("http://").parse().unwrap()
-        };
-        let (address, admin) = (listener("public"), listener("admin"));
-        let site = Site { address, admin, site_key: site_key(), agents: AGENTS };
-        Ok(Self { child, site, log })
+            log.lines().last().unwrap_or_default().to_owned()
+        })?;
+        let site = Site::of(&process.ready);
+        Ok(Self { process, site })
     }
 
     /// Everything that it has logged, and whatever served the folder before it.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        self.process.log()
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(self) {
+        drop(self.process);
     }
 
     /// SIGTERM; its exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _killed = self.child.kill();
-        let _status = self.child.wait();
+        self.process.stop(Signal::TERM).unwrap().code()
     }
 }

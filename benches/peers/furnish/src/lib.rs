@@ -3,9 +3,9 @@
 //! Lives here: their names. Not here: writing them (the binary beside it), and what they say.
 
 use protocol::ids::{ConversationId, SiteKey};
-
 /// The page that furnished visitors are on.
-pub const ORIGIN: &str = "https://shop.example";
+pub use testkit::SHOP as ORIGIN;
+use testkit::site_key;
 
 /// The most conversations that one agent may have.
 pub const CAPACITY: usize = 100;
@@ -89,11 +89,6 @@ pub fn id(kind: u8, number: usize) -> [u8; 16] {
     bytes[8..].copy_from_slice(&(number as u64).to_be_bytes());
     bytes[8] = 0x80;
     bytes
-}
-
-/// The furnished site's key.
-pub fn site_key() -> SiteKey {
-    SiteKey::from_random([7; 16])
 }
 
 /// The conversation of a furnished room.

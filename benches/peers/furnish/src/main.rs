@@ -7,27 +7,22 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use furnish::{
-    CAPACITY, ORIGIN, SUPERVISORS, World, conversation_id, id, session_token, site_key,
-    visitor_token,
+    CAPACITY, ORIGIN, SUPERVISORS, World, conversation_id, id, session_token, visitor_token,
 };
 use livehelp::auth::token_hash;
 use livehelp::clock::{Clock as _, SystemClock};
-use livehelp::config::Config;
-use livehelp::privacy::policy::{Plan, SiteTimeline};
+use livehelp::privacy::policy::Plan;
 use livehelp::run::open;
-use livehelp::store::{
-    AgentRow, ConversationRow, SessionRow, SiteRow, SiteSettings, TenantRow, VisitorRow, Write,
-};
+use livehelp::store::{ConversationRow, SiteSettings, VisitorRow, Write};
 use protocol::conversation::{Availability, ConversationState, Role};
-use protocol::ids::{AgentId, SessionId, SiteId, TenantId, VisitorId};
+use protocol::ids::{AgentId, VisitorId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
+use testkit::{Colleague, SITE, TENANT, config, organization};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Rows of one commit.
 const BATCH: usize = 500;
-const TENANT: TenantId = TenantId::from_bytes([9; 16]);
-const SITE: SiteId = SiteId::from_bytes([8; 16]);
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,35 +35,24 @@ fn main() -> Result<()> {
 }
 
 async fn write_world(folder: &Path, world: World) -> Result<()> {
-    let mut config = Config::defaults();
-    config.data = folder.join("data");
-    config.keys = folder.join("keys");
-    let store = open(&config, Arc::new(SystemClock))?.store;
+    let store = open(&config(folder), Arc::new(SystemClock))?.store;
     let now = SystemClock.now();
-    store
-        .tenant_create(TenantRow {
-            tenant: TENANT,
-            name: String::from("Acme"),
-            privacy_contact: Personal::new(String::from("privacy@acme.example")),
-            created_at: now,
-        })
-        .await?;
-    store
-        .site_create(SiteRow {
-            site: SITE,
-            tenant: TENANT,
-            site_key: site_key(),
-            name: String::from("Shop"),
-            timeline: SiteTimeline::new(UnixMillis(now.0 - 1_000), Plan::Team),
-            settings: SiteSettings { origins: vec![ORIGIN.to_owned()], ..SiteSettings::default() },
-            created_at: now,
-        })
-        .await?;
+    let settings = SiteSettings { origins: vec![ORIGIN.to_owned()], ..SiteSettings::default() };
+    organization(&*store, now, Plan::Team, settings).await?;
     let agents = world.agents();
     for number in 0..agents + SUPERVISORS {
         let role = if number < agents { Role::Agent } else { Role::Supervisor };
-        store.agent_create(agent(number, role, now)).await?;
-        store.session_create(session(number, now)).await?;
+        let colleague = Colleague {
+            agent: AgentId::from_bytes(id(0xa0, number)),
+            person: "Agent",
+            number,
+            role,
+            capacity: u16::try_from(CAPACITY)?,
+            availability: Availability::Available,
+            password_hash: Arc::from("none"),
+            token: &session_token(number),
+        };
+        colleague.join(&*store, now).await?;
     }
     let mut writes = Vec::new();
     for number in 0..world.rooms + world.alone {
@@ -86,33 +70,6 @@ async fn write_world(folder: &Path, world: World) -> Result<()> {
     }
     store.close().await;
     Ok(())
-}
-
-fn agent(number: usize, role: Role, now: UnixMillis) -> AgentRow {
-    AgentRow {
-        agent: AgentId::from_bytes(id(0xa0, number)),
-        tenant: TENANT,
-        name: Personal::new(format!("Agent {number}")),
-        email: Personal::new(format!("agent{number}@acme.example")),
-        role,
-        active: true,
-        capacity: u16::try_from(CAPACITY).unwrap_or(u16::MAX),
-        availability: Availability::Available,
-        password_hash: Arc::from("none"),
-        created_at: now,
-    }
-}
-
-fn session(number: usize, now: UnixMillis) -> SessionRow {
-    SessionRow {
-        session: SessionId::from_bytes(id(0x50, number)),
-        agent: AgentId::from_bytes(id(0xa0, number)),
-        tenant: TENANT,
-        secret: token_hash(&session_token(number)),
-        client: Personal::new(String::from("peers")),
-        created_at: now,
-        expires_at: now.plus_ms(14 * DAY_MS),
-    }
 }
 
 fn visitor(number: usize, now: UnixMillis) -> VisitorRow {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use furnish::{Names, SUPERVISORS, World, conversation_id};
-use loadtest::line::{Incoming, Line, Target};
 use loadtest::rest::Rest;
 use loadtest::setup::{self, Account, Grounds, Staff};
+use loadtest::socket::{Incoming, Socket, Target};
 use protocol::codec::{Encoding, decode_server};
 use protocol::conversation::Availability;
 use protocol::frame::{ClientFrame, RequestId, ServerFrame};
@@ -97,7 +97,7 @@ async fn organization(door: &Door<'_>, world: World) -> Result<Names> {
 
 /// One who has been welcomed.
 struct Caller {
-    line: Line,
+    socket: Socket,
     request: u32,
     /// A visitor's, by which they come back.
     token: Option<String>,
@@ -116,10 +116,10 @@ impl Caller {
             source: None,
             tls: door.tls.clone(),
         };
-        let line = Line::connect(&target).await?;
-        let mut caller = Self { line, request: 1, token: None };
+        let socket = Socket::connect(&target).await?;
+        let mut caller = Self { socket, request: 1, token: None };
         let site = cookie.is_none().then(|| names.site_key.clone());
-        caller.line.send(written(&hello(site, None)).into()).await?;
+        caller.socket.send(written(&hello(site, None)).into()).await?;
         let bytes = caller.next().await?;
         let Ok(ServerFrame::Welcome { token, .. }) = decode_server(Encoding::Msgpack, &bytes)
         else {
@@ -133,7 +133,7 @@ impl Caller {
     async fn ask(&mut self, frame: impl FnOnce(RequestId) -> ClientFrame<'static>) -> Result<()> {
         self.request += 1;
         let asked = RequestId(self.request);
-        self.line.send(written(&frame(asked)).into()).await?;
+        self.socket.send(written(&frame(asked)).into()).await?;
         loop {
             let bytes = self.next().await?;
             match decode_server(Encoding::Msgpack, &bytes) {
@@ -149,7 +149,7 @@ impl Caller {
     }
 
     async fn next(&mut self) -> Result<Vec<u8>> {
-        match self.line.next().await? {
+        match self.socket.next().await? {
             Incoming::Binary(bytes) => Ok(bytes.to_vec()),
             Incoming::Text(_) => bail!("livehelp sent text"),
         }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use testkit::Owned;
 
 use super::program::with_this_process;
 use crate::clock::{now, pause};
@@ -55,7 +56,7 @@ pub(super) fn nats(
     binary: &Path,
     folder: &Path,
     jetstream: Option<bool>,
-) -> Result<(Child, SocketAddr)> {
+) -> Result<(Owned, SocketAddr)> {
     let (plain, socket) = (free_port()?, free_port()?);
     let mut settings = format!(
         "listen: \"127.0.0.1:{plain}\"\nmax_payload: 65536\n\
@@ -74,7 +75,7 @@ pub(super) fn nats(
     let mut command = with_this_process();
     command.arg(binary).arg("-c").arg(path);
     quiet(&mut command, &log)?;
-    let mut child = command.spawn().context("start nats-server")?;
+    let mut child = Owned(command.spawn().context("start nats-server")?);
     answered(&mut child, plain, &log)?;
     answered(&mut child, socket, &log)?;
     if jetstream.is_some() {
@@ -106,7 +107,7 @@ fn make_stream(port: u16) -> Result<()> {
 }
 
 /// `mosquitto`, with room for every listener. It takes no socket unless it listens without WebSocket too.
-pub(super) fn mosquitto(binary: &Path, folder: &Path) -> Result<(Child, SocketAddr)> {
+pub(super) fn mosquitto(binary: &Path, folder: &Path) -> Result<(Owned, SocketAddr)> {
     let (plain, socket) = (free_port()?, free_port()?);
     let settings = format!(
         "listener {plain} 127.0.0.1\nlistener {socket} 127.0.0.1\nprotocol websockets\n\
@@ -117,7 +118,7 @@ pub(super) fn mosquitto(binary: &Path, folder: &Path) -> Result<(Child, SocketAd
     let mut command = with_this_process();
     command.arg(binary).arg("-c").arg(path).env("LD_LIBRARY_PATH", libraries(binary));
     quiet(&mut command, &log)?;
-    let mut child = command.spawn().context("start mosquitto")?;
+    let mut child = Owned(command.spawn().context("start mosquitto")?);
     answered(&mut child, socket, &log)?;
     Ok((child, local(socket)))
 }
@@ -129,7 +130,7 @@ pub(super) fn libraries(binary: &Path) -> PathBuf {
 }
 
 /// `redis-server`, each write synced before it is confirmed.
-pub(super) fn redis(folder: &Path) -> Result<(Child, u16)> {
+pub(super) fn redis(folder: &Path) -> Result<(Owned, u16)> {
     let port = free_port()?;
     let log = folder.join("redis.txt");
     let mut command = with_this_process();
@@ -137,7 +138,7 @@ pub(super) fn redis(folder: &Path) -> Result<(Child, u16)> {
     command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
     command.arg("--dir").arg(folder);
     quiet(&mut command, &log)?;
-    let mut child = command.spawn().context("start redis-server")?;
+    let mut child = Owned(command.spawn().context("start redis-server")?);
     answered(&mut child, port, &log)?;
     Ok((child, port))
 }
@@ -150,7 +151,7 @@ pub(super) fn postgres_program(name: &str) -> PathBuf {
 }
 
 /// PostgreSQL with its defaults: each commit is synced.
-pub(super) fn postgres(folder: &Path) -> Result<(Child, String)> {
+pub(super) fn postgres(folder: &Path) -> Result<(Owned, String)> {
     let port = free_port()?;
     let data = folder.join("postgres");
     fs::create_dir_all(&data).context("make PostgreSQL's folder")?;
@@ -185,7 +186,7 @@ pub(super) fn postgres(folder: &Path) -> Result<(Child, String)> {
     command.arg(postgres_program("postgres"));
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k", "", "-D"]).arg(&data);
     quiet(&mut command, &log)?;
-    let mut child = command.spawn().context("start postgres")?;
+    let mut child = Owned(command.spawn().context("start postgres")?);
     answered(&mut child, port, &log)?;
     // It listens a moment before it lets anybody in.
     pause(Duration::from_millis(500));

@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
 use anyhow::{Context as _, Result};
+use testkit::Owned;
 
 use super::{answered, free_port, libraries, local, quiet};
 use crate::dialect::xmpp::{HOST, PATH};
@@ -73,7 +73,7 @@ fn settings(port: u16) -> String {
 }
 
 /// ejabberd, with what it writes in this folder.
-pub(in crate::peer) fn ejabberd(script: &Path, folder: &Path) -> Result<(Child, SocketAddr)> {
+pub(in crate::peer) fn ejabberd(script: &Path, folder: &Path) -> Result<(Owned, SocketAddr)> {
     // Erlang takes no other.
     let script = &std::path::absolute(script).context("find ejabberd")?;
     let erlang = top(script).join("lib/erlang");
@@ -96,7 +96,7 @@ pub(in crate::peer) fn ejabberd(script: &Path, folder: &Path) -> Result<(Child, 
     command.env("EJABBERD_CONFIG_PATH", path);
     command.env("EJABBERD_LOG_PATH", folder.join("ejabberd.log"));
     quiet(&mut command, &log)?;
-    let mut child = command.spawn().context("start ejabberd")?;
+    let mut child = Owned(command.spawn().context("start ejabberd")?);
     answered(&mut child, port, &log)?;
     Ok((child, local(port)))
 }
