@@ -1,7 +1,7 @@
 // How the console keeps up: 5,000 conversations, 100 updates a second, on each tab. Prints, and judges nothing: times are the machine's.
 
 import { chromium } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';
 import { card, COLLEAGUE, FakeServer, ME, said } from './fake_server.ts';
 
 const CONVERSATIONS = 5_000;

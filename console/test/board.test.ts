@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerBoard, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import type { AgentId, Author, Body, ConversationCard, ConversationId, ServerBoard, ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
 import { EMPTY_BOARD, followed, isWaiting, listed, missedOffers, reduceBoard, refusedTransfers, unreadCount, visitorMarks } from '../src/state/board.ts';
 import type { Board } from '../src/state/board.ts';
 import { EMPTY_THREAD } from '../src/state/thread.ts';

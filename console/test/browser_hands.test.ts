@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';
 import { card, COLLEAGUE, hex, list, ME, said } from './fake_server.ts';
 import type { FakeServer } from './fake_server.ts';
 import { at, scene, thread, waiting } from './scene.ts';

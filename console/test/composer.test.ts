@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConversationId } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../protocol/ts/src/wire/frames.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from '../src/state/composer.ts';
 import type { Composer, ComposerInput, Composers } from '../src/state/composer.ts';
 

@@ -6,11 +6,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Page, WebSocketRoute } from 'playwright-core';
-import { decode_frame, encode_frame } from '../../widget-js/src/wire/codec.ts';
-import type { FrameSchema } from '../../widget-js/src/wire/codec.ts';
-import { encode } from '../../widget-js/src/wire/msgpack.ts';
-import * as wire from '../../widget-js/src/wire/frames.ts';
-import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import { decode_frame, encode_frame } from '../../protocol/ts/src/wire/codec.ts';
+import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
+import { encode } from '../../protocol/ts/src/wire/msgpack.ts';
+import * as wire from '../../protocol/ts/src/wire/frames.ts';
+import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';
 import { card, FakeServer, hex, said } from './fake_server.ts';
 
 let browser: Browser;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Message, MessageId } from '../../widget-js/src/wire/frames.ts';
+import type { Message, MessageId } from '../../protocol/ts/src/wire/frames.ts';
 import { EMPTY_THREAD, entryOf, newestSeq, reduceThread } from '../src/state/thread.ts';
 import type { Pending, Thread, ThreadInput } from '../src/state/thread.ts';
 

@@ -6,12 +6,12 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-import { encode_frame } from '../src/wire/codec.ts';
+import { encode_frame } from '../../protocol/ts/src/wire/codec.ts';
 import {
   DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
-} from '../src/wire/frames.ts';
-import { decode, encode } from '../src/wire/msgpack.ts';
-import type { Value } from '../src/wire/msgpack.ts';
+} from '../../protocol/ts/src/wire/frames.ts';
+import { decode, encode } from '../../protocol/ts/src/wire/msgpack.ts';
+import type { Value } from '../../protocol/ts/src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,

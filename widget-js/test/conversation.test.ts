@@ -7,7 +7,7 @@ import fc from 'fast-check';
 
 import { initial, newest, progress, reduce, unread } from '../src/state/conversation.ts';
 import type { ChatState, Input, Line } from '../src/state/conversation.ts';
-import type { ConversationCard, Message, MessageId, ServerFrame } from '../src/wire/frames.ts';
+import type { ConversationCard, Message, MessageId, ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
 
 const CNV = `cnv_${'1'.repeat(32)}` as const;
 const OTHER = `cnv_${'2'.repeat(32)}` as const;

@@ -8,15 +8,15 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { WebSocket as Line } from 'ws';
 
-import { SUBPROTOCOL, decode_frame, encode_frame } from '../src/wire/codec.ts';
-import type { FrameSchema } from '../src/wire/codec.ts';
-import { encode } from '../src/wire/msgpack.ts';
+import { SUBPROTOCOL, decode_frame, encode_frame } from '../../protocol/ts/src/wire/codec.ts';
+import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
+import { encode } from '../../protocol/ts/src/wire/msgpack.ts';
 import {
   CLIENT_FRAMES, DEPTH_MAX, SERVER_ACK, SERVER_CONVERSATION, SERVER_HISTORY, SERVER_MESSAGE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME,
-} from '../src/wire/frames.ts';
+} from '../../protocol/ts/src/wire/frames.ts';
 import type {
   ClientFrame, ClientHello, ClientSend, ConversationCard, ConversationId, Message, RejectCode, ServerFrame, SiteAvailability,
-} from '../src/wire/frames.ts';
+} from '../../protocol/ts/src/wire/frames.ts';
 
 export const AGENT = `agt_${'a'.repeat(32)}` as const;
 const SITE = `sit_${'5'.repeat(32)}` as const;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConsoleMessage, Page } from 'playwright-core';
 
-import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../src/wire/frames.ts';
+import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, SITE_KEY } from './fake_server.ts';
 import {
   ANNA, bodies, complaints, context, conversation_of, eventually, open, origin, said, server, shop_origin, texts, visit, write,

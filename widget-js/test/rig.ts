@@ -12,7 +12,7 @@ import { after, afterEach, before, beforeEach } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 
-import type { ConversationId, Message } from '../src/wire/frames.ts';
+import type { ConversationId, Message } from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, FakeServer, SITE_KEY } from './fake_server.ts';
 
 function browser_path(): string {

@@ -6,11 +6,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
 
-import type { FrameSchema } from '../src/wire/codec.ts';
-import { CLIENT_PING, CLIENT_TYPING, SERVER_BYE, SERVER_FRAMES } from '../src/wire/frames.ts';
-import type { ServerFrame } from '../src/wire/frames.ts';
-import { Socket, retry_delay_ms, verdict } from '../src/wire/socket.ts';
-import type { LineState } from '../src/wire/socket.ts';
+import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
+import { CLIENT_PING, CLIENT_TYPING, SERVER_BYE, SERVER_FRAMES } from '../../protocol/ts/src/wire/frames.ts';
+import type { ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
+import { Socket, retry_delay_ms, verdict } from '../../protocol/ts/src/wire/socket.ts';
+import type { LineState } from '../../protocol/ts/src/wire/socket.ts';
 import { FakeServer, SITE_KEY } from './fake_server.ts';
 
 // Node 18 and 20 have no WebSocket of their own.

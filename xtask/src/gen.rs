@@ -1,8 +1,8 @@
-//! Writes what both ends must agree on out of the protocol crate: `widget-js/src/wire/frames.ts` and
+//! Writes what both ends must agree on out of the protocol crate: `protocol/ts/src/wire/frames.ts` and
 //! the tables of `docs/wire.md`; and what the crate `deploy` makes for SREs.
 //!
 //! Lives here: the way from a Rust type's name to its TypeScript type, its shape for the codec and its
-//! words for people. Not here: the codec that reads the shapes (`widget-js/src/wire/codec.ts`).
+//! words for people. Not here: the codec that reads the shapes (`protocol/ts/src/wire/codec.ts`).
 //! Called by `cargo xtask gen`, and by `cargo xtask test` with `check`.
 
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use protocol::limits;
 use protocol::message::{AuthorKind, EventKind, Visibility};
 use protocol::reject::{CloseCode, RETRYABLE_FROM, RejectCode, VERDICTS, Verdict};
 
-const FRAMES_TS: &str = "widget-js/src/wire/frames.ts";
+const FRAMES_TS: &str = "protocol/ts/src/wire/frames.ts";
 const WIRE_MD: &str = "docs/wire.md";
 
 /// Writes the generated files; with `check` it only says which of them are not what they should be.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::dependencies::{self, Tools};
-use crate::front::{BROWSER_TESTS, BUNDLED, Front};
+use crate::front::{BROWSER_TESTS, FRONTS, Front};
 use crate::machine::{Need, provide};
 use crate::shell::{command, present, root, run_logged, target_folder};
 use crate::{budgets, r#gen, tidy};
@@ -32,7 +32,7 @@ pub(crate) enum Extent {
 /// When a step fails. Its output has been printed.
 pub(crate) fn run(extent: Extent) -> Result<()> {
     let whole = extent == Extent::Everything;
-    let fronts: Vec<Front> = BUNDLED.into_iter().filter_map(Front::find).collect();
+    let fronts: Vec<Front> = FRONTS.into_iter().filter_map(Front::find).collect();
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
     let mut needs = vec![Need::Redis, Need::Prometheus, Need::Fronts, Need::Units];
@@ -130,7 +130,7 @@ impl Steps {
     }
 
     fn run(&self, name: &str, command: Command) -> Result<()> {
-        let log = self.logs.join(format!("{}.log", name.replace([' ', ':', '\''], "-")));
+        let log = self.logs.join(format!("{}.log", name.replace([' ', ':', '\'', '/'], "-")));
         let begun = now();
         let outcome = run_logged(command, &log);
         let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();

@@ -126,7 +126,7 @@ pub(crate) fn run() -> Result<()> {
             }
         })?;
     }
-    for package in crate::front::BUNDLED {
+    for package in crate::front::FRONTS {
         walk(&root().join(package).join("src"), "", &mut |path, text| {
             if path.ends_with(".ts") || path.ends_with(".tsx") {
                 check_front(package, path, text, &mut faults);

@@ -11,8 +11,8 @@ import type {
   Marks,
   ServerFrame,
   TagId,
-} from '../../../widget-js/src/wire/frames.ts';
-import { TYPING_MS } from '../../../widget-js/src/wire/frames.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 import type { Thread } from './thread.ts';
 
 /** A conversation for this agent, until the deadline. */

@@ -1,7 +1,7 @@
 // Conversations that are not on the board: closed ones, and those of one visitor, page by page over REST.
 
 import { computed, signal } from '@preact/signals';
-import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { ask, Problem } from '../wire/rest.ts';
 import type { Page } from '../wire/rest.ts';
 import { cardOf } from '../wire/conversation.ts';

@@ -2,7 +2,7 @@
 //
 // Pure: (composers, input) -> composers. Not here: the socket, the storage (outbox.ts), the field itself.
 
-import type { ConversationId, Visibility } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId, Visibility } from '../../../protocol/ts/src/wire/frames.ts';
 
 export interface Composer {
   /** What the agent chose or began to write; null: neither yet. */

@@ -5,7 +5,7 @@
 // (the wire's socket), how anything looks.
 
 import { batch, computed, signal } from '@preact/signals';
-import * as wire from '../../../widget-js/src/wire/frames.ts';
+import * as wire from '../../../protocol/ts/src/wire/frames.ts';
 import type {
   AgentId,
   Availability,
@@ -13,11 +13,11 @@ import type {
   MessageId,
   ServerFrame,
   Visibility,
-} from '../../../widget-js/src/wire/frames.ts';
-import { message_id } from '../../../widget-js/src/wire/ids.ts';
-import { Socket } from '../../../widget-js/src/wire/socket.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
-import type { Answer, LineState } from '../../../widget-js/src/wire/socket.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { message_id } from '../../../protocol/ts/src/wire/ids.ts';
+import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
+import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
+import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { EMPTY_BOARD, followed, isAgent, isMine, missedOffers, reduceBoard, refusedTransfers, unreadCount } from './board.ts';

@@ -5,7 +5,7 @@
 // can only be the beginning of a word; and whoever just took a conversation writes at once.
 
 import { signal } from '@preact/signals';
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 
 const REST_MS = 1_000;
 

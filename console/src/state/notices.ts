@@ -1,7 +1,7 @@
 // Short sentences that tell how something went. Where they stand is the view's; they cover nothing.
 
 import { signal } from '@preact/signals';
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 

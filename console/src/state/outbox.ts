@@ -1,7 +1,7 @@
 // What was written and is not stored yet, and what stands in the composers, kept over a reload in this
 // tab's own storage, and gone with the tab: nothing that was said stays on the machine.
 
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { EMPTY_COMPOSER } from './composer.ts';
 import type { Composer, Composers } from './composer.ts';
 import { me } from './session.ts';

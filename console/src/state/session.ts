@@ -1,7 +1,7 @@
 // Who is signed in here. The cookie itself is out of a script's reach; this is what the server says of it.
 
 import { computed, signal } from '@preact/signals';
-import type { AgentId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId } from '../../../protocol/ts/src/wire/frames.ts';
 import type { InvitationLookup, PasswordResetLookup, SessionGranted, SessionListed } from '../wire/rest.ts';
 import { ask, Problem, whenSessionIsOver } from '../wire/rest.ts';
 

@@ -3,7 +3,7 @@
 //
 // Pure: (thread, input) -> thread. Not here: the socket, the clock, the composer.
 
-import type { Author, Body, Message, MessageId, Visibility } from '../../../widget-js/src/wire/frames.ts';
+import type { Author, Body, Message, MessageId, Visibility } from '../../../protocol/ts/src/wire/frames.ts';
 
 /** A message in its place. */
 export interface Entry {

@@ -1,7 +1,7 @@
 // What a visitor is called.
 
-import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
+import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
 import { t } from '../strings/en.ts';
 
 /** What the visitor gave, or a handle that stays the same for the same visitor. */

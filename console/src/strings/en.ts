@@ -1,6 +1,6 @@
 // Every word the console shows, in English.
 
-import type { RejectCode } from '../../../widget-js/src/wire/frames.ts';
+import type { RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
 import { Problem } from '../wire/rest.ts';
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;

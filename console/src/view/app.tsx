@@ -1,7 +1,7 @@
 // The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { LineState } from '../../../widget-js/src/wire/socket.ts';
+import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
 import { line, reconnect, undoNewest } from '../state/desk.ts';
 import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';

@@ -1,6 +1,6 @@
 // The switch: whether this agent takes work, and how much.
 
-import type { Availability } from '../../../widget-js/src/wire/frames.ts';
+import type { Availability } from '../../../protocol/ts/src/wire/frames.ts';
 import { chooseAvailability, line, ownCard } from '../state/desk.ts';
 import { granted } from '../state/session.ts';
 import { t } from '../strings/en.ts';

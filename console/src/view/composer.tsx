@@ -1,8 +1,8 @@
 // Where an agent writes: a reply to the visitor, or a note for his colleagues in another colour.
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
 import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';

@@ -1,7 +1,7 @@
 // The pane beside the thread: who the visitor is, what he told, what came before, how long it is kept.
 
 import { useState } from 'preact/hooks';
-import type { ConversationCard, ConversationId, TagId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationCard, ConversationId, TagId } from '../../../protocol/ts/src/wire/frames.ts';
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
 import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';

@@ -1,7 +1,7 @@
 // The conversations: list, thread and context beside one another, and the keys for all.
 
 import { useState } from 'preact/hooks';
-import type { AgentId, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { isWaiting } from '../state/board.ts';
 import { accept, assign, board, chooseMode, closeSoon, composeReply, offers, opened, reopen, takeOver, writeBehind, writeOn } from '../state/desk.ts';
 import { composerCalled, restKeys, STEPS, stepTo } from '../state/hands.ts';

@@ -2,7 +2,7 @@
 
 import { computed, signal, useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
 import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
 import type { Card, Tab } from '../state/board.ts';
 import { closedCards, closedMore, loadClosed } from '../state/closed.ts';

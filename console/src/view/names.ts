@@ -1,7 +1,7 @@
 // How people are called on the screen.
 
-import type { AgentId, Author, ConversationCard } from '../../../widget-js/src/wire/frames.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import type { AgentId, Author, ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
+import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
 import { board } from '../state/desk.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';

@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, InputHTMLAttributes } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
 import { restAfterwards } from '../state/hands.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';

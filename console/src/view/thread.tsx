@@ -1,8 +1,8 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { AgentId, ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
+import type { AgentId, ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
 import { board, closeSoon, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';

@@ -1,7 +1,7 @@
 // Handing a conversation over: whom, and how busy they are.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { AgentCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { board, transfer } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { me } from '../state/session.ts';

@@ -1,6 +1,6 @@
 // A conversation as REST shows it, turned into the card that the socket would have sent.
 
-import type { AgentId, Author, AuthorKind, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../widget-js/src/wire/frames.ts';
+import type { AgentId, Author, AuthorKind, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../protocol/ts/src/wire/frames.ts';
 
 export interface RestVisitor {
   visitor_id: VisitorId;

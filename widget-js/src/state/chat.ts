@@ -3,18 +3,18 @@
 // Lives here: who does what when a tab leads or follows, and what is said again after a break. Not
 // here: how the state changes (`conversation.ts`), how it looks (`view/`).
 
-import type { FrameSchema } from '../wire/codec.ts';
+import type { FrameSchema } from '../../../protocol/ts/src/wire/codec.ts';
 import {
   CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
   CLIENT_TYPING, ANSWER_BYTES_MAX, RETRYABLE, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
   SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
-} from '../wire/frames.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
 import type {
   ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerWelcome,
-} from '../wire/frames.ts';
-import { conversation_id, message_id } from '../wire/ids.ts';
-import { Socket, verdict } from '../wire/socket.ts';
-import type { Answer, LineState } from '../wire/socket.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { conversation_id, message_id } from '../../../protocol/ts/src/wire/ids.ts';
+import { Socket, verdict } from '../../../protocol/ts/src/wire/socket.ts';
+import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Entry, Input } from './conversation.ts';
 import { fetch_site, not_allowed, now, unreachable } from './site.ts';

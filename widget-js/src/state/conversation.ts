@@ -5,8 +5,8 @@
 
 import type {
   AgentCard, AgentId, Author, Body, ConversationCard, ConversationId, Message, MessageId, RejectCode, ServerFrame, ServerHistory, SiteAvailability,
-} from '../wire/frames.ts';
-import { TYPING_MS } from '../wire/frames.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 
 /** One thing said, in its place or on its way to one. */
 export interface Entry {

@@ -1,6 +1,6 @@
 // What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with care.
 
-import type { SiteAvailability } from '../wire/frames.ts';
+import type { SiteAvailability } from '../../../protocol/ts/src/wire/frames.ts';
 
 export type Asked = 'hidden' | 'optional' | 'required';
 

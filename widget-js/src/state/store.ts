@@ -3,7 +3,7 @@
 // Lives here: the session and the outbox under names that carry server and site. One key for each
 // unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
 
-import type { ConversationId, FormAnswer, MessageId, RejectCode } from '../wire/frames.ts';
+import type { ConversationId, FormAnswer, MessageId, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
 
 /** Who the visitor is to the server, and the conversation that goes on. */
 export interface SavedSession {

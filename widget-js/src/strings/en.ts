@@ -1,7 +1,7 @@
 // English. Every text that a visitor reads in the open chat. Another language is another file with the same
 // names: the chat is built once for each, with its file in the place of this one.
 
-import type { EventKind, RejectCode } from '../wire/frames.ts';
+import type { EventKind, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
 
 export type Events = { readonly [kind in EventKind]: (name: string, next: boolean) => string };
 export type Reasons = { readonly [code in RejectCode]?: string } & { readonly other: string };

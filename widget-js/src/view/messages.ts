@@ -3,8 +3,8 @@
 import { agent, is_next, newest, progress, unread } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
-import type { AgentId, MessageId, RejectCode } from '../wire/frames.ts';
-import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
+import type { AgentId, MessageId, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { button, el, fill, icon, isolated, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';

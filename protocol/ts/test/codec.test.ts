@@ -29,7 +29,7 @@ interface Tolerated {
 }
 
 function vectors<Kind>(name: string): Kind[] {
-  return JSON.parse(readFileSync(join(process.cwd(), '../protocol/vectors', `${name}.json`), 'utf8')) as Kind[];
+  return JSON.parse(readFileSync(join(process.cwd(), '../vectors', `${name}.json`), 'utf8')) as Kind[];
 }
 
 const bytes = (digits: string): Uint8Array => Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
