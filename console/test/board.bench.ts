@@ -8,12 +8,12 @@ const CONVERSATIONS = 5_000;
 const UPDATES_PER_SECOND = 100;
 const SECONDS = 8;
 
-const state_of = (at: number): Partial<ConversationCard> =>
+const stateOf = (at: number): Partial<ConversationCard> =>
   at < 40 ? { assignee: ME.agent } : at < 2_000 ? { state: 'queued', waiting_since: Date.now() - at * 100 } : { assignee: COLLEAGUE.agent };
 const server = new FakeServer();
 const cards = Array.from({ length: CONVERSATIONS }, (_, at) => {
   const { assignee: _assignee, ...rest } = card(at + 1);
-  return { ...rest, ...state_of(at) };
+  return { ...rest, ...stateOf(at) };
 });
 server.cards = cards;
 server.history.set(card(1).conversation, Array.from({ length: 60 }, (_, at) => said(at + 1, `line ${at}`)));

@@ -88,12 +88,13 @@ test('with the messages at hand, unread counts those of others and no lines of t
   const entry = (seq: number, author: Author, body: Body): Entry => ({ seq, message: `msg_${seq}`, author, at: 0, body, expires: null, visibility: 'everyone' });
   const thread: Thread = {
     ...EMPTY_THREAD,
-    loaded: true,
+    edge: 1,
     entries: [
       entry(1, { kind: 'visitor' }, { kind: 'text', text: 'read' }),
       entry(2, { kind: 'visitor' }, { kind: 'text', text: 'unread' }),
       entry(3, { kind: 'system' }, { kind: 'event', event: 'assigned', agent: ME }),
       entry(4, { kind: 'agent', agent: ME }, { kind: 'text', text: 'mine' }),
+      entry(0, { kind: 'agent', agent: ME }, { kind: 'text', text: 'on its way' }),
     ],
   };
   assert.equal(unreadCount(card('a', { marks: seen, seq_last: 4 }), ME, thread), 1);

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Page, WebSocketRoute } from 'playwright-core';
-import { decode_frame, encode_frame } from '../../protocol/ts/src/wire/codec.ts';
+import { decodeFrame, encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
 import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
 import { encode } from '../../protocol/ts/src/wire/msgpack.ts';
 import * as wire from '../../protocol/ts/src/wire/frames.ts';
@@ -114,7 +114,7 @@ export class FakeServer {
     await page.routeWebSocket(/\/v1\/socket$/, (line) => {
       this.#line = line;
       line.onMessage((bytes) => {
-        const frame = decode_frame(CLIENT_FRAMES, new Uint8Array(bytes as Buffer), wire.DEPTH_MAX);
+        const frame = decodeFrame(CLIENT_FRAMES, new Uint8Array(bytes as Buffer), wire.DEPTH_MAX);
         if (frame === undefined) return;
         this.heard.push(frame);
         if (!this.instead(frame)) this.#answer(frame);
@@ -124,7 +124,7 @@ export class FakeServer {
 
   push(frame: ServerFrame): void {
     const schema = wire.SERVER_FRAMES.find((one) => one.word === frame.kind);
-    if (schema !== undefined) this.#line?.send(Buffer.from(encode_frame(schema, frame)));
+    if (schema !== undefined) this.#line?.send(Buffer.from(encodeFrame(schema, frame)));
   }
 
   /** A refusal with a code that this page does not know. */

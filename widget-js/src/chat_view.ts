@@ -1,6 +1,6 @@
 // What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
 
-import { Chat, number_title } from './state/chat.ts';
+import { Chat, numberTitle } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
@@ -90,7 +90,7 @@ export class ChatView {
       read: () => this.#read(),
       draft: (text) => (store.draft = text),
       end: () => this.#chat.do({ kind: 'end' }),
-      anew: () => this.#chat.begin_anew(),
+      anew: () => this.#chat.beginAnew(),
     });
     this.#panel.draft = store.draft ?? '';
     const acted = (event: Event): void => this.#acted(event);
@@ -156,12 +156,12 @@ export class ChatView {
 
   #show(): void {
     const count = this.#unread;
-    const news = count ? strings.unread_messages(count) : '';
+    const news = count ? strings.unreadMessages(count) : '';
     this.#launcher.update(this.#open, count, this.#open ? strings.close : news);
   }
 
   #read(): void {
-    if (this.#open && this.#panel.at_end && document.visibilityState === 'visible') this.#chat.read();
+    if (this.#open && this.#panel.atEnd && document.visibilityState === 'visible') this.#chat.read();
   }
 
   #changed(state: ChatState): void {
@@ -174,7 +174,7 @@ export class ChatView {
     if (count !== this.#unread) {
       this.#unread = count;
       this.#show();
-      number_title(count);
+      numberTitle(count);
       this.#told.unread(count);
     }
     if (state.line !== this.#line) {

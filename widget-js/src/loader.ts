@@ -26,23 +26,23 @@ declare global {
 }
 
 const tag = document.currentScript;
-const site_key = tag instanceof HTMLScriptElement ? tag.dataset['siteKey'] : undefined;
-const live_help: Global & { started?: boolean } = (window.LiveHelp ??= (...call) => {
-  (live_help.q ??= []).push(call);
+const siteKey = tag instanceof HTMLScriptElement ? tag.dataset['siteKey'] : undefined;
+const liveHelp: Global & { started?: boolean } = (window.LiveHelp ??= (...call) => {
+  (liveHelp.q ??= []).push(call);
 });
 
-if (tag instanceof HTMLScriptElement && site_key && !live_help.started) {
-  live_help.started = true;
+if (tag instanceof HTMLScriptElement && siteKey && !liveHelp.started) {
+  liveHelp.started = true;
   // At once, and in the window on the way down: then only a listener there that the page set still earlier, by a script above this
   // tag or faster than it, is before these. It hears everything, and nothing can be done about it.
   for (const kind of KEPT.split(' ')) {
     // A page scrolls without waiting for these.
-    addEventListener(kind, (event) => live_help.heard?.(event), { capture: true, passive: /^[tw]/.test(kind) });
+    addEventListener(kind, (event) => liveHelp.heard?.(event), { capture: true, passive: /^[tw]/.test(kind) });
   }
   const { origin } = new URL(tag.src);
   const boot = (): void => {
     import(origin + MAIN).then(
-      ({ start }: typeof import('./main.ts')) => start(origin, site_key, live_help, CHATS),
+      ({ start }: typeof import('./main.ts')) => start(origin, siteKey, liveHelp, CHATS),
       (error: unknown) => console.error('LiveHelp', error),
     );
   };

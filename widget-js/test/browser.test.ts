@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-import { encode_frame } from '../../protocol/ts/src/wire/codec.ts';
+import { encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
 import {
   DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
 } from '../../protocol/ts/src/wire/frames.ts';
@@ -14,7 +14,7 @@ import { decode, encode } from '../../protocol/ts/src/wire/msgpack.ts';
 import type { Value } from '../../protocol/ts/src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
-  ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,
+  ANNA, bodies, complaints, context, conversationOf, eventually, open, said, server, shoot, shopOrigin, texts, visit, write,
 } from './rig.ts';
 
 test('nothing is stored and no line is opened before the visitor acts', async () => {
@@ -36,11 +36,11 @@ test('a conversation goes from the first word to seen', async () => {
   assert.deepEqual(form, [{ field: 'name', answer: 'Ada' }]);
   assert.equal(notice, 'ab'.repeat(32));
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation, { position: 3 });
+  server.tellCard(conversation, { position: 3 });
   server.say(SERVER_QUEUE, { conversation, position: 2, wait_ms: 170_000 });
   await page.getByText('You are number 2 in line. About 3 minutes to wait.').waitFor();
   await shoot(page, 'queue');
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   await page.getByRole('heading', { name: 'Anna Brandt' }).waitFor();
   server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
   await page.getByText('Anna Brandt is typing…').waitFor();
@@ -76,7 +76,7 @@ test('words written without a line survive a reload and arrive once, in order', 
   await page.close();
   server.acks = true;
   page = await visit('/delivery.html');
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await eventually(async () => server.kept.get(conversation)?.length === 4);
   assert.deepEqual(server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text), ['first', 'second', 'third', 'fourth']);
   await open(page);
@@ -104,8 +104,8 @@ for (const code of ['store-unavailable', 'overload', 200] as const) test(`what i
   await open(page);
   const words = ['one', 'two', 'three', 'four'];
   for (const word of words) await write(page, word);
-  await eventually(async () => bodies(conversation_of(server)).length === 4);
-  assert.deepEqual(bodies(conversation_of(server)), words);
+  await eventually(async () => bodies(conversationOf(server)).length === 4);
+  assert.deepEqual(bodies(conversationOf(server)), words);
   await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
 });
 
@@ -114,8 +114,8 @@ test('what a later server adds to a frame, of whatever type, is passed over', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const message = { conversation: conversation_of(server), ...said(2, 'Good morning') };
-  const frame = decode(encode_frame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
+  const message = { conversation: conversationOf(server), ...said(2, 'Good morning') };
+  const frame = decode(encodeFrame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
   const maps = [{ a: { b: 0.1 }, c: [null, true] }, [{ d: {} }]];
   const more = [1.5, -7, -300, -70_000, 2 ** 40, ...maps, new Uint8Array(3), 'words'];
   for (const line of server.lines) line.send(encode([...frame, ...more]));
@@ -149,7 +149,7 @@ test('what is refused for a while is done later, whatever it is', async () => {
   });
   await write(page, 'one more');
   await refused;
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,one more');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,one more');
   assert.equal(server.refuses.times, 0);
   assert.equal(await page.getByText('Not sent').count(), 0);
   server.refuses = { kinds: ['close'], times: 2, code: 'too-fast' };
@@ -159,7 +159,7 @@ test('what is refused for a while is done later, whatever it is', async () => {
 });
 
 /** Asks for the end of the conversation, which is refused for a while. */
-async function end_in_vain(page: Page): Promise<void> {
+async function endInVain(page: Page): Promise<void> {
   const { times } = server.refuses;
   await page.getByRole('button', { name: 'End the conversation' }).click();
   await page.getByRole('button', { name: 'End it' }).click();
@@ -173,13 +173,13 @@ for (const first of ['the words', 'the end'] as const) {
     await open(page);
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', after_ms: 800 };
-    if (first === 'the end') await end_in_vain(page);
+    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', afterMs: 800 };
+    if (first === 'the end') await endInVain(page);
     await write(page, 'one more');
     await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
-    if (first === 'the words') await end_in_vain(page);
+    if (first === 'the words') await endInVain(page);
     await eventually(async () =>
-      closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
+      closes() === 2 && bodies(conversationOf(server)).join() === 'hello,one more');
   });
 }
 
@@ -189,16 +189,16 @@ for (const then of ['begun anew', 'opened again'] as const) {
     await open(page);
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    const former = conversation_of(server);
-    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', after_ms: 1_500 };
-    await end_in_vain(page);
-    server.tell_card(former, { state: 'closed' });
+    const former = conversationOf(server);
+    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', afterMs: 1_500 };
+    await endInVain(page);
+    server.tellCard(former, { state: 'closed' });
     await page.getByText('This conversation has ended.').waitFor();
     server.card = {};
     if (then === 'begun anew') await page.getByRole('button', { name: 'Start a new one' }).click();
     await write(page, 'again');
-    await eventually(async () => bodies(conversation_of(server)).includes('again'));
-    assert.equal(conversation_of(server) === former, then === 'opened again');
+    await eventually(async () => bodies(conversationOf(server)).includes('again'));
+    assert.equal(conversationOf(server) === former, then === 'opened again');
     await page.waitForTimeout(1_600);
     assert.equal(closes(), 1);
   });
@@ -213,20 +213,20 @@ test('what failed with its conversation is sent in its order with the next one',
     await eventually(async () => server.refuses.times === 2 - place && (await page.getByRole('button', { name: 'Try again' }).count()) === place + 1);
   }
   await page.getByRole('button', { name: 'Try again' }).nth(1).click();
-  await eventually(async () => bodies(conversation_of(server)).length === 3);
-  assert.deepEqual(bodies(conversation_of(server)), ['one', 'two', 'three']);
+  await eventually(async () => bodies(conversationOf(server)).length === 3);
+  assert.deepEqual(bodies(conversationOf(server)), ['one', 'two', 'three']);
   assert.deepEqual(await texts(page), ['one', 'two', 'three']);
   server.refuses = { kinds: ['send'], times: 2, code: 'too-long' };
   await write(page, 'four');
   await page.getByText('Not sent: it is too long. Send it in parts.').waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
+  server.tellCard(conversationOf(server), { state: 'closed' });
   await page.getByRole('button', { name: 'Start a new one' }).click();
   assert.deepEqual(await texts(page), ['four']);
   server.refuses.times = 0;
   server.card = {};
   await write(page, 'five');
-  await eventually(async () => bodies(conversation_of(server)).length === 2);
-  assert.deepEqual(bodies(conversation_of(server)), ['four', 'five']);
+  await eventually(async () => bodies(conversationOf(server)).length === 2);
+  assert.deepEqual(bodies(conversationOf(server)), ['four', 'five']);
 });
 
 test('what failed stays on the next page, until it is sent or deleted', async () => {
@@ -238,11 +238,11 @@ test('what failed stays on the next page, until it is sent or deleted', async ()
   await write(page, 'one');
   await write(page, 'two');
   await eventually(async () => (await page.getByText('Not sent: ').count()) === 2);
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await eventually(async () => (await page.getByText('Not sent: ').count()) === 2);
   await page.getByRole('button', { name: 'Delete' }).first().click();
   await page.getByRole('button', { name: 'Try again' }).click();
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,two');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,two');
   await page.reload();
   await eventually(async () => (await texts(page)).join() === 'hello,two');
   assert.equal(await page.getByText('Not sent: ').count(), 0);
@@ -256,15 +256,15 @@ test('words for a conversation that is gone are kept, and begin another', async 
   server.acks = false;
   await write(page, 'still there?');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still there?');
-  const gone = conversation_of(server);
+  const gone = conversationOf(server);
   server.kept.clear();
   for (const line of server.lines) line.terminate();
   await page.getByText('Not sent: the conversation is no longer there.').waitFor();
   server.acks = true;
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.notEqual(conversation_of(server), gone);
-  assert.deepEqual(bodies(conversation_of(server)), ['still there?']);
+  assert.notEqual(conversationOf(server), gone);
+  assert.deepEqual(bodies(conversationOf(server)), ['still there?']);
 });
 
 test('a conversation that was refused for its notice shows the new one, and is begun with it', async () => {
@@ -324,15 +324,15 @@ test('ten tabs have one line, and the next leads when the first goes', async () 
     if (tab === 0) await write(page, 'hello');
     await page.getByText('hello', { exact: true }).waitFor();
   }
-  assert.equal(server.at_once, 1);
+  assert.equal(server.atOnce, 1);
   assert.equal(server.connections, 1);
   const began = Date.now();
   await tabs[0]?.close();
   await eventually(async () => server.connections === 2 && server.lines.size === 1);
   assert.ok(Date.now() - began < 5_000);
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await Promise.all(tabs.slice(1).map((tab) => tab.getByText('Good morning').waitFor()));
-  assert.equal(server.at_once, 1);
+  assert.equal(server.atOnce, 1);
 });
 
 test('a leader that does not answer loses the line', async () => {
@@ -346,7 +346,7 @@ test('a leader that does not answer loses the line', async () => {
   const second = await visit('/about.html');
   await open(second);
   await write(second, 'anyone?');
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,anyone?');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,anyone?');
   assert.ok(Date.now() < until);
   await eventually(async () => server.lines.size === 1);
   // The former one follows now, and hears the other.
@@ -418,10 +418,10 @@ test('unread messages are counted on the launcher and in the title', async () =>
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await page.keyboard.press('Escape');
   assert.equal(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement.className`), 'launcher');
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning'));
   server.speak(conversation, said(3, 'How can I help?'));
   await page.getByRole('button', { name: '2 unread messages' }).waitFor();
@@ -437,7 +437,7 @@ test('the panel stays open from page to page of its tab, without taking the curs
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  await page.goto(`${shop_origin}/delivery.html`);
+  await page.goto(`${shopOrigin}/delivery.html`);
   await page.getByRole('dialog').waitFor();
   await eventually(async () => (await texts(page)).includes('hello'));
   assert.equal(await page.evaluate('document.activeElement === document.body'), true);
@@ -456,18 +456,18 @@ test('what was said before a conversation closed is unread on the next page, unt
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await page.keyboard.press('Escape');
   server.speak(conversation, said(2, 'Your order is on its way. Goodbye.'));
-  server.tell_card(conversation, { state: 'closed', agents: ANNA });
+  server.tellCard(conversation, { state: 'closed', agents: ANNA });
   await page.getByRole('button', { name: 'one unread message' }).waitFor();
-  await page.goto(`${shop_origin}/delivery.html`);
+  await page.goto(`${shopOrigin}/delivery.html`);
   await page.getByRole('button', { name: 'one unread message' }).click();
   await page.getByText('Your order is on its way. Goodbye.').waitFor();
   await server.hears('seen', ({ seq }) => seq === 2);
   await page.getByRole('button', { name: 'Close the chat' }).first().click();
   const lines = server.connections;
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await page.getByRole('button', { name: 'Open the chat', exact: true }).waitFor();
   assert.equal(server.connections, lines);
 });
@@ -477,7 +477,7 @@ test('earlier messages are fetched page by page', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 90; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -496,7 +496,7 @@ test('earlier messages cannot be asked for without a line, and come when there i
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -518,7 +518,7 @@ test('a message that comes leaves the rows of the others as they are', async () 
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 20; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -556,7 +556,7 @@ test('the newest message stays in sight when a banner takes its room', async () 
  * What a page hears that goes into the back/forward cache and comes out of it; `meanwhile` happens in between.
  * The browser without a window keeps no page, whatever its switches, so the events are told by hand.
  */
-async function away_and_back(page: Page, meanwhile: () => Promise<void>): Promise<void> {
+async function awayAndBack(page: Page, meanwhile: () => Promise<void>): Promise<void> {
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);
   await meanwhile();
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
@@ -568,7 +568,7 @@ test('what was read without a line is seen when the line is back', async () => {
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   await page.keyboard.press('Escape');
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await page.getByRole('button', { name: 'one unread message' }).waitFor();
   await context.setOffline(true);
   for (const line of server.lines) line.terminate();
@@ -584,7 +584,7 @@ test('what comes out of sight is not seen before the visitor goes down to it', a
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 30; seq++) server.speak(conversation, said(seq, `line ${seq}`));
   await server.hears('seen', ({ seq }) => seq === 30);
   // The widget hears of it with the next frame: what comes before that is still in sight.
@@ -608,7 +608,7 @@ test('a screen reader hears what others say now, and nothing twice', async () =>
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -640,7 +640,7 @@ test('a page from the back/forward cache has its line again', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  await away_and_back(page, () => eventually(async () => server.lines.size === 0));
+  await awayAndBack(page, () => eventually(async () => server.lines.size === 0));
   await eventually(async () => server.lines.size === 1);
   await write(page, 'here again');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'here again');
@@ -651,10 +651,10 @@ test('out of the back/forward cache nobody is with the visitor before the line',
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversationOf(server), { state: 'active', assignee: AGENT, agents: ANNA });
   const under = page.locator('.under');
   await under.getByText('Here with you').waitFor();
-  await away_and_back(page, async () => {
+  await awayAndBack(page, async () => {
     await eventually(async () => server.lines.size === 0);
     await under.getByText('Waiting for the connection').waitFor();
     assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
@@ -668,11 +668,11 @@ test('a following tab from the back/forward cache has what was said meanwhile', 
   await open(leader);
   await write(leader, 'hello');
   await leader.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   const follower = await visit('/about.html');
   await open(follower);
   await eventually(async () => (await texts(follower)).includes('hello'));
-  await away_and_back(follower, async () => {
+  await awayAndBack(follower, async () => {
     server.speak(conversation, said(2, 'Good morning'));
     await leader.getByText('Good morning').waitFor();
   });
@@ -725,8 +725,8 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', asy
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  const conversation = conversationOf(server);
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning, see https://example.test/'));
   server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
   await page.getByText('Anna Brandt is typing…').waitFor();
@@ -793,7 +793,7 @@ test('a site that is closed shows nothing', async () => {
   const page = await context.newPage();
   await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
   const answered = page.waitForResponse(/v1\/widget/);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await answered;
   await page.waitForLoadState('networkidle');
   assert.equal(await page.getByRole('button').count(), 0);
@@ -802,7 +802,7 @@ test('a site that is closed shows nothing', async () => {
 test('a page that opens the chat makes no line and keeps nothing, until the visitor acts in it', async () => {
   const page = await context.newPage();
   await page.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await page.getByRole('dialog').waitFor();
   const traces = (): Promise<unknown> => page.evaluate(`navigator.locks.query().then(({ held, pending }) =>
     [document.activeElement === document.body, held.length + pending.length, localStorage.length + sessionStorage.length])`);
@@ -817,7 +817,7 @@ test('a page that opens the chat makes no line and keeps nothing, until the visi
   await page.close();
   const again = await context.newPage();
   await again.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
-  await again.goto(shop_origin);
+  await again.goto(shopOrigin);
   await again.getByText('hello', { exact: true }).waitFor();
 });
 
@@ -852,7 +852,7 @@ test('what is half written is there on the next page, and nowhere once the panel
   await open(page);
   const composer = page.getByRole('textbox', { name: 'Your message' });
   await composer.fill('Do you have');
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await eventually(async () => (await composer.inputValue()) === 'Do you have');
   await page.getByRole('button', { name: 'Close the chat' }).first().click();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
@@ -863,7 +863,7 @@ test('a page that changes its address without a load is told, once for each', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const told = (): (string | undefined)[] => server.heard.flatMap((frame) => (frame.kind === 'page' ? [frame.page.url.replace(shop_origin, '')] : []));
+  const told = (): (string | undefined)[] => server.heard.flatMap((frame) => (frame.kind === 'page' ? [frame.page.url.replace(shopOrigin, '')] : []));
   for (const address of ['/a', '/a?of=it', '/b']) await page.evaluate(`history.pushState(null, '', '${address}')`);
   await eventually(async () => told().at(-1) === '/b');
   assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
@@ -886,7 +886,7 @@ test('the title that agents see is the page\'s own, and not longer than the serv
   await eventually(async () => (await title(page)) === '(1) (1) (500) Days');
   server.speak(conversation, said(3, 'And hello'));
   await eventually(async () => (await title(page)) === '(2) (1) (500) Days');
-  await page.goto(`${shop_origin}/index.html?on`);
+  await page.goto(`${shopOrigin}/index.html?on`);
   await page.evaluate(`document.title = '(7) Inbox'`);
   await page.getByRole('button', { name: '2 unread messages' }).click();
   await server.hears('seen', ({ seq }) => seq === 3);
@@ -925,7 +925,7 @@ test('a page that was without a network has its chat as soon as there is one', a
   let fetches = 0;
   await page.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
   const failed = page.waitForEvent('requestfailed');
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await failed;
   await page.evaluate(`dispatchEvent(new Event('online'))`);
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
@@ -950,7 +950,7 @@ test('a reset where no chat is loaded closes the line of the tab that has one', 
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
+  server.tellCard(conversationOf(server), { state: 'closed' });
   await page.getByText('This conversation has ended.').waitFor();
   const other = await visit();
   await other.getByRole('button', { name: 'Open the chat' }).waitFor();
@@ -959,22 +959,22 @@ test('a reset where no chat is loaded closes the line of the tab that has one', 
 });
 
 test('a tab in the back/forward cache writes nothing back of what another one erased', async () => {
-  const [open_one, cached] = [await visit(), await visit()];
+  const [openOne, cached] = [await visit(), await visit()];
   await open(cached);
   await write(cached, 'hello');
   await cached.getByText('Sent', { exact: true }).waitFor();
-  await open(open_one);
-  await open_one.getByText('hello', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
-  await open_one.getByText('This conversation has ended.').waitFor();
+  await open(openOne);
+  await openOne.getByText('hello', { exact: true }).waitFor();
+  server.tellCard(conversationOf(server), { state: 'closed' });
+  await openOne.getByText('This conversation has ended.').waitFor();
   const third = await visit();
   await third.getByRole('button', { name: 'Open the chat' }).waitFor();
-  await away_and_back(cached, async () => {
+  await awayAndBack(cached, async () => {
     await eventually(async () => server.connections === 2);
     await third.evaluate(`LiveHelp('reset')`);
     await eventually(async () => server.lines.size === 0);
   });
-  await eventually(async () => (await texts(open_one)).length === 0 && (await texts(cached)).length === 0);
+  await eventually(async () => (await texts(openOne)).length === 0 && (await texts(cached)).length === 0);
   server.card = {};
   await third.evaluate('new Promise((resolve) => setTimeout(resolve, 100))');
   assert.equal(await third.evaluate('localStorage.length'), 0);
@@ -984,7 +984,7 @@ test('a tab in the back/forward cache writes nothing back of what another one er
 test('a page may call before the chat is there, and reset leaves nothing', async () => {
   server.availability = 'unavailable';
   const page = await context.newPage();
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   await page.evaluate(`LiveHelp('open')`);
   await page.getByText('No one is here right now.').waitFor();
@@ -1017,18 +1017,18 @@ test('where the button that was pressed goes, the cursor is in the composer', as
   await press('Start a new one');
   await press('Try again');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (const name of ['Try again', 'Delete']) {
     server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
     await write(page, 'too much');
     await page.getByRole('button', { name }).waitFor();
     await press(name);
   }
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   // The question whether to end it goes with the line.
   await page.getByRole('button', { name: 'End the conversation' }).click();
   await page.getByRole('button', { name: 'Keep it' }).focus();
-  server.tell_card(conversation, { state: 'closed' });
+  server.tellCard(conversation, { state: 'closed' });
   await page.getByRole('button', { name: 'Start a new one' }).waitFor();
   await eventually(async () => (await focused()) === 'Your message');
   await press('Start a new one');
@@ -1061,7 +1061,7 @@ for (const [words, [script, sign]] of Object.entries(TITLES)) {
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
     await page.keyboard.press('Escape');
-    const conversation = conversation_of(server);
+    const conversation = conversationOf(server);
     server.speak(conversation, said(2, 'Good morning'));
     await eventually(async () => (await title(page)) === '(1) (500) Shop');
     await page.evaluate(`${script}; bump(); undefined`);
@@ -1091,7 +1091,7 @@ test('a page that insists on an old number is asked no more than now and then', 
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   await page.keyboard.press('Escape');
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await eventually(async () => (await page.title()).startsWith('(1) '));
   await page.evaluate(`window.kept = document.title; window.times = 0;
     new MutationObserver(() => { if (document.title !== kept) { times++; document.title = kept } }).observe(document.head, { childList: true, subtree: true, characterData: true }); undefined`);
@@ -1106,14 +1106,14 @@ test('the newest stays in sight, whatever comes with it that takes its room', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   const settled = async (): Promise<number> => {
     await page.evaluate('new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })');
     return below();
   };
   for (let seq = 2; seq < 12; seq++) {
-    server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+    server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
     await eventually(async () => (await page.locator('.banner.quiet').count()) === 1);
     server.speak(conversation, said(seq * 2, `line ${seq} `.repeat(seq * 3)));
     await page.getByText(`line ${seq}`).last().waitFor();
@@ -1121,7 +1121,7 @@ test('the newest stays in sight, whatever comes with it that takes its room', as
     // A line of the system and a banner of two lines in one go.
     const { at, message } = said(2, '');
     server.speak(conversation, { seq: seq * 2 + 1, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'closed' }, expires: 2_600 });
-    server.tell_card(conversation, { state: 'closed' });
+    server.tellCard(conversation, { state: 'closed' });
     await page.getByText('This conversation has ended.').waitFor();
     assert.ok((await settled()) < 2, `closed after ${seq}: ${await below()} below`);
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { transform } from 'esbuild';
+import ts from 'typescript';
 
 interface Counter {
   count: number;
@@ -49,7 +50,8 @@ async function run(code: string): Promise<Made> {
 }
 
 test('a class that was made a closure does what it did', async () => {
-  const { closures } = (await import(join(process.cwd(), 'closures.mjs'))) as { closures: (text: string) => string };
+  const { closuresBy } = (await import(join(process.cwd(), '../protocol/ts/bundle.mjs'))) as { closuresBy: (compiler: unknown) => (text: string) => string };
+  const closures = closuresBy(ts);
   const made = closures(SOURCE);
   assert.doesNotMatch(made, /this|#/);
   assert.match(made, /class Plain/);

@@ -51,6 +51,13 @@ test('an ack for a place before the page that is here leaves no hole: an earlier
   assert.deepEqual(shown(whole), [[9, id(50)], [30, id(30)], [31, id(31)]]);
 });
 
+test('a live message with a place before the page that is here waits for its page, too', () => {
+  const newest = history([said(30), said(31)], true, true);
+  assert.deepEqual(shown(after(newest, message(9))), [[30, id(30)], [31, id(31)]]);
+  const whole = after(newest, message(9), history([said(9), said(29)], false, false, 7));
+  assert.deepEqual(shown(whole), [[9, id(9)], [29, id(29)], [30, id(30)], [31, id(31)]]);
+});
+
 test('what was hidden on arrival is hidden from its author too', () => {
   const state = after(written(50), { kind: 'acked', conversation: CNV, message: id(50), seq: 1, at: 1, expires: 9, text: '[hidden]' });
   assert.deepEqual(state.entries.map(({ body, expires }) => [body, expires]), [[{ kind: 'text', text: '[hidden]' }, 9]]);
@@ -94,7 +101,7 @@ test('a page with nothing in it says nothing about earlier ones, unless it was a
 });
 
 test('an earlier page goes before, and its word on still earlier ones counts', () => {
-  const state = after(history([said(5)], true, true), history([said(3), said(4)], false, false));
+  const state = after(history([said(5)], true, true), history([said(3), said(4)], false, false, 7));
   assert.deepEqual(shown(state), [[3, id(3)], [4, id(4)], [5, id(5)]]);
   assert.equal(state.more, false);
 });
@@ -102,7 +109,7 @@ test('an earlier page goes before, and its word on still earlier ones counts', (
 test("a void takes another's message off the screen, and one's own back to its way", () => {
   const gone: Input = frame({ kind: 'void', conversation: CNV, seq: 2, message: id(2) });
   assert.deepEqual(shown(after(message(1), message(2), gone)), [[1, id(1)]]);
-  assert.deepEqual(shown(after(message(1), message(2, 2, 'visitor'), gone)), [[1, id(1)], [0, id(2)]]);
+  assert.deepEqual(shown(after(message(1), written(2), message(2, 2, 'visitor'), gone)), [[1, id(1)], [0, id(2)]]);
   assert.deepEqual(shown(after(message(1), message(3, 2), gone)), [[1, id(1)], [3, id(2)]]);
 });
 
@@ -119,7 +126,7 @@ test('a line that broke is lost until it is online again', () => {
 });
 
 test('a message leaves the screen on the first day on which it can no longer be read', () => {
-  const day = (count: number, less_ms = 0): Input => ({ kind: 'time', now: Date.UTC(2020, 0, 1) + count * 86_400_000 - less_ms });
+  const day = (count: number, lessMs = 0): Input => ({ kind: 'time', now: Date.UTC(2020, 0, 1) + count * 86_400_000 - lessMs });
   const state = after(history([{ ...said(1), expires: 100 }, { ...said(2), expires: 101 }, said(3)]));
   assert.deepEqual(shown(reduce(state, day(100, 1))), shown(state));
   assert.deepEqual(shown(reduce(state, day(100))), [[2, id(2)], [3, id(3)]]);

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { WebSocket as Line } from 'ws';
 
-import { SUBPROTOCOL, decode_frame, encode_frame } from '../../protocol/ts/src/wire/codec.ts';
+import { SUBPROTOCOL, decodeFrame, encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
 import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
 import { encode } from '../../protocol/ts/src/wire/msgpack.ts';
 import {
@@ -26,7 +26,7 @@ interface Refusals {
   kinds: ClientFrame['kind'][];
   times: number;
   code: RejectCode | number;
-  after_ms?: number;
+  afterMs?: number;
 }
 
 export class FakeServer {
@@ -46,7 +46,7 @@ export class FakeServer {
   card: Partial<ConversationCard> = {};
   connections = 0;
   /** The most lines that were open at one time. */
-  at_once = 0;
+  atOnce = 0;
   #version = 0;
   #waiting: { matches: (frame: ClientFrame) => boolean; resolve: (frame: ClientFrame) => void }[] = [];
 
@@ -73,7 +73,7 @@ export class FakeServer {
     sockets.on('connection', (line) => {
       this.connections += 1;
       this.lines.add(line);
-      this.at_once = Math.max(this.at_once, this.lines.size);
+      this.atOnce = Math.max(this.atOnce, this.lines.size);
       line.on('close', () => this.lines.delete(line));
       line.on('message', (data) => this.#hear(line, new Uint8Array(data as Buffer)));
     });
@@ -92,7 +92,7 @@ export class FakeServer {
 
   /** Says something to every client. */
   say<Frame extends ServerFrame>(schema: FrameSchema<Frame>, frame: Omit<Frame, 'kind'>): void {
-    for (const line of this.lines) line.send(encode_frame(schema, frame));
+    for (const line of this.lines) line.send(encodeFrame(schema, frame));
   }
 
   /** Speaks as the agent: keeps the message and shows it to all. */
@@ -102,7 +102,7 @@ export class FakeServer {
   }
 
   /** The conversation's state, with a version above the last. */
-  tell_card(conversation: ConversationId, change: Partial<ConversationCard>): void {
+  tellCard(conversation: ConversationId, change: Partial<ConversationCard>): void {
     this.card = { ...this.card, ...change };
     this.say(SERVER_CONVERSATION, { card: this.#card(conversation) });
   }
@@ -131,20 +131,20 @@ export class FakeServer {
   }
 
   #hear(line: Line, bytes: Uint8Array): void {
-    const frame = decode_frame(CLIENT_FRAMES, bytes, DEPTH_MAX);
+    const frame = decodeFrame(CLIENT_FRAMES, bytes, DEPTH_MAX);
     if (!frame) return;
     this.heard.push(frame);
     const met = this.#waiting.filter(({ matches }) => matches(frame));
     this.#waiting = this.#waiting.filter((one) => !met.includes(one));
     const reply = <Frame extends ServerFrame>(schema: FrameSchema<Frame>, answer: Omit<Frame, 'kind'>): void =>
-      line.send(encode_frame(schema, answer));
+      line.send(encodeFrame(schema, answer));
     if ('request' in frame && this.refuses.kinds.includes(frame.kind) && this.refuses.times > 0) {
       this.refuses.times -= 1;
-      const { code, after_ms = 60 } = this.refuses;
+      const { code, afterMs = 60 } = this.refuses;
       const { request } = frame;
       if (typeof code === 'number') {
-        line.send(encode([SERVER_REJECT.code, request, code, 'not now', after_ms]));
-      } else reply(SERVER_REJECT, { request, code, words: 'not now', retry_after_ms: after_ms });
+        line.send(encode([SERVER_REJECT.code, request, code, 'not now', afterMs]));
+      } else reply(SERVER_REJECT, { request, code, words: 'not now', retry_after_ms: afterMs });
       for (const { resolve } of met) resolve(frame);
       return;
     }
@@ -167,7 +167,7 @@ export class FakeServer {
       case 'send': this.#store(frame, reply); break;
       case 'close': case 'reopen':
         reply(SERVER_ACK, { request: frame.request });
-        this.tell_card(frame.conversation, { state: frame.kind === 'close' ? 'closed' : 'queued' });
+        this.tellCard(frame.conversation, { state: frame.kind === 'close' ? 'closed' : 'queued' });
         break;
       case 'history': {
         const before = this.#transcript(frame.conversation).filter(({ seq }) => seq < frame.before);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import type { Locator, Page } from 'playwright-core';
 
-import { conversation_of, eventually, open, said, server, shoot, visit, write } from './rig.ts';
+import { conversationOf, eventually, open, said, server, shoot, visit, write } from './rig.ts';
 
 const FORM = { name: 'required', email: 'optional' };
 const NOTICE = { text: 'We use this chat to answer your questions. '.repeat(9), url: 'https://example.test/privacy', hash: 'ab'.repeat(32) };
@@ -16,7 +16,7 @@ const SIZES = [
 ] as const;
 
 /** Whether all of it is in the window and nothing lies over it. */
-const in_sight = (what: Locator): Promise<boolean> => what.evaluate((one) => {
+const inSight = (what: Locator): Promise<boolean> => what.evaluate((one) => {
   const { left, top, right, bottom } = one.getBoundingClientRect();
   const hit = (one.getRootNode() as ShadowRoot).elementFromPoint((left + right) / 2, (top + bottom) / 2);
   return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight && (hit === one || one.contains(hit));
@@ -34,10 +34,10 @@ for (const [words, site] of [['the form', { form: FORM }], ['the form and a long
       await shoot(page, `fit-${words.replaceAll(' ', '-')}-${width}x${height}`);
       const size = `${width}x${height}`;
       // Where there is room for two lines of the messages, a field and the composer, these are in sight at once.
-      if (height >= 256 && !('notice' in site)) for (const part of parts(page).slice(2)) assert.ok(await in_sight(part), `${size}: the composer is out of sight`);
+      if (height >= 256 && !('notice' in site)) for (const part of parts(page).slice(2)) assert.ok(await inSight(part), `${size}: the composer is out of sight`);
       for (const part of [...('form' in site ? parts(page) : parts(page).slice(2)), page.getByRole('button', { name: 'Close the chat' }).first()]) {
         await part.scrollIntoViewIfNeeded();
-        assert.ok(await in_sight(part), `${size}: ${String(await part.getAttribute('aria-label') ?? await part.getAttribute('name'))} is out of reach`);
+        assert.ok(await inSight(part), `${size}: ${String(await part.getAttribute('aria-label') ?? await part.getAttribute('name'))} is out of reach`);
       }
       // A script scrolls what a hand cannot.
       const cut = await page.getByRole('dialog').evaluate((panel) => [panel, ...panel.querySelectorAll('*')]
@@ -54,14 +54,14 @@ test('in a low window a conversation can be read and gone on with', async () => 
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  for (let seq = 2; seq < 9; seq++) server.speak(conversation_of(server), said(seq, `line ${seq}`));
+  for (let seq = 2; seq < 9; seq++) server.speak(conversationOf(server), said(seq, `line ${seq}`));
   await page.getByText('line 8').waitFor();
   await composer(page).fill('one\ntwo\nthree\nfour\nfive\nsix\nseven');
   for (const [width, height] of SIZES) {
     await page.setViewportSize({ width, height });
     for (const part of [composer(page), page.getByRole('button', { name: 'Send' })]) {
       await part.scrollIntoViewIfNeeded();
-      assert.ok(await in_sight(part), `${width}x${height}`);
+      assert.ok(await inSight(part), `${width}x${height}`);
     }
   }
 });
@@ -90,7 +90,7 @@ for (const zoom of [0.8, 1.5, 2]) {
       assert.ok(box && box.x >= 0 && box.y >= 0 && box.x + box.width <= width && box.y + box.height <= height, `${width}x${height} ${JSON.stringify(box)}`);
       for (const part of [page.getByRole('button', { name: 'Close the chat' }).first(), composer(page)]) {
         await part.scrollIntoViewIfNeeded();
-        assert.ok(await in_sight(part), `${width}x${height}`);
+        assert.ok(await inSight(part), `${width}x${height}`);
       }
     }
   });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import type { Locator, Page } from 'playwright-core';
 
-import { bodies, complaints, context, conversation_of, eventually, open, said, server, shop_origin, visit, write } from './rig.ts';
+import { bodies, complaints, context, conversationOf, eventually, open, said, server, shopOrigin, visit, write } from './rig.ts';
 
 const HOST = `document.querySelector('div[popover]')`;
 const composer = (page: Page): Locator => page.getByRole('textbox', { name: 'Your message' });
@@ -41,8 +41,8 @@ async function use(page: Page): Promise<void> {
   assert.equal(await composer(page).inputValue(), 'hello there'.repeat(2));
   await page.getByRole('button', { name: 'Send' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(bodies(conversation_of(server)), ['hello there'.repeat(2)]);
-  for (let seq = 2; seq < 40; seq++) server.speak(conversation_of(server), said(seq, `line ${seq}`));
+  assert.deepEqual(bodies(conversationOf(server)), ['hello there'.repeat(2)]);
+  for (let seq = 2; seq < 40; seq++) server.speak(conversationOf(server), said(seq, `line ${seq}`));
   await page.getByText('line 39').waitFor();
   const log = page.getByRole('log');
   const top = (): Promise<number> => log.evaluate((log) => log.scrollTop);
@@ -61,7 +61,7 @@ async function use(page: Page): Promise<void> {
 }
 
 test('nothing that is done in the chat reaches the page, which can forbid none of it', async () => {
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shop_origin });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shopOrigin });
   server.site = { form: { name: 'required' } };
   const page = await visit();
   await launcher(page).waitFor();
@@ -104,7 +104,7 @@ test('what is composed reaches none of the page’s listeners', async () => {
 });
 
 test('nor does it where the page forbids all that is selected, pressed or copied', async () => {
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shop_origin });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shopOrigin });
   server.site = { form: { name: 'required' } };
   await context.addInitScript(`for (const kind of ['mousedown', 'pointerdown', 'selectstart', 'copy', 'cut', 'paste', 'contextmenu', 'dragstart', 'keydown', 'wheel', 'touchstart', 'touchmove'])
     document['on' + kind] = () => false;`);
@@ -117,7 +117,7 @@ test('what a page listens to in the window is not before the widget, once the ta
   const held = new Promise<void>((resolve) => (go = resolve));
   await page.route('**/assets/main-*', (route) => held.then(() => route.continue()));
   const asked = page.waitForRequest('**/assets/main-*');
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await asked;
   await page.evaluate(`{ ${FORBID} } undefined`);
   go();
@@ -211,7 +211,7 @@ for (const [words, script] of Object.entries(BUILT_INS)) {
     await page.getByLabel('Your name').fill('Ada');
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    server.speak(conversation_of(server), said(2, 'See https://a.test'));
+    server.speak(conversationOf(server), said(2, 'See https://a.test'));
     await page.getByRole('link', { name: 'https://a.test' }).waitFor();
     // What a page's life has to do with the line.
     await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);
@@ -219,7 +219,7 @@ for (const [words, script] of Object.entries(BUILT_INS)) {
     await page.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
     await eventually(async () => server.lines.size === 1);
     await write(page, 'again');
-    await eventually(async () => bodies(conversation_of(server)).at(-1) === 'again');
+    await eventually(async () => bodies(conversationOf(server)).at(-1) === 'again');
     // A body that changes is no reason to put the chat anywhere else.
     for (let change = 0; change < 9; change++) await page.evaluate(`document.body.appendChild(document.createElement('p')); undefined`);
     assert.ok(await page.getByRole('dialog').isVisible());

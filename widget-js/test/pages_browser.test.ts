@@ -7,7 +7,7 @@ import type { ConsoleMessage, Page } from 'playwright-core';
 import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, SITE_KEY } from './fake_server.ts';
 import {
-  ANNA, bodies, complaints, context, conversation_of, eventually, open, origin, said, server, shop_origin, texts, visit, write,
+  ANNA, bodies, complaints, context, conversationOf, eventually, open, origin, said, server, shopOrigin, texts, visit, write,
 } from './rig.ts';
 
 /** What the libraries of their days did to a page's own objects, as far as anybody else can meet it. */
@@ -70,9 +70,9 @@ for (const [library, script] of Object.entries({ 'Prototype.js': PROTOTYPE_JS, M
     const opens = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form] : []));
     assert.ok(opens.length > 1);
     for (const form of opens) assert.deepEqual(form, [{ field: 'name', answer: 'Ada' }]);
-    const conversation = conversation_of(server);
+    const conversation = conversationOf(server);
     assert.deepEqual(bodies(conversation), ['Do you have "Sencha"?']);
-    server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+    server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
     server.speak(conversation, said(2, 'We do: see https://a.test'));
     await page.getByRole('link', { name: 'https://a.test' }).waitFor();
     await server.hears('seen', ({ seq }) => seq === 2);
@@ -89,14 +89,14 @@ test('what a page puts in the place of the browser’s own once it is loaded doe
   await open(page);
   await write(page, 'hello');
   await write(page, 'again');
-  await eventually(async () => server.kept.size === 1 && bodies(conversation_of(server)).join() === 'hello,again');
+  await eventually(async () => server.kept.size === 1 && bodies(conversationOf(server)).join() === 'hello,again');
 });
 
 /** A page whose clock is so much behind. */
-async function visit_behind(ms: number): Promise<Page> {
+async function visitBehind(ms: number): Promise<Page> {
   const page = await context.newPage();
   await page.addInitScript(`{ const now = Date.now; Date.now = () => now() - ${ms}; }`);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   return page;
 }
 
@@ -109,15 +109,15 @@ test('words go out in the order in which they were written, over a reload and a 
   await write(page, 'first');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'first');
   await page.close();
-  page = await visit_behind(3_600_000);
+  page = await visitBehind(3_600_000);
   await open(page);
   await write(page, 'second');
   await write(page, 'third');
   assert.deepEqual(await texts(page), ['hello', 'first', 'second', 'third']);
   server.acks = true;
   for (const line of server.lines) line.terminate();
-  await eventually(async () => bodies(conversation_of(server)).length === 4);
-  assert.deepEqual(bodies(conversation_of(server)), ['hello', 'first', 'second', 'third']);
+  await eventually(async () => bodies(conversationOf(server)).length === 4);
+  assert.deepEqual(bodies(conversationOf(server)), ['hello', 'first', 'second', 'third']);
 });
 
 test('words of several tabs go out in the order in which they were written, whatever their clocks', async () => {
@@ -125,7 +125,7 @@ test('words of several tabs go out in the order in which they were written, what
   await open(first);
   await write(first, 'hello');
   await first.getByText('Sent', { exact: true }).waitFor();
-  const second = await visit_behind(3_600_000);
+  const second = await visitBehind(3_600_000);
   await open(second);
   await second.getByText('hello', { exact: true }).waitFor();
   server.acks = false;
@@ -135,27 +135,27 @@ test('words of several tabs go out in the order in which they were written, what
   }
   server.acks = true;
   for (const line of server.lines) line.terminate();
-  await eventually(async () => bodies(conversation_of(server)).length === 5);
-  assert.deepEqual(bodies(conversation_of(server)), ['hello', 'one', 'two', 'three', 'four']);
+  await eventually(async () => bodies(conversationOf(server)).length === 5);
+  assert.deepEqual(bodies(conversationOf(server)), ['hello', 'one', 'two', 'three', 'four']);
 });
 
 /** A page whose clock can be set: `step` is what it is ahead by, in ms. */
-async function visit_clock(step: number): Promise<Page> {
+async function visitClock(step: number): Promise<Page> {
   const page = await context.newPage();
   await page.addInitScript(`window.step = ${step};
     { const { now } = Date; Date.now = () => now() + step; }`);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.tellCard(conversationOf(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await page.getByText('Good morning').waitFor();
   return page;
 }
 /** The agent begins to type and does not go on; the clock is set meanwhile. */
-async function types_while(page: Page, step: number): Promise<void> {
-  const conversation = conversation_of(server);
+async function typesWhile(page: Page, step: number): Promise<void> {
+  const conversation = conversationOf(server);
   const author = { kind: 'agent', agent: AGENT } as const;
   server.say(SERVER_TYPING, { conversation, author, typing: true });
   await page.getByText('is typing').waitFor();
@@ -164,19 +164,19 @@ async function types_while(page: Page, step: number): Promise<void> {
 }
 
 test('a clock that is set forward by a year takes no message off the screen', async () => {
-  const page = await visit_clock(-31_536_000_000);
-  await types_while(page, 0);
+  const page = await visitClock(-31_536_000_000);
+  await typesWhile(page, 0);
   assert.deepEqual(await texts(page), ['hello', 'Good morning']);
 });
 
 test('a clock that is set back lets nobody type for longer, agent or visitor', async () => {
-  const page = await visit_clock(0);
+  const page = await visitClock(0);
   const composer = page.getByRole('textbox', { name: 'Your message' });
   const typing = (): number =>
     server.heard.filter((frame) => frame.kind === 'typing' && frame.typing).length;
   await composer.pressSequentially('He');
   await eventually(async () => typing() === 1);
-  await types_while(page, -3_600_000);
+  await typesWhile(page, -3_600_000);
   await composer.pressSequentially('llo');
   await eventually(async () => typing() === 2);
 });
@@ -206,7 +206,7 @@ test('what is typed in the chat reaches none of the page’s shortcuts, and the 
 });
 
 const HOST = `document.querySelector('div[popover]')`;
-const on_top = (page: Page): Promise<boolean> => page.evaluate(`(() => {
+const onTop = (page: Page): Promise<boolean> => page.evaluate(`(() => {
   const { left, top, width, height } = ${HOST}.shadowRoot.querySelector('.launcher').getBoundingClientRect();
   return left + width <= innerWidth && top + height <= innerHeight && width === 60 && document.elementFromPoint(left + 30, top + 30) === ${HOST};
 })()`);
@@ -216,7 +216,7 @@ for (const style of ['transform: translateY(3000px)', 'filter: grayscale(1); hei
     const page = await visit();
     await page.getByRole('button', { name: 'Open the chat' }).waitFor();
     await page.evaluate(`document.body.style.cssText = '${style}'; document.documentElement.append(Object.assign(document.createElement('div'), { id: 'over' })); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'`);
-    assert.ok(await on_top(page));
+    assert.ok(await onTop(page));
     await open(page);
     const box = await page.getByRole('dialog').boundingBox();
     assert.ok(box && box.x > 0 && box.y >= 0 && box.x + box.width <= 1100 && box.y + box.height <= 760, JSON.stringify(box));
@@ -229,10 +229,10 @@ test('the top layer darkens nothing, and a browser without one shows the chat to
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('::backdrop { background: red !important; display: block } [popover] { inset: 0; border: 9px solid; background: red }'); document.adoptedStyleSheets = [sheet]; }`);
   assert.equal(await page.evaluate(`getComputedStyle(${HOST}, '::backdrop').display`), 'none');
-  assert.ok(await on_top(page));
+  assert.ok(await onTop(page));
   const old = await context.newPage();
   await old.addInitScript('delete HTMLElement.prototype.showPopover; delete HTMLElement.prototype.popover');
-  await old.goto(shop_origin);
+  await old.goto(shopOrigin);
   await open(old);
   await write(old, 'hello');
   await old.getByText('Sent', { exact: true }).waitFor();
@@ -260,10 +260,10 @@ test('a page that removes what it does not know goes on, and is told; one that s
 test('a sandbox that allows no forms can send, and holds back what the form lacks', async () => {
   server.site = { form: { name: 'required' } };
   const page = await context.newPage();
-  await page.route(`${shop_origin}/outer`, (route) => route.fulfill({
-    contentType: 'text/html', body: `<iframe sandbox="allow-scripts allow-same-origin" width="900" height="700" src="${shop_origin}/index.html?framed"></iframe>`,
+  await page.route(`${shopOrigin}/outer`, (route) => route.fulfill({
+    contentType: 'text/html', body: `<iframe sandbox="allow-scripts allow-same-origin" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
   }));
-  await page.goto(`${shop_origin}/outer`);
+  await page.goto(`${shopOrigin}/outer`);
   const inner = page.frameLocator('iframe');
   await inner.getByRole('button', { name: 'Open the chat' }).click();
   const composer = inner.getByRole('textbox', { name: 'Your message' });
@@ -275,7 +275,7 @@ test('a sandbox that allows no forms can send, and holds back what the form lack
   await inner.getByText('Sent', { exact: true }).waitFor();
   await composer.fill('again');
   await inner.getByRole('button', { name: 'Send' }).click();
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,again');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,again');
 });
 
 test('the page behind the chat of a phone stands still, and moves again when it is closed', async () => {
@@ -379,7 +379,7 @@ test('where the page’s origin is not the site’s, the chat says so before any
   assert.deepEqual([await composer.isEditable(), await page.getByRole('button', { name: 'Send' }).isDisabled()], [false, true]);
   assert.equal(await page.locator('.under').textContent(), '');
   assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
-  await eventually(async () => lines.some((line) => line.includes(shop_origin) && line.includes('Websites')));
+  await eventually(async () => lines.some((line) => line.includes(shopOrigin) && line.includes('Websites')));
   complaints.length = 0;
 });
 
@@ -397,7 +397,7 @@ test('what was written on an origin that is no longer the site’s does not seem
 });
 
 /** As the server answers a page that the site does not list. */
-async function not_listed(page: Page): Promise<void> {
+async function notListed(page: Page): Promise<void> {
   await page.route('**/v1/widget/**', async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), 'livehelp-page-origin': 'not-listed', 'access-control-expose-headers': 'livehelp-page-origin' } });
@@ -407,25 +407,25 @@ async function not_listed(page: Page): Promise<void> {
 test('a page that its site does not list shows nothing, keeps nothing and is told once', async () => {
   const page = await context.newPage();
   const lines = told(page);
-  await not_listed(page);
+  await notListed(page);
   await page.addInitScript(`sessionStorage.setItem('livehelp ${origin} ${SITE_KEY} open', 'half a word');
     window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('on', 'error', (why) => console.log('heard ' + why)); LiveHelp('open')`);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await eventually(async () => lines.includes('heard refused'));
   await page.evaluate(`LiveHelp('show'); LiveHelp('open'); dispatchEvent(new Event('online'))`);
   await page.waitForLoadState('networkidle');
-  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), [`LiveHelp: ${shop_origin} is no origin of this site. Add it in the console, under Websites.`]);
+  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), [`LiveHelp: ${shopOrigin} is no origin of this site. Add it in the console, under Websites.`]);
   assert.deepEqual([await page.getByRole('button').count(), await page.getByRole('dialog').count(), server.connections], [0, 0, 0]);
 });
 
 test('a page without an origin is told so in words that make sense for it', async () => {
   const page = await context.newPage();
   const lines = told(page);
-  await not_listed(page);
-  await page.route(`${shop_origin}/outer`, (route) => route.fulfill({
-    contentType: 'text/html', body: `<iframe sandbox="allow-scripts" width="900" height="700" src="${shop_origin}/index.html?framed"></iframe>`,
+  await notListed(page);
+  await page.route(`${shopOrigin}/outer`, (route) => route.fulfill({
+    contentType: 'text/html', body: `<iframe sandbox="allow-scripts" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
   }));
-  await page.goto(`${shop_origin}/outer`);
+  await page.goto(`${shopOrigin}/outer`);
   await eventually(async () => lines.some((line) => line.startsWith('LiveHelp')));
   assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), ['LiveHelp: this page has no origin, being a file or in a sandbox. No site can list it.']);
   assert.equal(await page.frameLocator('iframe').getByRole('button').count(), 0);
@@ -459,7 +459,7 @@ test('a site that refuses in another way shows nothing, and says nothing of orig
   const lines = told(page);
   await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 403, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
   await page.addInitScript(`${STUB} LiveHelp('on', 'error', (why) => console.log('heard ' + why))`);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await eventually(async () => lines.includes('heard refused'));
   assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
   assert.equal(await page.getByRole('button').count(), 0);
@@ -478,7 +478,7 @@ for (const [words, answer] of Object.entries({
     const headers = { 'access-control-allow-origin': '*' };
     await page.route('**/v1/widget/**', (route) =>
       (fetches++ === 0 ? route.fulfill({ ...answer, headers }) : route.continue()));
-    await page.goto(shop_origin);
+    await page.goto(shopOrigin);
     await open(page);
     assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
   });
@@ -494,7 +494,7 @@ test('that a fetch is blocked is said once, and not of a page without a network'
   for (const net of [false, true, true]) {
     const failed = page.waitForEvent('requestfailed');
     if (net) await page.evaluate(`net = true; dispatchEvent(new Event('online'))`);
-    else await page.goto(shop_origin);
+    else await page.goto(shopOrigin);
     await failed;
     await page.getByRole('button', { name: 'Open the chat' }).waitFor();
     await page.waitForTimeout(50);
@@ -503,13 +503,13 @@ test('that a fetch is blocked is said once, and not of a page without a network'
 });
 
 /** A page whose site cannot be had at first; gives the later questions, which wait to be let go. */
-async function visit_without_site(page: Page): Promise<(() => Promise<void>)[]> {
+async function visitWithoutSite(page: Page): Promise<(() => Promise<void>)[]> {
   const held: (() => Promise<void>)[] = [];
   let fetches = 0;
   await page.route('**/v1/widget/**', (route) =>
     (fetches++ === 0 ? route.abort() : held.push(() => route.continue())));
   const failed = page.waitForEvent('requestfailed');
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await failed;
   return held;
 }
@@ -518,7 +518,7 @@ test('a page that hides the launcher has none while the server is away, nor late
   const page = await context.newPage();
   await page.addInitScript(`${STUB} LiveHelp('hide');
     LiveHelp('on', 'ready', () => (window.ready = true))`);
-  const held = await visit_without_site(page);
+  const held = await visitWithoutSite(page);
   const launcher = page.getByRole('button', { name: 'Open the chat' });
   await page.waitForTimeout(100);
   assert.equal(await launcher.count(), 0);
@@ -536,7 +536,7 @@ test('a page that hides the launcher has none while the server is away, nor late
 test('a click while the site is asked for opens the chat, whichever answer is first', async () => {
   for (const first of [0, 1]) {
     const page = await context.newPage();
-    const held = await visit_without_site(page);
+    const held = await visitWithoutSite(page);
     const launcher = page.getByRole('button', { name: 'Open the chat' });
     await launcher.waitFor();
     await page.evaluate(`dispatchEvent(new Event('online'))`);
@@ -557,7 +557,7 @@ test('a network that gives no answer is waited for, and then the visitor is told
   const page = await context.newPage();
   await page.addInitScript(`{ const { timeout } = AbortSignal;
     AbortSignal.timeout = (ms) => timeout.call(AbortSignal, (window.bound = ms) / 20); }`);
-  await visit_without_site(page);
+  await visitWithoutSite(page);
   await page.getByRole('button', { name: 'Open the chat' }).click();
   await page.getByRole('status').getByText('…').waitFor();
   await page.getByRole('status').getByText('The chat could not be loaded.').waitFor();
@@ -579,14 +579,14 @@ test('a socket that is kept away is said to the visitor and to the page’s keep
 test('a server that cannot be fetched from is said to whoever asks for the chat, and to the page’s keeper', async () => {
   const page = await context.newPage();
   const lines = told(page);
-  await page.goto(`${shop_origin}/index.html?no-fetch`);
+  await page.goto(`${shopOrigin}/index.html?no-fetch`);
   await page.getByRole('button', { name: 'Open the chat' }).click();
   await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
   assert.ok(lines.some((line) => line.startsWith(`LiveHelp: no HTTP connection to ${origin}.`)));
   const other = await context.newPage();
   let fetches = 0;
   await other.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
-  await other.goto(shop_origin);
+  await other.goto(shopOrigin);
   await other.getByRole('button', { name: 'Open the chat' }).click();
   await other.getByRole('dialog').waitFor();
   assert.equal(await other.getByRole('button', { name: 'Open the chat' }).count(), 0);
@@ -597,7 +597,7 @@ test('without a line nobody is with the visitor', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversationOf(server), { state: 'active', assignee: AGENT, agents: ANNA });
   const under = page.locator('.under');
   await under.getByText('Here with you').waitFor();
   assert.equal(await page.locator('.dot').getAttribute('class'), 'dot available');
@@ -615,12 +615,12 @@ test('where nobody is there to be next for, nobody is told to be next', async ()
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  const conversation = conversationOf(server);
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   await page.getByText('Here with you').waitFor();
   const { at, message } = said(2, '');
   server.speak(conversation, { seq: 2, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'requeued' }, expires: 2_600 });
-  server.tell_card(conversation, { state: 'queued', assignee: undefined, position: 1 });
+  server.tellCard(conversation, { state: 'queued', assignee: undefined, position: 1 });
   await page.getByText('Our agent is no longer here. You are first in line again.').waitFor();
   await page.getByText('You are next in line.').waitFor();
   server.availability = 'unavailable';
@@ -655,7 +655,7 @@ test('what is too long is counted and kept, and goes when it is shorter', async 
   assert.equal(await page.getByText('Too long').count(), 0);
   await composer.press('Enter');
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(bodies(conversation_of(server)), ['😀'.repeat(4_000)]);
+  assert.deepEqual(bodies(conversationOf(server)), ['😀'.repeat(4_000)]);
 });
 
 test('what cannot be seen is no message, and no answer', async () => {
@@ -675,7 +675,7 @@ test('what cannot be seen is no message, and no answer', async () => {
   await composer.fill('hello');
   await composer.press('Enter');
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(bodies(conversation_of(server)), ['hello']);
+  assert.deepEqual(bodies(conversationOf(server)), ['hello']);
 });
 
 test('a name in a sentence stands apart, and turns nothing round', async () => {
@@ -683,9 +683,9 @@ test('a name in a sentence stands apart, and turns nothing round', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   const { at, message } = said(2, '');
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: [{ agent: AGENT, name: 'Bob\u202egnp\u2069 שלום' }] });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: [{ agent: AGENT, name: 'Bob\u202egnp\u2069 שלום' }] });
   server.speak(conversation, { seq: 2, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'assigned', agent: AGENT }, expires: 2_600 });
   server.speak(conversation, said(3, 'Hi'));
   server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });

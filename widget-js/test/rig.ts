@@ -15,7 +15,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { ConversationId, Message } from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, FakeServer, SITE_KEY } from './fake_server.ts';
 
-function browser_path(): string {
+function browserPath(): string {
   const named = process.env['LIVEHELP_BROWSER'];
   if (named) return named;
   for (const name of ['chromium-headless-shell', 'chromium']) {
@@ -34,7 +34,7 @@ export let browser: Browser;
 export let server: FakeServer;
 export let origin: string;
 let shop: Server;
-export let shop_origin: string;
+export let shopOrigin: string;
 export let context: BrowserContext;
 export const complaints: string[] = [];
 
@@ -44,7 +44,7 @@ const built = (path: string): { type: string; body: Buffer } | undefined => {
 };
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: browser_path(), args: ['--no-sandbox'] });
+  browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
 });
 after(() => browser?.close());
 
@@ -78,7 +78,7 @@ beforeEach(async () => {
     response.end(body);
   });
   await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
-  shop_origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+  shopOrigin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
   context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
   context.setDefaultTimeout(5_000);
   complaints.length = 0;
@@ -97,7 +97,7 @@ export async function visit(path = '/index.html'): Promise<Page> {
     if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(shop_origin + path);
+  await page.goto(shopOrigin + path);
   return page;
 }
 
@@ -124,7 +124,7 @@ export function said(seq: number, text: string): Message {
   };
 }
 
-export const conversation_of = ({ kept }: FakeServer): ConversationId => [...kept.keys()].at(-1) as ConversationId;
+export const conversationOf = ({ kept }: FakeServer): ConversationId => [...kept.keys()].at(-1) as ConversationId;
 export const bodies = (conversation: ConversationId): (string | false)[] =>
   (server.kept.get(conversation) ?? []).map(({ body }) => body.kind === 'text' && body.text);
 export const ANNA = [{ agent: AGENT, name: 'Anna Brandt' }];

@@ -9,7 +9,8 @@ import { WebSocket } from 'ws';
 import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
 import { CLIENT_PING, CLIENT_TYPING, SERVER_BYE, SERVER_FRAMES } from '../../protocol/ts/src/wire/frames.ts';
 import type { ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
-import { Socket, retry_delay_ms, verdict } from '../../protocol/ts/src/wire/socket.ts';
+import { Socket, retryDelayMs } from '../../protocol/ts/src/wire/socket.ts';
+import { verdict } from '../../protocol/ts/src/wire/verdict.ts';
 import type { LineState } from '../../protocol/ts/src/wire/socket.ts';
 import { FakeServer, SITE_KEY } from './fake_server.ts';
 
@@ -42,12 +43,12 @@ async function ends(run: (ends: Ends) => Promise<void>): Promise<void> {
     url: `${origin.replace('http', 'ws')}/v1/socket`,
     hears: SERVER_FRAMES as readonly FrameSchema<ServerFrame>[],
     hello: () => ({ role: 'visitor', client: 'test/1', locale: 'en', resume: [], site: SITE_KEY }),
-    on_welcome: () => {
+    onWelcome: () => {
       welcomes += 1;
       happened();
     },
-    on_frame: (frame) => frames.push(frame),
-    on_state: (state) => {
+    onFrame: (frame) => frames.push(frame),
+    onState: (state) => {
       states.push(state);
       happened();
     },
@@ -73,11 +74,11 @@ test('the range of a close code is the verdict', () => {
 
 test('the wait is anywhere below a bound that doubles up to thirty seconds', () => {
   fc.assert(fc.property(fc.nat({ max: 2_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (attempts, chance) => {
-    const wait = retry_delay_ms(attempts, chance);
+    const wait = retryDelayMs(attempts, chance);
     assert.ok(wait >= 0 && wait <= Math.min(30_000, 500 * 2 ** attempts));
   }));
-  assert.equal(retry_delay_ms(0, 1), 500);
-  assert.equal(retry_delay_ms(9, 1), 30_000);
+  assert.equal(retryDelayMs(0, 1), 500);
+  assert.equal(retryDelayMs(9, 1), 30_000);
 });
 
 test('answers find their questions', () => ends(async ({ server, socket, welcomed }) => {
@@ -123,7 +124,7 @@ test('a line is told when to come back', () => ends(async ({ server, socket, wel
   await welcomed(1);
   server.say(SERVER_BYE, { retry_after_ms: 40 });
   for (const line of server.lines) line.close(4100);
-  assert.deepEqual(await becomes('waiting'), { kind: 'waiting', retry_in_ms: 40 });
+  assert.deepEqual(await becomes('waiting'), { kind: 'waiting', retryInMs: 40 });
   await welcomed(2);
   assert.deepEqual(frames, [{ kind: 'bye', retry_after_ms: 40 }]);
 }));

@@ -19,11 +19,11 @@ test('every language has every text, in words of its own', () => {
     assert.deepEqual(Object.keys(strings.reasons), Object.keys(en.reasons));
     const same = Object.entries(strings).filter(([name, text]) => typeof text === 'string' && text === en[name as keyof typeof en]);
     assert.ok(same.length <= 3, same.join(', '));
-    for (const said of [strings.queue(1), strings.queue(7), strings.queue_wait(1), strings.queue_wait(5), strings.is_typing('Ann')]) assert.ok(said.length > 5);
-    assert.ok(strings.queue(7).includes('7') && strings.is_typing('Ann').includes('Ann'));
+    for (const said of [strings.queue(1), strings.queue(7), strings.queueWait(1), strings.queueWait(5), strings.isTyping('Ann')]) assert.ok(said.length > 5);
+    assert.ok(strings.queue(7).includes('7') && strings.isTyping('Ann').includes('Ann'));
   }
   assert.deepEqual(Object.keys(LAUNCHER), ['en', 'de', 'fr', 'es']);
-  const news = [1, 2].map(fr.unread_messages);
+  const news = [1, 2].map(fr.unreadMessages);
   assert.deepEqual(news, ['un message non lu', '2 messages non lus']);
 });
 

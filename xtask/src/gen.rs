@@ -248,7 +248,7 @@ impl Wire {
             Self::Codes(name) | Self::Record(name) => constant(name),
             Self::Body => "BODY".to_owned(),
             Self::List(item) => format!("{{ list: {} }}", item.shape()),
-            Self::OrNull(inner) => format!("{{ or_null: {} }}", inner.shape()),
+            Self::OrNull(inner) => format!("{{ orNull: {} }}", inner.shape()),
         }
     }
 
@@ -329,12 +329,12 @@ fn verdicts(out: &mut String) -> anyhow::Result<()> {
          export const RETRYABLE: readonly RejectCode[] = [{}];",
         retryable.join(", ")
     )?;
-    out.push_str("\n/** What ends a connection, by its code. */\nexport const CLOSE_CODES = {\n");
-    for (_, code, word) in CloseCode::ALL {
-        writeln!(out, "  {code}: '{word}',")?;
+    out.push_str("\n// What ends a connection.\n");
+    for (close, code, _) in CloseCode::ALL {
+        writeln!(out, "export const CLOSE_{} = {code};", constant(&format!("{close:?}")))?;
     }
     out.push_str(
-        "} as const;\n\n/** What a client does after a connection ended. */\n\
+        "\n/** What a client does after a connection ended. */\n\
          export type Verdict = 'done' | 'stop' | 'retry' | 'now';\n\
          /** By ranges of close codes, both ends included; after all others a client comes back with jitter: `retry`. */\n\
          export const VERDICTS: readonly (readonly [from: number, to: number, verdict: Verdict])[] = [\n",

@@ -13,6 +13,7 @@ import type {
   TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
+import { isLoaded } from './thread.ts';
 import type { Thread } from './thread.ts';
 
 /** A conversation for this agent, until the deadline. */
@@ -316,11 +317,11 @@ export function isAgent(author: Author | undefined, agent: AgentId | null): bool
 /** How many messages of others this agent has not had on his screen. */
 export function unreadCount(card: ConversationCard, me: AgentId | null, thread?: Thread): number {
   const seen = card.marks.find((one) => isAgent(one.author, me))?.seen ?? 0;
-  if (thread?.loaded === true) {
+  if (thread !== undefined && isLoaded(thread)) {
     let count = 0;
     for (let at = thread.entries.length - 1; at >= 0; at -= 1) {
       const entry = thread.entries[at];
-      if (entry === undefined || entry.seq <= seen) break;
+      if (entry === undefined || (entry.seq > 0 && entry.seq <= seen)) break;
       if (entry.body.kind === 'text' && !isAgent(entry.author, me)) count += 1;
     }
     return count;

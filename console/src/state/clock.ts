@@ -2,18 +2,18 @@
 
 import { signal } from '@preact/signals';
 
-let ahead_ms = 0;
+let aheadMs = 0;
 
 /** The server's time now, in milliseconds since 1970. */
 export function serverNow(): number {
-  return Date.now() + ahead_ms;
+  return Date.now() + aheadMs;
 }
 
 /** The same as a signal, renewed every second. */
 export const now = signal(Date.now());
 
 export function setServerTime(at: number): void {
-  ahead_ms = at - Date.now();
+  aheadMs = at - Date.now();
   now.value = serverNow();
 }
 

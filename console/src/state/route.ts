@@ -1,6 +1,7 @@
 // Where in the console one is: the part of the address after `#`.
 
 import { signal } from '@preact/signals';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { isUnsaved, leaveFirst } from './unsaved.ts';
 
 export type Section = 'conversations' | 'sites' | 'agents' | 'keys' | 'tags' | 'account';
@@ -48,6 +49,11 @@ export const route = signal<Route>({ kind: 'conversations', conversation: null }
 
 export function go(path: string): void {
   location.hash = path;
+}
+
+/** Goes to a conversation, or to none. */
+export function show(id: ConversationId | null): void {
+  go(id === null ? '/' : `/conversations/${id}`);
 }
 
 /** The address that is gone to though something is unsaved: it is kept, and nobody is asked. */

@@ -47,8 +47,8 @@ export function enter(granted: SessionGranted): void {
 }
 
 /** Nobody has entered yet: they may have several Organizations to choose from. */
-export function signIn(email: string, password: string, tenant_id?: string): Promise<SessionGranted> {
-  return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id });
+export function signIn(email: string, password: string, tenantId?: string): Promise<SessionGranted> {
+  return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id: tenantId });
 }
 
 /** Ends the session that this browser has, if it has one. */

@@ -2,7 +2,8 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
-import { line, reconnect, undoNewest } from '../state/desk.ts';
+import { undoNewest } from '../state/acts.ts';
+import { line, reconnect } from '../state/desk.ts';
 import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';

@@ -2,7 +2,7 @@
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
-import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
 import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';
@@ -15,7 +15,8 @@ import type { Phrase } from '../strings/phrase.ts';
 import { agentName } from './names.ts';
 import { landInSight } from './focus.ts';
 import { dialogs, Icon, Words } from './parts.tsx';
-import { isComposed, isField } from './shortcuts.ts';
+import { isField } from '../state/ahead.ts';
+import { isComposed } from './shortcuts.ts';
 
 /** The rest is shown from here on. */
 const CHARS_LEFT_SHOWN = 300;
@@ -55,7 +56,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
   const text = textOf(composer, mode);
   const left = textCharsMax.value - [...text].length;
   const stuck = barred !== null && !note;
-  const ready = !is_blank(text) && left >= 0 && card !== undefined && !stuck;
+  const ready = !isBlank(text) && left >= 0 && card !== undefined && !stuck;
   useCall(id, card === undefined ? null : isMine(card, me.value), () => field.current?.focus());
 
   // The field is as high as its text, up to a bound in the style sheet.

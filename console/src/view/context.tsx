@@ -11,7 +11,7 @@ import { toggleContext } from '../state/preferences.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { ask, inTurn } from '../wire/rest.ts';
 import type { ComponentChildren } from 'preact';
-import { show } from './conversations.tsx';
+import { show } from '../state/route.ts';
 import { agentOrYou } from './names.ts';
 import { visitorName } from '../state/visitor.ts';
 import { Avatar, Icon, LoadedView, Menu, momentOf, shortTime, useLoaded, utcDate } from './parts.tsx';
@@ -221,7 +221,7 @@ function Tags({ card }: { card: ConversationCard }) {
 
 function Retention({ id }: { id: ConversationId }) {
   const [open, setOpen] = useState(false);
-  const first = threads.value.get(id)?.entries.find((entry) => entry.body.kind === 'text');
+  const first = threads.value.get(id)?.entries.find((entry) => entry.seq > 0 && entry.body.kind === 'text');
   if (first === undefined) return null;
   return (
     <Section

@@ -1,63 +1,28 @@
 // The list of conversations: tabs, filter, rows; only the rows in sight are in the page.
 
-import { computed, signal, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
-import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
+import { isAgent, isMine, isWaiting } from '../state/board.ts';
 import type { Card, Tab } from '../state/board.ts';
-import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
+import { closedMore, loadClosed } from '../state/closed.ts';
 import type { Composer } from '../state/composer.ts';
 import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
 import { composerCalled, hasKeys } from '../state/hands.ts';
+import { show } from '../state/route.ts';
+import { cards, closedToo, counts, filter, places, tab } from '../state/listing.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { AvailabilityMenu } from './availability.tsx';
-import { show } from './conversations.tsx';
 import { land, trailOf } from './focus.ts';
 import { agentName, agentOrYou } from './names.ts';
 import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting, Words } from './parts.tsx';
 import { isComposed } from './shortcuts.ts';
 import { SoundButton } from './sound_button.tsx';
 import { tell } from '../state/notices.ts';
-
-export const tab = signal<Tab>('mine');
-const closedToo = signal<'live' | 'closed'>('live');
-const filter = signal('');
-
-const cards = computed<readonly ConversationCard[]>(() => {
-  const source = tab.value === 'all' && closedToo.value === 'closed' ? closedCards.value : listed(board.value, tab.value, me.value);
-  const wanted = filter.value.trim().toLowerCase();
-  if (wanted === '') return source;
-  return source.filter((card) =>
-    [visitorName(card), card.visitor?.email, card.preview].some((text) => text?.toLowerCase().includes(wanted) === true),
-  );
-});
-
-/** The rows in their order, for the keys that step through them. */
-export const shownIds = computed(() => cards.value.map((card) => card.conversation));
-
-/** Places in the line, from 1. */
-const places = computed(() => new Map(listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1])));
-
-const counts = computed(() => {
-  let mine = 0;
-  let waiting = 0;
-  let all = 0;
-  let unread = 0;
-  for (const card of board.value.cards.values()) {
-    if (card.state !== 'closed') all += 1;
-    if (isWaiting(card)) waiting += 1;
-    if (isMine(card, me.value)) {
-      mine += 1;
-      if (unreadOf(card) > 0) unread += 1;
-    }
-  }
-  const { beyond } = board.value;
-  return { mine, waiting: Math.max(waiting, beyond?.waiting ?? 0), all: Math.max(all, beyond?.live ?? 0), unread };
-});
 
 const TABS: readonly Tab[] = ['mine', 'waiting', 'all'];
 

@@ -2,15 +2,16 @@
 
 import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
-import { board, decline, offers, visitorWords } from '../state/desk.ts';
+import { decline, takeOffered } from '../state/acts.ts';
+import { board, offers, visitorWords } from '../state/desk.ts';
+import { tab } from '../state/listing.ts';
+import { show } from '../state/route.ts';
 import { siteName } from '../state/catalog.ts';
 import { singleKeys } from '../state/preferences.ts';
 import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
-import { show, takeOffered } from './conversations.tsx';
-import { tab } from './list.tsx';
 import { ActButton, Avatar, keepFocus, useMeasured, Waiting, Words } from './parts.tsx';
 import { agentName } from './names.ts';
 import { useKeys } from './shortcuts.ts';
@@ -130,10 +131,10 @@ function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }
 }
 
 function Countdown({ offer }: { offer: Offer }) {
-  const left_ms = Math.max(0, offer.deadline - now.value);
+  const leftMs = Math.max(0, offer.deadline - now.value);
   // To the nearest: two clocks are never quite the same, and nobody is given 31 seconds.
-  const seconds = Math.round(left_ms / 1000);
-  const share = Math.min(1, left_ms / Math.max(1, offer.deadline - offer.came));
+  const seconds = Math.round(leftMs / 1000);
+  const share = Math.min(1, leftMs / Math.max(1, offer.deadline - offer.came));
   return (
     <span class={seconds <= 8 ? 'countdown soon' : 'countdown'} role="timer" aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}>
       <svg width="36" height="36" viewBox="0 0 36 36" aria-hidden="true">

@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, InputHTMLAttributes } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { is_blank } from '../../../protocol/ts/src/wire/visible.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
 import { restAfterwards } from '../state/hands.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
@@ -198,7 +198,7 @@ export function TextField({ value, set, max, rows, also = {}, ...field }: TextFi
   // As the server counts: not what a keyboard makes of a sign.
   const chars = [...value.trim()].length;
   const wrong = chars > max ? t.tooLong(chars, max) : '';
-  const blank = also.required === true && value !== '' && is_blank(value);
+  const blank = also.required === true && value !== '' && isBlank(value);
   useLayoutEffect(() => element.current?.setCustomValidity(blank ? t.blank : wrong));
   // The words stand below the field: the browser's own bubble would lie over them.
   const show = (event: { preventDefault: () => void; currentTarget: HTMLElement }): void => {

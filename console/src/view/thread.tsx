@@ -1,21 +1,21 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { AgentId, ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { board, closeSoon, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';
+import { closeSoon, mayMove, mayTransfer, mayWithdraw, takeFrom, takenFrom, takeOffered, takeUp, takeWaiting, withdraw } from '../state/acts.ts';
+import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
-import { granted, me } from '../state/session.ts';
-import { EMPTY_THREAD } from '../state/thread.ts';
+import { me } from '../state/session.ts';
+import { EMPTY_THREAD, halves, isLoaded, isNote } from '../state/thread.ts';
 import { visitorName } from '../state/visitor.ts';
-import type { Entry, Pending } from '../state/thread.ts';
+import type { Entry } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
 import { named, plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
-import { takeFrom, takeOffered, takeUp, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName } from './names.ts';
 import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
@@ -98,28 +98,6 @@ function Untaken({ card }: { card: ConversationCard | undefined }) {
   );
 }
 
-const leads = (): boolean => granted.value?.agent.role !== 'agent';
-
-/** Who has it hands it over or closes it, and who leads. */
-export function mayMove(card: ConversationCard): boolean {
-  return isMine(card, me.value) || leads();
-}
-
-/** From whom one may take it over, not only hand it on. */
-function takenFrom(card: ConversationCard): AgentId | null {
-  return card.state === 'active' && card.assignee !== undefined && card.assignee !== me.value && leads() ? card.assignee : null;
-}
-
-/** A transfer that nobody has answered yet can be taken back. */
-function mayWithdraw(card: ConversationCard): boolean {
-  return mayMove(card) && card.state === 'active' && card.offered_to !== undefined && card.offered_to !== me.value;
-}
-
-/** One colleague is asked at a time. */
-export function mayTransfer(card: ConversationCard): boolean {
-  return mayMove(card) && card.state === 'active' && card.offered_to === undefined;
-}
-
 function standing(card: ConversationCard): Phrase | undefined {
   if (card.offered_to !== undefined && card.state !== 'closed') return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
   if (card.assignee !== undefined && card.state !== 'closed') return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
@@ -181,13 +159,14 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
   const thread = threads.value.get(id) ?? EMPTY_THREAD;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, pending: 0 });
+  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unplaced: 0 });
   const [below, setBelow] = useState(false);
   /** The message whose button the Tab key reaches; arrow keys move it. */
   const [tabStop, setTabStop] = useState<string | null>(null);
 
-  const firstSeq = thread.entries[0]?.seq ?? 0;
-  const lastSeq = thread.entries.at(-1)?.seq ?? 0;
+  const [placed, unplaced] = halves(thread);
+  const firstSeq = placed[0]?.seq ?? 0;
+  const lastSeq = placed.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
   const others = typing.filter((mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value));
 
@@ -199,12 +178,12 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
     const element = box.current;
     if (element === null) return;
     const was = before.current;
-    const wroteNow = thread.pending.length > was.pending;
+    const wroteNow = unplaced.length > was.unplaced;
     if (wroteNow) atEnd.current = true;
     if (firstSeq < was.firstSeq && !atEnd.current) element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
-    before.current = { firstSeq, lastSeq, height: element.scrollHeight, pending: thread.pending.length };
+    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unplaced: unplaced.length };
     seen();
     // Taking a conversation makes what is on the screen already seen by its assignee.
   }, [thread, others.length, card?.assignee, card?.state]);
@@ -241,9 +220,9 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
   return (
     <div class="messages-wrap">
       <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} onKeyDown={stepInfo} tabIndex={0} role="log" aria-label={t.thread.label}>
-        {thread.absent && thread.entries.length === 0 && thread.pending.length === 0 ? (
+        {thread.absent && thread.entries.length === 0 ? (
           <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
-        ) : !thread.loaded && thread.pending.length === 0 ? (
+        ) : !isLoaded(thread) && unplaced.length === 0 ? (
           <div class="centered">
             <Spinner />
           </div>
@@ -256,9 +235,9 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
             ) : (
               <p class="beginning">{t.thread.beginning}</p>
             )}
-            <Entries entries={thread.entries} card={card} showTag={showTag} tabStop={tabStop} setTabStop={setTabStop} />
-            {thread.pending.map((pending) => (
-              <PendingBubble key={pending.message} id={id} pending={pending} />
+            <Entries entries={placed} card={card} showTag={showTag} tabStop={tabStop} setTabStop={setTabStop} />
+            {unplaced.map((entry) => (
+              <UnplacedBubble key={entry.message} id={id} entry={entry} />
             ))}
             <div class="typing-line" role="status">
               {others.map((mark) => (
@@ -288,7 +267,7 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
 
 /** Whether a visitor can have seen it as said by us. */
 function spoken(entry: Entry): boolean {
-  return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && entry.visibility === 'everyone';
+  return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && !isNote(entry);
 }
 
 /** From one message's button to the next by arrow keys: as many tab stops as messages would bar the way to the composer. */
@@ -326,7 +305,7 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
           before.body.kind === 'text' &&
           before.author.kind === entry.author.kind &&
           before.author.agent === entry.author.agent &&
-          before.visibility === entry.visibility &&
+          isNote(before) === isNote(entry) &&
           entry.at - before.at < GROUP_MS;
         return (
           <div key={entry.message} class="entry">
@@ -396,7 +375,7 @@ interface BubbleProps {
 }
 
 function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabStop }: BubbleProps) {
-  const note = entry.visibility === 'agents';
+  const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
   const name = entry.author.kind === 'agent' ? agentOrYou(entry.author.agent, card) : authorName(entry.author, card);
@@ -444,33 +423,35 @@ function Ticks({ seq, marks, spell }: { seq: number; spell: boolean; marks: { re
   );
 }
 
-function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }) {
-  const note = pending.visibility === 'agents';
+/** On its way, or refused. */
+function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
+  const note = isNote(entry);
+  const refused = entry.failed !== undefined;
   return (
     <article class={`said ${note ? 'note' : 'ours'} pending`}>
       <div class="bubble">
         <p dir="auto">
-          <Linked text={pending.text} />
+          {entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : null}
         </p>
         <footer class="said-foot">
-          {pending.refused === null ? (
+          {!refused ? (
             <>
               <span>{t.thread.sending}</span>
               <Icon name="clock" size={13} />
             </>
           ) : (
             <span class="bad-words" role="alert">
-              {t.thread.failed}: {pending.refused}
+              {t.thread.failed}: {entry.failed}
             </span>
           )}
         </footer>
       </div>
-      {pending.refused === null ? null : (
+      {!refused ? null : (
         <div class="row end">
-          <button type="button" class="link" onClick={() => retry(id, pending.message)}>
+          <button type="button" class="link" onClick={() => retry(id, entry.message)}>
             {t.thread.retry}
           </button>
-          <button type="button" class="link" onClick={() => discard(id, pending.message)}>
+          <button type="button" class="link" onClick={() => discard(id, entry.message)}>
             {t.thread.discard}
           </button>
         </div>

@@ -2,13 +2,13 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { AgentCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
-import { board, transfer } from '../state/desk.ts';
+import { mayTransfer, transfer } from '../state/acts.ts';
+import { board } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { ActButton, Avatar, Dialog } from './parts.tsx';
-import { mayTransfer } from './thread.tsx';
 
 function rank(card: AgentCard): number {
   if (card.presence !== 'connected') return 3;

@@ -5,14 +5,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { decode as other_decode, encode as other_encode } from '@msgpack/msgpack';
+import { decode as otherDecode, encode as otherEncode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 
-import { decode_frame, encode_frame, hex } from '../src/wire/codec.ts';
+import { decodeFrame, encodeFrame, hex } from '../src/wire/codec.ts';
 import type { FrameSchema } from '../src/wire/codec.ts';
-import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, REJECT_CODE, RETRYABLE, SERVER_FRAMES, SERVER_HISTORY, SERVER_MESSAGE, SERVER_REJECT, SERVER_WELCOME } from '../src/wire/frames.ts';
-import { conversation_id, message_id } from '../src/wire/ids.ts';
+import { CLIENT_FRAMES, CLIENT_PING, CLIENT_SEND, DEPTH_MAX, REJECT_CODE, SERVER_FRAMES, SERVER_HISTORY, SERVER_MESSAGE, SERVER_REJECT, SERVER_WELCOME } from '../src/wire/frames.ts';
+import { conversationId, messageId } from '../src/wire/ids.ts';
 import { decode, encode } from '../src/wire/msgpack.ts';
+import { isRetryable } from '../src/wire/verdict.ts';
 import type { Value } from '../src/wire/msgpack.ts';
 
 interface Vector {
@@ -46,7 +47,7 @@ for (const [side, kinds] of [['client', CLIENT_FRAMES], ['server', SERVER_FRAMES
   const all = kinds as readonly FrameSchema<{ kind: string }>[];
   for (const { name, json, msgpack } of vectors<Vector>(side)) {
     test(`${side} vector "${name}" reads and writes byte for byte`, () => {
-      const frame = decode_frame(all, bytes(msgpack), DEPTH_MAX);
+      const frame = decodeFrame(all, bytes(msgpack), DEPTH_MAX);
       assert.ok(frame);
       assert.equal(frame.kind, json[0]);
       // A body names its form in the object and with a number, or not at all, on the wire.
@@ -54,7 +55,7 @@ for (const [side, kinds] of [['client', CLIENT_FRAMES], ['server', SERVER_FRAMES
       assert.deepEqual(words(frame), words(json));
       const schema = all.find((kind) => kind.word === frame.kind);
       assert.ok(schema);
-      assert.equal(hex(encode_frame(schema, frame)), msgpack);
+      assert.equal(hex(encodeFrame(schema, frame)), msgpack);
     });
   }
 }
@@ -71,21 +72,21 @@ test('what a newer peer adds at the end is passed over', () => {
     const kinds = (from === 'client' ? CLIENT_FRAMES : SERVER_FRAMES) as readonly FrameSchema<{ kind: string }>[];
     const plain = decode(bytes(reads_as_msgpack), DEPTH_MAX) as Value[];
     const longer = encode([...plain, null, 'new', { a: [1] }]);
-    const read = decode_frame(kinds, longer, DEPTH_MAX);
-    const once = decode_frame(kinds, bytes(reads_as_msgpack), DEPTH_MAX);
+    const read = decodeFrame(kinds, longer, DEPTH_MAX);
+    const once = decodeFrame(kinds, bytes(reads_as_msgpack), DEPTH_MAX);
     assert.equal(read?.kind, once?.kind);
   }
 });
 
 test('an unknown kind is nothing, an unknown code of a set that grows is `unknown`', () => {
-  assert.equal(decode_frame(SERVER_FRAMES, encode([250, 1]), DEPTH_MAX), undefined);
-  const reject = decode_frame([SERVER_REJECT], encode([SERVER_REJECT.code, 1, 99, 'no']), DEPTH_MAX);
+  assert.equal(decodeFrame(SERVER_FRAMES, encode([250, 1]), DEPTH_MAX), undefined);
+  const reject = decodeFrame([SERVER_REJECT], encode([SERVER_REJECT.code, 1, 99, 'no']), DEPTH_MAX);
   assert.equal(reject?.code, 'unknown');
 });
 
 test('a code that only a newer server knows costs what it stands in, and never the line', () => {
   const id = new Uint8Array(16);
-  const read = (values: Value[]): { [field: string]: unknown } | undefined => decode_frame(SERVER_FRAMES, encode(values), DEPTH_MAX) as never;
+  const read = (values: Value[]): { [field: string]: unknown } | undefined => decodeFrame(SERVER_FRAMES, encode(values), DEPTH_MAX) as never;
   const message = (author: Value): Value[] => [SERVER_MESSAGE.code, id, 1, id, author, 5, 'hello', null];
   assert.equal(read(message([0]))?.['seq'], 1);
   assert.equal(read(message([9])), undefined);
@@ -104,11 +105,11 @@ test('a code that only a newer server knows costs what it stands in, and never t
 });
 
 test('a field of another type is an error', () => {
-  assert.throws(() => decode_frame([SERVER_REJECT], encode([SERVER_REJECT.code, 'one', 1, 'no']), DEPTH_MAX));
-  assert.throws(() => decode_frame([SERVER_REJECT], encode([SERVER_REJECT.code, 1]), DEPTH_MAX));
-  assert.throws(() => encode_frame(CLIENT_PING, {} as { request: number }));
+  assert.throws(() => decodeFrame([SERVER_REJECT], encode([SERVER_REJECT.code, 'one', 1, 'no']), DEPTH_MAX));
+  assert.throws(() => decodeFrame([SERVER_REJECT], encode([SERVER_REJECT.code, 1]), DEPTH_MAX));
+  assert.throws(() => encodeFrame(CLIENT_PING, {} as { request: number }));
   const id = `msg_${'0'.repeat(32)}` as const;
-  assert.throws(() => encode_frame(CLIENT_SEND, {
+  assert.throws(() => encodeFrame(CLIENT_SEND, {
     request: 1, conversation: id as unknown as `cnv_${string}`, message: id, seen_seq: 0, body: { kind: 'text', text: '' },
   }));
 });
@@ -122,7 +123,7 @@ test('hostile bytes end in an error, and allocate nothing', () => {
 });
 
 test('a map cannot reach the prototype of anything', () => {
-  const read = decode(other_encode(JSON.parse('{"__proto__": {"polluted": 1}, "a": 2}')), DEPTH_MAX) as { a: number };
+  const read = decode(otherEncode(JSON.parse('{"__proto__": {"polluted": 1}, "a": 2}')), DEPTH_MAX) as { a: number };
   assert.equal(Object.getPrototypeOf(read), null);
   assert.equal(read.a, 2);
   assert.equal(({} as { polluted?: number }).polluted, undefined);
@@ -149,8 +150,8 @@ const plain = (value: unknown): unknown => {
 
 test('what is written here is read the same there, and the other way round', () => {
   fc.assert(fc.property(value, (value) => {
-    assert.deepEqual(plain(other_decode(encode(value))), plain(value));
-    assert.deepEqual(plain(decode(other_encode(value), 64)), plain(value));
+    assert.deepEqual(plain(otherDecode(encode(value))), plain(value));
+    assert.deepEqual(plain(decode(otherEncode(value), 64)), plain(value));
     assert.deepEqual(plain(decode(encode(value), 64)), plain(value));
   }));
 });
@@ -163,7 +164,7 @@ test('any bytes at all end in a value or an error', () => {
       assert.equal((error as Error).constructor.name, 'MsgpackError');
     }
     try {
-      decode_frame([SERVER_MESSAGE], bytes, DEPTH_MAX);
+      decodeFrame([SERVER_MESSAGE], bytes, DEPTH_MAX);
     } catch (error) {
       assert.match((error as Error).constructor.name, /MsgpackError|FrameError/);
     }
@@ -171,19 +172,19 @@ test('any bytes at all end in a value or an error', () => {
 });
 
 test('ids are of version 7 and in the order of their making, even when the clock steps back', () => {
-  const ids = [message_id(2_000), message_id(2_000), message_id(1_000)];
+  const ids = [messageId(2_000), messageId(2_000), messageId(1_000)];
   const made = /^msg_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/;
   for (const id of ids) assert.match(id, made);
   assert.deepEqual([...ids].sort(), ids);
-  assert.match(conversation_id(3_000), /^cnv_000000000bb8/);
+  assert.match(conversationId(3_000), /^cnv_000000000bb8/);
   // Whatever others have made of theirs, it is one.
-  assert.match(message_id(4_000, [`msg_${'f'.repeat(32)}`]), made);
+  assert.match(messageId(4_000, [`msg_${'f'.repeat(32)}`]), made);
 });
 
 test('whether a refusal may be tried again is known of every code, also of those that are not known', () => {
   for (let code = 1; code < 256; code++) {
-    const frame = decode_frame(SERVER_FRAMES, encode([SERVER_REJECT.code, 1, code, 'no']), DEPTH_MAX);
-    assert.equal(frame?.kind === 'reject' && RETRYABLE.includes(frame.code), code >= 128, String(code));
+    const frame = decodeFrame(SERVER_FRAMES, encode([SERVER_REJECT.code, 1, code, 'no']), DEPTH_MAX);
+    assert.equal(frame?.kind === 'reject' && isRetryable(frame.code), code >= 128, String(code));
     if (!(code in REJECT_CODE.words)) assert.match(frame?.kind === 'reject' ? frame.code : '', /^unknown/);
   }
 });

@@ -47,13 +47,13 @@ export type ItemName = Pick<SavedOpen, 'kind' | 'conversation'> | Pick<SavedSend
 export class Store {
   readonly #prefix: string;
   readonly #shelf: Shelf | undefined;
-  readonly #tab_shelf: Shelf | undefined;
+  readonly #tabShelf: Shelf | undefined;
   readonly #memory = new Map<string, string>();
 
-  constructor(server: string, site_key: string, shelf: Shelf | undefined, tab_shelf?: Shelf) {
-    this.#prefix = `livehelp ${server} ${site_key} `;
+  constructor(server: string, siteKey: string, shelf: Shelf | undefined, tabShelf?: Shelf) {
+    this.#prefix = `livehelp ${server} ${siteKey} `;
     this.#shelf = shelf;
-    this.#tab_shelf = tab_shelf;
+    this.#tabShelf = tabShelf;
   }
 
   /** One for each server and site. */
@@ -67,7 +67,7 @@ export class Store {
    */
   get draft(): string | undefined {
     try {
-      return this.#tab_shelf?.getItem(`${this.#prefix}open`) ?? undefined;
+      return this.#tabShelf?.getItem(`${this.#prefix}open`) ?? undefined;
     } catch {
       return undefined;
     }
@@ -75,8 +75,8 @@ export class Store {
 
   set draft(text: string | undefined) {
     try {
-      if (text === undefined) this.#tab_shelf?.removeItem(`${this.#prefix}open`);
-      else this.#tab_shelf?.setItem(`${this.#prefix}open`, text);
+      if (text === undefined) this.#tabShelf?.removeItem(`${this.#prefix}open`);
+      else this.#tabShelf?.setItem(`${this.#prefix}open`, text);
     } catch {
       // Then it is closed on the next page.
     }
@@ -95,17 +95,17 @@ export class Store {
     const unsent = this.unsent();
     const bytes = json([...unsent, item]).length;
     if (unsent.length >= UNSENT_MAX || bytes > UNSENT_BYTES_MAX) return false;
-    this.#write(name_of(item), item);
+    this.#write(nameOf(item), item);
     return true;
   }
 
   remove(item: ItemName): void {
-    this.#erase(name_of(item));
+    this.#erase(nameOf(item));
   }
 
   /** Marks what the server will not have. */
   fail(message: MessageId, why: RejectCode): void {
-    const name = name_of({ kind: 'send', message });
+    const name = nameOf({ kind: 'send', message });
     const item = this.#read<SavedSend>(name);
     if (item) this.#write(name, { ...item, failed: why });
   }
@@ -179,12 +179,12 @@ function json(value: unknown): string {
 }
 
 /** Sorts conversations before messages, and both by the time in their ids. */
-function name_of(item: ItemName): string {
+function nameOf(item: ItemName): string {
   return item.kind === 'open' ? `unsent 0 ${item.conversation}` : `unsent 1 ${item.message}`;
 }
 
 /** The browser's own, if it lets us: the site's, or that of this tab alone. */
-export function browser_shelf(name: 'localStorage' | 'sessionStorage'): Shelf | undefined {
+export function browserShelf(name: 'localStorage' | 'sessionStorage'): Shelf | undefined {
   try {
     return window[name];
   } catch {

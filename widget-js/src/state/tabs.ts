@@ -5,11 +5,11 @@
 
 export interface TabsOptions<Note> {
   /** Takes part, for the first time or again, and does not lead yet. */
-  on_enter: () => void;
-  on_lead: () => void;
+  onEnter: () => void;
+  onLead: () => void;
   /** Does not take part any more, or not as the leader. */
-  on_exit: () => void;
-  on_note: (note: Note) => void;
+  onExit: () => void;
+  onNote: (note: Note) => void;
 }
 
 export class Tabs<Note> {
@@ -67,10 +67,10 @@ export class Tabs<Note> {
       return;
     }
     const channel = new BroadcastChannel(this.#name);
-    channel.onmessage = (event: MessageEvent<Note>) => this.#options.on_note(event.data);
+    channel.onmessage = (event: MessageEvent<Note>) => this.#options.onNote(event.data);
     this.#channel = channel;
     this.#stand(false);
-    this.#options.on_enter();
+    this.#options.onEnter();
   }
 
   /** The leader does not answer: takes the line from it. */
@@ -101,9 +101,9 @@ export class Tabs<Note> {
         }
         // Another tab got no answer from this one and took the line.
         this.#leads = false;
-        this.#options.on_exit();
+        this.#options.onExit();
         this.#stand(false);
-        this.#options.on_enter();
+        this.#options.onEnter();
       });
   }
 
@@ -113,7 +113,7 @@ export class Tabs<Note> {
     this.#waiting = undefined;
     this.#release?.();
     this.#release = undefined;
-    this.#options.on_exit();
+    this.#options.onExit();
     this.#channel?.close();
     this.#channel = undefined;
   }
@@ -121,6 +121,6 @@ export class Tabs<Note> {
   #lead(): void {
     if (this.#leads) return;
     this.#leads = true;
-    this.#options.on_lead();
+    this.#options.onLead();
   }
 }

@@ -11,7 +11,7 @@ export const availability = {
   busy: 'Alle sind im Gespräch; es kann etwas dauern',
   unavailable: 'Hinterlassen Sie uns eine Nachricht',
 };
-export const with_agent = 'Im Gespräch mit Ihnen';
+export const withAgent = 'Im Gespräch mit Ihnen';
 export const name = 'Ihr Name';
 export const email = 'Ihre E-Mail-Adresse';
 export const optional = 'freiwillig';
@@ -22,7 +22,7 @@ export const send = 'Senden';
 export const messages = 'Nachrichten';
 export const earlier = 'Frühere Nachrichten';
 export const newer = 'Neue Nachricht';
-export const unread_messages = (count: number) =>
+export const unreadMessages = (count: number) =>
   (count === 1 ? 'eine ungelesene Nachricht' : `${count} ungelesene Nachrichten`);
 export const progress = {
   sending: 'Wird gesendet …',
@@ -30,20 +30,20 @@ export const progress = {
   delivered: 'Zugestellt',
   seen: 'Gelesen',
 };
-export const waiting_for_line = 'Wartet auf die Verbindung';
+export const waitingForLine = 'Wartet auf die Verbindung';
 export const failed = (why: string) => `Nicht gesendet: ${why}`;
 export const retry = 'Erneut versuchen';
 export const discard = 'Löschen';
 export const you = 'Sie';
 export const someone = 'Support';
 export const bot = 'Assistent';
-export const is_typing = (name: string) => `${name} schreibt …`;
+export const isTyping = (name: string) => `${name} schreibt …`;
 export const reconnecting = 'Die Verbindung ist unterbrochen. Wir versuchen, sie wiederherzustellen …';
 export const stopped = 'Der Chat ist von dieser Seite aus nicht erreichbar.';
 export const blocked = 'Der Chat hat keine Verbindung. Vielleicht verhindern sie das Netz oder ein Blocker.';
-export const too_long = (count: number, max: number) => `Zu lang: ${count} von ${max} Zeichen. Bitte kürzen Sie.`;
+export const tooLong = (count: number, max: number) => `Zu lang: ${count} von ${max} Zeichen. Bitte kürzen Sie.`;
 export const queue = (position: number) => (position === 1 ? 'Sie sind als Nächstes an der Reihe.' : `Sie sind Nummer ${position} in der Warteschlange.`);
-export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Noch etwa eine Minute.' : `Noch etwa ${minutes} Minuten.`);
+export const queueWait = (minutes: number) => (minutes <= 1 ? 'Noch etwa eine Minute.' : `Noch etwa ${minutes} Minuten.`);
 export const offered = 'Sie werden gerade verbunden …';
 export const left = 'Danke. Wir haben Ihre Nachricht und antworten hier.';
 export const refused = (why: string) => `Das Gespräch konnte nicht begonnen werden: ${why}`;
@@ -57,9 +57,9 @@ export const reasons: Reasons = {
   other: 'der Server hat sie nicht angenommen. Versuchen Sie es noch einmal oder mit anderen Worten.',
 };
 export const end = 'Gespräch beenden';
-export const end_question = 'Dieses Gespräch beenden?';
-export const end_yes = 'Beenden';
-export const end_no = 'Fortsetzen';
+export const endQuestion = 'Dieses Gespräch beenden?';
+export const endYes = 'Beenden';
+export const endNo = 'Fortsetzen';
 export const closed = 'Dieses Gespräch ist beendet. Schreiben Sie, um es wieder zu öffnen.';
 export const anew = 'Neues beginnen';
 export const events: Events = {

@@ -11,7 +11,7 @@ export const availability = {
   busy: 'Tous nos agents sont occupés ; un peu de patience',
   unavailable: 'Laissez-nous un message',
 };
-export const with_agent = 'En ligne avec vous';
+export const withAgent = 'En ligne avec vous';
 export const name = 'Votre nom';
 export const email = 'Votre e-mail';
 export const optional = 'facultatif';
@@ -22,7 +22,7 @@ export const send = 'Envoyer';
 export const messages = 'Messages';
 export const earlier = 'Messages précédents';
 export const newer = 'Nouveau message';
-export const unread_messages = (count: number) =>
+export const unreadMessages = (count: number) =>
   (count === 1 ? 'un message non lu' : `${count} messages non lus`);
 export const progress = {
   sending: 'Envoi…',
@@ -30,20 +30,20 @@ export const progress = {
   delivered: 'Remis',
   seen: 'Lu',
 };
-export const waiting_for_line = 'En attente de la connexion';
+export const waitingForLine = 'En attente de la connexion';
 export const failed = (why: string) => `Non envoyé : ${why}`;
 export const retry = 'Réessayer';
 export const discard = 'Supprimer';
 export const you = 'Vous';
 export const someone = 'Assistance';
 export const bot = 'Assistant';
-export const is_typing = (name: string) => `${name} est en train d’écrire…`;
+export const isTyping = (name: string) => `${name} est en train d’écrire…`;
 export const reconnecting = 'La connexion est perdue. Nous essayons de la rétablir…';
 export const stopped = 'Le chat n’est pas accessible depuis cette page.';
 export const blocked = 'Le chat n’a pas de connexion. Le réseau ou un bloqueur l’empêche peut-être.';
-export const too_long = (count: number, max: number) => `Trop long : ${count} caractères sur ${max}. Veuillez raccourcir.`;
+export const tooLong = (count: number, max: number) => `Trop long : ${count} caractères sur ${max}. Veuillez raccourcir.`;
 export const queue = (position: number) => (position === 1 ? 'C’est bientôt votre tour.' : `Vous êtes numéro ${position} dans la file.`);
-export const queue_wait = (minutes: number) => (minutes <= 1 ? 'Environ une minute d’attente.' : `Environ ${minutes} minutes d’attente.`);
+export const queueWait = (minutes: number) => (minutes <= 1 ? 'Environ une minute d’attente.' : `Environ ${minutes} minutes d’attente.`);
 export const offered = 'Nous vous mettons en relation avec un agent…';
 export const left = 'Merci. Nous avons votre message et répondrons ici.';
 export const refused = (why: string) => `La conversation n’a pas pu commencer : ${why}`;
@@ -57,9 +57,9 @@ export const reasons: Reasons = {
   other: 'le serveur ne l’a pas accepté. Réessayez, ou dites-le autrement.',
 };
 export const end = 'Terminer la conversation';
-export const end_question = 'Terminer cette conversation ?';
-export const end_yes = 'Terminer';
-export const end_no = 'Continuer';
+export const endQuestion = 'Terminer cette conversation ?';
+export const endYes = 'Terminer';
+export const endNo = 'Continuer';
 export const closed = 'Cette conversation est terminée. Écrivez pour la rouvrir.';
 export const anew = 'En commencer une autre';
 export const events: Events = {

@@ -1,6 +1,6 @@
 // The round button in the corner, and the host element that both it and the panel live in.
 
-import { tell_keeper } from '../state/site.ts';
+import { tellKeeper } from '../state/site.ts';
 import { el, fill, icon, put, say, set, style } from './dom.ts';
 import { LAUNCHER_CSS } from './launcher_css.ts';
 
@@ -52,7 +52,7 @@ export class Launcher {
   #since = 0;
   #back: ReturnType<typeof setTimeout> | undefined;
   /** Whether there is a top layer to be in. */
-  #has_top = false;
+  #hasTop = false;
 
   /** `opens` is what the button is called as long as the panel is closed. */
   constructor(opens: string, language: string, pressed: () => void) {
@@ -92,7 +92,7 @@ export class Launcher {
       try {
         // Into the top layer: no transform, filter or z-index of the page reaches there.
         this.host.showPopover();
-        this.#has_top = true;
+        this.#hasTop = true;
       } catch {
         // An old browser has none.
       }
@@ -105,7 +105,7 @@ export class Launcher {
 
   /** Whether it is where it was put: to be moved, even to the same place, takes it out of the top layer. */
   #stands(): boolean {
-    return this.host.parentNode === document.body && (!this.#has_top || this.host.matches(':popover-open'));
+    return this.host.parentNode === document.body && (!this.#hasTop || this.host.matches(':popover-open'));
   }
 
   /** Never at once: a page that answers each return with a removal would hold the browser. */
@@ -115,7 +115,7 @@ export class Launcher {
     // Until it is back it does not stand, however long that is.
     this.#since = Infinity;
     if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
-    else tell_keeper('this page removes the chat');
+    else tellKeeper('this page removes the chat');
   }
 
   say(words: string): void {

@@ -12,7 +12,7 @@ export interface ValueMap {
 }
 
 const utf8 = new TextEncoder();
-const text_of = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const textOf = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Writes one value. Integers take the fewest bytes that hold them. */
 export function encode(value: Value): Uint8Array {
@@ -27,8 +27,8 @@ export function encode(value: Value): Uint8Array {
     while (width-- > 0) bytes.push(Math.floor(number / 256 ** width) & 255);
   };
   /** The head of something that has a length, which stands in the marker itself where it is short. */
-  const head = (length: number, short: number, short_end: number, marker: number, width: number): void => {
-    if (length < short_end) bytes.push(short | length);
+  const head = (length: number, short: number, shortEnd: number, marker: number, width: number): void => {
+    if (length < shortEnd) bytes.push(short | length);
     else sized(marker, width, length);
   };
   const append = (more: Uint8Array): void => {
@@ -77,9 +77,9 @@ export function encode(value: Value): Uint8Array {
 
 /**
  * Reads one value that fills the bytes. No length is believed before the bytes for it are seen.
- * @throws MsgpackError if the bytes are anything else, or nest deeper than `depth_max`.
+ * @throws MsgpackError if the bytes are anything else, or nest deeper than `depthMax`.
  */
-export function decode(bytes: Uint8Array, depth_max: number): Value {
+export function decode(bytes: Uint8Array, depthMax: number): Value {
   let at = 0;
 
   const take = (length: number): Uint8Array<ArrayBuffer> => {
@@ -97,7 +97,7 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
   const text = (length: number): string => {
     const part = take(length);
     try {
-      return text_of.decode(part);
+      return textOf.decode(part);
     } catch {
       throw new MsgpackError('not UTF-8');
     }
@@ -151,7 +151,7 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
       default: throw new MsgpackError('no such marker');
     }
   };
-  const value = read(depth_max);
+  const value = read(depthMax);
   if (at !== bytes.length) throw new MsgpackError('bytes after the end');
   return value;
 }

@@ -9,7 +9,7 @@ const SEEN =
   /[\u0600-\u0605\u06DD\u070F\u0890\u0891\u08E2\u{110BD}\u{110CD}]|[^\p{White_Space}\p{DI}\p{Cc}\p{Cf}\p{Mn}\p{Me}\p{NChar}\u2800\uFFFC\u{16FE4}\u{1D159}\u{13441}\u{13442}]/u;
 
 /** Whether a person would see nothing: white space, controls, format characters, fillers, lone marks. */
-export function is_blank(text: string): boolean {
+export function isBlank(text: string): boolean {
   return !SEEN.test(text);
 }
 
