@@ -89,7 +89,7 @@ export function discard<T extends Transcript<unknown>>(transcript: T, message: M
 
 /** Drops what can no longer be read on this day. */
 export function expire<T extends Transcript<unknown>>(transcript: T, today: number): T {
-  return keep(transcript, ({ expires }) => expires === null || expires > today);
+  return keep(transcript, (entry) => entry.expires === null || entry.expires > today);
 }
 
 /** The newest message that has a place: what a client resumes from. */
@@ -176,5 +176,5 @@ function forget<T extends Transcript<unknown>>(
   if (!messages) return { ...transcript, entries: [], edge: 0, more: false };
   // for others: end
   const gone = new Set(messages);
-  return keep(transcript, ({ message }) => !gone.has(message));
+  return keep(transcript, (entry) => !gone.has(entry.message));
 }

@@ -14,6 +14,13 @@ export interface ValueMap {
 const utf8 = new TextEncoder();
 const textOf = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+// for others: begin
+function isMap(value: Value): value is ValueMap {
+  const isObject = typeof value === 'object' && value !== null;
+  return isObject && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
+// for others: end
+
 /** Writes one value. Integers take the fewest bytes that hold them. */
 export function encode(value: Value): Uint8Array {
   const bytes: number[] = [];
@@ -34,25 +41,42 @@ export function encode(value: Value): Uint8Array {
   const append = (more: Uint8Array): void => {
     for (const byte of more) bytes.push(byte);
   };
+  const writeNumber = (value: number): void => {
+    // for others: begin
+    if (!Number.isSafeInteger(value)) {
+      const view = new DataView(new ArrayBuffer(8));
+      view.setFloat64(0, value);
+      bytes.push(0xcb);
+      append(new Uint8Array(view.buffer));
+      return;
+    }
+    if (value < -0x20) {
+      // A negative one needs as much room as a positive one of twice its size.
+      sized(0xd0, 1, -2 * value - 1, value);
+      return;
+    }
+    // for others: end
+    if (value < 0x80) bytes.push(value & 255);
+    else sized(0xcc, 1, value);
+  };
+  // for others: begin
+  const writeMap = (value: ValueMap): void => {
+    const entries = Object.entries(value);
+    head(entries.length, 0x80, 16, 0xde, 2);
+    for (const entry of entries) for (const part of entry) write(part);
+  };
+  // for others: end
   const write = (value: Value): void => {
+    // for others: begin
+    if (isMap(value)) {
+      writeMap(value);
+      return;
+    }
+    // for others: end
     if (value === null) bytes.push(0xc0);
     else if (typeof value === 'boolean') bytes.push(value ? 0xc3 : 0xc2);
-    else if (typeof value === 'number') {
-      // for others: begin
-      if (!Number.isSafeInteger(value)) {
-        const view = new DataView(new ArrayBuffer(8));
-        view.setFloat64(0, value);
-        bytes.push(0xcb);
-        append(new Uint8Array(view.buffer));
-      } else
-      // for others: end
-      if (value >= -0x20 && value < 0x80) bytes.push(value & 255);
-      // for others: begin
-      // A negative one needs as much room as a positive one of twice its size.
-      else if (value < 0) sized(0xd0, 1, -2 * value - 1, value);
-      // for others: end
-      else sized(0xcc, 1, value);
-    } else if (typeof value === 'string') {
+    else if (typeof value === 'number') writeNumber(value);
+    else if (typeof value === 'string') {
       const encoded = utf8.encode(value);
       head(encoded.length, 0xa0, 32, 0xd9, 1);
       append(encoded);
@@ -63,13 +87,6 @@ export function encode(value: Value): Uint8Array {
       head(value.length, 0x90, 16, 0xdc, 2);
       for (const item of value) write(item);
     }
-    // for others: begin
-    else {
-      const entries = Object.entries(value);
-      head(entries.length, 0x80, 16, 0xde, 2);
-      for (const entry of entries) for (const part of entry) write(part);
-    }
-    // for others: end
   };
   write(value);
   return new Uint8Array(bytes);

@@ -61,6 +61,14 @@ export interface SocketOptions {
   onRefused?: (reject: Extract<ServerFrame, { kind: 'reject' }>) => void;
 }
 
+/** Outside a page it always is. */
+function isLookedAt(): boolean {
+  // for others: begin
+  if (typeof document === 'undefined') return true;
+  // for others: end
+  return document.visibilityState === 'visible';
+}
+
 export class Socket {
   readonly #options: SocketOptions;
   readonly #hears: readonly FrameSchema<ServerFrame>[];
@@ -241,11 +249,7 @@ export class Socket {
 
   #mindSilence(): void {
     this.#later('silence', SILENCE_MS, () => {
-      // for others: begin
-      if (typeof document === 'undefined') this.probe();
-      else
-      // for others: end
-      if (document.visibilityState === 'visible') this.probe();
+      if (isLookedAt()) this.probe();
       this.#mindSilence();
     });
   }
