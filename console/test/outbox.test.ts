@@ -9,14 +9,22 @@ import type { Unsent } from '../src/state/outbox.ts';
 
 const ONE: ConversationId = 'cnv_1';
 const OTHER: ConversationId = 'cnv_2';
-const unsent = (name: string): Unsent => ({ message: `msg_${name}`, text: name, visibility: 'everyone', seen_seq: 0, at: 5, refused: null });
+const unsent = (name: string): Unsent => ({
+  message: `msg_${name}`,
+  text: name,
+  visibility: 'everyone',
+  seen_seq: 0,
+  at: 5,
+  refused: null,
+});
 const ack: Answer = { kind: 'ack', request: 1, seq: 7, at: 9 };
 const reject = (code: RejectCode): Answer => ({ kind: 'reject', request: 1, code, words: 'no' });
 
 /** An outbox, its line, and what became of what was written. */
 class World {
   /** What was sent and is not answered, the oldest first. */
-  readonly sent: { readonly text: string; readonly answer: (answer: Answer) => Promise<void> }[] = [];
+  readonly sent: { readonly text: string; readonly answer: (answer: Answer) => Promise<void> }[] =
+    [];
   readonly told: string[] = [];
   line: Socket | null = this.newLine();
   readonly outbox = new Outbox({
@@ -107,12 +115,24 @@ test('a refusal for good lets the next one go, and is tried again when it is sai
 test('whatever may succeed later is said again, and nothing overtakes it', async () => {
   const timers: { readonly act: () => void; readonly ms: number }[] = [];
   const { setTimeout: later } = globalThis;
-  globalThis.setTimeout = ((act: () => void, ms: number) => timers.push({ act, ms })) as unknown as typeof setTimeout;
+  globalThis.setTimeout = ((act: () => void, ms: number) =>
+    timers.push({ act, ms })) as unknown as typeof setTimeout;
   try {
-    for (const code of ['too-fast', 'store-unavailable', 'overload', 'unknown-retryable'] as const) {
+    for (const code of [
+      'too-fast',
+      'store-unavailable',
+      'overload',
+      'unknown-retryable',
+    ] as const) {
       const world = new World();
       world.write('a', 'b');
-      await world.answer(0, { kind: 'reject', request: 1, code, words: 'later', retry_after_ms: 4_000 });
+      await world.answer(0, {
+        kind: 'reject',
+        request: 1,
+        code,
+        words: 'later',
+        retry_after_ms: 4_000,
+      });
       assert.equal(world.texts, 'a', code);
       const timer = timers.pop();
       assert.equal(timer?.ms, 4_000);

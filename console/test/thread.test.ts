@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConversationId, Message, MessageId, ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
+import type {
+  ConversationId,
+  Message,
+  MessageId,
+  ServerFrame,
+} from '../../protocol/ts/src/wire/frames.ts';
 import type { Unsent } from '../src/state/outbox.ts';
 import { EMPTY_THREAD, halves, isLoaded, newestSeq, reduceThread } from '../src/state/thread.ts';
 import type { Thread, ThreadInput } from '../src/state/thread.ts';
@@ -10,27 +15,58 @@ const AGENT = 'agt_1';
 const id = (name: string): MessageId => `msg_${name}`;
 
 function message(seq: number, name: string, more: Partial<Message> = {}): Message {
-  return { seq, message: id(name), author: { kind: 'visitor' }, at: 1000 + seq, body: { kind: 'text', text: name }, expires: null, ...more };
+  return {
+    seq,
+    message: id(name),
+    author: { kind: 'visitor' },
+    at: 1000 + seq,
+    body: { kind: 'text', text: name },
+    expires: null,
+    ...more,
+  };
 }
 
 function written(name: string, seenSeq = 0): ThreadInput {
-  const unsent: Unsent = { message: id(name), text: name, visibility: 'everyone', seen_seq: seenSeq, at: 5, refused: null };
+  const unsent: Unsent = {
+    message: id(name),
+    text: name,
+    visibility: 'everyone',
+    seen_seq: seenSeq,
+    at: 5,
+    refused: null,
+  };
   return { kind: 'written', unsent, agent: AGENT };
 }
 
-const frame = (frame: ServerFrame, before?: number): ThreadInput => ({ kind: 'frame', frame, ...(before === undefined ? {} : { before }) });
+const frame = (frame: ServerFrame, before?: number): ThreadInput => ({
+  kind: 'frame',
+  frame,
+  ...(before === undefined ? {} : { before }),
+});
 const page = (messages: Message[], reset = false, more = false, before?: number): ThreadInput =>
   frame({ kind: 'history', request: 3, conversation: CONVERSATION, messages, reset, more }, before);
-const said = (one: Message): ThreadInput => frame({ kind: 'message', conversation: CONVERSATION, ...one });
+const said = (one: Message): ThreadInput =>
+  frame({ kind: 'message', conversation: CONVERSATION, ...one });
 const stored = (one: Message): ThreadInput => ({ kind: 'stored', message: one });
-const voided = (seq: number, name: string): ThreadInput => frame({ kind: 'void', conversation: CONVERSATION, seq, message: id(name) });
-const forget = (messages?: MessageId[]): ThreadInput => frame({ kind: 'forget', conversation: CONVERSATION, ...(messages === undefined ? {} : { messages }) });
+const voided = (seq: number, name: string): ThreadInput =>
+  frame({ kind: 'void', conversation: CONVERSATION, seq, message: id(name) });
+const forget = (messages?: MessageId[]): ThreadInput =>
+  frame({
+    kind: 'forget',
+    conversation: CONVERSATION,
+    ...(messages === undefined ? {} : { messages }),
+  });
 const after = (...inputs: ThreadInput[]): Thread => inputs.reduce(reduceThread, EMPTY_THREAD);
-const shown = (thread: Thread): string[] => halves(thread)[0].map((entry) => `${entry.seq}:${entry.message.slice(4)}`);
-const waiting = (thread: Thread): string[] => halves(thread)[1].map((entry) => entry.message.slice(4));
+const shown = (thread: Thread): string[] =>
+  halves(thread)[0].map((entry) => `${entry.seq}:${entry.message.slice(4)}`);
+const waiting = (thread: Thread): string[] =>
+  halves(thread)[1].map((entry) => entry.message.slice(4));
 
 test('messages stand in the order of their places, however they come', () => {
-  assert.deepEqual(shown(after(said(message(3, 'c')), said(message(1, 'a')), said(message(2, 'b')))), ['1:a', '2:b', '3:c']);
+  assert.deepEqual(
+    shown(after(said(message(3, 'c')), said(message(1, 'a')), said(message(2, 'b')))),
+    ['1:a', '2:b', '3:c'],
+  );
 });
 
 test('a message that comes twice is shown once', () => {
@@ -38,11 +74,17 @@ test('a message that comes twice is shown once', () => {
 });
 
 test('a known message at a new place moves', () => {
-  assert.deepEqual(shown(after(page([message(1, 'a'), message(2, 'b')]), said(message(3, 'a')))), ['2:b', '3:a']);
+  assert.deepEqual(shown(after(page([message(1, 'a'), message(2, 'b')]), said(message(3, 'a')))), [
+    '2:b',
+    '3:a',
+  ]);
 });
 
 test('a place that is given again shows the later message', () => {
-  assert.deepEqual(shown(after(page([message(1, 'a'), message(2, 'b')]), said(message(2, 'x')))), ['1:a', '2:x']);
+  assert.deepEqual(shown(after(page([message(1, 'a'), message(2, 'b')]), said(message(2, 'x')))), [
+    '1:a',
+    '2:x',
+  ]);
 });
 
 test('a void takes the message off the screen, but not another one in its place', () => {
@@ -52,7 +94,10 @@ test('a void takes the message off the screen, but not another one in its place'
 });
 
 test('a reset page replaces what was here', () => {
-  const thread = after(page([message(1, 'a'), message(2, 'lost')]), page([message(7, 'g'), message(8, 'h')], true, true));
+  const thread = after(
+    page([message(1, 'a'), message(2, 'lost')]),
+    page([message(7, 'g'), message(8, 'h')], true, true),
+  );
   assert.deepEqual(shown(thread), ['7:g', '8:h']);
   assert.equal(thread.more, true);
 });
@@ -68,11 +113,19 @@ test('what comes before the page that is here leaves no hole: an earlier page br
   const thread = after(...newest, stored(message(9, 'mine')));
   assert.deepEqual([shown(thread), waiting(thread)], [['30:x'], []]);
   assert.deepEqual(shown(after(...newest, said(message(9, 'other')))), ['30:x']);
-  assert.deepEqual(shown(after(written('mine'), page([message(30, 'x')], true, false), stored(message(9, 'mine')))), ['9:mine', '30:x']);
+  assert.deepEqual(
+    shown(
+      after(written('mine'), page([message(30, 'x')], true, false), stored(message(9, 'mine'))),
+    ),
+    ['9:mine', '30:x'],
+  );
 });
 
 test('an earlier page says whether there are earlier ones still', () => {
-  const thread = after(page([message(5, 'e')], false, true), page([message(4, 'd')], false, false, 5));
+  const thread = after(
+    page([message(5, 'e')], false, true),
+    page([message(4, 'd')], false, false, 5),
+  );
   assert.deepEqual(shown(thread), ['4:d', '5:e']);
   assert.equal(thread.more, false);
 });
@@ -94,7 +147,10 @@ test('what was written is on its way until it is stored, and then has its place'
   const thread = after(page([message(1, 'a')]), written('mine', 1));
   assert.deepEqual(waiting(thread), ['mine']);
   assert.equal(newestSeq(thread), 1);
-  const then = reduceThread(thread, stored(message(2, 'mine', { author: { kind: 'agent', agent: AGENT } })));
+  const then = reduceThread(
+    thread,
+    stored(message(2, 'mine', { author: { kind: 'agent', agent: AGENT } })),
+  );
   assert.deepEqual([shown(then), waiting(then)], [['1:a', '2:mine'], []]);
 });
 
@@ -121,8 +177,14 @@ test('erased messages go, and without a list all of them', () => {
 });
 
 test('a message goes on the first day on which it can no longer be read', () => {
-  const thread = after(page([message(1, 'a', { expires: 100 }), message(2, 'b', { expires: 101 }), message(3, 'c')]));
-  assert.deepEqual(shown(reduceThread(thread, { kind: 'expired', today: 99 })), ['1:a', '2:b', '3:c']);
+  const thread = after(
+    page([message(1, 'a', { expires: 100 }), message(2, 'b', { expires: 101 }), message(3, 'c')]),
+  );
+  assert.deepEqual(shown(reduceThread(thread, { kind: 'expired', today: 99 })), [
+    '1:a',
+    '2:b',
+    '3:c',
+  ]);
   assert.deepEqual(shown(reduceThread(thread, { kind: 'expired', today: 100 })), ['2:b', '3:c']);
 });
 
@@ -142,7 +204,10 @@ test('any order of arrival leads to the same screen', () => {
   let seed = 7;
   const random = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
   for (let round = 0; round < 50; round += 1) {
-    const shuffled = all.map((one) => ({ one, at: random() })).sort((a, b) => a.at - b.at).map(({ one }) => said(one));
+    const shuffled = all
+      .map((one) => ({ one, at: random() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ one }) => said(one));
     assert.deepEqual(shown(after(...shuffled)), shown(after(page(all))));
   }
 });

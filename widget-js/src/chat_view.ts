@@ -43,7 +43,9 @@ function still(): () => void {
   const undo = [document.documentElement, document.body].map((element) => {
     const { style } = element;
     const had = element.hasAttribute('style');
-    const before = OVERFLOW.map((name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const);
+    const before = OVERFLOW.map(
+      (name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const,
+    );
     for (const name of OVERFLOW) style.setProperty(name, 'hidden', 'important');
     return () => {
       for (const [name, value, priority] of before) style.setProperty(name, value, priority);
@@ -70,15 +72,26 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, locale, WebSocket }: Setting, launcher: Launcher, told: Told, close: () => void) {
+  constructor(
+    { origin, site, store, locale, WebSocket }: Setting,
+    launcher: Launcher,
+    told: Told,
+    close: () => void,
+  ) {
     this.#launcher = launcher;
     this.#told = told;
     this.#store = store;
-    this.#chat = new Chat(origin, site, store, {
-      changed: (state) => this.#changed(state),
-      site: (site) => (this.#panel.site = site),
-      wiped: () => this.#panel.reset(),
-    }, WebSocket);
+    this.#chat = new Chat(
+      origin,
+      site,
+      store,
+      {
+        changed: (state) => this.#changed(state),
+        site: (site) => (this.#panel.site = site),
+        wiped: () => this.#panel.reset(),
+      },
+      WebSocket,
+    );
     style(launcher.root, PANEL_CSS);
     this.#panel = new Panel(site, locale, this.#chat.state, {
       close,
@@ -161,7 +174,8 @@ export class ChatView {
   }
 
   #read(): void {
-    if (this.#open && this.#panel.atEnd && document.visibilityState === 'visible') this.#chat.read();
+    if (this.#open && this.#panel.atEnd && document.visibilityState === 'visible')
+      this.#chat.read();
   }
 
   #changed(state: ChatState): void {

@@ -11,11 +11,12 @@ import type { Global } from './main.ts';
  * it happens in the widget, it is kept from them; the page hears only what forbids nothing, as that
  * the pointer moves over the widget, or that something in it was scrolled.
  */
-const KEPT = 'keydown keyup keypress beforeinput input'
-  + ' compositionstart compositionupdate compositionend paste copy cut focus blur focusin focusout'
-  + ' click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup'
-  + ' touchstart touchmove touchend touchcancel wheel selectstart'
-  + ' dragstart dragenter dragover dragleave dragend drop';
+const KEPT =
+  'keydown keyup keypress beforeinput input' +
+  ' compositionstart compositionupdate compositionend paste copy cut focus blur focusin focusout' +
+  ' click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup' +
+  ' touchstart touchmove touchend touchcancel wheel selectstart' +
+  ' dragstart dragenter dragover dragleave dragend drop';
 
 declare const MAIN: string;
 declare const CHATS: string;
@@ -37,7 +38,10 @@ if (tag instanceof HTMLScriptElement && siteKey && !liveHelp.started) {
   // tag or faster than it, is before these. It hears everything, and nothing can be done about it.
   for (const kind of KEPT.split(' ')) {
     // A page scrolls without waiting for these.
-    addEventListener(kind, (event) => liveHelp.heard?.(event), { capture: true, passive: /^[tw]/.test(kind) });
+    addEventListener(kind, (event) => liveHelp.heard?.(event), {
+      capture: true,
+      passive: /^[tw]/.test(kind),
+    });
   }
   const { origin } = new URL(tag.src);
   const boot = (): void => {

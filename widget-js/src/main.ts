@@ -38,8 +38,18 @@ class Widget {
   #failures = 0;
   #open = false;
 
-  constructor(origin: string, site: SiteConfig, chats: string, tell: (event: WidgetEvent, detail?: unknown) => void) {
-    const store = new Store(origin, site.site_key, browserShelf('localStorage'), browserShelf('sessionStorage'));
+  constructor(
+    origin: string,
+    site: SiteConfig,
+    chats: string,
+    tell: (event: WidgetEvent, detail?: unknown) => void,
+  ) {
+    const store = new Store(
+      origin,
+      site.site_key,
+      browserShelf('localStorage'),
+      browserShelf('sessionStorage'),
+    );
     const [language, tag] = choose(document.documentElement.lang, site.locale_default);
     // Times as the visitor is used to them, where they speak this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
@@ -48,7 +58,8 @@ class Widget {
     this.#strings = LAUNCHER[language];
     this.#tell = tell;
     this.#launcher = new Launcher(this.#strings.open, language, () =>
-      (this.#open ? this.close() : this.open('visitor')));
+      this.#open ? this.close() : this.open('visitor'),
+    );
     this.#launcher.show();
     if (store.draft !== undefined) this.open('again');
     else this.#goOn();
@@ -194,13 +205,27 @@ export function start(origin: string, siteKey: string, global: Global, chats: st
       standIn?.[verb]();
     } else {
       switch (verb) {
-        case 'open': widget.open('page'); break;
-        case 'close': widget.close(); break;
-        case 'toggle': if (widget.opened) widget.close(); else widget.open('page'); break;
-        case 'show': widget.show(); break;
-        case 'hide': widget.hide(); break;
-        case 'reset': widget.reset(); break;
-        default: console.warn(`LiveHelp: there is no "${String(verb)}"`);
+        case 'open':
+          widget.open('page');
+          break;
+        case 'close':
+          widget.close();
+          break;
+        case 'toggle':
+          if (widget.opened) widget.close();
+          else widget.open('page');
+          break;
+        case 'show':
+          widget.show();
+          break;
+        case 'hide':
+          widget.hide();
+          break;
+        case 'reset':
+          widget.reset();
+          break;
+        default:
+          console.warn(`LiveHelp: there is no "${String(verb)}"`);
       }
     }
   };

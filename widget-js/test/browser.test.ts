@@ -8,27 +8,57 @@ import type { Page } from 'playwright-core';
 
 import { encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
 import {
-  DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
+  DEPTH_MAX,
+  SERVER_DELIVERED,
+  SERVER_MESSAGE,
+  SERVER_QUEUE,
+  SERVER_SEEN,
+  SERVER_TYPING,
 } from '../../protocol/ts/src/wire/frames.ts';
 import { decode, encode } from '../../protocol/ts/src/wire/msgpack.ts';
 import type { Value } from '../../protocol/ts/src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
-  ANNA, bodies, complaints, context, conversationOf, eventually, open, said, server, shoot, shopOrigin, texts, visit, write,
+  ANNA,
+  bodies,
+  complaints,
+  context,
+  conversationOf,
+  eventually,
+  open,
+  said,
+  server,
+  shoot,
+  shopOrigin,
+  texts,
+  visit,
+  write,
 } from './rig.ts';
 
 test('nothing is stored and no line is opened before the visitor acts', async () => {
   const page = await visit();
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   assert.equal(server.connections, 0);
-  assert.equal(await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'), 0);
+  assert.equal(
+    await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'),
+    0,
+  );
 });
 
 test('a conversation goes from the first word to seen', async () => {
-  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'We keep this chat for 60 days.', url: 'https://example.test/privacy', hash: 'ab'.repeat(32) } };
+  server.site = {
+    form: { name: 'required', email: 'optional' },
+    notice: {
+      text: 'We keep this chat for 60 days.',
+      url: 'https://example.test/privacy',
+      hash: 'ab'.repeat(32),
+    },
+  };
   const page = await visit();
   await open(page);
-  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.finished))');
+  await page.evaluate(
+    'Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.finished))',
+  );
   await shoot(page, 'form');
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'Do you have Sencha?');
@@ -42,7 +72,11 @@ test('a conversation goes from the first word to seen', async () => {
   await shoot(page, 'queue');
   server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   await page.getByRole('heading', { name: 'Anna Brandt' }).waitFor();
-  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  server.say(SERVER_TYPING, {
+    conversation,
+    author: { kind: 'agent', agent: AGENT },
+    typing: true,
+  });
   await page.getByText('Anna Brandt is typing…').waitFor();
   server.speak(conversation, said(2, 'We do: see https://example.test/sencha. Grüße!'));
   await page.getByRole('link', { name: 'https://example.test/sencha' }).waitFor();
@@ -78,9 +112,14 @@ test('words written without a line survive a reload and arrive once, in order', 
   page = await visit('/delivery.html');
   const conversation = conversationOf(server);
   await eventually(async () => server.kept.get(conversation)?.length === 4);
-  assert.deepEqual(server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text), ['first', 'second', 'third', 'fourth']);
+  assert.deepEqual(
+    server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text),
+    ['first', 'second', 'third', 'fourth'],
+  );
   await open(page);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   assert.deepEqual(await texts(page), ['first', 'second', 'third', 'fourth']);
 });
 
@@ -93,21 +132,26 @@ test('a first message written while the server dies is sent again with its conve
   server.acks = true;
   for (const line of server.lines) line.terminate();
   await page.getByText('Sent', { exact: true }).waitFor();
-  const opens = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.conversation] : []));
+  const opens = server.heard.flatMap((frame) =>
+    frame.kind === 'open' ? [frame.conversation] : [],
+  );
   assert.equal(new Set(opens).size, 1);
   assert.deepEqual(await texts(page), ['hello?']);
 });
 
-for (const code of ['store-unavailable', 'overload', 200] as const) test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
-  server.refuses = { kinds: ['open', 'send'], times: 5, code };
-  const page = await visit();
-  await open(page);
-  const words = ['one', 'two', 'three', 'four'];
-  for (const word of words) await write(page, word);
-  await eventually(async () => bodies(conversationOf(server)).length === 4);
-  assert.deepEqual(bodies(conversationOf(server)), words);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
-});
+for (const code of ['store-unavailable', 'overload', 200] as const)
+  test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
+    server.refuses = { kinds: ['open', 'send'], times: 5, code };
+    const page = await visit();
+    await open(page);
+    const words = ['one', 'two', 'three', 'four'];
+    for (const word of words) await write(page, word);
+    await eventually(async () => bodies(conversationOf(server)).length === 4);
+    assert.deepEqual(bodies(conversationOf(server)), words);
+    await eventually(
+      async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+    );
+  });
 
 test('what a later server adds to a frame, of whatever type, is passed over', async () => {
   const page = await visit();
@@ -130,11 +174,15 @@ test('a conversation that is refused for good says why, and can be tried again',
   await open(page);
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'hello');
-  await page.getByText('The conversation could not be started: there are too many already').waitFor();
+  await page
+    .getByText('The conversation could not be started: there are too many already')
+    .waitFor();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
   assert.deepEqual(await texts(page), ['hello']);
-  const forms = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form[0]?.answer] : []));
+  const forms = server.heard.flatMap((frame) =>
+    frame.kind === 'open' ? [frame.form[0]?.answer] : [],
+  );
   assert.deepEqual(forms, ['Ada', 'Ada']);
 });
 
@@ -144,9 +192,11 @@ test('what is refused for a while is done later, whatever it is', async () => {
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   server.refuses = { kinds: ['send'], times: 1, code: 'closed' };
-  const refused = server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more').then(() => {
-    server.refuses = { kinds: ['reopen'], times: 1, code: 'too-fast' };
-  });
+  const refused = server
+    .hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more')
+    .then(() => {
+      server.refuses = { kinds: ['reopen'], times: 1, code: 'too-fast' };
+    });
   await write(page, 'one more');
   await refused;
   await eventually(async () => bodies(conversationOf(server)).join() === 'hello,one more');
@@ -178,8 +228,9 @@ for (const first of ['the words', 'the end'] as const) {
     await write(page, 'one more');
     await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
     if (first === 'the words') await endInVain(page);
-    await eventually(async () =>
-      closes() === 2 && bodies(conversationOf(server)).join() === 'hello,one more');
+    await eventually(
+      async () => closes() === 2 && bodies(conversationOf(server)).join() === 'hello,one more',
+    );
   });
 }
 
@@ -210,7 +261,11 @@ test('what failed with its conversation is sent in its order with the next one',
   await open(page);
   for (const [place, word] of ['one', 'two', 'three'].entries()) {
     await write(page, word);
-    await eventually(async () => server.refuses.times === 2 - place && (await page.getByRole('button', { name: 'Try again' }).count()) === place + 1);
+    await eventually(
+      async () =>
+        server.refuses.times === 2 - place &&
+        (await page.getByRole('button', { name: 'Try again' }).count()) === place + 1,
+    );
   }
   await page.getByRole('button', { name: 'Try again' }).nth(1).click();
   await eventually(async () => bodies(conversationOf(server)).length === 3);
@@ -277,7 +332,10 @@ test('a conversation that was refused for its notice shows the new one, and is b
   await page.getByText('The new words.').waitFor();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.notice] : [])), ['ab'.repeat(32), 'cd'.repeat(32)]);
+  assert.deepEqual(
+    server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.notice] : [])),
+    ['ab'.repeat(32), 'cd'.repeat(32)],
+  );
 });
 
 test('that too much is waiting is said until it is gone', async () => {
@@ -285,19 +343,27 @@ test('that too much is waiting is said until it is gone', async () => {
   await open(page);
   server.acks = false;
   const full = page.getByText('Too much is waiting to be sent.');
-  for (let place = 0; place < 20 && !(await full.isVisible()); place++) await write(page, 'x'.repeat(4_000));
+  for (let place = 0; place < 20 && !(await full.isVisible()); place++)
+    await write(page, 'x'.repeat(4_000));
   await full.waitFor();
   server.acks = true;
   for (const line of server.lines) line.terminate();
   await full.waitFor({ state: 'detached' }).catch(() => full.waitFor({ state: 'hidden' }));
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
 });
 
 test('the chat is in the letters of the system, whatever those of the page', async () => {
   const page = await visit();
   await open(page);
-  const { fontFamily, fontSize, colorScheme } = await page.getByRole('dialog').evaluate((panel) => ({ ...getComputedStyle(panel) }));
-  assert.deepEqual([fontFamily, fontSize, colorScheme], ['system-ui, sans-serif', '15px', 'light dark']);
+  const { fontFamily, fontSize, colorScheme } = await page
+    .getByRole('dialog')
+    .evaluate((panel) => ({ ...getComputedStyle(panel) }));
+  assert.deepEqual(
+    [fontFamily, fontSize, colorScheme],
+    ['system-ui, sans-serif', '15px', 'light dark'],
+  );
 });
 
 test('an Enter that ends a composition sends nothing', async () => {
@@ -307,8 +373,19 @@ test('an Enter that ends a composition sends nothing', async () => {
   await composer.fill('にほんご');
   // Safari tells only by the code of the key that the composition is over with it.
   for (const told of [{ keyCode: 229 }, { isComposing: true }]) {
-    await composer.evaluate((field, told) =>
-      field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, composed: true, cancelable: true, ...told })), told);
+    await composer.evaluate(
+      (field, told) =>
+        field.dispatchEvent(
+          new KeyboardEvent('keydown', {
+            key: 'Enter',
+            bubbles: true,
+            composed: true,
+            cancelable: true,
+            ...told,
+          }),
+        ),
+      told,
+    );
     assert.deepEqual([await composer.inputValue(), await texts(page)], ['にほんご', []]);
   }
   await composer.press('Enter');
@@ -386,14 +463,18 @@ test('tabs share one line and one conversation, and the next leads when the firs
   await eventually(async () => (await texts(second)).includes('from the first tab'));
   await write(second, 'from the second tab');
   await eventually(async () => (await texts(first)).includes('from the second tab'));
-  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   assert.deepEqual(await texts(second), ['from the first tab', 'from the second tab']);
   assert.equal(server.lines.size, 1);
   await first.close();
   await eventually(async () => server.connections === 2 && server.lines.size === 1);
   await write(second, 'still here');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still here');
-  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
 });
 
 test('a conversation that a following tab begins is the same visitor after a reload', async () => {
@@ -408,7 +489,10 @@ test('a conversation that a following tab begins is the same visitor after a rel
   await first.close();
   await second.close();
   const third = await visit();
-  await server.hears('hello', ({ token, resume }) => token === 'token-of-this-visitor' && resume.length === 1);
+  await server.hears(
+    'hello',
+    ({ token, resume }) => token === 'token-of-this-visitor' && resume.length === 1,
+  );
   await open(third);
   await eventually(async () => (await texts(third)).includes('begun in the second tab'));
 });
@@ -420,7 +504,12 @@ test('unread messages are counted on the launcher and in the title', async () =>
   await page.getByText('Sent', { exact: true }).waitFor();
   const conversation = conversationOf(server);
   await page.keyboard.press('Escape');
-  assert.equal(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement.className`), 'launcher');
+  assert.equal(
+    await page.evaluate(
+      `document.querySelector('body > div:last-child').shadowRoot.activeElement.className`,
+    ),
+    'launcher',
+  );
   server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning'));
   server.speak(conversation, said(3, 'How can I help?'));
@@ -535,7 +624,14 @@ test('a message that comes leaves the rows of the others as they are', async () 
   await page.getByText('line 22').waitFor();
   const rows = await log.evaluate((log) => {
     const { touched } = log as HTMLElement & { touched: Set<Node> };
-    return [...new Set([...touched].map((node) => (node instanceof Element ? node : node.parentElement)?.closest('.row')?.textContent))];
+    return [
+      ...new Set(
+        [...touched].map(
+          (node) =>
+            (node instanceof Element ? node : node.parentElement)?.closest('.row')?.textContent,
+        ),
+      ),
+    ];
   });
   // The former newest is no longer the last of its author's, and loses its time; so does the one between.
   assert.ok(rows.length <= 3, rows.join(' | '));
@@ -545,10 +641,13 @@ test('the newest message stays in sight when a banner takes its room', async () 
   const page = await visit();
   await open(page);
   for (let line = 1; line <= 12; line++) await write(page, `line ${line}`);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   for (const line of server.lines) line.terminate();
   await page.getByText('The connection is lost.').waitFor();
-  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const below = (): Promise<number> =>
+    page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   await eventually(async () => (await below()) < 2);
 });
 
@@ -574,9 +673,14 @@ test('what was read without a line is seen when the line is back', async () => {
   for (const line of server.lines) line.terminate();
   await page.getByRole('button', { name: 'one unread message' }).click();
   await page.getByText('The connection is lost.').waitFor();
-  assert.equal(server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2), false);
+  assert.equal(
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2),
+    false,
+  );
   await context.setOffline(false);
-  await eventually(async () => server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2));
+  await eventually(async () =>
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2),
+  );
 });
 
 test('what comes out of sight is not seen before the visitor goes down to it', async () => {
@@ -588,19 +692,27 @@ test('what comes out of sight is not seen before the visitor goes down to it', a
   for (let seq = 2; seq <= 30; seq++) server.speak(conversation, said(seq, `line ${seq}`));
   await server.hears('seen', ({ seq }) => seq === 30);
   // The widget hears of it with the next frame: what comes before that is still in sight.
-  await page.getByRole('log').evaluate((log) => new Promise((heard) => {
-    log.addEventListener('scroll', () => setTimeout(heard), { once: true });
-    log.scrollTo(0, 100);
-  }));
+  await page.getByRole('log').evaluate(
+    (log) =>
+      new Promise((heard) => {
+        log.addEventListener('scroll', () => setTimeout(heard), { once: true });
+        log.scrollTo(0, 100);
+      }),
+  );
   assert.equal(await page.getByRole('button', { name: 'New message' }).count(), 0);
   server.speak(conversation, said(31, 'And one more'));
   await server.hears('delivered', ({ seq }) => seq === 31);
   await page.getByRole('button', { name: 'New message' }).waitFor();
-  assert.equal(server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 31), false);
+  assert.equal(
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 31),
+    false,
+  );
   await shoot(page, 'new-message');
   await page.getByRole('button', { name: 'New message' }).click();
   await server.hears('seen', ({ seq }) => seq === 31);
-  await eventually(async () => (await page.getByRole('button', { name: 'New message' }).count()) === 0);
+  await eventually(
+    async () => (await page.getByRole('button', { name: 'New message' }).count()) === 0,
+  );
 });
 
 test('a screen reader hears what others say now, and nothing twice', async () => {
@@ -614,7 +726,11 @@ test('a screen reader hears what others say now, and nothing twice', async () =>
   await eventually(async () => (await texts(page)).length === 20);
   /** What of these words is read out: the nearest element that says so decides. */
   const live = (words: string): Promise<string | null | undefined> =>
-    page.getByRole('log').getByText(words, { exact: true }).last().evaluate((one) => one.closest('[aria-live]')?.getAttribute('aria-live'));
+    page
+      .getByRole('log')
+      .getByText(words, { exact: true })
+      .last()
+      .evaluate((one) => one.closest('[aria-live]')?.getAttribute('aria-live'));
   assert.equal(await live('line 40'), 'off');
   server.speak(conversation, said(41, 'Something new'));
   await page.getByText('Something new').waitFor();
@@ -625,7 +741,13 @@ test('a screen reader hears what others say now, and nothing twice', async () =>
   await write(page, 'thank you');
   await eventually(async () => (await page.getByText('Sent', { exact: true }).count()) === 2);
   assert.deepEqual([await live('thank you'), await live('Sent')], ['off', 'off']);
-  assert.equal(await page.locator('time').last().evaluate((one) => one.closest('[aria-live]')?.className), 'meta');
+  assert.equal(
+    await page
+      .locator('time')
+      .last()
+      .evaluate((one) => one.closest('[aria-live]')?.className),
+    'meta',
+  );
   server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
   await write(page, 'too much');
   await page.getByText('Not sent: ').waitFor();
@@ -698,22 +820,36 @@ test('on a phone the chat is all there is, and a keyboard cannot leave it', asyn
   assert.equal(await page.locator('.launcher').isVisible(), false);
   for (let press = 0; press < 8; press++) {
     await page.keyboard.press('Tab');
-    assert.ok(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') instanceof Element`));
+    assert.ok(
+      await page.evaluate(
+        `document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') instanceof Element`,
+      ),
+    );
   }
-  assert.equal(await page.getByRole('textbox', { name: 'Your message' }).evaluate((field) => getComputedStyle(field).fontSize), '16px');
+  assert.equal(
+    await page
+      .getByRole('textbox', { name: 'Your message' })
+      .evaluate((field) => getComputedStyle(field).fontSize),
+    '16px',
+  );
   await shoot(page, 'phone');
 });
 
 /** What axe has to say about the widget as it is now. */
 async function violations(page: Page): Promise<string[]> {
-  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished))');
+  await page.evaluate(
+    'Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished))',
+  );
   await page.evaluate(`${axe.source}; undefined`);
   return page.evaluate(`axe.run('body > div:last-child', { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
     .then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html, failureSummary }) => html + ' ' + failureSummary).join(' | ')))`);
 }
 
 test('no state of the chat has a flaw that axe finds, in light and in dark', async () => {
-  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) } };
+  server.site = {
+    form: { name: 'required', email: 'optional' },
+    notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) },
+  };
   const page = await visit();
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -728,7 +864,11 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', asy
   const conversation = conversationOf(server);
   server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning, see https://example.test/'));
-  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  server.say(SERVER_TYPING, {
+    conversation,
+    author: { kind: 'agent', agent: AGENT },
+    typing: true,
+  });
   await page.getByText('Anna Brandt is typing…').waitFor();
   server.acks = false;
   for (const line of server.lines) line.terminate();
@@ -740,8 +880,18 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', asy
 });
 
 test('the chat speaks the language of the page, or of its site, and fits the smallest phone in each', async () => {
-  const words = { de: 'Chat öffnen', fr: 'Ouvrir le chat', es: 'Abrir el chat', sv: 'Open the chat' };
-  const composers = { de: 'Ihre Nachricht', fr: 'Votre message', es: 'Su mensaje', sv: 'Your message' };
+  const words = {
+    de: 'Chat öffnen',
+    fr: 'Ouvrir le chat',
+    es: 'Abrir el chat',
+    sv: 'Open the chat',
+  };
+  const composers = {
+    de: 'Ihre Nachricht',
+    fr: 'Votre message',
+    es: 'Su mensaje',
+    sv: 'Your message',
+  };
   server.availability = 'busy';
   server.site = { form: { name: 'required', email: 'optional' } };
   for (const language of ['de', 'fr', 'es', 'sv'] as const) {
@@ -750,8 +900,17 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
     await page.getByRole('button', { name: words[language] }).click();
     await page.getByRole('textbox', { name: composers[language] }).waitFor();
     const panel = page.getByRole('dialog');
-    assert.equal(await panel.evaluate((panel) => panel.closest('[lang]')?.getAttribute('lang')), language === 'sv' ? 'en' : language);
-    assert.ok(await panel.evaluate((panel) => [...panel.querySelectorAll('*')].every((one) => one.getBoundingClientRect().right <= innerWidth)));
+    assert.equal(
+      await panel.evaluate((panel) => panel.closest('[lang]')?.getAttribute('lang')),
+      language === 'sv' ? 'en' : language,
+    );
+    assert.ok(
+      await panel.evaluate((panel) =>
+        [...panel.querySelectorAll('*')].every(
+          (one) => one.getBoundingClientRect().right <= innerWidth,
+        ),
+      ),
+    );
     await shoot(page, `language-${language}`);
     await page.close();
   }
@@ -763,7 +922,11 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
 for (const [words, script, left] of [
   ['is written from right to left', `document.documentElement.dir = 'rtl'`, true],
   ['has a body that is', `document.body.dir = 'rtl'`, true],
-  ['turns round all that it does not know', `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`, false],
+  [
+    'turns round all that it does not know',
+    `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`,
+    false,
+  ],
 ] as const) {
   test(`on a page that ${words} the chat is on its ${left ? 'left' : 'right'}, and reads from left to right`, async () => {
     const page = await visit();
@@ -773,25 +936,51 @@ for (const [words, script, left] of [
     await open(page);
     await write(page, 'שלום');
     await page.getByText('Sent', { exact: true }).waitFor();
-    const [panel, bubble, go] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox(), await page.getByRole('button', { name: 'Send' }).boundingBox()];
+    const [panel, bubble, go] = [
+      await page.getByRole('dialog').boundingBox(),
+      await page.locator('.bubble').boundingBox(),
+      await page.getByRole('button', { name: 'Send' }).boundingBox(),
+    ];
     assert.ok(panel && bubble && button && go);
     assert.deepEqual([panel.x < 40, button.x < 40], [left, left]);
     // One's own words stand at the end of the line, and so does what sends them.
     assert.ok(panel.x + panel.width - bubble.x - bubble.width < 40);
     assert.ok(panel.x + panel.width - go.x - go.width < 40);
-    assert.ok(await page.getByRole('dialog').evaluate((panel) => [...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea')]
-      .every((one) => getComputedStyle(one).direction === (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') && getComputedStyle(one).unicodeBidi !== 'bidi-override')));
+    assert.ok(
+      await page
+        .getByRole('dialog')
+        .evaluate((panel) =>
+          [
+            ...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea'),
+          ].every(
+            (one) =>
+              getComputedStyle(one).direction ===
+                (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') &&
+              getComputedStyle(one).unicodeBidi !== 'bidi-override',
+          ),
+        ),
+    );
     // What is written in another direction has its own.
-    assert.equal(await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction), 'rtl');
+    assert.equal(
+      await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction),
+      'rtl',
+    );
     await shoot(page, 'rtl');
     await page.setViewportSize({ width: 390, height: 780 });
-    assert.deepEqual(await page.getByRole('dialog').boundingBox(), { x: 0, y: 0, width: 390, height: 780 });
+    assert.deepEqual(await page.getByRole('dialog').boundingBox(), {
+      x: 0,
+      y: 0,
+      width: 390,
+      height: 780,
+    });
   });
 }
 
 test('a site that is closed shows nothing', async () => {
   const page = await context.newPage();
-  await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
+  await page.route('**/v1/widget/**', (route) =>
+    route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }),
+  );
   const answered = page.waitForResponse(/v1\/widget/);
   await page.goto(shopOrigin);
   await answered;
@@ -801,10 +990,13 @@ test('a site that is closed shows nothing', async () => {
 
 test('a page that opens the chat makes no line and keeps nothing, until the visitor acts in it', async () => {
   const page = await context.newPage();
-  await page.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
+  await page.addInitScript(
+    `window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`,
+  );
   await page.goto(shopOrigin);
   await page.getByRole('dialog').waitFor();
-  const traces = (): Promise<unknown> => page.evaluate(`navigator.locks.query().then(({ held, pending }) =>
+  const traces = (): Promise<unknown> =>
+    page.evaluate(`navigator.locks.query().then(({ held, pending }) =>
     [document.activeElement === document.body, held.length + pending.length, localStorage.length + sessionStorage.length])`);
   assert.deepEqual(await traces(), [true, 0, 0]);
   await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
@@ -816,15 +1008,22 @@ test('a page that opens the chat makes no line and keeps nothing, until the visi
   // Who has been here before is heard from the start.
   await page.close();
   const again = await context.newPage();
-  await again.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
+  await again.addInitScript(
+    `window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`,
+  );
   await again.goto(shopOrigin);
   await again.getByText('hello', { exact: true }).waitFor();
 });
 
 test("a page's call takes the cursor only out of a panel that closes", async () => {
   const page = await visit();
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.className ?? document.activeElement.id`);
-  await page.evaluate(`document.body.append(Object.assign(document.createElement('input'), { id: 'field' })); field.focus()`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(
+      `document.activeElement.shadowRoot?.activeElement?.className ?? document.activeElement.id`,
+    );
+  await page.evaluate(
+    `document.body.append(Object.assign(document.createElement('input'), { id: 'field' })); field.focus()`,
+  );
   await page.evaluate(`LiveHelp('open')`);
   await page.getByRole('dialog').waitFor();
   assert.equal(await focused(), 'field');
@@ -841,7 +1040,11 @@ test('a page that empties or swaps its body keeps the chat', async () => {
   const page = await visit();
   const launcher = page.getByRole('button', { name: 'Open the chat' });
   await launcher.waitFor();
-  for (const swap of ['document.body.replaceChildren()', `document.body = document.createElement('body')`, 'document.body.replaceChildren()']) {
+  for (const swap of [
+    'document.body.replaceChildren()',
+    `document.body = document.createElement('body')`,
+    'document.body.replaceChildren()',
+  ]) {
     await page.evaluate(swap);
     await launcher.waitFor();
   }
@@ -863,16 +1066,23 @@ test('a page that changes its address without a load is told, once for each', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const told = (): (string | undefined)[] => server.heard.flatMap((frame) => (frame.kind === 'page' ? [frame.page.url.replace(shopOrigin, '')] : []));
-  for (const address of ['/a', '/a?of=it', '/b']) await page.evaluate(`history.pushState(null, '', '${address}')`);
+  const told = (): (string | undefined)[] =>
+    server.heard.flatMap((frame) =>
+      frame.kind === 'page' ? [frame.page.url.replace(shopOrigin, '')] : [],
+    );
+  for (const address of ['/a', '/a?of=it', '/b'])
+    await page.evaluate(`history.pushState(null, '', '${address}')`);
   await eventually(async () => told().at(-1) === '/b');
-  assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
+  assert.deepEqual(
+    told().filter((path) => path?.length === 2),
+    ['/a', '/b'],
+  );
 });
 
 /** The page's title as it is seen. */
 const title = async (page: Page): Promise<string> => (await page.title()).replaceAll('\u2063', '');
 
-test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {
+test("the title that agents see is the page's own, and not longer than the server takes", async () => {
   const page = await visit();
   await page.evaluate(`document.title = '(500) ' + '長'.repeat(2_000)`);
   await open(page);
@@ -896,9 +1106,14 @@ test('the title that agents see is the page\'s own, and not longer than the serv
 test('a chat that could not be fetched says so, and the next click fetches it', async () => {
   const page = await visit();
   const asked: string[] = [];
-  await page.route('**/assets/chat_*', (route) => (asked.push(route.request().url()) === 1 ? route.abort() : route.continue()));
+  await page.route('**/assets/chat_*', (route) =>
+    asked.push(route.request().url()) === 1 ? route.abort() : route.continue(),
+  );
   await page.getByRole('button', { name: 'Open the chat' }).click();
-  await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
+  await page
+    .getByRole('status')
+    .getByText('The chat could not be loaded. Please try again.')
+    .waitFor();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
   await shoot(page, 'not-loaded');
   await open(page);
@@ -923,7 +1138,9 @@ test('a chat that takes its time shows that it comes', async () => {
 test('a page that was without a network has its chat as soon as there is one', async () => {
   const page = await context.newPage();
   let fetches = 0;
-  await page.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
+  await page.route('**/v1/widget/**', (route) =>
+    fetches++ === 0 ? route.abort() : route.continue(),
+  );
   const failed = page.waitForEvent('requestfailed');
   await page.goto(shopOrigin);
   await failed;
@@ -941,7 +1158,13 @@ test('a reset empties the form and the composer too', async () => {
   await page.getByRole('textbox', { name: 'Your message' }).fill('My card number is');
   await page.evaluate(`LiveHelp('reset')`);
   await open(page);
-  assert.deepEqual([await page.getByLabel('Your name').inputValue(), await page.getByRole('textbox', { name: 'Your message' }).inputValue()], ['', '']);
+  assert.deepEqual(
+    [
+      await page.getByLabel('Your name').inputValue(),
+      await page.getByRole('textbox', { name: 'Your message' }).inputValue(),
+    ],
+    ['', ''],
+  );
   assert.deepEqual(await texts(page), []);
 });
 
@@ -974,7 +1197,9 @@ test('a tab in the back/forward cache writes nothing back of what another one er
     await third.evaluate(`LiveHelp('reset')`);
     await eventually(async () => server.lines.size === 0);
   });
-  await eventually(async () => (await texts(openOne)).length === 0 && (await texts(cached)).length === 0);
+  await eventually(
+    async () => (await texts(openOne)).length === 0 && (await texts(cached)).length === 0,
+  );
   server.card = {};
   await third.evaluate('new Promise((resolve) => setTimeout(resolve, 100))');
   assert.equal(await third.evaluate('localStorage.length'), 0);
@@ -1001,13 +1226,18 @@ test('where the button that was pressed goes, the cursor is in the composer', as
   server.site = { form: { name: 'required' } };
   const page = await visit();
   await open(page);
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(
+      `document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`,
+    );
   const press = async (name: string): Promise<void> => {
     await page.getByRole('button', { name }).last().focus();
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name }).waitFor({ state: 'detached' });
     // What is gone loses the cursor with the next frame.
-    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+    await page.evaluate(
+      'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+    );
     assert.equal(await focused(), 'Your message', name);
   };
   await page.getByLabel('Your name').fill('Ada');
@@ -1050,8 +1280,14 @@ test('where the button that was pressed goes, the cursor is in the composer', as
 const TITLES = {
   'puts a sign before it': ['window.bump = () => (document.title = "* " + document.title)', '* '],
   'puts a sign behind it': ['window.bump = () => (document.title += " *")', ' *'],
-  'blinks, and puts back what it kept': ['window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)', ''],
-  'counts itself': ['window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)', ''],
+  'blinks, and puts back what it kept': [
+    'window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)',
+    '',
+  ],
+  'counts itself': [
+    'window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)',
+    '',
+  ],
 } as const;
 for (const [words, [script, sign]] of Object.entries(TITLES)) {
   test(`on a page that ${words} the number in the title is the one of now, and goes`, async () => {
@@ -1067,7 +1303,8 @@ for (const [words, [script, sign]] of Object.entries(TITLES)) {
     await page.evaluate(`${script}; bump(); undefined`);
     server.speak(conversation, said(3, 'And hello'));
     await page.getByRole('button', { name: '2 unread messages' }).waitFor();
-    const numbers = async (): Promise<number> => (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
+    const numbers = async (): Promise<number> =>
+      (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
     assert.equal(await numbers(), 1);
     assert.match(await page.title(), /^\(2\) /);
     await page.evaluate('bump()');
@@ -1107,9 +1344,12 @@ test('the newest stays in sight, whatever comes with it that takes its room', as
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   const conversation = conversationOf(server);
-  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const below = (): Promise<number> =>
+    page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   const settled = async (): Promise<number> => {
-    await page.evaluate('new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })');
+    await page.evaluate(
+      'new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })',
+    );
     return below();
   };
   for (let seq = 2; seq < 12; seq++) {
@@ -1120,7 +1360,14 @@ test('the newest stays in sight, whatever comes with it that takes its room', as
     assert.ok((await settled()) < 2, `line ${seq}`);
     // A line of the system and a banner of two lines in one go.
     const { at, message } = said(2, '');
-    server.speak(conversation, { seq: seq * 2 + 1, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'closed' }, expires: 2_600 });
+    server.speak(conversation, {
+      seq: seq * 2 + 1,
+      message,
+      at,
+      author: { kind: 'system' },
+      body: { kind: 'event', event: 'closed' },
+      expires: 2_600,
+    });
     server.tellCard(conversation, { state: 'closed' });
     await page.getByText('This conversation has ended.').waitFor();
     assert.ok((await settled()) < 2, `closed after ${seq}: ${await below()} below`);

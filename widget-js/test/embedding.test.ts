@@ -28,29 +28,40 @@ test('each event is in the document, and no other', () => {
   const union = /type WidgetEvent = (.*);/.exec(source)?.[1] ?? '';
   const events = all(union, /'(\w+)'/g);
   assert.ok(events.length >= 7, union);
-  const first = rows('Events').map((row) => row.split('|')[1] ?? '').join();
+  const first = rows('Events')
+    .map((row) => row.split('|')[1] ?? '')
+    .join();
   assert.deepEqual(all(first, /`(\w+)`/g), events);
 });
 
 test('each state of the line is in the document', () => {
-  const states = all(/type Line = (.*);/.exec(read('src/state/conversation.ts'))?.[1] ?? '', /'(\w+)'/g);
+  const states = all(
+    /type Line = (.*);/.exec(read('src/state/conversation.ts'))?.[1] ?? '',
+    /'(\w+)'/g,
+  );
   assert.ok(states.length >= 5);
   const row = rows('Events').find((line) => line.startsWith('| `status`')) ?? '';
   assert.deepEqual(all(row.split('|')[2] ?? '', /`(\w+)`/g), states);
 });
 
 test('each attribute that the tag is asked for is in the document, and no other', () => {
-  const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const asked = all(read('src/loader.ts'), /\.dataset\['(\w+)'\]/g).map((name) => `data-${dashed(name)}`);
+  const dashed = (name: string): string =>
+    name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const asked = all(read('src/loader.ts'), /\.dataset\['(\w+)'\]/g).map(
+    (name) => `data-${dashed(name)}`,
+  );
   assert.ok(asked.length > 0);
-  const told = rows('Attributes of the tag').map((row) => row.split('|')[1] ?? '').join();
+  const told = rows('Attributes of the tag')
+    .map((row) => row.split('|')[1] ?? '')
+    .join();
   assert.deepEqual(all(told, /`(data-[\w-]+)`/g), asked.sort());
 });
 
 test('the policy in the document has what the strict policy of the browser tests lets the server have', () => {
   const allowed = all(read('test/rig.ts'), /([a-z]+-src) \$\{\w+\}/g);
   assert.deepEqual(allowed, ['connect-src', 'script-src']);
-  const section = document.split(/^## /m).find((part) => part.startsWith('Content security policy\n')) ?? '';
+  const section =
+    document.split(/^## /m).find((part) => part.startsWith('Content security policy\n')) ?? '';
   assert.deepEqual(all(section, /^ {4}([a-z]+-src) /gm), allowed);
   assert.match(section, /^ {4}connect-src https:\S+ wss:/m);
 });

@@ -5,19 +5,60 @@ import { test } from 'node:test';
 
 import type { Locator, Page } from 'playwright-core';
 
-import { bodies, complaints, context, conversationOf, eventually, open, said, server, shopOrigin, visit, write } from './rig.ts';
+import {
+  bodies,
+  complaints,
+  context,
+  conversationOf,
+  eventually,
+  open,
+  said,
+  server,
+  shopOrigin,
+  visit,
+  write,
+} from './rig.ts';
 
 const HOST = `document.querySelector('div[popover]')`;
 const composer = (page: Page): Locator => page.getByRole('textbox', { name: 'Your message' });
 const launcher = (page: Page): Locator => page.getByRole('button', { name: 'Open the chat' });
 
 const KINDS = [
-  'keydown', 'keyup', 'keypress', 'beforeinput', 'input',
-  'compositionstart', 'compositionupdate', 'compositionend', 'paste', 'copy', 'cut',
-  'focus', 'blur', 'focusin', 'focusout', 'click', 'dblclick', 'auxclick', 'contextmenu',
-  'mousedown', 'mouseup', 'pointerdown', 'pointerup',
-  'touchstart', 'touchmove', 'touchend', 'touchcancel', 'wheel', 'selectstart',
-  'dragstart', 'dragenter', 'dragover', 'dragleave', 'dragend', 'drop',
+  'keydown',
+  'keyup',
+  'keypress',
+  'beforeinput',
+  'input',
+  'compositionstart',
+  'compositionupdate',
+  'compositionend',
+  'paste',
+  'copy',
+  'cut',
+  'focus',
+  'blur',
+  'focusin',
+  'focusout',
+  'click',
+  'dblclick',
+  'auxclick',
+  'contextmenu',
+  'mousedown',
+  'mouseup',
+  'pointerdown',
+  'pointerup',
+  'touchstart',
+  'touchmove',
+  'touchend',
+  'touchcancel',
+  'wheel',
+  'selectstart',
+  'dragstart',
+  'dragenter',
+  'dragover',
+  'dragleave',
+  'dragend',
+  'drop',
 ];
 /** Listeners on all that an event passes, which note what they hear of the widget and forbid it. */
 const FORBID = `window.heard = [];
@@ -37,7 +78,16 @@ async function use(page: Page): Promise<void> {
   await composer(page).click({ button: 'right' });
   await composer(page).dblclick();
   await page.keyboard.type('hello there');
-  for (const keys of ['Control+a', 'Control+c', 'Control+v', 'Control+v', 'Control+a', 'Control+x', 'Control+v']) await page.keyboard.press(keys);
+  for (const keys of [
+    'Control+a',
+    'Control+c',
+    'Control+v',
+    'Control+v',
+    'Control+a',
+    'Control+x',
+    'Control+v',
+  ])
+    await page.keyboard.press(keys);
   assert.equal(await composer(page).inputValue(), 'hello there'.repeat(2));
   await page.getByRole('button', { name: 'Send' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
@@ -128,7 +178,10 @@ test('what a page listens to in the window is not before the widget, once the ta
   assert.deepEqual(await page.evaluate('[...new Set(heard)]'), []);
 });
 
-for (const [trap, kind] of [['focusin', 'focusin'], ['focus on the way down', 'focus']] as const) {
+for (const [trap, kind] of [
+  ['focusin', 'focusin'],
+  ['focus on the way down', 'focus'],
+] as const) {
   test(`a dialog of the page that holds the focus (${trap}) takes none out of the chat`, async () => {
     const page = await visit();
     await launcher(page).waitFor();
@@ -137,7 +190,10 @@ for (const [trap, kind] of [['focusin', 'focusin'], ['focus on the way down', 'f
     await open(page);
     await composer(page).click();
     await page.keyboard.type('hello');
-    assert.deepEqual([await composer(page).inputValue(), await page.evaluate('held.value')], ['hello', '']);
+    assert.deepEqual(
+      [await composer(page).inputValue(), await page.evaluate('held.value')],
+      ['hello', ''],
+    );
     await page.keyboard.press('Enter');
     await page.getByText('Sent', { exact: true }).waitFor();
   });
@@ -157,12 +213,22 @@ for (const [words, move] of Object.entries(MOVES)) {
     await composer(page).click();
     await page.keyboard.type('helo');
     await page.keyboard.press('ArrowLeft');
-    await page.evaluate(`${move.replace(/body\.innerHTML = '<h1>2<\/h1>'/, `body.append('2')`)}; undefined`);
-    const stands = (): Promise<unknown> => page.evaluate(`${HOST}?.matches(':popover-open') && ${HOST}.parentNode === document.body`);
+    await page.evaluate(
+      `${move.replace(/body\.innerHTML = '<h1>2<\/h1>'/, `body.append('2')`)}; undefined`,
+    );
+    const stands = (): Promise<unknown> =>
+      page.evaluate(`${HOST}?.matches(':popover-open') && ${HOST}.parentNode === document.body`);
     await page.waitForTimeout(60);
     await eventually(async () => (await stands()) === true);
-    await page.evaluate(`{ const over = document.createElement('div'); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'; document.body.append(over) }`);
-    assert.equal(await page.evaluate(`document.elementFromPoint(innerWidth - 50, innerHeight - 50) === ${HOST}`), true);
+    await page.evaluate(
+      `{ const over = document.createElement('div'); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'; document.body.append(over) }`,
+    );
+    assert.equal(
+      await page.evaluate(
+        `document.elementFromPoint(innerWidth - 50, innerHeight - 50) === ${HOST}`,
+      ),
+      true,
+    );
     await page.keyboard.type('l');
     assert.equal(await composer(page).inputValue(), 'hello');
     await page.keyboard.press('Enter');
@@ -176,7 +242,8 @@ test('a page that swaps its body takes no focus into the chat that was not there
   await composer(page).click();
   await page.keyboard.type('hello');
   const swap = `{ const body = document.createElement('body'); const field = document.createElement('input'); field.id = 'field'; body.append(field); document.body = body; GO }`;
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.id || document.activeElement.localName`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(`document.activeElement.id || document.activeElement.localName`);
   await page.evaluate(swap.replace('GO', 'field.focus()'));
   await eventually(async () => (await page.evaluate(`${HOST}?.matches(':popover-open')`)) === true);
   assert.equal(await focused(), 'field');
@@ -205,7 +272,10 @@ const BUILT_INS = {
 for (const [words, script] of Object.entries(BUILT_INS)) {
   test(`a page with ${words} has the whole chat`, async () => {
     await context.addInitScript(script);
-    server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) } };
+    server.site = {
+      form: { name: 'required', email: 'optional' },
+      notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) },
+    };
     const page = await visit();
     await open(page);
     await page.getByLabel('Your name').fill('Ada');
@@ -221,7 +291,8 @@ for (const [words, script] of Object.entries(BUILT_INS)) {
     await write(page, 'again');
     await eventually(async () => bodies(conversationOf(server)).at(-1) === 'again');
     // A body that changes is no reason to put the chat anywhere else.
-    for (let change = 0; change < 9; change++) await page.evaluate(`document.body.appendChild(document.createElement('p')); undefined`);
+    for (let change = 0; change < 9; change++)
+      await page.evaluate(`document.body.appendChild(document.createElement('p')); undefined`);
     assert.ok(await page.getByRole('dialog').isVisible());
   });
 }

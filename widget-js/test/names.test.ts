@@ -46,8 +46,16 @@ test('no member that the build shortens is a field of what tabs tell each other 
   const [, own] = /const OWN = \/(.*)\/;/.exec(text('build.mjs')) ?? [];
   assert.ok(own);
   const names = fields();
-  assert.ok(names.includes('seen_seq') && names.includes('input') && names.includes('until') && names.includes('edge'));
-  assert.deepEqual(names.filter((name) => new RegExp(own).test(name)), []);
+  assert.ok(
+    names.includes('seen_seq') &&
+      names.includes('input') &&
+      names.includes('until') &&
+      names.includes('edge'),
+  );
+  assert.deepEqual(
+    names.filter((name) => new RegExp(own).test(name)),
+    [],
+  );
 });
 
 test('in the built chat whatever has a kind has its fields by their names', () => {
@@ -67,6 +75,10 @@ test('in the built chat whatever has a kind has its fields by their names', () =
   // The line's own states and the bodies stay in one tab, or come from the wire.
   for (const [kind, names] of kinds) {
     if (['waiting', 'stopped', 'event'].includes(kind)) continue;
-    assert.deepEqual(names.filter((name) => !known.has(name)), [], kind);
+    assert.deepEqual(
+      names.filter((name) => !known.has(name)),
+      [],
+      kind,
+    );
   }
 });

@@ -4,10 +4,27 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConsoleMessage, Page } from 'playwright-core';
 
-import { SERVER_AVAILABILITY, SERVER_QUEUE, SERVER_TYPING } from '../../protocol/ts/src/wire/frames.ts';
+import {
+  SERVER_AVAILABILITY,
+  SERVER_QUEUE,
+  SERVER_TYPING,
+} from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, SITE_KEY } from './fake_server.ts';
 import {
-  ANNA, bodies, complaints, context, conversationOf, eventually, open, origin, said, server, shopOrigin, texts, visit, write,
+  ANNA,
+  bodies,
+  complaints,
+  context,
+  conversationOf,
+  eventually,
+  open,
+  origin,
+  said,
+  server,
+  shopOrigin,
+  texts,
+  visit,
+  write,
 } from './rig.ts';
 
 /** What the libraries of their days did to a page's own objects, as far as anybody else can meet it. */
@@ -52,7 +69,10 @@ const MOOTOOLS = `
   implement(Element, { contains(one) { return !!one && (this === one || !!(this.compareDocumentPosition(one) & 16)); }, set() { return this; }, get() { return null; }, erase() { return this; }, empty() { this.replaceChildren(); return this; } });
   window.Event = function () {}; window.Request = function () {}; window.Class = function () {}; window.Options = {}; window.Browser = {};`;
 
-for (const [library, script] of Object.entries({ 'Prototype.js': PROTOTYPE_JS, MooTools: MOOTOOLS })) {
+for (const [library, script] of Object.entries({
+  'Prototype.js': PROTOTYPE_JS,
+  MooTools: MOOTOOLS,
+})) {
   test(`a chat on a page of ${library} is kept, sent and there again after a reload`, async () => {
     await context.addInitScript(script);
     server.site = { form: { name: 'required', email: 'optional' } };
@@ -85,11 +105,15 @@ for (const [library, script] of Object.entries({ 'Prototype.js': PROTOTYPE_JS, M
 test('what a page puts in the place of the browser’s own once it is loaded does not matter', async () => {
   const page = await visit();
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
-  await page.evaluate(`window.fetch = window.WebSocket = function () { throw new Error('not here') }; Date.now = () => NaN; undefined`);
+  await page.evaluate(
+    `window.fetch = window.WebSocket = function () { throw new Error('not here') }; Date.now = () => NaN; undefined`,
+  );
   await open(page);
   await write(page, 'hello');
   await write(page, 'again');
-  await eventually(async () => server.kept.size === 1 && bodies(conversationOf(server)).join() === 'hello,again');
+  await eventually(
+    async () => server.kept.size === 1 && bodies(conversationOf(server)).join() === 'hello,again',
+  );
 });
 
 /** A page whose clock is so much behind. */
@@ -129,7 +153,12 @@ test('words of several tabs go out in the order in which they were written, what
   await open(second);
   await second.getByText('hello', { exact: true }).waitFor();
   server.acks = false;
-  for (const [page, words] of [[first, 'one'], [second, 'two'], [first, 'three'], [second, 'four']] as const) {
+  for (const [page, words] of [
+    [first, 'one'],
+    [second, 'two'],
+    [first, 'three'],
+    [second, 'four'],
+  ] as const) {
     await write(page, words);
     for (const other of [first, second]) await other.getByText(words, { exact: true }).waitFor();
   }
@@ -206,20 +235,33 @@ test('what is typed in the chat reaches none of the page’s shortcuts, and the 
 });
 
 const HOST = `document.querySelector('div[popover]')`;
-const onTop = (page: Page): Promise<boolean> => page.evaluate(`(() => {
+const onTop = (page: Page): Promise<boolean> =>
+  page.evaluate(`(() => {
   const { left, top, width, height } = ${HOST}.shadowRoot.querySelector('.launcher').getBoundingClientRect();
   return left + width <= innerWidth && top + height <= innerHeight && width === 60 && document.elementFromPoint(left + 30, top + 30) === ${HOST};
 })()`);
 
-for (const style of ['transform: translateY(3000px)', 'filter: grayscale(1); height: 4000px', 'contain: strict; height: 100px', 'will-change: transform; perspective: 1px', 'opacity: .2; isolation: isolate; position: relative; z-index: 1', 'zoom: 1; overflow: hidden; height: 50px; clip-path: inset(0)'])
+for (const style of [
+  'transform: translateY(3000px)',
+  'filter: grayscale(1); height: 4000px',
+  'contain: strict; height: 100px',
+  'will-change: transform; perspective: 1px',
+  'opacity: .2; isolation: isolate; position: relative; z-index: 1',
+  'zoom: 1; overflow: hidden; height: 50px; clip-path: inset(0)',
+])
   test(`the launcher is in its corner on a page with ${style}, in front of all`, async () => {
     const page = await visit();
     await page.getByRole('button', { name: 'Open the chat' }).waitFor();
-    await page.evaluate(`document.body.style.cssText = '${style}'; document.documentElement.append(Object.assign(document.createElement('div'), { id: 'over' })); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'`);
+    await page.evaluate(
+      `document.body.style.cssText = '${style}'; document.documentElement.append(Object.assign(document.createElement('div'), { id: 'over' })); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'`,
+    );
     assert.ok(await onTop(page));
     await open(page);
     const box = await page.getByRole('dialog').boundingBox();
-    assert.ok(box && box.x > 0 && box.y >= 0 && box.x + box.width <= 1100 && box.y + box.height <= 760, JSON.stringify(box));
+    assert.ok(
+      box && box.x > 0 && box.y >= 0 && box.x + box.width <= 1100 && box.y + box.height <= 760,
+      JSON.stringify(box),
+    );
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
   });
@@ -227,11 +269,15 @@ for (const style of ['transform: translateY(3000px)', 'filter: grayscale(1); hei
 test('the top layer darkens nothing, and a browser without one shows the chat too', async () => {
   const page = await visit();
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
-  await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync('::backdrop { background: red !important; display: block } [popover] { inset: 0; border: 9px solid; background: red }'); document.adoptedStyleSheets = [sheet]; }`);
+  await page.evaluate(
+    `{ const sheet = new CSSStyleSheet(); sheet.replaceSync('::backdrop { background: red !important; display: block } [popover] { inset: 0; border: 9px solid; background: red }'); document.adoptedStyleSheets = [sheet]; }`,
+  );
   assert.equal(await page.evaluate(`getComputedStyle(${HOST}, '::backdrop').display`), 'none');
   assert.ok(await onTop(page));
   const old = await context.newPage();
-  await old.addInitScript('delete HTMLElement.prototype.showPopover; delete HTMLElement.prototype.popover');
+  await old.addInitScript(
+    'delete HTMLElement.prototype.showPopover; delete HTMLElement.prototype.popover',
+  );
   await old.goto(shopOrigin);
   await open(old);
   await write(old, 'hello');
@@ -260,9 +306,12 @@ test('a page that removes what it does not know goes on, and is told; one that s
 test('a sandbox that allows no forms can send, and holds back what the form lacks', async () => {
   server.site = { form: { name: 'required' } };
   const page = await context.newPage();
-  await page.route(`${shopOrigin}/outer`, (route) => route.fulfill({
-    contentType: 'text/html', body: `<iframe sandbox="allow-scripts allow-same-origin" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
-  }));
+  await page.route(`${shopOrigin}/outer`, (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: `<iframe sandbox="allow-scripts allow-same-origin" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
+    }),
+  );
   await page.goto(`${shopOrigin}/outer`);
   const inner = page.frameLocator('iframe');
   await inner.getByRole('button', { name: 'Open the chat' }).click();
@@ -286,7 +335,11 @@ test('the page behind the chat of a phone stands still, and moves again when it 
   const wheel = async (x: number, y: number): Promise<number> => {
     await page.mouse.move(x, y);
     await page.mouse.wheel(0, 500);
-    return Number(await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(scrollY))))'));
+    return Number(
+      await page.evaluate(
+        'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(scrollY))))',
+      ),
+    );
   };
   for (const y of [30, 300, 740]) assert.equal(await wheel(150, y), 0);
   // A window that grows has the page beside the chat again.
@@ -312,15 +365,25 @@ for (const [place, rules] of RULES.entries()) {
     await page.evaluate(`{ const sheet = new CSSStyleSheet(); sheet.replaceSync(${JSON.stringify(rules)}); document.adoptedStyleSheets = [sheet];
       document.documentElement.className = 'js'; document.body.className = 'home'; document.body.id = 'top'; document.body.style.cssText = 'color: red; overflow: clip visible !important';
       document.body.append(Object.assign(document.createElement('p'), { id: 'long' })); long.style.blockSize = '4000px'; }`);
-    const styles = (): Promise<unknown> => page.evaluate(`[document.documentElement, document.body].map((one) => one.getAttribute('style'))`);
+    const styles = (): Promise<unknown> =>
+      page.evaluate(
+        `[document.documentElement, document.body].map((one) => one.getAttribute('style'))`,
+      );
     const before = await styles();
     for (let round = 0; round < 2; round++) {
       await open(page);
       await page.mouse.move(150, 30);
       await page.mouse.wheel(0, 400);
-      await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+      await page.evaluate(
+        'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+      );
       assert.deepEqual(await page.evaluate(`[scrollY, document.body.scrollTop]`), [0, 0]);
-      assert.deepEqual(await page.evaluate(`[document.documentElement, document.body].map((one) => getComputedStyle(one).overflow)`), ['hidden', 'hidden']);
+      assert.deepEqual(
+        await page.evaluate(
+          `[document.documentElement, document.body].map((one) => getComputedStyle(one).overflow)`,
+        ),
+        ['hidden', 'hidden'],
+      );
       await page.keyboard.press('Escape');
       assert.deepEqual(await styles(), before);
     }
@@ -360,7 +423,10 @@ test('the chat is not printed', async () => {
   const page = await visit();
   await open(page);
   await page.emulateMedia({ media: 'print' });
-  assert.deepEqual([await page.locator('.launcher').isVisible(), await page.locator('.panel').isVisible()], [false, false]);
+  assert.deepEqual(
+    [await page.locator('.launcher').isVisible(), await page.locator('.panel').isVisible()],
+    [false, false],
+  );
 });
 
 const told = (page: Page): string[] => {
@@ -376,10 +442,15 @@ test('where the page’s origin is not the site’s, the chat says so before any
   await open(page);
   await page.getByText('The chat cannot be reached from this page.').waitFor();
   const composer = page.getByRole('textbox', { name: 'Your message' });
-  assert.deepEqual([await composer.isEditable(), await page.getByRole('button', { name: 'Send' }).isDisabled()], [false, true]);
+  assert.deepEqual(
+    [await composer.isEditable(), await page.getByRole('button', { name: 'Send' }).isDisabled()],
+    [false, true],
+  );
   assert.equal(await page.locator('.under').textContent(), '');
   assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
-  await eventually(async () => lines.some((line) => line.includes(shopOrigin) && line.includes('Websites')));
+  await eventually(async () =>
+    lines.some((line) => line.includes(shopOrigin) && line.includes('Websites')),
+  );
   complaints.length = 0;
 });
 
@@ -400,7 +471,14 @@ test('what was written on an origin that is no longer the site’s does not seem
 async function notListed(page: Page): Promise<void> {
   await page.route('**/v1/widget/**', async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, headers: { ...response.headers(), 'livehelp-page-origin': 'not-listed', 'access-control-expose-headers': 'livehelp-page-origin' } });
+    await route.fulfill({
+      response,
+      headers: {
+        ...response.headers(),
+        'livehelp-page-origin': 'not-listed',
+        'access-control-expose-headers': 'livehelp-page-origin',
+      },
+    });
   });
 }
 
@@ -414,31 +492,56 @@ test('a page that its site does not list shows nothing, keeps nothing and is tol
   await eventually(async () => lines.includes('heard refused'));
   await page.evaluate(`LiveHelp('show'); LiveHelp('open'); dispatchEvent(new Event('online'))`);
   await page.waitForLoadState('networkidle');
-  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), [`LiveHelp: ${shopOrigin} is no origin of this site. Add it in the console, under Websites.`]);
-  assert.deepEqual([await page.getByRole('button').count(), await page.getByRole('dialog').count(), server.connections], [0, 0, 0]);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('LiveHelp')),
+    [`LiveHelp: ${shopOrigin} is no origin of this site. Add it in the console, under Websites.`],
+  );
+  assert.deepEqual(
+    [
+      await page.getByRole('button').count(),
+      await page.getByRole('dialog').count(),
+      server.connections,
+    ],
+    [0, 0, 0],
+  );
 });
 
 test('a page without an origin is told so in words that make sense for it', async () => {
   const page = await context.newPage();
   const lines = told(page);
   await notListed(page);
-  await page.route(`${shopOrigin}/outer`, (route) => route.fulfill({
-    contentType: 'text/html', body: `<iframe sandbox="allow-scripts" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
-  }));
+  await page.route(`${shopOrigin}/outer`, (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: `<iframe sandbox="allow-scripts" width="900" height="700" src="${shopOrigin}/index.html?framed"></iframe>`,
+    }),
+  );
   await page.goto(`${shopOrigin}/outer`);
   await eventually(async () => lines.some((line) => line.startsWith('LiveHelp')));
-  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), ['LiveHelp: this page has no origin, being a file or in a sandbox. No site can list it.']);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('LiveHelp')),
+    ['LiveHelp: this page has no origin, being a file or in a sandbox. No site can list it.'],
+  );
   assert.equal(await page.frameLocator('iframe').getByRole('button').count(), 0);
 });
 
 test('where the line is refused for the page’s origin, nothing is asked for, and the page’s keeper is told once', async () => {
-  server.site = { form: { name: 'required' }, notice: { text: 'Kept for 60 days.', url: '', hash: 'ab'.repeat(32) } };
+  server.site = {
+    form: { name: 'required' },
+    notice: { text: 'Kept for 60 days.', url: '', hash: 'ab'.repeat(32) },
+  };
   server.closes = 4003;
   const page = await visit();
   const lines = told(page);
   await open(page);
   await page.getByText('The chat cannot be reached from this page.').waitFor();
-  assert.deepEqual([await page.getByLabel('Your name').isVisible(), await page.getByText('Kept for 60 days.').isVisible()], [false, false]);
+  assert.deepEqual(
+    [
+      await page.getByLabel('Your name').isVisible(),
+      await page.getByText('Kept for 60 days.').isVisible(),
+    ],
+    [false, false],
+  );
   await page.keyboard.press('Escape');
   await open(page);
   await eventually(async () => server.connections === 2);
@@ -457,11 +560,16 @@ const STUB = 'window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call);';
 test('a site that refuses in another way shows nothing, and says nothing of origins', async () => {
   const page = await context.newPage();
   const lines = told(page);
-  await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 403, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
+  await page.route('**/v1/widget/**', (route) =>
+    route.fulfill({ status: 403, headers: { 'access-control-allow-origin': '*' }, body: '{}' }),
+  );
   await page.addInitScript(`${STUB} LiveHelp('on', 'error', (why) => console.log('heard ' + why))`);
   await page.goto(shopOrigin);
   await eventually(async () => lines.includes('heard refused'));
-  assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('LiveHelp')),
+    [],
+  );
   assert.equal(await page.getByRole('button').count(), 0);
 });
 
@@ -477,10 +585,14 @@ for (const [words, answer] of Object.entries({
     let fetches = 0;
     const headers = { 'access-control-allow-origin': '*' };
     await page.route('**/v1/widget/**', (route) =>
-      (fetches++ === 0 ? route.fulfill({ ...answer, headers }) : route.continue()));
+      fetches++ === 0 ? route.fulfill({ ...answer, headers }) : route.continue(),
+    );
     await page.goto(shopOrigin);
     await open(page);
-    assert.deepEqual(lines.filter((line) => line.startsWith('LiveHelp')), []);
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('LiveHelp')),
+      [],
+    );
   });
 }
 
@@ -507,7 +619,8 @@ async function visitWithoutSite(page: Page): Promise<(() => Promise<void>)[]> {
   const held: (() => Promise<void>)[] = [];
   let fetches = 0;
   await page.route('**/v1/widget/**', (route) =>
-    (fetches++ === 0 ? route.abort() : held.push(() => route.continue())));
+    fetches++ === 0 ? route.abort() : held.push(() => route.continue()),
+  );
   const failed = page.waitForEvent('requestfailed');
   await page.goto(shopOrigin);
   await failed;
@@ -572,7 +685,10 @@ test('a socket that is kept away is said to the visitor and to the page’s keep
   await page.getByText('There is no connection to the chat.').waitFor();
   const ours = lines.filter((line) => line.startsWith('LiveHelp: no WebSocket connection'));
   assert.equal(ours.length, 1);
-  assert.ok(ours[0]?.includes(`${origin.replace('http', 'ws')}/v1/socket`) && ours[0].includes('connect-src'));
+  assert.ok(
+    ours[0]?.includes(`${origin.replace('http', 'ws')}/v1/socket`) &&
+      ours[0].includes('connect-src'),
+  );
   complaints.length = 0;
 });
 
@@ -581,11 +697,16 @@ test('a server that cannot be fetched from is said to whoever asks for the chat,
   const lines = told(page);
   await page.goto(`${shopOrigin}/index.html?no-fetch`);
   await page.getByRole('button', { name: 'Open the chat' }).click();
-  await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
+  await page
+    .getByRole('status')
+    .getByText('The chat could not be loaded. Please try again.')
+    .waitFor();
   assert.ok(lines.some((line) => line.startsWith(`LiveHelp: no HTTP connection to ${origin}.`)));
   const other = await context.newPage();
   let fetches = 0;
-  await other.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
+  await other.route('**/v1/widget/**', (route) =>
+    fetches++ === 0 ? route.abort() : route.continue(),
+  );
   await other.goto(shopOrigin);
   await other.getByRole('button', { name: 'Open the chat' }).click();
   await other.getByRole('dialog').waitFor();
@@ -619,7 +740,14 @@ test('where nobody is there to be next for, nobody is told to be next', async ()
   server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   await page.getByText('Here with you').waitFor();
   const { at, message } = said(2, '');
-  server.speak(conversation, { seq: 2, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'requeued' }, expires: 2_600 });
+  server.speak(conversation, {
+    seq: 2,
+    message,
+    at,
+    author: { kind: 'system' },
+    body: { kind: 'event', event: 'requeued' },
+    expires: 2_600,
+  });
   server.tellCard(conversation, { state: 'queued', assignee: undefined, position: 1 });
   await page.getByText('Our agent is no longer here. You are first in line again.').waitFor();
   await page.getByText('You are next in line.').waitFor();
@@ -645,7 +773,12 @@ test('what is too long is counted and kept, and goes when it is shorter', async 
   await page.getByText('Too long: 4100 of 4000 characters.').waitFor();
   await composer.press('Enter');
   assert.equal((await page.getByLabel('Your name').inputValue()).length, 300);
-  assert.equal(await page.getByLabel('Your name').evaluate((input: HTMLInputElement) => input.validationMessage), 'Too long: 300 of 200 characters. Please shorten it.');
+  assert.equal(
+    await page
+      .getByLabel('Your name')
+      .evaluate((input: HTMLInputElement) => input.validationMessage),
+    'Too long: 300 of 200 characters. Please shorten it.',
+  );
   await page.getByLabel('Your name').fill('Ada');
   await composer.press('Enter');
   assert.equal((await composer.inputValue()).length, 4_100);
@@ -666,7 +799,12 @@ test('what cannot be seen is no message, and no answer', async () => {
   await page.getByLabel('Your name').fill('\u200b\u2800');
   await composer.fill('hello');
   await composer.press('Enter');
-  assert.equal(await page.getByLabel('Your name').evaluate((input: HTMLInputElement) => input.validity.valueMissing), true);
+  assert.equal(
+    await page
+      .getByLabel('Your name')
+      .evaluate((input: HTMLInputElement) => input.validity.valueMissing),
+    true,
+  );
   await page.getByLabel('Your name').fill('Ada');
   for (const blank of ['\u200b', '\u2800', ' \u00a0\u3164', '\u202e', '\u0301']) {
     await composer.fill(blank);
@@ -685,10 +823,25 @@ test('a name in a sentence stands apart, and turns nothing round', async () => {
   await page.getByText('Sent', { exact: true }).waitFor();
   const conversation = conversationOf(server);
   const { at, message } = said(2, '');
-  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: [{ agent: AGENT, name: 'Bob\u202egnp\u2069 שלום' }] });
-  server.speak(conversation, { seq: 2, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'assigned', agent: AGENT }, expires: 2_600 });
+  server.tellCard(conversation, {
+    state: 'active',
+    assignee: AGENT,
+    agents: [{ agent: AGENT, name: 'Bob\u202egnp\u2069 שלום' }],
+  });
+  server.speak(conversation, {
+    seq: 2,
+    message,
+    at,
+    author: { kind: 'system' },
+    body: { kind: 'event', event: 'assigned', agent: AGENT },
+    expires: 2_600,
+  });
   server.speak(conversation, said(3, 'Hi'));
-  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  server.say(SERVER_TYPING, {
+    conversation,
+    author: { kind: 'agent', agent: AGENT },
+    typing: true,
+  });
   const name = 'Bobgnp שלום';
   await page.getByText(`${name} is typing…`).waitFor();
   await page.getByText(`${name} joined the conversation`).waitFor();

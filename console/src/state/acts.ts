@@ -4,7 +4,11 @@
 // (desk.ts), and how it is asked for (the view).
 
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
-import type { AgentId, ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  AgentId,
+  ConversationCard,
+  ConversationId,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import { t } from '../strings/en.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
@@ -26,12 +30,22 @@ export function mayMove(card: ConversationCard): boolean {
 
 /** From whom one may take it over, not only hand it on. */
 export function takenFrom(card: ConversationCard): AgentId | null {
-  return card.state === 'active' && card.assignee !== undefined && card.assignee !== me.value && leads() ? card.assignee : null;
+  return card.state === 'active' &&
+    card.assignee !== undefined &&
+    card.assignee !== me.value &&
+    leads()
+    ? card.assignee
+    : null;
 }
 
 /** A transfer that nobody has answered yet can be taken back. */
 export function mayWithdraw(card: ConversationCard): boolean {
-  return mayMove(card) && card.state === 'active' && card.offered_to !== undefined && card.offered_to !== me.value;
+  return (
+    mayMove(card) &&
+    card.state === 'active' &&
+    card.offered_to !== undefined &&
+    card.offered_to !== me.value
+  );
 }
 
 /** One colleague is asked at a time. */

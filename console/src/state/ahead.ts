@@ -3,13 +3,15 @@
 // Lives here: what a field is, and the letters that come before it is there. Not here: single keys
 // (view/shortcuts.ts), where the letters stand then (composing.ts).
 
-export const FIELDS = 'input, textarea, select, [role=textbox], [role=searchbox], [role=combobox], [role=listbox], [role=spinbutton], [role=slider]';
+export const FIELDS =
+  'input, textarea, select, [role=textbox], [role=searchbox], [role=combobox], [role=listbox], [role=spinbutton], [role=slider]';
 
 export function isField(target: EventTarget | null | undefined): target is HTMLElement {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches(FIELDS));
 }
 
-export const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean => ctrlKey || metaKey || altKey;
+export const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean =>
+  ctrlKey || metaKey || altKey;
 
 /** Ends the one that is there: one pair of hands types one text. */
 let stopAhead = (): void => undefined;
@@ -18,7 +20,10 @@ let stopAhead = (): void => undefined;
  * What is typed in no field goes to `take`, letter by letter: until a field gets the focus, or something is pressed or gone to by
  * which `ends` says that it is over, or `stop` is called.
  */
-export function typeAhead(take: (letter: string) => void, ends: (event: Event) => boolean): () => void {
+export function typeAhead(
+  take: (letter: string) => void,
+  ends: (event: Event) => boolean,
+): () => void {
   stopAhead();
   const over = new AbortController();
   const stop = (): void => over.abort();
@@ -35,6 +40,7 @@ export function typeAhead(take: (letter: string) => void, ends: (event: Event) =
     }
   };
   // Before anything on the page: a space is a letter here, and presses nothing.
-  for (const name of ['keydown', 'focusin', 'pointerdown', 'hashchange']) window.addEventListener(name, hear, { capture: true, signal: over.signal });
+  for (const name of ['keydown', 'focusin', 'pointerdown', 'hashchange'])
+    window.addEventListener(name, hear, { capture: true, signal: over.signal });
   return stop;
 }

@@ -47,7 +47,11 @@ export interface Board {
   /** Transfers that came to nothing, until the conversation goes on: who did not take them. */
   readonly untaken: ReadonlyMap<ConversationId, AgentId>;
   /** What of the board has not come yet, as the server counted when its newest part came. */
-  readonly beyond: { readonly next: string; readonly live: number; readonly waiting: number } | null;
+  readonly beyond: {
+    readonly next: string;
+    readonly live: number;
+    readonly waiting: number;
+  } | null;
 }
 
 export const EMPTY_BOARD: Board = {
@@ -65,11 +69,20 @@ export type BoardInput =
   /** A conversation that REST showed. */
   | { readonly kind: 'card'; readonly card: ConversationCard }
   /** This agent's own mark, before the server has heard of it. */
-  | { readonly kind: 'own-mark'; readonly conversation: ConversationId; readonly agent: AgentId; readonly seq: number }
+  | {
+      readonly kind: 'own-mark';
+      readonly conversation: ConversationId;
+      readonly agent: AgentId;
+      readonly seq: number;
+    }
   | { readonly kind: 'own-card'; readonly card: AgentCard }
   /** This agent takes a transfer back, before the server has heard of it: then nobody refused it. */
   | { readonly kind: 'withdrawn'; readonly conversation: ConversationId }
-  | { readonly kind: 'tags'; readonly conversation: ConversationId; readonly tags: readonly TagId[] }
+  | {
+      readonly kind: 'tags';
+      readonly conversation: ConversationId;
+      readonly tags: readonly TagId[];
+    }
   | { readonly kind: 'tick'; readonly now: number };
 
 const PREVIEW_CHARS_MAX = 140;
@@ -87,7 +100,13 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
     case 'tags':
       return changed(board, input.conversation, (card) => ({ ...card, tags: input.tags }));
     case 'own-mark':
-      return marked(board, input.conversation, { kind: 'agent', agent: input.agent }, 'seen', input.seq);
+      return marked(
+        board,
+        input.conversation,
+        { kind: 'agent', agent: input.agent },
+        'seen',
+        input.seq,
+      );
     case 'tick':
       return ticked(board, input.now);
   }
@@ -96,23 +115,41 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
 function heard(board: Board, frame: ServerFrame, now: number): Board {
   switch (frame.kind) {
     case 'board': {
-      const beyond = frame.next === undefined ? null : { next: frame.next, live: frame.live ?? 0, waiting: frame.waiting ?? 0 };
-      if (frame.after !== undefined) return frame.conversations.reduce(withCard, { ...board, beyond });
+      const beyond =
+        frame.next === undefined
+          ? null
+          : { next: frame.next, live: frame.live ?? 0, waiting: frame.waiting ?? 0 };
+      if (frame.after !== undefined)
+        return frame.conversations.reduce(withCard, { ...board, beyond });
       const cards = new Map<ConversationId, ConversationCard>();
       // What is over is not in the snapshot, but a screen may still show it.
       for (const [id, card] of board.cards) if (card.state === 'closed') cards.set(id, card);
       // The snapshot is the truth, whatever version was here: a server that crashed may count one again.
       for (const card of frame.conversations) cards.set(card.conversation, card);
       const agents = new Map(frame.agents.map((card) => [card.agent, card]));
-      const offers = new Map([...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)));
-      return { ...board, loaded: true, beyond, cards, agents, offers, typing: new Map(), untaken: untakenAfter(board, frame.conversations) };
+      const offers = new Map(
+        [...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)),
+      );
+      return {
+        ...board,
+        loaded: true,
+        beyond,
+        cards,
+        agents,
+        offers,
+        typing: new Map(),
+        untaken: untakenAfter(board, frame.conversations),
+      };
     }
     case 'conversation': {
       const next = { ...withCard(board, frame.card), untaken: untakenAfter(board, [frame.card]) };
       const offer = next.offers.get(frame.card.conversation);
       // A transfer is offered while the giver still has it; any other offer ends with the state.
       const over =
-        offer !== undefined && (frame.card.state === 'closed' || frame.card.state === 'queued' || frame.card.state === 'snoozed');
+        offer !== undefined &&
+        (frame.card.state === 'closed' ||
+          frame.card.state === 'queued' ||
+          frame.card.state === 'snoozed');
       return over ? withoutOffer(next, frame.card.conversation) : next;
     }
     case 'agent':
@@ -136,19 +173,37 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
     case 'presence':
       return changed(board, frame.conversation, (card) => {
         const visitor = frame.visitor ?? card.visitor;
-        return visitor === undefined ? card : { ...card, visitor: { ...card.visitor, ...visitor, presence: frame.presence } };
+        return visitor === undefined
+          ? card
+          : { ...card, visitor: { ...card.visitor, ...visitor, presence: frame.presence } };
       });
     case 'message': {
       const next = changed(board, frame.conversation, (card) => {
         if (frame.seq < card.seq_last) return card;
         const spoken =
-          frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author, note: frame.visibility === 'agents' } : {};
+          frame.body.kind === 'text'
+            ? {
+                preview: clip(frame.body.text),
+                last_author: frame.author,
+                note: frame.visibility === 'agents',
+              }
+            : {};
         return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
       });
-      return withTyping(frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next, frame.conversation, frame.author, null);
+      return withTyping(
+        frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next,
+        frame.conversation,
+        frame.author,
+        null,
+      );
     }
     case 'typing':
-      return withTyping(board, frame.conversation, frame.author, frame.typing ? now + TYPING_MS : null);
+      return withTyping(
+        board,
+        frame.conversation,
+        frame.author,
+        frame.typing ? now + TYPING_MS : null,
+      );
     case 'delivered':
       return marked(board, frame.conversation, frame.author, 'delivered', frame.seq);
     case 'seen':
@@ -178,13 +233,21 @@ function newer(known: ConversationCard | undefined, card: ConversationCard): Con
     const before = known.marks.find((other) => sameAuthor(other.author, mark.author));
     return before === undefined
       ? mark
-      : { ...mark, delivered: Math.max(mark.delivered, before.delivered), seen: Math.max(mark.seen, before.seen) };
+      : {
+          ...mark,
+          delivered: Math.max(mark.delivered, before.delivered),
+          seen: Math.max(mark.seen, before.seen),
+        };
   });
-  for (const mark of known.marks) if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
+  for (const mark of known.marks)
+    if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
   // A line of the system has no preview: then the words before it stay the last line.
   const spoken =
     card.preview === undefined && known.preview !== undefined
-      ? { preview: known.preview, ...(known.last_author === undefined ? {} : { last_author: known.last_author }) }
+      ? {
+          preview: known.preview,
+          ...(known.last_author === undefined ? {} : { last_author: known.last_author }),
+        }
       : {};
   return { ...card, ...spoken, marks, seq_last: Math.max(card.seq_last, known.seq_last) };
 }
@@ -198,7 +261,11 @@ function withCard(board: Board, card: ConversationCard): Board {
   return { ...board, cards };
 }
 
-function changed(board: Board, id: ConversationId, change: (card: ConversationCard) => ConversationCard): Board {
+function changed(
+  board: Board,
+  id: ConversationId,
+  change: (card: ConversationCard) => ConversationCard,
+): Board {
   const known = board.cards.get(id);
   if (known === undefined) return board;
   const next = change(known);
@@ -230,7 +297,11 @@ function untakenAfter(board: Board, cards: readonly ConversationCard[]): Board['
   for (const card of cards) {
     const known = board.cards.get(card.conversation);
     if (known === undefined || card.version < known.version) continue;
-    const stays = card.state === 'active' && card.assignee !== undefined && card.assignee === known.assignee && card.offered_to === undefined;
+    const stays =
+      card.state === 'active' &&
+      card.assignee !== undefined &&
+      card.assignee === known.assignee &&
+      card.offered_to === undefined;
     if (!stays) moved = next.delete(card.conversation) || moved;
     else if (known.offered_to !== undefined) {
       next.set(card.conversation, known.offered_to);
@@ -252,7 +323,12 @@ function goneOn(board: Board, id: ConversationId): Board {
 const CLOCK_MS = 1_000;
 
 /** Offers that ran out between two boards; not those that were answered in time, here or in another window, or taken back. */
-export function missedOffers(before: Board, after: Board, now: number, me: AgentId | null): readonly ConversationCard[] {
+export function missedOffers(
+  before: Board,
+  after: Board,
+  now: number,
+  me: AgentId | null,
+): readonly ConversationCard[] {
   if (before.offers === after.offers) return [];
   return [...before.offers.values()]
     .filter((offer) => !after.offers.has(offer.conversation) && now >= offer.deadline - CLOCK_MS)
@@ -262,24 +338,45 @@ export function missedOffers(before: Board, after: Board, now: number, me: Agent
 }
 
 /** Own transfers that came to nothing between two boards. */
-export function refusedTransfers(before: Board, after: Board, me: AgentId | null): readonly { readonly card: ConversationCard; readonly by: AgentId }[] {
+export function refusedTransfers(
+  before: Board,
+  after: Board,
+  me: AgentId | null,
+): readonly { readonly card: ConversationCard; readonly by: AgentId }[] {
   if (before.untaken === after.untaken) return [];
   const refused: { readonly card: ConversationCard; readonly by: AgentId }[] = [];
   for (const [id, by] of after.untaken) {
     const card = after.cards.get(id);
-    if (before.untaken.get(id) !== by && card !== undefined && isMine(card, me)) refused.push({ card, by });
+    if (before.untaken.get(id) !== by && card !== undefined && isMine(card, me))
+      refused.push({ card, by });
   }
   return refused;
 }
 
-function marked(board: Board, id: ConversationId, author: Author, which: 'delivered' | 'seen', seq: number): Board {
+function marked(
+  board: Board,
+  id: ConversationId,
+  author: Author,
+  which: 'delivered' | 'seen',
+  seq: number,
+): Board {
   return changed(board, id, (card) => {
-    const before: Marks = card.marks.find((mark) => sameAuthor(mark.author, author)) ?? { author, delivered: 0, seen: 0 };
+    const before: Marks = card.marks.find((mark) => sameAuthor(mark.author, author)) ?? {
+      author,
+      delivered: 0,
+      seen: 0,
+    };
     // Who saw it has got it.
     const delivered = Math.max(before.delivered, seq);
     const seen = which === 'seen' ? Math.max(before.seen, seq) : before.seen;
     if (delivered === before.delivered && seen === before.seen) return card;
-    return { ...card, marks: [...card.marks.filter((mark) => !sameAuthor(mark.author, author)), { author, delivered, seen }] };
+    return {
+      ...card,
+      marks: [
+        ...card.marks.filter((mark) => !sameAuthor(mark.author, author)),
+        { author, delivered, seen },
+      ],
+    };
   });
 }
 
@@ -299,7 +396,8 @@ function ticked(board: Board, now: number): Board {
   for (const [id, marks] of board.typing) {
     for (const mark of marks) if (mark.until <= now) next = withTyping(next, id, mark.author, null);
   }
-  for (const [id, offer] of board.offers) if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
+  for (const [id, offer] of board.offers)
+    if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
   return next;
 }
 
@@ -311,7 +409,9 @@ export function sameAuthor(a: Author, b: Author): boolean {
 }
 
 export function isAgent(author: Author | undefined, agent: AgentId | null): boolean {
-  return author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent;
+  return (
+    author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent
+  );
 }
 
 /** How many messages of others this agent has not had on his screen. */
@@ -332,7 +432,10 @@ export function unreadCount(card: ConversationCard, me: AgentId | null, thread?:
 }
 
 /** How far the visitor has come. */
-export function visitorMarks(card: ConversationCard | undefined): { delivered: number; seen: number } {
+export function visitorMarks(card: ConversationCard | undefined): {
+  delivered: number;
+  seen: number;
+} {
   const mark = card?.marks.find((one) => one.author.kind === 'visitor');
   return { delivered: mark?.delivered ?? 0, seen: mark?.seen ?? 0 };
 }
@@ -352,7 +455,8 @@ const FOLLOWED_MAX = 200;
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
   for (const card of board.cards.values()) if (isMine(card, me)) ids.add(card.conversation);
-  for (const card of listed(board, 'waiting', me).slice(0, FOLLOWED_WAITING_MAX)) ids.add(card.conversation);
+  for (const card of listed(board, 'waiting', me).slice(0, FOLLOWED_WAITING_MAX))
+    ids.add(card.conversation);
   return new Set([...ids].slice(0, FOLLOWED_MAX));
 }
 
@@ -374,7 +478,10 @@ export function listed(board: Board, tab: Tab, me: AgentId | null): Conversation
 }
 
 function byNewest(a: ConversationCard, b: ConversationCard): number {
-  return (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) || (a.conversation < b.conversation ? -1 : 1);
+  return (
+    (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) ||
+    (a.conversation < b.conversation ? -1 : 1)
+  );
 }
 
 /**

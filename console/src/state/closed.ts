@@ -22,13 +22,19 @@ export const closedCards = computed<readonly ConversationCard[]>(() => {
     if (card.state === 'closed') all.set(id, card);
     else all.delete(id);
   }
-  return [...all.values()].sort((a, b) => (b.closed_at ?? b.created_at) - (a.closed_at ?? a.created_at));
+  return [...all.values()].sort(
+    (a, b) => (b.closed_at ?? b.created_at) - (a.closed_at ?? a.created_at),
+  );
 });
 
 /** The newest page, or the one after those that are here. */
 export async function loadClosed(fromStart: boolean): Promise<void> {
-  const at = fromStart || cursor.value === null ? '' : `&cursor=${encodeURIComponent(cursor.value)}`;
-  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?state=closed&limit=${PAGE}${at}`);
+  const at =
+    fromStart || cursor.value === null ? '' : `&cursor=${encodeURIComponent(cursor.value)}`;
+  const page = await ask<Page<RestConversation>>(
+    'GET',
+    `/v1/conversations?state=closed&limit=${PAGE}${at}`,
+  );
   const next = new Map(fromStart ? [] : fetched.value);
   for (const item of page.items) {
     const card = cardOf(item);
@@ -62,8 +68,14 @@ export function forgetClosed(): void {
 }
 
 /** What else this visitor came for, the newest first. */
-export async function earlierConversations(visitor: string, than: ConversationId): Promise<ConversationCard[]> {
-  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?visitor_id=${encodeURIComponent(visitor)}&limit=20`);
+export async function earlierConversations(
+  visitor: string,
+  than: ConversationId,
+): Promise<ConversationCard[]> {
+  const page = await ask<Page<RestConversation>>(
+    'GET',
+    `/v1/conversations?visitor_id=${encodeURIComponent(visitor)}&limit=20`,
+  );
   return page.items
     .map(cardOf)
     .filter((card) => card.conversation !== than)

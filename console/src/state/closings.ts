@@ -19,7 +19,10 @@ export interface ClosingsTies {
 export class Closings {
   readonly #ties: ClosingsTies;
   /** Each with the notice that says so. */
-  readonly #closing = new Map<ConversationId, { readonly timer: ReturnType<typeof setTimeout>; readonly notice: number }>();
+  readonly #closing = new Map<
+    ConversationId,
+    { readonly timer: ReturnType<typeof setTimeout>; readonly notice: number }
+  >();
 
   constructor(ties: ClosingsTies) {
     this.#ties = ties;
@@ -31,7 +34,10 @@ export class Closings {
 
   closeSoon(id: ConversationId, visitor: string): void {
     if (this.#closing.has(id)) return;
-    const notice = propose(named(t.thread.closing, visitor), { words: t.undo, run: () => void this.#undo(id) });
+    const notice = propose(named(t.thread.closing, visitor), {
+      words: t.undo,
+      run: () => void this.#undo(id),
+    });
     const timer = setTimeout(() => {
       this.keepOpen(id);
       this.#ties.close(id);

@@ -35,7 +35,9 @@ export class Composing {
   /** Takes up what the same agent left before a reload; the cursor is in none of them any more. */
   restore(): void {
     const left = [...kept<Composer>(KEPT_COMPOSERS)];
-    this.composers.value = new Map(left.map(([id, composer]) => [id, { ...EMPTY_COMPOSER, ...composer, held: null }]));
+    this.composers.value = new Map(
+      left.map(([id, composer]) => [id, { ...EMPTY_COMPOSER, ...composer, held: null }]),
+    );
   }
 
   stop(): void {
@@ -81,7 +83,8 @@ export class Composing {
 
   /** Another window has this text, or the server kept it. */
   heard(id: ConversationId, text: string): void {
-    if (serverNow() - (this.#typedAt.get(id) ?? 0) > DRAFT_HANDS_OFF_MS) this.compose(id, { kind: 'heard', text });
+    if (serverNow() - (this.#typedAt.get(id) ?? 0) > DRAFT_HANDS_OFF_MS)
+      this.compose(id, { kind: 'heard', text });
   }
 
   /** There is a line again, and the board is still to come, which brings the drafts as the server has them. */

@@ -6,7 +6,14 @@
 
 import { batch, computed, signal } from '@preact/signals';
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
-import type { ConversationId, Message, MessageId, ResumePoint, ServerFrame, Visibility } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  ConversationId,
+  Message,
+  MessageId,
+  ResumePoint,
+  ServerFrame,
+  Visibility,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import { messageId } from '../../../protocol/ts/src/wire/ids.ts';
 import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
 import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
@@ -45,12 +52,15 @@ export const ownCard = computed(() => {
 });
 
 /** The oldest first: it is the one that is shown, and the one that a key accepts. */
-export const offers = computed(() => [...board.value.offers.values()].sort((a, b) => a.came - b.came || a.deadline - b.deadline));
+export const offers = computed(() =>
+  [...board.value.offers.values()].sort((a, b) => a.came - b.came || a.deadline - b.deadline),
+);
 
 /** What waits for this agent: offers, and their conversations with something unread. */
 export const attention = computed(() => {
   let count = board.value.offers.size;
-  for (const card of board.value.cards.values()) if (isMine(card, me.value) && unreadOf(card) > 0) count += 1;
+  for (const card of board.value.cards.values())
+    if (isMine(card, me.value) && unreadOf(card) > 0) count += 1;
   return count;
 });
 
@@ -135,7 +145,12 @@ export function startDesk(): void {
   socket = new Socket({
     url: `${scheme}://${location.host}/v1/socket`,
     hears: wire.SERVER_FRAMES,
-    hello: () => ({ role: 'agent', client: 'console/0.1.0', locale: navigator.language, resume: [] }),
+    hello: () => ({
+      role: 'agent',
+      client: 'console/0.1.0',
+      locale: navigator.language,
+      resume: [],
+    }),
     onWelcome: welcomed,
     onFrame: arrived,
     onState: (state) => {
@@ -208,7 +223,8 @@ export function toBoard(input: BoardInput): void {
   for (const id of closings.all) {
     const [was, is] = [before.cards.get(id), after.cards.get(id)];
     // It has ended otherwise, or is another's: what was meant of it then is not meant of what it is now.
-    if (is === undefined || is.state === 'closed' || is.assignee !== was?.assignee) closings.keepOpen(id);
+    if (is === undefined || is.state === 'closed' || is.assignee !== was?.assignee)
+      closings.keepOpen(id);
   }
 }
 
@@ -242,7 +258,9 @@ function resumeFrom(id: ConversationId): ResumePoint {
   const thread = threads.value.get(id);
   if (thread === undefined) threads.value = new Map(threads.value).set(id, EMPTY_THREAD);
   const last = newestEntry(thread ?? EMPTY_THREAD);
-  return last === undefined ? { conversation: id, seq: 0 } : { conversation: id, seq: last.seq, message: last.message, at: last.at };
+  return last === undefined
+    ? { conversation: id, seq: 0 }
+    : { conversation: id, seq: last.seq, message: last.message, at: last.at };
 }
 
 /** What came and is not on the board yet. */
@@ -294,7 +312,10 @@ function hear(frame: ServerFrame, before?: number): void {
   if (standing() !== stood) restKeys();
   switch (frame.kind) {
     case 'history':
-      toThread(frame.conversation, before === undefined ? { kind: 'frame', frame } : { kind: 'frame', frame, before });
+      toThread(
+        frame.conversation,
+        before === undefined ? { kind: 'frame', frame } : { kind: 'frame', frame, before },
+      );
       break;
     case 'message':
       said(frame);
@@ -328,10 +349,15 @@ function said(frame: wire.ServerMessage): void {
   if (threads.value.has(id)) toThread(id, { kind: 'frame', frame });
   const card = board.value.cards.get(id);
   // Nobody is cut off in the middle of a sentence.
-  if (frame.author.kind === 'visitor' && closings.keepOpen(id)) tell(named(t.thread.closingOff, visitorName(card)));
+  if (frame.author.kind === 'visitor' && closings.keepOpen(id))
+    tell(named(t.thread.closingOff, visitorName(card)));
   if (card === undefined || !isMine(card, me.value) || isAgent(frame.author, me.value)) return;
   socket?.say(wire.CLIENT_DELIVERED, { conversation: id, seq: frame.seq });
-  if (frame.author.kind === 'visitor' && (opened.value !== id || document.hidden || !document.hasFocus())) play('message');
+  if (
+    frame.author.kind === 'visitor' &&
+    (opened.value !== id || document.hidden || !document.hasFocus())
+  )
+    play('message');
 }
 
 function forgotten(frame: wire.ServerForget): void {
@@ -401,7 +427,14 @@ export function send(id: ConversationId, text: string, visibility: Visibility): 
   batch(() => {
     composing.compose(id, { kind: 'sent', mode: visibility });
     composing.sent(id);
-    outbox.write(id, { message: messageId(at), text, visibility, seen_seq: seenSeq, at, refused: null });
+    outbox.write(id, {
+      message: messageId(at),
+      text,
+      visibility,
+      seen_seq: seenSeq,
+      at,
+      refused: null,
+    });
   });
 }
 
@@ -468,13 +501,22 @@ export function writeOn(): void {
   if (card !== undefined && isMine(card, me.value) && hasKeys()) composerCalled.value = id;
 }
 
-export async function chooseAvailability(availability: wire.Availability, capacity?: number): Promise<boolean> {
+export async function chooseAvailability(
+  availability: wire.Availability,
+  capacity?: number,
+): Promise<boolean> {
   const granted = await act((line) =>
-    line.ask(wire.CLIENT_AVAILABILITY, capacity === undefined ? { availability } : { availability, capacity }),
+    line.ask(
+      wire.CLIENT_AVAILABILITY,
+      capacity === undefined ? { availability } : { availability, capacity },
+    ),
   );
   if (granted && ownCard.value !== undefined) {
     const { availability_cause: _, ...own } = ownCard.value;
-    toBoard({ kind: 'own-card', card: { ...own, availability, ...(capacity === undefined ? {} : { capacity }) } });
+    toBoard({
+      kind: 'own-card',
+      card: { ...own, availability, ...(capacity === undefined ? {} : { capacity }) },
+    });
   }
   return granted;
 }

@@ -5,7 +5,11 @@
 // Not here: what comes in, and what is wanted; whoever makes a follower ties it to them.
 
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
-import type { ConversationId, ResumePoint, ServerFrame } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  ConversationId,
+  ResumePoint,
+  ServerFrame,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import type { Socket } from '../../../protocol/ts/src/wire/socket.ts';
 import { isRetryable } from '../../../protocol/ts/src/wire/verdict.ts';
 
@@ -71,7 +75,8 @@ export class Follower {
     const line = this.#ties.line();
     if (line === null) return;
     const wanted = this.#ties.wanted();
-    for (const id of wanted) if (!this.#watched.has(id) && !this.#resting.has(id)) void this.#watch(id);
+    for (const id of wanted)
+      if (!this.#watched.has(id) && !this.#resting.has(id)) void this.#watch(id);
     for (const id of this.#watched) {
       if (wanted.has(id)) continue;
       this.#watched.delete(id);
@@ -152,7 +157,10 @@ export class Follower {
     if (absent ? what === 'board' : before === 0) this.#ties.refused(answer);
     if (absent) return 'absent';
     this.#tries.set(what, before + 1);
-    this.#rest(what, Math.max(answer.retry_after_ms ?? 0, Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** before)));
+    this.#rest(
+      what,
+      Math.max(answer.retry_after_ms ?? 0, Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** before)),
+    );
     return 'later';
   }
 

@@ -14,11 +14,16 @@ export const closedToo = signal<'live' | 'closed'>('live');
 export const filter = signal('');
 
 export const cards = computed<readonly ConversationCard[]>(() => {
-  const source = tab.value === 'all' && closedToo.value === 'closed' ? closedCards.value : listed(board.value, tab.value, me.value);
+  const source =
+    tab.value === 'all' && closedToo.value === 'closed'
+      ? closedCards.value
+      : listed(board.value, tab.value, me.value);
   const wanted = filter.value.trim().toLowerCase();
   if (wanted === '') return source;
   return source.filter((card) =>
-    [visitorName(card), card.visitor?.email, card.preview].some((text) => text?.toLowerCase().includes(wanted) === true),
+    [visitorName(card), card.visitor?.email, card.preview].some(
+      (text) => text?.toLowerCase().includes(wanted) === true,
+    ),
   );
 });
 
@@ -26,7 +31,12 @@ export const cards = computed<readonly ConversationCard[]>(() => {
 export const shownIds = computed(() => cards.value.map((card) => card.conversation));
 
 /** Places in the line, from 1. */
-export const places = computed(() => new Map(listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1])));
+export const places = computed(
+  () =>
+    new Map(
+      listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1]),
+    ),
+);
 
 export const counts = computed(() => {
   let mine = 0;
@@ -42,5 +52,10 @@ export const counts = computed(() => {
     }
   }
   const { beyond } = board.value;
-  return { mine, waiting: Math.max(waiting, beyond?.waiting ?? 0), all: Math.max(all, beyond?.live ?? 0), unread };
+  return {
+    mine,
+    waiting: Math.max(waiting, beyond?.waiting ?? 0),
+    all: Math.max(all, beyond?.live ?? 0),
+    unread,
+  };
 });

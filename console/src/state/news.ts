@@ -17,7 +17,10 @@ export class News {
   /** Offers that were declined here: they are over at this agent's wish, however late. */
   readonly #declined = new Set<ConversationId>();
   /** Offers that ran out here, what the conversation was then, and the notice that says so. */
-  readonly #missed = new Map<ConversationId, { readonly notice: number; readonly was: ConversationCard }>();
+  readonly #missed = new Map<
+    ConversationId,
+    { readonly notice: number; readonly was: ConversationCard }
+  >();
   /** The notice that says why the agent is away. */
   #away: number | null = null;
 
@@ -53,7 +56,10 @@ export class News {
     }
     this.#tellAway(after);
     for (const { card, by } of refusedTransfers(before, after, me.value)) {
-      tell(named(t.transfer.untaken, after.agents.get(by)?.name ?? t.anAgent, visitorName(card)), 'bad');
+      tell(
+        named(t.transfer.untaken, after.agents.get(by)?.name ?? t.anAgent, visitorName(card)),
+        'bad',
+      );
     }
   }
 
@@ -62,7 +68,10 @@ export class News {
     const own = me.value === null ? undefined : now.agents.get(me.value);
     const sent = own?.availability === 'away' && own.availability_cause === 'missed-offers';
     if (sent && this.#away === null) {
-      this.#away = leaveNotice(t.availability.sentAway, null, { words: t.availability.again, run: this.#comeBack });
+      this.#away = leaveNotice(t.availability.sentAway, null, {
+        words: t.availability.again,
+        run: this.#comeBack,
+      });
     } else if (!sent && this.#away !== null) {
       dismiss(this.#away);
       this.#away = null;
@@ -73,8 +82,11 @@ export class News {
 /** Whether a conversation that was missed needs nobody any more: it was taken, closed, answered or erased, or is offered here anew. */
 function isSettled(was: ConversationCard, now: Board): boolean {
   const card = now.cards.get(was.conversation);
-  if (card === undefined || card.state === 'closed' || now.offers.has(was.conversation)) return true;
-  const taken = card.assignee !== undefined && (card.assignee !== was.assignee || (was.state !== 'active' && card.state === 'active'));
+  if (card === undefined || card.state === 'closed' || now.offers.has(was.conversation))
+    return true;
+  const taken =
+    card.assignee !== undefined &&
+    (card.assignee !== was.assignee || (was.state !== 'active' && card.state === 'active'));
   const answered = card.seq_last > was.seq_last && card.last_author?.kind === 'agent';
   return taken || answered;
 }

@@ -33,7 +33,11 @@ let count = 0;
 function add(notice: Omit<Notice, 'id'>): number {
   count += 1;
   // What has something to press is not the same as another with the same words.
-  const same = (one: Notice): boolean => one.act === null && notice.act === null && one.about === notice.about && plain(one.words) === plain(notice.words);
+  const same = (one: Notice): boolean =>
+    one.act === null &&
+    notice.act === null &&
+    one.about === notice.about &&
+    plain(one.words) === plain(notice.words);
   const others = notices.value.filter((one) => !same(one));
   notices.value = bounded([...others, { id: count, ...notice }]);
   return count;
@@ -43,7 +47,8 @@ function add(notice: Omit<Notice, 'id'>): number {
 function bounded(all: readonly Notice[]): readonly Notice[] {
   if (all.length <= NOTICES_MAX) return all;
   const before = all.slice(0, -1);
-  const spare = before.find((one) => !one.stays) ?? before.find((one) => one.act === null) ?? before[0];
+  const spare =
+    before.find((one) => !one.stays) ?? before.find((one) => one.act === null) ?? before[0];
   return bounded(all.filter((one) => one !== spare));
 }
 
@@ -53,7 +58,11 @@ export function tell(words: Phrase, tone: Notice['tone'] = 'plain'): void {
 }
 
 /** Tells what must also be read by someone who comes back to the screen later: it stays until it is put away. */
-export function leaveNotice(words: Phrase, about: ConversationId | null = null, act: NoticeAct | null = null): number {
+export function leaveNotice(
+  words: Phrase,
+  about: ConversationId | null = null,
+  act: NoticeAct | null = null,
+): number {
   return add({ words, tone: 'plain', act, about, stays: true });
 }
 

@@ -94,7 +94,10 @@ export class Outbox {
 
   /** These are not to be sent any more; without a list, none of the conversation. */
   drop(id: ConversationId, messages?: readonly MessageId[]): void {
-    this.#set(id, this.#of(id).filter(({ message }) => messages?.includes(message) === false));
+    this.#set(
+      id,
+      this.#of(id).filter(({ message }) => messages?.includes(message) === false),
+    );
   }
 
   #of(id: ConversationId): readonly Unsent[] {
@@ -127,7 +130,13 @@ export class Outbox {
   async #ask(id: ConversationId, unsent: Unsent, line: Socket): Promise<void> {
     const { message, text, visibility, seen_seq } = unsent;
     const body = { kind: 'text', text } as const;
-    const answer = await line.ask(CLIENT_SEND, { conversation: id, message, seen_seq, body, visibility });
+    const answer = await line.ask(CLIENT_SEND, {
+      conversation: id,
+      message,
+      seen_seq,
+      body,
+      visibility,
+    });
     // A broken line, or another: the next welcome begins again.
     if (answer.kind === 'lost' || line !== this.#ties.line()) return;
     this.#sending.delete(id);
@@ -140,10 +149,13 @@ export class Outbox {
       this.#send(id);
     } else if (answer.kind === 'reject' && isRetryable(answer.code)) {
       this.#sending.add(id);
-      setTimeout(() => {
-        this.#sending.delete(id);
-        this.#send(id);
-      }, Math.max(RETRY_MS_MIN, answer.retry_after_ms ?? 0));
+      setTimeout(
+        () => {
+          this.#sending.delete(id);
+          this.#send(id);
+        },
+        Math.max(RETRY_MS_MIN, answer.retry_after_ms ?? 0),
+      );
     } else if (answer.kind === 'reject') {
       const words = rejectSentence(answer.code, answer.words);
       this.#mark(id, message, words);

@@ -17,7 +17,10 @@ export type Route =
   | { readonly kind: 'account' };
 
 export function parseRoute(hash: string): Route {
-  const [first = '', second = ''] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
+  const [first = '', second = ''] = hash
+    .replace(/^#?\/?/, '')
+    .split('/')
+    .map(decoded);
   switch (first) {
     case 'invitations':
       return { kind: 'invitation', token: second };
@@ -68,7 +71,8 @@ export function goAtOnce(path: string): void {
 
 /** Which page of this visit an entry of the browser's history is; null: a new one. */
 function placeOf(state: unknown): number | null {
-  const place: unknown = typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
+  const place: unknown =
+    typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
   return typeof place === 'number' ? place : null;
 }
 

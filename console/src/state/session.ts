@@ -2,7 +2,12 @@
 
 import { computed, signal } from '@preact/signals';
 import type { AgentId } from '../../../protocol/ts/src/wire/frames.ts';
-import type { InvitationLookup, PasswordResetLookup, SessionGranted, SessionListed } from '../wire/rest.ts';
+import type {
+  InvitationLookup,
+  PasswordResetLookup,
+  SessionGranted,
+  SessionListed,
+} from '../wire/rest.ts';
 import { ask, Problem, whenSessionIsOver } from '../wire/rest.ts';
 
 export type SessionState =
@@ -30,7 +35,10 @@ function isAgentId(text: string): text is AgentId {
 /** Asks whether this browser has a session. Throws a problem where the server cannot say. */
 export async function findSession(): Promise<void> {
   try {
-    session.value = { kind: 'in', granted: await ask<SessionGranted>('GET', '/v1/sessions/current') };
+    session.value = {
+      kind: 'in',
+      granted: await ask<SessionGranted>('GET', '/v1/sessions/current'),
+    };
   } catch (problem) {
     if (problem instanceof Problem && problem.status === 401) {
       session.value = { kind: 'out', over: false };
@@ -47,7 +55,11 @@ export function enter(granted: SessionGranted): void {
 }
 
 /** Nobody has entered yet: they may have several Organizations to choose from. */
-export function signIn(email: string, password: string, tenantId?: string): Promise<SessionGranted> {
+export function signIn(
+  email: string,
+  password: string,
+  tenantId?: string,
+): Promise<SessionGranted> {
   return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id: tenantId });
 }
 
@@ -87,7 +99,11 @@ export async function lookUpInvitation(token: string): Promise<InvitationLookup>
   return ask<InvitationLookup>('POST', '/v1/invitations/lookup', { token });
 }
 
-export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
+export async function acceptInvitation(
+  token: string,
+  name: string,
+  password: string,
+): Promise<void> {
   enter(await ask<SessionGranted>('POST', '/v1/invitations/accept', { token, name, password }));
 }
 

@@ -15,7 +15,12 @@ import {
   write,
 } from '../../../protocol/ts/src/state/transcript.ts';
 import type { Entry as AnyEntry, Transcript } from '../../../protocol/ts/src/state/transcript.ts';
-import type { AgentId, Message, MessageId, ServerFrame } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  AgentId,
+  Message,
+  MessageId,
+  ServerFrame,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import type { Unsent } from './outbox.ts';
 
 /** One that is refused says why in words. */
@@ -42,7 +47,11 @@ export type ThreadInput =
 export function reduceThread(thread: Thread, input: ThreadInput): Thread {
   switch (input.kind) {
     case 'frame':
-      return hear(input.frame.kind === 'history' ? there(thread) : thread, input.frame, input.before);
+      return hear(
+        input.frame.kind === 'history' ? there(thread) : thread,
+        input.frame,
+        input.before,
+      );
     case 'stored':
       return acknowledge(thread, input.message);
     case 'absent':
@@ -71,7 +80,9 @@ export function isLoaded(thread: Thread): boolean {
 }
 
 /** Those that have a place, and those that have none. */
-export function halves({ entries }: Thread): readonly [placed: readonly Entry[], unplaced: readonly Entry[]] {
+export function halves({
+  entries,
+}: Thread): readonly [placed: readonly Entry[], unplaced: readonly Entry[]] {
   const at = entries.findIndex(({ seq }) => seq === 0);
   return at === -1 ? [entries, []] : [entries.slice(0, at), entries.slice(at)];
 }

@@ -13,7 +13,17 @@ import type { Agent } from '../wire/rest.ts';
 import { ask } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
 import { NewPassword, PersonName } from './login.tsx';
-import { ActButton, Field, Icon, LoadedView, momentOf, Panel, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
+import {
+  ActButton,
+  Field,
+  Icon,
+  LoadedView,
+  momentOf,
+  Panel,
+  SettingsPage,
+  useLoaded,
+  useSubmit,
+} from './parts.tsx';
 
 const NO_PASSWORDS = { current: '', next: '' };
 
@@ -44,7 +54,15 @@ export function Account() {
   );
 }
 
-function Choice<T extends string>({ label, value, choices }: { label: string; value: Signal<T>; choices: readonly (readonly [T, string])[] }) {
+function Choice<T extends string>({
+  label,
+  value,
+  choices,
+}: {
+  label: string;
+  value: Signal<T>;
+  choices: readonly (readonly [T, string])[];
+}) {
   const id = useId();
   return (
     <div class="setting">
@@ -71,10 +89,39 @@ function Choice<T extends string>({ label, value, choices }: { label: string; va
 function Browser() {
   return (
     <Panel title={t.account.browser}>
-      <Choice label={t.account.theme} value={theme} choices={[['system', t.account.themes.system], ['light', t.account.themes.light], ['dark', t.account.themes.dark]]} />
-      <Choice label={t.account.sendWith} value={sendWith} choices={[['enter', t.account.sendEnter], ['ctrl-enter', t.account.sendCtrl]]} />
-      <Choice label={t.account.keys} value={singleKeys} choices={[['on', t.account.keysOn], ['off', t.account.keysOff]]} />
-      <Choice label={t.account.sound} value={soundOn} choices={[['on', t.account.soundOn], ['off', t.account.soundOff]]} />
+      <Choice
+        label={t.account.theme}
+        value={theme}
+        choices={[
+          ['system', t.account.themes.system],
+          ['light', t.account.themes.light],
+          ['dark', t.account.themes.dark],
+        ]}
+      />
+      <Choice
+        label={t.account.sendWith}
+        value={sendWith}
+        choices={[
+          ['enter', t.account.sendEnter],
+          ['ctrl-enter', t.account.sendCtrl],
+        ]}
+      />
+      <Choice
+        label={t.account.keys}
+        value={singleKeys}
+        choices={[
+          ['on', t.account.keysOn],
+          ['off', t.account.keysOff],
+        ]}
+      />
+      <Choice
+        label={t.account.sound}
+        value={soundOn}
+        choices={[
+          ['on', t.account.soundOn],
+          ['off', t.account.soundOff],
+        ]}
+      />
       {soundOn.value === 'on' ? (
         <div class="row end">
           <ActButton class="button quiet" act={() => unlockSound().then(() => play('offer'))}>
@@ -96,7 +143,12 @@ function Named({ agent }: { agent: Agent }) {
   const name = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     // A second press of the same hand finds it saved.
-    if (name.trim() !== agent.name) setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
+    if (name.trim() !== agent.name)
+      setOwnAgent(
+        await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, {
+          name: name.trim(),
+        }),
+      );
     draft.saved(name);
     tell(t.saved);
   });
@@ -128,7 +180,10 @@ function Password() {
   const { current, next } = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     if (agent === undefined) return;
-    await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, { current_password: current, new_password: next });
+    await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, {
+      current_password: current,
+      new_password: next,
+    });
     draft.set(NO_PASSWORDS);
     tell(t.account.changed);
   });
@@ -136,11 +191,32 @@ function Password() {
   return (
     <Panel title={t.account.password}>
       <form onSubmit={submit}>
-        <input class="visually-hidden" type="email" autocomplete="username" value={agent.email} readOnly tabIndex={-1} aria-hidden="true" />
+        <input
+          class="visually-hidden"
+          type="email"
+          autocomplete="username"
+          value={agent.email}
+          readOnly
+          tabIndex={-1}
+          aria-hidden="true"
+        />
         <Field label={t.account.current}>
-          {(ids) => <input {...ids} type="password" autocomplete="current-password" required value={current} onInput={(event) => draft.set({ current: event.currentTarget.value, next })} />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="password"
+              autocomplete="current-password"
+              required
+              value={current}
+              onInput={(event) => draft.set({ current: event.currentTarget.value, next })}
+            />
+          )}
         </Field>
-        <NewPassword label={t.account.next} value={next} set={(text) => draft.set({ current, next: text })} />
+        <NewPassword
+          label={t.account.next}
+          value={next}
+          set={(text) => draft.set({ current, next: text })}
+        />
         <p class="form-error" role="alert">
           {wrong}
         </p>
@@ -167,7 +243,12 @@ function Sessions() {
                 <li key={one.session_id} class="card-row">
                   <span class="grow">
                     <strong>{one.client === '' ? t.account.unnamed : one.client}</strong>
-                    <small class="muted">{[t.account.signedIn(momentOf(one.created_at)), t.account.ends(momentOf(one.expires_at))].join(' · ')}</small>
+                    <small class="muted">
+                      {[
+                        t.account.signedIn(momentOf(one.created_at)),
+                        t.account.ends(momentOf(one.expires_at)),
+                      ].join(' · ')}
+                    </small>
                   </span>
                   {here ? (
                     <span class="pill">{t.account.thisOne}</span>

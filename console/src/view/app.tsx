@@ -70,10 +70,14 @@ function Desk({ at }: { at: Route }) {
   useKeys((key) => key === UNDO && undoNewest());
   return (
     <div class="shell">
-      <a class="skip" href="#content" onClick={(event) => {
-        event.preventDefault();
-        document.getElementById('content')?.focus();
-      }}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById('content')?.focus();
+        }}
+      >
         {t.nav.skip}
       </a>
       <Rail at={at} />
@@ -105,7 +109,12 @@ function Content({ at }: { at: Route }) {
   }
 }
 
-const PLACES: readonly { readonly section: Section; readonly icon: IconName; readonly label: string; readonly admin: boolean }[] = [
+const PLACES: readonly {
+  readonly section: Section;
+  readonly icon: IconName;
+  readonly label: string;
+  readonly admin: boolean;
+}[] = [
   { section: 'conversations', icon: 'tray', label: t.nav.conversations, admin: false },
   { section: 'sites', icon: 'globe', label: t.nav.sites, admin: true },
   { section: 'agents', icon: 'people', label: t.nav.agents, admin: true },
@@ -117,7 +126,12 @@ const PLACES: readonly { readonly section: Section; readonly icon: IconName; rea
 function Rail({ at }: { at: Route }) {
   return (
     <nav class="rail" aria-label={t.nav.label}>
-      <span class="brand-mark" role="img" aria-label={granted.value?.tenant.name ?? t.name} title={granted.value?.tenant.name ?? t.name} />
+      <span
+        class="brand-mark"
+        role="img"
+        aria-label={granted.value?.tenant.name ?? t.name}
+        title={granted.value?.tenant.name ?? t.name}
+      />
       {PLACES.filter((place) => !place.admin || isAdmin.value).map((place) => (
         <a
           key={place.section}
@@ -142,7 +156,9 @@ function Line() {
     const timer = setTimeout(() => setLate(state.kind !== 'online'), 1000);
     return () => clearTimeout(timer);
   }, [state.kind]);
-  return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : <LineBar state={state} />;
+  return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : (
+    <LineBar state={state} />
+  );
 }
 
 function LineBar({ state }: { state: LineState }) {
@@ -151,7 +167,11 @@ function LineBar({ state }: { state: LineState }) {
     <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status" ref={box}>
       {state.kind === 'stopped' ? null : <span class="spinner small" aria-hidden="true" />}
       <span>
-        {state.kind === 'stopped' ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}` : state.kind === 'waiting' ? t.line.waiting : t.line.connecting}
+        {state.kind === 'stopped'
+          ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
+          : state.kind === 'waiting'
+            ? t.line.waiting
+            : t.line.connecting}
       </span>
       {state.kind === 'waiting' || state.kind === 'stopped' ? (
         <button type="button" class="link" onClick={reconnect}>

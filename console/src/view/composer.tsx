@@ -5,7 +5,15 @@ import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/
 import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
-import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';
+import {
+  chooseMode,
+  composers,
+  enterComposer,
+  leaveComposer,
+  send,
+  textCharsMax,
+  typed,
+} from '../state/desk.ts';
 import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
@@ -23,7 +31,9 @@ const CHARS_LEFT_SHOWN = 300;
 /** Only who has a conversation speaks to its visitor; a note is open to every agent. */
 function whyBarred(card: ConversationCard): Phrase {
   if (card.state === 'closed') return t.composer.closed;
-  return card.assignee === undefined ? t.composer.waiting : named(t.composer.another, agentName(card.assignee, card));
+  return card.assignee === undefined
+    ? t.composer.waiting
+    : named(t.composer.another, agentName(card.assignee, card));
 }
 
 /** Puts the cursor into the field when somebody has called for it, or when the agent's own conversation is opened. */
@@ -39,7 +49,8 @@ function useCall(id: ConversationId, own: boolean | null, focus: () => void): vo
       focus();
     } else if (own !== null && !greeted.current) {
       greeted.current = true;
-      const busy = isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
+      const busy =
+        isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
       if (own && !isStepping(id) && !busy && hasKeys()) focus();
     }
     landInSight();
@@ -146,7 +157,9 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
                   type="radio"
                   name="composing"
                   checked={one === mode}
-                  disabled={barred !== null && one === 'everyone' && !stuck && composer.reply === ''}
+                  disabled={
+                    barred !== null && one === 'everyone' && !stuck && composer.reply === ''
+                  }
                   onChange={() => {
                     chooseMode(id, one);
                     field.current?.focus();
@@ -157,11 +170,23 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
               </label>
             ))}
           </div>
-          <span class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`} role={left < 0 ? 'alert' : undefined}>
-            {left <= CHARS_LEFT_SHOWN ? t.composer.left(left) : sendWith.value === 'enter' ? t.composer.hintEnter : t.composer.hintCtrl}
+          <span
+            class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`}
+            role={left < 0 ? 'alert' : undefined}
+          >
+            {left <= CHARS_LEFT_SHOWN
+              ? t.composer.left(left)
+              : sendWith.value === 'enter'
+                ? t.composer.hintEnter
+                : t.composer.hintCtrl}
           </span>
           {/* A press that was meant for the visitor makes no note, nor the other way round. */}
-          <button key={mode} type="submit" class={note ? 'button note-button' : 'button primary'} disabled={!ready}>
+          <button
+            key={mode}
+            type="submit"
+            class={note ? 'button note-button' : 'button primary'}
+            disabled={!ready}
+          >
             <Icon name={note ? 'lock' : 'send'} size={15} />
             {note ? t.composer.addNote : t.composer.send}
           </button>

@@ -28,7 +28,10 @@ function pressed(key: string, overlay: (which: Overlay) => void): boolean {
   const step = (by: number): void => {
     const ids = shownIds.value;
     const at = ids.findIndex((one) => one === id);
-    const next = ids[at === -1 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))];
+    const next =
+      ids[
+        at === -1 ? (by > 0 ? 0 : ids.length - 1) : Math.min(ids.length - 1, Math.max(0, at + by))
+      ];
     if (next === undefined || next === id) return;
     stepTo(next);
     show(next);
@@ -94,7 +97,9 @@ export function Conversations() {
   const id = opened.value;
   const context = id !== null && contextOpen.value;
   return (
-    <div class={`conversations ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}>
+    <div
+      class={`conversations ${id === null ? 'no-thread' : 'with-thread'} ${context ? 'with-context' : ''}`}
+    >
       <List help={() => setOverlay('help')} />
       {id === null ? (
         <main class="thread-empty" id="content" tabIndex={-1}>
@@ -109,7 +114,9 @@ export function Conversations() {
       )}
       {context && id !== null ? <Context key={`context-${id}`} id={id} /> : null}
       {overlay === 'help' ? <Help onClose={() => setOverlay(null)} /> : null}
-      {overlay === 'transfer' && id !== null ? <TransferDialog id={id} onClose={handedOver} /> : null}
+      {overlay === 'transfer' && id !== null ? (
+        <TransferDialog id={id} onClose={handedOver} />
+      ) : null}
     </div>
   );
 }

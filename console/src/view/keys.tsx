@@ -6,7 +6,20 @@ import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { ApiKey } from '../wire/rest.ts';
 import { API_SCOPES, ask, askAll, CHARS_MAX } from '../wire/rest.ts';
-import { Confirm, CopyBox, dateOf, Dialog, Empty, Icon, LoadedView, once, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
+import {
+  Confirm,
+  CopyBox,
+  dateOf,
+  Dialog,
+  Empty,
+  Icon,
+  LoadedView,
+  once,
+  SettingsPage,
+  TextField,
+  useLoaded,
+  useSubmit,
+} from './parts.tsx';
 
 interface NewKey extends ApiKey {
   /** The text of the key, in this one answer only. */
@@ -94,10 +107,21 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   const begun = name !== '' || scopes.length > 0;
   const unsaved = made === null ? (begun ? t.keys.create : null) : copied ? null : t.keys.secret;
   return (
-    <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose} unsaved={unsaved}>
+    <Dialog
+      title={made === null ? t.keys.create : t.keys.secret}
+      onClose={onClose}
+      unsaved={unsaved}
+    >
       {made === null ? (
         <form onSubmit={submit}>
-          <TextField label={t.keys.name} hint={t.keys.nameHint} max={CHARS_MAX.name} value={name} set={setName} also={{ required: true }} />
+          <TextField
+            label={t.keys.name}
+            hint={t.keys.nameHint}
+            max={CHARS_MAX.name}
+            value={name}
+            set={setName}
+            also={{ required: true }}
+          />
           <fieldset class="choices boxed">
             <legend>{t.keys.scopes}</legend>
             {API_SCOPES.map((scope) => (
@@ -105,7 +129,13 @@ function CreateKey({ onClose }: { onClose: () => void }) {
                 <input
                   type="checkbox"
                   checked={scopes.includes(scope)}
-                  onChange={(event) => setScopes(event.currentTarget.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))}
+                  onChange={(event) =>
+                    setScopes(
+                      event.currentTarget.checked
+                        ? [...scopes, scope]
+                        : scopes.filter((one) => one !== scope),
+                    )
+                  }
                 />
                 <span class="mono">{scope}</span>
               </label>

@@ -10,7 +10,10 @@ import { t } from '../strings/en.ts';
 /** A colleague's name, also of one who is only known from the conversation. */
 export function agentName(id: AgentId | undefined, card?: ConversationCard): string {
   if (id === undefined) return t.anAgent;
-  const name = board.value.agents.get(id)?.name ?? card?.agents.find((agent) => agent.agent === id)?.name ?? '';
+  const name =
+    board.value.agents.get(id)?.name ??
+    card?.agents.find((agent) => agent.agent === id)?.name ??
+    '';
   return isBlank(name) ? t.anAgent : name;
 }
 

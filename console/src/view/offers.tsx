@@ -30,8 +30,16 @@ export function Offers() {
   const box = useMeasured('--offers');
   const [first, ...others] = offers.value;
   return (
-    <section class="offers" aria-label={t.offer.title} ref={box} tabIndex={-1} onMouseDown={keepFocus}>
-      {first === undefined ? null : <OfferCard key={first.conversation} offer={first} others={others} />}
+    <section
+      class="offers"
+      aria-label={t.offer.title}
+      ref={box}
+      tabIndex={-1}
+      onMouseDown={keepFocus}
+    >
+      {first === undefined ? null : (
+        <OfferCard key={first.conversation} offer={first} others={others} />
+      )}
       <Announcements />
     </section>
   );
@@ -56,7 +64,11 @@ function Announcement({ offer, first }: { offer: Offer; first: boolean }) {
     const { transfer_from: giver } = offer;
     return giver === null
       ? named((who) => t.offer.announced(t.offer.title, who, byKey), visitor)
-      : named((from, who) => t.offer.announced(t.offer.transfer(from), who, byKey), agentName(giver), visitor);
+      : named(
+          (from, who) => t.offer.announced(t.offer.transfer(from), who, byKey),
+          agentName(giver),
+          visitor,
+        );
   });
   return (
     <p>
@@ -66,7 +78,9 @@ function Announcement({ offer, first }: { offer: Offer; first: boolean }) {
 }
 
 function titleOf(offer: Offer): Phrase {
-  return offer.transfer_from === null ? t.offer.title : named(t.offer.transfer, agentName(offer.transfer_from));
+  return offer.transfer_from === null
+    ? t.offer.title
+    : named(t.offer.transfer, agentName(offer.transfer_from));
 }
 
 function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }) {
@@ -92,7 +106,11 @@ function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }
             )}
           </span>
         </div>
-        <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={34} />
+        <Avatar
+          id={card.visitor?.visitor ?? card.conversation}
+          name={card.visitor?.name ?? ''}
+          size={34}
+        />
       </header>
       {words === null ? null : (
         <p class="offer-preview" dir="auto">
@@ -136,10 +154,21 @@ function Countdown({ offer }: { offer: Offer }) {
   const seconds = Math.round(leftMs / 1000);
   const share = Math.min(1, leftMs / Math.max(1, offer.deadline - offer.came));
   return (
-    <span class={seconds <= 8 ? 'countdown soon' : 'countdown'} role="timer" aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}>
+    <span
+      class={seconds <= 8 ? 'countdown soon' : 'countdown'}
+      role="timer"
+      aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}
+    >
       <svg width="36" height="36" viewBox="0 0 36 36" aria-hidden="true">
         <circle cx="18" cy="18" r="15" class="countdown-track" />
-        <circle cx="18" cy="18" r="15" class="countdown-left" stroke-dasharray={`${RING * share} ${RING}`} transform="rotate(-90 18 18)" />
+        <circle
+          cx="18"
+          cy="18"
+          r="15"
+          class="countdown-left"
+          stroke-dasharray={`${RING * share} ${RING}`}
+          transform="rotate(-90 18 18)"
+        />
       </svg>
       <span aria-hidden="true">{seconds}</span>
     </span>

@@ -5,8 +5,18 @@ import { ask } from '../wire/rest.ts';
 import { t } from '../strings/en.ts';
 import { Dialog, LoadedView, useLoaded } from './parts.tsx';
 
-export function PrivacyTagDialog({ conversation, message, onClose }: { conversation: string; message: string; onClose: () => void }) {
-  const { state, again } = useLoaded(message, () => ask<PrivacyTag>('GET', `/v1/conversations/${conversation}/messages/${message}/tag`));
+export function PrivacyTagDialog({
+  conversation,
+  message,
+  onClose,
+}: {
+  conversation: string;
+  message: string;
+  onClose: () => void;
+}) {
+  const { state, again } = useLoaded(message, () =>
+    ask<PrivacyTag>('GET', `/v1/conversations/${conversation}/messages/${message}/tag`),
+  );
   return (
     <Dialog title={t.privacyTag.title} onClose={onClose}>
       <LoadedView loaded={state} again={again}>

@@ -30,7 +30,11 @@ function inMidWord(): boolean {
 
 function hasModifier(event: KeyboardEvent): boolean {
   // AltGr makes letters of its own; with Shift a letter is another key, but a sign may need it.
-  return isChord(event) || event.getModifierState('AltGraph') || (event.shiftKey && /^\p{L}$/u.test(event.key));
+  return (
+    isChord(event) ||
+    event.getModifierState('AltGraph') ||
+    (event.shiftKey && /^\p{L}$/u.test(event.key))
+  );
 }
 
 function isTyping(event: KeyboardEvent): boolean {
@@ -42,7 +46,12 @@ function isTyping(event: KeyboardEvent): boolean {
     typedAt = performance.now();
     return true;
   }
-  if (isComposed(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord()) return true;
+  if (
+    isComposed(event) ||
+    (target instanceof Element && target.closest(HOLDERS) !== null) ||
+    inMidWord()
+  )
+    return true;
   heedWord(event);
   return hasModifier(event);
 }

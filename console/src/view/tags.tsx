@@ -8,7 +8,16 @@ import { named } from '../strings/phrase.ts';
 import type { Tag } from '../wire/rest.ts';
 import { ask, askAll, CHARS_MAX } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { Confirm, Empty, Icon, LoadedView, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
+import {
+  Confirm,
+  Empty,
+  Icon,
+  LoadedView,
+  SettingsPage,
+  TextField,
+  useLoaded,
+  useSubmit,
+} from './parts.tsx';
 
 export function Tags() {
   const { state, again } = useLoaded('tags', async () => {
@@ -29,7 +38,14 @@ export function Tags() {
   return (
     <SettingsPage title={t.tags.title} lead={t.tags.lead}>
       <form class="inline-form" onSubmit={submit}>
-        <TextField label={t.tags.name} bare max={CHARS_MAX.tag} value={name} set={draft.set} also={{ placeholder: t.tags.name, required: true }} />
+        <TextField
+          label={t.tags.name}
+          bare
+          max={CHARS_MAX.tag}
+          value={name}
+          set={draft.set}
+          also={{ placeholder: t.tags.name, required: true }}
+        />
         <button type="submit" class="button primary" aria-disabled={busy}>
           <Icon name="plus" size={16} /> {t.tags.create}
         </button>
@@ -50,7 +66,12 @@ export function Tags() {
                   <span class="grow">
                     <bdi class="tag">{tag.name}</bdi>
                   </span>
-                  <button type="button" class="button quiet" aria-label={`${t.remove}: ${tag.name}`} onClick={() => setRemoving(tag)}>
+                  <button
+                    type="button"
+                    class="button quiet"
+                    aria-label={`${t.remove}: ${tag.name}`}
+                    onClick={() => setRemoving(tag)}
+                  >
                     {t.remove}
                   </button>
                 </li>

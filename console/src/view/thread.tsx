@@ -5,7 +5,18 @@ import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/
 import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { closeSoon, mayMove, mayTransfer, mayWithdraw, takeFrom, takenFrom, takeOffered, takeUp, takeWaiting, withdraw } from '../state/acts.ts';
+import {
+  closeSoon,
+  mayMove,
+  mayTransfer,
+  mayWithdraw,
+  takeFrom,
+  takenFrom,
+  takeOffered,
+  takeUp,
+  takeWaiting,
+  withdraw,
+} from '../state/acts.ts';
 import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
@@ -17,7 +28,20 @@ import { named, plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
 import { agentOrYou, authorName } from './names.ts';
-import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
+import {
+  ActButton,
+  Avatar,
+  clockTime,
+  dayName,
+  Empty,
+  Icon,
+  keepFocus,
+  once,
+  Spinner,
+  utcDate,
+  Waiting,
+  Words,
+} from './parts.tsx';
 import { dayStart } from '../state/clock.ts';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 
@@ -30,7 +54,9 @@ export function Thread({ id, transfer }: { id: ConversationId; transfer: () => v
       <Messages id={id} card={card} showTag={setTagOf} />
       <Untaken card={card} />
       <Composer id={id} card={card} />
-      {tagOf === null ? null : <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />}
+      {tagOf === null ? null : (
+        <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />
+      )}
     </main>
   );
 }
@@ -54,13 +80,20 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
           <bdi>{visitorName(card)}</bdi>
         </h1>
         <p class="muted small">
-          {card === undefined ? null : <span class={`state state-${card.state}`}>{t.states[card.state]}</span>}
+          {card === undefined ? null : (
+            <span class={`state state-${card.state}`}>{t.states[card.state]}</span>
+          )}
           {card !== undefined && isWaiting(card) && card.waiting_since !== undefined ? (
             <span>
               <Waiting since={card.waiting_since} />
             </span>
           ) : null}
-          <span class="ellipsis" title={[site, stands === undefined ? undefined : plain(stands)].filter((part) => part !== undefined).join(' · ')}>
+          <span
+            class="ellipsis"
+            title={[site, stands === undefined ? undefined : plain(stands)]
+              .filter((part) => part !== undefined)
+              .join(' · ')}
+          >
             {site === undefined ? null : <bdi>{site}</bdi>}
             {site === undefined || stands === undefined ? null : ' · '}
             {stands === undefined ? null : <Words of={stands} />}
@@ -99,8 +132,10 @@ function Untaken({ card }: { card: ConversationCard | undefined }) {
 }
 
 function standing(card: ConversationCard): Phrase | undefined {
-  if (card.offered_to !== undefined && card.state !== 'closed') return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
-  if (card.assignee !== undefined && card.state !== 'closed') return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
+  if (card.offered_to !== undefined && card.state !== 'closed')
+    return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
+  if (card.assignee !== undefined && card.state !== 'closed')
+    return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
   return undefined;
 }
 
@@ -109,7 +144,13 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
   const id = card.conversation;
   if (card.state === 'closed') {
     return (
-      <ActButton key="reopen" class="button" title={t.thread.reopen} aria-label={t.thread.reopen} act={() => takeUp(id)}>
+      <ActButton
+        key="reopen"
+        class="button"
+        title={t.thread.reopen}
+        aria-label={t.thread.reopen}
+        act={() => takeUp(id)}
+      >
         <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.reopen}</span>
       </ActButton>
     );
@@ -127,22 +168,48 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : from === null ? null : (
-        <ActButton key="take-over" class="button" title={t.thread.takeOver} aria-label={t.thread.takeOver} act={() => takeFrom(id, from)}>
+        <ActButton
+          key="take-over"
+          class="button"
+          title={t.thread.takeOver}
+          aria-label={t.thread.takeOver}
+          act={() => takeFrom(id, from)}
+        >
           <Icon name="hand" size={16} /> <span class="wide-only">{t.thread.takeOver}</span>
         </ActButton>
       )}
       {mayWithdraw(card) ? (
-        <ActButton key="withdraw" class="button" title={t.thread.withdrawHint} aria-label={t.thread.withdraw} act={() => withdraw(id).then(writeOn)}>
+        <ActButton
+          key="withdraw"
+          class="button"
+          title={t.thread.withdrawHint}
+          aria-label={t.thread.withdraw}
+          act={() => withdraw(id).then(writeOn)}
+        >
           <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.withdraw}</span>
         </ActButton>
       ) : null}
       {mayTransfer(card) ? (
-        <button key="transfer" type="button" class="button" onClick={once(transfer)} title={t.thread.transfer} aria-label={t.thread.transfer}>
+        <button
+          key="transfer"
+          type="button"
+          class="button"
+          onClick={once(transfer)}
+          title={t.thread.transfer}
+          aria-label={t.thread.transfer}
+        >
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
       {mayMove(card) ? (
-        <button key="close" type="button" class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} onClick={once(() => closeSoon(id))}>
+        <button
+          key="close"
+          type="button"
+          class="button"
+          title={t.thread.closeIt}
+          aria-label={t.thread.closeIt}
+          onClick={once(() => closeSoon(id))}
+        >
           <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
         </button>
       ) : null}
@@ -155,7 +222,15 @@ const END_PX = 48;
 /** Messages of one author within this much stand as one group. */
 const GROUP_MS = 4 * 60_000;
 
-function Messages({ id, card, showTag }: { id: ConversationId; card: ConversationCard | undefined; showTag: (message: string) => void }) {
+function Messages({
+  id,
+  card,
+  showTag,
+}: {
+  id: ConversationId;
+  card: ConversationCard | undefined;
+  showTag: (message: string) => void;
+}) {
   const thread = threads.value.get(id) ?? EMPTY_THREAD;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
@@ -168,7 +243,9 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
   const firstSeq = placed[0]?.seq ?? 0;
   const lastSeq = placed.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
-  const others = typing.filter((mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value));
+  const others = typing.filter(
+    (mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value),
+  );
 
   const seen = (): void => {
     if (atEnd.current && !document.hidden && document.hasFocus()) markSeen(id);
@@ -180,7 +257,8 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
     const was = before.current;
     const wroteNow = unplaced.length > was.unplaced;
     if (wroteNow) atEnd.current = true;
-    if (firstSeq < was.firstSeq && !atEnd.current) element.scrollTop += element.scrollHeight - was.height;
+    if (firstSeq < was.firstSeq && !atEnd.current)
+      element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
     before.current = { firstSeq, lastSeq, height: element.scrollHeight, unplaced: unplaced.length };
@@ -219,7 +297,15 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
 
   return (
     <div class="messages-wrap">
-      <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} onKeyDown={stepInfo} tabIndex={0} role="log" aria-label={t.thread.label}>
+      <div
+        class="messages"
+        ref={box}
+        onScroll={(event) => scrolled(event.currentTarget)}
+        onKeyDown={stepInfo}
+        tabIndex={0}
+        role="log"
+        aria-label={t.thread.label}
+      >
         {thread.absent && thread.entries.length === 0 ? (
           <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
         ) : !isLoaded(thread) && unplaced.length === 0 ? (
@@ -235,7 +321,13 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
             ) : (
               <p class="beginning">{t.thread.beginning}</p>
             )}
-            <Entries entries={placed} card={card} showTag={showTag} tabStop={tabStop} setTabStop={setTabStop} />
+            <Entries
+              entries={placed}
+              card={card}
+              showTag={showTag}
+              tabStop={tabStop}
+              setTabStop={setTabStop}
+            />
             {unplaced.map((entry) => (
               <UnplacedBubble key={entry.message} id={id} entry={entry} />
             ))}
@@ -292,8 +384,11 @@ interface EntriesProps {
 function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) {
   const marks = visitorMarks(card);
   const spokenOnes = entries.filter((entry) => entry.body.kind !== 'event');
-  const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))?.message;
-  const lastSeen = entries.filter((entry) => entry.seq <= marks.seen && spoken(entry)).at(-1)?.message;
+  const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))
+    ?.message;
+  const lastSeen = entries
+    .filter((entry) => entry.seq <= marks.seen && spoken(entry))
+    .at(-1)?.message;
   return (
     <>
       {entries.map((entry, at) => {
@@ -321,7 +416,16 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
                 </span>
               </p>
             ) : (
-              <Bubble entry={entry} card={card} joined={joined} marks={marks} spell={entry.message === lastSeen} showTag={showTag} reached={entry.message === stop} setTabStop={setTabStop} />
+              <Bubble
+                entry={entry}
+                card={card}
+                joined={joined}
+                marks={marks}
+                spell={entry.message === lastSeen}
+                showTag={showTag}
+                reached={entry.message === stop}
+                setTabStop={setTabStop}
+              />
             )}
           </div>
         );
@@ -356,7 +460,15 @@ function eventWords(entry: Entry, card: ConversationCard | undefined): Phrase {
 function Linked({ text }: { text: string }) {
   return (
     <>
-      {pieces(text).map((piece, at) => (piece.href === undefined ? piece.text : <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>{piece.text}</a>))}
+      {pieces(text).map((piece, at) =>
+        piece.href === undefined ? (
+          piece.text
+        ) : (
+          <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>
+            {piece.text}
+          </a>
+        ),
+      )}
     </>
   );
 }
@@ -378,8 +490,14 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
   const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
-  const name = entry.author.kind === 'agent' ? agentOrYou(entry.author.agent, card) : authorName(entry.author, card);
-  const until = entry.expires === null ? '' : ` · ${t.context.retention} ${utcDate(dayStart(entry.expires - 1))}`;
+  const name =
+    entry.author.kind === 'agent'
+      ? agentOrYou(entry.author.agent, card)
+      : authorName(entry.author, card);
+  const until =
+    entry.expires === null
+      ? ''
+      : ` · ${t.context.retention} ${utcDate(dayStart(entry.expires - 1))}`;
   return (
     <article class={`said ${side} ${joined ? 'joined' : ''}`}>
       {joined ? null : (
@@ -392,7 +510,9 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
         </header>
       )}
       <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
-        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}</p>
+        <p dir="auto">
+          {entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}
+        </p>
         <footer class="said-foot">
           <button
             type="button"
@@ -413,10 +533,23 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
   );
 }
 
-function Ticks({ seq, marks, spell }: { seq: number; spell: boolean; marks: { readonly delivered: number; readonly seen: number } }) {
+function Ticks({
+  seq,
+  marks,
+  spell,
+}: {
+  seq: number;
+  spell: boolean;
+  marks: { readonly delivered: number; readonly seen: number };
+}) {
   const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
   return (
-    <span class={`ticks ticks-${state}`} title={t.thread[state]} role="img" aria-label={t.thread[state]}>
+    <span
+      class={`ticks ticks-${state}`}
+      title={t.thread[state]}
+      role="img"
+      aria-label={t.thread[state]}
+    >
       {spell ? t.thread.seen : null}
       <Icon name={state === 'sent' ? 'check' : 'checks'} size={14} />
     </span>
@@ -430,9 +563,7 @@ function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
   return (
     <article class={`said ${note ? 'note' : 'ours'} pending`}>
       <div class="bubble">
-        <p dir="auto">
-          {entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : null}
-        </p>
+        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : null}</p>
         <footer class="said-foot">
           {!refused ? (
             <>
@@ -459,4 +590,3 @@ function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
     </article>
   );
 }
-

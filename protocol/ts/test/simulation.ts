@@ -35,8 +35,7 @@ interface Placed extends Message {
   readonly own: boolean;
 }
 
-export const idOf = (number: number): MessageId =>
-  `msg_${number.toString(16).padStart(32, '0')}`;
+export const idOf = (number: number): MessageId => `msg_${number.toString(16).padStart(32, '0')}`;
 
 export class Simulation {
   transcript: Transcript = NOTHING;
@@ -146,7 +145,8 @@ export class Simulation {
   }
 
   disconnect(): void {
-    if (this.#line?.some((sent) => sent.kind === 'frame' && isLoss(sent.frame))) this.#missed = true;
+    if (this.#line?.some((sent) => sent.kind === 'frame' && isLoss(sent.frame)))
+      this.#missed = true;
     this.#line = undefined;
   }
 
@@ -161,7 +161,8 @@ export class Simulation {
       this.#page(false, false, after);
     } else this.reset(seq > 0);
     this.#missed = false;
-    for (const entry of this.transcript.entries) if (entry.pending && !entry.failed) this.#hears(entry.message);
+    for (const entry of this.transcript.entries)
+      if (entry.pending && !entry.failed) this.#hears(entry.message);
   }
 
   /** The newest page, whatever the client has. */
@@ -210,7 +211,9 @@ export class Simulation {
 
   #place(message: MessageId, own: boolean, expires: number | null): Placed {
     const seq = this.#next++;
-    const author = own ? ({ kind: 'visitor' } as const) : ({ kind: 'agent', agent: AGENT } as const);
+    const author = own
+      ? ({ kind: 'visitor' } as const)
+      : ({ kind: 'agent', agent: AGENT } as const);
     const body = { kind: 'text', text: `${message} at ${seq}` } as const;
     const placed = { seq, message, author, at: ++this.#clock, body, expires, stored: false, own };
     this.#placed = [...this.#placed, placed];
@@ -235,7 +238,14 @@ export class Simulation {
   #page(reset: boolean, more: boolean, messages: readonly Message[], before?: number): void {
     const request = before === undefined ? 0 : 1;
     const page = messages.map(plain);
-    const frame = { kind: 'history', request, conversation: CONVERSATION, reset, more, messages: page } as const;
+    const frame = {
+      kind: 'history',
+      request,
+      conversation: CONVERSATION,
+      reset,
+      more,
+      messages: page,
+    } as const;
     this.#send(before === undefined ? { kind: 'frame', frame } : { kind: 'frame', frame, before });
   }
 
@@ -302,13 +312,22 @@ const ACTS: readonly ((run: Simulation, chance: number) => void)[] = [
   (run, chance) => run.double(chance),
 ];
 
-const plain = ({ seq, message, author, at, body, expires }: Message): Message => ({ seq, message, author, at, body, expires });
+const plain = ({ seq, message, author, at, body, expires }: Message): Message => ({
+  seq,
+  message,
+  author,
+  at,
+  body,
+  expires,
+});
 
 /** Whether a client that never hears it may have what is not so. */
 const isLoss = (frame: ServerFrame): boolean =>
   frame.kind === 'history' ? frame.reset : ['void', 'forget', 'message'].includes(frame.kind);
 
-type One = Extract<Sent, { kind: 'ack' }> | { readonly kind: 'frame'; readonly frame: Extract<ServerFrame, { kind: 'message' }> };
+type One =
+  | Extract<Sent, { kind: 'ack' }>
+  | { readonly kind: 'frame'; readonly frame: Extract<ServerFrame, { kind: 'message' }> };
 
 function isOne(sent: Sent): sent is One {
   return sent.kind === 'ack' || (sent.kind === 'frame' && sent.frame.kind === 'message');

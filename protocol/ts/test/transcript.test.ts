@@ -36,8 +36,10 @@ const said = (seq: number, number = seq): Message => ({
 });
 
 type Change = (transcript: Transcript) => Transcript;
-const frame = (frame: ServerFrame, before?: number): Change => (transcript) =>
-  hear(transcript, frame, before);
+const frame =
+  (frame: ServerFrame, before?: number): Change =>
+  (transcript) =>
+    hear(transcript, frame, before);
 const message = (seq: number, number = seq): Change =>
   frame({ kind: 'message', conversation: CNV, ...said(seq, number) });
 interface PageOptions {
@@ -45,17 +47,27 @@ interface PageOptions {
   more?: boolean;
   before?: number;
 }
-const page = (messages: Message[], { reset = false, more = false, before }: PageOptions = {}): Change =>
+const page = (
+  messages: Message[],
+  { reset = false, more = false, before }: PageOptions = {},
+): Change =>
   frame({ kind: 'history', request: 0, conversation: CNV, reset, more, messages }, before);
 const voids = (seq: number, number = seq): Change =>
   frame({ kind: 'void', conversation: CNV, seq, message: idOf(number) });
 const forgets = (...numbers: number[]): Change =>
   frame({ kind: 'forget', conversation: CNV, messages: numbers.map(idOf) });
-const writes = (number: number): Change => (transcript) => write(transcript, said(0, number));
-const acks = (seq: number, number = seq): Change => (transcript) =>
-  acknowledge(transcript, said(seq, number));
-const refuses = (number: number): Change => (transcript) =>
-  refuse(transcript, idOf(number), 'invalid');
+const writes =
+  (number: number): Change =>
+  (transcript) =>
+    write(transcript, said(0, number));
+const acks =
+  (seq: number, number = seq): Change =>
+  (transcript) =>
+    acknowledge(transcript, said(seq, number));
+const refuses =
+  (number: number): Change =>
+  (transcript) =>
+    refuse(transcript, idOf(number), 'invalid');
 
 const after = (...changes: Change[]): Transcript =>
   changes.reduce<Transcript>((transcript, change) => change(transcript), NOTHING);
@@ -72,7 +84,10 @@ test('what has no place yet stands at the end, and takes its place when it is st
   assert.equal(shown(written), '2:2 4:4 0:50 0:51');
   const stored = acks(3, 50)(written);
   assert.equal(shown(stored), '2:2 3:50 4:4 0:51');
-  assert.deepEqual(stored.entries.map(({ pending }) => pending ?? false), [false, false, false, true]);
+  assert.deepEqual(
+    stored.entries.map(({ pending }) => pending ?? false),
+    [false, false, false, true],
+  );
 });
 
 test('a known message at a new place moves; a place that is given again belongs to the new one', () => {
@@ -95,7 +110,11 @@ test('whatever comes with a place before the page that is here waits for the pag
 });
 
 test('the edge stays where the page began, whatever becomes of its messages', () => {
-  const transcript = after(page([said(30), said(31)], { more: true }), forgets(30), message(30, 60));
+  const transcript = after(
+    page([said(30), said(31)], { more: true }),
+    forgets(30),
+    message(30, 60),
+  );
   assert.equal(shown(transcript), '30:60 31:31');
   assert.equal(transcript.edge, 30);
   const whole = page([said(28), said(29)], { before: 30 })(transcript);
@@ -113,7 +132,10 @@ test('a page says whether there are earlier ones where it leads, and nothing whe
 });
 
 test('a page that was asked of another edge is passed over: it would hide what stands between', () => {
-  const anew = after(page([said(5)], { more: true }), page([said(90)], { reset: true, more: true }));
+  const anew = after(
+    page([said(5)], { more: true }),
+    page([said(90)], { reset: true, more: true }),
+  );
   assert.equal(page([said(3), said(4)], { before: 5 })(anew), anew);
 });
 
@@ -134,7 +156,10 @@ test("a void takes back another's message, and sends one's own on its way again"
 
 test('what was refused waits for whoever wrote it, and goes out again when they say so', () => {
   const refused = after(writes(50), message(1), refuses(50));
-  assert.deepEqual(refused.entries.map(({ failed }) => failed), [undefined, 'invalid']);
+  assert.deepEqual(
+    refused.entries.map(({ failed }) => failed),
+    [undefined, 'invalid'],
+  );
   assert.equal(writes(50)(refused).entries.at(-1)?.failed, undefined);
   assert.equal(shown(discard(refused, idOf(50))), '1:1');
   // Whatever place it was seen in is not its own.
@@ -145,12 +170,18 @@ test('what was refused waits for whoever wrote it, and goes out again when they 
 
 test('what was erased is gone, some or all', () => {
   assert.equal(shown(after(message(1), message(2), message(3), forgets(1, 3))), '2:2');
-  const all = after(page([said(5)], { more: true }), writes(50), frame({ kind: 'forget', conversation: CNV }));
+  const all = after(
+    page([said(5)], { more: true }),
+    writes(50),
+    frame({ kind: 'forget', conversation: CNV }),
+  );
   assert.deepEqual([shown(all), all.more], ['', false]);
 });
 
 test('a message leaves on the first day on which it can no longer be read', () => {
-  const transcript = after(page([{ ...said(1), expires: 100 }, { ...said(2), expires: 101 }, said(3)]));
+  const transcript = after(
+    page([{ ...said(1), expires: 100 }, { ...said(2), expires: 101 }, said(3)]),
+  );
   assert.equal(expire(transcript, 99), transcript);
   assert.equal(shown(expire(transcript, 100)), '2:2 3:3');
   assert.equal(shown(expire(transcript, 101)), '3:3');
@@ -199,7 +230,10 @@ function assertSettled({ transcript, visible, written, acked }: Simulation): voi
   const { entries, edge = 0, more } = transcript;
   const from = more ? edge : 0;
   const row = ({ seq, message, at, body }: Message | Entry): unknown[] => [seq, message, at, body];
-  const [placed, others] = [entries.filter(({ seq }) => seq > 0), entries.filter(({ seq }) => seq === 0)];
+  const [placed, others] = [
+    entries.filter(({ seq }) => seq > 0),
+    entries.filter(({ seq }) => seq === 0),
+  ];
   assert.deepEqual(placed.map(row), visible.filter(({ seq }) => seq >= from).map(row));
   for (const { failed, message } of others) assert.ok(failed, `${message} is on its way for ever`);
   const failed = new Set(others.map(({ message }) => message));
@@ -221,7 +255,11 @@ function vectors(): ServerFrame[] {
 test('the golden frames, in any order and number, leave a transcript that is sound', () => {
   const golden = vectors();
   const about: ServerFrame['kind'][] = ['message', 'history', 'void', 'forget'];
-  for (const kind of about) assert.ok(golden.some((one) => one.kind === kind), kind);
+  for (const kind of about)
+    assert.ok(
+      golden.some((one) => one.kind === kind),
+      kind,
+    );
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...golden), { maxLength: 30 }), (frames) => {
       let transcript: Transcript = NOTHING;
@@ -250,15 +288,21 @@ const LONG = 10_000;
 function long(): { transcript: Transcript; looks: () => number } {
   let looks = 0;
   const counted = (entry: Message): Entry =>
-    Object.defineProperties({} as Entry, Object.fromEntries(
-      Object.entries(entry).map(([name, value]) => [name, {
-        enumerable: true,
-        get: () => {
-          looks += 1;
-          return value as unknown;
-        },
-      }]),
-    ));
+    Object.defineProperties(
+      {} as Entry,
+      Object.fromEntries(
+        Object.entries(entry).map(([name, value]) => [
+          name,
+          {
+            enumerable: true,
+            get: () => {
+              looks += 1;
+              return value as unknown;
+            },
+          },
+        ]),
+      ),
+    );
   const all = Array.from({ length: LONG }, (_, at) => said(at + 1_000));
   const transcript = after(page(all, { more: true }));
   return { transcript: { ...transcript, entries: all.map(counted) }, looks: () => looks };
@@ -267,7 +311,9 @@ function long(): { transcript: Transcript; looks: () => number } {
 test('ten thousand messages come page by page, and each act looks at each of them a few times', () => {
   let whole = after(page([said(LONG)], { more: true }));
   for (let from = LONG - 100; from > -100; from -= 100) {
-    const messages = Array.from({ length: 100 }, (_, at) => said(from + at)).filter(({ seq }) => seq > 0);
+    const messages = Array.from({ length: 100 }, (_, at) => said(from + at)).filter(
+      ({ seq }) => seq > 0,
+    );
     whole = page(messages, { more: from > 0, before: whole.edge ?? 0 })(whole);
   }
   assert.equal(whole.entries.length, LONG);
@@ -278,7 +324,13 @@ test('ten thousand messages come page by page, and each act looks at each of the
     ['one again', message(5_000)],
     ['one moved', message(LONG + 1_000, 5_000)],
     ['a page after', page(Array.from({ length: 100 }, (_, at) => said(LONG + 1_000 + at)))],
-    ['a page before', page(Array.from({ length: 100 }, (_, at) => said(900 + at)), { before: 1_000 })],
+    [
+      'a page before',
+      page(
+        Array.from({ length: 100 }, (_, at) => said(900 + at)),
+        { before: 1_000 },
+      ),
+    ],
     ['a void', voids(5_000)],
     ['an ack', (transcript) => acks(LONG + 1_000, 7)(transcript)],
     ['an end', (transcript) => expire(transcript, 1)],

@@ -12,7 +12,9 @@ interface Vector {
   blank: boolean;
   name: string;
 }
-const vectors = JSON.parse(readFileSync(join(process.cwd(), '../vectors/visible.json'), 'utf8')) as Vector[];
+const vectors = JSON.parse(
+  readFileSync(join(process.cwd(), '../vectors/visible.json'), 'utf8'),
+) as Vector[];
 
 test('a browser sees what the server sees', () => {
   for (const { text, blank, name: kept } of vectors) {

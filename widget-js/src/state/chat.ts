@@ -6,12 +6,40 @@
 import { newestEntry } from '../../../protocol/ts/src/state/transcript.ts';
 import type { FrameSchema } from '../../../protocol/ts/src/wire/codec.ts';
 import {
-  CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
-  CLIENT_TYPING, ANSWER_BYTES_MAX, CLOSE_NOT_AUTHENTICATED, CLOSE_ORIGIN_NOT_ALLOWED, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
-  SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
+  CLIENT_CLOSE,
+  CLIENT_DELIVERED,
+  CLIENT_HISTORY,
+  CLIENT_OPEN,
+  CLIENT_PAGE,
+  CLIENT_REOPEN,
+  CLIENT_SEEN,
+  CLIENT_SEND,
+  CLIENT_TYPING,
+  ANSWER_BYTES_MAX,
+  CLOSE_NOT_AUTHENTICATED,
+  CLOSE_ORIGIN_NOT_ALLOWED,
+  SERVER_ACK,
+  SERVER_AVAILABILITY,
+  SERVER_CONVERSATION,
+  SERVER_DELIVERED,
+  SERVER_FORGET,
+  SERVER_HISTORY,
+  SERVER_MESSAGE,
+  SERVER_QUEUE,
+  SERVER_SEEN,
+  SERVER_TYPING,
+  SERVER_VOID,
+  TYPING_MS,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import type {
-  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerWelcome,
+  ClientHello,
+  ConversationId,
+  FormAnswer,
+  MessageId,
+  PageView,
+  RejectCode,
+  ServerFrame,
+  ServerWelcome,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { conversationId, messageId } from '../../../protocol/ts/src/wire/ids.ts';
 import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
@@ -25,8 +53,17 @@ import type { SavedOpen, SavedSend, Store } from './store.ts';
 import { Tabs } from './tabs.ts';
 
 const HEARS = [
-  SERVER_ACK, SERVER_MESSAGE, SERVER_TYPING, SERVER_VOID, SERVER_DELIVERED, SERVER_SEEN, SERVER_AVAILABILITY,
-  SERVER_QUEUE, SERVER_CONVERSATION, SERVER_FORGET, SERVER_HISTORY,
+  SERVER_ACK,
+  SERVER_MESSAGE,
+  SERVER_TYPING,
+  SERVER_VOID,
+  SERVER_DELIVERED,
+  SERVER_SEEN,
+  SERVER_AVAILABILITY,
+  SERVER_QUEUE,
+  SERVER_CONVERSATION,
+  SERVER_FORGET,
+  SERVER_HISTORY,
 ] as readonly FrameSchema<ServerFrame>[];
 
 /** So many attempts in a row without ever a line: something keeps it away. */
@@ -102,7 +139,13 @@ export class Chat {
   #aheadMs = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
-  constructor(origin: string, site: SiteConfig, store: Store, on: ChatEvents, socket?: typeof WebSocket) {
+  constructor(
+    origin: string,
+    site: SiteConfig,
+    store: Store,
+    on: ChatEvents,
+    socket?: typeof WebSocket,
+  ) {
     this.#origin = origin;
     this.#site = site;
     this.#store = store;
@@ -191,8 +234,18 @@ export class Chat {
   #write(conversation: ConversationId, text: string): boolean {
     const at = now();
     const before = [...this.#store.unsent(), ...this.#state.entries];
-    const message = messageId(at, before.map((one) => ('message' in one ? one.message : '')));
-    const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at };
+    const message = messageId(
+      at,
+      before.map((one) => ('message' in one ? one.message : '')),
+    );
+    const item: SavedSend = {
+      kind: 'send',
+      conversation,
+      message,
+      text,
+      seen_seq: newest(this.#state),
+      at,
+    };
     if (!this.#store.put(item)) return false;
     this.#happen({ kind: 'written', message, text, at });
     this.#unsent(item);
@@ -229,7 +282,8 @@ export class Chat {
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation })
+        void this.#socket
+          .ask(CLIENT_CLOSE, { conversation })
           .then((answer) => this.#againLater(answer, act, conversation));
         break;
     }
@@ -271,7 +325,12 @@ export class Chat {
   #begin(form: FormAnswer[]): ConversationId | undefined {
     const failed = this.#state.entries.filter((entry) => entry.failed);
     const conversation = conversationId(now());
-    const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash || undefined };
+    const open: SavedOpen = {
+      kind: 'open',
+      conversation,
+      form,
+      notice: this.#site.notice?.hash || undefined,
+    };
     if (!this.#store.put(open)) return undefined;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
@@ -308,7 +367,8 @@ export class Chat {
 
   #keepWhetherLive(): void {
     const live = this.#live();
-    if (this.#tabs.leads && this.#state.conversation && this.#store.session.live !== live) this.#keep({ live });
+    if (this.#tabs.leads && this.#state.conversation && this.#store.session.live !== live)
+      this.#keep({ live });
   }
 
   /** Something happened here that every tab must know. */
@@ -319,7 +379,8 @@ export class Chat {
 
   #apply(input: Input): void {
     // Each tab's own storage, where there is none that they share.
-    if (input.kind === 'acked' || input.kind === 'discarded') this.#store.remove({ kind: 'send', message: input.message });
+    if (input.kind === 'acked' || input.kind === 'discarded')
+      this.#store.remove({ kind: 'send', message: input.message });
     if (input.kind === 'failed') this.#store.fail(input.message, input.why);
     // It may have been refused for what this page knew of the site.
     if (input.kind === 'refused') void this.#askSite();
@@ -399,7 +460,8 @@ export class Chat {
       case 'unsent':
         if (this.#tabs.leads) {
           this.#store.put(note.item);
-          if (note.item.kind === 'open') this.#keep({ conversation: note.item.conversation, live: true });
+          if (note.item.kind === 'open')
+            this.#keep({ conversation: note.item.conversation, live: true });
           this.#flush();
         }
         break;
@@ -433,7 +495,9 @@ export class Chat {
   }
 
   #opens(conversation: ConversationId): boolean {
-    return this.#store.unsent().some((item) => item.kind === 'open' && item.conversation === conversation);
+    return this.#store
+      .unsent()
+      .some((item) => item.kind === 'open' && item.conversation === conversation);
   }
 
   #serverNow(): number {
@@ -452,8 +516,10 @@ export class Chat {
     const conversation = this.#state.conversation;
     // Nothing is written for a visitor who only looked.
     if (conversation) this.#keep({ conversation, live: this.#live() });
-    if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation)) this.#gone(conversation);
-    if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
+    if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation))
+      this.#gone(conversation);
+    if (welcome.site)
+      this.#happen({ kind: 'availability', availability: welcome.site.availability });
     this.#opening.clear();
     this.#sending = undefined;
     this.#delivered = 0;
@@ -467,7 +533,8 @@ export class Chat {
     for (const item of this.#store.unsent()) {
       if (item.conversation !== conversation) continue;
       if (all || item.kind === 'open') this.#store.remove(item);
-      else if (!item.failed) this.#happen({ kind: 'failed', message: item.message, why: 'not-found' });
+      else if (!item.failed)
+        this.#happen({ kind: 'failed', message: item.message, why: 'not-found' });
     }
     this.#keep({ live: false }, true);
     this.#happen({ kind: 'ended', all });
@@ -475,13 +542,22 @@ export class Chat {
 
   #line(state: LineState): void {
     if (state.kind === 'online') this.#failures = Number.NEGATIVE_INFINITY;
-    if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER) unreachable('WebSocket', this.#url);
+    if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER)
+      unreachable('WebSocket', this.#url);
     if (state.kind === 'stopped' && state.code === CLOSE_ORIGIN_NOT_ALLOWED) notAllowed();
-    const input: Input = { kind: 'line', line: state.kind, blocked: this.#failures >= BLOCKED_AFTER };
+    const input: Input = {
+      kind: 'line',
+      line: state.kind,
+      blocked: this.#failures >= BLOCKED_AFTER,
+    };
     // That this tab lets go says nothing about the one that takes over.
     if (state.kind === 'idle') this.#apply(input);
     else this.#happen(input);
-    if (state.kind === 'stopped' && state.code === CLOSE_NOT_AUTHENTICATED && this.#token !== undefined) {
+    if (
+      state.kind === 'stopped' &&
+      state.code === CLOSE_NOT_AUTHENTICATED &&
+      this.#token !== undefined
+    ) {
       // The token ended. Without one the server makes a new visitor, once.
       this.#token = undefined;
       this.#socket.start();
@@ -489,7 +565,11 @@ export class Chat {
   }
 
   #hear(frame: ServerFrame): void {
-    if (frame.kind === 'forget' && !frame.messages && frame.conversation === this.#state.conversation) {
+    if (
+      frame.kind === 'forget' &&
+      !frame.messages &&
+      frame.conversation === this.#state.conversation
+    ) {
       this.#gone(frame.conversation, true);
       return;
     }
@@ -504,7 +584,8 @@ export class Chat {
       this.#keepWhetherLive();
       // What was read without a line.
       const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
-      if (this.#fresh && this.#state.seen > (mine?.seen ?? 0)) this.do({ kind: 'seen', seq: this.#state.seen });
+      if (this.#fresh && this.#state.seen > (mine?.seen ?? 0))
+        this.do({ kind: 'seen', seq: this.#state.seen });
       this.#fresh = false;
     }
     if (frame.kind === 'message' || frame.kind === 'history') {
@@ -515,7 +596,9 @@ export class Chat {
 
   #sayDelivered(): void {
     const conversation = this.#state.conversation;
-    const last = this.#state.entries.findLast((entry) => entry.seq > 0 && entry.author.kind !== 'visitor');
+    const last = this.#state.entries.findLast(
+      (entry) => entry.seq > 0 && entry.author.kind !== 'visitor',
+    );
     if (!conversation || !last || last.seq <= this.#delivered) return;
     this.#delivered = last.seq;
     this.#socket.say(CLIENT_DELIVERED, { conversation, seq: last.seq });
@@ -525,7 +608,11 @@ export class Chat {
     const before = this.#state.edge;
     if (!before || this.#askedEarlier) return;
     this.#askedEarlier = true;
-    const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
+    const answer = await this.#socket.ask(CLIENT_HISTORY, {
+      conversation,
+      before,
+      limit: HISTORY_PAGE,
+    });
     this.#askedEarlier = false;
     if (answer.kind === 'history') {
       this.#happen({ kind: 'frame', frame: answer, now: this.#serverNow() });
@@ -553,7 +640,12 @@ export class Chat {
 
   async #open(item: SavedOpen): Promise<void> {
     const { conversation, form, notice } = item;
-    const answer = await this.#socket.ask(CLIENT_OPEN, { conversation, form, notice, page: pageView() });
+    const answer = await this.#socket.ask(CLIENT_OPEN, {
+      conversation,
+      form,
+      notice,
+      page: pageView(),
+    });
     if (answer.kind === 'ack') this.#store.remove(item);
     else if (answer.kind === 'reject') {
       if (this.#againLater(answer)) this.#opening.delete(conversation);
@@ -565,7 +657,8 @@ export class Chat {
   #refused(item: SavedOpen, why: RejectCode): void {
     this.#store.remove(item);
     for (const sent of this.#store.unsent()) {
-      if (sent.kind === 'send' && sent.conversation === item.conversation) this.#happen({ kind: 'failed', message: sent.message, why });
+      if (sent.kind === 'send' && sent.conversation === item.conversation)
+        this.#happen({ kind: 'failed', message: sent.message, why });
     }
     this.#happen({ kind: 'refused', why });
   }
@@ -573,8 +666,14 @@ export class Chat {
   async #send(item: SavedSend): Promise<void> {
     const { conversation, message, text, seen_seq } = item;
     this.#sending = message;
-    if (this.#state.card?.state === 'closed') void this.#socket.ask(CLIENT_REOPEN, { conversation });
-    const answer = await this.#socket.ask(CLIENT_SEND, { conversation, message, seen_seq, body: { kind: 'text', text } });
+    if (this.#state.card?.state === 'closed')
+      void this.#socket.ask(CLIENT_REOPEN, { conversation });
+    const answer = await this.#socket.ask(CLIENT_SEND, {
+      conversation,
+      message,
+      seen_seq,
+      body: { kind: 'text', text },
+    });
     if (this.#sending !== message) return;
     if (answer.kind === 'ack') {
       const { seq = 0, at = item.at, expires = null, body } = answer;
@@ -586,7 +685,8 @@ export class Chat {
       this.#sending = undefined;
       if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
-      const reopened = answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
+      const reopened =
+        answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
       if (reopened.kind === 'lost' || this.#againLater(reopened)) return;
       if (reopened.kind === 'reject') this.#happen({ kind: 'failed', message, why: answer.code });
     }
@@ -612,7 +712,8 @@ export class Chat {
 
 /** Bit 0: Global Privacy Control; bit 1: Do Not Track. */
 function signals(): number {
-  const gpc = (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl === true ? 1 : 0;
+  const gpc =
+    (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl === true ? 1 : 0;
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
@@ -639,7 +740,8 @@ export function numberTitle(count: number): void {
 
 function renumber(): void {
   renumbering = undefined;
-  if (document.title.match(NUMBER)?.some((one) => one !== number)) document.title = number + pageTitle();
+  if (document.title.match(NUMBER)?.some((one) => one !== number))
+    document.title = number + pageTitle();
 }
 
 /** The page without its query; nothing at all where the visitor asked not to be followed, or where no site is. */
@@ -647,5 +749,8 @@ function pageView(): PageView | undefined {
   const { origin, pathname } = location;
   if (signals() !== 0 || !origin.startsWith('http')) return undefined;
   // The bounds are in bytes, and a unit of a text takes three at most.
-  return { url: (origin + pathname).slice(0, URL_BYTES_MAX), title: pageTitle().slice(0, ANSWER_BYTES_MAX / 3) };
+  return {
+    url: (origin + pathname).slice(0, URL_BYTES_MAX),
+    title: pageTitle().slice(0, ANSWER_BYTES_MAX / 3),
+  };
 }

@@ -4,10 +4,27 @@
 // a transcript (the shared `transcript.ts`), sockets, storage, tabs (`chat.ts`), the screen (`view/`).
 // Every input may come twice, and from another tab.
 
-import { NOTHING, acknowledge, discard, expire, hear, newestEntry, refuse, write } from '../../../protocol/ts/src/state/transcript.ts';
+import {
+  NOTHING,
+  acknowledge,
+  discard,
+  expire,
+  hear,
+  newestEntry,
+  refuse,
+  write,
+} from '../../../protocol/ts/src/state/transcript.ts';
 import type { Entry as AnyEntry, Transcript } from '../../../protocol/ts/src/state/transcript.ts';
 import type {
-  AgentCard, AgentId, Author, ConversationCard, ConversationId, MessageId, RejectCode, ServerFrame, SiteAvailability,
+  AgentCard,
+  AgentId,
+  Author,
+  ConversationCard,
+  ConversationId,
+  MessageId,
+  RejectCode,
+  ServerFrame,
+  SiteAvailability,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 
@@ -41,7 +58,15 @@ export type Input =
   /** Written, and not yet on the server. */
   | { kind: 'written'; message: MessageId; text: string; at: number }
   /** Stored, with what was kept of its words; the tab that hears of it may have missed that it was written. */
-  | { kind: 'acked'; conversation: ConversationId; message: MessageId; seq: number; at: number; expires: number | null; text: string }
+  | {
+      kind: 'acked';
+      conversation: ConversationId;
+      message: MessageId;
+      seq: number;
+      at: number;
+      expires: number | null;
+      text: string;
+    }
   | { kind: 'failed'; message: MessageId; why: RejectCode }
   | { kind: 'discarded'; message: MessageId }
   | { kind: 'refused'; why: RejectCode }
@@ -65,7 +90,13 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'line': {
       const { line, blocked = false } = input;
       const lost = line === 'waiting' || (line === 'connecting' && state.lost);
-      return { ...state, line, lost, blocked, typing: line === 'online' ? state.typing : undefined };
+      return {
+        ...state,
+        line,
+        lost,
+        blocked,
+        typing: line === 'online' ? state.typing : undefined,
+      };
     }
     case 'availability':
       return { ...state, availability: input.availability };
@@ -89,7 +120,10 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'time':
       return later(state, input.now);
     case 'ended':
-      return { ...emptied(state), entries: state.entries.filter(({ failed }) => failed && !input.all) };
+      return {
+        ...emptied(state),
+        entries: state.entries.filter(({ failed }) => failed && !input.all),
+      };
     default:
       // Of a tab of a later release.
       return state;
@@ -102,7 +136,10 @@ const DAY_0 = Date.UTC(2020, 0, 1);
 /** What was only for a while is over: a mark of typing, and a message on the first day on which it can no longer be read. */
 function later(state: ChatState, now: number): ChatState {
   const over = state.typing !== undefined && state.typing.until <= now;
-  return expire(over ? { ...state, typing: undefined } : state, Math.floor((now - DAY_0) / 86_400_000));
+  return expire(
+    over ? { ...state, typing: undefined } : state,
+    Math.floor((now - DAY_0) / 86_400_000),
+  );
 }
 
 function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
@@ -118,14 +155,18 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
       return frame.messages ? next : emptied(state);
     case 'typing':
       if (frame.author.kind === 'visitor') return state;
-      return { ...state, typing: frame.typing ? { agent: frame.author.agent, until: now + TYPING_MS } : undefined };
+      return {
+        ...state,
+        typing: frame.typing ? { agent: frame.author.agent, until: now + TYPING_MS } : undefined,
+      };
     case 'delivered':
     case 'seen':
       return tookMark(state, frame.author, frame.seq, frame.kind);
     case 'queue':
       // Where nobody is there, `availability` says when somebody comes.
       return {
-        ...state, availability: frame.unserved ? 'unavailable' : state.availability,
+        ...state,
+        availability: frame.unserved ? 'unavailable' : state.availability,
         queue: { position: frame.position, wait_ms: frame.wait_ms },
       };
     default:
@@ -133,7 +174,10 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
   }
 }
 
-function written(state: ChatState, { kind: _, text, ...rest }: Extract<Input, { kind: 'written' }>): ChatState {
+function written(
+  state: ChatState,
+  { kind: _, text, ...rest }: Extract<Input, { kind: 'written' }>,
+): ChatState {
   return write(state, { ...rest, author: { kind: 'visitor' }, body: { kind: 'text', text } });
 }
 
@@ -144,7 +188,8 @@ function acked(state: ChatState, input: Extract<Input, { kind: 'acked' }>): Chat
 }
 
 function tookCard(state: ChatState, card: ConversationCard): ChatState {
-  if (card.conversation !== state.conversation || (state.card && card.version < state.card.version)) return state;
+  if (card.conversation !== state.conversation || (state.card && card.version < state.card.version))
+    return state;
   const waits = card.state === 'queued' || card.state === 'offered';
   const position = card.position ?? state.queue?.position;
   const mine = card.marks.find((mark) => mark.author.kind === 'visitor');
@@ -152,17 +197,29 @@ function tookCard(state: ChatState, card: ConversationCard): ChatState {
     ...state,
     card,
     seen: Math.max(state.seen, mine?.seen ?? 0),
-    queue: waits && position !== undefined ? { position, wait_ms: state.queue?.wait_ms } : undefined,
+    queue:
+      waits && position !== undefined ? { position, wait_ms: state.queue?.wait_ms } : undefined,
     typing: card.state === 'active' ? state.typing : undefined,
     refused: undefined,
   };
 }
 
-function tookMark(state: ChatState, author: Author, seq: number, mark: 'delivered' | 'seen'): ChatState {
-  if (author.kind === 'visitor') return mark === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
+function tookMark(
+  state: ChatState,
+  author: Author,
+  seq: number,
+  mark: 'delivered' | 'seen',
+): ChatState {
+  if (author.kind === 'visitor')
+    return mark === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
   if (!state.card) return state;
   const same = (one: Author): boolean => one.kind === author.kind && one.agent === author.agent;
-  const next = { author, delivered: 0, seen: 0, ...state.card.marks.find((one) => same(one.author)) };
+  const next = {
+    author,
+    delivered: 0,
+    seen: 0,
+    ...state.card.marks.find((one) => same(one.author)),
+  };
   next[mark] = Math.max(next[mark], seq);
   const marks = [...state.card.marks.filter((one) => !same(one.author)), next];
   return { ...state, card: { ...state.card, marks } };
@@ -186,8 +243,10 @@ export function newest(state: ChatState): number {
 
 /** What others said and the visitor has not had on their screen. */
 export function unread(state: ChatState): number {
-  return state.entries.filter(({ seq, author, body }) =>
-    seq > state.seen && body.kind === 'text' && author.kind !== 'visitor').length;
+  return state.entries.filter(
+    ({ seq, author, body }) =>
+      seq > state.seen && body.kind === 'text' && author.kind !== 'visitor',
+  ).length;
 }
 
 /** Whether anything is on its way. */

@@ -41,12 +41,18 @@ export function readSite(value: unknown): SiteConfig {
     site_key: text(site['site_key']) ?? '',
     name: text(site['name']) ?? '',
     locale_default: text(site['locale_default']),
-    availability: availability === 'available' || availability === 'busy' ? availability : 'unavailable',
-    texts: { title: text(texts['title']), greeting: text(texts['greeting']), offline: text(texts['offline']) },
+    availability:
+      availability === 'available' || availability === 'busy' ? availability : 'unavailable',
+    texts: {
+      title: text(texts['title']),
+      greeting: text(texts['greeting']),
+      offline: text(texts['offline']),
+    },
     form: { name: asked(form['name']), email: asked(form['email']) },
-    notice: noticeText === undefined
-      ? undefined
-      : { text: noticeText, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
+    notice:
+      noticeText === undefined
+        ? undefined
+        : { text: noticeText, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
   };
 }
 
@@ -78,9 +84,11 @@ export function unreachable(kind: string, address: string): void {
 /** The site is not for this page. */
 export function notAllowed(): void {
   // So a browser calls the origin of a file and of a frame in a sandbox.
-  tellKeeper(origin === 'null'
-    ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
-    : `${origin} is no origin of this site. Add it in the console, under Websites.`);
+  tellKeeper(
+    origin === 'null'
+      ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
+      : `${origin} is no origin of this site. Add it in the console, under Websites.`,
+  );
 }
 
 /** A network that drops what it does not let through gives no answer by itself. */

@@ -3,7 +3,12 @@
 // Lives here: the session and the outbox under names that carry server and site. One key for each
 // unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
 
-import type { ConversationId, FormAnswer, MessageId, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  ConversationId,
+  FormAnswer,
+  MessageId,
+  RejectCode,
+} from '../../../protocol/ts/src/wire/frames.ts';
 
 /** Who the visitor is to the server, and the conversation that goes on. */
 export interface SavedSession {
@@ -42,7 +47,9 @@ const UNSENT_BYTES_MAX = 64 * 1024;
 export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
 
 /** What of an item its name is made of. */
-export type ItemName = Pick<SavedOpen, 'kind' | 'conversation'> | Pick<SavedSend, 'kind' | 'message'>;
+export type ItemName =
+  | Pick<SavedOpen, 'kind' | 'conversation'>
+  | Pick<SavedSend, 'kind' | 'message'>;
 
 export class Store {
   readonly #prefix: string;

@@ -9,7 +9,8 @@ export type Reasons = { readonly [code in RejectCode]?: string } & { readonly ot
 export const close = 'Close the chat';
 export const title = 'Chat with us';
 export const greeting = 'Hello! How can we help you?';
-export const offline = 'No one is here right now. Leave us a message and we will answer as soon as we are back.';
+export const offline =
+  'No one is here right now. Leave us a message and we will answer as soon as we are back.';
 export const availability = {
   available: 'We are here for you',
   busy: 'All agents are busy; you may have to wait a little',
@@ -27,7 +28,7 @@ export const messages = 'Messages';
 export const earlier = 'Earlier messages';
 export const newer = 'New message';
 export const unreadMessages = (count: number) =>
-  (count === 1 ? 'one unread message' : `${count} unread messages`);
+  count === 1 ? 'one unread message' : `${count} unread messages`;
 export const progress = {
   sending: 'Sending…',
   sent: 'Sent',
@@ -44,10 +45,14 @@ export const bot = 'Assistant';
 export const isTyping = (name: string) => `${name} is typing…`;
 export const reconnecting = 'The connection is lost. We are trying to get it back…';
 export const stopped = 'The chat cannot be reached from this page.';
-export const blocked = 'There is no connection to the chat. The network or a blocker may refuse it.';
-export const tooLong = (count: number, max: number) => `Too long: ${count} of ${max} characters. Please shorten it.`;
-export const queue = (position: number) => (position === 1 ? 'You are next in line.' : `You are number ${position} in line.`);
-export const queueWait = (minutes: number) => (minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`);
+export const blocked =
+  'There is no connection to the chat. The network or a blocker may refuse it.';
+export const tooLong = (count: number, max: number) =>
+  `Too long: ${count} of ${max} characters. Please shorten it.`;
+export const queue = (position: number) =>
+  position === 1 ? 'You are next in line.' : `You are number ${position} in line.`;
+export const queueWait = (minutes: number) =>
+  minutes <= 1 ? 'About a minute to wait.' : `About ${minutes} minutes to wait.`;
 export const offered = 'You are being connected to an agent…';
 export const left = 'Thank you. We have your message and will answer here.';
 export const refused = (why: string) => `The conversation could not be started: ${why}`;
@@ -70,7 +75,8 @@ export const anew = 'Start a new one';
 /** What happened, and who it was about; whether the visitor is next in line now. */
 export const events: Events = {
   assigned: (name) => `${name} joined the conversation`,
-  requeued: (_, next) => `Our agent is no longer here.${next ? ' You are first in line again.' : ''}`,
+  requeued: (_, next) =>
+    `Our agent is no longer here.${next ? ' You are first in line again.' : ''}`,
   transferred: (name) => `${name} took over the conversation`,
   closed: () => 'The conversation was closed',
   reopened: () => 'The conversation was opened again',

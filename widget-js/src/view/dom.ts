@@ -17,7 +17,8 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
 
 /** Puts children at the end of an element. By the oldest of means: what is younger, pages have in versions of their own. */
 export function put(parent: Element, ...children: (Node | string)[]): void {
-  for (const child of children) parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
+  for (const child of children)
+    parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
 }
 
 /** Puts children in the place of what an element had. */
@@ -63,8 +64,13 @@ const SVG = 'http://www.w3.org/2000/svg';
 export function icon(path: string): SVGSVGElement {
   const svg = document.createElementNS(SVG, 'svg');
   set(svg, {
-    viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', 'stroke-width': '2',
-    'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'aria-hidden': 'true',
+    viewBox: '0 0 24 24',
+    fill: 'none',
+    stroke: 'currentColor',
+    'stroke-width': '2',
+    'stroke-linecap': 'round',
+    'stroke-linejoin': 'round',
+    'aria-hidden': 'true',
   });
   const line = document.createElementNS(SVG, 'path');
   line.setAttribute('d', path);

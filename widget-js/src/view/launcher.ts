@@ -30,7 +30,9 @@ export function heard(event: Event): void {
   event.stopImmediatePropagation();
   for (const node of event.composedPath()) {
     if (node === shown) break;
-    (node as unknown as { [handler: string]: ((event: Event) => void) | null | undefined })[`on${type}`]?.(event);
+    (node as unknown as { [handler: string]: ((event: Event) => void) | null | undefined })[
+      `on${type}`
+    ]?.(event);
   }
   cursor = (shown?.shadowRoot?.activeElement as HTMLElement | null | undefined) ?? cursor;
 }
@@ -100,12 +102,16 @@ export class Launcher {
       if (document.activeElement === document.body) cursor?.focus();
     }
     // Some swap the body, some empty it.
-    for (const parent of [document.documentElement, document.body]) if (parent) this.#swaps.observe(parent, { childList: true });
+    for (const parent of [document.documentElement, document.body])
+      if (parent) this.#swaps.observe(parent, { childList: true });
   }
 
   /** Whether it is where it was put: to be moved, even to the same place, takes it out of the top layer. */
   #stands(): boolean {
-    return this.host.parentNode === document.body && (!this.#hasTop || this.host.matches(':popover-open'));
+    return (
+      this.host.parentNode === document.body &&
+      (!this.#hasTop || this.host.matches(':popover-open'))
+    );
   }
 
   /** Never at once: a page that answers each return with a removal would hold the browser. */
@@ -114,7 +120,8 @@ export class Launcher {
     if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
     // Until it is back it does not stand, however long that is.
     this.#since = Infinity;
-    if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
+    if (this.#tries++ < TRIES_MAX)
+      this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
     else tellKeeper('this page removes the chat');
   }
 

@@ -60,14 +60,24 @@ export class Messages {
     this.#earlier = button(strings.earlier, on.earlier);
     this.element = el(
       'div',
-      { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': strings.messages, tabindex: '0' },
+      {
+        class: 'log',
+        role: 'log',
+        'aria-live': 'polite',
+        'aria-label': strings.messages,
+        tabindex: '0',
+      },
       this.#earlier,
       this.#greeting,
     );
-    this.newer = el('div', { class: 'newer', hidden: true }, button(strings.newer, () => {
-      this.toEnd();
-      this.element.focus();
-    }));
+    this.newer = el(
+      'div',
+      { class: 'newer', hidden: true },
+      button(strings.newer, () => {
+        this.toEnd();
+        this.element.focus();
+      }),
+    );
     new ResizeObserver(() => {
       this.#room = this.element.clientHeight;
       if (this.#atEnd) this.toEnd();
@@ -114,7 +124,8 @@ export class Messages {
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
     if (this.#atEnd || own) this.toEnd();
     // Earlier ones came in above: what was being read stays where it is.
-    else if (this.#greeting.nextElementSibling !== oldestBefore) log.scrollTop = log.scrollHeight - fromEnd;
+    else if (this.#greeting.nextElementSibling !== oldestBefore)
+      log.scrollTop = log.scrollHeight - fromEnd;
     this.#newest = newest(state);
     this.newer.hidden = this.#atEnd || unread(state) === 0;
   }
@@ -130,9 +141,10 @@ export class Messages {
     const who = el('span', { class: 'who' });
     const bubble = el('div', { class: 'bubble', dir: 'auto' });
     const meta = el('div', { class: 'meta', 'aria-live': 'off' });
-    const element = entry.body.kind === 'text'
-      ? el('div', { class: 'row' }, who, bubble, meta)
-      : el('div', { class: 'event' });
+    const element =
+      entry.body.kind === 'text'
+        ? el('div', { class: 'row' }, who, bubble, meta)
+        : el('div', { class: 'event' });
     // Read out is what others say now; not one's own words, and not what was there before.
     const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
     set(element, { 'aria-live': !news && 'off' });
@@ -148,10 +160,25 @@ export class Messages {
     return strings.events[event](nameOf(state, about), last && isNext(state));
   }
 
-  #refresh(row: Row, state: ChatState, entry: Entry, former: Entry | undefined, next: Entry | undefined): void {
+  #refresh(
+    row: Row,
+    state: ChatState,
+    entry: Entry,
+    former: Entry | undefined,
+    next: Entry | undefined,
+  ): void {
     const came = progress(state, entry);
     const nextCame = next && progress(state, next);
-    const drawn = [entry, former, next, came, nextCame, state.line, state.card?.agents, isNext(state)];
+    const drawn = [
+      entry,
+      former,
+      next,
+      came,
+      nextCame,
+      state.line,
+      state.card?.agents,
+      isNext(state),
+    ];
     if (drawn.every((part, place) => part === row.drawn[place])) return;
     row.drawn = drawn;
     if (entry.body.kind !== 'text') {
@@ -187,11 +214,16 @@ export class Messages {
     const time = el('time', { datetime: new Date(entry.at).toISOString() }, this.#time(entry.at));
     if (!mine) return [time];
     if (came === 'failed') {
-      const acts = ([[strings.retry, this.#on.retry], [strings.discard, this.#on.discard]] as const)
-        .map(([label, act]) => button(label, () => act(entry.message)));
+      const acts = (
+        [
+          [strings.retry, this.#on.retry],
+          [strings.discard, this.#on.discard],
+        ] as const
+      ).map(([label, act]) => button(label, () => act(entry.message)));
       return [strings.failed(reason(entry.failed)), ...acts];
     }
-    const away = state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForLine;
+    const away =
+      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForLine;
     const words = came === 'sending' && state.line !== 'online' ? away : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');
@@ -201,7 +233,9 @@ export class Messages {
   #time(at: number): string {
     const date = new Date(at);
     const today = date.toDateString() === new Date().toDateString();
-    const style: Intl.DateTimeFormatOptions = today ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' };
+    const style: Intl.DateTimeFormatOptions = today
+      ? { timeStyle: 'short' }
+      : { dateStyle: 'medium', timeStyle: 'short' };
     return date.toLocaleString(this.#locale, style);
   }
 }
@@ -222,5 +256,7 @@ function key({ author }: Entry): string {
 
 /** The text, with addresses of the web as links. */
 function linked(text: string): (Node | string)[] {
-  return pieces(text).map(({ text, href }) => (href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text));
+  return pieces(text).map(({ text, href }) =>
+    href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text,
+  );
 }

@@ -48,7 +48,13 @@ export class Panel {
   readonly #bannerActs = el('div');
   readonly #banner = el('div', { class: 'banner' }, this.#bannerWords, this.#bannerActs);
   readonly #typingWords = el('span', { role: 'status' });
-  readonly #dots = el('span', { class: 'dots', 'aria-hidden': 'true', hidden: true }, el('i'), el('i'), el('i'));
+  readonly #dots = el(
+    'span',
+    { class: 'dots', 'aria-hidden': 'true', hidden: true },
+    el('i'),
+    el('i'),
+    el('i'),
+  );
   readonly #fields = el('div', { class: 'fields' });
   readonly #go: HTMLButtonElement;
   readonly #text: HTMLTextAreaElement;
@@ -76,7 +82,10 @@ export class Panel {
     });
     this.#end = button(strings.end, () => this.#askEnd(true), icon(DOOR));
     this.#text = el('textarea', {
-      rows: '1', 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
+      rows: '1',
+      'aria-label': strings.message,
+      placeholder: strings.placeholder,
+      dir: 'auto',
     });
     this.#go = button(strings.send, () => this.#submit(), icon(PLANE));
     this.#go.className = 'go';
@@ -84,16 +93,30 @@ export class Panel {
       'section',
       { class: 'panel', role: 'dialog', 'aria-labelledby': 'title' },
       el(
-        'div', { class: 'head' }, this.#face,
-        el('div', { class: 'names' }, this.#title, el('p', { class: 'under' }, this.#dot, this.#underWords)),
-        this.#end, button(strings.close, on.close, icon(CROSS)),
+        'div',
+        { class: 'head' },
+        this.#face,
+        el(
+          'div',
+          { class: 'names' },
+          this.#title,
+          el('p', { class: 'under' }, this.#dot, this.#underWords),
+        ),
+        this.#end,
+        button(strings.close, on.close, icon(CROSS)),
       ),
       this.#banner,
       this.#messages.element,
       this.#messages.newer,
       el('div', { class: 'typing' }, this.#dots, this.#typingWords),
       // No form: a sandbox may allow scripts and not forms.
-      el('div', { class: 'foot' }, this.#fields, el('div', { class: 'write' }, this.#text, this.#go), this.#notice),
+      el(
+        'div',
+        { class: 'foot' },
+        this.#fields,
+        el('div', { class: 'write' }, this.#text, this.#go),
+        this.#notice,
+      ),
     );
     this.#fill();
     this.#text.oninput = () => this.#typed();
@@ -102,7 +125,9 @@ export class Panel {
 
   /** Puts the cursor where the visitor will want to write. */
   focus(): void {
-    const first = this.#fields.hidden ? undefined : [...this.#inputs.values()].find((input) => input.value === '');
+    const first = this.#fields.hidden
+      ? undefined
+      : [...this.#inputs.values()].find((input) => input.value === '');
     (first ?? this.#text).focus();
   }
 
@@ -169,7 +194,16 @@ export class Panel {
     // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
     const away = ended || state.lost || (helper !== undefined && state.line !== 'online');
-    say(this.#underWords, ended ? '' : away ? strings.waitingForLine : helper ? strings.withAgent : strings.availability[availability]);
+    say(
+      this.#underWords,
+      ended
+        ? ''
+        : away
+          ? strings.waitingForLine
+          : helper
+            ? strings.withAgent
+            : strings.availability[availability],
+    );
     this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
     this.#text.readOnly = this.#go.disabled = ended;
     this.#end.hidden = !card || card.state === 'closed' || state.line !== 'online';
@@ -191,7 +225,8 @@ export class Panel {
 
   #greeting(): string {
     const { greeting, offline } = this.#site.texts;
-    const away = this.#state.availability === 'unavailable' && this.#state.conversation === undefined;
+    const away =
+      this.#state.availability === 'unavailable' && this.#state.conversation === undefined;
     return away ? (offline ?? strings.offline) : (greeting ?? strings.greeting);
   }
 
@@ -202,7 +237,9 @@ export class Panel {
 
   #answers(): FormAnswer[] {
     if (!this.#begins()) return [];
-    return [...this.#inputs].flatMap(([field, { value }]) => (isBlank(value) ? [] : [{ field, answer: value.trim() }]));
+    return [...this.#inputs].flatMap(([field, { value }]) =>
+      isBlank(value) ? [] : [{ field, answer: value.trim() }],
+    );
   }
 
   /** Whether the form can be taken as it is; what cannot is pointed out. */
@@ -210,7 +247,9 @@ export class Panel {
     return [...this.#inputs.values()].every((input) => {
       if (isBlank(input.value)) input.value = '';
       const { length } = [...input.value];
-      input.setCustomValidity(length > ANSWER_CHARS_MAX ? strings.tooLong(length, ANSWER_CHARS_MAX) : '');
+      input.setCustomValidity(
+        length > ANSWER_CHARS_MAX ? strings.tooLong(length, ANSWER_CHARS_MAX) : '',
+      );
       return input.reportValidity();
     });
   }
@@ -223,7 +262,11 @@ export class Panel {
     this.#ask('email', form.email, strings.email, 'email');
     fill(this.#notice, notice?.text ?? '');
     if (notice && /^https?:\/\//.test(notice.url)) {
-      put(this.#notice, ' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
+      put(
+        this.#notice,
+        ' ',
+        el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy),
+      );
     }
   }
 
@@ -232,7 +275,11 @@ export class Panel {
     this.#inputs.delete(name);
     if (asked === 'hidden') return;
     const input = el('input', {
-      type, name, 'required': asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
+      type,
+      name,
+      required: asked === 'required',
+      autocomplete: name,
+      dir: type === 'email' ? 'ltr' : 'auto',
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
@@ -323,20 +370,34 @@ export class Panel {
     if (this.#asksEnd) {
       return {
         words: strings.endQuestion,
-        acts: [[strings.endYes, () => { this.#askEnd(false); this.#on.end(); }], [strings.endNo, () => this.#askEnd(false)]],
+        acts: [
+          [
+            strings.endYes,
+            () => {
+              this.#askEnd(false);
+              this.#on.end();
+            },
+          ],
+          [strings.endNo, () => this.#askEnd(false)],
+        ],
       };
     }
     if (excess) return only(strings.tooLong(excess, TEXT_CHARS_MAX));
     if (line === 'stopped') return only(strings.stopped);
     if (this.#full) return only(strings.full);
     if (lost) return only(blocked ? strings.blocked : strings.reconnecting);
-    if (refused !== undefined) return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
-    if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
+    if (refused !== undefined)
+      return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
+    if (card?.state === 'closed')
+      return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
     // Nobody is there for whom they could be next.
     if (card?.state === 'queued' && availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);
     if (card?.state === 'queued' && queue) {
-      const wait = queue.wait_ms === undefined ? '' : ` ${strings.queueWait(Math.ceil(queue.wait_ms / 60_000))}`;
+      const wait =
+        queue.wait_ms === undefined
+          ? ''
+          : ` ${strings.queueWait(Math.ceil(queue.wait_ms / 60_000))}`;
       return only(strings.queue(queue.position) + wait);
     }
     return only('');
@@ -357,8 +418,9 @@ export class Panel {
       this.#submit();
     }
     if (key !== 'Tab' || !this.element.hasAttribute('aria-modal')) return;
-    const stops = [...this.element.querySelectorAll<HTMLElement>('button, input, textarea, a, [tabindex]')]
-      .filter((stop) => stop.getClientRects().length > 0 && !stop.hasAttribute('disabled'));
+    const stops = [
+      ...this.element.querySelectorAll<HTMLElement>('button, input, textarea, a, [tabindex]'),
+    ].filter((stop) => stop.getClientRects().length > 0 && !stop.hasAttribute('disabled'));
     const [from, to] = shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
     if (at !== from) return;
     event.preventDefault();

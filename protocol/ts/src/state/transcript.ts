@@ -65,7 +65,10 @@ export function write<T extends Transcript<unknown>>(
   const known = entries.find((entry) => entry.message === said.message);
   if (known?.seq) return transcript;
   if (known) return change(transcript, said.message, { failed: undefined, pending: true });
-  return { ...transcript, entries: [...entries, { ...said, seq: 0, expires: null, pending: true }] };
+  return {
+    ...transcript,
+    entries: [...entries, { ...said, seq: 0, expires: null, pending: true }],
+  };
 }
 
 /** The server answered: it is stored, as what it kept of it. */
@@ -159,10 +162,7 @@ function takePage<T extends Transcript<unknown>>(
   // for others: end
   // A page that goes on behind what is here, after a resume, says nothing about what is before it.
   const goesOn =
-    !reset &&
-    before === undefined &&
-    transcript.edge !== undefined &&
-    transcript.entries[0]?.seq;
+    !reset && before === undefined && transcript.edge !== undefined && transcript.entries[0]?.seq;
   const edge = messages[0]?.seq ?? 0;
   return place(goesOn ? transcript : { ...transcript, edge, more }, messages, () => reset);
 }

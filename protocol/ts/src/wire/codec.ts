@@ -76,7 +76,10 @@ type Fields = { [name: string]: unknown };
  * Writes a frame of this kind.
  * @throws FrameError if a field has another type than its shape.
  */
-export function encodeFrame<Frame extends object>(schema: FrameSchema<Frame>, frame: Omit<Frame, 'kind'>): Uint8Array {
+export function encodeFrame<Frame extends object>(
+  schema: FrameSchema<Frame>,
+  frame: Omit<Frame, 'kind'>,
+): Uint8Array {
   return encode([schema.code, ...toFields(schema, frame as Fields)]);
 }
 
@@ -91,9 +94,15 @@ export function decodeFrame<Frame>(
   depthMax: number,
 ): Frame | undefined {
   const values = decode(bytes, depthMax);
-  if (!Array.isArray(values) || typeof values[0] !== 'number') throw new FrameError('a frame begins with its kind');
+  if (!Array.isArray(values) || typeof values[0] !== 'number')
+    throw new FrameError('a frame begins with its kind');
   const schema = kinds.find((kind) => kind.code === values[0]);
-  return schema && (known(() => fromFields(schema, values.slice(1), { kind: schema.word }), undefined) as Frame | undefined);
+  return (
+    schema &&
+    (known(() => fromFields(schema, values.slice(1), { kind: schema.word }), undefined) as
+      | Frame
+      | undefined)
+  );
 }
 
 function toFields(shape: RecordShape, record: Fields): Value[] {
@@ -103,7 +112,8 @@ function toFields(shape: RecordShape, record: Fields): Value[] {
     const value = record[name];
     const absent = value === undefined || value === null;
     // for others: begin
-    if (absent && place < shape.required && !is(/* @__KEY__ */ 'orNull', field)) throw new FrameError(`${name} is missing`);
+    if (absent && place < shape.required && !is(/* @__KEY__ */ 'orNull', field))
+      throw new FrameError(`${name} is missing`);
     // for others: end
     if (!absent) length = Math.max(length, place + 1);
     values.push(absent ? null : toValue(field, value, name));
@@ -125,7 +135,10 @@ function fromFields(shape: RecordShape, values: readonly Value[], record: Fields
   return record;
 }
 
-function is<Key extends string>(key: Key, shape: object | Shape): shape is Extract<Shape, { readonly [key in Key]: unknown }> {
+function is<Key extends string>(
+  key: Key,
+  shape: object | Shape,
+): shape is Extract<Shape, { readonly [key in Key]: unknown }> {
   return typeof shape === 'object' && key in shape;
 }
 
@@ -158,7 +171,9 @@ function toValue(shape: Shape, value: unknown, name: string): Value {
   // for others: begin
   if (is('event', shape) && record['kind'] === 'event') {
     const event = [BODY_EVENT, toValue(shape.event, record['event'], name)];
-    return record['agent'] === undefined ? event : [...event, idBytes('agt', record['agent'], name)];
+    return record['agent'] === undefined
+      ? event
+      : [...event, idBytes('agt', record['agent'], name)];
   }
   if (record['kind'] !== 'text') throw wrong(name);
   // for others: end
@@ -172,7 +187,8 @@ function fromValue(shape: Shape, value: Value, name: string): unknown {
     if (!Array.isArray(value)) throw wrong(name);
     return value.flatMap((item) => known(() => [fromValue(shape.list, item, name)], []));
   }
-  if (is(/* @__KEY__ */ 'orNull', shape)) return value === null ? null : fromValue(shape.orNull, value, name);
+  if (is(/* @__KEY__ */ 'orNull', shape))
+    return value === null ? null : fromValue(shape.orNull, value, name);
   if (is(/* @__KEY__ */ 'words', shape)) {
     if (typeof value !== 'number') throw wrong(name);
     const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
@@ -188,7 +204,9 @@ function fromValue(shape: Shape, value: Value, name: string): unknown {
   const [form, event, agent] = value;
   if (form !== BODY_EVENT) return { kind: 'unknown' };
   const body = { kind: 'event', event: fromValue(shape.event, event ?? null, name) };
-  return agent === undefined || agent === null ? body : { ...body, agent: idText('agt', agent, name) };
+  return agent === undefined || agent === null
+    ? body
+    : { ...body, agent: idText('agt', agent, name) };
 }
 
 /** What JavaScript calls the simple shapes. */
@@ -200,9 +218,14 @@ function simple(shape: number, value: unknown, name: string): number | string | 
 }
 
 function idBytes(prefix: string, value: unknown, name: string): Uint8Array {
-  const hex = typeof value === 'string' && value.startsWith(`${prefix}_`) ? value.slice(prefix.length + 1) : '';
+  const hex =
+    typeof value === 'string' && value.startsWith(`${prefix}_`)
+      ? value.slice(prefix.length + 1)
+      : '';
   if (!/^[0-9a-f]{32}$/.test(hex)) throw wrong(name);
-  return Uint8Array.from({ length: 16 }, (_, place) => parseInt(hex.slice(place * 2, place * 2 + 2), 16));
+  return Uint8Array.from({ length: 16 }, (_, place) =>
+    parseInt(hex.slice(place * 2, place * 2 + 2), 16),
+  );
 }
 
 function idText(prefix: string, value: Value, name: string): string {

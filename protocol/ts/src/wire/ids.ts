@@ -7,7 +7,11 @@ let lastMs = 0;
 
 function uuidV7(nowMs: number, after: readonly string[] = []): string {
   // Neither a clock that steps back nor another page puts a new id before an older one.
-  lastMs = Math.max(lastMs + 1, Math.floor(nowMs) || 0, ...after.map((id) => parseInt(id.slice(4, 16), 16) + 1 || 0));
+  lastMs = Math.max(
+    lastMs + 1,
+    Math.floor(nowMs) || 0,
+    ...after.map((id) => parseInt(id.slice(4, 16), 16) + 1 || 0),
+  );
   const chance = hex(crypto.getRandomValues(new Uint8Array(9)));
   // The version, and the variant with two bits that are not used: 72 bits of chance are enough.
   const time = lastMs.toString(16).padStart(12, '0').slice(-12);

@@ -10,7 +10,11 @@ export interface Piece {
 }
 
 /** What every link out of a message carries; the direction keeps an address from being shown out of order. */
-export const LINK_ATTRIBUTES = { target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'ltr' } as const;
+export const LINK_ATTRIBUTES = {
+  target: '_blank',
+  rel: 'noopener noreferrer nofollow ugc',
+  dir: 'ltr',
+} as const;
 
 /**
  * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation
@@ -50,7 +54,12 @@ export function pieces(text: string): Piece[] {
 
 /** Without what belongs to the sentence around it: signs, an entity, brackets that were not opened in the link. */
 function trimmed(link: string): string {
-  const excess = new Map(['()', '[]', '{}'].map(([open = '', close = '']) => [close, link.split(close).length - link.split(open).length]));
+  const excess = new Map(
+    ['()', '[]', '{}'].map(([open = '', close = '']) => [
+      close,
+      link.split(close).length - link.split(open).length,
+    ]),
+  );
   for (let end = link.length; ; end--) {
     const last = link.charAt(end - 1);
     const unopened = excess.get(last) ?? 0;

@@ -34,7 +34,13 @@ export function encode(value: Value): Uint8Array {
     while (width-- > 0) bytes.push(Math.floor(number / 256 ** width) & 255);
   };
   /** The head of something that has a length, which stands in the marker itself where it is short. */
-  const head = (length: number, short: number, shortEnd: number, marker: number, width: number): void => {
+  const head = (
+    length: number,
+    short: number,
+    shortEnd: number,
+    marker: number,
+    width: number,
+  ): void => {
     if (length < shortEnd) bytes.push(short | length);
     else sized(marker, width, length);
   };
@@ -134,7 +140,8 @@ export function decode(bytes: Uint8Array, depthMax: number): Value {
     const entries = Object.create(null) as ValueMap;
     for (let left = count(length, depth); left > 0; left--) {
       const key = read(depth - 1);
-      if (typeof key !== 'string' && typeof key !== 'number') throw new MsgpackError('a key is text or a number');
+      if (typeof key !== 'string' && typeof key !== 'number')
+        throw new MsgpackError('a key is text or a number');
       entries[key] = read(depth - 1);
     }
     return entries;
@@ -152,20 +159,52 @@ export function decode(bytes: Uint8Array, depthMax: number): Value {
     if (marker < 0xa0) return array(marker & 15, depth);
     if (marker < 0xc0) return text(marker & 31);
     switch (marker) {
-      case 0xc0: return null;
-      case 0xc2: return false;
-      case 0xc3: return true;
-      case 0xc4: case 0xc5: case 0xc6: return take(integer(1 << (marker - 0xc4)));
-      case 0xc7: case 0xc8: case 0xc9: return extension(integer(1 << (marker - 0xc7)));
-      case 0xca: return new DataView(take(4).buffer).getFloat32(0);
-      case 0xcb: return new DataView(take(8).buffer).getFloat64(0);
-      case 0xcc: case 0xcd: case 0xce: case 0xcf: return integer(1 << (marker - 0xcc));
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return integer(1 << (marker - 0xd0), true);
-      case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(1 << (marker - 0xd4));
-      case 0xd9: case 0xda: case 0xdb: return text(integer(1 << (marker - 0xd9)));
-      case 0xdc: case 0xdd: return array(integer(2 << (marker - 0xdc)), depth);
-      case 0xde: case 0xdf: return map(integer(2 << (marker - 0xde)), depth);
-      default: throw new MsgpackError('no such marker');
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+      case 0xc5:
+      case 0xc6:
+        return take(integer(1 << (marker - 0xc4)));
+      case 0xc7:
+      case 0xc8:
+      case 0xc9:
+        return extension(integer(1 << (marker - 0xc7)));
+      case 0xca:
+        return new DataView(take(4).buffer).getFloat32(0);
+      case 0xcb:
+        return new DataView(take(8).buffer).getFloat64(0);
+      case 0xcc:
+      case 0xcd:
+      case 0xce:
+      case 0xcf:
+        return integer(1 << (marker - 0xcc));
+      case 0xd0:
+      case 0xd1:
+      case 0xd2:
+      case 0xd3:
+        return integer(1 << (marker - 0xd0), true);
+      case 0xd4:
+      case 0xd5:
+      case 0xd6:
+      case 0xd7:
+      case 0xd8:
+        return extension(1 << (marker - 0xd4));
+      case 0xd9:
+      case 0xda:
+      case 0xdb:
+        return text(integer(1 << (marker - 0xd9)));
+      case 0xdc:
+      case 0xdd:
+        return array(integer(2 << (marker - 0xdc)), depth);
+      case 0xde:
+      case 0xdf:
+        return map(integer(2 << (marker - 0xde)), depth);
+      default:
+        throw new MsgpackError('no such marker');
     }
   };
   const value = read(depthMax);

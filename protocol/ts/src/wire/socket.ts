@@ -6,7 +6,16 @@
 
 import { SUBPROTOCOL, decodeFrame, encodeFrame } from './codec.ts';
 import type { FrameSchema } from './codec.ts';
-import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME } from './frames.ts';
+import {
+  CLIENT_HELLO,
+  CLIENT_PING,
+  DEPTH_MAX,
+  PONG_MS,
+  SERVER_BYE,
+  SERVER_PONG,
+  SERVER_REJECT,
+  SERVER_WELCOME,
+} from './frames.ts';
 import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome } from './frames.ts';
 import { verdict } from './verdict.ts';
 
@@ -84,7 +93,13 @@ export class Socket {
 
   constructor(options: SocketOptions) {
     this.#options = options;
-    this.#hears = [SERVER_WELCOME, SERVER_REJECT, SERVER_BYE, SERVER_PONG, ...options.hears] as readonly FrameSchema<ServerFrame>[];
+    this.#hears = [
+      SERVER_WELCOME,
+      SERVER_REJECT,
+      SERVER_BYE,
+      SERVER_PONG,
+      ...options.hears,
+    ] as readonly FrameSchema<ServerFrame>[];
   }
 
   get state(): LineState {
@@ -109,7 +124,10 @@ export class Socket {
   }
 
   /** Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the calls. */
-  ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+  ask<Frame extends Question>(
+    schema: FrameSchema<Frame>,
+    fields: Omit<Frame, 'kind' | 'request'>,
+  ): Promise<Answer> {
     if (this.#state.kind !== 'online') return Promise.resolve({ kind: 'lost' });
     return this.#ask(schema, fields);
   }
@@ -191,12 +209,14 @@ export class Socket {
       if (line === this.#line) this.#greet();
     };
     line.onmessage = (event: MessageEvent<unknown>) => {
-      if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
+      if (line === this.#line && event.data instanceof ArrayBuffer)
+        this.#hear(new Uint8Array(event.data));
     };
     // A page's policy refuses without a close; where both come, the close has its code.
-    line.onerror = () => setTimeout(() => {
-      if (line === this.#line) this.#broken();
-    });
+    line.onerror = () =>
+      setTimeout(() => {
+        if (line === this.#line) this.#broken();
+      });
     line.onclose = (event) => {
       if (line === this.#line) this.#broken(event.code, event.reason);
     };
@@ -215,7 +235,10 @@ export class Socket {
     });
   }
 
-  #ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+  #ask<Frame extends Question>(
+    schema: FrameSchema<Frame>,
+    fields: Omit<Frame, 'kind' | 'request'>,
+  ): Promise<Answer> {
     const request = ++this.#requests;
     const frame = { ...fields, request } as unknown as Omit<Frame, 'kind'>;
     return new Promise((resolve) => {

@@ -64,13 +64,17 @@ export function name(text: string): string {
 
 /** Whether a joiner between these two is seen: it makes one emoji of two, or chooses the letters' form. */
 function joins(before: string, joiner: string, after: string): boolean {
-  return (joiner === '\u200D' && EMOJI_BEFORE.test(before) && EMOJI_AFTER.test(after)) || FORMS.test(before);
+  return (
+    (joiner === '\u200D' && EMOJI_BEFORE.test(before) && EMOJI_AFTER.test(after)) ||
+    FORMS.test(before)
+  );
 }
 
 /** Whether this selector chooses another picture of the character before it. */
 function styles(last: string, selector: string, next: string): boolean {
   // A digit is an emoji too, and looks like one as a key of a telephone only.
-  if (/[\uFE0E\uFE0F]/.test(selector)) return last < '\x80' ? next === '\u20E3' : /\p{Emoji}/u.test(last);
+  if (/[\uFE0E\uFE0F]/.test(selector))
+    return last < '\x80' ? next === '\u20E3' : /\p{Emoji}/u.test(last);
   if (/[\uFE00-\uFE0D\u{E0100}-\u{E01EF}]/u.test(selector)) return /\p{UIdeo}/u.test(last);
   return /[\u180B-\u180F]/.test(selector) && /\p{sc=Mong}/u.test(last);
 }
