@@ -59,7 +59,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         steps.dependencies()?;
     }
     for front in &fronts {
-        for script in ["check", "test"] {
+        for script in ["check", "lint", "test"] {
             if front.has_script(script) {
                 let mut npm = command(&front.folder, &["npm", "run", "--silent", script]);
                 if script == "test" && !whole {
