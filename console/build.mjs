@@ -33,7 +33,7 @@ const spare = {
  * Members that are this program's alone, by letters in what is sent: no browser, attribute, frame,
  * answer or store knows one by its name.
  */
-const OWN = /^(answered|closeSoon|composers|dropped|fields|hears|heard|hello|keepOpen|loadEarlier|mirror|offered|onFrame|onRefused|onState|onWelcome|orNull|probe|sayTyping|stored|tellChanges|typedBehind|undoNewest|unmiss|wanted|watchBeyond|word|written)$/;
+const OWN = /^(absent|answered|atS|bare|cards|choices|closeSoon|compose|composers|dropped|fields|firstSeq|hears|heard|hello|keepOpen|lastSeq|lengthS|loadEarlier|onClose|mirror|onFrame|onRefused|onState|onWelcome|orNull|probe|sayTyping|setTabStop|showTag|stored|tabStop|tellChanges|typedBehind|undoNewest|undone|unmiss|unplaced|untaken|wanted|watchBeyond|word|written)$/;
 
 const result = await build({
   absWorkingDir: here,
@@ -77,7 +77,7 @@ async function put(path, bytes) {
 async function again(script) {
   const { code } = await minify(script, {
     module: true, ecma: 2022, format: { ecma: 2022, comments: false },
-    compress: { passes: 3, ecma: 2022, reduce_funcs: false, hoist_props: true, keep_fargs: false, unsafe_arrows: true },
+    compress: { passes: 3, lhs_constants: false, reduce_funcs: false, ecma: 2022, hoist_props: true, keep_fargs: false },
   });
   return code;
 }

@@ -8,8 +8,10 @@ import type {
   AgentId,
   ConversationCard,
   ConversationId,
+  TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
-import { t } from '../strings/en.ts';
+import { problemSentence, t } from '../strings/en.ts';
+import { ask, inTurn } from '../wire/rest.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
 import { act, board, closings, composeReply, news, toBoard, writeBehind } from './desk.ts';
@@ -149,4 +151,19 @@ async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<vo
   const granted = await ask();
   taking.delete(id);
   if (granted) tab.value = 'mine';
+}
+
+/** Puts a label on a conversation, or takes it off. */
+export function setTag(conversation: ConversationId, tag: TagId, on: boolean): Promise<void> {
+  return inTurn(async () => {
+    // As it is by now: two may be ticked before the first is answered.
+    const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== tag);
+    const tags = on ? [...others, tag] : others;
+    try {
+      await ask<unknown>('PUT', `/v1/conversations/${conversation}/tags`, { tags });
+      toBoard({ kind: 'tags', conversation, tags });
+    } catch (problem) {
+      tell(problemSentence(problem), 'bad');
+    }
+  });
 }

@@ -521,11 +521,6 @@ export async function chooseAvailability(
   return granted;
 }
 
-/** Labels that REST has taken. */
-export function setTags(conversation: ConversationId, tags: readonly wire.TagId[]): void {
-  toBoard({ kind: 'tags', conversation, tags });
-}
-
 /** A conversation that came by REST and is not on the board. */
 export function showCard(card: wire.ConversationCard): void {
   if (!board.value.cards.has(card.conversation)) toBoard({ kind: 'card', card });

@@ -5,25 +5,16 @@ import { useId } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
-import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
+import { endSession, granted, listSessions, signOut } from '../state/session.ts';
+import { changePassword, rename } from '../state/settings.ts';
 import { play, unlockSound } from '../state/sound.ts';
 import { leaveAllFirst, SECRET } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
-import { ask } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
 import { NewPassword, PersonName } from './login.tsx';
-import {
-  ActButton,
-  Field,
-  Icon,
-  LoadedView,
-  momentOf,
-  Panel,
-  SettingsPage,
-  useLoaded,
-  useSubmit,
-} from './parts.tsx';
+import { ActButton, Field, Icon, LoadedView, momentOf, useLoaded, useSubmit } from './parts.tsx';
+import { FormEnd, Panel, SettingsPage } from './settings.tsx';
 
 const NO_PASSWORDS = { current: '', next: '' };
 
@@ -143,12 +134,7 @@ function Named({ agent }: { agent: Agent }) {
   const name = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     // A second press of the same hand finds it saved.
-    if (name.trim() !== agent.name)
-      setOwnAgent(
-        await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, {
-          name: name.trim(),
-        }),
-      );
+    if (name.trim() !== agent.name) await rename(agent, name);
     draft.saved(name);
     tell(t.saved);
   });
@@ -156,18 +142,11 @@ function Named({ agent }: { agent: Agent }) {
     <Panel title={t.account.profile}>
       <form onSubmit={submit}>
         <PersonName label={t.account.name} value={name} set={draft.set} />
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
+        <FormEnd words={t.save} busy={busy} wrong={wrong}>
           <span class="muted small grow">
             {agent.email} · {t.roles[agent.role]}
           </span>
-          {/* Never out of use: that would take the focus from whoever has just saved. */}
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.save}
-          </button>
-        </div>
+        </FormEnd>
       </form>
     </Panel>
   );
@@ -180,10 +159,7 @@ function Password() {
   const { current, next } = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     if (agent === undefined) return;
-    await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, {
-      current_password: current,
-      new_password: next,
-    });
+    await changePassword(agent, current, next);
     draft.set(NO_PASSWORDS);
     tell(t.account.changed);
   });
@@ -217,14 +193,7 @@ function Password() {
           value={next}
           set={(text) => draft.set({ current, next: text })}
         />
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.account.change}
-          </button>
-        </div>
+        <FormEnd words={t.account.change} busy={busy} wrong={wrong} />
       </form>
     </Panel>
   );

@@ -3,12 +3,21 @@
 import { useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { isAdmin, me } from '../state/session.ts';
+import {
+  type AgentChange,
+  changeAgent,
+  invite,
+  loadTeam,
+  makePasswordReset,
+  withdrawInvitation,
+} from '../state/settings.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Agent, Invitation, PasswordReset, Role } from '../wire/rest.ts';
-import { ask, askAll, CAPACITY_MAX } from '../wire/rest.ts';
+import { CAPACITY_MAX } from '../wire/rest.ts';
 import {
   ActButton,
+  Ask,
   Avatar,
   Confirm,
   CopyBox,
@@ -20,43 +29,22 @@ import {
   LoadedView,
   momentOf,
   once,
-  SettingsPage,
   useLoaded,
   useSubmit,
   Words,
 } from './parts.tsx';
+import { FormEnd, SettingsPage } from './settings.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
 
-interface Team {
-  readonly agents: readonly Agent[];
-  readonly invitations: readonly Invitation[];
-}
-
-async function loadTeam(): Promise<Team> {
-  const [agents, invitations] = await Promise.all([
-    askAll<Agent>('/v1/agents'),
-    isAdmin.value ? askAll<Invitation>('/v1/invitations') : Promise.resolve([]),
-  ]);
-  return { agents, invitations };
-}
-
 export function Agents() {
   const { state, again, set } = useLoaded('team', loadTeam);
-  const [inviting, setInviting] = useState(false);
   const [leaving, setLeaving] = useState<Agent | null>(null);
   const [resetting, setResetting] = useState<Agent | null>(null);
 
-  const patch = async (
-    agent: Agent,
-    change: Partial<Pick<Agent, 'role' | 'state' | 'capacity'>>,
-  ): Promise<void> => {
-    const changed = await ask<Agent>(
-      'PATCH',
-      `/v1/agents/${encodeURIComponent(agent.agent_id)}`,
-      change,
-    );
+  const patch = async (agent: Agent, change: AgentChange): Promise<void> => {
+    const changed = await changeAgent(agent, change);
     if (state.kind === 'there') {
       set({
         ...state.value,
@@ -67,7 +55,7 @@ export function Agents() {
     }
     tell(t.agents.changed);
   };
-  const patchOrTell = (agent: Agent, change: Partial<Pick<Agent, 'role' | 'capacity'>>): void => {
+  const patchOrTell = (agent: Agent, change: AgentChange): void => {
     patch(agent, change).catch((problem: unknown) => {
       tell(problemSentence(problem), 'bad');
       again();
@@ -78,12 +66,20 @@ export function Agents() {
     <SettingsPage
       title={t.agents.title}
       lead={t.agents.lead}
-      action={
-        isAdmin.value ? (
-          <button type="button" class="button primary" onClick={once(() => setInviting(true))}>
-            <Icon name="plus" size={16} /> {t.agents.invite}
-          </button>
-        ) : undefined
+      create={
+        isAdmin.value
+          ? {
+              words: t.agents.invite,
+              dialog: (close) => (
+                <Invite
+                  onClose={() => {
+                    close();
+                    again();
+                  }}
+                />
+              ),
+            }
+          : undefined
       }
     >
       <LoadedView loaded={state} again={again}>
@@ -187,10 +183,7 @@ export function Agents() {
                       <ActButton
                         class="button quiet"
                         act={async () => {
-                          await ask<null>(
-                            'DELETE',
-                            `/v1/invitations/${encodeURIComponent(invitation.invitation_id)}`,
-                          );
+                          await withdrawInvitation(invitation);
                           tell(t.agents.withdrawn);
                           again();
                         }}
@@ -205,14 +198,6 @@ export function Agents() {
           </>
         )}
       </LoadedView>
-      {inviting ? (
-        <Invite
-          onClose={() => {
-            setInviting(false);
-            again();
-          }}
-        />
-      ) : null}
       {resetting === null ? null : (
         <ResetPassword agent={resetting} onClose={() => setResetting(null)} />
       )}
@@ -239,29 +224,13 @@ function ResetPassword({ agent, onClose }: { agent: Agent; onClose: () => void }
       unsaved={made === null || copied ? null : t.agents.reset}
     >
       {made === null ? (
-        <>
-          <p>
-            <Words of={named(t.agents.resetAsk, agent.name)} />
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={onClose}>
-              {t.cancel}
-            </button>
-            <ActButton
-              class="button primary"
-              act={async () =>
-                setMade(
-                  await ask<PasswordReset>(
-                    'POST',
-                    `/v1/agents/${encodeURIComponent(agent.agent_id)}/password-reset`,
-                  ),
-                )
-              }
-            >
-              {t.agents.resetMake}
-            </ActButton>
-          </div>
-        </>
+        <Ask
+          asks={named(t.agents.resetAsk, agent.name)}
+          yes={t.agents.resetMake}
+          tone="primary"
+          act={async () => setMade(await makePasswordReset(agent))}
+          onClose={onClose}
+        />
       ) : (
         <>
           <p>
@@ -281,9 +250,7 @@ function Invite({ onClose }: { onClose: () => void }) {
   const [role, setRole] = useState<Role>('agent');
   const [made, setMade] = useState<Invitation | null>(null);
   const [copied, setCopied] = useState(false);
-  const { busy, wrong, submit } = useSubmit(async () =>
-    setMade(await ask<Invitation>('POST', '/v1/invitations', { email: email.trim(), role })),
-  );
+  const { busy, wrong, submit } = useSubmit(async () => setMade(await invite(email, role)));
   const unsaved =
     made === null ? (email === '' ? null : t.agents.invite) : copied ? null : t.agents.link;
   return (
@@ -316,17 +283,7 @@ function Invite({ onClose }: { onClose: () => void }) {
               </select>
             )}
           </Field>
-          <p class="form-error" role="alert">
-            {wrong}
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={onClose}>
-              {t.cancel}
-            </button>
-            <button type="submit" class="button primary" aria-disabled={busy}>
-              {t.agents.invite}
-            </button>
-          </div>
+          <FormEnd words={t.agents.invite} busy={busy} wrong={wrong} onClose={onClose} />
         </form>
       ) : (
         <>

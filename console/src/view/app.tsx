@@ -15,7 +15,7 @@ import { Agents } from './agents.tsx';
 import { Conversations } from './conversations.tsx';
 import { Keys } from './keys.tsx';
 import { Invitation, Login, PasswordReset } from './login.tsx';
-import { Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
+import { Ask, Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
 import type { IconName } from './parts.tsx';
 import { Offers } from './offers.tsx';
 import { useKeys } from './shortcuts.ts';
@@ -187,15 +187,14 @@ function Leaving() {
   if (leaving.value === null) return null;
   return (
     <Dialog title={t.unsaved.title} onClose={stay}>
-      <p>{t.unsaved.lost(leaving.value.names.join(', '))}</p>
-      <div class="row end">
-        <button type="button" class="button" onClick={leave}>
-          {t.unsaved.leave}
-        </button>
-        <button type="button" class="button primary" autofocus onClick={stay}>
-          {t.unsaved.stay}
-        </button>
-      </div>
+      <Ask
+        asks={t.unsaved.lost(leaving.value.names.join(', '))}
+        yes={t.unsaved.leave}
+        no={t.unsaved.stay}
+        tone="stay"
+        act={async () => leave()}
+        onClose={stay}
+      />
     </Dialog>
   );
 }

@@ -9,11 +9,10 @@ import type {
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
 import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';
-import { board, setTags, showCard, threads } from '../state/desk.ts';
-import { tell } from '../state/notices.ts';
+import { setTag } from '../state/acts.ts';
+import { board, showCard, threads } from '../state/desk.ts';
 import { toggleContext } from '../state/preferences.ts';
-import { problemSentence, t } from '../strings/en.ts';
-import { ask, inTurn } from '../wire/rest.ts';
+import { t } from '../strings/en.ts';
 import type { ComponentChildren } from 'preact';
 import { show } from '../state/route.ts';
 import { agentOrYou } from './names.ts';
@@ -203,17 +202,6 @@ function Form({ card }: { card: ConversationCard }) {
 function Tags({ card }: { card: ConversationCard }) {
   const chosen = card.tags ?? [];
   const { conversation } = card;
-  const put = async (id: TagId, on: boolean): Promise<void> => {
-    // As it is by now: two may be ticked before the first is answered.
-    const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== id);
-    const next = on ? [...others, id] : others;
-    try {
-      await ask<unknown>('PUT', `/v1/conversations/${conversation}/tags`, { tags: next });
-      setTags(conversation, next);
-    } catch (problem) {
-      tell(problemSentence(problem), 'bad');
-    }
-  };
   return (
     <Section
       title={t.context.tags}
@@ -230,7 +218,7 @@ function Tags({ card }: { card: ConversationCard }) {
                     checked={chosen.some((id) => id === tag.tag_id)}
                     onChange={(event) => {
                       const on = event.currentTarget.checked;
-                      void inTurn(() => put(tag.tag_id as TagId, on));
+                      void setTag(conversation, tag.tag_id as TagId, on);
                     }}
                   />
                   <bdi>{tag.name}</bdi>

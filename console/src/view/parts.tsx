@@ -363,31 +363,56 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
   );
 }
 
-/** Asks before something is done that cannot be undone; `title` is what is done, and what its button says. */
-export function Confirm({
-  title,
-  asks,
-  act,
-  onClose,
-}: {
-  title: string;
-  asks: Phrase;
-  act: () => Promise<unknown>;
-  onClose: () => void;
-}) {
+interface AskProps {
+  readonly asks: Phrase;
+  /** What the button says that goes on. */
+  readonly yes: string;
+  readonly no?: string;
+  /** How it looks to go on; `stay`: the way back is the one that is offered. */
+  readonly tone: 'danger' | 'primary' | 'stay';
+  readonly act: () => Promise<unknown>;
+  readonly onClose: () => void;
+}
+
+/** A question in a dialog, and the two ways out of it. */
+export function Ask({ asks, yes, no = t.cancel, tone, act, onClose }: AskProps) {
+  const stays = tone === 'stay';
+  const on = (
+    <ActButton class={stays ? 'button' : `button ${tone}`} act={act}>
+      {yes}
+    </ActButton>
+  );
   return (
-    <Dialog title={title} onClose={onClose}>
+    <>
       <p>
         <Words of={asks} />
       </p>
       <div class="row end">
-        <button type="button" class="button" onClick={onClose}>
-          {t.cancel}
+        {stays ? on : null}
+        <button
+          type="button"
+          class={stays ? 'button primary' : 'button'}
+          autofocus={stays}
+          onClick={onClose}
+        >
+          {no}
         </button>
-        <ActButton class="button danger" act={() => act().then(onClose)}>
-          {title}
-        </ActButton>
+        {stays ? null : on}
       </div>
+    </>
+  );
+}
+
+/** Asks before something is done that cannot be undone; `title` is what is done, and what its button says. */
+export function Confirm({
+  title,
+  act,
+  onClose,
+  ...asked
+}: Pick<AskProps, 'asks' | 'act' | 'onClose'> & { title: string }) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <Ask {...asked} yes={title} tone="danger" act={() => act().then(onClose)} onClose={onClose} />
     </Dialog>
   );
 }
@@ -704,57 +729,6 @@ export function LoadedView<T>({
     case 'there':
       return <>{children(loaded.value)}</>;
   }
-}
-
-/** A page of settings: a heading, what it is for, one action, the content. */
-export function SettingsPage({
-  title,
-  lead,
-  action,
-  children,
-}: {
-  title: string;
-  lead: string;
-  action?: ComponentChildren;
-  children: ComponentChildren;
-}) {
-  return (
-    <main class="settings" id="content" tabIndex={-1}>
-      <div class="settings-inner">
-        <header class="settings-head">
-          <div>
-            <h1>
-              <bdi>{title}</bdi>
-            </h1>
-            <p class="muted">{lead}</p>
-          </div>
-          {action}
-        </header>
-        {children}
-      </div>
-    </main>
-  );
-}
-
-/** A part of such a page. */
-export function Panel({
-  title,
-  hint,
-  children,
-}: {
-  title: string;
-  hint?: string;
-  children: ComponentChildren;
-}) {
-  return (
-    <section class="panel">
-      <header>
-        <h2>{title}</h2>
-        {hint === undefined ? null : <p class="hint">{hint}</p>}
-      </header>
-      <div class="panel-body">{children}</div>
-    </section>
-  );
 }
 
 /** A text with its own copy button, for what must be taken elsewhere as it is. */

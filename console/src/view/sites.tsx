@@ -2,13 +2,13 @@
 
 import { useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
-import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
 import { go } from '../state/route.ts';
 import { isAdmin } from '../state/session.ts';
+import { changeSite, createSite, loadSite, loadSites } from '../state/settings.ts';
 import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
-import { ask, askAll, CHARS_MAX, inTurn } from '../wire/rest.ts';
+import { CHARS_MAX } from '../wire/rest.ts';
 import { same, useDraft } from './drafts.ts';
 import {
   ActButton,
@@ -16,18 +16,15 @@ import {
   CopyBox,
   dateOf,
   Dialog,
-  Empty,
   Field,
   Icon,
   LoadedView,
   momentOf,
-  once,
-  Panel,
-  SettingsPage,
   TextField,
   useLoaded,
   useSubmit,
 } from './parts.tsx';
+import { Cards, FormEnd, Panel, SettingsPage } from './settings.tsx';
 
 /** An empty text has no line. */
 const linesOf = (text: string): string[] => (text === '' ? [] : text.split('\n'));
@@ -39,54 +36,36 @@ export function Sites({ site }: { site: string | null }) {
 }
 
 function SiteList() {
-  const { state, again } = useLoaded('sites', async () => {
-    const all = await askAll<Site>('/v1/sites');
-    catalogSites.value = all;
-    return all;
-  });
-  const [creating, setCreating] = useState(false);
+  const { state, again } = useLoaded('sites', loadSites);
   return (
     <SettingsPage
       title={t.sites.title}
       lead={t.sites.lead}
-      action={
-        isAdmin.value ? (
-          <button type="button" class="button primary" onClick={once(() => setCreating(true))}>
-            <Icon name="plus" size={16} /> {t.sites.create}
-          </button>
-        ) : undefined
+      create={
+        isAdmin.value
+          ? { words: t.sites.create, dialog: (close) => <CreateSite onClose={close} /> }
+          : undefined
       }
     >
-      <LoadedView loaded={state} again={again}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t.sites.none} />
-          ) : (
-            <ul class="cards">
-              {all.map((site) => (
-                <li key={site.site_id}>
-                  <a class="card-link" href={`#/sites/${site.site_id}`}>
-                    <span class="card-icon">
-                      <Icon name="globe" size={20} />
-                    </span>
-                    <span class="grow">
-                      <strong>
-                        <bdi>{site.name}</bdi>
-                      </strong>
-                      <small class="muted">{site.origins.join(', ')}</small>
-                    </span>
-                    {site.state === 'closed' ? (
-                      <span class="state state-closed">{t.sites.closed}</span>
-                    ) : null}
-                    <span class="pill">{site.plan}</span>
-                  </a>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </LoadedView>
-      {creating ? <CreateSite onClose={() => setCreating(false)} /> : null}
+      <Cards loaded={state} again={again} none={t.sites.none} id={(site) => site.site_id} linked>
+        {(site) => (
+          <a class="card-link" href={`#/sites/${site.site_id}`}>
+            <span class="card-icon">
+              <Icon name="globe" size={20} />
+            </span>
+            <span class="grow">
+              <strong>
+                <bdi>{site.name}</bdi>
+              </strong>
+              <small class="muted">{site.origins.join(', ')}</small>
+            </span>
+            {site.state === 'closed' ? (
+              <span class="state state-closed">{t.sites.closed}</span>
+            ) : null}
+            <span class="pill">{site.plan}</span>
+          </a>
+        )}
+      </Cards>
     </SettingsPage>
   );
 }
@@ -108,11 +87,7 @@ function CreateSite({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [origins, setOrigins] = useState('');
   const { busy, wrong, submit } = useSubmit(async () => {
-    const site = await ask<Site>('POST', '/v1/sites', {
-      name: name.trim(),
-      origins: trimmed(linesOf(origins)),
-    });
-    catalogSites.value = [...catalogSites.value, site];
+    const site = await createSite(name, trimmed(linesOf(origins)));
     onClose();
     tell(t.sites.created);
     go(`/sites/${site.site_id}`);
@@ -137,32 +112,14 @@ function CreateSite({ onClose }: { onClose: () => void }) {
             />
           )}
         </Field>
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
-          <button type="button" class="button" onClick={onClose}>
-            {t.cancel}
-          </button>
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.sites.create}
-          </button>
-        </div>
+        <FormEnd words={t.sites.create} busy={busy} wrong={wrong} onClose={onClose} />
       </form>
     </Dialog>
   );
 }
 
 function SitePage({ id }: { id: string }) {
-  const { state, again, set } = useLoaded(id, () =>
-    ask<Site>('GET', `/v1/sites/${encodeURIComponent(id)}`),
-  );
-  const took = (site: Site): void => {
-    set(site);
-    catalogSites.value = catalogSites.value.map((one) =>
-      one.site_id === site.site_id ? site : one,
-    );
-  };
+  const { state, again, set: took } = useLoaded(id, () => loadSite(id));
   return (
     <SettingsPage
       title={state.kind === 'there' ? state.value.name : t.sites.title}
@@ -235,12 +192,6 @@ interface EditableProps<T> extends Part {
   readonly children: (value: T, set: (value: T) => void) => ComponentChildren;
 }
 
-/** Changes it as it is by now, and nothing else of it: another may have changed it since it was on the screen. */
-function change({ site_id }: Site, patch: (now: Site) => SitePatch): Promise<Site> {
-  const path = `/v1/sites/${encodeURIComponent(site_id)}`;
-  return inTurn(async () => ask<Site>('PATCH', path, patch(await ask<Site>('GET', path))));
-}
-
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
 function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
   const draft = useDraft(`sites/${site.site_id}/${title}`, title, from(site));
@@ -249,7 +200,7 @@ function Editable<T>({ title, hint, site, took, from, patch, children }: Editabl
     if (!allFit(box.current)) return;
     const stood = draft.value;
     took(
-      await change(site, (now) => {
+      await changeSite(site, (now) => {
         const before = patch(from(now));
         const all = Object.entries(patch(draft.on(from(now))));
         return Object.fromEntries(
@@ -282,7 +233,9 @@ function Refused({ site, took }: Part) {
   const refused = site.refused_origins ?? [];
   if (refused.length === 0) return null;
   const add = async (origin: string): Promise<void> => {
-    took(await change(site, ({ origins }) => ({ origins: [...new Set([...origins, origin])] })));
+    took(
+      await changeSite(site, ({ origins }) => ({ origins: [...new Set([...origins, origin])] })),
+    );
     tell(t.sites.originAdded);
   };
   return (
