@@ -1,4 +1,5 @@
-// How the console keeps up: 5,000 conversations, 100 updates a second, on each tab. Prints, and judges nothing: times are the machine's.
+// How the console keeps up: 5,000 conversations, 100 updates a second, on each tab. Prints, and
+// judges nothing: times are the machine's.
 
 import { chromium } from 'playwright-core';
 import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';

@@ -1,4 +1,5 @@
-// The way back from a forgotten password: who makes the link, where it leads, and what the door says of it.
+// The way back from a forgotten password: who makes the link, where it leads, and what the door
+// says of it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-// How much a field holds: nothing that is pasted is cut, what is too long is said, and nothing is sent until it is shortened.
+// How much a field holds: nothing that is pasted is cut, what is too long is said, and nothing is
+// sent until it is shortened.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

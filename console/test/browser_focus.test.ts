@@ -1,4 +1,5 @@
-// Where the focus is after every act, by mouse and by key, and what the letters do that are typed then.
+// Where the focus is after every act, by mouse and by key, and what the letters do that are typed
+// then.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -36,7 +37,10 @@ const ACTS = [
 const acts = (server: FakeServer): string[] =>
   server.heard.map((frame) => frame.kind).filter((kind) => ACTS.includes(kind));
 
-/** Does what is asked. `late`: the answer comes before the card that it changed, as from another node. */
+/**
+ * Does what is asked. `late`: the answer comes before the card that it changed, as from another
+ * node.
+ */
 function serves(server: FakeServer, late: boolean): void {
   let version = 10;
   server.instead = (frame) => {

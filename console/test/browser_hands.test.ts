@@ -1,4 +1,5 @@
-// What an agent's hands meet: where the next letter goes, what a key does and what it does not, and what stands in the way.
+// What an agent's hands meet: where the next letter goes, what a key does and what it does not, and
+// what stands in the way.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-// What can be seen: the edges of what one can write in or choose from (WCAG 1.4.11), and names that do not turn the words around them.
+// What can be seen: the edges of what one can write in or choose from (WCAG 1.4.11), and names that
+// do not turn the words around them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

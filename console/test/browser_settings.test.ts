@@ -1,4 +1,5 @@
-// Settings are not lost: on leaving, by the browser's own ways, by a reload, by an offer, by a slip in a dialog.
+// Settings are not lost: on leaving, by the browser's own ways, by a reload, by an offer, by a slip
+// in a dialog.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -316,7 +317,10 @@ test('the page of a website says which origins were refused, and adds one beside
     assert.equal(await nameOf(page).inputValue(), 'Another name');
   }));
 
-/** A website that answers to what is sent, as the real server does, and to what another admin did meanwhile. */
+/**
+ * A website that answers to what is sent, as the real server does, and to what another admin did
+ * meanwhile.
+ */
 async function website(
   server: FakeServer,
   page: Page,

@@ -1,5 +1,6 @@
-// A server for the console's browser tests: the built files under the strict policy, REST answers out
-// of a table, and a socket whose every answer a test can change. What the real one does is e2e's.
+// A server for the console's browser tests: the built files under the strict policy, REST answers
+// out of a table, and a socket whose every answer a test can change. What the real one does is
+// e2e's.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -113,7 +114,9 @@ const site = {
 export const list = (...items: unknown[]): unknown => ({ items, next_cursor: null });
 
 export class FakeServer {
-  /** What REST answers, by path, or by method and path where they differ; what is not here is a 404. */
+  /**
+   * What REST answers, by path, or by method and path where they differ; what is not here is a 404.
+   */
   readonly rest = new Map<string, unknown>([
     [
       '/v1/sessions/current',

@@ -1,4 +1,5 @@
-// What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
+// What is loaded once the visitor wants to chat: ties the chat's state to the panel and the
+// launcher.
 
 import { Chat, numberTitle } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
@@ -28,14 +29,16 @@ export interface Setting {
   WebSocket: typeof WebSocket;
 }
 
-/** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
+/**
+ * Who opens it: the visitor, the page's script, or nobody, because it was open on the page before.
+ */
 export type Opener = 'visitor' | 'page' | 'again';
 
 const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
 
 /**
- * On a small screen the panel is all there is: the page behind it stands still. Said where no rule of the page is stronger; gives
- * how it is undone.
+ * On a small screen the panel is all there is: the page behind it stands still. Said where no rule
+ * of the page is stronger; gives how it is undone.
  */
 function still(): () => void {
   // Where the page is no higher than the window and its body goes on below, it loses its place.
@@ -130,7 +133,8 @@ export class ChatView {
     this.#fit();
     this.#panel.shown();
     this.#show();
-    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
+    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays
+    // where it is.
     if (by !== 'page') this.#store.draft = this.#panel.draft;
     if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
     this.#read();

@@ -1,7 +1,7 @@
 // The one tag of a page: `<script async src="…/widget/loader.js" data-site-key="site_…"></script>`.
 //
-// It changes with every release and is asked for again soon; what it imports has its hash in its name
-// and is kept for good. `import()` is what a page with Trusted Types lets through.
+// It changes with every release and is asked for again soon; what it imports has its hash in its
+// name and is kept for good. `import()` is what a page with Trusted Types lets through.
 
 import type { Global } from './main.ts';
 
@@ -34,8 +34,9 @@ const liveHelp: Global & { started?: boolean } = (window.LiveHelp ??= (...call) 
 
 if (tag instanceof HTMLScriptElement && siteKey && !liveHelp.started) {
   liveHelp.started = true;
-  // At once, and in the window on the way down: then only a listener there that the page set still earlier, by a script above this
-  // tag or faster than it, is before these. It hears everything, and nothing can be done about it.
+  // At once, and in the window on the way down: then only a listener there that the page set still
+  // earlier, by a script above this tag or faster than it, is before these. It hears everything,
+  // and nothing can be done about it.
   for (const kind of KEPT.split(' ')) {
     // A page scrolls without waiting for these.
     addEventListener(kind, (event) => liveHelp.heard?.(event), {

@@ -1,7 +1,8 @@
-// What every page with a widget runs: the launcher, and the function `LiveHelp` that the page may call.
+// What every page with a widget runs: the launcher, and the function `LiveHelp` that the page may
+// call.
 //
-// Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored. The
-// chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
+// Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored.
+// The chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
 import type { ChatView, Opener, Setting } from './chat_view.ts';
 import { fetchSite } from './state/site.ts';
@@ -15,7 +16,10 @@ import { Launcher, heard } from './view/launcher.ts';
 export type WidgetEvent = 'ready' | 'open' | 'close' | 'message' | 'unread' | 'status' | 'error';
 type Listener = (detail?: unknown) => void;
 
-/** Without an answer from the server, the next try comes after so long, and in any case with the network. */
+/**
+ * Without an answer from the server, the next try comes after so long, and in any case with the
+ * network.
+ */
 const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
 /** The page's own may be another by the time that the chat is wanted. */
@@ -164,7 +168,10 @@ export interface Global {
   heard?: (event: Event) => void;
 }
 
-/** Called by the loader, once for each page; `chats` is in the names of the chat's files, beside this one. */
+/**
+ * Called by the loader, once for each page; `chats` is in the names of the chat's files, beside
+ * this one.
+ */
 export function start(origin: string, siteKey: string, global: Global, chats: string): void {
   const listeners = new Map<unknown, Set<Listener>>();
   let widget: Widget | undefined;

@@ -633,7 +633,8 @@ test('a message that comes leaves the rows of the others as they are', async () 
       ),
     ];
   });
-  // The former newest is no longer the last of its author's, and loses its time; so does the one between.
+  // The former newest is no longer the last of its author's, and loses its time; so does the one
+  // between.
   assert.ok(rows.length <= 3, rows.join(' | '));
 });
 
@@ -652,8 +653,9 @@ test('the newest message stays in sight when a banner takes its room', async () 
 });
 
 /**
- * What a page hears that goes into the back/forward cache and comes out of it; `meanwhile` happens in between.
- * The browser without a window keeps no page, whatever its switches, so the events are told by hand.
+ * What a page hears that goes into the back/forward cache and comes out of it; `meanwhile` happens
+ * in between. The browser without a window keeps no page, whatever its switches, so the events are
+ * told by hand.
  */
 async function awayAndBack(page: Page, meanwhile: () => Promise<void>): Promise<void> {
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);

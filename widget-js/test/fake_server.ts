@@ -1,5 +1,6 @@
-// A small server that speaks the wire, for tests of the client alone: it places, acks and keeps what
-// it is sent, and lets a test say anything as an agent. It has no rules and no memory of visitors.
+// A small server that speaks the wire, for tests of the client alone: it places, acks and keeps
+// what it is sent, and lets a test say anything as an agent. It has no rules and no memory of
+// visitors.
 
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
@@ -53,9 +54,14 @@ export class FakeServer {
   readonly kept = new Map<string, Message[]>();
   availability: SiteAvailability = 'available';
   site: { [field: string]: unknown } = {};
-  /** Whether sends are stored and acked; without, they are swallowed as by a server about to die. */
+  /**
+   * Whether sends are stored and acked; without, they are swallowed as by a server about to die.
+   */
   acks = true;
-  /** So many questions of these kinds are refused, for a while or for good; a number is a code of a newer server. */
+  /**
+   * So many questions of these kinds are refused, for a while or for good; a number is a code of a
+   * newer server.
+   */
   refuses: Refusals = { kinds: [], times: 0, code: 'too-fast' };
   /** With what code a line that says hello is closed. */
   closes: number | undefined;
@@ -145,7 +151,10 @@ export class FakeServer {
     this.say(SERVER_CONVERSATION, { card: this.#card(conversation) });
   }
 
-  /** The next frame of this kind that the server has not been asked for yet, or one that came already. */
+  /**
+   * The next frame of this kind that the server has not been asked for yet, or one that came
+   * already.
+   */
   hears<Kind extends ClientFrame['kind']>(
     kind: Kind,
     matches: (frame: Extract<ClientFrame, { kind: Kind }>) => boolean = () => true,

@@ -74,7 +74,8 @@ for (const [words, site] of [
       await page.setViewportSize({ width, height });
       await shoot(page, `fit-${words.replaceAll(' ', '-')}-${width}x${height}`);
       const size = `${width}x${height}`;
-      // Where there is room for two lines of the messages, a field and the composer, these are in sight at once.
+      // Where there is room for two lines of the messages, a field and the composer, these are in
+      // sight at once.
       if (height >= 256 && !('notice' in site))
         for (const part of parts(page).slice(2))
           assert.ok(await inSight(part), `${size}: the composer is out of sight`);
@@ -175,7 +176,10 @@ for (const zoom of [0.8, 1.5, 2]) {
   });
 }
 
-/** The controls whose edge is told from what is around it by less than three to one, where an edge is what shows them. */
+/**
+ * The controls whose edge is told from what is around it by less than three to one, where an edge
+ * is what shows them.
+ */
 const faint = (page: Page): Promise<string[]> =>
   page.getByRole('dialog').evaluate((panel) => {
     const light = (colour: string): number => {

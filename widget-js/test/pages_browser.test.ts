@@ -1,4 +1,5 @@
-// The widget on pages that are not as it would have them: old libraries, layouts, removals, sandboxes, policies.
+// The widget on pages that are not as it would have them: old libraries, layouts, removals,
+// sandboxes, policies.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -27,7 +28,9 @@ import {
   write,
 } from './rig.ts';
 
-/** What the libraries of their days did to a page's own objects, as far as anybody else can meet it. */
+/**
+ * What the libraries of their days did to a page's own objects, as far as anybody else can meet it.
+ */
 const PROTOTYPE_JS = `
   const enumerable = (kind, members) => { for (const name in members) kind.prototype[name] = members[name]; };
   const $A = (list) => {

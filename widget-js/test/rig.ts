@@ -1,4 +1,6 @@
-// A browser with the built widget, on a page of another origin under the strict policy with Trusted Types. Needs Debian's `chromium-headless-shell` in the path; LIVEHELP_BROWSER names another browser.
+// A browser with the built widget, on a page of another origin under the strict policy with Trusted
+// Types. Needs Debian's `chromium-headless-shell` in the path; LIVEHELP_BROWSER names another
+// browser.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -75,7 +77,8 @@ beforeEach(async () => {
     if (language !== undefined) body = body.replace('lang="en"', `lang="${language}"`);
     if (request.url?.includes('hostile')) body = body.replace('shop.css', 'hostile.css');
     const ws = origin.replace('http', 'ws');
-    // `no-socket` and `no-fetch` are what a policy forgot; `framed` lets another page show this one.
+    // `no-socket` and `no-fetch` are what a policy forgot; `framed` lets another page show this
+    // one.
     const connect = request.url?.includes('no-fetch')
       ? "'none'"
       : request.url?.includes('no-socket')

@@ -1,4 +1,5 @@
-// What is kept in the browser: the outbox in order and bounded, tabs that do not overwrite each other.
+// What is kept in the browser: the outbox in order and bounded, tabs that do not overwrite each
+// other.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -100,7 +100,8 @@ export async function takeOffered(id: ConversationId): Promise<void> {
       if (early === null) writeBehind(id, letter);
       else early += letter;
     },
-    // Until it is granted they may press and look around; then it is over wherever they are but on the way there.
+    // Until it is granted they may press and look around; then it is over wherever they are but on
+    // the way there.
     ({ type }) => early === null && (type !== 'hashchange' || location.hash !== `#${path}`),
   );
   const granted = await act((line) => line.ask(wire.CLIENT_ACCEPT, { conversation: id }));

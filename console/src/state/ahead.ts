@@ -17,8 +17,8 @@ export const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean =>
 let stopAhead = (): void => undefined;
 
 /**
- * What is typed in no field goes to `take`, letter by letter: until a field gets the focus, or something is pressed or gone to by
- * which `ends` says that it is over, or `stop` is called.
+ * What is typed in no field goes to `take`, letter by letter: until a field gets the focus, or
+ * something is pressed or gone to by which `ends` says that it is over, or `stop` is called.
  */
 export function typeAhead(
   take: (letter: string) => void,

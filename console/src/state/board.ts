@@ -1,6 +1,7 @@
 // What the agent's board shows: conversations, colleagues, offers, and who is writing.
 //
-// Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the clock.
+// Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the
+// clock.
 
 import type {
   AgentCard,
@@ -24,7 +25,10 @@ export interface Offer {
   /** When it came, on the same clock. */
   readonly came: number;
   readonly transfer_from: AgentId | null;
-  /** The visitor's newest words as they came with it: what a colleague said, aloud or in a note, is nothing the visitor asks. */
+  /**
+   * The visitor's newest words as they came with it: what a colleague said, aloud or in a note, is
+   * nothing the visitor asks.
+   */
   readonly words: string | null;
 }
 
@@ -34,7 +38,10 @@ export interface TypingMark {
   readonly until: number;
 }
 
-/** A card; the last line is a note where a note was heard since the card came, which itself tells what is for everyone. */
+/**
+ * A card; the last line is a note where a note was heard since the card came, which itself tells
+ * what is for everyone.
+ */
 export type Card = ConversationCard & { readonly note?: boolean };
 
 export interface Board {
@@ -76,7 +83,9 @@ export type BoardInput =
       readonly seq: number;
     }
   | { readonly kind: 'own-card'; readonly card: AgentCard }
-  /** This agent takes a transfer back, before the server has heard of it: then nobody refused it. */
+  /**
+   * This agent takes a transfer back, before the server has heard of it: then nobody refused it.
+   */
   | { readonly kind: 'withdrawn'; readonly conversation: ConversationId }
   | {
       readonly kind: 'tags';
@@ -124,7 +133,8 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       const cards = new Map<ConversationId, ConversationCard>();
       // What is over is not in the snapshot, but a screen may still show it.
       for (const [id, card] of board.cards) if (card.state === 'closed') cards.set(id, card);
-      // The snapshot is the truth, whatever version was here: a server that crashed may count one again.
+      // The snapshot is the truth, whatever version was here: a server that crashed may count one
+      // again.
       for (const card of frame.conversations) cards.set(card.conversation, card);
       const agents = new Map(frame.agents.map((card) => [card.agent, card]));
       const offers = new Map(
@@ -322,7 +332,10 @@ function goneOn(board: Board, id: ConversationId): Board {
 /** Clocks differ by about this much. */
 const CLOCK_MS = 1_000;
 
-/** Offers that ran out between two boards; not those that were answered in time, here or in another window, or taken back. */
+/**
+ * Offers that ran out between two boards; not those that were answered in time, here or in another
+ * window, or taken back.
+ */
 export function missedOffers(
   before: Board,
   after: Board,
@@ -401,7 +414,9 @@ function ticked(board: Board, now: number): Board {
   return next;
 }
 
-/** After its deadline an offer waits so long for the server's word that it is over, and no longer. */
+/**
+ * After its deadline an offer waits so long for the server's word that it is over, and no longer.
+ */
 const OFFER_GRACE_MS = 3_000;
 
 export function sameAuthor(a: Author, b: Author): boolean {
@@ -446,12 +461,17 @@ export function isWaiting(card: ConversationCard): boolean {
   return card.state === 'queued' || card.state === 'offered';
 }
 
-/** How many of those who wait are followed live, so that one sees what they say before taking them. */
+/**
+ * How many of those who wait are followed live, so that one sees what they say before taking them.
+ */
 const FOLLOWED_WAITING_MAX = 40;
 /** And how many conversations in all; a connection may be in 256 rooms. */
 const FOLLOWED_MAX = 200;
 
-/** The conversations whose messages this agent wants as they are said: his own, those offered to him, the first in line. */
+/**
+ * The conversations whose messages this agent wants as they are said: his own, those offered to
+ * him, the first in line.
+ */
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
   for (const card of board.cards.values()) if (isMine(card, me)) ids.add(card.conversation);
@@ -485,8 +505,9 @@ function byNewest(a: ConversationCard, b: ConversationCard): number {
 }
 
 /**
- * As the line stands. A card's own position is that of the day it last changed: those ahead may have gone since. Who was given
- * back is as old as the oldest, and then his position, the first, decides.
+ * As the line stands. A card's own position is that of the day it last changed: those ahead may
+ * have gone since. Who was given back is as old as the oldest, and then his position, the first,
+ * decides.
  */
 function byWaiting(a: ConversationCard, b: ConversationCard): number {
   return (

@@ -1,4 +1,5 @@
-// Conversations that are not on the board: closed ones, and those of one visitor, page by page over REST.
+// Conversations that are not on the board: closed ones, and those of one visitor, page by page over
+// REST.
 
 import { computed, signal } from '@preact/signals';
 import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
@@ -46,7 +47,10 @@ export async function loadClosed(fromStart: boolean): Promise<void> {
 
 const lookedFor = new Set<ConversationId>();
 
-/** A conversation that is on the screen and not on the board, as after a reload: it is closed, or it is not there. */
+/**
+ * A conversation that is on the screen and not on the board, as after a reload: it is closed, or it
+ * is not there.
+ */
 export async function findCard(id: ConversationId): Promise<void> {
   if (lookedFor.has(id)) return;
   lookedFor.add(id);

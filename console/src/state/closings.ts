@@ -1,6 +1,6 @@
 // Conversations that are closed in a moment, so that what was pressed by mistake is undone before
-// anybody hears of it: a visitor who was told of the end cannot be untold, and a slot that was freed is
-// taken. Where the page goes away meanwhile, they stay open.
+// anybody hears of it: a visitor who was told of the end cannot be untold, and a slot that was
+// freed is taken. Where the page goes away meanwhile, they stay open.
 
 import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { t } from '../strings/en.ts';

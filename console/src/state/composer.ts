@@ -1,18 +1,29 @@
-// What stands in the composers: for each conversation a reply and a note, and which of the two is being written.
+// What stands in the composers: for each conversation a reply and a note, and which of the two is
+// being written.
 //
-// Pure: (composers, input) -> composers. Not here: the socket, the storage (outbox.ts), the field itself.
+// Pure: (composers, input) -> composers. Not here: the socket, the storage (outbox.ts), the field
+// itself.
 
 import type { ConversationId, Visibility } from '../../../protocol/ts/src/wire/frames.ts';
 
 export interface Composer {
   /** What the agent chose or began to write; null: neither yet. */
   readonly mode: Visibility | null;
-  /** What the field was when the cursor came into it: nothing but the agent's own choice changes it while they are there. */
+  /**
+   * What the field was when the cursor came into it: nothing but the agent's own choice changes it
+   * while they are there.
+   */
   readonly held: Visibility | null;
-  /** A note was half written when the conversation was taken: the agent is asked whether they mean to go on with it. */
+  /**
+   * A note was half written when the conversation was taken: the agent is asked whether they mean
+   * to go on with it.
+   */
   readonly asks: boolean;
   readonly reply: string;
-  /** Stays in this window: a draft on the wire has no kind, and another window would take it for a reply. */
+  /**
+   * Stays in this window: a draft on the wire has no kind, and another window would take it for a
+   * reply.
+   */
   readonly note: string;
   /** Whether the reply changed here and the server has not said that it knows. */
   readonly untold: boolean;
@@ -86,7 +97,8 @@ function reduceComposer(composer: Composer, input: ComposerInput): Composer {
         ? { ...composer, mode: 'everyone', held: 'everyone' }
         : { ...composer, mode: 'agents', asks: true };
     case 'written':
-      // Whoever writes has chosen: no change of the conversation turns a note into a reply afterwards.
+      // Whoever writes has chosen: no change of the conversation turns a note into a reply
+      // afterwards.
       return withText({ ...composer, mode: input.mode }, input.mode, input.text);
     case 'sent':
       return { ...withText(composer, input.mode, ''), asks: false };
@@ -109,7 +121,10 @@ function withText(composer: Composer, mode: Visibility, text: string): Composer 
     : { ...composer, reply: text, untold: true };
 }
 
-/** What is being written. Where no reply is allowed, a note; but a reply that was begun is not torn in two. */
+/**
+ * What is being written. Where no reply is allowed, a note; but a reply that was begun is not torn
+ * in two.
+ */
 export function modeOf(composer: Composer, barred: boolean): Visibility {
   if (composer.held !== null) return composer.held;
   if (!barred) return composer.mode ?? 'everyone';

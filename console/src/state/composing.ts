@@ -1,5 +1,5 @@
-// What this agent writes before it is sent: kept over a reload, mirrored to their other windows by the
-// server, and told to the visitor as typing.
+// What this agent writes before it is sent: kept over a reload, mirrored to their other windows by
+// the server, and told to the visitor as typing.
 //
 // Lives here: the composers of this tab and their timers. Not here: how a composer changes
 // (`composer.ts`), the socket, the field itself.
@@ -87,12 +87,17 @@ export class Composing {
       this.compose(id, { kind: 'heard', text });
   }
 
-  /** There is a line again, and the board is still to come, which brings the drafts as the server has them. */
+  /**
+   * There is a line again, and the board is still to come, which brings the drafts as the server
+   * has them.
+   */
   resume(): void {
     for (const id of this.composers.value.keys()) this.mirror(id);
   }
 
-  /** Tells the server how a reply stands now; what it did not hear it is told at the next welcome. */
+  /**
+   * Tells the server how a reply stands now; what it did not hear it is told at the next welcome.
+   */
   mirror(id: ConversationId): void {
     clearTimeout(this.#draftTimers.get(id));
     this.#draftTimers.delete(id);

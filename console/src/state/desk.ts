@@ -1,8 +1,8 @@
 // What this console knows of the agent's work: the one line to the server, and what came over it.
 //
-// Lives here: signals for the view, the objects that do one part each, and how they are tied together.
-// Not here: what the agent does (acts.ts), how a board or a thread changes (board.ts, thread.ts, both
-// pure), how a line is kept (the wire's socket), how anything looks.
+// Lives here: signals for the view, the objects that do one part each, and how they are tied
+// together. Not here: what the agent does (acts.ts), how a board or a thread changes (board.ts,
+// thread.ts, both pure), how a line is kept (the wire's socket), how anything looks.
 
 import { batch, computed, signal } from '@preact/signals';
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
@@ -80,7 +80,10 @@ export function unreadOf(card: wire.ConversationCard): number {
 }
 
 const OFFER_SOUND_EVERY_MS = 8_000;
-/** The board comes in parts; so many live cards are enough to work with, and the first parts have what is most urgent. */
+/**
+ * The board comes in parts; so many live cards are enough to work with, and the first parts have
+ * what is most urgent.
+ */
 const BOARD_CARDS_MAX = 2_000;
 
 let socket: Socket | null = null;
@@ -185,8 +188,8 @@ export function stopDesk(): void {
 
 /**
  * Nobody is signed in any more. Whoever signed out themselves takes what was unsent along: the next
- * agent on this machine must not find it. A session that merely ended leaves it for the same agent, who
- * comes back.
+ * agent on this machine must not find it. A session that merely ended leaves it for the same agent,
+ * who comes back.
  */
 export function leaveDesk(signedOut: boolean): void {
   stopDesk();
@@ -222,7 +225,8 @@ export function toBoard(input: BoardInput): void {
   news.tellChanges(before, after);
   for (const id of closings.all) {
     const [was, is] = [before.cards.get(id), after.cards.get(id)];
-    // It has ended otherwise, or is another's: what was meant of it then is not meant of what it is now.
+    // It has ended otherwise, or is another's: what was meant of it then is not meant of what it is
+    // now.
     if (is === undefined || is.state === 'closed' || is.assignee !== was?.assignee)
       closings.keepOpen(id);
   }
@@ -266,7 +270,10 @@ function resumeFrom(id: ConversationId): ResumePoint {
 /** What came and is not on the board yet. */
 let pile: ServerFrame[] = [];
 
-/** Frames that nobody asked for wait for the next picture: however many come, the screen is made anew once. */
+/**
+ * Frames that nobody asked for wait for the next picture: however many come, the screen is made
+ * anew once.
+ */
 function arrived(frame: ServerFrame): void {
   pile.push(frame);
   // A page that nobody sees has no pictures, and its timers may be a minute late.
@@ -392,7 +399,10 @@ function stored(id: ConversationId, unsent: Unsent, ack: wire.ServerAck): void {
 
 // What goes out
 
-/** Asks; a refusal becomes a sentence on the screen, and so does it that nobody heard. Whether it was granted. */
+/**
+ * Asks; a refusal becomes a sentence on the screen, and so does it that nobody heard. Whether it
+ * was granted.
+ */
 export async function act(question: (line: Socket) => Promise<Answer>): Promise<boolean> {
   const line = online();
   if (line === null) {
@@ -452,7 +462,9 @@ function markOwn(id: ConversationId, seq: number): void {
   if (agent !== null) toBoard({ kind: 'own-mark', conversation: id, agent, seq });
 }
 
-/** Everything up to the newest message was on this agent's screen. Only its assignee's eyes count. */
+/**
+ * Everything up to the newest message was on this agent's screen. Only its assignee's eyes count.
+ */
 export function markSeen(id: ConversationId): void {
   const card = board.value.cards.get(id);
   const seq = newestSeq(threads.value.get(id) ?? EMPTY_THREAD);
@@ -494,7 +506,10 @@ export function composeReply(id: ConversationId): void {
   composing.compose(id, { kind: 'taken' });
 }
 
-/** The cursor goes back to where one writes, in one's own conversation; on a touch screen it comes when it is asked for. */
+/**
+ * The cursor goes back to where one writes, in one's own conversation; on a touch screen it comes
+ * when it is asked for.
+ */
 export function writeOn(): void {
   const id = opened.value;
   const card = id === null ? undefined : board.value.cards.get(id);

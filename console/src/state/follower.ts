@@ -1,8 +1,8 @@
-// Which conversations this console hears live, and the parts of the board and of transcripts that it
-// asks for.
+// Which conversations this console hears live, and the parts of the board and of transcripts that
+// it asks for.
 //
-// Lives here: what is watched, what is asked again after a refusal, and the pages before what is here.
-// Not here: what comes in, and what is wanted; whoever makes a follower ties it to them.
+// Lives here: what is watched, what is asked again after a refusal, and the pages before what is
+// here. Not here: what comes in, and what is wanted; whoever makes a follower ties it to them.
 
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
 import type {
@@ -149,7 +149,8 @@ export class Follower {
       this.#ties.heard(answer);
       return 'granted';
     }
-    // A limit is a matter of what else is watched; any other refusal for good would only be repeated.
+    // A limit is a matter of what else is watched; any other refusal for good would only be
+    // repeated.
     const absent = answer.code !== 'limit-reached' && !isRetryable(answer.code);
     const before = this.#tries.get(what) ?? 0;
     // Said once: the tries that follow are in vain for the same reason. A thread that is not there

@@ -1,5 +1,5 @@
-// What came to nothing between two boards is told to whom it concerns: offers that ran out, transfers
-// that nobody took, and that nothing is offered any more.
+// What came to nothing between two boards is told to whom it concerns: offers that ran out,
+// transfers that nobody took, and that nothing is offered any more.
 
 import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { t } from '../strings/en.ts';
@@ -63,7 +63,10 @@ export class News {
     }
   }
 
-  /** Why nothing is offered any more, where the agent did not choose it, and the way back; until they choose. */
+  /**
+   * Why nothing is offered any more, where the agent did not choose it, and the way back; until
+   * they choose.
+   */
   #tellAway(now: Board): void {
     const own = me.value === null ? undefined : now.agents.get(me.value);
     const sent = own?.availability === 'away' && own.availability_cause === 'missed-offers';
@@ -79,7 +82,10 @@ export class News {
   }
 }
 
-/** Whether a conversation that was missed needs nobody any more: it was taken, closed, answered or erased, or is offered here anew. */
+/**
+ * Whether a conversation that was missed needs nobody any more: it was taken, closed, answered or
+ * erased, or is offered here anew.
+ */
 function isSettled(was: ConversationCard, now: Board): boolean {
   const card = now.cards.get(was.conversation);
   if (card === undefined || card.state === 'closed' || now.offers.has(was.conversation))

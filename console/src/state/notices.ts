@@ -43,7 +43,10 @@ function add(notice: Omit<Notice, 'id'>): number {
   return count;
 }
 
-/** Never what has just come: the oldest of those that pass by themselves, then of those that only tell; what can be undone goes last. */
+/**
+ * Never what has just come: the oldest of those that pass by themselves, then of those that only
+ * tell; what can be undone goes last.
+ */
 function bounded(all: readonly Notice[]): readonly Notice[] {
   if (all.length <= NOTICES_MAX) return all;
   const before = all.slice(0, -1);
@@ -57,7 +60,10 @@ export function tell(words: Phrase, tone: Notice['tone'] = 'plain'): void {
   setTimeout(() => dismiss(id), SHOWN_MS[tone]);
 }
 
-/** Tells what must also be read by someone who comes back to the screen later: it stays until it is put away. */
+/**
+ * Tells what must also be read by someone who comes back to the screen later: it stays until it is
+ * put away.
+ */
 export function leaveNotice(
   words: Phrase,
   about: ConversationId | null = null,

@@ -1,8 +1,8 @@
 // What this agent wrote and the server has not answered, and how it goes out.
 //
-// Lives here: the order in which it is sent, the tries, and its copy in this tab's own storage, which
-// outlives a reload and ends with the tab: nothing that was said stays on the machine. Not here: the
-// socket, the thread on the screen; whoever makes an outbox ties it to them.
+// Lives here: the order in which it is sent, the tries, and its copy in this tab's own storage,
+// which outlives a reload and ends with the tab: nothing that was said stays on the machine. Not
+// here: the socket, the thread on the screen; whoever makes an outbox ties it to them.
 
 import type {
   ConversationId,

@@ -1,4 +1,5 @@
-// What this browser remembers for this agent: nothing about visitors, only how he likes the console.
+// What this browser remembers for this agent: nothing about visitors, only how he likes the
+// console.
 
 import { computed, effect, signal } from '@preact/signals';
 
@@ -31,7 +32,10 @@ const contextPane = signal<'open' | 'closed'>(
   remembered('livehelp.context', ['open', 'closed'], 'open'),
 );
 
-/** Where there is no room for three columns, the context lies over the thread, and only when asked for. */
+/**
+ * Where there is no room for three columns, the context lies over the thread, and only when asked
+ * for.
+ */
 const narrow = signal(false);
 const contextOver = signal(false);
 

@@ -76,7 +76,10 @@ function placeOf(state: unknown): number | null {
   return typeof place === 'number' ? place : null;
 }
 
-/** Whatever leads away, a link or the browser's own back and forward: it is asked about where something is unsaved. */
+/**
+ * Whatever leads away, a link or the browser's own back and forward: it is asked about where
+ * something is unsaved.
+ */
 export function startRouting(): void {
   let here = location.hash;
   let place = placeOf(history.state) ?? 0;

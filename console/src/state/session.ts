@@ -1,4 +1,5 @@
-// Who is signed in here. The cookie itself is out of a script's reach; this is what the server says of it.
+// Who is signed in here. The cookie itself is out of a script's reach; this is what the server says
+// of it.
 
 import { computed, signal } from '@preact/signals';
 import type { AgentId } from '../../../protocol/ts/src/wire/frames.ts';
@@ -48,7 +49,10 @@ export async function findSession(): Promise<void> {
   }
 }
 
-/** Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to the next. */
+/**
+ * Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to
+ * the next.
+ */
 export function enter(granted: SessionGranted): void {
   sessionIsOver();
   session.value = { kind: 'in', granted };

@@ -120,7 +120,10 @@ export async function createSite(name: string, origins: readonly string[]): Prom
   return site;
 }
 
-/** Changes it as it is by now, and nothing else of it: another may have changed it since it was on the screen. */
+/**
+ * Changes it as it is by now, and nothing else of it: another may have changed it since it was on
+ * the screen.
+ */
 export async function changeSite(
   { site_id: id }: Site,
   patch: (now: Site) => SitePatch,

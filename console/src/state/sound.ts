@@ -29,8 +29,9 @@ export async function unlockSound(): Promise<void> {
 }
 
 /**
- * The first touch of the page unlocks it too, wherever it falls. At its end, when what was pressed has done its own: the control
- * that unlocks becomes the one that mutes, and a press must not be the one and its release the other.
+ * The first touch of the page unlocks it too, wherever it falls. At its end, when what was pressed
+ * has done its own: the control that unlocks becomes the one that mutes, and a press must not be
+ * the one and its release the other.
  */
 export function startSound(): void {
   const touch = (): void => {

@@ -1,8 +1,8 @@
 // One conversation as this agent's screen has it.
 //
 // Pure: (thread, input) -> thread. Lives here: what a console knows of a conversation beyond its
-// transcript. Not here: the rules of a transcript (the shared `transcript.ts`), the socket, the clock,
-// the composer.
+// transcript. Not here: the rules of a transcript (the shared `transcript.ts`), the socket, the
+// clock, the composer.
 
 import {
   acknowledge,

@@ -1,7 +1,9 @@
-// What was changed and is not saved: kept over a reload in this tab, and asked about before it is left.
+// What was changed and is not saved: kept over a reload in this tab, and asked about before it is
+// left.
 //
-// Lives here: the drafts of settings, which of them are on the screen, and the question that stands before leaving them.
-// Not here: how they look (view/), the composers' texts (composer.ts), which nobody has to save.
+// Lives here: the drafts of settings, which of them are on the screen, and the question that stands
+// before leaving them. Not here: how they look (view/), the composers' texts (composer.ts), which
+// nobody has to save.
 
 import { computed, signal } from '@preact/signals';
 import { me } from './session.ts';
@@ -29,7 +31,9 @@ const shown = signal<ReadonlyMap<string, string>>(new Map());
 export const unsavedNames = computed(() => [...new Set(shown.value.values())]);
 export const isUnsaved = computed(() => shown.value.size > 0);
 
-/** The agent is about to leave: what would be lost, and what they do it for, if they still want to. */
+/**
+ * The agent is about to leave: what would be lost, and what they do it for, if they still want to.
+ */
 export const leaving = signal<{
   readonly names: readonly string[];
   readonly run: () => void;

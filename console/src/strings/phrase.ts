@@ -1,4 +1,5 @@
-// Sentences with names in them. A name is somebody else's text, and may run the other way: the view sets each apart.
+// Sentences with names in them. A name is somebody else's text, and may run the other way: the view
+// sets each apart.
 
 /** Words, or words and the names among them. */
 export type Phrase = string | readonly PhrasePart[];

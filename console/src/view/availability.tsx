@@ -52,7 +52,8 @@ export function AvailabilityMenu() {
         <>
           <div class="choices" role="radiogroup" aria-label={t.availability.label}>
             {CHOICES.map((choice) => (
-              // Buttons: a radio of the browser's own is chosen by every arrow key that passes it, and an agent would go offline on the way.
+              // Buttons: a radio of the browser's own is chosen by every arrow key that passes it,
+              // and an agent would go offline on the way.
               <button
                 key={choice.value}
                 type="button"

@@ -36,7 +36,10 @@ function whyBarred(card: ConversationCard): Phrase {
     : named(t.composer.another, agentName(card.assignee, card));
 }
 
-/** Puts the cursor into the field when somebody has called for it, or when the agent's own conversation is opened. */
+/**
+ * Puts the cursor into the field when somebody has called for it, or when the agent's own
+ * conversation is opened.
+ */
 function useCall(id: ConversationId, own: boolean | null, focus: () => void): void {
   const greeted = useRef(false);
   // While a dialog is open, nothing behind it can have the focus.
@@ -144,7 +147,8 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
           placeholder={note ? t.composer.notePlaceholder : t.composer.replyPlaceholder}
           value={text}
           onInput={(event) => typed(id, event.currentTarget.value, mode)}
-          // What it is when the cursor comes in it stays, whatever becomes of the conversation meanwhile.
+          // What it is when the cursor comes in it stays, whatever becomes of the conversation
+          // meanwhile.
           onFocus={() => enterComposer(id, barred !== null)}
           onBlur={blurred}
           onKeyDown={keyed}

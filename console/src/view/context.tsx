@@ -1,4 +1,5 @@
-// The pane beside the thread: who the visitor is, what he told, what came before, how long it is kept.
+// The pane beside the thread: who the visitor is, what he told, what came before, how long it is
+// kept.
 
 import { useState } from 'preact/hooks';
 import type {

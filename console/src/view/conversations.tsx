@@ -20,7 +20,8 @@ export type Overlay = 'help' | 'transfer' | null;
 
 /** What a single key does; false: it is not one of ours. */
 function pressed(key: string, overlay: (which: Overlay) => void): boolean {
-  // The address is ahead of the screen by a moment: whoever steps goes on from where they are going.
+  // The address is ahead of the screen by a moment: whoever steps goes on from where they are
+  // going.
   const going = parseRoute(location.hash);
   const id = going.kind === 'conversations' ? going.conversation : null;
   if (id !== opened.value && !STEPS.includes(key)) return false;

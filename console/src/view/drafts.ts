@@ -1,4 +1,5 @@
-// Fields that are saved by a button: what stands in them outlives leaving the page, and is asked about before.
+// Fields that are saved by a button: what stands in them outlives leaving the page, and is asked
+// about before.
 
 import { useLayoutEffect } from 'preact/hooks';
 import { draftOf, keepDraft, showUnsaved } from '../state/unsaved.ts';

@@ -1,17 +1,23 @@
 // Where the focus goes when what had it is gone: near to where it was, and never to nowhere.
 //
-// Lives here: one watch over the whole page, and the second press of a key, which was meant for what is gone.
-// Not here: what an agent's own act calls for, such as the composer after taking (state/hands.ts, composer.tsx).
+// Lives here: one watch over the whole page, and the second press of a key, which was meant for
+// what is gone. Not here: what an agent's own act calls for, such as the composer after taking
+// (state/hands.ts, composer.tsx).
 
 import { isMine } from '../state/board.ts';
 import { board, opened } from '../state/desk.ts';
 import { hasKeys, isStepping, restAfterwards } from '../state/hands.ts';
 import { me } from '../state/session.ts';
 
-/** What has the focus, and what it stands in, from the inside out: once it is gone, it has no parents to ask. */
+/**
+ * What has the focus, and what it stands in, from the inside out: once it is gone, it has no
+ * parents to ask.
+ */
 export interface Trail {
   readonly steps: readonly HTMLElement[];
-  /** Where in the list the conversation on the screen stood then; null: it was not in sight there. */
+  /**
+   * Where in the list the conversation on the screen stood then; null: it was not in sight there.
+   */
   readonly place: number | null;
 }
 
@@ -40,7 +46,10 @@ function stand(element: HTMLElement): boolean {
 
 const isSeen = (element: HTMLElement): boolean => element.isConnected && element.checkVisibility();
 
-/** The field of one's own conversation, unless one steps through the list; on a touch screen it comes when it is asked for. */
+/**
+ * The field of one's own conversation, unless one steps through the list; on a touch screen it
+ * comes when it is asked for.
+ */
 function composer(): HTMLElement | null {
   if (isStepping(opened.value)) return null;
   const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
@@ -69,7 +78,8 @@ function neighbour(records: readonly MutationRecord[], lost: HTMLElement): HTMLE
     [...removedNodes].some((node) => node instanceof HTMLLIElement && node.contains(lost)),
   );
   for (const beside of [one?.nextSibling, one?.previousSibling]) {
-    // A row of the list is a link; of what stands in a row of settings, nothing is to be pressed in error.
+    // A row of the list is a link; of what stands in a row of settings, nothing is to be pressed in
+    // error.
     if (beside instanceof HTMLElement && isSeen(beside))
       return beside.querySelector<HTMLElement>('.row-card') ?? beside;
   }
@@ -120,7 +130,10 @@ export const DOUBLE_MS = 500;
 /** So soon after a letter, a space or Enter belongs to a sentence. */
 const SENTENCE_MS = 1_000;
 
-/** A key that was meant for what is gone, or for a sentence, presses nothing where it falls, however often or long it was pressed. */
+/**
+ * A key that was meant for what is gone, or for a sentence, presses nothing where it falls, however
+ * often or long it was pressed.
+ */
 function keepPresses(): void {
   let first = { key: '', at: 0, target: null as EventTarget | null };
   let stray = '';

@@ -218,7 +218,10 @@ function draftOf(
   return composer.note === '' ? null : { text: composer.note, note: true };
 }
 
-/** Whose words the last line is, where they are not the visitor's; a note is never taken for a reply. */
+/**
+ * Whose words the last line is, where they are not the visitor's; a note is never taken for a
+ * reply.
+ */
 function Speaker({ card }: { card: Card }) {
   const author = card.last_author;
   const note = card.note === true;

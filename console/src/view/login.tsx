@@ -113,7 +113,10 @@ export function Login() {
   );
 }
 
-/** For which Organization, where one password opens several; a session of the first is there already. */
+/**
+ * For which Organization, where one password opens several; a session of the first is there
+ * already.
+ */
 function Choice({
   found,
   move,
@@ -139,7 +142,9 @@ function Choice({
 
 const PASSWORD_CHARS_MIN = 12;
 
-/** The server was reached, and does not know the invitation; a line that is down says nothing of it. */
+/**
+ * The server was reached, and does not know the invitation; a line that is down says nothing of it.
+ */
 function isGone(problem: unknown): boolean {
   return (
     problem instanceof Problem &&

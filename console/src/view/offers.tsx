@@ -1,4 +1,5 @@
-// What is offered to this agent: the oldest, with its deadline running, and how many more there are. On every page.
+// What is offered to this agent: the oldest, with its deadline running, and how many more there
+// are. On every page.
 
 import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
@@ -45,7 +46,10 @@ export function Offers() {
   );
 }
 
-/** Each offer is said once: the cards tick, and a clock that is read out every second drowns all else. */
+/**
+ * Each offer is said once: the cards tick, and a clock that is read out every second drowns all
+ * else.
+ */
 function Announcements() {
   return (
     <div class="visually-hidden" role="alert" aria-atomic="false" aria-relevant="additions">

@@ -227,7 +227,10 @@ export function Field({ label, hint, wrong = '', bare = false, children }: Field
   );
 }
 
-/** Where an address is typed: in whichever spelling the server knows it, and not only in the browser's. */
+/**
+ * Where an address is typed: in whichever spelling the server knows it, and not only in the
+ * browser's.
+ */
 export const EMAIL_FIELD = {
   type: 'text',
   inputMode: 'email',
@@ -247,7 +250,10 @@ interface TextFieldProps extends Omit<FieldProps, 'wrong' | 'children'> {
   readonly also?: InputHTMLAttributes<HTMLInputElement>;
 }
 
-/** A text with a bound. Nothing that is pasted is cut: what is too long is said, and its form is not sent until it is shortened. */
+/**
+ * A text with a bound. Nothing that is pasted is cut: what is too long is said, and its form is not
+ * sent until it is shortened.
+ */
 export function TextField({ value, set, max, rows, also = {}, ...field }: TextFieldProps) {
   const element = useRef<HTMLInputElement & HTMLTextAreaElement>(null);
   // As the server counts: not what a keyboard makes of a sign.
@@ -292,7 +298,10 @@ interface DialogProps {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
-  /** What would be lost by leaving: then a click beside it and Escape, which are easily pressed in error, ask first. */
+  /**
+   * What would be lost by leaving: then a click beside it and Escape, which are easily pressed in
+   * error, ask first.
+   */
   readonly unsaved?: string | null;
 }
 
@@ -345,7 +354,8 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
         pressedVeil.current = event.target === ref.current;
       }}
       onClick={(event) => {
-        // Whoever marks a text and lets go outside of it does not mean to leave, nor who opened it by a double click.
+        // Whoever marks a text and lets go outside of it does not mean to leave, nor who opened it
+        // by a double click.
         if (event.target === ref.current && pressedVeil.current && event.detail < 2) leave();
       }}
     >
@@ -403,7 +413,10 @@ export function Ask({ asks, yes, no = t.cancel, tone, act, onClose }: AskProps) 
   );
 }
 
-/** Asks before something is done that cannot be undone; `title` is what is done, and what its button says. */
+/**
+ * Asks before something is done that cannot be undone; `title` is what is done, and what its button
+ * says.
+ */
 export function Confirm({
   title,
   act,
@@ -417,7 +430,10 @@ export function Confirm({
   );
 }
 
-/** Said at the foot of the list; while a dialog is open, in the dialog, since nothing else can be reached then. */
+/**
+ * Said at the foot of the list; while a dialog is open, in the dialog, since nothing else can be
+ * reached then.
+ */
 export function Notices() {
   const box = useMeasured('--notices');
   return (
@@ -446,7 +462,9 @@ export function Notices() {
   );
 }
 
-/** Tells the style sheet how high something that floats is, so that what it would cover makes room. */
+/**
+ * Tells the style sheet how high something that floats is, so that what it would cover makes room.
+ */
 export function useMeasured(property: string): { current: HTMLDivElement | null } {
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -567,7 +585,10 @@ interface ActButtonProps {
   readonly 'aria-label'?: string;
 }
 
-/** A button that cannot be pressed twice while it works, nor by the second half of a double click, and tells when it failed. */
+/**
+ * A button that cannot be pressed twice while it works, nor by the second half of a double click,
+ * and tells when it failed.
+ */
 export function ActButton({
   act,
   children,
@@ -611,14 +632,20 @@ export function ActButton({
   );
 }
 
-/** For a press that moves what is on the screen: the second half of a double click would fall on something else. */
+/**
+ * For a press that moves what is on the screen: the second half of a double click would fall on
+ * something else.
+ */
 export function once(act: () => void): (event: MouseEvent) => void {
   return (event) => {
     if (event.detail < 2) act();
   };
 }
 
-/** Around buttons that give place to others: nor does it take the focus from where the first half brought it. */
+/**
+ * Around buttons that give place to others: nor does it take the focus from where the first half
+ * brought it.
+ */
 export function keepFocus(event: MouseEvent): void {
   if (event.detail > 1) event.preventDefault();
 }
@@ -673,7 +700,10 @@ export type Loaded<T> =
   | { readonly kind: 'there'; readonly value: T }
   | { readonly kind: 'failed'; readonly words: string; readonly problem: unknown };
 
-/** Loads when shown and whenever `key` changes; `again` asks once more, `set` takes what a save returned. */
+/**
+ * Loads when shown and whenever `key` changes; `again` asks once more, `set` takes what a save
+ * returned.
+ */
 export function useLoaded<T>(
   key: string,
   load: () => Promise<T>,

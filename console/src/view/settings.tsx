@@ -1,5 +1,5 @@
-// The shape of a page of settings: a heading with one action, lists of cards, panels, and the end of a
-// form. Not here: what is set (state/settings.ts), the pages themselves.
+// The shape of a page of settings: a heading with one action, lists of cards, panels, and the end
+// of a form. Not here: what is set (state/settings.ts), the pages themselves.
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';

@@ -8,7 +8,10 @@ import { singleKeys } from '../state/preferences.ts';
 /** The key code of whatever an input method made of a key. */
 const COMPOSED = 229;
 
-/** An input method has the key: what it means is not known yet. Safari ends the composition first, and leaves only the key code to tell. */
+/**
+ * An input method has the key: what it means is not known yet. Safari ends the composition first,
+ * and leaves only the key code to tell.
+ */
 export function isComposed(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === COMPOSED;
 }
@@ -56,7 +59,10 @@ function isTyping(event: KeyboardEvent): boolean {
   return hasModifier(event);
 }
 
-/** Outside of all fields, too, somebody may begin a word: with a letter that is no key of ours, or a capital. */
+/**
+ * Outside of all fields, too, somebody may begin a word: with a letter that is no key of ours, or a
+ * capital.
+ */
 function heedWord(event: KeyboardEvent): void {
   const key = event.key.toLowerCase();
   if (isChord(event) || !/^\p{L}$/u.test(key)) return;

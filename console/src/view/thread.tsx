@@ -139,7 +139,10 @@ function standing(card: ConversationCard): Phrase | undefined {
   return undefined;
 }
 
-/** Each act has a key: a button that becomes another under the agent's hands is pressed for what it was. */
+/**
+ * Each act has a key: a button that becomes another under the agent's hands is pressed for what it
+ * was.
+ */
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
   const id = card.conversation;
   if (card.state === 'closed') {
@@ -362,7 +365,10 @@ function spoken(entry: Entry): boolean {
   return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && !isNote(entry);
 }
 
-/** From one message's button to the next by arrow keys: as many tab stops as messages would bar the way to the composer. */
+/**
+ * From one message's button to the next by arrow keys: as many tab stops as messages would bar the
+ * way to the composer.
+ */
 function stepInfo(event: KeyboardEvent): void {
   const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
   if (by === 0 || !(event.currentTarget instanceof HTMLElement)) return;

@@ -13,7 +13,9 @@ export const CHARS_MAX = {
   password: 1_000,
 } as const;
 
-/** Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs). */
+/**
+ * Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs).
+ */
 export const CAPACITY_MAX = 100;
 
 export type Role = 'agent' | 'supervisor' | 'admin';

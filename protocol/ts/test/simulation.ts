@@ -1,5 +1,5 @@
-// A server and one client of it, both small: what a client may ever be told, in the order in which it
-// may be told it.
+// A server and one client of it, both small: what a client may ever be told, in the order in which
+// it may be told it.
 //
 // Lives here: places, crashes, voids, moves, erasures, pages, a line that breaks and reorders. Not
 // here: what must hold (`transcript.test.ts`). Every choice is one number, so that a run can be

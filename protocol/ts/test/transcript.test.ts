@@ -1,4 +1,5 @@
-// The transcript: what a client shows after anything that a server can say, in any order it can say it.
+// The transcript: what a client shows after anything that a server can say, in any order it can say
+// it.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -225,7 +226,9 @@ test('ten thousand lives of a line end with what the server has, and lose nothin
   );
 });
 
-/** Everything from the edge on is here, as the server has it; and nothing else but what was refused. */
+/**
+ * Everything from the edge on is here, as the server has it; and nothing else but what was refused.
+ */
 function assertSettled({ transcript, visible, written, acked }: Simulation): void {
   const { entries, edge = 0, more } = transcript;
   const from = more ? edge : 0;

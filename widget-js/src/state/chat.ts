@@ -203,8 +203,8 @@ export class Chat {
   }
 
   /**
-   * Says something; begins a conversation with the form's answers where there is none, and takes along
-   * what failed before. False: too much is unsent.
+   * Says something; begins a conversation with the form's answers where there is none, and takes
+   * along what failed before. False: too much is unsent.
    */
   send(text: string, form: FormAnswer[] = []): boolean {
     this.join();
@@ -212,7 +212,10 @@ export class Chat {
     return conversation !== undefined && this.#write(conversation, text);
   }
 
-  /** Tries a message again that was refused, with all others where it is the conversation that failed. */
+  /**
+   * Tries a message again that was refused, with all others where it is the conversation that
+   * failed.
+   */
   retry(message: MessageId, form: FormAnswer[] = []): boolean {
     this.join();
     const conversation = this.#current();
@@ -226,7 +229,9 @@ export class Chat {
     this.#happen({ kind: 'discarded', message });
   }
 
-  /** Where new words go; nowhere yet where there is no conversation, or none that could be begun. */
+  /**
+   * Where new words go; nowhere yet where there is no conversation, or none that could be begun.
+   */
   #current(): ConversationId | undefined {
     return this.#state.refused === undefined ? this.#state.conversation : undefined;
   }
@@ -360,7 +365,10 @@ export class Chat {
     this.#stored = token !== undefined;
   }
 
-  /** Whether the next page should go on with it: what is closed has something to show as long as it was not read. */
+  /**
+   * Whether the next page should go on with it: what is closed has something to show as long as it
+   * was not read.
+   */
   #live(): boolean {
     return this.#state.card?.state !== 'closed' || unread(this.#state) > 0;
   }
@@ -528,7 +536,10 @@ export class Chat {
     this.#flush();
   }
 
-  /** The conversation is not there any more, or is another's: what was to be said in it waits for the visitor, or goes with it. */
+  /**
+   * The conversation is not there any more, or is another's: what was to be said in it waits for
+   * the visitor, or goes with it.
+   */
   #gone(conversation: ConversationId, all = false): void {
     for (const item of this.#store.unsent()) {
       if (item.conversation !== conversation) continue;
@@ -621,8 +632,8 @@ export class Chat {
   }
 
   /**
-   * Says what is unsent and not being said already. Conversations first; of the messages one at a time, so
-   * that a refusal of one for a while cannot let the next one overtake it.
+   * Says what is unsent and not being said already. Conversations first; of the messages one at a
+   * time, so that a refusal of one for a while cannot let the next one overtake it.
    */
   #flush(): void {
     if (this.#socket.state.kind !== 'online') return;
@@ -680,7 +691,8 @@ export class Chat {
       const kept = body?.kind === 'text' ? body.text : text;
       this.#happen({ kind: 'acked', conversation, message, seq, at, expires, text: kept });
     } else if (answer.kind === 'reject') {
-      // Behind an `open` that is to be tried again there is no conversation yet: then this waits with it.
+      // Behind an `open` that is to be tried again there is no conversation yet: then this waits
+      // with it.
       const waits = this.#againLater(answer) || this.#opens(conversation);
       this.#sending = undefined;
       if (waits) return;
@@ -717,7 +729,10 @@ function signals(): number {
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
-/** A number of ours in the title: by the sign behind it, which is not seen, it is known wherever it stands, and none of the page's is one. */
+/**
+ * A number of ours in the title: by the sign behind it, which is not seen, it is known wherever it
+ * stands, and none of the page's is one.
+ */
 const NUMBER = /\(\d+\) \u2063/g;
 /** The one that belongs there now. */
 let number = '';
@@ -733,7 +748,8 @@ export function pageTitle(): string {
 export function numberTitle(count: number): void {
   number = count > 0 ? `(${count}) \u2063` : '';
   document.title = number + pageTitle();
-  // A page whose title blinks puts back what it kept, with a number that was read since. After a while, lest two do nothing else.
+  // A page whose title blinks puts back what it kept, with a number that was read since. After a
+  // while, lest two do nothing else.
   watched ??= new MutationObserver(() => (renumbering ??= setTimeout(renumber, RENUMBER_MS)));
   watched.observe(document.head, { childList: true, characterData: true, subtree: true });
 }
@@ -744,7 +760,10 @@ function renumber(): void {
     document.title = number + pageTitle();
 }
 
-/** The page without its query; nothing at all where the visitor asked not to be followed, or where no site is. */
+/**
+ * The page without its query; nothing at all where the visitor asked not to be followed, or where
+ * no site is.
+ */
 function pageView(): PageView | undefined {
   const { origin, pathname } = location;
   if (signals() !== 0 || !origin.startsWith('http')) return undefined;

@@ -1,8 +1,8 @@
 // What a visitor sees of their conversation, as a pure function of what happened.
 //
-// Lives here: the state, every input that changes it, and what can be read off it. Not here: the rules of
-// a transcript (the shared `transcript.ts`), sockets, storage, tabs (`chat.ts`), the screen (`view/`).
-// Every input may come twice, and from another tab.
+// Lives here: the state, every input that changes it, and what can be read off it. Not here: the
+// rules of a transcript (the shared `transcript.ts`), sockets, storage, tabs (`chat.ts`), the
+// screen (`view/`). Every input may come twice, and from another tab.
 
 import {
   NOTHING,
@@ -57,7 +57,10 @@ export type Input =
   | { kind: 'began'; conversation: ConversationId }
   /** Written, and not yet on the server. */
   | { kind: 'written'; message: MessageId; text: string; at: number }
-  /** Stored, with what was kept of its words; the tab that hears of it may have missed that it was written. */
+  /**
+   * Stored, with what was kept of its words; the tab that hears of it may have missed that it was
+   * written.
+   */
   | {
       kind: 'acked';
       conversation: ConversationId;
@@ -73,7 +76,10 @@ export type Input =
   | { kind: 'frame'; frame: ServerFrame; now: number }
   | { kind: 'read'; seq: number }
   | { kind: 'time'; now: number }
-  /** No conversation any more: it is gone, or the visitor begins anew; `all`: what could not be sent goes as well. */
+  /**
+   * No conversation any more: it is gone, or the visitor begins anew; `all`: what could not be sent
+   * goes as well.
+   */
   | { kind: 'ended'; all?: boolean };
 
 export function initial(availability: SiteAvailability): ChatState {
@@ -133,7 +139,10 @@ export function reduce(state: ChatState, input: Input): ChatState {
 /** Day 0 of `expires`. */
 const DAY_0 = Date.UTC(2020, 0, 1);
 
-/** What was only for a while is over: a mark of typing, and a message on the first day on which it can no longer be read. */
+/**
+ * What was only for a while is over: a mark of typing, and a message on the first day on which it
+ * can no longer be read.
+ */
 function later(state: ChatState, now: number): ChatState {
   const over = state.typing !== undefined && state.typing.until <= now;
   return expire(

@@ -1,4 +1,5 @@
-// What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with care.
+// What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with
+// care.
 
 import type { SiteAvailability } from '../../../protocol/ts/src/wire/frames.ts';
 

@@ -1,7 +1,8 @@
 // What the widget keeps in the browser, and nothing before the visitor acted.
 //
 // Lives here: the session and the outbox under names that carry server and site. One key for each
-// unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
+// unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory
+// serves.
 
 import type {
   ConversationId,
@@ -69,8 +70,8 @@ export class Store {
   }
 
   /**
-   * What stands half written in the panel that is open in this tab, from one page of the site to the next;
-   * `undefined` where it is closed.
+   * What stands half written in the panel that is open in this tab, from one page of the site to
+   * the next; `undefined` where it is closed.
    */
   get draft(): string | undefined {
     try {
@@ -117,7 +118,10 @@ export class Store {
     if (item) this.#write(name, { ...item, failed: why });
   }
 
-  /** Everything unsent, what failed included: conversations first, then messages in the order of their making. */
+  /**
+   * Everything unsent, what failed included: conversations first, then messages in the order of
+   * their making.
+   */
   unsent(): (SavedOpen | SavedSend)[] {
     return this.#names()
       .filter((name) => name.startsWith('unsent '))
@@ -177,7 +181,10 @@ export class Store {
   }
 }
 
-/** JSON of plain values, by the language's own rules: an old library on the page gives arrays and objects another `toJSON`. */
+/**
+ * JSON of plain values, by the language's own rules: an old library on the page gives arrays and
+ * objects another `toJSON`.
+ */
 function json(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => json(item)).join()}]`;

@@ -1,7 +1,8 @@
 // The tabs of one browser agree on one of them that holds the line.
 //
-// Lives here: the lock that makes a leader, how one that is silent loses it, the channel between them, and
-// all put down while a page lies in the back/forward cache. Without locks or channel (no secure context) each tab leads itself.
+// Lives here: the lock that makes a leader, how one that is silent loses it, the channel between
+// them, and all put down while a page lies in the back/forward cache. Without locks or channel (no
+// secure context) each tab leads itself.
 
 export interface TabsOptions<Note> {
   /** Takes part, for the first time or again, and does not lead yet. */

@@ -1,5 +1,5 @@
-// English. Every text that a visitor reads in the open chat. Another language is another file with the same
-// names: the chat is built once for each, with its file in the place of this one.
+// English. Every text that a visitor reads in the open chat. Another language is another file with
+// the same names: the chat is built once for each, with its file in the place of this one.
 
 import type { EventKind, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
 

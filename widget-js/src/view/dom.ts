@@ -15,7 +15,10 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Puts children at the end of an element. By the oldest of means: what is younger, pages have in versions of their own. */
+/**
+ * Puts children at the end of an element. By the oldest of means: what is younger, pages have in
+ * versions of their own.
+ */
 export function put(parent: Element, ...children: (Node | string)[]): void {
   for (const child of children)
     parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
@@ -49,8 +52,8 @@ export function isolated(name: string): string {
 }
 
 /**
- * Shows a text where it differs from what stands there, so that screen readers hear it once. Names in it stand apart
- * by an element in place of the signs for it.
+ * Shows a text where it differs from what stands there, so that screen readers hear it once. Names
+ * in it stand apart by an element in place of the signs for it.
  */
 export function say(element: Element, text: string): void {
   const parts = text.split(/[\u2068\u2069]/);

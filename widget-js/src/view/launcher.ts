@@ -13,13 +13,16 @@ const TRY_MS = 20;
 /** What stayed for so long was let be: only a page that changes took it away. */
 const SETTLED_MS = 5_000;
 
-/** The host in the page, and which of the elements in it had the cursor last, as long as nothing of the page took it. */
+/**
+ * The host in the page, and which of the elements in it had the cursor last, as long as nothing of
+ * the page took it.
+ */
 let shown: HTMLElement | undefined;
 let cursor: HTMLElement | undefined;
 
 /**
- * Hears in the window what happens anywhere. What happens in the widget goes no further: it is handed to the properties
- * `on…` of the elements that it would have come to, from the innermost.
+ * Hears in the window what happens anywhere. What happens in the widget goes no further: it is
+ * handed to the properties `on…` of the elements that it would have come to, from the innermost.
  */
 export function heard(event: Event): void {
   const { target, type } = event;
@@ -61,8 +64,8 @@ export class Launcher {
     this.#opens = opens;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, LAUNCHER_CSS);
-    // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
-    // go from left to right.
+    // A screen reader must know whose words these are, and which way they go: the page's language
+    // may be another. All there are go from left to right.
     set(this.pane, { lang: language, dir: 'ltr' });
     put(this.pane, this.#note, this.button);
     this.root.appendChild(this.pane);
@@ -106,7 +109,10 @@ export class Launcher {
       if (parent) this.#swaps.observe(parent, { childList: true });
   }
 
-  /** Whether it is where it was put: to be moved, even to the same place, takes it out of the top layer. */
+  /**
+   * Whether it is where it was put: to be moved, even to the same place, takes it out of the top
+   * layer.
+   */
   #stands(): boolean {
     return (
       this.host.parentNode === document.body &&

@@ -19,7 +19,10 @@ interface Row {
   readonly who: HTMLElement;
   readonly bubble: HTMLElement;
   readonly meta: HTMLElement;
-  /** What it was drawn from: of the same it would be drawn the same, and a long conversation has thousands. */
+  /**
+   * What it was drawn from: of the same it would be drawn the same, and a long conversation has
+   * thousands.
+   */
   drawn: readonly unknown[];
   /** What the meta line was made of. */
   face: string;
@@ -44,7 +47,10 @@ export class Messages {
   readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
   #atEnd = true;
-  /** The height in which that was so: a scroll that is told of in another is one that the layout made, and says nothing. */
+  /**
+   * The height in which that was so: a scroll that is told of in another is one that the layout
+   * made, and says nothing.
+   */
   #room = 0;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;

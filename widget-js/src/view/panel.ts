@@ -1,5 +1,5 @@
-// The open chat: head, banner, messages, form and composer. It shows a state and says what the visitor
-// wants; it decides nothing.
+// The open chat: head, banner, messages, form and composer. It shows a state and says what the
+// visitor wants; it decides nothing.
 
 import { agent, waits } from '../state/conversation.ts';
 import type { ChatState } from '../state/conversation.ts';
@@ -304,7 +304,9 @@ export class Panel {
     this.#text.focus();
   }
 
-  /** The length of what is too long to be sent; it stays as it is, for the visitor to shorten it. */
+  /**
+   * The length of what is too long to be sent; it stays as it is, for the visitor to shorten it.
+   */
   #excess(): number {
     const text = this.#text.value.trim();
     const length = text.length > TEXT_CHARS_MAX ? [...text].length : 0;

@@ -1,9 +1,10 @@
 // What was said in one conversation, as a client has it: one reducer for every client.
 //
-// Lives here: the order of messages, duplicates, what has no place yet, what lost its place, pages and
-// the edge of what is here. Not here: sockets, storage, marks, the state of the conversation. Pure:
-// every function takes a transcript and gives the next one; the same one where nothing changed. Each
-// passes once over what is here, so a message costs as much as the transcript is long.
+// Lives here: the order of messages, duplicates, what has no place yet, what lost its place, pages
+// and the edge of what is here. Not here: sockets, storage, marks, the state of the conversation.
+// Pure: every function takes a transcript and gives the next one; the same one where nothing
+// changed. Each passes once over what is here, so a message costs as much as the transcript is
+// long.
 
 import type { Message, MessageId, ServerFrame, ServerHistory } from '../wire/frames.ts';
 
@@ -21,8 +22,9 @@ export interface Transcript<Why = string> {
   /** By place; those without one at the end, in the order of their making. */
   readonly entries: readonly Entry<Why>[];
   /**
-   * From this place on everything is here. What comes with a place before it waits for the page that
-   * has it: shown alone, it would hide that something is missing between. Absent before the first page.
+   * From this place on everything is here. What comes with a place before it waits for the page
+   * that has it: shown alone, it would hide that something is missing between. Absent before the
+   * first page.
    */
   readonly edge?: number | undefined;
   /** Whether the server has messages before the edge. */
@@ -127,7 +129,8 @@ function inOrder(entries: Entry<unknown>[]): Entry<unknown>[] {
 /**
  * Puts messages where the server says they belong. One that is known at another place moves. What
  * stood in a place that now belongs to another, and whatever else is `lost`, was never stored: it
- * leaves its place. One's own goes out again then; what others said is gone until they say it again.
+ * leaves its place. One's own goes out again then; what others said is gone until they say it
+ * again.
  */
 function place<T extends Transcript<unknown>>(
   transcript: T,

@@ -21,7 +21,9 @@ export interface CodeTable<Word extends string = string> {
   readonly unknown?: readonly (readonly [from: number, word: Word])[];
 }
 
-/** An array whose fields are known by their place; those after `required` may be left off the end. */
+/**
+ * An array whose fields are known by their place; those after `required` may be left off the end.
+ */
 export interface RecordShape<Record = unknown> {
   readonly required: number;
   readonly fields: readonly (readonly [name: string, shape: Shape])[];
@@ -54,7 +56,10 @@ export type Shape =
 /** A frame that does not have the fields of its kind. */
 export class FrameError extends Error {}
 
-/** Thrown for a code that is not known here: a newer server has more of them. What it stands in is passed over. */
+/**
+ * Thrown for a code that is not known here: a newer server has more of them. What it stands in is
+ * passed over.
+ */
 const NEWER = new FrameError('a code that is not known');
 
 /** What is read, or this in its place where a newer server's code stands in it. */

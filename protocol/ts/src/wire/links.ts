@@ -1,15 +1,20 @@
 // Where the links in a text are, by the rules of GFM's autolinks and some that guard the reader.
 //
-// Lives here: the one way from a text to its links, for the visitor's chat and the console. Not here: e-mail
-// addresses, and hosts without a dot. Tested on `protocol/ts/test/links.json`.
+// Lives here: the one way from a text to its links, for the visitor's chat and the console. Not
+// here: e-mail addresses, and hosts without a dot. Tested on `protocol/ts/test/links.json`.
 
-/** A stretch of the text, and where it leads if it is a link. The stretches together are the text. */
+/**
+ * A stretch of the text, and where it leads if it is a link. The stretches together are the text.
+ */
 export interface Piece {
   readonly text: string;
   readonly href?: string;
 }
 
-/** What every link out of a message carries; the direction keeps an address from being shown out of order. */
+/**
+ * What every link out of a message carries; the direction keeps an address from being shown out of
+ * order.
+ */
 export const LINK_ATTRIBUTES = {
   target: '_blank',
   rel: 'noopener noreferrer nofollow ugc',

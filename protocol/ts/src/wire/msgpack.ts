@@ -33,7 +33,9 @@ export function encode(value: Value): Uint8Array {
     bytes.push(marker);
     while (width-- > 0) bytes.push(Math.floor(number / 256 ** width) & 255);
   };
-  /** The head of something that has a length, which stands in the marker itself where it is short. */
+  /**
+   * The head of something that has a length, which stands in the marker itself where it is short.
+   */
   const head = (
     length: number,
     short: number,

@@ -22,14 +22,20 @@ import { verdict } from './verdict.ts';
 const RETRY_MS_BASE = 500;
 const RETRY_MS_MAX = 30_000;
 
-/** Anywhere between nothing and a bound that doubles with each attempt in vain, so that clients spread out. */
+/**
+ * Anywhere between nothing and a bound that doubles with each attempt in vain, so that clients
+ * spread out.
+ */
 export function retryDelayMs(attempts: number, chance: number): number {
   return chance * Math.min(RETRY_MS_MAX, RETRY_MS_BASE * 2 ** Math.min(attempts, 10));
 }
 
 /** Without a frame for so long, a page that is looked at asks whether the line is alive. */
 const SILENCE_MS = 30_000;
-/** And sooner where a question is open for so long: a server that is busy still answers a probe at once. */
+/**
+ * And sooner where a question is open for so long: a server that is busy still answers a probe at
+ * once.
+ */
 const ANSWER_MS = 5_000;
 /** From the first byte to `welcome`. */
 const GREETING_MS_MAX = 10_000;
@@ -46,7 +52,10 @@ export type LineState =
   /** The server said not to come back, and why. */
   | { kind: 'stopped'; code: number; reason: string };
 
-/** The answer to a question: a frame with its `request`, a refusal included; `lost` when the line broke first. */
+/**
+ * The answer to a question: a frame with its `request`, a refusal included; `lost` when the line
+ * broke first.
+ */
 export type Answer = Extract<ServerFrame, { request: number }> | { kind: 'lost' };
 
 type Question = Extract<ClientFrame, { request: number }>;
@@ -59,7 +68,9 @@ export interface SocketOptions {
   socket?: typeof WebSocket;
   /** The kinds of frames this client understands, beyond those of the line itself. */
   hears: readonly FrameSchema<ServerFrame>[];
-  /** Asked for at every connect, so that the resume points and the token are those of the moment. */
+  /**
+   * Asked for at every connect, so that the resume points and the token are those of the moment.
+   */
   hello: () => Omit<ClientHello, 'kind' | 'request'>;
   /** The line is open: now say again what was never answered. */
   onWelcome: (welcome: ServerWelcome) => void;
@@ -123,7 +134,10 @@ export class Socket {
     this.#become({ kind: 'idle' });
   }
 
-  /** Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the calls. */
+  /**
+   * Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the
+   * calls.
+   */
   ask<Frame extends Question>(
     schema: FrameSchema<Frame>,
     fields: Omit<Frame, 'kind' | 'request'>,
@@ -150,7 +164,10 @@ export class Socket {
     void this.#ask(CLIENT_PING, {}).then(() => clearTimeout(late));
   }
 
-  /** A page's life. A function: some error trackers put a listener of their own around each, which calls it as one. */
+  /**
+   * A page's life. A function: some error trackers put a listener of their own around each, which
+   * calls it as one.
+   */
   readonly #heard = (event: Event): void => {
     switch (event.type) {
       case 'visibilitychange':
@@ -162,7 +179,8 @@ export class Socket {
         else this.probe();
         break;
       case 'pagehide':
-        // A page in the back/forward cache would keep a line that nobody hears, and the server would not know.
+        // A page in the back/forward cache would keep a line that nobody hears, and the server
+        // would not know.
         this.#drop();
         this.#become({ kind: 'idle' });
         break;

@@ -1,4 +1,5 @@
-// What a client does about a refusal and about the end of a line: the generated verdicts, and nothing else.
+// What a client does about a refusal and about the end of a line: the generated verdicts, and
+// nothing else.
 
 import { RETRYABLE, VERDICTS } from './frames.ts';
 import type { RejectCode, Verdict } from './frames.ts';
