@@ -168,7 +168,7 @@ test('the words before a line of the system stay the last line', () => {
   assert.equal(board.cards.get('cnv_a')?.preview, 'hello');
 });
 
-test('an agent follows his own, what is offered to him, and the first in line', () => {
+test('an agent follows their own, what is offered to them, and the first in line', () => {
   const waiting = Array.from({ length: 60 }, (_, at) =>
     card(`w${String(at).padStart(2, '0')}`, { state: 'queued', position: at + 1 }),
   );

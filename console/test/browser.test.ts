@@ -667,7 +667,7 @@ test('an invitation that cannot be looked up for want of a line is not called in
     { expects: /404|ERR_FAILED/ },
   ));
 
-test('a transfer that is declined or runs out is told to its giver, in the thread until he goes on', () =>
+test('a transfer that is declined or runs out is told to its giver, in the thread until they go on', () =>
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();

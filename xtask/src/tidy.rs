@@ -380,7 +380,12 @@ mod tests {
         check_front("console", "state/thread.ts", state, &mut faults);
         assert!(faults.is_empty(), "{faults:?}");
         check_front("console", "wire/rest.ts", state, &mut faults);
-        check_front("protocol/ts", "wire/ids.ts", "import { a } from '../state/b.ts';", &mut faults);
+        check_front(
+            "protocol/ts",
+            "wire/ids.ts",
+            "import { a } from '../state/b.ts';",
+            &mut faults,
+        );
         let above = "import { a } from '../../../../console/src/state/thread.ts';";
         check_front("protocol/ts", "state/transcript.ts", above, &mut faults);
         assert_eq!(faults.len(), 3, "{faults:?}");

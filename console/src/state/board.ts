@@ -429,7 +429,7 @@ export function isAgent(author: Author | undefined, agent: AgentId | null): bool
   );
 }
 
-/** How many messages of others this agent has not had on his screen. */
+/** How many messages of others this agent has not had on their screen. */
 export function unreadCount(card: ConversationCard, me: AgentId | null, thread?: Thread): number {
   const seen = card.marks.find((one) => isAgent(one.author, me))?.seen ?? 0;
   if (thread !== undefined && isLoaded(thread)) {
@@ -469,8 +469,8 @@ const FOLLOWED_WAITING_MAX = 40;
 const FOLLOWED_MAX = 200;
 
 /**
- * The conversations whose messages this agent wants as they are said: his own, those offered to
- * him, the first in line.
+ * The conversations whose messages this agent wants as they are said: their own, those offered
+ * to them, the first in line.
  */
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
@@ -506,7 +506,7 @@ function byNewest(a: ConversationCard, b: ConversationCard): number {
 
 /**
  * As the line stands. A card's own position is that of the day it last changed: those ahead may
- * have gone since. Who was given back is as old as the oldest, and then his position, the first,
+ * have gone since. Who was given back is as old as the oldest, and then their position, the first,
  * decides.
  */
 function byWaiting(a: ConversationCard, b: ConversationCard): number {

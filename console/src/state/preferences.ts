@@ -1,4 +1,4 @@
-// What this browser remembers for this agent: nothing about visitors, only how he likes the
+// What this browser remembers for this agent: nothing about visitors, only how they like the
 // console.
 
 import { computed, effect, signal } from '@preact/signals';

@@ -120,7 +120,7 @@ export async function setNewPassword(token: string, password: string): Promise<v
   enter(await ask<SessionGranted>('POST', '/v1/password-resets/use', { token, password }));
 }
 
-/** After the agent changed his own account. */
+/** After the agent changed their own account. */
 export function setOwnAgent(agent: SessionGranted['agent']): void {
   const before = granted.value;
   if (before !== null) session.value = { kind: 'in', granted: { ...before, agent } };

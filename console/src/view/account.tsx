@@ -1,4 +1,4 @@
-// The agent's own account: name, password, where he is signed in, and how this browser behaves.
+// The agent's own account: name, password, where they are signed in, and how this browser behaves.
 
 import type { Signal } from '@preact/signals';
 import { useId } from 'preact/hooks';

@@ -1,4 +1,4 @@
-// Where an agent writes: a reply to the visitor, or a note for his colleagues in another colour.
+// Where an agent writes: a reply to the visitor, or a note for their colleagues in another colour.
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';

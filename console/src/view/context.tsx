@@ -1,4 +1,4 @@
-// The pane beside the thread: who the visitor is, what he told, what came before, how long it is
+// The pane beside the thread: who the visitor is, what they told, what came before, how long it is
 // kept.
 
 import { useState } from 'preact/hooks';
