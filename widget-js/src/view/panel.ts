@@ -277,7 +277,8 @@ export class Panel {
     const input = el('input', {
       type,
       name,
-      required: asked === 'required',
+      // In quotes, for the build shortens members of this name.
+      'required': asked === 'required',
       autocomplete: name,
       dir: type === 'email' ? 'ltr' : 'auto',
     });

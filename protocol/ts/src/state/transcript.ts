@@ -150,7 +150,7 @@ function place<T extends Transcript<unknown>>(
     if (message) fresh.set(entry.message, { pending: entry.pending, ...message });
     else put(entry, places.has(entry.seq) || lost?.(entry));
   }
-  for (const entry of fresh.values()) put(entry);
+  fresh.forEach((entry) => put(entry));
   return { ...transcript, entries: inOrder(entries) };
 }
 
