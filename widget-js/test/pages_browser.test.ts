@@ -692,6 +692,8 @@ test('a socket that is kept away is said to the visitor and to the page’s keep
     ours[0]?.includes(`${origin.replace('http', 'ws')}/v1/socket`) &&
       ours[0].includes('connect-src'),
   );
+  // It tries again and again: what the browser says of that may come after this line.
+  await page.close();
   complaints.length = 0;
 });
 
