@@ -40,6 +40,8 @@ mod reference;
 mod idempotency;
 mod schema;
 mod promises;
+mod shapes;
+mod links;
 mod words;
 mod date;
 mod sessions;

@@ -15,6 +15,7 @@ mod line;
 mod session;
 mod socket;
 pub mod tls;
+mod unread;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -51,6 +52,7 @@ use crate::network::network;
 use crate::telemetry::{self, RequestId};
 use crate::{tasks, traces};
 use line::Line;
+use unread::{Tail, Turn, Watched};
 
 /// Where a socket is opened.
 pub const SOCKET_PATH: &str = "/v1/socket";
@@ -69,6 +71,22 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// When whoever is one too many may come again, in seconds.
 pub(crate) const RETRY_AFTER_S: &str = "5";
+
+/// Every `code` of a refusal by a listener itself; REST has more.
+pub(crate) const PROBLEM_CODES: [&str; 12] = [
+    "address-too-long",
+    "body-too-large",
+    "connections-max",
+    "connections-per-ip-max",
+    "handshakes-per-ip-max",
+    "head-too-large",
+    "malformed-head",
+    "misdirected",
+    "not-found",
+    "request-too-slow",
+    "too-fast",
+    "upgrade-required",
+];
 
 /// Bytes of a body of which an address may send as many at a time as it has connections.
 const BODY_SMALL_BYTES: usize = 32 * 1024;
@@ -385,14 +403,14 @@ fn admit<E: SocketEdge>(
     let limits = door.limits.now();
     let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
         door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
-        return turn_away(stream, door.tls.is_some(), "connections-max");
+        return turn_away(stream, ip, door.tls.is_some(), "connections-max");
     };
     let mut stranger = None;
     if !head::trusts(&limits.trusted_proxies, ip) {
         stranger = Share::take(&door.strangers, network(ip), limits.handshakes_per_ip_max);
         if stranger.is_none() {
             door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
-            return turn_away(stream, door.tls.is_some(), "handshakes-per-ip-max");
+            return turn_away(stream, ip, door.tls.is_some(), "handshakes-per-ip-max");
         }
     }
     if let Err(error) = stream.set_nodelay(true) {
@@ -407,18 +425,22 @@ fn admit<E: SocketEdge>(
 }
 
 /// Says which bound is reached, if that costs nothing: behind TLS it would cost a handshake.
-fn turn_away(stream: TcpStream, tls: bool, code: &str) {
+fn turn_away(stream: TcpStream, ip: IpAddr, tls: bool, code: &'static str) {
     if tls {
         return;
     }
     let id = RequestId::new();
-    let body = format!(
-        r#"{{"status":503,"code":"{code}","title":"The server takes no more.","request_id":"{id}"}}"#
-    );
-    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-                retry-after: 5\r\nconnection: close\r\n";
-    let answer =
-        format!("{head}x-request-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let words = match code {
+        "connections-max" => "The server has as many connections as it takes (`connections_max`).",
+        _ => {
+            "Your network has as many connections that say nothing as the server takes from one \
+             (`handshakes_per_ip_max`)."
+        }
+    };
+    let body = problem_text(status, code, words, Some(&id));
+    unread::log(&id, status, &body, ip);
+    let answer = unread::answer(status, &id, "retry-after: 5\r\n", &body);
     // Once, without waiting: whoever does not take it now does not get it.
     let told = stream.into_std().and_then(|mut stream| stream.write(answer.as_bytes()));
     if let Err(error) = told {
@@ -474,10 +496,15 @@ async fn http<E: SocketEdge>(
     line: Line,
     visit: &Arc<Visit<E::Accepted>>,
 ) -> Option<((E::Accepted, Share), Line, Bytes)> {
+    let turn = Arc::new(Turn::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let (door, visit) = (door.clone(), visit.clone());
-        Box::pin(async move { Ok::<_, Infallible>(answer(&door, &visit, request).await) })
+        let (door, visit, turn) = (door.clone(), visit.clone(), turn.clone());
+        turn.asked();
+        Box::pin(async move {
+            Ok::<_, Infallible>(Tail::of(answer(&door, &visit, request).await, turn))
+        })
     });
+    let line = Watched::new(line, turn.clone(), visit.ip);
     let limits = door.limits.now();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -507,7 +534,7 @@ async fn http<E: SocketEdge>(
         return None;
     }
     let parts = connection.into_parts();
-    let mut line = parts.io.into_inner();
+    let mut line = parts.io.into_inner().into_line();
     let Some(accepted) = visit.accepted.lock().take() else {
         // A peer that does not take our goodbye is not waited for.
         let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut line);
@@ -759,19 +786,29 @@ pub(crate) fn problem(
     code: &'static str,
     detail: &'static str,
 ) -> Response<Body> {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let number = status.as_u16();
-    let id = telemetry::request_id();
-    let id = id.map_or_else(String::new, |id| format!(r#","request_id":"{id}""#));
-    let text = format!(
-        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"{id}}}"#
-    );
+    let text = problem_text(status, code, detail, telemetry::request_id().as_ref());
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+/// The document of such a refusal; its words need no escapes.
+fn problem_text(
+    status: StatusCode,
+    code: &'static str,
+    detail: &'static str,
+    id: Option<&RequestId>,
+) -> String {
+    debug_assert!(PROBLEM_CODES.contains(&code), "{code} is in no contract");
+    let title = status.canonical_reason().unwrap_or("Error");
+    let number = status.as_u16();
+    let id = id.map_or_else(String::new, |id| format!(r#","request_id":"{id}""#));
+    format!(
+        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"{id}}}"#
+    )
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@
 mod document;
 mod instrument;
 mod label;
+mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use prometheus::core::Collector as _;
-use prometheus::proto::Counter as Value;
 use prometheus::{Registry, TextEncoder};
 use protocol::conversation::Availability;
 use protocol::reject::RejectCode;
@@ -30,12 +29,10 @@ pub use label::{
 };
 
 use instrument::Instrument;
+use process::Descriptors;
 
 /// Before every name.
 const PREFIX: &str = "livehelp_";
-
-/// The process's CPU time, by its usual name.
-const PROCESS_CPU: &str = "process_cpu_seconds_total";
 
 /// What is known of a metric without its value.
 #[derive(Debug)]
@@ -62,6 +59,7 @@ macro_rules! metrics {
             registry: Registry,
             /// Unix seconds; 0 where there is no certificate.
             certificate_ends: AtomicI64,
+            descriptors: Descriptors,
             $( $( #[doc = $help] pub $name: $ty, )+ )+
         }
 
@@ -72,7 +70,8 @@ macro_rules! metrics {
                 $( $(
                     let $name = <$ty as Instrument>::new(&format!("{PREFIX}{}", stringify!($name)), $help, &[$($label),*], &registry);
                 )+ )+
-                Arc::new(Self { registry, certificate_ends: AtomicI64::new(0), $( $( $name, )+ )+ })
+                let (certificate_ends, descriptors) = Default::default();
+                Arc::new(Self { registry, certificate_ends, descriptors, $( $( $name, )+ )+ })
             }
         }
 
@@ -253,6 +252,11 @@ impl Metrics {
         self.certificate_ends.store(at.map_or(0, seconds), Ordering::Relaxed);
     }
 
+    /// Counts open descriptors where Linux does not say how many there are; blocks for some milliseconds.
+    pub fn count_descriptors(&self) {
+        self.descriptors.count();
+    }
+
     /// A backup was finished at this time, now or before this process.
     pub fn backed_up(&self, at: UnixMillis) {
         self.backup_last_success_timestamp_seconds.set(seconds(at));
@@ -266,21 +270,11 @@ impl Metrics {
 
     /// The text of one scrape. Runtime figures are those of the runtime that calls.
     pub fn render(&self) -> String {
-        let mut families = self.registry.gather();
-        families.extend(prometheus::process_collector::ProcessCollector::for_self().collect());
-        // The crate counts whole seconds, by which nothing can be said of a message.
-        let cpu = families.iter_mut().find(|family| family.name() == PROCESS_CPU);
-        if let (Some(family), Some(seconds)) = (cpu, cpu_seconds()) {
-            for metric in family.mut_metric() {
-                let mut counter = Value::default();
-                counter.set_value(seconds);
-                metric.set_counter(counter);
-            }
-        }
         let mut text = String::with_capacity(64 * 1024);
-        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             tracing::warn!(%error, "a metric could not be written");
         }
+        process::write(&mut text, &self.descriptors);
         runtime(&mut text);
         let ends = self.certificate_ends.load(Ordering::Relaxed);
         if ends != 0 {
@@ -291,15 +285,6 @@ impl Metrics {
         }
         text
     }
-}
-
-/// User and system time of this process: fields 14 and 15 of `/proc/self/stat` (proc(5)), in ticks of
-/// 10 ms on every Linux that Rust supports.
-fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u32>().ok());
-    Some(ticks.map(f64::from).sum::<f64>() / 100.0)
 }
 
 fn seconds(at: UnixMillis) -> i64 {

@@ -567,6 +567,7 @@ struct Files {
 impl Files {
     /// Sets what they take and what is left for them; blocks for a moment.
     fn measure(&self, metrics: &Metrics) {
+        metrics.count_descriptors();
         for (folder, path) in [(Folder::Data, &self.data), (Folder::Keys, &self.keys)] {
             match free_bytes(path) {
                 Ok(bytes) => metrics.disk_free_bytes.of(folder).set(signed(bytes)),

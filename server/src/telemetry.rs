@@ -76,6 +76,11 @@ pub async fn serving<F: Future>(id: RequestId, work: F) -> F::Output {
     SERVED.scope(id, work).await
 }
 
+/// The same for what does not wait.
+pub fn serving_now<T>(id: RequestId, work: impl FnOnce() -> T) -> T {
+    SERVED.sync_scope(id, work)
+}
+
 /// The same for a task that goes on with what this one was asked.
 pub async fn serving_on<F: Future>(id: Option<RequestId>, work: F) -> F::Output {
     match id {

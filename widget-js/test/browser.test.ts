@@ -409,7 +409,9 @@ test('ten tabs have one line, and the next leads when the first goes', async () 
   assert.ok(Date.now() - began < 5_000);
   server.speak(conversationOf(server), said(2, 'Good morning'));
   await Promise.all(tabs.slice(1).map((tab) => tab.getByText('Good morning').waitFor()));
-  assert.equal(server.atOnce, 1);
+  // The line of a tab that was closed may end a moment after the next one is there.
+  assert.equal(server.connections, 2);
+  assert.equal(server.lines.size, 1);
 });
 
 test('a leader that does not answer loses the line', async () => {

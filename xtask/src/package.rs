@@ -5,6 +5,7 @@
 //! `SOURCE_DATE_EPOCH` (by default the commit's time) make the same bytes.
 
 mod licences;
+mod links;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,25 +21,30 @@ use crate::shell::{answer, command, present, root, run_shown, target_folder};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PROGRAM: &str = "usr/bin/livehelp";
 const DOCS: &str = "usr/share/doc/livehelp";
+const MAINTAINER: &str = "livehelp maintainers <maintainers@livehelp.invalid>";
 
 /// Files of the repository: where they are, where they go, with which mode.
-const FILES: [(&str, &str, u32); 8] = [
+const FILES: [(&str, &str, u32); 12] = [
     ("deploy/livehelp.toml", "etc/livehelp/livehelp.toml", 0o644),
     ("deploy/systemd/livehelp.service", "usr/lib/systemd/system/livehelp.service", 0o644),
+    (
+        "deploy/systemd/livehelp-backup.service",
+        "usr/lib/systemd/system/livehelp-backup.service",
+        0o644,
+    ),
+    ("deploy/systemd/livehelp-backup.timer", "usr/lib/systemd/system/livehelp-backup.timer", 0o644),
     ("deploy/systemd/livehelp.sysusers", "usr/lib/sysusers.d/livehelp.conf", 0o644),
     ("deploy/systemd/livehelp.tmpfiles", "usr/lib/tmpfiles.d/livehelp.conf", 0o644),
     ("LICENSE", "usr/share/doc/livehelp/LICENSE", 0o644),
     ("README.md", "usr/share/doc/livehelp/README.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/livehelp/CHANGELOG.md", 0o644),
+    ("SECURITY.md", "usr/share/doc/livehelp/SECURITY.md", 0o644),
     ("deploy/debian/copyright", "usr/share/doc/livehelp/copyright", 0o644),
+    ("deploy/debian/lintian-overrides", "usr/share/lintian/overrides/livehelp", 0o644),
 ];
-/// Files that come with a backup, where the tree has one.
-const OPTIONAL: [(&str, &str); 2] = [
-    ("deploy/systemd/livehelp-backup.service", "usr/lib/systemd/system/livehelp-backup.service"),
-    ("deploy/systemd/livehelp-backup.timer", "usr/lib/systemd/system/livehelp-backup.timer"),
-];
-/// Folders whose files go beside the documents, as examples to copy.
-const EXAMPLES: [&str; 6] = ["nginx", "haproxy", "caddy", "prometheus", "grafana", "container"];
+/// Folders of `deploy/` whose files go beside the documents, as examples to copy.
+const EXAMPLES: [&str; 7] =
+    ["nginx", "haproxy", "caddy", "prometheus", "grafana", "container", "fail2ban"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Builds and packs, into `target/dist`; with `--stage FOLDER` it lays out the tree there and packs nothing.
@@ -58,7 +64,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     run_shown(command(&root(), &words))?;
     let program = target_folder()?.join("release/livehelp");
     if let Some(folder) = stage {
-        return lay_out(&program, &licences::third_party()?, &folder);
+        return lay_out(&program, &licences::third_party()?, &folder, &epoch());
     }
     let folder = target_folder()?.join("dist");
     for made in pack(&program, &licences::third_party()?, &folder, &epoch())? {
@@ -82,7 +88,7 @@ fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Ve
         fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
     }
     let tree = folder.join("tree");
-    lay_out(program, licences, &tree)?;
+    lay_out(program, licences, &tree, epoch)?;
     let mut made = vec![tarball(&tree, folder, epoch)?];
     if present("dpkg-deb") {
         made.push(package(program, &tree, folder, epoch)?);
@@ -102,25 +108,69 @@ fn pack(program: &Path, licences: &str, folder: &Path, epoch: &str) -> Result<Ve
     Ok(made)
 }
 
-/// The tree of files as it lies on a machine.
-fn lay_out(program: &Path, licences: &str, tree: &Path) -> Result<()> {
-    put(program, &tree.join(PROGRAM), 0o755)?;
-    for (from, to, mode) in FILES {
-        put(&root().join(from), &tree.join(to), mode)?;
+/// A file of the repository: its path there, its path in the tree, its mode.
+struct Shipped {
+    from: PathBuf,
+    to: PathBuf,
+    mode: u32,
+}
+
+/// Every file of the repository that goes into the tree.
+fn shipped() -> Result<Vec<Shipped>> {
+    let file = |from: &Path, to: PathBuf, mode| Shipped { from: from.to_owned(), to, mode };
+    let table = FILES.iter().map(|(from, to, mode)| file(Path::new(from), (*to).into(), *mode));
+    let mut shipped: Vec<Shipped> = table.collect();
+    let mut folders = vec![(PathBuf::from("docs"), PathBuf::from(DOCS))];
+    for name in EXAMPLES {
+        folders.push((Path::new("deploy").join(name), Path::new(DOCS).join("examples").join(name)));
     }
-    for (from, to) in OPTIONAL {
-        let from = root().join(from);
-        if from.is_file() {
-            put(&from, &tree.join(to), 0o644)?;
+    for (from, to) in folders {
+        for path in files(&root().join(&from))? {
+            let to = to.join(&path);
+            shipped.push(file(&from.join(&path), to, 0o644));
         }
     }
-    for name in EXAMPLES {
-        let from = root().join("deploy").join(name);
-        put_all(&from, &tree.join(DOCS).join("examples").join(name), "")?;
+    Ok(shipped)
+}
+
+/// The tree of files as it lies on a machine.
+fn lay_out(program: &Path, licences: &str, tree: &Path, epoch: &str) -> Result<()> {
+    put(program, &tree.join(PROGRAM), 0o755)?;
+    let shipped = shipped()?;
+    let place = |path: &Path| {
+        shipped.iter().find_map(|file| {
+            // What is asked for may be a folder above it.
+            let below = file.from.strip_prefix(path).ok()?.components().count();
+            file.to.ancestors().nth(below).map(Path::to_owned)
+        })
+    };
+    for file in &shipped {
+        let (from, to) = (root().join(&file.from), tree.join(&file.to));
+        if from.extension().is_some_and(|ending| ending == "md") {
+            let text = fs::read_to_string(&from)
+                .with_context(|| format!("read {}", file.from.display()))?;
+            write(&to, &links::led_anew(&text, (&file.from, &file.to), place))?;
+        } else {
+            put(&from, &to, file.mode)?;
+        }
     }
-    put_all(&root().join("docs"), &tree.join(DOCS), "md")?;
     write(&tree.join(DOCS).join("third-party-licences.txt"), licences)?;
+    changelog(&tree.join(DOCS).join("changelog"), epoch)?;
     pages(tree)
+}
+
+/// What Debian wants to find of each package, in a form of its own; it leads to the one that people read.
+fn changelog(path: &Path, epoch: &str) -> Result<()> {
+    let written = format!("--date=@{epoch}");
+    let date = answer(&["date", "--utc", "--rfc-email", &written]).context("ask for the date")?;
+    write(
+        path,
+        &format!(
+            "livehelp ({VERSION}) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n \
+             -- {MAINTAINER}  {date}\n"
+        ),
+    )?;
+    run_shown(command(&root(), &["gzip", "-9nf", &path.display().to_string()]))
 }
 
 /// Man pages and completions, by the program's own word. One that cannot say them has none.
@@ -136,7 +186,10 @@ fn pages(tree: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(&man).into_iter().flatten() {
         let page = entry?.path();
-        run_shown(command(&man, &["gzip", "-9n", &page.display().to_string()]))?;
+        // The folder may have been laid out before.
+        if page.extension().is_some_and(|ending| ending != "gz") {
+            run_shown(command(&man, &["gzip", "-9nf", &page.display().to_string()]))?;
+        }
     }
     for (shell, to) in [
         ("bash", "usr/share/bash-completion/completions/livehelp"),
@@ -175,20 +228,25 @@ fn package(program: &Path, tree: &Path, folder: &Path, epoch: &str) -> Result<Pa
     };
     let bytes = fs::read(program).with_context(|| format!("read {}", program.display()))?;
     let libc = libc_min(&bytes).map_or_else(String::new, |minor| format!(" (>= 2.{minor})"));
-    let kib = kib(tree)?;
+    let packed = files(tree)?;
+    let kib = kib(tree, &packed)?;
     write(
         &about.join("control"),
         &format!(
             "Package: livehelp\nVersion: {VERSION}\nArchitecture: {architecture}\n\
-             Maintainer: livehelp maintainers <maintainers@livehelp.invalid>\n\
+             Maintainer: {MAINTAINER}\n\
              Depends: libc6{libc}, libgcc-s1, passwd\nRecommends: nginx | haproxy | caddy\n\
              Installed-Size: {kib}\nSection: net\nPriority: optional\n\
              Description: live-chat server for websites\n \
              Visitors write in a small widget, agents answer in a console in the browser.\n \
-             One program with its own embedded store; privacy rules are part of it.\n"
+             One program with its own embedded store; privacy rules are part of it.\n \
+             It comes with a systemd unit, settings for nginx, HAProxy and Caddy in front\n \
+             of it, and dashboards and alerts for Prometheus. Step by step:\n \
+             /usr/share/doc/livehelp/production.md.\n"
         ),
     )?;
     put(&root().join("deploy/debian/conffiles"), &about.join("conffiles"), 0o644)?;
+    write(&about.join("md5sums"), &md5sums(tree, &packed)?)?;
     for script in SCRIPTS {
         put(&root().join("deploy/debian").join(script), &about.join(script), 0o755)?;
     }
@@ -216,14 +274,22 @@ fn libc_min(program: &[u8]) -> Option<u32> {
         .max()
 }
 
-fn kib(folder: &Path) -> Result<u64> {
-    let mut sum = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        sum += if about.is_dir() { kib(&entry.path())? } else { about.len().div_ceil(1_024) };
+/// What is on the disk of it, each file in whole KiB.
+fn kib(folder: &Path, files: &[PathBuf]) -> Result<u64> {
+    files
+        .iter()
+        .try_fold(0, |sum, path| Ok(sum + fs::metadata(folder.join(path))?.len().div_ceil(1_024)))
+}
+
+/// The sums by which `dpkg --verify` sees what was changed since. Settings are there to be changed.
+fn md5sums(tree: &Path, files: &[PathBuf]) -> Result<String> {
+    let mut md5sum = command(tree, &["md5sum"]);
+    md5sum.args(files.iter().filter(|path| !path.starts_with("etc")));
+    let said = md5sum.output().context("start md5sum")?;
+    if !said.status.success() {
+        bail!("md5sum ended with {}", said.status);
     }
-    Ok(sum)
+    String::from_utf8(said.stdout).context("read what md5sum says")
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -242,20 +308,20 @@ fn put(from: &Path, to: &Path, bits: u32) -> Result<()> {
     mode(to, bits)
 }
 
-/// Every file below a folder, or every one with this ending right in it. A folder that is not there has none.
-fn put_all(from: &Path, to: &Path, ending: &str) -> Result<()> {
-    for entry in fs::read_dir(from).into_iter().flatten() {
+/// Every file below a folder, as its path from there, in order.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
+        let name = PathBuf::from(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            if ending.is_empty() {
-                put_all(&path, &to.join(name), ending)?;
-            }
-        } else if ending.is_empty() || path.extension().is_some_and(|found| found == ending) {
-            put(&path, &to.join(name), 0o644)?;
+            found.extend(files(&path)?.iter().map(|below| name.join(below)));
+        } else {
+            found.push(name);
         }
     }
-    Ok(())
+    found.sort();
+    Ok(found)
 }
 
 /// With modes that do not depend on whose machine packs.

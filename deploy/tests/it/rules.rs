@@ -46,6 +46,53 @@ fn prometheus_takes_the_rules_and_the_examples() {
     judged(&["amtool", "check-config", "alertmanager.yml"]);
 }
 
+/// What matters of the settings that Debian's package brings.
+const DEBIANS: &str = "\
+global:
+  scrape_interval: 15s
+
+alerting:
+  alertmanagers:
+  - static_configs:
+    - targets: ['localhost:9093']
+
+rule_files:
+  # - \"first_rules.yml\"
+
+scrape_configs:
+  - job_name: 'prometheus'
+    static_configs:
+      - targets: ['localhost:9090']
+";
+
+#[test]
+fn what_production_writes_into_debians_settings_prometheus_takes() {
+    let guide = std::fs::read_to_string(file("docs/production.md")).unwrap();
+    let (_, step) = guide.split_once("## 8. Prometheus").unwrap();
+    let begin = step.find("sed -i -e").expect("a command that writes the settings");
+    let end = begin + step[begin..].find(" /etc/prometheus/prometheus.yml\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("prometheus.yml");
+    std::fs::write(&settings, DEBIANS).unwrap();
+    let command = step[begin..end].replace("/etc/prometheus/", "");
+    let command = format!("{command} {}", settings.display());
+    let done = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
+    assert!(done.success(), "{command}");
+    let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    for made in deploy::rule::files() {
+        let name = format!("{}.yml", made.name);
+        let shipped = file("deploy/prometheus/rules").join(&name);
+        std::fs::copy(shipped, rules.join(name)).unwrap();
+    }
+    judged(&["promtool", "check", "config", settings.to_str().unwrap()]);
+    let written = std::fs::read_to_string(settings).unwrap();
+    assert!(written.contains("\nrule_files:\n  - rules/*.yml\n"), "{written}");
+    let job = "\nscrape_configs:\n  - job_name: livehelp\n    static_configs: \
+               [{targets: [\"127.0.0.1:8081\"]}]\n  - job_name: 'prometheus'";
+    assert!(written.contains(job), "{written}");
+}
+
 #[test]
 fn every_alert_fires_when_it_should_and_only_then() {
     for made in deploy::rule::files() {

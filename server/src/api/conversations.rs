@@ -334,7 +334,7 @@ pub(crate) async fn list(
 const LAST_ID: ConversationId = ConversationId::from_bytes([0xff; 16]);
 
 /// A moment and a conversation, as `next_cursor` had them.
-fn change_cursor(cursor: &str) -> Result<(UnixMillis, ConversationId), Problem> {
+pub(super) fn change_cursor(cursor: &str) -> Result<(UnixMillis, ConversationId), Problem> {
     let parts = cursor.split_once('.').and_then(|(at, conversation)| {
         let at: Moment = at.parse().ok()?;
         Some((at.0, conversation.parse().ok()?))

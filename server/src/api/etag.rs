@@ -17,6 +17,9 @@ use crate::keys::content_hash;
 /// Hex digits of an answer's hash in its tag: 64 bits tell two answers apart.
 const HASH_CHARS: usize = 16;
 
+/// Characters of a list of tags in a request, over all its fields; one of ours has forty at most.
+pub(super) const TAGS_CHARS_MAX: usize = 1_024;
+
 /// The version of what an answer shows; its tag begins with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Version(pub(crate) u64);
@@ -24,6 +27,11 @@ pub(crate) struct Version(pub(crate) u64);
 /// Gives what was read its tag, and leaves the body out where the caller has it.
 pub(super) async fn tag(request: Request, next: Next) -> Response {
     let asked = request.method().is_safe().then(|| request.headers().clone());
+    if let Some(asked) = &asked
+        && let Err(refusal) = bounded(asked, &header::IF_NONE_MATCH)
+    {
+        return refusal.into_response();
+    }
     let response = next.run(request).await;
     // What says itself how long it may be kept has a tag of its own, if any.
     let is_due = response.status() == StatusCode::OK
@@ -65,6 +73,16 @@ fn tag_of(version: Option<Version>, bytes: &Bytes) -> String {
     }
 }
 
+/// Refuses more tags than are looked at.
+fn bounded(headers: &HeaderMap, name: &header::HeaderName) -> Result<(), Problem> {
+    let bytes: usize = headers.get_all(name).iter().map(HeaderValue::len).sum();
+    if bytes <= TAGS_CHARS_MAX {
+        return Ok(());
+    }
+    let field = if name == header::IF_MATCH { "If-Match" } else { "If-None-Match" };
+    Err(Problem::field(field, format!("At most {TAGS_CHARS_MAX} characters.")))
+}
+
 /// The members of a list of tags, over all its fields.
 fn lists(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let fields = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -100,6 +118,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if !parts.headers.contains_key(header::IF_MATCH) {
             return Ok(Self(None));
+        }
+        bounded(&parts.headers, &header::IF_MATCH)?;
+        if lists(&parts.headers, header::IF_MATCH).all(str::is_empty) {
+            return Err(Problem::field("If-Match", "It is the `ETag` of what was read, or `*`."));
         }
         let mut seen = Vec::new();
         for tag in lists(&parts.headers, header::IF_MATCH) {

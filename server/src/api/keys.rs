@@ -143,7 +143,7 @@ pub(crate) fn too_many() -> Problem {
 /// Known scopes, each once, at least one.
 pub(crate) fn check_scopes(given: &[String], allowed: &[Scope]) -> Result<Vec<String>, Problem> {
     let known = |scope: &String| allowed.iter().any(|known| known.word() == scope);
-    if given.is_empty() || !given.iter().all(known) {
+    if given.is_empty() || given.len() > Scope::ALL.len() || !given.iter().all(known) {
         let words: Vec<&str> = allowed.iter().map(|scope| scope.word()).collect();
         return Err(Problem::field("scopes", format!("One or more of {}.", words.join(", "))));
     }

@@ -12,9 +12,9 @@ use super::json::time_name;
 use super::page::LIMIT_MAX;
 use super::problem::ProblemCode;
 use super::words::tell;
-use super::{agents, conversations, keys, sites, tags, tenants, widget};
+use super::{agents, conversations, etag, keys, links, shapes, sites, tags, tenants, widget};
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
-use crate::origin::ORIGIN_BYTES_MAX;
+use crate::http::PROBLEM_CODES;
 use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
 
 /// What is read of a language's name.
@@ -44,6 +44,7 @@ known is refused by its name, in bodies (422) and queries (400).";
 pub(crate) fn promise(document: &mut Value) {
     document["info"]["description"] = json!(DESCRIPTION);
     document["info"]["contact"] = json!({ "name": "Whoever runs this server" });
+    name_items(document);
     bound_schemas(document);
     add_times(document);
     for status in REFUSALS {
@@ -52,11 +53,32 @@ pub(crate) fn promise(document: &mut Value) {
             json!({ "description": reason(status), "content": content });
     }
     promise_answers(document);
+    links::draw(document);
     tell(document);
     leave_out_unused(document);
 }
 
-/// Leaves out what nothing refers to: some types stand in lists alone, where their schema is written out.
+/// What a list has is what stands alone elsewhere, by the same name: else what is added to the one is missing in the
+/// other, and a generator makes two types of them.
+fn name_items(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    let lists: Vec<String> =
+        schemas.keys().filter(|name| name.starts_with(LIST_PREFIX)).cloned().collect();
+    for list in lists {
+        let name = list.trim_start_matches(LIST_PREFIX).to_owned();
+        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+        let items =
+            schemas.get_mut(&list).and_then(|list| list.pointer_mut("/properties/items/items"));
+        let Some(items) = items else { continue };
+        let written_out = std::mem::replace(items, reference);
+        schemas.entry(name).or_insert(written_out);
+    }
+}
+
+/// How the schema of a page of a list is called, before the name of what is in it.
+const LIST_PREFIX: &str = "Items_";
+
+/// Leaves out what nothing refers to.
 fn leave_out_unused(document: &mut Value) {
     for kind in ["schemas", "responses"] {
         let text = document.to_string();
@@ -78,7 +100,7 @@ fn promise_answers(document: &mut Value) {
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             let open = operation["security"] == json!([{}]);
             let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
-            parameters.into_iter().flatten().for_each(bound_parameter);
+            parameters.into_iter().flatten().for_each(|parameter| bound_parameter(path, parameter));
             let has_body = operation.get("requestBody").is_some();
             let keyed = is_keyed(operation);
             let in_query = |parameter: &Value| {
@@ -86,6 +108,8 @@ fn promise_answers(document: &mut Value) {
             };
             let asked =
                 operation["parameters"].as_array().is_some_and(|list| list.iter().any(in_query));
+            let has_tags =
+                has_parameter(operation, "If-None-Match") || has_parameter(operation, "If-Match");
             let statuses = [
                 ("400", has_body || asked),
                 ("401", !open),
@@ -96,7 +120,7 @@ fn promise_answers(document: &mut Value) {
                 ("409", keyed),
                 ("413", has_body),
                 ("415", has_body),
-                ("422", has_body),
+                ("422", has_body || keyed || has_tags),
                 ("503", true),
             ];
             let Some(responses) = operation["responses"].as_object_mut() else { continue };
@@ -114,9 +138,6 @@ fn promise_answers(document: &mut Value) {
     }
 }
 
-/// Characters of a list of tags.
-const IF_NONE_MATCH_CHARS_MAX: usize = 1_024;
-
 fn etag_header() -> Value {
     json!({ "schema": { "type": "string" }, "description": "Changes with what the answer says. Send it as `If-None-Match`." })
 }
@@ -128,7 +149,7 @@ fn promise_tag(operation: &mut Value) {
         "name": "If-None-Match",
         "in": "header",
         "required": false,
-        "schema": { "type": "string", "maxLength": IF_NONE_MATCH_CHARS_MAX },
+        "schema": { "type": "string", "maxLength": etag::TAGS_CHARS_MAX },
         "description": "The `ETag` of an answer that the caller has: where nothing changed, the answer is 304 without a body.",
     }));
     operation["parameters"] = json!(parameters);
@@ -188,7 +209,11 @@ fn reason(status: &str) -> &'static str {
 
 /// The form of an id, by the name that it has in paths, queries and bodies.
 fn id_pattern(name: &str) -> Option<String> {
-    let prefix = match name {
+    id_prefix(name).map(shapes::id)
+}
+
+fn id_prefix(name: &str) -> Option<&'static str> {
+    Some(match name {
         "tenant_id" => "ten",
         "site_id" => "sit",
         "site_key" => "site",
@@ -201,11 +226,16 @@ fn id_pattern(name: &str) -> Option<String> {
         "conversation_id" => "cnv",
         "message_id" => "msg",
         _ => return None,
-    };
-    Some(format!("^{prefix}_[0-9a-f]{{32}}$"))
+    })
 }
 
-fn bound_parameter(parameter: &mut Value) {
+/// Where a page of this list begins: behind one of its items.
+fn cursor_pattern(path: &str) -> Option<String> {
+    let list = path.rsplit('/').next()?;
+    id_prefix(&format!("{}_id", list.trim_end_matches('s'))).map(shapes::id)
+}
+
+fn bound_parameter(path: &str, parameter: &mut Value) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
     let schema = &mut parameter["schema"];
     if let Some(pattern) = id_pattern(&name) {
@@ -222,14 +252,16 @@ fn bound_parameter(parameter: &mut Value) {
             schema["maximum"] = json!(SEQ_MAX);
         }
         "created_after" | "created_before" | "updated_after" => {
-            schema["maxLength"] = json!(MOMENT_CHARS_MAX);
-            schema["pattern"] = json!(MOMENT_PATTERN);
+            *schema = json!({ "anyOf": shapes::moment() });
         }
         "If-Match" => {
             schema["minLength"] = json!(1);
-            schema["maxLength"] = json!(IF_NONE_MATCH_CHARS_MAX);
+            schema["maxLength"] = json!(etag::TAGS_CHARS_MAX);
         }
-        "cursor" | "after" => schema["maxLength"] = json!(TOKEN_CHARS_MAX),
+        "cursor" if path == "/v1/conversations" => {
+            schema["pattern"] = json!(shapes::CONVERSATIONS_CURSOR);
+        }
+        "cursor" | "after" => schema["pattern"] = json!(cursor_pattern(path)),
         "state" => {
             let words = ConversationState::ALL.iter().map(|(_, _, word)| *word);
             schema["enum"] = words.collect();
@@ -237,15 +269,11 @@ fn bound_parameter(parameter: &mut Value) {
         "Idempotency-Key" => {
             schema["minLength"] = json!(1);
             schema["maxLength"] = json!(KEY_BYTES_MAX);
-            schema["pattern"] = json!("^[\\x20-\\x7e]+$");
+            schema["pattern"] = json!(shapes::IDEMPOTENCY_KEY);
         }
         _ => {}
     }
 }
-
-/// RFC 3339 with nanoseconds and an offset.
-const MOMENT_CHARS_MAX: usize = 40;
-const MOMENT_PATTERN: &str = "^([0-9]{1,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2}))$";
 
 /// Gives the fields of what is sent their bounds.
 fn bound_schemas(document: &mut Value) {
@@ -259,6 +287,9 @@ fn bound_schemas(document: &mut Value) {
         }
     }
 }
+
+/// `2026-11-24`.
+const DAY_CHARS: usize = 10;
 
 /// Characters of a folder's path; PATH_MAX of Linux.
 const PATH_CHARS_MAX: usize = 4_096;
@@ -274,8 +305,8 @@ fn text(max: usize) -> Value {
     json!({ "maxLength": max })
 }
 
-fn name(max: usize) -> Value {
-    json!({ "minLength": 1, "maxLength": max })
+fn email() -> Value {
+    json!({ "maxLength": EMAIL_BYTES_MAX, "format": "email" })
 }
 
 /// People, keys and passwords.
@@ -284,18 +315,23 @@ fn bounds_of_access() -> Vec<Bound> {
     let password = json!({ "minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX });
     vec![
         ("Acceptance", "token", text(TOKEN_CHARS_MAX)),
-        ("Acceptance", "name", name(agents::NAME_CHARS_MAX)),
+        ("Acceptance", "name", shapes::name(agents::NAME_CHARS_MAX)),
         ("Acceptance", "password", password.clone()),
-        ("AgentChange", "name", name(agents::NAME_CHARS_MAX)),
+        ("AgentChange", "name", shapes::name(agents::NAME_CHARS_MAX)),
+        (
+            "AgentChange",
+            "role",
+            json!({ "type": ["string", "null"], "enum": ["agent", "supervisor", "admin", null] }),
+        ),
         ("AgentChange", "capacity", json!({ "maximum": CAPACITY_MAX })),
-        ("ForgottenBy", "email", text(EMAIL_BYTES_MAX)),
+        ("ForgottenBy", "email", email()),
         ("InvitationToken", "token", text(TOKEN_CHARS_MAX)),
-        ("Login", "email", text(EMAIL_BYTES_MAX)),
+        ("Login", "email", email()),
         ("Login", "password", text(PASSWORD_CHARS_MAX)),
-        ("NewInvitation", "email", text(EMAIL_BYTES_MAX)),
-        ("NewKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewInvitation", "email", email()),
+        ("NewKey", "name", shapes::name(keys::NAME_CHARS_MAX)),
         ("NewKey", "scopes", scopes.clone()),
-        ("NewOperatorKey", "name", name(keys::NAME_CHARS_MAX)),
+        ("NewOperatorKey", "name", shapes::name(keys::NAME_CHARS_MAX)),
         ("NewOperatorKey", "scopes", scopes),
         ("NewPassword", "token", text(TOKEN_CHARS_MAX)),
         ("NewPassword", "password", password.clone()),
@@ -314,7 +350,7 @@ fn bounds_of_conversations() -> Vec<Bound> {
             "tags",
             json!({ "maxItems": conversations::TAGS_MAX, "items": { "type": "string", "pattern": id_pattern("tag_id") } }),
         ),
-        ("FirstMessage", "text", name(TEXT_CHARS_MAX)),
+        ("FirstMessage", "text", shapes::words(TEXT_CHARS_MAX)),
         ("NewConversation", "visitor_id", json!({ "pattern": id_pattern("visitor_id") })),
         ("NewConversation", "assignee", json!({ "pattern": id_pattern("assignee") })),
         ("NewConversation", "notice_hash", json!({ "pattern": "^[0-9a-f]{64}$" })),
@@ -324,8 +360,8 @@ fn bounds_of_conversations() -> Vec<Bound> {
         ("NewVisitor", "email", text(ANSWER_BYTES_MAX)),
         ("NewVisitor", "locale", text(LOCALE_CHARS_MAX)),
         ("TakeOver", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
-        ("TagChange", "name", name(tags::NAME_CHARS_MAX)),
-        ("Problem", "code", json!({ "enum": ProblemCode::WORDS })),
+        ("TagChange", "name", shapes::name(tags::NAME_CHARS_MAX)),
+        ("Problem", "code", json!({ "enum": codes() })),
         (
             "PrivacyTag",
             "purposes",
@@ -336,31 +372,43 @@ fn bounds_of_conversations() -> Vec<Bound> {
             "bases",
             json!({ "items": { "type": "string", "enum": ["contract", "legal-duty", "legitimate-interest", "consent"] } }),
         ),
-        ("NewMessage", "message_id", json!({ "pattern": id_pattern("message_id") })),
-        ("NewMessage", "text", name(TEXT_CHARS_MAX)),
+        ("NewMessage", "message_id", json!({ "pattern": shapes::OWN_MESSAGE_ID })),
+        ("NewMessage", "text", shapes::words(TEXT_CHARS_MAX)),
         ("NewMessage", "visibility", json!({ "enum": ["everyone", "agents", null] })),
-        ("NewTag", "name", name(tags::NAME_CHARS_MAX)),
+        ("NewTag", "name", shapes::name(tags::NAME_CHARS_MAX)),
     ]
 }
 
+/// Every code of a refusal, by REST or by the listener before it.
+fn codes() -> Vec<&'static str> {
+    let listener = PROBLEM_CODES.iter().filter(|code| !ProblemCode::WORDS.contains(code));
+    ProblemCode::WORDS.iter().chain(listener).copied().collect()
+}
+
+const ORIGINS: &str = "Whose pages may embed the widget, as browsers write them: `https://`, a host, and a port where it \
+is not 443; plain `http://` on the server's own machine. `https://*.shop.example` stands for all names under `shop.example`.";
+
 /// Organizations, their sites, and the server's own.
 fn bounds_of_settings() -> Vec<Bound> {
-    let origins = json!({ "maxItems": sites::ORIGINS_MAX, "items": { "type": "string", "maxLength": ORIGIN_BYTES_MAX } });
+    let origin = json!({ "type": "string", "maxLength": shapes::ORIGIN_CHARS_MAX, "pattern": shapes::origin() });
+    let origins =
+        json!({ "maxItems": sites::ORIGINS_MAX, "items": origin, "description": ORIGINS });
     let url = json!({ "maxLength": sites::URL_BYTES_MAX, "pattern": "^(https://.*)?$" });
     vec![
-        ("Confirmation", "today", json!({ "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })),
+        ("BackupState", "state", json!({ "enum": ["copying", "verifying", "done", "failed"] })),
+        ("Confirmation", "today", json!({ "format": "date", "maxLength": DAY_CHARS })),
         ("ClockState", "standing", json!({ "enum": ["unknown", "trusted", "ahead", "behind"] })),
-        ("NewBackup", "keys_to", name(PATH_CHARS_MAX)),
-        ("NewBackup", "to", name(PATH_CHARS_MAX)),
-        ("NewSite", "name", name(sites::NAME_CHARS_MAX)),
+        ("NewBackup", "keys_to", shapes::absolute_path(PATH_CHARS_MAX)),
+        ("NewBackup", "to", shapes::absolute_path(PATH_CHARS_MAX)),
+        ("NewSite", "name", shapes::name(sites::NAME_CHARS_MAX)),
         ("NewSite", "origins", origins.clone()),
-        ("NewTenant", "name", name(tenants::NAME_CHARS_MAX)),
-        ("NewTenant", "privacy_contact", name(tenants::CONTACT_CHARS_MAX)),
-        ("NewTenantSite", "name", name(sites::NAME_CHARS_MAX)),
+        ("NewTenant", "name", shapes::name(tenants::NAME_CHARS_MAX)),
+        ("NewTenant", "privacy_contact", shapes::name(tenants::CONTACT_CHARS_MAX)),
+        ("NewTenantSite", "name", shapes::name(sites::NAME_CHARS_MAX)),
         ("NewTenantSite", "origins", origins.clone()),
         ("Notice", "text", text(sites::NOTICE_CHARS_MAX)),
         ("Notice", "url", url),
-        ("SiteChange", "name", name(sites::NAME_CHARS_MAX)),
+        ("SiteChange", "name", shapes::name(sites::NAME_CHARS_MAX)),
         ("SiteChange", "origins", origins),
         (
             "SiteChange",
@@ -382,7 +430,7 @@ fn bounds_of_settings() -> Vec<Bound> {
         (
             "SiteChange",
             "redaction_patterns",
-            json!({ "maxItems": PATTERNS_MAX, "items": { "type": "string", "maxLength": PATTERN_BYTES_MAX } }),
+            json!({ "maxItems": PATTERNS_MAX, "items": { "type": "string", "format": "regex", "minLength": 1, "maxLength": PATTERN_BYTES_MAX } }),
         ),
     ]
 }
@@ -454,6 +502,53 @@ mod tests {
                 }
                 let body = &operation["requestBody"]["content"]["application/json"]["schema"];
                 is_bounded(&document, body, &name, &mut Vec::new());
+            }
+        }
+    }
+
+    /// Every object that is written out where it stands, and not by its name.
+    fn written_out(schema: &Value, place: &str, found: &mut Vec<String>) {
+        let parts = match schema {
+            Value::Object(parts) => parts.iter().map(|(n, part)| (n.clone(), part)).collect(),
+            Value::Array(parts) => parts.iter().map(|part| (String::from("[]"), part)).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        };
+        for (name, part) in parts {
+            let place = format!("{place}/{name}");
+            if part["properties"].is_object() {
+                found.push(place.clone());
+            }
+            written_out(part, &place, found);
+        }
+    }
+
+    #[test]
+    fn a_thing_is_the_same_in_a_list_and_alone_and_has_its_times() {
+        for document in documents() {
+            for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+                let mut found = Vec::new();
+                written_out(schema, name, &mut found);
+                // The kinds of a body, and what a key has once more when it is made.
+                found.retain(|place| !place.contains("/oneOf/") && !place.contains("/allOf/"));
+                assert_eq!(found, [""; 0], "a generator would make another type of it");
+                let fields = schema["properties"].as_object().into_iter().flatten();
+                for (field, of) in fields.filter(|_| name != "RefusedOrigin") {
+                    let Some(time) = time_name(field) else { continue };
+                    let is_moment = of["type"].to_string().contains("integer");
+                    assert!(!is_moment || schema["properties"][&time].is_object(), "{name}.{time}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_that_a_refusal_can_have_is_listed() {
+        for document in documents() {
+            let codes = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+            let codes = codes.as_array().unwrap();
+            for code in PROBLEM_CODES.iter().chain(ProblemCode::WORDS) {
+                let times = codes.iter().filter(|listed| *listed == code).count();
+                assert_eq!(times, 1, "{code}");
             }
         }
     }

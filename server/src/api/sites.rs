@@ -34,9 +34,9 @@ pub(super) const TEXTS_MAX: usize = 32;
 pub(super) const TEXT_CHARS_MAX: usize = 500;
 pub(super) const NOTICE_CHARS_MAX: usize = 2_000;
 pub(super) const URL_BYTES_MAX: usize = 2_048;
-/// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
 /// Pattern changes of one Organization that are being judged or wait for it: each takes up to half a second.
 const COMPILING_MAX: usize = 8;
+/// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
 const FORMER_NOTICES_MAX: usize = 100;
 
 /// The fields that the form before a conversation can have.

@@ -339,6 +339,7 @@ fn text(field: &str) -> String {
         "notice_hash" => return HEX.repeat(2),
         "field" => "name",
         "answer" => "Ada",
+        "to" | "keys_to" => "/var/backups/livehelp",
         "embed_tag" => "<script async src=\"https://chat.example/widget/loader.js\"></script>",
         _ => "text",
     };

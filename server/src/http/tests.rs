@@ -306,6 +306,85 @@ async fn an_oversized_head_and_an_oversized_body_are_refused() {
     assert!(say(server.address, &good).await.ends_with("1000"));
 }
 
+/// Head and body of an answer, the latter as the head says its length.
+async fn whole(stream: &mut TcpStream) -> (String, String) {
+    let head = head(stream).await;
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    let length = lines.find(|(name, _)| *name == "content-length").unwrap().1;
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    (head, String::from_utf8(body).unwrap())
+}
+
+/// Has this status, and is a problem under an id.
+fn is_problem((head, body): &(String, String), status: u16, code: &str) {
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    assert!(head.contains("content-type: application/problem+json\r\n"), "{head}");
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{body}");
+    for field in ["type", "title", "detail"] {
+        assert!(problem[field].is_string(), "{body}");
+    }
+    let id = problem["request_id"].as_str().unwrap();
+    assert!(head.contains(&format!("x-request-id: {id}\r\n")), "{head}");
+}
+
+#[tokio::test]
+async fn what_is_never_read_as_a_request_is_refused_as_a_problem_under_an_id() {
+    let server = start(limits(), None).await;
+    let fields: String = (0..200).map(|n| format!("H{n}: v\r\n")).collect();
+    let many = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+    let good = String::from("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    for (text, status, code) in [
+        ("nonsense\r\n\r\n", 400, "malformed-head"),
+        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "malformed-head"),
+        ("GET / HTTP/7.1\r\nHost: x\r\n\r\n", 400, "malformed-head"),
+        (&many, 431, "head-too-large"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        is_problem(&whole(&mut stream).await, status, code);
+        assert_eq!(rest(&mut stream).await, "", "nothing follows");
+        // After an answer of ours on the same line, apart from it and at once behind it.
+        for apart in [true, false] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let (first, then) =
+                if apart { (good.clone(), text) } else { (good.clone() + text, "") };
+            stream.write_all(first.as_bytes()).await.unwrap();
+            let (ours, body) = whole(&mut stream).await;
+            assert!(ours.starts_with("HTTP/1.1 200 ") && body == "3", "{ours}{body}");
+            stream.write_all(then.as_bytes()).await.unwrap();
+            is_problem(&whole(&mut stream).await, status, code);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_long_is_said_to_be() {
+    let server = start(Limits { header_bytes_max: 200_000, ..limits() }, None).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let text = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000));
+    stream.write_all(text.as_bytes()).await.unwrap();
+    is_problem(&whole(&mut stream).await, 414, "address-too-long");
+}
+
+#[tokio::test]
+async fn what_an_answer_quotes_is_never_taken_for_a_refusal() {
+    let quoted = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let router = axum::Router::new().route("/", get(move || async move { quoted }));
+    let listener = bind("listen", (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let serving = serve(listener, None, router, Arc::new(Echo), limits(), Metrics::new(), stopped);
+    drop(tasks::spawn("test server", serving));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (head, body) = whole(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && body == quoted, "{head}{body}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_answered() {
     let server = start(Limits { request: Duration::from_millis(100), ..limits() }, None).await;
@@ -325,8 +404,7 @@ async fn one_address_cannot_take_all_places_of_strangers() {
     let _second = TcpStream::connect(server.address).await.unwrap();
     let failures = server.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress);
     let mut third = TcpStream::connect(server.address).await.unwrap();
-    let told = rest(&mut third).await;
-    assert!(told.starts_with("HTTP/1.1 503") && told.contains("handshakes-per-ip-max"), "{told}");
+    is_problem(&whole(&mut third).await, 503, "handshakes-per-ip-max");
     assert_eq!(failures.get(), 1);
     // Whoever says what they want is no stranger any more.
     first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -611,12 +689,20 @@ async fn the_metrics_tell_of_a_reload_that_failed_and_of_the_next_that_did_not()
     assert_eq!((success.get(), at.get()), (1, 1));
     let (stop, stopped) = watch::channel(false);
     let look = Duration::from_millis(5);
-    let watching = tasks::spawn("watch", tls.watch(look, Arc::clone(&metrics), stopped));
+    let watching = tasks::spawn("watch", tls.clone().watch(look, Arc::clone(&metrics), stopped));
     std::fs::write(folder.path().join("cert.pem"), "nothing").unwrap();
     until(|| success.get() == 0).await;
     assert_eq!(at.get(), 1);
     keep(folder.path(), &issued);
     until(|| success.get() == 1 && at.get() > 1).await;
+    // What the operator asked for and was refused is not mended by good files alone; when they end is told all the same.
+    let ends = "\nlivehelp_tls_certificate_expiry_timestamp_seconds ";
+    tls.note_refused(true);
+    success.set(0);
+    metrics.certificate_ends(None);
+    keep(folder.path(), &issue());
+    until(|| metrics.render().contains(ends)).await;
+    assert_eq!(success.get(), 0);
     stop.send_replace(true);
     watching.await.unwrap();
 }

@@ -171,7 +171,9 @@ impl Hub {
         let effects = {
             let mut state = desk.state.lock();
             let now = self.now();
-            let mut effects = state.routing.handle(Input::Opened { conversation, site }, now)?;
+            let input = Input::Opened { conversation, site };
+            let mut effects = state.routing.handle(input, now)?;
+            tally::opened(&self.metrics, &input, &effects);
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
             let given = assignee.map(|agent| {
@@ -181,6 +183,7 @@ impl Hub {
             });
             // Who left a moment ago gets nothing: it waits in line.
             if let Some(Ok(more)) = given {
+                tally::offers(&self.metrics, state.routing.take_offers_ended());
                 tally::assigned(&self.metrics, &state, &more, true, now);
                 state.apply(&more, now);
                 effects.extend(more);

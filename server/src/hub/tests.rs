@@ -3,6 +3,7 @@
 mod abandoned;
 mod bounds;
 mod crash;
+mod given;
 mod integrity;
 mod waits;
 mod masks;

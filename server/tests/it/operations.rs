@@ -19,7 +19,7 @@ use crate::command::{PASSWORD, done, init, livehelp};
 use crate::http::{self, Answer};
 use crate::metrics::Scrape;
 use crate::process::{AGENTS, serve, site_key};
-use crate::server::{Site, TestServer, furnish};
+use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A server as a process whose log is read and that gets signals.
 struct Running {
@@ -167,6 +167,36 @@ async fn each_answer_names_its_request_as_the_log_and_the_problem_do() {
     assert!(answer.contains(r#""request_id":"a-large-one""#), "{answer}");
     assert!(is_fresh(&field(&http::get(server.admin, "/livez", &[]).await, "x-request-id")));
     assert!(!server.text().contains("canary") && !server.text().contains("203.0.113.77"));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_read_as_a_request_has_an_id_and_a_line_too() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--access-log", "--handshakes-per-ip-max", "1"]);
+    });
+    let mut silent = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut turned_away = String::new();
+    stream.read_to_string(&mut turned_away).await.unwrap();
+    silent.write_all(b"canary\r\n\r\n").await.unwrap();
+    let mut unread = String::new();
+    silent.read_to_string(&mut unread).await.unwrap();
+    for (answer, status) in [(turned_away, 503), (unread, 400)] {
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let problem: Value = serde_json::from_str(body).unwrap();
+        let id = problem["request_id"].as_str().unwrap();
+        assert!(is_fresh(id) && head.contains(&format!("x-request-id: {id}")), "{answer}");
+        let line = server.line("request", |line| line["request_id"] == id).await;
+        let told = (&line["status"], &line["route"], &line["method"], &line["network"]);
+        let network = json!("127.0.0.0/24");
+        assert_eq!(told, (&json!(status), &json!("unmatched"), &json!("other"), &network));
+        assert_eq!(line["bytes"], json!(body.len()));
+    }
+    assert!(!server.text().contains("canary"));
     assert_eq!(server.stop(), Some(0));
 }
 
@@ -369,6 +399,63 @@ async fn a_reload_puts_in_force_what_may_change_and_names_the_rest() {
     sign_in(&server, "guessed", &[]).await;
     assert_eq!(server.lines("request").len(), before);
     assert!(server.lines("sign-in failed").is_empty(), "the level");
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// What a reload reaches beside requests and logs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_reaches_newcomers_sockets_traces_the_drain_and_the_limits_that_are_told() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    let file = folder.path().join("livehelp.toml");
+    std::fs::write(&file, "traces_per_mille = 0\n").unwrap();
+    let (mut collector, endpoint) = Collector::bind().await;
+    let server = Running::start(folder.path(), |command| {
+        grace(command, "3000");
+        command.arg("--config").arg(&file).args(["--traces-endpoint", &endpoint]);
+    });
+    let words = "traces_per_mille = 1000\nheartbeat_agent_ms = 12000\nbody_bytes_max = 2048\n\
+                 drain_grace = \"always\"\n";
+    std::fs::write(&file, words).unwrap();
+    server.signal("-HUP");
+    server.line("settings and certificate were read again", |line| line["count"] == 4).await;
+    let told = Scrape::of(server.admin).await.value(r#"limit{name="body_bytes"}"#);
+    assert_eq!(told, 2_048.0);
+    let origin = format!("http://{}", server.address);
+    let cookie = format!("livehelp_session={}", COOKIES[0]);
+    let mut agent = Client::connect(&server, &[("origin", &origin), ("cookie", &cookie)]).await;
+    agent.greet_as_agent().await;
+    let heartbeat_ms = agent.until(|frame| match frame {
+        ServerFrame::Welcome { heartbeat_ms, .. } => Some(*heartbeat_ms),
+        _ => None,
+    });
+    assert_eq!(heartbeat_ms.await, 12_000);
+    collector.span(|span| span["name"] == "handshake").await;
+    server.signal("-TERM");
+    server.line("draining", |_| true).await;
+    let widget = format!("/v1/widget/{}", server.site_key);
+    assert_eq!(http::get(server.address, &widget, &[]).await.status, 200, "newcomers are taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_demo_shop_is_asked_for_is_no_users_request() {
+    let folder = TempDir::new().unwrap();
+    furnish(folder.path()).await;
+    // Free now; whoever takes it meanwhile makes the test fail, not pass.
+    let demo = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Running::start(folder.path(), |command| {
+        command.args(["--demo", "--demo-listen", &demo.to_string()]);
+    });
+    http::get(demo, "/", &[]).await;
+    let scrape = Scrape::of(server.admin).await;
+    let asked = |listener: &str| {
+        let of = format!("listener=\"{listener}\"");
+        let counts = scrape.0.iter().filter(|(name, _)| {
+            name.starts_with("livehelp_http_requests_total{") && name.contains(&of)
+        });
+        counts.map(|(_, count)| count).sum::<f64>()
+    };
+    assert_eq!((asked("demo"), asked("public")), (1.0, 0.0));
     assert_eq!(server.stop(), Some(0));
 }
 
@@ -614,7 +701,7 @@ async fn on_a_terminal_the_log_is_for_people_and_has_the_request_ids() {
     let folder = TempDir::new().unwrap();
     furnish(folder.path()).await;
     let mut command = serve(folder.path());
-    command.arg("--access-log");
+    command.args(["--access-log", "--trusted-proxies", "127.0.0.1"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>();
     let mut terminal = Command::new("script")

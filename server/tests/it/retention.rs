@@ -2,7 +2,7 @@
 //! swept or not; and after the sweep it is gone for good.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use livehelp::clock::ManualClock;
@@ -185,15 +185,23 @@ fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
     ]
 }
 
-fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
+/// Every file below a folder, with what is in it.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            every_byte(&path, bytes)
+            found.extend(files(&path));
         } else {
-            bytes.extend(std::fs::read(path).unwrap())
+            let bytes = std::fs::read(&path).unwrap();
+            found.push((path, bytes));
         }
     }
+    found
+}
+
+fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
+    bytes.extend(files(folder).into_iter().flat_map(|(_, bytes)| bytes));
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
@@ -247,13 +255,13 @@ async fn lives_until(plan: Plan, dead: (u64, u64, u64)) {
 async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, u64, u64)) {
     let data = server.folder.path().join("data/livehelp.sqlite");
     let before = Connection::open(&data).unwrap();
-    let bodies: Vec<Vec<u8>> = before
+    let bodies: Vec<(String, Vec<u8>)> = before
         .prepare(
-            "SELECT body FROM messages UNION ALL SELECT form FROM conversations
-             UNION ALL SELECT answer FROM idempotent_answers",
+            "SELECT 'message', body FROM messages UNION ALL SELECT 'form', form FROM conversations
+             UNION ALL SELECT 'answer', answer FROM idempotent_answers",
         )
         .unwrap()
-        .query_map([], |row| row.get(0))
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -295,8 +303,11 @@ async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, 
     assert_eq!(count("SELECT count(*) FROM visitors WHERE name IS NOT NULL"), 0);
     assert_eq!(count("SELECT count(*) FROM drafts"), 0);
     assert_eq!(count("SELECT count(*) FROM idempotent_answers"), 0);
-    for body in bodies {
-        assert!(!holds(&bytes, &body), "a sealed text that nobody can open is still in a file");
+    let files = files(folder.path());
+    for (what, body) in bodies {
+        let left = files.iter().filter(|(_, bytes)| holds(bytes, &body));
+        let places: Vec<_> = left.map(|(path, _)| path).collect();
+        assert!(places.is_empty(), "a sealed {what} that nobody can open is still in {places:?}");
     }
     let keys = Connection::open(folder.path().join("keys/keys.sqlite")).unwrap();
     let left =

@@ -125,6 +125,35 @@ fn the_backup_units_commands_are_understood() {
     assert_eq!(count, 2);
 }
 
+/// The commands in the fenced blocks of a guide, a line each.
+fn commands(guide: &str) -> Vec<String> {
+    let blocks = guide.split("\n```\n").skip(1).step_by(2);
+    let lines = blocks.map(|block| block.replace("\\\n", " "));
+    lines.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_way_to_production_gives_livehelp_flags_that_it_shows_and_curl_addresses_that_it_takes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/production.md");
+    let commands = commands(&std::fs::read_to_string(path).unwrap());
+    let mut asked = 0;
+    for command in &commands {
+        // In braces curl sees a list of addresses, unless it is told to look no further.
+        let is_list = command.starts_with("curl ") && command.contains('{');
+        assert!(!is_list || command.contains(" -g "), "{command}");
+        let Some((_, words)) = command.split_once(" -- livehelp ") else { continue };
+        let act = words.split_whitespace().next().unwrap();
+        let said = Command::new(env!("CARGO_BIN_EXE_livehelp")).args([act, "--help"]).output();
+        let said = String::from_utf8(said.unwrap().stdout).unwrap();
+        let shown = said.split_whitespace().collect::<Vec<_>>();
+        for flag in flags(words) {
+            assert!(shown.contains(&flag), "livehelp {act} shows no {flag}");
+        }
+        asked += 1;
+    }
+    assert_eq!(asked, 4, "the commands of livehelp: {commands:#?}");
+}
+
 /// Exposure by `systemd-analyze security`, in tenths.
 const EXPOSURE_TENTHS_MAX: u32 = 20;
 

@@ -3,6 +3,8 @@
 
 const verbs = ["get", "post", "put", "patch", "delete"];
 const depthMax = 6;
+// A longer pattern says nothing to a person; the description does.
+const patternCharsMax = 40;
 let contract;
 
 function make(name, content, attributes = {}) {
@@ -46,9 +48,11 @@ function kind(schema) {
   if (of.enum) bounds.push(of.enum.map((word) => JSON.stringify(word)).join(", "));
   if (of.const !== undefined) bounds.push(JSON.stringify(of.const));
   if (of.format && !String(of.format).startsWith("int")) bounds.push(of.format);
-  if (of.pattern) bounds.push(`form ${of.pattern}`);
-  if (of.minLength !== undefined || of.maxLength !== undefined) {
-    bounds.push(`${of.minLength ?? 0} to ${of.maxLength ?? "any number of"} characters`);
+  const id = /^\^([a-z]+_)\[0-9a-f\]\{32\}\$$/.exec(of.pattern ?? "");
+  if (id) bounds.push(`${id[1]} and 32 hex digits`);
+  else if (of.pattern && of.pattern.length <= patternCharsMax) bounds.push(`form ${of.pattern}`);
+  if (of.maxLength !== undefined) {
+    bounds.push(of.minLength ? `${of.minLength} to ${of.maxLength} characters` : `at most ${of.maxLength} characters`);
   }
   if (of.maximum !== undefined) bounds.push(`${of.minimum ?? 0} to ${of.maximum}`);
   if (of.maxItems !== undefined) bounds.push(`at most ${of.maxItems}`);
@@ -79,7 +83,7 @@ function content(of) {
     shown.push(make("p", make("code", type)), ...fields(media.schema ?? {}));
     if (media.example !== undefined) {
       const text = typeof media.example === "string" ? media.example : JSON.stringify(media.example, null, 2);
-      shown.push(make("pre", text, { tabindex: "0", "aria-label": "Example" }));
+      shown.push(make("pre", text, { tabindex: "0", role: "group", "aria-label": "Example" }));
     }
   }
   return shown;
@@ -137,7 +141,7 @@ function find(words) {
     }
     section.hidden = !any;
   }
-  document.getElementById("found").textContent = words.length ? `${count} operations` : "";
+  document.getElementById("found").textContent = words.length ? (count === 1 ? "1 operation" : `${count} operations`) : "";
 }
 
 function openAddressed() {

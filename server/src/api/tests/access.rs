@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::access::Anyone;
 use super::super::{openapi, openapi_admin, sessions};
 use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
-use crate::auth::hash_password;
+use crate::auth::{Scope, hash_password};
 
 /// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
 #[derive(Debug)]
@@ -333,7 +333,8 @@ async fn operator_keys_are_made_listed_and_deleted_and_the_last_one_stays() {
 
     let more = json!({ "name": "all", "scopes": ["sites:write"] });
     ask(&second, "POST", keys, Some(more)).await.expect_code(403, "missing-scope");
-    for scopes in [json!([]), json!(["conversations:read"])] {
+    let too_many = json!(vec!["tenants:read"; Scope::ALL.len() + 1]);
+    for scopes in [json!([]), json!(["conversations:read"]), too_many] {
         let wrong = json!({ "name": "x", "scopes": scopes });
         ask(by, "POST", keys, Some(wrong)).await.expect_code(422, "invalid");
     }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
+use super::super::etag::TAGS_CHARS_MAX;
 use super::super::{openapi_files, public_router};
 use super::world::{Answer, By, World, answer};
 
@@ -74,6 +75,31 @@ async fn an_act_on_what_has_changed_since_is_refused() {
     close(&tag).await.expect(204);
     close("*").await.expect(204);
     close(&format!("\"7-00\", {tag}")).await.expect(204);
+}
+
+#[tokio::test]
+async fn more_tags_than_are_looked_at_are_refused_by_the_fields_name() {
+    let world = World::new().await;
+    let by = &world.a.by_key;
+    let conversation = format!("/v1/conversations/{}", world.a.conversation);
+    let most = "\"0\", ".repeat(TAGS_CHARS_MAX / 5) + "*";
+    assert!(most.len() > TAGS_CHARS_MAX - 5 && most.len() <= TAGS_CHARS_MAX);
+    for path in ["/v1/tags", &conversation] {
+        with(&world, by, path, ("if-none-match", &most)).await.expect(304);
+        let long = format!("{most}, \"0\"");
+        let refused = with(&world, by, path, ("if-none-match", &long)).await;
+        assert_eq!(refused.expect_code(422, "invalid").json()["field"], "If-None-Match");
+    }
+    for seen in [String::new(), String::from(" , "), format!("{most}, \"0\"")] {
+        let request = Request::post(format!("{conversation}/close"))
+            .header("authorization", format!("Bearer {}", by.key.as_ref().unwrap()))
+            .header("if-match", seen)
+            .body(Body::empty())
+            .unwrap();
+        let refused = answer(&world.public, request).await;
+        assert_eq!(refused.expect_code(422, "invalid").json()["field"], "If-Match");
+    }
+    assert!(world.asked().is_empty(), "nothing was done");
 }
 
 #[tokio::test]
@@ -355,6 +381,9 @@ fn fits(document: &Value, schema: &Value, example: &Value, place: &str) {
     if let Some(text) = example.as_str() {
         let max = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
         assert!(u64::try_from(text.chars().count()).unwrap() <= max, "{place}: {text}");
+        let pattern = schema["pattern"].as_str().unwrap_or_default();
+        let pattern = regex_automata::meta::Regex::new(pattern).unwrap();
+        assert!(pattern.is_match(text), "{place}: {text} has not its form");
     }
     if let Some(number) = example.as_u64() {
         assert!(number <= schema["maximum"].as_u64().unwrap_or(u64::MAX), "{place}: {number}");

@@ -14,10 +14,17 @@ struct Queue {
 impl Queue {
     /// One conversation that waits.
     async fn new() -> Self {
+        Self::beside(&[]).await
+    }
+
+    /// The same, and one in each of these other Organizations.
+    async fn beside(others: &[World]) -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
         let stand = Stand::at(RoutingConfig::default(), clock.clone(), Some(3_600_000));
         let world = World::new(7);
-        world.settle(&*stand.store).await;
+        for world in others.iter().chain([&world]) {
+            world.settle(&*stand.store).await;
+        }
         stand.store.agent_create(world.agent_row()).await.unwrap();
         stand.hub.start().await.unwrap();
         Self { stand, clock, world }
@@ -85,10 +92,8 @@ async fn the_longest_wait_grows_ends_with_the_accept_and_is_observed() {
 /// Whoever is available in one Organization answers nobody of another.
 #[tokio::test]
 async fn agents_of_another_organization_attend_to_nobody_here() {
-    let queue = Queue::new().await;
     let other = World::new(8);
-    other.settle(&*queue.stand.store).await;
-    queue.stand.hub.desk(other.tenant).await.unwrap();
+    let queue = Queue::beside(std::slice::from_ref(&other)).await;
     queue.clock.advance_ms(20_000);
     queue.agent_comes().await;
     let waits = queue.oldest_s();
@@ -189,5 +194,25 @@ async fn a_message_that_is_left_is_no_wait() {
     hub.act(queue.world.tenant, Some(who), Act::Accept(left)).await.unwrap();
     assert_eq!(queue.waits(), waits);
     begin().await;
+    assert_eq!(opened(), [1, 1], "somebody is there now");
+}
+
+/// What a program begins for a visitor is counted as what the visitor begins.
+#[tokio::test]
+async fn a_conversation_that_a_program_begins_is_counted_too() {
+    let queue = Queue::new().await;
+    let hub = &queue.stand.hub;
+    hub.close(queue.world.tenant, None, queue.world.conversation).await.unwrap();
+    let opened = || {
+        [Opened::Chat, Opened::Left].map(|how| hub.metrics.conversations_opened_total.of(how).get())
+    };
+    let begin = async |assignee| {
+        let new = given::creation(hub, queue.world.site, assignee);
+        hub.create(queue.world.tenant, None, new).await.unwrap();
+    };
+    begin(None).await;
+    assert_eq!((opened(), queue.standing()), ([0, 1], [0, 1, 0]));
+    queue.agent_comes().await;
+    begin(Some(queue.world.agent)).await;
     assert_eq!(opened(), [1, 1], "somebody is there now");
 }

@@ -207,6 +207,10 @@ impl Desk<'_> {
                 .query_row([self.now.0], |row| row.get(0))?,
         };
         self.memory.changed_at = Some(at);
+        // Nearly every conversation is there: that is asked first, since it costs half.
+        if self.execute("UPDATE changes SET at = ?2 WHERE id = ?1", params![home, at])? > 0 {
+            return Ok(());
+        }
         self.execute(
             "INSERT INTO changes (id, tenant, at, conversation)
              SELECT id, tenant, ?2, conversation FROM conversations WHERE id = ?1
