@@ -12,7 +12,7 @@ import { leaveAllFirst, SECRET } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { NewPassword, PersonName } from './login.tsx';
+import { NewPassword, PersonName, WhosePassword } from './login.tsx';
 import { ActButton, Field, Icon, LoadedView, momentOf, useLoaded, useSubmit } from './parts.tsx';
 import { FormEnd, Panel, SettingsPage } from './settings.tsx';
 
@@ -167,15 +167,7 @@ function Password() {
   return (
     <Panel title={t.account.password}>
       <form onSubmit={submit}>
-        <input
-          class="visually-hidden"
-          type="email"
-          autocomplete="username"
-          value={agent.email}
-          readOnly
-          tabIndex={-1}
-          aria-hidden="true"
-        />
+        <WhosePassword email={agent.email} />
         <Field label={t.account.current}>
           {(ids) => (
             <input

@@ -170,6 +170,21 @@ function DeadLink({ words, again }: { words: string; again: () => void }) {
   );
 }
 
+/** For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it. */
+export function WhosePassword({ email }: { email: string }) {
+  return (
+    <input
+      class="visually-hidden"
+      type="email"
+      autocomplete="username"
+      value={email}
+      readOnly
+      tabIndex={-1}
+      aria-hidden="true"
+    />
+  );
+}
+
 export function NewPassword({
   label = t.invitation.password,
   value,
@@ -246,15 +261,7 @@ export function PasswordReset({ token }: { token: string }) {
               </p>
               <p class="muted">{t.reset.ends}</p>
               <form onSubmit={submit}>
-                <input
-                  class="visually-hidden"
-                  type="email"
-                  autocomplete="username"
-                  value={found.email}
-                  readOnly
-                  tabIndex={-1}
-                  aria-hidden="true"
-                />
+                <WhosePassword email={found.email} />
                 <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">
                   {wrong}
@@ -307,15 +314,7 @@ export function Invitation({ token }: { token: string }) {
                 />
               </p>
               <form onSubmit={submit}>
-                <input
-                  class="visually-hidden"
-                  type="email"
-                  autocomplete="username"
-                  value={found.email}
-                  readOnly
-                  tabIndex={-1}
-                  aria-hidden="true"
-                />
+                <WhosePassword email={found.email} />
                 <PersonName value={name} set={setName} label={t.invitation.name} />
                 <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">
