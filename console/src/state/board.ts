@@ -3,13 +3,13 @@
 // Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the
 // clock.
 
+import { mark, sameAuthor } from '../../../protocol/ts/src/state/marks.ts';
 import type {
   AgentCard,
   AgentId,
   Author,
   ConversationCard,
   ConversationId,
-  Marks,
   ServerFrame,
   TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
@@ -239,18 +239,11 @@ function clip(text: string): string {
 function newer(known: ConversationCard | undefined, card: ConversationCard): ConversationCard {
   if (known === undefined) return card;
   if (card.version < known.version) return known;
-  const marks = card.marks.map((mark) => {
-    const before = known.marks.find((other) => sameAuthor(other.author, mark.author));
-    return before === undefined
-      ? mark
-      : {
-          ...mark,
-          delivered: Math.max(mark.delivered, before.delivered),
-          seen: Math.max(mark.seen, before.seen),
-        };
-  });
-  for (const mark of known.marks)
-    if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
+  const marks = known.marks.reduce(
+    (marks, { author, delivered, seen }) =>
+      mark(mark(marks, author, 'delivered', delivered), author, 'seen', seen),
+    card.marks,
+  );
   // A line of the system has no preview: then the words before it stay the last line.
   const spoken =
     card.preview === undefined && known.preview !== undefined
@@ -374,22 +367,8 @@ function marked(
   seq: number,
 ): Board {
   return changed(board, id, (card) => {
-    const before: Marks = card.marks.find((mark) => sameAuthor(mark.author, author)) ?? {
-      author,
-      delivered: 0,
-      seen: 0,
-    };
-    // Who saw it has got it.
-    const delivered = Math.max(before.delivered, seq);
-    const seen = which === 'seen' ? Math.max(before.seen, seq) : before.seen;
-    if (delivered === before.delivered && seen === before.seen) return card;
-    return {
-      ...card,
-      marks: [
-        ...card.marks.filter((mark) => !sameAuthor(mark.author, author)),
-        { author, delivered, seen },
-      ],
-    };
+    const marks = mark(card.marks, author, which, seq);
+    return marks === card.marks ? card : { ...card, marks };
   });
 }
 
@@ -418,10 +397,6 @@ function ticked(board: Board, now: number): Board {
  * After its deadline an offer waits so long for the server's word that it is over, and no longer.
  */
 const OFFER_GRACE_MS = 3_000;
-
-export function sameAuthor(a: Author, b: Author): boolean {
-  return a.kind === b.kind && a.agent === b.agent;
-}
 
 export function isAgent(author: Author | undefined, agent: AgentId | null): boolean {
   return (

@@ -17,20 +17,6 @@ export function setServerTime(at: number): void {
   now.value = serverNow();
 }
 
-const DAY_MS = 86_400_000;
-/** Days from 1970-01-01 to 2020-01-01, where the wire's days begin. */
-const DAY_ZERO = 18_262;
-
-/** The wire's day of a moment. */
-export function dayOf(at: number): number {
-  return Math.floor(at / DAY_MS) - DAY_ZERO;
-}
-
-/** The first moment of the wire's day. */
-export function dayStart(day: number): number {
-  return (day + DAY_ZERO) * DAY_MS;
-}
-
 export function startClock(onTick: (at: number) => void): void {
   setInterval(() => {
     now.value = serverNow();

@@ -5,6 +5,7 @@
 // thread.ts, both pure), how a line is kept (the wire's socket), how anything looks.
 
 import { batch, computed, signal } from '@preact/signals';
+import { dayOf } from '../../../protocol/ts/src/wire/days.ts';
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
 import type {
   ConversationId,
@@ -22,7 +23,7 @@ import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { EMPTY_BOARD, followed, isAgent, isMine, reduceBoard, unreadCount } from './board.ts';
 import type { Board, BoardInput, Offer } from './board.ts';
-import { dayOf, serverNow, setServerTime } from './clock.ts';
+import { serverNow, setServerTime } from './clock.ts';
 import { Closings } from './closings.ts';
 import { Composing } from './composing.ts';
 import { Follower } from './follower.ts';

@@ -2,13 +2,13 @@
 // kept.
 
 import { useState } from 'preact/hooks';
+import { dayStart } from '../../../protocol/ts/src/wire/days.ts';
 import type {
   ConversationCard,
   ConversationId,
   TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
-import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';
 import { setTag } from '../state/acts.ts';
 import { board, showCard, threads } from '../state/desk.ts';

@@ -1,6 +1,7 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { dayStart } from '../../../protocol/ts/src/wire/days.ts';
 import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
@@ -42,7 +43,6 @@ import {
   Waiting,
   Words,
 } from './parts.tsx';
-import { dayStart } from '../state/clock.ts';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 
 export function Thread({ id, transfer }: { id: ConversationId; transfer: () => void }) {

@@ -4,6 +4,7 @@
 // rules of a transcript (the shared `transcript.ts`), sockets, storage, tabs (`chat.ts`), the
 // screen (`view/`). Every input may come twice, and from another tab.
 
+import { mark } from '../../../protocol/ts/src/state/marks.ts';
 import {
   NOTHING,
   acknowledge,
@@ -15,6 +16,7 @@ import {
   write,
 } from '../../../protocol/ts/src/state/transcript.ts';
 import type { Entry as AnyEntry, Transcript } from '../../../protocol/ts/src/state/transcript.ts';
+import { dayOf } from '../../../protocol/ts/src/wire/days.ts';
 import type {
   AgentCard,
   AgentId,
@@ -136,19 +138,13 @@ export function reduce(state: ChatState, input: Input): ChatState {
   }
 }
 
-/** Day 0 of `expires`. */
-const DAY_0 = Date.UTC(2020, 0, 1);
-
 /**
  * What was only for a while is over: a mark of typing, and a message on the first day on which it
  * can no longer be read.
  */
 function later(state: ChatState, now: number): ChatState {
   const over = state.typing !== undefined && state.typing.until <= now;
-  return expire(
-    over ? { ...state, typing: undefined } : state,
-    Math.floor((now - DAY_0) / 86_400_000),
-  );
+  return expire(over ? { ...state, typing: undefined } : state, dayOf(now));
 }
 
 function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
@@ -217,21 +213,14 @@ function tookMark(
   state: ChatState,
   author: Author,
   seq: number,
-  mark: 'delivered' | 'seen',
+  which: 'delivered' | 'seen',
 ): ChatState {
   if (author.kind === 'visitor')
-    return mark === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
-  if (!state.card) return state;
-  const same = (one: Author): boolean => one.kind === author.kind && one.agent === author.agent;
-  const next = {
-    author,
-    delivered: 0,
-    seen: 0,
-    ...state.card.marks.find((one) => same(one.author)),
-  };
-  next[mark] = Math.max(next[mark], seq);
-  const marks = [...state.card.marks.filter((one) => !same(one.author)), next];
-  return { ...state, card: { ...state.card, marks } };
+    return which === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
+  const { card } = state;
+  return card
+    ? { ...state, card: { ...card, marks: mark(card.marks, author, which, seq) } }
+    : state;
 }
 
 /** How far a message of the visitor has come. */
