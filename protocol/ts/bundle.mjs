@@ -14,6 +14,7 @@ export function forPages(text) {
     .replaceAll(/new (?:Msgpack|Frame)Error\(['`][^)]*['`]\)/g, 'Error()')
     .replaceAll(/, name(?:: string)?(?=\))/g, '')
     .replaceAll(/wrong\(name\)/g, 'Error()')
+    .replace(/const text = [^]*?\n {2}\};/, 'const text = (length) => textOf.decode(take(length));')
     .replace(/const map = [^]*?\n {2}\};/, 'const map = (pairs, depth) => array(2 * pairs, depth);')
     .replaceAll(/new DataView\(take\((\d)\)\S+/g, (_, bytes) => `extension(${bytes - 1});`)
     // What is only written goes by its code.

@@ -130,8 +130,8 @@ function fromFields(shape: RecordShape, values: readonly Value[], record: Fields
   shape.fields.forEach(([name, field], place) => {
     const value = values[place];
     if (place < shape.required) {
-      if (value === undefined) throw new FrameError(`${name} is missing`);
-      record[name] = fromValue(field, value, name);
+      // What is missing is of no shape's type.
+      record[name] = fromValue(field, value as Value, name);
     } else if (value !== undefined && value !== null) {
       const read = known(() => fromValue(field, value, name), undefined);
       if (read !== undefined) record[name] = read;

@@ -128,19 +128,20 @@ export function decode(bytes: Uint8Array, depthMax: number): Value {
     }
   };
   // Each item takes a byte or more, so a count above what is left is a lie.
-  const count = (items: number, depth: number): number => {
+  const checkCount = (items: number, depth: number): void => {
     if (items > bytes.length - at) throw new MsgpackError('cut short');
     if (depth <= 0) throw new MsgpackError('too deep');
-    return items;
   };
   const array = (length: number, depth: number): Value[] => {
+    checkCount(length, depth);
     const items: Value[] = [];
-    for (let left = count(length, depth); left > 0; left--) items.push(read(depth - 1));
+    while (items.length < length) items.push(read(depth - 1));
     return items;
   };
   const map = (length: number, depth: number): ValueMap => {
+    checkCount(length, depth);
     const entries = Object.create(null) as ValueMap;
-    for (let left = count(length, depth); left > 0; left--) {
+    for (let left = length; left > 0; left--) {
       const key = read(depth - 1);
       if (typeof key !== 'string' && typeof key !== 'number')
         throw new MsgpackError('a key is text or a number');
@@ -156,58 +157,23 @@ export function decode(bytes: Uint8Array, depthMax: number): Value {
   const read = (depth: number): Value => {
     const marker = integer(1);
     if (marker < 0x80) return marker;
-    if (marker >= 0xe0) return marker - 0x100;
     if (marker < 0x90) return map(marker & 15, depth);
     if (marker < 0xa0) return array(marker & 15, depth);
     if (marker < 0xc0) return text(marker & 31);
-    switch (marker) {
-      case 0xc0:
-        return null;
-      case 0xc2:
-        return false;
-      case 0xc3:
-        return true;
-      case 0xc4:
-      case 0xc5:
-      case 0xc6:
-        return take(integer(1 << (marker - 0xc4)));
-      case 0xc7:
-      case 0xc8:
-      case 0xc9:
-        return extension(integer(1 << (marker - 0xc7)));
-      case 0xca:
-        return new DataView(take(4).buffer).getFloat32(0);
-      case 0xcb:
-        return new DataView(take(8).buffer).getFloat64(0);
-      case 0xcc:
-      case 0xcd:
-      case 0xce:
-      case 0xcf:
-        return integer(1 << (marker - 0xcc));
-      case 0xd0:
-      case 0xd1:
-      case 0xd2:
-      case 0xd3:
-        return integer(1 << (marker - 0xd0), true);
-      case 0xd4:
-      case 0xd5:
-      case 0xd6:
-      case 0xd7:
-      case 0xd8:
-        return extension(1 << (marker - 0xd4));
-      case 0xd9:
-      case 0xda:
-      case 0xdb:
-        return text(integer(1 << (marker - 0xd9)));
-      case 0xdc:
-      case 0xdd:
-        return array(integer(2 << (marker - 0xdc)), depth);
-      case 0xde:
-      case 0xdf:
-        return map(integer(2 << (marker - 0xde)), depth);
-      default:
-        throw new MsgpackError('no such marker');
-    }
+    if (marker === 0xc0) return null;
+    if (marker === 0xc1) throw new MsgpackError('no such marker');
+    if (marker < 0xc4) return marker === 0xc3;
+    if (marker < 0xc7) return take(integer(1 << (marker - 0xc4)));
+    if (marker < 0xca) return extension(integer(1 << (marker - 0xc7)));
+    if (marker === 0xca) return new DataView(take(4).buffer).getFloat32(0);
+    if (marker === 0xcb) return new DataView(take(8).buffer).getFloat64(0);
+    if (marker < 0xd0) return integer(1 << (marker - 0xcc));
+    if (marker < 0xd4) return integer(1 << (marker - 0xd0), true);
+    if (marker < 0xd9) return extension(1 << (marker - 0xd4));
+    if (marker < 0xdc) return text(integer(1 << (marker - 0xd9)));
+    if (marker < 0xde) return array(integer(2 << (marker - 0xdc)), depth);
+    if (marker < 0xe0) return map(integer(2 << (marker - 0xde)), depth);
+    return marker - 0x100;
   };
   const value = read(depthMax);
   if (at !== bytes.length) throw new MsgpackError('bytes after the end');

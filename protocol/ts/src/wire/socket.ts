@@ -281,10 +281,12 @@ export class Socket {
     }
     if (!frame) return;
     if (frame.kind === 'bye') this.#byeMs = frame.retry_after_ms ?? 0;
-    const answered = 'request' in frame ? this.#questions.get(frame.request) : undefined;
-    if (answered && 'request' in frame) {
-      this.#questions.delete(frame.request);
-      answered(frame);
+    // 0 answers no question.
+    const request = 'request' in frame ? frame.request : 0;
+    const answered = this.#questions.get(request);
+    if (answered) {
+      this.#questions.delete(request);
+      answered(frame as Answer);
     } else this.#options.onFrame(frame);
   }
 
