@@ -8,12 +8,32 @@ import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { minify } from 'terser';
+import ts from 'typescript';
+
+import { FOR_PAGES, closuresBy, forPages } from '../protocol/ts/bundle.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, 'dist');
 
 /** Bytes of script and style, gzipped, that the first load may cost (the budget of the console). */
 const FIRST_LOAD_GZIP_MAX = 60 * 1024;
+
+const closures = closuresBy(ts);
+const spare = {
+  name: 'what a browser need not read',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
+      const contents = await readFile(path, 'utf8');
+      return { contents: closures(FOR_PAGES.test(path) ? forPages(contents) : contents), loader: 'ts' };
+    });
+  },
+};
+
+/**
+ * Members that are this program's alone, by letters in what is sent: no browser, attribute, frame,
+ * answer or store knows one by its name.
+ */
+const OWN = /^(absent|answered|atS|bare|cards|choices|closeSoon|compose|composers|dropped|fields|firstSeq|hears|heard|hello|keepOpen|lastSeq|lengthS|loadEarlier|onClose|mirror|onFrame|onRefused|onState|onWelcome|orNull|probe|sayTyping|setTabStop|showTag|stored|tabStop|tellChanges|typedBehind|undoNewest|undone|unmiss|unplaced|untaken|wanted|watchBeyond|word|written)$/;
 
 const result = await build({
   absWorkingDir: here,
@@ -28,7 +48,9 @@ const result = await build({
   target: 'es2022',
   charset: 'utf8',
   legalComments: 'none',
+  mangleProps: OWN,
   nodePaths: [join(here, 'node_modules')],
+  plugins: [spare],
   write: false,
   logLevel: 'warning',
 });
@@ -55,7 +77,7 @@ async function put(path, bytes) {
 async function again(script) {
   const { code } = await minify(script, {
     module: true, ecma: 2022, format: { ecma: 2022, comments: false },
-    compress: { passes: 3, ecma: 2022, hoist_props: true, keep_fargs: false, unsafe_arrows: true },
+    compress: { passes: 3, lhs_constants: false, reduce_funcs: false, ecma: 2022, hoist_props: true, keep_fargs: false },
   });
   return code;
 }

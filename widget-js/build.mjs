@@ -9,8 +9,11 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { gzipAsync } from '@gfx/zopfli';
 import { minify } from 'terser';
 
-import { closures } from './closures.mjs';
+import ts from 'typescript';
 
+import { FOR_PAGES, closuresBy, forPages } from '../protocol/ts/bundle.mjs';
+
+const closures = closuresBy(ts);
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 
@@ -38,26 +41,9 @@ function tables(contents) {
     // What nobody here reads needs its place, and no name.
     .replaceAll(/\['(?:session|heartbeat_ms|\w+_max|token_expires_at|visitor|created_at|seq_last|waiting_since|closed_at)', /g, "['', ")
     .replace(/(CLIENT_ROLE: .*), 1: 'agent'/, '$1')
-    // What is only written goes by its code.
-    .replaceAll(/(CLIENT_\w+: .*\n {2}code: \d+), word: '[\w-]+'/g, '$1')
     // A refusal that has no words of its own is one of those that are not known, which the range judges.
     .replace(/REJECT_CODE: .*|RETRYABLE: .*/g, (line) =>
       line.replaceAll(/(\d+: )?'([\w-]+)',? ?/g, (pair, _, word) => (SAID.test(word) ? pair : '')));
-}
-
-/**
- * What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No frame of a
- * visitor has a float, a map, a number below zero or a line of the system in it; and the widget is
- * always in a page. What a later server adds is passed over: it need only be read to its end.
- */
-function for_one(contents) {
-  return contents
-    .replaceAll(/new (?:Msgpack|Frame)Error\(['`][^)]*['`]\)/g, 'Error()')
-    .replaceAll(/, name(?:: string)?(?=\))/g, '')
-    .replaceAll(/wrong\(name\)/g, 'Error()')
-    .replace(/const map = [^]*?\n {2}\};/, 'const map = (pairs, depth) => array(2 * pairs, depth);')
-    .replaceAll(/new DataView\(take\((\d)\)\S+/g, (_, bytes) => `extension(${bytes - 1});`)
-    .replaceAll(/\/\/ for others: begin[^]*?\/\/ for others: end/g, '');
 }
 
 const spare = {
@@ -71,8 +57,8 @@ const spare = {
     });
     onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
       const contents = await readFile(path, 'utf8');
-      const spared = /\/frames\.ts$/.test(path) ? tables(contents) : /\/(codec|msgpack|socket)\.ts$/.test(path) ? for_one(contents) : contents;
-      return { contents: closures(spared), loader: 'ts' };
+      const read = /\/frames\.ts$/.test(path) ? tables(contents) : contents;
+      return { contents: closures(FOR_PAGES.test(path) ? forPages(read) : read), loader: 'ts' };
     });
   },
 };
@@ -82,7 +68,7 @@ const spare = {
  * its name, and no text of `strings/` has it. A tab may be of another release, where a letter means
  * something else.
  */
-const OWN = /^(on_\w+|ask|acts|at_end|begin_anew|bubble|button|changed|draft|drawing|drawn|element|fail|fields|hash|hears|hello|host|joined|leads|leave|list|locale_default|look|modal|opened|or_null|pane|post|probe|put|read|required|root|say|seize|session|shown|site_key|socket|stop|store|texts|to_end|unread|unsent|update|who|wipe|wiped|word|words)$/;
+const OWN = /^(meta|onEnter|onExit|onFrame|onLead|onNote|onRefused|onState|onWelcome|ask|acts|atEnd|beginAnew|bubble|button|changed|draft|drawing|drawn|element|face|fail|fields|hash|hears|hello|host|joined|leads|leave|list|locale_default|look|modal|opened|orNull|pane|post|probe|put|read|required|root|say|seize|session|shown|site_key|socket|stop|store|texts|toEnd|unread|unsent|update|who|wipe|wiped|word|words)$/;
 const mangleCache = {};
 
 /** One bundle as text. A second pass finds what the first leaves: two to three bytes of a hundred. */
@@ -111,7 +97,7 @@ async function hashed(bundles) {
 }
 
 /** What the chat takes from the page's part, under names of one letter. */
-const SHARED = ['button', 'el', 'fill', 'put', 'icon', 'isolated', 'say', 'set', 'style', 'fetch_site', 'not_allowed', 'now', 'unreachable']
+const SHARED = ['button', 'el', 'fill', 'put', 'icon', 'isolated', 'say', 'set', 'style', 'fetchSite', 'notAllowed', 'now', 'unreachable']
   .map((name, place) => [name, String.fromCharCode(97 + place)]);
 const given = SHARED.map(([name, letter]) => `${name} as ${letter}`).join();
 const taken = SHARED.map(([name, letter]) => `${letter} as ${name}`).join();

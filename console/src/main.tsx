@@ -5,7 +5,16 @@ import { render } from 'preact';
 import { forgetCatalog, loadCatalog } from './state/catalog.ts';
 import { startClock } from './state/clock.ts';
 import { findCard, forgetClosed } from './state/closed.ts';
-import { attention, board, leaveDesk, openConversation, opened, startDesk, tickDesk, watchHiding } from './state/desk.ts';
+import {
+  attention,
+  board,
+  leaveDesk,
+  openConversation,
+  opened,
+  startDesk,
+  tickDesk,
+  watchHiding,
+} from './state/desk.ts';
 import { tell } from './state/notices.ts';
 import { startPreferences, uncoverThread } from './state/preferences.ts';
 import { route, startRouting } from './state/route.ts';

@@ -12,7 +12,12 @@ test('an agent works from offer to close without a mouse', () =>
     const offered = card(7, { state: 'offered', offered_to: ME.agent, waiting_since: Date.now() });
     delete (offered as { assignee?: unknown }).assignee;
     server.history.set(offered.conversation, [said(1, 'Hello?')]);
-    server.push({ kind: 'offer', conversation: offered.conversation, deadline: Date.now() + 30_000, card: offered });
+    server.push({
+      kind: 'offer',
+      conversation: offered.conversation,
+      deadline: Date.now() + 30_000,
+      card: offered,
+    });
     await page.getByRole('button', { name: 'Decline' }).waitFor();
     assert.match(await page.title(), /^\(1\)/);
     await page.keyboard.press('a');
@@ -29,7 +34,9 @@ test('an agent works from offer to close without a mouse', () =>
     await page.keyboard.press('n');
     await page.keyboard.type('a regular');
     await page.keyboard.press('Enter');
-    const note = await server.until((frame) => frame.kind === 'send' && frame.visibility === 'agents');
+    const note = await server.until(
+      (frame) => frame.kind === 'send' && frame.visibility === 'agents',
+    );
     assert.ok(note.kind === 'send' && note.body.kind === 'text' && note.body.text === 'a regular');
     await page.keyboard.press('Escape');
     await page.keyboard.press('t');
@@ -42,7 +49,10 @@ test('an agent works from offer to close without a mouse', () =>
     await page.keyboard.press('Escape');
     await page.keyboard.press('e');
     await server.until((frame) => frame.kind === 'close');
-    server.push({ kind: 'conversation', card: card(7, { version: 3, state: 'closed', closed_at: Date.now() }) });
+    server.push({
+      kind: 'conversation',
+      card: card(7, { version: 3, state: 'closed', closed_at: Date.now() }),
+    });
     await page.getByRole('button', { name: 'Reopen' }).waitFor();
   }));
 
@@ -66,10 +76,20 @@ test('what was written survives a broken line and a reload, and is the same mess
     server.instead = () => false;
     await page.locator('.pending').first().waitFor({ state: 'detached' });
     await page.waitForFunction(() => document.querySelectorAll('.pending').length === 0);
-    assert.deepEqual((await page.locator('.bubble p').allInnerTexts()).slice(-2), ['first', 'second']);
-    const tries = server.heard.filter((frame) => frame.kind === 'send' && frame.body.kind === 'text' && frame.body.text === 'first');
+    assert.deepEqual((await page.locator('.bubble p').allInnerTexts()).slice(-2), [
+      'first',
+      'second',
+    ]);
+    const tries = server.heard.filter(
+      (frame) => frame.kind === 'send' && frame.body.kind === 'text' && frame.body.text === 'first',
+    );
     assert.ok(tries.length > 1);
-    assert.equal(new Set(tries.map((frame) => (frame.kind === 'send' ? `${frame.message} ${frame.seen_seq}` : ''))).size, 1);
+    assert.equal(
+      new Set(
+        tries.map((frame) => (frame.kind === 'send' ? `${frame.message} ${frame.seen_seq}` : '')),
+      ).size,
+      1,
+    );
   }));
 
 test('a refusal of a newer server for a while is tried again, and one for good is not', () =>
@@ -83,7 +103,10 @@ test('a refusal of a newer server for a while is tried again, and one for good i
     await page.goto(at(base, thread));
     await page.locator('#composer').fill('once more');
     await page.locator('#composer').press('Enter');
-    await page.getByRole('alert').filter({ hasText: 'The server refused this. (not now)' }).waitFor();
+    await page
+      .getByRole('alert')
+      .filter({ hasText: 'The server refused this. (not now)' })
+      .waitFor();
     assert.equal(server.heard.filter((frame) => frame.kind === 'send').length, 2);
   }));
 
@@ -97,7 +120,10 @@ test('addresses in what was said are links that lead where they say', () =>
     await page.getByRole('link', { name: 'www.b.test' }).waitFor();
     const links = page.locator('.bubble a');
     assert.deepEqual(await links.allTextContents(), ['https://a.test/x', 'www.b.test']);
-    assert.deepEqual(await links.evaluateAll((all) => all.map((one) => one.getAttribute('href'))), ['https://a.test/x', 'http://www.b.test']);
+    assert.deepEqual(await links.evaluateAll((all) => all.map((one) => one.getAttribute('href'))), [
+      'https://a.test/x',
+      'http://www.b.test',
+    ]);
     assert.equal(await links.first().getAttribute('rel'), 'noopener noreferrer nofollow ugc');
     assert.equal(await links.first().getAttribute('target'), '_blank');
   }));
@@ -132,12 +158,27 @@ test('a message that was void or erased leaves the screen', () =>
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();
-    server.push({ kind: 'message', conversation: card(1).conversation, ...said(3, 'never stored') });
+    server.push({
+      kind: 'message',
+      conversation: card(1).conversation,
+      ...said(3, 'never stored'),
+    });
     await page.locator('.bubble', { hasText: 'never stored' }).waitFor();
-    server.push({ kind: 'void', conversation: card(1).conversation, seq: 3, message: said(3, '').message });
+    server.push({
+      kind: 'void',
+      conversation: card(1).conversation,
+      seq: 3,
+      message: said(3, '').message,
+    });
     await page.locator('.bubble', { hasText: 'never stored' }).waitFor({ state: 'detached' });
-    server.push({ kind: 'forget', conversation: card(1).conversation, messages: [said(2, '').message] });
-    await page.locator('.bubble', { hasText: 'Is the desk in stock?' }).waitFor({ state: 'detached' });
+    server.push({
+      kind: 'forget',
+      conversation: card(1).conversation,
+      messages: [said(2, '').message],
+    });
+    await page
+      .locator('.bubble', { hasText: 'Is the desk in stock?' })
+      .waitFor({ state: 'detached' });
     await page.locator('.bubble', { hasText: 'Good day' }).waitFor();
   }));
 
@@ -170,9 +211,14 @@ test('a session that ended leads to the door, and says nothing of what was there
 
 const composer = (page: Page): Locator => page.locator('#composer');
 const text = (page: Page): Promise<string> => composer(page).inputValue();
-const isNote = (page: Page): Promise<boolean> => page.getByRole('radio', { name: 'Note' }).isChecked();
+const isNote = (page: Page): Promise<boolean> =>
+  page.getByRole('radio', { name: 'Note' }).isChecked();
 const sent = (server: FakeServer): string[] =>
-  server.heard.flatMap((frame) => (frame.kind === 'send' && frame.body.kind === 'text' ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`] : []));
+  server.heard.flatMap((frame) =>
+    frame.kind === 'send' && frame.body.kind === 'text'
+      ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`]
+      : [],
+  );
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 test('a half-written note stays a note when the conversation becomes one’s own', () =>
@@ -189,7 +235,10 @@ test('a half-written note stays a note when the conversation becomes one’s own
     await server.until((frame) => frame.kind === 'send');
     assert.deepEqual(sent(server), ['agents: he is a thief']);
     await pause(800);
-    assert.ok(server.heard.every((frame) => frame.kind !== 'draft' && frame.kind !== 'typing'), 'a note was told to others');
+    assert.ok(
+      server.heard.every((frame) => frame.kind !== 'draft' && frame.kind !== 'typing'),
+      'a note was told to others',
+    );
   }));
 
 test('a field that was entered for a note is one for a note, before its first letter and after taking the conversation by key', () =>
@@ -334,7 +383,12 @@ test('an offer is announced once, in one sentence, and its clock is not read out
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, '/'));
     await page.locator('.row-card').waitFor();
-    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 9_000, card: card(8, { state: 'offered' }) });
+    server.push({
+      kind: 'offer',
+      conversation: card(8).conversation,
+      deadline: Date.now() + 9_000,
+      card: card(8, { state: 'offered' }),
+    });
     await page.getByRole('button', { name: 'Decline' }).waitFor();
     const ring = (await page.locator('.countdown-left').getAttribute('stroke-dasharray')) ?? '';
     const [lit = 0, whole = 1] = ring.split(' ').map(Number);
@@ -343,10 +397,18 @@ test('an offer is announced once, in one sentence, and its clock is not read out
     const words = 'New conversation: Visitor Number 8. Press A to accept.';
     assert.equal(await alert.innerText(), words);
     const changes = await page.evaluate(async () => {
-      const live = document.querySelectorAll('[aria-live], [role=alert], [role=status], [role=log]');
+      const live = document.querySelectorAll(
+        '[aria-live], [role=alert], [role=status], [role=log]',
+      );
       let changes = 0;
       const watch = new MutationObserver((found) => (changes += found.length));
-      for (const one of live) watch.observe(one, { subtree: true, childList: true, characterData: true, attributes: true });
+      for (const one of live)
+        watch.observe(one, {
+          subtree: true,
+          childList: true,
+          characterData: true,
+          attributes: true,
+        });
       await new Promise((done) => setTimeout(done, 2500));
       return changes;
     });
@@ -357,7 +419,16 @@ test('Enter that only ends what an input method composed sends nothing, in Safar
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, thread));
     await composer(page).fill('日本');
-    await composer(page).evaluate((field) => field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true, cancelable: true })));
+    await composer(page).evaluate((field) =>
+      field.dispatchEvent(
+        new KeyboardEvent('keydown', {
+          key: 'Enter',
+          keyCode: 229,
+          bubbles: true,
+          cancelable: true,
+        }),
+      ),
+    );
     await pause(200);
     assert.equal(await text(page), '日本');
     assert.deepEqual(sent(server), []);
@@ -379,20 +450,32 @@ test('a board that cannot be had is asked for again, after a rest that grows', (
     await page.getByText('The server cannot store anything right now.').waitFor();
     await page.getByRole('tabpanel').getByText('Visitor Number 1').waitFor();
     const [first = 0, second = 0, third = 0] = asked;
-    assert.ok(second - first >= 950 && third - second >= 1_950, asked.map((moment) => moment - first).join(' '));
+    assert.ok(
+      second - first >= 950 && third - second >= 1_950,
+      asked.map((moment) => moment - first).join(' '),
+    );
   }));
 
 test('what lies beyond the bound of the board is not denied, and comes when there is room for it', () =>
   scene(async ({ server, page, base }) => {
-    const many = Array.from({ length: 2_000 }, (_, at) => card(at + 1, { assignee: COLLEAGUE.agent, agents: [] }));
+    const many = Array.from({ length: 2_000 }, (_, at) =>
+      card(at + 1, { assignee: COLLEAGUE.agent, agents: [] }),
+    );
     const asked: (string | undefined)[] = [];
     server.instead = (frame) => {
       if (frame.kind !== 'watch' || frame.topic !== 'board') return false;
       asked.push(frame.after);
       const { request, after } = frame;
       const all = { kind: 'board', request, live: 2_001, waiting: 0 } as const;
-      if (after === undefined) server.push({ ...all, conversations: many, agents: [ME, COLLEAGUE], next: 'more' });
-      else server.push({ ...all, after, conversations: [card(2_001, { assignee: COLLEAGUE.agent, preview: 'the needle' })], agents: [] });
+      if (after === undefined)
+        server.push({ ...all, conversations: many, agents: [ME, COLLEAGUE], next: 'more' });
+      else
+        server.push({
+          ...all,
+          after,
+          conversations: [card(2_001, { assignee: COLLEAGUE.agent, preview: 'the needle' })],
+          agents: [],
+        });
       return true;
     };
     await page.goto(at(base, '/'));
@@ -402,7 +485,10 @@ test('what lies beyond the bound of the board is not denied, and comes when ther
     await page.getByText('Only the 2000 most urgent conversations were searched.').waitFor();
     await pause(1_200);
     assert.deepEqual(asked, [undefined]);
-    server.push({ kind: 'conversation', card: { ...card(1, { agents: [] }), version: 2, state: 'closed', closed_at: Date.now() } });
+    server.push({
+      kind: 'conversation',
+      card: { ...card(1, { agents: [] }), version: 2, state: 'closed', closed_at: Date.now() },
+    });
     await page.locator('.row-card', { hasText: 'the needle' }).waitFor({ timeout: 5_000 });
     assert.equal(await page.getByText('were searched').count(), 0);
     await pause(1_200);
@@ -413,7 +499,9 @@ test('a conversation that is not there says so, and is not asked for again at ev
   scene(
     async ({ server, page, base }) => {
       const lost = card(5).conversation;
-      const asked = (): number => server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === lost).length;
+      const asked = (): number =>
+        server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === lost)
+          .length;
       server.instead = (frame) => {
         if (frame.kind !== 'watch' || frame.conversation !== lost) return false;
         server.push({ kind: 'reject', request: frame.request, code: 'not-found', words: '' });
@@ -422,7 +510,10 @@ test('a conversation that is not there says so, and is not asked for again at ev
       await page.goto(at(base, `/conversations/${lost}`));
       await page.getByText('This conversation is not there.').waitFor();
       for (let version = 2; version < 8; version += 1) {
-        server.push({ kind: 'conversation', card: card(1, { version, preview: `change ${version}` }) });
+        server.push({
+          kind: 'conversation',
+          card: card(1, { version, preview: `change ${version}` }),
+        });
         await page.getByText(`change ${version}`).waitFor();
       }
       assert.equal(asked(), 1);
@@ -430,7 +521,12 @@ test('a conversation that is not there says so, and is not asked for again at ev
       // An offer of it is another matter.
       server.instead = () => false;
       server.history.set(lost, [said(1, 'Found again')]);
-      server.push({ kind: 'offer', conversation: lost, deadline: Date.now() + 30_000, card: card(5, { state: 'offered' }) });
+      server.push({
+        kind: 'offer',
+        conversation: lost,
+        deadline: Date.now() + 30_000,
+        card: card(5, { state: 'offered' }),
+      });
       await page.locator('.bubble', { hasText: 'Found again' }).waitFor();
     },
     { expects: /404/ },
@@ -438,12 +534,21 @@ test('a conversation that is not there says so, and is not asked for again at ev
 
 test('a refusal for good to watch something is taken at its word, whatever it is called; a limit is not for good', () =>
   scene(async ({ server, page, base }) => {
-    const asked = (count: number): number => server.heard.filter((frame) => frame.kind === 'watch' && frame.conversation === card(count).conversation).length;
+    const asked = (count: number): number =>
+      server.heard.filter(
+        (frame) => frame.kind === 'watch' && frame.conversation === card(count).conversation,
+      ).length;
     server.cards = [card(1), card(2), card(3)];
     server.instead = (frame) => {
       if (frame.kind !== 'watch' || frame.conversation === undefined) return false;
       if (frame.conversation === card(1).conversation) server.refuse(frame.request, 77);
-      else server.push({ kind: 'reject', request: frame.request, code: frame.conversation === card(2).conversation ? 'closed' : 'limit-reached', words: '' });
+      else
+        server.push({
+          kind: 'reject',
+          request: frame.request,
+          code: frame.conversation === card(2).conversation ? 'closed' : 'limit-reached',
+          words: '',
+        });
       return true;
     };
     await page.goto(at(base, thread));
@@ -461,7 +566,10 @@ test('a refusal for good to watch something is taken at its word, whatever it is
     await page.reload();
     await page.getByText('Your role does not allow this.').waitFor();
     await pause(1_500);
-    assert.equal(server.heard.filter((frame) => frame.kind === 'watch' && frame.topic === 'board').length, 1);
+    assert.equal(
+      server.heard.filter((frame) => frame.kind === 'watch' && frame.topic === 'board').length,
+      1,
+    );
   }));
 
 test('arrow keys pass the choices of availability without choosing; Enter chooses', () =>
@@ -469,10 +577,17 @@ test('arrow keys pass the choices of availability without choosing; Enter choose
     await page.goto(at(base, '/'));
     await page.getByRole('button', { name: /^Your availability/ }).click();
     await page.keyboard.press('Tab');
-    assert.equal(await page.getByRole('radio', { name: /^Available/ }).getAttribute('aria-checked'), 'true');
+    assert.equal(
+      await page.getByRole('radio', { name: /^Available/ }).getAttribute('aria-checked'),
+      'true',
+    );
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowDown');
-    assert.ok(await page.getByRole('radio', { name: /^Offline/ }).evaluate((radio) => radio === document.activeElement));
+    assert.ok(
+      await page
+        .getByRole('radio', { name: /^Offline/ })
+        .evaluate((radio) => radio === document.activeElement),
+    );
     await pause(200);
     assert.ok(server.heard.every((frame) => frame.kind !== 'availability'));
     await page.keyboard.press('ArrowUp');
@@ -487,7 +602,8 @@ test('one tab stop leads to the privacy tags of all messages, and arrow keys go 
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();
     const infos = page.getByRole('button', { name: 'Privacy tag' });
-    const stops = (): Promise<number[]> => infos.evaluateAll((all) => all.map((one) => (one as HTMLElement).tabIndex));
+    const stops = (): Promise<number[]> =>
+      infos.evaluateAll((all) => all.map((one) => (one as HTMLElement).tabIndex));
     assert.deepEqual(await stops(), [-1, 0]);
     await page.getByRole('log').focus();
     await page.keyboard.press('Tab');
@@ -516,9 +632,16 @@ test('a dialog stays when a drag that began in it ends outside; a click outside 
 test('who signs out and in again finds a conversation of old again', () =>
   scene(async ({ server, page, base }) => {
     const old = card(6).conversation;
-    server.rest.set(`/v1/conversations/${old}`, { conversation_id: old, site_id: `sit_${hex(1)}`, state: 'closed', created_at: 1, visitor: { visitor_id: `vis_${hex(6)}`, name: 'Olga Old' } });
+    server.rest.set(`/v1/conversations/${old}`, {
+      conversation_id: old,
+      site_id: `sit_${hex(1)}`,
+      state: 'closed',
+      created_at: 1,
+      visitor: { visitor_id: `vis_${hex(6)}`, name: 'Olga Old' },
+    });
     server.history.set(old, [said(1, 'Long ago')]);
-    const found = (): Promise<void> => page.getByRole('heading', { name: 'Olga Old', level: 1 }).waitFor();
+    const found = (): Promise<void> =>
+      page.getByRole('heading', { name: 'Olga Old', level: 1 }).waitFor();
     await page.goto(at(base, `/conversations/${old}`));
     await found();
     await page.goto(at(base, '/account'));
@@ -544,17 +667,26 @@ test('an invitation that cannot be looked up for want of a line is not called in
     { expects: /404|ERR_FAILED/ },
   ));
 
-test('a transfer that is declined or runs out is told to its giver, in the thread until he goes on', () =>
+test('a transfer that is declined or runs out is told to its giver, in the thread until they go on', () =>
   scene(async ({ server, page, base }) => {
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();
-    const asked = (version: number): void => server.push({ kind: 'conversation', card: card(1, { version, offered_to: COLLEAGUE.agent }) });
-    const back = (version: number): void => server.push({ kind: 'conversation', card: card(1, { version }) });
+    const asked = (version: number): void =>
+      server.push({
+        kind: 'conversation',
+        card: card(1, { version, offered_to: COLLEAGUE.agent }),
+      });
+    const back = (version: number): void =>
+      server.push({ kind: 'conversation', card: card(1, { version }) });
     asked(2);
     await page.getByText('Offered to Jonas Berg').waitFor();
     assert.equal(await page.getByRole('button', { name: 'Transfer' }).count(), 0);
     back(3);
-    await page.locator('.notice', { hasText: 'Jonas Berg did not take over the conversation with Visitor Number 1.' }).waitFor();
+    await page
+      .locator('.notice', {
+        hasText: 'Jonas Berg did not take over the conversation with Visitor Number 1.',
+      })
+      .waitFor();
     await page.locator('.untaken', { hasText: 'Jonas Berg did not take it over.' }).waitFor();
     await page.getByRole('button', { name: 'Transfer' }).waitFor();
     await composer(page).fill('I stay with you.');
@@ -573,7 +705,12 @@ test('an offer that ran out leaves a word that stays; one that was declined does
     await page.goto(at(base, '/'));
     await page.locator('.row-card').waitFor();
     const offer = async (count: number, ms: number): Promise<void> => {
-      server.push({ kind: 'offer', conversation: card(count).conversation, deadline: Date.now() + ms, card: card(count, { state: 'offered', assignee: COLLEAGUE.agent }) });
+      server.push({
+        kind: 'offer',
+        conversation: card(count).conversation,
+        deadline: Date.now() + ms,
+        card: card(count, { state: 'offered', assignee: COLLEAGUE.agent }),
+      });
       await page.getByRole('button', { name: 'Decline' }).waitFor();
     };
     await offer(7, 900);
@@ -583,7 +720,11 @@ test('an offer that ran out leaves a word that stays; one that was declined does
     await offer(8, 500);
     await pause(500);
     server.push({ kind: 'offer-over', conversation: card(8).conversation });
-    await page.locator('.notice', { hasText: 'You missed a conversation that was offered to you: Visitor Number 8.' }).waitFor();
+    await page
+      .locator('.notice', {
+        hasText: 'You missed a conversation that was offered to you: Visitor Number 8.',
+      })
+      .waitFor();
     await pause(4_500);
     assert.equal(await page.locator('.notice').count(), 1);
     await page.getByRole('button', { name: 'Dismiss' }).click();
@@ -648,7 +789,11 @@ test('a closing ends with what it was meant for: another’s close, a reopening,
       const { conversation } = card(1);
       const changes: readonly (() => Promise<void>)[] = [
         async () => server.push({ kind: 'conversation', card: card(1, { version: 2, ...ended }) }),
-        async () => server.push({ kind: 'conversation', card: card(1, { version: 4, assignee: COLLEAGUE.agent }) }),
+        async () =>
+          server.push({
+            kind: 'conversation',
+            card: card(1, { version: 4, assignee: COLLEAGUE.agent }),
+          }),
         async () => page.getByRole('button', { name: 'Take over' }).click(),
         async () => server.push({ kind: 'forget', conversation }),
       ];
@@ -680,7 +825,12 @@ test('A accepts an offer on every page, and never while something is typed', () 
     const accepts = (): number => server.heard.filter((frame) => frame.kind === 'accept').length;
     await server.until((frame) => frame.kind === 'watch');
     await page.getByLabel('Name', { exact: true }).focus();
-    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
+    server.push({
+      kind: 'offer',
+      conversation: card(8).conversation,
+      deadline: Date.now() + 30_000,
+      card: card(8, { state: 'offered' }),
+    });
     await page.getByRole('button', { name: 'Decline' }).waitFor();
     await page.keyboard.press('a');
     await pause(200);
@@ -689,7 +839,10 @@ test('A accepts an offer on every page, and never while something is typed', () 
     await page.keyboard.press('Shift+A');
     await page.evaluate(() => {
       // So fast that no answer comes between.
-      for (let press = 0; press < 2; press += 1) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true, cancelable: true }));
+      for (let press = 0; press < 2; press += 1)
+        document.body.dispatchEvent(
+          new KeyboardEvent('keydown', { key: 'a', bubbles: true, cancelable: true }),
+        );
     });
     await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
     assert.equal(accepts(), 1);
@@ -717,7 +870,10 @@ test('a refused message is thrown away at the agent’s word, and does not come 
 test('whoever reads what was said before is told of new messages, and led to them', () =>
   scene(async ({ server, page, base }) => {
     const { conversation } = card(1);
-    server.history.set(conversation, Array.from({ length: 60 }, (_, at) => said(at + 1, `line ${at}`)));
+    server.history.set(
+      conversation,
+      Array.from({ length: 60 }, (_, at) => said(at + 1, `line ${at}`)),
+    );
     await page.goto(at(base, thread));
     await page.getByText('line 59', { exact: true }).waitFor();
     const log = page.getByRole('log');
@@ -738,9 +894,23 @@ test('earlier messages that were asked for without a line come when there is one
     let reset = false;
     const pages: FakeServer['instead'] = (frame) => {
       if (frame.kind === 'watch' && frame.conversation !== undefined) {
-        server.push({ kind: 'history', request: frame.request, conversation, reset, more: true, messages: all.slice(-20) });
+        server.push({
+          kind: 'history',
+          request: frame.request,
+          conversation,
+          reset,
+          more: true,
+          messages: all.slice(-20),
+        });
       } else if (frame.kind === 'history') {
-        server.push({ kind: 'history', request: frame.request, conversation, reset: false, more: false, messages: all.filter(({ seq }) => seq < frame.before) });
+        server.push({
+          kind: 'history',
+          request: frame.request,
+          conversation,
+          reset: false,
+          more: false,
+          messages: all.filter(({ seq }) => seq < frame.before),
+        });
       } else return false;
       return true;
     };
@@ -754,16 +924,30 @@ test('earlier messages that were asked for without a line come when there is one
     mend();
     server.instead = pages;
     await page.getByText('The conversation begins here').waitFor();
-    assert.deepEqual(await page.locator('.bubble > p').allTextContents(), all.map((_, at) => `line ${at}`));
+    assert.deepEqual(
+      await page.locator('.bubble > p').allTextContents(),
+      all.map((_, at) => `line ${at}`),
+    );
   }));
 
 test('closed conversations come page by page', () =>
   scene(async ({ server, page, base }) => {
     const closed = (count: number): object => ({
-      conversation_id: card(count).conversation, site_id: `sit_${hex(1)}`, state: 'closed', created_at: count, closed_at: count, visitor: { visitor_id: `vis_${hex(count)}`, name: `Closed ${count}` },
+      conversation_id: card(count).conversation,
+      site_id: `sit_${hex(1)}`,
+      state: 'closed',
+      created_at: count,
+      closed_at: count,
+      visitor: { visitor_id: `vis_${hex(count)}`, name: `Closed ${count}` },
     });
-    server.rest.set('GET /v1/conversations?state=closed&limit=50', { items: [closed(30)], next_cursor: 'the rest' });
-    server.rest.set('GET /v1/conversations?state=closed&limit=50&cursor=the%20rest', { items: [closed(20)], next_cursor: null });
+    server.rest.set('GET /v1/conversations?state=closed&limit=50', {
+      items: [closed(30)],
+      next_cursor: 'the rest',
+    });
+    server.rest.set('GET /v1/conversations?state=closed&limit=50&cursor=the%20rest', {
+      items: [closed(20)],
+      next_cursor: null,
+    });
     await page.goto(at(base, '/'));
     await page.getByRole('tab', { name: 'All' }).click();
     await page.getByLabel('All', { exact: true }).selectOption('closed');
@@ -777,11 +961,19 @@ test('closed conversations come page by page', () =>
 
 test('an agent without another role moves only what is hers, and sees no settings but her own', () =>
   scene(async ({ server, page, base }) => {
-    server.rest.set('/v1/sessions/current', { session_id: `ses_${hex(1)}`, agent: { ...AGENT, role: 'agent' }, tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' }, expires_at: 9e15 });
+    server.rest.set('/v1/sessions/current', {
+      session_id: `ses_${hex(1)}`,
+      agent: { ...AGENT, role: 'agent' },
+      tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' },
+      expires_at: 9e15,
+    });
     server.cards = [card(1, { assignee: COLLEAGUE.agent }), card(2)];
     await page.goto(at(base, thread));
     await page.getByText('This conversation is with Jonas Berg.').waitFor();
-    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allInnerTexts(), ['Board', 'Account']);
+    assert.deepEqual(
+      await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allInnerTexts(),
+      ['Board', 'Account'],
+    );
     const acts = page.locator('.thread-acts');
     assert.equal(await acts.getByRole('button', { name: /^(Transfer|Close)$/ }).count(), 0);
     for (const key of ['t', 'e']) await page.keyboard.press(key);

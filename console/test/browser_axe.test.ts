@@ -22,20 +22,36 @@ const LOOKS: readonly Look[] = [
 ];
 
 async function settled(page: Page): Promise<void> {
-  await page.waitForFunction(() => document.querySelector('main .spinner, dialog .spinner') === null);
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => (one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished))));
+  await page.waitForFunction(
+    () => document.querySelector('main .spinner, dialog .spinner') === null,
+  );
+  await page.evaluate(() =>
+    Promise.allSettled(
+      document
+        .getAnimations()
+        .map((one) =>
+          one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished,
+        ),
+    ),
+  );
 }
 
 async function examine(page: Page, what: string): Promise<void> {
   await settled(page);
   await page.evaluate(axe);
   const found = await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }> } };
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }> };
+    };
     const { violations } = await axe.run();
-    return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
+    return violations.map(
+      (one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`,
+    );
   });
   assert.deepEqual(found, [], what);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const wide = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
   assert.equal(wide, 0, `${what}: something sticks out at the side`);
 }
 
@@ -47,7 +63,12 @@ async function* states({ server, page, base }: Scene): AsyncGenerator<string> {
   }
   await page.goto(at(base, thread));
   await page.getByText('Is the desk in stock?').last().waitFor();
-  server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
+  server.push({
+    kind: 'offer',
+    conversation: card(8).conversation,
+    deadline: Date.now() + 30_000,
+    card: card(8, { state: 'offered' }),
+  });
   await page.getByRole('button', { name: 'Decline' }).waitFor();
   yield 'an offer';
   server.push({ kind: 'offer-over', conversation: card(8).conversation });
@@ -68,7 +89,8 @@ async function* answered({ server, page }: Scene): AsyncGenerator<string> {
   await page.keyboard.press('Enter');
   await page.getByRole('img', { name: 'Sent' }).waitFor();
   server.instead = (frame) => {
-    if (frame.kind === 'send') server.push({ kind: 'reject', request: frame.request, code: 'closed', words: '' });
+    if (frame.kind === 'send')
+      server.push({ kind: 'reject', request: frame.request, code: 'closed', words: '' });
     return frame.kind === 'send';
   };
   await page.keyboard.type('too late');
@@ -103,7 +125,14 @@ async function* overlays({ server, page, base }: Scene): AsyncGenerator<string> 
   await page.getByRole('button', { name: /^Your availability/ }).click();
   yield 'the availability';
   await page.keyboard.press('Escape');
-  for (const [path, opens] of [['/sites', 'Add a website'], ['/agents', 'Invite'], ['/agents', 'Link to set'], ['/keys', 'Create a key'], ['/keys', 'Revoke'], ['/tags', 'Remove: Sales']] as const) {
+  for (const [path, opens] of [
+    ['/sites', 'Add a website'],
+    ['/agents', 'Invite'],
+    ['/agents', 'Link to set'],
+    ['/keys', 'Create a key'],
+    ['/keys', 'Revoke'],
+    ['/tags', 'Remove: Sales'],
+  ] as const) {
     await page.goto(at(base, path));
     await page.getByRole('button', { name: opens }).first().click();
     await page.getByRole('dialog').waitFor();
@@ -121,12 +150,16 @@ async function* others({ server, page, base }: Scene): AsyncGenerator<string> {
   await page.getByRole('tab', { name: 'Waiting' }).click();
   await page.getByText('Left a message').waitFor();
   yield 'a queue';
-  server.push({ kind: 'conversation', card: card(1, { version: 9, state: 'closed', closed_at: Date.now() }) });
+  server.push({
+    kind: 'conversation',
+    card: card(1, { version: 9, state: 'closed', closed_at: Date.now() }),
+  });
   await page.goto(at(base, thread));
   await page.getByRole('button', { name: 'Reopen' }).waitFor();
   yield 'a conversation that is closed';
   server.instead = (frame) => {
-    if (frame.kind === 'watch' && frame.conversation !== undefined) server.push({ kind: 'reject', request: frame.request, code: 'not-found', words: '' });
+    if (frame.kind === 'watch' && frame.conversation !== undefined)
+      server.push({ kind: 'reject', request: frame.request, code: 'not-found', words: '' });
     return frame.kind === 'watch' && frame.conversation !== undefined;
   };
   await page.goto(at(base, `/conversations/${card(5).conversation}`));
@@ -142,7 +175,11 @@ async function* others({ server, page, base }: Scene): AsyncGenerator<string> {
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   yield 'the door';
   server.signedIn = true;
-  server.rest.set('POST /v1/invitations/lookup', { tenant_name: 'Shop', email: 'a@b.test', role: 'agent' });
+  server.rest.set('POST /v1/invitations/lookup', {
+    tenant_name: 'Shop',
+    email: 'a@b.test',
+    role: 'agent',
+  });
   await page.goto(at(base, '/invitations/abc'));
   await page.getByRole('button', { name: 'Join' }).waitFor();
   yield 'an invitation';
@@ -156,15 +193,39 @@ for (const { name, context, dir } of LOOKS) {
   test(`axe finds nothing in any state, ${name}`, () =>
     scene(
       async (it) => {
-        if (dir !== undefined) await it.page.addInitScript((to) => document.addEventListener('DOMContentLoaded', () => (document.documentElement.dir = to)), dir);
+        if (dir !== undefined)
+          await it.page.addInitScript(
+            (to) =>
+              document.addEventListener(
+                'DOMContentLoaded',
+                () => (document.documentElement.dir = to),
+              ),
+            dir,
+          );
         const { conversation } = card(1);
-        it.server.history.set(conversation, [...(it.server.history.get(conversation) ?? []), said(3, 'A note of hers', { visibility: 'agents', author: { kind: 'agent', agent: COLLEAGUE.agent } })]);
+        it.server.history.set(conversation, [
+          ...(it.server.history.get(conversation) ?? []),
+          said(3, 'A note of hers', {
+            visibility: 'agents',
+            author: { kind: 'agent', agent: COLLEAGUE.agent },
+          }),
+        ]);
         for (const message of it.server.history.get(conversation) ?? []) {
           it.server.rest.set(`/v1/conversations/${conversation}/messages/${message.message}/tag`, {
-            class: 'transcript', purposes: ['answering'], bases: ['consent'], policy_version: 1, ingest_day: '2026-01-01', expires_on: null, rules: [`r${hex(1).slice(-2)}`], reason: 'because',
+            class: 'transcript',
+            purposes: ['answering'],
+            bases: ['consent'],
+            policy_version: 1,
+            ingest_day: '2026-01-01',
+            expires_on: null,
+            rules: [`r${hex(1).slice(-2)}`],
+            reason: 'because',
           });
         }
-        it.server.rest.set('/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }));
+        it.server.rest.set(
+          '/v1/agents',
+          list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }),
+        );
         for await (const state of states(it)) await examine(it.page, state);
       },
       { context: { reducedMotion: 'reduce', ...context }, expects: /401|404/ },

@@ -1,4 +1,5 @@
-// The way back from a forgotten password: who makes the link, where it leads, and what the door says of it.
+// The way back from a forgotten password: who makes the link, where it leads, and what the door
+// says of it.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,13 +10,23 @@ const LINK = 'https://chat.test/#/password-resets/lhp_secret';
 
 test('an admin makes a link for a colleague, which is shown once and not lost by a slip', () =>
   scene(async ({ server, page, base }) => {
-    server.rest.set('/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }));
+    server.rest.set(
+      '/v1/agents',
+      list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name }),
+    );
     const path = `POST /v1/agents/${COLLEAGUE.agent}/password-reset`;
-    server.rest.set(path, { agent_id: COLLEAGUE.agent, link: LINK, expires_at: Date.now() + 86_400_000 });
+    server.rest.set(path, {
+      agent_id: COLLEAGUE.agent,
+      link: LINK,
+      expires_at: Date.now() + 86_400_000,
+    });
     await page.goto(at(base, '/agents'));
     const open = page.getByRole('button', { name: 'Link to set a new password: Jonas Berg' });
     await open.waitFor();
-    assert.equal(await page.getByRole('button', { name: /^Link to set a new password/ }).count(), 1);
+    assert.equal(
+      await page.getByRole('button', { name: /^Link to set a new password/ }).count(),
+      1,
+    );
     await open.click();
     assert.ok(!server.asked.includes(path));
     await page.getByRole('button', { name: 'Make the link' }).dblclick();
@@ -34,7 +45,10 @@ test('the link leads to a new password and in; a link that is over says so', () 
     async ({ server, page, base }) => {
       const granted = server.rest.get('/v1/sessions/current');
       server.rest.delete('/v1/sessions/current');
-      server.rest.set('POST /v1/password-resets/lookup', { tenant_name: 'Shop', email: 'nora@example.test' });
+      server.rest.set('POST /v1/password-resets/lookup', {
+        tenant_name: 'Shop',
+        email: 'nora@example.test',
+      });
       await page.goto(at(base, '/password-resets/lhp_secret'));
       await page.getByText('For nora@example.test at Shop.').waitFor();
       const field = page.getByLabel('Choose a password');
@@ -47,7 +61,10 @@ test('the link leads to a new password and in; a link that is over says so', () 
       server.rest.set('POST /v1/password-resets/use', granted);
       const used = page.waitForRequest('**/v1/password-resets/use');
       await field.press('Enter');
-      assert.deepEqual((await used).postDataJSON(), { token: 'lhp_secret', password: 'a password of some length' });
+      assert.deepEqual((await used).postDataJSON(), {
+        token: 'lhp_secret',
+        password: 'a password of some length',
+      });
       await page.getByRole('tab', { name: 'Mine' }).waitFor();
       await page.locator('.notice', { hasText: 'The password was set.' }).waitFor();
       assert.equal(await page.evaluate(() => location.hash), '#/');
@@ -66,7 +83,13 @@ test('the door says where a new password comes from', () =>
     await page.getByText('Forgot your password? An admin of your team makes you a link').waitFor();
   }));
 
-for (const typed of ['mailto:nora@shop.example', 'Nora <nora@shop.example>', 'nora@shop.example,', '\u200Bnora@shop.example.', 'nöra@shop.example']) {
+for (const typed of [
+  'mailto:nora@shop.example',
+  'Nora <nora@shop.example>',
+  'nora@shop.example,',
+  '\u200Bnora@shop.example.',
+  'nöra@shop.example',
+]) {
   test(`the address “${typed}” is the server’s to understand, at the door and in an invitation`, () =>
     scene(async ({ server, page, base }) => {
       server.signedIn = false;
@@ -76,16 +99,29 @@ for (const typed of ['mailto:nora@shop.example', 'Nora <nora@shop.example>', 'no
       server.rest.set('POST /v1/sessions', server.rest.get('/v1/sessions/current'));
       await page.getByLabel('E-mail').fill(typed);
       await page.getByLabel('Password').fill('a password of some length');
-      const signsIn = page.waitForRequest((request) => request.method() === 'POST', { timeout: 5_000 });
+      const signsIn = page.waitForRequest((request) => request.method() === 'POST', {
+        timeout: 5_000,
+      });
       await page.getByLabel('Password').press('Enter');
-      assert.deepEqual((await signsIn).postDataJSON(), { email: typed, password: 'a password of some length' });
+      assert.deepEqual((await signsIn).postDataJSON(), {
+        email: typed,
+        password: 'a password of some length',
+      });
       await page.getByRole('tab', { name: 'Mine' }).waitFor();
       await page.goto(at(base, '/agents'));
       await page.getByRole('main').getByRole('button', { name: 'Invite' }).click();
       const field = page.getByRole('dialog').getByLabel('E-mail');
       await field.fill(typed);
-      server.rest.set('POST /v1/invitations', { invitation_id: 'x', email: typed, role: 'agent', link: 'https://x.test', expires_at: 9e12 });
-      const invites = page.waitForRequest((request) => request.method() === 'POST', { timeout: 5_000 });
+      server.rest.set('POST /v1/invitations', {
+        invitation_id: 'x',
+        email: typed,
+        role: 'agent',
+        link: 'https://x.test',
+        expires_at: 9e12,
+      });
+      const invites = page.waitForRequest((request) => request.method() === 'POST', {
+        timeout: 5_000,
+      });
       await field.press('Enter');
       assert.deepEqual((await invites).postDataJSON(), { email: typed, role: 'agent' });
       await page.getByRole('dialog').getByRole('button', { name: 'Copy' }).waitFor();
@@ -113,11 +149,19 @@ for (const which of ['the one that was opened', 'another'] as const) {
       const first = which === 'the one that was opened';
       const asks = page.waitForRequest((request) => request.method() === 'POST');
       await page.getByRole('button', { name: first ? 'Shop' : 'Café' }).click();
-      if (!first) assert.deepEqual((await asks).postDataJSON(), { email: 'nora@shop.example', password: 'one for all of them', tenant_id: cafe.tenant_id });
+      if (!first)
+        assert.deepEqual((await asks).postDataJSON(), {
+          email: 'nora@shop.example',
+          password: 'one for all of them',
+          tenant_id: cafe.tenant_id,
+        });
       else asks.catch(() => undefined);
       await page.getByRole('img', { name: first ? 'Shop' : 'Café' }).waitFor();
       // The session of the first is not left behind.
-      assert.deepEqual(server.asked.filter((one) => !one.startsWith('GET')), first ? [] : ['DELETE /v1/sessions/current', 'POST /v1/sessions']);
+      assert.deepEqual(
+        server.asked.filter((one) => !one.startsWith('GET')),
+        first ? [] : ['DELETE /v1/sessions/current', 'POST /v1/sessions'],
+      );
     }));
 }
 
@@ -129,8 +173,15 @@ for (const [name, path, posts, button] of [
     scene(async ({ server, page, base }) => {
       const granted = server.rest.get('/v1/sessions/current') as object;
       const other = { ...AGENT, agent_id: `agt_${hex(9)}`, name: 'Grace' };
-      server.rest.set(`POST /v1/${posts.replace(/\w+$/, 'lookup')}`, { tenant_name: 'Shop', email: 'a@b.test', role: 'agent' });
-      server.rest.set(`POST /v1/${posts}`, button === 'Join' ? { ...granted, agent: other } : granted);
+      server.rest.set(`POST /v1/${posts.replace(/\w+$/, 'lookup')}`, {
+        tenant_name: 'Shop',
+        email: 'a@b.test',
+        role: 'agent',
+      });
+      server.rest.set(
+        `POST /v1/${posts}`,
+        button === 'Join' ? { ...granted, agent: other } : granted,
+      );
       await page.goto(at(base, '/'));
       await page.locator('.row-card').waitFor();
       await page.goto(at(base, path));

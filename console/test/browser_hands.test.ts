@@ -1,27 +1,54 @@
-// What an agent's hands meet: where the next letter goes, what a key does and what it does not, and what stands in the way.
+// What an agent's hands meet: where the next letter goes, what a key does and what it does not, and
+// what stands in the way.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';
 import { card, COLLEAGUE, hex, list, ME, said } from './fake_server.ts';
 import type { FakeServer } from './fake_server.ts';
 import { at, scene, thread, waiting } from './scene.ts';
 
 const composer = (page: Page): Locator => page.locator('#composer');
 const text = (page: Page): Promise<string> => composer(page).inputValue();
-const isNote = (page: Page): Promise<boolean> => page.getByRole('radio', { name: 'Note' }).isChecked();
+const isNote = (page: Page): Promise<boolean> =>
+  page.getByRole('radio', { name: 'Note' }).isChecked();
 const sent = (server: FakeServer): string[] =>
-  server.heard.flatMap((frame) => (frame.kind === 'send' && frame.body.kind === 'text' ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`] : []));
+  server.heard.flatMap((frame) =>
+    frame.kind === 'send' && frame.body.kind === 'text'
+      ? [`${frame.visibility ?? 'everyone'}: ${frame.body.text}`]
+      : [],
+  );
 const kinds = (server: FakeServer): string[] => server.heard.map((frame) => frame.kind);
-const hasFocus = (it: Locator): Promise<boolean> => it.evaluate((element) => element === document.activeElement);
-const pause = (page: Page, ms: number): Promise<void> => page.evaluate((wait) => new Promise<void>((done) => setTimeout(done, wait)), ms);
+const hasFocus = (it: Locator): Promise<boolean> =>
+  it.evaluate((element) => element === document.activeElement);
+const pause = (page: Page, ms: number): Promise<void> =>
+  page.evaluate((wait) => new Promise<void>((done) => setTimeout(done, wait)), ms);
 /** What a key did has been done by then. */
-const settled = (page: Page): Promise<void> => page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
+const settled = (page: Page): Promise<void> =>
+  page.evaluate(
+    () =>
+      new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))),
+  );
 
-const offer = (server: FakeServer, count: number, more: Partial<ConversationCard> = {}, ms = 60_000): void => {
-  const { assignee: _, ...free } = card(count, { state: 'offered', offered_to: ME.agent, waiting_since: Date.now(), ...more });
-  server.push({ kind: 'offer', conversation: free.conversation, deadline: Date.now() + ms, card: free });
+const offer = (
+  server: FakeServer,
+  count: number,
+  more: Partial<ConversationCard> = {},
+  ms = 60_000,
+): void => {
+  const { assignee: _, ...free } = card(count, {
+    state: 'offered',
+    offered_to: ME.agent,
+    waiting_since: Date.now(),
+    ...more,
+  });
+  server.push({
+    kind: 'offer',
+    conversation: free.conversation,
+    deadline: Date.now() + ms,
+    card: free,
+  });
 };
 
 /** Grants what is asked for as the real server does: the card first, then the answer. */
@@ -36,16 +63,71 @@ function grants(server: FakeServer): void {
   };
 }
 
-const WAYS: readonly { readonly name: string; readonly path: string; readonly cards: readonly ConversationCard[]; readonly offered?: boolean; readonly go: (page: Page) => Promise<void> }[] = [
-  { name: 'accepting by mouse', path: '/', cards: [], offered: true, go: (page) => page.getByRole('button', { name: 'Accept' }).click() },
-  { name: 'accepting by key', path: '/', cards: [], offered: true, go: (page) => page.keyboard.press('a') },
-  { name: 'accepting on a page of settings', path: '/account', cards: [], offered: true, go: (page) => page.getByRole('button', { name: 'Accept' }).click() },
-  { name: 'accepting twice as fast as one can', path: '/', cards: [], offered: true, go: (page) => page.getByRole('button', { name: 'Accept' }).dblclick() },
-  { name: 'taking by mouse', path: thread, cards: [waiting(1)], go: (page) => page.getByRole('button', { name: 'Take it' }).click() },
-  { name: 'taking by a double click', path: thread, cards: [waiting(1)], go: (page) => page.getByRole('button', { name: 'Take it' }).dblclick() },
-  { name: 'opening one’s own by mouse', path: '/', cards: [card(1)], go: (page) => page.locator('.row-card').click() },
-  { name: 'opening one’s own by key', path: '/', cards: [card(1)], go: (page) => page.locator('.row-card').press('Enter') },
-  { name: 'opening one’s own by its address', path: thread, cards: [card(1)], go: async () => undefined },
+const WAYS: readonly {
+  readonly name: string;
+  readonly path: string;
+  readonly cards: readonly ConversationCard[];
+  readonly offered?: boolean;
+  readonly go: (page: Page) => Promise<void>;
+}[] = [
+  {
+    name: 'accepting by mouse',
+    path: '/',
+    cards: [],
+    offered: true,
+    go: (page) => page.getByRole('button', { name: 'Accept' }).click(),
+  },
+  {
+    name: 'accepting by key',
+    path: '/',
+    cards: [],
+    offered: true,
+    go: (page) => page.keyboard.press('a'),
+  },
+  {
+    name: 'accepting on a page of settings',
+    path: '/account',
+    cards: [],
+    offered: true,
+    go: (page) => page.getByRole('button', { name: 'Accept' }).click(),
+  },
+  {
+    name: 'accepting twice as fast as one can',
+    path: '/',
+    cards: [],
+    offered: true,
+    go: (page) => page.getByRole('button', { name: 'Accept' }).dblclick(),
+  },
+  {
+    name: 'taking by mouse',
+    path: thread,
+    cards: [waiting(1)],
+    go: (page) => page.getByRole('button', { name: 'Take it' }).click(),
+  },
+  {
+    name: 'taking by a double click',
+    path: thread,
+    cards: [waiting(1)],
+    go: (page) => page.getByRole('button', { name: 'Take it' }).dblclick(),
+  },
+  {
+    name: 'opening one’s own by mouse',
+    path: '/',
+    cards: [card(1)],
+    go: (page) => page.locator('.row-card').click(),
+  },
+  {
+    name: 'opening one’s own by key',
+    path: '/',
+    cards: [card(1)],
+    go: (page) => page.locator('.row-card').press('Enter'),
+  },
+  {
+    name: 'opening one’s own by its address',
+    path: thread,
+    cards: [card(1)],
+    go: async () => undefined,
+  },
 ];
 
 for (const { name, path, cards, offered, go } of WAYS) {
@@ -56,7 +138,9 @@ for (const { name, path, cards, offered, go } of WAYS) {
       await page.goto(at(base, path));
       await server.until((frame) => frame.kind === 'watch');
       if (offered === true) {
-        await page.waitForFunction(() => document.querySelector('main .spinner, .rows .spinner') === null);
+        await page.waitForFunction(
+          () => document.querySelector('main .spinner, .rows .spinner') === null,
+        );
         offer(server, 1);
         await page.getByRole('button', { name: 'Decline' }).waitFor();
       } else if (path === thread) await page.getByText('Is the desk in stock?').last().waitFor();
@@ -134,10 +218,17 @@ for (const then of ['a press beside it', 'another page', 'the end of the session
         offer(server, 3);
         await page.getByRole('button', { name: 'Accept' }).waitFor();
         await page.keyboard.press('a');
-        await server.until((frame) => frame.kind === 'accept' && frame.conversation === card(3).conversation);
+        await server.until(
+          (frame) => frame.kind === 'accept' && frame.conversation === card(3).conversation,
+        );
       }
-      assert.deepEqual(server.heard.filter((frame) => frame.kind === 'typing'), []);
-      const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
+      assert.deepEqual(
+        server.heard.filter((frame) => frame.kind === 'typing'),
+        [],
+      );
+      const kept = await page.evaluate(() =>
+        JSON.stringify({ ...localStorage, ...sessionStorage }),
+      );
       assert.ok(!/"reply":"[^"]/.test(kept), kept);
     }));
 }
@@ -169,7 +260,14 @@ test('no single key acts in anything that takes letters, with another key held, 
       assert.equal(await page.getByRole('dialog').count(), 0, what);
     };
     // An extension puts fields of its own into the page.
-    for (const markup of [{ contenteditable: 'true' }, { contenteditable: 'plaintext-only' }, { role: 'textbox' }, { role: 'combobox' }, { role: 'listbox' }, { role: 'spinbutton' }]) {
+    for (const markup of [
+      { contenteditable: 'true' },
+      { contenteditable: 'plaintext-only' },
+      { role: 'textbox' },
+      { role: 'combobox' },
+      { role: 'listbox' },
+      { role: 'spinbutton' },
+    ]) {
       await page.evaluate((attributes) => {
         document.getElementById('foreign')?.remove();
         const field = document.createElement('div');
@@ -198,8 +296,19 @@ test('no single key acts in anything that takes letters, with another key held, 
       await page.keyboard.press(chord);
       await quiet(chord);
     }
-    for (const init of [{ modifierAltGraph: true }, { isComposing: true }, { keyCode: 229 }, { repeat: true }]) {
-      await page.evaluate((more) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'e', bubbles: true, cancelable: true, ...more })), init);
+    for (const init of [
+      { modifierAltGraph: true },
+      { isComposing: true },
+      { keyCode: 229 },
+      { repeat: true },
+    ]) {
+      await page.evaluate(
+        (more) =>
+          document.body.dispatchEvent(
+            new KeyboardEvent('keydown', { key: 'e', bubbles: true, cancelable: true, ...more }),
+          ),
+        init,
+      );
       await quiet(JSON.stringify(init));
     }
     await page.getByRole('button', { name: /^Your availability/ }).click();
@@ -240,7 +349,8 @@ test('Undo stands above a dialog: by mouse, by its key, and by Tab', () =>
       () => undo.click(),
       () => page.keyboard.press('z'),
       async () => {
-        for (let step = 0; step < 12 && !(await hasFocus(undo)); step += 1) await page.keyboard.press('Tab');
+        for (let step = 0; step < 12 && !(await hasFocus(undo)); step += 1)
+          await page.keyboard.press('Tab');
         await page.keyboard.press('Enter');
       },
     ];
@@ -252,7 +362,10 @@ test('Undo stands above a dialog: by mouse, by its key, and by Tab', () =>
       await page.getByRole('dialog').waitFor();
       const box = await undo.boundingBox();
       assert.ok(box !== null);
-      const top = await page.evaluate(([x, y]) => document.elementFromPoint(x, y)?.textContent, [box.x + box.width / 2, box.y + box.height / 2] as const);
+      const top = await page.evaluate(([x, y]) => document.elementFromPoint(x, y)?.textContent, [
+        box.x + box.width / 2,
+        box.y + box.height / 2,
+      ] as const);
       assert.equal(top, 'Undo');
       await way();
       await undo.waitFor({ state: 'detached' });
@@ -269,7 +382,8 @@ test('what can be undone is not pushed out by what else is told', () =>
     await composer(page).press('Escape');
     await page.keyboard.press('e');
     await page.getByRole('button', { name: 'Undo' }).waitFor();
-    for (const words of ['one', 'two', 'three', 'four']) server.push({ kind: 'reject', request: 0, code: 'invalid', words });
+    for (const words of ['one', 'two', 'three', 'four'])
+      server.push({ kind: 'reject', request: 0, code: 'invalid', words });
     await page.locator('.notice', { hasText: 'four' }).waitFor();
     assert.equal(await page.getByRole('button', { name: 'Undo' }).count(), 1);
   }));
@@ -309,7 +423,10 @@ test('a note that was sent before taking leaves no note behind', () =>
     await page.keyboard.type('Good day');
     await page.getByText('Nobody has this conversation.').waitFor({ state: 'detached' });
     await page.keyboard.press('Enter');
-    await server.until((frame) => frame.kind === 'send' && frame.body.kind === 'text' && frame.body.text === 'Good day');
+    await server.until(
+      (frame) =>
+        frame.kind === 'send' && frame.body.kind === 'text' && frame.body.text === 'Good day',
+    );
     assert.deepEqual(sent(server), ['agents: a regular', 'everyone: Good day']);
   }));
 
@@ -321,7 +438,9 @@ test('a note that is half written when its conversation is taken stays one, and 
     await page.getByText('Nobody has this conversation.').waitFor();
     await composer(page).fill('he is a thief');
     await page.getByRole('button', { name: 'Take it' }).click();
-    await page.getByText('You began this internal note before you took the conversation.').waitFor();
+    await page
+      .getByText('You began this internal note before you took the conversation.')
+      .waitFor();
     assert.ok(await isNote(page));
     assert.equal(await text(page), 'he is a thief');
     await page.getByRole('button', { name: 'Write to the visitor instead' }).click();
@@ -335,9 +454,29 @@ test('a note that is half written when its conversation is taken stays one, and 
 
 /** How a conversation is taken from under the cursor. */
 const LOSSES: readonly { readonly name: string; readonly lose: (server: FakeServer) => void }[] = [
-  { name: 'is given back while the line is down', lose: (server) => { server.cards = [{ ...waiting(1), version: 2 }]; server.breakLine(4200); } },
-  { name: 'is taken over by a colleague', lose: (server) => server.push({ kind: 'conversation', card: card(1, { version: 2, assignee: COLLEAGUE.agent }) }) },
-  { name: 'is closed', lose: (server) => server.push({ kind: 'conversation', card: card(1, { version: 2, state: 'closed', closed_at: Date.now() }) }) },
+  {
+    name: 'is given back while the line is down',
+    lose: (server) => {
+      server.cards = [{ ...waiting(1), version: 2 }];
+      server.breakLine(4200);
+    },
+  },
+  {
+    name: 'is taken over by a colleague',
+    lose: (server) =>
+      server.push({
+        kind: 'conversation',
+        card: card(1, { version: 2, assignee: COLLEAGUE.agent }),
+      }),
+  },
+  {
+    name: 'is closed',
+    lose: (server) =>
+      server.push({
+        kind: 'conversation',
+        card: card(1, { version: 2, state: 'closed', closed_at: Date.now() }),
+      }),
+  },
 ];
 
 for (const { name, lose } of LOSSES) {
@@ -389,7 +528,11 @@ test('the list says of a note that it is one, half written or last said, and who
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();
     const colleague = { author: { kind: 'agent', agent: COLLEAGUE.agent } } as const;
-    server.push({ kind: 'message', conversation, ...said(3, 'he is a thief', { ...colleague, visibility: 'agents' }) });
+    server.push({
+      kind: 'message',
+      conversation,
+      ...said(3, 'he is a thief', { ...colleague, visibility: 'agents' }),
+    });
     await last.filter({ hasText: /Note.*Jonas Berg: he is a thief/ }).waitFor();
     server.push({ kind: 'message', conversation, ...said(4, 'We have it', colleague) });
     await last.filter({ hasText: /^Jonas Berg: We have it$/ }).waitFor();
@@ -404,62 +547,139 @@ test('a note is never said to be for everyone, nor what is for everyone a note, 
     const colleague = { kind: 'agent', agent: COLLEAGUE.agent } as const;
     const theirs = { assignee: COLLEAGUE.agent, last_message_at: 1 };
     server.cards = [card(1, { preview: 'Where is my order?' }), card(2, theirs), card(3, theirs)];
-    server.history.set(card(1).conversation, [said(1, 'Where is my order?'), said(2, 'no good payer', { author: colleague, visibility: 'agents' })]);
-    const last = (count: number): Locator => page.locator('.row-card', { hasText: `Visitor Number ${count}` }).locator('.row-preview');
+    server.history.set(card(1).conversation, [
+      said(1, 'Where is my order?'),
+      said(2, 'no good payer', { author: colleague, visibility: 'agents' }),
+    ]);
+    const last = (count: number): Locator =>
+      page.locator('.row-card', { hasText: `Visitor Number ${count}` }).locator('.row-preview');
     await page.goto(at(base, thread));
     await page.getByText('no good payer').waitFor();
-    await last(1).filter({ hasText: /^Where is my order\?$/ }).waitFor();
-    server.push({ kind: 'message', conversation: card(1).conversation, ...said(3, 'asks often', { author: colleague, visibility: 'agents' }) });
-    await last(1).filter({ hasText: /Note ?Jonas Berg: asks often$/ }).waitFor();
-    server.push({ kind: 'conversation', card: card(1, { version: 2, preview: 'Where is my order?', tags: [] }) });
-    await last(1).filter({ hasText: /^Where is my order\?$/ }).waitFor();
+    await last(1)
+      .filter({ hasText: /^Where is my order\?$/ })
+      .waitFor();
+    server.push({
+      kind: 'message',
+      conversation: card(1).conversation,
+      ...said(3, 'asks often', { author: colleague, visibility: 'agents' }),
+    });
+    await last(1)
+      .filter({ hasText: /Note ?Jonas Berg: asks often$/ })
+      .waitFor();
+    server.push({
+      kind: 'conversation',
+      card: card(1, { version: 2, preview: 'Where is my order?', tags: [] }),
+    });
+    await last(1)
+      .filter({ hasText: /^Where is my order\?$/ })
+      .waitFor();
     await page.getByRole('tab', { name: 'All' }).click();
     await last(2).click();
     await page.getByText('This conversation is with Jonas Berg.').waitFor();
-    server.push({ kind: 'message', conversation: card(2).conversation, ...said(3, 'slow payer', { author: colleague, visibility: 'agents' }) });
-    await last(2).filter({ hasText: /Note ?Jonas Berg: slow payer$/ }).waitFor();
+    server.push({
+      kind: 'message',
+      conversation: card(2).conversation,
+      ...said(3, 'slow payer', { author: colleague, visibility: 'agents' }),
+    });
+    await last(2)
+      .filter({ hasText: /Note ?Jonas Berg: slow payer$/ })
+      .waitFor();
     // Its thread is followed no more.
     await last(3).click();
     await page.getByText('hello 3').first().waitFor();
     assert.match((await last(2).textContent()) ?? '', /Note ?Jonas Berg: slow payer$/);
   }));
 
-interface Box { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
-const overlap = (a: Box, b: Box): boolean => a.x < b.x + b.width - 1 && b.x < a.x + a.width - 1 && a.y < b.y + b.height - 1 && b.y < a.y + a.height - 1;
+interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+const overlap = (a: Box, b: Box): boolean =>
+  a.x < b.x + b.width - 1 &&
+  b.x < a.x + a.width - 1 &&
+  a.y < b.y + b.height - 1 &&
+  b.y < a.y + a.height - 1;
 
 /** Everything on the desk that one reads or presses, and what lies over it. */
 async function covered(page: Page, by: string): Promise<string[]> {
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => (one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished))));
+  await page.evaluate(() =>
+    Promise.allSettled(
+      document
+        .getAnimations()
+        .map((one) =>
+          one.effect?.getComputedTiming().iterations === Infinity ? null : one.finished,
+        ),
+    ),
+  );
   const boxes = async (selector: string): Promise<Box[]> =>
-    (await page.locator(selector).filter({ visible: true }).all()).reduce<Promise<Box[]>>(async (all, one) => {
-      const box = await one.boundingBox();
-      return box === null ? all : [...(await all), box];
-    }, Promise.resolve([]));
+    (await page.locator(selector).filter({ visible: true }).all()).reduce<Promise<Box[]>>(
+      async (all, one) => {
+        const box = await one.boundingBox();
+        return box === null ? all : [...(await all), box];
+      },
+      Promise.resolve([]),
+    );
   const over = await boxes(by);
   assert.ok(over.length > 0, `no ${by}`);
   const size = page.viewportSize();
   for (const box of over) {
-    assert.ok(size !== null && box.x >= 0 && box.y >= 0 && box.x + box.width <= size.width && box.y + box.height <= size.height, `off the screen: ${JSON.stringify(box)}`);
+    assert.ok(
+      size !== null &&
+        box.x >= 0 &&
+        box.y >= 0 &&
+        box.x + box.width <= size.width &&
+        box.y + box.height <= size.height,
+      `off the screen: ${JSON.stringify(box)}`,
+    );
   }
   const found: string[] = [];
-  for (const selector of ['.rows', '.list-head', '.tabs', '.list-tools', '.thread-head', '.messages', '.composer', '.untaken', '.context', '.rail', '.settings', '.line-bar']) {
-    for (const box of await boxes(selector)) if (over.some((one) => overlap(one, box))) found.push(selector);
+  for (const selector of [
+    '.rows',
+    '.list-head',
+    '.tabs',
+    '.list-tools',
+    '.thread-head',
+    '.messages',
+    '.composer',
+    '.untaken',
+    '.context',
+    '.rail',
+    '.settings',
+    '.line-bar',
+  ]) {
+    for (const box of await boxes(selector))
+      if (over.some((one) => overlap(one, box))) found.push(selector);
   }
   return found;
 }
 
-for (const [width, height] of [[1280, 800], [1000, 560], [800, 700], [360, 640]] as const) {
+for (const [width, height] of [
+  [1280, 800],
+  [1000, 560],
+  [800, 700],
+  [360, 640],
+] as const) {
   test(`five offers are one card, the oldest, and cover nothing on ${width} by ${height}`, () =>
     scene(
       async ({ server, page, base }) => {
         await page.goto(at(base, thread));
         await page.getByText('Is the desk in stock?').last().waitFor();
-        for (const count of [3, 4, 5, 6, 7]) offer(server, count, { preview: `A question of some length, which goes on over more than one line, and has the number ${count}` });
+        for (const count of [3, 4, 5, 6, 7])
+          offer(server, count, {
+            preview: `A question of some length, which goes on over more than one line, and has the number ${count}`,
+          });
         await page.getByText('+4 more').waitFor();
-        assert.equal(await page.getByRole('region', { name: 'New conversation' }).getByRole('article').count(), 1);
+        assert.equal(
+          await page.getByRole('region', { name: 'New conversation' }).getByRole('article').count(),
+          1,
+        );
         for (const path of [thread, '/', '/sites', '/account']) {
           await page.goto(at(base, path));
-          await page.waitForFunction(() => document.querySelector('main .spinner, .rows .spinner') === null);
+          await page.waitForFunction(
+            () => document.querySelector('main .spinner, .rows .spinner') === null,
+          );
           assert.deepEqual(await covered(page, '.offer'), [], path);
         }
         await page.locator('.offer', { hasText: 'Visitor Number 3' }).waitFor();
@@ -477,18 +697,31 @@ for (const [width, height] of [[1280, 800], [1000, 560], [800, 700], [360, 640]]
   test(`notices cover neither the newest message nor anything else on ${width} by ${height}`, () =>
     scene(
       async ({ server, page, base }) => {
-        server.history.set(card(1).conversation, Array.from({ length: 30 }, (_, at) => said(at + 1, `line ${at}`)));
+        server.history.set(
+          card(1).conversation,
+          Array.from({ length: 30 }, (_, at) => said(at + 1, `line ${at}`)),
+        );
         await page.goto(at(base, thread));
         await page.getByText('line 29', { exact: true }).waitFor();
-        for (const words of ['first', 'second', 'third']) server.push({ kind: 'reject', request: 0, code: 'invalid', words });
+        for (const words of ['first', 'second', 'third'])
+          server.push({ kind: 'reject', request: 0, code: 'invalid', words });
         await page.locator('.notice', { hasText: 'third' }).waitFor();
         assert.deepEqual(await covered(page, '.notices'), []);
         offer(server, 9);
         await page.getByRole('button', { name: 'Decline' }).waitFor();
-        assert.deepEqual([...(await covered(page, '.notices')), ...(await covered(page, '.offer'))], []);
+        assert.deepEqual(
+          [...(await covered(page, '.notices')), ...(await covered(page, '.offer'))],
+          [],
+        );
         const newest = await page.getByText('line 29', { exact: true }).boundingBox();
         const log = await page.getByRole('log').boundingBox();
-        assert.ok(newest !== null && log !== null && newest.y + newest.height <= log.y + log.height && newest.y >= log.y, 'the newest message is out of sight');
+        assert.ok(
+          newest !== null &&
+            log !== null &&
+            newest.y + newest.height <= log.y + log.height &&
+            newest.y >= log.y,
+          'the newest message is out of sight',
+        );
       },
       { width, height },
     ));
@@ -499,28 +732,78 @@ test('an offer quotes its visitor, and neither a note nor a colleague', () =>
     await page.goto(at(base, '/'));
     await page.locator('.row-card').waitFor();
     const colleague = { kind: 'agent', agent: COLLEAGUE.agent } as const;
-    server.history.set(card(7).conversation, [said(1, 'Where is my order?'), said(2, 'We look', { author: colleague }), said(3, 'he is a thief', { author: colleague, visibility: 'agents' })]);
+    server.history.set(card(7).conversation, [
+      said(1, 'Where is my order?'),
+      said(2, 'We look', { author: colleague }),
+      said(3, 'he is a thief', { author: colleague, visibility: 'agents' }),
+    ]);
     offer(server, 7, { preview: 'he is a thief', last_author: colleague, seq_last: 3 });
     await page.locator('.offer-preview', { hasText: 'Where is my order?' }).waitFor();
     assert.equal(await page.locator('.offer', { hasText: /thief|We look/ }).count(), 0);
-    server.push({ kind: 'message', conversation: card(7).conversation, ...said(4, 'still a thief', { author: colleague, visibility: 'agents' }) });
+    server.push({
+      kind: 'message',
+      conversation: card(7).conversation,
+      ...said(4, 'still a thief', { author: colleague, visibility: 'agents' }),
+    });
     server.push({ kind: 'message', conversation: card(7).conversation, ...said(5, 'Hello?') });
     await page.locator('.offer-preview', { hasText: 'Hello?' }).waitFor();
     server.push({ kind: 'offer-over', conversation: card(7).conversation });
     // Where nothing but the card is known.
-    server.instead = (frame) => frame.kind === 'watch' && frame.conversation === card(8).conversation;
+    server.instead = (frame) =>
+      frame.kind === 'watch' && frame.conversation === card(8).conversation;
     offer(server, 8, { preview: 'We look', last_author: colleague });
     await page.locator('.offer', { hasText: 'Visitor Number 8' }).waitFor();
     assert.equal(await page.locator('.offer-preview').count(), 0);
   }));
 
-const ENDINGS: readonly { readonly name: string; readonly gone: boolean; readonly end: (server: FakeServer) => void }[] = [
-  { name: 'a colleague takes', gone: true, end: (server) => server.push({ kind: 'conversation', card: card(8, { version: 5, assignee: COLLEAGUE.agent }) }) },
-  { name: 'one takes oneself', gone: true, end: (server) => server.push({ kind: 'conversation', card: card(8, { version: 5 }) }) },
-  { name: 'is closed', gone: true, end: (server) => server.push({ kind: 'conversation', card: { ...waiting(8), version: 5, state: 'closed', closed_at: Date.now() } }) },
-  { name: 'is answered', gone: true, end: (server) => server.push({ kind: 'message', conversation: card(8).conversation, ...said(9, 'Yes', { author: { kind: 'agent', agent: COLLEAGUE.agent } }) }) },
-  { name: 'is erased', gone: true, end: (server) => server.push({ kind: 'forget', conversation: card(8).conversation }) },
-  { name: 'waits on', gone: false, end: (server) => server.push({ kind: 'conversation', card: { ...waiting(8), version: 5 } }) },
+const ENDINGS: readonly {
+  readonly name: string;
+  readonly gone: boolean;
+  readonly end: (server: FakeServer) => void;
+}[] = [
+  {
+    name: 'a colleague takes',
+    gone: true,
+    end: (server) =>
+      server.push({
+        kind: 'conversation',
+        card: card(8, { version: 5, assignee: COLLEAGUE.agent }),
+      }),
+  },
+  {
+    name: 'one takes oneself',
+    gone: true,
+    end: (server) => server.push({ kind: 'conversation', card: card(8, { version: 5 }) }),
+  },
+  {
+    name: 'is closed',
+    gone: true,
+    end: (server) =>
+      server.push({
+        kind: 'conversation',
+        card: { ...waiting(8), version: 5, state: 'closed', closed_at: Date.now() },
+      }),
+  },
+  {
+    name: 'is answered',
+    gone: true,
+    end: (server) =>
+      server.push({
+        kind: 'message',
+        conversation: card(8).conversation,
+        ...said(9, 'Yes', { author: { kind: 'agent', agent: COLLEAGUE.agent } }),
+      }),
+  },
+  {
+    name: 'is erased',
+    gone: true,
+    end: (server) => server.push({ kind: 'forget', conversation: card(8).conversation }),
+  },
+  {
+    name: 'waits on',
+    gone: false,
+    end: (server) => server.push({ kind: 'conversation', card: { ...waiting(8), version: 5 } }),
+  },
 ];
 
 for (const { name, gone, end } of ENDINGS) {
@@ -532,7 +815,9 @@ for (const { name, gone, end } of ENDINGS) {
       await page.getByRole('button', { name: 'Decline' }).waitFor();
       server.push({ kind: 'offer-over', conversation: card(8).conversation });
       server.push({ kind: 'conversation', card: { ...waiting(8), version: 4 } });
-      const notice = page.locator('.notice', { hasText: 'You missed a conversation that was offered to you: Visitor Number 8.' });
+      const notice = page.locator('.notice', {
+        hasText: 'You missed a conversation that was offered to you: Visitor Number 8.',
+      });
       await notice.waitFor();
       end(server);
       if (gone) await notice.waitFor({ state: 'detached' });
@@ -549,7 +834,8 @@ test('the next offer is not accepted by the second press that was meant for the 
     await page.goto(at(base, '/'));
     await page.locator('.row-card').waitFor();
     server.instead = (frame) => {
-      if (frame.kind === 'decline') server.push({ kind: 'offer-over', conversation: frame.conversation });
+      if (frame.kind === 'decline')
+        server.push({ kind: 'offer-over', conversation: frame.conversation });
       return false;
     };
     offer(server, 7);
@@ -560,7 +846,10 @@ test('the next offer is not accepted by the second press that was meant for the 
     await page.locator('.offer', { hasText: 'Visitor Number 8' }).waitFor();
     await page.keyboard.press('Enter');
     await settled(page);
-    assert.deepEqual(kinds(server).filter((kind) => kind === 'accept' || kind === 'decline'), ['decline']);
+    assert.deepEqual(
+      kinds(server).filter((kind) => kind === 'accept' || kind === 'decline'),
+      ['decline'],
+    );
     // The focus is where the next one is.
     await page.keyboard.press('Tab');
     assert.ok(await hasFocus(page.getByRole('button', { name: 'Accept' })));
@@ -570,12 +859,30 @@ test('arrow keys show where the focus is, in every menu', () =>
   scene(async ({ page, base }) => {
     await page.goto(at(base, thread));
     await page.getByText('Is the desk in stock?').last().waitFor();
-    for (const [menu, item] of [[/^Your availability/, /^(Away|Offline)/], ['Edit tags', 'Sales']] as const) {
+    for (const [menu, item] of [
+      [/^Your availability/, /^(Away|Offline)/],
+      ['Edit tags', 'Sales'],
+    ] as const) {
       await page.getByRole('button', { name: menu }).click();
       for (const _ of [1, 2]) await page.keyboard.press('ArrowDown');
       const focused = page.locator('.menu-panel :focus');
-      assert.ok(await focused.evaluate((one) => getComputedStyle(one).outlineStyle !== 'none' && Number.parseFloat(getComputedStyle(one).outlineWidth) >= 2), String(menu));
-      assert.equal(await page.getByRole('radio', { name: item }).or(page.getByRole('checkbox', { name: item })).and(focused).count(), 1, String(menu));
+      assert.ok(
+        await focused.evaluate(
+          (one) =>
+            getComputedStyle(one).outlineStyle !== 'none' &&
+            Number.parseFloat(getComputedStyle(one).outlineWidth) >= 2,
+        ),
+        String(menu),
+      );
+      assert.equal(
+        await page
+          .getByRole('radio', { name: item })
+          .or(page.getByRole('checkbox', { name: item }))
+          .and(focused)
+          .count(),
+        1,
+        String(menu),
+      );
       await page.keyboard.press('Escape');
       assert.ok(await hasFocus(page.getByRole('button', { name: menu })));
     }
@@ -601,13 +908,20 @@ test('a conversation is not handed to whom it is with, and no longer handed over
     assert.equal(await dialog.getByText(COLLEAGUE.name).count(), 0);
     server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
     await dialog.getByText(COLLEAGUE.name).waitFor();
-    server.push({ kind: 'conversation', card: card(1, { version: 3, state: 'closed', closed_at: Date.now() }) });
+    server.push({
+      kind: 'conversation',
+      card: card(1, { version: 3, state: 'closed', closed_at: Date.now() }),
+    });
     await dialog.waitFor({ state: 'detached' });
   }));
 
 test('what has nothing to see in it is not sent, not typed, and not a name', () =>
   scene(async ({ server, page, base }) => {
-    server.cards = [card(1, { visitor: { visitor: 'vis_000000000000000000000000000000ab', name: '\u200B\u2800' } })];
+    server.cards = [
+      card(1, {
+        visitor: { visitor: 'vis_000000000000000000000000000000ab', name: '\u200B\u2800' },
+      }),
+    ];
     await page.goto(at(base, thread));
     await page.getByRole('heading', { name: 'Visitor 00AB', level: 1 }).waitFor();
     for (const nothing of ['\u200B', '\u2800', ' \u3164 ', '\u00AD\u2060', '\u202E']) {
@@ -615,7 +929,11 @@ test('what has nothing to see in it is not sent, not typed, and not a name', () 
         await page.getByText(mode, { exact: true }).click();
         await composer(page).fill(nothing);
         await composer(page).press('Enter');
-        assert.ok(await page.getByRole('button', { name: mode === 'Note' ? 'Add note' : 'Send' }).isDisabled());
+        assert.ok(
+          await page
+            .getByRole('button', { name: mode === 'Note' ? 'Add note' : 'Send' })
+            .isDisabled(),
+        );
         await composer(page).fill('');
       }
     }
@@ -627,7 +945,8 @@ test('who leads takes over what a colleague has, and writes at once; who does no
   scene(async ({ server, page, base }) => {
     server.cards = [card(1, { assignee: COLLEAGUE.agent })];
     server.instead = (frame) => {
-      if (frame.kind === 'take-over') server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
+      if (frame.kind === 'take-over')
+        server.push({ kind: 'conversation', card: card(1, { version: 2 }) });
       return false;
     };
     await page.goto(at(base, thread));
@@ -643,13 +962,19 @@ test('who leads takes over what a colleague has, and writes at once; who does no
     assert.equal(await page.getByRole('dialog').count(), 0);
     assert.equal(await page.getByRole('button', { name: 'Take over' }).count(), 0);
     const current = server.rest.get('/v1/sessions/current') as { agent: object };
-    server.rest.set('/v1/sessions/current', { ...current, agent: { ...current.agent, role: 'agent' } });
+    server.rest.set('/v1/sessions/current', {
+      ...current,
+      agent: { ...current.agent, role: 'agent' },
+    });
     await page.reload();
     await page.getByText('This conversation is with Jonas Berg.').waitFor();
     assert.equal(await page.getByRole('button', { name: 'Take over' }).count(), 0);
   }));
 
-for (const [who, assignee] of [['whoever has the conversation', ME.agent], ['whoever leads', COLLEAGUE.agent]] as const) {
+for (const [who, assignee] of [
+  ['whoever has the conversation', ME.agent],
+  ['whoever leads', COLLEAGUE.agent],
+] as const) {
   test(`a transfer that nobody has answered is withdrawn by ${who}`, () =>
     scene(async ({ server, page, base }) => {
       server.cards = [card(1, { assignee, offered_to: `agt_${'0'.repeat(31)}9` })];
@@ -668,7 +993,8 @@ test('a transfer that was answered while it was being withdrawn stands as it was
   scene(async ({ server, page, base }) => {
     server.cards = [card(1, { offered_to: COLLEAGUE.agent })];
     server.instead = (frame) => {
-      if (frame.kind === 'withdraw') server.push({ kind: 'reject', request: frame.request, code: 'forbidden', words: '' });
+      if (frame.kind === 'withdraw')
+        server.push({ kind: 'reject', request: frame.request, code: 'forbidden', words: '' });
       return frame.kind === 'withdraw';
     };
     await page.goto(at(base, thread));
@@ -701,7 +1027,9 @@ test('whoever is to lose their conversations is told so: when sent to Away, and 
   scene(async ({ server, page, base }) => {
     server.me = { ...ME, availability: 'away', availability_cause: 'missed-offers' };
     await page.goto(at(base, thread));
-    await page.locator('.notice', { hasText: 'soon your conversations go back to the queue' }).waitFor();
+    await page
+      .locator('.notice', { hasText: 'soon your conversations go back to the queue' })
+      .waitFor();
     await page.getByRole('button', { name: /^Your availability/ }).click();
     const choice = (name: RegExp): Locator => page.getByRole('radio', { name });
     assert.match((await choice(/^Away/).textContent()) ?? '', /soon lose yours/);
@@ -717,14 +1045,23 @@ test('“+1 more” leads where the other one is', () =>
     offer(server, 7);
     await page.getByRole('button', { name: 'Decline' }).waitFor();
     const handed = card(8, { assignee: COLLEAGUE.agent, offered_to: ME.agent });
-    server.push({ kind: 'offer', conversation: handed.conversation, deadline: Date.now() + 60_000, card: handed, transfer_from: COLLEAGUE.agent });
+    server.push({
+      kind: 'offer',
+      conversation: handed.conversation,
+      deadline: Date.now() + 60_000,
+      card: handed,
+      transfer_from: COLLEAGUE.agent,
+    });
     await page.getByText('+1 more').click();
     await page.locator('.row-card', { hasText: 'Visitor Number 8' }).waitFor({ timeout: 5_000 });
     server.push({ kind: 'offer-over', conversation: handed.conversation });
     offer(server, 9);
     await page.getByText('+1 more').click();
     await page.locator('.row-card', { hasText: 'Visitor Number 9' }).waitFor();
-    assert.equal(await page.getByRole('tab', { name: 'Waiting' }).getAttribute('aria-selected'), 'true');
+    assert.equal(
+      await page.getByRole('tab', { name: 'Waiting' }).getAttribute('aria-selected'),
+      'true',
+    );
   }));
 
 test('what stays until it is put away is not pushed out by what passes', () =>
@@ -736,7 +1073,8 @@ test('what stays until it is put away is not pushed out by what passes', () =>
     server.push({ kind: 'offer-over', conversation: card(8).conversation });
     const missed = page.locator('.notice', { hasText: 'You missed' });
     await missed.waitFor();
-    for (const words of ['one', 'two', 'three', 'four']) server.push({ kind: 'reject', request: 0, code: 'invalid', words });
+    for (const words of ['one', 'two', 'three', 'four'])
+      server.push({ kind: 'reject', request: 0, code: 'invalid', words });
     await page.locator('.notice', { hasText: 'four' }).waitFor();
     assert.equal(await missed.count(), 1);
     assert.equal(await page.locator('.notice').count(), 3);
@@ -745,7 +1083,10 @@ test('what stays until it is put away is not pushed out by what passes', () =>
 test('tags that are ticked one right after the other are all there', () =>
   scene(async ({ server, page, base }) => {
     const tags = [1, 2].map((count) => `tag_${hex(count)}`);
-    server.rest.set('/v1/tags', list({ tag_id: tags[0], name: 'Sales' }, { tag_id: tags[1], name: 'Bulk' }));
+    server.rest.set(
+      '/v1/tags',
+      list({ tag_id: tags[0], name: 'Sales' }, { tag_id: tags[1], name: 'Bulk' }),
+    );
     const put: unknown[] = [];
     await page.route('**/v1/conversations/*/tags', async (route) => {
       put.push(route.request().postDataJSON());

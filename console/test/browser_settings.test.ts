@@ -1,4 +1,5 @@
-// Settings are not lost: on leaving, by the browser's own ways, by a reload, by an offer, by a slip in a dialog.
+// Settings are not lost: on leaving, by the browser's own ways, by a reload, by an offer, by a slip
+// in a dialog.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +10,8 @@ import { at, scene } from './scene.ts';
 
 const shop = `/sites/sit_${hex(1)}`;
 const nameOf = (page: Page): Locator => page.getByLabel('Name', { exact: true }).first();
-const question = (page: Page): Locator => page.getByRole('dialog', { name: 'Leave without saving?' });
+const question = (page: Page): Locator =>
+  page.getByRole('dialog', { name: 'Leave without saving?' });
 const stay = (page: Page): Promise<void> => page.getByRole('button', { name: 'Stay here' }).click();
 
 async function changed(page: Page, base: string): Promise<void> {
@@ -19,10 +21,26 @@ async function changed(page: Page, base: string): Promise<void> {
   await nameOf(page).fill('Another name');
 }
 
-const WAYS_OUT: readonly { readonly name: string; readonly go: (page: Page) => Promise<unknown>; readonly arrives: string }[] = [
-  { name: 'a link', go: (page) => page.getByRole('link', { name: 'Agents' }).click(), arrives: '#/agents' },
-  { name: 'the browser’s back', go: (page) => page.evaluate(() => history.back()), arrives: '#/sites' },
-  { name: 'an address', go: (page) => page.evaluate(() => (location.hash = '#/keys')), arrives: '#/keys' },
+const WAYS_OUT: readonly {
+  readonly name: string;
+  readonly go: (page: Page) => Promise<unknown>;
+  readonly arrives: string;
+}[] = [
+  {
+    name: 'a link',
+    go: (page) => page.getByRole('link', { name: 'Agents' }).click(),
+    arrives: '#/agents',
+  },
+  {
+    name: 'the browser’s back',
+    go: (page) => page.evaluate(() => history.back()),
+    arrives: '#/sites',
+  },
+  {
+    name: 'an address',
+    go: (page) => page.evaluate(() => (location.hash = '#/keys')),
+    arrives: '#/keys',
+  },
 ];
 
 for (const { name, go, arrives } of WAYS_OUT) {
@@ -93,10 +111,19 @@ test('a reload keeps what is unsaved', () =>
 test('an offer is accepted at once, and what is unsaved is found again', () =>
   scene(async ({ server, page, base }) => {
     await changed(page, base);
-    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 60_000, card: card(8, { state: 'offered', offered_to: ME.agent }) });
+    server.push({
+      kind: 'offer',
+      conversation: card(8).conversation,
+      deadline: Date.now() + 60_000,
+      card: card(8, { state: 'offered', offered_to: ME.agent }),
+    });
     await page.getByRole('button', { name: 'Accept' }).click();
     await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
-    await page.locator('.notice', { hasText: 'Not saved yet, and kept for you where you left it: General.' }).waitFor();
+    await page
+      .locator('.notice', {
+        hasText: 'Not saved yet, and kept for you where you left it: General.',
+      })
+      .waitFor();
     assert.equal(await page.getByRole('dialog').count(), 0);
     await page.goto(at(base, shop));
     await page.getByRole('heading', { name: 'General' }).waitFor();
@@ -112,14 +139,29 @@ for (const label of SECRETS) {
       await page.goto(at(base, '/account'));
       await field.fill('half a sec');
       await page.getByRole('link', { name: 'Agents' }).click();
-      await question(page).getByText('This is not saved yet and would be lost: Password.').waitFor();
+      await question(page)
+        .getByText('This is not saved yet and would be lost: Password.')
+        .waitFor();
       await stay(page);
       assert.equal(await field.inputValue(), 'half a sec');
-      assert.ok(await page.evaluate(() => [...Object.values(sessionStorage), ...Object.values(localStorage)].every((kept) => !String(kept).includes('half a sec'))));
+      assert.ok(
+        await page.evaluate(() =>
+          [...Object.values(sessionStorage), ...Object.values(localStorage)].every(
+            (kept) => !String(kept).includes('half a sec'),
+          ),
+        ),
+      );
       // Somebody waits: it is found again.
-      server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 60_000, card: card(8, { state: 'offered', offered_to: ME.agent }) });
+      server.push({
+        kind: 'offer',
+        conversation: card(8).conversation,
+        deadline: Date.now() + 60_000,
+        card: card(8, { state: 'offered', offered_to: ME.agent }),
+      });
       await page.getByRole('button', { name: 'Accept' }).click();
-      await page.locator('.notice', { hasText: 'kept for you where you left it: Password.' }).waitFor();
+      await page
+        .locator('.notice', { hasText: 'kept for you where you left it: Password.' })
+        .waitFor();
       await page.goto(at(base, '/account'));
       assert.equal(await field.inputValue(), 'half a sec');
       await page.getByRole('link', { name: 'Tags' }).click();
@@ -157,7 +199,13 @@ test('signing out asks as well, and takes what is unsaved along', () =>
   }));
 
 const FORMS = [
-  { path: '/sites', opens: 'Add a website', field: 'Name', more: 'Origins that may embed the widget', posts: 'POST /v1/sites' },
+  {
+    path: '/sites',
+    opens: 'Add a website',
+    field: 'Name',
+    more: 'Origins that may embed the widget',
+    posts: 'POST /v1/sites',
+  },
   { path: '/agents', opens: 'Invite', field: 'E-mail', posts: 'POST /v1/invitations' },
   { path: '/keys', opens: 'Create a key', field: 'Name', posts: 'POST /v1/keys' },
 ] as const;
@@ -184,10 +232,17 @@ for (const form of FORMS) {
         await stay(page);
         assert.equal(await dialog.getByLabel(form.field).inputValue(), 'someone@example.test');
       }
-      server.rest.set(form.posts, { ...(server.rest.get(`/v1${shop}`) as object), email: 'someone@example.test', expires_at: 9e12, link: 'https://x.test/#/1', text: 'lh_secret' });
+      server.rest.set(form.posts, {
+        ...(server.rest.get(`/v1${shop}`) as object),
+        email: 'someone@example.test',
+        expires_at: 9e12,
+        link: 'https://x.test/#/1',
+        text: 'lh_secret',
+      });
       await dialog.getByLabel(form.field).evaluate((field) => {
         // So fast that no answer comes between.
-        for (let press = 0; press < 2; press += 1) (field as HTMLInputElement).form?.requestSubmit();
+        for (let press = 0; press < 2; press += 1)
+          (field as HTMLInputElement).form?.requestSubmit();
       });
       if (form.path === '/sites') await page.getByRole('heading', { name: 'Embed tag' }).waitFor();
       else {
@@ -225,12 +280,28 @@ test('what is typed while a part is being saved stays', () =>
 test('the page of a website says which origins were refused, and adds one beside what is being changed there', () =>
   scene(async ({ server, page, base }) => {
     const path = `/v1${shop}`;
-    const refused = (origin: string, addable: boolean): object => ({ origin, addable, at: Date.now() });
-    const site = { ...(server.rest.get(path) as object), refused_origins: [refused('https://xn--caf-dma.shop.test', true), refused('http://intranet', false), refused('null', false)] };
+    const refused = (origin: string, addable: boolean): object => ({
+      origin,
+      addable,
+      at: Date.now(),
+    });
+    const site = {
+      ...(server.rest.get(path) as object),
+      refused_origins: [
+        refused('https://xn--caf-dma.shop.test', true),
+        refused('http://intranet', false),
+        refused('null', false),
+      ],
+    };
     server.rest.set(path, site);
     await changed(page, base);
-    const panel = page.locator('section.panel', { has: page.getByRole('heading', { name: 'Refused lately' }) });
-    assert.match((await panel.getByRole('listitem').allInnerTexts()).join('\n'), /https:\/\/xn--caf-dma\.shop\.test[^]*http:\/\/intranet[^]*without https[^]*A page without an origin \(null\)[^]*a file on a disk, or a frame in a sandbox: it cannot be listed/);
+    const panel = page.locator('section.panel', {
+      has: page.getByRole('heading', { name: 'Refused lately' }),
+    });
+    assert.match(
+      (await panel.getByRole('listitem').allInnerTexts()).join('\n'),
+      /https:\/\/xn--caf-dma\.shop\.test[^]*http:\/\/intranet[^]*without https[^]*A page without an origin \(null\)[^]*a file on a disk, or a frame in a sandbox: it cannot be listed/,
+    );
     await panel.getByText('Their visitors cannot write to you.').waitFor();
     assert.equal(await panel.getByRole('button').count(), 1);
     const origins = ['https://shop.test', 'https://xn--caf-dma.shop.test'];
@@ -239,12 +310,21 @@ test('the page of a website says which origins were refused, and adds one beside
     await panel.getByRole('button', { name: 'Allow' }).click();
     assert.deepEqual((await saved).postDataJSON(), { origins });
     await panel.waitFor({ state: 'detached' });
-    assert.equal(await page.getByLabel('Origins that may embed the widget').inputValue(), origins.join('\n'));
+    assert.equal(
+      await page.getByLabel('Origins that may embed the widget').inputValue(),
+      origins.join('\n'),
+    );
     assert.equal(await nameOf(page).inputValue(), 'Another name');
   }));
 
-/** A website that answers to what is sent, as the real server does, and to what another admin did meanwhile. */
-async function website(server: FakeServer, page: Page): Promise<{ patches: object[]; now: () => object; change: (more: object) => void }> {
+/**
+ * A website that answers to what is sent, as the real server does, and to what another admin did
+ * meanwhile.
+ */
+async function website(
+  server: FakeServer,
+  page: Page,
+): Promise<{ patches: object[]; now: () => object; change: (more: object) => void }> {
   let now = server.rest.get(`/v1${shop}`) as object;
   const patches: object[] = [];
   await page.route(`**/v1${shop}`, async (route) => {
@@ -263,13 +343,24 @@ async function website(server: FakeServer, page: Page): Promise<{ patches: objec
 test('origins that are allowed one right after the other are all allowed, beside what another admin added', () =>
   scene(async ({ server, page, base }) => {
     const site = await website(server, page);
-    const [a, b, c, d] = ['https://shop.test', 'https://b.test', 'https://c.test', 'https://d.test'];
-    site.change({ refused_origins: [b, c].map((origin) => ({ origin, addable: true, at: Date.now() })) });
+    const [a, b, c, d] = [
+      'https://shop.test',
+      'https://b.test',
+      'https://c.test',
+      'https://d.test',
+    ];
+    site.change({
+      refused_origins: [b, c].map((origin) => ({ origin, addable: true, at: Date.now() })),
+    });
     await page.goto(at(base, shop));
     await page.getByRole('button', { name: `Allow: ${b}` }).waitFor();
     site.change({ origins: [a, d] });
-    for (const origin of [b, c]) await page.getByRole('button', { name: `Allow: ${origin}` }).click();
-    await page.waitForFunction((lines) => [...document.querySelectorAll('textarea')].some(({ value }) => value === lines), [a, d, b, c].join('\n'));
+    for (const origin of [b, c])
+      await page.getByRole('button', { name: `Allow: ${origin}` }).click();
+    await page.waitForFunction(
+      (lines) => [...document.querySelectorAll('textarea')].some(({ value }) => value === lines),
+      [a, d, b, c].join('\n'),
+    );
     assert.deepEqual(site.patches, [{ origins: [a, d, b] }, { origins: [a, d, b, c] }]);
   }));
 
@@ -279,15 +370,25 @@ test('what is saved is what was changed, on top of what another changed meanwhil
     await page.goto(at(base, shop));
     const origins = page.getByLabel('Origins that may embed the widget');
     await nameOf(page).fill('Another name');
-    site.change({ origins: ['https://shop.test', 'https://b.test'], name: 'Renamed', texts: { title: 'Shop', greeting: 'Hello' } });
+    site.change({
+      origins: ['https://shop.test', 'https://b.test'],
+      name: 'Renamed',
+      texts: { title: 'Shop', greeting: 'Hello' },
+    });
     await page.getByRole('button', { name: 'Save: General' }).click();
     await page.getByText('The website was saved.').waitFor();
     await page.getByLabel('Title').fill('The shop');
     await origins.fill('https://c.test\nhttps://shop.test\nhttps://b.test');
-    site.change({ origins: ['https://shop.test', 'https://d.test'], texts: { title: 'Shop', greeting: 'Good day' } });
+    site.change({
+      origins: ['https://shop.test', 'https://d.test'],
+      texts: { title: 'Shop', greeting: 'Good day' },
+    });
     for (const part of ['General', 'Texts']) {
       await page.getByRole('button', { name: `Save: ${part}` }).click();
-      await page.waitForFunction((count) => document.querySelectorAll('fieldset .muted.small').length === count, part === 'General' ? 1 : 0);
+      await page.waitForFunction(
+        (count) => document.querySelectorAll('fieldset .muted.small').length === count,
+        part === 'General' ? 1 : 0,
+      );
     }
     assert.deepEqual(site.patches, [
       { name: 'Another name' },
@@ -307,7 +408,12 @@ test('signing out asks about what is kept on other pages too, by name', () =>
   scene(async ({ server, page, base }) => {
     await changed(page, base);
     // An offer leads away without a question.
-    server.push({ kind: 'offer', conversation: card(8).conversation, deadline: Date.now() + 30_000, card: card(8, { state: 'offered' }) });
+    server.push({
+      kind: 'offer',
+      conversation: card(8).conversation,
+      deadline: Date.now() + 30_000,
+      card: card(8, { state: 'offered' }),
+    });
     await page.getByRole('button', { name: 'Accept' }).click();
     await page.getByRole('heading', { name: 'Visitor Number 8', level: 1 }).waitFor();
     await page.goto(at(base, '/account'));
@@ -325,13 +431,21 @@ test('signing out asks about what is kept on other pages too, by name', () =>
 
 test('what has nothing to see in it is no name of anything', () =>
   scene(async ({ server, page, base }) => {
-    for (const [path, opens] of [['/tags', null], ['/sites', 'Add a website'], ['/keys', 'Create a key']] as const) {
+    for (const [path, opens] of [
+      ['/tags', null],
+      ['/sites', 'Add a website'],
+      ['/keys', 'Create a key'],
+    ] as const) {
       await page.goto(at(base, path));
       if (opens !== null) await page.getByRole('main').getByRole('button', { name: opens }).click();
       for (const nothing of [' ', '\u200B', '\u2800', '\u3164\u00AD', '\u202E']) {
         await nameOf(page).fill(nothing);
         await nameOf(page).press('Enter');
-        assert.equal(await nameOf(page).evaluate((field) => (field as HTMLInputElement).validity.customError), true, path);
+        assert.equal(
+          await nameOf(page).evaluate((field) => (field as HTMLInputElement).validity.customError),
+          true,
+          path,
+        );
       }
       await nameOf(page).fill('');
     }

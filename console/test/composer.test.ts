@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConversationId } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../protocol/ts/src/wire/frames.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from '../src/state/composer.ts';
 import type { Composer, ComposerInput, Composers } from '../src/state/composer.ts';
 
 const ID: ConversationId = 'cnv_a';
-const after = (...inputs: ComposerInput[]): Composers => inputs.reduce<Composers>((composers, input) => reduceComposers(composers, ID, input), new Map());
+const after = (...inputs: ComposerInput[]): Composers =>
+  inputs.reduce<Composers>((composers, input) => reduceComposers(composers, ID, input), new Map());
 const of = (...inputs: ComposerInput[]): Composer => after(...inputs).get(ID) ?? EMPTY_COMPOSER;
 const note = (text: string): ComposerInput => ({ kind: 'written', mode: 'agents', text });
 const reply = (text: string): ComposerInput => ({ kind: 'written', mode: 'everyone', text });
@@ -34,7 +35,10 @@ test('a draft from another window is a reply, whatever is being written here', (
 test('what the server was not told is not overwritten by what it has', () => {
   assert.equal(of(reply('new'), heard('old')).reply, 'new');
   assert.equal(of(reply('new'), { kind: 'sent', mode: 'everyone' }, heard('new')).reply, '');
-  assert.equal(of(reply('new'), { kind: 'told', text: 'new' }, heard('from there')).reply, 'from there');
+  assert.equal(
+    of(reply('new'), { kind: 'told', text: 'new' }, heard('from there')).reply,
+    'from there',
+  );
 });
 
 test('an answer to an older text does not stand for the newer one', () => {

@@ -1,24 +1,53 @@
-// A server for the console's browser tests: the built files under the strict policy, REST answers out
-// of a table, and a socket whose every answer a test can change. What the real one does is e2e's.
+// A server for the console's browser tests: the built files under the strict policy, REST answers
+// out of a table, and a socket whose every answer a test can change. What the real one does is
+// e2e's.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Page, WebSocketRoute } from 'playwright-core';
-import { decode_frame, encode_frame } from '../../widget-js/src/wire/codec.ts';
-import type { FrameSchema } from '../../widget-js/src/wire/codec.ts';
-import { encode } from '../../widget-js/src/wire/msgpack.ts';
-import * as wire from '../../widget-js/src/wire/frames.ts';
-import type { AgentCard, ClientFrame, ConversationCard, ConversationId, Message, ServerFrame } from '../../widget-js/src/wire/frames.ts';
+import { decodeFrame, encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
+import type { FrameSchema } from '../../protocol/ts/src/wire/codec.ts';
+import { encode } from '../../protocol/ts/src/wire/msgpack.ts';
+import * as wire from '../../protocol/ts/src/wire/frames.ts';
+import type {
+  AgentCard,
+  ClientFrame,
+  ConversationCard,
+  ConversationId,
+  Message,
+  ServerFrame,
+} from '../../protocol/ts/src/wire/frames.ts';
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
-const TYPES: Record<string, string> = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', html: 'text/html' };
+const TYPES: Record<string, string> = {
+  js: 'text/javascript',
+  css: 'text/css',
+  svg: 'image/svg+xml',
+  html: 'text/html',
+};
 
 export const hex = (count: number): string => count.toString(16).padStart(32, '0');
-export const ME: AgentCard = { agent: `agt_${hex(1)}`, name: 'Nora Feld', role: 'admin', availability: 'available', presence: 'connected', capacity: 5, load: 1 };
-export const COLLEAGUE: AgentCard = { agent: `agt_${hex(2)}`, name: 'Jonas Berg', role: 'agent', availability: 'available', presence: 'connected', capacity: 4, load: 1 };
+export const ME: AgentCard = {
+  agent: `agt_${hex(1)}`,
+  name: 'Nora Feld',
+  role: 'admin',
+  availability: 'available',
+  presence: 'connected',
+  capacity: 5,
+  load: 1,
+};
+export const COLLEAGUE: AgentCard = {
+  agent: `agt_${hex(2)}`,
+  name: 'Jonas Berg',
+  role: 'agent',
+  availability: 'available',
+  presence: 'connected',
+  capacity: 4,
+  load: 1,
+};
 
 export function card(count: number, more: Partial<ConversationCard> = {}): ConversationCard {
   return {
@@ -31,7 +60,13 @@ export function card(count: number, more: Partial<ConversationCard> = {}): Conve
     agents: [ME],
     marks: [],
     assignee: ME.agent,
-    visitor: { visitor: `vis_${hex(count)}`, name: `Visitor Number ${count}`, presence: 'connected', page_url: 'https://shop.test/a', locale: 'sv' },
+    visitor: {
+      visitor: `vis_${hex(count)}`,
+      name: `Visitor Number ${count}`,
+      presence: 'connected',
+      page_url: 'https://shop.test/a',
+      locale: 'sv',
+    },
     preview: `hello ${count}`,
     last_author: { kind: 'visitor' },
     last_message_at: Date.now() - 60_000,
@@ -40,28 +75,88 @@ export function card(count: number, more: Partial<ConversationCard> = {}): Conve
 }
 
 export function said(seq: number, text: string, more: Partial<Message> = {}): Message {
-  return { seq, message: `msg_${hex(seq)}`, author: { kind: 'visitor' }, at: Date.now() - 300_000 + seq, body: { kind: 'text', text }, expires: 9000, ...more };
+  return {
+    seq,
+    message: `msg_${hex(seq)}`,
+    author: { kind: 'visitor' },
+    at: Date.now() - 300_000 + seq,
+    body: { kind: 'text', text },
+    expires: 9000,
+    ...more,
+  };
 }
 
-export const AGENT = { agent_id: ME.agent, name: ME.name, email: 'nora@example.test', role: 'admin', state: 'active', capacity: 5, created_at: 1 };
+export const AGENT = {
+  agent_id: ME.agent,
+  name: ME.name,
+  email: 'nora@example.test',
+  role: 'admin',
+  state: 'active',
+  capacity: 5,
+  created_at: 1,
+};
 const site = {
-  site_id: `sit_${hex(1)}`, site_key: `site_${hex(1)}`, name: 'Shop', plan: 'free', state: 'open', closed_at: null, origins: ['https://shop.test'],
-  texts: { title: 'Shop' }, form: { name: 'optional', email: 'hidden' }, notice: { text: '', url: '' }, redaction_patterns: [],
-  embed_tag: '<script async src="https://chat.test/widget/loader.js"></script>', retention: { transcript: '60 days' }, created_at: 1,
+  site_id: `sit_${hex(1)}`,
+  site_key: `site_${hex(1)}`,
+  name: 'Shop',
+  plan: 'free',
+  state: 'open',
+  closed_at: null,
+  origins: ['https://shop.test'],
+  texts: { title: 'Shop' },
+  form: { name: 'optional', email: 'hidden' },
+  notice: { text: '', url: '' },
+  redaction_patterns: [],
+  embed_tag: '<script async src="https://chat.test/widget/loader.js"></script>',
+  retention: { transcript: '60 days' },
+  created_at: 1,
 };
 export const list = (...items: unknown[]): unknown => ({ items, next_cursor: null });
 
 export class FakeServer {
-  /** What REST answers, by path, or by method and path where they differ; what is not here is a 404. */
+  /**
+   * What REST answers, by path, or by method and path where they differ; what is not here is a 404.
+   */
   readonly rest = new Map<string, unknown>([
-    ['/v1/sessions/current', { session_id: `ses_${hex(1)}`, agent: AGENT, tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' }, expires_at: 9e15 }],
+    [
+      '/v1/sessions/current',
+      {
+        session_id: `ses_${hex(1)}`,
+        agent: AGENT,
+        tenant: { tenant_id: `ten_${hex(1)}`, name: 'Shop' },
+        expires_at: 9e15,
+      },
+    ],
     ['/v1/sites', list(site)],
     [`/v1/sites/${site.site_id}`, site],
     ['/v1/tags', list({ tag_id: `tag_${hex(1)}`, name: 'Sales' })],
-    ['/v1/agents', list(AGENT, { ...AGENT, agent_id: COLLEAGUE.agent, name: COLLEAGUE.name, state: 'deactivated' })],
-    ['/v1/invitations', list({ invitation_id: `inv_${hex(1)}`, email: 'a@b.test', role: 'agent', expires_at: 9e12 })],
-    ['/v1/keys', list({ key_id: `key_${hex(1)}`, name: 'CRM', scopes: ['sites:read'], created_at: 1 })],
-    ['/v1/sessions', list({ session_id: `ses_${hex(1)}`, client: 'A browser', current: true, created_at: 1, expires_at: 9e12 })],
+    [
+      '/v1/agents',
+      list(AGENT, {
+        ...AGENT,
+        agent_id: COLLEAGUE.agent,
+        name: COLLEAGUE.name,
+        state: 'deactivated',
+      }),
+    ],
+    [
+      '/v1/invitations',
+      list({ invitation_id: `inv_${hex(1)}`, email: 'a@b.test', role: 'agent', expires_at: 9e12 }),
+    ],
+    [
+      '/v1/keys',
+      list({ key_id: `key_${hex(1)}`, name: 'CRM', scopes: ['sites:read'], created_at: 1 }),
+    ],
+    [
+      '/v1/sessions',
+      list({
+        session_id: `ses_${hex(1)}`,
+        client: 'A browser',
+        current: true,
+        created_at: 1,
+        expires_at: 9e12,
+      }),
+    ],
     ['/v1/conversations', list()],
   ]);
   /** Everything that was asked over REST, in order. */
@@ -83,15 +178,23 @@ export class FakeServer {
     const path = (request.url ?? '/').split('?')[0] ?? '/';
     if (path.startsWith('/v1/')) {
       this.asked.push(`${request.method} ${request.url}`);
-      const found = this.rest.get(`${request.method} ${request.url}`) ?? this.rest.get(`${request.method} ${path}`) ?? this.rest.get(path);
-      response.writeHead(!this.signedIn ? 401 : found === undefined ? 404 : 200, { 'content-type': 'application/json' });
+      const found =
+        this.rest.get(`${request.method} ${request.url}`) ??
+        this.rest.get(`${request.method} ${path}`) ??
+        this.rest.get(path);
+      response.writeHead(!this.signedIn ? 401 : found === undefined ? 404 : 200, {
+        'content-type': 'application/json',
+      });
       response.end(JSON.stringify(this.signedIn ? (found ?? null) : { code: 'unauthenticated' }));
       return;
     }
     const file = path === '/' ? '/index.html' : path;
     readFile(join('dist', file)).then(
       (bytes) => {
-        response.writeHead(200, { 'content-type': TYPES[file.split('.').at(-1) ?? ''] ?? 'text/plain', 'content-security-policy': POLICY });
+        response.writeHead(200, {
+          'content-type': TYPES[file.split('.').at(-1) ?? ''] ?? 'text/plain',
+          'content-security-policy': POLICY,
+        });
         response.end(bytes);
       },
       () => response.writeHead(404).end(),
@@ -114,7 +217,7 @@ export class FakeServer {
     await page.routeWebSocket(/\/v1\/socket$/, (line) => {
       this.#line = line;
       line.onMessage((bytes) => {
-        const frame = decode_frame(CLIENT_FRAMES, new Uint8Array(bytes as Buffer), wire.DEPTH_MAX);
+        const frame = decodeFrame(CLIENT_FRAMES, new Uint8Array(bytes as Buffer), wire.DEPTH_MAX);
         if (frame === undefined) return;
         this.heard.push(frame);
         if (!this.instead(frame)) this.#answer(frame);
@@ -124,7 +227,7 @@ export class FakeServer {
 
   push(frame: ServerFrame): void {
     const schema = wire.SERVER_FRAMES.find((one) => one.word === frame.kind);
-    if (schema !== undefined) this.#line?.send(Buffer.from(encode_frame(schema, frame)));
+    if (schema !== undefined) this.#line?.send(Buffer.from(encodeFrame(schema, frame)));
   }
 
   /** A refusal with a code that this page does not know. */
@@ -151,21 +254,46 @@ export class FakeServer {
     const { request } = frame;
     if (frame.kind === 'hello') {
       const limits = { frame_bytes_max: 32_768, text_chars_max: 4000, history_messages_max: 100 };
-      this.push({ kind: 'welcome', request, session: `ses_${hex(1)}`, now: Date.now(), heartbeat_ms: 15_000, limits, conversations: [], agent: this.me });
+      this.push({
+        kind: 'welcome',
+        request,
+        session: `ses_${hex(1)}`,
+        now: Date.now(),
+        heartbeat_ms: 15_000,
+        limits,
+        conversations: [],
+        agent: this.me,
+      });
     } else if (frame.kind === 'watch' && frame.conversation === undefined) {
-      this.push({ kind: 'board', request, conversations: this.cards, agents: [this.me, ...this.colleagues] });
-      for (const [conversation, text] of this.drafts) this.push({ kind: 'draft', conversation, text });
+      this.push({
+        kind: 'board',
+        request,
+        conversations: this.cards,
+        agents: [this.me, ...this.colleagues],
+      });
+      for (const [conversation, text] of this.drafts)
+        this.push({ kind: 'draft', conversation, text });
     } else if (frame.kind === 'watch' && frame.conversation !== undefined) {
       const { conversation } = frame;
-      const messages = (this.history.get(conversation) ?? []).filter((message) => message.seq > (frame.resume?.seq ?? 0));
+      const messages = (this.history.get(conversation) ?? []).filter(
+        (message) => message.seq > (frame.resume?.seq ?? 0),
+      );
       this.push({ kind: 'history', request, conversation, reset: false, more: false, messages });
     } else if (frame.kind === 'send') {
       const stored = this.history.get(frame.conversation) ?? [];
       const known = stored.find((message) => message.message === frame.message);
       const seq = known?.seq ?? (stored.at(-1)?.seq ?? 0) + 1;
-      const message = said(seq, '', { message: frame.message, body: frame.body, author: { kind: 'agent', agent: ME.agent }, ...(frame.visibility === undefined ? {} : { visibility: frame.visibility }) });
+      const message = said(seq, '', {
+        message: frame.message,
+        body: frame.body,
+        author: { kind: 'agent', agent: ME.agent },
+        ...(frame.visibility === undefined ? {} : { visibility: frame.visibility }),
+      });
       if (known === undefined) this.history.set(frame.conversation, [...stored, message]);
-      const hidden = frame.body.kind === 'text' && frame.body.text.includes('4111') ? { body: { kind: 'text', text: '[hidden]' } as const } : {};
+      const hidden =
+        frame.body.kind === 'text' && frame.body.text.includes('4111')
+          ? { body: { kind: 'text', text: '[hidden]' } as const }
+          : {};
       this.push({ kind: 'ack', request, seq, at: Date.now(), expires: 9_000, ...hidden });
     } else if (frame.kind === 'draft') {
       if (frame.text === '') this.drafts.delete(frame.conversation);

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import type { ConversationCard } from '../../widget-js/src/wire/frames.ts';
+import type { ConversationCard } from '../../protocol/ts/src/wire/frames.ts';
 import { card, FakeServer, hex, said } from './fake_server.ts';
 
 let browser: Browser;
@@ -42,7 +42,10 @@ export interface SceneOptions {
 }
 
 /** Plays in a page of its own; whatever the page throws, or its policy refuses, fails the test. */
-export async function scene(play: (scene: Scene) => Promise<void>, options: SceneOptions = {}): Promise<void> {
+export async function scene(
+  play: (scene: Scene) => Promise<void>,
+  options: SceneOptions = {},
+): Promise<void> {
   const server = new FakeServer();
   server.cards = [card(1)];
   server.history.set(card(1).conversation, [said(1, 'Good day'), said(2, 'Is the desk in stock?')]);
@@ -76,4 +79,13 @@ export const waiting = (count: number): ConversationCard => {
   return rest;
 };
 
-export const PAGES = ['/', thread, '/sites', `/sites/sit_${hex(1)}`, '/agents', '/tags', '/keys', '/account'];
+export const PAGES = [
+  '/',
+  thread,
+  '/sites',
+  `/sites/sit_${hex(1)}`,
+  '/agents',
+  '/tags',
+  '/keys',
+  '/account',
+];

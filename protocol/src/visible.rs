@@ -2,7 +2,7 @@
 //!
 //! Lives here: the one judge of blank texts, names and labels that look alike, by Unicode's tables.
 //! Not here: bounds, redaction, addresses. Asked wherever a person's words or a name come in.
-//! Its twin for browsers is `widget-js/src/wire/visible.ts`; `vectors/visible.json` holds both to the same.
+//! Its twin for browsers is `protocol/ts/src/wire/visible.ts`; `vectors/visible.json` holds both to the same.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,7 @@
-// What is loaded once the visitor wants to chat: ties the chat's state to the panel and the launcher.
+// What is loaded once the visitor wants to chat: ties the chat's state to the panel and the
+// launcher.
 
-import { Chat, number_title } from './state/chat.ts';
+import { Chat, numberTitle } from './state/chat.ts';
 import { unread } from './state/conversation.ts';
 import type { ChatState } from './state/conversation.ts';
 import type { SiteConfig } from './state/site.ts';
@@ -28,14 +29,16 @@ export interface Setting {
   WebSocket: typeof WebSocket;
 }
 
-/** Who opens it: the visitor, the page's script, or nobody, because it was open on the page before. */
+/**
+ * Who opens it: the visitor, the page's script, or nobody, because it was open on the page before.
+ */
 export type Opener = 'visitor' | 'page' | 'again';
 
 const OVERFLOW = ['overflow-x', 'overflow-y'] as const;
 
 /**
- * On a small screen the panel is all there is: the page behind it stands still. Said where no rule of the page is stronger; gives
- * how it is undone.
+ * On a small screen the panel is all there is: the page behind it stands still. Said where no rule
+ * of the page is stronger; gives how it is undone.
  */
 function still(): () => void {
   // Where the page is no higher than the window and its body goes on below, it loses its place.
@@ -43,7 +46,9 @@ function still(): () => void {
   const undo = [document.documentElement, document.body].map((element) => {
     const { style } = element;
     const had = element.hasAttribute('style');
-    const before = OVERFLOW.map((name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const);
+    const before = OVERFLOW.map(
+      (name) => [name, style.getPropertyValue(name), style.getPropertyPriority(name)] as const,
+    );
     for (const name of OVERFLOW) style.setProperty(name, 'hidden', 'important');
     return () => {
       for (const [name, value, priority] of before) style.setProperty(name, value, priority);
@@ -70,15 +75,26 @@ export class ChatView {
   #entries = 0;
   #line = '';
 
-  constructor({ origin, site, store, locale, WebSocket }: Setting, launcher: Launcher, told: Told, close: () => void) {
+  constructor(
+    { origin, site, store, locale, WebSocket }: Setting,
+    launcher: Launcher,
+    told: Told,
+    close: () => void,
+  ) {
     this.#launcher = launcher;
     this.#told = told;
     this.#store = store;
-    this.#chat = new Chat(origin, site, store, {
-      changed: (state) => this.#changed(state),
-      site: (site) => (this.#panel.site = site),
-      wiped: () => this.#panel.reset(),
-    }, WebSocket);
+    this.#chat = new Chat(
+      origin,
+      site,
+      store,
+      {
+        changed: (state) => this.#changed(state),
+        site: (site) => (this.#panel.site = site),
+        wiped: () => this.#panel.reset(),
+      },
+      WebSocket,
+    );
     style(launcher.root, PANEL_CSS);
     this.#panel = new Panel(site, locale, this.#chat.state, {
       close,
@@ -90,7 +106,7 @@ export class ChatView {
       read: () => this.#read(),
       draft: (text) => (store.draft = text),
       end: () => this.#chat.do({ kind: 'end' }),
-      anew: () => this.#chat.begin_anew(),
+      anew: () => this.#chat.beginAnew(),
     });
     this.#panel.draft = store.draft ?? '';
     const acted = (event: Event): void => this.#acted(event);
@@ -117,7 +133,8 @@ export class ChatView {
     this.#fit();
     this.#panel.shown();
     this.#show();
-    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays where it is.
+    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays
+    // where it is.
     if (by !== 'page') this.#store.draft = this.#panel.draft;
     if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
     this.#read();
@@ -156,12 +173,13 @@ export class ChatView {
 
   #show(): void {
     const count = this.#unread;
-    const news = count ? strings.unread_messages(count) : '';
+    const news = count ? strings.unreadMessages(count) : '';
     this.#launcher.update(this.#open, count, this.#open ? strings.close : news);
   }
 
   #read(): void {
-    if (this.#open && this.#panel.at_end && document.visibilityState === 'visible') this.#chat.read();
+    if (this.#open && this.#panel.atEnd && document.visibilityState === 'visible')
+      this.#chat.read();
   }
 
   #changed(state: ChatState): void {
@@ -174,7 +192,7 @@ export class ChatView {
     if (count !== this.#unread) {
       this.#unread = count;
       this.#show();
-      number_title(count);
+      numberTitle(count);
       this.#told.unread(count);
     }
     if (state.line !== this.#line) {

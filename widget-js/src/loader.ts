@@ -1,7 +1,7 @@
 // The one tag of a page: `<script async src="…/widget/loader.js" data-site-key="site_…"></script>`.
 //
-// It changes with every release and is asked for again soon; what it imports has its hash in its name
-// and is kept for good. `import()` is what a page with Trusted Types lets through.
+// It changes with every release and is asked for again soon; what it imports has its hash in its
+// name and is kept for good. `import()` is what a page with Trusted Types lets through.
 
 import type { Global } from './main.ts';
 
@@ -11,11 +11,12 @@ import type { Global } from './main.ts';
  * it happens in the widget, it is kept from them; the page hears only what forbids nothing, as that
  * the pointer moves over the widget, or that something in it was scrolled.
  */
-const KEPT = 'keydown keyup keypress beforeinput input'
-  + ' compositionstart compositionupdate compositionend paste copy cut focus blur focusin focusout'
-  + ' click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup'
-  + ' touchstart touchmove touchend touchcancel wheel selectstart'
-  + ' dragstart dragenter dragover dragleave dragend drop';
+const KEPT =
+  'keydown keyup keypress beforeinput input' +
+  ' compositionstart compositionupdate compositionend paste copy cut focus blur focusin focusout' +
+  ' click dblclick auxclick contextmenu mousedown mouseup pointerdown pointerup' +
+  ' touchstart touchmove touchend touchcancel wheel selectstart' +
+  ' dragstart dragenter dragover dragleave dragend drop';
 
 declare const MAIN: string;
 declare const CHATS: string;
@@ -26,23 +27,27 @@ declare global {
 }
 
 const tag = document.currentScript;
-const site_key = tag instanceof HTMLScriptElement ? tag.dataset['siteKey'] : undefined;
-const live_help: Global & { started?: boolean } = (window.LiveHelp ??= (...call) => {
-  (live_help.q ??= []).push(call);
+const siteKey = tag instanceof HTMLScriptElement ? tag.dataset['siteKey'] : undefined;
+const liveHelp: Global & { started?: boolean } = (window.LiveHelp ??= (...call) => {
+  (liveHelp.q ??= []).push(call);
 });
 
-if (tag instanceof HTMLScriptElement && site_key && !live_help.started) {
-  live_help.started = true;
-  // At once, and in the window on the way down: then only a listener there that the page set still earlier, by a script above this
-  // tag or faster than it, is before these. It hears everything, and nothing can be done about it.
+if (tag instanceof HTMLScriptElement && siteKey && !liveHelp.started) {
+  liveHelp.started = true;
+  // At once, and in the window on the way down: then only a listener there that the page set still
+  // earlier, by a script above this tag or faster than it, is before these. It hears everything,
+  // and nothing can be done about it.
   for (const kind of KEPT.split(' ')) {
     // A page scrolls without waiting for these.
-    addEventListener(kind, (event) => live_help.heard?.(event), { capture: true, passive: /^[tw]/.test(kind) });
+    addEventListener(kind, (event) => liveHelp.heard?.(event), {
+      capture: true,
+      passive: /^[tw]/.test(kind),
+    });
   }
   const { origin } = new URL(tag.src);
   const boot = (): void => {
     import(origin + MAIN).then(
-      ({ start }: typeof import('./main.ts')) => start(origin, site_key, live_help, CHATS),
+      ({ start }: typeof import('./main.ts')) => start(origin, siteKey, liveHelp, CHATS),
       (error: unknown) => console.error('LiveHelp', error),
     );
   };

@@ -1,12 +1,13 @@
-// What every page with a widget runs: the launcher, and the function `LiveHelp` that the page may call.
+// What every page with a widget runs: the launcher, and the function `LiveHelp` that the page may
+// call.
 //
-// Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored. The
-// chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
+// Lives here: as little as can be before the visitor acts; one request, no socket, nothing stored.
+// The chat itself (`chat_view.ts`) is loaded when it is wanted, or when a conversation is going on.
 
 import type { ChatView, Opener, Setting } from './chat_view.ts';
-import { fetch_site } from './state/site.ts';
+import { fetchSite } from './state/site.ts';
 import type { SiteConfig } from './state/site.ts';
-import { Store, browser_shelf } from './state/store.ts';
+import { Store, browserShelf } from './state/store.ts';
 import { LAUNCHER, choose } from './strings/launcher.ts';
 import type { LauncherStrings } from './strings/launcher.ts';
 import { Launcher, heard } from './view/launcher.ts';
@@ -15,7 +16,10 @@ import { Launcher, heard } from './view/launcher.ts';
 export type WidgetEvent = 'ready' | 'open' | 'close' | 'message' | 'unread' | 'status' | 'error';
 type Listener = (detail?: unknown) => void;
 
-/** Without an answer from the server, the next try comes after so long, and in any case with the network. */
+/**
+ * Without an answer from the server, the next try comes after so long, and in any case with the
+ * network.
+ */
 const SITE_RETRY_MS = 15_000;
 const SITE_TRIES_MAX = 4;
 /** The page's own may be another by the time that the chat is wanted. */
@@ -25,7 +29,7 @@ const SLOW_MS = 300;
 
 // The chat's own bundle takes these from here.
 export { button, el, fill, icon, isolated, put, say, set, style } from './view/dom.ts';
-export { fetch_site, not_allowed, now, unreachable } from './state/site.ts';
+export { fetchSite, notAllowed, now, unreachable } from './state/site.ts';
 
 class Widget {
   readonly #setting: Setting;
@@ -38,8 +42,18 @@ class Widget {
   #failures = 0;
   #open = false;
 
-  constructor(origin: string, site: SiteConfig, chats: string, tell: (event: WidgetEvent, detail?: unknown) => void) {
-    const store = new Store(origin, site.site_key, browser_shelf('localStorage'), browser_shelf('sessionStorage'));
+  constructor(
+    origin: string,
+    site: SiteConfig,
+    chats: string,
+    tell: (event: WidgetEvent, detail?: unknown) => void,
+  ) {
+    const store = new Store(
+      origin,
+      site.site_key,
+      browserShelf('localStorage'),
+      browserShelf('sessionStorage'),
+    );
     const [language, tag] = choose(document.documentElement.lang, site.locale_default);
     // Times as the visitor is used to them, where they speak this language at home.
     const locale = navigator.language.split('-')[0] === language ? navigator.language : tag;
@@ -48,10 +62,11 @@ class Widget {
     this.#strings = LAUNCHER[language];
     this.#tell = tell;
     this.#launcher = new Launcher(this.#strings.open, language, () =>
-      (this.#open ? this.close() : this.open('visitor')));
+      this.#open ? this.close() : this.open('visitor'),
+    );
     this.#launcher.show();
     if (store.draft !== undefined) this.open('again');
-    else this.#go_on();
+    else this.#goOn();
   }
 
   get opened(): boolean {
@@ -61,7 +76,7 @@ class Widget {
   open(by: Opener): void {
     if (this.#open) return;
     this.#open = true;
-    this.#with_view((view) => {
+    this.#withView((view) => {
       if (!this.#open) return;
       view.open(by);
       this.#tell('open');
@@ -72,7 +87,7 @@ class Widget {
     if (!this.#open) return;
     this.#open = false;
     this.#setting.store.draft = undefined;
-    this.#with_view((view) => view.close());
+    this.#withView((view) => view.close());
     this.#tell('close');
   }
 
@@ -95,15 +110,15 @@ class Widget {
       tabs.postMessage({ kind: 'wipe' });
       tabs.close();
     }
-    if (this.#view) this.#with_view((view) => view.reset());
+    if (this.#view) this.#withView((view) => view.reset());
   }
 
   /** A conversation that is going on is heard with the panel closed. */
-  #go_on(): void {
-    if (this.#setting.store.session.live === true) this.#with_view((view) => view.resume());
+  #goOn(): void {
+    if (this.#setting.store.session.live === true) this.#withView((view) => view.resume());
   }
 
-  #with_view(act: (view: ChatView) => void): void {
+  #withView(act: (view: ChatView) => void): void {
     this.#view ??= this.#load();
     this.#view.then(act).catch((error: unknown) => this.#failed(error));
   }
@@ -138,7 +153,7 @@ class Widget {
     this.#failures += 1;
     this.#open = false;
     this.#setting.store.draft = undefined;
-    addEventListener('online', () => this.#go_on(), { once: true });
+    addEventListener('online', () => this.#goOn(), { once: true });
     console.error('LiveHelp', error);
     this.#tell('error', error);
   }
@@ -153,15 +168,18 @@ export interface Global {
   heard?: (event: Event) => void;
 }
 
-/** Called by the loader, once for each page; `chats` is in the names of the chat's files, beside this one. */
-export function start(origin: string, site_key: string, global: Global, chats: string): void {
+/**
+ * Called by the loader, once for each page; `chats` is in the names of the chat's files, beside
+ * this one.
+ */
+export function start(origin: string, siteKey: string, global: Global, chats: string): void {
   const listeners = new Map<unknown, Set<Listener>>();
   let widget: Widget | undefined;
   let over = false;
   const waiting: Call[] = [...(global.q ?? [])];
   const [language] = choose(document.documentElement.lang);
   /** What stands in the corner while the site cannot be had; a click asks again, and is told. */
-  let stand_in: Launcher | undefined;
+  let standIn: Launcher | undefined;
   /** Whether the page wants nothing in the corner. */
   let hidden = false;
   let tried = 0;
@@ -191,16 +209,30 @@ export function start(origin: string, site_key: string, global: Global, chats: s
       waiting.push(call);
       if (verb !== 'show' && verb !== 'hide') return;
       hidden = verb === 'hide';
-      stand_in?.[verb]();
+      standIn?.[verb]();
     } else {
       switch (verb) {
-        case 'open': widget.open('page'); break;
-        case 'close': widget.close(); break;
-        case 'toggle': if (widget.opened) widget.close(); else widget.open('page'); break;
-        case 'show': widget.show(); break;
-        case 'hide': widget.hide(); break;
-        case 'reset': widget.reset(); break;
-        default: console.warn(`LiveHelp: there is no "${String(verb)}"`);
+        case 'open':
+          widget.open('page');
+          break;
+        case 'close':
+          widget.close();
+          break;
+        case 'toggle':
+          if (widget.opened) widget.close();
+          else widget.open('page');
+          break;
+        case 'show':
+          widget.show();
+          break;
+        case 'hide':
+          widget.hide();
+          break;
+        case 'reset':
+          widget.reset();
+          break;
+        default:
+          console.warn(`LiveHelp: there is no "${String(verb)}"`);
       }
     }
   };
@@ -212,14 +244,14 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     removeEventListener('online', again);
     if (!clicked) tried += 1;
     // It may take its time.
-    else stand_in?.say('…');
-    const answer = await fetch_site(origin, site_key);
+    else standIn?.say('…');
+    const answer = await fetchSite(origin, siteKey);
     // Another try was faster.
     if (widget) {
       if (clicked) widget.open('visitor');
       return;
     }
-    if (answer.kind !== 'unreachable') stand_in?.hide();
+    if (answer.kind !== 'unreachable') standIn?.hide();
     if (answer.kind === 'site') {
       widget = new Widget(origin, answer.site, chats, tell);
       if (clicked) widget.open('visitor');
@@ -231,11 +263,11 @@ export function start(origin: string, site_key: string, global: Global, chats: s
     const last = tried >= SITE_TRIES_MAX;
     if (over || last) tell('error', answer.kind);
     if (over) return;
-    if (!stand_in) {
-      stand_in = new Launcher(LAUNCHER[language].open, language, () => void arrive(true));
-      if (!hidden) stand_in.show();
+    if (!standIn) {
+      standIn = new Launcher(LAUNCHER[language].open, language, () => void arrive(true));
+      if (!hidden) standIn.show();
     }
-    if (clicked) stand_in.say(LAUNCHER[language].failed);
+    if (clicked) standIn.say(LAUNCHER[language].failed);
     if (!last) later = setTimeout(again, SITE_RETRY_MS);
     addEventListener('online', again);
   };

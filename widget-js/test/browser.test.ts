@@ -6,29 +6,59 @@ import { test } from 'node:test';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-import { encode_frame } from '../src/wire/codec.ts';
+import { encodeFrame } from '../../protocol/ts/src/wire/codec.ts';
 import {
-  DEPTH_MAX, SERVER_DELIVERED, SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING,
-} from '../src/wire/frames.ts';
-import { decode, encode } from '../src/wire/msgpack.ts';
-import type { Value } from '../src/wire/msgpack.ts';
+  DEPTH_MAX,
+  SERVER_DELIVERED,
+  SERVER_MESSAGE,
+  SERVER_QUEUE,
+  SERVER_SEEN,
+  SERVER_TYPING,
+} from '../../protocol/ts/src/wire/frames.ts';
+import { decode, encode } from '../../protocol/ts/src/wire/msgpack.ts';
+import type { Value } from '../../protocol/ts/src/wire/msgpack.ts';
 import { AGENT } from './fake_server.ts';
 import {
-  ANNA, bodies, complaints, context, conversation_of, eventually, open, said, server, shoot, shop_origin, texts, visit, write,
+  ANNA,
+  bodies,
+  complaints,
+  context,
+  conversationOf,
+  eventually,
+  open,
+  said,
+  server,
+  shoot,
+  shopOrigin,
+  texts,
+  visit,
+  write,
 } from './rig.ts';
 
 test('nothing is stored and no line is opened before the visitor acts', async () => {
   const page = await visit();
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   assert.equal(server.connections, 0);
-  assert.equal(await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'), 0);
+  assert.equal(
+    await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'),
+    0,
+  );
 });
 
 test('a conversation goes from the first word to seen', async () => {
-  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'We keep this chat for 60 days.', url: 'https://example.test/privacy', hash: 'ab'.repeat(32) } };
+  server.site = {
+    form: { name: 'required', email: 'optional' },
+    notice: {
+      text: 'We keep this chat for 60 days.',
+      url: 'https://example.test/privacy',
+      hash: 'ab'.repeat(32),
+    },
+  };
   const page = await visit();
   await open(page);
-  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.finished))');
+  await page.evaluate(
+    'Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.finished))',
+  );
   await shoot(page, 'form');
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'Do you have Sencha?');
@@ -36,13 +66,17 @@ test('a conversation goes from the first word to seen', async () => {
   assert.deepEqual(form, [{ field: 'name', answer: 'Ada' }]);
   assert.equal(notice, 'ab'.repeat(32));
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation, { position: 3 });
+  server.tellCard(conversation, { position: 3 });
   server.say(SERVER_QUEUE, { conversation, position: 2, wait_ms: 170_000 });
   await page.getByText('You are number 2 in line. About 3 minutes to wait.').waitFor();
   await shoot(page, 'queue');
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   await page.getByRole('heading', { name: 'Anna Brandt' }).waitFor();
-  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  server.say(SERVER_TYPING, {
+    conversation,
+    author: { kind: 'agent', agent: AGENT },
+    typing: true,
+  });
   await page.getByText('Anna Brandt is typing…').waitFor();
   server.speak(conversation, said(2, 'We do: see https://example.test/sencha. Grüße!'));
   await page.getByRole('link', { name: 'https://example.test/sencha' }).waitFor();
@@ -76,11 +110,16 @@ test('words written without a line survive a reload and arrive once, in order', 
   await page.close();
   server.acks = true;
   page = await visit('/delivery.html');
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await eventually(async () => server.kept.get(conversation)?.length === 4);
-  assert.deepEqual(server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text), ['first', 'second', 'third', 'fourth']);
+  assert.deepEqual(
+    server.kept.get(conversation)?.map(({ body }) => body.kind === 'text' && body.text),
+    ['first', 'second', 'third', 'fourth'],
+  );
   await open(page);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   assert.deepEqual(await texts(page), ['first', 'second', 'third', 'fourth']);
 });
 
@@ -93,29 +132,34 @@ test('a first message written while the server dies is sent again with its conve
   server.acks = true;
   for (const line of server.lines) line.terminate();
   await page.getByText('Sent', { exact: true }).waitFor();
-  const opens = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.conversation] : []));
+  const opens = server.heard.flatMap((frame) =>
+    frame.kind === 'open' ? [frame.conversation] : [],
+  );
   assert.equal(new Set(opens).size, 1);
   assert.deepEqual(await texts(page), ['hello?']);
 });
 
-for (const code of ['store-unavailable', 'overload', 200] as const) test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
-  server.refuses = { kinds: ['open', 'send'], times: 5, code };
-  const page = await visit();
-  await open(page);
-  const words = ['one', 'two', 'three', 'four'];
-  for (const word of words) await write(page, word);
-  await eventually(async () => bodies(conversation_of(server)).length === 4);
-  assert.deepEqual(bodies(conversation_of(server)), words);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
-});
+for (const code of ['store-unavailable', 'overload', 200] as const)
+  test(`what is refused for a while (${code}) is said again, and nothing overtakes it`, async () => {
+    server.refuses = { kinds: ['open', 'send'], times: 5, code };
+    const page = await visit();
+    await open(page);
+    const words = ['one', 'two', 'three', 'four'];
+    for (const word of words) await write(page, word);
+    await eventually(async () => bodies(conversationOf(server)).length === 4);
+    assert.deepEqual(bodies(conversationOf(server)), words);
+    await eventually(
+      async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+    );
+  });
 
 test('what a later server adds to a frame, of whatever type, is passed over', async () => {
   const page = await visit();
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const message = { conversation: conversation_of(server), ...said(2, 'Good morning') };
-  const frame = decode(encode_frame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
+  const message = { conversation: conversationOf(server), ...said(2, 'Good morning') };
+  const frame = decode(encodeFrame(SERVER_MESSAGE, message), DEPTH_MAX) as Value[];
   const maps = [{ a: { b: 0.1 }, c: [null, true] }, [{ d: {} }]];
   const more = [1.5, -7, -300, -70_000, 2 ** 40, ...maps, new Uint8Array(3), 'words'];
   for (const line of server.lines) line.send(encode([...frame, ...more]));
@@ -130,11 +174,15 @@ test('a conversation that is refused for good says why, and can be tried again',
   await open(page);
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'hello');
-  await page.getByText('The conversation could not be started: there are too many already').waitFor();
+  await page
+    .getByText('The conversation could not be started: there are too many already')
+    .waitFor();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
   assert.deepEqual(await texts(page), ['hello']);
-  const forms = server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.form[0]?.answer] : []));
+  const forms = server.heard.flatMap((frame) =>
+    frame.kind === 'open' ? [frame.form[0]?.answer] : [],
+  );
   assert.deepEqual(forms, ['Ada', 'Ada']);
 });
 
@@ -144,12 +192,14 @@ test('what is refused for a while is done later, whatever it is', async () => {
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   server.refuses = { kinds: ['send'], times: 1, code: 'closed' };
-  const refused = server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more').then(() => {
-    server.refuses = { kinds: ['reopen'], times: 1, code: 'too-fast' };
-  });
+  const refused = server
+    .hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more')
+    .then(() => {
+      server.refuses = { kinds: ['reopen'], times: 1, code: 'too-fast' };
+    });
   await write(page, 'one more');
   await refused;
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,one more');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,one more');
   assert.equal(server.refuses.times, 0);
   assert.equal(await page.getByText('Not sent').count(), 0);
   server.refuses = { kinds: ['close'], times: 2, code: 'too-fast' };
@@ -159,7 +209,7 @@ test('what is refused for a while is done later, whatever it is', async () => {
 });
 
 /** Asks for the end of the conversation, which is refused for a while. */
-async function end_in_vain(page: Page): Promise<void> {
+async function endInVain(page: Page): Promise<void> {
   const { times } = server.refuses;
   await page.getByRole('button', { name: 'End the conversation' }).click();
   await page.getByRole('button', { name: 'End it' }).click();
@@ -173,13 +223,14 @@ for (const first of ['the words', 'the end'] as const) {
     await open(page);
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', after_ms: 800 };
-    if (first === 'the end') await end_in_vain(page);
+    server.refuses = { kinds: ['send', 'close'], times: 2, code: 'too-fast', afterMs: 800 };
+    if (first === 'the end') await endInVain(page);
     await write(page, 'one more');
     await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'one more');
-    if (first === 'the words') await end_in_vain(page);
-    await eventually(async () =>
-      closes() === 2 && bodies(conversation_of(server)).join() === 'hello,one more');
+    if (first === 'the words') await endInVain(page);
+    await eventually(
+      async () => closes() === 2 && bodies(conversationOf(server)).join() === 'hello,one more',
+    );
   });
 }
 
@@ -189,16 +240,16 @@ for (const then of ['begun anew', 'opened again'] as const) {
     await open(page);
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    const former = conversation_of(server);
-    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', after_ms: 1_500 };
-    await end_in_vain(page);
-    server.tell_card(former, { state: 'closed' });
+    const former = conversationOf(server);
+    server.refuses = { kinds: ['close'], times: 1, code: 'too-fast', afterMs: 1_500 };
+    await endInVain(page);
+    server.tellCard(former, { state: 'closed' });
     await page.getByText('This conversation has ended.').waitFor();
     server.card = {};
     if (then === 'begun anew') await page.getByRole('button', { name: 'Start a new one' }).click();
     await write(page, 'again');
-    await eventually(async () => bodies(conversation_of(server)).includes('again'));
-    assert.equal(conversation_of(server) === former, then === 'opened again');
+    await eventually(async () => bodies(conversationOf(server)).includes('again'));
+    assert.equal(conversationOf(server) === former, then === 'opened again');
     await page.waitForTimeout(1_600);
     assert.equal(closes(), 1);
   });
@@ -210,23 +261,27 @@ test('what failed with its conversation is sent in its order with the next one',
   await open(page);
   for (const [place, word] of ['one', 'two', 'three'].entries()) {
     await write(page, word);
-    await eventually(async () => server.refuses.times === 2 - place && (await page.getByRole('button', { name: 'Try again' }).count()) === place + 1);
+    await eventually(
+      async () =>
+        server.refuses.times === 2 - place &&
+        (await page.getByRole('button', { name: 'Try again' }).count()) === place + 1,
+    );
   }
   await page.getByRole('button', { name: 'Try again' }).nth(1).click();
-  await eventually(async () => bodies(conversation_of(server)).length === 3);
-  assert.deepEqual(bodies(conversation_of(server)), ['one', 'two', 'three']);
+  await eventually(async () => bodies(conversationOf(server)).length === 3);
+  assert.deepEqual(bodies(conversationOf(server)), ['one', 'two', 'three']);
   assert.deepEqual(await texts(page), ['one', 'two', 'three']);
   server.refuses = { kinds: ['send'], times: 2, code: 'too-long' };
   await write(page, 'four');
   await page.getByText('Not sent: it is too long. Send it in parts.').waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
+  server.tellCard(conversationOf(server), { state: 'closed' });
   await page.getByRole('button', { name: 'Start a new one' }).click();
   assert.deepEqual(await texts(page), ['four']);
   server.refuses.times = 0;
   server.card = {};
   await write(page, 'five');
-  await eventually(async () => bodies(conversation_of(server)).length === 2);
-  assert.deepEqual(bodies(conversation_of(server)), ['four', 'five']);
+  await eventually(async () => bodies(conversationOf(server)).length === 2);
+  assert.deepEqual(bodies(conversationOf(server)), ['four', 'five']);
 });
 
 test('what failed stays on the next page, until it is sent or deleted', async () => {
@@ -238,11 +293,11 @@ test('what failed stays on the next page, until it is sent or deleted', async ()
   await write(page, 'one');
   await write(page, 'two');
   await eventually(async () => (await page.getByText('Not sent: ').count()) === 2);
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await eventually(async () => (await page.getByText('Not sent: ').count()) === 2);
   await page.getByRole('button', { name: 'Delete' }).first().click();
   await page.getByRole('button', { name: 'Try again' }).click();
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,two');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,two');
   await page.reload();
   await eventually(async () => (await texts(page)).join() === 'hello,two');
   assert.equal(await page.getByText('Not sent: ').count(), 0);
@@ -256,15 +311,15 @@ test('words for a conversation that is gone are kept, and begin another', async 
   server.acks = false;
   await write(page, 'still there?');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still there?');
-  const gone = conversation_of(server);
+  const gone = conversationOf(server);
   server.kept.clear();
   for (const line of server.lines) line.terminate();
   await page.getByText('Not sent: the conversation is no longer there.').waitFor();
   server.acks = true;
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.notEqual(conversation_of(server), gone);
-  assert.deepEqual(bodies(conversation_of(server)), ['still there?']);
+  assert.notEqual(conversationOf(server), gone);
+  assert.deepEqual(bodies(conversationOf(server)), ['still there?']);
 });
 
 test('a conversation that was refused for its notice shows the new one, and is begun with it', async () => {
@@ -277,7 +332,10 @@ test('a conversation that was refused for its notice shows the new one, and is b
   await page.getByText('The new words.').waitFor();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.notice] : [])), ['ab'.repeat(32), 'cd'.repeat(32)]);
+  assert.deepEqual(
+    server.heard.flatMap((frame) => (frame.kind === 'open' ? [frame.notice] : [])),
+    ['ab'.repeat(32), 'cd'.repeat(32)],
+  );
 });
 
 test('that too much is waiting is said until it is gone', async () => {
@@ -285,19 +343,27 @@ test('that too much is waiting is said until it is gone', async () => {
   await open(page);
   server.acks = false;
   const full = page.getByText('Too much is waiting to be sent.');
-  for (let place = 0; place < 20 && !(await full.isVisible()); place++) await write(page, 'x'.repeat(4_000));
+  for (let place = 0; place < 20 && !(await full.isVisible()); place++)
+    await write(page, 'x'.repeat(4_000));
   await full.waitFor();
   server.acks = true;
   for (const line of server.lines) line.terminate();
   await full.waitFor({ state: 'detached' }).catch(() => full.waitFor({ state: 'hidden' }));
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
 });
 
 test('the chat is in the letters of the system, whatever those of the page', async () => {
   const page = await visit();
   await open(page);
-  const { fontFamily, fontSize, colorScheme } = await page.getByRole('dialog').evaluate((panel) => ({ ...getComputedStyle(panel) }));
-  assert.deepEqual([fontFamily, fontSize, colorScheme], ['system-ui, sans-serif', '15px', 'light dark']);
+  const { fontFamily, fontSize, colorScheme } = await page
+    .getByRole('dialog')
+    .evaluate((panel) => ({ ...getComputedStyle(panel) }));
+  assert.deepEqual(
+    [fontFamily, fontSize, colorScheme],
+    ['system-ui, sans-serif', '15px', 'light dark'],
+  );
 });
 
 test('an Enter that ends a composition sends nothing', async () => {
@@ -307,8 +373,19 @@ test('an Enter that ends a composition sends nothing', async () => {
   await composer.fill('にほんご');
   // Safari tells only by the code of the key that the composition is over with it.
   for (const told of [{ keyCode: 229 }, { isComposing: true }]) {
-    await composer.evaluate((field, told) =>
-      field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, composed: true, cancelable: true, ...told })), told);
+    await composer.evaluate(
+      (field, told) =>
+        field.dispatchEvent(
+          new KeyboardEvent('keydown', {
+            key: 'Enter',
+            bubbles: true,
+            composed: true,
+            cancelable: true,
+            ...told,
+          }),
+        ),
+      told,
+    );
     assert.deepEqual([await composer.inputValue(), await texts(page)], ['にほんご', []]);
   }
   await composer.press('Enter');
@@ -324,13 +401,13 @@ test('ten tabs have one line, and the next leads when the first goes', async () 
     if (tab === 0) await write(page, 'hello');
     await page.getByText('hello', { exact: true }).waitFor();
   }
-  assert.equal(server.at_once, 1);
+  assert.equal(server.atOnce, 1);
   assert.equal(server.connections, 1);
   const began = Date.now();
   await tabs[0]?.close();
   await eventually(async () => server.connections === 2 && server.lines.size === 1);
   assert.ok(Date.now() - began < 5_000);
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await Promise.all(tabs.slice(1).map((tab) => tab.getByText('Good morning').waitFor()));
   // The line of a tab that was closed may end a moment after the next one is there.
   assert.equal(server.connections, 2);
@@ -348,7 +425,7 @@ test('a leader that does not answer loses the line', async () => {
   const second = await visit('/about.html');
   await open(second);
   await write(second, 'anyone?');
-  await eventually(async () => bodies(conversation_of(server)).join() === 'hello,anyone?');
+  await eventually(async () => bodies(conversationOf(server)).join() === 'hello,anyone?');
   assert.ok(Date.now() < until);
   await eventually(async () => server.lines.size === 1);
   // The former one follows now, and hears the other.
@@ -388,14 +465,18 @@ test('tabs share one line and one conversation, and the next leads when the firs
   await eventually(async () => (await texts(second)).includes('from the first tab'));
   await write(second, 'from the second tab');
   await eventually(async () => (await texts(first)).includes('from the second tab'));
-  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   assert.deepEqual(await texts(second), ['from the first tab', 'from the second tab']);
   assert.equal(server.lines.size, 1);
   await first.close();
   await eventually(async () => server.connections === 2 && server.lines.size === 1);
   await write(second, 'still here');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'still here');
-  await eventually(async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await second.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
 });
 
 test('a conversation that a following tab begins is the same visitor after a reload', async () => {
@@ -410,7 +491,10 @@ test('a conversation that a following tab begins is the same visitor after a rel
   await first.close();
   await second.close();
   const third = await visit();
-  await server.hears('hello', ({ token, resume }) => token === 'token-of-this-visitor' && resume.length === 1);
+  await server.hears(
+    'hello',
+    ({ token, resume }) => token === 'token-of-this-visitor' && resume.length === 1,
+  );
   await open(third);
   await eventually(async () => (await texts(third)).includes('begun in the second tab'));
 });
@@ -420,10 +504,15 @@ test('unread messages are counted on the launcher and in the title', async () =>
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await page.keyboard.press('Escape');
-  assert.equal(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement.className`), 'launcher');
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  assert.equal(
+    await page.evaluate(
+      `document.querySelector('body > div:last-child').shadowRoot.activeElement.className`,
+    ),
+    'launcher',
+  );
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning'));
   server.speak(conversation, said(3, 'How can I help?'));
   await page.getByRole('button', { name: '2 unread messages' }).waitFor();
@@ -439,7 +528,7 @@ test('the panel stays open from page to page of its tab, without taking the curs
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  await page.goto(`${shop_origin}/delivery.html`);
+  await page.goto(`${shopOrigin}/delivery.html`);
   await page.getByRole('dialog').waitFor();
   await eventually(async () => (await texts(page)).includes('hello'));
   assert.equal(await page.evaluate('document.activeElement === document.body'), true);
@@ -458,18 +547,18 @@ test('what was said before a conversation closed is unread on the next page, unt
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   await page.keyboard.press('Escape');
   server.speak(conversation, said(2, 'Your order is on its way. Goodbye.'));
-  server.tell_card(conversation, { state: 'closed', agents: ANNA });
+  server.tellCard(conversation, { state: 'closed', agents: ANNA });
   await page.getByRole('button', { name: 'one unread message' }).waitFor();
-  await page.goto(`${shop_origin}/delivery.html`);
+  await page.goto(`${shopOrigin}/delivery.html`);
   await page.getByRole('button', { name: 'one unread message' }).click();
   await page.getByText('Your order is on its way. Goodbye.').waitFor();
   await server.hears('seen', ({ seq }) => seq === 2);
   await page.getByRole('button', { name: 'Close the chat' }).first().click();
   const lines = server.connections;
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await page.getByRole('button', { name: 'Open the chat', exact: true }).waitFor();
   assert.equal(server.connections, lines);
 });
@@ -479,7 +568,7 @@ test('earlier messages are fetched page by page', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 90; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -498,7 +587,7 @@ test('earlier messages cannot be asked for without a line, and come when there i
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -520,7 +609,7 @@ test('a message that comes leaves the rows of the others as they are', async () 
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 20; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
@@ -537,9 +626,17 @@ test('a message that comes leaves the rows of the others as they are', async () 
   await page.getByText('line 22').waitFor();
   const rows = await log.evaluate((log) => {
     const { touched } = log as HTMLElement & { touched: Set<Node> };
-    return [...new Set([...touched].map((node) => (node instanceof Element ? node : node.parentElement)?.closest('.row')?.textContent))];
+    return [
+      ...new Set(
+        [...touched].map(
+          (node) =>
+            (node instanceof Element ? node : node.parentElement)?.closest('.row')?.textContent,
+        ),
+      ),
+    ];
   });
-  // The former newest is no longer the last of its author's, and loses its time; so does the one between.
+  // The former newest is no longer the last of its author's, and loses its time; so does the one
+  // between.
   assert.ok(rows.length <= 3, rows.join(' | '));
 });
 
@@ -547,18 +644,22 @@ test('the newest message stays in sight when a banner takes its room', async () 
   const page = await visit();
   await open(page);
   for (let line = 1; line <= 12; line++) await write(page, `line ${line}`);
-  await eventually(async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true);
+  await eventually(
+    async () => (await page.locator('.meta').last().textContent())?.includes('Sent') === true,
+  );
   for (const line of server.lines) line.terminate();
   await page.getByText('The connection is lost.').waitFor();
-  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const below = (): Promise<number> =>
+    page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   await eventually(async () => (await below()) < 2);
 });
 
 /**
- * What a page hears that goes into the back/forward cache and comes out of it; `meanwhile` happens in between.
- * The browser without a window keeps no page, whatever its switches, so the events are told by hand.
+ * What a page hears that goes into the back/forward cache and comes out of it; `meanwhile` happens
+ * in between. The browser without a window keeps no page, whatever its switches, so the events are
+ * told by hand.
  */
-async function away_and_back(page: Page, meanwhile: () => Promise<void>): Promise<void> {
+async function awayAndBack(page: Page, meanwhile: () => Promise<void>): Promise<void> {
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);
   await meanwhile();
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
@@ -570,15 +671,20 @@ test('what was read without a line is seen when the line is back', async () => {
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   await page.keyboard.press('Escape');
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await page.getByRole('button', { name: 'one unread message' }).waitFor();
   await context.setOffline(true);
   for (const line of server.lines) line.terminate();
   await page.getByRole('button', { name: 'one unread message' }).click();
   await page.getByText('The connection is lost.').waitFor();
-  assert.equal(server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2), false);
+  assert.equal(
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2),
+    false,
+  );
   await context.setOffline(false);
-  await eventually(async () => server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2));
+  await eventually(async () =>
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 2),
+  );
 });
 
 test('what comes out of sight is not seen before the visitor goes down to it', async () => {
@@ -586,23 +692,31 @@ test('what comes out of sight is not seen before the visitor goes down to it', a
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 30; seq++) server.speak(conversation, said(seq, `line ${seq}`));
   await server.hears('seen', ({ seq }) => seq === 30);
   // The widget hears of it with the next frame: what comes before that is still in sight.
-  await page.getByRole('log').evaluate((log) => new Promise((heard) => {
-    log.addEventListener('scroll', () => setTimeout(heard), { once: true });
-    log.scrollTo(0, 100);
-  }));
+  await page.getByRole('log').evaluate(
+    (log) =>
+      new Promise((heard) => {
+        log.addEventListener('scroll', () => setTimeout(heard), { once: true });
+        log.scrollTo(0, 100);
+      }),
+  );
   assert.equal(await page.getByRole('button', { name: 'New message' }).count(), 0);
   server.speak(conversation, said(31, 'And one more'));
   await server.hears('delivered', ({ seq }) => seq === 31);
   await page.getByRole('button', { name: 'New message' }).waitFor();
-  assert.equal(server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 31), false);
+  assert.equal(
+    server.heard.some((frame) => frame.kind === 'seen' && frame.seq === 31),
+    false,
+  );
   await shoot(page, 'new-message');
   await page.getByRole('button', { name: 'New message' }).click();
   await server.hears('seen', ({ seq }) => seq === 31);
-  await eventually(async () => (await page.getByRole('button', { name: 'New message' }).count()) === 0);
+  await eventually(
+    async () => (await page.getByRole('button', { name: 'New message' }).count()) === 0,
+  );
 });
 
 test('a screen reader hears what others say now, and nothing twice', async () => {
@@ -610,13 +724,17 @@ test('a screen reader hears what others say now, and nothing twice', async () =>
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (let seq = 2; seq <= 40; seq++) server.kept.get(conversation)?.push(said(seq, `line ${seq}`));
   await page.reload();
   await eventually(async () => (await texts(page)).length === 20);
   /** What of these words is read out: the nearest element that says so decides. */
   const live = (words: string): Promise<string | null | undefined> =>
-    page.getByRole('log').getByText(words, { exact: true }).last().evaluate((one) => one.closest('[aria-live]')?.getAttribute('aria-live'));
+    page
+      .getByRole('log')
+      .getByText(words, { exact: true })
+      .last()
+      .evaluate((one) => one.closest('[aria-live]')?.getAttribute('aria-live'));
   assert.equal(await live('line 40'), 'off');
   server.speak(conversation, said(41, 'Something new'));
   await page.getByText('Something new').waitFor();
@@ -627,7 +745,13 @@ test('a screen reader hears what others say now, and nothing twice', async () =>
   await write(page, 'thank you');
   await eventually(async () => (await page.getByText('Sent', { exact: true }).count()) === 2);
   assert.deepEqual([await live('thank you'), await live('Sent')], ['off', 'off']);
-  assert.equal(await page.locator('time').last().evaluate((one) => one.closest('[aria-live]')?.className), 'meta');
+  assert.equal(
+    await page
+      .locator('time')
+      .last()
+      .evaluate((one) => one.closest('[aria-live]')?.className),
+    'meta',
+  );
   server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
   await write(page, 'too much');
   await page.getByText('Not sent: ').waitFor();
@@ -642,7 +766,7 @@ test('a page from the back/forward cache has its line again', async () => {
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  await away_and_back(page, () => eventually(async () => server.lines.size === 0));
+  await awayAndBack(page, () => eventually(async () => server.lines.size === 0));
   await eventually(async () => server.lines.size === 1);
   await write(page, 'here again');
   await server.hears('send', ({ body }) => body.kind === 'text' && body.text === 'here again');
@@ -653,10 +777,10 @@ test('out of the back/forward cache nobody is with the visitor before the line',
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversationOf(server), { state: 'active', assignee: AGENT, agents: ANNA });
   const under = page.locator('.under');
   await under.getByText('Here with you').waitFor();
-  await away_and_back(page, async () => {
+  await awayAndBack(page, async () => {
     await eventually(async () => server.lines.size === 0);
     await under.getByText('Waiting for the connection').waitFor();
     assert.equal(await page.locator('.dot').getAttribute('class'), 'dot ');
@@ -670,11 +794,11 @@ test('a following tab from the back/forward cache has what was said meanwhile', 
   await open(leader);
   await write(leader, 'hello');
   await leader.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   const follower = await visit('/about.html');
   await open(follower);
   await eventually(async () => (await texts(follower)).includes('hello'));
-  await away_and_back(follower, async () => {
+  await awayAndBack(follower, async () => {
     server.speak(conversation, said(2, 'Good morning'));
     await leader.getByText('Good morning').waitFor();
   });
@@ -700,22 +824,36 @@ test('on a phone the chat is all there is, and a keyboard cannot leave it', asyn
   assert.equal(await page.locator('.launcher').isVisible(), false);
   for (let press = 0; press < 8; press++) {
     await page.keyboard.press('Tab');
-    assert.ok(await page.evaluate(`document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') instanceof Element`));
+    assert.ok(
+      await page.evaluate(
+        `document.querySelector('body > div:last-child').shadowRoot.activeElement?.closest('.panel') instanceof Element`,
+      ),
+    );
   }
-  assert.equal(await page.getByRole('textbox', { name: 'Your message' }).evaluate((field) => getComputedStyle(field).fontSize), '16px');
+  assert.equal(
+    await page
+      .getByRole('textbox', { name: 'Your message' })
+      .evaluate((field) => getComputedStyle(field).fontSize),
+    '16px',
+  );
   await shoot(page, 'phone');
 });
 
 /** What axe has to say about the widget as it is now. */
 async function violations(page: Page): Promise<string[]> {
-  await page.evaluate('Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished))');
+  await page.evaluate(
+    'Promise.all(document.querySelector("body > div:last-child").shadowRoot.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished))',
+  );
   await page.evaluate(`${axe.source}; undefined`);
   return page.evaluate(`axe.run('body > div:last-child', { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
     .then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html, failureSummary }) => html + ' ' + failureSummary).join(' | ')))`);
 }
 
 test('no state of the chat has a flaw that axe finds, in light and in dark', async () => {
-  server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) } };
+  server.site = {
+    form: { name: 'required', email: 'optional' },
+    notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) },
+  };
   const page = await visit();
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -727,10 +865,14 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', asy
   await page.getByLabel('Your name').fill('Ada');
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  const conversation = conversationOf(server);
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   server.speak(conversation, said(2, 'Good morning, see https://example.test/'));
-  server.say(SERVER_TYPING, { conversation, author: { kind: 'agent', agent: AGENT }, typing: true });
+  server.say(SERVER_TYPING, {
+    conversation,
+    author: { kind: 'agent', agent: AGENT },
+    typing: true,
+  });
   await page.getByText('Anna Brandt is typing…').waitFor();
   server.acks = false;
   for (const line of server.lines) line.terminate();
@@ -742,8 +884,18 @@ test('no state of the chat has a flaw that axe finds, in light and in dark', asy
 });
 
 test('the chat speaks the language of the page, or of its site, and fits the smallest phone in each', async () => {
-  const words = { de: 'Chat öffnen', fr: 'Ouvrir le chat', es: 'Abrir el chat', sv: 'Open the chat' };
-  const composers = { de: 'Ihre Nachricht', fr: 'Votre message', es: 'Su mensaje', sv: 'Your message' };
+  const words = {
+    de: 'Chat öffnen',
+    fr: 'Ouvrir le chat',
+    es: 'Abrir el chat',
+    sv: 'Open the chat',
+  };
+  const composers = {
+    de: 'Ihre Nachricht',
+    fr: 'Votre message',
+    es: 'Su mensaje',
+    sv: 'Your message',
+  };
   server.availability = 'busy';
   server.site = { form: { name: 'required', email: 'optional' } };
   for (const language of ['de', 'fr', 'es', 'sv'] as const) {
@@ -752,8 +904,17 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
     await page.getByRole('button', { name: words[language] }).click();
     await page.getByRole('textbox', { name: composers[language] }).waitFor();
     const panel = page.getByRole('dialog');
-    assert.equal(await panel.evaluate((panel) => panel.closest('[lang]')?.getAttribute('lang')), language === 'sv' ? 'en' : language);
-    assert.ok(await panel.evaluate((panel) => [...panel.querySelectorAll('*')].every((one) => one.getBoundingClientRect().right <= innerWidth)));
+    assert.equal(
+      await panel.evaluate((panel) => panel.closest('[lang]')?.getAttribute('lang')),
+      language === 'sv' ? 'en' : language,
+    );
+    assert.ok(
+      await panel.evaluate((panel) =>
+        [...panel.querySelectorAll('*')].every(
+          (one) => one.getBoundingClientRect().right <= innerWidth,
+        ),
+      ),
+    );
     await shoot(page, `language-${language}`);
     await page.close();
   }
@@ -765,7 +926,11 @@ test('the chat speaks the language of the page, or of its site, and fits the sma
 for (const [words, script, left] of [
   ['is written from right to left', `document.documentElement.dir = 'rtl'`, true],
   ['has a body that is', `document.body.dir = 'rtl'`, true],
-  ['turns round all that it does not know', `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`, false],
+  [
+    'turns round all that it does not know',
+    `const sheet = new CSSStyleSheet(); sheet.replaceSync('html, div, * { direction: rtl !important; unicode-bidi: bidi-override !important }'); document.adoptedStyleSheets = [sheet]`,
+    false,
+  ],
 ] as const) {
   test(`on a page that ${words} the chat is on its ${left ? 'left' : 'right'}, and reads from left to right`, async () => {
     const page = await visit();
@@ -775,27 +940,53 @@ for (const [words, script, left] of [
     await open(page);
     await write(page, 'שלום');
     await page.getByText('Sent', { exact: true }).waitFor();
-    const [panel, bubble, go] = [await page.getByRole('dialog').boundingBox(), await page.locator('.bubble').boundingBox(), await page.getByRole('button', { name: 'Send' }).boundingBox()];
+    const [panel, bubble, go] = [
+      await page.getByRole('dialog').boundingBox(),
+      await page.locator('.bubble').boundingBox(),
+      await page.getByRole('button', { name: 'Send' }).boundingBox(),
+    ];
     assert.ok(panel && bubble && button && go);
     assert.deepEqual([panel.x < 40, button.x < 40], [left, left]);
     // One's own words stand at the end of the line, and so does what sends them.
     assert.ok(panel.x + panel.width - bubble.x - bubble.width < 40);
     assert.ok(panel.x + panel.width - go.x - go.width < 40);
-    assert.ok(await page.getByRole('dialog').evaluate((panel) => [...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea')]
-      .every((one) => getComputedStyle(one).direction === (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') && getComputedStyle(one).unicodeBidi !== 'bidi-override')));
+    assert.ok(
+      await page
+        .getByRole('dialog')
+        .evaluate((panel) =>
+          [
+            ...panel.querySelectorAll('.title, .under, .greeting, .banner p, .meta, textarea'),
+          ].every(
+            (one) =>
+              getComputedStyle(one).direction ===
+                (one.localName === 'textarea' && one.matches(':dir(rtl)') ? 'rtl' : 'ltr') &&
+              getComputedStyle(one).unicodeBidi !== 'bidi-override',
+          ),
+        ),
+    );
     // What is written in another direction has its own.
-    assert.equal(await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction), 'rtl');
+    assert.equal(
+      await page.locator('.bubble').evaluate((one) => getComputedStyle(one).direction),
+      'rtl',
+    );
     await shoot(page, 'rtl');
     await page.setViewportSize({ width: 390, height: 780 });
-    assert.deepEqual(await page.getByRole('dialog').boundingBox(), { x: 0, y: 0, width: 390, height: 780 });
+    assert.deepEqual(await page.getByRole('dialog').boundingBox(), {
+      x: 0,
+      y: 0,
+      width: 390,
+      height: 780,
+    });
   });
 }
 
 test('a site that is closed shows nothing', async () => {
   const page = await context.newPage();
-  await page.route('**/v1/widget/**', (route) => route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }));
+  await page.route('**/v1/widget/**', (route) =>
+    route.fulfill({ status: 404, headers: { 'access-control-allow-origin': '*' }, body: '{}' }),
+  );
   const answered = page.waitForResponse(/v1\/widget/);
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await answered;
   await page.waitForLoadState('networkidle');
   assert.equal(await page.getByRole('button').count(), 0);
@@ -803,10 +994,13 @@ test('a site that is closed shows nothing', async () => {
 
 test('a page that opens the chat makes no line and keeps nothing, until the visitor acts in it', async () => {
   const page = await context.newPage();
-  await page.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
-  await page.goto(shop_origin);
+  await page.addInitScript(
+    `window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`,
+  );
+  await page.goto(shopOrigin);
   await page.getByRole('dialog').waitFor();
-  const traces = (): Promise<unknown> => page.evaluate(`navigator.locks.query().then(({ held, pending }) =>
+  const traces = (): Promise<unknown> =>
+    page.evaluate(`navigator.locks.query().then(({ held, pending }) =>
     [document.activeElement === document.body, held.length + pending.length, localStorage.length + sessionStorage.length])`);
   assert.deepEqual(await traces(), [true, 0, 0]);
   await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
@@ -818,15 +1012,22 @@ test('a page that opens the chat makes no line and keeps nothing, until the visi
   // Who has been here before is heard from the start.
   await page.close();
   const again = await context.newPage();
-  await again.addInitScript(`window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`);
-  await again.goto(shop_origin);
+  await again.addInitScript(
+    `window.LiveHelp = (...call) => (LiveHelp.q ??= []).push(call); LiveHelp('open')`,
+  );
+  await again.goto(shopOrigin);
   await again.getByText('hello', { exact: true }).waitFor();
 });
 
 test("a page's call takes the cursor only out of a panel that closes", async () => {
   const page = await visit();
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.className ?? document.activeElement.id`);
-  await page.evaluate(`document.body.append(Object.assign(document.createElement('input'), { id: 'field' })); field.focus()`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(
+      `document.activeElement.shadowRoot?.activeElement?.className ?? document.activeElement.id`,
+    );
+  await page.evaluate(
+    `document.body.append(Object.assign(document.createElement('input'), { id: 'field' })); field.focus()`,
+  );
   await page.evaluate(`LiveHelp('open')`);
   await page.getByRole('dialog').waitFor();
   assert.equal(await focused(), 'field');
@@ -843,7 +1044,11 @@ test('a page that empties or swaps its body keeps the chat', async () => {
   const page = await visit();
   const launcher = page.getByRole('button', { name: 'Open the chat' });
   await launcher.waitFor();
-  for (const swap of ['document.body.replaceChildren()', `document.body = document.createElement('body')`, 'document.body.replaceChildren()']) {
+  for (const swap of [
+    'document.body.replaceChildren()',
+    `document.body = document.createElement('body')`,
+    'document.body.replaceChildren()',
+  ]) {
     await page.evaluate(swap);
     await launcher.waitFor();
   }
@@ -854,7 +1059,7 @@ test('what is half written is there on the next page, and nowhere once the panel
   await open(page);
   const composer = page.getByRole('textbox', { name: 'Your message' });
   await composer.fill('Do you have');
-  await page.goto(`${shop_origin}/about.html`);
+  await page.goto(`${shopOrigin}/about.html`);
   await eventually(async () => (await composer.inputValue()) === 'Do you have');
   await page.getByRole('button', { name: 'Close the chat' }).first().click();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
@@ -865,16 +1070,23 @@ test('a page that changes its address without a load is told, once for each', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const told = (): (string | undefined)[] => server.heard.flatMap((frame) => (frame.kind === 'page' ? [frame.page.url.replace(shop_origin, '')] : []));
-  for (const address of ['/a', '/a?of=it', '/b']) await page.evaluate(`history.pushState(null, '', '${address}')`);
+  const told = (): (string | undefined)[] =>
+    server.heard.flatMap((frame) =>
+      frame.kind === 'page' ? [frame.page.url.replace(shopOrigin, '')] : [],
+    );
+  for (const address of ['/a', '/a?of=it', '/b'])
+    await page.evaluate(`history.pushState(null, '', '${address}')`);
   await eventually(async () => told().at(-1) === '/b');
-  assert.deepEqual(told().filter((path) => path?.length === 2), ['/a', '/b']);
+  assert.deepEqual(
+    told().filter((path) => path?.length === 2),
+    ['/a', '/b'],
+  );
 });
 
 /** The page's title as it is seen. */
 const title = async (page: Page): Promise<string> => (await page.title()).replaceAll('\u2063', '');
 
-test('the title that agents see is the page\'s own, and not longer than the server takes', async () => {
+test("the title that agents see is the page's own, and not longer than the server takes", async () => {
   const page = await visit();
   await page.evaluate(`document.title = '(500) ' + '長'.repeat(2_000)`);
   await open(page);
@@ -888,7 +1100,7 @@ test('the title that agents see is the page\'s own, and not longer than the serv
   await eventually(async () => (await title(page)) === '(1) (1) (500) Days');
   server.speak(conversation, said(3, 'And hello'));
   await eventually(async () => (await title(page)) === '(2) (1) (500) Days');
-  await page.goto(`${shop_origin}/index.html?on`);
+  await page.goto(`${shopOrigin}/index.html?on`);
   await page.evaluate(`document.title = '(7) Inbox'`);
   await page.getByRole('button', { name: '2 unread messages' }).click();
   await server.hears('seen', ({ seq }) => seq === 3);
@@ -898,9 +1110,14 @@ test('the title that agents see is the page\'s own, and not longer than the serv
 test('a chat that could not be fetched says so, and the next click fetches it', async () => {
   const page = await visit();
   const asked: string[] = [];
-  await page.route('**/assets/chat_*', (route) => (asked.push(route.request().url()) === 1 ? route.abort() : route.continue()));
+  await page.route('**/assets/chat_*', (route) =>
+    asked.push(route.request().url()) === 1 ? route.abort() : route.continue(),
+  );
   await page.getByRole('button', { name: 'Open the chat' }).click();
-  await page.getByRole('status').getByText('The chat could not be loaded. Please try again.').waitFor();
+  await page
+    .getByRole('status')
+    .getByText('The chat could not be loaded. Please try again.')
+    .waitFor();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
   await shoot(page, 'not-loaded');
   await open(page);
@@ -925,9 +1142,11 @@ test('a chat that takes its time shows that it comes', async () => {
 test('a page that was without a network has its chat as soon as there is one', async () => {
   const page = await context.newPage();
   let fetches = 0;
-  await page.route('**/v1/widget/**', (route) => (fetches++ === 0 ? route.abort() : route.continue()));
+  await page.route('**/v1/widget/**', (route) =>
+    fetches++ === 0 ? route.abort() : route.continue(),
+  );
   const failed = page.waitForEvent('requestfailed');
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await failed;
   await page.evaluate(`dispatchEvent(new Event('online'))`);
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
@@ -943,7 +1162,13 @@ test('a reset empties the form and the composer too', async () => {
   await page.getByRole('textbox', { name: 'Your message' }).fill('My card number is');
   await page.evaluate(`LiveHelp('reset')`);
   await open(page);
-  assert.deepEqual([await page.getByLabel('Your name').inputValue(), await page.getByRole('textbox', { name: 'Your message' }).inputValue()], ['', '']);
+  assert.deepEqual(
+    [
+      await page.getByLabel('Your name').inputValue(),
+      await page.getByRole('textbox', { name: 'Your message' }).inputValue(),
+    ],
+    ['', ''],
+  );
   assert.deepEqual(await texts(page), []);
 });
 
@@ -952,7 +1177,7 @@ test('a reset where no chat is loaded closes the line of the tab that has one', 
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
+  server.tellCard(conversationOf(server), { state: 'closed' });
   await page.getByText('This conversation has ended.').waitFor();
   const other = await visit();
   await other.getByRole('button', { name: 'Open the chat' }).waitFor();
@@ -961,22 +1186,24 @@ test('a reset where no chat is loaded closes the line of the tab that has one', 
 });
 
 test('a tab in the back/forward cache writes nothing back of what another one erased', async () => {
-  const [open_one, cached] = [await visit(), await visit()];
+  const [openOne, cached] = [await visit(), await visit()];
   await open(cached);
   await write(cached, 'hello');
   await cached.getByText('Sent', { exact: true }).waitFor();
-  await open(open_one);
-  await open_one.getByText('hello', { exact: true }).waitFor();
-  server.tell_card(conversation_of(server), { state: 'closed' });
-  await open_one.getByText('This conversation has ended.').waitFor();
+  await open(openOne);
+  await openOne.getByText('hello', { exact: true }).waitFor();
+  server.tellCard(conversationOf(server), { state: 'closed' });
+  await openOne.getByText('This conversation has ended.').waitFor();
   const third = await visit();
   await third.getByRole('button', { name: 'Open the chat' }).waitFor();
-  await away_and_back(cached, async () => {
+  await awayAndBack(cached, async () => {
     await eventually(async () => server.connections === 2);
     await third.evaluate(`LiveHelp('reset')`);
     await eventually(async () => server.lines.size === 0);
   });
-  await eventually(async () => (await texts(open_one)).length === 0 && (await texts(cached)).length === 0);
+  await eventually(
+    async () => (await texts(openOne)).length === 0 && (await texts(cached)).length === 0,
+  );
   server.card = {};
   await third.evaluate('new Promise((resolve) => setTimeout(resolve, 100))');
   assert.equal(await third.evaluate('localStorage.length'), 0);
@@ -986,7 +1213,7 @@ test('a tab in the back/forward cache writes nothing back of what another one er
 test('a page may call before the chat is there, and reset leaves nothing', async () => {
   server.availability = 'unavailable';
   const page = await context.newPage();
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await page.getByRole('button', { name: 'Open the chat' }).waitFor();
   await page.evaluate(`LiveHelp('open')`);
   await page.getByText('No one is here right now.').waitFor();
@@ -1003,13 +1230,18 @@ test('where the button that was pressed goes, the cursor is in the composer', as
   server.site = { form: { name: 'required' } };
   const page = await visit();
   await open(page);
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(
+      `document.activeElement.shadowRoot?.activeElement?.ariaLabel ?? document.activeElement.localName`,
+    );
   const press = async (name: string): Promise<void> => {
     await page.getByRole('button', { name }).last().focus();
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name }).waitFor({ state: 'detached' });
     // What is gone loses the cursor with the next frame.
-    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+    await page.evaluate(
+      'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))',
+    );
     assert.equal(await focused(), 'Your message', name);
   };
   await page.getByLabel('Your name').fill('Ada');
@@ -1019,18 +1251,18 @@ test('where the button that was pressed goes, the cursor is in the composer', as
   await press('Start a new one');
   await press('Try again');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
+  const conversation = conversationOf(server);
   for (const name of ['Try again', 'Delete']) {
     server.refuses = { kinds: ['send'], times: 1, code: 'too-long' };
     await write(page, 'too much');
     await page.getByRole('button', { name }).waitFor();
     await press(name);
   }
-  server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+  server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
   // The question whether to end it goes with the line.
   await page.getByRole('button', { name: 'End the conversation' }).click();
   await page.getByRole('button', { name: 'Keep it' }).focus();
-  server.tell_card(conversation, { state: 'closed' });
+  server.tellCard(conversation, { state: 'closed' });
   await page.getByRole('button', { name: 'Start a new one' }).waitFor();
   await eventually(async () => (await focused()) === 'Your message');
   await press('Start a new one');
@@ -1052,8 +1284,14 @@ test('where the button that was pressed goes, the cursor is in the composer', as
 const TITLES = {
   'puts a sign before it': ['window.bump = () => (document.title = "* " + document.title)', '* '],
   'puts a sign behind it': ['window.bump = () => (document.title += " *")', ' *'],
-  'blinks, and puts back what it kept': ['window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)', ''],
-  'counts itself': ['window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)', ''],
+  'blinks, and puts back what it kept': [
+    'window.kept = document.title; window.bump = () => (document.title = document.title === kept ? "Come back!" : kept)',
+    '',
+  ],
+  'counts itself': [
+    'window.inbox = 500; window.bump = () => (document.title = `(${++inbox}) Shop`)',
+    '',
+  ],
 } as const;
 for (const [words, [script, sign]] of Object.entries(TITLES)) {
   test(`on a page that ${words} the number in the title is the one of now, and goes`, async () => {
@@ -1063,13 +1301,14 @@ for (const [words, [script, sign]] of Object.entries(TITLES)) {
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
     await page.keyboard.press('Escape');
-    const conversation = conversation_of(server);
+    const conversation = conversationOf(server);
     server.speak(conversation, said(2, 'Good morning'));
     await eventually(async () => (await title(page)) === '(1) (500) Shop');
     await page.evaluate(`${script}; bump(); undefined`);
     server.speak(conversation, said(3, 'And hello'));
     await page.getByRole('button', { name: '2 unread messages' }).waitFor();
-    const numbers = async (): Promise<number> => (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
+    const numbers = async (): Promise<number> =>
+      (await page.title()).match(/\(\d+\) \u2063/g)?.length ?? 0;
     assert.equal(await numbers(), 1);
     assert.match(await page.title(), /^\(2\) /);
     await page.evaluate('bump()');
@@ -1093,7 +1332,7 @@ test('a page that insists on an old number is asked no more than now and then', 
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
   await page.keyboard.press('Escape');
-  server.speak(conversation_of(server), said(2, 'Good morning'));
+  server.speak(conversationOf(server), said(2, 'Good morning'));
   await eventually(async () => (await page.title()).startsWith('(1) '));
   await page.evaluate(`window.kept = document.title; window.times = 0;
     new MutationObserver(() => { if (document.title !== kept) { times++; document.title = kept } }).observe(document.head, { childList: true, subtree: true, characterData: true }); undefined`);
@@ -1108,22 +1347,32 @@ test('the newest stays in sight, whatever comes with it that takes its room', as
   await open(page);
   await write(page, 'hello');
   await page.getByText('Sent', { exact: true }).waitFor();
-  const conversation = conversation_of(server);
-  const below = (): Promise<number> => page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  const conversation = conversationOf(server);
+  const below = (): Promise<number> =>
+    page.getByRole('log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   const settled = async (): Promise<number> => {
-    await page.evaluate('new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })');
+    await page.evaluate(
+      'new Promise((resolve) => { let frames = 6; const next = () => (frames-- ? requestAnimationFrame(next) : resolve()); next(); })',
+    );
     return below();
   };
   for (let seq = 2; seq < 12; seq++) {
-    server.tell_card(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
+    server.tellCard(conversation, { state: 'active', assignee: AGENT, agents: ANNA });
     await eventually(async () => (await page.locator('.banner.quiet').count()) === 1);
     server.speak(conversation, said(seq * 2, `line ${seq} `.repeat(seq * 3)));
     await page.getByText(`line ${seq}`).last().waitFor();
     assert.ok((await settled()) < 2, `line ${seq}`);
     // A line of the system and a banner of two lines in one go.
     const { at, message } = said(2, '');
-    server.speak(conversation, { seq: seq * 2 + 1, message, at, author: { kind: 'system' }, body: { kind: 'event', event: 'closed' }, expires: 2_600 });
-    server.tell_card(conversation, { state: 'closed' });
+    server.speak(conversation, {
+      seq: seq * 2 + 1,
+      message,
+      at,
+      author: { kind: 'system' },
+      body: { kind: 'event', event: 'closed' },
+      expires: 2_600,
+    });
+    server.tellCard(conversation, { state: 'closed' });
     await page.getByText('This conversation has ended.').waitFor();
     assert.ok((await settled()) < 2, `closed after ${seq}: ${await below()} below`);
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { transform } from 'esbuild';
+import ts from 'typescript';
 
 interface Counter {
   count: number;
@@ -16,7 +17,10 @@ interface Counter {
   later(): Promise<number>;
   told: number[];
 }
-type Made = { Counter: new (name: string, told: (tell: (one: number) => void) => void) => Counter; Plain: new () => { x: number } };
+type Made = {
+  Counter: new (name: string, told: (tell: (one: number) => void) => void) => Counter;
+  Plain: new () => { x: number };
+};
 
 const SOURCE = `
 export class Plain { x = 1; }
@@ -49,13 +53,19 @@ async function run(code: string): Promise<Made> {
 }
 
 test('a class that was made a closure does what it did', async () => {
-  const { closures } = (await import(join(process.cwd(), 'closures.mjs'))) as { closures: (text: string) => string };
+  const { closuresBy } = (await import(join(process.cwd(), '../protocol/ts/bundle.mjs'))) as {
+    closuresBy: (compiler: unknown) => (text: string) => string;
+  };
+  const closures = closuresBy(ts);
   const made = closures(SOURCE);
   assert.doesNotMatch(made, /this|#/);
   assert.match(made, /class Plain/);
   for (const { Counter, Plain } of [await run(SOURCE), await run(made)]) {
     const counter = new Counter('one', (tell) => [7, 8].forEach(tell));
-    assert.deepEqual([counter.name, counter.made, counter.count, counter.told], ['one', 'here', 5, [7, 8]]);
+    assert.deepEqual(
+      [counter.name, counter.made, counter.count, counter.told],
+      ['one', 'here', 5, [7, 8]],
+    );
     assert.equal(counter.add(), 7);
     counter.step = 10;
     assert.equal(await counter.later(), 17);
@@ -63,5 +73,8 @@ test('a class that was made a closure does what it did', async () => {
     assert.equal(counter.twice, 8);
     assert.equal(new Plain().x, 1);
   }
-  assert.throws(() => closures('export class A { #b = 1; c() { return this; } }'), /A gives itself away/);
+  assert.throws(
+    () => closures('export class A { #b = 1; c() { return this; } }'),
+    /A gives itself away/,
+  );
 });

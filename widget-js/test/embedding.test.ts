@@ -28,12 +28,17 @@ test('each event is in the document, and no other', () => {
   const union = /type WidgetEvent = (.*);/.exec(source)?.[1] ?? '';
   const events = all(union, /'(\w+)'/g);
   assert.ok(events.length >= 7, union);
-  const first = rows('Events').map((row) => row.split('|')[1] ?? '').join();
+  const first = rows('Events')
+    .map((row) => row.split('|')[1] ?? '')
+    .join();
   assert.deepEqual(all(first, /`(\w+)`/g), events);
 });
 
 test('each state of the line is in the document', () => {
-  const states = all(/type Line = (.*);/.exec(read('src/state/conversation.ts'))?.[1] ?? '', /'(\w+)'/g);
+  const states = all(
+    /type Line = (.*);/.exec(read('src/state/conversation.ts'))?.[1] ?? '',
+    /'(\w+)'/g,
+  );
   assert.ok(states.length >= 5);
   const row = rows('Events').find((line) => line.startsWith('| `status`')) ?? '';
   assert.deepEqual(all(row.split('|')[2] ?? '', /`(\w+)`/g), states);

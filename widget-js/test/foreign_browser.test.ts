@@ -5,19 +5,60 @@ import { test } from 'node:test';
 
 import type { Locator, Page } from 'playwright-core';
 
-import { bodies, complaints, context, conversation_of, eventually, open, said, server, shop_origin, visit, write } from './rig.ts';
+import {
+  bodies,
+  complaints,
+  context,
+  conversationOf,
+  eventually,
+  open,
+  said,
+  server,
+  shopOrigin,
+  visit,
+  write,
+} from './rig.ts';
 
 const HOST = `document.querySelector('div[popover]')`;
 const composer = (page: Page): Locator => page.getByRole('textbox', { name: 'Your message' });
 const launcher = (page: Page): Locator => page.getByRole('button', { name: 'Open the chat' });
 
 const KINDS = [
-  'keydown', 'keyup', 'keypress', 'beforeinput', 'input',
-  'compositionstart', 'compositionupdate', 'compositionend', 'paste', 'copy', 'cut',
-  'focus', 'blur', 'focusin', 'focusout', 'click', 'dblclick', 'auxclick', 'contextmenu',
-  'mousedown', 'mouseup', 'pointerdown', 'pointerup',
-  'touchstart', 'touchmove', 'touchend', 'touchcancel', 'wheel', 'selectstart',
-  'dragstart', 'dragenter', 'dragover', 'dragleave', 'dragend', 'drop',
+  'keydown',
+  'keyup',
+  'keypress',
+  'beforeinput',
+  'input',
+  'compositionstart',
+  'compositionupdate',
+  'compositionend',
+  'paste',
+  'copy',
+  'cut',
+  'focus',
+  'blur',
+  'focusin',
+  'focusout',
+  'click',
+  'dblclick',
+  'auxclick',
+  'contextmenu',
+  'mousedown',
+  'mouseup',
+  'pointerdown',
+  'pointerup',
+  'touchstart',
+  'touchmove',
+  'touchend',
+  'touchcancel',
+  'wheel',
+  'selectstart',
+  'dragstart',
+  'dragenter',
+  'dragover',
+  'dragleave',
+  'dragend',
+  'drop',
 ];
 /** Listeners on all that an event passes, which note what they hear of the widget and forbid it. */
 const FORBID = `window.heard = [];
@@ -37,12 +78,21 @@ async function use(page: Page): Promise<void> {
   await composer(page).click({ button: 'right' });
   await composer(page).dblclick();
   await page.keyboard.type('hello there');
-  for (const keys of ['Control+a', 'Control+c', 'Control+v', 'Control+v', 'Control+a', 'Control+x', 'Control+v']) await page.keyboard.press(keys);
+  for (const keys of [
+    'Control+a',
+    'Control+c',
+    'Control+v',
+    'Control+v',
+    'Control+a',
+    'Control+x',
+    'Control+v',
+  ])
+    await page.keyboard.press(keys);
   assert.equal(await composer(page).inputValue(), 'hello there'.repeat(2));
   await page.getByRole('button', { name: 'Send' }).click();
   await page.getByText('Sent', { exact: true }).waitFor();
-  assert.deepEqual(bodies(conversation_of(server)), ['hello there'.repeat(2)]);
-  for (let seq = 2; seq < 40; seq++) server.speak(conversation_of(server), said(seq, `line ${seq}`));
+  assert.deepEqual(bodies(conversationOf(server)), ['hello there'.repeat(2)]);
+  for (let seq = 2; seq < 40; seq++) server.speak(conversationOf(server), said(seq, `line ${seq}`));
   await page.getByText('line 39').waitFor();
   const log = page.getByRole('log');
   const top = (): Promise<number> => log.evaluate((log) => log.scrollTop);
@@ -61,7 +111,7 @@ async function use(page: Page): Promise<void> {
 }
 
 test('nothing that is done in the chat reaches the page, which can forbid none of it', async () => {
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shop_origin });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shopOrigin });
   server.site = { form: { name: 'required' } };
   const page = await visit();
   await launcher(page).waitFor();
@@ -104,7 +154,7 @@ test('what is composed reaches none of the page’s listeners', async () => {
 });
 
 test('nor does it where the page forbids all that is selected, pressed or copied', async () => {
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shop_origin });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: shopOrigin });
   server.site = { form: { name: 'required' } };
   await context.addInitScript(`for (const kind of ['mousedown', 'pointerdown', 'selectstart', 'copy', 'cut', 'paste', 'contextmenu', 'dragstart', 'keydown', 'wheel', 'touchstart', 'touchmove'])
     document['on' + kind] = () => false;`);
@@ -117,7 +167,7 @@ test('what a page listens to in the window is not before the widget, once the ta
   const held = new Promise<void>((resolve) => (go = resolve));
   await page.route('**/assets/main-*', (route) => held.then(() => route.continue()));
   const asked = page.waitForRequest('**/assets/main-*');
-  await page.goto(shop_origin);
+  await page.goto(shopOrigin);
   await asked;
   await page.evaluate(`{ ${FORBID} } undefined`);
   go();
@@ -128,7 +178,10 @@ test('what a page listens to in the window is not before the widget, once the ta
   assert.deepEqual(await page.evaluate('[...new Set(heard)]'), []);
 });
 
-for (const [trap, kind] of [['focusin', 'focusin'], ['focus on the way down', 'focus']] as const) {
+for (const [trap, kind] of [
+  ['focusin', 'focusin'],
+  ['focus on the way down', 'focus'],
+] as const) {
   test(`a dialog of the page that holds the focus (${trap}) takes none out of the chat`, async () => {
     const page = await visit();
     await launcher(page).waitFor();
@@ -137,7 +190,10 @@ for (const [trap, kind] of [['focusin', 'focusin'], ['focus on the way down', 'f
     await open(page);
     await composer(page).click();
     await page.keyboard.type('hello');
-    assert.deepEqual([await composer(page).inputValue(), await page.evaluate('held.value')], ['hello', '']);
+    assert.deepEqual(
+      [await composer(page).inputValue(), await page.evaluate('held.value')],
+      ['hello', ''],
+    );
     await page.keyboard.press('Enter');
     await page.getByText('Sent', { exact: true }).waitFor();
   });
@@ -157,12 +213,22 @@ for (const [words, move] of Object.entries(MOVES)) {
     await composer(page).click();
     await page.keyboard.type('helo');
     await page.keyboard.press('ArrowLeft');
-    await page.evaluate(`${move.replace(/body\.innerHTML = '<h1>2<\/h1>'/, `body.append('2')`)}; undefined`);
-    const stands = (): Promise<unknown> => page.evaluate(`${HOST}?.matches(':popover-open') && ${HOST}.parentNode === document.body`);
+    await page.evaluate(
+      `${move.replace(/body\.innerHTML = '<h1>2<\/h1>'/, `body.append('2')`)}; undefined`,
+    );
+    const stands = (): Promise<unknown> =>
+      page.evaluate(`${HOST}?.matches(':popover-open') && ${HOST}.parentNode === document.body`);
     await page.waitForTimeout(60);
     await eventually(async () => (await stands()) === true);
-    await page.evaluate(`{ const over = document.createElement('div'); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'; document.body.append(over) }`);
-    assert.equal(await page.evaluate(`document.elementFromPoint(innerWidth - 50, innerHeight - 50) === ${HOST}`), true);
+    await page.evaluate(
+      `{ const over = document.createElement('div'); over.style.cssText = 'position: fixed; inset: 0; z-index: 2147483647'; document.body.append(over) }`,
+    );
+    assert.equal(
+      await page.evaluate(
+        `document.elementFromPoint(innerWidth - 50, innerHeight - 50) === ${HOST}`,
+      ),
+      true,
+    );
     await page.keyboard.type('l');
     assert.equal(await composer(page).inputValue(), 'hello');
     await page.keyboard.press('Enter');
@@ -176,7 +242,8 @@ test('a page that swaps its body takes no focus into the chat that was not there
   await composer(page).click();
   await page.keyboard.type('hello');
   const swap = `{ const body = document.createElement('body'); const field = document.createElement('input'); field.id = 'field'; body.append(field); document.body = body; GO }`;
-  const focused = (): Promise<unknown> => page.evaluate(`document.activeElement.id || document.activeElement.localName`);
+  const focused = (): Promise<unknown> =>
+    page.evaluate(`document.activeElement.id || document.activeElement.localName`);
   await page.evaluate(swap.replace('GO', 'field.focus()'));
   await eventually(async () => (await page.evaluate(`${HOST}?.matches(':popover-open')`)) === true);
   assert.equal(await focused(), 'field');
@@ -205,13 +272,16 @@ const BUILT_INS = {
 for (const [words, script] of Object.entries(BUILT_INS)) {
   test(`a page with ${words} has the whole chat`, async () => {
     await context.addInitScript(script);
-    server.site = { form: { name: 'required', email: 'optional' }, notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) } };
+    server.site = {
+      form: { name: 'required', email: 'optional' },
+      notice: { text: 'Kept for 60 days.', url: 'https://example.test/', hash: 'ab'.repeat(32) },
+    };
     const page = await visit();
     await open(page);
     await page.getByLabel('Your name').fill('Ada');
     await write(page, 'hello');
     await page.getByText('Sent', { exact: true }).waitFor();
-    server.speak(conversation_of(server), said(2, 'See https://a.test'));
+    server.speak(conversationOf(server), said(2, 'See https://a.test'));
     await page.getByRole('link', { name: 'https://a.test' }).waitFor();
     // What a page's life has to do with the line.
     await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);
@@ -219,9 +289,10 @@ for (const [words, script] of Object.entries(BUILT_INS)) {
     await page.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
     await eventually(async () => server.lines.size === 1);
     await write(page, 'again');
-    await eventually(async () => bodies(conversation_of(server)).at(-1) === 'again');
+    await eventually(async () => bodies(conversationOf(server)).at(-1) === 'again');
     // A body that changes is no reason to put the chat anywhere else.
-    for (let change = 0; change < 9; change++) await page.evaluate(`document.body.appendChild(document.createElement('p')); undefined`);
+    for (let change = 0; change < 9; change++)
+      await page.evaluate(`document.body.appendChild(document.createElement('p')); undefined`);
     assert.ok(await page.getByRole('dialog').isVisible());
   });
 }

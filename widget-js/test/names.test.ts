@@ -11,7 +11,7 @@ const text = (path: string): string => readFileSync(join(process.cwd(), path), '
 const read = (path: string): ts.SourceFile =>
   ts.createSourceFile('read.ts', text(path), ts.ScriptTarget.ES2022, true);
 
-const is_type = (node: ts.Node): node is ts.TypeAliasDeclaration | ts.InterfaceDeclaration =>
+const isType = (node: ts.Node): node is ts.TypeAliasDeclaration | ts.InterfaceDeclaration =>
   ts.isTypeAliasDeclaration(node) || ts.isInterfaceDeclaration(node);
 
 function walk(node: ts.Node, see: (node: ts.Node) => void): void {
@@ -22,7 +22,8 @@ function walk(node: ts.Node, see: (node: ts.Node) => void): void {
 /** What is posted to other tabs, and what the next page of another release finds in the store. */
 const SHARED = {
   'src/state/chat.ts': ['Note', 'Act'],
-  'src/state/conversation.ts': ['Input', 'ChatState', 'Entry'],
+  'src/state/conversation.ts': ['Input', 'ChatState'],
+  '../protocol/ts/src/state/transcript.ts': ['Transcript', 'Entry'],
   'src/state/store.ts': ['SavedSession', 'SavedOpen', 'SavedSend'],
 };
 
@@ -31,7 +32,7 @@ function fields(): string[] {
   const names: string[] = [];
   for (const [path, types] of Object.entries(SHARED)) {
     for (const type of types) {
-      const found = read(path).statements.find((one) => is_type(one) && one.name.text === type);
+      const found = read(path).statements.find((one) => isType(one) && one.name.text === type);
       assert.ok(found, type);
       walk(found, (node) => {
         if (ts.isPropertySignature(node)) names.push(node.name.getText());
@@ -45,8 +46,16 @@ test('no member that the build shortens is a field of what tabs tell each other 
   const [, own] = /const OWN = \/(.*)\/;/.exec(text('build.mjs')) ?? [];
   assert.ok(own);
   const names = fields();
-  assert.ok(names.includes('seen_seq') && names.includes('input') && names.includes('until'));
-  assert.deepEqual(names.filter((name) => new RegExp(own).test(name)), []);
+  assert.ok(
+    names.includes('seen_seq') &&
+      names.includes('input') &&
+      names.includes('until') &&
+      names.includes('edge'),
+  );
+  assert.deepEqual(
+    names.filter((name) => new RegExp(own).test(name)),
+    [],
+  );
 });
 
 test('in the built chat whatever has a kind has its fields by their names', () => {
@@ -66,6 +75,10 @@ test('in the built chat whatever has a kind has its fields by their names', () =
   // The line's own states and the bodies stay in one tab, or come from the wire.
   for (const [kind, names] of kinds) {
     if (['waiting', 'stopped', 'event'].includes(kind)) continue;
-    assert.deepEqual(names.filter((name) => !known.has(name)), [], kind);
+    assert.deepEqual(
+      names.filter((name) => !known.has(name)),
+      [],
+      kind,
+    );
   }
 });

@@ -1,4 +1,6 @@
-// A browser with the built widget, on a page of another origin under the strict policy with Trusted Types. Needs Debian's `chromium-headless-shell` in the path; LIVEHELP_BROWSER names another browser.
+// A browser with the built widget, on a page of another origin under the strict policy with Trusted
+// Types. Needs Debian's `chromium-headless-shell` in the path; LIVEHELP_BROWSER names another
+// browser.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,10 +14,10 @@ import { after, afterEach, before, beforeEach } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 
-import type { ConversationId, Message } from '../src/wire/frames.ts';
+import type { ConversationId, Message } from '../../protocol/ts/src/wire/frames.ts';
 import { AGENT, FakeServer, SITE_KEY } from './fake_server.ts';
 
-function browser_path(): string {
+function browserPath(): string {
   const named = process.env['LIVEHELP_BROWSER'];
   if (named) return named;
   for (const name of ['chromium-headless-shell', 'chromium']) {
@@ -28,23 +30,26 @@ function browser_path(): string {
   throw new Error('no browser: apt-get install chromium-headless-shell');
 }
 export const shots = process.env['LIVEHELP_SCREENSHOTS'];
-const HOSTILE = 'body *, div, button { display: none; width: 0 !important; height: 0 !important; opacity: 0; position: static !important }';
+const HOSTILE =
+  'body *, div, button { display: none; width: 0 !important; height: 0 !important; opacity: 0; position: static !important }';
 
 export let browser: Browser;
 export let server: FakeServer;
 export let origin: string;
 let shop: Server;
-export let shop_origin: string;
+export let shopOrigin: string;
 export let context: BrowserContext;
 export const complaints: string[] = [];
 
 const built = (path: string): { type: string; body: Buffer } | undefined => {
   const file = join(process.cwd(), 'dist', path.replace(/^\/widget\/|\?.*/g, ''));
-  return path.startsWith('/widget/') && existsSync(file) ? { type: 'text/javascript', body: readFileSync(file) } : undefined;
+  return path.startsWith('/widget/') && existsSync(file)
+    ? { type: 'text/javascript', body: readFileSync(file) }
+    : undefined;
 };
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: browser_path(), args: ['--no-sandbox'] });
+  browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
 });
 after(() => browser?.close());
 
@@ -62,14 +67,23 @@ beforeEach(async () => {
       response.writeHead(404).end();
       return;
     }
-    const type = { html: 'text/html', css: 'text/css', svg: 'image/svg+xml' }[name.split('.').at(-1) ?? ''] ?? 'text/plain';
-    let body = readFileSync(file, 'utf8').replaceAll('__LIVEHELP_ORIGIN__', origin).replaceAll('__SITE_KEY__', SITE_KEY);
+    const type =
+      { html: 'text/html', css: 'text/css', svg: 'image/svg+xml' }[name.split('.').at(-1) ?? ''] ??
+      'text/plain';
+    let body = readFileSync(file, 'utf8')
+      .replaceAll('__LIVEHELP_ORIGIN__', origin)
+      .replaceAll('__SITE_KEY__', SITE_KEY);
     const language = /lang=([\w-]*)/.exec(request.url ?? '')?.[1];
     if (language !== undefined) body = body.replace('lang="en"', `lang="${language}"`);
     if (request.url?.includes('hostile')) body = body.replace('shop.css', 'hostile.css');
     const ws = origin.replace('http', 'ws');
-    // `no-socket` and `no-fetch` are what a policy forgot; `framed` lets another page show this one.
-    const connect = request.url?.includes('no-fetch') ? "'none'" : request.url?.includes('no-socket') ? origin : `${origin} ${ws}`;
+    // `no-socket` and `no-fetch` are what a policy forgot; `framed` lets another page show this
+    // one.
+    const connect = request.url?.includes('no-fetch')
+      ? "'none'"
+      : request.url?.includes('no-socket')
+        ? origin
+        : `${origin} ${ws}`;
     const ancestors = request.url?.includes('framed') ? '*' : "'none'";
     response.writeHead(200, {
       'content-type': type,
@@ -78,7 +92,7 @@ beforeEach(async () => {
     response.end(body);
   });
   await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
-  shop_origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+  shopOrigin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
   context = await browser.newContext({ viewport: { width: 1100, height: 760 } });
   context.setDefaultTimeout(5_000);
   complaints.length = 0;
@@ -94,10 +108,14 @@ afterEach(async () => {
 export async function visit(path = '/index.html'): Promise<Page> {
   const page = await context.newPage();
   page.on('console', (message) => {
-    if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) complaints.push(message.text());
+    if (
+      message.type() === 'error' &&
+      !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())
+    )
+      complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(shop_origin + path);
+  await page.goto(shopOrigin + path);
   return page;
 }
 
@@ -119,12 +137,17 @@ let count = 0;
 export function said(seq: number, text: string): Message {
   count += 1;
   return {
-    seq, message: `msg_0190000000007000800${count.toString(16).padStart(13, '0')}`, author: { kind: 'agent', agent: AGENT },
-    at: Date.now(), body: { kind: 'text', text }, expires: 2_600,
+    seq,
+    message: `msg_0190000000007000800${count.toString(16).padStart(13, '0')}`,
+    author: { kind: 'agent', agent: AGENT },
+    at: Date.now(),
+    body: { kind: 'text', text },
+    expires: 2_600,
   };
 }
 
-export const conversation_of = ({ kept }: FakeServer): ConversationId => [...kept.keys()].at(-1) as ConversationId;
+export const conversationOf = ({ kept }: FakeServer): ConversationId =>
+  [...kept.keys()].at(-1) as ConversationId;
 export const bodies = (conversation: ConversationId): (string | false)[] =>
   (server.kept.get(conversation) ?? []).map(({ body }) => body.kind === 'text' && body.text);
 export const ANNA = [{ agent: AGENT, name: 'Anna Brandt' }];
@@ -136,4 +159,3 @@ export const eventually = async (what: () => Promise<boolean>): Promise<void> =>
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 };
-

@@ -9,7 +9,9 @@ interface Manifest {
   main: string;
   files: { [file: string]: { bytes: number; gzip: number; brotli: number } };
 }
-const { main, files } = JSON.parse(readFileSync(join(process.cwd(), 'dist/manifest.json'), 'utf8')) as Manifest;
+const { main, files } = JSON.parse(
+  readFileSync(join(process.cwd(), 'dist/manifest.json'), 'utf8'),
+) as Manifest;
 const all = Object.entries(files);
 /** What a page in English loads when all of it is wanted. */
 const english = all.filter(([file]) => !/assets\/chat_(de|fr|es)-/.test(file));
@@ -19,7 +21,9 @@ test('the loader is at most 1 KB', () => {
 });
 
 test('before a click a page loads at most 6 KB', () => {
-  const before = all.filter(([file]) => file === 'loader.js' || file === main).reduce((sum, [, size]) => sum + size.gzip, 0);
+  const before = all
+    .filter(([file]) => file === 'loader.js' || file === main)
+    .reduce((sum, [, size]) => sum + size.gzip, 0);
   assert.ok(before <= 6 * 1_024, `${before} bytes`);
 });
 
@@ -31,13 +35,20 @@ test('the whole widget is at most 20.5 KB, 19 KB by brotli', () => {
 });
 
 test('every file of a hashed name can be kept for good, and the loader names the one it wants', () => {
-  for (const [file] of all) if (file !== 'loader.js') assert.match(file, /^assets\/[a-z_]+-[A-Z0-9]{8}\.js$/);
-  assert.ok(readFileSync(join(process.cwd(), 'dist/loader.js'), 'utf8').includes(`/widget/${main}`));
+  for (const [file] of all)
+    if (file !== 'loader.js') assert.match(file, /^assets\/[a-z_]+-[A-Z0-9]{8}\.js$/);
+  assert.ok(
+    readFileSync(join(process.cwd(), 'dist/loader.js'), 'utf8').includes(`/widget/${main}`),
+  );
 });
 
 test('nothing in the bundles would be refused by a strict page', () => {
   for (const [file] of all) {
     const text = readFileSync(join(process.cwd(), 'dist', file), 'utf8');
-    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|new Function|\beval\(/, file);
+    assert.doesNotMatch(
+      text,
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|new Function|\beval\(/,
+      file,
+    );
   }
 });

@@ -1,4 +1,5 @@
-// What is kept in the browser: the outbox in order and bounded, tabs that do not overwrite each other.
+// What is kept in the browser: the outbox in order and bounded, tabs that do not overwrite each
+// other.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -30,7 +31,12 @@ class MapShelf implements Shelf {
 const CNV = `cnv_${'1'.repeat(32)}` as const;
 const open: SavedOpen = { kind: 'open', conversation: CNV, form: [] };
 const send = (number: number, text = 'hi'): SavedSend => ({
-  kind: 'send', conversation: CNV, message: `msg_${number.toString(16).padStart(32, '0')}`, text, seen_seq: 0, at: number,
+  kind: 'send',
+  conversation: CNV,
+  message: `msg_${number.toString(16).padStart(32, '0')}`,
+  text,
+  seen_seq: 0,
+  at: number,
 });
 
 test('a conversation goes out before its messages, and they in the order of their making', () => {
@@ -43,7 +49,10 @@ test('a conversation goes out before its messages, and they in the order of thei
 
 test('two tabs write side by side', () => {
   const shelf = new MapShelf();
-  const [one, other] = [new Store('http://a', 'site_1', shelf), new Store('http://a', 'site_1', shelf)];
+  const [one, other] = [
+    new Store('http://a', 'site_1', shelf),
+    new Store('http://a', 'site_1', shelf),
+  ];
   one.put(send(1));
   other.put(send(2));
   one.remove(send(1));
@@ -52,7 +61,11 @@ test('two tabs write side by side', () => {
 
 test('sites and servers are kept apart, and clear leaves nothing of this one', () => {
   const shelf = new MapShelf();
-  const [mine, site, server] = [new Store('http://a', 'site_1', shelf), new Store('http://a', 'site_2', shelf), new Store('http://b', 'site_1', shelf)];
+  const [mine, site, server] = [
+    new Store('http://a', 'site_1', shelf),
+    new Store('http://a', 'site_2', shelf),
+    new Store('http://b', 'site_1', shelf),
+  ];
   for (const store of [mine, site, server]) {
     store.put(send(1));
     store.session = { token: 't' };
@@ -71,7 +84,9 @@ test('the outbox has a bound in number and in bytes', () => {
   const taken = Array.from({ length: 60 }, (_, number) => store.put(send(number)));
   assert.equal(taken.filter(Boolean).length, 50);
   const large = new Store('http://a', 'site_1', new MapShelf());
-  const texts = Array.from({ length: 40 }, (_, number) => large.put(send(number, 'x'.repeat(4_000))));
+  const texts = Array.from({ length: 40 }, (_, number) =>
+    large.put(send(number, 'x'.repeat(4_000))),
+  );
   assert.ok(texts.filter(Boolean).length < 20);
 });
 
@@ -89,7 +104,10 @@ test('an open panel and what is half written in it are remembered by their tab a
 test('where storage is refused or full, memory serves', () => {
   const shelf = new MapShelf();
   shelf.full = true;
-  for (const store of [new Store('http://a', 'site_1', undefined), new Store('http://a', 'site_1', shelf)]) {
+  for (const store of [
+    new Store('http://a', 'site_1', undefined),
+    new Store('http://a', 'site_1', shelf),
+  ]) {
     assert.ok(store.put(send(1)));
     store.session = { token: 't', live: true };
     assert.deepEqual(store.unsent(), [send(1)]);

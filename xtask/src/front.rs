@@ -14,6 +14,10 @@ use crate::shell::{answer, command, root};
 
 /// Bundled into the server, in the order in which they are built.
 pub(crate) const BUNDLED: [&str; 2] = ["widget-js", "console"];
+/// What the two share: wire and transcript. It is bundled into both, and has no bundle of its own.
+pub(crate) const SHARED: &str = "protocol/ts";
+/// Every package whose sources and tests are this repository's, the shared one first.
+pub(crate) const FRONTS: [&str; 3] = [SHARED, "widget-js", "console"];
 /// Where the browser tests are.
 pub(crate) const BROWSER_TESTS: &str = "e2e";
 
@@ -56,11 +60,15 @@ impl Front {
         self.write_stamp("lock", &format!("{node}\n{:016x}\n", fingerprint(&lock)))
     }
 
-    /// The command that makes the bundle, or `None` when nothing it is made from has changed.
+    /// The command that makes the bundle, or `None` when there is none to make, or nothing it is made
+    /// from has changed.
     ///
     /// # Errors
     /// When the sources cannot be read.
     pub(crate) fn build(&self) -> Result<Option<std::process::Command>> {
+        if !self.has_script("build") {
+            return Ok(None);
+        }
         if self.folder.join("dist").is_dir() && self.stamp_is("dist", &self.sources()?) {
             return Ok(None);
         }
@@ -82,11 +90,11 @@ impl Front {
         manifest.pointer(&format!("/scripts/{script}")).is_some()
     }
 
-    /// The state of all that a bundle is made from, and of the bundle, in one word. Every bundled package counts, since the console
-    /// takes the widget's wire by import.
+    /// The state of all that a bundle is made from, and of the bundle, in one word. The shared package
+    /// counts for both bundles.
     fn sources(&self) -> Result<String> {
         let mut contents = BTreeMap::new();
-        for name in BUNDLED {
+        for name in FRONTS {
             collect(&root().join(name), name == self.name, &mut contents)?;
         }
         Ok(format!("{:016x}\n", fingerprint(&contents)))

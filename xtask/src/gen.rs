@@ -1,8 +1,8 @@
-//! Writes what both ends must agree on out of the protocol crate: `widget-js/src/wire/frames.ts` and
+//! Writes what both ends must agree on out of the protocol crate: `protocol/ts/src/wire/frames.ts` and
 //! the tables of `docs/wire.md`; and what the crate `deploy` makes for SREs.
 //!
 //! Lives here: the way from a Rust type's name to its TypeScript type, its shape for the codec and its
-//! words for people. Not here: the codec that reads the shapes (`widget-js/src/wire/codec.ts`).
+//! words for people. Not here: the codec that reads the shapes (`protocol/ts/src/wire/codec.ts`).
 //! Called by `cargo xtask gen`, and by `cargo xtask test` with `check`.
 
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use protocol::limits;
 use protocol::message::{AuthorKind, EventKind, Visibility};
 use protocol::reject::{CloseCode, RETRYABLE_FROM, RejectCode, VERDICTS, Verdict};
 
-const FRAMES_TS: &str = "widget-js/src/wire/frames.ts";
+const FRAMES_TS: &str = "protocol/ts/src/wire/frames.ts";
 const WIRE_MD: &str = "docs/wire.md";
 
 /// Writes the generated files; with `check` it only says which of them are not what they should be.
@@ -248,7 +248,7 @@ impl Wire {
             Self::Codes(name) | Self::Record(name) => constant(name),
             Self::Body => "BODY".to_owned(),
             Self::List(item) => format!("{{ list: {} }}", item.shape()),
-            Self::OrNull(inner) => format!("{{ or_null: {} }}", inner.shape()),
+            Self::OrNull(inner) => format!("{{ orNull: {} }}", inner.shape()),
         }
     }
 
@@ -329,12 +329,12 @@ fn verdicts(out: &mut String) -> anyhow::Result<()> {
          export const RETRYABLE: readonly RejectCode[] = [{}];",
         retryable.join(", ")
     )?;
-    out.push_str("\n/** What ends a connection, by its code. */\nexport const CLOSE_CODES = {\n");
-    for (_, code, word) in CloseCode::ALL {
-        writeln!(out, "  {code}: '{word}',")?;
+    out.push_str("\n// What ends a connection.\n");
+    for (close, code, _) in CloseCode::ALL {
+        writeln!(out, "export const CLOSE_{} = {code};", constant(&format!("{close:?}")))?;
     }
     out.push_str(
-        "} as const;\n\n/** What a client does after a connection ended. */\n\
+        "\n/** What a client does after a connection ended. */\n\
          export type Verdict = 'done' | 'stop' | 'retry' | 'now';\n\
          /** By ranges of close codes, both ends included; after all others a client comes back with jitter: `retry`. */\n\
          export const VERDICTS: readonly (readonly [from: number, to: number, verdict: Verdict])[] = [\n",

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::dependencies::{self, SCHEMATHESIS, TOOLS, Tools};
-use crate::front::{BROWSER_TESTS, BUNDLED, Front};
+use crate::front::{BROWSER_TESTS, FRONTS, Front};
 use crate::machine::{Need, provide};
 use crate::shell::{command, present, root, run_logged, target_folder};
 use crate::{budgets, r#gen, tidy};
@@ -32,7 +32,7 @@ pub(crate) enum Extent {
 /// When a step fails. Its output has been printed.
 pub(crate) fn run(extent: Extent) -> Result<()> {
     let whole = extent == Extent::Everything;
-    let fronts: Vec<Front> = BUNDLED.into_iter().filter_map(Front::find).collect();
+    let fronts: Vec<Front> = FRONTS.into_iter().filter_map(Front::find).collect();
     let browser = Front::find(BROWSER_TESTS).filter(|_| whole);
 
     let mut needs = vec![Need::Redis, Need::Postgres, Need::Prometheus, Need::Fronts, Need::Units];
@@ -63,7 +63,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         steps.run("contract: Spectral", npm)?;
     }
     for front in &fronts {
-        for script in ["check", "test"] {
+        for script in ["check", "lint", "test"] {
             if front.has_script(script) {
                 let mut npm = command(&front.folder, &["npm", "run", "--silent", script]);
                 if script == "test" && !whole {
@@ -143,7 +143,7 @@ impl Steps {
     }
 
     fn run(&self, name: &str, command: Command) -> Result<()> {
-        let log = self.logs.join(format!("{}.log", name.replace([' ', ':', '\''], "-")));
+        let log = self.logs.join(format!("{}.log", name.replace([' ', ':', '\'', '/'], "-")));
         let begun = now();
         let outcome = run_logged(command, &log);
         let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();

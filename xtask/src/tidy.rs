@@ -135,7 +135,7 @@ pub(crate) fn run() -> Result<()> {
             }
         })?;
     }
-    for package in crate::front::BUNDLED {
+    for package in crate::front::FRONTS {
         walk(&root().join(package).join("src"), "", &mut |path, text| {
             if path.ends_with(".ts") || path.ends_with(".tsx") {
                 check_front(package, path, text, &mut faults);
@@ -296,6 +296,10 @@ fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) 
         if layer(import).is_some_and(|other| other < own) {
             faults.push(format!("{file}: imports `{import}`, which is above it"));
         }
+        let of_a_front = crate::front::BUNDLED.iter().any(|front| import.contains(front));
+        if package == crate::front::SHARED && of_a_front {
+            faults.push(format!("{file}: imports `{import}`, which stands on this package"));
+        }
     }
 }
 
@@ -376,6 +380,24 @@ mod tests {
         check_front("console", "strings/en.ts", "  helpers: 'Ask your manager',", &mut faults);
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults.join(" ").contains("`helpers`"));
+    }
+
+    #[test]
+    fn the_package_of_both_front_ends_keeps_the_layers_and_knows_neither() {
+        let mut faults = Vec::new();
+        let state = "import { a } from '../../../protocol/ts/src/state/transcript.ts';";
+        check_front("console", "state/thread.ts", state, &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        check_front("console", "wire/rest.ts", state, &mut faults);
+        check_front(
+            "protocol/ts",
+            "wire/ids.ts",
+            "import { a } from '../state/b.ts';",
+            &mut faults,
+        );
+        let above = "import { a } from '../../../../console/src/state/thread.ts';";
+        check_front("protocol/ts", "state/transcript.ts", above, &mut faults);
+        assert_eq!(faults.len(), 3, "{faults:?}");
     }
 
     #[test]

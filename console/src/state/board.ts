@@ -1,18 +1,20 @@
 // What the agent's board shows: conversations, colleagues, offers, and who is writing.
 //
-// Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the clock.
+// Pure: (board, input) -> board. Not here: the messages themselves (thread.ts), the socket, the
+// clock.
 
+import { mark, sameAuthor } from '../../../protocol/ts/src/state/marks.ts';
 import type {
   AgentCard,
   AgentId,
   Author,
   ConversationCard,
   ConversationId,
-  Marks,
   ServerFrame,
   TagId,
-} from '../../../widget-js/src/wire/frames.ts';
-import { TYPING_MS } from '../../../widget-js/src/wire/frames.ts';
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
+import { isLoaded } from './thread.ts';
 import type { Thread } from './thread.ts';
 
 /** A conversation for this agent, until the deadline. */
@@ -23,7 +25,10 @@ export interface Offer {
   /** When it came, on the same clock. */
   readonly came: number;
   readonly transfer_from: AgentId | null;
-  /** The visitor's newest words as they came with it: what a colleague said, aloud or in a note, is nothing the visitor asks. */
+  /**
+   * The visitor's newest words as they came with it: what a colleague said, aloud or in a note, is
+   * nothing the visitor asks.
+   */
   readonly words: string | null;
 }
 
@@ -33,7 +38,10 @@ export interface TypingMark {
   readonly until: number;
 }
 
-/** A card; the last line is a note where a note was heard since the card came, which itself tells what is for everyone. */
+/**
+ * A card; the last line is a note where a note was heard since the card came, which itself tells
+ * what is for everyone.
+ */
 export type Card = ConversationCard & { readonly note?: boolean };
 
 export interface Board {
@@ -46,7 +54,11 @@ export interface Board {
   /** Transfers that came to nothing, until the conversation goes on: who did not take them. */
   readonly untaken: ReadonlyMap<ConversationId, AgentId>;
   /** What of the board has not come yet, as the server counted when its newest part came. */
-  readonly beyond: { readonly next: string; readonly live: number; readonly waiting: number } | null;
+  readonly beyond: {
+    readonly next: string;
+    readonly live: number;
+    readonly waiting: number;
+  } | null;
 }
 
 export const EMPTY_BOARD: Board = {
@@ -64,11 +76,22 @@ export type BoardInput =
   /** A conversation that REST showed. */
   | { readonly kind: 'card'; readonly card: ConversationCard }
   /** This agent's own mark, before the server has heard of it. */
-  | { readonly kind: 'own-mark'; readonly conversation: ConversationId; readonly agent: AgentId; readonly seq: number }
+  | {
+      readonly kind: 'own-mark';
+      readonly conversation: ConversationId;
+      readonly agent: AgentId;
+      readonly seq: number;
+    }
   | { readonly kind: 'own-card'; readonly card: AgentCard }
-  /** This agent takes a transfer back, before the server has heard of it: then nobody refused it. */
+  /**
+   * This agent takes a transfer back, before the server has heard of it: then nobody refused it.
+   */
   | { readonly kind: 'withdrawn'; readonly conversation: ConversationId }
-  | { readonly kind: 'tags'; readonly conversation: ConversationId; readonly tags: readonly TagId[] }
+  | {
+      readonly kind: 'tags';
+      readonly conversation: ConversationId;
+      readonly tags: readonly TagId[];
+    }
   | { readonly kind: 'tick'; readonly now: number };
 
 const PREVIEW_CHARS_MAX = 140;
@@ -86,7 +109,13 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
     case 'tags':
       return changed(board, input.conversation, (card) => ({ ...card, tags: input.tags }));
     case 'own-mark':
-      return marked(board, input.conversation, { kind: 'agent', agent: input.agent }, 'seen', input.seq);
+      return marked(
+        board,
+        input.conversation,
+        { kind: 'agent', agent: input.agent },
+        'seen',
+        input.seq,
+      );
     case 'tick':
       return ticked(board, input.now);
   }
@@ -95,23 +124,42 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
 function heard(board: Board, frame: ServerFrame, now: number): Board {
   switch (frame.kind) {
     case 'board': {
-      const beyond = frame.next === undefined ? null : { next: frame.next, live: frame.live ?? 0, waiting: frame.waiting ?? 0 };
-      if (frame.after !== undefined) return frame.conversations.reduce(withCard, { ...board, beyond });
+      const beyond =
+        frame.next === undefined
+          ? null
+          : { next: frame.next, live: frame.live ?? 0, waiting: frame.waiting ?? 0 };
+      if (frame.after !== undefined)
+        return frame.conversations.reduce(withCard, { ...board, beyond });
       const cards = new Map<ConversationId, ConversationCard>();
       // What is over is not in the snapshot, but a screen may still show it.
       for (const [id, card] of board.cards) if (card.state === 'closed') cards.set(id, card);
-      // The snapshot is the truth, whatever version was here: a server that crashed may count one again.
+      // The snapshot is the truth, whatever version was here: a server that crashed may count one
+      // again.
       for (const card of frame.conversations) cards.set(card.conversation, card);
       const agents = new Map(frame.agents.map((card) => [card.agent, card]));
-      const offers = new Map([...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)));
-      return { ...board, loaded: true, beyond, cards, agents, offers, typing: new Map(), untaken: untakenAfter(board, frame.conversations) };
+      const offers = new Map(
+        [...board.offers].filter(([id, offer]) => offer.deadline > now && cards.has(id)),
+      );
+      return {
+        ...board,
+        loaded: true,
+        beyond,
+        cards,
+        agents,
+        offers,
+        typing: new Map(),
+        untaken: untakenAfter(board, frame.conversations),
+      };
     }
     case 'conversation': {
       const next = { ...withCard(board, frame.card), untaken: untakenAfter(board, [frame.card]) };
       const offer = next.offers.get(frame.card.conversation);
       // A transfer is offered while the giver still has it; any other offer ends with the state.
       const over =
-        offer !== undefined && (frame.card.state === 'closed' || frame.card.state === 'queued' || frame.card.state === 'snoozed');
+        offer !== undefined &&
+        (frame.card.state === 'closed' ||
+          frame.card.state === 'queued' ||
+          frame.card.state === 'snoozed');
       return over ? withoutOffer(next, frame.card.conversation) : next;
     }
     case 'agent':
@@ -135,19 +183,37 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
     case 'presence':
       return changed(board, frame.conversation, (card) => {
         const visitor = frame.visitor ?? card.visitor;
-        return visitor === undefined ? card : { ...card, visitor: { ...card.visitor, ...visitor, presence: frame.presence } };
+        return visitor === undefined
+          ? card
+          : { ...card, visitor: { ...card.visitor, ...visitor, presence: frame.presence } };
       });
     case 'message': {
       const next = changed(board, frame.conversation, (card) => {
         if (frame.seq < card.seq_last) return card;
         const spoken =
-          frame.body.kind === 'text' ? { preview: clip(frame.body.text), last_author: frame.author, note: frame.visibility === 'agents' } : {};
+          frame.body.kind === 'text'
+            ? {
+                preview: clip(frame.body.text),
+                last_author: frame.author,
+                note: frame.visibility === 'agents',
+              }
+            : {};
         return { ...card, seq_last: frame.seq, last_message_at: frame.at, ...spoken };
       });
-      return withTyping(frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next, frame.conversation, frame.author, null);
+      return withTyping(
+        frame.author.kind === 'agent' ? goneOn(next, frame.conversation) : next,
+        frame.conversation,
+        frame.author,
+        null,
+      );
     }
     case 'typing':
-      return withTyping(board, frame.conversation, frame.author, frame.typing ? now + TYPING_MS : null);
+      return withTyping(
+        board,
+        frame.conversation,
+        frame.author,
+        frame.typing ? now + TYPING_MS : null,
+      );
     case 'delivered':
       return marked(board, frame.conversation, frame.author, 'delivered', frame.seq);
     case 'seen':
@@ -173,17 +239,18 @@ function clip(text: string): string {
 function newer(known: ConversationCard | undefined, card: ConversationCard): ConversationCard {
   if (known === undefined) return card;
   if (card.version < known.version) return known;
-  const marks = card.marks.map((mark) => {
-    const before = known.marks.find((other) => sameAuthor(other.author, mark.author));
-    return before === undefined
-      ? mark
-      : { ...mark, delivered: Math.max(mark.delivered, before.delivered), seen: Math.max(mark.seen, before.seen) };
-  });
-  for (const mark of known.marks) if (!marks.some((other) => sameAuthor(other.author, mark.author))) marks.push(mark);
+  const marks = known.marks.reduce(
+    (marks, { author, delivered, seen }) =>
+      mark(mark(marks, author, 'delivered', delivered), author, 'seen', seen),
+    card.marks,
+  );
   // A line of the system has no preview: then the words before it stay the last line.
   const spoken =
     card.preview === undefined && known.preview !== undefined
-      ? { preview: known.preview, ...(known.last_author === undefined ? {} : { last_author: known.last_author }) }
+      ? {
+          preview: known.preview,
+          ...(known.last_author === undefined ? {} : { last_author: known.last_author }),
+        }
       : {};
   return { ...card, ...spoken, marks, seq_last: Math.max(card.seq_last, known.seq_last) };
 }
@@ -197,7 +264,11 @@ function withCard(board: Board, card: ConversationCard): Board {
   return { ...board, cards };
 }
 
-function changed(board: Board, id: ConversationId, change: (card: ConversationCard) => ConversationCard): Board {
+function changed(
+  board: Board,
+  id: ConversationId,
+  change: (card: ConversationCard) => ConversationCard,
+): Board {
   const known = board.cards.get(id);
   if (known === undefined) return board;
   const next = change(known);
@@ -229,7 +300,11 @@ function untakenAfter(board: Board, cards: readonly ConversationCard[]): Board['
   for (const card of cards) {
     const known = board.cards.get(card.conversation);
     if (known === undefined || card.version < known.version) continue;
-    const stays = card.state === 'active' && card.assignee !== undefined && card.assignee === known.assignee && card.offered_to === undefined;
+    const stays =
+      card.state === 'active' &&
+      card.assignee !== undefined &&
+      card.assignee === known.assignee &&
+      card.offered_to === undefined;
     if (!stays) moved = next.delete(card.conversation) || moved;
     else if (known.offered_to !== undefined) {
       next.set(card.conversation, known.offered_to);
@@ -250,8 +325,16 @@ function goneOn(board: Board, id: ConversationId): Board {
 /** Clocks differ by about this much. */
 const CLOCK_MS = 1_000;
 
-/** Offers that ran out between two boards; not those that were answered in time, here or in another window, or taken back. */
-export function missedOffers(before: Board, after: Board, now: number, me: AgentId | null): readonly ConversationCard[] {
+/**
+ * Offers that ran out between two boards; not those that were answered in time, here or in another
+ * window, or taken back.
+ */
+export function missedOffers(
+  before: Board,
+  after: Board,
+  now: number,
+  me: AgentId | null,
+): readonly ConversationCard[] {
   if (before.offers === after.offers) return [];
   return [...before.offers.values()]
     .filter((offer) => !after.offers.has(offer.conversation) && now >= offer.deadline - CLOCK_MS)
@@ -261,24 +344,31 @@ export function missedOffers(before: Board, after: Board, now: number, me: Agent
 }
 
 /** Own transfers that came to nothing between two boards. */
-export function refusedTransfers(before: Board, after: Board, me: AgentId | null): readonly { readonly card: ConversationCard; readonly by: AgentId }[] {
+export function refusedTransfers(
+  before: Board,
+  after: Board,
+  me: AgentId | null,
+): readonly { readonly card: ConversationCard; readonly by: AgentId }[] {
   if (before.untaken === after.untaken) return [];
   const refused: { readonly card: ConversationCard; readonly by: AgentId }[] = [];
   for (const [id, by] of after.untaken) {
     const card = after.cards.get(id);
-    if (before.untaken.get(id) !== by && card !== undefined && isMine(card, me)) refused.push({ card, by });
+    if (before.untaken.get(id) !== by && card !== undefined && isMine(card, me))
+      refused.push({ card, by });
   }
   return refused;
 }
 
-function marked(board: Board, id: ConversationId, author: Author, which: 'delivered' | 'seen', seq: number): Board {
+function marked(
+  board: Board,
+  id: ConversationId,
+  author: Author,
+  which: 'delivered' | 'seen',
+  seq: number,
+): Board {
   return changed(board, id, (card) => {
-    const before: Marks = card.marks.find((mark) => sameAuthor(mark.author, author)) ?? { author, delivered: 0, seen: 0 };
-    // Who saw it has got it.
-    const delivered = Math.max(before.delivered, seq);
-    const seen = which === 'seen' ? Math.max(before.seen, seq) : before.seen;
-    if (delivered === before.delivered && seen === before.seen) return card;
-    return { ...card, marks: [...card.marks.filter((mark) => !sameAuthor(mark.author, author)), { author, delivered, seen }] };
+    const marks = mark(card.marks, author, which, seq);
+    return marks === card.marks ? card : { ...card, marks };
   });
 }
 
@@ -298,29 +388,30 @@ function ticked(board: Board, now: number): Board {
   for (const [id, marks] of board.typing) {
     for (const mark of marks) if (mark.until <= now) next = withTyping(next, id, mark.author, null);
   }
-  for (const [id, offer] of board.offers) if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
+  for (const [id, offer] of board.offers)
+    if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
   return next;
 }
 
-/** After its deadline an offer waits so long for the server's word that it is over, and no longer. */
+/**
+ * After its deadline an offer waits so long for the server's word that it is over, and no longer.
+ */
 const OFFER_GRACE_MS = 3_000;
 
-export function sameAuthor(a: Author, b: Author): boolean {
-  return a.kind === b.kind && a.agent === b.agent;
-}
-
 export function isAgent(author: Author | undefined, agent: AgentId | null): boolean {
-  return author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent;
+  return (
+    author !== undefined && agent !== null && author.kind === 'agent' && author.agent === agent
+  );
 }
 
-/** How many messages of others this agent has not had on his screen. */
+/** How many messages of others this agent has not had on their screen. */
 export function unreadCount(card: ConversationCard, me: AgentId | null, thread?: Thread): number {
   const seen = card.marks.find((one) => isAgent(one.author, me))?.seen ?? 0;
-  if (thread?.loaded === true) {
+  if (thread !== undefined && isLoaded(thread)) {
     let count = 0;
     for (let at = thread.entries.length - 1; at >= 0; at -= 1) {
       const entry = thread.entries[at];
-      if (entry === undefined || entry.seq <= seen) break;
+      if (entry === undefined || (entry.seq > 0 && entry.seq <= seen)) break;
       if (entry.body.kind === 'text' && !isAgent(entry.author, me)) count += 1;
     }
     return count;
@@ -331,7 +422,10 @@ export function unreadCount(card: ConversationCard, me: AgentId | null, thread?:
 }
 
 /** How far the visitor has come. */
-export function visitorMarks(card: ConversationCard | undefined): { delivered: number; seen: number } {
+export function visitorMarks(card: ConversationCard | undefined): {
+  delivered: number;
+  seen: number;
+} {
   const mark = card?.marks.find((one) => one.author.kind === 'visitor');
   return { delivered: mark?.delivered ?? 0, seen: mark?.seen ?? 0 };
 }
@@ -342,16 +436,22 @@ export function isWaiting(card: ConversationCard): boolean {
   return card.state === 'queued' || card.state === 'offered';
 }
 
-/** How many of those who wait are followed live, so that one sees what they say before taking them. */
+/**
+ * How many of those who wait are followed live, so that one sees what they say before taking them.
+ */
 const FOLLOWED_WAITING_MAX = 40;
 /** And how many conversations in all; a connection may be in 256 rooms. */
 const FOLLOWED_MAX = 200;
 
-/** The conversations whose messages this agent wants as they are said: his own, those offered to him, the first in line. */
+/**
+ * The conversations whose messages this agent wants as they are said: their own, those offered
+ * to them, the first in line.
+ */
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
   for (const card of board.cards.values()) if (isMine(card, me)) ids.add(card.conversation);
-  for (const card of listed(board, 'waiting', me).slice(0, FOLLOWED_WAITING_MAX)) ids.add(card.conversation);
+  for (const card of listed(board, 'waiting', me).slice(0, FOLLOWED_WAITING_MAX))
+    ids.add(card.conversation);
   return new Set([...ids].slice(0, FOLLOWED_MAX));
 }
 
@@ -373,12 +473,16 @@ export function listed(board: Board, tab: Tab, me: AgentId | null): Conversation
 }
 
 function byNewest(a: ConversationCard, b: ConversationCard): number {
-  return (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) || (a.conversation < b.conversation ? -1 : 1);
+  return (
+    (b.last_message_at ?? b.created_at) - (a.last_message_at ?? a.created_at) ||
+    (a.conversation < b.conversation ? -1 : 1)
+  );
 }
 
 /**
- * As the line stands. A card's own position is that of the day it last changed: those ahead may have gone since. Who was given
- * back is as old as the oldest, and then his position, the first, decides.
+ * As the line stands. A card's own position is that of the day it last changed: those ahead may
+ * have gone since. Who was given back is as old as the oldest, and then their position, the first,
+ * decides.
  */
 function byWaiting(a: ConversationCard, b: ConversationCard): number {
   return (

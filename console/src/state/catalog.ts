@@ -15,7 +15,10 @@ export const tagName = (id: string): string | undefined => tagNames.value.get(id
 
 /** Loads both; what cannot be had leaves its names away. */
 export async function loadCatalog(): Promise<void> {
-  const [someSites, someTags] = await Promise.allSettled([askAll<Site>('/v1/sites'), askAll<Tag>('/v1/tags')]);
+  const [someSites, someTags] = await Promise.allSettled([
+    askAll<Site>('/v1/sites'),
+    askAll<Tag>('/v1/tags'),
+  ]);
   if (someSites.status === 'fulfilled') sites.value = someSites.value;
   if (someTags.status === 'fulfilled') tags.value = someTags.value;
 }

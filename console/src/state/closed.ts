@@ -1,7 +1,8 @@
-// Conversations that are not on the board: closed ones, and those of one visitor, page by page over REST.
+// Conversations that are not on the board: closed ones, and those of one visitor, page by page over
+// REST.
 
 import { computed, signal } from '@preact/signals';
-import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { ask, Problem } from '../wire/rest.ts';
 import type { Page } from '../wire/rest.ts';
 import { cardOf } from '../wire/conversation.ts';
@@ -22,13 +23,19 @@ export const closedCards = computed<readonly ConversationCard[]>(() => {
     if (card.state === 'closed') all.set(id, card);
     else all.delete(id);
   }
-  return [...all.values()].sort((a, b) => (b.closed_at ?? b.created_at) - (a.closed_at ?? a.created_at));
+  return [...all.values()].sort(
+    (a, b) => (b.closed_at ?? b.created_at) - (a.closed_at ?? a.created_at),
+  );
 });
 
 /** The newest page, or the one after those that are here. */
 export async function loadClosed(fromStart: boolean): Promise<void> {
-  const at = fromStart || cursor.value === null ? '' : `&cursor=${encodeURIComponent(cursor.value)}`;
-  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?state=closed&limit=${PAGE}${at}`);
+  const at =
+    fromStart || cursor.value === null ? '' : `&cursor=${encodeURIComponent(cursor.value)}`;
+  const page = await ask<Page<RestConversation>>(
+    'GET',
+    `/v1/conversations?state=closed&limit=${PAGE}${at}`,
+  );
   const next = new Map(fromStart ? [] : fetched.value);
   for (const item of page.items) {
     const card = cardOf(item);
@@ -40,7 +47,10 @@ export async function loadClosed(fromStart: boolean): Promise<void> {
 
 const lookedFor = new Set<ConversationId>();
 
-/** A conversation that is on the screen and not on the board, as after a reload: it is closed, or it is not there. */
+/**
+ * A conversation that is on the screen and not on the board, as after a reload: it is closed, or it
+ * is not there.
+ */
 export async function findCard(id: ConversationId): Promise<void> {
   if (lookedFor.has(id)) return;
   lookedFor.add(id);
@@ -62,8 +72,14 @@ export function forgetClosed(): void {
 }
 
 /** What else this visitor came for, the newest first. */
-export async function earlierConversations(visitor: string, than: ConversationId): Promise<ConversationCard[]> {
-  const page = await ask<Page<RestConversation>>('GET', `/v1/conversations?visitor_id=${encodeURIComponent(visitor)}&limit=20`);
+export async function earlierConversations(
+  visitor: string,
+  than: ConversationId,
+): Promise<ConversationCard[]> {
+  const page = await ask<Page<RestConversation>>(
+    'GET',
+    `/v1/conversations?visitor_id=${encodeURIComponent(visitor)}&limit=20`,
+  );
   return page.items
     .map(cardOf)
     .filter((card) => card.conversation !== than)

@@ -1,11 +1,12 @@
 // What the agent's hands are doing: when single keys may act, and where the next letter shall go.
 //
-// A key is meant for what was on the screen when the hand went down. So keys rest for a moment after a conversation
-// came onto the screen or changed hands there, after something was pressed, after the focus was moved, and after what
-// can only be the beginning of a word; and whoever just took a conversation writes at once.
+// A key is meant for what was on the screen when the hand went down. So keys rest for a moment
+// after a conversation came onto the screen or changed hands there, after something was pressed,
+// after the focus was moved, and after what can only be the beginning of a word; and whoever just
+// took a conversation writes at once.
 
 import { signal } from '@preact/signals';
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 
 const REST_MS = 1_000;
 
@@ -33,7 +34,10 @@ export function restKeys(but: readonly string[] = []): void {
   awake = but;
 }
 
-/** Something was pressed, or the focus was moved: the letters that follow were not meant as keys. A rest that is under way goes on as it is. */
+/**
+ * Something was pressed, or the focus was moved: the letters that follow were not meant as keys. A
+ * rest that is under way goes on as it is.
+ */
 export function restAfterwards(but = LOOKS): void {
   if (performance.now() >= restUntil) restKeys(but);
 }
@@ -43,7 +47,10 @@ export function wakeKeys(): void {
   restUntil = 0;
 }
 
-/** Whether this key is to do nothing. Whoever goes on pressing goes on resting: a word that is being typed holds no shortcut. */
+/**
+ * Whether this key is to do nothing. Whoever goes on pressing goes on resting: a word that is being
+ * typed holds no shortcut.
+ */
 export function keyRests(key: string): boolean {
   const at = performance.now();
   if (at >= restUntil || awake.includes(key)) return false;

@@ -1,7 +1,7 @@
 // Short sentences that tell how something went. Where they stand is the view's; they cover nothing.
 
 import { signal } from '@preact/signals';
-import type { ConversationId } from '../../../widget-js/src/wire/frames.ts';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 
@@ -33,17 +33,25 @@ let count = 0;
 function add(notice: Omit<Notice, 'id'>): number {
   count += 1;
   // What has something to press is not the same as another with the same words.
-  const same = (one: Notice): boolean => one.act === null && notice.act === null && one.about === notice.about && plain(one.words) === plain(notice.words);
+  const same = (one: Notice): boolean =>
+    one.act === null &&
+    notice.act === null &&
+    one.about === notice.about &&
+    plain(one.words) === plain(notice.words);
   const others = notices.value.filter((one) => !same(one));
   notices.value = bounded([...others, { id: count, ...notice }]);
   return count;
 }
 
-/** Never what has just come: the oldest of those that pass by themselves, then of those that only tell; what can be undone goes last. */
+/**
+ * Never what has just come: the oldest of those that pass by themselves, then of those that only
+ * tell; what can be undone goes last.
+ */
 function bounded(all: readonly Notice[]): readonly Notice[] {
   if (all.length <= NOTICES_MAX) return all;
   const before = all.slice(0, -1);
-  const spare = before.find((one) => !one.stays) ?? before.find((one) => one.act === null) ?? before[0];
+  const spare =
+    before.find((one) => !one.stays) ?? before.find((one) => one.act === null) ?? before[0];
   return bounded(all.filter((one) => one !== spare));
 }
 
@@ -52,8 +60,15 @@ export function tell(words: Phrase, tone: Notice['tone'] = 'plain'): void {
   setTimeout(() => dismiss(id), SHOWN_MS[tone]);
 }
 
-/** Tells what must also be read by someone who comes back to the screen later: it stays until it is put away. */
-export function leaveNotice(words: Phrase, about: ConversationId | null = null, act: NoticeAct | null = null): number {
+/**
+ * Tells what must also be read by someone who comes back to the screen later: it stays until it is
+ * put away.
+ */
+export function leaveNotice(
+  words: Phrase,
+  about: ConversationId | null = null,
+  act: NoticeAct | null = null,
+): number {
   return add({ words, tone: 'plain', act, about, stays: true });
 }
 

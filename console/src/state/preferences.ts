@@ -1,4 +1,5 @@
-// What this browser remembers for this agent: nothing about visitors, only how he likes the console.
+// What this browser remembers for this agent: nothing about visitors, only how they like the
+// console.
 
 import { computed, effect, signal } from '@preact/signals';
 
@@ -20,16 +21,27 @@ function remember(key: string, value: string): void {
 }
 
 export type Theme = 'system' | 'light' | 'dark';
-export const theme = signal<Theme>(remembered('livehelp.theme', ['system', 'light', 'dark'], 'system'));
+export const theme = signal<Theme>(
+  remembered('livehelp.theme', ['system', 'light', 'dark'], 'system'),
+);
 export const soundOn = signal<'on' | 'off'>(remembered('livehelp.sound', ['on', 'off'], 'on'));
-export const sendWith = signal<'enter' | 'ctrl-enter'>(remembered('livehelp.send', ['enter', 'ctrl-enter'], 'enter'));
-const contextPane = signal<'open' | 'closed'>(remembered('livehelp.context', ['open', 'closed'], 'open'));
+export const sendWith = signal<'enter' | 'ctrl-enter'>(
+  remembered('livehelp.send', ['enter', 'ctrl-enter'], 'enter'),
+);
+const contextPane = signal<'open' | 'closed'>(
+  remembered('livehelp.context', ['open', 'closed'], 'open'),
+);
 
-/** Where there is no room for three columns, the context lies over the thread, and only when asked for. */
+/**
+ * Where there is no room for three columns, the context lies over the thread, and only when asked
+ * for.
+ */
 const narrow = signal(false);
 const contextOver = signal(false);
 
-export const contextOpen = computed(() => (narrow.value ? contextOver.value : contextPane.value === 'open'));
+export const contextOpen = computed(() =>
+  narrow.value ? contextOver.value : contextPane.value === 'open',
+);
 
 export function toggleContext(): void {
   if (narrow.value) contextOver.value = !contextOver.value;

@@ -1,6 +1,7 @@
 // Where in the console one is: the part of the address after `#`.
 
 import { signal } from '@preact/signals';
+import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { isUnsaved, leaveFirst } from './unsaved.ts';
 
 export type Section = 'conversations' | 'sites' | 'agents' | 'keys' | 'tags' | 'account';
@@ -16,7 +17,10 @@ export type Route =
   | { readonly kind: 'account' };
 
 export function parseRoute(hash: string): Route {
-  const [first = '', second = ''] = hash.replace(/^#?\/?/, '').split('/').map(decoded);
+  const [first = '', second = ''] = hash
+    .replace(/^#?\/?/, '')
+    .split('/')
+    .map(decoded);
   switch (first) {
     case 'invitations':
       return { kind: 'invitation', token: second };
@@ -50,6 +54,11 @@ export function go(path: string): void {
   location.hash = path;
 }
 
+/** Goes to a conversation, or to none. */
+export function show(id: ConversationId | null): void {
+  go(id === null ? '/' : `/conversations/${id}`);
+}
+
 /** The address that is gone to though something is unsaved: it is kept, and nobody is asked. */
 let excused: string | null = null;
 
@@ -62,11 +71,15 @@ export function goAtOnce(path: string): void {
 
 /** Which page of this visit an entry of the browser's history is; null: a new one. */
 function placeOf(state: unknown): number | null {
-  const place: unknown = typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
+  const place: unknown =
+    typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
   return typeof place === 'number' ? place : null;
 }
 
-/** Whatever leads away, a link or the browser's own back and forward: it is asked about where something is unsaved. */
+/**
+ * Whatever leads away, a link or the browser's own back and forward: it is asked about where
+ * something is unsaved.
+ */
 export function startRouting(): void {
   let here = location.hash;
   let place = placeOf(history.state) ?? 0;

@@ -1,8 +1,14 @@
-// Who is signed in here. The cookie itself is out of a script's reach; this is what the server says of it.
+// Who is signed in here. The cookie itself is out of a script's reach; this is what the server says
+// of it.
 
 import { computed, signal } from '@preact/signals';
-import type { AgentId } from '../../../widget-js/src/wire/frames.ts';
-import type { InvitationLookup, PasswordResetLookup, SessionGranted, SessionListed } from '../wire/rest.ts';
+import type { AgentId } from '../../../protocol/ts/src/wire/frames.ts';
+import type {
+  InvitationLookup,
+  PasswordResetLookup,
+  SessionGranted,
+  SessionListed,
+} from '../wire/rest.ts';
 import { ask, Problem, whenSessionIsOver } from '../wire/rest.ts';
 
 export type SessionState =
@@ -30,7 +36,10 @@ function isAgentId(text: string): text is AgentId {
 /** Asks whether this browser has a session. Throws a problem where the server cannot say. */
 export async function findSession(): Promise<void> {
   try {
-    session.value = { kind: 'in', granted: await ask<SessionGranted>('GET', '/v1/sessions/current') };
+    session.value = {
+      kind: 'in',
+      granted: await ask<SessionGranted>('GET', '/v1/sessions/current'),
+    };
   } catch (problem) {
     if (problem instanceof Problem && problem.status === 401) {
       session.value = { kind: 'out', over: false };
@@ -40,15 +49,22 @@ export async function findSession(): Promise<void> {
   }
 }
 
-/** Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to the next. */
+/**
+ * Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to
+ * the next.
+ */
 export function enter(granted: SessionGranted): void {
   sessionIsOver();
   session.value = { kind: 'in', granted };
 }
 
 /** Nobody has entered yet: they may have several Organizations to choose from. */
-export function signIn(email: string, password: string, tenant_id?: string): Promise<SessionGranted> {
-  return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id });
+export function signIn(
+  email: string,
+  password: string,
+  tenantId?: string,
+): Promise<SessionGranted> {
+  return ask<SessionGranted>('POST', '/v1/sessions', { email, password, tenant_id: tenantId });
 }
 
 /** Ends the session that this browser has, if it has one. */
@@ -87,7 +103,11 @@ export async function lookUpInvitation(token: string): Promise<InvitationLookup>
   return ask<InvitationLookup>('POST', '/v1/invitations/lookup', { token });
 }
 
-export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
+export async function acceptInvitation(
+  token: string,
+  name: string,
+  password: string,
+): Promise<void> {
   enter(await ask<SessionGranted>('POST', '/v1/invitations/accept', { token, name, password }));
 }
 
@@ -100,7 +120,7 @@ export async function setNewPassword(token: string, password: string): Promise<v
   enter(await ask<SessionGranted>('POST', '/v1/password-resets/use', { token, password }));
 }
 
-/** After the agent changed his own account. */
+/** After the agent changed their own account. */
 export function setOwnAgent(agent: SessionGranted['agent']): void {
   const before = granted.value;
   if (before !== null) session.value = { kind: 'in', granted: { ...before, agent } };

@@ -29,8 +29,9 @@ export async function unlockSound(): Promise<void> {
 }
 
 /**
- * The first touch of the page unlocks it too, wherever it falls. At its end, when what was pressed has done its own: the control
- * that unlocks becomes the one that mutes, and a press must not be the one and its release the other.
+ * The first touch of the page unlocks it too, wherever it falls. At its end, when what was pressed
+ * has done its own: the control that unlocks becomes the one that mutes, and a press must not be
+ * the one and its release the other.
  */
 export function startSound(): void {
   const touch = (): void => {
@@ -44,18 +45,18 @@ export function startSound(): void {
 
 interface Note {
   readonly hz: number;
-  readonly at_s: number;
-  readonly length_s: number;
+  readonly atS: number;
+  readonly lengthS: number;
 }
 
 const OFFER: readonly Note[] = [
-  { hz: 659.3, at_s: 0, length_s: 0.16 },
-  { hz: 830.6, at_s: 0.14, length_s: 0.16 },
-  { hz: 987.8, at_s: 0.28, length_s: 0.34 },
+  { hz: 659.3, atS: 0, lengthS: 0.16 },
+  { hz: 830.6, atS: 0.14, lengthS: 0.16 },
+  { hz: 987.8, atS: 0.28, lengthS: 0.34 },
 ];
 const MESSAGE: readonly Note[] = [
-  { hz: 880, at_s: 0, length_s: 0.1 },
-  { hz: 1174.7, at_s: 0.09, length_s: 0.2 },
+  { hz: 880, atS: 0, lengthS: 0.1 },
+  { hz: 1174.7, atS: 0.09, lengthS: 0.2 },
 ];
 
 export type SoundEvent = 'offer' | 'message';
@@ -68,15 +69,15 @@ export function play(event: SoundEvent): void {
   for (const note of event === 'offer' ? OFFER : MESSAGE) {
     const tone = ctx.createOscillator();
     const volume = ctx.createGain();
-    const from = ctx.currentTime + note.at_s;
+    const from = ctx.currentTime + note.atS;
     tone.type = 'sine';
     tone.frequency.value = note.hz;
     // A soft attack and a long fall: without them a tone begins and ends with a click.
     volume.gain.setValueAtTime(0, from);
     volume.gain.linearRampToValueAtTime(0.16, from + 0.015);
-    volume.gain.exponentialRampToValueAtTime(0.0001, from + note.length_s);
+    volume.gain.exponentialRampToValueAtTime(0.0001, from + note.lengthS);
     tone.connect(volume).connect(ctx.destination);
     tone.start(from);
-    tone.stop(from + note.length_s + 0.02);
+    tone.stop(from + note.lengthS + 0.02);
   }
 }

@@ -1,7 +1,9 @@
-// What was changed and is not saved: kept over a reload in this tab, and asked about before it is left.
+// What was changed and is not saved: kept over a reload in this tab, and asked about before it is
+// left.
 //
-// Lives here: the drafts of settings, which of them are on the screen, and the question that stands before leaving them.
-// Not here: how they look (view/), the composers' texts (composer.ts), which nobody has to save.
+// Lives here: the drafts of settings, which of them are on the screen, and the question that stands
+// before leaving them. Not here: how they look (view/), the composers' texts (composer.ts), which
+// nobody has to save.
 
 import { computed, signal } from '@preact/signals';
 import { me } from './session.ts';
@@ -29,8 +31,13 @@ const shown = signal<ReadonlyMap<string, string>>(new Map());
 export const unsavedNames = computed(() => [...new Set(shown.value.values())]);
 export const isUnsaved = computed(() => shown.value.size > 0);
 
-/** The agent is about to leave: what would be lost, and what they do it for, if they still want to. */
-export const leaving = signal<{ readonly names: readonly string[]; readonly run: () => void } | null>(null);
+/**
+ * The agent is about to leave: what would be lost, and what they do it for, if they still want to.
+ */
+export const leaving = signal<{
+  readonly names: readonly string[];
+  readonly run: () => void;
+} | null>(null);
 
 export function draftOf(key: string): Change<unknown> | undefined {
   return drafts.value.get(key);
@@ -63,7 +70,9 @@ export function leaveFirst(run: () => void, names = unsavedNames.value): void {
 
 /** The same for whoever signs out: what is kept on other pages goes too. */
 export function leaveAllFirst(run: () => void): void {
-  leaveFirst(run, [...new Set([...unsavedNames.value, ...[...drafts.value.values()].map(({ name }) => name)])]);
+  leaveFirst(run, [
+    ...new Set([...unsavedNames.value, ...[...drafts.value.values()].map(({ name }) => name)]),
+  ]);
 }
 
 export function stay(): void {
@@ -95,7 +104,10 @@ function store(): void {
 export function restoreDrafts(): void {
   drafts.value = new Map();
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as { agent: string; changes: [string, Change<unknown>][] } | null;
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as {
+      agent: string;
+      changes: [string, Change<unknown>][];
+    } | null;
     if (kept !== null && kept.agent === me.peek()) drafts.value = new Map(kept.changes);
     else sessionStorage.removeItem(KEY);
   } catch {

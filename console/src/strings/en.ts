@@ -1,9 +1,10 @@
 // Every word the console shows, in English.
 
-import type { RejectCode } from '../../../widget-js/src/wire/frames.ts';
+import type { RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
 import { Problem } from '../wire/rest.ts';
 
-const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+const plural = (count: number, one: string, many: string): string =>
+  `${count} ${count === 1 ? one : many}`;
 
 export const t = {
   name: 'livehelp',
@@ -22,7 +23,8 @@ export const t = {
   close: 'Close',
   you: 'You',
   blank: 'There is nothing to see in this.',
-  tooLong: (chars: number, max: number): string => `This has ${chars} characters, and may have ${max}: it is ${chars - max} too long.`,
+  tooLong: (chars: number, max: number): string =>
+    `This has ${chars} characters, and may have ${max}: it is ${chars - max} too long.`,
 
   unsaved: {
     title: 'Leave without saving?',
@@ -64,11 +66,14 @@ export const t = {
     working: 'Signing in…',
     refused: 'E-mail or password is wrong.',
     throttled: (seconds: number | null): string =>
-      seconds === null ? 'Too many attempts. Wait a while, then try again.' : `Too many attempts. Try again in ${plural(seconds, 'second', 'seconds')}.`,
+      seconds === null
+        ? 'Too many attempts. Wait a while, then try again.'
+        : `Too many attempts. Try again in ${plural(seconds, 'second', 'seconds')}.`,
     over: 'Your session ended. Sign in again to go on.',
     unreachable: 'The server cannot be reached.',
     which: 'You work for several: which one now?',
-    forgotten: 'Forgot your password? An admin of your team makes you a link to set a new one, under Agents. For the last admin, whoever runs this server does.',
+    forgotten:
+      'Forgot your password? An admin of your team makes you a link to set a new one, under Agents. For the last admin, whoever runs this server does.',
   },
 
   reset: {
@@ -109,7 +114,8 @@ export const t = {
     offline: 'Offline',
     availableHint: 'New conversations are offered to you.',
     awayHint: 'You keep yours and get no new ones.',
-    sentAway: 'Several offers in a row ran out, so you were set to Away. Nothing is offered to you until you are back, and soon your conversations go back to the queue, unless you write or choose.',
+    sentAway:
+      'Several offers in a row ran out, so you were set to Away. Nothing is offered to you until you are back, and soon your conversations go back to the queue, unless you write or choose.',
     sentAwayHint: 'You were set to this, and soon lose yours. Choose it to keep them.',
     again: 'I am available',
     offlineHint: 'You are not at work. Soon yours go back to the queue.',
@@ -137,8 +143,10 @@ export const t = {
     closed: 'Closed',
     search: 'Filter by name, e-mail or text',
     emptyMine: 'No conversation is yours right now.',
-    emptyMineAvailable: 'You are available: the next one is offered to you. You can also take one that waits.',
-    emptyMineHint: 'Set yourself to Available and they will be offered to you, or take one that waits.',
+    emptyMineAvailable:
+      'You are available: the next one is offered to you. You can also take one that waits.',
+    emptyMineHint:
+      'Set yourself to Available and they will be offered to you, or take one that waits.',
     emptyWaiting: 'Nobody is waiting.',
     emptyAll: 'No live conversations.',
     emptyClosed: 'No closed conversations.',
@@ -159,8 +167,10 @@ export const t = {
   offer: {
     title: 'New conversation',
     transfer: (giver: string): string => `${giver} wants to hand this over to you`,
-    announced: (title: string, visitor: string, byKey: boolean): string => `${title}: ${visitor}.${byKey ? ' Press A to accept.' : ''}`,
-    missed: (visitor: string): string => `You missed a conversation that was offered to you: ${visitor}.`,
+    announced: (title: string, visitor: string, byKey: boolean): string =>
+      `${title}: ${visitor}.${byKey ? ' Press A to accept.' : ''}`,
+    missed: (visitor: string): string =>
+      `You missed a conversation that was offered to you: ${visitor}.`,
     accept: 'Accept',
     decline: 'Decline',
     more: (count: number): string => `+${count} more`,
@@ -187,7 +197,8 @@ export const t = {
     forgotten: 'This conversation was erased.',
     absent: 'This conversation is not there.',
     absentHint: 'It may have been erased, its time may be over, or it is not yours to see.',
-    unreadable: 'This message is of a kind that this console does not know. Reload the page to get the newest one.',
+    unreadable:
+      'This message is of a kind that this console does not know. Reload the page to get the newest one.',
     take: 'Take it',
     takeOver: 'Take over',
     withdraw: 'Withdraw',
@@ -197,8 +208,10 @@ export const t = {
     closeIt: 'Close',
     reopen: 'Reopen',
     closing: (visitor: string): string => `The conversation with ${visitor} is being closed.`,
-    closingOff: (visitor: string): string => `${visitor} wrote something: the conversation stays open.`,
-    untaken: (who: string): string => `${who} did not take it over. The conversation is still with you.`,
+    closingOff: (visitor: string): string =>
+      `${visitor} wrote something: the conversation stays open.`,
+    untaken: (who: string): string =>
+      `${who} did not take it over. The conversation is still with you.`,
     details: 'Details',
     showDetails: 'Show details',
     hideDetails: 'Hide details',
@@ -207,7 +220,8 @@ export const t = {
     privacy: 'Privacy tag',
     event: {
       assigned: (who: string): string => `${who} took the conversation`,
-      requeued: 'The agent was away for too long: the conversation waits again, at the head of the queue',
+      requeued:
+        'The agent was away for too long: the conversation waits again, at the head of the queue',
       transferred: (who: string): string => `${who} took over the conversation`,
       closed: (who: string): string => `${who} closed the conversation`,
       closedUnsaid: 'The conversation was closed',
@@ -228,7 +242,10 @@ export const t = {
     addNote: 'Add note',
     hintEnter: 'Enter sends, Shift+Enter begins a new line',
     hintCtrl: 'Ctrl+Enter sends',
-    left: (chars: number): string => (chars >= 0 ? `${plural(chars, 'character', 'characters')} left` : `${plural(-chars, 'character', 'characters')} too many`),
+    left: (chars: number): string =>
+      chars >= 0
+        ? `${plural(chars, 'character', 'characters')} left`
+        : `${plural(-chars, 'character', 'characters')} too many`,
     closed: 'This conversation is closed. Reopen it to write on; a note can be added any time.',
     waiting: 'Nobody has this conversation. Take it to answer; a note can be added any time.',
     kept: 'Your reply is kept here until it can be sent.',
@@ -242,8 +259,10 @@ export const t = {
     title: 'Hand over to a colleague',
     lead: 'It stays with you until your colleague accepts.',
     none: 'There is no other agent yet.',
-    asked: (who: string): string => `${who} was asked. The conversation stays with you until it is accepted.`,
-    untaken: (who: string, visitor: string): string => `${who} did not take over the conversation with ${visitor}. It is still with you.`,
+    asked: (who: string): string =>
+      `${who} was asked. The conversation stays with you until it is accepted.`,
+    untaken: (who: string, visitor: string): string =>
+      `${who} did not take over the conversation with ${visitor}. It is still with you.`,
     full: 'full',
     gone: 'not connected',
     search: 'Find a colleague',
@@ -296,7 +315,8 @@ export const t = {
     origins: 'Origins that may embed the widget',
     originsHint: 'One a line, with scheme and port where it has one: https://www.example.com',
     refused: 'Refused lately',
-    refusedHint: 'Pages of these origins wanted to show the widget and are not listed. Their visitors cannot write to you.',
+    refusedHint:
+      'Pages of these origins wanted to show the widget and are not listed. Their visitors cannot write to you.',
     refusedAt: (when: string): string => `last on ${when}`,
     refusedNameless: 'A page without an origin (null)',
     refusedNull: 'a file on a disk, or a frame in a sandbox: it cannot be listed',
@@ -325,8 +345,14 @@ export const t = {
     } as Record<string, string>,
     form: 'Form before a conversation',
     formHint: 'What a visitor is asked for. Ask for what you need, and no more.',
-    formNames: { name: 'Name', email: 'E-mail', phone: 'Phone', question: 'Question' } as Record<string, string>,
-    formRules: { hidden: 'Not asked', optional: 'Optional', required: 'Required' } as Record<string, string>,
+    formNames: { name: 'Name', email: 'E-mail', phone: 'Phone', question: 'Question' } as Record<
+      string,
+      string
+    >,
+    formRules: { hidden: 'Not asked', optional: 'Optional', required: 'Required' } as Record<
+      string,
+      string
+    >,
     notice: 'Privacy notice',
     noticeText: 'Text',
     noticeUrl: 'Address of the full notice',
@@ -352,9 +378,11 @@ export const t = {
     linkHint: (email: string, until: string): string =>
       `Send it to ${email} yourself. It works once, until ${until}, and is not shown again.`,
     reset: 'Link to set a new password',
-    resetAsk: (name: string): string => `Make a link by which ${name} sets a new password? Nothing changes until it is used; a link that was made before stops working.`,
+    resetAsk: (name: string): string =>
+      `Make a link by which ${name} sets a new password? Nothing changes until it is used; a link that was made before stops working.`,
     resetMake: 'Make the link',
-    resetHint: (name: string, until: string): string => `Hand it to ${name} yourself. It works once, until ${until}, and is not shown again. Whoever has it can sign in as this agent.`,
+    resetHint: (name: string, until: string): string =>
+      `Hand it to ${name} yourself. It works once, until ${until}, and is not shown again. Whoever has it can sign in as this agent.`,
     invited: 'Open invitations',
     until: (when: string): string => `until ${when}`,
     withdraw: 'Withdraw',
@@ -362,7 +390,8 @@ export const t = {
     deactivate: 'Deactivate',
     activate: 'Activate',
     deactivated: 'Deactivated',
-    deactivateAsk: (name: string): string => `Deactivate ${name}? All sessions end at once, and open conversations go back to the queue.`,
+    deactivateAsk: (name: string): string =>
+      `Deactivate ${name}? All sessions end at once, and open conversations go back to the queue.`,
     changed: 'The agent was changed.',
     capacity: 'Limit',
   },
@@ -379,7 +408,8 @@ export const t = {
     secretHint: 'Keep it in a safe place now. It is not shown again.',
     none: 'No keys yet.',
     revoke: 'Revoke',
-    revokeAsk: (name: string): string => `Revoke “${name}”? Programs that use it stop working at once.`,
+    revokeAsk: (name: string): string =>
+      `Revoke “${name}”? Programs that use it stop working at once.`,
     revoked: 'The key was revoked.',
     made: (when: string): string => `made ${when}`,
   },
@@ -455,7 +485,8 @@ export const t = {
   ago: {
     seconds: (count: number): string => `${count} s`,
     minutes: (count: number): string => `${count} min`,
-    hours: (hours: number, minutes: number): string => (minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`),
+    hours: (hours: number, minutes: number): string =>
+      minutes === 0 ? `${hours} h` : `${hours} h ${minutes} min`,
     days: (count: number): string => plural(count, 'day', 'days'),
   },
   today: 'Today',
@@ -463,7 +494,8 @@ export const t = {
 } as const;
 
 const REJECTS: Record<RejectCode, string> = {
-  'unknown-kind': 'The server is older than this page and does not know what was asked. Reload the page.',
+  'unknown-kind':
+    'The server is older than this page and does not know what was asked. Reload the page.',
   invalid: 'The server could not take this.',
   'not-found': 'It is not there any more.',
   forbidden: 'Your role does not allow this.',
@@ -477,7 +509,8 @@ const REJECTS: Record<RejectCode, string> = {
   'site-closed': 'The website is closed.',
   'consent-required': 'The visitor has not agreed to this.',
   'too-fast': 'That was too fast. Wait a moment.',
-  'store-unavailable': 'The server cannot store anything right now. Nothing was changed; try again in a moment.',
+  'store-unavailable':
+    'The server cannot store anything right now. Nothing was changed; try again in a moment.',
   overload: 'The server has more to do than it can. Try again in a moment.',
   unknown: 'The server refused this.',
   'unknown-retryable': 'The server cannot take this right now. Try again in a moment.',
@@ -486,7 +519,12 @@ const REJECTS: Record<RejectCode, string> = {
 /** A refusal of a frame as a sentence; where the code says little, with the server's own words. */
 export function rejectSentence(code: RejectCode, words: string): string {
   const says = REJECTS[code];
-  const vague = code === 'invalid' || code === 'limit-reached' || code === 'too-long' || code === 'unknown' || code === 'unknown-retryable';
+  const vague =
+    code === 'invalid' ||
+    code === 'limit-reached' ||
+    code === 'too-long' ||
+    code === 'unknown' ||
+    code === 'unknown-retryable';
   return vague && words !== '' ? `${says} (${words})` : says;
 }
 

@@ -1,4 +1,5 @@
-// Sentences with names in them. A name is somebody else's text, and may run the other way: the view sets each apart.
+// Sentences with names in them. A name is somebody else's text, and may run the other way: the view
+// sets each apart.
 
 /** Words, or words and the names among them. */
 export type Phrase = string | readonly PhrasePart[];
@@ -8,7 +9,10 @@ export type PhrasePart = string | { readonly name: string };
 const MARK = '\u0000';
 
 /** The sentence with these names, which stay told apart from its words. */
-export function named(sentence: (...names: string[]) => string, ...names: readonly string[]): Phrase {
+export function named(
+  sentence: (...names: string[]) => string,
+  ...names: readonly string[]
+): Phrase {
   return sentence(...names.map((_, at) => `${MARK}${at}${MARK}`))
     .split(MARK)
     .map((part, at): PhrasePart => (at % 2 === 0 ? part : { name: names[Number(part)] ?? '' }))
@@ -17,5 +21,7 @@ export function named(sentence: (...names: string[]) => string, ...names: readon
 
 /** Where nothing but text can stand: an attribute, a comparison. */
 export function plain(phrase: Phrase): string {
-  return typeof phrase === 'string' ? phrase : phrase.map((part) => (typeof part === 'string' ? part : part.name)).join('');
+  return typeof phrase === 'string'
+    ? phrase
+    : phrase.map((part) => (typeof part === 'string' ? part : part.name)).join('');
 }

@@ -1,19 +1,20 @@
-// The agent's own account: name, password, where he is signed in, and how this browser behaves.
+// The agent's own account: name, password, where they are signed in, and how this browser behaves.
 
 import type { Signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { sendWith, singleKeys, soundOn, theme } from '../state/preferences.ts';
 import { go } from '../state/route.ts';
-import { endSession, granted, listSessions, setOwnAgent, signOut } from '../state/session.ts';
+import { endSession, granted, listSessions, signOut } from '../state/session.ts';
+import { changePassword, rename } from '../state/settings.ts';
 import { play, unlockSound } from '../state/sound.ts';
 import { leaveAllFirst, SECRET } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import type { Agent } from '../wire/rest.ts';
-import { ask } from '../wire/rest.ts';
 import { useDraft } from './drafts.ts';
-import { NewPassword, PersonName } from './login.tsx';
-import { ActButton, Field, Icon, LoadedView, momentOf, Panel, SettingsPage, useLoaded, useSubmit } from './parts.tsx';
+import { NewPassword, PersonName, WhosePassword } from './login.tsx';
+import { ActButton, Field, Icon, LoadedView, momentOf, useLoaded, useSubmit } from './parts.tsx';
+import { FormEnd, Panel, SettingsPage } from './settings.tsx';
 
 const NO_PASSWORDS = { current: '', next: '' };
 
@@ -44,7 +45,15 @@ export function Account() {
   );
 }
 
-function Choice<T extends string>({ label, value, choices }: { label: string; value: Signal<T>; choices: readonly (readonly [T, string])[] }) {
+function Choice<T extends string>({
+  label,
+  value,
+  choices,
+}: {
+  label: string;
+  value: Signal<T>;
+  choices: readonly (readonly [T, string])[];
+}) {
   const id = useId();
   return (
     <div class="setting">
@@ -71,10 +80,39 @@ function Choice<T extends string>({ label, value, choices }: { label: string; va
 function Browser() {
   return (
     <Panel title={t.account.browser}>
-      <Choice label={t.account.theme} value={theme} choices={[['system', t.account.themes.system], ['light', t.account.themes.light], ['dark', t.account.themes.dark]]} />
-      <Choice label={t.account.sendWith} value={sendWith} choices={[['enter', t.account.sendEnter], ['ctrl-enter', t.account.sendCtrl]]} />
-      <Choice label={t.account.keys} value={singleKeys} choices={[['on', t.account.keysOn], ['off', t.account.keysOff]]} />
-      <Choice label={t.account.sound} value={soundOn} choices={[['on', t.account.soundOn], ['off', t.account.soundOff]]} />
+      <Choice
+        label={t.account.theme}
+        value={theme}
+        choices={[
+          ['system', t.account.themes.system],
+          ['light', t.account.themes.light],
+          ['dark', t.account.themes.dark],
+        ]}
+      />
+      <Choice
+        label={t.account.sendWith}
+        value={sendWith}
+        choices={[
+          ['enter', t.account.sendEnter],
+          ['ctrl-enter', t.account.sendCtrl],
+        ]}
+      />
+      <Choice
+        label={t.account.keys}
+        value={singleKeys}
+        choices={[
+          ['on', t.account.keysOn],
+          ['off', t.account.keysOff],
+        ]}
+      />
+      <Choice
+        label={t.account.sound}
+        value={soundOn}
+        choices={[
+          ['on', t.account.soundOn],
+          ['off', t.account.soundOff],
+        ]}
+      />
       {soundOn.value === 'on' ? (
         <div class="row end">
           <ActButton class="button quiet" act={() => unlockSound().then(() => play('offer'))}>
@@ -96,7 +134,7 @@ function Named({ agent }: { agent: Agent }) {
   const name = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     // A second press of the same hand finds it saved.
-    if (name.trim() !== agent.name) setOwnAgent(await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, { name: name.trim() }));
+    if (name.trim() !== agent.name) await rename(agent, name);
     draft.saved(name);
     tell(t.saved);
   });
@@ -104,18 +142,11 @@ function Named({ agent }: { agent: Agent }) {
     <Panel title={t.account.profile}>
       <form onSubmit={submit}>
         <PersonName label={t.account.name} value={name} set={draft.set} />
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
+        <FormEnd words={t.save} busy={busy} wrong={wrong}>
           <span class="muted small grow">
             {agent.email} · {t.roles[agent.role]}
           </span>
-          {/* Never out of use: that would take the focus from whoever has just saved. */}
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.save}
-          </button>
-        </div>
+        </FormEnd>
       </form>
     </Panel>
   );
@@ -128,7 +159,7 @@ function Password() {
   const { current, next } = draft.value;
   const { busy, wrong, submit } = useSubmit(async () => {
     if (agent === undefined) return;
-    await ask<null>('PUT', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password`, { current_password: current, new_password: next });
+    await changePassword(agent, current, next);
     draft.set(NO_PASSWORDS);
     tell(t.account.changed);
   });
@@ -136,19 +167,25 @@ function Password() {
   return (
     <Panel title={t.account.password}>
       <form onSubmit={submit}>
-        <input class="visually-hidden" type="email" autocomplete="username" value={agent.email} readOnly tabIndex={-1} aria-hidden="true" />
+        <WhosePassword email={agent.email} />
         <Field label={t.account.current}>
-          {(ids) => <input {...ids} type="password" autocomplete="current-password" required value={current} onInput={(event) => draft.set({ current: event.currentTarget.value, next })} />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="password"
+              autocomplete="current-password"
+              required
+              value={current}
+              onInput={(event) => draft.set({ current: event.currentTarget.value, next })}
+            />
+          )}
         </Field>
-        <NewPassword label={t.account.next} value={next} set={(text) => draft.set({ current, next: text })} />
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.account.change}
-          </button>
-        </div>
+        <NewPassword
+          label={t.account.next}
+          value={next}
+          set={(text) => draft.set({ current, next: text })}
+        />
+        <FormEnd words={t.account.change} busy={busy} wrong={wrong} />
       </form>
     </Panel>
   );
@@ -167,7 +204,12 @@ function Sessions() {
                 <li key={one.session_id} class="card-row">
                   <span class="grow">
                     <strong>{one.client === '' ? t.account.unnamed : one.client}</strong>
-                    <small class="muted">{[t.account.signedIn(momentOf(one.created_at)), t.account.ends(momentOf(one.expires_at))].join(' · ')}</small>
+                    <small class="muted">
+                      {[
+                        t.account.signedIn(momentOf(one.created_at)),
+                        t.account.ends(momentOf(one.expires_at)),
+                      ].join(' · ')}
+                    </small>
                   </span>
                   {here ? (
                     <span class="pill">{t.account.thisOne}</span>

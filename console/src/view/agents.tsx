@@ -3,42 +3,59 @@
 import { useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
 import { isAdmin, me } from '../state/session.ts';
+import {
+  type AgentChange,
+  changeAgent,
+  invite,
+  loadTeam,
+  makePasswordReset,
+  withdrawInvitation,
+} from '../state/settings.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Agent, Invitation, PasswordReset, Role } from '../wire/rest.ts';
-import { ask, askAll, CAPACITY_MAX } from '../wire/rest.ts';
-import { ActButton, Avatar, Confirm, CopyBox, dateOf, Dialog, EMAIL_FIELD, Field, Icon, LoadedView, momentOf, once, SettingsPage, useLoaded, useSubmit, Words } from './parts.tsx';
+import { CAPACITY_MAX } from '../wire/rest.ts';
+import {
+  ActButton,
+  Ask,
+  Avatar,
+  Confirm,
+  CopyBox,
+  dateOf,
+  Dialog,
+  EMAIL_FIELD,
+  Field,
+  Icon,
+  LoadedView,
+  momentOf,
+  once,
+  useLoaded,
+  useSubmit,
+  Words,
+} from './parts.tsx';
+import { FormEnd, SettingsPage } from './settings.tsx';
 
 const ROLES: readonly Role[] = ['agent', 'supervisor', 'admin'];
 const roleOf = (text: string): Role => ROLES.find((role) => role === text) ?? 'agent';
 
-interface Team {
-  readonly agents: readonly Agent[];
-  readonly invitations: readonly Invitation[];
-}
-
-async function loadTeam(): Promise<Team> {
-  const [agents, invitations] = await Promise.all([
-    askAll<Agent>('/v1/agents'),
-    isAdmin.value ? askAll<Invitation>('/v1/invitations') : Promise.resolve([]),
-  ]);
-  return { agents, invitations };
-}
-
 export function Agents() {
   const { state, again, set } = useLoaded('team', loadTeam);
-  const [inviting, setInviting] = useState(false);
   const [leaving, setLeaving] = useState<Agent | null>(null);
   const [resetting, setResetting] = useState<Agent | null>(null);
 
-  const patch = async (agent: Agent, change: Partial<Pick<Agent, 'role' | 'state' | 'capacity'>>): Promise<void> => {
-    const changed = await ask<Agent>('PATCH', `/v1/agents/${encodeURIComponent(agent.agent_id)}`, change);
+  const patch = async (agent: Agent, change: AgentChange): Promise<void> => {
+    const changed = await changeAgent(agent, change);
     if (state.kind === 'there') {
-      set({ ...state.value, agents: state.value.agents.map((one) => (one.agent_id === changed.agent_id ? changed : one)) });
+      set({
+        ...state.value,
+        agents: state.value.agents.map((one) =>
+          one.agent_id === changed.agent_id ? changed : one,
+        ),
+      });
     }
     tell(t.agents.changed);
   };
-  const patchOrTell = (agent: Agent, change: Partial<Pick<Agent, 'role' | 'capacity'>>): void => {
+  const patchOrTell = (agent: Agent, change: AgentChange): void => {
     patch(agent, change).catch((problem: unknown) => {
       tell(problemSentence(problem), 'bad');
       again();
@@ -49,12 +66,20 @@ export function Agents() {
     <SettingsPage
       title={t.agents.title}
       lead={t.agents.lead}
-      action={
-        isAdmin.value ? (
-          <button type="button" class="button primary" onClick={once(() => setInviting(true))}>
-            <Icon name="plus" size={16} /> {t.agents.invite}
-          </button>
-        ) : undefined
+      create={
+        isAdmin.value
+          ? {
+              words: t.agents.invite,
+              dialog: (close) => (
+                <Invite
+                  onClose={() => {
+                    close();
+                    again();
+                  }}
+                />
+              ),
+            }
+          : undefined
       }
     >
       <LoadedView loaded={state} again={again}>
@@ -62,7 +87,10 @@ export function Agents() {
           <>
             <ul class="cards">
               {team.agents.map((agent) => (
-                <li key={agent.agent_id} class={agent.state === 'deactivated' ? 'card-row faded' : 'card-row'}>
+                <li
+                  key={agent.agent_id}
+                  class={agent.state === 'deactivated' ? 'card-row faded' : 'card-row'}
+                >
                   <Avatar id={agent.agent_id} name={agent.name} />
                   <span class="grow">
                     <strong>
@@ -71,7 +99,9 @@ export function Agents() {
                     </strong>
                     <small class="muted">{agent.email}</small>
                   </span>
-                  {agent.state === 'deactivated' ? <span class="state state-closed">{t.agents.deactivated}</span> : null}
+                  {agent.state === 'deactivated' ? (
+                    <span class="state state-closed">{t.agents.deactivated}</span>
+                  ) : null}
                   {isAdmin.value && agent.state === 'active' ? (
                     <>
                       <label class="inline-field">
@@ -94,7 +124,9 @@ export function Agents() {
                         disabled={agent.agent_id === me.value}
                         aria-label={`${t.agents.role}: ${agent.name}`}
                         title={t.agents.roleHints[agent.role]}
-                        onChange={(event) => patchOrTell(agent, { role: roleOf(event.currentTarget.value) })}
+                        onChange={(event) =>
+                          patchOrTell(agent, { role: roleOf(event.currentTarget.value) })
+                        }
                       >
                         {ROLES.map((role) => (
                           <option key={role} value={role}>
@@ -106,12 +138,23 @@ export function Agents() {
                   ) : (
                     <span class="pill">{t.roles[agent.role]}</span>
                   )}
-                  {!isAdmin.value || agent.agent_id === me.value ? null : agent.state === 'active' ? (
+                  {!isAdmin.value || agent.agent_id === me.value ? null : agent.state ===
+                    'active' ? (
                     <>
-                      <button type="button" class="icon-button" aria-label={`${t.agents.reset}: ${agent.name}`} title={t.agents.reset} onClick={once(() => setResetting(agent))}>
+                      <button
+                        type="button"
+                        class="icon-button"
+                        aria-label={`${t.agents.reset}: ${agent.name}`}
+                        title={t.agents.reset}
+                        onClick={once(() => setResetting(agent))}
+                      >
                         <Icon name="key" />
                       </button>
-                      <button type="button" class="button quiet" onClick={once(() => setLeaving(agent))}>
+                      <button
+                        type="button"
+                        class="button quiet"
+                        onClick={once(() => setLeaving(agent))}
+                      >
                         {t.agents.deactivate}
                       </button>
                     </>
@@ -140,7 +183,7 @@ export function Agents() {
                       <ActButton
                         class="button quiet"
                         act={async () => {
-                          await ask<null>('DELETE', `/v1/invitations/${encodeURIComponent(invitation.invitation_id)}`);
+                          await withdrawInvitation(invitation);
                           tell(t.agents.withdrawn);
                           again();
                         }}
@@ -155,17 +198,16 @@ export function Agents() {
           </>
         )}
       </LoadedView>
-      {inviting ? (
-        <Invite
-          onClose={() => {
-            setInviting(false);
-            again();
-          }}
-        />
-      ) : null}
-      {resetting === null ? null : <ResetPassword agent={resetting} onClose={() => setResetting(null)} />}
+      {resetting === null ? null : (
+        <ResetPassword agent={resetting} onClose={() => setResetting(null)} />
+      )}
       {leaving === null ? null : (
-        <Confirm title={t.agents.deactivate} asks={named(t.agents.deactivateAsk, leaving.name)} act={() => patch(leaving, { state: 'deactivated' })} onClose={() => setLeaving(null)} />
+        <Confirm
+          title={t.agents.deactivate}
+          asks={named(t.agents.deactivateAsk, leaving.name)}
+          act={() => patch(leaving, { state: 'deactivated' })}
+          onClose={() => setLeaving(null)}
+        />
       )}
     </SettingsPage>
   );
@@ -176,25 +218,25 @@ function ResetPassword({ agent, onClose }: { agent: Agent; onClose: () => void }
   const [made, setMade] = useState<PasswordReset | null>(null);
   const [copied, setCopied] = useState(false);
   return (
-    <Dialog title={t.agents.reset} onClose={onClose} unsaved={made === null || copied ? null : t.agents.reset}>
+    <Dialog
+      title={t.agents.reset}
+      onClose={onClose}
+      unsaved={made === null || copied ? null : t.agents.reset}
+    >
       {made === null ? (
-        <>
-          <p>
-            <Words of={named(t.agents.resetAsk, agent.name)} />
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={onClose}>
-              {t.cancel}
-            </button>
-            <ActButton class="button primary" act={async () => setMade(await ask<PasswordReset>('POST', `/v1/agents/${encodeURIComponent(agent.agent_id)}/password-reset`))}>
-              {t.agents.resetMake}
-            </ActButton>
-          </div>
-        </>
+        <Ask
+          asks={named(t.agents.resetAsk, agent.name)}
+          yes={t.agents.resetMake}
+          tone="primary"
+          act={async () => setMade(await makePasswordReset(agent))}
+          onClose={onClose}
+        />
       ) : (
         <>
           <p>
-            <Words of={named((who) => t.agents.resetHint(who, momentOf(made.expires_at)), agent.name)} />
+            <Words
+              of={named((who) => t.agents.resetHint(who, momentOf(made.expires_at)), agent.name)}
+            />
           </p>
           <CopyBox label={t.agents.reset} text={made.link} copied={() => setCopied(true)} />
         </>
@@ -208,18 +250,31 @@ function Invite({ onClose }: { onClose: () => void }) {
   const [role, setRole] = useState<Role>('agent');
   const [made, setMade] = useState<Invitation | null>(null);
   const [copied, setCopied] = useState(false);
-  const { busy, wrong, submit } = useSubmit(async () => setMade(await ask<Invitation>('POST', '/v1/invitations', { email: email.trim(), role })));
-  const unsaved = made === null ? (email === '' ? null : t.agents.invite) : copied ? null : t.agents.link;
+  const { busy, wrong, submit } = useSubmit(async () => setMade(await invite(email, role)));
+  const unsaved =
+    made === null ? (email === '' ? null : t.agents.invite) : copied ? null : t.agents.link;
   return (
     <Dialog title={t.agents.invite} onClose={onClose} unsaved={unsaved}>
       {made === null ? (
         <form onSubmit={submit}>
           <Field label={t.agents.email}>
-            {(ids) => <input {...ids} {...EMAIL_FIELD} autocomplete="off" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />}
+            {(ids) => (
+              <input
+                {...ids}
+                {...EMAIL_FIELD}
+                autocomplete="off"
+                value={email}
+                onInput={(event) => setEmail(event.currentTarget.value)}
+              />
+            )}
           </Field>
           <Field label={t.agents.role} hint={t.agents.roleHints[role]}>
             {(ids) => (
-              <select {...ids} value={role} onChange={(event) => setRole(roleOf(event.currentTarget.value))}>
+              <select
+                {...ids}
+                value={role}
+                onChange={(event) => setRole(roleOf(event.currentTarget.value))}
+              >
                 {ROLES.map((one) => (
                   <option key={one} value={one}>
                     {t.roles[one]}
@@ -228,17 +283,7 @@ function Invite({ onClose }: { onClose: () => void }) {
               </select>
             )}
           </Field>
-          <p class="form-error" role="alert">
-            {wrong}
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={onClose}>
-              {t.cancel}
-            </button>
-            <button type="submit" class="button primary" aria-disabled={busy}>
-              {t.agents.invite}
-            </button>
-          </div>
+          <FormEnd words={t.agents.invite} busy={busy} wrong={wrong} onClose={onClose} />
         </form>
       ) : (
         <>

@@ -1,8 +1,9 @@
 // The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { LineState } from '../../../widget-js/src/wire/socket.ts';
-import { line, reconnect, undoNewest } from '../state/desk.ts';
+import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import { undoNewest } from '../state/acts.ts';
+import { line, reconnect } from '../state/desk.ts';
 import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
@@ -14,7 +15,7 @@ import { Agents } from './agents.tsx';
 import { Conversations } from './conversations.tsx';
 import { Keys } from './keys.tsx';
 import { Invitation, Login, PasswordReset } from './login.tsx';
-import { Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
+import { Ask, Dialog, dialogs, Icon, Notices, Spinner, useMeasured } from './parts.tsx';
 import type { IconName } from './parts.tsx';
 import { Offers } from './offers.tsx';
 import { useKeys } from './shortcuts.ts';
@@ -69,10 +70,14 @@ function Desk({ at }: { at: Route }) {
   useKeys((key) => key === UNDO && undoNewest());
   return (
     <div class="shell">
-      <a class="skip" href="#content" onClick={(event) => {
-        event.preventDefault();
-        document.getElementById('content')?.focus();
-      }}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById('content')?.focus();
+        }}
+      >
         {t.nav.skip}
       </a>
       <Rail at={at} />
@@ -104,7 +109,12 @@ function Content({ at }: { at: Route }) {
   }
 }
 
-const PLACES: readonly { readonly section: Section; readonly icon: IconName; readonly label: string; readonly admin: boolean }[] = [
+const PLACES: readonly {
+  readonly section: Section;
+  readonly icon: IconName;
+  readonly label: string;
+  readonly admin: boolean;
+}[] = [
   { section: 'conversations', icon: 'tray', label: t.nav.conversations, admin: false },
   { section: 'sites', icon: 'globe', label: t.nav.sites, admin: true },
   { section: 'agents', icon: 'people', label: t.nav.agents, admin: true },
@@ -116,7 +126,12 @@ const PLACES: readonly { readonly section: Section; readonly icon: IconName; rea
 function Rail({ at }: { at: Route }) {
   return (
     <nav class="rail" aria-label={t.nav.label}>
-      <span class="brand-mark" role="img" aria-label={granted.value?.tenant.name ?? t.name} title={granted.value?.tenant.name ?? t.name} />
+      <span
+        class="brand-mark"
+        role="img"
+        aria-label={granted.value?.tenant.name ?? t.name}
+        title={granted.value?.tenant.name ?? t.name}
+      />
       {PLACES.filter((place) => !place.admin || isAdmin.value).map((place) => (
         <a
           key={place.section}
@@ -141,7 +156,9 @@ function Line() {
     const timer = setTimeout(() => setLate(state.kind !== 'online'), 1000);
     return () => clearTimeout(timer);
   }, [state.kind]);
-  return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : <LineBar state={state} />;
+  return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : (
+    <LineBar state={state} />
+  );
 }
 
 function LineBar({ state }: { state: LineState }) {
@@ -150,7 +167,11 @@ function LineBar({ state }: { state: LineState }) {
     <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status" ref={box}>
       {state.kind === 'stopped' ? null : <span class="spinner small" aria-hidden="true" />}
       <span>
-        {state.kind === 'stopped' ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}` : state.kind === 'waiting' ? t.line.waiting : t.line.connecting}
+        {state.kind === 'stopped'
+          ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
+          : state.kind === 'waiting'
+            ? t.line.waiting
+            : t.line.connecting}
       </span>
       {state.kind === 'waiting' || state.kind === 'stopped' ? (
         <button type="button" class="link" onClick={reconnect}>
@@ -166,15 +187,14 @@ function Leaving() {
   if (leaving.value === null) return null;
   return (
     <Dialog title={t.unsaved.title} onClose={stay}>
-      <p>{t.unsaved.lost(leaving.value.names.join(', '))}</p>
-      <div class="row end">
-        <button type="button" class="button" onClick={leave}>
-          {t.unsaved.leave}
-        </button>
-        <button type="button" class="button primary" autofocus onClick={stay}>
-          {t.unsaved.stay}
-        </button>
-      </div>
+      <Ask
+        asks={t.unsaved.lost(leaving.value.names.join(', '))}
+        yes={t.unsaved.leave}
+        no={t.unsaved.stay}
+        tone="stay"
+        act={async () => leave()}
+        onClose={stay}
+      />
     </Dialog>
   );
 }

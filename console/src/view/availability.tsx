@@ -1,13 +1,17 @@
 // The switch: whether this agent takes work, and how much.
 
-import type { Availability } from '../../../widget-js/src/wire/frames.ts';
+import type { Availability } from '../../../protocol/ts/src/wire/frames.ts';
 import { chooseAvailability, line, ownCard } from '../state/desk.ts';
 import { granted } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { CAPACITY_MAX } from '../wire/rest.ts';
 import { Avatar, Icon, Menu } from './parts.tsx';
 
-const CHOICES: readonly { readonly value: Availability; readonly words: string; readonly hint: string }[] = [
+const CHOICES: readonly {
+  readonly value: Availability;
+  readonly words: string;
+  readonly hint: string;
+}[] = [
   { value: 'available', words: t.availability.available, hint: t.availability.availableHint },
   { value: 'away', words: t.availability.away, hint: t.availability.awayHint },
   { value: 'offline', words: t.availability.offline, hint: t.availability.offlineHint },
@@ -30,7 +34,12 @@ export function AvailabilityMenu() {
       label={`${t.availability.label}:`}
       button={
         <>
-          <Avatar id={agent?.agent_id ?? ''} name={own?.name ?? agent?.name ?? ''} size={28} dot={chosen} />
+          <Avatar
+            id={agent?.agent_id ?? ''}
+            name={own?.name ?? agent?.name ?? ''}
+            size={28}
+            dot={chosen}
+          />
           <span class="availability-words">{words}</span>
           <span class="availability-load">
             {load}/{capacity}
@@ -43,7 +52,8 @@ export function AvailabilityMenu() {
         <>
           <div class="choices" role="radiogroup" aria-label={t.availability.label}>
             {CHOICES.map((choice) => (
-              // Buttons: a radio of the browser's own is chosen by every arrow key that passes it, and an agent would go offline on the way.
+              // Buttons: a radio of the browser's own is chosen by every arrow key that passes it,
+              // and an agent would go offline on the way.
               <button
                 key={choice.value}
                 type="button"
@@ -60,7 +70,11 @@ export function AvailabilityMenu() {
                 <span class={`status-dot dot-${choice.value}`} aria-hidden="true" />
                 <span>
                   <strong>{choice.words}</strong>
-                  <small>{sentAway && choice.value === 'away' ? t.availability.sentAwayHint : choice.hint}</small>
+                  <small>
+                    {sentAway && choice.value === 'away'
+                      ? t.availability.sentAwayHint
+                      : choice.hint}
+                  </small>
                 </span>
                 {chosen === choice.value ? <Icon name="check" size={16} /> : null}
               </button>
@@ -69,11 +83,23 @@ export function AvailabilityMenu() {
           <div class="stepper">
             <span id="capacity-label">{t.availability.capacity}</span>
             {/* Not disabled: that would take the focus out of the menu, which then closes. */}
-            <button type="button" class="icon-button" aria-label={t.availability.fewer} aria-disabled={capacity <= 0} onClick={() => change(capacity - 1)}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={t.availability.fewer}
+              aria-disabled={capacity <= 0}
+              onClick={() => change(capacity - 1)}
+            >
               −
             </button>
             <output aria-labelledby="capacity-label">{capacity}</output>
-            <button type="button" class="icon-button" aria-label={t.availability.moreOnes} aria-disabled={capacity >= CAPACITY_MAX} onClick={() => change(capacity + 1)}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={t.availability.moreOnes}
+              aria-disabled={capacity >= CAPACITY_MAX}
+              onClick={() => change(capacity + 1)}
+            >
               +
             </button>
           </div>

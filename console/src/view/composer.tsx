@@ -1,11 +1,19 @@
-// Where an agent writes: a reply to the visitor, or a note for his colleagues in another colour.
+// Where an agent writes: a reply to the visitor, or a note for their colleagues in another colour.
 
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import type { ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { isMine } from '../state/board.ts';
 import { EMPTY_COMPOSER, modeOf, textOf } from '../state/composer.ts';
-import { chooseMode, composers, enterComposer, leaveComposer, send, textCharsMax, typed } from '../state/desk.ts';
+import {
+  chooseMode,
+  composers,
+  enterComposer,
+  leaveComposer,
+  send,
+  textCharsMax,
+  typed,
+} from '../state/desk.ts';
 import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
@@ -15,17 +23,23 @@ import type { Phrase } from '../strings/phrase.ts';
 import { agentName } from './names.ts';
 import { landInSight } from './focus.ts';
 import { dialogs, Icon, Words } from './parts.tsx';
-import { isComposed, isField } from './shortcuts.ts';
+import { isField } from '../state/ahead.ts';
+import { isComposed } from './shortcuts.ts';
 
 /** The rest is shown from here on. */
 const CHARS_LEFT_SHOWN = 300;
 /** Only who has a conversation speaks to its visitor; a note is open to every agent. */
 function whyBarred(card: ConversationCard): Phrase {
   if (card.state === 'closed') return t.composer.closed;
-  return card.assignee === undefined ? t.composer.waiting : named(t.composer.another, agentName(card.assignee, card));
+  return card.assignee === undefined
+    ? t.composer.waiting
+    : named(t.composer.another, agentName(card.assignee, card));
 }
 
-/** Puts the cursor into the field when somebody has called for it, or when the agent's own conversation is opened. */
+/**
+ * Puts the cursor into the field when somebody has called for it, or when the agent's own
+ * conversation is opened.
+ */
 function useCall(id: ConversationId, own: boolean | null, focus: () => void): void {
   const greeted = useRef(false);
   // While a dialog is open, nothing behind it can have the focus.
@@ -38,7 +52,8 @@ function useCall(id: ConversationId, own: boolean | null, focus: () => void): vo
       focus();
     } else if (own !== null && !greeted.current) {
       greeted.current = true;
-      const busy = isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
+      const busy =
+        isField(document.activeElement) || document.querySelector('dialog[open]') !== null;
       if (own && !isStepping(id) && !busy && hasKeys()) focus();
     }
     landInSight();
@@ -55,7 +70,7 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
   const text = textOf(composer, mode);
   const left = textCharsMax.value - [...text].length;
   const stuck = barred !== null && !note;
-  const ready = !is_blank(text) && left >= 0 && card !== undefined && !stuck;
+  const ready = !isBlank(text) && left >= 0 && card !== undefined && !stuck;
   useCall(id, card === undefined ? null : isMine(card, me.value), () => field.current?.focus());
 
   // The field is as high as its text, up to a bound in the style sheet.
@@ -132,7 +147,8 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
           placeholder={note ? t.composer.notePlaceholder : t.composer.replyPlaceholder}
           value={text}
           onInput={(event) => typed(id, event.currentTarget.value, mode)}
-          // What it is when the cursor comes in it stays, whatever becomes of the conversation meanwhile.
+          // What it is when the cursor comes in it stays, whatever becomes of the conversation
+          // meanwhile.
           onFocus={() => enterComposer(id, barred !== null)}
           onBlur={blurred}
           onKeyDown={keyed}
@@ -145,7 +161,9 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
                   type="radio"
                   name="composing"
                   checked={one === mode}
-                  disabled={barred !== null && one === 'everyone' && !stuck && composer.reply === ''}
+                  disabled={
+                    barred !== null && one === 'everyone' && !stuck && composer.reply === ''
+                  }
                   onChange={() => {
                     chooseMode(id, one);
                     field.current?.focus();
@@ -156,11 +174,23 @@ export function Composer({ id, card }: { id: ConversationId; card: ConversationC
               </label>
             ))}
           </div>
-          <span class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`} role={left < 0 ? 'alert' : undefined}>
-            {left <= CHARS_LEFT_SHOWN ? t.composer.left(left) : sendWith.value === 'enter' ? t.composer.hintEnter : t.composer.hintCtrl}
+          <span
+            class={`composer-left ${left < 0 ? 'bad-words' : left > CHARS_LEFT_SHOWN ? 'spare' : ''}`}
+            role={left < 0 ? 'alert' : undefined}
+          >
+            {left <= CHARS_LEFT_SHOWN
+              ? t.composer.left(left)
+              : sendWith.value === 'enter'
+                ? t.composer.hintEnter
+                : t.composer.hintCtrl}
           </span>
           {/* A press that was meant for the visitor makes no note, nor the other way round. */}
-          <button key={mode} type="submit" class={note ? 'button note-button' : 'button primary'} disabled={!ready}>
+          <button
+            key={mode}
+            type="submit"
+            class={note ? 'button note-button' : 'button primary'}
+            disabled={!ready}
+          >
             <Icon name={note ? 'lock' : 'send'} size={15} />
             {note ? t.composer.addNote : t.composer.send}
           </button>

@@ -1,20 +1,33 @@
-// The pane beside the thread: who the visitor is, what he told, what came before, how long it is kept.
+// The pane beside the thread: who the visitor is, what they told, what came before, how long it is
+// kept.
 
 import { useState } from 'preact/hooks';
-import type { ConversationCard, ConversationId, TagId } from '../../../widget-js/src/wire/frames.ts';
+import { dayStart } from '../../../protocol/ts/src/wire/days.ts';
+import type {
+  ConversationCard,
+  ConversationId,
+  TagId,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
-import { dayStart } from '../state/clock.ts';
 import { earlierConversations } from '../state/closed.ts';
-import { board, setTags, showCard, threads } from '../state/desk.ts';
-import { tell } from '../state/notices.ts';
+import { setTag } from '../state/acts.ts';
+import { board, showCard, threads } from '../state/desk.ts';
 import { toggleContext } from '../state/preferences.ts';
-import { problemSentence, t } from '../strings/en.ts';
-import { ask, inTurn } from '../wire/rest.ts';
+import { t } from '../strings/en.ts';
 import type { ComponentChildren } from 'preact';
-import { show } from './conversations.tsx';
+import { show } from '../state/route.ts';
 import { agentOrYou } from './names.ts';
 import { visitorName } from '../state/visitor.ts';
-import { Avatar, Icon, LoadedView, Menu, momentOf, shortTime, useLoaded, utcDate } from './parts.tsx';
+import {
+  Avatar,
+  Icon,
+  LoadedView,
+  Menu,
+  momentOf,
+  shortTime,
+  useLoaded,
+  utcDate,
+} from './parts.tsx';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 
 export function Context({ id }: { id: ConversationId }) {
@@ -46,7 +59,15 @@ export function Context({ id }: { id: ConversationId }) {
   );
 }
 
-function Section({ title, action, children }: { title: string; action?: ComponentChildren; children: ComponentChildren }) {
+function Section({
+  title,
+  action,
+  children,
+}: {
+  title: string;
+  action?: ComponentChildren;
+  children: ComponentChildren;
+}) {
   return (
     <section class="context-section">
       <header>
@@ -68,7 +89,10 @@ function webAddress(text: string): URL | null {
   }
 }
 
-const languages = typeof Intl.DisplayNames === 'function' ? new Intl.DisplayNames(undefined, { type: 'language' }) : null;
+const languages =
+  typeof Intl.DisplayNames === 'function'
+    ? new Intl.DisplayNames(undefined, { type: 'language' })
+    : null;
 
 function languageName(tag: string): string {
   try {
@@ -85,7 +109,12 @@ function Who({ card }: { card: ConversationCard }) {
   return (
     <section class="context-section">
       <div class="who">
-        <Avatar id={visitor?.visitor ?? card.conversation} name={visitor?.name ?? ''} size={44} dot={here ? 'connected' : 'gone'} />
+        <Avatar
+          id={visitor?.visitor ?? card.conversation}
+          name={visitor?.name ?? ''}
+          size={44}
+          dot={here ? 'connected' : 'gone'}
+        />
         <div>
           <strong>
             <bdi>{visitorName(card)}</bdi>
@@ -110,7 +139,9 @@ function Who({ card }: { card: ConversationCard }) {
             )}
           </Fact>
         )}
-        {visitor?.locale === undefined ? null : <Fact name={t.context.language}>{languageName(visitor.locale)}</Fact>}
+        {visitor?.locale === undefined ? null : (
+          <Fact name={t.context.language}>{languageName(visitor.locale)}</Fact>
+        )}
       </dl>
     </section>
   );
@@ -130,17 +161,23 @@ function Facts({ card }: { card: ConversationCard }) {
   return (
     <Section title={t.context.conversation}>
       <dl class="facts">
-        {site === undefined || sites.value.length === 0 ? null : <Fact name={t.context.site}>{site}</Fact>}
+        {site === undefined || sites.value.length === 0 ? null : (
+          <Fact name={t.context.site}>{site}</Fact>
+        )}
         <Fact name={t.context.began}>{momentOf(card.created_at)}</Fact>
-        {card.closed_at === undefined ? null : <Fact name={t.context.closedAt}>{momentOf(card.closed_at)}</Fact>}
-        {card.agents.length === 0 ? null : <Fact name={t.context.agents}>
+        {card.closed_at === undefined ? null : (
+          <Fact name={t.context.closedAt}>{momentOf(card.closed_at)}</Fact>
+        )}
+        {card.agents.length === 0 ? null : (
+          <Fact name={t.context.agents}>
             {card.agents.map((agent, at) => (
               <span key={agent.agent}>
                 {at === 0 ? null : ', '}
                 <bdi>{agentOrYou(agent.agent, card)}</bdi>
               </span>
             ))}
-          </Fact>}
+          </Fact>
+        )}
       </dl>
     </Section>
   );
@@ -166,17 +203,6 @@ function Form({ card }: { card: ConversationCard }) {
 function Tags({ card }: { card: ConversationCard }) {
   const chosen = card.tags ?? [];
   const { conversation } = card;
-  const put = async (id: TagId, on: boolean): Promise<void> => {
-    // As it is by now: two may be ticked before the first is answered.
-    const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== id);
-    const next = on ? [...others, id] : others;
-    try {
-      await ask<unknown>('PUT', `/v1/conversations/${conversation}/tags`, { tags: next });
-      setTags(conversation, next);
-    } catch (problem) {
-      tell(problemSentence(problem), 'bad');
-    }
-  };
   return (
     <Section
       title={t.context.tags}
@@ -193,7 +219,7 @@ function Tags({ card }: { card: ConversationCard }) {
                     checked={chosen.some((id) => id === tag.tag_id)}
                     onChange={(event) => {
                       const on = event.currentTarget.checked;
-                      void inTurn(() => put(tag.tag_id as TagId, on));
+                      void setTag(conversation, tag.tag_id as TagId, on);
                     }}
                   />
                   <bdi>{tag.name}</bdi>
@@ -221,7 +247,9 @@ function Tags({ card }: { card: ConversationCard }) {
 
 function Retention({ id }: { id: ConversationId }) {
   const [open, setOpen] = useState(false);
-  const first = threads.value.get(id)?.entries.find((entry) => entry.body.kind === 'text');
+  const first = threads.value
+    .get(id)
+    ?.entries.find((entry) => entry.seq > 0 && entry.body.kind === 'text');
   if (first === undefined) return null;
   return (
     <Section
@@ -236,13 +264,21 @@ function Retention({ id }: { id: ConversationId }) {
         <span class="muted">{t.context.retentionLead} </span>
         {first.expires === null ? t.context.retentionNone : utcDate(dayStart(first.expires - 1))}
       </p>
-      {open ? <PrivacyTagDialog conversation={id} message={first.message} onClose={() => setOpen(false)} /> : null}
+      {open ? (
+        <PrivacyTagDialog
+          conversation={id}
+          message={first.message}
+          onClose={() => setOpen(false)}
+        />
+      ) : null}
     </Section>
   );
 }
 
 function Earlier({ visitor, than }: { visitor: string; than: ConversationId }) {
-  const { state, again } = useLoaded(`${visitor} ${than}`, () => earlierConversations(visitor, than));
+  const { state, again } = useLoaded(`${visitor} ${than}`, () =>
+    earlierConversations(visitor, than),
+  );
   return (
     <Section title={t.context.earlier}>
       <LoadedView loaded={state} again={again}>
@@ -262,7 +298,9 @@ function Earlier({ visitor, than }: { visitor: string; than: ConversationId }) {
                   >
                     <span class="earlier-top">
                       <span class={`state state-${card.state}`}>{t.states[card.state]}</span>
-                      <span class="muted small">{shortTime(card.last_message_at ?? card.created_at)}</span>
+                      <span class="muted small">
+                        {shortTime(card.last_message_at ?? card.created_at)}
+                      </span>
                     </span>
                     <span class="earlier-text" dir="auto">
                       {card.preview ?? t.list.noPreview}

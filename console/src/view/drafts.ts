@@ -1,4 +1,5 @@
-// Fields that are saved by a button: what stands in them outlives leaving the page, and is asked about before.
+// Fields that are saved by a button: what stands in them outlives leaving the page, and is asked
+// about before.
 
 import { useLayoutEffect } from 'preact/hooks';
 import { draftOf, keepDraft, showUnsaved } from '../state/unsaved.ts';
@@ -22,13 +23,22 @@ export function rebased(now: unknown, { from, to }: Omit<Change<unknown>, 'name'
   if (same(now, from)) return to;
   if (same(to, from)) return now;
   if (Array.isArray(now) && Array.isArray(from) && Array.isArray(to)) {
-    return [...now.filter((one) => !from.includes(one) || to.includes(one)), ...to.filter((one) => !from.includes(one) && !now.includes(one))];
+    return [
+      ...now.filter((one) => !from.includes(one) || to.includes(one)),
+      ...to.filter((one) => !from.includes(one) && !now.includes(one)),
+    ];
   }
   if (!isRecord(now) || !isRecord(from) || !isRecord(to)) return to;
-  return Object.fromEntries(Object.keys({ ...now, ...to }).map((key) => [key, rebased(now[key], { from: from[key], to: to[key] })]));
+  return Object.fromEntries(
+    Object.keys({ ...now, ...to }).map((key) => [
+      key,
+      rebased(now[key], { from: from[key], to: to[key] }),
+    ]),
+  );
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
 
 /** `key` is one part of the settings, `name` what people call it. */
 export function useDraft<T>(key: string, name: string, saved: T): Draft<T> {

@@ -1,17 +1,23 @@
 // Where the focus goes when what had it is gone: near to where it was, and never to nowhere.
 //
-// Lives here: one watch over the whole page, and the second press of a key, which was meant for what is gone.
-// Not here: what an agent's own act calls for, such as the composer after taking (state/hands.ts, composer.tsx).
+// Lives here: one watch over the whole page, and the second press of a key, which was meant for
+// what is gone. Not here: what an agent's own act calls for, such as the composer after taking
+// (state/hands.ts, composer.tsx).
 
 import { isMine } from '../state/board.ts';
 import { board, opened } from '../state/desk.ts';
 import { hasKeys, isStepping, restAfterwards } from '../state/hands.ts';
 import { me } from '../state/session.ts';
 
-/** What has the focus, and what it stands in, from the inside out: once it is gone, it has no parents to ask. */
+/**
+ * What has the focus, and what it stands in, from the inside out: once it is gone, it has no
+ * parents to ask.
+ */
 export interface Trail {
   readonly steps: readonly HTMLElement[];
-  /** Where in the list the conversation on the screen stood then; null: it was not in sight there. */
+  /**
+   * Where in the list the conversation on the screen stood then; null: it was not in sight there.
+   */
   readonly place: number | null;
 }
 
@@ -19,9 +25,12 @@ const NOWHERE: Trail = { steps: [], place: null };
 
 export function trailOf(element: Element | null): Trail {
   const steps: HTMLElement[] = [];
-  for (let at = element; at !== null && at !== document.body; at = at.parentElement) if (at instanceof HTMLElement) steps.push(at);
+  for (let at = element; at !== null && at !== document.body; at = at.parentElement)
+    if (at instanceof HTMLElement) steps.push(at);
   if (steps.length === 0) return NOWHERE;
-  const place = document.querySelector('#rows a[aria-current]')?.parentElement?.getAttribute('aria-posinset');
+  const place = document
+    .querySelector('#rows a[aria-current]')
+    ?.parentElement?.getAttribute('aria-posinset');
   return { steps, place: place === null || place === undefined ? null : Number(place) };
 }
 
@@ -37,19 +46,27 @@ function stand(element: HTMLElement): boolean {
 
 const isSeen = (element: HTMLElement): boolean => element.isConnected && element.checkVisibility();
 
-/** The field of one's own conversation, unless one steps through the list; on a touch screen it comes when it is asked for. */
+/**
+ * The field of one's own conversation, unless one steps through the list; on a touch screen it
+ * comes when it is asked for.
+ */
 function composer(): HTMLElement | null {
   if (isStepping(opened.value)) return null;
   const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
-  return card !== undefined && isMine(card, me.value) && hasKeys() ? document.getElementById('composer') : null;
+  return card !== undefined && isMine(card, me.value) && hasKeys()
+    ? document.getElementById('composer')
+    : null;
 }
 
 /** The row of the conversation on the screen, or the one that took its place. */
 function row({ place }: Trail): HTMLElement | null {
-  const at = (which: string): HTMLElement | null => document.querySelector<HTMLElement>(`#rows ${which}`);
+  const at = (which: string): HTMLElement | null =>
+    document.querySelector<HTMLElement>(`#rows ${which}`);
   const own = at('a[aria-current]');
   if (own !== null) return own;
-  return (place === null ? null : at(`[aria-posinset="${place}"] > a`)) ?? at('.row-slot:last-child > a');
+  return (
+    (place === null ? null : at(`[aria-posinset="${place}"] > a`)) ?? at('.row-slot:last-child > a')
+  );
 }
 
 /** What one finds again by the Tab key near to where one was. */
@@ -57,10 +74,14 @@ const HOMES = 'li, .panel, .inline-form, [role=log], .context, .list, main';
 
 /** What stood beside it in the same list. */
 function neighbour(records: readonly MutationRecord[], lost: HTMLElement): HTMLElement | null {
-  const one = records.find(({ removedNodes }) => [...removedNodes].some((node) => node instanceof HTMLLIElement && node.contains(lost)));
+  const one = records.find(({ removedNodes }) =>
+    [...removedNodes].some((node) => node instanceof HTMLLIElement && node.contains(lost)),
+  );
   for (const beside of [one?.nextSibling, one?.previousSibling]) {
-    // A row of the list is a link; of what stands in a row of settings, nothing is to be pressed in error.
-    if (beside instanceof HTMLElement && isSeen(beside)) return beside.querySelector<HTMLElement>('.row-card') ?? beside;
+    // A row of the list is a link; of what stands in a row of settings, nothing is to be pressed in
+    // error.
+    if (beside instanceof HTMLElement && isSeen(beside))
+      return beside.querySelector<HTMLElement>('.row-card') ?? beside;
   }
   return null;
 }
@@ -88,7 +109,8 @@ function* refuges(trail: Trail, beside: HTMLElement | null): Generator<HTMLEleme
 export function land(trail: Trail, beside: HTMLElement | null = null): void {
   // The letters that were on their way are no keys.
   restAfterwards();
-  for (const refuge of refuges(trail, beside)) if (refuge !== null && isSeen(refuge) && stand(refuge)) return;
+  for (const refuge of refuges(trail, beside))
+    if (refuge !== null && isSeen(refuge) && stand(refuge)) return;
 }
 
 /** Nothing has the focus, or something that is about to lose it. */
@@ -108,7 +130,10 @@ export const DOUBLE_MS = 500;
 /** So soon after a letter, a space or Enter belongs to a sentence. */
 const SENTENCE_MS = 1_000;
 
-/** A key that was meant for what is gone, or for a sentence, presses nothing where it falls, however often or long it was pressed. */
+/**
+ * A key that was meant for what is gone, or for a sentence, presses nothing where it falls, however
+ * often or long it was pressed.
+ */
 function keepPresses(): void {
   let first = { key: '', at: 0, target: null as EventTarget | null };
   let stray = '';
@@ -117,8 +142,13 @@ function keepPresses(): void {
     (event) => {
       const { key, target, timeStamp } = event;
       const since = timeStamp - first.at;
-      const again = key === first.key && (event.repeat || since < DOUBLE_MS) && target !== first.target;
-      const written = /^[^\s\d]$/u.test(first.key) && since < SENTENCE_MS && target instanceof Element && target.matches('button, a');
+      const again =
+        key === first.key && (event.repeat || since < DOUBLE_MS) && target !== first.target;
+      const written =
+        /^[^\s\d]$/u.test(first.key) &&
+        since < SENTENCE_MS &&
+        target instanceof Element &&
+        target.matches('button, a');
       stray = (key === 'Enter' || key === ' ') && (again || written) ? key : '';
       first = { key, at: timeStamp, target: stray === '' ? target : first.target };
       if (stray === '') return;
@@ -141,17 +171,31 @@ function keepPresses(): void {
 /** From here on the focus is never lost with what had it. */
 export function keepFocus(): void {
   let last = NOWHERE;
-  document.addEventListener('focusin', (event) => (last = trailOf(event.target instanceof Element ? event.target : null)), true);
+  document.addEventListener(
+    'focusin',
+    (event) => (last = trailOf(event.target instanceof Element ? event.target : null)),
+    true,
+  );
   new MutationObserver((records) => {
     const lost = last.steps[0];
     if (lost === undefined || !isNowhere()) return;
     // Left on purpose, by a click on nothing.
     if (isSeen(lost) && !lost.matches(':disabled')) return;
     land(last, neighbour(records, lost));
-  }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['disabled', 'hidden'] });
+  }).observe(document.body, {
+    childList: true,
+    subtree: true,
+    attributes: true,
+    attributeFilter: ['disabled', 'hidden'],
+  });
   keepPresses();
   // Whoever presses something looks at what becomes of it, and then at what a key would do.
-  document.addEventListener('click', (event) => {
-    if (event.target instanceof Element && event.target.closest('button, a') !== null) restAfterwards();
-  }, true);
+  document.addEventListener(
+    'click',
+    (event) => {
+      if (event.target instanceof Element && event.target.closest('button, a') !== null)
+        restAfterwards();
+    },
+    true,
+  );
 }

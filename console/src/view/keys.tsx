@@ -2,73 +2,68 @@
 
 import { useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
+import { createKey, loadKeys, type NewKey, revokeKey } from '../state/settings.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { ApiKey } from '../wire/rest.ts';
-import { API_SCOPES, ask, askAll, CHARS_MAX } from '../wire/rest.ts';
-import { Confirm, CopyBox, dateOf, Dialog, Empty, Icon, LoadedView, once, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
-
-interface NewKey extends ApiKey {
-  /** The text of the key, in this one answer only. */
-  text: string;
-}
+import { API_SCOPES, CHARS_MAX } from '../wire/rest.ts';
+import {
+  Confirm,
+  CopyBox,
+  dateOf,
+  Dialog,
+  Icon,
+  TextField,
+  useLoaded,
+  useSubmit,
+} from './parts.tsx';
+import { Cards, FormEnd, SettingsPage } from './settings.tsx';
 
 export function Keys() {
-  const { state, again } = useLoaded('keys', () => askAll<ApiKey>('/v1/keys'));
-  const [creating, setCreating] = useState(false);
+  const { state, again } = useLoaded('keys', loadKeys);
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   return (
     <SettingsPage
       title={t.keys.title}
       lead={t.keys.lead}
-      action={
-        <button type="button" class="button primary" onClick={once(() => setCreating(true))}>
-          <Icon name="plus" size={16} /> {t.keys.create}
-        </button>
-      }
+      create={{
+        words: t.keys.create,
+        dialog: (close) => (
+          <CreateKey
+            onClose={() => {
+              close();
+              again();
+            }}
+          />
+        ),
+      }}
     >
-      <LoadedView loaded={state} again={again}>
-        {(keys) =>
-          keys.length === 0 ? (
-            <Empty title={t.keys.none} />
-          ) : (
-            <ul class="cards">
-              {keys.map((key) => (
-                <li key={key.key_id} class="card-row">
-                  <span class="card-icon">
-                    <Icon name="key" />
-                  </span>
-                  <span class="grow">
-                    <strong>
-                      <bdi>{key.name}</bdi>
-                    </strong>
-                    <small class="muted">
-                      {[t.keys.made(dateOf(key.created_at)), key.scopes.join(', ')].join(' · ')}
-                    </small>
-                  </span>
-                  <button type="button" class="button quiet" onClick={() => setRevoking(key)}>
-                    {t.keys.revoke}
-                  </button>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </LoadedView>
-      {creating ? (
-        <CreateKey
-          onClose={() => {
-            setCreating(false);
-            again();
-          }}
-        />
-      ) : null}
+      <Cards loaded={state} again={again} none={t.keys.none} id={(key) => key.key_id}>
+        {(key) => (
+          <>
+            <span class="card-icon">
+              <Icon name="key" />
+            </span>
+            <span class="grow">
+              <strong>
+                <bdi>{key.name}</bdi>
+              </strong>
+              <small class="muted">
+                {[t.keys.made(dateOf(key.created_at)), key.scopes.join(', ')].join(' · ')}
+              </small>
+            </span>
+            <button type="button" class="button quiet" onClick={() => setRevoking(key)}>
+              {t.keys.revoke}
+            </button>
+          </>
+        )}
+      </Cards>
       {revoking === null ? null : (
         <Confirm
           title={t.keys.revoke}
           asks={named(t.keys.revokeAsk, revoking.name)}
           act={async () => {
-            await ask<null>('DELETE', `/v1/keys/${encodeURIComponent(revoking.key_id)}`);
+            await revokeKey(revoking);
             tell(t.keys.revoked);
             again();
           }}
@@ -87,17 +82,28 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   const { busy, wrong, submit } = useSubmit(
     async () => {
       if (scopes.length === 0) throw new Error(t.keys.scopesNone);
-      setMade(await ask<NewKey>('POST', '/v1/keys', { name: name.trim(), scopes }));
+      setMade(await createKey(name, scopes));
     },
     (problem) => (scopes.length === 0 ? t.keys.scopesNone : problemSentence(problem)),
   );
   const begun = name !== '' || scopes.length > 0;
   const unsaved = made === null ? (begun ? t.keys.create : null) : copied ? null : t.keys.secret;
   return (
-    <Dialog title={made === null ? t.keys.create : t.keys.secret} onClose={onClose} unsaved={unsaved}>
+    <Dialog
+      title={made === null ? t.keys.create : t.keys.secret}
+      onClose={onClose}
+      unsaved={unsaved}
+    >
       {made === null ? (
         <form onSubmit={submit}>
-          <TextField label={t.keys.name} hint={t.keys.nameHint} max={CHARS_MAX.name} value={name} set={setName} also={{ required: true }} />
+          <TextField
+            label={t.keys.name}
+            hint={t.keys.nameHint}
+            max={CHARS_MAX.name}
+            value={name}
+            set={setName}
+            also={{ required: true }}
+          />
           <fieldset class="choices boxed">
             <legend>{t.keys.scopes}</legend>
             {API_SCOPES.map((scope) => (
@@ -105,23 +111,19 @@ function CreateKey({ onClose }: { onClose: () => void }) {
                 <input
                   type="checkbox"
                   checked={scopes.includes(scope)}
-                  onChange={(event) => setScopes(event.currentTarget.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))}
+                  onChange={(event) =>
+                    setScopes(
+                      event.currentTarget.checked
+                        ? [...scopes, scope]
+                        : scopes.filter((one) => one !== scope),
+                    )
+                  }
                 />
                 <span class="mono">{scope}</span>
               </label>
             ))}
           </fieldset>
-          <p class="form-error" role="alert">
-            {wrong}
-          </p>
-          <div class="row end">
-            <button type="button" class="button" onClick={onClose}>
-              {t.cancel}
-            </button>
-            <button type="submit" class="button primary" aria-disabled={busy}>
-              {t.keys.create}
-            </button>
-          </div>
+          <FormEnd words={t.keys.create} busy={busy} wrong={wrong} onClose={onClose} />
         </form>
       ) : (
         <>

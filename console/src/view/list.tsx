@@ -1,63 +1,38 @@
 // The list of conversations: tabs, filter, rows; only the rows in sight are in the page.
 
-import { computed, signal, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { ConversationCard } from '../../../widget-js/src/wire/frames.ts';
-import { isAgent, isMine, isWaiting, listed } from '../state/board.ts';
+import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
+import { isAgent, isMine, isWaiting } from '../state/board.ts';
 import type { Card, Tab } from '../state/board.ts';
-import { closedCards, closedMore, loadClosed } from '../state/closed.ts';
+import { closedMore, loadClosed } from '../state/closed.ts';
 import type { Composer } from '../state/composer.ts';
 import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
 import { composerCalled, hasKeys } from '../state/hands.ts';
+import { show } from '../state/route.ts';
+import { cards, closedToo, counts, filter, places, tab } from '../state/listing.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { AvailabilityMenu } from './availability.tsx';
-import { show } from './conversations.tsx';
 import { land, trailOf } from './focus.ts';
 import { agentName, agentOrYou } from './names.ts';
-import { ActButton, Avatar, Empty, Icon, isLong, shortTime, Spinner, Waiting, Words } from './parts.tsx';
+import {
+  ActButton,
+  Avatar,
+  Empty,
+  Icon,
+  isLong,
+  shortTime,
+  Spinner,
+  Waiting,
+  Words,
+} from './parts.tsx';
 import { isComposed } from './shortcuts.ts';
 import { SoundButton } from './sound_button.tsx';
 import { tell } from '../state/notices.ts';
-
-export const tab = signal<Tab>('mine');
-const closedToo = signal<'live' | 'closed'>('live');
-const filter = signal('');
-
-const cards = computed<readonly ConversationCard[]>(() => {
-  const source = tab.value === 'all' && closedToo.value === 'closed' ? closedCards.value : listed(board.value, tab.value, me.value);
-  const wanted = filter.value.trim().toLowerCase();
-  if (wanted === '') return source;
-  return source.filter((card) =>
-    [visitorName(card), card.visitor?.email, card.preview].some((text) => text?.toLowerCase().includes(wanted) === true),
-  );
-});
-
-/** The rows in their order, for the keys that step through them. */
-export const shownIds = computed(() => cards.value.map((card) => card.conversation));
-
-/** Places in the line, from 1. */
-const places = computed(() => new Map(listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1])));
-
-const counts = computed(() => {
-  let mine = 0;
-  let waiting = 0;
-  let all = 0;
-  let unread = 0;
-  for (const card of board.value.cards.values()) {
-    if (card.state !== 'closed') all += 1;
-    if (isWaiting(card)) waiting += 1;
-    if (isMine(card, me.value)) {
-      mine += 1;
-      if (unreadOf(card) > 0) unread += 1;
-    }
-  }
-  const { beyond } = board.value;
-  return { mine, waiting: Math.max(waiting, beyond?.waiting ?? 0), all: Math.max(all, beyond?.live ?? 0), unread };
-});
 
 const TABS: readonly Tab[] = ['mine', 'waiting', 'all'];
 
@@ -68,7 +43,13 @@ export function List({ help }: { help: () => void }) {
         <AvailabilityMenu />
         <span class="grow" />
         <SoundButton />
-        <button type="button" class="icon-button" aria-label={t.help.title} title={t.help.title} onClick={help}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label={t.help.title}
+          title={t.help.title}
+          onClick={help}
+        >
           <Icon name="help" />
         </button>
       </header>
@@ -93,8 +74,13 @@ export function List({ help }: { help: () => void }) {
               document.getElementById(`tab-${next}`)?.focus();
             }}
           >
-            {t.list[one]} <span class={one === 'waiting' && counts.value.waiting > 0 ? 'count hot' : 'count'}>{counts.value[one]}</span>
-            {one === 'mine' && counts.value.unread > 0 ? <span class="tab-dot" role="img" aria-label={t.list.unread(counts.value.unread)} /> : null}
+            {t.list[one]}{' '}
+            <span class={one === 'waiting' && counts.value.waiting > 0 ? 'count hot' : 'count'}>
+              {counts.value[one]}
+            </span>
+            {one === 'mine' && counts.value.unread > 0 ? (
+              <span class="tab-dot" role="img" aria-label={t.list.unread(counts.value.unread)} />
+            ) : null}
           </button>
         ))}
       </div>
@@ -155,7 +141,8 @@ function Rows() {
     return () => sized.disconnect();
   }, []);
   useEffect(() => {
-    if (wantsClosed) loadClosed(true).catch((problem: unknown) => tell(problemSentence(problem), 'bad'));
+    if (wantsClosed)
+      loadClosed(true).catch((problem: unknown) => tell(problemSentence(problem), 'bad'));
   }, [wantsClosed]);
 
   const all = cards.value;
@@ -181,11 +168,19 @@ function Rows() {
       ) : (
         <ul class="row-space" style={{ height: `${all.length * ROW_PX}px` }}>
           {all.slice(from, to).map((card, at) => (
-            <Row key={card.conversation} card={card} top={(from + at) * ROW_PX} place={from + at + 1} of={all.length} />
+            <Row
+              key={card.conversation}
+              card={card}
+              top={(from + at) * ROW_PX}
+              place={from + at + 1}
+              of={all.length}
+            />
           ))}
         </ul>
       )}
-      {board.value.beyond === null || wantsClosed || filter.value.trim() === '' ? null : <p class="muted small pad">{t.list.beyond(board.value.cards.size)}</p>}
+      {board.value.beyond === null || wantsClosed || filter.value.trim() === '' ? null : (
+        <p class="muted small pad">{t.list.beyond(board.value.cards.size)}</p>
+      )}
       {wantsClosed && closedMore.value ? (
         <ActButton class="link pad" act={() => loadClosed(false)}>
           {t.list.earlier}
@@ -200,7 +195,13 @@ function EmptyRows({ closed }: { closed: boolean }) {
   if (closed) return <Empty title={t.list.emptyClosed} />;
   switch (tab.value) {
     case 'mine':
-      return <Empty title={t.list.emptyMine}>{ownCard.value?.availability === 'available' ? t.list.emptyMineAvailable : t.list.emptyMineHint}</Empty>;
+      return (
+        <Empty title={t.list.emptyMine}>
+          {ownCard.value?.availability === 'available'
+            ? t.list.emptyMineAvailable
+            : t.list.emptyMineHint}
+        </Empty>
+      );
     case 'waiting':
       return <Empty title={t.list.emptyWaiting} />;
     case 'all':
@@ -209,17 +210,27 @@ function EmptyRows({ closed }: { closed: boolean }) {
 }
 
 /** What is half written in the composer: the reply first, which somebody waits for. */
-function draftOf(composer: Composer | undefined): { readonly text: string; readonly note: boolean } | null {
+function draftOf(
+  composer: Composer | undefined,
+): { readonly text: string; readonly note: boolean } | null {
   if (composer === undefined) return null;
   if (composer.reply !== '') return { text: composer.reply, note: false };
   return composer.note === '' ? null : { text: composer.note, note: true };
 }
 
-/** Whose words the last line is, where they are not the visitor's; a note is never taken for a reply. */
+/**
+ * Whose words the last line is, where they are not the visitor's; a note is never taken for a
+ * reply.
+ */
 function Speaker({ card }: { card: Card }) {
   const author = card.last_author;
   const note = card.note === true;
-  const name = author?.kind !== 'agent' ? null : isAgent(author, me.value) ? t.you : agentName(author.agent, card);
+  const name =
+    author?.kind !== 'agent'
+      ? null
+      : isAgent(author, me.value)
+        ? t.you
+        : agentName(author.agent, card);
   if (!note && name === null) return null;
   return (
     <span class={note ? 'faint note-words' : 'faint'}>
@@ -239,17 +250,38 @@ function Speaker({ card }: { card: Card }) {
   );
 }
 
-function Row({ card, top, place, of }: { card: ConversationCard; top: number; place: number; of: number }) {
+function Row({
+  card,
+  top,
+  place,
+  of,
+}: {
+  card: ConversationCard;
+  top: number;
+  place: number;
+  of: number;
+}) {
   const mine = isMine(card, me.value);
   const unread = mine ? unreadOf(card) : 0;
   const waiting = isWaiting(card);
   const name = visitorName(card);
-  const typing = board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') === true;
+  const typing =
+    board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') ===
+    true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
   const draft = draftOf(composers.value.get(card.conversation));
-  const classes = ['row-card', opened.value === card.conversation ? 'current' : '', unread > 0 ? 'unread' : ''].join(' ');
+  const classes = [
+    'row-card',
+    opened.value === card.conversation ? 'current' : '',
+    unread > 0 ? 'unread' : '',
+  ].join(' ');
   return (
-    <li class="row-slot" style={{ transform: `translateY(${top}px)` }} aria-posinset={place} aria-setsize={of}>
+    <li
+      class="row-slot"
+      style={{ transform: `translateY(${top}px)` }}
+      aria-posinset={place}
+      aria-setsize={of}
+    >
       <a
         class={classes}
         href={`#/conversations/${card.conversation}`}
@@ -262,7 +294,12 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
           show(card.conversation);
         }}
       >
-        <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={38} dot={card.visitor?.presence === 'connected' ? 'connected' : undefined} />
+        <Avatar
+          id={card.visitor?.visitor ?? card.conversation}
+          name={card.visitor?.name ?? ''}
+          size={38}
+          dot={card.visitor?.presence === 'connected' ? 'connected' : undefined}
+        />
         <span class="row-main">
           <span class="row-top">
             <span class="row-name">
@@ -285,7 +322,8 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
                 </em>
               ) : draft !== null && opened.value !== card.conversation ? (
                 <>
-                  <Icon name={draft.note ? 'lock' : 'person'} size={12} /> <span class="faint">{draft.note ? t.list.noteDraft : t.list.draft}</span>
+                  <Icon name={draft.note ? 'lock' : 'person'} size={12} />{' '}
+                  <span class="faint">{draft.note ? t.list.noteDraft : t.list.draft}</span>
                   <bdi>{draft.text}</bdi>
                 </>
               ) : card.preview === undefined ? (
@@ -316,10 +354,16 @@ function Row({ card, top, place, of }: { card: ConversationCard; top: number; pl
                 <bdi>{agentOrYou(card.assignee, card)}</bdi>
               </span>
             ) : null}
-            {card.state === 'queued' ? <span title={t.list.position(places.value.get(card.conversation) ?? 0)}>{`#${places.value.get(card.conversation) ?? 0}`}</span> : null}
-            {site === undefined ? null : <span class="row-site">
+            {card.state === 'queued' ? (
+              <span
+                title={t.list.position(places.value.get(card.conversation) ?? 0)}
+              >{`#${places.value.get(card.conversation) ?? 0}`}</span>
+            ) : null}
+            {site === undefined ? null : (
+              <span class="row-site">
                 <bdi>{site}</bdi>
-              </span>}
+              </span>
+            )}
           </span>
         </span>
       </a>

@@ -2,13 +2,32 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { tell } from '../state/notices.ts';
-import { acceptInvitation, endOwn, enter, lookUpInvitation, lookUpPasswordReset, session, setNewPassword, signIn } from '../state/session.ts';
+import {
+  acceptInvitation,
+  endOwn,
+  enter,
+  lookUpInvitation,
+  lookUpPasswordReset,
+  session,
+  setNewPassword,
+  signIn,
+} from '../state/session.ts';
 import { go } from '../state/route.ts';
 import { problemSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { SessionGranted, Tenant } from '../wire/rest.ts';
 import { CHARS_MAX, Problem } from '../wire/rest.ts';
-import { ActButton, EMAIL_FIELD, Field, Icon, LoadedView, TextField, useLoaded, useSubmit, Words } from './parts.tsx';
+import {
+  ActButton,
+  EMAIL_FIELD,
+  Field,
+  Icon,
+  LoadedView,
+  TextField,
+  useLoaded,
+  useSubmit,
+  Words,
+} from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
 function Door({ title, children }: { title: string; children: ComponentChildren }) {
@@ -52,19 +71,34 @@ export function Login() {
     }
   }, loginSentence);
 
-  if (found !== null) return <Choice found={found} move={(tenant) => signIn(email, password, tenant)} />;
+  if (found !== null)
+    return <Choice found={found} move={(tenant) => signIn(email, password, tenant)} />;
   return (
     <Door title={t.login.title}>
       <p class="muted">{over ? t.login.over : t.login.lead}</p>
       <form onSubmit={submit}>
         <Field label={t.login.email}>
           {(ids) => (
-            <input {...ids} {...EMAIL_FIELD} ref={field} autocomplete="username" value={email} onInput={(event) => setEmail(event.currentTarget.value)} />
+            <input
+              {...ids}
+              {...EMAIL_FIELD}
+              ref={field}
+              autocomplete="username"
+              value={email}
+              onInput={(event) => setEmail(event.currentTarget.value)}
+            />
           )}
         </Field>
         <Field label={t.login.password}>
           {(ids) => (
-            <input {...ids} type="password" autocomplete="current-password" required value={password} onInput={(event) => setPassword(event.currentTarget.value)} />
+            <input
+              {...ids}
+              type="password"
+              autocomplete="current-password"
+              required
+              value={password}
+              onInput={(event) => setPassword(event.currentTarget.value)}
+            />
           )}
         </Field>
         <p class="form-error" role="alert">
@@ -79,8 +113,17 @@ export function Login() {
   );
 }
 
-/** For which Organization, where one password opens several; a session of the first is there already. */
-function Choice({ found, move }: { found: SessionGranted; move: (tenant: string) => Promise<SessionGranted> }) {
+/**
+ * For which Organization, where one password opens several; a session of the first is there
+ * already.
+ */
+function Choice({
+  found,
+  move,
+}: {
+  found: SessionGranted;
+  move: (tenant: string) => Promise<SessionGranted>;
+}) {
   const choose = async ({ tenant_id }: Tenant): Promise<void> => {
     if (tenant_id === found.tenant.tenant_id) return enter(found);
     await endOwn();
@@ -99,9 +142,16 @@ function Choice({ found, move }: { found: SessionGranted; move: (tenant: string)
 
 const PASSWORD_CHARS_MIN = 12;
 
-/** The server was reached, and does not know the invitation; a line that is down says nothing of it. */
+/**
+ * The server was reached, and does not know the invitation; a line that is down says nothing of it.
+ */
 function isGone(problem: unknown): boolean {
-  return problem instanceof Problem && problem.status >= 400 && problem.status < 500 && problem.status !== 429;
+  return (
+    problem instanceof Problem &&
+    problem.status >= 400 &&
+    problem.status < 500 &&
+    problem.status !== 429
+  );
 }
 
 function DeadLink({ words, again }: { words: string; again: () => void }) {
@@ -120,7 +170,30 @@ function DeadLink({ words, again }: { words: string; again: () => void }) {
   );
 }
 
-export function NewPassword({ label = t.invitation.password, value, set }: { label?: string; value: string; set: (value: string) => void }) {
+/** For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it. */
+export function WhosePassword({ email }: { email: string }) {
+  return (
+    <input
+      class="visually-hidden"
+      type="email"
+      autocomplete="username"
+      value={email}
+      readOnly
+      tabIndex={-1}
+      aria-hidden="true"
+    />
+  );
+}
+
+export function NewPassword({
+  label = t.invitation.password,
+  value,
+  set,
+}: {
+  label?: string;
+  value: string;
+  set: (value: string) => void;
+}) {
   return (
     <TextField
       label={label}
@@ -128,14 +201,36 @@ export function NewPassword({ label = t.invitation.password, value, set }: { lab
       max={CHARS_MAX.password}
       value={value}
       set={set}
-      also={{ type: 'password', autocomplete: 'new-password', required: true, minLength: PASSWORD_CHARS_MIN }}
+      also={{
+        type: 'password',
+        autocomplete: 'new-password',
+        required: true,
+        minLength: PASSWORD_CHARS_MIN,
+      }}
     />
   );
 }
 
 /** What visitors read beside what an agent writes. */
-export function PersonName({ label, value, set }: { label: string; value: string; set: (value: string) => void }) {
-  return <TextField label={label} hint={t.invitation.nameHint} max={CHARS_MAX.name} value={value} set={set} also={{ autocomplete: 'name', required: true }} />;
+export function PersonName({
+  label,
+  value,
+  set,
+}: {
+  label: string;
+  value: string;
+  set: (value: string) => void;
+}) {
+  return (
+    <TextField
+      label={label}
+      hint={t.invitation.nameHint}
+      max={CHARS_MAX.name}
+      value={value}
+      set={set}
+      also={{ autocomplete: 'name', required: true }}
+    />
+  );
 }
 
 /** Where an admin's or the operator's link leads: once, and every session of before ends. */
@@ -148,7 +243,10 @@ export function PasswordReset({ token }: { token: string }) {
       go('/');
       tell(t.reset.done);
     },
-    (problem) => (problem instanceof Problem && problem.status === 404 ? t.reset.gone : problemSentence(problem)),
+    (problem) =>
+      problem instanceof Problem && problem.status === 404
+        ? t.reset.gone
+        : problemSentence(problem),
   );
   return (
     <Door title={t.reset.title}>
@@ -163,7 +261,7 @@ export function PasswordReset({ token }: { token: string }) {
               </p>
               <p class="muted">{t.reset.ends}</p>
               <form onSubmit={submit}>
-                <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
+                <WhosePassword email={found.email} />
                 <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">
                   {wrong}
@@ -189,7 +287,10 @@ export function Invitation({ token }: { token: string }) {
       await acceptInvitation(token, name.trim(), password);
       go('/');
     },
-    (problem) => (problem instanceof Problem && (problem.status === 404 || problem.status === 410) ? t.invitation.gone : problemSentence(problem)),
+    (problem) =>
+      problem instanceof Problem && (problem.status === 404 || problem.status === 410)
+        ? t.invitation.gone
+        : problemSentence(problem),
   );
 
   return (
@@ -204,10 +305,16 @@ export function Invitation({ token }: { token: string }) {
                 <Words of={named(t.invitation.to, found.tenant_name)} />
               </p>
               <p class="muted">
-                <Icon name="person" size={14} /> <Words of={named((email) => t.invitation.as(email, t.roles[found.role] ?? found.role), found.email)} />
+                <Icon name="person" size={14} />{' '}
+                <Words
+                  of={named(
+                    (email) => t.invitation.as(email, t.roles[found.role] ?? found.role),
+                    found.email,
+                  )}
+                />
               </p>
               <form onSubmit={submit}>
-                <input class="visually-hidden" type="email" autocomplete="username" value={found.email} readOnly tabIndex={-1} aria-hidden="true" />
+                <WhosePassword email={found.email} />
                 <PersonName value={name} set={setName} label={t.invitation.name} />
                 <NewPassword value={password} set={setPassword} />
                 <p class="form-error" role="alert">

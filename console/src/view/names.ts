@@ -1,7 +1,7 @@
 // How people are called on the screen.
 
-import type { AgentId, Author, ConversationCard } from '../../../widget-js/src/wire/frames.ts';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import type { AgentId, Author, ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { board } from '../state/desk.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
@@ -10,8 +10,11 @@ import { t } from '../strings/en.ts';
 /** A colleague's name, also of one who is only known from the conversation. */
 export function agentName(id: AgentId | undefined, card?: ConversationCard): string {
   if (id === undefined) return t.anAgent;
-  const name = board.value.agents.get(id)?.name ?? card?.agents.find((agent) => agent.agent === id)?.name ?? '';
-  return is_blank(name) ? t.anAgent : name;
+  const name =
+    board.value.agents.get(id)?.name ??
+    card?.agents.find((agent) => agent.agent === id)?.name ??
+    '';
+  return isBlank(name) ? t.anAgent : name;
 }
 
 export function agentOrYou(id: AgentId | undefined, card?: ConversationCard): string {

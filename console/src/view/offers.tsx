@@ -1,16 +1,18 @@
-// What is offered to this agent: the oldest, with its deadline running, and how many more there are. On every page.
+// What is offered to this agent: the oldest, with its deadline running, and how many more there
+// are. On every page.
 
 import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
-import { board, decline, offers, visitorWords } from '../state/desk.ts';
+import { decline, takeOffered } from '../state/acts.ts';
+import { board, offers, visitorWords } from '../state/desk.ts';
+import { tab } from '../state/listing.ts';
+import { show } from '../state/route.ts';
 import { siteName } from '../state/catalog.ts';
 import { singleKeys } from '../state/preferences.ts';
 import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
-import { show, takeOffered } from './conversations.tsx';
-import { tab } from './list.tsx';
 import { ActButton, Avatar, keepFocus, useMeasured, Waiting, Words } from './parts.tsx';
 import { agentName } from './names.ts';
 import { useKeys } from './shortcuts.ts';
@@ -29,14 +31,25 @@ export function Offers() {
   const box = useMeasured('--offers');
   const [first, ...others] = offers.value;
   return (
-    <section class="offers" aria-label={t.offer.title} ref={box} tabIndex={-1} onMouseDown={keepFocus}>
-      {first === undefined ? null : <OfferCard key={first.conversation} offer={first} others={others} />}
+    <section
+      class="offers"
+      aria-label={t.offer.title}
+      ref={box}
+      tabIndex={-1}
+      onMouseDown={keepFocus}
+    >
+      {first === undefined ? null : (
+        <OfferCard key={first.conversation} offer={first} others={others} />
+      )}
       <Announcements />
     </section>
   );
 }
 
-/** Each offer is said once: the cards tick, and a clock that is read out every second drowns all else. */
+/**
+ * Each offer is said once: the cards tick, and a clock that is read out every second drowns all
+ * else.
+ */
 function Announcements() {
   return (
     <div class="visually-hidden" role="alert" aria-atomic="false" aria-relevant="additions">
@@ -55,7 +68,11 @@ function Announcement({ offer, first }: { offer: Offer; first: boolean }) {
     const { transfer_from: giver } = offer;
     return giver === null
       ? named((who) => t.offer.announced(t.offer.title, who, byKey), visitor)
-      : named((from, who) => t.offer.announced(t.offer.transfer(from), who, byKey), agentName(giver), visitor);
+      : named(
+          (from, who) => t.offer.announced(t.offer.transfer(from), who, byKey),
+          agentName(giver),
+          visitor,
+        );
   });
   return (
     <p>
@@ -65,7 +82,9 @@ function Announcement({ offer, first }: { offer: Offer; first: boolean }) {
 }
 
 function titleOf(offer: Offer): Phrase {
-  return offer.transfer_from === null ? t.offer.title : named(t.offer.transfer, agentName(offer.transfer_from));
+  return offer.transfer_from === null
+    ? t.offer.title
+    : named(t.offer.transfer, agentName(offer.transfer_from));
 }
 
 function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }) {
@@ -91,7 +110,11 @@ function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }
             )}
           </span>
         </div>
-        <Avatar id={card.visitor?.visitor ?? card.conversation} name={card.visitor?.name ?? ''} size={34} />
+        <Avatar
+          id={card.visitor?.visitor ?? card.conversation}
+          name={card.visitor?.name ?? ''}
+          size={34}
+        />
       </header>
       {words === null ? null : (
         <p class="offer-preview" dir="auto">
@@ -130,15 +153,26 @@ function OfferCard({ offer, others }: { offer: Offer; others: readonly Offer[] }
 }
 
 function Countdown({ offer }: { offer: Offer }) {
-  const left_ms = Math.max(0, offer.deadline - now.value);
+  const leftMs = Math.max(0, offer.deadline - now.value);
   // To the nearest: two clocks are never quite the same, and nobody is given 31 seconds.
-  const seconds = Math.round(left_ms / 1000);
-  const share = Math.min(1, left_ms / Math.max(1, offer.deadline - offer.came));
+  const seconds = Math.round(leftMs / 1000);
+  const share = Math.min(1, leftMs / Math.max(1, offer.deadline - offer.came));
   return (
-    <span class={seconds <= 8 ? 'countdown soon' : 'countdown'} role="timer" aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}>
+    <span
+      class={seconds <= 8 ? 'countdown soon' : 'countdown'}
+      role="timer"
+      aria-label={seconds === 0 ? t.offer.late : t.offer.left(seconds)}
+    >
       <svg width="36" height="36" viewBox="0 0 36 36" aria-hidden="true">
         <circle cx="18" cy="18" r="15" class="countdown-track" />
-        <circle cx="18" cy="18" r="15" class="countdown-left" stroke-dasharray={`${RING * share} ${RING}`} transform="rotate(-90 18 18)" />
+        <circle
+          cx="18"
+          cy="18"
+          r="15"
+          class="countdown-left"
+          stroke-dasharray={`${RING * share} ${RING}`}
+          transform="rotate(-90 18 18)"
+        />
       </svg>
       <span aria-hidden="true">{seconds}</span>
     </span>

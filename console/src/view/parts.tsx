@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, InputHTMLAttributes } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { is_blank } from '../../../widget-js/src/wire/visible.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
 import { restAfterwards } from '../state/hands.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
@@ -17,8 +17,10 @@ import { isComposed } from './shortcuts.ts';
 // Each icon is one path on a grid of 20, drawn with a line.
 const ICONS = {
   tray: 'M3 11l2.2-6.2A1.2 1.2 0 0 1 6.300 4h7.4a1.200 1.200 0 0 1 1.100.8L17 11v4a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1v-4zm0 0h4l1 2h4l1-2h4',
-  globe: 'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM3 10h14M10 3c2 2 2.800 4.500 2.800 7S12 15 10 17c-2-2-2.800-4.500-2.800-7S8 5 10 3z',
-  people: 'M7.500 9.500a2.800 2.800 0 1 0 0-5.600 2.800 2.800 0 0 0 0 5.600zM2.500 16c0-2.500 2-4.300 5-4.300s5 1.800 5 4.300M13 4.200a2.600 2.600 0 0 1 0 5M14.500 12c1.900.5 3 2 3 4',
+  globe:
+    'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM3 10h14M10 3c2 2 2.800 4.500 2.800 7S12 15 10 17c-2-2-2.800-4.500-2.800-7S8 5 10 3z',
+  people:
+    'M7.500 9.500a2.800 2.800 0 1 0 0-5.600 2.800 2.800 0 0 0 0 5.600zM2.500 16c0-2.500 2-4.300 5-4.300s5 1.800 5 4.300M13 4.200a2.600 2.600 0 0 1 0 5M14.500 12c1.900.5 3 2 3 4',
   key: 'M12.500 11.500a4 4 0 1 0-3.400-2L3.500 15v2H6v-1.500h1.500V14H9l1.200-1.200M13.500 6.500h.01',
   tag: 'M3 4.200V9.500l7.300 7.300a1 1 0 0 0 1.400 0l5-5a1 1 0 0 0 0-1.400L9.500 3H4.200A1.200 1.200 0 0 0 3 4.200zM6.500 6.500h.01',
   person: 'M10 10a3.200 3.200 0 1 0 0-6.400A3.200 3.200 0 0 0 10 10zM4 17c0-3 2.500-5 6-5s6 2 6 5',
@@ -34,7 +36,8 @@ const ICONS = {
   archive: 'M3.500 7h13M4.500 7v8.500h11V7M3 4h14v3H3zM8 10.500h4',
   undo: 'M7 4L3.500 7.500 7 11M4 7.500h7.500a4.250 4.250 0 0 1 0 8.500H8',
   bell: 'M5 14V9a5 5 0 0 1 10 0v5l1.300 1.500H3.700L5 14zM8.500 17.500h3',
-  bellOff: 'M5 14V9c0-.8.2-1.500.5-2.200M8 4.400A5 5 0 0 1 15 9v4M3.700 15.500H15M8.500 17.500h3M3 3l14 14',
+  bellOff:
+    'M5 14V9c0-.8.2-1.500.5-2.200M8 4.400A5 5 0 0 1 15 9v4M3.700 15.500H15M8.500 17.500h3M3 3l14 14',
   plus: 'M10 4v12M4 10h12',
   search: 'M9 14.500a5.500 5.500 0 1 0 0-11 5.500 5.500 0 0 0 0 11zM13 13l4 4',
   info: 'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM10 9v4.500M10 6.500h.01',
@@ -49,7 +52,14 @@ export type IconName = keyof typeof ICONS;
 
 export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
   return (
-    <svg class="icon" width={size} height={size} viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+    <svg
+      class="icon"
+      width={size}
+      height={size}
+      viewBox="0 0 20 20"
+      aria-hidden="true"
+      focusable="false"
+    >
       <path d={ICONS[name]} />
     </svg>
   );
@@ -63,7 +73,17 @@ function hueOf(id: string): number {
   return (hash >>> 4) % 360;
 }
 
-export function Avatar({ id, name, size = 36, dot }: { id: string; name: string; size?: number; dot?: string | undefined }) {
+export function Avatar({
+  id,
+  name,
+  size = 36,
+  dot,
+}: {
+  id: string;
+  name: string;
+  size?: number;
+  dot?: string | undefined;
+}) {
   const initials = name
     .split(/\s+/)
     .filter((word) => word !== '')
@@ -97,7 +117,13 @@ export function Waiting({ since }: { since: number }) {
   const hours = Math.floor(seconds / 3600);
   if (hours >= 24) return <>{t.ago.days(Math.floor(hours / 24))}</>;
   const minutes = Math.floor(seconds / 60) % 60;
-  return <>{hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`}</>;
+  return (
+    <>
+      {hours > 0
+        ? `${hours}:${two(minutes)}:${two(seconds % 60)}`
+        : `${minutes}:${two(seconds % 60)}`}
+    </>
+  );
 }
 
 export function isLong(since: number): 'fresh' | 'warm' | 'hot' {
@@ -106,10 +132,17 @@ export function isLong(since: number): 'fresh' | 'warm' | 'hot' {
 }
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const dayFormat = new Intl.DateTimeFormat(undefined, {
+  weekday: 'long',
+  day: 'numeric',
+  month: 'long',
+});
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 const utcDateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeZone: 'UTC' });
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const momentFormat = new Intl.DateTimeFormat(undefined, {
+  dateStyle: 'medium',
+  timeStyle: 'short',
+});
 
 export const clockTime = (at: number): string => timeFormat.format(at);
 export const dateOf = (at: number): string => dateFormat.format(at);
@@ -129,7 +162,13 @@ export function shortTime(at: number): string {
 
 /** A sentence, each name in it apart from the words around it. */
 export function Words({ of }: { of: Phrase }) {
-  return <>{typeof of === 'string' ? of : of.map((part, at) => (typeof part === 'string' ? part : <bdi key={at}>{part.name}</bdi>))}</>;
+  return (
+    <>
+      {typeof of === 'string'
+        ? of
+        : of.map((part, at) => (typeof part === 'string' ? part : <bdi key={at}>{part.name}</bdi>))}
+    </>
+  );
 }
 
 export function Spinner() {
@@ -152,18 +191,28 @@ interface FieldProps {
   readonly wrong?: string;
   /** The label is for the ear only. */
   readonly bare?: boolean;
-  readonly children: (ids: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean }) => ComponentChildren;
+  readonly children: (ids: {
+    id: string;
+    'aria-describedby': string | undefined;
+    'aria-invalid': boolean;
+  }) => ComponentChildren;
 }
 
 export function Field({ label, hint, wrong = '', bare = false, children }: FieldProps) {
   const id = useId();
-  const about = [hint === undefined ? '' : `${id}-hint`, wrong === '' ? '' : `${id}-wrong`].join(' ').trim();
+  const about = [hint === undefined ? '' : `${id}-hint`, wrong === '' ? '' : `${id}-wrong`]
+    .join(' ')
+    .trim();
   return (
     <div class="field">
       <label for={id} class={bare ? 'visually-hidden' : undefined}>
         {label}
       </label>
-      {children({ id, 'aria-describedby': about === '' ? undefined : about, 'aria-invalid': wrong !== '' })}
+      {children({
+        id,
+        'aria-describedby': about === '' ? undefined : about,
+        'aria-invalid': wrong !== '',
+      })}
       {wrong === '' ? null : (
         <p class="small bad-words" id={`${id}-wrong`} role="alert">
           {wrong}
@@ -178,8 +227,17 @@ export function Field({ label, hint, wrong = '', bare = false, children }: Field
   );
 }
 
-/** Where an address is typed: in whichever spelling the server knows it, and not only in the browser's. */
-export const EMAIL_FIELD = { type: 'text', inputMode: 'email', autocapitalize: 'none', spellcheck: false, required: true } as const;
+/**
+ * Where an address is typed: in whichever spelling the server knows it, and not only in the
+ * browser's.
+ */
+export const EMAIL_FIELD = {
+  type: 'text',
+  inputMode: 'email',
+  autocapitalize: 'none',
+  spellcheck: false,
+  required: true,
+} as const;
 
 interface TextFieldProps extends Omit<FieldProps, 'wrong' | 'children'> {
   readonly value: string;
@@ -192,13 +250,16 @@ interface TextFieldProps extends Omit<FieldProps, 'wrong' | 'children'> {
   readonly also?: InputHTMLAttributes<HTMLInputElement>;
 }
 
-/** A text with a bound. Nothing that is pasted is cut: what is too long is said, and its form is not sent until it is shortened. */
+/**
+ * A text with a bound. Nothing that is pasted is cut: what is too long is said, and its form is not
+ * sent until it is shortened.
+ */
 export function TextField({ value, set, max, rows, also = {}, ...field }: TextFieldProps) {
   const element = useRef<HTMLInputElement & HTMLTextAreaElement>(null);
   // As the server counts: not what a keyboard makes of a sign.
   const chars = [...value.trim()].length;
   const wrong = chars > max ? t.tooLong(chars, max) : '';
-  const blank = also.required === true && value !== '' && is_blank(value);
+  const blank = also.required === true && value !== '' && isBlank(value);
   useLayoutEffect(() => element.current?.setCustomValidity(blank ? t.blank : wrong));
   // The words stand below the field: the browser's own bubble would lie over them.
   const show = (event: { preventDefault: () => void; currentTarget: HTMLElement }): void => {
@@ -209,14 +270,26 @@ export function TextField({ value, set, max, rows, also = {}, ...field }: TextFi
   const Tag = rows === undefined ? 'input' : 'textarea';
   return (
     <Field {...field} wrong={wrong}>
-      {(ids) => <Tag {...(also as object)} {...ids} {...(rows === undefined ? {} : { rows })} ref={element} value={value} onInvalid={show} onInput={(event: { currentTarget: { value: string } }) => set(event.currentTarget.value)} />}
+      {(ids) => (
+        <Tag
+          {...(also as object)}
+          {...ids}
+          {...(rows === undefined ? {} : { rows })}
+          ref={element}
+          value={value}
+          onInvalid={show}
+          onInput={(event: { currentTarget: { value: string } }) => set(event.currentTarget.value)}
+        />
+      )}
     </Field>
   );
 }
 
 /** Whether all fields in it may be saved; the first that may not is shown. */
 export function allFit(box: HTMLElement | null): boolean {
-  const wrong = [...(box?.querySelectorAll<HTMLInputElement>('input, textarea') ?? [])].find((field) => !field.checkValidity());
+  const wrong = [...(box?.querySelectorAll<HTMLInputElement>('input, textarea') ?? [])].find(
+    (field) => !field.checkValidity(),
+  );
   wrong?.reportValidity();
   return wrong === undefined;
 }
@@ -225,7 +298,10 @@ interface DialogProps {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
-  /** What would be lost by leaving: then a click beside it and Escape, which are easily pressed in error, ask first. */
+  /**
+   * What would be lost by leaving: then a click beside it and Escape, which are easily pressed in
+   * error, ask first.
+   */
   readonly unsaved?: string | null;
 }
 
@@ -278,7 +354,8 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
         pressedVeil.current = event.target === ref.current;
       }}
       onClick={(event) => {
-        // Whoever marks a text and lets go outside of it does not mean to leave, nor who opened it by a double click.
+        // Whoever marks a text and lets go outside of it does not mean to leave, nor who opened it
+        // by a double click.
         if (event.target === ref.current && pressedVeil.current && event.detail < 2) leave();
       }}
     >
@@ -296,26 +373,67 @@ export function Dialog({ title, onClose, children, unsaved = null }: DialogProps
   );
 }
 
-/** Asks before something is done that cannot be undone; `title` is what is done, and what its button says. */
-export function Confirm({ title, asks, act, onClose }: { title: string; asks: Phrase; act: () => Promise<unknown>; onClose: () => void }) {
+interface AskProps {
+  readonly asks: Phrase;
+  /** What the button says that goes on. */
+  readonly yes: string;
+  readonly no?: string;
+  /** How it looks to go on; `stay`: the way back is the one that is offered. */
+  readonly tone: 'danger' | 'primary' | 'stay';
+  readonly act: () => Promise<unknown>;
+  readonly onClose: () => void;
+}
+
+/** A question in a dialog, and the two ways out of it. */
+export function Ask({ asks, yes, no = t.cancel, tone, act, onClose }: AskProps) {
+  const stays = tone === 'stay';
+  const on = (
+    <ActButton class={stays ? 'button' : `button ${tone}`} act={act}>
+      {yes}
+    </ActButton>
+  );
   return (
-    <Dialog title={title} onClose={onClose}>
+    <>
       <p>
         <Words of={asks} />
       </p>
       <div class="row end">
-        <button type="button" class="button" onClick={onClose}>
-          {t.cancel}
+        {stays ? on : null}
+        <button
+          type="button"
+          class={stays ? 'button primary' : 'button'}
+          autofocus={stays}
+          onClick={onClose}
+        >
+          {no}
         </button>
-        <ActButton class="button danger" act={() => act().then(onClose)}>
-          {title}
-        </ActButton>
+        {stays ? null : on}
       </div>
+    </>
+  );
+}
+
+/**
+ * Asks before something is done that cannot be undone; `title` is what is done, and what its button
+ * says.
+ */
+export function Confirm({
+  title,
+  act,
+  onClose,
+  ...asked
+}: Pick<AskProps, 'asks' | 'act' | 'onClose'> & { title: string }) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <Ask {...asked} yes={title} tone="danger" act={() => act().then(onClose)} onClose={onClose} />
     </Dialog>
   );
 }
 
-/** Said at the foot of the list; while a dialog is open, in the dialog, since nothing else can be reached then. */
+/**
+ * Said at the foot of the list; while a dialog is open, in the dialog, since nothing else can be
+ * reached then.
+ */
 export function Notices() {
   const box = useMeasured('--notices');
   return (
@@ -330,7 +448,12 @@ export function Notices() {
               {notice.act.words}
             </button>
           )}
-          <button type="button" class="icon-button" aria-label={t.dismiss} onClick={() => dismiss(notice.id)}>
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={t.dismiss}
+            onClick={() => dismiss(notice.id)}
+          >
             <Icon name="close" size={14} />
           </button>
         </div>
@@ -339,13 +462,17 @@ export function Notices() {
   );
 }
 
-/** Tells the style sheet how high something that floats is, so that what it would cover makes room. */
+/**
+ * Tells the style sheet how high something that floats is, so that what it would cover makes room.
+ */
 export function useMeasured(property: string): { current: HTMLDivElement | null } {
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
-    const sized = new ResizeObserver(() => document.documentElement.style.setProperty(property, `${element.offsetHeight}px`));
+    const sized = new ResizeObserver(() =>
+      document.documentElement.style.setProperty(property, `${element.offsetHeight}px`),
+    );
     sized.observe(element);
     return () => {
       sized.disconnect();
@@ -361,7 +488,16 @@ function stepChoice(event: KeyboardEvent, panel: HTMLElement): void {
   const at = choices.findIndex((choice) => choice === document.activeElement);
   const checked = choices.findIndex((choice) => choice.getAttribute('aria-checked') === 'true');
   const by = MENU_STEPS.get(event.key);
-  const next = event.key === 'Home' ? 0 : event.key === 'End' ? choices.length - 1 : by === undefined ? null : at === -1 ? Math.max(0, checked) : at + by;
+  const next =
+    event.key === 'Home'
+      ? 0
+      : event.key === 'End'
+        ? choices.length - 1
+        : by === undefined
+          ? null
+          : at === -1
+            ? Math.max(0, checked)
+            : at + by;
   if (next === null || choices.length === 0) return;
   event.preventDefault();
   choices[(next + choices.length) % choices.length]?.focus();
@@ -375,7 +511,17 @@ const MENU_STEPS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** A button with a panel under it; Escape, a click elsewhere and the focus leaving close it. */
-export function Menu({ label, button, class: className = '', children }: { label: string; button: ComponentChildren; class?: string; children: (close: () => void) => ComponentChildren }) {
+export function Menu({
+  label,
+  button,
+  class: className = '',
+  children,
+}: {
+  label: string;
+  button: ComponentChildren;
+  class?: string;
+  children: (close: () => void) => ComponentChildren;
+}) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const trigger = useRef<HTMLButtonElement>(null);
@@ -383,7 +529,8 @@ export function Menu({ label, button, class: className = '', children }: { label
   useEffect(() => {
     if (!open) return undefined;
     const outside = (event: Event): void => {
-      if (event.target instanceof Node && root.current?.contains(event.target) === false) setOpen(false);
+      if (event.target instanceof Node && root.current?.contains(event.target) === false)
+        setOpen(false);
     };
     document.addEventListener('pointerdown', outside);
     document.addEventListener('focusin', outside);
@@ -410,7 +557,13 @@ export function Menu({ label, button, class: className = '', children }: { label
         } else if (panel.current !== null) stepChoice(event, panel.current);
       }}
     >
-      <button type="button" class="menu-button" aria-expanded={open} ref={trigger} onClick={() => setOpen(!open)}>
+      <button
+        type="button"
+        class="menu-button"
+        aria-expanded={open}
+        ref={trigger}
+        onClick={() => setOpen(!open)}
+      >
         <span class="visually-hidden">{label}</span>
         {button}
       </button>
@@ -432,14 +585,24 @@ interface ActButtonProps {
   readonly 'aria-label'?: string;
 }
 
-/** A button that cannot be pressed twice while it works, nor by the second half of a double click, and tells when it failed. */
-export function ActButton({ act, children, class: className = 'button', disabled = false, ...rest }: ActButtonProps) {
+/**
+ * A button that cannot be pressed twice while it works, nor by the second half of a double click,
+ * and tells when it failed.
+ */
+export function ActButton({
+  act,
+  children,
+  class: className = 'button',
+  disabled = false,
+  ...rest
+}: ActButtonProps) {
   const [busy, setBusy] = useState(false);
   const works = useRef(false);
   const pressedAt = useRef(-DOUBLE_MS);
   const press = async (event: MouseEvent): Promise<void> => {
     // A key knows nothing of double presses.
-    const twice = event.detail > 1 || (event.detail === 0 && event.timeStamp - pressedAt.current < DOUBLE_MS);
+    const twice =
+      event.detail > 1 || (event.detail === 0 && event.timeStamp - pressedAt.current < DOUBLE_MS);
     pressedAt.current = event.timeStamp;
     if (works.current || twice) return;
     works.current = true;
@@ -455,26 +618,43 @@ export function ActButton({ act, children, class: className = 'button', disabled
   };
   return (
     // Not disabled while it works: that would take the focus from under the agent's hands.
-    <button type="button" class={className} {...rest} disabled={disabled} aria-disabled={busy} aria-busy={busy} onClick={(event) => void press(event)}>
+    <button
+      type="button"
+      class={className}
+      {...rest}
+      disabled={disabled}
+      aria-disabled={busy}
+      aria-busy={busy}
+      onClick={(event) => void press(event)}
+    >
       {children}
     </button>
   );
 }
 
-/** For a press that moves what is on the screen: the second half of a double click would fall on something else. */
+/**
+ * For a press that moves what is on the screen: the second half of a double click would fall on
+ * something else.
+ */
 export function once(act: () => void): (event: MouseEvent) => void {
   return (event) => {
     if (event.detail < 2) act();
   };
 }
 
-/** Around buttons that give place to others: nor does it take the focus from where the first half brought it. */
+/**
+ * Around buttons that give place to others: nor does it take the focus from where the first half
+ * brought it.
+ */
 export function keepFocus(event: MouseEvent): void {
   if (event.detail > 1) event.preventDefault();
 }
 
 /** A form that is sent once, however often Enter is pressed, and says what was wrong with it. */
-export function useSubmit(act: () => Promise<void>, says: (problem: unknown) => string = problemSentence): { busy: boolean; wrong: string | null; submit: (event: Event) => void } {
+export function useSubmit(
+  act: () => Promise<void>,
+  says: (problem: unknown) => string = problemSentence,
+): { busy: boolean; wrong: string | null; submit: (event: Event) => void } {
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
   const works = useRef(false);
@@ -515,10 +695,19 @@ export async function copyText(text: string): Promise<boolean> {
 }
 
 /** What a page asked for by REST: on its way, there, or refused. */
-export type Loaded<T> = { readonly kind: 'loading' } | { readonly kind: 'there'; readonly value: T } | { readonly kind: 'failed'; readonly words: string; readonly problem: unknown };
+export type Loaded<T> =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'there'; readonly value: T }
+  | { readonly kind: 'failed'; readonly words: string; readonly problem: unknown };
 
-/** Loads when shown and whenever `key` changes; `again` asks once more, `set` takes what a save returned. */
-export function useLoaded<T>(key: string, load: () => Promise<T>): { state: Loaded<T>; again: () => void; set: (value: T) => void } {
+/**
+ * Loads when shown and whenever `key` changes; `again` asks once more, `set` takes what a save
+ * returned.
+ */
+export function useLoaded<T>(
+  key: string,
+  load: () => Promise<T>,
+): { state: Loaded<T>; again: () => void; set: (value: T) => void } {
   const [state, setState] = useState<Loaded<T>>({ kind: 'loading' });
   const [round, setRound] = useState(0);
   useEffect(() => {
@@ -535,10 +724,22 @@ export function useLoaded<T>(key: string, load: () => Promise<T>): { state: Load
       wanted = false;
     };
   }, [key, round]);
-  return { state, again: () => setRound(round + 1), set: (value) => setState({ kind: 'there', value }) };
+  return {
+    state,
+    again: () => setRound(round + 1),
+    set: (value) => setState({ kind: 'there', value }),
+  };
 }
 
-export function LoadedView<T>({ loaded, again, children }: { loaded: Loaded<T>; again: () => void; children: (value: T) => ComponentChildren }) {
+export function LoadedView<T>({
+  loaded,
+  again,
+  children,
+}: {
+  loaded: Loaded<T>;
+  again: () => void;
+  children: (value: T) => ComponentChildren;
+}) {
   switch (loaded.kind) {
     case 'loading':
       return (
@@ -560,47 +761,26 @@ export function LoadedView<T>({ loaded, again, children }: { loaded: Loaded<T>; 
   }
 }
 
-/** A page of settings: a heading, what it is for, one action, the content. */
-export function SettingsPage({ title, lead, action, children }: { title: string; lead: string; action?: ComponentChildren; children: ComponentChildren }) {
-  return (
-    <main class="settings" id="content" tabIndex={-1}>
-      <div class="settings-inner">
-        <header class="settings-head">
-          <div>
-            <h1>
-              <bdi>{title}</bdi>
-            </h1>
-            <p class="muted">{lead}</p>
-          </div>
-          {action}
-        </header>
-        {children}
-      </div>
-    </main>
-  );
-}
-
-/** A part of such a page. */
-export function Panel({ title, hint, children }: { title: string; hint?: string; children: ComponentChildren }) {
-  return (
-    <section class="panel">
-      <header>
-        <h2>{title}</h2>
-        {hint === undefined ? null : <p class="hint">{hint}</p>}
-      </header>
-      <div class="panel-body">{children}</div>
-    </section>
-  );
-}
-
 /** A text with its own copy button, for what must be taken elsewhere as it is. */
-export function CopyBox({ label, text, copied }: { label: string; text: string; copied?: () => void }) {
+export function CopyBox({
+  label,
+  text,
+  copied,
+}: {
+  label: string;
+  text: string;
+  copied?: () => void;
+}) {
   return (
     <div class="copy-box">
       <code tabIndex={0} aria-label={label}>
         {text}
       </code>
-      <button type="button" class="button" onClick={() => void copyText(text).then((done) => (done ? copied?.() : undefined))}>
+      <button
+        type="button"
+        class="button"
+        onClick={() => void copyText(text).then((done) => (done ? copied?.() : undefined))}
+      >
         <Icon name="copy" size={16} /> {t.copy}
       </button>
     </div>

@@ -1,12 +1,19 @@
 // Why a message is kept, and for how long: the tag that it got on arrival.
 
-import type { PrivacyTag } from '../wire/rest.ts';
-import { ask } from '../wire/rest.ts';
+import { loadPrivacyTag } from '../state/settings.ts';
 import { t } from '../strings/en.ts';
 import { Dialog, LoadedView, useLoaded } from './parts.tsx';
 
-export function PrivacyTagDialog({ conversation, message, onClose }: { conversation: string; message: string; onClose: () => void }) {
-  const { state, again } = useLoaded(message, () => ask<PrivacyTag>('GET', `/v1/conversations/${conversation}/messages/${message}/tag`));
+export function PrivacyTagDialog({
+  conversation,
+  message,
+  onClose,
+}: {
+  conversation: string;
+  message: string;
+  onClose: () => void;
+}) {
+  const { state, again } = useLoaded(message, () => loadPrivacyTag(conversation, message));
   return (
     <Dialog title={t.privacyTag.title} onClose={onClose}>
       <LoadedView loaded={state} again={again}>

@@ -1,24 +1,23 @@
 // Single keys: for whoever wants them, and never while something is being typed.
 
 import { useLayoutEffect } from 'preact/hooks';
+import { FIELDS, isChord, isField } from '../state/ahead.ts';
 import { keyRests, LETTERS, restAfterwards, restKeys, UNDO } from '../state/hands.ts';
 import { singleKeys } from '../state/preferences.ts';
 
 /** The key code of whatever an input method made of a key. */
 const COMPOSED = 229;
 
-/** An input method has the key: what it means is not known yet. Safari ends the composition first, and leaves only the key code to tell. */
+/**
+ * An input method has the key: what it means is not known yet. Safari ends the composition first,
+ * and leaves only the key code to tell.
+ */
 export function isComposed(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === COMPOSED;
 }
 
-const FIELDS = 'input, textarea, select, [role=textbox], [role=searchbox], [role=combobox], [role=listbox], [role=spinbutton], [role=slider]';
 /** In these every letter is the agent's choice among what they show. */
 const HOLDERS = `${FIELDS}, .menu-panel`;
-
-export function isField(target: EventTarget | null | undefined): target is HTMLElement {
-  return target instanceof HTMLElement && (target.isContentEditable || target.matches(FIELDS));
-}
 
 /** The field that got the last key, and when: it may be gone before the next one comes. */
 let typedIn: HTMLElement | null = null;
@@ -34,7 +33,11 @@ function inMidWord(): boolean {
 
 function hasModifier(event: KeyboardEvent): boolean {
   // AltGr makes letters of its own; with Shift a letter is another key, but a sign may need it.
-  return isChord(event) || event.getModifierState('AltGraph') || (event.shiftKey && /^\p{L}$/u.test(event.key));
+  return (
+    isChord(event) ||
+    event.getModifierState('AltGraph') ||
+    (event.shiftKey && /^\p{L}$/u.test(event.key))
+  );
 }
 
 function isTyping(event: KeyboardEvent): boolean {
@@ -46,48 +49,26 @@ function isTyping(event: KeyboardEvent): boolean {
     typedAt = performance.now();
     return true;
   }
-  if (isComposed(event) || (target instanceof Element && target.closest(HOLDERS) !== null) || inMidWord()) return true;
+  if (
+    isComposed(event) ||
+    (target instanceof Element && target.closest(HOLDERS) !== null) ||
+    inMidWord()
+  )
+    return true;
   heedWord(event);
   return hasModifier(event);
 }
 
-const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean => ctrlKey || metaKey || altKey;
-
-/** Outside of all fields, too, somebody may begin a word: with a letter that is no key of ours, or a capital. */
+/**
+ * Outside of all fields, too, somebody may begin a word: with a letter that is no key of ours, or a
+ * capital.
+ */
 function heedWord(event: KeyboardEvent): void {
   const key = event.key.toLowerCase();
   if (isChord(event) || !/^\p{L}$/u.test(key)) return;
   if (!LETTERS.includes(key)) restKeys();
   // Who meant the key, and held Shift by mistake, presses it again.
   else if (event.shiftKey) restAfterwards([key, UNDO]);
-}
-
-/** Ends the one that is there: one pair of hands types one text. */
-let stopAhead = (): void => undefined;
-
-/**
- * What is typed in no field goes to `take`, letter by letter: until a field gets the focus, or something is pressed or gone to by
- * which `ends` says that it is over, or `stop` is called.
- */
-export function typeAhead(take: (letter: string) => void, ends: (event: Event) => boolean): () => void {
-  stopAhead();
-  const over = new AbortController();
-  const stop = (): void => over.abort();
-  stopAhead = stop;
-  const hear = (event: Event): void => {
-    const inField = isField(event.composedPath()[0]);
-    if (!(event instanceof KeyboardEvent)) {
-      if (event.type === 'focusin' ? inField : ends(event)) stop();
-    } else if (inField) stop();
-    else if ([...event.key].length === 1 && !isChord(event)) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      take(event.key);
-    }
-  };
-  // Before anything on the page: a space is a letter here, and presses nothing.
-  for (const name of ['keydown', 'focusin', 'pointerdown', 'hashchange']) window.addEventListener(name, hear, { capture: true, signal: over.signal });
-  return stop;
 }
 
 /** Keys that also act while a dialog is open. */

@@ -2,118 +2,124 @@
 
 import { useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
-import { sites as catalogSites } from '../state/catalog.ts';
 import { tell } from '../state/notices.ts';
 import { go } from '../state/route.ts';
 import { isAdmin } from '../state/session.ts';
+import { changeSite, createSite, loadSite, loadSites } from '../state/settings.ts';
 import { t } from '../strings/en.ts';
 import type { FormRule, Site, SitePatch } from '../wire/rest.ts';
-import { ask, askAll, CHARS_MAX, inTurn } from '../wire/rest.ts';
+import { CHARS_MAX } from '../wire/rest.ts';
 import { same, useDraft } from './drafts.ts';
-import { ActButton, allFit, CopyBox, dateOf, Dialog, Empty, Field, Icon, LoadedView, momentOf, once, Panel, SettingsPage, TextField, useLoaded, useSubmit } from './parts.tsx';
+import {
+  ActButton,
+  allFit,
+  CopyBox,
+  dateOf,
+  Dialog,
+  Field,
+  Icon,
+  LoadedView,
+  momentOf,
+  TextField,
+  useLoaded,
+  useSubmit,
+} from './parts.tsx';
+import { Cards, FormEnd, Panel, SettingsPage } from './settings.tsx';
 
 /** An empty text has no line. */
 const linesOf = (text: string): string[] => (text === '' ? [] : text.split('\n'));
-const trimmed = (lines: readonly string[]): string[] => lines.map((line) => line.trim()).filter((line) => line !== '');
+const trimmed = (lines: readonly string[]): string[] =>
+  lines.map((line) => line.trim()).filter((line) => line !== '');
 
 export function Sites({ site }: { site: string | null }) {
   return site === null ? <SiteList /> : <SitePage key={site} id={site} />;
 }
 
 function SiteList() {
-  const { state, again } = useLoaded('sites', async () => {
-    const all = await askAll<Site>('/v1/sites');
-    catalogSites.value = all;
-    return all;
-  });
-  const [creating, setCreating] = useState(false);
+  const { state, again } = useLoaded('sites', loadSites);
   return (
     <SettingsPage
       title={t.sites.title}
       lead={t.sites.lead}
-      action={
-        isAdmin.value ? (
-          <button type="button" class="button primary" onClick={once(() => setCreating(true))}>
-            <Icon name="plus" size={16} /> {t.sites.create}
-          </button>
-        ) : undefined
+      create={
+        isAdmin.value
+          ? { words: t.sites.create, dialog: (close) => <CreateSite onClose={close} /> }
+          : undefined
       }
     >
-      <LoadedView loaded={state} again={again}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t.sites.none} />
-          ) : (
-            <ul class="cards">
-              {all.map((site) => (
-                <li key={site.site_id}>
-                  <a class="card-link" href={`#/sites/${site.site_id}`}>
-                    <span class="card-icon">
-                      <Icon name="globe" size={20} />
-                    </span>
-                    <span class="grow">
-                      <strong>
-                        <bdi>{site.name}</bdi>
-                      </strong>
-                      <small class="muted">{site.origins.join(', ')}</small>
-                    </span>
-                    {site.state === 'closed' ? <span class="state state-closed">{t.sites.closed}</span> : null}
-                    <span class="pill">{site.plan}</span>
-                  </a>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </LoadedView>
-      {creating ? <CreateSite onClose={() => setCreating(false)} /> : null}
+      <Cards loaded={state} again={again} none={t.sites.none} id={(site) => site.site_id} linked>
+        {(site) => (
+          <a class="card-link" href={`#/sites/${site.site_id}`}>
+            <span class="card-icon">
+              <Icon name="globe" size={20} />
+            </span>
+            <span class="grow">
+              <strong>
+                <bdi>{site.name}</bdi>
+              </strong>
+              <small class="muted">{site.origins.join(', ')}</small>
+            </span>
+            {site.state === 'closed' ? (
+              <span class="state state-closed">{t.sites.closed}</span>
+            ) : null}
+            <span class="pill">{site.plan}</span>
+          </a>
+        )}
+      </Cards>
     </SettingsPage>
   );
 }
 
 function SiteName({ value, set }: { value: string; set: (value: string) => void }) {
-  return <TextField label={t.sites.name} hint={t.sites.nameHint} max={CHARS_MAX.name} value={value} set={set} also={{ required: true }} />;
+  return (
+    <TextField
+      label={t.sites.name}
+      hint={t.sites.nameHint}
+      max={CHARS_MAX.name}
+      value={value}
+      set={set}
+      also={{ required: true }}
+    />
+  );
 }
 
 function CreateSite({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [origins, setOrigins] = useState('');
   const { busy, wrong, submit } = useSubmit(async () => {
-    const site = await ask<Site>('POST', '/v1/sites', { name: name.trim(), origins: trimmed(linesOf(origins)) });
-    catalogSites.value = [...catalogSites.value, site];
+    const site = await createSite(name, trimmed(linesOf(origins)));
     onClose();
     tell(t.sites.created);
     go(`/sites/${site.site_id}`);
   });
   return (
-    <Dialog title={t.sites.create} onClose={onClose} unsaved={name === '' && origins === '' ? null : t.sites.create}>
+    <Dialog
+      title={t.sites.create}
+      onClose={onClose}
+      unsaved={name === '' && origins === '' ? null : t.sites.create}
+    >
       <form onSubmit={submit}>
         <SiteName value={name} set={setName} />
         <Field label={t.sites.origins} hint={t.sites.originsHint}>
-          {(ids) => <textarea {...ids} rows={3} required spellcheck={false} value={origins} onInput={(event) => setOrigins(event.currentTarget.value)} />}
+          {(ids) => (
+            <textarea
+              {...ids}
+              rows={3}
+              required
+              spellcheck={false}
+              value={origins}
+              onInput={(event) => setOrigins(event.currentTarget.value)}
+            />
+          )}
         </Field>
-        <p class="form-error" role="alert">
-          {wrong}
-        </p>
-        <div class="row end">
-          <button type="button" class="button" onClick={onClose}>
-            {t.cancel}
-          </button>
-          <button type="submit" class="button primary" aria-disabled={busy}>
-            {t.sites.create}
-          </button>
-        </div>
+        <FormEnd words={t.sites.create} busy={busy} wrong={wrong} onClose={onClose} />
       </form>
     </Dialog>
   );
 }
 
 function SitePage({ id }: { id: string }) {
-  const { state, again, set } = useLoaded(id, () => ask<Site>('GET', `/v1/sites/${encodeURIComponent(id)}`));
-  const took = (site: Site): void => {
-    set(site);
-    catalogSites.value = catalogSites.value.map((one) => (one.site_id === site.site_id ? site : one));
-  };
+  const { state, again, set: took } = useLoaded(id, () => loadSite(id));
   return (
     <SettingsPage
       title={state.kind === 'there' ? state.value.name : t.sites.title}
@@ -186,12 +192,6 @@ interface EditableProps<T> extends Part {
   readonly children: (value: T, set: (value: T) => void) => ComponentChildren;
 }
 
-/** Changes it as it is by now, and nothing else of it: another may have changed it since it was on the screen. */
-function change({ site_id }: Site, patch: (now: Site) => SitePatch): Promise<Site> {
-  const path = `/v1/sites/${encodeURIComponent(site_id)}`;
-  return inTurn(async () => ask<Site>('PATCH', path, patch(await ask<Site>('GET', path))));
-}
-
 /** A panel that is saved by itself: its fields, and one button that sends only them. */
 function Editable<T>({ title, hint, site, took, from, patch, children }: EditableProps<T>) {
   const draft = useDraft(`sites/${site.site_id}/${title}`, title, from(site));
@@ -199,11 +199,15 @@ function Editable<T>({ title, hint, site, took, from, patch, children }: Editabl
   const save = async (): Promise<void> => {
     if (!allFit(box.current)) return;
     const stood = draft.value;
-    took(await change(site, (now) => {
-      const before = patch(from(now));
-      const all = Object.entries(patch(draft.on(from(now))));
-      return Object.fromEntries(all.filter(([field, value]) => !same(value, Reflect.get(before, field))));
-    }));
+    took(
+      await changeSite(site, (now) => {
+        const before = patch(from(now));
+        const all = Object.entries(patch(draft.on(from(now))));
+        return Object.fromEntries(
+          all.filter(([field, value]) => !same(value, Reflect.get(before, field))),
+        );
+      }),
+    );
     draft.saved(stood);
     tell(t.sites.saved);
   };
@@ -229,7 +233,9 @@ function Refused({ site, took }: Part) {
   const refused = site.refused_origins ?? [];
   if (refused.length === 0) return null;
   const add = async (origin: string): Promise<void> => {
-    took(await change(site, ({ origins }) => ({ origins: [...new Set([...origins, origin])] })));
+    took(
+      await changeSite(site, ({ origins }) => ({ origins: [...new Set([...origins, origin])] })),
+    );
     tell(t.sites.originAdded);
   };
   return (
@@ -243,11 +249,17 @@ function Refused({ site, took }: Part) {
               </strong>
               <small class="muted">
                 {t.sites.refusedAt(momentOf(at))}
-                {addable ? null : ` · ${origin === 'null' ? t.sites.refusedNull : t.sites.refusedPlain}`}
+                {addable
+                  ? null
+                  : ` · ${origin === 'null' ? t.sites.refusedNull : t.sites.refusedPlain}`}
               </small>
             </span>
             {addable && isAdmin.value ? (
-              <ActButton class="button" aria-label={`${t.sites.addOrigin}: ${origin}`} act={() => add(origin)}>
+              <ActButton
+                class="button"
+                aria-label={`${t.sites.addOrigin}: ${origin}`}
+                act={() => add(origin)}
+              >
                 <Icon name="plus" size={16} /> {t.sites.addOrigin}
               </ActButton>
             ) : null}
@@ -271,7 +283,15 @@ function General({ site, took }: Part) {
         <>
           <SiteName value={value.name} set={(name) => set({ ...value, name })} />
           <Field label={t.sites.origins} hint={t.sites.originsHint}>
-            {(ids) => <textarea {...ids} rows={3} spellcheck={false} value={value.origins.join('\n')} onInput={(event) => set({ ...value, origins: linesOf(event.currentTarget.value) })} />}
+            {(ids) => (
+              <textarea
+                {...ids}
+                rows={3}
+                spellcheck={false}
+                value={value.origins.join('\n')}
+                onInput={(event) => set({ ...value, origins: linesOf(event.currentTarget.value) })}
+              />
+            )}
           </Field>
         </>
       )}
@@ -280,14 +300,26 @@ function General({ site, took }: Part) {
 }
 
 const saidTexts = (texts: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim()]).filter(([, text]) => text !== ''));
+  Object.fromEntries(
+    Object.entries(texts)
+      .map(([name, text]) => [name, text.trim()])
+      .filter(([, text]) => text !== ''),
+  );
 
 function Texts({ site, took }: Part) {
   const names = [...new Set(['title', 'greeting', 'offline', ...Object.keys(site.texts)])];
   // Each has its place, empty or not: what was typed and taken back is no change.
-  const from = ({ texts }: Site): Readonly<Record<string, string>> => Object.fromEntries([...names, ...Object.keys(texts)].map((name) => [name, texts[name] ?? '']));
+  const from = ({ texts }: Site): Readonly<Record<string, string>> =>
+    Object.fromEntries([...names, ...Object.keys(texts)].map((name) => [name, texts[name] ?? '']));
   return (
-    <Editable title={t.sites.texts} hint={t.sites.textsHint} site={site} took={took} from={from} patch={(texts) => ({ texts: saidTexts(texts) })}>
+    <Editable
+      title={t.sites.texts}
+      hint={t.sites.textsHint}
+      site={site}
+      took={took}
+      from={from}
+      patch={(texts) => ({ texts: saidTexts(texts) })}
+    >
       {(texts, set) =>
         names.map((name) => (
           <TextField
@@ -310,7 +342,14 @@ const RULES: readonly FormRule[] = ['hidden', 'optional', 'required'];
 function FormRules({ site, took }: Part) {
   const names = [...new Set(['name', 'email', ...Object.keys(site.form)])];
   return (
-    <Editable title={t.sites.form} hint={t.sites.formHint} site={site} took={took} from={({ form }) => form} patch={(form) => ({ form })}>
+    <Editable
+      title={t.sites.form}
+      hint={t.sites.formHint}
+      site={site}
+      took={took}
+      from={({ form }) => form}
+      patch={(form) => ({ form })}
+    >
       {(form, set) =>
         names.map((name) => (
           <Field key={name} label={t.sites.formNames[name] ?? name}>
@@ -348,8 +387,21 @@ function Notice({ site, took }: Part) {
     >
       {(value, set) => (
         <>
-          <TextField label={t.sites.noticeText} max={CHARS_MAX.notice} rows={3} value={value.text} set={(text) => set({ ...value, text })} also={{ dir: 'auto' }} />
-          <TextField label={t.sites.noticeUrl} max={CHARS_MAX.url} value={value.url} set={(url) => set({ ...value, url })} also={{ type: 'url', inputMode: 'url' }} />
+          <TextField
+            label={t.sites.noticeText}
+            max={CHARS_MAX.notice}
+            rows={3}
+            value={value.text}
+            set={(text) => set({ ...value, text })}
+            also={{ dir: 'auto' }}
+          />
+          <TextField
+            label={t.sites.noticeUrl}
+            max={CHARS_MAX.url}
+            value={value.url}
+            set={(url) => set({ ...value, url })}
+            also={{ type: 'url', inputMode: 'url' }}
+          />
         </>
       )}
     </Editable>
@@ -368,7 +420,17 @@ function Redaction({ site, took }: Part) {
     >
       {(patterns, set) => (
         <Field label={t.sites.redaction}>
-          {(ids) => <textarea {...ids} class="mono" rows={4} spellcheck={false} placeholder="CUST-\d{6}" value={patterns.join('\n')} onInput={(event) => set(linesOf(event.currentTarget.value))} />}
+          {(ids) => (
+            <textarea
+              {...ids}
+              class="mono"
+              rows={4}
+              spellcheck={false}
+              placeholder="CUST-\d{6}"
+              value={patterns.join('\n')}
+              onInput={(event) => set(linesOf(event.currentTarget.value))}
+            />
+          )}
         </Field>
       )}
     </Editable>

@@ -1,24 +1,48 @@
 // One conversation: who it is, what can be done with it, what was said, and the composer.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { AgentId, ConversationCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { LINK_ATTRIBUTES, pieces } from '../../../widget-js/src/wire/links.ts';
+import { dayStart } from '../../../protocol/ts/src/wire/days.ts';
+import type { ConversationCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { isMine, isWaiting, visitorMarks } from '../state/board.ts';
 import { siteName } from '../state/catalog.ts';
-import { board, closeSoon, discard, loadEarlier, markSeen, retry, threads, withdraw, writeOn } from '../state/desk.ts';
+import {
+  closeSoon,
+  mayMove,
+  mayTransfer,
+  mayWithdraw,
+  takeFrom,
+  takenFrom,
+  takeOffered,
+  takeUp,
+  takeWaiting,
+  withdraw,
+} from '../state/acts.ts';
+import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/desk.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
-import { granted, me } from '../state/session.ts';
-import { EMPTY_THREAD } from '../state/thread.ts';
+import { me } from '../state/session.ts';
+import { EMPTY_THREAD, halves, isLoaded, isNote } from '../state/thread.ts';
 import { visitorName } from '../state/visitor.ts';
-import type { Entry, Pending } from '../state/thread.ts';
+import type { Entry } from '../state/thread.ts';
 import { t } from '../strings/en.ts';
 import { named, plain } from '../strings/phrase.ts';
 import type { Phrase } from '../strings/phrase.ts';
 import { Composer } from './composer.tsx';
-import { takeFrom, takeOffered, takeUp, takeWaiting } from './conversations.tsx';
 import { agentOrYou, authorName } from './names.ts';
-import { ActButton, Avatar, clockTime, dayName, Empty, Icon, keepFocus, once, Spinner, utcDate, Waiting, Words } from './parts.tsx';
-import { dayStart } from '../state/clock.ts';
+import {
+  ActButton,
+  Avatar,
+  clockTime,
+  dayName,
+  Empty,
+  Icon,
+  keepFocus,
+  once,
+  Spinner,
+  utcDate,
+  Waiting,
+  Words,
+} from './parts.tsx';
 import { PrivacyTagDialog } from './privacy_tag.tsx';
 
 export function Thread({ id, transfer }: { id: ConversationId; transfer: () => void }) {
@@ -30,7 +54,9 @@ export function Thread({ id, transfer }: { id: ConversationId; transfer: () => v
       <Messages id={id} card={card} showTag={setTagOf} />
       <Untaken card={card} />
       <Composer id={id} card={card} />
-      {tagOf === null ? null : <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />}
+      {tagOf === null ? null : (
+        <PrivacyTagDialog conversation={id} message={tagOf} onClose={() => setTagOf(null)} />
+      )}
     </main>
   );
 }
@@ -54,13 +80,20 @@ function Head({ card, transfer }: { card: ConversationCard | undefined; transfer
           <bdi>{visitorName(card)}</bdi>
         </h1>
         <p class="muted small">
-          {card === undefined ? null : <span class={`state state-${card.state}`}>{t.states[card.state]}</span>}
+          {card === undefined ? null : (
+            <span class={`state state-${card.state}`}>{t.states[card.state]}</span>
+          )}
           {card !== undefined && isWaiting(card) && card.waiting_since !== undefined ? (
             <span>
               <Waiting since={card.waiting_since} />
             </span>
           ) : null}
-          <span class="ellipsis" title={[site, stands === undefined ? undefined : plain(stands)].filter((part) => part !== undefined).join(' · ')}>
+          <span
+            class="ellipsis"
+            title={[site, stands === undefined ? undefined : plain(stands)]
+              .filter((part) => part !== undefined)
+              .join(' · ')}
+          >
             {site === undefined ? null : <bdi>{site}</bdi>}
             {site === undefined || stands === undefined ? null : ' · '}
             {stands === undefined ? null : <Words of={stands} />}
@@ -98,40 +131,29 @@ function Untaken({ card }: { card: ConversationCard | undefined }) {
   );
 }
 
-const leads = (): boolean => granted.value?.agent.role !== 'agent';
-
-/** Who has it hands it over or closes it, and who leads. */
-export function mayMove(card: ConversationCard): boolean {
-  return isMine(card, me.value) || leads();
-}
-
-/** From whom one may take it over, not only hand it on. */
-function takenFrom(card: ConversationCard): AgentId | null {
-  return card.state === 'active' && card.assignee !== undefined && card.assignee !== me.value && leads() ? card.assignee : null;
-}
-
-/** A transfer that nobody has answered yet can be taken back. */
-function mayWithdraw(card: ConversationCard): boolean {
-  return mayMove(card) && card.state === 'active' && card.offered_to !== undefined && card.offered_to !== me.value;
-}
-
-/** One colleague is asked at a time. */
-export function mayTransfer(card: ConversationCard): boolean {
-  return mayMove(card) && card.state === 'active' && card.offered_to === undefined;
-}
-
 function standing(card: ConversationCard): Phrase | undefined {
-  if (card.offered_to !== undefined && card.state !== 'closed') return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
-  if (card.assignee !== undefined && card.state !== 'closed') return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
+  if (card.offered_to !== undefined && card.state !== 'closed')
+    return named(t.thread.offeredTo, agentOrYou(card.offered_to, card));
+  if (card.assignee !== undefined && card.state !== 'closed')
+    return named(t.thread.assignedTo, agentOrYou(card.assignee, card));
   return undefined;
 }
 
-/** Each act has a key: a button that becomes another under the agent's hands is pressed for what it was. */
+/**
+ * Each act has a key: a button that becomes another under the agent's hands is pressed for what it
+ * was.
+ */
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
   const id = card.conversation;
   if (card.state === 'closed') {
     return (
-      <ActButton key="reopen" class="button" title={t.thread.reopen} aria-label={t.thread.reopen} act={() => takeUp(id)}>
+      <ActButton
+        key="reopen"
+        class="button"
+        title={t.thread.reopen}
+        aria-label={t.thread.reopen}
+        act={() => takeUp(id)}
+      >
         <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.reopen}</span>
       </ActButton>
     );
@@ -149,22 +171,48 @@ function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void
           <Icon name="hand" size={16} /> <span>{t.thread.take}</span>
         </ActButton>
       ) : from === null ? null : (
-        <ActButton key="take-over" class="button" title={t.thread.takeOver} aria-label={t.thread.takeOver} act={() => takeFrom(id, from)}>
+        <ActButton
+          key="take-over"
+          class="button"
+          title={t.thread.takeOver}
+          aria-label={t.thread.takeOver}
+          act={() => takeFrom(id, from)}
+        >
           <Icon name="hand" size={16} /> <span class="wide-only">{t.thread.takeOver}</span>
         </ActButton>
       )}
       {mayWithdraw(card) ? (
-        <ActButton key="withdraw" class="button" title={t.thread.withdrawHint} aria-label={t.thread.withdraw} act={() => withdraw(id).then(writeOn)}>
+        <ActButton
+          key="withdraw"
+          class="button"
+          title={t.thread.withdrawHint}
+          aria-label={t.thread.withdraw}
+          act={() => withdraw(id).then(writeOn)}
+        >
           <Icon name="undo" size={16} /> <span class="wide-only">{t.thread.withdraw}</span>
         </ActButton>
       ) : null}
       {mayTransfer(card) ? (
-        <button key="transfer" type="button" class="button" onClick={once(transfer)} title={t.thread.transfer} aria-label={t.thread.transfer}>
+        <button
+          key="transfer"
+          type="button"
+          class="button"
+          onClick={once(transfer)}
+          title={t.thread.transfer}
+          aria-label={t.thread.transfer}
+        >
           <Icon name="swap" size={16} /> <span class="wide-only">{t.thread.transfer}</span>
         </button>
       ) : null}
       {mayMove(card) ? (
-        <button key="close" type="button" class="button" title={t.thread.closeIt} aria-label={t.thread.closeIt} onClick={once(() => closeSoon(id))}>
+        <button
+          key="close"
+          type="button"
+          class="button"
+          title={t.thread.closeIt}
+          aria-label={t.thread.closeIt}
+          onClick={once(() => closeSoon(id))}
+        >
           <Icon name="archive" size={16} /> <span class="wide-only">{t.thread.closeIt}</span>
         </button>
       ) : null}
@@ -177,19 +225,30 @@ const END_PX = 48;
 /** Messages of one author within this much stand as one group. */
 const GROUP_MS = 4 * 60_000;
 
-function Messages({ id, card, showTag }: { id: ConversationId; card: ConversationCard | undefined; showTag: (message: string) => void }) {
+function Messages({
+  id,
+  card,
+  showTag,
+}: {
+  id: ConversationId;
+  card: ConversationCard | undefined;
+  showTag: (message: string) => void;
+}) {
   const thread = threads.value.get(id) ?? EMPTY_THREAD;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, pending: 0 });
+  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unplaced: 0 });
   const [below, setBelow] = useState(false);
   /** The message whose button the Tab key reaches; arrow keys move it. */
   const [tabStop, setTabStop] = useState<string | null>(null);
 
-  const firstSeq = thread.entries[0]?.seq ?? 0;
-  const lastSeq = thread.entries.at(-1)?.seq ?? 0;
+  const [placed, unplaced] = halves(thread);
+  const firstSeq = placed[0]?.seq ?? 0;
+  const lastSeq = placed.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
-  const others = typing.filter((mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value));
+  const others = typing.filter(
+    (mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value),
+  );
 
   const seen = (): void => {
     if (atEnd.current && !document.hidden && document.hasFocus()) markSeen(id);
@@ -199,12 +258,13 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
     const element = box.current;
     if (element === null) return;
     const was = before.current;
-    const wroteNow = thread.pending.length > was.pending;
+    const wroteNow = unplaced.length > was.unplaced;
     if (wroteNow) atEnd.current = true;
-    if (firstSeq < was.firstSeq && !atEnd.current) element.scrollTop += element.scrollHeight - was.height;
+    if (firstSeq < was.firstSeq && !atEnd.current)
+      element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
-    before.current = { firstSeq, lastSeq, height: element.scrollHeight, pending: thread.pending.length };
+    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unplaced: unplaced.length };
     seen();
     // Taking a conversation makes what is on the screen already seen by its assignee.
   }, [thread, others.length, card?.assignee, card?.state]);
@@ -240,10 +300,18 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
 
   return (
     <div class="messages-wrap">
-      <div class="messages" ref={box} onScroll={(event) => scrolled(event.currentTarget)} onKeyDown={stepInfo} tabIndex={0} role="log" aria-label={t.thread.label}>
-        {thread.absent && thread.entries.length === 0 && thread.pending.length === 0 ? (
+      <div
+        class="messages"
+        ref={box}
+        onScroll={(event) => scrolled(event.currentTarget)}
+        onKeyDown={stepInfo}
+        tabIndex={0}
+        role="log"
+        aria-label={t.thread.label}
+      >
+        {thread.absent && thread.entries.length === 0 ? (
           <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
-        ) : !thread.loaded && thread.pending.length === 0 ? (
+        ) : !isLoaded(thread) && unplaced.length === 0 ? (
           <div class="centered">
             <Spinner />
           </div>
@@ -256,9 +324,15 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
             ) : (
               <p class="beginning">{t.thread.beginning}</p>
             )}
-            <Entries entries={thread.entries} card={card} showTag={showTag} tabStop={tabStop} setTabStop={setTabStop} />
-            {thread.pending.map((pending) => (
-              <PendingBubble key={pending.message} id={id} pending={pending} />
+            <Entries
+              entries={placed}
+              card={card}
+              showTag={showTag}
+              tabStop={tabStop}
+              setTabStop={setTabStop}
+            />
+            {unplaced.map((entry) => (
+              <UnplacedBubble key={entry.message} id={id} entry={entry} />
             ))}
             <div class="typing-line" role="status">
               {others.map((mark) => (
@@ -288,10 +362,13 @@ function Messages({ id, card, showTag }: { id: ConversationId; card: Conversatio
 
 /** Whether a visitor can have seen it as said by us. */
 function spoken(entry: Entry): boolean {
-  return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && entry.visibility === 'everyone';
+  return entry.body.kind === 'text' && entry.author.kind !== 'visitor' && !isNote(entry);
 }
 
-/** From one message's button to the next by arrow keys: as many tab stops as messages would bar the way to the composer. */
+/**
+ * From one message's button to the next by arrow keys: as many tab stops as messages would bar the
+ * way to the composer.
+ */
 function stepInfo(event: KeyboardEvent): void {
   const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
   if (by === 0 || !(event.currentTarget instanceof HTMLElement)) return;
@@ -313,8 +390,11 @@ interface EntriesProps {
 function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) {
   const marks = visitorMarks(card);
   const spokenOnes = entries.filter((entry) => entry.body.kind !== 'event');
-  const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))?.message;
-  const lastSeen = entries.filter((entry) => entry.seq <= marks.seen && spoken(entry)).at(-1)?.message;
+  const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))
+    ?.message;
+  const lastSeen = entries
+    .filter((entry) => entry.seq <= marks.seen && spoken(entry))
+    .at(-1)?.message;
   return (
     <>
       {entries.map((entry, at) => {
@@ -326,7 +406,7 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
           before.body.kind === 'text' &&
           before.author.kind === entry.author.kind &&
           before.author.agent === entry.author.agent &&
-          before.visibility === entry.visibility &&
+          isNote(before) === isNote(entry) &&
           entry.at - before.at < GROUP_MS;
         return (
           <div key={entry.message} class="entry">
@@ -342,7 +422,16 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
                 </span>
               </p>
             ) : (
-              <Bubble entry={entry} card={card} joined={joined} marks={marks} spell={entry.message === lastSeen} showTag={showTag} reached={entry.message === stop} setTabStop={setTabStop} />
+              <Bubble
+                entry={entry}
+                card={card}
+                joined={joined}
+                marks={marks}
+                spell={entry.message === lastSeen}
+                showTag={showTag}
+                reached={entry.message === stop}
+                setTabStop={setTabStop}
+              />
             )}
           </div>
         );
@@ -377,7 +466,15 @@ function eventWords(entry: Entry, card: ConversationCard | undefined): Phrase {
 function Linked({ text }: { text: string }) {
   return (
     <>
-      {pieces(text).map((piece, at) => (piece.href === undefined ? piece.text : <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>{piece.text}</a>))}
+      {pieces(text).map((piece, at) =>
+        piece.href === undefined ? (
+          piece.text
+        ) : (
+          <a key={at} {...LINK_ATTRIBUTES} href={piece.href}>
+            {piece.text}
+          </a>
+        ),
+      )}
     </>
   );
 }
@@ -396,11 +493,17 @@ interface BubbleProps {
 }
 
 function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabStop }: BubbleProps) {
-  const note = entry.visibility === 'agents';
+  const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
-  const name = entry.author.kind === 'agent' ? agentOrYou(entry.author.agent, card) : authorName(entry.author, card);
-  const until = entry.expires === null ? '' : ` · ${t.context.retention} ${utcDate(dayStart(entry.expires - 1))}`;
+  const name =
+    entry.author.kind === 'agent'
+      ? agentOrYou(entry.author.agent, card)
+      : authorName(entry.author, card);
+  const until =
+    entry.expires === null
+      ? ''
+      : ` · ${t.context.retention} ${utcDate(dayStart(entry.expires - 1))}`;
   return (
     <article class={`said ${side} ${joined ? 'joined' : ''}`}>
       {joined ? null : (
@@ -413,7 +516,9 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
         </header>
       )}
       <div class="bubble" title={`${clockTime(entry.at)}${until}`}>
-        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}</p>
+        <p dir="auto">
+          {entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : t.thread.unreadable}
+        </p>
         <footer class="said-foot">
           <button
             type="button"
@@ -434,43 +539,56 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
   );
 }
 
-function Ticks({ seq, marks, spell }: { seq: number; spell: boolean; marks: { readonly delivered: number; readonly seen: number } }) {
+function Ticks({
+  seq,
+  marks,
+  spell,
+}: {
+  seq: number;
+  spell: boolean;
+  marks: { readonly delivered: number; readonly seen: number };
+}) {
   const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
   return (
-    <span class={`ticks ticks-${state}`} title={t.thread[state]} role="img" aria-label={t.thread[state]}>
+    <span
+      class={`ticks ticks-${state}`}
+      title={t.thread[state]}
+      role="img"
+      aria-label={t.thread[state]}
+    >
       {spell ? t.thread.seen : null}
       <Icon name={state === 'sent' ? 'check' : 'checks'} size={14} />
     </span>
   );
 }
 
-function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }) {
-  const note = pending.visibility === 'agents';
+/** On its way, or refused. */
+function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
+  const note = isNote(entry);
+  const refused = entry.failed !== undefined;
   return (
     <article class={`said ${note ? 'note' : 'ours'} pending`}>
       <div class="bubble">
-        <p dir="auto">
-          <Linked text={pending.text} />
-        </p>
+        <p dir="auto">{entry.body.kind === 'text' ? <Linked text={entry.body.text} /> : null}</p>
         <footer class="said-foot">
-          {pending.refused === null ? (
+          {!refused ? (
             <>
               <span>{t.thread.sending}</span>
               <Icon name="clock" size={13} />
             </>
           ) : (
             <span class="bad-words" role="alert">
-              {t.thread.failed}: {pending.refused}
+              {t.thread.failed}: {entry.failed}
             </span>
           )}
         </footer>
       </div>
-      {pending.refused === null ? null : (
+      {!refused ? null : (
         <div class="row end">
-          <button type="button" class="link" onClick={() => retry(id, pending.message)}>
+          <button type="button" class="link" onClick={() => retry(id, entry.message)}>
             {t.thread.retry}
           </button>
-          <button type="button" class="link" onClick={() => discard(id, pending.message)}>
+          <button type="button" class="link" onClick={() => discard(id, entry.message)}>
             {t.thread.discard}
           </button>
         </div>
@@ -478,4 +596,3 @@ function PendingBubble({ id, pending }: { id: ConversationId; pending: Pending }
     </article>
   );
 }
-

@@ -1,14 +1,14 @@
 // Handing a conversation over: whom, and how busy they are.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { AgentCard, ConversationId } from '../../../widget-js/src/wire/frames.ts';
-import { board, transfer } from '../state/desk.ts';
+import type { AgentCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
+import { mayTransfer, transfer } from '../state/acts.ts';
+import { board } from '../state/desk.ts';
 import { tell } from '../state/notices.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
 import { ActButton, Avatar, Dialog } from './parts.tsx';
-import { mayTransfer } from './thread.tsx';
 
 function rank(card: AgentCard): number {
   if (card.presence !== 'connected') return 3;
@@ -24,10 +24,14 @@ export function TransferDialog({ id, onClose }: { id: ConversationId; onClose: (
     if (!possible) onClose();
   }, [possible]);
   // Whoever has it already is nobody to hand it to.
-  const all = [...board.value.agents.values()].filter((card) => card.agent !== me.value && card.agent !== conversation?.assignee);
+  const all = [...board.value.agents.values()].filter(
+    (card) => card.agent !== me.value && card.agent !== conversation?.assignee,
+  );
   const shown = all
     .filter((card) => card.name.toLowerCase().includes(wanted.trim().toLowerCase()))
-    .sort((a, b) => rank(a) - rank(b) || (a.load ?? 0) - (b.load ?? 0) || a.name.localeCompare(b.name));
+    .sort(
+      (a, b) => rank(a) - rank(b) || (a.load ?? 0) - (b.load ?? 0) || a.name.localeCompare(b.name),
+    );
   return (
     <Dialog title={t.transfer.title} onClose={onClose}>
       <p class="muted">{t.transfer.lead}</p>
@@ -36,7 +40,13 @@ export function TransferDialog({ id, onClose }: { id: ConversationId; onClose: (
       ) : (
         <>
           {all.length > 6 ? (
-            <input type="search" aria-label={t.transfer.search} placeholder={t.transfer.search} value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+            <input
+              type="search"
+              aria-label={t.transfer.search}
+              placeholder={t.transfer.search}
+              value={wanted}
+              onInput={(event) => setWanted(event.currentTarget.value)}
+            />
           ) : null}
           <ul class="people">
             {shown.map((card) => (
@@ -49,14 +59,21 @@ export function TransferDialog({ id, onClose }: { id: ConversationId; onClose: (
                     onClose();
                   }}
                 >
-                  <Avatar id={card.agent} name={card.name} size={32} dot={card.presence === 'connected' ? (card.availability ?? 'offline') : 'gone'} />
+                  <Avatar
+                    id={card.agent}
+                    name={card.name}
+                    size={32}
+                    dot={card.presence === 'connected' ? (card.availability ?? 'offline') : 'gone'}
+                  />
                   <span class="person-main">
                     <strong>
                       <bdi>{card.name}</bdi>
                     </strong>
                     <small>
                       {[
-                        card.availability === undefined ? undefined : t.availability[card.availability],
+                        card.availability === undefined
+                          ? undefined
+                          : t.availability[card.availability],
                         card.presence === 'connected' ? undefined : t.transfer.gone,
                       ]
                         .filter((part) => part !== undefined)

@@ -1,6 +1,17 @@
 // A conversation as REST shows it, turned into the card that the socket would have sent.
 
-import type { AgentId, Author, AuthorKind, ConversationCard, ConversationId, ConversationState, Presence, SiteId, TagId, VisitorId } from '../../../widget-js/src/wire/frames.ts';
+import type {
+  AgentId,
+  Author,
+  AuthorKind,
+  ConversationCard,
+  ConversationId,
+  ConversationState,
+  Presence,
+  SiteId,
+  TagId,
+  VisitorId,
+} from '../../../protocol/ts/src/wire/frames.ts';
 
 export interface RestVisitor {
   visitor_id: VisitorId;
@@ -18,7 +29,9 @@ export interface RestAuthor {
 }
 
 function authorOf(rest: RestAuthor): Author {
-  return rest.agent_id === null || rest.agent_id === undefined ? { kind: rest.kind } : { kind: rest.kind, agent: rest.agent_id };
+  return rest.agent_id === null || rest.agent_id === undefined
+    ? { kind: rest.kind }
+    : { kind: rest.kind, agent: rest.agent_id };
 }
 
 export interface RestConversation {
@@ -44,7 +57,9 @@ export interface RestConversation {
 
 /** Leaves out what is null, as the wire does. */
 function present<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
+  ) as {
     [K in keyof T]?: NonNullable<T[K]>;
   };
 }
@@ -70,7 +85,10 @@ export function cardOf(rest: RestConversation): ConversationCard {
       tags: rest.tags,
       preview: rest.preview,
       last_message_at: rest.last_message_at,
-      last_author: rest.last_author === null || rest.last_author === undefined ? undefined : authorOf(rest.last_author),
+      last_author:
+        rest.last_author === null || rest.last_author === undefined
+          ? undefined
+          : authorOf(rest.last_author),
     }),
     ...(visitor === null || visitor === undefined
       ? {}

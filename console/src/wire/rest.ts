@@ -4,9 +4,18 @@
 // edit configuration.
 
 /** As many characters as the server takes of each (server/src/api). */
-export const CHARS_MAX = { name: 100, tag: 50, text: 500, notice: 2_000, url: 2_048, password: 1_000 } as const;
+export const CHARS_MAX = {
+  name: 100,
+  tag: 50,
+  text: 500,
+  notice: 2_000,
+  url: 2_048,
+  password: 1_000,
+} as const;
 
-/** Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs). */
+/**
+ * Conversations that an agent can be made to take at a time, from none (protocol/src/limits.rs).
+ */
 export const CAPACITY_MAX = 100;
 
 export type Role = 'agent' | 'supervisor' | 'admin';
@@ -198,7 +207,8 @@ export async function askAll<T>(path: string, pagesMax = 20): Promise<T[]> {
   let cursor: string | null = null;
   for (let page = 0; page < pagesMax; page += 1) {
     const joint: string = path.includes('?') ? '&' : '?';
-    const next: string = cursor === null ? path : `${path}${joint}cursor=${encodeURIComponent(cursor)}`;
+    const next: string =
+      cursor === null ? path : `${path}${joint}cursor=${encodeURIComponent(cursor)}`;
     const got: Page<T> = await ask<Page<T>>('GET', next);
     items.push(...got.items);
     cursor = got.next_cursor;

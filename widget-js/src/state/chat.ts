@@ -3,32 +3,69 @@
 // Lives here: who does what when a tab leads or follows, and what is said again after a break. Not
 // here: how the state changes (`conversation.ts`), how it looks (`view/`).
 
-import type { FrameSchema } from '../wire/codec.ts';
+import { newestEntry } from '../../../protocol/ts/src/state/transcript.ts';
+import type { FrameSchema } from '../../../protocol/ts/src/wire/codec.ts';
 import {
-  CLIENT_CLOSE, CLIENT_DELIVERED, CLIENT_HISTORY, CLIENT_OPEN, CLIENT_PAGE, CLIENT_REOPEN, CLIENT_SEEN, CLIENT_SEND,
-  CLIENT_TYPING, ANSWER_BYTES_MAX, RETRYABLE, SERVER_ACK, SERVER_AVAILABILITY, SERVER_CONVERSATION, SERVER_DELIVERED, SERVER_FORGET, SERVER_HISTORY,
-  SERVER_MESSAGE, SERVER_QUEUE, SERVER_SEEN, SERVER_TYPING, SERVER_VOID, TYPING_MS,
-} from '../wire/frames.ts';
+  CLIENT_CLOSE,
+  CLIENT_DELIVERED,
+  CLIENT_HISTORY,
+  CLIENT_OPEN,
+  CLIENT_PAGE,
+  CLIENT_REOPEN,
+  CLIENT_SEEN,
+  CLIENT_SEND,
+  CLIENT_TYPING,
+  ANSWER_BYTES_MAX,
+  CLOSE_NOT_AUTHENTICATED,
+  CLOSE_ORIGIN_NOT_ALLOWED,
+  SERVER_ACK,
+  SERVER_AVAILABILITY,
+  SERVER_CONVERSATION,
+  SERVER_DELIVERED,
+  SERVER_FORGET,
+  SERVER_HISTORY,
+  SERVER_MESSAGE,
+  SERVER_QUEUE,
+  SERVER_SEEN,
+  SERVER_TYPING,
+  SERVER_VOID,
+  TYPING_MS,
+} from '../../../protocol/ts/src/wire/frames.ts';
 import type {
-  ClientHello, ConversationId, FormAnswer, MessageId, PageView, RejectCode, ServerFrame, ServerWelcome,
-} from '../wire/frames.ts';
-import { conversation_id, message_id } from '../wire/ids.ts';
-import { Socket, verdict } from '../wire/socket.ts';
-import type { Answer, LineState } from '../wire/socket.ts';
+  ClientHello,
+  ConversationId,
+  FormAnswer,
+  MessageId,
+  PageView,
+  RejectCode,
+  ServerFrame,
+  ServerWelcome,
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { conversationId, messageId } from '../../../protocol/ts/src/wire/ids.ts';
+import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
+import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import { isRetryable, verdict } from '../../../protocol/ts/src/wire/verdict.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Entry, Input } from './conversation.ts';
-import { fetch_site, not_allowed, now, unreachable } from './site.ts';
+import { fetchSite, notAllowed, now, unreachable } from './site.ts';
 import type { SiteConfig } from './site.ts';
 import type { SavedOpen, SavedSend, Store } from './store.ts';
 import { Tabs } from './tabs.ts';
 
 const HEARS = [
-  SERVER_ACK, SERVER_MESSAGE, SERVER_TYPING, SERVER_VOID, SERVER_DELIVERED, SERVER_SEEN, SERVER_AVAILABILITY,
-  SERVER_QUEUE, SERVER_CONVERSATION, SERVER_FORGET, SERVER_HISTORY,
+  SERVER_ACK,
+  SERVER_MESSAGE,
+  SERVER_TYPING,
+  SERVER_VOID,
+  SERVER_DELIVERED,
+  SERVER_SEEN,
+  SERVER_AVAILABILITY,
+  SERVER_QUEUE,
+  SERVER_CONVERSATION,
+  SERVER_FORGET,
+  SERVER_HISTORY,
 ] as readonly FrameSchema<ServerFrame>[];
 
-const NOT_AUTHENTICATED = 4001;
-const ORIGIN_NOT_ALLOWED = 4003;
 /** So many attempts in a row without ever a line: something keeps it away. */
 const BLOCKED_AFTER = 2;
 const HISTORY_PAGE = 50;
@@ -93,25 +130,31 @@ export class Chat {
   /** Attempts in vain; none counts once there was a line. */
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
-  #asked_earlier = false;
+  #askedEarlier = false;
   /** What was refused for a while: each kind of act, and under no name what is unsent. */
   readonly #retries = new Map<Act['kind'] | undefined, ReturnType<typeof setTimeout>>();
-  #typing_end: ReturnType<typeof setTimeout> | undefined;
+  #typingEnd: ReturnType<typeof setTimeout> | undefined;
   #delivered = 0;
   /** The server's clock before this page's own, which nobody sets. */
-  #ahead_ms = 0;
+  #aheadMs = 0;
   #hourly: ReturnType<typeof setInterval> | undefined;
 
-  constructor(origin: string, site: SiteConfig, store: Store, on: ChatEvents, socket?: typeof WebSocket) {
+  constructor(
+    origin: string,
+    site: SiteConfig,
+    store: Store,
+    on: ChatEvents,
+    socket?: typeof WebSocket,
+  ) {
     this.#origin = origin;
     this.#site = site;
     this.#store = store;
     this.#state = initial(site.availability);
     this.#tabs = new Tabs<Note>(store.name, {
-      on_enter: () => this.#entered(),
-      on_lead: () => this.#lead(),
-      on_exit: () => this.#exited(),
-      on_note: (note) => this.#hear_tab(note),
+      onEnter: () => this.#entered(),
+      onLead: () => this.#lead(),
+      onExit: () => this.#exited(),
+      onNote: (note) => this.#hearTab(note),
     });
     this.#url = `${origin.replace(/^http/, 'ws')}/v1/socket`;
     this.#socket = new Socket({
@@ -119,15 +162,15 @@ export class Chat {
       socket,
       hears: HEARS,
       hello: () => this.#hello(),
-      on_welcome: (welcome) => this.#welcomed(welcome),
-      on_frame: (frame) => this.#hear(frame),
-      on_state: (state) => this.#line(state),
+      onWelcome: (welcome) => this.#welcomed(welcome),
+      onFrame: (frame) => this.#hear(frame),
+      onState: (state) => this.#line(state),
     });
     // A page that changes its address without being loaded, where the browser tells of it.
     const { navigation } = window as { navigation?: EventTarget };
     let { pathname } = location;
     navigation?.addEventListener('navigatesuccess', () => {
-      if (pathname !== location.pathname) this.#tell_page();
+      if (pathname !== location.pathname) this.#tellPage();
       ({ pathname } = location);
     });
     const { conversation, token } = this.#store.session;
@@ -149,19 +192,19 @@ export class Chat {
 
   /** The visitor acted: from now on there may be a line, again where it was told to stop. */
   join(): void {
-    this.#forgotten_elsewhere();
+    this.#forgottenElsewhere();
     if (!this.#tabs.join()) this.look(true);
   }
 
   /** Is all well: the line, or the tab that holds it? */
   look(again = false): void {
-    if (this.joined && !this.#tabs.leads) this.#call_leader();
+    if (this.joined && !this.#tabs.leads) this.#callLeader();
     this.do({ kind: 'probe', again });
   }
 
   /**
-   * Says something; begins a conversation with the form's answers where there is none, and takes along
-   * what failed before. False: too much is unsent.
+   * Says something; begins a conversation with the form's answers where there is none, and takes
+   * along what failed before. False: too much is unsent.
    */
   send(text: string, form: FormAnswer[] = []): boolean {
     this.join();
@@ -169,13 +212,16 @@ export class Chat {
     return conversation !== undefined && this.#write(conversation, text);
   }
 
-  /** Tries a message again that was refused, with all others where it is the conversation that failed. */
+  /**
+   * Tries a message again that was refused, with all others where it is the conversation that
+   * failed.
+   */
   retry(message: MessageId, form: FormAnswer[] = []): boolean {
     this.join();
     const conversation = this.#current();
     if (!conversation) return this.#begin(form) !== undefined;
     const entry = this.#state.entries.find((entry) => entry.message === message && entry.failed);
-    return entry !== undefined && this.#write_again(conversation, entry);
+    return entry !== undefined && this.#writeAgain(conversation, entry);
   }
 
   /** Drops what failed. */
@@ -183,7 +229,9 @@ export class Chat {
     this.#happen({ kind: 'discarded', message });
   }
 
-  /** Where new words go; nowhere yet where there is no conversation, or none that could be begun. */
+  /**
+   * Where new words go; nowhere yet where there is no conversation, or none that could be begun.
+   */
   #current(): ConversationId | undefined {
     return this.#state.refused === undefined ? this.#state.conversation : undefined;
   }
@@ -191,8 +239,18 @@ export class Chat {
   #write(conversation: ConversationId, text: string): boolean {
     const at = now();
     const before = [...this.#store.unsent(), ...this.#state.entries];
-    const message = message_id(at, before.map((one) => ('message' in one ? one.message : '')));
-    const item: SavedSend = { kind: 'send', conversation, message, text, seen_seq: newest(this.#state), at };
+    const message = messageId(
+      at,
+      before.map((one) => ('message' in one ? one.message : '')),
+    );
+    const item: SavedSend = {
+      kind: 'send',
+      conversation,
+      message,
+      text,
+      seen_seq: newest(this.#state),
+      at,
+    };
     if (!this.#store.put(item)) return false;
     this.#happen({ kind: 'written', message, text, at });
     this.#unsent(item);
@@ -200,7 +258,7 @@ export class Chat {
   }
 
   /** It is a new message to the server, which may have judged the former. */
-  #write_again(conversation: ConversationId, { message, body }: Entry): boolean {
+  #writeAgain(conversation: ConversationId, { message, body }: Entry): boolean {
     // First out, so that there is room.
     this.#happen({ kind: 'discarded', message });
     return body.kind === 'text' && this.#write(conversation, body.text);
@@ -229,8 +287,9 @@ export class Chat {
         this.#socket.say(CLIENT_PAGE, { page: act.page });
         break;
       case 'end':
-        void this.#socket.ask(CLIENT_CLOSE, { conversation })
-          .then((answer) => this.#again_later(answer, act, conversation));
+        void this.#socket
+          .ask(CLIENT_CLOSE, { conversation })
+          .then((answer) => this.#againLater(answer, act, conversation));
         break;
     }
   }
@@ -241,11 +300,11 @@ export class Chat {
     if (seq <= this.#state.seen) return;
     this.#happen({ kind: 'read', seq });
     this.do({ kind: 'seen', seq });
-    this.#keep_whether_live();
+    this.#keepWhetherLive();
   }
 
   /** Leaves a closed conversation behind; the next words begin another. */
-  begin_anew(): void {
+  beginAnew(): void {
     this.#keep({ live: false }, true);
     this.#happen({ kind: 'ended' });
   }
@@ -262,7 +321,7 @@ export class Chat {
   }
 
   /** Forgets them where another tab did so unheard by this one, so that it writes nothing back. */
-  #forgotten_elsewhere(): boolean {
+  #forgottenElsewhere(): boolean {
     const gone = this.#stored && this.#store.session.token === undefined;
     if (gone) this.wipe();
     return gone;
@@ -270,13 +329,18 @@ export class Chat {
 
   #begin(form: FormAnswer[]): ConversationId | undefined {
     const failed = this.#state.entries.filter((entry) => entry.failed);
-    const conversation = conversation_id(now());
-    const open: SavedOpen = { kind: 'open', conversation, form, notice: this.#site.notice?.hash || undefined };
+    const conversation = conversationId(now());
+    const open: SavedOpen = {
+      kind: 'open',
+      conversation,
+      form,
+      notice: this.#site.notice?.hash || undefined,
+    };
     if (!this.#store.put(open)) return undefined;
     this.#happen({ kind: 'began', conversation });
     this.#keep({ conversation, live: true });
     this.#unsent(open);
-    for (const entry of failed) this.#write_again(conversation, entry);
+    for (const entry of failed) this.#writeAgain(conversation, entry);
     return conversation;
   }
 
@@ -293,7 +357,7 @@ export class Chat {
 
   /** Writes the session down. Only the leader knows a newer token than the one that is stored. */
   #keep(change: { conversation?: ConversationId; live: boolean }, leave = false): void {
-    if (this.#forgotten_elsewhere()) return;
+    if (this.#forgottenElsewhere()) return;
     const stored = this.#store.session;
     const token = this.#token ?? stored.token;
     const conversation = leave ? undefined : (change.conversation ?? stored.conversation);
@@ -301,14 +365,18 @@ export class Chat {
     this.#stored = token !== undefined;
   }
 
-  /** Whether the next page should go on with it: what is closed has something to show as long as it was not read. */
+  /**
+   * Whether the next page should go on with it: what is closed has something to show as long as it
+   * was not read.
+   */
   #live(): boolean {
     return this.#state.card?.state !== 'closed' || unread(this.#state) > 0;
   }
 
-  #keep_whether_live(): void {
+  #keepWhetherLive(): void {
     const live = this.#live();
-    if (this.#tabs.leads && this.#state.conversation && this.#store.session.live !== live) this.#keep({ live });
+    if (this.#tabs.leads && this.#state.conversation && this.#store.session.live !== live)
+      this.#keep({ live });
   }
 
   /** Something happened here that every tab must know. */
@@ -319,25 +387,26 @@ export class Chat {
 
   #apply(input: Input): void {
     // Each tab's own storage, where there is none that they share.
-    if (input.kind === 'acked' || input.kind === 'discarded') this.#store.remove({ kind: 'send', message: input.message });
+    if (input.kind === 'acked' || input.kind === 'discarded')
+      this.#store.remove({ kind: 'send', message: input.message });
     if (input.kind === 'failed') this.#store.fail(input.message, input.why);
     // It may have been refused for what this page knew of the site.
-    if (input.kind === 'refused') void this.#ask_site();
+    if (input.kind === 'refused') void this.#askSite();
     const next = reduce(this.#state, input);
     if (next === this.#state) return;
     this.#state = next;
     this.#on.changed(next);
   }
 
-  async #ask_site(): Promise<void> {
-    const answer = await fetch_site(this.#origin, this.#site.site_key);
+  async #askSite(): Promise<void> {
+    const answer = await fetchSite(this.#origin, this.#site.site_key);
     if (answer.kind !== 'site') return;
     this.#site = answer.site;
     this.#on.site(answer.site);
   }
 
   #lead(): void {
-    if (this.#forgotten_elsewhere()) return;
+    if (this.#forgottenElsewhere()) return;
     // A tab that begins to lead takes on what another left unsaid.
     this.#opening.clear();
     this.#sending = undefined;
@@ -348,12 +417,12 @@ export class Chat {
   }
 
   #entered(): void {
-    this.#call_leader();
-    this.#tell_page();
+    this.#callLeader();
+    this.#tellPage();
   }
 
-  #tell_page(): void {
-    const page = page_view();
+  #tellPage(): void {
+    const page = pageView();
     if (page) this.do({ kind: 'page', page });
   }
 
@@ -364,7 +433,7 @@ export class Chat {
   }
 
   /** Asks the leader for what there is; one that stays silent is none. */
-  #call_leader(): void {
+  #callLeader(): void {
     this.#tabs.post({ kind: 'join' });
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => this.#tabs.seize(), LEADER_MS);
@@ -376,13 +445,13 @@ export class Chat {
     else this.#socket.probe();
   }
 
-  #hear_tab(note: Note): void {
+  #hearTab(note: Note): void {
     switch (note.kind) {
       case 'input':
         this.#apply(note.input);
         // Only a leader speaks of the line: it is there, or another one is by now.
         if (note.input.kind === 'line') clearTimeout(this.#unanswered);
-        if (note.input.kind === 'read') this.#keep_whether_live();
+        if (note.input.kind === 'read') this.#keepWhetherLive();
         break;
       case 'state':
         clearTimeout(this.#unanswered);
@@ -399,7 +468,8 @@ export class Chat {
       case 'unsent':
         if (this.#tabs.leads) {
           this.#store.put(note.item);
-          if (note.item.kind === 'open') this.#keep({ conversation: note.item.conversation, live: true });
+          if (note.item.kind === 'open')
+            this.#keep({ conversation: note.item.conversation, live: true });
           this.#flush();
         }
         break;
@@ -420,7 +490,7 @@ export class Chat {
   #hello(): Omit<ClientHello, 'kind' | 'request'> {
     const conversation = this.#state.conversation;
     const opened = conversation !== undefined && !this.#opens(conversation);
-    const { seq = 0, message, at } = this.#state.entries.findLast((entry) => entry.seq > 0) ?? {};
+    const { seq = 0, message, at } = newestEntry(this.#state) ?? {};
     return {
       role: 'visitor',
       client: 'widget/0.1.0',
@@ -433,41 +503,49 @@ export class Chat {
   }
 
   #opens(conversation: ConversationId): boolean {
-    return this.#store.unsent().some((item) => item.kind === 'open' && item.conversation === conversation);
+    return this.#store
+      .unsent()
+      .some((item) => item.kind === 'open' && item.conversation === conversation);
   }
 
-  #server_now(): number {
-    return performance.now() + this.#ahead_ms;
+  #serverNow(): number {
+    return performance.now() + this.#aheadMs;
   }
 
-  #pass_time(): void {
-    this.#happen({ kind: 'time', now: this.#server_now() });
+  #passTime(): void {
+    this.#happen({ kind: 'time', now: this.#serverNow() });
   }
 
   #welcomed(welcome: ServerWelcome): void {
-    this.#ahead_ms = welcome.now - performance.now();
-    this.#pass_time();
-    this.#hourly ??= setInterval(() => this.#pass_time(), 3_600_000);
+    this.#aheadMs = welcome.now - performance.now();
+    this.#passTime();
+    this.#hourly ??= setInterval(() => this.#passTime(), 3_600_000);
     this.#token = welcome.token ?? this.#token;
     const conversation = this.#state.conversation;
     // Nothing is written for a visitor who only looked.
     if (conversation) this.#keep({ conversation, live: this.#live() });
-    if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation)) this.#gone(conversation);
-    if (welcome.site) this.#happen({ kind: 'availability', availability: welcome.site.availability });
+    if (conversation && !this.#opens(conversation) && !welcome.conversations.includes(conversation))
+      this.#gone(conversation);
+    if (welcome.site)
+      this.#happen({ kind: 'availability', availability: welcome.site.availability });
     this.#opening.clear();
     this.#sending = undefined;
     this.#delivered = 0;
     this.#fresh = true;
-    this.#tell_page();
+    this.#tellPage();
     this.#flush();
   }
 
-  /** The conversation is not there any more, or is another's: what was to be said in it waits for the visitor, or goes with it. */
+  /**
+   * The conversation is not there any more, or is another's: what was to be said in it waits for
+   * the visitor, or goes with it.
+   */
   #gone(conversation: ConversationId, all = false): void {
     for (const item of this.#store.unsent()) {
       if (item.conversation !== conversation) continue;
       if (all || item.kind === 'open') this.#store.remove(item);
-      else if (!item.failed) this.#happen({ kind: 'failed', message: item.message, why: 'not-found' });
+      else if (!item.failed)
+        this.#happen({ kind: 'failed', message: item.message, why: 'not-found' });
     }
     this.#keep({ live: false }, true);
     this.#happen({ kind: 'ended', all });
@@ -475,13 +553,22 @@ export class Chat {
 
   #line(state: LineState): void {
     if (state.kind === 'online') this.#failures = Number.NEGATIVE_INFINITY;
-    if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER) unreachable('WebSocket', this.#url);
-    if (state.kind === 'stopped' && state.code === ORIGIN_NOT_ALLOWED) not_allowed();
-    const input: Input = { kind: 'line', line: state.kind, blocked: this.#failures >= BLOCKED_AFTER };
+    if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER)
+      unreachable('WebSocket', this.#url);
+    if (state.kind === 'stopped' && state.code === CLOSE_ORIGIN_NOT_ALLOWED) notAllowed();
+    const input: Input = {
+      kind: 'line',
+      line: state.kind,
+      blocked: this.#failures >= BLOCKED_AFTER,
+    };
     // That this tab lets go says nothing about the one that takes over.
     if (state.kind === 'idle') this.#apply(input);
     else this.#happen(input);
-    if (state.kind === 'stopped' && state.code === NOT_AUTHENTICATED && this.#token !== undefined) {
+    if (
+      state.kind === 'stopped' &&
+      state.code === CLOSE_NOT_AUTHENTICATED &&
+      this.#token !== undefined
+    ) {
       // The token ended. Without one the server makes a new visitor, once.
       this.#token = undefined;
       this.#socket.start();
@@ -489,53 +576,64 @@ export class Chat {
   }
 
   #hear(frame: ServerFrame): void {
-    if (frame.kind === 'forget' && !frame.messages && frame.conversation === this.#state.conversation) {
+    if (
+      frame.kind === 'forget' &&
+      !frame.messages &&
+      frame.conversation === this.#state.conversation
+    ) {
       this.#gone(frame.conversation, true);
       return;
     }
-    this.#happen({ kind: 'frame', frame, now: this.#server_now() });
+    this.#happen({ kind: 'frame', frame, now: this.#serverNow() });
     if (frame.kind === 'typing') {
-      clearTimeout(this.#typing_end);
-      this.#typing_end = setTimeout(() => this.#pass_time(), TYPING_MS + 50);
+      clearTimeout(this.#typingEnd);
+      this.#typingEnd = setTimeout(() => this.#passTime(), TYPING_MS + 50);
     }
     if (frame.kind === 'conversation' && frame.card.conversation === this.#state.conversation) {
       // Closed by whomever, it is what the visitor asked for; they may open it again.
       if (frame.card.state === 'closed') clearTimeout(this.#retries.get('end'));
-      this.#keep_whether_live();
+      this.#keepWhetherLive();
       // What was read without a line.
       const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
-      if (this.#fresh && this.#state.seen > (mine?.seen ?? 0)) this.do({ kind: 'seen', seq: this.#state.seen });
+      if (this.#fresh && this.#state.seen > (mine?.seen ?? 0))
+        this.do({ kind: 'seen', seq: this.#state.seen });
       this.#fresh = false;
     }
     if (frame.kind === 'message' || frame.kind === 'history') {
-      this.#say_delivered();
-      this.#keep_whether_live();
+      this.#sayDelivered();
+      this.#keepWhetherLive();
     }
   }
 
-  #say_delivered(): void {
+  #sayDelivered(): void {
     const conversation = this.#state.conversation;
-    const last = this.#state.entries.findLast((entry) => entry.seq > 0 && entry.author.kind !== 'visitor');
+    const last = this.#state.entries.findLast(
+      (entry) => entry.seq > 0 && entry.author.kind !== 'visitor',
+    );
     if (!conversation || !last || last.seq <= this.#delivered) return;
     this.#delivered = last.seq;
     this.#socket.say(CLIENT_DELIVERED, { conversation, seq: last.seq });
   }
 
   async #earlier(conversation: ConversationId, act: Act): Promise<void> {
-    const before = this.#state.entries.find((entry) => entry.seq > 0)?.seq;
-    if (!before || this.#asked_earlier) return;
-    this.#asked_earlier = true;
-    const answer = await this.#socket.ask(CLIENT_HISTORY, { conversation, before, limit: HISTORY_PAGE });
-    this.#asked_earlier = false;
+    const before = this.#state.edge;
+    if (!before || this.#askedEarlier) return;
+    this.#askedEarlier = true;
+    const answer = await this.#socket.ask(CLIENT_HISTORY, {
+      conversation,
+      before,
+      limit: HISTORY_PAGE,
+    });
+    this.#askedEarlier = false;
     if (answer.kind === 'history') {
-      this.#happen({ kind: 'frame', frame: answer, now: this.#server_now() });
+      this.#happen({ kind: 'frame', frame: answer, now: this.#serverNow() });
     }
-    this.#again_later(answer, act, conversation);
+    this.#againLater(answer, act, conversation);
   }
 
   /**
-   * Says what is unsent and not being said already. Conversations first; of the messages one at a time, so
-   * that a refusal of one for a while cannot let the next one overtake it.
+   * Says what is unsent and not being said already. Conversations first; of the messages one at a
+   * time, so that a refusal of one for a while cannot let the next one overtake it.
    */
   #flush(): void {
     if (this.#socket.state.kind !== 'online') return;
@@ -553,10 +651,15 @@ export class Chat {
 
   async #open(item: SavedOpen): Promise<void> {
     const { conversation, form, notice } = item;
-    const answer = await this.#socket.ask(CLIENT_OPEN, { conversation, form, notice, page: page_view() });
+    const answer = await this.#socket.ask(CLIENT_OPEN, {
+      conversation,
+      form,
+      notice,
+      page: pageView(),
+    });
     if (answer.kind === 'ack') this.#store.remove(item);
     else if (answer.kind === 'reject') {
-      if (this.#again_later(answer)) this.#opening.delete(conversation);
+      if (this.#againLater(answer)) this.#opening.delete(conversation);
       else this.#refused(item, answer.code);
     }
   }
@@ -565,7 +668,8 @@ export class Chat {
   #refused(item: SavedOpen, why: RejectCode): void {
     this.#store.remove(item);
     for (const sent of this.#store.unsent()) {
-      if (sent.kind === 'send' && sent.conversation === item.conversation) this.#happen({ kind: 'failed', message: sent.message, why });
+      if (sent.kind === 'send' && sent.conversation === item.conversation)
+        this.#happen({ kind: 'failed', message: sent.message, why });
     }
     this.#happen({ kind: 'refused', why });
   }
@@ -573,21 +677,29 @@ export class Chat {
   async #send(item: SavedSend): Promise<void> {
     const { conversation, message, text, seen_seq } = item;
     this.#sending = message;
-    if (this.#state.card?.state === 'closed') void this.#socket.ask(CLIENT_REOPEN, { conversation });
-    const answer = await this.#socket.ask(CLIENT_SEND, { conversation, message, seen_seq, body: { kind: 'text', text } });
+    if (this.#state.card?.state === 'closed')
+      void this.#socket.ask(CLIENT_REOPEN, { conversation });
+    const answer = await this.#socket.ask(CLIENT_SEND, {
+      conversation,
+      message,
+      seen_seq,
+      body: { kind: 'text', text },
+    });
     if (this.#sending !== message) return;
     if (answer.kind === 'ack') {
       const { seq = 0, at = item.at, expires = null, body } = answer;
       const kept = body?.kind === 'text' ? body.text : text;
       this.#happen({ kind: 'acked', conversation, message, seq, at, expires, text: kept });
     } else if (answer.kind === 'reject') {
-      // Behind an `open` that is to be tried again there is no conversation yet: then this waits with it.
-      const waits = this.#again_later(answer) || this.#opens(conversation);
+      // Behind an `open` that is to be tried again there is no conversation yet: then this waits
+      // with it.
+      const waits = this.#againLater(answer) || this.#opens(conversation);
       this.#sending = undefined;
       if (waits) return;
       // Closed while this was under way: opening it again is what the visitor meant.
-      const reopened = answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
-      if (reopened.kind === 'lost' || this.#again_later(reopened)) return;
+      const reopened =
+        answer.code === 'closed' ? await this.#socket.ask(CLIENT_REOPEN, { conversation }) : answer;
+      if (reopened.kind === 'lost' || this.#againLater(reopened)) return;
       if (reopened.kind === 'reject') this.#happen({ kind: 'failed', message, why: answer.code });
     }
     this.#sending = undefined;
@@ -598,8 +710,8 @@ export class Chat {
    * Whether the answer is a refusal for a while; what it refused is done again after it: the act,
    * as long as it is about the conversation that is here, or whatever is unsent.
    */
-  #again_later(answer: Answer, act?: Act, conversation?: ConversationId): boolean {
-    if (answer.kind !== 'reject' || !RETRYABLE.includes(answer.code)) return false;
+  #againLater(answer: Answer, act?: Act, conversation?: ConversationId): boolean {
+    if (answer.kind !== 'reject' || !isRetryable(answer.code)) return false;
     const again = (): void => {
       if (!act) this.#flush();
       else if (conversation === this.#state.conversation) this.do(act);
@@ -612,11 +724,15 @@ export class Chat {
 
 /** Bit 0: Global Privacy Control; bit 1: Do Not Track. */
 function signals(): number {
-  const gpc = (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl === true ? 1 : 0;
+  const gpc =
+    (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl === true ? 1 : 0;
   return gpc | (navigator.doNotTrack === '1' ? 2 : 0);
 }
 
-/** A number of ours in the title: by the sign behind it, which is not seen, it is known wherever it stands, and none of the page's is one. */
+/**
+ * A number of ours in the title: by the sign behind it, which is not seen, it is known wherever it
+ * stands, and none of the page's is one.
+ */
 const NUMBER = /\(\d+\) \u2063/g;
 /** The one that belongs there now. */
 let number = '';
@@ -624,28 +740,36 @@ let watched: MutationObserver | undefined;
 let renumbering: ReturnType<typeof setTimeout> | undefined;
 
 /** The page's own title, with whatever numbers the page has in it. */
-export function page_title(): string {
+export function pageTitle(): string {
   return document.title.replace(NUMBER, '');
 }
 
 /** Puts the number of unread messages before the page's own title. */
-export function number_title(count: number): void {
+export function numberTitle(count: number): void {
   number = count > 0 ? `(${count}) \u2063` : '';
-  document.title = number + page_title();
-  // A page whose title blinks puts back what it kept, with a number that was read since. After a while, lest two do nothing else.
+  document.title = number + pageTitle();
+  // A page whose title blinks puts back what it kept, with a number that was read since. After a
+  // while, lest two do nothing else.
   watched ??= new MutationObserver(() => (renumbering ??= setTimeout(renumber, RENUMBER_MS)));
   watched.observe(document.head, { childList: true, characterData: true, subtree: true });
 }
 
 function renumber(): void {
   renumbering = undefined;
-  if (document.title.match(NUMBER)?.some((one) => one !== number)) document.title = number + page_title();
+  if (document.title.match(NUMBER)?.some((one) => one !== number))
+    document.title = number + pageTitle();
 }
 
-/** The page without its query; nothing at all where the visitor asked not to be followed, or where no site is. */
-function page_view(): PageView | undefined {
+/**
+ * The page without its query; nothing at all where the visitor asked not to be followed, or where
+ * no site is.
+ */
+function pageView(): PageView | undefined {
   const { origin, pathname } = location;
   if (signals() !== 0 || !origin.startsWith('http')) return undefined;
   // The bounds are in bytes, and a unit of a text takes three at most.
-  return { url: (origin + pathname).slice(0, URL_BYTES_MAX), title: page_title().slice(0, ANSWER_BYTES_MAX / 3) };
+  return {
+    url: (origin + pathname).slice(0, URL_BYTES_MAX),
+    title: pageTitle().slice(0, ANSWER_BYTES_MAX / 3),
+  };
 }

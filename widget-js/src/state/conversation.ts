@@ -1,48 +1,55 @@
 // What a visitor sees of their conversation, as a pure function of what happened.
 //
-// Lives here: the state, every input that changes it, and what can be read off it. Not here: sockets,
-// storage, tabs (`chat.ts`), the screen (`view/`). Every input may come twice, and from another tab.
+// Lives here: the state, every input that changes it, and what can be read off it. Not here: the
+// rules of a transcript (the shared `transcript.ts`), sockets, storage, tabs (`chat.ts`), the
+// screen (`view/`). Every input may come twice, and from another tab.
 
+import { mark } from '../../../protocol/ts/src/state/marks.ts';
+import {
+  NOTHING,
+  acknowledge,
+  discard,
+  expire,
+  hear,
+  newestEntry,
+  refuse,
+  write,
+} from '../../../protocol/ts/src/state/transcript.ts';
+import type { Entry as AnyEntry, Transcript } from '../../../protocol/ts/src/state/transcript.ts';
+import { dayOf } from '../../../protocol/ts/src/wire/days.ts';
 import type {
-  AgentCard, AgentId, Author, Body, ConversationCard, ConversationId, Message, MessageId, RejectCode, ServerFrame, ServerHistory, SiteAvailability,
-} from '../wire/frames.ts';
-import { TYPING_MS } from '../wire/frames.ts';
+  AgentCard,
+  AgentId,
+  Author,
+  ConversationCard,
+  ConversationId,
+  MessageId,
+  RejectCode,
+  ServerFrame,
+  SiteAvailability,
+} from '../../../protocol/ts/src/wire/frames.ts';
+import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 
-/** One thing said, in its place or on its way to one. */
-export interface Entry {
-  message: MessageId;
-  /** 0 until the server gave it a place. */
-  seq: number;
-  author: Author;
-  at: number;
-  body: Body;
-  expires: number | null;
-  /** Why it will not go out by itself. */
-  failed?: RejectCode;
-}
+export type Entry = AnyEntry<RejectCode>;
 
 export type Line = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
 
-export interface ChatState {
+export interface ChatState extends Transcript<RejectCode> {
   line: Line;
   /** The line broke and is not back yet, whatever attempt is under way. */
   lost: boolean;
   /** There never was one, after some attempts: something keeps it away. */
   blocked: boolean;
   availability: SiteAvailability;
-  conversation: ConversationId | undefined;
-  card: ConversationCard | undefined;
-  /** By place; those without one at the end, in the order of their making. */
-  entries: readonly Entry[];
-  /** Whether the server has earlier ones. */
-  more: boolean;
+  conversation?: ConversationId | undefined;
+  card?: ConversationCard | undefined;
   /** Who writes, and until when that holds. */
-  typing: { agent: AgentId | undefined; until: number } | undefined;
-  queue: { position: number; wait_ms: number | undefined } | undefined;
+  typing?: { agent: AgentId | undefined; until: number } | undefined;
+  queue?: { position: number; wait_ms: number | undefined } | undefined;
   /** How far the visitor has read. */
   seen: number;
   /** Why the conversation could not be begun. */
-  refused: RejectCode | undefined;
+  refused?: RejectCode | undefined;
 }
 
 export type Input =
@@ -52,22 +59,33 @@ export type Input =
   | { kind: 'began'; conversation: ConversationId }
   /** Written, and not yet on the server. */
   | { kind: 'written'; message: MessageId; text: string; at: number }
-  /** Stored, with what was kept of its words; the tab that hears of it may have missed that it was written. */
-  | { kind: 'acked'; conversation: ConversationId; message: MessageId; seq: number; at: number; expires: number | null; text: string }
+  /**
+   * Stored, with what was kept of its words; the tab that hears of it may have missed that it was
+   * written.
+   */
+  | {
+      kind: 'acked';
+      conversation: ConversationId;
+      message: MessageId;
+      seq: number;
+      at: number;
+      expires: number | null;
+      text: string;
+    }
   | { kind: 'failed'; message: MessageId; why: RejectCode }
   | { kind: 'discarded'; message: MessageId }
   | { kind: 'refused'; why: RejectCode }
   | { kind: 'frame'; frame: ServerFrame; now: number }
   | { kind: 'read'; seq: number }
   | { kind: 'time'; now: number }
-  /** No conversation any more: it is gone, or the visitor begins anew; `all`: what could not be sent goes as well. */
+  /**
+   * No conversation any more: it is gone, or the visitor begins anew; `all`: what could not be sent
+   * goes as well.
+   */
   | { kind: 'ended'; all?: boolean };
 
 export function initial(availability: SiteAvailability): ChatState {
-  return {
-    line: 'idle', lost: false, blocked: false, availability, conversation: undefined, card: undefined, entries: [], more: false,
-    typing: undefined, queue: undefined, seen: 0, refused: undefined,
-  };
+  return { line: 'idle', lost: false, blocked: false, availability, ...NOTHING, seen: 0 };
 }
 
 /** What is left where there is no conversation. */
@@ -80,7 +98,13 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'line': {
       const { line, blocked = false } = input;
       const lost = line === 'waiting' || (line === 'connecting' && state.lost);
-      return { ...state, line, lost, blocked, typing: line === 'online' ? state.typing : undefined };
+      return {
+        ...state,
+        line,
+        lost,
+        blocked,
+        typing: line === 'online' ? state.typing : undefined,
+      };
     }
     case 'availability':
       return { ...state, availability: input.availability };
@@ -92,9 +116,9 @@ export function reduce(state: ChatState, input: Input): ChatState {
     case 'acked':
       return acked(state, input);
     case 'failed':
-      return each(state, input.message, (entry) => ({ ...entry, failed: input.why }));
+      return refuse(state, input.message, input.why);
     case 'discarded':
-      return { ...state, entries: state.entries.filter((entry) => entry.message !== input.message || entry.seq > 0) };
+      return discard(state, input.message);
     case 'refused':
       return { ...state, refused: input.why };
     case 'frame':
@@ -105,7 +129,8 @@ export function reduce(state: ChatState, input: Input): ChatState {
       return later(state, input.now);
     case 'ended':
       return {
-        ...emptied(state), entries: input.all ? [] : state.entries.filter((entry) => entry.failed),
+        ...emptied(state),
+        entries: state.entries.filter(({ failed }) => failed && !input.all),
       };
     default:
       // Of a tab of a later release.
@@ -113,119 +138,63 @@ export function reduce(state: ChatState, input: Input): ChatState {
   }
 }
 
-/** Day 0 of `expires`. */
-const DAY_0 = Date.UTC(2020, 0, 1);
-
-/** What was only for a while is over: a mark of typing, and a message on the first day on which it can no longer be read. */
+/**
+ * What was only for a while is over: a mark of typing, and a message on the first day on which it
+ * can no longer be read.
+ */
 function later(state: ChatState, now: number): ChatState {
-  const today = Math.floor((now - DAY_0) / 86_400_000);
-  const gone = ({ expires }: Entry): boolean => expires !== null && expires <= today;
   const over = state.typing !== undefined && state.typing.until <= now;
-  if (!over && !state.entries.some(gone)) return state;
-  return { ...state, typing: over ? undefined : state.typing, entries: state.entries.filter((entry) => !gone(entry)) };
+  return expire(over ? { ...state, typing: undefined } : state, dayOf(now));
 }
 
 function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
   if (frame.kind === 'availability') return { ...state, availability: frame.availability };
-  if (frame.kind === 'conversation') return took_card(state, frame.card);
+  if (frame.kind === 'conversation') return tookCard(state, frame.card);
   if (!('conversation' in frame) || frame.conversation !== state.conversation) return state;
+  // A page that was asked for is the one before all that is here; one that comes by itself is not.
+  const next = hear(state, frame, 'request' in frame && frame.request ? state.edge : undefined);
   switch (frame.kind) {
-    case 'message': {
-      const next = place(state, [frame]);
-      const ends = state.typing !== undefined && frame.author.agent === state.typing.agent;
-      return ends ? { ...next, typing: undefined } : next;
-    }
-    case 'history':
-      return took_page(state, frame);
-    case 'void':
-      return voided(state, frame.message, frame.seq);
+    case 'message':
+      return frame.author.agent === state.typing?.agent ? { ...next, typing: undefined } : next;
     case 'forget':
-      return forgot(state, frame.messages);
+      return frame.messages ? next : emptied(state);
     case 'typing':
       if (frame.author.kind === 'visitor') return state;
-      return { ...state, typing: frame.typing ? { agent: frame.author.agent, until: now + TYPING_MS } : undefined };
+      return {
+        ...state,
+        typing: frame.typing ? { agent: frame.author.agent, until: now + TYPING_MS } : undefined,
+      };
     case 'delivered':
     case 'seen':
-      return took_mark(state, frame.author, frame.seq, frame.kind);
+      return tookMark(state, frame.author, frame.seq, frame.kind);
     case 'queue':
       // Where nobody is there, `availability` says when somebody comes.
       return {
-        ...state, availability: frame.unserved ? 'unavailable' : state.availability,
+        ...state,
+        availability: frame.unserved ? 'unavailable' : state.availability,
         queue: { position: frame.position, wait_ms: frame.wait_ms },
       };
     default:
-      return state;
+      return next;
   }
 }
 
-function written(state: ChatState, input: Extract<Input, { kind: 'written' }>): ChatState {
-  const known = state.entries.find((entry) => entry.message === input.message);
-  if (known) {
-    return known.failed ? each(state, input.message, ({ failed: _, ...entry }) => entry) : state;
-  }
-  const entry: Entry = {
-    message: input.message, seq: 0, author: { kind: 'visitor' }, at: input.at,
-    body: { kind: 'text', text: input.text }, expires: null,
-  };
-  return { ...state, refused: undefined, entries: [...state.entries, entry] };
+function written(
+  state: ChatState,
+  { kind: _, text, ...rest }: Extract<Input, { kind: 'written' }>,
+): ChatState {
+  return write(state, { ...rest, author: { kind: 'visitor' }, body: { kind: 'text', text } });
 }
 
 function acked(state: ChatState, input: Extract<Input, { kind: 'acked' }>): ChatState {
-  const { conversation, message, seq, at, expires, text } = input;
+  const { kind: _, conversation, text, ...rest } = input;
   if (conversation !== state.conversation) return state;
-  if (state.entries.some((entry) => entry.message === message && entry.seq === seq)) return state;
-  const oldest = state.entries.find((entry) => entry.seq > 0);
-  // Before all that is here: an earlier page brings it, with what stands between.
-  if (state.more && oldest && seq < oldest.seq) return reduce(state, { kind: 'discarded', message });
-  return place(state, [{ message, seq, author: { kind: 'visitor' }, at, body: { kind: 'text', text }, expires }]);
+  return acknowledge(state, { ...rest, author: { kind: 'visitor' }, body: { kind: 'text', text } });
 }
 
-function each(state: ChatState, message: MessageId, change: (entry: Entry) => Entry): ChatState {
-  return { ...state, entries: state.entries.map((entry) => (entry.message === message ? change(entry) : entry)) };
-}
-
-/**
- * Puts messages where the server says they belong. One that is known at another place moves; one that
- * stood in a place that now belongs to another was never stored, and goes.
- */
-function place(state: ChatState, messages: readonly (Message | Entry)[]): ChatState {
-  const ids = new Set(messages.map((message) => message.message));
-  const places = new Set(messages.map((message) => message.seq));
-  const kept = state.entries.filter((entry) => !ids.has(entry.message) && (entry.seq === 0 || !places.has(entry.seq)));
-  const placed = [...kept.filter((entry) => entry.seq > 0), ...messages.map(entry_of)];
-  placed.sort((one, other) => one.seq - other.seq);
-  return { ...state, entries: [...placed, ...kept.filter((entry) => entry.seq === 0)] };
-}
-
-function entry_of({ message, seq, author, at, body, expires }: Message | Entry): Entry {
-  return { message, seq, author, at, body, expires };
-}
-
-function took_page(state: ChatState, { request, messages, reset, more }: ServerHistory): ChatState {
-  // What a reset page does not have is no longer there, or an earlier page brings it again.
-  const base = reset ? { ...state, entries: state.entries.filter((entry) => entry.seq === 0) } : state;
-  const oldest = base.entries.find((entry) => entry.seq > 0);
-  const first = messages[0];
-  // After a resume, with nothing new or with something, it says nothing about earlier ones; asked for, it does.
-  const leads = !oldest || (first ? first.seq <= oldest.seq : request !== 0);
-  return { ...place(base, messages), more: leads ? more : state.more };
-}
-
-function voided(state: ChatState, message: MessageId, seq: number): ChatState {
-  const entry = state.entries.find((entry) => entry.message === message && entry.seq === seq);
-  if (!entry) return state;
-  const others = state.entries.filter((other) => other !== entry);
-  // One's own waits for its next try; what others said is gone until they say it again.
-  return { ...state, entries: entry.author.kind === 'visitor' ? [...others, { ...entry, seq: 0 }] : others };
-}
-
-function forgot(state: ChatState, messages: readonly MessageId[] | undefined): ChatState {
-  if (!messages) return emptied(state);
-  return { ...state, entries: state.entries.filter((entry) => !messages.includes(entry.message)) };
-}
-
-function took_card(state: ChatState, card: ConversationCard): ChatState {
-  if (card.conversation !== state.conversation || (state.card && card.version < state.card.version)) return state;
+function tookCard(state: ChatState, card: ConversationCard): ChatState {
+  if (card.conversation !== state.conversation || (state.card && card.version < state.card.version))
+    return state;
   const waits = card.state === 'queued' || card.state === 'offered';
   const position = card.position ?? state.queue?.position;
   const mine = card.marks.find((mark) => mark.author.kind === 'visitor');
@@ -233,20 +202,25 @@ function took_card(state: ChatState, card: ConversationCard): ChatState {
     ...state,
     card,
     seen: Math.max(state.seen, mine?.seen ?? 0),
-    queue: waits && position !== undefined ? { position, wait_ms: state.queue?.wait_ms } : undefined,
+    queue:
+      waits && position !== undefined ? { position, wait_ms: state.queue?.wait_ms } : undefined,
     typing: card.state === 'active' ? state.typing : undefined,
     refused: undefined,
   };
 }
 
-function took_mark(state: ChatState, author: Author, seq: number, mark: 'delivered' | 'seen'): ChatState {
-  if (author.kind === 'visitor') return mark === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
-  if (!state.card) return state;
-  const same = (one: Author): boolean => one.kind === author.kind && one.agent === author.agent;
-  const former = state.card.marks.find((one) => same(one.author)) ?? { author, delivered: 0, seen: 0 };
-  const next = { ...former, [mark]: Math.max(former[mark], seq) };
-  const marks = [...state.card.marks.filter((one) => !same(one.author)), next];
-  return { ...state, card: { ...state.card, marks } };
+function tookMark(
+  state: ChatState,
+  author: Author,
+  seq: number,
+  which: 'delivered' | 'seen',
+): ChatState {
+  if (author.kind === 'visitor')
+    return which === 'seen' && seq > state.seen ? { ...state, seen: seq } : state;
+  const { card } = state;
+  return card
+    ? { ...state, card: { ...card, marks: mark(card.marks, author, which, seq) } }
+    : state;
 }
 
 /** How far a message of the visitor has come. */
@@ -262,13 +236,15 @@ export function progress(state: ChatState, entry: Entry): Progress {
 
 /** The newest place of anything here; 0 where nothing has one. */
 export function newest(state: ChatState): number {
-  return state.entries.findLast((entry) => entry.seq > 0)?.seq ?? 0;
+  return newestEntry(state)?.seq ?? 0;
 }
 
 /** What others said and the visitor has not had on their screen. */
 export function unread(state: ChatState): number {
-  return state.entries.filter(({ seq, author, body }) =>
-    seq > state.seen && body.kind === 'text' && (author.kind === 'agent' || author.kind === 'bot')).length;
+  return state.entries.filter(
+    ({ seq, author, body }) =>
+      seq > state.seen && body.kind === 'text' && author.kind !== 'visitor',
+  ).length;
 }
 
 /** Whether anything is on its way. */
@@ -282,6 +258,6 @@ export function agent(state: ChatState, id: AgentId | undefined): AgentCard | un
 }
 
 /** Whether somebody is there to answer them next. */
-export function is_next({ card, availability, queue }: ChatState): boolean {
+export function isNext({ card, availability, queue }: ChatState): boolean {
   return card?.state === 'queued' && availability !== 'unavailable' && queue?.position === 1;
 }

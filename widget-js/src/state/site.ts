@@ -1,6 +1,7 @@
-// What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with care.
+// What the server publishes about a site: the answer to `GET /v1/widget/{site_key}`, read with
+// care.
 
-import type { SiteAvailability } from '../wire/frames.ts';
+import type { SiteAvailability } from '../../../protocol/ts/src/wire/frames.ts';
 
 export type Asked = 'hidden' | 'optional' | 'required';
 
@@ -30,23 +31,29 @@ function asked(value: unknown): Asked {
 }
 
 /** Takes what has the right type and leaves the rest at its default. */
-export function read_site(value: unknown): SiteConfig {
+export function readSite(value: unknown): SiteConfig {
   const site = fields(value);
   const texts = fields(site['texts']);
   const form = fields(site['form']);
   const notice = fields(site['notice']);
   const availability = site['availability'];
-  const notice_text = text(notice['text']);
+  const noticeText = text(notice['text']);
   return {
     site_key: text(site['site_key']) ?? '',
     name: text(site['name']) ?? '',
     locale_default: text(site['locale_default']),
-    availability: availability === 'available' || availability === 'busy' ? availability : 'unavailable',
-    texts: { title: text(texts['title']), greeting: text(texts['greeting']), offline: text(texts['offline']) },
+    availability:
+      availability === 'available' || availability === 'busy' ? availability : 'unavailable',
+    texts: {
+      title: text(texts['title']),
+      greeting: text(texts['greeting']),
+      offline: text(texts['offline']),
+    },
     form: { name: asked(form['name']), email: asked(form['email']) },
-    notice: notice_text === undefined
-      ? undefined
-      : { text: notice_text, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
+    notice:
+      noticeText === undefined
+        ? undefined
+        : { text: noticeText, url: text(notice['url']) ?? '', hash: text(notice['hash']) ?? '' },
   };
 }
 
@@ -64,7 +71,7 @@ export const { now } = Date;
 const told = new Set<string>();
 
 /** Something for whoever keeps the page, since nobody else can see it: the same words once. */
-export function tell_keeper(words: string): void {
+export function tellKeeper(words: string): void {
   if (!told.has(words)) console.error(`LiveHelp: ${words}`);
   told.add(words);
 }
@@ -72,33 +79,35 @@ export function tell_keeper(words: string): void {
 /** The server cannot be had from here. */
 export function unreachable(kind: string, address: string): void {
   const cause = "The page's connect-src or a blocker may refuse it.";
-  tell_keeper(`no ${kind} connection to ${address}. ${cause}`);
+  tellKeeper(`no ${kind} connection to ${address}. ${cause}`);
 }
 
 /** The site is not for this page. */
-export function not_allowed(): void {
+export function notAllowed(): void {
   // So a browser calls the origin of a file and of a frame in a sandbox.
-  tell_keeper(origin === 'null'
-    ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
-    : `${origin} is no origin of this site. Add it in the console, under Websites.`);
+  tellKeeper(
+    origin === 'null'
+      ? 'this page has no origin, being a file or in a sandbox. No site can list it.'
+      : `${origin} is no origin of this site. Add it in the console, under Websites.`,
+  );
 }
 
 /** A network that drops what it does not let through gives no answer by itself. */
 const ANSWER_MS_MAX = 10_000;
 
 /** Asks for the site. Never throws. */
-export async function fetch_site(server: string, site_key: string): Promise<SiteAnswer> {
+export async function fetchSite(server: string, siteKey: string): Promise<SiteAnswer> {
   let answer: Response | undefined;
   try {
-    answer = await fetch(`${server}/v1/widget/${encodeURIComponent(site_key)}`, {
+    answer = await fetch(`${server}/v1/widget/${encodeURIComponent(siteKey)}`, {
       credentials: 'omit',
       // Browsers of before 2022 wait as long as the network does.
       signal: AbortSignal.timeout?.(ANSWER_MS_MAX),
     });
     // Its line would be closed: there is nothing to show. Whoever keeps the page hears of it.
     const elsewhere = answer.headers.get('livehelp-page-origin');
-    if (elsewhere) not_allowed();
-    if (answer.ok && !elsewhere) return { kind: 'site', site: read_site(await answer.json()) };
+    if (elsewhere) notAllowed();
+    if (answer.ok && !elsewhere) return { kind: 'site', site: readSite(await answer.json()) };
     return { kind: /^5|408|429/.test(String(answer.status)) ? 'unreachable' : 'refused' };
   } catch {
     // What has answered, however badly, is not kept away; nor is it the page's doing that there is

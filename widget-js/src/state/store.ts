@@ -1,9 +1,15 @@
 // What the widget keeps in the browser, and nothing before the visitor acted.
 //
 // Lives here: the session and the outbox under names that carry server and site. One key for each
-// unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory serves.
+// unsent thing, so that two tabs never overwrite each other's. Where storage is refused, memory
+// serves.
 
-import type { ConversationId, FormAnswer, MessageId, RejectCode } from '../wire/frames.ts';
+import type {
+  ConversationId,
+  FormAnswer,
+  MessageId,
+  RejectCode,
+} from '../../../protocol/ts/src/wire/frames.ts';
 
 /** Who the visitor is to the server, and the conversation that goes on. */
 export interface SavedSession {
@@ -42,18 +48,20 @@ const UNSENT_BYTES_MAX = 64 * 1024;
 export type Shelf = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
 
 /** What of an item its name is made of. */
-export type ItemName = Pick<SavedOpen, 'kind' | 'conversation'> | Pick<SavedSend, 'kind' | 'message'>;
+export type ItemName =
+  | Pick<SavedOpen, 'kind' | 'conversation'>
+  | Pick<SavedSend, 'kind' | 'message'>;
 
 export class Store {
   readonly #prefix: string;
   readonly #shelf: Shelf | undefined;
-  readonly #tab_shelf: Shelf | undefined;
+  readonly #tabShelf: Shelf | undefined;
   readonly #memory = new Map<string, string>();
 
-  constructor(server: string, site_key: string, shelf: Shelf | undefined, tab_shelf?: Shelf) {
-    this.#prefix = `livehelp ${server} ${site_key} `;
+  constructor(server: string, siteKey: string, shelf: Shelf | undefined, tabShelf?: Shelf) {
+    this.#prefix = `livehelp ${server} ${siteKey} `;
     this.#shelf = shelf;
-    this.#tab_shelf = tab_shelf;
+    this.#tabShelf = tabShelf;
   }
 
   /** One for each server and site. */
@@ -62,12 +70,12 @@ export class Store {
   }
 
   /**
-   * What stands half written in the panel that is open in this tab, from one page of the site to the next;
-   * `undefined` where it is closed.
+   * What stands half written in the panel that is open in this tab, from one page of the site to
+   * the next; `undefined` where it is closed.
    */
   get draft(): string | undefined {
     try {
-      return this.#tab_shelf?.getItem(`${this.#prefix}open`) ?? undefined;
+      return this.#tabShelf?.getItem(`${this.#prefix}open`) ?? undefined;
     } catch {
       return undefined;
     }
@@ -75,8 +83,8 @@ export class Store {
 
   set draft(text: string | undefined) {
     try {
-      if (text === undefined) this.#tab_shelf?.removeItem(`${this.#prefix}open`);
-      else this.#tab_shelf?.setItem(`${this.#prefix}open`, text);
+      if (text === undefined) this.#tabShelf?.removeItem(`${this.#prefix}open`);
+      else this.#tabShelf?.setItem(`${this.#prefix}open`, text);
     } catch {
       // Then it is closed on the next page.
     }
@@ -95,22 +103,25 @@ export class Store {
     const unsent = this.unsent();
     const bytes = json([...unsent, item]).length;
     if (unsent.length >= UNSENT_MAX || bytes > UNSENT_BYTES_MAX) return false;
-    this.#write(name_of(item), item);
+    this.#write(nameOf(item), item);
     return true;
   }
 
   remove(item: ItemName): void {
-    this.#erase(name_of(item));
+    this.#erase(nameOf(item));
   }
 
   /** Marks what the server will not have. */
   fail(message: MessageId, why: RejectCode): void {
-    const name = name_of({ kind: 'send', message });
+    const name = nameOf({ kind: 'send', message });
     const item = this.#read<SavedSend>(name);
     if (item) this.#write(name, { ...item, failed: why });
   }
 
-  /** Everything unsent, what failed included: conversations first, then messages in the order of their making. */
+  /**
+   * Everything unsent, what failed included: conversations first, then messages in the order of
+   * their making.
+   */
   unsent(): (SavedOpen | SavedSend)[] {
     return this.#names()
       .filter((name) => name.startsWith('unsent '))
@@ -170,7 +181,10 @@ export class Store {
   }
 }
 
-/** JSON of plain values, by the language's own rules: an old library on the page gives arrays and objects another `toJSON`. */
+/**
+ * JSON of plain values, by the language's own rules: an old library on the page gives arrays and
+ * objects another `toJSON`.
+ */
 function json(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => json(item)).join()}]`;
@@ -179,12 +193,12 @@ function json(value: unknown): string {
 }
 
 /** Sorts conversations before messages, and both by the time in their ids. */
-function name_of(item: ItemName): string {
+function nameOf(item: ItemName): string {
   return item.kind === 'open' ? `unsent 0 ${item.conversation}` : `unsent 1 ${item.message}`;
 }
 
 /** The browser's own, if it lets us: the site's, or that of this tab alone. */
-export function browser_shelf(name: 'localStorage' | 'sessionStorage'): Shelf | undefined {
+export function browserShelf(name: 'localStorage' | 'sessionStorage'): Shelf | undefined {
   try {
     return window[name];
   } catch {

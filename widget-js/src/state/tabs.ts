@@ -1,15 +1,16 @@
 // The tabs of one browser agree on one of them that holds the line.
 //
-// Lives here: the lock that makes a leader, how one that is silent loses it, the channel between them, and
-// all put down while a page lies in the back/forward cache. Without locks or channel (no secure context) each tab leads itself.
+// Lives here: the lock that makes a leader, how one that is silent loses it, the channel between
+// them, and all put down while a page lies in the back/forward cache. Without locks or channel (no
+// secure context) each tab leads itself.
 
 export interface TabsOptions<Note> {
   /** Takes part, for the first time or again, and does not lead yet. */
-  on_enter: () => void;
-  on_lead: () => void;
+  onEnter: () => void;
+  onLead: () => void;
   /** Does not take part any more, or not as the leader. */
-  on_exit: () => void;
-  on_note: (note: Note) => void;
+  onExit: () => void;
+  onNote: (note: Note) => void;
 }
 
 export class Tabs<Note> {
@@ -67,10 +68,10 @@ export class Tabs<Note> {
       return;
     }
     const channel = new BroadcastChannel(this.#name);
-    channel.onmessage = (event: MessageEvent<Note>) => this.#options.on_note(event.data);
+    channel.onmessage = (event: MessageEvent<Note>) => this.#options.onNote(event.data);
     this.#channel = channel;
     this.#stand(false);
-    this.#options.on_enter();
+    this.#options.onEnter();
   }
 
   /** The leader does not answer: takes the line from it. */
@@ -101,9 +102,9 @@ export class Tabs<Note> {
         }
         // Another tab got no answer from this one and took the line.
         this.#leads = false;
-        this.#options.on_exit();
+        this.#options.onExit();
         this.#stand(false);
-        this.#options.on_enter();
+        this.#options.onEnter();
       });
   }
 
@@ -113,7 +114,7 @@ export class Tabs<Note> {
     this.#waiting = undefined;
     this.#release?.();
     this.#release = undefined;
-    this.#options.on_exit();
+    this.#options.onExit();
     this.#channel?.close();
     this.#channel = undefined;
   }
@@ -121,6 +122,6 @@ export class Tabs<Note> {
   #lead(): void {
     if (this.#leads) return;
     this.#leads = true;
-    this.#options.on_lead();
+    this.#options.onLead();
   }
 }

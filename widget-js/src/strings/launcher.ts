@@ -1,4 +1,5 @@
-// What every page needs before a click, in every language: the words of the launcher. The rest comes with the chat.
+// What every page needs before a click, in every language: the words of the launcher. The rest
+// comes with the chat.
 
 export interface LauncherStrings {
   readonly open: string;
@@ -14,7 +15,9 @@ export const LAUNCHER = {
 
 export type Language = keyof typeof LAUNCHER;
 
-/** The first of these language tags that there are words for, `de` for `de-AT`; otherwise English. */
+/**
+ * The first of these language tags that there are words for, `de` for `de-AT`; otherwise English.
+ */
 export function choose(...tags: (string | undefined)[]): [language: Language, tag: string] {
   for (const tag of tags) {
     const language = tag?.split('-')[0]?.toLowerCase();

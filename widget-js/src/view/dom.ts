@@ -15,9 +15,13 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Puts children at the end of an element. By the oldest of means: what is younger, pages have in versions of their own. */
+/**
+ * Puts children at the end of an element. By the oldest of means: what is younger, pages have in
+ * versions of their own.
+ */
 export function put(parent: Element, ...children: (Node | string)[]): void {
-  for (const child of children) parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
+  for (const child of children)
+    parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
 }
 
 /** Puts children in the place of what an element had. */
@@ -48,8 +52,8 @@ export function isolated(name: string): string {
 }
 
 /**
- * Shows a text where it differs from what stands there, so that screen readers hear it once. Names in it stand apart
- * by an element in place of the signs for it.
+ * Shows a text where it differs from what stands there, so that screen readers hear it once. Names
+ * in it stand apart by an element in place of the signs for it.
  */
 export function say(element: Element, text: string): void {
   const parts = text.split(/[\u2068\u2069]/);
@@ -63,8 +67,13 @@ const SVG = 'http://www.w3.org/2000/svg';
 export function icon(path: string): SVGSVGElement {
   const svg = document.createElementNS(SVG, 'svg');
   set(svg, {
-    viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', 'stroke-width': '2',
-    'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'aria-hidden': 'true',
+    viewBox: '0 0 24 24',
+    fill: 'none',
+    stroke: 'currentColor',
+    'stroke-width': '2',
+    'stroke-linecap': 'round',
+    'stroke-linejoin': 'round',
+    'aria-hidden': 'true',
   });
   const line = document.createElementNS(SVG, 'path');
   line.setAttribute('d', path);

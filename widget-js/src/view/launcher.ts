@@ -1,6 +1,6 @@
 // The round button in the corner, and the host element that both it and the panel live in.
 
-import { tell_keeper } from '../state/site.ts';
+import { tellKeeper } from '../state/site.ts';
 import { el, fill, icon, put, say, set, style } from './dom.ts';
 import { LAUNCHER_CSS } from './launcher_css.ts';
 
@@ -13,13 +13,16 @@ const TRY_MS = 20;
 /** What stayed for so long was let be: only a page that changes took it away. */
 const SETTLED_MS = 5_000;
 
-/** The host in the page, and which of the elements in it had the cursor last, as long as nothing of the page took it. */
+/**
+ * The host in the page, and which of the elements in it had the cursor last, as long as nothing of
+ * the page took it.
+ */
 let shown: HTMLElement | undefined;
 let cursor: HTMLElement | undefined;
 
 /**
- * Hears in the window what happens anywhere. What happens in the widget goes no further: it is handed to the properties
- * `on…` of the elements that it would have come to, from the innermost.
+ * Hears in the window what happens anywhere. What happens in the widget goes no further: it is
+ * handed to the properties `on…` of the elements that it would have come to, from the innermost.
  */
 export function heard(event: Event): void {
   const { target, type } = event;
@@ -30,7 +33,9 @@ export function heard(event: Event): void {
   event.stopImmediatePropagation();
   for (const node of event.composedPath()) {
     if (node === shown) break;
-    (node as unknown as { [handler: string]: ((event: Event) => void) | null | undefined })[`on${type}`]?.(event);
+    (node as unknown as { [handler: string]: ((event: Event) => void) | null | undefined })[
+      `on${type}`
+    ]?.(event);
   }
   cursor = (shown?.shadowRoot?.activeElement as HTMLElement | null | undefined) ?? cursor;
 }
@@ -52,15 +57,15 @@ export class Launcher {
   #since = 0;
   #back: ReturnType<typeof setTimeout> | undefined;
   /** Whether there is a top layer to be in. */
-  #has_top = false;
+  #hasTop = false;
 
   /** `opens` is what the button is called as long as the panel is closed. */
   constructor(opens: string, language: string, pressed: () => void) {
     this.#opens = opens;
     this.root = this.host.attachShadow({ mode: 'open' });
     style(this.root, LAUNCHER_CSS);
-    // A screen reader must know whose words these are, and which way they go: the page's language may be another. All there are
-    // go from left to right.
+    // A screen reader must know whose words these are, and which way they go: the page's language
+    // may be another. All there are go from left to right.
     set(this.pane, { lang: language, dir: 'ltr' });
     put(this.pane, this.#note, this.button);
     this.root.appendChild(this.pane);
@@ -92,7 +97,7 @@ export class Launcher {
       try {
         // Into the top layer: no transform, filter or z-index of the page reaches there.
         this.host.showPopover();
-        this.#has_top = true;
+        this.#hasTop = true;
       } catch {
         // An old browser has none.
       }
@@ -100,12 +105,19 @@ export class Launcher {
       if (document.activeElement === document.body) cursor?.focus();
     }
     // Some swap the body, some empty it.
-    for (const parent of [document.documentElement, document.body]) if (parent) this.#swaps.observe(parent, { childList: true });
+    for (const parent of [document.documentElement, document.body])
+      if (parent) this.#swaps.observe(parent, { childList: true });
   }
 
-  /** Whether it is where it was put: to be moved, even to the same place, takes it out of the top layer. */
+  /**
+   * Whether it is where it was put: to be moved, even to the same place, takes it out of the top
+   * layer.
+   */
   #stands(): boolean {
-    return this.host.parentNode === document.body && (!this.#has_top || this.host.matches(':popover-open'));
+    return (
+      this.host.parentNode === document.body &&
+      (!this.#hasTop || this.host.matches(':popover-open'))
+    );
   }
 
   /** Never at once: a page that answers each return with a removal would hold the browser. */
@@ -114,8 +126,9 @@ export class Launcher {
     if (performance.now() - this.#since > SETTLED_MS) this.#tries = 0;
     // Until it is back it does not stand, however long that is.
     this.#since = Infinity;
-    if (this.#tries++ < TRIES_MAX) this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
-    else tell_keeper('this page removes the chat');
+    if (this.#tries++ < TRIES_MAX)
+      this.#back = setTimeout(() => this.#attach(), TRY_MS * 2 ** this.#tries);
+    else tellKeeper('this page removes the chat');
   }
 
   say(words: string): void {

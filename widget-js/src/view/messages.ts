@@ -1,10 +1,10 @@
 // The list of messages: one row for each, kept by its id, so that a row that moves is the same row.
 
-import { agent, is_next, newest, progress, unread } from '../state/conversation.ts';
+import { agent, isNext, newest, progress, unread } from '../state/conversation.ts';
 import type { ChatState, Entry, Progress } from '../state/conversation.ts';
 import * as strings from '../strings/en.ts';
-import type { AgentId, MessageId, RejectCode } from '../wire/frames.ts';
-import { LINK_ATTRIBUTES, pieces } from '../wire/links.ts';
+import type { AgentId, MessageId, RejectCode } from '../../../protocol/ts/src/wire/frames.ts';
+import { LINK_ATTRIBUTES, pieces } from '../../../protocol/ts/src/wire/links.ts';
 import { button, el, fill, icon, isolated, say, set } from './dom.ts';
 
 const TICK = 'M5 12.5l4.5 4.5L19 7.5';
@@ -19,7 +19,10 @@ interface Row {
   readonly who: HTMLElement;
   readonly bubble: HTMLElement;
   readonly meta: HTMLElement;
-  /** What it was drawn from: of the same it would be drawn the same, and a long conversation has thousands. */
+  /**
+   * What it was drawn from: of the same it would be drawn the same, and a long conversation has
+   * thousands.
+   */
   drawn: readonly unknown[];
   /** What the meta line was made of. */
   face: string;
@@ -43,8 +46,11 @@ export class Messages {
   readonly #on: MessagesEvents;
   readonly #locale: string;
   /** Whether the newest is in sight; then it stays so, whatever grows or shrinks around it. */
-  #at_end = true;
-  /** The height in which that was so: a scroll that is told of in another is one that the layout made, and says nothing. */
+  #atEnd = true;
+  /**
+   * The height in which that was so: a scroll that is told of in another is one that the layout
+   * made, and says nothing.
+   */
   #room = 0;
   /** The place of the newest that was shown: what comes above it is news. */
   #newest = 0;
@@ -60,36 +66,46 @@ export class Messages {
     this.#earlier = button(strings.earlier, on.earlier);
     this.element = el(
       'div',
-      { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': strings.messages, tabindex: '0' },
+      {
+        class: 'log',
+        role: 'log',
+        'aria-live': 'polite',
+        'aria-label': strings.messages,
+        tabindex: '0',
+      },
       this.#earlier,
       this.#greeting,
     );
-    this.newer = el('div', { class: 'newer', hidden: true }, button(strings.newer, () => {
-      this.to_end();
-      this.element.focus();
-    }));
+    this.newer = el(
+      'div',
+      { class: 'newer', hidden: true },
+      button(strings.newer, () => {
+        this.toEnd();
+        this.element.focus();
+      }),
+    );
     new ResizeObserver(() => {
       this.#room = this.element.clientHeight;
-      if (this.#at_end) this.to_end();
+      if (this.#atEnd) this.toEnd();
     }).observe(this.element);
     this.element.onscroll = () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
       if (clientHeight !== this.#room) return;
-      this.#at_end = scrollHeight - scrollTop - clientHeight < END_PX;
-      if (this.#at_end) on.read();
+      this.#atEnd = scrollHeight - scrollTop - clientHeight < END_PX;
+      if (this.#atEnd) on.read();
       if (scrollTop < 40 && !this.#earlier.hidden) on.earlier();
     };
   }
 
-  get at_end(): boolean {
-    return this.#at_end;
+  get atEnd(): boolean {
+    return this.#atEnd;
   }
 
   update(state: ChatState, greeting: string): void {
     const log = this.element;
-    const from_end = log.scrollHeight - log.scrollTop;
-    const last_before = log.lastElementChild;
-    const oldest_before = this.#greeting.nextElementSibling;
+    const fromEnd = log.scrollHeight - log.scrollTop;
+    const lastBefore = log.lastElementChild;
+    const oldestBefore = this.#greeting.nextElementSibling;
 
     this.#earlier.hidden = !state.more;
     // Nobody would hear it.
@@ -110,17 +126,18 @@ export class Messages {
       this.#rows.delete(message);
     }
 
-    const grew = log.lastElementChild !== last_before;
+    const grew = log.lastElementChild !== lastBefore;
     const own = grew && state.entries.at(-1)?.author.kind === 'visitor';
-    if (this.#at_end || own) this.to_end();
+    if (this.#atEnd || own) this.toEnd();
     // Earlier ones came in above: what was being read stays where it is.
-    else if (this.#greeting.nextElementSibling !== oldest_before) log.scrollTop = log.scrollHeight - from_end;
+    else if (this.#greeting.nextElementSibling !== oldestBefore)
+      log.scrollTop = log.scrollHeight - fromEnd;
     this.#newest = newest(state);
-    this.newer.hidden = this.#at_end || unread(state) === 0;
+    this.newer.hidden = this.#atEnd || unread(state) === 0;
   }
 
-  to_end(): void {
-    this.#at_end = true;
+  toEnd(): void {
+    this.#atEnd = true;
     this.element.scrollTop = this.element.scrollHeight;
   }
 
@@ -130,9 +147,10 @@ export class Messages {
     const who = el('span', { class: 'who' });
     const bubble = el('div', { class: 'bubble', dir: 'auto' });
     const meta = el('div', { class: 'meta', 'aria-live': 'off' });
-    const element = entry.body.kind === 'text'
-      ? el('div', { class: 'row' }, who, bubble, meta)
-      : el('div', { class: 'event' });
+    const element =
+      entry.body.kind === 'text'
+        ? el('div', { class: 'row' }, who, bubble, meta)
+        : el('div', { class: 'event' });
     // Read out is what others say now; not one's own words, and not what was there before.
     const news = entry.author.kind !== 'visitor' && this.#newest > 0 && entry.seq > this.#newest;
     set(element, { 'aria-live': !news && 'off' });
@@ -145,13 +163,28 @@ export class Messages {
     const { body } = entry;
     const [event, about] = body.kind === 'event' ? [body.event, body.agent] : ['unknown' as const];
     const last = state.entries.findLast(({ body }) => body.kind !== 'text') === entry;
-    return strings.events[event](name_of(state, about), last && is_next(state));
+    return strings.events[event](nameOf(state, about), last && isNext(state));
   }
 
-  #refresh(row: Row, state: ChatState, entry: Entry, former: Entry | undefined, next: Entry | undefined): void {
+  #refresh(
+    row: Row,
+    state: ChatState,
+    entry: Entry,
+    former: Entry | undefined,
+    next: Entry | undefined,
+  ): void {
     const came = progress(state, entry);
-    const next_came = next && progress(state, next);
-    const drawn = [entry, former, next, came, next_came, state.line, state.card?.agents, is_next(state)];
+    const nextCame = next && progress(state, next);
+    const drawn = [
+      entry,
+      former,
+      next,
+      came,
+      nextCame,
+      state.line,
+      state.card?.agents,
+      isNext(state),
+    ];
     if (drawn.every((part, place) => part === row.drawn[place])) return;
     row.drawn = drawn;
     if (entry.body.kind !== 'text') {
@@ -163,7 +196,7 @@ export class Messages {
     const last = next?.body.kind !== 'text' || key(next) !== key(entry);
     const name = this.#name(state, entry);
     // An earlier message that came as far as the one below it need not say so again.
-    const same = mine && !last && next_came === came;
+    const same = mine && !last && nextCame === came;
     const shows = mine ? came === 'failed' || !same : last;
     row.element.className = `row${mine ? ' mine' : ''}${first ? ' first' : ''}${came === 'failed' && mine ? ' failed' : ''}`;
     // Own words need no name on the screen; who cannot see the sides hears it.
@@ -180,18 +213,23 @@ export class Messages {
 
   #name(state: ChatState, { author }: Entry): string {
     if (author.kind === 'visitor') return strings.you;
-    return author.kind === 'bot' ? strings.bot : name_of(state, author.agent);
+    return author.kind === 'bot' ? strings.bot : nameOf(state, author.agent);
   }
 
   #meta(state: ChatState, entry: Entry, mine: boolean, came: Progress): (Node | string)[] {
     const time = el('time', { datetime: new Date(entry.at).toISOString() }, this.#time(entry.at));
     if (!mine) return [time];
     if (came === 'failed') {
-      const acts = ([[strings.retry, this.#on.retry], [strings.discard, this.#on.discard]] as const)
-        .map(([label, act]) => button(label, () => act(entry.message)));
+      const acts = (
+        [
+          [strings.retry, this.#on.retry],
+          [strings.discard, this.#on.discard],
+        ] as const
+      ).map(([label, act]) => button(label, () => act(entry.message)));
       return [strings.failed(reason(entry.failed)), ...acts];
     }
-    const away = state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waiting_for_line;
+    const away =
+      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForLine;
     const words = came === 'sending' && state.line !== 'online' ? away : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');
@@ -201,7 +239,9 @@ export class Messages {
   #time(at: number): string {
     const date = new Date(at);
     const today = date.toDateString() === new Date().toDateString();
-    const style: Intl.DateTimeFormatOptions = today ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' };
+    const style: Intl.DateTimeFormatOptions = today
+      ? { timeStyle: 'short' }
+      : { dateStyle: 'medium', timeStyle: 'short' };
     return date.toLocaleString(this.#locale, style);
   }
 }
@@ -212,7 +252,7 @@ export function reason(code: RejectCode | undefined): string {
 }
 
 /** What an agent is called in a sentence. */
-export function name_of(state: ChatState, id: AgentId | undefined): string {
+export function nameOf(state: ChatState, id: AgentId | undefined): string {
   return isolated(agent(state, id)?.name ?? strings.someone);
 }
 
@@ -222,5 +262,7 @@ function key({ author }: Entry): string {
 
 /** The text, with addresses of the web as links. */
 function linked(text: string): (Node | string)[] {
-  return pieces(text).map(({ text, href }) => (href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text));
+  return pieces(text).map(({ text, href }) =>
+    href ? el('a', { ...LINK_ATTRIBUTES, href }, text) : text,
+  );
 }

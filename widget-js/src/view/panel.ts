@@ -1,16 +1,16 @@
-// The open chat: head, banner, messages, form and composer. It shows a state and says what the visitor
-// wants; it decides nothing.
+// The open chat: head, banner, messages, form and composer. It shows a state and says what the
+// visitor wants; it decides nothing.
 
 import { agent, waits } from '../state/conversation.ts';
 import type { ChatState } from '../state/conversation.ts';
 import type { Asked, SiteConfig } from '../state/site.ts';
 import * as strings from '../strings/en.ts';
-import { TEXT_CHARS_MAX } from '../wire/frames.ts';
-import type { FormAnswer, MessageId } from '../wire/frames.ts';
-import { LINK_ATTRIBUTES } from '../wire/links.ts';
-import { is_blank } from '../wire/visible.ts';
+import { TEXT_CHARS_MAX } from '../../../protocol/ts/src/wire/frames.ts';
+import type { FormAnswer, MessageId } from '../../../protocol/ts/src/wire/frames.ts';
+import { LINK_ATTRIBUTES } from '../../../protocol/ts/src/wire/links.ts';
+import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { button, el, fill, icon, isolated, put, say, set } from './dom.ts';
-import { Messages, name_of, reason } from './messages.ts';
+import { Messages, nameOf, reason } from './messages.ts';
 import type { MessagesEvents } from './messages.ts';
 
 const CROSS = 'M6 6l12 12M18 6L6 18';
@@ -43,12 +43,18 @@ export class Panel {
   readonly #face = el('span', { class: 'face', 'aria-hidden': 'true' });
   readonly #title = el('h2', { class: 'title', id: 'title' });
   readonly #dot = el('span', { class: 'dot', 'aria-hidden': 'true' });
-  readonly #under_words = el('span');
-  readonly #banner_words = el('p', { role: 'status' });
-  readonly #banner_acts = el('div');
-  readonly #banner = el('div', { class: 'banner' }, this.#banner_words, this.#banner_acts);
-  readonly #typing_words = el('span', { role: 'status' });
-  readonly #dots = el('span', { class: 'dots', 'aria-hidden': 'true', hidden: true }, el('i'), el('i'), el('i'));
+  readonly #underWords = el('span');
+  readonly #bannerWords = el('p', { role: 'status' });
+  readonly #bannerActs = el('div');
+  readonly #banner = el('div', { class: 'banner' }, this.#bannerWords, this.#bannerActs);
+  readonly #typingWords = el('span', { role: 'status' });
+  readonly #dots = el(
+    'span',
+    { class: 'dots', 'aria-hidden': 'true', hidden: true },
+    el('i'),
+    el('i'),
+    el('i'),
+  );
   readonly #fields = el('div', { class: 'fields' });
   readonly #go: HTMLButtonElement;
   readonly #text: HTMLTextAreaElement;
@@ -56,11 +62,11 @@ export class Panel {
   readonly #end: HTMLButtonElement;
   readonly #inputs = new Map<string, HTMLInputElement>();
   #state: ChatState;
-  #asks_end = false;
+  #asksEnd = false;
   #full = false;
-  #banner_face = '';
+  #bannerFace = '';
   /** By the page's own clock, which nobody sets. */
-  #typed_at = -Infinity;
+  #typedAt = -Infinity;
   #stopped: ReturnType<typeof setTimeout> | undefined;
 
   constructor(site: SiteConfig, locale: string, state: ChatState, on: PanelEvents) {
@@ -74,9 +80,12 @@ export class Panel {
         if (this.#answered()) this.#kept(on.retry(message, this.#answers()));
       },
     });
-    this.#end = button(strings.end, () => this.#ask_end(true), icon(DOOR));
+    this.#end = button(strings.end, () => this.#askEnd(true), icon(DOOR));
     this.#text = el('textarea', {
-      rows: '1', 'aria-label': strings.message, placeholder: strings.placeholder, dir: 'auto',
+      rows: '1',
+      'aria-label': strings.message,
+      placeholder: strings.placeholder,
+      dir: 'auto',
     });
     this.#go = button(strings.send, () => this.#submit(), icon(PLANE));
     this.#go.className = 'go';
@@ -84,16 +93,30 @@ export class Panel {
       'section',
       { class: 'panel', role: 'dialog', 'aria-labelledby': 'title' },
       el(
-        'div', { class: 'head' }, this.#face,
-        el('div', { class: 'names' }, this.#title, el('p', { class: 'under' }, this.#dot, this.#under_words)),
-        this.#end, button(strings.close, on.close, icon(CROSS)),
+        'div',
+        { class: 'head' },
+        this.#face,
+        el(
+          'div',
+          { class: 'names' },
+          this.#title,
+          el('p', { class: 'under' }, this.#dot, this.#underWords),
+        ),
+        this.#end,
+        button(strings.close, on.close, icon(CROSS)),
       ),
       this.#banner,
       this.#messages.element,
       this.#messages.newer,
-      el('div', { class: 'typing' }, this.#dots, this.#typing_words),
+      el('div', { class: 'typing' }, this.#dots, this.#typingWords),
       // No form: a sandbox may allow scripts and not forms.
-      el('div', { class: 'foot' }, this.#fields, el('div', { class: 'write' }, this.#text, this.#go), this.#notice),
+      el(
+        'div',
+        { class: 'foot' },
+        this.#fields,
+        el('div', { class: 'write' }, this.#text, this.#go),
+        this.#notice,
+      ),
     );
     this.#fill();
     this.#text.oninput = () => this.#typed();
@@ -102,7 +125,9 @@ export class Panel {
 
   /** Puts the cursor where the visitor will want to write. */
   focus(): void {
-    const first = this.#fields.hidden ? undefined : [...this.#inputs.values()].find((input) => input.value === '');
+    const first = this.#fields.hidden
+      ? undefined
+      : [...this.#inputs.values()].find((input) => input.value === '');
     (first ?? this.#text).focus();
   }
 
@@ -113,12 +138,12 @@ export class Panel {
 
   shown(): void {
     this.#grow();
-    this.#messages.to_end();
+    this.#messages.toEnd();
   }
 
   /** Whether the newest message is in sight. */
-  get at_end(): boolean {
-    return this.#messages.at_end;
+  get atEnd(): boolean {
+    return this.#messages.atEnd;
   }
 
   /** What is half written. */
@@ -134,7 +159,7 @@ export class Panel {
   /** The site asks or says something else than before. */
   set site(site: SiteConfig) {
     this.#site = site;
-    this.#keep_cursor(() => {
+    this.#keepCursor(() => {
       this.#fill();
       this.#draw(this.#state);
     });
@@ -144,15 +169,15 @@ export class Panel {
   reset(): void {
     for (const input of this.#inputs.values()) input.value = '';
     this.draft = '';
-    this.#stop_typing();
+    this.#stopTyping();
   }
 
   update(state: ChatState): void {
-    this.#keep_cursor(() => this.#draw(state));
+    this.#keepCursor(() => this.#draw(state));
   }
 
   /** Where what has the cursor goes, the composer has it next, and not the page. */
-  #keep_cursor(act: () => void): void {
+  #keepCursor(act: () => void): void {
     const had = this.element.matches(':focus-within');
     act();
     const { activeElement } = this.element.getRootNode() as ShadowRoot;
@@ -169,16 +194,25 @@ export class Panel {
     // Without a line nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
     const away = ended || state.lost || (helper !== undefined && state.line !== 'online');
-    say(this.#under_words, ended ? '' : away ? strings.waiting_for_line : helper ? strings.with_agent : strings.availability[availability]);
+    say(
+      this.#underWords,
+      ended
+        ? ''
+        : away
+          ? strings.waitingForLine
+          : helper
+            ? strings.withAgent
+            : strings.availability[availability],
+    );
     this.#dot.className = `dot ${away ? '' : helper ? 'available' : availability}`;
     this.#text.readOnly = this.#go.disabled = ended;
     this.#end.hidden = !card || card.state === 'closed' || state.line !== 'online';
-    if (this.#end.hidden) this.#asks_end = false;
+    if (this.#end.hidden) this.#asksEnd = false;
 
     this.#messages.update(state, this.#greeting());
-    const writer = state.typing && name_of(state, state.typing.agent);
+    const writer = state.typing && nameOf(state, state.typing.agent);
     this.#dots.hidden = writer === undefined;
-    say(this.#typing_words, writer === undefined ? '' : strings.is_typing(writer));
+    say(this.#typingWords, writer === undefined ? '' : strings.isTyping(writer));
 
     if (!waits(state)) this.#full = false;
     // Nor is anything asked for that nobody would get.
@@ -186,12 +220,13 @@ export class Panel {
     this.#fields.hidden = !begins || this.#inputs.size === 0;
     for (const input of this.#inputs.values()) input.disabled = !begins;
     this.#notice.hidden = !begins || !this.#site.notice;
-    this.#show_banner();
+    this.#showBanner();
   }
 
   #greeting(): string {
     const { greeting, offline } = this.#site.texts;
-    const away = this.#state.availability === 'unavailable' && this.#state.conversation === undefined;
+    const away =
+      this.#state.availability === 'unavailable' && this.#state.conversation === undefined;
     return away ? (offline ?? strings.offline) : (greeting ?? strings.greeting);
   }
 
@@ -202,15 +237,19 @@ export class Panel {
 
   #answers(): FormAnswer[] {
     if (!this.#begins()) return [];
-    return [...this.#inputs].flatMap(([field, { value }]) => (is_blank(value) ? [] : [{ field, answer: value.trim() }]));
+    return [...this.#inputs].flatMap(([field, { value }]) =>
+      isBlank(value) ? [] : [{ field, answer: value.trim() }],
+    );
   }
 
   /** Whether the form can be taken as it is; what cannot is pointed out. */
   #answered(): boolean {
     return [...this.#inputs.values()].every((input) => {
-      if (is_blank(input.value)) input.value = '';
+      if (isBlank(input.value)) input.value = '';
       const { length } = [...input.value];
-      input.setCustomValidity(length > ANSWER_CHARS_MAX ? strings.too_long(length, ANSWER_CHARS_MAX) : '');
+      input.setCustomValidity(
+        length > ANSWER_CHARS_MAX ? strings.tooLong(length, ANSWER_CHARS_MAX) : '',
+      );
       return input.reportValidity();
     });
   }
@@ -223,7 +262,11 @@ export class Panel {
     this.#ask('email', form.email, strings.email, 'email');
     fill(this.#notice, notice?.text ?? '');
     if (notice && /^https?:\/\//.test(notice.url)) {
-      put(this.#notice, ' ', el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy));
+      put(
+        this.#notice,
+        ' ',
+        el('a', { ...LINK_ATTRIBUTES, dir: false, href: notice.url }, strings.privacy),
+      );
     }
   }
 
@@ -232,7 +275,12 @@ export class Panel {
     this.#inputs.delete(name);
     if (asked === 'hidden') return;
     const input = el('input', {
-      type, name, 'required': asked === 'required', autocomplete: name, dir: type === 'email' ? 'ltr' : 'auto',
+      type,
+      name,
+      // In quotes, for the build shortens members of this name.
+      'required': asked === 'required',
+      autocomplete: name,
+      dir: type === 'email' ? 'ltr' : 'auto',
     });
     input.value = former;
     const optional = asked === 'optional' ? [el('small', {}, ` (${strings.optional})`)] : [];
@@ -243,7 +291,7 @@ export class Panel {
   #submit(): void {
     if (this.#go.disabled || !this.#answered()) return;
     const text = this.#text.value.trim();
-    if (is_blank(text) || this.#excess()) {
+    if (isBlank(text) || this.#excess()) {
       this.#text.focus();
       return;
     }
@@ -251,13 +299,15 @@ export class Panel {
     if (kept) {
       this.draft = '';
       this.#on.draft('');
-      this.#stop_typing();
+      this.#stopTyping();
     }
     this.#kept(kept);
     this.#text.focus();
   }
 
-  /** The length of what is too long to be sent; it stays as it is, for the visitor to shorten it. */
+  /**
+   * The length of what is too long to be sent; it stays as it is, for the visitor to shorten it.
+   */
   #excess(): number {
     const text = this.#text.value.trim();
     const length = text.length > TEXT_CHARS_MAX ? [...text].length : 0;
@@ -266,29 +316,29 @@ export class Panel {
 
   #kept(kept: boolean): void {
     this.#full = !kept;
-    this.#show_banner();
+    this.#showBanner();
   }
 
   #typed(): void {
     this.#grow();
-    this.#show_banner();
+    this.#showBanner();
     this.#on.draft(this.#text.value);
-    if (is_blank(this.#text.value)) {
-      this.#stop_typing();
+    if (isBlank(this.#text.value)) {
+      this.#stopTyping();
       return;
     }
-    if (performance.now() - this.#typed_at >= TYPING_AGAIN_MS) {
-      this.#typed_at = performance.now();
+    if (performance.now() - this.#typedAt >= TYPING_AGAIN_MS) {
+      this.#typedAt = performance.now();
       this.#on.typing(true);
     }
     clearTimeout(this.#stopped);
-    this.#stopped = setTimeout(() => this.#stop_typing(), TYPING_STOP_MS);
+    this.#stopped = setTimeout(() => this.#stopTyping(), TYPING_STOP_MS);
   }
 
-  #stop_typing(): void {
+  #stopTyping(): void {
     clearTimeout(this.#stopped);
-    if (this.#typed_at < 0) return;
-    this.#typed_at = -Infinity;
+    if (this.#typedAt < 0) return;
+    this.#typedAt = -Infinity;
     this.#on.typing(false);
   }
 
@@ -298,45 +348,59 @@ export class Panel {
     this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
   }
 
-  #ask_end(asks: boolean): void {
-    this.#asks_end = asks;
-    this.#show_banner();
+  #askEnd(asks: boolean): void {
+    this.#asksEnd = asks;
+    this.#showBanner();
     (asks ? this.#banner.querySelector('button') : this.#text)?.focus();
   }
 
   /** One line above the messages: the most pressing thing to know, and what to do about it. */
-  #show_banner(): void {
+  #showBanner(): void {
     const { words, acts } = this.#pressing();
     const face = `${words} ${acts.map(([label]) => label).join(' ')}`;
-    if (face === this.#banner_face) return;
-    this.#banner_face = face;
+    if (face === this.#bannerFace) return;
+    this.#bannerFace = face;
     this.#banner.classList.toggle('quiet', words === '');
-    say(this.#banner_words, words);
-    this.#banner_acts.hidden = acts.length === 0;
-    fill(this.#banner_acts, ...acts.flatMap(([label, act]) => [button(label, act), ' ']));
+    say(this.#bannerWords, words);
+    this.#bannerActs.hidden = acts.length === 0;
+    fill(this.#bannerActs, ...acts.flatMap(([label, act]) => [button(label, act), ' ']));
   }
 
   #pressing(): { words: string; acts: [string, () => void][] } {
     const { line, lost, blocked, availability, card, queue, refused } = this.#state;
     const excess = this.#excess();
     const only = (words: string): { words: string; acts: [] } => ({ words, acts: [] });
-    if (this.#asks_end) {
+    if (this.#asksEnd) {
       return {
-        words: strings.end_question,
-        acts: [[strings.end_yes, () => { this.#ask_end(false); this.#on.end(); }], [strings.end_no, () => this.#ask_end(false)]],
+        words: strings.endQuestion,
+        acts: [
+          [
+            strings.endYes,
+            () => {
+              this.#askEnd(false);
+              this.#on.end();
+            },
+          ],
+          [strings.endNo, () => this.#askEnd(false)],
+        ],
       };
     }
-    if (excess) return only(strings.too_long(excess, TEXT_CHARS_MAX));
+    if (excess) return only(strings.tooLong(excess, TEXT_CHARS_MAX));
     if (line === 'stopped') return only(strings.stopped);
     if (this.#full) return only(strings.full);
     if (lost) return only(blocked ? strings.blocked : strings.reconnecting);
-    if (refused !== undefined) return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
-    if (card?.state === 'closed') return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
+    if (refused !== undefined)
+      return { words: strings.refused(reason(refused)), acts: [[strings.anew, this.#on.anew]] };
+    if (card?.state === 'closed')
+      return { words: strings.closed, acts: [[strings.anew, this.#on.anew]] };
     // Nobody is there for whom they could be next.
     if (card?.state === 'queued' && availability === 'unavailable') return only(strings.left);
     if (card?.state === 'offered') return only(strings.offered);
     if (card?.state === 'queued' && queue) {
-      const wait = queue.wait_ms === undefined ? '' : ` ${strings.queue_wait(Math.ceil(queue.wait_ms / 60_000))}`;
+      const wait =
+        queue.wait_ms === undefined
+          ? ''
+          : ` ${strings.queueWait(Math.ceil(queue.wait_ms / 60_000))}`;
       return only(strings.queue(queue.position) + wait);
     }
     return only('');
@@ -349,7 +413,7 @@ export class Panel {
     // Safari ends a composition before the key that ends it; only its old code tells.
     if (event.isComposing || event.keyCode === 229) return;
     if (key === 'Escape') {
-      if (this.#asks_end) this.#ask_end(false);
+      if (this.#asksEnd) this.#askEnd(false);
       else this.#on.close();
     }
     if (key === 'Enter' && !shiftKey && (at === this.#text || at instanceof HTMLInputElement)) {
@@ -357,8 +421,9 @@ export class Panel {
       this.#submit();
     }
     if (key !== 'Tab' || !this.element.hasAttribute('aria-modal')) return;
-    const stops = [...this.element.querySelectorAll<HTMLElement>('button, input, textarea, a, [tabindex]')]
-      .filter((stop) => stop.getClientRects().length > 0 && !stop.hasAttribute('disabled'));
+    const stops = [
+      ...this.element.querySelectorAll<HTMLElement>('button, input, textarea, a, [tabindex]'),
+    ].filter((stop) => stop.getClientRects().length > 0 && !stop.hasAttribute('disabled'));
     const [from, to] = shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
     if (at !== from) return;
     event.preventDefault();

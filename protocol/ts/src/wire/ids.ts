@@ -3,23 +3,27 @@
 import { hex } from './codec.ts';
 import type { ConversationId, MessageId } from './frames.ts';
 
-let last_ms = 0;
+let lastMs = 0;
 
-function uuid_v7(now_ms: number, after: readonly string[] = []): string {
+function uuidV7(nowMs: number, after: readonly string[] = []): string {
   // Neither a clock that steps back nor another page puts a new id before an older one.
-  last_ms = Math.max(last_ms + 1, Math.floor(now_ms) || 0, ...after.map((id) => parseInt(id.slice(4, 16), 16) + 1 || 0));
+  lastMs = Math.max(
+    lastMs + 1,
+    Math.floor(nowMs) || 0,
+    ...after.map((id) => parseInt(id.slice(4, 16), 16) + 1 || 0),
+  );
   const chance = hex(crypto.getRandomValues(new Uint8Array(9)));
   // The version, and the variant with two bits that are not used: 72 bits of chance are enough.
-  const time = last_ms.toString(16).padStart(12, '0').slice(-12);
+  const time = lastMs.toString(16).padStart(12, '0').slice(-12);
   return `${time}7${chance.slice(15)}8${chance.slice(0, 15)}`;
 }
 
 /** A new message's id, behind those that are there; the same on every resend of it. */
-export function message_id(now_ms: number, after?: readonly string[]): MessageId {
-  return `msg_${uuid_v7(now_ms, after)}`;
+export function messageId(nowMs: number, after?: readonly string[]): MessageId {
+  return `msg_${uuidV7(nowMs, after)}`;
 }
 
 /** A new conversation's id. */
-export function conversation_id(now_ms: number): ConversationId {
-  return `cnv_${uuid_v7(now_ms)}`;
+export function conversationId(nowMs: number): ConversationId {
+  return `cnv_${uuidV7(nowMs)}`;
 }

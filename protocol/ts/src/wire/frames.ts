@@ -87,7 +87,7 @@ export const MESSAGE: RecordShape<Message> = {
     ['author', AUTHOR],
     ['at', NUMBER],
     ['body', BODY],
-    ['expires', { or_null: NUMBER }],
+    ['expires', { orNull: NUMBER }],
     ['visibility', VISIBILITY],
   ],
 };
@@ -793,7 +793,7 @@ export const SERVER_MESSAGE: FrameSchema<ServerMessage> = {
     ['author', AUTHOR],
     ['at', NUMBER],
     ['body', BODY],
-    ['expires', { or_null: NUMBER }],
+    ['expires', { orNull: NUMBER }],
     ['visibility', VISIBILITY],
   ],
 };
@@ -1138,27 +1138,25 @@ export const SERVER_FRAMES: readonly FrameSchema<ServerFrame>[] = [
 /** The refusals after which the same frame may succeed later. */
 export const RETRYABLE: readonly RejectCode[] = ['too-fast', 'store-unavailable', 'overload', 'unknown-retryable'];
 
-/** What ends a connection, by its code. */
-export const CLOSE_CODES = {
-  1000: 'done',
-  1002: 'protocol error',
-  1003: 'wrong type of message',
-  1007: 'not utf-8',
-  1009: 'frame too large',
-  4000: 'malformed frame',
-  4001: 'not authenticated',
-  4003: 'origin not allowed',
-  4004: 'site closed',
-  4008: 'banned',
-  4009: 'protocol',
-  4100: 'draining',
-  4101: 'too slow',
-  4102: 'no pong',
-  4103: 'too fast',
-  4104: 'overload',
-  4105: 'idle',
-  4200: 'come back',
-} as const;
+// What ends a connection.
+export const CLOSE_DONE = 1000;
+export const CLOSE_FRAMING = 1002;
+export const CLOSE_WRONG_TYPE = 1003;
+export const CLOSE_NOT_UTF8 = 1007;
+export const CLOSE_TOO_LARGE = 1009;
+export const CLOSE_MALFORMED = 4000;
+export const CLOSE_NOT_AUTHENTICATED = 4001;
+export const CLOSE_ORIGIN_NOT_ALLOWED = 4003;
+export const CLOSE_SITE_CLOSED = 4004;
+export const CLOSE_BANNED = 4008;
+export const CLOSE_PROTOCOL = 4009;
+export const CLOSE_DRAINING = 4100;
+export const CLOSE_TOO_SLOW = 4101;
+export const CLOSE_NO_PONG = 4102;
+export const CLOSE_TOO_FAST = 4103;
+export const CLOSE_OVERLOAD = 4104;
+export const CLOSE_IDLE = 4105;
+export const CLOSE_ELSEWHERE = 4200;
 
 /** What a client does after a connection ended. */
 export type Verdict = 'done' | 'stop' | 'retry' | 'now';

@@ -1,16 +1,25 @@
 // Where the links in a text are, by the rules of GFM's autolinks and some that guard the reader.
 //
-// Lives here: the one way from a text to its links, for the visitor's chat and the console. Not here: e-mail
-// addresses, and hosts without a dot. Tested on `widget-js/test/links.json`.
+// Lives here: the one way from a text to its links, for the visitor's chat and the console. Not
+// here: e-mail addresses, and hosts without a dot. Tested on `protocol/ts/test/links.json`.
 
-/** A stretch of the text, and where it leads if it is a link. The stretches together are the text. */
+/**
+ * A stretch of the text, and where it leads if it is a link. The stretches together are the text.
+ */
 export interface Piece {
   readonly text: string;
   readonly href?: string;
 }
 
-/** What every link out of a message carries; the direction keeps an address from being shown out of order. */
-export const LINK_ATTRIBUTES = { target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'ltr' } as const;
+/**
+ * What every link out of a message carries; the direction keeps an address from being shown out of
+ * order.
+ */
+export const LINK_ATTRIBUTES = {
+  target: '_blank',
+  rel: 'noopener noreferrer nofollow ugc',
+  dir: 'ltr',
+} as const;
 
 /**
  * A scheme or `www.`, a host with a dot, and the rest up to a blank, an angle bracket, a quotation
@@ -50,7 +59,12 @@ export function pieces(text: string): Piece[] {
 
 /** Without what belongs to the sentence around it: signs, an entity, brackets that were not opened in the link. */
 function trimmed(link: string): string {
-  const excess = new Map(['()', '[]', '{}'].map(([open = '', close = '']) => [close, link.split(close).length - link.split(open).length]));
+  const excess = new Map(
+    ['()', '[]', '{}'].map(([open = '', close = '']) => [
+      close,
+      link.split(close).length - link.split(open).length,
+    ]),
+  );
   for (let end = link.length; ; end--) {
     const last = link.charAt(end - 1);
     const unopened = excess.get(last) ?? 0;

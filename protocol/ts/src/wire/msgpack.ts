@@ -12,7 +12,14 @@ export interface ValueMap {
 }
 
 const utf8 = new TextEncoder();
-const text_of = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const textOf = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+// for others: begin
+function isMap(value: Value): value is ValueMap {
+  const isObject = typeof value === 'object' && value !== null;
+  return isObject && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
+// for others: end
 
 /** Writes one value. Integers take the fewest bytes that hold them. */
 export function encode(value: Value): Uint8Array {
@@ -26,33 +33,58 @@ export function encode(value: Value): Uint8Array {
     bytes.push(marker);
     while (width-- > 0) bytes.push(Math.floor(number / 256 ** width) & 255);
   };
-  /** The head of something that has a length, which stands in the marker itself where it is short. */
-  const head = (length: number, short: number, short_end: number, marker: number, width: number): void => {
-    if (length < short_end) bytes.push(short | length);
+  /**
+   * The head of something that has a length, which stands in the marker itself where it is short.
+   */
+  const head = (
+    length: number,
+    short: number,
+    shortEnd: number,
+    marker: number,
+    width: number,
+  ): void => {
+    if (length < shortEnd) bytes.push(short | length);
     else sized(marker, width, length);
   };
   const append = (more: Uint8Array): void => {
     for (const byte of more) bytes.push(byte);
   };
+  const writeNumber = (value: number): void => {
+    // for others: begin
+    if (!Number.isSafeInteger(value)) {
+      const view = new DataView(new ArrayBuffer(8));
+      view.setFloat64(0, value);
+      bytes.push(0xcb);
+      append(new Uint8Array(view.buffer));
+      return;
+    }
+    if (value < -0x20) {
+      // A negative one needs as much room as a positive one of twice its size.
+      sized(0xd0, 1, -2 * value - 1, value);
+      return;
+    }
+    // for others: end
+    if (value < 0x80) bytes.push(value & 255);
+    else sized(0xcc, 1, value);
+  };
+  // for others: begin
+  const writeMap = (value: ValueMap): void => {
+    const entries = Object.entries(value);
+    head(entries.length, 0x80, 16, 0xde, 2);
+    for (const entry of entries) for (const part of entry) write(part);
+  };
+  // for others: end
   const write = (value: Value): void => {
+    // for others: begin
+    if (isMap(value)) {
+      writeMap(value);
+      return;
+    }
+    // for others: end
     if (value === null) bytes.push(0xc0);
     else if (typeof value === 'boolean') bytes.push(value ? 0xc3 : 0xc2);
-    else if (typeof value === 'number') {
-      // for others: begin
-      if (!Number.isSafeInteger(value)) {
-        const view = new DataView(new ArrayBuffer(8));
-        view.setFloat64(0, value);
-        bytes.push(0xcb);
-        append(new Uint8Array(view.buffer));
-      } else
-      // for others: end
-      if (value >= -0x20 && value < 0x80) bytes.push(value & 255);
-      // for others: begin
-      // A negative one needs as much room as a positive one of twice its size.
-      else if (value < 0) sized(0xd0, 1, -2 * value - 1, value);
-      // for others: end
-      else sized(0xcc, 1, value);
-    } else if (typeof value === 'string') {
+    else if (typeof value === 'number') writeNumber(value);
+    else if (typeof value === 'string') {
       const encoded = utf8.encode(value);
       head(encoded.length, 0xa0, 32, 0xd9, 1);
       append(encoded);
@@ -63,13 +95,6 @@ export function encode(value: Value): Uint8Array {
       head(value.length, 0x90, 16, 0xdc, 2);
       for (const item of value) write(item);
     }
-    // for others: begin
-    else {
-      const entries = Object.entries(value);
-      head(entries.length, 0x80, 16, 0xde, 2);
-      for (const entry of entries) for (const part of entry) write(part);
-    }
-    // for others: end
   };
   write(value);
   return new Uint8Array(bytes);
@@ -77,9 +102,9 @@ export function encode(value: Value): Uint8Array {
 
 /**
  * Reads one value that fills the bytes. No length is believed before the bytes for it are seen.
- * @throws MsgpackError if the bytes are anything else, or nest deeper than `depth_max`.
+ * @throws MsgpackError if the bytes are anything else, or nest deeper than `depthMax`.
  */
-export function decode(bytes: Uint8Array, depth_max: number): Value {
+export function decode(bytes: Uint8Array, depthMax: number): Value {
   let at = 0;
 
   const take = (length: number): Uint8Array<ArrayBuffer> => {
@@ -97,27 +122,29 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
   const text = (length: number): string => {
     const part = take(length);
     try {
-      return text_of.decode(part);
+      return textOf.decode(part);
     } catch {
       throw new MsgpackError('not UTF-8');
     }
   };
   // Each item takes a byte or more, so a count above what is left is a lie.
-  const count = (items: number, depth: number): number => {
+  const checkCount = (items: number, depth: number): void => {
     if (items > bytes.length - at) throw new MsgpackError('cut short');
     if (depth <= 0) throw new MsgpackError('too deep');
-    return items;
   };
   const array = (length: number, depth: number): Value[] => {
+    checkCount(length, depth);
     const items: Value[] = [];
-    for (let left = count(length, depth); left > 0; left--) items.push(read(depth - 1));
+    while (items.length < length) items.push(read(depth - 1));
     return items;
   };
   const map = (length: number, depth: number): ValueMap => {
+    checkCount(length, depth);
     const entries = Object.create(null) as ValueMap;
-    for (let left = count(length, depth); left > 0; left--) {
+    for (let left = length; left > 0; left--) {
       const key = read(depth - 1);
-      if (typeof key !== 'string' && typeof key !== 'number') throw new MsgpackError('a key is text or a number');
+      if (typeof key !== 'string' && typeof key !== 'number')
+        throw new MsgpackError('a key is text or a number');
       entries[key] = read(depth - 1);
     }
     return entries;
@@ -130,28 +157,25 @@ export function decode(bytes: Uint8Array, depth_max: number): Value {
   const read = (depth: number): Value => {
     const marker = integer(1);
     if (marker < 0x80) return marker;
-    if (marker >= 0xe0) return marker - 0x100;
     if (marker < 0x90) return map(marker & 15, depth);
     if (marker < 0xa0) return array(marker & 15, depth);
     if (marker < 0xc0) return text(marker & 31);
-    switch (marker) {
-      case 0xc0: return null;
-      case 0xc2: return false;
-      case 0xc3: return true;
-      case 0xc4: case 0xc5: case 0xc6: return take(integer(1 << (marker - 0xc4)));
-      case 0xc7: case 0xc8: case 0xc9: return extension(integer(1 << (marker - 0xc7)));
-      case 0xca: return new DataView(take(4).buffer).getFloat32(0);
-      case 0xcb: return new DataView(take(8).buffer).getFloat64(0);
-      case 0xcc: case 0xcd: case 0xce: case 0xcf: return integer(1 << (marker - 0xcc));
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: return integer(1 << (marker - 0xd0), true);
-      case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(1 << (marker - 0xd4));
-      case 0xd9: case 0xda: case 0xdb: return text(integer(1 << (marker - 0xd9)));
-      case 0xdc: case 0xdd: return array(integer(2 << (marker - 0xdc)), depth);
-      case 0xde: case 0xdf: return map(integer(2 << (marker - 0xde)), depth);
-      default: throw new MsgpackError('no such marker');
-    }
+    if (marker === 0xc0) return null;
+    if (marker === 0xc1) throw new MsgpackError('no such marker');
+    if (marker < 0xc4) return marker === 0xc3;
+    if (marker < 0xc7) return take(integer(1 << (marker - 0xc4)));
+    if (marker < 0xca) return extension(integer(1 << (marker - 0xc7)));
+    if (marker === 0xca) return new DataView(take(4).buffer).getFloat32(0);
+    if (marker === 0xcb) return new DataView(take(8).buffer).getFloat64(0);
+    if (marker < 0xd0) return integer(1 << (marker - 0xcc));
+    if (marker < 0xd4) return integer(1 << (marker - 0xd0), true);
+    if (marker < 0xd9) return extension(1 << (marker - 0xd4));
+    if (marker < 0xdc) return text(integer(1 << (marker - 0xd9)));
+    if (marker < 0xde) return array(integer(2 << (marker - 0xdc)), depth);
+    if (marker < 0xe0) return map(integer(2 << (marker - 0xde)), depth);
+    return marker - 0x100;
   };
-  const value = read(depth_max);
+  const value = read(depthMax);
   if (at !== bytes.length) throw new MsgpackError('bytes after the end');
   return value;
 }

@@ -5,17 +5,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { is_blank, name } from '../src/wire/visible.ts';
+import { isBlank, name } from '../src/wire/visible.ts';
 
 interface Vector {
   text: string;
   blank: boolean;
   name: string;
 }
-const vectors = JSON.parse(readFileSync(join(process.cwd(), '../protocol/vectors/visible.json'), 'utf8')) as Vector[];
+const vectors = JSON.parse(
+  readFileSync(join(process.cwd(), '../vectors/visible.json'), 'utf8'),
+) as Vector[];
 
 test('a browser sees what the server sees', () => {
   for (const { text, blank, name: kept } of vectors) {
-    assert.deepEqual([is_blank(text), name(text)], [blank, kept], JSON.stringify(text));
+    assert.deepEqual([isBlank(text), name(text)], [blank, kept], JSON.stringify(text));
   }
 });

@@ -21,7 +21,9 @@ export interface CodeTable<Word extends string = string> {
   readonly unknown?: readonly (readonly [from: number, word: Word])[];
 }
 
-/** An array whose fields are known by their place; those after `required` may be left off the end. */
+/**
+ * An array whose fields are known by their place; those after `required` may be left off the end.
+ */
 export interface RecordShape<Record = unknown> {
   readonly required: number;
   readonly fields: readonly (readonly [name: string, shape: Shape])[];
@@ -49,12 +51,15 @@ export type Shape =
   | RecordShape
   | BodyShape
   | { readonly list: Shape }
-  | { readonly or_null: Shape };
+  | { readonly orNull: Shape };
 
 /** A frame that does not have the fields of its kind. */
 export class FrameError extends Error {}
 
-/** Thrown for a code that is not known here: a newer server has more of them. What it stands in is passed over. */
+/**
+ * Thrown for a code that is not known here: a newer server has more of them. What it stands in is
+ * passed over.
+ */
 const NEWER = new FrameError('a code that is not known');
 
 /** What is read, or this in its place where a newer server's code stands in it. */
@@ -76,8 +81,11 @@ type Fields = { [name: string]: unknown };
  * Writes a frame of this kind.
  * @throws FrameError if a field has another type than its shape.
  */
-export function encode_frame<Frame extends object>(schema: FrameSchema<Frame>, frame: Omit<Frame, 'kind'>): Uint8Array {
-  return encode([schema.code, ...to_fields(schema, frame as Fields)]);
+export function encodeFrame<Frame extends object>(
+  schema: FrameSchema<Frame>,
+  frame: Omit<Frame, 'kind'>,
+): Uint8Array {
+  return encode([schema.code, ...toFields(schema, frame as Fields)]);
 }
 
 /**
@@ -85,47 +93,57 @@ export function encode_frame<Frame extends object>(schema: FrameSchema<Frame>, f
  * is not known. Where such a code stands in an item of a list, or in a field that may be absent, only that is left out.
  * @throws FrameError or MsgpackError if the bytes are no frame.
  */
-export function decode_frame<Frame>(
+export function decodeFrame<Frame>(
   kinds: readonly FrameSchema<Frame>[],
   bytes: Uint8Array,
-  depth_max: number,
+  depthMax: number,
 ): Frame | undefined {
-  const values = decode(bytes, depth_max);
-  if (!Array.isArray(values) || typeof values[0] !== 'number') throw new FrameError('a frame begins with its kind');
+  const values = decode(bytes, depthMax);
+  if (!Array.isArray(values) || typeof values[0] !== 'number')
+    throw new FrameError('a frame begins with its kind');
   const schema = kinds.find((kind) => kind.code === values[0]);
-  return schema && (known(() => from_fields(schema, values.slice(1), { kind: schema.word }), undefined) as Frame | undefined);
+  return (
+    schema &&
+    (known(() => fromFields(schema, values.slice(1), { kind: schema.word }), undefined) as
+      | Frame
+      | undefined)
+  );
 }
 
-function to_fields(shape: RecordShape, record: Fields): Value[] {
+function toFields(shape: RecordShape, record: Fields): Value[] {
   const values: Value[] = [];
   let length = shape.required;
   shape.fields.forEach(([name, field], place) => {
     const value = record[name];
     const absent = value === undefined || value === null;
     // for others: begin
-    if (absent && place < shape.required && !is(/* @__KEY__ */ 'or_null', field)) throw new FrameError(`${name} is missing`);
+    if (absent && place < shape.required && !is(/* @__KEY__ */ 'orNull', field))
+      throw new FrameError(`${name} is missing`);
     // for others: end
     if (!absent) length = Math.max(length, place + 1);
-    values.push(absent ? null : to_value(field, value, name));
+    values.push(absent ? null : toValue(field, value, name));
   });
   return values.slice(0, length);
 }
 
-function from_fields(shape: RecordShape, values: readonly Value[], record: Fields): Fields {
+function fromFields(shape: RecordShape, values: readonly Value[], record: Fields): Fields {
   shape.fields.forEach(([name, field], place) => {
     const value = values[place];
     if (place < shape.required) {
-      if (value === undefined) throw new FrameError(`${name} is missing`);
-      record[name] = from_value(field, value, name);
+      // What is missing is of no shape's type.
+      record[name] = fromValue(field, value as Value, name);
     } else if (value !== undefined && value !== null) {
-      const read = known(() => from_value(field, value, name), undefined);
+      const read = known(() => fromValue(field, value, name), undefined);
       if (read !== undefined) record[name] = read;
     }
   });
   return record;
 }
 
-function is<Key extends string>(key: Key, shape: object | Shape): shape is Extract<Shape, { readonly [key in Key]: unknown }> {
+function is<Key extends string>(
+  key: Key,
+  shape: object | Shape,
+): shape is Extract<Shape, { readonly [key in Key]: unknown }> {
   return typeof shape === 'object' && key in shape;
 }
 
@@ -133,15 +151,15 @@ function wrong(name: string): FrameError {
   return new FrameError(`${name} has another type`);
 }
 
-function to_value(shape: Shape, value: unknown, name: string): Value {
-  if (typeof shape === 'string') return id_bytes(shape, value, name);
+function toValue(shape: Shape, value: unknown, name: string): Value {
+  if (typeof shape === 'string') return idBytes(shape, value, name);
   if (typeof shape === 'number') return simple(shape, value, name);
   if (is(/* @__KEY__ */ 'list', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
-    return value.map((item: unknown) => to_value(shape.list, item, name));
+    return value.map((item: unknown) => toValue(shape.list, item, name));
   }
   // for others: begin
-  if (is(/* @__KEY__ */ 'or_null', shape)) return to_value(shape.or_null, value, name);
+  if (is(/* @__KEY__ */ 'orNull', shape)) return toValue(shape.orNull, value, name);
   // for others: end
   if (is(/* @__KEY__ */ 'words', shape)) {
     const code = Object.keys(shape.words).find((code) => shape.words[Number(code)] === value);
@@ -154,25 +172,28 @@ function to_value(shape: Shape, value: unknown, name: string): Value {
   // for others: begin
   if (typeof value !== 'object' || value === null) throw wrong(name);
   // for others: end
-  if (is(/* @__KEY__ */ 'fields', shape)) return to_fields(shape, record);
+  if (is(/* @__KEY__ */ 'fields', shape)) return toFields(shape, record);
   // for others: begin
   if (is('event', shape) && record['kind'] === 'event') {
-    const event = [BODY_EVENT, to_value(shape.event, record['event'], name)];
-    return record['agent'] === undefined ? event : [...event, id_bytes('agt', record['agent'], name)];
+    const event = [BODY_EVENT, toValue(shape.event, record['event'], name)];
+    return record['agent'] === undefined
+      ? event
+      : [...event, idBytes('agt', record['agent'], name)];
   }
   if (record['kind'] !== 'text') throw wrong(name);
   // for others: end
   return simple(TEXT, record['text'], name);
 }
 
-function from_value(shape: Shape, value: Value, name: string): unknown {
-  if (typeof shape === 'string') return id_text(shape, value, name);
+function fromValue(shape: Shape, value: Value, name: string): unknown {
+  if (typeof shape === 'string') return idText(shape, value, name);
   if (typeof shape === 'number') return simple(shape, value, name);
   if (is(/* @__KEY__ */ 'list', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
-    return value.flatMap((item) => known(() => [from_value(shape.list, item, name)], []));
+    return value.flatMap((item) => known(() => [fromValue(shape.list, item, name)], []));
   }
-  if (is(/* @__KEY__ */ 'or_null', shape)) return value === null ? null : from_value(shape.or_null, value, name);
+  if (is(/* @__KEY__ */ 'orNull', shape))
+    return value === null ? null : fromValue(shape.orNull, value, name);
   if (is(/* @__KEY__ */ 'words', shape)) {
     if (typeof value !== 'number') throw wrong(name);
     const word = shape.words[value] ?? shape.unknown?.filter(([from]) => value >= from).at(-1)?.[1];
@@ -181,14 +202,16 @@ function from_value(shape: Shape, value: Value, name: string): unknown {
   }
   if (is(/* @__KEY__ */ 'fields', shape)) {
     if (!Array.isArray(value)) throw wrong(name);
-    return from_fields(shape, value, {});
+    return fromFields(shape, value, {});
   }
   if (typeof value === 'string') return { kind: 'text', text: value };
   if (!Array.isArray(value)) throw wrong(name);
   const [form, event, agent] = value;
   if (form !== BODY_EVENT) return { kind: 'unknown' };
-  const body = { kind: 'event', event: from_value(shape.event, event ?? null, name) };
-  return agent === undefined || agent === null ? body : { ...body, agent: id_text('agt', agent, name) };
+  const body = { kind: 'event', event: fromValue(shape.event, event ?? null, name) };
+  return agent === undefined || agent === null
+    ? body
+    : { ...body, agent: idText('agt', agent, name) };
 }
 
 /** What JavaScript calls the simple shapes. */
@@ -199,13 +222,18 @@ function simple(shape: number, value: unknown, name: string): number | string | 
   return value as number | string | boolean;
 }
 
-function id_bytes(prefix: string, value: unknown, name: string): Uint8Array {
-  const hex = typeof value === 'string' && value.startsWith(`${prefix}_`) ? value.slice(prefix.length + 1) : '';
+function idBytes(prefix: string, value: unknown, name: string): Uint8Array {
+  const hex =
+    typeof value === 'string' && value.startsWith(`${prefix}_`)
+      ? value.slice(prefix.length + 1)
+      : '';
   if (!/^[0-9a-f]{32}$/.test(hex)) throw wrong(name);
-  return Uint8Array.from({ length: 16 }, (_, place) => parseInt(hex.slice(place * 2, place * 2 + 2), 16));
+  return Uint8Array.from({ length: 16 }, (_, place) =>
+    parseInt(hex.slice(place * 2, place * 2 + 2), 16),
+  );
 }
 
-function id_text(prefix: string, value: Value, name: string): string {
+function idText(prefix: string, value: Value, name: string): string {
   if (!(value instanceof Uint8Array) || value.length !== 16) throw wrong(name);
   return `${prefix}_${hex(value)}`;
 }

@@ -2,29 +2,40 @@
 // dead, and comes back as the close code's range says.
 //
 // Lives here: everything about the connection that does not know what a conversation is. Not here:
-// what is said on it, and what is said again after a break (`on_welcome` is the moment for that).
+// what is said on it, and what is said again after a break (`onWelcome` is the moment for that).
 
-import { SUBPROTOCOL, decode_frame, encode_frame } from './codec.ts';
+import { SUBPROTOCOL, decodeFrame, encodeFrame } from './codec.ts';
 import type { FrameSchema } from './codec.ts';
-import { CLIENT_HELLO, CLIENT_PING, DEPTH_MAX, PONG_MS, SERVER_BYE, SERVER_PONG, SERVER_REJECT, SERVER_WELCOME, VERDICTS } from './frames.ts';
-import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome, Verdict } from './frames.ts';
-
-/** The verdict of a close code, known or not: the range decides. */
-export function verdict(code: number): Verdict {
-  return VERDICTS.find(([from, to]) => from <= code && code <= to)?.[2] ?? 'retry';
-}
+import {
+  CLIENT_HELLO,
+  CLIENT_PING,
+  DEPTH_MAX,
+  PONG_MS,
+  SERVER_BYE,
+  SERVER_PONG,
+  SERVER_REJECT,
+  SERVER_WELCOME,
+} from './frames.ts';
+import type { ClientFrame, ClientHello, ServerFrame, ServerWelcome } from './frames.ts';
+import { verdict } from './verdict.ts';
 
 const RETRY_MS_BASE = 500;
 const RETRY_MS_MAX = 30_000;
 
-/** Anywhere between nothing and a bound that doubles with each attempt in vain, so that clients spread out. */
-export function retry_delay_ms(attempts: number, chance: number): number {
+/**
+ * Anywhere between nothing and a bound that doubles with each attempt in vain, so that clients
+ * spread out.
+ */
+export function retryDelayMs(attempts: number, chance: number): number {
   return chance * Math.min(RETRY_MS_MAX, RETRY_MS_BASE * 2 ** Math.min(attempts, 10));
 }
 
 /** Without a frame for so long, a page that is looked at asks whether the line is alive. */
 const SILENCE_MS = 30_000;
-/** And sooner where a question is open for so long: a server that is busy still answers a probe at once. */
+/**
+ * And sooner where a question is open for so long: a server that is busy still answers a probe at
+ * once.
+ */
 const ANSWER_MS = 5_000;
 /** From the first byte to `welcome`. */
 const GREETING_MS_MAX = 10_000;
@@ -37,11 +48,14 @@ export type LineState =
   | { kind: 'connecting' }
   | { kind: 'online' }
   /** The line broke; the next attempt comes by itself. */
-  | { kind: 'waiting'; retry_in_ms: number }
+  | { kind: 'waiting'; retryInMs: number }
   /** The server said not to come back, and why. */
   | { kind: 'stopped'; code: number; reason: string };
 
-/** The answer to a question: a frame with its `request`, a refusal included; `lost` when the line broke first. */
+/**
+ * The answer to a question: a frame with its `request`, a refusal included; `lost` when the line
+ * broke first.
+ */
 export type Answer = Extract<ServerFrame, { request: number }> | { kind: 'lost' };
 
 type Question = Extract<ClientFrame, { request: number }>;
@@ -54,15 +68,25 @@ export interface SocketOptions {
   socket?: typeof WebSocket;
   /** The kinds of frames this client understands, beyond those of the line itself. */
   hears: readonly FrameSchema<ServerFrame>[];
-  /** Asked for at every connect, so that the resume points and the token are those of the moment. */
+  /**
+   * Asked for at every connect, so that the resume points and the token are those of the moment.
+   */
   hello: () => Omit<ClientHello, 'kind' | 'request'>;
   /** The line is open: now say again what was never answered. */
-  on_welcome: (welcome: ServerWelcome) => void;
+  onWelcome: (welcome: ServerWelcome) => void;
   /** Every frame that is not the answer to a question. */
-  on_frame: (frame: ServerFrame) => void;
-  on_state: (state: LineState) => void;
+  onFrame: (frame: ServerFrame) => void;
+  onState: (state: LineState) => void;
   /** What `hello` was refused with; the line then ends. */
-  on_refused?: (reject: Extract<ServerFrame, { kind: 'reject' }>) => void;
+  onRefused?: (reject: Extract<ServerFrame, { kind: 'reject' }>) => void;
+}
+
+/** Outside a page it always is. */
+function isLookedAt(): boolean {
+  // for others: begin
+  if (typeof document === 'undefined') return true;
+  // for others: end
+  return document.visibilityState === 'visible';
 }
 
 export class Socket {
@@ -73,14 +97,20 @@ export class Socket {
   #wanted = false;
   #attempts = 0;
   /** What a `bye` asked for, in place of our own wait. */
-  #bye_ms: number | undefined;
+  #byeMs: number | undefined;
   #requests = 0;
   #questions = new Map<number, (answer: Answer) => void>();
   #timers = new Map<'retry' | 'greeting' | 'silence' | 'steady', ReturnType<typeof setTimeout>>();
 
   constructor(options: SocketOptions) {
     this.#options = options;
-    this.#hears = [SERVER_WELCOME, SERVER_REJECT, SERVER_BYE, SERVER_PONG, ...options.hears] as readonly FrameSchema<ServerFrame>[];
+    this.#hears = [
+      SERVER_WELCOME,
+      SERVER_REJECT,
+      SERVER_BYE,
+      SERVER_PONG,
+      ...options.hears,
+    ] as readonly FrameSchema<ServerFrame>[];
   }
 
   get state(): LineState {
@@ -100,12 +130,18 @@ export class Socket {
   stop(): void {
     this.#wanted = false;
     this.#watch('remove');
-    this.#drop(1000);
+    this.#drop();
     this.#become({ kind: 'idle' });
   }
 
-  /** Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the calls. */
-  ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+  /**
+   * Asks something; resolves with the answer, or with `lost`. Questions go out in the order of the
+   * calls.
+   */
+  ask<Frame extends Question>(
+    schema: FrameSchema<Frame>,
+    fields: Omit<Frame, 'kind' | 'request'>,
+  ): Promise<Answer> {
     if (this.#state.kind !== 'online') return Promise.resolve({ kind: 'lost' });
     return this.#ask(schema, fields);
   }
@@ -113,7 +149,7 @@ export class Socket {
   /** Says something that has no answer. Whether there was a line to say it on. */
   say<Frame extends Statement>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind'>): boolean {
     if (this.#state.kind !== 'online' || !this.#line) return false;
-    this.#line.send(encode_frame(schema, fields) as Uint8Array<ArrayBuffer>);
+    this.#line.send(encodeFrame(schema, fields) as Uint8Array<ArrayBuffer>);
     return true;
   }
 
@@ -123,12 +159,15 @@ export class Socket {
     if (this.#state.kind !== 'online') return;
     const line = this.#line;
     const late = setTimeout(() => {
-      if (line === this.#line) this.#broken(1006, '');
+      if (line === this.#line) this.#broken();
     }, PONG_MS);
     void this.#ask(CLIENT_PING, {}).then(() => clearTimeout(late));
   }
 
-  /** A page's life. A function: some error trackers put a listener of their own around each, which calls it as one. */
+  /**
+   * A page's life. A function: some error trackers put a listener of their own around each, which
+   * calls it as one.
+   */
   readonly #heard = (event: Event): void => {
     switch (event.type) {
       case 'visibilitychange':
@@ -140,8 +179,9 @@ export class Socket {
         else this.probe();
         break;
       case 'pagehide':
-        // A page in the back/forward cache would keep a line that nobody hears, and the server would not know.
-        this.#drop(1000);
+        // A page in the back/forward cache would keep a line that nobody hears, and the server
+        // would not know.
+        this.#drop();
         this.#become({ kind: 'idle' });
         break;
       case 'pageshow':
@@ -162,7 +202,7 @@ export class Socket {
 
   #become(state: LineState): void {
     this.#state = state;
-    this.#options.on_state(state);
+    this.#options.onState(state);
   }
 
   #later(name: 'retry' | 'greeting' | 'silence' | 'steady', ms: number, act: () => void): void {
@@ -171,28 +211,30 @@ export class Socket {
   }
 
   #connect(): void {
-    this.#drop(1000);
+    this.#drop();
     this.#become({ kind: 'connecting' });
     let line: WebSocket;
     try {
       line = new (this.#options.socket ?? WebSocket)(this.#options.url, SUBPROTOCOL);
     } catch {
-      this.#broken(1006, '');
+      this.#broken();
       return;
     }
     line.binaryType = 'arraybuffer';
     this.#line = line;
-    this.#later('greeting', GREETING_MS_MAX, () => this.#broken(1006, ''));
+    this.#later('greeting', GREETING_MS_MAX, () => this.#broken());
     line.onopen = () => {
       if (line === this.#line) this.#greet();
     };
     line.onmessage = (event: MessageEvent<unknown>) => {
-      if (line === this.#line && event.data instanceof ArrayBuffer) this.#hear(new Uint8Array(event.data));
+      if (line === this.#line && event.data instanceof ArrayBuffer)
+        this.#hear(new Uint8Array(event.data));
     };
     // A page's policy refuses without a close; where both come, the close has its code.
-    line.onerror = () => setTimeout(() => {
-      if (line === this.#line) this.#broken(1006, '');
-    });
+    line.onerror = () =>
+      setTimeout(() => {
+        if (line === this.#line) this.#broken();
+      });
     line.onclose = (event) => {
       if (line === this.#line) this.#broken(event.code, event.reason);
     };
@@ -201,17 +243,20 @@ export class Socket {
   #greet(): void {
     void this.#ask(CLIENT_HELLO, this.#options.hello()).then((answer) => {
       // for others: begin
-      if (answer.kind === 'reject') this.#options.on_refused?.(answer);
+      if (answer.kind === 'reject') this.#options.onRefused?.(answer);
       // for others: end
       if (answer.kind !== 'welcome') return;
       clearTimeout(this.#timers.get('greeting'));
       this.#later('steady', STEADY_MS, () => (this.#attempts = 0));
       this.#become({ kind: 'online' });
-      this.#options.on_welcome(answer);
+      this.#options.onWelcome(answer);
     });
   }
 
-  #ask<Frame extends Question>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind' | 'request'>): Promise<Answer> {
+  #ask<Frame extends Question>(
+    schema: FrameSchema<Frame>,
+    fields: Omit<Frame, 'kind' | 'request'>,
+  ): Promise<Answer> {
     const request = ++this.#requests;
     const frame = { ...fields, request } as unknown as Omit<Frame, 'kind'>;
     return new Promise((resolve) => {
@@ -220,60 +265,70 @@ export class Socket {
         clearTimeout(late);
         resolve(answer);
       });
-      this.#line?.send(encode_frame(schema, frame) as Uint8Array<ArrayBuffer>);
+      this.#line?.send(encodeFrame(schema, frame) as Uint8Array<ArrayBuffer>);
     });
   }
 
   #hear(bytes: Uint8Array): void {
-    this.#mind_silence();
+    this.#mindSilence();
     let frame: ServerFrame | undefined;
     try {
-      frame = decode_frame(this.#hears, bytes, DEPTH_MAX);
+      frame = decodeFrame(this.#hears, bytes, DEPTH_MAX);
     } catch {
       // What cannot be read may have been a message: only a resume tells.
-      this.#broken(1006, '', 4000);
+      this.#broken();
       return;
     }
     if (!frame) return;
-    if (frame.kind === 'bye') this.#bye_ms = frame.retry_after_ms ?? 0;
-    const answered = 'request' in frame ? this.#questions.get(frame.request) : undefined;
-    if (answered && 'request' in frame) {
-      this.#questions.delete(frame.request);
-      answered(frame);
-    } else this.#options.on_frame(frame);
+    if (frame.kind === 'bye') this.#byeMs = frame.retry_after_ms ?? 0;
+    // 0 answers no question.
+    const request = 'request' in frame ? frame.request : 0;
+    const answered = this.#questions.get(request);
+    if (answered) {
+      this.#questions.delete(request);
+      answered(frame as Answer);
+    } else this.#options.onFrame(frame);
   }
 
-  #mind_silence(): void {
+  #mindSilence(): void {
     this.#later('silence', SILENCE_MS, () => {
-      // for others: begin
-      if (typeof document === 'undefined') this.probe();
-      else
-      // for others: end
-      if (document.visibilityState === 'visible') this.probe();
-      this.#mind_silence();
+      if (isLookedAt()) this.probe();
+      this.#mindSilence();
     });
   }
 
-  #broken(code: number, reason: string, say_code = 4000): void {
-    this.#drop(say_code);
+  /** Without a close that says otherwise, a line is just gone. */
+  #broken(code = 1006, reason = ''): void {
+    this.#drop(4000);
     const then = verdict(code);
     if (then === 'done' || then === 'stop') {
       this.#wanted = false;
       this.#watch('remove');
-      this.#become({ kind: 'stopped', code, reason });
+      this.#become({
+        kind: 'stopped',
+        code,
+        // for others: begin
+        reason,
+        // for others: end
+      });
       return;
     }
     // "At once" only as long as it leads somewhere, or two ends would spin.
-    const at_once = then === 'now' && this.#attempts === 0;
-    const retry_in_ms = this.#bye_ms ?? (at_once ? 0 : retry_delay_ms(this.#attempts, Math.random()));
-    this.#bye_ms = undefined;
+    const atOnce = then === 'now' && this.#attempts === 0;
+    const retryInMs = this.#byeMs ?? (atOnce ? 0 : retryDelayMs(this.#attempts, Math.random()));
+    this.#byeMs = undefined;
     this.#attempts += 1;
-    this.#become({ kind: 'waiting', retry_in_ms });
-    this.#later('retry', retry_in_ms, () => this.#connect());
+    this.#become({
+      kind: 'waiting',
+      // for others: begin
+      retryInMs,
+      // for others: end
+    });
+    this.#later('retry', retryInMs, () => this.#connect());
   }
 
   /** Lets go of the line and of all that hung on it. */
-  #drop(code: number): void {
+  #drop(code = 1000): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     const line = this.#line;
     this.#line = undefined;
