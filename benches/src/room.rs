@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use livehelp::hub::LiveRoom;
 use livehelp::privacy::envelope::Envelope;

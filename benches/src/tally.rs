@@ -34,7 +34,7 @@ fn of(meter: &mut impl Meter, case: Case) {
         let clock: Box<dyn Clock> = Box::new(SystemClock);
         // The one who wrote it, and the one who hears it.
         let room = crowd(2, [Encoding::Msgpack; 2]);
-        let placed = World::default().placed(CONVERSATION, room.seq_last().0 + 1);
+        let placed = World::default().placed(CONVERSATION, room.sequencer().seq_last().0 + 1);
         let (_, to) = deliver(&room, &placed, Some(connection(0)), NOW.day());
         let messages = usize::try_from(case.each).expect("a small number");
         move || {

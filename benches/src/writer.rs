@@ -16,8 +16,8 @@ use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::seal::Sealer;
 use livehelp::store::sqlite::{SqliteConfig, SqliteStore};
 use livehelp::store::{
-    Committed, ConversationRow, Records as _, SecretHash, SiteRow, SiteSettings, Store, StoreStats,
-    TenantRow, VisitorRow, Write, WriteSlot,
+    Committed, ConversationRow, SecretHash, SiteRow, SiteSettings, Store, StoreStats, TenantRow,
+    VisitorRow, Write, WriteSlot,
 };
 use parking_lot::{Condvar, Mutex};
 use protocol::conversation::ConversationState;

@@ -1,7 +1,7 @@
 //! An agent at their console: is available, takes what is offered, and in visits answers, and
 //! closes when the visitor goes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 

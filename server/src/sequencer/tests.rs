@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it waits for")]
+
 use proptest::prelude::*;
 use protocol::conversation::ResumePoint;
 use protocol::ids::{SiteId, VisitorId};

@@ -552,8 +552,8 @@ async fn a_hangup_before_the_settings_are_read_is_kept_and_ends_nothing() {
     let mut child = command.spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let site = Site { address: nowhere, admin: nowhere, site_key: site_key(), agents: AGENTS };
-    let mut server = Running { child, site, log };
+    let site = Site::at(nowhere, nowhere);
+    let mut server = Running { child: Owned(child), site, log };
     for _ in 0..400 {
         if caught(server.child.id()) & HANGUP != 0 {
             break;
@@ -562,7 +562,7 @@ async fn a_hangup_before_the_settings_are_read_is_kept_and_ends_nothing() {
     }
     assert!(caught(server.child.id()) & HANGUP != 0, "it would end: {}", server.text());
     for _ in 0..20 {
-        server.signal("-HUP");
+        server.signal(Signal::HUP);
     }
     end(&settings).await;
     // Its reader has it open; who reads again finds a file.
@@ -570,7 +570,7 @@ async fn a_hangup_before_the_settings_are_read_is_kept_and_ends_nothing() {
     std::fs::write(&settings, "log_level = \"info\"\n").unwrap();
     for _ in 0..20 {
         assert!(server.child.try_wait().unwrap().is_none(), "{}", server.text());
-        server.signal("-HUP");
+        server.signal(Signal::HUP);
     }
     let ready = out.lines().next().expect("a ready line").unwrap();
     assert!(ready.starts_with(r#"{"ready":true"#), "{ready}");

@@ -6,7 +6,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test's own world: it stops where it is wrong"
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test's own world: it stops where it is wrong, and looks at what it is about"
 )]
 
 mod world;
