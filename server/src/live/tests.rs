@@ -1013,7 +1013,16 @@ const RAISE: [&str; 10] = [
 ];
 
 /// All others, with the reason why they leave the versions that there are.
-const LEAVE: [(&str, &[&str]); 6] = [
+const LEAVE: [(&str, &[&str]); 7] = [
+    (
+        "what agents say often is no part of a conversation before they say it",
+        &[
+            "POST /v1/canned-responses",
+            "PATCH /v1/canned-responses/{canned_response_id}",
+            "DELETE /v1/canned-responses/{canned_response_id}",
+            "POST /v1/canned-responses/{canned_response_id}/use",
+        ],
+    ),
     ("it begins another conversation", &["POST /v1/conversations"]),
     ("see `OF_WHAT_IS_SAID`", &["POST /v1/conversations/{conversation_id}/messages"]),
     ("no conversation has it yet", &["POST /v1/tags"]),

