@@ -45,21 +45,31 @@ test('each state of the line is in the document', () => {
 });
 
 test('each attribute that the tag is asked for is in the document, and no other', () => {
-  const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const dashed = (name: string): string =>
+    name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const loader = read('src/loader.ts');
   const asked = all(loader, /\.dataset\['(\w+)'\]/g).map((name) => `data-${dashed(name)}`);
   assert.ok(asked.length > 0);
   // What is read another way is missed above.
   assert.doesNotMatch(loader, /Attribute|\bdataset(?!\[')/);
-  const told = rows('Attributes of the tag').map((row) => row.split('|')[1] ?? '').join();
+  const told = rows('Attributes of the tag')
+    .map((row) => row.split('|')[1] ?? '')
+    .join();
   assert.deepEqual(all(told, /`(data-[\w-]+)`/g), asked.sort());
 });
 
 test('the policy in the document has what the strict policy of the browser tests lets the server have', () => {
   const allowed = all(read('test/rig.ts'), /([a-z]+-src) \$\{\w+\}/g);
   assert.deepEqual(allowed, ['connect-src', 'script-src']);
-  const section = document.split(/^## /m).find((part) => part.startsWith('Content security policy\n')) ?? '';
-  const sources = [...section.matchAll(/^ {4}([a-z]+-src) (.*);$/gm)].map((found) => [found[1], found[2]?.split(' ')]);
+  const section =
+    document.split(/^## /m).find((part) => part.startsWith('Content security policy\n')) ?? '';
+  const sources = [...section.matchAll(/^ {4}([a-z]+-src) (.*);$/gm)].map((found) => [
+    found[1],
+    found[2]?.split(' '),
+  ]);
   const server = 'https://chat.example';
-  assert.deepEqual(sources.sort(), [['connect-src', [server, 'wss://chat.example']], ['script-src', [server]]]);
+  assert.deepEqual(sources.sort(), [
+    ['connect-src', [server, 'wss://chat.example']],
+    ['script-src', [server]],
+  ]);
 });
