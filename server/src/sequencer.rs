@@ -264,7 +264,7 @@ pub struct Sequencer {
 
 impl Sequencer {
     /// What follows from what happened.
-    #[inline]
+    #[inline(always)]
     pub fn handle(&mut self, input: Input) -> Command {
         match input {
             Input::Submitted(submission) => self.submit(submission),
@@ -313,6 +313,7 @@ impl Sequencer {
     }
 
     /// One attempt: what is known of it decides.
+    #[inline]
     fn submit(&mut self, mut submission: Submission) -> Command {
         if submission.attempts == ATTEMPTS_MAX {
             return Command::Refuse(Refusal::Outrun);
