@@ -14,6 +14,7 @@ mod desk;
 mod fault;
 mod feed;
 mod file;
+mod gaps;
 mod journal;
 mod mark;
 mod opening;
@@ -26,6 +27,7 @@ mod teller;
 mod unreadable;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +53,7 @@ use self::desk::Memory;
 pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity};
+use self::gaps::Walk;
 pub use self::journal::{JournalFault, StoreId};
 use self::mark::{Mark, MarkFile};
 use self::opening::Opened;
@@ -150,6 +153,9 @@ struct Shared {
     short: Mutex<Short>,
     /// Whose turn it is with the log: whoever copies needs it as it is, whoever cleans up empties it.
     log: LogTurn,
+    /// Held as long as anything here has the database open. Last: a file that is closed takes the locks of this process
+    /// on it along, those of SQLite too.
+    bytes: Arc<File>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -262,6 +268,12 @@ impl SqliteStore {
             path: path.clone(),
             source,
         })?;
+        let bytes = File::options().read(true).write(true).open(&path);
+        let bytes = Arc::new(bytes.map_err(|source| OpenError::Io {
+            act: "open",
+            path: path.clone(),
+            source,
+        })?);
         let readers = config.readers.max(1);
         let open = |source| OpenError::File { act: "open", path: path.clone(), source };
         let connect = || file::connect_reader(folder);
@@ -313,6 +325,7 @@ impl SqliteStore {
             linger: config.linger,
             places: Arc::clone(&places),
             queue_len,
+            bytes: Arc::clone(&bytes),
         };
         // Before anybody reads: what is read cannot be carried into the file.
         writer.note_use();
@@ -331,6 +344,7 @@ impl SqliteStore {
             alone,
             short: Mutex::new(short),
             log: LogTurn::default(),
+            bytes,
         });
         let (closed_tx, closed) = oneshot::channel();
         tasks::thread("store writer", move || {
@@ -483,7 +497,15 @@ impl SqliteStore {
             cleaned.extend(self.clean_up_bucket(*bucket).await?.map(|id| (*bucket, id)));
         }
         let Some(_turn) = self.shared.log.to_empty(&cleaned) else { return Ok(()) };
-        self.empty_log().await?;
+        self.leave_nothing(cleaned).await
+    }
+
+    /// Empties log and gaps of what was in rows that are gone, and ends the clean-up of these.
+    async fn leave_nothing(&self, cleaned: Vec<(Bucket, i64)>) -> Result<(), StoreError> {
+        self.again(|| Work::EmptyLog).await?;
+        if !cleaned.is_empty() {
+            self.clear_gaps().await?;
+        }
         // Only now are they off the list: a crash before this line brings them back.
         for (_, id) in cleaned {
             self.act(move |desk| desk.clean_up_end(id)).await?;
@@ -491,10 +513,20 @@ impl SqliteStore {
         Ok(())
     }
 
-    async fn empty_log(&self) -> Result<(), StoreError> {
+    /// Walks the file, slice by slice; what waits in the queue comes between two.
+    async fn clear_gaps(&self) -> Result<(), StoreError> {
+        let walk = Arc::new(Walk::new());
+        while walk.at().is_some() {
+            self.again(|| Work::ClearGaps(Arc::clone(&walk))).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries what readers may be in the way of.
+    async fn again(&self, work: impl Fn() -> Work + Send) -> Result<(), StoreError> {
         let mut outcome = Ok(());
         for _ in 0..EMPTY_LOG_TRIES {
-            outcome = self.work(Work::EmptyLog).await;
+            outcome = self.work(work()).await;
             if outcome.is_ok() {
                 return Ok(());
             }

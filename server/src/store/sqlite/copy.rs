@@ -162,7 +162,10 @@ impl SqliteStore {
         // Any act is a transaction that takes over the whole journal.
         self.act(|_| Ok(())).await?;
         let folder = self.shared.folder.clone();
+        let bytes = Arc::clone(&self.shared.bytes);
         let copying = tokio::task::spawn_blocking(move || {
+            // Not closed as long as the copy has the database open.
+            let _bytes = bytes;
             // Held to the end of the work, also where nobody waits for it any more.
             let _turn = turn;
             copy(&folder, &to, pace)
@@ -178,14 +181,7 @@ impl SqliteStore {
         if left.is_empty() {
             return;
         }
-        let emptied = async {
-            self.empty_log().await?;
-            for (_, id) in left {
-                self.act(move |desk| desk.clean_up_end(id)).await?;
-            }
-            Ok::<_, StoreError>(())
-        };
-        if let Err(error) = emptied.await {
+        if let Err(error) = self.leave_nothing(left).await {
             tracing::warn!(%error, "what was cleaned up during a copy is cleaned up once more by the next sweep");
         }
     }

@@ -9,6 +9,7 @@
 //! closed and opened anew, because after a failed sync nothing that it believes can be trusted.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use super::carrying::Carrying;
 use super::desk::{self, Desk, Memory, Place};
 use super::fault::Fault;
 use super::file::{self, InPlace};
+use super::gaps::{self, InUse, Walk};
 use super::journal::{Journal, Need, StoreId};
 use super::mark::MarkFile;
 use super::row::MessageRow;
@@ -61,6 +63,8 @@ const PAGES_OF_A_COMMIT: usize = 4;
 const ROWS_OF_A_PAGE: usize = 4;
 /// Pages in the log at which the writer insists that it is emptied.
 const LOG_PAGES_MAX: i64 = 16_384;
+/// How long a slice of the walk over the file waits for readers, and acks for it.
+const GAPS_BUSY: Duration = Duration::from_millis(25);
 /// How often a disk that failed is tried again, and whether the files are still there is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,6 +76,8 @@ pub(super) enum Work {
     Act(Act),
     /// Empties the log, after everything before it is committed.
     EmptyLog,
+    /// The next slice of a walk that zeroes the gaps in the file's pages. It empties the log where it is not.
+    ClearGaps(Arc<Walk>),
     /// The reserve is given to the disk, or made again.
     Reserve {
         free: bool,
@@ -84,7 +90,7 @@ impl Work {
             Self::Writes(writes) => {
                 writes.iter().filter(|write| matches!(write, Write::Message(_))).count()
             }
-            Self::Act(_) | Self::EmptyLog | Self::Reserve { .. } => 0,
+            Self::Act(_) | Self::EmptyLog | Self::ClearGaps(_) | Self::Reserve { .. } => 0,
         }
     }
 }
@@ -129,6 +135,8 @@ pub(super) struct Writer {
     /// The queue's places; those that are taken wait or are in the batch.
     pub(super) places: Arc<Semaphore>,
     pub(super) queue_len: usize,
+    /// The database's bytes, below SQLite. Last: a file that is closed takes the locks of this process on it along.
+    pub(super) bytes: Arc<File>,
 }
 
 /// A message that the journal can take.
@@ -307,7 +315,7 @@ impl Writer {
             self.commit(jobs.into());
         }
         if let Some(job) = alone {
-            let outcome = self.outside(&job.work);
+            let outcome = self.outside(job.work);
             self.teller.tell(vec![(job.fate, outcome)]);
             drop(job.permit);
         }
@@ -320,7 +328,7 @@ impl Writer {
     }
 
     fn alone(job: &Job) -> bool {
-        matches!(job.work, Work::EmptyLog | Work::Reserve { .. })
+        matches!(job.work, Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. })
     }
 
     /// Takes what waits; whether the last one ends the batch.
@@ -654,30 +662,72 @@ impl Writer {
         self.healthy.store(healthy, Ordering::Release);
     }
 
-    fn outside(&mut self, work: &Work) -> Result<(), StoreError> {
+    fn outside(&mut self, work: Work) -> Result<(), StoreError> {
         match work {
             Work::Reserve { free: true } => file::free_reserve(&self.folder),
             Work::Reserve { free: false } => file::make_reserve(&self.folder),
             Work::EmptyLog => {
                 let act = "empty the log";
                 self.settle().map_err(|fault| self.fail(fault))?;
-                let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
-                let Checkpoint { is_busy, is_whole, .. } = checkpoint(connection, "TRUNCATE")
-                    .map_err(|error| Fault::File(error).told(act))?;
-                if is_busy {
-                    return Err(StoreError::Unavailable { act });
-                }
-                if is_whole {
-                    self.mark.carried_into_file();
-                }
-                self.log_pages = 0;
+                self.truncate_log(act)?;
                 if let Some(journal) = &mut self.journal {
                     journal.wipe().map_err(|error| Fault::Journal(error).told(act))?;
+                }
+            }
+            Work::ClearGaps(walk) => {
+                if let Some(from) = walk.at() {
+                    walk.goes_on(self.clear_gaps(from)?);
                 }
             }
             Work::Writes(_) | Work::Act(_) => {}
         }
         Ok(())
+    }
+
+    fn truncate_log(&mut self, act: &'static str) -> Result<(), StoreError> {
+        let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
+        let Checkpoint { is_busy, is_whole, .. } =
+            checkpoint(connection, "TRUNCATE").map_err(|error| Fault::File(error).told(act))?;
+        if is_busy {
+            return Err(StoreError::Unavailable { act });
+        }
+        if is_whole {
+            self.mark.carried_into_file();
+        }
+        self.log_pages = 0;
+        Ok(())
+    }
+
+    /// One slice of the walk over the file. It is refused while readers keep the log, and is tried again.
+    fn clear_gaps(&mut self, from: u32) -> Result<Option<u32>, StoreError> {
+        let act = "clear what lies between rows";
+        if self.in_transaction() {
+            self.settle().map_err(|fault| self.fail(fault))?;
+        }
+        // A log that is gone from its place would look like an empty one.
+        self.look().map_err(|fault| self.fail(fault))?;
+        let log = file::wal_path(&self.folder);
+        if file::bytes_of(&log) > 0 {
+            self.wait_for_readers(GAPS_BUSY, act)?;
+            let emptied = self.truncate_log(act);
+            self.wait_for_readers(file::BUSY, act)?;
+            emptied?;
+        }
+        let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
+        let is_log_empty = || file::bytes_of(&log) == 0;
+        match gaps::clear_slice(connection, &self.bytes, from, is_log_empty) {
+            Ok(Ok(next)) => Ok(next),
+            Ok(Err(InUse)) => Err(StoreError::Unavailable { act }),
+            Err(error) => {
+                tracing::error!(act, error = %error, "the database failed");
+                Err(StoreError::Unavailable { act })
+            }
+        }
+    }
+
+    fn wait_for_readers(&self, time: Duration, act: &'static str) -> Result<(), StoreError> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        connection.busy_timeout(time).map_err(|error| Fault::File(error).told(act))
     }
 
     /// Runs after the fates of the batch are on their way: only what comes meanwhile waits for it, and it waits for nobody.
@@ -713,7 +763,7 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault
             [only] => !matches!(only, Write::Record(_)),
             _ => false,
         },
-        Work::Act(_) | Work::EmptyLog | Work::Reserve { .. } => false,
+        Work::Act(_) | Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. } => false,
     };
     if !single {
         desk.execute("SAVEPOINT job", [])?;
@@ -721,7 +771,7 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault
     let outcome = match work {
         Work::Writes(writes) => writes.iter().try_for_each(|write| desk.write(write)),
         Work::Act(act) => act(desk),
-        Work::EmptyLog | Work::Reserve { .. } => Ok(()),
+        Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. } => Ok(()),
     };
     let outcome = match outcome {
         Ok(()) => Ok(()),
