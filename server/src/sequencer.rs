@@ -29,7 +29,7 @@ pub use self::hearing::{Hearing, Key, Missed, OwnNotice};
 pub use self::lane::{Ended, Joined, Lanes, Outcome, Settled};
 pub use self::resume::{Older, Resumed};
 use self::tail::Tail;
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::{Envelope, Placed, Unplaced};
 use crate::privacy::gate::Below;
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
@@ -50,20 +50,20 @@ pub const ATTEMPTS_MAX: u8 = 8;
 /// settled cannot be settled again.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    envelope: Envelope,
+    unplaced: Unplaced,
     allowed: bool,
     attempts: u8,
-    looked: Option<Looked>,
-    /// What a look into the store is to find out.
-    question: Question,
+    search: Search,
 }
 
-/// What a look into the store is to find out.
+/// What the store was asked about a message. Another question takes the place of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
+enum Search {
     None,
     /// Whether it came before, in the part that memory does not reach.
     Before(Looked),
+    /// It did not.
+    InVain(Looked),
     /// Whether another node stored what it sequenced.
     Elsewhere(Seq),
 }
@@ -71,16 +71,17 @@ enum Question {
 impl Submission {
     /// A message that was just said. `allowed`: something new may be said; what was said before is acked in any case.
     pub fn new(envelope: Envelope, allowed: bool) -> Self {
-        Self { envelope, allowed, attempts: 0, looked: None, question: Question::None }
+        let unplaced = Unplaced::new(envelope);
+        Self { unplaced, allowed, attempts: 0, search: Search::None }
     }
 
     /// What was said.
     pub fn envelope(&self) -> &Envelope {
-        &self.envelope
+        self.unplaced.envelope()
     }
 }
 
-/// Where the store was searched for a message, in vain.
+/// Where the store is searched for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Looked {
     /// In the numbers above this one,
@@ -269,8 +270,8 @@ impl Sequencer {
         match input {
             Input::Submitted(submission) => self.submit(submission),
             Input::Sequenced(submission, seq) => {
-                let first_answer_ms = self.first_answer_ms(&submission.envelope);
-                let placed = Arc::new(submission.envelope.place(seq));
+                let first_answer_ms = self.first_answer_ms(submission.envelope());
+                let placed = submission.unplaced.place(seq);
                 self.append(Arc::clone(&placed));
                 Command::Publish { placed, first_answer_ms, gap: None }
             }
@@ -319,7 +320,7 @@ impl Sequencer {
             return Command::Refuse(Refusal::Outrun);
         }
         submission.attempts += 1;
-        let Submission { envelope, allowed, looked, .. } = &submission;
+        let envelope = submission.envelope();
         // Not a debug_assert: a mix-up here would show one company's conversation to another.
         assert_eq!(envelope.tenant(), self.tenant, "message and room belong to one tenant");
         assert_eq!(envelope.conversation(), self.conversation, "message and room are one's");
@@ -331,21 +332,23 @@ impl Sequencer {
             if !self.elsewhere.contains(&seq) {
                 return Command::Confirm(Acked::of(seq, known), envelope.message());
             }
-            submission.question = Question::Elsewhere(seq);
+            submission.search = Search::Elsewhere(seq);
             let after = Seq(seq.0.saturating_sub(1));
             return Command::ReadStore { submission, after, patiently: true };
         }
         // What its author had seen may have been lost, and given again since: to this very message.
         let after = resume::below(envelope.seen_seq());
-        let searched = match looked {
-            Some(looked) if looked.through >= self.tail_after => looked.after,
-            Some(_) | None => self.tail_after,
+        let searched = match submission.search {
+            Search::InVain(looked) if looked.through >= self.tail_after => looked.after,
+            Search::InVain(_) | Search::None | Search::Before(_) | Search::Elsewhere(_) => {
+                self.tail_after
+            }
         };
         if after < searched {
-            submission.question = Question::Before(Looked { after, through: self.tail_after });
+            submission.search = Search::Before(Looked { after, through: self.tail_after });
             return Command::ReadStore { submission, after, patiently: false };
         }
-        if !*allowed {
+        if !submission.allowed {
             return Command::Refuse(Refusal::NotAllowed);
         }
         if self.seq_last.0 - self.lasting.0 >= UNDER_WAY_MAX {
@@ -373,16 +376,16 @@ impl Sequencer {
 
     fn found(&mut self, mut submission: Submission, stored: Option<&Placed>) -> Command {
         if let Some(stored) = stored {
-            if !stored.envelope().says_the_same(&submission.envelope) {
+            if !stored.envelope().says_the_same(submission.envelope()) {
                 return Command::Refuse(Refusal::Conflict);
             }
             return Command::Ack(Acked::of(stored.seq(), stored.envelope()));
         }
-        match std::mem::replace(&mut submission.question, Question::None) {
-            Question::Before(looked) => submission.looked = Some(looked),
+        match submission.search {
+            Search::Before(looked) => submission.search = Search::InVain(looked),
             // The other node lost it: now it is this one's.
-            Question::Elsewhere(seq) => self.displace(seq),
-            Question::None => {}
+            Search::Elsewhere(seq) => self.displace(seq),
+            Search::InVain(_) | Search::None => {}
         }
         self.submit(submission)
     }

@@ -39,7 +39,6 @@ impl RoomHandle {
     /// # Errors
     /// The input again, if the room was dropped meanwhile: look it up again.
     #[inline]
-    #[expect(clippy::result_large_err, reason = "whoever looks the room up again has it to tell")]
     pub(super) fn handle<T>(
         &self,
         input: Input,

@@ -1,5 +1,7 @@
 //! A message with the tag it was given at ingestion. [`super::ingest`] is its only maker.
 
+use std::sync::Arc;
+
 use protocol::frame::ServerFrame;
 use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Body, EventKind, Message, Seq, Visibility};
@@ -181,6 +183,30 @@ impl Envelope {
             && self.author == other.author
             && self.visibility == other.visibility
             && self.content == other.content
+    }
+}
+
+/// An envelope on its way to its place. It lies already where it stays once it has one: what is handed on is a pointer,
+/// and a message is moved once instead of at every step.
+#[derive(Debug, Clone)]
+pub struct Unplaced(Arc<Placed>);
+
+impl Unplaced {
+    /// What has no place yet.
+    pub fn new(envelope: Envelope) -> Self {
+        Self(Arc::new(Placed { envelope, seq: Seq(0) }))
+    }
+
+    /// What is to get a place.
+    pub fn envelope(&self) -> &Envelope {
+        &self.0.envelope
+    }
+
+    /// Gives it its place.
+    pub fn place(mut self, seq: Seq) -> Arc<Placed> {
+        assert!(seq > Seq(0), "places begin at 1");
+        Arc::make_mut(&mut self.0).seq = seq;
+        self.0
     }
 }
 

@@ -868,7 +868,8 @@ impl Retention for SqliteStore {
         .await?;
         // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.
         let Some(_turn) = self.shared.log.to_empty(&[]) else { return Ok(()) };
-        self.empty_log().await
+        self.again(|| Work::EmptyLog).await?;
+        self.clear_gaps().await
     }
 
     async fn high_water(&self) -> Result<UnixMillis, StoreError> {
