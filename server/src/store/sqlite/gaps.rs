@@ -217,7 +217,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::privacy::seal::Sealer as _;
     use crate::store::conformance::{NOW, World};
-    use crate::store::{Store as _, Write};
+    use crate::store::{Retention as _, Store as _, Write};
 
     const PLANTED: &[u8] = b"left behind by a row";
     /// Cases that are known to leave copies; which they are hangs on SQLite's way to balance.
