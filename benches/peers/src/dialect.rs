@@ -25,6 +25,8 @@ pub struct Member {
     pub number: usize,
     /// How many rooms they follow: this one and every so-many-agents-th after it. livehelp only.
     pub follows: usize,
+    /// Opens a conversation of their own. livehelp only.
+    pub opens: bool,
     /// Has room for little, to become a slow reader.
     pub narrow: bool,
 }
@@ -32,12 +34,12 @@ pub struct Member {
 impl Member {
     /// In a room.
     pub const fn seated(number: usize, room: usize, seat: usize) -> Self {
-        Self { room: Some(room), seat, number, follows: 1, narrow: false }
+        Self { room: Some(room), seat, number, follows: 1, opens: false, narrow: false }
     }
 
     /// In no room.
     pub const fn alone(number: usize) -> Self {
-        Self { room: None, seat: 0, number, follows: 0, narrow: false }
+        Self { room: None, seat: 0, number, follows: 0, opens: false, narrow: false }
     }
 }
 

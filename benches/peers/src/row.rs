@@ -121,7 +121,7 @@ const STORES: &[Peer] =
     &[FloorStore, NodeRedis, NodeRedisBatch, NodePostgres, NodePostgresBatch, JetStreamSync];
 
 /// All rows, the main ones first.
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 14] = [
     Row {
         name: "closed",
         title: "closed loop, 1,000 rooms of two",
@@ -198,6 +198,14 @@ pub const ROWS: [Row; 13] = [
         tls: false,
         required: &[times(Livehelp, MEMORY, 0.75, Bun), times(Livehelp, CPU_CONNECT, 2.0, Bun)],
         run: |start, scale| work::idle(&start.alone(scale.idle + 100)?, scale.idle),
+    },
+    Row {
+        name: "opened",
+        title: "10,000 visitors come in, each opens a conversation, and idle",
+        groups: &[BOTH],
+        tls: false,
+        required: &[at_most(MEMORY, 4_000.0)],
+        run: |start, scale| work::opened(&start.alone(scale.idle + 100)?, scale.idle),
     },
     Row {
         name: "tls",

@@ -498,10 +498,22 @@ pub fn fan_out(server: &Running, listeners: usize, burst: usize, span: Span) -> 
 /// # Errors
 /// If one is refused.
 pub fn idle(server: &Running, count: usize) -> Result<Figures> {
+    come_in(server, count, Member::alone)
+}
+
+/// Visitors who come in, open a conversation, and say nothing. livehelp only.
+///
+/// # Errors
+/// If one is refused.
+pub fn opened(server: &Running, count: usize) -> Result<Figures> {
+    come_in(server, count, |number| Member { opens: true, ..Member::alone(number) })
+}
+
+fn come_in(server: &Running, count: usize, member: fn(usize) -> Member) -> Result<Figures> {
     /// The first ones pay for what is made once.
     const FIRST: usize = 50;
     let mut crowd = server.crowd()?;
-    let mut members = alone(count + FIRST);
+    let mut members = (0..count + FIRST).map(member);
     crowd.enter(members.by_ref().take(FIRST))?;
     pause(SETTLE);
     let before = server.usage()?;

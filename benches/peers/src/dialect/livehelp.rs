@@ -204,6 +204,17 @@ impl Dialect for Livehelp {
                 seat.seen = seat.seen.max(seq.unwrap_or_default());
                 reply.heard.push(Heard::Acked);
             }
+            WELCOME if seat.member.opens => {
+                seat.request += 1;
+                let number = u64::try_from(seat.member.number).unwrap_or_default();
+                reply.say.push(written(&ClientFrame::Open {
+                    request: RequestId(seat.request),
+                    conversation: ConversationId::from_bytes(message_id(number)),
+                    form: List::default(),
+                    notice: None,
+                    page: None,
+                }));
+            }
             WELCOME => match (seat.member.room, seat.member.seat) {
                 (None, _) => {
                     seat.missing = 0;
