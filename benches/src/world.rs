@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Envelope, Flags, Placed};
 use livehelp::privacy::ingest::{Ground, Said, ingest};
 use livehelp::privacy::policy::{Plan, SiteEvent, SiteTimeline};
@@ -70,7 +71,7 @@ impl World {
             timeline: &self.timeline,
             redactor: &self.redactor,
             flags: Flags::default(),
-            offline_message: false,
+            channel: Channel::Widget,
         }
     }
 

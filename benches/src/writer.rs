@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use livehelp::channel::Channel;
 use livehelp::clock::{Clock, ManualClock};
 use livehelp::keys::KeyStore;
 use livehelp::metrics::StoreOp;
@@ -286,7 +287,7 @@ fn header(number: u64) -> ConversationRow {
         version: 1,
         state: ConversationState::Queued,
         assignee: None,
-        offline_message: false,
+        channel: Channel::Widget,
         agents: Vec::new(),
         tags: Vec::new(),
         form: Vec::new(),

@@ -27,6 +27,7 @@ pub mod traces;
 pub mod systemd;
 pub mod config;
 pub mod origin;
+pub mod channel;
 mod prose;
 pub mod clock;
 mod recent;

@@ -11,7 +11,7 @@ use protocol::time::UnixMillis;
 
 use crate::api::Live;
 use crate::auth::Principal;
-use crate::hub::{Act, Creation, Hub, RefusedOrigin, Who};
+use crate::hub::{Act, Actor, Creation, Hub, RefusedOrigin};
 use crate::privacy::ingest::Said;
 use crate::store::{AgentRow, Beside, SiteRow};
 
@@ -20,15 +20,15 @@ use crate::store::{AgentRow, Beside, SiteRow};
 pub(crate) struct LiveHub(pub(crate) Arc<Hub>);
 
 /// Whom the hub takes a principal for: a program moves what a supervisor may move.
-fn who(principal: &Principal) -> Result<(TenantId, Option<Who>), Reject> {
+fn who(principal: &Principal) -> Result<(TenantId, Actor), Reject> {
     match principal {
         Principal::Visitor { tenant, site, visitor } => {
-            Ok((*tenant, Some(Who::Visitor { site: *site, visitor: *visitor })))
+            Ok((*tenant, Actor::Visitor { site: *site, visitor: *visitor }))
         }
         Principal::Agent { tenant, agent, session, .. } => {
-            Ok((*tenant, Some(Who::Agent { agent: *agent, session: *session })))
+            Ok((*tenant, Actor::Agent { agent: *agent, session: *session }))
         }
-        Principal::Key { tenant, .. } => Ok((*tenant, None)),
+        Principal::Key { tenant, .. } => Ok((*tenant, Actor::Program)),
         Principal::Operator { .. } => {
             Err(Reject::new(RejectCode::NotFound, "there is no such conversation"))
         }
@@ -44,7 +44,7 @@ impl Live for LiveHub {
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.say_and_wait(tenant, who, said, beside).await
+        self.0.messages().say_and_wait(tenant, who, said, beside).await
     }
 
     async fn close(
@@ -53,7 +53,7 @@ impl Live for LiveHub {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.close(tenant, who, conversation).await
+        self.0.conversations().close(tenant, who, conversation).await
     }
 
     async fn reopen(
@@ -62,7 +62,7 @@ impl Live for LiveHub {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.reopen(tenant, who, conversation).await
+        self.0.conversations().reopen(tenant, who, conversation).await
     }
 
     async fn assign(
@@ -72,14 +72,10 @@ impl Live for LiveHub {
         agent: Option<AgentId>,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        let own = match who {
-            Some(Who::Agent { agent, .. }) => Some(agent),
-            Some(Who::Visitor { .. }) | None => None,
-        };
-        let to = agent.or(own).ok_or_else(|| {
+        let to = agent.or(who.agent()).ok_or_else(|| {
             Reject::new(RejectCode::Invalid, "agent_id: name the agent who is to have it")
         })?;
-        self.0.act(tenant, who, Act::Assign { conversation, to }).await
+        self.0.acts().run(tenant, who, Act::Assign { conversation, to }).await
     }
 
     async fn transfer(
@@ -89,7 +85,7 @@ impl Live for LiveHub {
         agent: AgentId,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.act(tenant, who, Act::Transfer { conversation, to: agent }).await
+        self.0.acts().run(tenant, who, Act::Transfer { conversation, to: agent }).await
     }
 
     async fn set_tags(
@@ -99,12 +95,12 @@ impl Live for LiveHub {
         tags: Vec<TagId>,
     ) -> Result<(), Reject> {
         let (tenant, _) = who(principal)?;
-        self.0.set_tags(tenant, conversation, tags).await
+        self.0.conversations().set_tags(tenant, conversation, tags).await
     }
 
     async fn create(&self, principal: &Principal, creation: Creation<'_>) -> Result<Seq, Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.create(tenant, who, creation).await
+        self.0.conversations().create(tenant, who, creation).await
     }
 
     async fn take_over(
@@ -119,7 +115,7 @@ impl Live for LiveHub {
             Some(to) => Act::GiveOver { conversation, from, to },
             None => Act::TakeOver { conversation, from },
         };
-        self.0.act(tenant, who, act).await
+        self.0.acts().run(tenant, who, act).await
     }
 
     async fn withdraw(
@@ -128,35 +124,35 @@ impl Live for LiveHub {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.act(tenant, who, Act::Withdraw(conversation)).await
+        self.0.acts().run(tenant, who, Act::Withdraw(conversation)).await
     }
 
     async fn label_changed(&self, tenant: TenantId, tag: TagId, gone: bool) -> Result<(), Reject> {
-        self.0.label_changed(tenant, tag, gone).await
+        self.0.conversations().label_changed(tenant, tag, gone).await
     }
 
     fn site_availability(&self, tenant: TenantId, site: SiteId) -> SiteAvailability {
-        self.0.site_availability(tenant, site)
+        self.0.desks().site_availability(tenant, site)
     }
 
     fn origin_refused(&self, site: &SiteRow, origin: &str) {
-        self.0.refuse_origin((site.tenant, site.site), origin);
+        self.0.sites().refuse_origin((site.tenant, site.site), origin);
     }
 
     fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin> {
-        self.0.refused_origins(site)
+        self.0.sites().refused_origins(site)
     }
 
     async fn site_changed(&self, site: &SiteRow) {
-        self.0.site_changed(site).await;
+        self.0.presence().site_changed(site).await;
     }
 
     async fn agent_changed(&self, agent: &AgentRow) {
-        self.0.agent_changed(agent.clone()).await;
+        self.0.assignment().agent_changed(agent.clone()).await;
     }
 
     fn session_ended(&self, session: SessionId) {
-        self.0.session_ended(session);
+        self.0.presence().session_ended(session);
     }
 }
 

@@ -33,6 +33,8 @@ use protocol::message::EventKind;
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
+use crate::channel::Channel;
+
 pub use board::{BoardPlace, NoPlace};
 use line::{Line, Turn};
 use team::{Absence, Team};
@@ -70,7 +72,7 @@ pub enum Input {
         state: ConversationState,
         assignee: Option<AgentId>,
         waiting_since: Option<UnixMillis>,
-        offline_message: bool,
+        channel: Channel,
     },
     /// A visitor opened a conversation.
     Opened { conversation: ConversationId, site: SiteId },
@@ -124,8 +126,8 @@ pub struct Standing {
     /// Its place among those that wait, from 1, as it was told last; an offered one still waits. Far behind it may lie a
     /// few seconds back: [`Routing::position`] knows where it stands now.
     pub position: Option<u32>,
-    /// Opened while nobody was there.
-    pub offline_message: bool,
+    /// By which way it came.
+    pub channel: Channel,
 }
 
 impl Standing {
@@ -364,7 +366,7 @@ impl Routing {
                 state,
                 assignee,
                 waiting_since,
-                offline_message,
+                channel,
             } => {
                 let standing = Standing {
                     site,
@@ -375,7 +377,7 @@ impl Routing {
                     deadline: None,
                     waiting_since,
                     position: None,
-                    offline_message,
+                    channel,
                 };
                 self.restore(conversation, standing, now);
             }
@@ -480,7 +482,7 @@ impl Routing {
             deadline: None,
             waiting_since: Some(now),
             position: None,
-            offline_message: self.team.promise() == SiteAvailability::Unavailable,
+            channel: Channel::of_widget(self.team.promise() == SiteAvailability::Unavailable),
         };
         self.enter(conversation, standing, self.line.turn_last(now), now);
     }
@@ -771,7 +773,10 @@ impl Routing {
         let waited_ms = standing.waiting_since.map(|since| now.ms_since(since));
         let asked = standing.offered_to == Some(agent);
         self.end_offer(conversation, if asked { End::Accepted } else { End::Withdrawn });
-        self.line.leave_served(conversation, waited_ms.filter(|_| !standing.offline_message));
+        self.line.leave_served(
+            conversation,
+            waited_ms.filter(|_| !standing.channel.is_offline_message()),
+        );
         self.change(conversation, |standing| {
             standing.state = ConversationState::Active;
             standing.assignee = Some(agent);

@@ -362,7 +362,10 @@ async fn run_within(
         hub_config(&config),
     );
     let hearing = heard.map(|heard| {
-        tasks::spawn("what other nodes say", Arc::clone(&hub).listen(heard, ended.clone()))
+        tasks::spawn(
+            "what other nodes say",
+            Arc::clone(hub.listener()).listen(heard, ended.clone()),
+        )
     });
     hub.start().await.map_err(|_| RunError::Restore(config.data.clone()))?;
     let address = listeners.public.local_addr().map_err(RunError::Listener)?;
@@ -433,7 +436,7 @@ async fn run_within(
     }
     let mut keeping = vec![
         tasks::spawn("upkeep", Arc::clone(&hub).upkeep(ended.clone())),
-        tasks::spawn("integrity", Arc::clone(&hub).audit(ended.clone())),
+        tasks::spawn("integrity", Arc::clone(hub.integrity()).audit(ended.clone())),
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),
         tasks::spawn("rates", Arc::clone(&rates).tidied(ended.clone())),
         tasks::spawn(

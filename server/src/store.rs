@@ -19,6 +19,7 @@ use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
@@ -237,7 +238,8 @@ pub struct ConversationRow {
     pub version: u64,
     pub state: ConversationState,
     pub assignee: Option<AgentId>,
-    pub offline_message: bool,
+    /// By which way it came.
+    pub channel: Channel,
     /// The agents who have or had part in it.
     pub agents: Vec<AgentId>,
     pub tags: Vec<TagId>,
@@ -289,6 +291,76 @@ pub struct RoomRow {
     /// The newest of what people said to everyone, wherever it stands.
     pub words: Option<Arc<Placed>>,
     pub marks: Vec<MarkRow>,
+}
+
+/// What a list shows of what was said in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestRow {
+    pub conversation: ConversationId,
+    pub site: SiteId,
+    /// As in [`RoomRow`].
+    pub seq_last: Seq,
+    pub marks: Vec<MarkRow>,
+    /// The newest of what people said to everyone that can be read today.
+    pub words: Option<Arc<Placed>>,
+    /// The newest of that by the visitor: among the newest [`ASKED_LOOKED_MAX`] messages, or the very newest.
+    pub asked: Option<Arc<Placed>>,
+}
+
+/// Messages among which a visitor's newest words are looked for, so that a list costs no more where much was said since.
+pub const ASKED_LOOKED_MAX: usize = 50;
+
+/// The newest words of a conversation, and the newest by its visitor.
+type WordsAndAsked = (Option<Arc<Placed>>, Option<Arc<Placed>>);
+
+/// Finds a conversation's newest words, looking at the newest message first.
+#[derive(Default)]
+struct NewestWords {
+    looked: usize,
+    words: Option<Arc<Placed>>,
+    asked: Option<Arc<Placed>>,
+}
+
+impl NewestWords {
+    /// Whether no further message is looked at.
+    fn is_done(&self) -> bool {
+        self.asked.is_some() || self.looked >= ASKED_LOOKED_MAX
+    }
+
+    /// Looks at the next message; `read` unseals it, if it can still be read.
+    fn look<E>(
+        &mut self,
+        (visibility, author): (Visibility, AuthorKind),
+        read: impl FnOnce() -> Result<Option<Arc<Placed>>, E>,
+    ) -> Result<(), E> {
+        self.looked += 1;
+        let by_visitor = author == AuthorKind::Visitor;
+        if Sight::Words(Day(0)).leaves_out(visibility, author)
+            || !(by_visitor || self.words.is_none())
+        {
+            return Ok(());
+        }
+        let Some(placed) = read()? else { return Ok(()) };
+        if by_visitor {
+            self.asked = Some(Arc::clone(&placed));
+        }
+        self.words.get_or_insert(placed);
+        Ok(())
+    }
+
+    /// With the newest words of below what was looked at, where there were none.
+    fn or_below<E>(
+        self,
+        below: impl FnOnce() -> Result<Option<Arc<Placed>>, E>,
+    ) -> Result<WordsAndAsked, E> {
+        if self.words.is_some() || self.looked < ASKED_LOOKED_MAX {
+            return Ok((self.words, self.asked));
+        }
+        let words = below()?;
+        let by_visitor = |placed: &&Arc<Placed>| placed.envelope().author() == Author::Visitor;
+        let asked = words.as_ref().filter(by_visitor).map(Arc::clone);
+        Ok((words, asked))
+    }
 }
 
 /// The answer to a create that may be sent again, kept for 24 h under the caller's `Idempotency-Key`.
@@ -712,6 +784,12 @@ pub trait Transcript: Send + Sync + std::fmt::Debug {
         conversation: ConversationId,
         tail: u16,
     ) -> Result<Option<RoomRow>, StoreError>;
+    /// What a list shows of these conversations, in one read; those that the tenant has not are left out.
+    async fn newest(
+        &self,
+        tenant: TenantId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<NewestRow>, StoreError>;
     /// Whether any tenant has this conversation: then another's id is taken.
     async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError>;
     /// A page of what a reader may see, with places in `(after, before)`: the newest `limit` of it.

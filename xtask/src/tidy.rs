@@ -36,7 +36,7 @@ const ROWS: [&[&str]; 9] = [
         "folder",
         "network",
     ],
-    &["origin", "prose"],
+    &["channel", "origin", "prose"],
 ];
 /// Imports that the rows forbid and the design allows: who, what.
 const ALLOWED: [(&str, &str); 4] = [

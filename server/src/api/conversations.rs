@@ -695,7 +695,7 @@ impl<'a> Shaper<'a> {
             state: row.state,
             assignee: row.assignee,
             agents: row.agents,
-            offline_message: row.offline_message,
+            offline_message: row.channel.is_offline_message(),
             tags: row.tags,
             labels,
             visitor: ConversationVisitor {

@@ -29,7 +29,7 @@ use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
 use crate::http::access::Ended;
-use crate::hub::{Act, Hub, Opening, Outlet, Watched, Who, cork};
+use crate::hub::{Act, Opening, Outlet, Watched, Who, cork, tally, tell};
 use crate::metrics::{Ending, Peer, Throttle, Transport};
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
@@ -369,7 +369,7 @@ impl Connection {
     fn refuse(&self, request: RequestId, done: Result<(), Reject>) {
         if let Err(reject) = done {
             tracing::debug!(connection_id = %self.outbox.connection(), reject_code = reject.code.word(), "a frame was refused");
-            self.gateway.hub.refuse(&*self.outbox, request, reject);
+            tally::refuse(&self.gateway.metrics, &*self.outbox, request, reject);
         }
     }
 
@@ -478,19 +478,25 @@ impl Connection {
                     visibility: visibility.unwrap_or(Visibility::Everyone),
                 };
                 let watched = session.room(*conversation)?;
-                self.gateway.hub.send_at_once(&session.speaker, watched, *request, &said, read_at)
+                self.gateway.hub.messages().send_at_once(
+                    &session.speaker,
+                    watched,
+                    *request,
+                    &said,
+                    read_at,
+                )
             }
             ClientFrame::Typing { conversation, typing } => {
                 let session = self.session.as_ref()?;
                 if let Some(watched) = session.room(*conversation) {
-                    self.gateway.hub.typing(&session.speaker, watched, *typing);
+                    self.gateway.hub.attendance().typing(&session.speaker, watched, *typing);
                 }
                 Some(Ok(()))
             }
             ClientFrame::Delivered { conversation, seq } => self.mark(*conversation, *seq, false),
             ClientFrame::Seen { conversation, seq } => self.mark(*conversation, *seq, true),
             ClientFrame::Ping { request } => {
-                Hub::tell(&*self.outbox, ServerFrame::Pong { request: *request });
+                tell(&*self.outbox, ServerFrame::Pong { request: *request });
                 Some(Ok(()))
             }
             ClientFrame::Hello { .. }
@@ -521,7 +527,7 @@ impl Connection {
     ) -> Option<Result<(), Reject>> {
         let session = self.session.as_ref()?;
         if let Some(watched) = session.room(conversation) {
-            self.gateway.hub.mark(&session.speaker, watched, seq, seen);
+            self.gateway.hub.attendance().mark(&session.speaker, watched, seq, seen);
         }
         Some(Ok(()))
     }
@@ -573,7 +579,7 @@ impl Connection {
             ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
                 let said = Said { conversation, message, seen_seq, body, visibility };
-                hub.send(&speaker, request, said, read_at).await
+                hub.messages().send(&speaker, request, said, read_at).await
             }
             ClientFrame::Open { request, conversation, form, notice, page } => {
                 let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
@@ -593,24 +599,26 @@ impl Connection {
                     address: *self.address.expose(),
                     gpc: session.gpc,
                 };
-                hub.open(&speaker, opening).await?;
-                Hub::tell(&*self.outbox, done(request));
+                hub.conversations().open(&speaker, opening).await?;
+                tell(&*self.outbox, done(request));
                 // The question is answered: what follows is not refused under its number.
                 if let Err(reject) = self.attend(conversation, None, RequestId(0)).await {
-                    hub.refuse(&*self.outbox, RequestId(0), reject);
+                    tally::refuse(&self.gateway.metrics, &*self.outbox, RequestId(0), reject);
                 }
                 Ok(())
             }
             ClientFrame::Close { request, conversation } => {
-                hub.close(speaker.tenant, Some(speaker.who), conversation).await?;
+                hub.conversations().close(speaker.tenant, speaker.who.into(), conversation).await?;
                 self.ack(request)
             }
             ClientFrame::Reopen { request, conversation } => {
-                hub.reopen(speaker.tenant, Some(speaker.who), conversation).await?;
+                hub.conversations()
+                    .reopen(speaker.tenant, speaker.who.into(), conversation)
+                    .await?;
                 self.ack(request)
             }
             ClientFrame::History { request, conversation, before, limit } => {
-                hub.history(&speaker, conversation, before, limit, request).await
+                hub.attendance().history(&speaker, conversation, before, limit, request).await
             }
             other @ (ClientFrame::Accept { .. }
             | ClientFrame::Decline { .. }
@@ -641,37 +649,39 @@ impl Connection {
         let (tenant, who) = (speaker.tenant, speaker.who);
         match frame {
             ClientFrame::Accept { request, conversation } => {
-                hub.act(tenant, Some(who), Act::Accept(conversation)).await?;
+                hub.acts().run(tenant, who.into(), Act::Accept(conversation)).await?;
                 self.ack(request)
             }
             ClientFrame::Decline { request, conversation } => {
-                hub.act(tenant, Some(who), Act::Decline(conversation)).await?;
+                hub.acts().run(tenant, who.into(), Act::Decline(conversation)).await?;
                 self.ack(request)
             }
             ClientFrame::Assign { request, conversation } => {
                 let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
-                hub.act(tenant, Some(who), Act::Assign { conversation, to: agent }).await?;
+                hub.acts().run(tenant, who.into(), Act::Assign { conversation, to: agent }).await?;
                 self.ack(request)
             }
             ClientFrame::Transfer { request, conversation, agent } => {
-                hub.act(tenant, Some(who), Act::Transfer { conversation, to: agent }).await?;
+                hub.acts()
+                    .run(tenant, who.into(), Act::Transfer { conversation, to: agent })
+                    .await?;
                 self.ack(request)
             }
             ClientFrame::TakeOver { request, conversation, from } => {
-                hub.act(tenant, Some(who), Act::TakeOver { conversation, from }).await?;
+                hub.acts().run(tenant, who.into(), Act::TakeOver { conversation, from }).await?;
                 self.ack(request)
             }
             ClientFrame::Withdraw { request, conversation } => {
-                hub.act(tenant, Some(who), Act::Withdraw(conversation)).await?;
+                hub.acts().run(tenant, who.into(), Act::Withdraw(conversation)).await?;
                 self.ack(request)
             }
             ClientFrame::Availability { request, availability, capacity } => {
                 let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
-                hub.choose(tenant, agent, availability, capacity).await?;
+                hub.acts().choose(tenant, agent, availability, capacity).await?;
                 self.ack(request)
             }
             ClientFrame::Watch { request, topic, conversation, resume, after } => match topic {
-                WatchTopic::Board => hub.watch_board(&speaker, request, after).await,
+                WatchTopic::Board => hub.board().watch(&speaker, request, after).await,
                 WatchTopic::Conversation => {
                     let conversation = conversation.ok_or_else(|| {
                         Reject::new(RejectCode::Invalid, "conversation: which one to watch")
@@ -681,11 +691,11 @@ impl Connection {
             },
             ClientFrame::Unwatch { request, topic, conversation } => {
                 match (topic, conversation) {
-                    (WatchTopic::Board, _) => hub.unwatch_board(&speaker),
+                    (WatchTopic::Board, _) => hub.board().unwatch(&speaker),
                     (WatchTopic::Conversation, Some(conversation)) => {
                         let at = session.rooms.iter().position(|r| r.conversation == conversation);
                         if let Some(watched) = at.map(|at| session.rooms.swap_remove(at)) {
-                            hub.leave(&speaker, &watched);
+                            hub.attendance().leave(&speaker, &watched);
                         }
                     }
                     (WatchTopic::Conversation, None) => {}
@@ -693,12 +703,12 @@ impl Connection {
                 self.ack(request)
             }
             ClientFrame::Draft { request, conversation, text } => {
-                hub.draft(&speaker, conversation, text.expose()).await?;
+                hub.conversations().draft(&speaker, conversation, text.expose()).await?;
                 self.ack(request)
             }
             // Global Privacy Control: the page is not kept.
             ClientFrame::Page { .. } if session.gpc => Ok(()),
-            ClientFrame::Page { page } => hub.page(&speaker, &page).await,
+            ClientFrame::Page { page } => hub.presence().page(&speaker, &page).await,
             ClientFrame::Hello { .. }
             | ClientFrame::Send { .. }
             | ClientFrame::Open { .. }
@@ -716,7 +726,7 @@ impl Connection {
     }
 
     fn ack(&self, request: RequestId) -> Result<(), Reject> {
-        Hub::tell(&*self.outbox, done(request));
+        tell(&*self.outbox, done(request));
         Ok(())
     }
 
@@ -736,7 +746,8 @@ impl Connection {
             ));
         }
         let speaker = session.speaker.clone();
-        let watched = self.gateway.hub.attend(&speaker, conversation, resume, request).await?;
+        let watched =
+            self.gateway.hub.attendance().attend(&speaker, conversation, resume, request).await?;
         session.rooms.retain(|known| known.conversation != conversation);
         session.rooms.push(watched);
         Ok(())

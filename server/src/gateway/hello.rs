@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Accepted, Gateway};
 use crate::auth::{admit_visitor, authenticate_session, new_visitor_token, token_hash};
-use crate::hub::{Outlet, Speaker, Watched, Who};
+use crate::hub::{Outlet, Speaker, Watched, Who, tally};
 use crate::keys::uuid_v7;
 use crate::origin::allowed_origin;
 use crate::privacy::envelope::Flags;
@@ -76,11 +76,11 @@ impl Gateway {
         outlet: Arc<dyn Outlet>,
     ) -> Result<Session, CloseCode> {
         let key = greeting.site.as_ref().ok_or(CloseCode::SiteClosed)?;
-        let site = self.hub.site_by_key(key).await.map_err(|_| CloseCode::Overload)?;
+        let site = self.hub.sites().by_key(key).await.map_err(|_| CloseCode::Overload)?;
         let site = site.ok_or(CloseCode::SiteClosed)?;
         let origin = accepted.origin.as_deref().unwrap_or_default();
         if !allowed_origin(&site.row.settings.origins, origin) {
-            self.hub.refuse_origin((site.row.tenant, site.row.site), origin);
+            self.hub.sites().refuse_origin((site.row.tenant, site.row.site), origin);
             return Err(CloseCode::OriginNotAllowed);
         }
         if site.row.timeline.closed_at().is_some() {
@@ -119,12 +119,12 @@ impl Gateway {
         } else {
             Vec::new()
         };
-        let signals = greeting.signals.and(accepted.signals);
-        self.hub.stands_on(&*speaker.outlet, origin);
-        let availability = self.hub.visitor_connected(&speaker, signals).await;
+        let signals = greeting.signals.union(accepted.signals);
+        self.hub.presence().stands_on(&*speaker.outlet, origin);
+        let availability = self.hub.presence().visitor_connected(&speaker, signals).await;
         let availability = availability.map_err(|_| CloseCode::Overload)?;
         // Asked once more: a change of the list closed the connections that there were, and this was none of them.
-        let still = self.hub.site_by_key(key).await.map_err(|_| CloseCode::Overload)?;
+        let still = self.hub.sites().by_key(key).await.map_err(|_| CloseCode::Overload)?;
         if !still.is_some_and(|site| allowed_origin(&site.row.settings.origins, origin)) {
             self.farewell(&speaker, &[]).await;
             return Err(CloseCode::OriginNotAllowed);
@@ -142,7 +142,7 @@ impl Gateway {
             site: Some(SiteState { site, availability }),
             agent: None,
         };
-        crate::hub::Hub::tell(&*speaker.outlet, welcome);
+        crate::hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
         let (locale, gpc) = (greeting.locale.into_boxed_str(), signals.gpc());
         let token = secret.map(|secret| Box::new((secret, expires_at)));
@@ -171,7 +171,7 @@ impl Gateway {
             return Ok(Some((row, admitted.fresh)));
         }
         // Two windows that come with the same old token get one new one, not each its own.
-        let _turn = self.hub.turn(row.visitor.as_bytes()).await;
+        let _turn = self.hub.conversations().turn(row.visitor.as_bytes()).await;
         let Some((row, admitted)) = admit().await? else { return Ok(None) };
         if admitted.changed {
             self.store.write(vec![Write::VisitorToken(Box::new(row.clone()))]).await?;
@@ -188,7 +188,7 @@ impl Gateway {
         named: &[ResumePoint],
     ) -> Result<Vec<ResumePoint>, CloseCode> {
         let tenant = speaker.tenant;
-        let open = self.hub.open_conversations(tenant, visitor).await;
+        let open = self.hub.desks().open_conversations(tenant, visitor).await;
         let open = open.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
         for point in named.iter().take(RESUME_POINTS_MAX) {
@@ -234,7 +234,8 @@ impl Gateway {
             let counted = self.rates.agent_questions.take(&agent);
             counted.map_err(|_| CloseCode::TooFast)?;
         }
-        let card = self.hub.own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
+        let card =
+            self.hub.desks().own_card(tenant, agent).await.map_err(|_| CloseCode::Overload)?;
         let mut points = Vec::new();
         for point in greeting.resume.into_iter().take(RESUME_POINTS_MAX) {
             let row = self.store.conversation(tenant, point.conversation).await;
@@ -255,7 +256,7 @@ impl Gateway {
             site: None,
             agent: Some(card),
         };
-        crate::hub::Hub::tell(&*speaker.outlet, welcome);
+        crate::hub::tell(&*speaker.outlet, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
         if let Err(code) = self.seat_agent(accepted, &speaker, signed_in.session.expires_at).await {
             // They are told to come back: nothing of this connection may stay behind.
@@ -269,9 +270,9 @@ impl Gateway {
     /// Takes a connection out of everything it was let into.
     pub(super) async fn farewell(&self, speaker: &Speaker, rooms: &[Watched]) {
         for watched in rooms {
-            self.hub.leave(speaker, watched);
+            self.hub.attendance().leave(speaker, watched);
         }
-        self.hub.disconnected(speaker).await;
+        self.hub.presence().disconnected(speaker).await;
     }
 
     /// From here on they hear of offers, and of the end of their session.
@@ -281,7 +282,7 @@ impl Gateway {
         speaker: &Speaker,
         expires_at: UnixMillis,
     ) -> Result<(), CloseCode> {
-        let seated = self.hub.agent_connected(speaker, expires_at).await;
+        let seated = self.hub.presence().agent_connected(speaker, expires_at).await;
         seated.map_err(|_| CloseCode::Overload)?;
         // Asked once more: a session that was ended since the first time closed the connections that it
         // had then, and this was none of them.
@@ -294,9 +295,14 @@ impl Gateway {
         let mut rooms = Vec::with_capacity(points.len());
         for point in points {
             let nobody = RequestId(0);
-            match self.hub.attend(speaker, point.conversation, Some(point), nobody).await {
+            match self
+                .hub
+                .attendance()
+                .attend(speaker, point.conversation, Some(point), nobody)
+                .await
+            {
                 Ok(watched) => rooms.push(watched),
-                Err(reject) => self.hub.refuse(&*speaker.outlet, nobody, reject),
+                Err(reject) => tally::refuse(&self.metrics, &*speaker.outlet, nobody, reject),
             }
         }
         rooms

@@ -4,15 +4,13 @@
 //! Each turn looks at a bounded number of conversations, round after round; the store is asked only about one that may be due,
 //! and then not again before it may be due once more.
 
-use std::sync::Arc;
-
 use protocol::conversation::ConversationState;
-use protocol::ids::{ConversationId, VisitorId};
+use protocol::ids::ConversationId;
 use protocol::message::EventKind;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use super::Hub;
+use super::conversations::Conversations;
 use super::desk::{Desk, DeskState};
 use crate::metrics::Closed;
 
@@ -23,17 +21,17 @@ const LOOKED_PER_TURN: usize = 256;
 /// their deadlines wait.
 const ASKED_PER_TURN: usize = 8;
 
-impl Hub {
+impl Conversations {
     /// One turn, which begins at another desk each time.
-    pub(super) async fn close_abandoned(self: &Arc<Self>, turn: u64) {
-        let Some(after_ms) = self.config.abandoned_ms else { return };
-        let mut desks = self.all_desks();
+    pub(super) async fn close_abandoned(&self, turn: u64) {
+        let Some(after_ms) = self.abandoned_ms else { return };
+        let mut desks = self.desks.all();
         desks.sort_unstable_by_key(|desk| desk.tenant);
         let desks_len = u64::try_from(desks.len()).unwrap_or(u64::MAX).max(1);
         desks.rotate_left(usize::try_from(turn % desks_len).unwrap_or(0));
         let mut left = ASKED_PER_TURN;
         for desk in desks {
-            let now = self.now();
+            let now = self.times.now();
             let long = |quiet| now.ms_since(quiet) >= after_ms;
             let due = desk.state.lock().may_be_abandoned(long, left);
             left -= due.len();
@@ -46,18 +44,18 @@ impl Hub {
     }
 
     async fn close_if_abandoned(
-        self: &Arc<Self>,
+        &self,
         desk: &Desk,
         conversation: ConversationId,
         after_ms: u64,
     ) -> Result<(), Reject> {
         let _turn = self.turn(conversation.as_bytes()).await;
-        let room = self.room(desk.tenant, conversation).await?;
+        let room = self.rooms.get(desk.tenant, conversation).await?;
         let (is_empty, heard) = room
             .with(|live| (live.members().is_empty(), live.sequencer().last_heard()))
             .unwrap_or((false, None));
-        self.drop_if_idle(conversation);
-        let now = self.now();
+        self.desks.drop_if_idle(conversation);
+        let now = self.times.now();
         let abandoned = {
             let mut state = desk.state.lock();
             let is_empty = is_empty && !state.visitor_is_here(conversation);
@@ -71,8 +69,8 @@ impl Hub {
         if !abandoned {
             return Ok(());
         }
-        self.line(desk.tenant, conversation, EventKind::Abandoned, None).await;
-        self.route_end(desk, conversation, Closed::Abandoned).await
+        self.events.write(desk.tenant, conversation, EventKind::Abandoned, None).await;
+        self.assignment.route_end(desk, conversation, Closed::Abandoned).await
     }
 }
 
@@ -103,19 +101,5 @@ impl DeskState {
             }
         }
         due
-    }
-
-    /// A visitor is gone: until now somebody was there.
-    pub(super) fn left(&mut self, visitor: VisitorId, now: UnixMillis) {
-        for conversation in self.conversations_of(visitor).to_vec() {
-            if let Some(header) = self.headers.get_mut(&conversation) {
-                header.quiet_since = now;
-            }
-        }
-    }
-
-    fn visitor_is_here(&self, conversation: ConversationId) -> bool {
-        let header = self.headers.get(&conversation);
-        header.is_some_and(|header| self.visitors.contains_key(&header.row.visitor))
     }
 }

@@ -4,28 +4,31 @@ use std::sync::Arc;
 
 use protocol::conversation::{ConversationCard, Marks, ResumePoint};
 use protocol::frame::{RequestId, ServerFrame};
-use protocol::ids::{ConnectionId, ConversationId, TenantId};
-use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX, TEXT_BYTES_MAX};
-use protocol::message::{Author, Body, Message, Seq, Visibility};
-use protocol::personal::{Personal, Text};
-use protocol::reject::{Reject, RejectCode};
+use protocol::ids::{ConversationId, TenantId};
+use protocol::limits::{HISTORY_MESSAGES_MAX, RESUME_MESSAGES_MAX};
+use protocol::message::{Message, Seq};
+use protocol::reject::Reject;
 use protocol::retention::RetentionClass;
 
-use super::desk::RoomFacts;
-use super::fanout::Fanned;
-use super::shard::{LiveRoom, RoomHandle};
-use super::{Hub, Outlet, Speaker, Who, not_found, store_reject};
-use crate::bus::Notice;
+use super::assignment::Assignment;
+use super::board::Board;
+use super::desks::Desks;
+use super::fanout::{Fanned, LiveRoom, tell};
+use super::handle::RoomHandle;
+use super::reject::{not_found, store_reject};
+use super::rooms::Rooms;
+use super::sites::Sites;
+use super::speaker::Speaker;
+use super::tally;
+use super::times::Times;
+use crate::bus::{Bus, Notice};
+use crate::metrics::Metrics;
 use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
-use crate::privacy::ingest::field;
 use crate::privacy::policy::SiteTimeline;
 use crate::room::Member;
 use crate::sequencer::{Older, Resumed, TAIL_MAX, UNDER_WAY_MAX};
-use crate::store::{DraftRow, MessagePage, Sight, Write};
-
-/// Characters of a conversation's newest line in a list.
-const PREVIEW_CHARS_MAX: usize = 120;
+use crate::store::{MessagePage, Sight, Store};
 
 /// A conversation that a connection is in.
 #[derive(Debug, Clone)]
@@ -61,7 +64,21 @@ struct Read {
     below: Option<(Seq, MessagePage)>,
 }
 
-impl Hub {
+/// Who is in which room.
+#[derive(Debug)]
+pub(crate) struct Attendance {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) times: Arc<Times>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) sites: Arc<Sites>,
+    pub(super) rooms: Arc<Rooms>,
+    pub(super) desks: Arc<Desks>,
+    pub(super) board: Arc<Board>,
+    pub(super) assignment: Arc<Assignment>,
+}
+
+impl Attendance {
     /// Lets a connection into a room and sends it the conversation's state and what follows its last
     /// message, in one turn: what comes live afterwards comes after.
     ///
@@ -75,18 +92,14 @@ impl Hub {
         request: RequestId,
     ) -> Result<Watched, Reject> {
         loop {
-            let room = self.room(speaker.tenant, conversation).await?;
-            let (site, visitor) = room
-                .with(|live| (live.site(), live.visitor()))
-                .map_err(|_| not_found("there is no such conversation"))?;
-            if let Who::Visitor { visitor: own, .. } = speaker.who
-                && own != visitor
-            {
+            let (room, site, visitor) =
+                self.rooms.get_with_home(speaker.tenant, conversation).await?;
+            if !speaker.may_see(visitor) {
                 return Err(not_found("there is no such conversation"));
             }
-            let site = self.site(speaker.tenant, site).await?;
-            let facts = room.with(|live| self.facts_of(live)).unwrap_or_default();
-            let card = self.card(speaker, conversation, &facts).await?;
+            let site = self.sites.get(speaker.tenant, site).await?;
+            let facts = room.with(|live| self.board.facts_of(live)).unwrap_or_default();
+            let card = self.board.card(speaker, conversation, &facts).await?;
             let timeline = &site.row.timeline;
             let mut read = Read::default();
             let mut held = None;
@@ -94,7 +107,7 @@ impl Hub {
                 let step = room.with(|live| {
                     self.step_in(live, speaker, &card, (request, point), &read, timeline)
                 });
-                let sight = Sight::Shown(speaker.reader(), self.today());
+                let sight = Sight::Shown(speaker.reader(), self.times.today());
                 let range_of = (speaker.tenant, conversation, sight);
                 if matches!(step, Ok(Step::ReadOlder { .. } | Step::ReadBelow { .. })) {
                     held.get_or_insert_with(|| room.hold());
@@ -115,7 +128,7 @@ impl Hub {
             };
             if let Some(reset) = joined {
                 if point.is_some_and(|point| point.message.is_some()) {
-                    self.tally_resume(reset);
+                    tally::resumed(&self.metrics, reset);
                 }
                 speaker.outlet.flush();
                 return Ok(Watched { conversation, room });
@@ -168,7 +181,7 @@ impl Hub {
             Resumed::Reset(page) => (page, true),
         };
         let reader = speaker.reader();
-        let grant = ReadGrant::stored(Door::Resume, reader, self.today(), timeline);
+        let grant = ReadGrant::stored(Door::Resume, reader, self.times.today(), timeline);
         let page = shown(&page, &grant);
         let told = (request, reset);
         if !reset && point.is_some_and(|point| point.message.is_some()) {
@@ -178,7 +191,8 @@ impl Hub {
         }
         // The newest page. What they may see of it in memory may be little, or nothing.
         let below = live.sequencer().below().of(reader).is_some_and(|day| {
-            let agents = ReadGrant::stored(Door::Resume, Reader::Agents, self.today(), timeline);
+            let agents =
+                ReadGrant::stored(Door::Resume, Reader::Agents, self.times.today(), timeline);
             agents.show(RetentionClass::Transcript, day, ()).is_some()
         });
         let limit = TAIL_MAX.saturating_sub(page.len());
@@ -204,14 +218,14 @@ impl Hub {
     pub(crate) fn leave(&self, speaker: &Speaker, watched: &Watched) {
         let left = watched.room.with(|live| live.leave(speaker.outlet.connection()));
         if left == Ok(true) {
-            self.drop_if_idle(watched.conversation);
+            self.desks.drop_if_idle(watched.conversation);
         }
     }
 
     /// A page of earlier messages.
     ///
     /// # Errors
-    /// As [`Hub::attend`].
+    /// As [`Attendance::attend`].
     pub(crate) async fn history(
         &self,
         speaker: &Speaker,
@@ -220,64 +234,38 @@ impl Hub {
         limit: u16,
         request: RequestId,
     ) -> Result<(), Reject> {
-        let room = self.room(speaker.tenant, conversation).await?;
-        let (site, visitor) = room
-            .with(|live| (live.site(), live.visitor()))
-            .map_err(|_| not_found("there is no such conversation"))?;
-        if let Who::Visitor { visitor: own, .. } = speaker.who
-            && own != visitor
-        {
+        let (_, site, visitor) = self.rooms.get_with_home(speaker.tenant, conversation).await?;
+        if !speaker.may_see(visitor) {
             return Err(not_found("there is no such conversation"));
         }
-        let site = self.site(speaker.tenant, site).await?;
+        let site = self.sites.get(speaker.tenant, site).await?;
         let before = (before > Seq(0)).then_some(before);
         let limit = limit.clamp(1, HISTORY_MESSAGES_MAX);
-        let sight = Sight::Shown(speaker.reader(), self.today());
+        let sight = Sight::Shown(speaker.reader(), self.times.today());
         let of = (speaker.tenant, conversation, sight);
         let page = self.read_page(of, (Seq(0), before), limit).await?;
         let timeline = &site.row.timeline;
-        let grant = ReadGrant::stored(Door::History, speaker.reader(), self.today(), timeline);
+        let grant =
+            ReadGrant::stored(Door::History, speaker.reader(), self.times.today(), timeline);
         let (more, messages) = (page.more, shown(&page.messages, &grant));
         let reset = false;
         let frame = ServerFrame::History { request, conversation, reset, more, messages };
-        Self::tell(&*speaker.outlet, frame);
+        tell(&*speaker.outlet, frame);
         Ok(())
     }
 
     /// Someone writes, or has stopped to.
-    pub(crate) fn typing(self: &Arc<Self>, speaker: &Speaker, watched: &Watched, typing: bool) {
+    pub(crate) fn typing(&self, speaker: &Speaker, watched: &Watched, typing: bool) {
         let (tenant, conversation, author) =
             (speaker.tenant, watched.conversation, speaker.author());
         if let Some(agent) = speaker.agent()
-            && let Some(desk) = self.live_desk(tenant)
+            && let Some(desk) = self.desks.live(tenant)
             && desk.state.lock().routing.is_unheard(agent)
         {
-            self.note_work(desk, agent);
+            self.assignment.note_work(desk, agent);
         }
-        Self::show_typing(&watched.room, conversation, author, typing);
+        watched.room.show_typing(conversation, author, typing);
         self.bus.announce(Notice::Typing { tenant, conversation, author, typing });
-    }
-
-    /// To everyone here but the one who types.
-    pub(super) fn show_typing(
-        room: &RoomHandle,
-        conversation: ConversationId,
-        author: Author,
-        typing: bool,
-    ) {
-        let frame = Fanned::new(ServerFrame::Typing { conversation, author, typing });
-        let told = room.with(|live| {
-            live.hearers(Visibility::Everyone, None)
-                .filter(|member| member.author != author)
-                .map(|member| {
-                    member.outlet.append_ephemeral(&frame);
-                    Arc::clone(&member.outlet)
-                })
-                .collect::<Vec<_>>()
-        });
-        for outlet in told.unwrap_or_default() {
-            outlet.flush();
-        }
     }
 
     /// Something reached someone, or was on their screen.
@@ -286,140 +274,10 @@ impl Hub {
             (speaker.tenant, watched.conversation, speaker.author());
         let seen_to = if seen { seq } else { Seq(0) };
         let except = Some(speaker.outlet.connection());
-        let marks = Self::show_mark(&watched.room, (author, seq, seen_to), except);
+        let marks = watched.room.show_mark((author, seq, seen_to), except);
         if let Some(Marks { delivered, seen, .. }) = marks {
             self.bus.announce(Notice::Mark { tenant, conversation, author, delivered, seen });
         }
-    }
-
-    /// Raises a mark and tells everyone here but one. The marks, if they changed.
-    pub(super) fn show_mark(
-        room: &RoomHandle,
-        (author, delivered, seen): (Author, Seq, Seq),
-        except: Option<ConnectionId>,
-    ) -> Option<Marks> {
-        let told = room.with(|live| {
-            let marks = live.mark(author, delivered, seen)?;
-            let conversation = live.conversation();
-            let frame = Fanned::new(if seen > Seq(0) {
-                ServerFrame::Seen { conversation, author, seq: marks.seen }
-            } else {
-                ServerFrame::Delivered { conversation, author, seq: marks.delivered }
-            });
-            let told: Vec<_> = live
-                .hearers(Visibility::Everyone, except)
-                .map(|member| {
-                    member.outlet.append_ephemeral(&frame);
-                    Arc::clone(&member.outlet)
-                })
-                .collect();
-            Some((marks, told))
-        });
-        let (marks, told) = told.ok()??;
-        for outlet in told {
-            outlet.flush();
-        }
-        Some(marks)
-    }
-
-    /// Keeps what stands in an agent's composer, and shows it in their other windows.
-    pub(crate) async fn draft(
-        &self,
-        speaker: &Speaker,
-        conversation: ConversationId,
-        text: &str,
-    ) -> Result<(), Reject> {
-        let Who::Agent { agent, .. } = speaker.who else {
-            return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
-        };
-        let (row, _) = self.stored_header(speaker.tenant, conversation).await?;
-        let site = self.site(speaker.tenant, row.site).await?;
-        let text = if site.redactor()?.takes_long(text) {
-            let text = text.to_owned();
-            site.mask(move |site| field("draft", &text, TEXT_BYTES_MAX, site.redactor()?)).await?
-        } else {
-            field("draft", text, TEXT_BYTES_MAX, site.redactor()?)?
-        };
-        let draft = DraftRow {
-            tenant: speaker.tenant,
-            site: row.site,
-            conversation,
-            visitor: row.visitor,
-            agent,
-            text: text.clone(),
-            day: self.record_time().day(),
-        };
-        let write = vec![Write::Draft(Box::new(draft))];
-        self.store.write(write).await.map_err(|error| store_reject(&error))?;
-        let desk = self.desk(speaker.tenant).await?;
-        let lines = desk.state.lock().agent_lines(agent);
-        for line in lines {
-            if line.connection() != speaker.outlet.connection() {
-                let text = Text::new(text.expose().as_str());
-                Self::tell(&*line, ServerFrame::Draft { conversation, text });
-            }
-        }
-        Ok(())
-    }
-
-    /// The card of a conversation, live or not.
-    pub(super) async fn card(
-        &self,
-        speaker: &Speaker,
-        conversation: ConversationId,
-        facts: &RoomFacts,
-    ) -> Result<ConversationCard, Reject> {
-        let desk = self.desk(speaker.tenant).await?;
-        if let Some(card) =
-            desk.state.lock().card(conversation, facts, speaker.reader(), &self.shown())
-        {
-            return Ok(card);
-        }
-        let (row, visitor) = self.stored_header(speaker.tenant, conversation).await?;
-        let card =
-            desk.state.lock().card_of(&row, &visitor, facts, speaker.reader(), &self.shown());
-        Ok(card)
-    }
-
-    /// A conversation's header and its visitor from the store.
-    pub(super) async fn stored_header(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<(crate::store::ConversationRow, crate::store::VisitorRow), Reject> {
-        let row = self.store.conversation(tenant, conversation).await;
-        let row = row.map_err(|error| store_reject(&error))?;
-        let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
-        self.know_site(tenant, row.site).await;
-        let visitor = self.store.visitor(tenant, row.visitor).await;
-        let visitor = visitor.map_err(|error| store_reject(&error))?;
-        let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
-        Ok((row, visitor))
-    }
-
-    /// What a room adds to its conversation's card; loads it if need be.
-    pub(super) async fn facts(&self, tenant: TenantId, conversation: ConversationId) -> RoomFacts {
-        let Ok(room) = self.room(tenant, conversation).await else { return RoomFacts::default() };
-        let facts = room.with(|live| self.facts_of(live)).unwrap_or_default();
-        self.drop_if_idle(conversation);
-        facts
-    }
-
-    /// Everyone in the room who reads like this.
-    pub(super) fn outlets(
-        &self,
-        conversation: ConversationId,
-        reader: Reader,
-    ) -> Vec<Arc<dyn Outlet>> {
-        let Some(room) = self.rooms.live(conversation) else { return Vec::new() };
-        room.with(|live| {
-            live.members()
-                .iter()
-                .filter(|member| member.reader == reader)
-                .map(|member| Arc::clone(&member.outlet))
-                .collect()
-        })
-        .unwrap_or_default()
     }
 }
 
@@ -449,41 +307,4 @@ fn let_in(
 /// What the grant lets through, in order.
 fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>> {
     page.iter().filter_map(|placed| placed.shown(grant)).collect()
-}
-
-impl Hub {
-    fn facts_of(&self, live: &mut LiveRoom) -> RoomFacts {
-        let mut facts = RoomFacts {
-            seq_last: live.sequencer().seq_last(),
-            marks: live.marks().to_vec(),
-            ..RoomFacts::default()
-        };
-        let Some(site) = self.live_site(live.site()) else { return facts };
-        let timeline = &site.row.timeline;
-        let grant = ReadGrant::stored(Door::Preview, Reader::Agents, self.today(), timeline);
-        let mut said =
-            live.sequencer().words().filter_map(|placed| match placed.shown(&grant)? {
-                Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
-                Message { body: Body::Event { .. }, .. } => None,
-            });
-        let beginning = |text: &Text<'_>| {
-            Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect())
-        };
-        let newest = said.next();
-        let asked = match &newest {
-            Some((text, at, Author::Visitor)) => Some((beginning(text), *at)),
-            Some(_) => said
-                .find(|(_, _, author)| *author == Author::Visitor)
-                .map(|(text, at, _)| (beginning(&text), at)),
-            None => None,
-        };
-        drop(said);
-        facts.asked = asked;
-        if let Some((text, at, author)) = newest {
-            facts.preview = Some(beginning(&text));
-            facts.last_message_at = Some(at);
-            facts.last_author = Some(author);
-        }
-        facts
-    }
 }

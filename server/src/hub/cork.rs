@@ -22,7 +22,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
 
-use super::Outlet;
+use super::fanout::Outlet;
 
 thread_local! {
     /// Where [`run`] waits on this thread.

@@ -5,7 +5,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::conversation::{PageView, SiteAvailability};
 use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
@@ -14,14 +13,17 @@ use protocol::personal::{Personal, Text};
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
-use super::desk::{Desk, Header, Standing};
+use super::conversations::Conversations;
+use super::desk::{Desk, Standing};
 use super::fanout::Hearers;
-use super::open::{Masked, Opening};
+use super::open::{Opening, masked};
+use super::reject::{not_found, only_agents, store_reject};
+use super::speak::take_in;
+use super::speaker::Actor;
 use super::tally;
-use super::{Hub, Who, not_found, store_reject};
+use crate::channel::Channel;
 use crate::privacy::envelope::Envelope;
 use crate::privacy::ingest::Said;
-use crate::routing::Input;
 use crate::store::{SecretHash, Write};
 
 /// What is to begin.
@@ -50,7 +52,7 @@ pub struct Creation<'a> {
     pub beside: Vec<Write>,
 }
 
-impl Hub {
+impl Conversations {
     /// Begins a conversation: visitor, header, first message and what is to be stored beside them are on disk when this
     /// returns, and everybody who follows the Organization's work was told. Returns the message's place.
     ///
@@ -58,15 +60,15 @@ impl Hub {
     /// If the site or the visitor is not there, the form lacks what the site requires, a limit is reached, or the store
     /// cannot take it; then nothing has happened.
     pub(crate) async fn create(
-        self: &Arc<Self>,
+        &self,
         tenant: TenantId,
-        who: Option<Who>,
+        who: Actor,
         creation: Creation<'_>,
     ) -> Result<Seq, Reject> {
-        let began = self.clock.instant();
-        let desk = self.desk(tenant).await?;
+        let began = self.times.instant();
+        let desk = self.desks.get(tenant).await?;
         may_give(&desk, who, creation.assignee)?;
-        let site = self.site(tenant, creation.site).await?;
+        let site = self.sites.get(tenant, creation.site).await?;
         if site.row.timeline.closed_at().is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
@@ -84,19 +86,15 @@ impl Hub {
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             gpc: false,
         };
-        let masked = Masked::of(&site, &opening).await?;
+        let masked = masked(&site, &opening).await?;
         let _turn = self.turn(creation.conversation.as_bytes()).await;
         self.bound_open(tenant, creation.visitor).await?;
-        let now = self.record_time();
+        let now = self.times.record_time();
         let (visitor_row, row) = self.rows(&site, creation.visitor, &opening, masked, now).await?;
         let mut standing = Standing::of(&row);
         let promise = desk.state.lock().routing.site_availability(creation.site);
-        standing.offline = promise == SiteAvailability::Unavailable;
-        let author = match who {
-            _ if creation.by_visitor => Author::Visitor,
-            Some(who) => who.author(),
-            None => Author::Bot,
-        };
+        standing.channel = Channel::of_widget(promise == SiteAvailability::Unavailable);
+        let author = if creation.by_visitor { Author::Visitor } else { who.author() };
         let said = Said {
             conversation: creation.conversation,
             message: creation.message,
@@ -104,7 +102,9 @@ impl Hub {
             body: Body::Text(creation.text),
             visibility: Visibility::Everyone,
         };
-        let envelope = self.ingest(&site, said, author, (creation.visitor, &standing)).await?;
+        let envelope =
+            take_in(&site, self.times.record_time(), said, author, (creation.visitor, &standing))
+                .await?;
         let seq = self.first_place(&envelope).await?;
         let placed = Arc::new(envelope.place(seq));
         let mut writes = vec![
@@ -114,18 +114,12 @@ impl Hub {
         ];
         writes.extend(creation.beside);
         self.store.write(writes).await.map_err(|error| store_reject(&error))?;
-        let took: Duration = self.clock.instant().saturating_duration_since(began);
-        self.tally_placed(placed.envelope(), Hearers::default(), took);
+        let took = self.times.since(began);
+        tally::placed(&self.metrics, placed.envelope(), Hearers::default(), took);
         let (conversation, site) = (row.conversation, row.site);
-        let others = {
-            let mut state = desk.state.lock();
-            let others = state.said_anew(&visitor_row);
-            state.insert(Header::new(row, visitor_row, self.now()));
-            others
-        };
         // From here on it is there, and what goes wrong is mended by the upkeep.
-        let shown = self.show(&desk, &others).await;
-        let came_in = self.come_in(&desk, conversation, site, creation.assignee).await;
+        let shown = self.take_header(&desk, row, visitor_row).await;
+        let came_in = self.assignment.come_in(&desk, conversation, site, creation.assignee).await;
         if let Err(reject) = shown.and(came_in) {
             tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a created conversation's state was not written; it will be");
         }
@@ -156,41 +150,8 @@ impl Hub {
         let row = row.map_err(|error| store_reject(&error))?;
         let row = row.filter(|row| row.site == creation.site);
         let row = row.ok_or_else(|| not_found("this site has no such visitor"))?;
-        let shown = self.shown();
+        let shown = self.sites.shown();
         Ok([row.name.clone(), row.email.clone()].map(|value| shown.contact(&row, value)))
-    }
-
-    /// It joins the line, and who is to have it gets it in the same step: nobody else is asked in between.
-    async fn come_in(
-        self: &Arc<Self>,
-        desk: &Desk,
-        conversation: ConversationId,
-        site: SiteId,
-        assignee: Option<AgentId>,
-    ) -> Result<(), Reject> {
-        let effects = {
-            let mut state = desk.state.lock();
-            let now = self.now();
-            let input = Input::Opened { conversation, site };
-            let mut effects = state.routing.handle(input, now)?;
-            tally::opened(&self.metrics, &input, &effects);
-            tally::assigned(&self.metrics, &state, &effects, false, now);
-            state.apply(&effects, now);
-            let given = assignee.map(|agent| {
-                // Judged before anything was stored.
-                let over_capacity = true;
-                state.routing.handle(Input::Assign { agent, conversation, over_capacity }, now)
-            });
-            // Who left a moment ago gets nothing: it waits in line.
-            if let Some(Ok(more)) = given {
-                tally::offers(&self.metrics, state.routing.take_offers_ended());
-                tally::assigned(&self.metrics, &state, &more, true, now);
-                state.apply(&more, now);
-                effects.extend(more);
-            }
-            effects
-        };
-        self.run(desk, effects).await
     }
 }
 
@@ -210,14 +171,12 @@ fn with_kept<'a>(
 }
 
 /// Only who may give to others names another agent.
-fn may_give(desk: &Desk, who: Option<Who>, assignee: Option<AgentId>) -> Result<(), Reject> {
+fn may_give(desk: &Desk, who: Actor, assignee: Option<AgentId>) -> Result<(), Reject> {
     let Some(to) = assignee else { return Ok(()) };
     let state = desk.state.lock();
     let supervises = match who {
-        Some(Who::Visitor { .. }) => {
-            return Err(Reject::new(RejectCode::Forbidden, "only agents do that"));
-        }
-        Some(Who::Agent { agent, .. }) => {
+        Actor::Visitor { .. } => return Err(only_agents()),
+        Actor::Agent { agent, .. } => {
             let supervises = state.supervises(agent);
             if agent != to && !supervises {
                 let words = "only a supervisor gives a conversation to another agent";
@@ -225,8 +184,7 @@ fn may_give(desk: &Desk, who: Option<Who>, assignee: Option<AgentId>) -> Result<
             }
             supervises
         }
-        // A program of the Organization.
-        None => true,
+        Actor::Program => true,
     };
     if state.routing.takes(to, supervises) {
         return Ok(());

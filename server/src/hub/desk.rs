@@ -5,30 +5,22 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use protocol::conversation::{
-    AgentCard, Availability, ConversationCard, ConversationState, FormAnswer, Marks, Presence,
-    Role, VisitorCard,
-};
+use protocol::conversation::{ConversationState, Presence, Role};
 use protocol::ids::{
     AgentId, ConnectionId, ConversationId, SessionId, SiteId, TenantId, VisitorId,
 };
-use protocol::limits::List;
-use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 use protocol::reject::{Reject, RejectCode};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use smallvec::SmallVec;
 
-use super::site::Shown;
-use super::{Hub, Outlet, store_reject};
+use super::fanout::Outlet;
+use super::newest::Newest;
+use crate::channel::Channel;
 use crate::privacy::envelope::Flags;
-use crate::privacy::gate::Reader;
-use crate::routing::{AgentStanding, Effect, Input, Routing};
-use crate::store::{AgentRow, ConversationRow, Page, VisitorRow};
-
-/// Agents of one Organization that are read at once.
-const AGENTS_PER_PAGE: u16 = 500;
+use crate::routing::{Effect, Input, Routing, RoutingConfig, Standing as Decided};
+use crate::store::{AgentRow, ConversationRow, VisitorRow};
 
 /// One Organization's live state under one lock.
 #[derive(Debug)]
@@ -58,8 +50,8 @@ pub(super) struct DeskState {
 /// What decides whether something may be said in a conversation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
-    /// It began as a message that was left.
-    pub(super) offline: bool,
+    /// By which way it came.
+    pub(super) channel: Channel,
     closed: bool,
     /// Who has it; nobody has what is closed.
     pub(super) assignee: Option<AgentId>,
@@ -73,8 +65,8 @@ impl Standing {
     pub(super) fn of(row: &ConversationRow) -> Self {
         let closed = row.state == ConversationState::Closed;
         let assignee = row.assignee.filter(|_| !closed);
-        let (offline, signals) = (row.offline_message, Flags::default());
-        Self { offline, closed, assignee, unheard: false, signals }
+        let (channel, signals) = (row.channel, Flags::default());
+        Self { channel, closed, assignee, unheard: false, signals }
     }
 
     /// Why nothing new may be said.
@@ -104,11 +96,13 @@ pub(super) struct Header {
     pub(super) visitor: VisitorRow,
     /// Nobody is known to have said anything, or to have been there, since then.
     pub(super) quiet_since: UnixMillis,
+    /// What was said, where the room is not live; none: the store is asked.
+    pub(super) newest: Option<Newest>,
 }
 
 impl Header {
     pub(super) fn new(row: ConversationRow, visitor: VisitorRow, quiet_since: UnixMillis) -> Self {
-        Self { row, visitor, quiet_since }
+        Self { row, visitor, quiet_since, newest: None }
     }
 }
 
@@ -145,54 +139,11 @@ pub(super) struct Guest {
     pub(super) signals: Flags,
 }
 
-/// What a room adds to a conversation's card.
-#[derive(Debug, Clone, Default)]
-pub(super) struct RoomFacts {
-    pub(super) seq_last: Seq,
-    pub(super) marks: Vec<Marks>,
-    pub(super) preview: Option<Personal<String>>,
-    pub(super) last_message_at: Option<UnixMillis>,
-    pub(super) last_author: Option<Author>,
-    /// What an offer quotes: the visitor's own newest words, and when they came.
-    pub(super) asked: Option<(Personal<String>, UnixMillis)>,
-}
-
-impl Hub {
-    /// The desk, loaded if need be.
-    pub(super) async fn desk(&self, tenant: TenantId) -> Result<Arc<Desk>, Reject> {
-        let cell = Arc::clone(&self.desks.entry(tenant).or_default());
-        let desk = cell.get_or_try_init(async || self.load_desk(tenant).await).await;
-        desk.cloned().map_err(|error| store_reject(&error))
-    }
-
-    /// A visitor's conversations that are not closed, the newest first.
-    pub(crate) async fn open_conversations(
-        &self,
-        tenant: TenantId,
-        visitor: VisitorId,
-    ) -> Result<Vec<ConversationId>, Reject> {
-        let desk = self.desk(tenant).await?;
-        let state = desk.state.lock();
-        let open = |id: &&ConversationId| {
-            let header = state.headers.get(*id);
-            header.is_some_and(|header| header.row.state != ConversationState::Closed)
-        };
-        let mut own: Vec<_> =
-            state.conversations_of(visitor).iter().filter(open).copied().collect();
-        // A version 7 UUID begins with the time at which it was made.
-        own.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(own)
-    }
-
-    /// The desk if it is loaded.
-    pub(super) fn live_desk(&self, tenant: TenantId) -> Option<Arc<Desk>> {
-        self.desks.get(&tenant)?.get().cloned()
-    }
-
-    async fn load_desk(&self, tenant: TenantId) -> Result<Arc<Desk>, crate::store::StoreError> {
-        let now = self.now();
-        let mut state = DeskState {
-            routing: Routing::new(tenant, self.config.routing),
+impl DeskState {
+    /// A desk without agents and conversations.
+    pub(super) fn new(tenant: TenantId, config: RoutingConfig) -> Self {
+        Self {
+            routing: Routing::new(tenant, config),
             headers: HashMap::default(),
             agents: BTreeMap::new(),
             visitors: HashMap::default(),
@@ -200,25 +151,9 @@ impl Hub {
             unwritten: BTreeSet::new(),
             by_visitor: HashMap::new(),
             looked_at: None,
-        };
-        let mut after = None;
-        loop {
-            let page = Page { limit: AGENTS_PER_PAGE, after };
-            let rows = self.store.agents(tenant, page).await?;
-            after = rows.last().map(|row| row.agent);
-            let full = rows.len() >= usize::from(AGENTS_PER_PAGE);
-            for row in rows {
-                state.know_agent(row, now);
-            }
-            if !full {
-                break;
-            }
         }
-        Ok(Arc::new(Desk { tenant, state: Mutex::new(state) }))
     }
-}
 
-impl DeskState {
     /// Takes in a conversation's header.
     pub(super) fn insert(&mut self, header: Header) {
         let conversation = header.row.conversation;
@@ -270,6 +205,22 @@ impl DeskState {
         shown
     }
 
+    /// Keeps what was said in a conversation whose room is not live, unless what is kept is newer.
+    pub(super) fn keep_newest(&mut self, conversation: ConversationId, newest: Newest) {
+        if let Some(header) = self.headers.get_mut(&conversation)
+            && header.newest.as_ref().is_none_or(|kept| newest.is_as_new_as(kept))
+        {
+            header.newest = Some(newest);
+        }
+    }
+
+    /// What is kept of what was said there is old by now.
+    pub(super) fn forget_newest(&mut self, conversation: ConversationId) {
+        if let Some(header) = self.headers.get_mut(&conversation) {
+            header.newest = None;
+        }
+    }
+
     /// Lets go of a header.
     pub(super) fn remove(&mut self, conversation: ConversationId) {
         let Some(header) = self.headers.remove(&conversation) else { return };
@@ -284,7 +235,10 @@ impl DeskState {
     /// Lets go of what people said about themselves where its key may be destroyed: a conversation that
     /// nobody closes would keep it in memory beyond its time.
     pub(super) fn forget(&mut self, dead: &dyn Fn(SiteId, RetentionClass, Day) -> bool) {
-        for Header { row, visitor, .. } in self.headers.values_mut() {
+        for Header { row, visitor, newest, .. } in self.headers.values_mut() {
+            if let Some(newest) = newest {
+                newest.forget(|class, day| dead(row.site, class, day));
+            }
             if dead(row.site, RetentionClass::Transcript, row.created_at.day()) {
                 row.form.clear();
                 row.page_url = None;
@@ -300,6 +254,47 @@ impl DeskState {
     /// The live conversations of a visitor.
     pub(super) fn conversations_of(&self, visitor: VisitorId) -> &[ConversationId] {
         self.by_visitor.get(&visitor).map_or(&[], Vec::as_slice)
+    }
+
+    /// Writes what routing decided into the headers.
+    pub(super) fn apply(&mut self, effects: &[Effect], now: UnixMillis) {
+        for effect in effects {
+            let Effect::Changed { conversation, standing } = effect else { continue };
+            let Some(header) = self.headers.get_mut(conversation) else { continue };
+            let Decided { version, state, assignee, waiting_since, channel, .. } = *standing;
+            let row = &mut header.row;
+            row.version = version;
+            row.channel = channel;
+            row.waiting_since = waiting_since;
+            if state == ConversationState::Closed {
+                // Who had it last stays known: they get it back should it be opened again.
+                row.closed_at = Some(now);
+            } else {
+                row.assignee = assignee;
+                row.closed_at = None;
+            }
+            row.state = state;
+            if let Some(agent) = assignee
+                && !row.agents.contains(&agent)
+            {
+                row.agents.push(agent);
+            }
+        }
+    }
+
+    /// A visitor is gone: until now somebody was there.
+    pub(super) fn left(&mut self, visitor: VisitorId, now: UnixMillis) {
+        for conversation in self.conversations_of(visitor).to_vec() {
+            if let Some(header) = self.headers.get_mut(&conversation) {
+                header.quiet_since = now;
+            }
+        }
+    }
+
+    /// Whether the visitor has a connection, or had one a moment ago.
+    pub(super) fn visitor_is_here(&self, conversation: ConversationId) -> bool {
+        let header = self.headers.get(&conversation);
+        header.is_some_and(|header| self.visitors.contains_key(&header.row.visitor))
     }
 
     /// Takes in an agent, new or changed. What routing wants done in turn is for the caller.
@@ -335,151 +330,20 @@ impl DeskState {
             .unwrap_or_default()
     }
 
-    /// Takes a connection off everything here. Returns whether it was an agent's last.
+    /// Takes an agent's connection off everything here.
     pub(super) fn remove_line(&mut self, connection: ConnectionId) {
         self.board.retain(|line| line.connection() != connection);
         for seat in self.agents.values_mut() {
             seat.lines.retain(|line| line.outlet.connection() != connection);
         }
     }
-
-    /// The card of an agent for agents, or the little that visitors see of them.
-    pub(super) fn agent_card(&self, agent: AgentId, reader: Reader) -> Option<AgentCard> {
-        let seat = self.agents.get(&agent)?;
-        let mut card = AgentCard {
-            agent,
-            name: seat.row.name.clone(),
-            role: None,
-            availability: None,
-            presence: None,
-            capacity: None,
-            load: None,
-            availability_cause: None,
-        };
-        if reader == Reader::Agents {
-            let standing = self.routing.agent(agent);
-            card.role = Some(seat.row.role);
-            // Whose account ended takes nothing any more, and whoever has their card must be told
-            // so.
-            let gone = (Availability::Offline, Presence::Gone, 0, 0, None);
-            let (availability, presence, capacity, load, cause) = standing.map_or(
-                gone,
-                |AgentStanding { availability, cause, connected, capacity, load, .. }| {
-                    (availability, connected, capacity, load, cause)
-                },
-            );
-            card.availability = Some(availability);
-            card.presence = Some(presence);
-            card.capacity = Some(capacity);
-            card.load = Some(load);
-            card.availability_cause = cause;
-        }
-        Some(card)
-    }
-
-    /// Every active agent's card.
-    pub(super) fn agent_cards(&self) -> Vec<AgentCard> {
-        self.agents
-            .values()
-            .filter(|seat| seat.row.active)
-            .filter_map(|seat| self.agent_card(seat.row.agent, Reader::Agents))
-            .collect()
-    }
-
-    fn visitor_card(
-        &self,
-        row: &VisitorRow,
-        header: &ConversationRow,
-        shown: &Shown<'_>,
-    ) -> VisitorCard {
-        let guest = self.visitors.get(&row.visitor);
-        let (page_url, page_title) = match guest.and_then(|guest| guest.page.as_deref().cloned()) {
-            Some((url, title)) => (url, Some(title)),
-            None => shown
-                .header(header, (header.page_url.clone(), header.page_title.clone()))
-                .unwrap_or_default(),
-        };
-        VisitorCard {
-            visitor: row.visitor,
-            name: shown.contact(row, row.name.clone()),
-            email: shown.contact(row, row.email.clone()),
-            page_url,
-            page_title,
-            locale: Some(row.locale.clone()),
-            presence: Some(guest.map_or(Presence::Gone, |guest| guest.presence)),
-        }
-    }
-
-    /// The visitor's card of a conversation here.
-    pub(super) fn guest_card(
-        &self,
-        conversation: ConversationId,
-        shown: &Shown<'_>,
-    ) -> Option<VisitorCard> {
-        let header = self.headers.get(&conversation)?;
-        Some(self.visitor_card(&header.visitor, &header.row, shown))
-    }
-
-    /// The card of a conversation here.
-    pub(super) fn card(
-        &self,
-        conversation: ConversationId,
-        facts: &RoomFacts,
-        reader: Reader,
-        shown: &Shown<'_>,
-    ) -> Option<ConversationCard> {
-        let header = self.headers.get(&conversation)?;
-        Some(self.card_of(&header.row, &header.visitor, facts, reader, shown))
-    }
-
-    /// The card of a conversation that need not be live.
-    pub(super) fn card_of(
-        &self,
-        row: &ConversationRow,
-        visitor: &VisitorRow,
-        facts: &RoomFacts,
-        reader: Reader,
-        shown: &Shown<'_>,
-    ) -> ConversationCard {
-        let standing = self.routing.standing(row.conversation);
-        let for_agents = reader == Reader::Agents;
-        ConversationCard {
-            conversation: row.conversation,
-            version: row.version,
-            site: row.site,
-            state: row.state,
-            created_at: row.created_at,
-            seq_last: facts.seq_last,
-            agents: List::new(
-                row.agents.iter().filter_map(|agent| self.agent_card(*agent, reader)),
-            ),
-            marks: List::new(facts.marks.iter().cloned()),
-            assignee: row.assignee,
-            position: self.routing.position(row.conversation),
-            waiting_since: row.waiting_since,
-            closed_at: row.closed_at,
-            offline_message: Some(row.offline_message),
-            visitor: for_agents.then(|| self.visitor_card(visitor, row, shown)),
-            form: for_agents.then(|| {
-                let form = shown.header(row, row.form.as_slice()).unwrap_or_default();
-                List::new(form.iter().map(|(field, answer)| FormAnswer {
-                    field: field.clone(),
-                    answer: answer.clone(),
-                }))
-            }),
-            tags: for_agents.then(|| List::new(row.tags.iter().copied())),
-            preview: facts.preview.clone().filter(|_| for_agents),
-            last_message_at: facts.last_message_at.filter(|_| for_agents),
-            offered_to: standing.and_then(|standing| standing.offered_to).filter(|_| for_agents),
-            last_author: facts.last_author.filter(|_| for_agents),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::conversation::Availability;
+
     use super::*;
-    use crate::routing::RoutingConfig;
     use crate::store::conformance::World;
 
     #[test]
@@ -498,16 +362,7 @@ mod tests {
     }
 
     fn empty(world: &World) -> DeskState {
-        DeskState {
-            routing: Routing::new(world.tenant, RoutingConfig::default()),
-            headers: HashMap::default(),
-            agents: BTreeMap::new(),
-            visitors: HashMap::default(),
-            board: Vec::new(),
-            unwritten: BTreeSet::new(),
-            by_visitor: HashMap::new(),
-            looked_at: None,
-        }
+        DeskState::new(world.tenant, RoutingConfig::default())
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One frame for many connections: encoded once for each subprotocol in use, shared as bytes; and a message to all who
-//! hear it.
+//! The way to a connection, and one frame for many of them: encoded once for each subprotocol in use, shared as bytes;
+//! and a message to all who hear it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,13 +7,40 @@ use bytes::Bytes;
 use protocol::codec::{Encoding, encode_server};
 use protocol::frame::ServerFrame;
 use protocol::ids::ConnectionId;
+use protocol::reject::CloseCode;
 use protocol::time::Day;
 use smallvec::SmallVec;
 
-use super::Outlet;
-use super::shard::LiveRoom;
 use crate::privacy::envelope::Placed;
 use crate::privacy::gate::{ReadGrant, Reader};
+use crate::room::Room;
+
+/// The number of a page's origin; 0: it has none.
+pub type PageNumber = u16;
+
+/// The way to one connection; made by the edge that owns the socket.
+pub trait Outlet: Send + Sync + std::fmt::Debug {
+    /// Which connection it is.
+    fn connection(&self) -> ConnectionId;
+    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
+    /// to be flushed: what a slow reader's socket has no room for is written once it has.
+    fn append(&self, frame: &Fanned<'_>) -> bool;
+    /// Appends a frame that is worth nothing later; a filling outbox drops it.
+    fn append_ephemeral(&self, frame: &Fanned<'_>);
+    /// Writes what was appended. Never under a lock.
+    fn flush(&self);
+    /// Ends the connection with a verdict.
+    fn close(&self, code: CloseCode);
+    /// Keeps the number of the page's origin that it stands on.
+    fn stand_on(&self, _page: PageNumber) {}
+    /// That number; 0: none.
+    fn stands_on(&self) -> PageNumber {
+        0
+    }
+}
+
+/// The hub's rooms.
+pub type LiveRoom = Room<Arc<dyn Outlet>>;
 
 /// A server's frame on its way, with the WebSocket header before it: the same bytes for everyone who
 /// speaks the subprotocol.
@@ -84,6 +111,29 @@ pub fn deliver(
         })
         .collect();
     (hearers, to)
+}
+
+/// Sends one frame to one connection.
+pub(crate) fn tell(outlet: &dyn Outlet, frame: ServerFrame<'_>) {
+    outlet.append(&Fanned::new(frame));
+    outlet.flush();
+}
+
+/// Appends a frame, if there is one, for all of them.
+pub(super) fn append_all(lines: &[Arc<dyn Outlet>], frame: Option<ServerFrame<'_>>) {
+    let Some(frame) = frame else { return };
+    let frame = Fanned::new(frame);
+    for line in lines {
+        line.append(&frame);
+    }
+}
+
+/// Sends a frame to all of them.
+pub(super) fn tell_all(lines: &[Arc<dyn Outlet>], frame: ServerFrame<'_>) {
+    append_all(lines, Some(frame));
+    for line in lines {
+        line.flush();
+    }
 }
 
 /// Room for the longest header of an unmasked frame.

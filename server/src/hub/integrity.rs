@@ -15,9 +15,14 @@ use parking_lot::Mutex;
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 
-use super::Hub;
+use super::ports::Ports;
+use super::sites::Sites;
+use super::tally;
+use super::times::Times;
+use crate::metrics::Metrics;
 use crate::privacy::envelope::{Content, Placed, Tag};
 use crate::privacy::sweep::is_due;
+use crate::store::Store;
 
 /// Between two turns. In each one more message is remembered: the next that is acked.
 const TURN: Duration = Duration::from_secs(1);
@@ -35,9 +40,13 @@ const SAMPLES_MAX: usize = 1_024;
 /// Messages that one turn reads, where some could not be read before.
 const READ_PER_TURN: usize = 16;
 
-/// What is remembered of acked messages.
-#[derive(Debug, Default)]
-pub(super) struct Integrity {
+/// What is remembered of acked messages, and the looks at them.
+#[derive(Debug)]
+pub(crate) struct Integrity {
+    store: Arc<dyn Store>,
+    sites: Arc<Sites>,
+    times: Arc<Times>,
+    metrics: Arc<Metrics>,
     /// Whether the next message is to be remembered; a message pays for no more than this.
     wanted: AtomicBool,
     samples: Mutex<VecDeque<Sample>>,
@@ -69,6 +78,18 @@ enum Look {
 }
 
 impl Integrity {
+    pub(super) fn new(ports: &Ports, sites: &Arc<Sites>) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            sites: Arc::clone(sites),
+            times: Arc::clone(&ports.times),
+            metrics: Arc::clone(&ports.metrics),
+            wanted: AtomicBool::default(),
+            samples: Mutex::default(),
+            fingerprints: RandomState::default(),
+        }
+    }
+
     /// A message is on disk and acked.
     pub(super) fn acked(&self, placed: &Placed, now: impl FnOnce() -> Instant) {
         if !self.wanted.load(Ordering::Relaxed) || !self.wanted.swap(false, Ordering::Relaxed) {
@@ -111,11 +132,9 @@ impl Integrity {
         let beside = (envelope.author(), envelope.visibility(), envelope.at().0);
         self.fingerprints.hash_one((envelope.message().as_bytes(), beside, said))
     }
-}
 
-impl Hub {
     /// Remembers messages and reads them back, until the shutdown begins.
-    pub async fn audit(self: Arc<Self>, mut shutdown: tokio::sync::watch::Receiver<bool>) {
+    pub(crate) async fn audit(self: Arc<Self>, mut shutdown: tokio::sync::watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TURN);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -128,28 +147,28 @@ impl Hub {
     }
 
     pub(super) async fn audit_turn(&self) {
-        self.integrity.wanted.store(true, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
         for _ in 0..READ_PER_TURN {
-            let now = self.clock.instant();
-            let Some(sample) = self.integrity.take_due(now) else { return };
+            let now = self.times.instant();
+            let Some(sample) = self.take_due(now) else { return };
             let found = self.metrics.integrity_checked_total.get();
             let look = self.look_for(&sample).await;
             // Others can be read, this one cannot.
             let alone = sample.unread.is_some_and(|before| before < found);
             let look = if alone && look == Look::Unread { Look::Lost } else { look };
             match look {
-                Look::Kept => self.tally_audited(false),
+                Look::Kept => tally::audited(&self.metrics, false, self.times.now()),
                 Look::Ended => {}
                 Look::Lost => {
                     tracing::error!(
                         conversation_id = %sample.conversation, message_id = %sample.message, seq = sample.seq.0,
                         "a message that was acked is not in the store, or is not what was acked"
                     );
-                    self.tally_audited(true);
+                    tally::audited(&self.metrics, true, self.times.now());
                 }
                 Look::Unread => {
                     let unread = Some(sample.unread.unwrap_or(found));
-                    self.integrity.keep(Sample { due: now + AGAIN, unread, ..sample });
+                    self.keep(Sample { due: now + AGAIN, unread, ..sample });
                 }
             }
         }
@@ -161,15 +180,16 @@ impl Hub {
         let read = self.store.messages(tag.tenant, *conversation, range.0, range.1, 1).await;
         let Ok(read) = read else { return Look::Unread };
         let same = |placed: &Arc<Placed>| {
-            placed.seq() == *seq && self.integrity.fingerprint(placed) == sample.fingerprint
+            placed.seq() == *seq && self.fingerprint(placed) == sample.fingerprint
         };
         if read.iter().any(same) {
             return Look::Kept;
         }
         // Asked after it was looked for: what ended in between ended.
-        let today = self.today();
+        let today = self.times.today();
         let over = self
-            .site(tag.tenant, tag.site)
+            .sites
+            .get(tag.tenant, tag.site)
             .await
             .is_ok_and(|site| is_due(&site.row.timeline, tag.class, tag.ingest_day, today));
         match self.store.is_destroyed(tag, *conversation).await {

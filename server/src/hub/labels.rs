@@ -4,30 +4,30 @@
 //! change them (`api`). Called by `live`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use protocol::ids::{ConversationId, TagId, TenantId};
 use protocol::reject::Reject;
 
-use super::{Hub, store_reject};
+use super::conversations::Conversations;
+use super::reject::store_reject;
 use crate::store::{ConversationFilter, ConversationSearch, SearchOrder, Write};
 
 /// Conversations that are changed together.
 const LABELLED_PAGE: u16 = 100;
 
-impl Hub {
+impl Conversations {
     /// Raises the version of every conversation with this label, and takes the label off where it is `gone`. Done again,
     /// it goes on where it stopped.
     ///
     /// # Errors
     /// If the store cannot do that now: some may be changed and others not.
     pub(crate) async fn label_changed(
-        self: &Arc<Self>,
+        &self,
         tenant: TenantId,
         tag: TagId,
         gone: bool,
     ) -> Result<(), Reject> {
-        let desk = self.desk(tenant).await?;
+        let desk = self.desks.get(tenant).await?;
         let mut from = None;
         loop {
             let search = ConversationSearch {
@@ -56,7 +56,7 @@ impl Hub {
                     live.insert(conversation);
                     continue;
                 }
-                let (mut row, _) = self.stored_header(tenant, conversation).await?;
+                let (mut row, _) = self.desks.stored_header(tenant, conversation).await?;
                 row.tags.retain(|has| !gone || *has != tag);
                 row.version += 1;
                 writes.push(Write::Conversation(Box::new(row)));
@@ -64,7 +64,7 @@ impl Hub {
             if !writes.is_empty() {
                 self.store.write(writes).await.map_err(|error| store_reject(&error))?;
             }
-            self.show(&desk, &live).await?;
+            self.board.show(&desk, &live).await?;
             drop(held);
             match found.next {
                 Some(next) => from = Some(next),

@@ -7,17 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use protocol::reject::CloseCode;
 
-use super::{Hub, Outlet};
-use crate::origin::allowed_origin;
-use crate::store::SiteRow;
+use super::fanout::PageNumber;
 
 /// Origins that are known by a number. A page of a further one is asked to come back when the list changes.
 const NUMBERED_MAX: usize = 16_384;
-
-/// The number of a page's origin; 0: it has none.
-pub type PageNumber = u16;
 
 /// The origins that were let in since the start.
 #[derive(Debug, Default)]
@@ -30,7 +24,7 @@ struct Numbered {
 }
 
 impl PageOrigins {
-    fn number(&self, origin: &str) -> PageNumber {
+    pub(super) fn number(&self, origin: &str) -> PageNumber {
         if let Some(number) = self.0.read().numbers.get(origin) {
             return *number;
         }
@@ -48,34 +42,9 @@ impl PageOrigins {
         number
     }
 
-    fn origin(&self, number: PageNumber) -> Option<Arc<str>> {
+    pub(super) fn origin(&self, number: PageNumber) -> Option<Arc<str>> {
         let at = usize::from(number).checked_sub(1)?;
         self.0.read().origins.get(at).map(Arc::clone)
-    }
-}
-
-impl Hub {
-    /// Notes on which page a connection stands that was let in.
-    pub(crate) fn stands_on(&self, outlet: &dyn Outlet, origin: &str) {
-        outlet.stand_on(self.pages.number(origin));
-    }
-
-    /// Ends the connections of pages that the site does not list any more. A page whose origin is not known by a number
-    /// is asked to come back, and is judged then.
-    pub(super) fn close_pages_not_listed(&self, row: &SiteRow) {
-        let Some(desk) = self.live_desk(row.tenant) else { return };
-        let lines: Vec<_> = {
-            let state = desk.state.lock();
-            let guests = state.visitors.values().filter(|guest| guest.site == row.site);
-            guests.flat_map(|guest| guest.lines.iter().map(Arc::clone)).collect()
-        };
-        for line in lines {
-            match self.pages.origin(line.stands_on()) {
-                Some(origin) if allowed_origin(&row.settings.origins, &origin) => {}
-                Some(_) => line.close(CloseCode::OriginNotAllowed),
-                None => line.close(CloseCode::Elsewhere),
-            }
-        }
     }
 }
 

@@ -4,10 +4,9 @@
 //! address of the web, and says nothing of who was there.
 
 use parking_lot::Mutex;
-use protocol::ids::{SiteId, TenantId};
+use protocol::ids::SiteId;
 use protocol::time::UnixMillis;
 
-use super::Hub;
 use crate::origin::{allowed_origin, page_origin, parse_origin};
 use crate::recent::Recent;
 use crate::store::SiteRow;
@@ -57,33 +56,25 @@ impl RefusedOrigins {
         false
     }
 
-    fn of(&self, site: SiteId) -> Vec<RefusedOrigin> {
-        self.0.lock().get(&site).unwrap_or_default()
-    }
-}
-
-impl Hub {
-    /// A page of this origin wanted to embed the site's widget, and the site does not list it.
-    pub(crate) fn refuse_origin(&self, (tenant, site): (TenantId, SiteId), origin: &str) {
+    /// A page of this origin was refused. Whether it is the first one of this site.
+    pub(super) fn refuse(&self, site: SiteId, origin: &str, at: UnixMillis) -> bool {
         let named = page_origin(origin);
         let Some(origin) = named.or_else(|| (origin == OPAQUE).then(|| OPAQUE.to_owned())) else {
-            return;
+            return false;
         };
         let addable = parse_origin(&origin).is_ok();
-        let refused = RefusedOrigin { origin, addable, at: self.now() };
-        if self.refused_origins.remember(site, refused) {
-            tracing::warn!(
-                site_id = %site, tenant_id = %tenant,
-                "a page that the site does not list wants to embed its widget; the site says which, and which come after it (`refused_origins`)"
-            );
-        }
+        self.remember(site, RefusedOrigin { origin, addable, at })
     }
 
-    /// The origins that were refused lately and are not allowed by now, the newest first.
-    pub(crate) fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin> {
-        let mut refused = self.refused_origins.of(site.site);
+    /// Those that the site does not list by now, the newest first.
+    pub(super) fn of(&self, site: &SiteRow) -> Vec<RefusedOrigin> {
+        let mut refused = self.remembered(site.site);
         refused.retain(|one| !allowed_origin(&site.settings.origins, &one.origin));
         refused
+    }
+
+    fn remembered(&self, site: SiteId) -> Vec<RefusedOrigin> {
+        self.0.lock().get(&site).unwrap_or_default()
     }
 }
 
@@ -105,8 +96,8 @@ mod tests {
             assert!(!refused.remember(site, one(n)));
         }
         assert!(!refused.remember(site, one(95)));
-        let ids: Vec<u64> = refused.of(site).iter().map(|one| one.at.0).collect();
+        let ids: Vec<u64> = refused.remembered(site).iter().map(|one| one.at.0).collect();
         assert_eq!(ids, [95, 99, 98, 97, 96, 94, 93, 92]);
-        assert_eq!(refused.of(SiteId::from_bytes([2; 16])), []);
+        assert_eq!(refused.remembered(SiteId::from_bytes([2; 16])), []);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Lives here: the sums that take more than one addition. Called by the hub's other files.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::conversation::{Availability, ConversationState, Presence};
 use protocol::frame::{RequestId, ServerFrame};
@@ -10,8 +11,9 @@ use protocol::message::{Author, Visibility};
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use super::fanout::Hearers;
-use super::{Hub, Outlet, Who};
+use super::desk::{Desk, DeskState};
+use super::fanout::{Hearers, Outlet, tell};
+use super::speaker::Actor;
 use crate::metrics::{
     Assigned, Closed, Kind, Live, Metrics, OfferEnd, Opened, Resumed, Role, Wait,
 };
@@ -61,101 +63,101 @@ pub fn acked(metrics: &Metrics, took: Duration) {
     metrics.ack_latency_seconds.observe(took);
 }
 
-impl Hub {
-    /// A message has its place and was written to everyone here who hears it.
-    pub(super) fn tally_placed(&self, envelope: &Envelope, to: Hearers, took: Duration) {
-        placed(&self.metrics, envelope, to, took);
-    }
+/// A client came back to a conversation.
+pub(super) fn resumed(metrics: &Metrics, reset: bool) {
+    let how = if reset { Resumed::Reset } else { Resumed::Recovered };
+    metrics.resumes_total.of(how).inc();
+}
 
-    /// Time since then.
-    pub(super) fn since(&self, then: Instant) -> Duration {
-        self.clock.instant().saturating_duration_since(then)
-    }
+/// A message was looked for that had been acked.
+pub(super) fn audited(metrics: &Metrics, missing: bool, now: UnixMillis) {
+    metrics.integrity_checked_total.inc();
+    metrics.integrity_missing_total.add(u64::from(missing));
+    metrics.integrity_last_check_timestamp_seconds.set(signed(now.0 / 1_000));
+}
 
-    /// A client came back to a conversation.
-    pub(super) fn tally_resume(&self, reset: bool) {
-        let how = if reset { Resumed::Reset } else { Resumed::Recovered };
-        self.metrics.resumes_total.of(how).inc();
-    }
+/// How many live conversations there are in each state, how many agents, and how long is waited.
+#[derive(Debug, Default)]
+struct Sums {
+    queued: i64,
+    left: i64,
+    offered: i64,
+    active: i64,
+    snoozed: i64,
+    available: i64,
+    away: i64,
+    offline: i64,
+    oldest_ms: u64,
+    unattended_ms: u64,
+}
 
-    /// A message was looked for that had been acked.
-    pub(super) fn tally_audited(&self, missing: bool) {
-        let metrics = &self.metrics;
-        metrics.integrity_checked_total.inc();
-        metrics.integrity_missing_total.add(u64::from(missing));
-        metrics.integrity_last_check_timestamp_seconds.set(signed(self.now().0 / 1_000));
-    }
-
-    /// Sets what is the sum over everything that lives.
-    pub(super) fn tally_standing(&self) {
-        let (mut queued, mut left, mut offered, mut active, mut snoozed) = (0, 0, 0, 0, 0);
-        let (mut available, mut away, mut offline) = (0, 0, 0);
-        let (mut oldest_ms, mut unattended_ms) = (0, 0);
-        let (desks, now) = (self.all_desks(), self.now());
-        for desk in &desks {
-            let state = desk.state.lock();
-            let (mut waits_ms, before) = (0, available);
-            for header in state.headers.values() {
-                if let Some(since) = waits_since(&header.row) {
-                    waits_ms = now.ms_since(since).max(waits_ms);
-                }
-                match header.row.state {
-                    ConversationState::Queued if header.row.offline_message => left += 1,
-                    ConversationState::Queued => queued += 1,
-                    ConversationState::Offered => offered += 1,
-                    ConversationState::Active => active += 1,
-                    ConversationState::Snoozed => snoozed += 1,
-                    ConversationState::Closed => {}
-                }
+impl Sums {
+    fn add(&mut self, state: &DeskState, now: UnixMillis) {
+        let (mut waits_ms, before) = (0, self.available);
+        for header in state.headers.values() {
+            if let Some(since) = waits_since(&header.row) {
+                waits_ms = now.ms_since(since).max(waits_ms);
             }
-            let there = |presence| presence == Presence::Connected;
-            for agent in state.routing.agents().filter(|agent| there(agent.connected)) {
-                match agent.availability {
-                    Availability::Available => available += 1,
-                    Availability::Away => away += 1,
-                    Availability::Offline => offline += 1,
+            match header.row.state {
+                ConversationState::Queued if header.row.channel.is_offline_message() => {
+                    self.left += 1
                 }
-            }
-            oldest_ms = waits_ms.max(oldest_ms);
-            if available == before {
-                unattended_ms = waits_ms.max(unattended_ms);
+                ConversationState::Queued => self.queued += 1,
+                ConversationState::Offered => self.offered += 1,
+                ConversationState::Active => self.active += 1,
+                ConversationState::Snoozed => self.snoozed += 1,
+                ConversationState::Closed => {}
             }
         }
-        let metrics = &self.metrics;
-        for (state, count) in [
-            (Live::Queued, queued),
-            (Live::Left, left),
-            (Live::Offered, offered),
-            (Live::Active, active),
-            (Live::Snoozed, snoozed),
-        ] {
-            metrics.conversations.of(state).set(count);
+        let there = |presence| presence == Presence::Connected;
+        for agent in state.routing.agents().filter(|agent| there(agent.connected)) {
+            match agent.availability {
+                Availability::Available => self.available += 1,
+                Availability::Away => self.away += 1,
+                Availability::Offline => self.offline += 1,
+            }
         }
-        metrics.queue_oldest_wait_seconds.set(signed(oldest_ms / 1_000));
-        metrics.queue_unattended_wait_seconds.set(signed(unattended_ms / 1_000));
-        metrics.rooms.set(signed(self.rooms.len()));
-        metrics.desks.set(signed(desks.len()));
-        for (choice, count) in [
-            (Availability::Available, available),
-            (Availability::Away, away),
-            (Availability::Offline, offline),
-        ] {
-            metrics.agents.of(choice).set(count);
+        self.oldest_ms = waits_ms.max(self.oldest_ms);
+        if self.available == before {
+            self.unattended_ms = waits_ms.max(self.unattended_ms);
         }
-    }
-
-    /// Sends a refusal and counts it.
-    pub(crate) fn refuse(&self, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
-        refuse(&self.metrics, outlet, request, reject);
     }
 }
 
-/// The same, where there is no hub at hand.
-pub(super) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
+/// Sets what is the sum over everything that lives.
+pub(super) fn standing(metrics: &Metrics, desks: &[Arc<Desk>], rooms: usize, now: UnixMillis) {
+    let mut sums = Sums::default();
+    for desk in desks {
+        sums.add(&desk.state.lock(), now);
+    }
+    for (state, count) in [
+        (Live::Queued, sums.queued),
+        (Live::Left, sums.left),
+        (Live::Offered, sums.offered),
+        (Live::Active, sums.active),
+        (Live::Snoozed, sums.snoozed),
+    ] {
+        metrics.conversations.of(state).set(count);
+    }
+    metrics.queue_oldest_wait_seconds.set(signed(sums.oldest_ms / 1_000));
+    metrics.queue_unattended_wait_seconds.set(signed(sums.unattended_ms / 1_000));
+    metrics.rooms.set(signed(rooms));
+    metrics.desks.set(signed(desks.len()));
+    for (choice, count) in [
+        (Availability::Available, sums.available),
+        (Availability::Away, sums.away),
+        (Availability::Offline, sums.offline),
+    ] {
+        metrics.agents.of(choice).set(count);
+    }
+}
+
+/// Sends a refusal and counts it.
+pub(crate) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
     metrics.message_errors_total.of(reject.code).inc();
     let Reject { code, words, retry_after_ms } = reject;
     let words = words.into_owned();
-    Hub::tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
+    tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
 }
 
 fn signed(count: impl TryInto<i64>) -> i64 {
@@ -165,7 +167,7 @@ fn signed(count: impl TryInto<i64>) -> i64 {
 /// Since when somebody waits; nobody does for the answer to what they left while nobody was there.
 fn waits_since(row: &ConversationRow) -> Option<UnixMillis> {
     let waits = matches!(row.state, ConversationState::Queued | ConversationState::Offered);
-    row.waiting_since.filter(|_| waits && !row.offline_message)
+    row.waiting_since.filter(|_| waits && !row.channel.is_offline_message())
 }
 
 /// Whether an input gives a conversation to an agent without asking them.
@@ -193,18 +195,19 @@ pub(super) fn opened(metrics: &Metrics, input: &Input, effects: &[Effect]) {
         if let Effect::Changed { conversation, standing } = effect
             && conversation == opened
         {
-            let how = if standing.offline_message { Opened::Left } else { Opened::Chat };
+            let how =
+                if standing.channel.is_offline_message() { Opened::Left } else { Opened::Chat };
             metrics.conversations_opened_total.of(how).inc();
         }
     }
 }
 
 /// Who closes a conversation.
-pub(super) fn closer(who: Option<Who>) -> Closed {
+pub(super) fn closer(who: Actor) -> Closed {
     match who {
-        Some(Who::Visitor { .. }) => Closed::Visitor,
-        Some(Who::Agent { .. }) => Closed::Agent,
-        None => Closed::Program,
+        Actor::Visitor { .. } => Closed::Visitor,
+        Actor::Agent { .. } => Closed::Agent,
+        Actor::Program => Closed::Program,
     }
 }
 
@@ -212,7 +215,7 @@ pub(super) fn closer(who: Option<Who>) -> Closed {
 /// the headers.
 pub(super) fn assigned(
     metrics: &Metrics,
-    state: &super::desk::DeskState,
+    state: &DeskState,
     effects: &[Effect],
     taken: bool,
     now: UnixMillis,

@@ -1,6 +1,7 @@
 //! The real hub over a real store: people with their journals on lines that break, writes that fail.
 
 mod abandoned;
+mod board;
 mod bounds;
 mod crash;
 mod given;
@@ -8,22 +9,27 @@ mod integrity;
 mod waits;
 mod masks;
 mod pages;
+mod parts;
 mod stress;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use protocol::conversation::{Availability, ConversationState, ResumePoint, SiteAvailability};
-use protocol::frame::RequestId;
-use protocol::ids::{MessageId, SessionId};
+use protocol::frame::{RequestId, ServerFrame};
+use protocol::ids::{ConnectionId, ConversationId, MessageId, SessionId, TenantId, VisitorId};
 use protocol::message::{Body, Message, Seq, Visibility};
 use protocol::personal::Text;
+use protocol::reject::CloseCode;
+use protocol::time::UnixMillis;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
 use crate::bus::memory::MemoryBus;
 use crate::clock::SystemClock;
+use crate::hub::fanout::Fanned;
 use crate::keys::KeyStore;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
@@ -127,7 +133,9 @@ impl Stand {
             shut: AtomicBool::new(false),
         });
         let sealer: Arc<dyn Sealer> = Arc::clone(&keys) as _;
-        let config = SqliteConfig::default();
+        let metrics = Metrics::new();
+        let stats = Arc::<Metrics>::clone(&metrics) as _;
+        let config = SqliteConfig { stats, ..SqliteConfig::default() };
         let store = SqliteStore::open(&data, sealer, &config, Arc::clone(&clock)).unwrap();
         let store = Arc::new(store);
         let config = HubConfig {
@@ -137,8 +145,7 @@ impl Stand {
             conversations_per_ip_hour_max: 1_000,
             abandoned_ms,
         };
-        let hub =
-            Hub::new(Arc::clone(&store) as _, Arc::new(MemoryBus), clock, Metrics::new(), config);
+        let hub = Hub::new(Arc::clone(&store) as _, Arc::new(MemoryBus), clock, metrics, config);
         Self { hub, store, keys, _folder: folder }
     }
 
@@ -341,8 +348,11 @@ impl Person {
         self.asked.clear();
         self.live = Seq(0);
         let point = self.point();
-        let watched =
-            hub.attend(&speaker, self.conversation, point.as_ref(), RequestId(0)).await.unwrap();
+        let watched = hub
+            .attendance()
+            .attend(&speaker, self.conversation, point.as_ref(), RequestId(0))
+            .await
+            .unwrap();
         (speaker, line, watched)
     }
 
@@ -370,7 +380,7 @@ impl Person {
             body: Body::Text(Text::new(pending.message.to_string())),
             visibility,
         };
-        let sent = hub.send(speaker, request, said, SystemClock.instant()).await;
+        let sent = hub.messages().send(speaker, request, said, SystemClock.instant()).await;
         if let Err(reject) = sent {
             assert!(reject.code.retryable(), "{reject:?}");
             self.asked.remove(&request);
@@ -446,7 +456,7 @@ impl Person {
                 self.hear_all(&line);
                 tokio::task::yield_now().await;
             }
-            hub.leave(&speaker, &watched);
+            hub.attendance().leave(&speaker, &watched);
             if self.outbox.is_empty() && !line.is_over() {
                 self.hear_all(&line);
                 return;
@@ -477,11 +487,11 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
     stand.hub.start().await.unwrap();
     let (hub, conversation) = (&stand.hub, world.conversation);
     let (_, line, _) = Person::visitor(&world).connect(hub).await;
-    let desk = hub.desk(world.tenant).await.unwrap();
+    let desk = hub.desks.get(world.tenant).await.unwrap();
     let places = async |position| {
         line.take_all();
         let effect = Effect::Position { conversation, position, wait_ms: None };
-        hub.run(&desk, vec![effect]).await.unwrap();
+        hub.assignment.run(&desk, vec![effect]).await.unwrap();
         let told = line.take_all().into_iter();
         let places = told.filter_map(|heard| {
             let Heard::Queue { position } = heard else { return None };
@@ -501,22 +511,22 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
     stand.store.agent_create(world.agent_row()).await.unwrap();
     stand.hub.start().await.unwrap();
     let (hub, conversation, agent) = (&stand.hub, world.conversation, world.agent);
-    let desk = hub.desk(world.tenant).await.unwrap();
+    let desk = hub.desks.get(world.tenant).await.unwrap();
     let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
     let (person, line) = (Person::new(&world, who), Line::new());
-    let expires_at = hub.now().plus_ms(60_000);
-    hub.agent_connected(&person.speaker(&line), expires_at).await.unwrap();
+    let expires_at = hub.times.now().plus_ms(60_000);
+    hub.presence().agent_connected(&person.speaker(&line), expires_at).await.unwrap();
     let told = async |effect| {
         line.take_all();
-        hub.run(&desk, vec![effect]).await.unwrap();
+        hub.assignment.run(&desk, vec![effect]).await.unwrap();
         line.take_all()
     };
     let made = |deadline| Effect::Offer { conversation, agent, deadline, transfer_from: None };
     let over = || Effect::OfferOver { conversation, agent };
-    assert!(told(made(hub.now())).await.is_empty(), "they are away, and not asked");
+    assert!(told(made(hub.times.now())).await.is_empty(), "they are away, and not asked");
     assert!(matches!(told(over()).await[..], [Heard::OfferOver]));
 
-    hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
+    hub.acts().choose(world.tenant, agent, Availability::Available, None).await.unwrap();
     let heard = line.take_all();
     let [Heard::Offer { deadline }] = heard[..] else { panic!("they are asked: {heard:?}") };
     assert!(told(over()).await.is_empty(), "another question than that which is over");
@@ -529,7 +539,7 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
     );
 
     let window = Line::new();
-    hub.agent_connected(&person.speaker(&window), expires_at).await.unwrap();
+    hub.presence().agent_connected(&person.speaker(&window), expires_at).await.unwrap();
     assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "their other window asks, too");
 }
 
@@ -543,14 +553,17 @@ async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     let (hub, agent) = (&stand.hub, world.agent);
     let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
     let line = Line::new();
-    let expires_at = hub.now().plus_ms(60_000);
-    hub.agent_connected(&Person::new(&world, who).speaker(&line), expires_at).await.unwrap();
-    hub.choose(world.tenant, agent, Availability::Available, None).await.unwrap();
+    let expires_at = hub.times.now().plus_ms(60_000);
+    hub.presence()
+        .agent_connected(&Person::new(&world, who).speaker(&line), expires_at)
+        .await
+        .unwrap();
+    hub.acts().choose(world.tenant, agent, Availability::Available, None).await.unwrap();
     assert!(matches!(line.take_all()[..], [Heard::Offer { .. }]));
     // The offer ends, and the visitor comes before anybody looked at it.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let visitor = Person::visitor(&world).speaker(&Line::new());
-    hub.visitor_connected(&visitor, Flags::default()).await.unwrap();
+    hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     hub.turn_desks().await;
     assert!(matches!(line.take_all()[..], [Heard::OfferOver]), "the agent hears that it is over");
 }
@@ -562,12 +575,12 @@ async fn what_was_closed_and_is_not_written_yet_is_closed_and_can_be_reopened() 
     world.settle(&*stand.store).await;
     stand.hub.start().await.unwrap();
     let (hub, tenant, conversation) = (&stand.hub, world.tenant, world.conversation);
-    let desk = hub.desk(tenant).await.unwrap();
+    let desk = hub.desks.get(tenant).await.unwrap();
     stand.keys.next.store(true, Ordering::SeqCst);
-    hub.route(&desk, Input::Closed { conversation }).await.unwrap_err();
-    hub.close(tenant, None, conversation).await.unwrap();
+    hub.assignment.route(&desk, Input::Closed { conversation }).await.unwrap_err();
+    hub.conversations().close(tenant, Actor::Program, conversation).await.unwrap();
     assert!(desk.state.lock().routing.standing(conversation).is_none());
-    hub.reopen(tenant, None, conversation).await.unwrap();
+    hub.conversations().reopen(tenant, Actor::Program, conversation).await.unwrap();
     assert!(desk.state.lock().routing.standing(conversation).is_some(), "it waits again");
     let row = stand.store.conversation(tenant, conversation).await.unwrap().unwrap();
     assert_eq!(row.state, ConversationState::Queued);
@@ -580,15 +593,15 @@ async fn a_site_does_not_promise_what_it_promised_before() {
     world.settle(&*stand.store).await;
     stand.hub.start().await.unwrap();
     let hub = &stand.hub;
-    let desk = hub.desk(world.tenant).await.unwrap();
+    let desk = hub.desks.get(world.tenant).await.unwrap();
     let line = Line::new();
     let visitor = Person::visitor(&world).speaker(&line);
-    let now = hub.visitor_connected(&visitor, Flags::default()).await.unwrap();
+    let now = hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     assert_eq!(now, SiteAvailability::Unavailable);
     let promised = async |availability| {
         line.take_all();
         let effect = Effect::SiteAvailability { site: world.site, availability };
-        hub.run(&desk, vec![effect]).await.unwrap();
+        hub.assignment.run(&desk, vec![effect]).await.unwrap();
         line.take_all()
     };
     assert!(promised(SiteAvailability::Available).await.is_empty());
@@ -602,12 +615,12 @@ async fn asking_twice_at_once_to_close_or_reopen_is_asking_once() {
     world.settle(&*stand.store).await;
     stand.hub.start().await.unwrap();
     let (hub, tenant, conversation) = (&stand.hub, world.tenant, world.conversation);
-    let close = || hub.close(tenant, None, conversation);
+    let close = || hub.conversations().close(tenant, Actor::Program, conversation);
     let (one, other) = tokio::join!(close(), close());
     assert_eq!((one, other), (Ok(()), Ok(())));
     let before = stand.transcript(&world).await.len();
     assert_eq!(before, 1, "one line says that it was closed");
-    let reopen = || hub.reopen(tenant, None, conversation);
+    let reopen = || hub.conversations().reopen(tenant, Actor::Program, conversation);
     let (one, other) = tokio::join!(reopen(), reopen());
     assert_eq!((one, other), (Ok(()), Ok(())));
     assert_eq!(stand.transcript(&world).await.len(), before + 1, "one line says that it goes on");

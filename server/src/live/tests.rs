@@ -36,7 +36,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::http::{Limits, NoSockets, serve};
 use crate::hub::fanout::Fanned;
-use crate::hub::{HubConfig, Outlet, Speaker};
+use crate::hub::{HubConfig, Outlet, Speaker, Who};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -328,7 +328,7 @@ impl World {
             let outlet: Arc<dyn Outlet> = ear.clone();
             let who = Who::Agent { agent, session };
             let speaker = Speaker { tenant: ids.tenant, who, outlet };
-            self.hub.agent_connected(&speaker, NOW.plus_ms(DAY_MS)).await.unwrap();
+            self.hub.presence().agent_connected(&speaker, NOW.plus_ms(DAY_MS)).await.unwrap();
             self.ears.push((name, ear));
         }
     }
@@ -359,12 +359,12 @@ impl World {
                 let rules = (&settings.origins, &settings.redaction_patterns);
                 format!("{} {rules:?} {:?} closed {closed}", row.name, row.timeline.plan())
             };
-            let in_force = self.hub.site(ids.tenant, row.site).await.unwrap();
+            let in_force = self.hub.sites().get(ids.tenant, row.site).await.unwrap();
             assert_eq!(shape(&row), shape(&in_force.row), "stored and not in force");
             writeln!(seen, "site {}", shape(&row)).unwrap();
         }
         for row in store.agents(ids.tenant, Page { limit: 100, after: None }).await.unwrap() {
-            let card = self.hub.own_card(ids.tenant, row.agent).await.unwrap();
+            let card = self.hub.desks().own_card(ids.tenant, row.agent).await.unwrap();
             assert_eq!((card.name.clone(), card.role), (row.name.clone(), Some(row.role)));
             let same = row.password_hash == password_hash();
             let sessions = store.sessions(ids.tenant, row.agent).await.unwrap().len();
@@ -424,7 +424,7 @@ impl World {
         let mut rows = store.conversations(ids.tenant, &filter, all).await.unwrap();
         rows.sort_by_key(|row| row.conversation);
         for row in rows {
-            let open = self.hub.open_conversations(ids.tenant, row.visitor).await.unwrap();
+            let open = self.hub.desks().open_conversations(ids.tenant, row.visitor).await.unwrap();
             let is_open = row.state != ConversationState::Closed;
             assert_eq!(open.contains(&row.conversation), is_open, "stored and not in force");
             let (state, to, labels) = (row.state, row.assignee, row.tags.len());
@@ -630,20 +630,25 @@ async fn prepare(world: &World, path: &str) {
     }
     if path.ends_with("/withdraw") {
         let transfer = Act::Transfer { conversation: world.ids.conversation, to: world.colleague };
-        world.hub.act(world.ids.tenant, None, transfer).await.unwrap();
+        world.hub.acts().run(world.ids.tenant, Actor::Program, transfer).await.unwrap();
     }
     if path.contains("{tag_id}") {
         // One that is live and one that is closed have it.
         for of in [world.ids, world.closed] {
             let tags = vec![world.tag];
-            world.hub.set_tags(world.ids.tenant, of.conversation, tags).await.unwrap();
+            world
+                .hub
+                .conversations()
+                .set_tags(world.ids.tenant, of.conversation, tags)
+                .await
+                .unwrap();
         }
     }
     if path == "/v1/sites/{site_id}/reopen" {
         let mut row = world.ids.site_row();
         row.timeline.push(NOW, crate::privacy::policy::SiteEvent::Closed);
         world.store.site_update(row.clone()).await.unwrap();
-        world.hub.site_changed(&row).await;
+        world.hub.presence().site_changed(&row).await;
     }
 }
 
@@ -821,7 +826,12 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
     let who = Who::Agent { agent: world.colleague, session };
     let outlet: Arc<dyn Outlet> = ear.clone();
     let speaker = Speaker { tenant: world.ids.tenant, who, outlet };
-    world.hub.attend(&speaker, open, None, protocol::frame::RequestId(1)).await.unwrap();
+    world
+        .hub
+        .attendance()
+        .attend(&speaker, open, None, protocol::frame::RequestId(1))
+        .await
+        .unwrap();
     let labels = |of: ConversationId| format!("/v1/conversations/{of}/tags");
     let admin = format!("/v1/agents/{}", world.ids.agent);
     let mut before = world.version(open).await;
@@ -851,7 +861,7 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
         gpc: false,
     };
     let theirs = Speaker { who: visitor, ..speaker.clone() };
-    world.hub.open(&theirs, opening).await.unwrap();
+    world.hub.conversations().open(&theirs, opening).await.unwrap();
     assert_eq!(world.version(open).await, before + 1, "another e-mail address");
     assert_eq!(*ear.version.lock(), before + 1);
     let before = world.version(closed).await;
@@ -961,7 +971,12 @@ async fn a_labels_new_name_and_its_end_raise_every_version() {
         let world = World::new(kind).await;
         let (open, closed) = (world.ids.conversation, world.closed.conversation);
         for of in [open, closed] {
-            world.hub.set_tags(world.ids.tenant, of, vec![world.tag]).await.unwrap();
+            world
+                .hub
+                .conversations()
+                .set_tags(world.ids.tenant, of, vec![world.tag])
+                .await
+                .unwrap();
         }
         let versions = async || [world.version(open).await, world.version(closed).await];
         let before = versions().await;

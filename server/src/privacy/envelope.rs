@@ -34,9 +34,9 @@ impl Flags {
         Self(if gpc { Self::GPC } else { 0 } | if dnt { Self::DNT } else { 0 })
     }
 
-    /// These and those.
+    /// All that is set in one of them, or in both.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

@@ -12,6 +12,7 @@ use protocol::visible::{self, is_blank};
 use super::envelope::{Content, Envelope, Flags, Parts, Tag};
 use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
+use crate::channel::Channel;
 use crate::origin::is_web_address;
 
 /// No number with its gaps is longer.
@@ -56,8 +57,8 @@ pub struct Ground<'a> {
     pub timeline: &'a SiteTimeline,
     pub redactor: &'a Redactor,
     pub flags: Flags,
-    /// The conversation was opened while nobody was there.
-    pub offline_message: bool,
+    /// By which way the conversation came.
+    pub channel: Channel,
 }
 
 impl Ground<'_> {
@@ -113,7 +114,7 @@ pub fn ingest(
     let content = Content::Text(words(text.expose(), ground.redactor)?);
     let class = match (said.visibility, author) {
         (Visibility::Agents, _) => RetentionClass::AgentNote,
-        (Visibility::Everyone, Author::Visitor) if ground.offline_message => {
+        (Visibility::Everyone, Author::Visitor) if ground.channel.is_offline_message() => {
             RetentionClass::OfflineMessage
         }
         (Visibility::Everyone, _) => RetentionClass::Transcript,
@@ -316,13 +317,13 @@ mod tests {
     struct Place {
         timeline: SiteTimeline,
         redactor: Redactor,
-        offline_message: bool,
+        channel: Channel,
     }
 
     impl Place {
         fn new() -> Self {
             let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
-            Self { timeline, redactor: Redactor::default(), offline_message: false }
+            Self { timeline, redactor: Redactor::default(), channel: Channel::Widget }
         }
 
         fn ground(&self) -> Ground<'_> {
@@ -333,7 +334,7 @@ mod tests {
                 timeline: &self.timeline,
                 redactor: &self.redactor,
                 flags: Flags(Flags::GPC),
-                offline_message: self.offline_message,
+                channel: self.channel,
             }
         }
 
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn the_class_follows_from_who_speaks_to_whom() {
         let mut place = Place::new();
-        place.offline_message = true;
+        place.channel = Channel::OfflineMessage;
         let class = |place: &Place, visibility, author| {
             let said = Said { visibility, ..said("hello") };
             place.ingest(said, author).unwrap().tag().class

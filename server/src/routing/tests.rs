@@ -9,6 +9,7 @@ use protocol::reject::RejectCode;
 use protocol::time::UnixMillis;
 
 use super::{Effect, Input, OffersEnded, Routing, RoutingConfig};
+use crate::channel::Channel;
 
 const T: u64 = 1_700_000_000_000;
 const SITE: SiteId = SiteId::from_bytes([9; 16]);
@@ -96,7 +97,7 @@ fn restored(n: u8, state: ConversationState, assignee: Option<u8>, since: u64) -
         state,
         assignee: assignee.map(agt),
         waiting_since: Some(UnixMillis(since)),
-        offline_message: false,
+        channel: Channel::Widget,
     }
 }
 
@@ -274,7 +275,7 @@ fn nobody_there_makes_it_an_offline_message_that_is_offered_once_someone_is() {
     let mut desk = Desk::with(&[]);
     desk.open(1);
     let standing = *desk.routing.standing(cnv(1)).unwrap();
-    assert!(standing.offline_message);
+    assert!(standing.channel.is_offline_message());
     assert_eq!(standing.state, ConversationState::Queued);
     desk.routing.know_site(SiteId::from_bytes([8; 16]));
     let effects = desk.comes(1, 2);
@@ -284,11 +285,11 @@ fn nobody_there_makes_it_an_offline_message_that_is_offered_once_someone_is() {
         assert!(effects.contains(&Effect::SiteAvailability { site, availability }));
     }
     desk.open(2);
-    assert!(!desk.routing.standing(cnv(2)).unwrap().offline_message);
+    assert!(!desk.routing.standing(cnv(2)).unwrap().channel.is_offline_message());
     assert_eq!(desk.routing.site_availability(SITE), SiteAvailability::Busy);
     desk.open(3);
     let third = desk.routing.standing(cnv(3)).unwrap();
-    assert!(!third.offline_message, "someone is there, only busy");
+    assert!(!third.channel.is_offline_message(), "someone is there, only busy");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use protocol::personal::Text;
 use protocol::time::UnixMillis;
 
 use super::*;
+use crate::channel::Channel;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
@@ -49,7 +50,7 @@ fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope 
         timeline: &timeline,
         redactor: &Redactor::default(),
         flags: Flags::default(),
-        offline_message: false,
+        channel: Channel::Widget,
     };
     let said = Said {
         conversation: CONVERSATION,

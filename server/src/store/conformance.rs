@@ -23,6 +23,7 @@ use super::{
     Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken,
     Write,
 };
+use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::gate::Reader;
@@ -145,7 +146,7 @@ impl World {
             version: 1,
             state: ConversationState::Queued,
             assignee: None,
-            offline_message: false,
+            channel: Channel::Widget,
             agents: vec![self.agent],
             tags: vec![TagId::from_bytes([1; 16]), TagId::from_bytes([2; 16])],
             form: vec![("order".to_owned(), Personal::new("4711".to_owned()))],
@@ -284,6 +285,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     every_filter_lists_what_passes(store).await;
     pages_are_of_what_their_reader_may_see(store).await;
     a_room_knows_what_is_below_its_tail(store).await;
+    lists_show_what_is_newest(store).await;
     an_id_is_found_wherever_it_stands(store).await;
     of_many_drafts_the_newest_are_read(store).await;
     a_place_in_another_tenants_list_says_nothing(store).await;
@@ -1208,6 +1210,69 @@ async fn a_room_knows_what_is_below_its_tail(store: &dyn Store) {
     }
     let below = store.room(tenant, other.conversation, 8).await.unwrap().unwrap().below;
     assert_eq!((below.for_visitors, below.for_agents), (old, today));
+}
+
+async fn lists_show_what_is_newest(store: &dyn Store) {
+    let worlds = [0, 2, 3, 4].map(|m| World::new(66).with_visitor(m));
+    let tenant = worlds[0].tenant;
+    worlds[0].settle(store).await;
+    for world in &worlds[1..] {
+        world.begin(store).await;
+    }
+    let [talk, long, old, silent] = worlds;
+    let write = async |message| store.write(vec![Write::Message(message)]).await.unwrap();
+    let reply = |world: &World, seq| {
+        let content = Content::Text(Personal::new(format!("reply {seq}")));
+        let parts = world.parts([seq; 16], content, NOW.day());
+        let parts = Parts { author: Author::Agent(world.agent), ..parts };
+        Arc::new(Envelope::restore(parts).place(Seq(u64::from(seq))))
+    };
+    write(talk.line(1, Line::Words, NOW.day())).await;
+    write(reply(&talk, 2)).await;
+    write(talk.line(3, Line::Note, NOW.day())).await;
+    write(talk.line(4, Line::System, NOW.day())).await;
+    let mark = MarkRow {
+        tenant,
+        conversation: talk.conversation,
+        author: Author::Visitor,
+        delivered: Seq(2),
+        seen: Seq(1),
+    };
+    store.write(vec![Write::Mark(mark)]).await.unwrap();
+    // Replies alone, in which nobody looks for the visitor; and words behind many notes.
+    write(long.line(1, Line::Words, NOW.day())).await;
+    for seq in 2..=60 {
+        write(reply(&long, seq)).await;
+    }
+    write(old.line(1, Line::Words, NOW.day())).await;
+    for seq in 2..=60 {
+        write(old.line(seq, Line::Note, NOW.day())).await;
+    }
+    let asked: Vec<_> = worlds.iter().map(|world| world.conversation).collect();
+    let unknown = World::new(66).with_visitor(9).conversation;
+    let rows = store.newest(tenant, &[asked.as_slice(), &[unknown]].concat()).await.unwrap();
+    let seq = |placed: &Option<Arc<Placed>>| placed.as_ref().map(|placed| placed.seq().0);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.conversation, row.seq_last.0, seq(&row.words), seq(&row.asked)))
+        .collect();
+    let expected = [
+        (talk.conversation, 4, Some(2), Some(1)),
+        (long.conversation, 60, Some(60), None),
+        (old.conversation, 60, Some(1), Some(1)),
+        (silent.conversation, 0, None, None),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(rows[0].words, Some(reply(&talk, 2)));
+    assert_eq!((rows[0].marks.as_slice(), rows[0].site), ([mark].as_slice(), talk.site));
+    // It is what a room would begin with.
+    for row in &rows {
+        let room = store.room(tenant, row.conversation, 50).await.unwrap().unwrap();
+        let (seq_last, words) = (room.seq_last, room.words);
+        assert_eq!((row.seq_last, &row.words, &row.marks), (seq_last, &words, &room.marks));
+    }
+    let foreign = store.newest(World::new(99).tenant, &asked).await.unwrap();
+    assert_eq!(foreign, [], "another's are not there");
 }
 
 async fn an_id_is_found_wherever_it_stands(store: &dyn Store) {

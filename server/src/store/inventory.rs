@@ -182,9 +182,9 @@ pub const ELSEWHERE: &[Place] = &[
     ),
     elsewhere(
         "desks",
-        "headers of conversations that are not closed: names, forms, pages, previews",
+        "headers of conversations that are not closed: names, forms, pages, the newest words",
         "dropped when the conversation is closed",
-        "dropped when the conversation is closed",
+        "emptied within a minute, dropped when the conversation is closed",
     ),
     elsewhere(
         "outboxes",

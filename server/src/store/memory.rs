@@ -38,8 +38,8 @@ use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
-    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot,
+    MessagePage, NewestRow, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store,
+    StoreError, StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -234,6 +234,15 @@ impl Transcript for MemoryStore {
         tail: u16,
     ) -> Result<Option<RoomRow>, StoreError> {
         self.shared.room(tenant, conversation, tail)
+    }
+
+    async fn newest(
+        &self,
+        tenant: TenantId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<NewestRow>, StoreError> {
+        let rows = conversations.iter().map(|id| self.shared.newest_said(tenant, *id));
+        rows.filter_map(Result::transpose).collect()
     }
 
     async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {

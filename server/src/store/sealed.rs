@@ -28,7 +28,7 @@ pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
 
 /// Form and page go with the transcript of the day on which the conversation was opened.
 pub(super) fn header_lock(row: &ConversationRow) -> Lock {
-    let class = if row.offline_message {
+    let class = if row.channel.is_offline_message() {
         RetentionClass::OfflineMessage
     } else {
         RetentionClass::Transcript

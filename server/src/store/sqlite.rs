@@ -68,8 +68,8 @@ use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
     ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store, StoreError,
-    StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    MessagePage, NewestRow, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store,
+    StoreError, StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -671,6 +671,23 @@ impl Transcript for SqliteStore {
     ) -> Result<Option<RoomRow>, StoreError> {
         self.read_of("read a room", conversation, move |reader| {
             reader.room(tenant, conversation, tail)
+        })
+        .await
+    }
+
+    async fn newest(
+        &self,
+        tenant: TenantId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<NewestRow>, StoreError> {
+        // Looked for first: what has left the backlog by then is in the file.
+        let waiting = conversations.iter().map(|id| (*id, self.shared.backlog.of(*id)));
+        let waiting: Vec<_> = waiting.collect();
+        self.read("read what is newest", move |reader| {
+            let rows = waiting.iter().map(|(conversation, waiting)| {
+                Reader { waiting: &waiting.rows(), ..*reader }.newest_said(tenant, *conversation)
+            });
+            rows.filter_map(Result::transpose).collect()
         })
         .await
     }

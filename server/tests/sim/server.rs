@@ -93,7 +93,7 @@ impl Server {
                 state: standing.state,
                 assignee: standing.assignee,
                 waiting_since: standing.waiting_since,
-                offline_message: standing.offline_message,
+                channel: standing.channel,
             };
             let effects = server.routing[header.tenant].handle(input, now).unwrap();
             server.keep(header.tenant, header.visitor, &effects);

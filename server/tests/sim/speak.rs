@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Flags, Placed};
 use livehelp::privacy::gate::{ReadGrant, Reader};
 use livehelp::privacy::ingest::{Ground, Said, event, ingest};
@@ -50,7 +51,7 @@ impl World {
             timeline: &id.timeline,
             redactor,
             flags: Flags::default(),
-            offline_message: header.standing.offline_message,
+            channel: header.standing.channel,
         };
         let Ok(envelope) = ingest(said, author, &ground, self.record_time()) else {
             return refuse(self);
@@ -93,7 +94,7 @@ impl World {
             timeline: &tenant.timeline,
             redactor: &tenant.redactor,
             flags: Flags::default(),
-            offline_message: false,
+            channel: Channel::Widget,
         };
         let Some(envelope) = event(&ground, conversation, message, kind, agent, self.record_time())
         else {

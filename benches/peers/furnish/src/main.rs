@@ -10,6 +10,7 @@ use furnish::{
     CAPACITY, ORIGIN, SUPERVISORS, World, conversation_id, id, session_token, visitor_token,
 };
 use livehelp::auth::token_hash;
+use livehelp::channel::Channel;
 use livehelp::clock::{Clock as _, SystemClock};
 use livehelp::privacy::policy::Plan;
 use livehelp::run::open;
@@ -98,7 +99,7 @@ fn conversation(number: usize, agent: usize, now: UnixMillis) -> ConversationRow
         version: 1,
         state: ConversationState::Active,
         assignee: Some(agent),
-        offline_message: false,
+        channel: Channel::Widget,
         agents: vec![agent],
         tags: Vec::new(),
         form: Vec::new(),

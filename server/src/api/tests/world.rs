@@ -27,6 +27,7 @@ use crate::auth::{
     Allowance, BrakeConfig, Devices, Principal, Rates, RatesConfig, Scope, hash_password, issue,
     new_operator_key, new_tenant_key,
 };
+use crate::channel::Channel;
 use crate::clock::{Clock, ManualClock};
 use crate::hub::RefusedOrigin;
 use crate::keys::KeyStore;
@@ -101,7 +102,7 @@ impl Live for FakeLive {
             timeline: &site.timeline,
             redactor: &redactor,
             flags: Flags::default(),
-            offline_message: false,
+            channel: Channel::Widget,
         };
         let known =
             self.store.message(tenant, said.conversation, said.message, Seq(0)).await.unwrap();
@@ -559,7 +560,7 @@ async fn conversation(
         version: 1,
         state: ConversationState::Active,
         assignee: Some(assignee),
-        offline_message: false,
+        channel: Channel::Widget,
         agents: vec![assignee],
         tags: Vec::new(),
         form: vec![(String::from("name"), Personal::new(format!("{CANARY} Visitor")))],

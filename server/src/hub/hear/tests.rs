@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use protocol::frame::{RequestId, ServerFrame};
-use protocol::ids::{ConnectionId, MessageId};
-use protocol::message::{Author, Body, EventKind, Visibility};
+use protocol::ids::{ConnectionId, ConversationId, MessageId};
+use protocol::message::{Author, Body, EventKind, Seq, Visibility};
 use protocol::personal::Text;
 use protocol::reject::CloseCode;
 use tempfile::TempDir;
@@ -16,10 +17,10 @@ use crate::bus::redis::RedisBus;
 use crate::bus::redis::tests::Redis;
 use crate::clock::{Clock, SystemClock};
 use crate::hub::fanout::Fanned;
-use crate::hub::{HubConfig, Outlet, Speaker, Watched, Who};
+use crate::hub::{Hub, HubConfig, Outlet, Speaker, Watched, Who, tally};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
-use crate::privacy::envelope::Content;
+use crate::privacy::envelope::{Content, Envelope};
 use crate::privacy::ingest::Said;
 use crate::privacy::seal::Sealer;
 use crate::routing::RoutingConfig;
@@ -118,7 +119,8 @@ impl Tab {
         });
         let speaker = Speaker { tenant: world.tenant, who, outlet: Arc::<Line>::clone(&line) };
         let conversation = world.conversation;
-        let watched = hub.attend(&speaker, conversation, None, RequestId(0)).await.unwrap();
+        let watched =
+            hub.attendance().attend(&speaker, conversation, None, RequestId(0)).await.unwrap();
         Self { hub: Arc::clone(hub), line, speaker, watched, conversation }
     }
 
@@ -143,10 +145,10 @@ impl Tab {
             body: Body::Text(Text::new("hello")),
             visibility: Visibility::Everyone,
         };
-        let now = self.hub.clock.instant();
+        let now = self.hub.times.instant();
         let request = RequestId(n);
-        if let Err(reject) = self.hub.send(&self.speaker, request, said, now).await {
-            self.hub.refuse(&*self.line, request, reject);
+        if let Err(reject) = self.hub.messages().send(&self.speaker, request, said, now).await {
+            tally::refuse(&self.hub.metrics, &*self.line, request, reject);
         }
     }
 
@@ -217,7 +219,10 @@ impl Nodes {
         };
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&self.store);
         let hub = Hub::new(store, Arc::new(bus), Arc::new(SystemClock), Metrics::new(), config);
-        drop(tasks::spawn("hearing", Arc::clone(&hub).listen(heard, self.end.subscribe())));
+        drop(tasks::spawn(
+            "hearing",
+            Arc::clone(hub.listener()).listen(heard, self.end.subscribe()),
+        ));
         drop(tasks::spawn("upkeep", Arc::clone(&hub).upkeep(self.end.subscribe())));
         hub
     }
@@ -268,10 +273,10 @@ async fn two_nodes_show_one_order(nodes: &Nodes, one: Arc<Hub>, two: Arc<Hub>) {
     let session = protocol::ids::SessionId::from_bytes([7; 16]);
     let who = Who::Agent { agent: nodes.world.agent, session };
     let agent = Tab::open_for(&two, nodes.world, 9, who).await;
-    one.typing(&left.speaker, &left.watched, true);
+    one.attendance().typing(&left.speaker, &left.watched, true);
     agent.until("typing", |screen| screen.typing == [Author::Visitor]).await;
     let last = transcript.last().unwrap().0;
-    two.mark(&right.speaker, &right.watched, last, true);
+    two.attendance().mark(&right.speaker, &right.watched, last, true);
     left.until("the mark", |screen| screen.seen == [last]).await;
 
     // A resend at the other node is the same message.
@@ -422,8 +427,8 @@ async fn one_senders_refusal_is_not_anothers() {
         body: Body::Text(Text::new("a note")),
         visibility: Visibility::Agents,
     };
-    let now = agent.hub.clock.instant();
-    agent.hub.send(&agent.speaker, RequestId(1), note, now).await.unwrap();
+    let now = agent.hub.times.instant();
+    agent.hub.messages().send(&agent.speaker, RequestId(1), note, now).await.unwrap();
     net.set_away(true);
     net.hold(false);
     left.until_refused(&[1]).await;
@@ -554,7 +559,7 @@ async fn a_line_of_the_system_is_not_lost_with_another() {
     net.hold(true);
     let World { tenant, conversation, .. } = nodes.world;
     for kind in [EventKind::Closed, EventKind::Reopened] {
-        left.hub.line(tenant, conversation, kind, None).await;
+        left.hub.assignment.events.write(tenant, conversation, kind, None).await;
     }
     net.fail(1);
     net.hold(false);
@@ -583,7 +588,7 @@ async fn what_could_not_be_stored_leaves_the_screens_of_all_nodes() {
     let room = left.watched.room.clone();
     let placed =
         room.with(|live| live.sequencer().find(left.message(1)).cloned()).unwrap().unwrap();
-    left.hub.take_back(&room, placed);
+    left.hub.messages.executor.take_back(&room, placed);
     right.until("nothing", |screen| screen.shown.is_empty()).await;
     nodes.ends().await;
 }
@@ -592,7 +597,7 @@ async fn what_could_not_be_stored_leaves_the_screens_of_all_nodes() {
 async fn a_room_that_is_gone_is_followed_no_more() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
-    right.hub.leave(&right.speaker, &right.watched);
+    right.hub.attendance().leave(&right.speaker, &right.watched);
     left.send(1).await;
     left.until("the ack", |screen| screen.acked.len() == 1).await;
     assert!(!net.follows(1, nodes.world.conversation));
@@ -616,4 +621,23 @@ fn with_id(envelope: &Envelope, message: MessageId) -> Envelope {
         seen_seq: Seq(0),
         content: envelope.content().clone(),
     })
+}
+
+/// What a node keeps of a conversation is old as soon as another node speaks in it.
+#[tokio::test]
+async fn where_other_nodes_speak_a_list_is_read_anew() {
+    let nodes = Nodes::new().await;
+    let (_net, left, right) = two_on_a_net(&nodes).await;
+    let World { tenant, conversation, .. } = nodes.world;
+    right.hub.start().await.unwrap();
+    right.hub.attendance().leave(&right.speaker, &right.watched);
+    let desk = right.hub.desks.get(tenant).await.unwrap();
+    for n in 1..=2 {
+        left.send(n).await;
+        left.until("the ack", |screen| screen.acked.len() == usize::try_from(n).unwrap()).await;
+        let facts = right.hub.board.facts(&desk, conversation).await;
+        assert_eq!(facts.seq_last, Seq(u64::from(n)));
+        assert_eq!(right.hub.rooms.len(), 0);
+    }
+    nodes.ends().await;
 }

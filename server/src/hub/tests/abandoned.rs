@@ -31,7 +31,7 @@ impl Quiet {
         self.stand.hub.turn_desks().await;
         // A round at least.
         for turn in 0..3 {
-            self.stand.hub.close_abandoned(turn).await;
+            self.stand.hub.conversations().close_abandoned(turn).await;
         }
         let World { tenant, conversation, .. } = self.world;
         self.stand.store.conversation(tenant, conversation).await.unwrap().unwrap().state
@@ -53,8 +53,8 @@ async fn a_conversation_without_a_word_for_long_is_closed_with_its_cause() {
     let cause = Content::Event { event: EventKind::Abandoned, agent: None };
     assert_eq!(quiet.last_line().await, cause);
     let World { tenant, conversation, site, visitor, .. } = quiet.world;
-    let who = Some(Who::Visitor { site, visitor });
-    quiet.stand.hub.reopen(tenant, who, conversation).await.unwrap();
+    let who = Who::Visitor { site, visitor };
+    quiet.stand.hub.conversations().reopen(tenant, who.into(), conversation).await.unwrap();
     assert_eq!(quiet.after(1).await, ConversationState::Queued, "its visitor opened it again");
     assert_eq!(quiet.after(48).await, ConversationState::Closed);
 }
@@ -81,9 +81,9 @@ async fn who_is_there_keeps_it_open_and_their_leaving_begins_the_time() {
     quiet.stand.hub.start().await.unwrap();
     let line = Line::new();
     let visitor = Person::visitor(&quiet.world).speaker(&line);
-    quiet.stand.hub.visitor_connected(&visitor, Flags::default()).await.unwrap();
+    quiet.stand.hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     assert_eq!(quiet.after(100).await, ConversationState::Queued);
-    quiet.stand.hub.disconnected(&visitor).await;
+    quiet.stand.hub.presence().disconnected(&visitor).await;
     assert_eq!(quiet.after(1).await, ConversationState::Queued);
     assert_eq!(quiet.after(46).await, ConversationState::Queued);
     assert_eq!(quiet.after(2).await, ConversationState::Closed);
@@ -97,7 +97,7 @@ async fn whoever_has_it_on_their_screen_keeps_it_open() {
     let who = Who::Agent { agent: quiet.world.agent, session };
     let (speaker, _, watched) = Person::new(&quiet.world, who).connect(&quiet.stand.hub).await;
     assert_eq!(quiet.after(60).await, ConversationState::Queued);
-    quiet.stand.hub.leave(&speaker, &watched);
+    quiet.stand.hub.attendance().leave(&speaker, &watched);
     assert_eq!(quiet.after(47).await, ConversationState::Queued);
     assert_eq!(quiet.after(2).await, ConversationState::Closed);
 }

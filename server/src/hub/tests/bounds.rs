@@ -123,15 +123,15 @@ impl Old {
         let agent = line(Who::Agent { agent: world.agent, session });
         let visitor = line(Who::Visitor { site: world.site, visitor: world.visitor });
         let hub = &stand.hub;
-        hub.visitor_connected(&visitor.0, Flags::default()).await.unwrap();
-        hub.agent_connected(&agent.0, UnixMillis(u64::MAX)).await.unwrap();
-        hub.watch_board(&agent.0, RequestId(1), None).await.unwrap();
+        hub.presence().visitor_connected(&visitor.0, Flags::default()).await.unwrap();
+        hub.presence().agent_connected(&agent.0, UnixMillis(u64::MAX)).await.unwrap();
+        hub.board().watch(&agent.0, RequestId(1), None).await.unwrap();
         for conversation in &waiting {
             // Everyone who waits looks at their place.
             let theirs = VisitorId::from_bytes(*conversation.as_bytes());
             let who = Who::Visitor { site: world.site, visitor: theirs };
             let speaker = Speaker { who, ..visitor.0.clone() };
-            hub.attend(&speaker, *conversation, None, RequestId(0)).await.unwrap();
+            hub.attendance().attend(&speaker, *conversation, None, RequestId(0)).await.unwrap();
         }
         Self { stand, world, waiting, agent, visitor, steps }
     }
@@ -153,15 +153,20 @@ impl Old {
         let World { tenant, conversation, .. } = *world;
         let (agent, visitor) = (&self.agent.0, &self.visitor.0);
         let (front, rear) = (self.waiting[0], self.waiting[self.waiting.len() - 1]);
-        let choose = |availability| hub.choose(tenant, world.agent, availability, Some(4));
+        let choose = |availability| hub.acts().choose(tenant, world.agent, availability, Some(4));
         match word {
             "hello" => {
-                hub.open_conversations(tenant, world.visitor).await.unwrap();
-                hub.attend(visitor, conversation, None, RequestId(0)).await.unwrap();
+                hub.desks().open_conversations(tenant, world.visitor).await.unwrap();
+                hub.attendance().attend(visitor, conversation, None, RequestId(0)).await.unwrap();
             }
             "send" => {
                 let id = MessageId::from_uuid(Uuid::now_v7());
-                let sent = hub.send(visitor, RequestId(1), self.said(id), SystemClock.instant());
+                let sent = hub.messages().send(
+                    visitor,
+                    RequestId(1),
+                    self.said(id),
+                    SystemClock.instant(),
+                );
                 sent.await.unwrap();
                 let (told, fate) = tokio::sync::oneshot::channel();
                 let slot = self.stand.store.reserve().await.unwrap();
@@ -180,21 +185,31 @@ impl Old {
                     address: std::net::IpAddr::from([127, 0, 0, 1]),
                     gpc: false,
                 };
-                hub.open(visitor, opening).await.unwrap();
+                hub.conversations().open(visitor, opening).await.unwrap();
             }
-            "close" => hub.close(tenant, None, front).await.unwrap(),
-            "reopen" => hub.reopen(tenant, None, front).await.unwrap(),
+            "close" => hub.conversations().close(tenant, Actor::Program, front).await.unwrap(),
+            "reopen" => hub.conversations().reopen(tenant, Actor::Program, front).await.unwrap(),
             "typing" | "delivered" | "seen" => {
-                let watched = hub.attend(visitor, conversation, None, RequestId(0)).await.unwrap();
+                let watched = hub
+                    .attendance()
+                    .attend(visitor, conversation, None, RequestId(0))
+                    .await
+                    .unwrap();
                 match word {
-                    "typing" => hub.typing(visitor, &watched, true),
-                    _ => hub.mark(visitor, &watched, Seq(u64::MAX), word == "seen"),
+                    "typing" => hub.attendance().typing(visitor, &watched, true),
+                    _ => hub.attendance().mark(visitor, &watched, Seq(u64::MAX), word == "seen"),
                 }
             }
-            "ping" => Hub::tell(&*visitor.outlet, ServerFrame::Pong { request: RequestId(1) }),
+            "ping" => tell(&*visitor.outlet, ServerFrame::Pong { request: RequestId(1) }),
             "history" => {
                 for before in [0, 5] {
-                    let asked = hub.history(visitor, conversation, Seq(before), 20, RequestId(1));
+                    let asked = hub.attendance().history(
+                        visitor,
+                        conversation,
+                        Seq(before),
+                        20,
+                        RequestId(1),
+                    );
                     asked.await.unwrap();
                 }
             }
@@ -204,39 +219,40 @@ impl Old {
                 choose(Availability::Available).await.unwrap();
             }
             "accept" | "decline" => {
-                let desk = hub.desk(tenant).await.unwrap();
+                let desk = hub.desks.get(tenant).await.unwrap();
                 let offered = desk.state.lock().routing.offers_to(world.agent)[0];
                 let act =
                     if word == "accept" { Act::Accept(offered) } else { Act::Decline(offered) };
-                hub.act(tenant, Some(agent.who), act).await.unwrap();
+                hub.acts().run(tenant, agent.who.into(), act).await.unwrap();
             }
             "assign" => {
                 let act = Act::Assign { conversation: rear, to: world.agent };
-                hub.act(tenant, Some(agent.who), act).await.unwrap();
+                hub.acts().run(tenant, agent.who.into(), act).await.unwrap();
             }
             "transfer" => {
                 let act = Act::Transfer { conversation: rear, to: world.agent };
-                hub.act(tenant, Some(agent.who), act).await.unwrap_err();
+                hub.acts().run(tenant, agent.who.into(), act).await.unwrap_err();
             }
             "take-over" => {
                 let act = Act::TakeOver { conversation: rear, from: world.agent };
-                hub.act(tenant, Some(agent.who), act).await.unwrap_err();
+                hub.acts().run(tenant, agent.who.into(), act).await.unwrap_err();
             }
             "withdraw" => {
-                hub.act(tenant, Some(agent.who), Act::Withdraw(rear)).await.unwrap_err();
+                hub.acts().run(tenant, agent.who.into(), Act::Withdraw(rear)).await.unwrap_err();
             }
             "watch" => {
-                hub.watch_board(agent, RequestId(1), None).await.unwrap();
-                hub.attend(agent, conversation, None, RequestId(1)).await.unwrap();
+                hub.board().watch(agent, RequestId(1), None).await.unwrap();
+                hub.attendance().attend(agent, conversation, None, RequestId(1)).await.unwrap();
             }
             "unwatch" => {
-                let watched = hub.attend(agent, conversation, None, RequestId(1)).await.unwrap();
-                hub.leave(agent, &watched);
+                let watched =
+                    hub.attendance().attend(agent, conversation, None, RequestId(1)).await.unwrap();
+                hub.attendance().leave(agent, &watched);
             }
-            "draft" => hub.draft(agent, conversation, "words").await.unwrap(),
+            "draft" => hub.conversations().draft(agent, conversation, "words").await.unwrap(),
             "page" => {
                 let url = Personal::new(String::from("https://shop.example/"));
-                hub.page(visitor, &PageView { url, title: None }).await.unwrap();
+                hub.presence().page(visitor, &PageView { url, title: None }).await.unwrap();
             }
             other => panic!("a kind of frame without a case: {other}"),
         }

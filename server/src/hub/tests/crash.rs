@@ -1,6 +1,7 @@
 //! What a crash or a failed write leaves behind, step by step.
 
 use super::*;
+use crate::sequencer::TAIL_MAX;
 
 async fn stand() -> (Stand, World) {
     let (stand, world) = (Stand::new(), World::new(1));
@@ -31,7 +32,7 @@ async fn say(stand: &Stand, person: &mut Person, times: usize) {
         })
         .await;
     }
-    stand.hub.leave(&speaker, &watched);
+    stand.hub.attendance().leave(&speaker, &watched);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +52,7 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
     let kept = author.write();
     author.send(&stand.hub, &speaker, kept).await;
     reader.hear_all(&window);
-    stand.hub.leave(&reading, &watched);
+    stand.hub.attendance().leave(&reading, &watched);
     assert_eq!(reader.view.len(), 4, "both were shown");
     stand.keys.shut.store(false, Ordering::SeqCst);
     until(|| {
@@ -85,7 +86,7 @@ async fn a_resend_from_before_a_crash_is_acked_with_its_place_long_after() {
     })
     .await;
     let first = author.acked.clone();
-    stand.hub.leave(&speaker, &watched);
+    stand.hub.attendance().leave(&speaker, &watched);
     say(&stand, &mut other, TAIL_MAX + 10).await;
     author.outbox = [pending].into();
     author.settle(&stand.hub).await;
@@ -109,7 +110,7 @@ async fn more_than_may_be_under_way_waits_and_is_not_refused() {
         author.asked.is_empty()
     })
     .await;
-    stand.hub.leave(&speaker, &watched);
+    stand.hub.attendance().leave(&speaker, &watched);
     assert_eq!(author.acked.len(), 200);
     assert!(author.acked.windows(2).all(|pair| pair[0].1 < pair[1].1), "in the order of saying");
     stand.store.close().await;

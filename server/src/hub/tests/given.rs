@@ -2,8 +2,9 @@
 //! that have them.
 
 use protocol::conversation::Role;
-use protocol::ids::TagId;
+use protocol::ids::{AgentId, SiteId, TagId};
 use protocol::personal::Personal;
+use protocol::reject::{Reject, RejectCode};
 
 use super::*;
 use crate::auth::issue;
@@ -14,15 +15,15 @@ use crate::store::{AgentRow, ConversationRow, Write};
 /// What somebody begins for a visitor who is new.
 pub(super) fn creation(hub: &Hub, site: SiteId, assignee: Option<AgentId>) -> Creation<'static> {
     Creation {
-        conversation: ConversationId::from_uuid(uuid_v7(hub.now())),
+        conversation: ConversationId::from_uuid(uuid_v7(hub.times.now())),
         site,
-        visitor: VisitorId::from_uuid(uuid_v7(hub.now())),
+        visitor: VisitorId::from_uuid(uuid_v7(hub.times.now())),
         is_known: false,
         form: vec![("email", "ada@example.test")],
         page: None,
         notice: None,
         locale: "en",
-        message: MessageId::from_uuid(uuid_v7(hub.now())),
+        message: MessageId::from_uuid(uuid_v7(hub.times.now())),
         text: Text::new("hello"),
         by_visitor: true,
         assignee,
@@ -57,10 +58,10 @@ impl Team {
         let team = Self { stand, world, plain };
         for agent in [world.agent, plain] {
             let speaker = Person::new(&world, Self::who(agent)).speaker(&Line::new());
-            let expires_at = team.stand.hub.now().plus_ms(60_000_000);
-            team.stand.hub.agent_connected(&speaker, expires_at).await.unwrap();
+            let expires_at = team.stand.hub.times.now().plus_ms(60_000_000);
+            team.stand.hub.presence().agent_connected(&speaker, expires_at).await.unwrap();
             let chosen = Availability::Available;
-            team.stand.hub.choose(world.tenant, agent, chosen, None).await.unwrap();
+            team.stand.hub.acts().choose(world.tenant, agent, chosen, None).await.unwrap();
         }
         team
     }
@@ -71,13 +72,13 @@ impl Team {
 
     async fn begin(
         &self,
-        who: Option<Who>,
+        who: Actor,
         assignee: Option<AgentId>,
     ) -> Result<ConversationRow, Reject> {
         let hub = &self.stand.hub;
         let new = creation(hub, self.world.site, assignee);
         let conversation = new.conversation;
-        hub.create(self.world.tenant, who, new).await?;
+        hub.conversations().create(self.world.tenant, who, new).await?;
         Ok(self.row(conversation).await)
     }
 
@@ -90,15 +91,17 @@ impl Team {
 async fn whoever_is_named_gets_it_at_once_and_only_who_may_give_names_another() {
     let team = Team::new().await;
     let (admin, plain) = (team.world.agent, team.plain);
-    let (by_admin, by_plain) = (Some(Team::who(admin)), Some(Team::who(plain)));
-    for (who, to) in [(None, plain), (by_admin, plain), (by_plain, plain), (None, admin)] {
+    let (by_admin, by_plain) = (Team::who(admin).into(), Team::who(plain).into());
+    for (who, to) in
+        [(Actor::Program, plain), (by_admin, plain), (by_plain, plain), (Actor::Program, admin)]
+    {
         let row = team.begin(who, Some(to)).await.unwrap();
         assert_eq!((row.state, row.assignee), (ConversationState::Active, Some(to)), "{who:?}");
     }
     let refused = |outcome: Result<ConversationRow, Reject>| outcome.unwrap_err().code;
     assert_eq!(refused(team.begin(by_plain, Some(admin)).await), RejectCode::Forbidden);
     let stranger = AgentId::from_bytes([8; 16]);
-    assert_eq!(refused(team.begin(None, Some(stranger)).await), RejectCode::AtCapacity);
+    assert_eq!(refused(team.begin(Actor::Program, Some(stranger)).await), RejectCode::AtCapacity);
 }
 
 #[tokio::test]
@@ -106,15 +109,15 @@ async fn only_who_supervises_gives_what_another_has() {
     let team = Team::new().await;
     let (hub, tenant) = (&team.stand.hub, team.world.tenant);
     let (admin, plain) = (team.world.agent, team.plain);
-    let conversation = team.begin(None, Some(admin)).await.unwrap().conversation;
+    let conversation = team.begin(Actor::Program, Some(admin)).await.unwrap().conversation;
     let give = Act::GiveOver { conversation, from: admin, to: plain };
-    let refused = hub.act(tenant, Some(Team::who(plain)), give).await.unwrap_err();
+    let refused = hub.acts().run(tenant, Team::who(plain).into(), give).await.unwrap_err();
     assert_eq!(refused.code, RejectCode::Forbidden);
     assert_eq!(team.row(conversation).await.assignee, Some(admin));
-    hub.act(tenant, None, give).await.unwrap();
+    hub.acts().run(tenant, Actor::Program, give).await.unwrap();
     assert_eq!(team.row(conversation).await.assignee, Some(plain));
     let back = Act::GiveOver { conversation, from: plain, to: admin };
-    hub.act(tenant, Some(Team::who(admin)), back).await.unwrap();
+    hub.acts().run(tenant, Team::who(admin).into(), back).await.unwrap();
     assert_eq!(team.row(conversation).await.assignee, Some(admin));
 }
 
@@ -145,9 +148,9 @@ async fn a_label_that_changes_raises_the_version_of_all_that_have_it_live_or_not
         seen
     };
     let before = seen().await;
-    stand.hub.label_changed(tenant, tag, false).await.unwrap();
+    stand.hub.conversations().label_changed(tenant, tag, false).await.unwrap();
     let renamed = seen().await;
     assert_eq!(renamed, [(before[0].0 + 1, 1), (before[1].0 + 1, 1), before[2]]);
-    stand.hub.label_changed(tenant, tag, true).await.unwrap();
+    stand.hub.conversations().label_changed(tenant, tag, true).await.unwrap();
     assert_eq!(seen().await, [(renamed[0].0 + 1, 0), (renamed[1].0 + 1, 0), before[2]]);
 }

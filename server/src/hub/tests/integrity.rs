@@ -1,5 +1,7 @@
 //! What was acked is looked for again: what is there counts as kept, what ended as nothing, and what is lost pages.
 
+use protocol::time::Day;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::store::Retention as _;
@@ -21,7 +23,7 @@ impl Audited {
         let world = World::new(7);
         world.settle(&*stand.store).await;
         stand.hub.start().await.unwrap();
-        stand.hub.audit_turn().await;
+        stand.hub.integrity.audit_turn().await;
         Self { stand, clock, world }
     }
 
@@ -33,14 +35,14 @@ impl Audited {
 
     async fn after(&self, minutes: u64) -> (u64, u64) {
         self.clock.advance_ms(minutes * MINUTE_MS);
-        self.stand.hub.audit_turn().await;
+        self.stand.hub.integrity.audit_turn().await;
         self.counts()
     }
 
     /// Says that this was acked. Whoever stores nothing of the kind lost it.
     fn acked(&self, placed: &crate::privacy::envelope::Placed) {
         let hub = &self.stand.hub;
-        hub.integrity.acked(placed, || hub.clock.instant());
+        hub.integrity.acked(placed, || hub.times.instant());
     }
 
     async fn store(&self, placed: Arc<crate::privacy::envelope::Placed>) {
@@ -53,7 +55,7 @@ async fn what_was_acked_is_read_back_after_some_minutes_and_not_before() {
     let audited = Audited::new().await;
     let (hub, World { tenant, conversation, .. }) = (&audited.stand.hub, audited.world);
     // The line that says so is a message like any other.
-    hub.close(tenant, None, conversation).await.unwrap();
+    hub.conversations().close(tenant, Actor::Program, conversation).await.unwrap();
     assert_eq!(audited.stand.transcript(&audited.world).await.len(), 1);
     assert_eq!(audited.after(9).await, (0, 0));
     assert_eq!(hub.metrics.integrity_last_check_timestamp_seconds.get(), 0);
@@ -140,12 +142,12 @@ async fn what_is_remembered_has_a_bound_and_one_message_a_turn_is() {
     }
     assert_eq!(audited.after(10).await, (1, 0), "the next ones of a turn are let pass");
     for _ in 0..3_000 {
-        audited.stand.hub.audit_turn().await;
+        audited.stand.hub.integrity.audit_turn().await;
         audited.acked(&said);
     }
     audited.clock.advance_ms(10 * MINUTE_MS);
     for _ in 0..300 {
-        audited.stand.hub.audit_turn().await;
+        audited.stand.hub.integrity.audit_turn().await;
     }
     assert_eq!(audited.counts(), (1 + 1_024, 0));
 }

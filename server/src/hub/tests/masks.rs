@@ -30,7 +30,7 @@ async fn an_opening_that_is_looked_through_holds_no_turn() {
     let who = Who::Visitor { site: world.site, visitor: world.visitor };
     let speaker = Speaker { tenant: world.tenant, who, outlet };
     let hub = &stand.hub;
-    hub.visitor_connected(&speaker, Flags::default()).await.unwrap();
+    hub.presence().visitor_connected(&speaker, Flags::default()).await.unwrap();
     // The Organization's turn is taken by something that stands still.
     let (begun, began) = sync_channel(1);
     let (go_on, waits) = sync_channel::<()>(1);
@@ -58,16 +58,16 @@ async fn an_opening_that_is_looked_through_holds_no_turn() {
                 address: std::net::IpAddr::from([127, 0, 0, 1]),
                 gpc: false,
             };
-            hub.open(&speaker, opening).await
+            hub.conversations().open(&speaker, opening).await
         })
     };
     let page = {
         let (hub, speaker) = (Arc::clone(hub), speaker.clone());
-        tasks::spawn("test", async move { hub.page(&speaker, &long_page()).await })
+        tasks::spawn("test", async move { hub.presence().page(&speaker, &long_page()).await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!opening.is_finished() && !page.is_finished(), "they wait for their Organization's");
-    drop(hub.turn(conversation.as_bytes()).await);
+    drop(hub.conversations().turn(conversation.as_bytes()).await);
     go_on.send(()).unwrap();
     opening.await.unwrap().unwrap();
     page.await.unwrap().unwrap();

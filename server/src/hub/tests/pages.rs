@@ -47,7 +47,8 @@ async fn behind_notes_and_without_them_the_visitor_has_their_own_history() {
     let mut before = 71;
     let mut earlier = Vec::new();
     loop {
-        let asked = hub.history(speaker, world.conversation, Seq(before), 50, RequestId(1));
+        let asked =
+            hub.attendance().history(speaker, world.conversation, Seq(before), 50, RequestId(1));
         asked.await.unwrap();
         let (reset, more, seqs) = only_page(line);
         assert!(!reset && !seqs.is_empty());
@@ -60,7 +61,8 @@ async fn behind_notes_and_without_them_the_visitor_has_their_own_history() {
     assert_eq!(earlier, (1..=70).collect::<Vec<_>>());
     let colleague = agent(&world).connect(hub).await;
     assert_eq!(only_page(&colleague.1), (false, true, (141..=190).collect()));
-    let facts = hub.facts(world.tenant, world.conversation).await;
+    let desk = hub.desks.get(world.tenant).await.unwrap();
+    let facts = hub.board.facts(&desk, world.conversation).await;
     assert_eq!(facts.preview, Some(Personal::new("line 120".to_owned())));
 }
 
@@ -73,7 +75,8 @@ async fn where_a_page_has_all_it_says_so() {
     stand.hub.start().await.unwrap();
     let visitor = Person::visitor(&world).connect(&stand.hub).await;
     assert_eq!(only_page(&visitor.1), (false, false, (61..=80).collect()));
-    let all = stand.hub.history(&visitor.0, world.conversation, Seq(0), 20, RequestId(1));
+    let all =
+        stand.hub.attendance().history(&visitor.0, world.conversation, Seq(0), 20, RequestId(1));
     all.await.unwrap();
     assert_eq!(only_page(&visitor.1), (false, false, (61..=80).collect()), "below lie notes alone");
 }
@@ -99,7 +102,8 @@ async fn a_room_that_lives_has_pages_as_full_as_one_that_is_read() {
     }
     let visitor = Person::visitor(&world).connect(hub).await;
     assert_eq!(only_page(&visitor.1), (false, false, (1..=10).collect()));
-    let facts = hub.facts(world.tenant, world.conversation).await;
+    let desk = hub.desks.get(world.tenant).await.unwrap();
+    let facts = hub.board.facts(&desk, world.conversation).await;
     assert_eq!(facts.preview, Some(Personal::new("line 10".to_owned())));
 }
 

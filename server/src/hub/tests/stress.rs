@@ -71,7 +71,7 @@ async fn talk(
         if dice.one_in(2) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        hub.leave(&speaker, &watched);
+        hub.attendance().leave(&speaker, &watched);
     }
     (person, tally)
 }

@@ -61,10 +61,10 @@ impl Queue {
         let agent = self.world.agent;
         let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
         let speaker = Person::new(&self.world, who).speaker(&Line::new());
-        let expires_at = self.stand.hub.now().plus_ms(60_000_000);
-        self.stand.hub.agent_connected(&speaker, expires_at).await.unwrap();
+        let expires_at = self.stand.hub.times.now().plus_ms(60_000_000);
+        self.stand.hub.presence().agent_connected(&speaker, expires_at).await.unwrap();
         let chosen = Availability::Available;
-        self.stand.hub.choose(self.world.tenant, agent, chosen, None).await.unwrap();
+        self.stand.hub.acts().choose(self.world.tenant, agent, chosen, None).await.unwrap();
         who
     }
 }
@@ -82,11 +82,11 @@ async fn the_longest_wait_grows_ends_with_the_accept_and_is_observed() {
     assert_eq!(queue.standing(), [0, 0, 1]);
     queue.clock.advance_ms(5_000);
     assert_eq!(queue.oldest_s(), before + 25, "who is asked about still waits");
-    hub.act(tenant, Some(who), Act::Accept(conversation)).await.unwrap();
+    hub.acts().run(tenant, who.into(), Act::Accept(conversation)).await.unwrap();
     assert_eq!(queue.oldest_s(), 0);
     assert_eq!(queue.waits(), [1, 0]);
     assert_eq!(hub.metrics.offers_total.of(OfferEnd::Accepted).get(), 1);
-    hub.close(tenant, Some(who), conversation).await.unwrap();
+    hub.conversations().close(tenant, who.into(), conversation).await.unwrap();
     assert_eq!((queue.waits(), queue.closed()), ([1, 0], [1, 0, 0, 0]), "nobody waited");
 }
 
@@ -99,7 +99,13 @@ async fn agents_of_another_organization_attend_to_nobody_here() {
     queue.agent_comes().await;
     let waits = queue.oldest_s();
     assert!(waits >= 20 && queue.unattended_s() == waits, "{waits}");
-    queue.stand.hub.close(other.tenant, None, other.conversation).await.unwrap();
+    queue
+        .stand
+        .hub
+        .conversations()
+        .close(other.tenant, Actor::Program, other.conversation)
+        .await
+        .unwrap();
     assert_eq!(queue.unattended_s(), 0);
     assert!(queue.oldest_s() >= 20);
 }
@@ -112,14 +118,16 @@ async fn a_wait_that_ends_without_an_agent_is_observed_whoever_ends_it() {
             (&queue.stand.hub, queue.world);
         match by {
             Closed::Visitor => {
-                let who = Some(Who::Visitor { site, visitor });
-                hub.close(tenant, who, conversation).await.unwrap();
+                let who = Who::Visitor { site, visitor };
+                hub.conversations().close(tenant, who.into(), conversation).await.unwrap();
             }
-            Closed::Program => hub.close(tenant, None, conversation).await.unwrap(),
+            Closed::Program => {
+                hub.conversations().close(tenant, Actor::Program, conversation).await.unwrap()
+            }
             Closed::Agent | Closed::Abandoned => {
                 queue.clock.advance_ms(4_000_000);
                 for turn in 0..3 {
-                    hub.close_abandoned(turn).await;
+                    hub.conversations().close_abandoned(turn).await;
                 }
             }
         }
@@ -128,7 +136,7 @@ async fn a_wait_that_ends_without_an_agent_is_observed_whoever_ends_it() {
         assert_eq!(queue.closed().iter().sum::<u64>(), 1, "{by:?}");
         assert_eq!(queue.oldest_s(), 0);
         // Asked again, it is closed already.
-        hub.close(tenant, None, conversation).await.unwrap();
+        hub.conversations().close(tenant, Actor::Program, conversation).await.unwrap();
         assert_eq!(queue.closed().iter().sum::<u64>(), 1, "{by:?}");
     }
 }
@@ -143,7 +151,7 @@ async fn an_offer_that_is_declined_missed_or_taken_back_is_counted_so() {
     };
     let who = queue.agent_comes().await;
     assert_eq!(offers(), [0; 4]);
-    hub.act(tenant, Some(who), Act::Decline(conversation)).await.unwrap();
+    hub.acts().run(tenant, who.into(), Act::Decline(conversation)).await.unwrap();
     assert_eq!(offers(), [0, 1, 0, 0]);
     // They are left alone with it for a while, and asked again.
     queue.clock.advance_ms(30_000);
@@ -154,7 +162,7 @@ async fn an_offer_that_is_declined_missed_or_taken_back_is_counted_so() {
     queue.clock.advance_ms(30_000);
     hub.turn_desks().await;
     assert_eq!(queue.standing(), [0, 0, 1]);
-    hub.choose(tenant, queue.world.agent, Availability::Away, None).await.unwrap();
+    hub.acts().choose(tenant, queue.world.agent, Availability::Away, None).await.unwrap();
     assert_eq!(offers(), [0, 1, 1, 1]);
 }
 
@@ -163,12 +171,15 @@ async fn a_message_that_is_left_is_no_wait() {
     let queue = Queue::new().await;
     let hub = &queue.stand.hub;
     assert_eq!(queue.standing(), [1, 0, 0], "it began while somebody was there");
-    hub.close(queue.world.tenant, None, queue.world.conversation).await.unwrap();
+    hub.conversations()
+        .close(queue.world.tenant, Actor::Program, queue.world.conversation)
+        .await
+        .unwrap();
     let opened = || {
         [Opened::Chat, Opened::Left].map(|how| hub.metrics.conversations_opened_total.of(how).get())
     };
     let begin = async || {
-        let conversation = ConversationId::from_uuid(crate::keys::uuid_v7(hub.now()));
+        let conversation = ConversationId::from_uuid(crate::keys::uuid_v7(hub.times.now()));
         let opening = Opening {
             conversation,
             form: vec![("email", "ada@example.test")],
@@ -181,7 +192,7 @@ async fn a_message_that_is_left_is_no_wait() {
             gpc: false,
         };
         let visitor = Person::visitor(&queue.world).speaker(&Line::new());
-        hub.open(&visitor, opening).await.unwrap();
+        hub.conversations().open(&visitor, opening).await.unwrap();
         conversation
     };
     let left = begin().await;
@@ -192,7 +203,7 @@ async fn a_message_that_is_left_is_no_wait() {
     let who = queue.agent_comes().await;
     assert_eq!(queue.standing(), [0, 0, 1], "now an agent is asked");
     assert_eq!(queue.oldest_s(), 0, "and still nobody waits");
-    hub.act(queue.world.tenant, Some(who), Act::Accept(left)).await.unwrap();
+    hub.acts().run(queue.world.tenant, who.into(), Act::Accept(left)).await.unwrap();
     assert_eq!(queue.waits(), waits);
     begin().await;
     assert_eq!(opened(), [1, 1], "somebody is there now");
@@ -203,13 +214,16 @@ async fn a_message_that_is_left_is_no_wait() {
 async fn a_conversation_that_a_program_begins_is_counted_too() {
     let queue = Queue::new().await;
     let hub = &queue.stand.hub;
-    hub.close(queue.world.tenant, None, queue.world.conversation).await.unwrap();
+    hub.conversations()
+        .close(queue.world.tenant, Actor::Program, queue.world.conversation)
+        .await
+        .unwrap();
     let opened = || {
         [Opened::Chat, Opened::Left].map(|how| hub.metrics.conversations_opened_total.of(how).get())
     };
     let begin = async |assignee| {
         let new = given::creation(hub, queue.world.site, assignee);
-        hub.create(queue.world.tenant, None, new).await.unwrap();
+        hub.conversations().create(queue.world.tenant, Actor::Program, new).await.unwrap();
     };
     begin(None).await;
     assert_eq!((opened(), queue.standing()), ([0, 1], [0, 1, 0]));

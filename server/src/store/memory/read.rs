@@ -17,9 +17,10 @@ use crate::privacy::gate::{Below, Reader};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::{
-    ConversationFilter, ConversationRow, ConversationSearch, DEAD_MAX, DRAFTS_MAX, DraftRow, Found,
-    MessagePage, Page, Paging, RoomRow, SEARCHED_CONVERSATIONS_MAX, SearchOrder, SecretHash, Sight,
-    Sketch, StoreError, VisitorRow, VisitorToken, sealed,
+    ASKED_LOOKED_MAX, ConversationFilter, ConversationRow, ConversationSearch, DEAD_MAX,
+    DRAFTS_MAX, DraftRow, Found, MessagePage, NewestRow, NewestWords, Page, Paging, RoomRow,
+    SEARCHED_CONVERSATIONS_MAX, SearchOrder, SecretHash, Sight, Sketch, StoreError, VisitorRow,
+    VisitorToken, sealed,
 };
 
 impl Shared {
@@ -57,6 +58,38 @@ impl Shared {
             None => newest_below(Sight::Words(today))?,
         };
         Ok(Some(RoomRow { header, seq_last, tail, below, words, marks }))
+    }
+
+    /// What a list shows of a conversation.
+    pub(super) fn newest_said(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<NewestRow>, StoreError> {
+        let found = self.with_of(tenant, conversation, |kept| {
+            let lines = kept.page(Seq(0), None, ASKED_LOOKED_MAX).to_vec();
+            (kept.home(), kept.seq_last(), kept.marks(), lines)
+        });
+        let Some((home, seq_last, marks, lines)) = found else { return Ok(None) };
+        let timeline = self.timeline(home.site);
+        let timeline = timeline.as_ref();
+        let sight = Sight::Words(self.clock.now().day());
+        let mut newest = NewestWords::default();
+        for line in lines.iter().rev() {
+            if newest.is_done() {
+                break;
+            }
+            newest.look((line.visibility, line.author.kind()), || {
+                let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
+                if seen { self.placed(&home, timeline, line) } else { Ok(None) }
+            })?;
+        }
+        let below = (Seq(0), lines.first().map(|oldest| oldest.seq));
+        let (words, asked) = newest.or_below(|| {
+            let page = self.page(tenant, conversation, sight, below, 1);
+            page.map(|mut page| page.messages.pop())
+        })?;
+        Ok(Some(NewestRow { conversation, site: home.site, seq_last, marks, words, asked }))
     }
 
     pub(super) fn page(

@@ -388,7 +388,7 @@ impl Desk<'_> {
                 row.version,
                 row.state.code(),
                 row.assignee.as_ref().map(|agent| *agent.as_bytes()),
-                row.offline_message,
+                row.channel.is_offline_message(),
                 agents,
                 tags,
                 bucket,

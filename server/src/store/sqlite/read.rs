@@ -13,6 +13,7 @@ use super::desk;
 use super::fault::Fault;
 use super::row::{MessageRow, Run, SELECT};
 use super::sealed;
+use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::gate::{Below, Reader as Gate};
@@ -23,6 +24,8 @@ use crate::store::{
     MarkRow, MessagePage, Moment, Page, Paging, RoomRow, SEARCHED_CONVERSATIONS_MAX, SEARCHED_MAX,
     SearchOrder, SecretHash, Sight, Sketch, VisitorRow, VisitorToken,
 };
+
+mod newest;
 
 /// One short read transaction.
 pub(in crate::store) struct Reader<'a> {
@@ -565,7 +568,7 @@ impl Reader<'_> {
             version: row.get(4)?,
             state: ConversationState::from_code(row.get(5)?).ok_or(Fault::Row("state"))?,
             assignee: row.get::<_, Option<[u8; 16]>>(6)?.map(AgentId::from_bytes),
-            offline_message: row.get(7)?,
+            channel: Channel::of_widget(row.get(7)?),
             agents: ids(row, 8)?.into_iter().map(AgentId::from_bytes).collect(),
             tags: ids(row, 9)?.into_iter().map(TagId::from_bytes).collect(),
             form: Vec::new(),

@@ -1,0 +1,423 @@
+//! Carries out what the sequencer says of this node's messages: a number, delivery, storage, ack.
+//!
+//! A message waits here between the question for its number and the moment at which the bus tells it to every node, this
+//! one as well: delivery follows the bus's order. Lives here: carrying commands out. Not here: the rules (`sequencer`),
+//! in which order the messages of a conversation ask (`lane`), who may say something (`speak`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use protocol::ids::MessageId;
+use protocol::message::Seq;
+use protocol::reject::Reject;
+use tokio::sync::oneshot;
+
+use super::cork;
+use super::fanout::LiveRoom;
+use super::handle::RoomHandle;
+use super::integrity::Integrity;
+use super::pending::{
+    Answer, Answered, Asked, Next, PendingWrite, Published, Renumbered, answer_known, fan_out,
+    words,
+};
+use super::ports::Ports;
+use super::reject::store_reject;
+use super::rooms::Rooms;
+use super::tally;
+use super::times::Times;
+use crate::bus::{Bus, Notice};
+use crate::metrics::Metrics;
+use crate::privacy::envelope::{Envelope, Placed};
+use crate::sequencer::{Acked, Command, Hearing, Input, OwnNotice, Refusal, Submission};
+use crate::store::{Store, StoreError, Write, WriteSlot};
+use crate::traces;
+
+/// Time in which another node stores what it gave a place to.
+const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
+
+/// A message for which a number was asked.
+struct Asking {
+    pending: PendingWrite,
+    submission: Submission,
+    /// Nothing: it is published. Otherwise what is to be done next.
+    heard: oneshot::Sender<Option<(PendingWrite, Next)>>,
+}
+
+/// The executor of the sequencer's commands.
+pub(super) struct Executor {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    times: Arc<Times>,
+    metrics: Arc<Metrics>,
+    rooms: Arc<Rooms>,
+    integrity: Arc<Integrity>,
+    /// Messages for which the bus was asked, and what it did not tell.
+    hearing: Mutex<Hearing<Asking>>,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    pub(super) fn new(ports: &Ports, rooms: &Arc<Rooms>, integrity: &Arc<Integrity>) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            bus: Arc::clone(&ports.bus),
+            times: Arc::clone(&ports.times),
+            metrics: Arc::clone(&ports.metrics),
+            rooms: Arc::clone(rooms),
+            integrity: Arc::clone(integrity),
+            hearing: Mutex::default(),
+        }
+    }
+
+    /// Carries out one message's commands, until it is published, found to be known, or refused.
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        room: RoomHandle,
+        submission: Submission,
+        Asked { from, refusal, since, beside, trace }: Asked,
+        answer: Answer,
+        renumbered: Option<Renumbered>,
+    ) -> Result<(), Reject> {
+        let slot = self.slot().await?;
+        let mut pending =
+            PendingWrite { room, slot, answer, from, since, beside, renumbered, trace };
+        let mut held = None;
+        let mut next = self.inform(&mut pending, Input::Submitted(submission)).await?;
+        loop {
+            let command = match next {
+                Next::Published(published) => {
+                    traces::reached(pending.trace.as_ref(), "place");
+                    self.published(pending, published);
+                    return Ok(());
+                }
+                Next::Do(command) => command,
+                Next::Again(submission) => {
+                    next = self.inform(&mut pending, Input::Submitted(submission)).await?;
+                    continue;
+                }
+            };
+            let input = match command {
+                Command::Sequence { submission, floor } => {
+                    match self.ask_bus(pending, submission, floor).await {
+                        None => return Ok(()),
+                        Some((back, again)) => (pending, next) = (back, again),
+                    }
+                    continue;
+                }
+                Command::ReadStore { submission, after, patiently } => {
+                    held.get_or_insert_with(|| pending.room.hold());
+                    let stored = self.look(submission.envelope(), after, patiently).await?;
+                    Input::Found(submission, stored)
+                }
+                // It slows the sender, whose next words are read after these.
+                Command::WriteFloor { submission, seq } => {
+                    let envelope = submission.envelope();
+                    pending.slot = self.write_floor_of(pending.slot, envelope, seq).await?;
+                    Input::Floored(submission, seq)
+                }
+                Command::Confirm(acked, message) => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    Self::confirm(pending, message, acked);
+                    return Ok(());
+                }
+                Command::Ack(acked) => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    answer_known(acked, pending);
+                    return Ok(());
+                }
+                Command::Refuse(why) => {
+                    return Err(refusal
+                        .filter(|_| why == Refusal::NotAllowed)
+                        .unwrap_or(words(why)));
+                }
+                Command::Publish { .. }
+                | Command::Show { .. }
+                | Command::Void { .. }
+                | Command::Renumber { .. }
+                | Command::Fill(_)
+                | Command::Nothing => return Ok(()),
+            };
+            next = self.inform(&mut pending, input).await?;
+        }
+    }
+
+    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is looked up again, and the
+    /// message is new to it.
+    async fn inform(&self, pending: &mut PendingWrite, mut input: Input) -> Result<Next, Reject> {
+        let (from, today) = (pending.from, self.times.today());
+        loop {
+            let told = pending.room.handle(input, |live, command| {
+                let Command::Sequence { submission, floor } = command else {
+                    return fan_out(live, command, (from, today));
+                };
+                let Some(seq) = self.bus.place_here(submission.envelope(), floor) else {
+                    live.sequencer_mut().await_bus();
+                    return Next::Do(Command::Sequence { submission, floor });
+                };
+                let command = live.sequencer_mut().handle(Input::Sequenced(submission, seq));
+                fan_out(live, command, (from, today))
+            });
+            let submission = match told {
+                Ok(next) => return Ok(next),
+                Err(input) => input.into_submission(),
+            };
+            let Some(submission) = submission else { return Ok(Next::Do(Command::Nothing)) };
+            let said = submission.envelope();
+            pending.room = self.rooms.get(said.tenant(), said.conversation()).await?;
+            input = Input::Submitted(submission);
+        }
+    }
+
+    /// It has its number and was appended for everyone here: writes to the sockets, hands it to the store.
+    pub(super) fn published<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
+        self: &Arc<Self>,
+        pending: PendingWrite<A>,
+        Published { placed, delivered, gap }: Published,
+    ) {
+        if let Some(gap) = gap {
+            self.rooms.note_missed(placed.envelope(), gap);
+        }
+        if delivered.hearers.spilled() && !cork::in_read() {
+            // Their writes follow each other closely as they are.
+            delivered.hearers.iter().for_each(|outlet| outlet.flush());
+        } else {
+            delivered.hearers.iter().for_each(cork::flush);
+        }
+        traces::reached(pending.trace.as_ref(), "fan-out");
+        let now = self.times.instant();
+        tally::placed(
+            &self.metrics,
+            placed.envelope(),
+            delivered.to,
+            now.saturating_duration_since(pending.since),
+        );
+        if let Some(ms) = delivered.first_answer_ms {
+            self.metrics.first_response_seconds.observe(Duration::from_millis(ms));
+        }
+        self.record(pending, placed, now);
+    }
+
+    async fn stored_message(
+        &self,
+        envelope: &Envelope,
+        after: Seq,
+    ) -> Result<Option<Arc<Placed>>, Reject> {
+        self.store
+            .message(envelope.tenant(), envelope.conversation(), envelope.message(), after)
+            .await
+            .map_err(|error| store_reject(&error))
+    }
+
+    async fn slot(&self) -> Result<Box<dyn WriteSlot>, Reject> {
+        match self.store.try_reserve() {
+            Ok(slot) => Ok(slot),
+            Err(_) => {
+                let before = self.times.instant();
+                let slot = self.store.reserve().await;
+                self.metrics.backpressure_seconds_total.add(self.times.since(before));
+                slot.map_err(|error| store_reject(&error))
+            }
+        }
+    }
+
+    /// Waits until the store knows that the numbering came so far, and has done what was before that. Meanwhile the slot
+    /// is free; another one comes back.
+    async fn write_floor_of(
+        &self,
+        slot: Box<dyn WriteSlot>,
+        envelope: &Envelope,
+        seq: Seq,
+    ) -> Result<Box<dyn WriteSlot>, Reject> {
+        drop(slot);
+        let before = self.times.instant();
+        let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+        let floor = Write::Floor { tenant, conversation, seq };
+        let written = self.store.write(vec![floor]).await;
+        self.metrics.backpressure_seconds_total.add(self.times.since(before));
+        written.map_err(|error| store_reject(&error))?;
+        self.slot().await
+    }
+
+    /// Looks for a message in the store; another node's write may still be on the way to the disk.
+    async fn look(
+        &self,
+        envelope: &Envelope,
+        after: Seq,
+        patiently: bool,
+    ) -> Result<Option<Arc<Placed>>, Reject> {
+        let stored = self.stored_message(envelope, after).await?;
+        if stored.is_some() || !patiently {
+            return Ok(stored);
+        }
+        tokio::time::sleep(ELSEWHERE_WAIT).await;
+        self.stored_message(envelope, after).await
+    }
+
+    /// Hands a placed message to the store; its sender hears once it is on disk.
+    ///
+    /// Whatever answers lies in one piece of memory with the rest, not in one of its own.
+    fn record<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
+        self: &Arc<Self>,
+        pending: PendingWrite<A>,
+        placed: Arc<Placed>,
+        written: Instant,
+    ) {
+        let executor = Arc::clone(self);
+        let message = Arc::clone(&placed);
+        let PendingWrite { room, slot, answer, beside, renumbered, .. } = pending;
+        let mut writes = vec![Write::Message(placed)];
+        writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
+        slot.write(
+            writes,
+            Box::new(move |fate| match fate {
+                Ok(()) => {
+                    tally::stored(&executor.metrics, executor.times.since(written));
+                    executor.integrity.acked(&message, || executor.times.instant());
+                    let acked = Acked::of(message.seq(), message.envelope());
+                    // A room that was dropped meanwhile had nothing left to store.
+                    drop(room.handle(Input::Stored(message), |_, command| command));
+                    answer(Ok(acked.into()));
+                }
+                Err(StoreError::PlaceTaken { seq_last }) => {
+                    let taken = Input::NumberTaken(Arc::clone(&message), seq_last);
+                    // What is to be read is read for a room that lives.
+                    if let Ok(Command::Renumber { gap, .. }) = room.handle(taken, |_, next| next) {
+                        executor.rooms.note_missed(message.envelope(), gap);
+                    }
+                    match renumbered {
+                        Some(renumbered) => {
+                            // Whoever waits for it settles nothing else.
+                            let _gone = renumbered.send(message);
+                        }
+                        None => {
+                            executor.take_back(&room, message);
+                            answer(Err(store_reject(&StoreError::PlaceTaken { seq_last })));
+                        }
+                    }
+                }
+                Err(error) => {
+                    executor.take_back(&room, message);
+                    answer(Err(store_reject(&error)));
+                }
+            }),
+        );
+    }
+
+    /// A message came again: acked as soon as the first one is on disk, which all before it in the
+    /// queue then are.
+    fn confirm(pending: PendingWrite, message: MessageId, acked: Acked) {
+        let PendingWrite { room, slot, answer, beside, .. } = pending;
+        slot.write(
+            beside.iter().map(|beside| beside.at(acked.seq)).collect(),
+            Box::new(move |fate| {
+                let written = Input::Confirmed(acked, message, fate.map_err(drop));
+                let settled = room.handle(written, |_, command| command);
+                answer(match settled {
+                    Ok(Command::Ack(acked)) => Ok(acked.into()),
+                    // A room that was dropped had nothing left to store.
+                    Err(Input::Confirmed(acked, _, Ok(()))) => Ok(acked.into()),
+                    Ok(_) | Err(_) => Err(words(Refusal::Unstored)),
+                });
+            }),
+        );
+    }
+
+    /// What was shown could not be stored: off the screens with it, here and on the other nodes.
+    pub(super) fn take_back(&self, room: &RoomHandle, placed: Arc<Placed>) {
+        let envelope = placed.envelope();
+        self.bus.announce(Notice::Void {
+            tenant: envelope.tenant(),
+            conversation: envelope.conversation(),
+            seq: placed.seq(),
+            message: envelope.message(),
+        });
+        room.take_off(Input::Failed(placed));
+    }
+
+    /// Asks the bus for a number. Nothing: it is published. Otherwise what is to be done next.
+    async fn ask_bus(
+        self: &Arc<Self>,
+        pending: PendingWrite,
+        submission: Submission,
+        floor: Seq,
+    ) -> Option<(PendingWrite, Next)> {
+        let envelope = submission.envelope().clone();
+        let key = (envelope.conversation(), envelope.message());
+        let (heard, told) = oneshot::channel();
+        self.hearing.lock().ask(key, Asking { pending, submission, heard });
+        let given = self.bus.place(&envelope, floor).await;
+        let wait = self.hearing.lock().answered(key, given.is_ok());
+        if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
+            return settled;
+        }
+        let asking = self.hearing.lock().unheard(key, wait, given.is_ok());
+        let Asking { pending, submission, .. } = asking?;
+        let input = match given {
+            Ok(seq) => Input::Told(submission, Arc::new(envelope.place(seq))),
+            Err(_) => Input::BusAway(submission),
+        };
+        self.take_number(pending, input)
+    }
+
+    /// The bus answered for a message of this node: it is published and stored, unless its number is another's by now.
+    fn take_number(
+        self: &Arc<Self>,
+        pending: PendingWrite,
+        input: Input,
+    ) -> Option<(PendingWrite, Next)> {
+        let (from, today) = (pending.from, self.times.today());
+        let told =
+            pending.room.handle(input, |live, command| fan_out(live, command, (from, today)));
+        match told {
+            Ok(Next::Published(published)) => {
+                self.published(pending, published);
+                None
+            }
+            Ok(next) => Some((pending, next)),
+            // The room was dropped: whoever asked looks it up again.
+            Err(input) => {
+                let away = matches!(input, Input::BusAway(_));
+                let again = input.into_submission().filter(|_| !away);
+                let refused = Command::Refuse(Refusal::BusAway);
+                Some((pending, again.map_or(Next::Do(refused), Next::Again)))
+            }
+        }
+    }
+
+    /// The bus tells of a message of this node.
+    pub(super) fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
+        let own = self.hearing.lock().own(placed);
+        match own {
+            OwnNotice::Stale => {}
+            OwnNotice::Awaited(Asking { pending, submission, heard }) => {
+                let next = self.take_number(pending, Input::Told(submission, Arc::clone(placed)));
+                // Whoever asked may be gone: then only the author resends.
+                let _gone = heard.send(next);
+            }
+            OwnNotice::Unawaited => self.void_unawaited(placed),
+        }
+    }
+
+    /// A number that nobody here waits for: unless the message is here, its author was told that it has none, and the other
+    /// nodes show it.
+    fn void_unawaited(&self, placed: &Placed) {
+        let envelope = placed.envelope();
+        let is_here = |live: &mut LiveRoom| live.sequencer().find(envelope.message()).is_some();
+        let room = self.rooms.live(envelope.conversation());
+        if room.and_then(|room| room.with(is_here).ok()) == Some(true) {
+            return;
+        }
+        self.bus.announce(Notice::Void {
+            tenant: envelope.tenant(),
+            conversation: envelope.conversation(),
+            seq: placed.seq(),
+            message: envelope.message(),
+        });
+    }
+}

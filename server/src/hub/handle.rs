@@ -1,0 +1,154 @@
+//! A live room under its own lock, and what is done in one.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use protocol::conversation::Marks;
+use protocol::frame::ServerFrame;
+use protocol::ids::{ConnectionId, ConversationId};
+use protocol::message::{Author, Seq, Visibility};
+
+use super::fanout::{Fanned, LiveRoom, Outlet};
+use crate::privacy::gate::Reader;
+use crate::sequencer::{Command, Input};
+
+/// A live room with its own lock. The only way in is [`RoomHandle::with`].
+#[derive(Debug, Clone)]
+pub struct RoomHandle(Arc<Mutex<LiveRoom>>);
+
+/// The room was dropped meanwhile: look it up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retired;
+
+impl RoomHandle {
+    pub(super) fn new(room: LiveRoom) -> Self {
+        Self(Arc::new(Mutex::new(room)))
+    }
+
+    /// Runs the closure under the room's lock: it must neither wait nor write to a socket.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut LiveRoom) -> T) -> Result<T, Retired> {
+        let mut room = self.0.lock();
+        if room.is_retired() { Err(Retired) } else { Ok(work(&mut room)) }
+    }
+
+    /// Tells the sequencer what happened, and carries out under the room's lock what follows.
+    ///
+    /// # Errors
+    /// The input again, if the room was dropped meanwhile: look it up again.
+    #[inline]
+    pub(super) fn handle<T>(
+        &self,
+        input: Input,
+        then: impl FnOnce(&mut LiveRoom, Command) -> T,
+    ) -> Result<T, Input> {
+        let mut room = self.0.lock();
+        if room.is_retired() {
+            return Err(input);
+        }
+        let command = room.sequencer_mut().handle(input);
+        Ok(then(&mut room, command))
+    }
+
+    /// Until what comes back is dropped, memory keeps what it has, so that what is read in the store joins it.
+    pub(super) fn hold(&self) -> Held {
+        // A room that was dropped is looked up again, and held then.
+        self.with(|room| room.sequencer_mut().hold()).unwrap_or_default();
+        Held(self.clone())
+    }
+
+    /// Whether it is the same room.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Everyone in it who reads like this.
+    pub(super) fn outlets(&self, reader: Reader) -> Vec<Arc<dyn Outlet>> {
+        self.with(|live| {
+            live.members()
+                .iter()
+                .filter(|member| member.reader == reader)
+                .map(|member| Arc::clone(&member.outlet))
+                .collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Someone writes, or has stopped to: to everyone here but them.
+    pub(super) fn show_typing(&self, conversation: ConversationId, author: Author, typing: bool) {
+        let frame = Fanned::new(ServerFrame::Typing { conversation, author, typing });
+        let told = self.with(|live| {
+            live.hearers(Visibility::Everyone, None)
+                .filter(|member| member.author != author)
+                .map(|member| {
+                    member.outlet.append_ephemeral(&frame);
+                    Arc::clone(&member.outlet)
+                })
+                .collect::<Vec<_>>()
+        });
+        for outlet in told.unwrap_or_default() {
+            outlet.flush();
+        }
+    }
+
+    /// Raises a mark and tells everyone here but one. The marks, if they changed.
+    pub(super) fn show_mark(
+        &self,
+        (author, delivered, seen): (Author, Seq, Seq),
+        except: Option<ConnectionId>,
+    ) -> Option<Marks> {
+        let told = self.with(|live| {
+            let marks = live.mark(author, delivered, seen)?;
+            let conversation = live.conversation();
+            let frame = Fanned::new(if seen > Seq(0) {
+                ServerFrame::Seen { conversation, author, seq: marks.seen }
+            } else {
+                ServerFrame::Delivered { conversation, author, seq: marks.delivered }
+            });
+            let told: Vec<_> = live
+                .hearers(Visibility::Everyone, except)
+                .map(|member| {
+                    member.outlet.append_ephemeral(&frame);
+                    Arc::clone(&member.outlet)
+                })
+                .collect();
+            Some((marks, told))
+        });
+        let (marks, told) = told.ok()??;
+        for outlet in told {
+            outlet.flush();
+        }
+        Some(marks)
+    }
+
+    /// Takes a message off the screens of this node.
+    pub(super) fn take_off(&self, input: Input) {
+        let told = self.handle(input, |live, command| {
+            let Command::Void { placed, .. } = command else { return Vec::new() };
+            let frame = Fanned::new(ServerFrame::Void {
+                conversation: placed.envelope().conversation(),
+                seq: placed.seq(),
+                message: placed.envelope().message(),
+            });
+            live.hearers(placed.envelope().visibility(), None)
+                .map(|member| {
+                    member.outlet.append(&frame);
+                    Arc::clone(&member.outlet)
+                })
+                .collect()
+        });
+        // Nobody looks at a room that was dropped.
+        for outlet in told.unwrap_or_default() {
+            outlet.flush();
+        }
+    }
+}
+
+/// A room whose messages stay in memory.
+#[derive(Debug)]
+pub(super) struct Held(RoomHandle);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.with(|room| room.sequencer_mut().let_go()).unwrap_or_default();
+    }
+}

@@ -1,0 +1,146 @@
+//! A message on its way to its number: what is needed to store it and to answer for it, and what becomes of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use protocol::ids::ConnectionId;
+use protocol::personal::Personal;
+use protocol::reject::{Reject, RejectCode};
+use protocol::time::Day;
+use tokio::sync::oneshot;
+
+use super::fanout::{Hearers, LiveRoom, Outlets, deliver};
+use super::handle::RoomHandle;
+use super::reject::{conflict, store_reject};
+use crate::privacy::envelope::Placed;
+use crate::sequencer::{Acked, Command, Gap, Refusal, Submission};
+use crate::store::{Beside, StoreError, WriteSlot};
+use crate::traces::Trace;
+
+/// A message that is on disk, as its author is told.
+#[derive(Clone)]
+pub(super) struct Answered {
+    pub(super) acked: Acked,
+    /// What was kept of it, where something was hidden.
+    pub(super) kept: Option<Personal<String>>,
+}
+
+impl From<Acked> for Answered {
+    fn from(acked: Acked) -> Self {
+        Self { acked, kept: None }
+    }
+}
+
+/// Told once a message's fate is known.
+pub(super) type Answer = Box<dyn FnOnce(Result<Answered, Reject>) + Send>;
+
+/// Who asked that something be said, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Does not get its own back.
+    pub(super) from: Option<ConnectionId>,
+    /// Why nothing new may be said; what was said before is acked all the same.
+    pub(super) refusal: Option<Reject>,
+    pub(super) since: Instant,
+    /// Stored with the message, or alone where the message was stored before.
+    pub(super) beside: Option<Beside>,
+    /// Where the message is traced.
+    pub(super) trace: Option<Arc<Trace>>,
+}
+
+/// Told instead of the answer where another message was stored under the number that this one had.
+pub(super) type Renumbered = oneshot::Sender<Arc<Placed>>;
+
+/// What is needed to store a message and to answer for it, on its way to its number.
+pub(super) struct PendingWrite<A = Answer> {
+    pub(super) room: RoomHandle,
+    /// Reserved before a number is asked for: what has a number can be stored.
+    pub(super) slot: Box<dyn WriteSlot>,
+    pub(super) answer: A,
+    pub(super) from: Option<ConnectionId>,
+    pub(super) since: Instant,
+    pub(super) beside: Option<Beside>,
+    pub(super) renumbered: Option<Renumbered>,
+    pub(super) trace: Option<Arc<Trace>>,
+}
+
+/// A message that has its number and was appended for everyone here who hears it.
+pub(super) struct Published {
+    pub(super) placed: Arc<Placed>,
+    pub(super) delivered: Delivered,
+    pub(super) gap: Option<Gap>,
+}
+
+/// What is left to do outside of the room's lock.
+pub(super) enum Next {
+    Published(Published),
+    Do(Command),
+    /// Its room was dropped: it is new to the one that is looked up.
+    Again(Submission),
+}
+
+/// Whom a message reached here.
+pub(super) struct Delivered {
+    pub(super) hearers: Outlets,
+    pub(super) to: Hearers,
+    pub(super) first_answer_ms: Option<u64>,
+}
+
+/// Under the room's lock: what has its number goes to everyone here.
+pub(super) fn fan_out(
+    live: &LiveRoom,
+    command: Command,
+    (from, today): (Option<ConnectionId>, Day),
+) -> Next {
+    let Command::Publish { placed, first_answer_ms, gap } = command else {
+        return Next::Do(command);
+    };
+    let (hearers, to) = deliver(live, &placed, from, today);
+    let delivered = Delivered { hearers, to, first_answer_ms };
+    Next::Published(Published { placed, delivered, gap })
+}
+
+/// Answers for a message that was found in the store.
+pub(super) fn answer_known(acked: Acked, pending: PendingWrite) {
+    let PendingWrite { slot, answer, beside, .. } = pending;
+    match beside {
+        None => answer(Ok(acked.into())),
+        Some(beside) => {
+            let fate = move |fate: Result<(), StoreError>| {
+                answer(fate.map(|()| acked.into()).map_err(|error| store_reject(&error)));
+            };
+            slot.write(vec![beside.at(acked.seq)], Box::new(fate));
+        }
+    }
+}
+
+/// What the author of a message that is not taken is told.
+pub(super) fn words(refusal: Refusal) -> Reject {
+    let again = |code, words: &'static str| Reject::new(code, words).retry_after_ms(1_000);
+    match refusal {
+        Refusal::Conflict => conflict(),
+        Refusal::NotAllowed => {
+            Reject::new(RejectCode::Forbidden, "nothing new may be said in this conversation")
+        }
+        Refusal::Outrun => {
+            let words = "no place could be given; try again";
+            Reject::new(RejectCode::Overload, words).retry_after_ms(200)
+        }
+        Refusal::BusAway => {
+            again(RejectCode::StoreUnavailable, "the bus between the servers is away; try again")
+        }
+        Refusal::Overtaken => {
+            again(RejectCode::Overload, "other servers take its places; try again")
+        }
+        Refusal::LaneFull => again(
+            RejectCode::Overload,
+            "this conversation has more messages on their way than it takes; try again",
+        ),
+        Refusal::Owes => again(
+            RejectCode::StoreUnavailable,
+            "an earlier message has to come again before this one; try again",
+        ),
+        Refusal::Unstored => store_reject(&StoreError::Unavailable { act: "store a message" }),
+        Refusal::Abandoned => again(RejectCode::Overload, "the server failed; try again"),
+    }
+}

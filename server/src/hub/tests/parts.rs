@@ -1,0 +1,46 @@
+//! The parts of the hub stand in an order: none uses one that stands after it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Words behind `use super::` and `super::`, up to the end of the statement or path.
+fn used(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| {
+        let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    let mut used = BTreeSet::new();
+    for (at, start) in code.match_indices("super::") {
+        let rest = &code[at + start.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => {
+                let list = &list[..list.find('}').unwrap_or(list.len())];
+                used.extend(list.split(',').map(|name| word(name.trim())));
+            }
+            None => drop(used.insert(word(rest))),
+        }
+    }
+    used
+}
+
+#[test]
+fn no_part_uses_one_that_stands_after_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let all = read("hub.rs");
+    let declared = all.lines().filter_map(|line| {
+        let (_, name) = line.strip_suffix(';')?.split_once("mod ")?;
+        (line.starts_with("mod ") || line.starts_with("pub")).then_some(name)
+    });
+    let parts: Vec<&str> = declared.filter(|name| *name != "tests").collect();
+    assert!(parts.len() > 20 && parts.last() == Some(&"upkeep"), "{parts:?}");
+    for (at, part) in parts.iter().enumerate() {
+        let code = read(&format!("hub/{part}.rs"));
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let used = used(code);
+        let later: Vec<_> = parts[at + 1..].iter().filter(|later| used.contains(**later)).collect();
+        assert!(later.is_empty(), "{part} uses {later:?}, which stand after it");
+        let is_whole = used.contains("Hub") || code.contains("hub::Hub");
+        assert!(!is_whole || *part == "upkeep", "{part} uses the hub, which is made of it");
+    }
+}
