@@ -23,8 +23,9 @@ use protocol::reject::{CloseCode, Reject, RejectCode};
 use protocol::time::UnixMillis;
 
 use super::hello::{Greeting, Session};
-use super::incoming::{Came, Ears, Incoming, Went, has_several};
+use super::incoming::{Came, Ears, Incoming};
 use super::outbox::Outbox;
+use super::websocket::{Went, has_several};
 use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::{Pace, Wait};
 use crate::http::Socket;
