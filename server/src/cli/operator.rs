@@ -21,7 +21,7 @@ use super::{CliError, print, settings, small_runtime};
 use crate::auth::Scope;
 use crate::config::{Resolved, read_secret};
 use crate::http::client::Server;
-use crate::init::OPERATOR_KEY_FILE;
+use crate::operator_key::OPERATOR_KEY_FILE;
 
 /// Time for the whole exchange.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
