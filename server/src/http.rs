@@ -14,6 +14,7 @@ pub mod head;
 mod line;
 mod session;
 mod socket;
+mod stream;
 pub mod tls;
 mod unread;
 
