@@ -352,7 +352,10 @@ mod tests {
             assert_eq!(bytes[0], 0x82);
             let (form, head, len) = match bytes[1] {
                 126 => (1, 4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
-                127 => (2, 10, u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize),
+                127 => {
+                    let wide = u64::from_be_bytes(bytes[2..10].try_into().unwrap());
+                    (2, 10, usize::try_from(wide).unwrap())
+                }
                 short => (0, 2, usize::from(short)),
             };
             seen[form] = true;
@@ -426,7 +429,7 @@ mod tests {
             assert_eq!(refusal.status(), status, "{name}");
             assert_eq!(refusal.headers().contains_key("sec-websocket-version"), status == 426);
         }
-        let mut twice = whole.clone();
+        let mut twice = whole;
         twice.append(header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
         assert_eq!(key(&twice).unwrap_err().status(), 400);
         for wrong in
