@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use livehelp::gateway::websocket;
 use livehelp::hub::fanout::{Fanned, deliver};
 use livehelp::hub::{LiveRoom, Outlet};
 use livehelp::privacy::gate::Reader;
@@ -34,7 +35,7 @@ impl Outlet for Counter {
     }
 
     fn append(&self, frame: &Fanned<'_>) -> bool {
-        let bytes = frame.bytes(self.encoding);
+        let bytes = frame.bytes(self.encoding, websocket::message);
         self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         true
     }

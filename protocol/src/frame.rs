@@ -44,6 +44,33 @@ wire_codes! {
     }
 }
 
+/// Who says frames of a kind. From anyone else such a frame is refused, or passed over where the
+/// kind has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Senders {
+    /// Visitors and agents.
+    Everyone,
+    /// Visitors alone.
+    Visitors,
+    /// Agents alone.
+    Agents,
+}
+
+/// What a frame of a kind costs the server at most: by this it is counted, and done at once or
+/// after what came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Once in the life of a connection.
+    Hello,
+    /// A message: counted as one, over all connections of its author.
+    Message,
+    /// A look at what lies in memory.
+    Memory,
+    /// A question or an act for which the store may be asked: counted over all connections of
+    /// whoever asks.
+    Store,
+}
+
 records! {
     /// What the server allows on this connection.
     pub struct WireLimits {
@@ -66,7 +93,7 @@ frames! {
     /// What a client may say.
     pub enum ClientFrame<'a> {
         /// The first frame of every connection: who it is, and what it has already.
-        1 "hello" Hello {
+        1 "hello" Hello (Everyone, Hello) {
             request: RequestId,
             role: ClientRole,
             /// Client name and version, `widget/0.1.0`.
@@ -83,7 +110,7 @@ frames! {
             signals: u8,
         }
         /// Says something. Answered with `ack` once it is stored.
-        2 "send" Send {
+        2 "send" Send (Everyone, Message) {
             request: RequestId,
             conversation: ConversationId,
             message: MessageId,
@@ -93,7 +120,7 @@ frames! {
             visibility: Visibility,
         }
         /// Begins a conversation; the id is made by the client, so that asking twice is asking once.
-        3 "open" Open {
+        3 "open" Open (Visitors, Store) {
             request: RequestId,
             conversation: ConversationId,
             form: List<FormAnswer, 32>;
@@ -103,19 +130,19 @@ frames! {
             page: PageView,
         }
         /// Ends a conversation.
-        4 "close" Close { request: RequestId, conversation: ConversationId }
+        4 "close" Close (Everyone, Store) { request: RequestId, conversation: ConversationId }
         /// Opens an ended conversation again.
-        5 "reopen" Reopen { request: RequestId, conversation: ConversationId }
+        5 "reopen" Reopen (Everyone, Store) { request: RequestId, conversation: ConversationId }
         /// Writes, or has stopped to. No answer.
-        6 "typing" Typing { conversation: ConversationId, typing: bool }
+        6 "typing" Typing (Everyone, Memory, watched) { conversation: ConversationId, typing: bool }
         /// Everything up to here reached this person. No answer.
-        7 "delivered" Delivered { conversation: ConversationId, seq: Seq }
+        7 "delivered" Delivered (Everyone, Memory, watched) { conversation: ConversationId, seq: Seq }
         /// Everything up to here was on this person's screen. No answer.
-        8 "seen" Seen { conversation: ConversationId, seq: Seq }
+        8 "seen" Seen (Everyone, Memory, watched) { conversation: ConversationId, seq: Seq }
         /// Is the line alive? Answered at once with `pong`.
-        9 "ping" Ping { request: RequestId }
+        9 "ping" Ping (Everyone, Memory) { request: RequestId }
         /// Asks for the newest messages before a place. Answered with `history`.
-        10 "history" History {
+        10 "history" History (Everyone, Store) {
             request: RequestId,
             conversation: ConversationId,
             /// Places below this one; 0: from the newest.
@@ -123,26 +150,26 @@ frames! {
             limit: u16,
         }
         /// Takes what was offered.
-        11 "accept" Accept { request: RequestId, conversation: ConversationId }
+        11 "accept" Accept (Agents, Store) { request: RequestId, conversation: ConversationId }
         /// Does not take what was offered.
-        12 "decline" Decline { request: RequestId, conversation: ConversationId }
+        12 "decline" Decline (Agents, Store) { request: RequestId, conversation: ConversationId }
         /// Takes a waiting conversation out of turn.
-        13 "assign" Assign { request: RequestId, conversation: ConversationId }
+        13 "assign" Assign (Agents, Store) { request: RequestId, conversation: ConversationId }
         /// Offers one's conversation to another agent; the giver keeps it until it is accepted.
-        14 "transfer" Transfer {
+        14 "transfer" Transfer (Agents, Store) {
             request: RequestId,
             conversation: ConversationId,
             agent: AgentId,
         }
         /// Chooses whether to take work, and how much.
-        15 "availability" Availability {
+        15 "availability" Availability (Agents, Store) {
             request: RequestId,
             availability: Availability;
             /// Conversations at most, 0 to `CAPACITY_MAX`; absent: unchanged.
             capacity: u16,
         }
         /// Follows a topic. Answered with its snapshot.
-        16 "watch" Watch {
+        16 "watch" Watch (Everyone, Store) {
             request: RequestId,
             topic: WatchTopic;
             conversation: ConversationId,
@@ -152,21 +179,21 @@ frames! {
             after: String,
         }
         /// Stops following it.
-        17 "unwatch" Unwatch {
+        17 "unwatch" Unwatch (Everyone, Store) {
             request: RequestId,
             topic: WatchTopic;
             conversation: ConversationId,
         }
         /// What stands in an agent's composer; stored sealed and mirrored to their other windows.
-        18 "draft" Draft {
+        18 "draft" Draft (Agents, Store) {
             request: RequestId,
             conversation: ConversationId,
             text: Text<'a>,
         }
         /// The page the visitor is on now. No answer.
-        19 "page" Page { page: PageView }
+        19 "page" Page (Visitors, Store) { page: PageView }
         /// Takes over what another agent has; for supervisors and admins. A pending transfer of it ends.
-        20 "take-over" TakeOver {
+        20 "take-over" TakeOver (Agents, Store) {
             request: RequestId,
             conversation: ConversationId,
             /// Who has it: if it is somebody else by now, the answer is `gone`.
@@ -174,7 +201,7 @@ frames! {
         }
         /// Takes back a transfer that nobody has answered yet; for whoever has the conversation, and for
         /// supervisors and admins.
-        21 "withdraw" Withdraw { request: RequestId, conversation: ConversationId }
+        21 "withdraw" Withdraw (Agents, Store) { request: RequestId, conversation: ConversationId }
     }
 }
 

@@ -125,13 +125,81 @@ macro_rules! records {
     )+ };
 }
 
+/// A frame's `request`, where the kind has that field.
+macro_rules! request {
+    ($frame:expr, $variant:ident request $($rest:ident)*) => {
+        if let Self::$variant { request, .. } = $frame {
+            *request
+        } else {
+            $crate::frame::RequestId(0)
+        }
+    };
+    ($frame:expr, $variant:ident $other:ident $($rest:ident)*) => {
+        $crate::positional::request!($frame, $variant $($rest)*)
+    };
+    ($frame:expr, $variant:ident) => { $crate::frame::RequestId(0) };
+}
+
+/// The conversation of a frame that counts only where its connection watches it.
+macro_rules! watched {
+    ($frame:expr, $variant:ident) => {
+        None
+    };
+    ($frame:expr, $variant:ident watched) => {
+        if let Self::$variant { conversation, .. } = $frame { Some(*conversation) } else { None }
+    };
+}
+
+/// What stands behind the names of a client's kinds; a server's have nothing there.
+macro_rules! terms {
+    ($name:ident; $( $variant:ident [] )+) => {};
+    ($name:ident; $( $variant:ident [$senders:ident $cost:ident $($watched:ident)?] )+) => {
+        impl $name<'_> {
+            /// Who says each kind, in the order of [`Self::SCHEMA`].
+            pub const SENDERS: &'static [$crate::frame::Senders] =
+                &[ $( $crate::frame::Senders::$senders ),+ ];
+
+            /// Who says frames of this kind.
+            #[inline]
+            pub fn senders(&self) -> $crate::frame::Senders {
+                match self {
+                    $( Self::$variant { .. } => $crate::frame::Senders::$senders, )+
+                    Self::Unknown { .. } => $crate::frame::Senders::Everyone,
+                }
+            }
+
+            /// What it costs the server at most.
+            #[inline]
+            pub fn cost(&self) -> $crate::frame::Cost {
+                match self {
+                    $( Self::$variant { .. } => $crate::frame::Cost::$cost, )+
+                    Self::Unknown { .. } => $crate::frame::Cost::Store,
+                }
+            }
+
+            /// The conversation that its connection must be watching, or the frame is passed over;
+            /// `None` where it counts anyhow.
+            #[inline]
+            pub fn watched(&self) -> Option<$crate::ids::ConversationId> {
+                match self {
+                    $( Self::$variant { .. } => {
+                        $crate::positional::watched!(self, $variant $($watched)?)
+                    } )+
+                    Self::Unknown { .. } => None,
+                }
+            }
+        }
+    };
+}
+
 macro_rules! frames {
     (
         $(#[doc = $doc:literal])*
         pub enum $name:ident<$lt:lifetime> {
             $(
                 $(#[doc = $vdoc:literal])*
-                $code:literal $word:literal $variant:ident {
+                $code:literal $word:literal $variant:ident
+                $( ($senders:ident, $cost:ident $(, $watched:ident)?) )? {
                     $( $(#[doc = $fdoc:literal])* $field:ident : $ty:ty ),*
                     $(; $( $(#[doc = $odoc:literal])* $ofield:ident : $oty:ty ),+ )? $(,)?
                 }
@@ -183,6 +251,22 @@ macro_rules! frames {
                     Self::Unknown { .. } => "unknown",
                 }
             }
+
+            /// What an answer to it is matched by; 0 where the kind has none.
+            #[inline]
+            pub fn request(&self) -> $crate::frame::RequestId {
+                match self {
+                    $( Self::$variant { .. } => {
+                        $crate::positional::request!(self, $variant $($field)*)
+                    } )+
+                    Self::Unknown { request } => *request,
+                }
+            }
+        }
+
+        $crate::positional::terms! {
+            $name;
+            $( $variant [ $( $senders $cost $($watched)? )? ] )+
         }
 
         impl serde::Serialize for $name<'_> {
@@ -432,4 +516,4 @@ impl<'de> serde::de::Visitor<'de> for MaybeRequest {
     }
 }
 
-pub(crate) use {count, element, frames, records};
+pub(crate) use {count, element, frames, records, request, terms, watched};

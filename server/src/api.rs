@@ -35,6 +35,7 @@ mod request;
 mod problem;
 mod page;
 mod json;
+mod lookups;
 mod etag;
 mod reference;
 mod idempotency;

@@ -26,6 +26,7 @@ use tokio::signal::unix::Signal;
 use crate::config::{self, ConfigError, Resolved};
 use crate::init::InitError;
 use crate::metrics::{COMMIT, VERSION};
+use crate::opened::OpeningError;
 use crate::run::RunError;
 use flags::Shape;
 use output::Form;
@@ -44,6 +45,8 @@ enum CliError {
     Bind(#[from] crate::http::BindError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Open(#[from] OpeningError),
     #[error(transparent)]
     Init(#[from] InitError),
     #[error(transparent)]

@@ -1,8 +1,8 @@
 //! The WebSocket edge: sockets in, frames to the hub, bytes out.
 //!
-//! Lives here: the upgrade's terms, `hello`, one small task for each connection, its bounded outbox,
-//! heartbeats, rates.
-//! Not here: the listener and TLS (`http`), rooms (`hub`), rules about data (`privacy`).
+//! Lives here: the WebSocket protocol itself (`websocket`), the upgrade's terms, `hello`, one small
+//! task for each connection, its bounded outbox, heartbeats, rates. Not here: the listener and TLS
+//! (`http`), rooms (`hub`), rules about data (`privacy`).
 //!
 //! The shape follows from measurements: reads land in one buffer of the thread and only when the socket
 //! is readable, a frame is encoded once for all and written directly from the sender's task, and a
@@ -15,18 +15,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use protocol::codec::Encoding;
 use protocol::ids::ConnectionId;
 use protocol::personal::Personal;
-use protocol::reject::CloseCode;
 use secrecy::SecretString;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::{Rates, session_tokens};
 use crate::clock::Clock;
 use crate::config::Live;
-use crate::http::{Peer, RETRY_AFTER_S, Socket, SocketEdge, head};
+use crate::http::{Peer, Socket, SocketEdge, head};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -35,6 +33,7 @@ use crate::store::Store;
 use crate::telemetry::{self, RequestId};
 use crate::{tasks, traces};
 
+pub mod websocket;
 mod outbox;
 mod heartbeat;
 mod hello;
@@ -116,38 +115,6 @@ pub struct Accepted {
     trace: Option<traces::Context>,
 }
 
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    head::items(headers, name).any(|item| item.eq_ignore_ascii_case(token))
-}
-
-/// The one value of a header that may stand there once.
-fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then(|| first.as_bytes().trim_ascii())
-}
-
-/// 16 bytes in base64 (RFC 6455, 4.1).
-fn is_key(key: &[u8]) -> bool {
-    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
-    key.strip_suffix(b"==").is_some_and(|signs| signs.len() == 22 && signs.iter().all(is_sign))
-}
-
-/// Says what is wrong with an upgrade request that is none (RFC 6455, 4.2.1).
-fn refusal(status: StatusCode, words: &'static str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(words.as_bytes()));
-    *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let later = http::HeaderValue::from_static(RETRY_AFTER_S);
-        response.headers_mut().insert(header::RETRY_AFTER, later);
-    }
-    if status == StatusCode::UPGRADE_REQUIRED {
-        let version = http::HeaderValue::from_static("13");
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
-    }
-    response
-}
-
 impl SocketEdge for Gateway {
     type Accepted = Accepted;
 
@@ -157,40 +124,19 @@ impl SocketEdge for Gateway {
         peer: Peer,
     ) -> Result<(Response<()>, Accepted), Response<Bytes>> {
         let headers = &request.headers;
-        if !has_token(headers, header::CONNECTION, "upgrade")
-            || !has_token(headers, header::UPGRADE, "websocket")
-        {
-            return Err(refusal(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket"));
-        }
-        if only(headers, header::SEC_WEBSOCKET_VERSION) != Some(b"13") {
-            return Err(refusal(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"));
-        }
-        let key = only(headers, header::SEC_WEBSOCKET_KEY);
-        let Some(key) = key.filter(|key| is_key(key)) else {
-            return Err(refusal(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or no key"));
-        };
+        let key = websocket::key(headers)?;
         if self.connections.load(Ordering::Relaxed) >= self.config.now().connections_max {
-            return Err(refusal(
+            return Err(websocket::refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server has as many connections as it takes",
             ));
         }
-        let offered = || head::items(headers, header::SEC_WEBSOCKET_PROTOCOL);
-        let encoding = offered().find_map(Encoding::choose);
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let answer = response.headers_mut();
-        answer.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
-        answer.insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
-        if let Ok(accept) = derive_accept_key(key).parse() {
-            answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-        }
+        let encoding = websocket::offered(headers).find_map(Encoding::choose);
         // Where nothing fits, the first one offered is echoed: a browser then opens the socket and can
         // read the close code, where a refused handshake would show as a broken line.
-        let echoed = encoding.map(Encoding::subprotocol).or_else(|| offered().next());
-        if let Some(Ok(value)) = echoed.map(str::parse) {
-            answer.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-        }
+        let echoed = encoding.map(Encoding::subprotocol);
+        let response =
+            websocket::accept(key, echoed.or_else(|| websocket::offered(headers).next()));
         let is_one = |name| headers.get(name).is_some_and(|value| value.as_bytes() == b"1");
         let accepted = Accepted {
             encoding,
@@ -339,17 +285,6 @@ fn terms(metrics: &Arc<Metrics>, config: &GatewayConfig) -> outbox::Terms {
 /// The next connection's id: random, never reused.
 fn connection_id() -> ConnectionId {
     ConnectionId::from_uuid(uuid::Uuid::new_v4())
-}
-
-/// A close frame, whole and unmasked.
-fn close_frame(code: CloseCode) -> Bytes {
-    let word = code.word().as_bytes();
-    let mut bytes = Vec::with_capacity(4 + word.len());
-    bytes.push(0x88);
-    bytes.push(u8::try_from(2 + word.len()).unwrap_or(2));
-    bytes.extend_from_slice(&code.code().to_be_bytes());
-    bytes.extend_from_slice(word);
-    Bytes::from(bytes)
 }
 
 #[cfg(test)]

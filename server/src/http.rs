@@ -6,14 +6,18 @@
 
 pub(crate) mod access;
 pub mod admin;
+mod answer;
 pub mod assets;
 pub mod client;
 pub mod collector;
+mod counted;
 pub mod demo;
 pub mod head;
 mod line;
+mod refusal;
 mod session;
 mod socket;
+mod stream;
 pub mod tls;
 mod unread;
 
@@ -23,24 +27,18 @@ use std::future::poll_fn;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::MatchedPath;
-use axum::middleware::Next;
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tower::Service as _;
 
 pub use socket::Socket;
 pub use tls::{Standing, Tls, TlsError};
@@ -49,9 +47,13 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Live, Network};
 use crate::metrics::{HandshakeFailure, Listener, Metrics, NotBelieved};
 use crate::network::network;
-use crate::telemetry::{self, RequestId};
-use crate::{tasks, traces};
+use crate::tasks;
+use crate::telemetry::RequestId;
+use answer::{answer, remember_route};
+use counted::{PerAddress, Share, Slot};
 use line::Line;
+use refusal::problem_text;
+pub(crate) use refusal::{PROBLEM_CODES, problem};
 use unread::{Tail, Turn, Watched};
 
 /// Where a socket is opened.
@@ -71,28 +73,6 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// When whoever is one too many may come again, in seconds.
 pub(crate) const RETRY_AFTER_S: &str = "5";
-
-/// Every `code` of a refusal by a listener itself; REST has more.
-pub(crate) const PROBLEM_CODES: [&str; 12] = [
-    "address-too-long",
-    "body-too-large",
-    "connections-max",
-    "connections-per-ip-max",
-    "handshakes-per-ip-max",
-    "head-too-large",
-    "malformed-head",
-    "misdirected",
-    "not-found",
-    "request-too-slow",
-    "too-fast",
-    "upgrade-required",
-];
-
-/// Bytes of a body of which an address may send as many at a time as it has connections.
-const BODY_SMALL_BYTES: usize = 32 * 1024;
-
-/// Larger ones of one network at a time.
-const LARGE_BODIES_MAX: usize = 64;
 
 /// Rest after the system refused a connection for want of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -339,60 +319,6 @@ impl<E> Door<E> {
     }
 }
 
-/// One of the listener's connections, counted until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    fn take(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
-        count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < max).then_some(now + 1))
-            .ok()
-            .map(|_| Self(count.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// How many things of one kind each address has.
-type PerAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// One of the things that an address may have so many of, counted until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    ip: IpAddr,
-    all: PerAddress,
-}
-
-impl Share {
-    fn take(all: &PerAddress, ip: IpAddr, max: usize) -> Option<Self> {
-        let mut counts = all.lock();
-        let count = counts.entry(ip).or_insert(0);
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        drop(counts);
-        Some(Self { ip, all: all.clone() })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut counts = self.all.lock();
-        if let Some(count) = counts.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.ip);
-            }
-        }
-    }
-}
-
 /// Starts a connection's task, or closes the connection where a bound is reached.
 fn admit<E: SocketEdge>(
     door: &Arc<Door<E>>,
@@ -546,269 +472,6 @@ async fn http<E: SocketEdge>(
     // A copy: even an empty remainder would keep hyper's whole buffer alive with the connection.
     let early = Bytes::copy_from_slice(&parts.read_buf);
     Some((accepted, line, early))
-}
-
-/// Answers one request: under its id, and as a part of a trace.
-async fn answer<E: SocketEdge>(
-    door: &Door<E>,
-    visit: &Visit<E::Accepted>,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    drop(visit.stranger.lock().take());
-    let began = SystemClock.instant();
-    let limits = door.limits.now();
-    let method = method_word(request.method());
-    let (mut head, body) = request.into_parts();
-    let trusted = head::trusts(&limits.trusted_proxies, visit.ip);
-    let peer = door.peer(&head, visit.ip, visit.secure, &limits.trusted_proxies);
-    let id = access::id_of(&head, trusted);
-    let trace =
-        traces::begin("http", traces::Parent::of(head::only(&head, "traceparent"), trusted));
-    head.extensions.insert(peer);
-    head.extensions.insert(id.clone());
-    if let Some(trace) = &trace {
-        head.extensions.insert(trace.context());
-    }
-    telemetry::serving(id.clone(), async {
-        let mut response = judged(door, visit, (head, body), peer, &limits).await;
-        let headers = response.headers_mut();
-        if let Some(id) = access::value(&id) {
-            headers.insert(access::REQUEST_ID, id);
-        }
-        harden(headers);
-        let matched = response.extensions_mut().remove::<MatchedPath>();
-        // The socket is no route of the router's, and the other listeners have none.
-        let is_socket = response.extensions_mut().remove::<OfSocket>().is_some();
-        let is_socket = is_socket && door.listener == Listener::Public;
-        let unmatched = if is_socket { SOCKET_PATH } else { UNMATCHED };
-        let route = matched.as_ref().map_or(unmatched, MatchedPath::as_str);
-        let status = response.status().as_u16();
-        let took = SystemClock.instant().saturating_duration_since(began);
-        door.metrics.http_requests_total.inc(door.listener, route, method, status);
-        door.metrics.http_request_duration_seconds.observe(door.listener, route, took);
-        let bytes = access::bytes_of(&response);
-        access::Answered { method, route, status, took, bytes, ip: peer.ip }.log();
-        if let Some(trace) = trace {
-            trace.http(method, route, status, id.as_str());
-        }
-        response
-    })
-    .await
-}
-
-/// Marks the answer to a request for a socket.
-#[derive(Debug, Clone, Copy)]
-struct OfSocket;
-
-/// What becomes of a request: refused for its head or size, a socket, or the routes'.
-async fn judged<E: SocketEdge>(
-    door: &Door<E>,
-    visit: &Visit<E::Accepted>,
-    (head, body): (http::request::Parts, Incoming),
-    peer: Peer,
-    limits: &Limits,
-) -> Response<Body> {
-    // Whoever reads this head otherwise than we do must not have the rest of the line for another request.
-    let last = head.headers.contains_key(header::TRANSFER_ENCODING);
-    let mut response = if let Some(fault) = head::fault(&head) {
-        let mut refusal = problem(StatusCode::BAD_REQUEST, "malformed-head", fault);
-        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        refusal
-    } else if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
-        let mut answer = upgrade(door, visit, &head, peer, limits);
-        answer.extensions_mut().insert(OfSocket);
-        answer
-    } else if too_large(&head, limits.body_bytes_max) {
-        let mut refusal = problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is larger than the server takes (`body_bytes_max`).",
-        );
-        refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        refusal
-    } else {
-        routed(door, head, body, peer, limits).await
-    };
-    if last {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-/// A request whose head is good, by the routes.
-async fn routed<E: SocketEdge>(
-    door: &Door<E>,
-    head: http::request::Parts,
-    body: Incoming,
-    peer: Peer,
-    limits: &Limits,
-) -> Response<Body> {
-    let _place = match place_for_body(door, &head, peer) {
-        Ok(place) => place,
-        Err(refusal) => return refusal,
-    };
-    let body = http_body_util::Limited::new(body, limits.body_bytes_max);
-    let request = Request::from_parts(head, Body::new(body));
-    match tokio::time::timeout(limits.request, door.router.clone().call(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_) => problem(
-            StatusCode::REQUEST_TIMEOUT,
-            "request-too-slow",
-            "The request took longer than the server waits (`request_ms`). What it began to change is \
-             brought to its end: ask what became of it, or send it again with its Idempotency-Key.",
-        ),
-    }
-}
-
-/// Lets an answer remember the template of its route, for the metrics.
-async fn remember_route(request: Request<Body>, next: Next) -> Response<Body> {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(route);
-    }
-    response
-}
-
-/// A method as a label: from a fixed list, whatever a stranger made up.
-fn method_word(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
-}
-
-fn too_large(head: &http::request::Parts, max: usize) -> bool {
-    body_bytes(head) > max
-}
-
-/// Bytes of the body, as its head says; where that does not say, as many as may be.
-fn body_bytes(head: &http::request::Parts) -> usize {
-    let length = head.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
-}
-
-/// Bodies are read whole, before anybody has proved anything: of those that are large one network has so many at a time.
-#[expect(clippy::result_large_err, reason = "the refusal is the answer")]
-fn place_for_body<E: SocketEdge>(
-    door: &Door<E>,
-    head: &http::request::Parts,
-    peer: Peer,
-) -> Result<Option<Share>, Response<Body>> {
-    let unsaid = head.headers.contains_key(header::TRANSFER_ENCODING);
-    if !unsaid && body_bytes(head) <= BODY_SMALL_BYTES {
-        return Ok(None);
-    }
-    match Share::take(&door.bodies, network(peer.ip), LARGE_BODIES_MAX) {
-        Some(place) => Ok(Some(place)),
-        None => {
-            let words =
-                "Your network sends as many large bodies as the server takes from one. Try again.";
-            let mut refusal = problem(StatusCode::TOO_MANY_REQUESTS, "too-fast", words);
-            let headers = refusal.headers_mut();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            Err(refusal)
-        }
-    }
-}
-
-/// Answers a request for a socket.
-fn upgrade<E: SocketEdge>(
-    door: &Door<E>,
-    visit: &Visit<E::Accepted>,
-    head: &http::request::Parts,
-    peer: Peer,
-    limits: &Limits,
-) -> Response<Body> {
-    let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
-        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    if head.extensions.get::<OnUpgrade>().is_none() || has_body {
-        let mut refusal = problem(
-            StatusCode::UPGRADE_REQUIRED,
-            "upgrade-required",
-            "This address takes WebSocket connections only.",
-        );
-        refusal.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        refusal
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
-        door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
-        return refusal;
-    }
-    let Some(share) = Share::take(&door.sockets, network(peer.ip), limits.connections_per_ip_max)
-    else {
-        door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
-        let mut refusal = problem(
-            StatusCode::TOO_MANY_REQUESTS,
-            "connections-per-ip-max",
-            "Your address has as many connections as the server takes from one \
-             (`connections_per_ip_max`).",
-        );
-        refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
-        return refusal;
-    };
-    match door.edge.handshake(head, peer) {
-        Ok((response, accepted)) => {
-            *visit.accepted.lock() = Some((accepted, share));
-            response.map(|()| Body::empty())
-        }
-        Err(refusal) => {
-            door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
-            refusal.map(Body::from)
-        }
-    }
-}
-
-/// What every answer says unless it says otherwise.
-fn harden(headers: &mut http::HeaderMap) {
-    let defaults: [(HeaderName, &'static str); 3] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    for (name, value) in defaults {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-}
-
-/// A refusal by the listener itself, as RFC 9457 has it.
-pub(crate) fn problem(
-    status: StatusCode,
-    code: &'static str,
-    detail: &'static str,
-) -> Response<Body> {
-    let text = problem_text(status, code, detail, telemetry::request_id().as_ref());
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
-}
-
-/// The document of such a refusal; its words need no escapes.
-fn problem_text(
-    status: StatusCode,
-    code: &'static str,
-    detail: &'static str,
-    id: Option<&RequestId>,
-) -> String {
-    debug_assert!(PROBLEM_CODES.contains(&code), "{code} is in no contract");
-    let title = status.canonical_reason().unwrap_or("Error");
-    let number = status.as_u16();
-    let id = id.map_or_else(String::new, |id| format!(r#","request_id":"{id}""#));
-    format!(
-        r#"{{"type":"urn:livehelp:problem:{code}","title":"{title}","status":{number},"code":"{code}","detail":"{detail}"{id}}}"#
-    )
 }
 
 #[cfg(test)]

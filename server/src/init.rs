@@ -1,42 +1,31 @@
 //! The first rows of a server: an Organization, a site, its admin, the operator's key.
 //!
-//! Lives here: what `livehelp init` makes. Not here: folders and keys (`run::open` makes those), later
-//! Organizations (the admin listener). Called by the command line, on a stopped server's folders, and by `run`
-//! for the operator's key of a store that begins empty.
+//! Lives here: what `livehelp init` makes. Not here: folders and keys (`opened` makes those), later
+//! Organizations (the admin listener). Called by the command line, on a stopped server's folders.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::conversation::{Availability, Role};
-use protocol::ids::{AgentId, KeyId, SiteId, SiteKey, TenantId};
+use protocol::ids::{AgentId, SiteId, SiteKey, TenantId};
 use protocol::personal::Personal;
-use protocol::time::UnixMillis;
 use protocol::visible;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
-use crate::auth::{
-    EmailError, PasswordError, Scope, hash_password, new_operator_key, normal_email,
-    operator_key_hash, token_hash,
-};
+use crate::auth::{EmailError, PasswordError, hash_password, normal_email};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Store as StoreSetting};
 use crate::keys::{random_bytes, uuid_v7};
+use crate::opened::{self, Opened, OpeningError};
+use crate::operator_key::{OPERATOR_KEY_FILE, OperatorKeyError, holds_one_of, new_operator_key_in};
 use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
-use crate::run::{self, Opened, RunError};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    AgentRow, FieldRule, KeyRow, Record, SecretHash, SiteRow, SiteSettings, Store, StoreError,
-    TenantRow, Write,
+    AgentRow, FieldRule, Record, SiteRow, SiteSettings, Store, StoreError, TenantRow, Write,
 };
-
-/// The operator's key, in the keys folder.
-pub const OPERATOR_KEY_FILE: &str = "operator-key";
 
 /// How long whoever has the folders is waited for, as another `init` beside this one, and how often it is looked.
 const IN_USE_WAIT: Duration = Duration::from_secs(10);
@@ -67,7 +56,7 @@ pub struct NewServer {
 pub enum InitError {
     /// Folders, keys or data.
     #[error(transparent)]
-    Open(#[from] RunError),
+    Open(#[from] OpeningError),
     /// An origin.
     #[error("--origin {given:?} cannot be used")]
     Origin { given: String, source: OriginError },
@@ -91,23 +80,6 @@ pub enum InitError {
         "`store` = memory keeps nothing, so nothing can be made beforehand: start `livehelp serve`, and set it up over the admin listener with the operator-key that it puts into the keys folder"
     )]
     Memory,
-}
-
-/// Why there is no operator's key.
-#[derive(Debug, thiserror::Error)]
-pub enum OperatorKeyError {
-    /// Its file.
-    #[error("cannot write the operator's key to {}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
-    /// Its file, where there is one.
-    #[error("cannot read the operator's key in {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    /// Something else is in it.
-    #[error("{} holds no operator's key: move it away, or give another keys folder (--keys)", .0.display())]
-    NotAKey(PathBuf),
-    /// The store.
-    #[error("the store did not take the operator's key")]
-    Store(#[from] StoreError),
 }
 
 /// What was made.
@@ -146,7 +118,7 @@ pub async fn init(config: &Config, new: &NewServer) -> Result<Made, InitError> {
     }
     // Judged before anything is made.
     let first = FirstRows::of(new, config.agent_capacity, &SystemClock)?;
-    let opened = run::open_new(config, Arc::new(SystemClock))?;
+    let opened = opened::open_new(config, Arc::new(SystemClock))?;
     let made = first.keep(&*opened.store, config).await;
     close(opened).await;
     made
@@ -167,7 +139,7 @@ pub async fn init_if_absent(
             return Ok(Err(there));
         }
         let first = FirstRows::of(new, config.agent_capacity, &SystemClock)?;
-        match run::open_new(config, Arc::new(SystemClock)) {
+        match opened::open_new(config, Arc::new(SystemClock)) {
             Err(error) if error.is_in_use() && waits() => {
                 tokio::time::sleep(IN_USE_LOOK).await;
             }
@@ -225,8 +197,8 @@ pub fn there(config: &Config) -> Result<Option<There>, InitError> {
     if config.store == StoreSetting::Memory {
         return Err(InitError::Memory);
     }
-    run::look(config)?;
-    let found = SqliteStore::count(&config.data).map_err(RunError::from)?;
+    opened::look(config)?;
+    let found = SqliteStore::count(&config.data).map_err(OpeningError::from)?;
     // The operator's key is the last thing that is made.
     Ok(found.filter(|found| found.operator_keys > 0).map(|found| There {
         tenants: found.tenants,
@@ -321,86 +293,10 @@ impl FirstRows {
     }
 }
 
-/// Gives the operator's key to a store that begins empty at each start: the one in the keys folder, so that
-/// whoever has it goes on with it, or a new one.
-///
-/// # Errors
-/// If the file cannot be read or made, or holds something else.
-pub async fn lend_operator_key(
-    store: &dyn Store,
-    keys: &Path,
-    at: UnixMillis,
-) -> Result<(), OperatorKeyError> {
-    let path = keys.join(OPERATOR_KEY_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let text = SecretString::from(text);
-            let hash = operator_key_hash(text.expose_secret().trim());
-            let hash = hash.ok_or(OperatorKeyError::NotAKey(path))?;
-            Ok(store.key_create(operator_key_row(hash, at)).await?)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let folder = DirBuilder::new().recursive(true).mode(0o700).create(keys);
-            folder.map_err(|source| OperatorKeyError::Write { path: path.clone(), source })?;
-            Ok(store.key_create(new_operator_key_in(path, at)?).await?)
-        }
-        Err(source) => Err(OperatorKeyError::Read { path, source }),
-    }
-}
-
-/// Writes a new key of the operator to its file; it holds once the row is stored.
-fn new_operator_key_in(path: PathBuf, at: UnixMillis) -> Result<KeyRow, OperatorKeyError> {
-    let issued = new_operator_key();
-    write_secret(&path, issued.text.expose_secret())
-        .map_err(|source| OperatorKeyError::Write { path, source })?;
-    Ok(operator_key_row(issued.hash, at))
-}
-
-fn operator_key_row(secret: SecretHash, at: UnixMillis) -> KeyRow {
-    KeyRow {
-        key: KeyId::from_uuid(uuid_v7(at)),
-        tenant: None,
-        name: "operator".to_owned(),
-        scopes: Scope::OPERATOR.iter().map(|scope| scope.word().to_owned()).collect(),
-        secret,
-        created_at: at,
-    }
-}
-
 fn name(flag: &'static str, text: &str) -> Result<String, InitError> {
     let kept = visible::name(text);
     if kept.is_empty() || kept.chars().count() > NAME_CHARS_MAX {
         return Err(InitError::Name { flag });
     }
     Ok(kept.into_owned())
-}
-
-/// Whether the file holds the text of one of these keys.
-fn holds_one_of(path: &Path, keys: &[KeyRow]) -> Result<bool, OperatorKeyError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => SecretString::from(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(OperatorKeyError::Read { path: path.to_owned(), source }),
-    };
-    let hash = token_hash(text.expose_secret().trim());
-    Ok(keys.iter().any(|row| row.secret == hash))
-}
-
-/// Writes a file that only its owner reads, and has it on disk before it says so. What stood there before
-/// is replaced in one step.
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    if let Some(folder) = path.parent() {
-        std::fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }

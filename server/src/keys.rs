@@ -10,8 +10,11 @@
 //! folder has noise. Whoever loses this folder has lost the data.
 
 mod cipher;
+mod error;
 mod file;
+mod folder;
 mod port;
+mod sealing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,13 +27,14 @@ use zeroize::Zeroizing;
 
 use self::cipher::ValueKey;
 use self::file::KeyFile;
-use self::port::{Stored, WrappedKeys as _};
+use self::port::WrappedKeys as _;
 use crate::folder::FolderLock;
 use crate::privacy::consent::NoticeHash;
-use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, SecretHash, Subject, TransitSealer};
+use crate::privacy::seal::{Bucket, Lock, SealError, Sealer as _, SecretHash, Subject};
 use crate::recent::Recent;
 
 pub use self::cipher::{Sum, fill_random};
+pub use self::error::KeysError;
 pub use self::file::Copied;
 
 /// Derived keys in memory, so that a message need not derive its own: one for each conversation that is
@@ -53,93 +57,6 @@ type Secret = Zeroizing<[u8; KEY_BYTES]>;
 
 /// What data is known by.
 pub type StoreId = [u8; 16];
-
-/// Why the keys cannot be used. Nothing is ever replaced on its own: lost keys are lost data.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// A copy of the data folder would then be a copy of the keys too.
-    #[error("the keys folder {} lies inside the data folder {}: put it elsewhere (--keys)", keys.display(), data.display())]
-    InsideData { keys: PathBuf, data: PathBuf },
-    /// The data was sealed with keys that are not there.
-    #[error("there is data, but no keys in {}: put the keys folder back, without it the data cannot be read", .0.display())]
-    Missing(PathBuf),
-    /// Half of the folder is gone.
-    #[error("{} is missing from the keys folder: put the keys folder back from its own backup", .0.display())]
-    Incomplete(PathBuf),
-    /// The keys were put back from a time before the data.
-    #[error("the keys in {} are older than the data (keys.sqlite has generation {keys}, the data needs {data}): put the newest keys folder back", folder.display())]
-    OlderThanData { folder: PathBuf, keys: u64, data: u64 },
-    /// Others on this machine could read them.
-    #[error("{} can be read by others (mode {mode:o}): chmod {} it", path.display(), if *folder { "700" } else { "600" })]
-    Permissions { path: PathBuf, mode: u32, folder: bool },
-    /// `master.key` does not open `keys.sqlite`.
-    #[error("master.key in {} does not open keys.sqlite: they belong to different servers", .0.display())]
-    WrongMaster(PathBuf),
-    /// `master.key` is not 32 bytes.
-    #[error("{} is not a master key: it must be 32 bytes", .0.display())]
-    NotAMaster(PathBuf),
-    /// There are keys already.
-    #[error("there are keys in {} already", .0.display())]
-    Exists(PathBuf),
-    /// Another process has them.
-    #[error("the keys folder {} is in use by another process, {pid}", folder.display())]
-    InUse { folder: PathBuf, pid: u32 },
-    /// Their file system has no locks.
-    #[error("the file system of {} has no locks: put the folder on another one", path.display())]
-    NoLocks {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// They are for other data.
-    #[error("the keys in {} are not the keys of {}: they are for the data that lay last in {}", keys.display(), data.display(), bound.display())]
-    OtherData { keys: PathBuf, data: PathBuf, bound: PathBuf },
-    /// The data that they are for is not there.
-    #[error("there is no data in {}, but the keys in {} are for data that lay last in {}: put the data folder back, or make a new server with `livehelp init`", data.display(), keys.display(), bound.display())]
-    DataGone { keys: PathBuf, data: PathBuf, bound: PathBuf },
-    /// Keys that do not open, or pages that do not fit.
-    #[error("{} is damaged ({count} keys do not open): put the keys folder back from its own backup; `livehelp repair` says what can be saved without", path.display())]
-    Damaged { path: PathBuf, count: u64 },
-    /// Its log was written for a later one.
-    #[error("{} is older than its log: put the keys folder back from its own backup", .0.display())]
-    OlderThanLog(PathBuf),
-    /// Not the file that was opened.
-    #[error("{} is another file than the one that was opened", .0.display())]
-    Replaced(PathBuf),
-    /// No key could be made.
-    #[error("there is no room in {}", .0.display())]
-    NoRoom(PathBuf),
-    /// From a later livehelp.
-    #[error("keys.sqlite is of format {found}, this livehelp knows {known}: use a newer one")]
-    Newer { found: u32, known: u32 },
-    #[error("cannot {act} {}", path.display())]
-    Io {
-        act: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("keys.sqlite failed: cannot {act}")]
-    File {
-        act: &'static str,
-        #[source]
-        source: rusqlite::Error,
-    },
-    #[error("the system has no random numbers to give")]
-    NoRandom,
-    #[error("a key that was to be destroyed was read back from keys.sqlite")]
-    StillThere,
-}
-
-impl KeysError {
-    /// Whether the files are not the ones that were opened.
-    fn is_gone(&self) -> bool {
-        if let Self::Io { source, .. } = self {
-            return source.kind() == std::io::ErrorKind::NotFound;
-        }
-        matches!(self, Self::Replaced(_) | Self::WrongMaster(_))
-    }
-}
 
 /// The key store of one server.
 #[derive(Debug)]
@@ -218,13 +135,13 @@ impl KeyStore {
         data_folder: &Path,
         generation_of_data: Option<u64>,
     ) -> Result<Self, KeysError> {
-        file::check_apart(folder, data_folder)?;
-        if !file::exists(folder)? && generation_of_data.is_some() {
+        folder::check_apart(folder, data_folder)?;
+        if !folder::exists(folder)? && generation_of_data.is_some() {
             return Err(KeysError::Missing(folder.to_owned()));
         }
-        file::make_folder(folder)?;
-        let lock = file::lock(folder)?;
-        if !file::exists(folder)? {
+        folder::make_folder(folder)?;
+        let lock = folder::lock(folder)?;
+        if !folder::exists(folder)? {
             file::create(folder)?;
         }
         let keys = Self::from_file(open(folder)?, Some(lock))?;
@@ -250,8 +167,8 @@ impl KeyStore {
         data_folder: &Path,
         generation_of_data: Option<u64>,
     ) -> Result<Option<Self>, KeysError> {
-        file::check_apart(folder, data_folder)?;
-        if !file::exists(folder)? {
+        folder::check_apart(folder, data_folder)?;
+        if !folder::exists(folder)? {
             return match generation_of_data {
                 Some(_) => Err(KeysError::Missing(folder.to_owned())),
                 None => Ok(None),
@@ -290,14 +207,14 @@ impl KeyStore {
     /// # Errors
     /// If it lies in the data folder, another process has it, others could read it, or it cannot be made.
     pub fn lock_to_restore(folder: &Path, data_folder: &Path) -> Result<FolderLock, KeysError> {
-        file::check_apart(folder, data_folder)?;
-        file::make_folder(folder)?;
-        file::lock(folder)
+        folder::check_apart(folder, data_folder)?;
+        folder::make_folder(folder)?;
+        folder::lock(folder)
     }
 
     /// What a restore makes in a keys folder beside the copy.
     pub fn traces_of(folder: &Path) -> Vec<PathBuf> {
-        vec![folder.join(file::LOCK_FILE)]
+        vec![folder.join(folder::LOCK_FILE)]
     }
 
     /// Whether every key opens.
@@ -383,7 +300,7 @@ impl KeyStore {
 
     /// Bytes of the files in this folder, with the log: what they take on disk.
     pub fn bytes(folder: &Path) -> u64 {
-        file::bytes(folder)
+        folder::bytes(folder)
     }
 
     /// Lets go of the folder; whoever still has these keys has no use for them.
@@ -396,10 +313,10 @@ impl KeyStore {
     /// # Errors
     /// If there are keys already, or as [`KeyStore::open`].
     pub fn create(folder: &Path, data_folder: &Path) -> Result<Self, KeysError> {
-        file::check_apart(folder, data_folder)?;
-        file::make_folder(folder)?;
-        let lock = file::lock(folder)?;
-        if file::exists(folder)? {
+        folder::check_apart(folder, data_folder)?;
+        folder::make_folder(folder)?;
+        let lock = folder::lock(folder)?;
+        if folder::exists(folder)? {
             return Err(KeysError::Exists(folder.to_owned()));
         }
         file::create(folder)?;
@@ -419,8 +336,8 @@ impl KeyStore {
     /// # Errors
     /// As above; and if the folder is in use or cannot be made.
     pub fn in_memory_beside(folder: &Path) -> Result<Self, KeysError> {
-        file::make_folder(folder)?;
-        Self::from_file(KeyFile::in_memory()?, Some(file::lock_without_trace(folder)?))
+        folder::make_folder(folder)?;
+        Self::from_file(KeyFile::in_memory()?, Some(folder::lock_without_trace(folder)?))
     }
 
     fn from_file(file: KeyFile, lock: Option<FolderLock>) -> Result<Self, KeysError> {
@@ -482,142 +399,6 @@ impl KeyStore {
         let key = cipher::derive(&bucket, &subject, lock);
         self.values.lock().insert(*lock, key.clone());
         Ok(key)
-    }
-}
-
-impl Held {
-    /// The key, `None` if it was never made.
-    fn bucket(&mut self, bucket: &Bucket) -> Result<Option<Secret>, SealError> {
-        if let Some(key) = self.buckets.get(bucket) {
-            return Ok(Some(key));
-        }
-        match self.file.bucket(bucket).map_err(failed)? {
-            Stored::Key(key) => {
-                self.buckets.insert(*bucket, key.clone());
-                Ok(Some(key))
-            }
-            Stored::Destroyed => Err(SealError::Destroyed),
-            Stored::None => Ok(None),
-        }
-    }
-
-    fn subject(&mut self, tenant: TenantId, subject: Subject) -> Result<Option<Secret>, SealError> {
-        if let Some(key) = self.subjects.get(&(tenant, subject)) {
-            return Ok(Some(key));
-        }
-        match self.file.subject(tenant, subject).map_err(failed)? {
-            Stored::Key(key) => {
-                self.subjects.insert((tenant, subject), key.clone());
-                Ok(Some(key))
-            }
-            Stored::Destroyed => Err(SealError::Destroyed),
-            Stored::None => Ok(None),
-        }
-    }
-}
-
-impl Sealer for KeyStore {
-    fn is_in_place(&self) -> bool {
-        self.in_place.load(Ordering::Acquire)
-    }
-
-    fn prepare(&self, locks: &[Lock]) -> Result<(), SealError> {
-        let mut held = self.file.lock();
-        // Each is its own affair: the others are made all the same.
-        let mut unfit = None;
-        let mut buckets = Vec::new();
-        let mut subjects = Vec::new();
-        for lock in locks {
-            match held.bucket(&lock.bucket) {
-                Ok(Some(_)) => {}
-                Ok(None) => buckets.push(lock.bucket),
-                Err(error @ (SealError::Destroyed | SealError::Tampered)) => unfit = Some(error),
-                Err(error) => return Err(self.unusable(error)),
-            }
-            match held.subject(lock.bucket.tenant, lock.subject) {
-                Ok(Some(_)) => {}
-                Ok(None) => subjects.push((lock.bucket.tenant, lock.subject)),
-                Err(error @ (SealError::Destroyed | SealError::Tampered)) => unfit = Some(error),
-                Err(error) => return Err(self.unusable(error)),
-            }
-        }
-        if !buckets.is_empty() || !subjects.is_empty() {
-            buckets.sort_unstable();
-            buckets.dedup();
-            subjects.sort_unstable();
-            subjects.dedup();
-            let made = held.file.make(&buckets, &subjects).map_err(failed);
-            let generation = made.map_err(|error| self.unusable(error))?;
-            self.generation.store(generation, Ordering::Release);
-        }
-        unfit.map_or(Ok(()), Err)
-    }
-
-    fn seal(&self, lock: &Lock, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        self.value_key(lock)?.seal(associated, plain)
-    }
-
-    fn unseal(&self, lock: &Lock, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        self.value_key(lock)?.unseal(associated, sealed)
-    }
-
-    fn find_hash(&self, tenant: TenantId, field: &str, value: &str) -> Result<[u8; 32], SealError> {
-        Ok(cipher::find_hash(&self.find_root, tenant, field, value))
-    }
-
-    fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError> {
-        let mut held = self.file.lock();
-        let outcome = held.file.destroy_buckets(buckets);
-        for bucket in buckets {
-            held.buckets.remove(bucket);
-        }
-        let gone: std::collections::HashSet<&Bucket> = buckets.iter().collect();
-        self.values.lock().retain(|lock| !gone.contains(&lock.bucket));
-        self.generation.store(outcome.map_err(failed)?, Ordering::Release);
-        Ok(())
-    }
-
-    fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError> {
-        let mut held = self.file.lock();
-        let outcome = held.file.destroy_subject(tenant, subject);
-        held.subjects.remove(&(tenant, subject));
-        self.values.lock().retain(|lock| lock.subject != subject || lock.bucket.tenant != tenant);
-        self.generation.store(outcome.map_err(failed)?, Ordering::Release);
-        Ok(())
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-}
-
-impl TransitSealer for KeyStore {
-    fn seal_in_transit(
-        &self,
-        day: Day,
-        associated: &[u8],
-        plain: &[u8],
-    ) -> Result<Vec<u8>, SealError> {
-        self.transit_key(day).seal(associated, plain)
-    }
-
-    fn unseal_in_transit(
-        &self,
-        day: Day,
-        associated: &[u8],
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, SealError> {
-        self.transit_key(day).unseal(associated, sealed)
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
-fn failed(error: KeysError) -> SealError {
-    tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "the key store failed");
-    if matches!(error, KeysError::Damaged { .. }) {
-        SealError::Tampered
-    } else {
-        SealError::Unavailable
     }
 }
 

@@ -4,6 +4,7 @@
 //! grant, what a sealed record is bound to, what is due for the sweep.
 //! Not here: keys (`keys`), rows (`store`), sockets. Called by every edge and port.
 
+pub mod tag;
 pub mod envelope;
 pub mod policy;
 pub mod redact;

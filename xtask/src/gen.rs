@@ -14,7 +14,8 @@ use protocol::conversation::{
     Marks, PageView, Presence, ResumePoint, Role, SiteAvailability, VisitorCard,
 };
 use protocol::frame::{
-    ClientFrame, ClientRole, FieldSchema, Schema, ServerFrame, SiteState, WatchTopic, WireLimits,
+    ClientFrame, ClientRole, FieldSchema, Schema, Senders, ServerFrame, SiteState, WatchTopic,
+    WireLimits,
 };
 use protocol::ids::{AgentId, ConversationId, MessageId, SessionId, SiteId, TagId, VisitorId};
 use protocol::limits;
@@ -465,8 +466,8 @@ fn union(out: &mut String, side: &str, frames: &[Schema]) -> anyhow::Result<()> 
 fn tables(text: &str) -> anyhow::Result<String> {
     let mut text = text.to_owned();
     for (mark, table) in [
-        ("client frames", frame_tables(ClientFrame::SCHEMA)?),
-        ("server frames", frame_tables(ServerFrame::SCHEMA)?),
+        ("client frames", frame_tables(ClientFrame::SCHEMA, ClientFrame::SENDERS)?),
+        ("server frames", frame_tables(ServerFrame::SCHEMA, &[])?),
         ("records", record_tables()?),
         ("codes", code_tables()?),
         ("close codes", close_table()?),
@@ -507,16 +508,17 @@ fn filled(words: &str) -> String {
     textwrap::fill(words, lines)
 }
 
-fn frame_tables(frames: &[Schema]) -> anyhow::Result<String> {
+/// `senders`, where clients say them: who says each of them.
+fn frame_tables(frames: &[Schema], senders: &[Senders]) -> anyhow::Result<String> {
     let mut out = String::new();
-    for frame in frames {
-        writeln!(
-            out,
-            "#### {} `{}`\n\n{}\n",
-            frame.code,
-            frame.word,
-            filled(&doc_lines(frame.doc))
-        )?;
+    for (at, frame) in frames.iter().enumerate() {
+        let whose = match senders.get(at) {
+            None | Some(Senders::Everyone) => "",
+            Some(Senders::Visitors) => " For visitors.",
+            Some(Senders::Agents) => " For agents.",
+        };
+        let words = filled(&format!("{}{whose}", doc_lines(frame.doc)));
+        writeln!(out, "#### {} `{}`\n\n{words}\n", frame.code, frame.word)?;
         if !frame.fields.is_empty() {
             field_rows(&mut out, frame)?;
         }

@@ -5,5 +5,6 @@
 mod hostile;
 mod limits;
 mod roundtrip;
+mod terms;
 mod vectors;
 mod visible;

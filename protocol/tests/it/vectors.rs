@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Deserialize)]
 pub(crate) struct Vector {
     pub(crate) name: String,
-    json: Value,
+    pub(crate) json: Value,
     msgpack: String,
 }
 

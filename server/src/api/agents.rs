@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::{Access, Anyone};
 use super::json::Json;
+use super::lookups::all_ends;
 use super::page::{Items, LIMIT_MAX, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Secret, name};
-use super::{schema, sessions};
+use super::schema;
 use crate::auth::{Scope, Trier, token_hash};
 use crate::store::{AgentRow, Page, Record};
 
@@ -152,7 +153,7 @@ pub(crate) async fn update(
     }
     let mut records = vec![Record::AgentChange(row.clone())];
     if was.1 && !row.active {
-        records.extend(sessions::all_ends(&state, row.tenant, row.agent, None).await?);
+        records.extend(all_ends(&state, row.tenant, row.agent, None).await?);
     }
     state.carry_out(records).await?;
     Ok(Json(Agent::from(row)))
@@ -198,7 +199,7 @@ pub(crate) async fn set_password(
         return Err(Problem::field("current_password", "This is not your current password."));
     }
     let mut records = vec![Record::Password { tenant, agent, password_hash }];
-    let others = sessions::all_ends(&state, tenant, agent, Some(me.session.session)).await?;
+    let others = all_ends(&state, tenant, agent, Some(me.session.session)).await?;
     records.extend(others);
     state.carry_out(records).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,140 +1,40 @@
 //! Conversations: their state, and the acts that change it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use protocol::conversation::{ConversationState, PageView, Role};
-use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TagId, TenantId, VisitorId};
-use protocol::message::{Author, Seq};
-use protocol::personal::{Personal, Text};
-use protocol::retention::RetentionClass;
-use protocol::time::{Day, UnixMillis};
-use serde::{Deserialize, Serialize};
+use protocol::conversation::{ConversationState, Role};
+use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId, VisitorId};
+use protocol::time::UnixMillis;
+use serde::Deserialize;
 use tokio::sync::MutexGuard;
 
 use super::access::Access;
 use super::date::Moment;
 use super::etag::{IfMatch, Version};
-use super::idempotency::{Idempotency, Keep};
+use super::idempotency::Idempotency;
 use super::json::Json;
-use super::messages::{MessageAuthor, Preview, checked_text, preview};
+use super::lookups::find;
 use super::page::{Items, one_of, page, shown};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id};
 use super::told::MESSAGES;
 use super::{ApiState, schema};
-use crate::auth::{Scope, issue};
-use crate::hub::Creation;
-use crate::privacy::envelope::Placed;
-use crate::privacy::gate::{Door, ReadGrant, Reader};
-use crate::privacy::policy::SiteTimeline;
-use crate::store::{
-    ConversationFilter, ConversationRow, ConversationSearch, MarkRow, SearchOrder, Sight, TagRow,
-    VisitorRow, Write,
-};
+use crate::auth::Scope;
+use crate::store::{ConversationFilter, ConversationSearch, SearchOrder};
 
-/// Messages that are looked through for the last words before the store looks for them by itself.
-const PREVIEW_TAIL: u16 = 8;
+mod beginning;
+mod shape;
+
+use beginning::{Begun, begin};
+use shape::Shaper;
+
+pub(crate) use beginning::NewConversation;
+pub(crate) use shape::Conversation;
 
 /// Labels on one conversation; what its card on the wire can hold.
 pub(super) const TAGS_MAX: usize = 32;
-
-/// A conversation's state.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Conversation {
-    #[schema(schema_with = schema::conversation_id)]
-    conversation_id: ConversationId,
-    /// Grows with each change.
-    version: u64,
-    #[schema(schema_with = schema::site_id)]
-    site_id: SiteId,
-    #[schema(schema_with = schema::conversation_state)]
-    state: ConversationState,
-    /// Who has it now.
-    #[schema(value_type = Option<String>)]
-    assignee: Option<AgentId>,
-    /// The agents who have or had part in it.
-    #[schema(value_type = Vec<String>)]
-    agents: Vec<AgentId>,
-    /// It was opened while no agent was there.
-    offline_message: bool,
-    #[schema(value_type = Vec<String>)]
-    tags: Vec<TagId>,
-    /// The same labels with their names, in the same order.
-    labels: Vec<Label>,
-    visitor: ConversationVisitor,
-    form: Vec<FormAnswer>,
-    /// SHA-256 of the privacy notice that the visitor was shown before it began, 64 hex digits.
-    notice_hash: Option<String>,
-    marks: Vec<Marks>,
-    /// The newest place.
-    #[schema(value_type = u64)]
-    seq_last: Seq,
-    /// The beginning of the newest words, internal notes included.
-    #[schema(value_type = Option<String>)]
-    preview: Option<Personal<String>>,
-    last_author: Option<MessageAuthor>,
-    #[schema(value_type = Option<u64>)]
-    last_message_at: Option<UnixMillis>,
-    #[schema(value_type = u64)]
-    created_at: UnixMillis,
-    /// When it changed last, by its state or by what was said. Moves with the store's order of changes, so that asking
-    /// for what was updated after the greatest one that was seen misses nothing; a message shows here within a second or two.
-    #[schema(value_type = u64)]
-    updated_at: UnixMillis,
-    #[schema(value_type = Option<u64>)]
-    waiting_since: Option<UnixMillis>,
-    #[schema(value_type = Option<u64>)]
-    closed_at: Option<UnixMillis>,
-}
-
-/// A label of a conversation.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub(crate) struct Label {
-    #[schema(schema_with = schema::tag_id)]
-    tag_id: TagId,
-    name: String,
-}
-
-/// The visitor of a conversation. What they said about themselves is null once its time is over.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct ConversationVisitor {
-    #[schema(schema_with = schema::visitor_id)]
-    visitor_id: VisitorId,
-    #[schema(value_type = Option<String>)]
-    name: Option<Personal<String>>,
-    #[schema(value_type = Option<String>)]
-    email: Option<Personal<String>>,
-    /// The page it was opened on.
-    #[schema(value_type = Option<String>)]
-    page_url: Option<Personal<String>>,
-    #[schema(value_type = Option<String>)]
-    page_title: Option<Personal<String>>,
-    /// BCP 47.
-    locale: String,
-}
-
-/// An answer of the form before the conversation.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct FormAnswer {
-    field: String,
-    #[schema(value_type = String)]
-    answer: Personal<String>,
-}
-
-/// How far someone has come.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Marks {
-    author: MessageAuthor,
-    #[schema(value_type = u64)]
-    delivered: Seq,
-    #[schema(value_type = u64)]
-    seen: Seq,
-}
 
 /// Which conversations to list: all conditions hold.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -170,67 +70,6 @@ pub(crate) struct ConversationsQuery {
     /// that were read, once `next_cursor` is null: nothing is missed, and nothing comes twice that did not change again.
     #[param(value_type = Option<String>)]
     updated_after: Option<Moment>,
-}
-
-/// A conversation to begin.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewConversation {
-    #[schema(schema_with = schema::site_id)]
-    site_id: SiteId,
-    /// A visitor of before. Without one, a new visitor is made.
-    #[schema(value_type = Option<String>)]
-    visitor_id: Option<VisitorId>,
-    /// What the visitor said about themselves, as the site's form has it. Of a visitor of before, what is left out
-    /// stays as it is.
-    #[serde(default)]
-    #[schema(inline = false)]
-    visitor: Option<NewVisitor>,
-    message: FirstMessage,
-    /// Who gets it, at once; without one it waits in line and is offered.
-    #[schema(value_type = Option<String>)]
-    assignee: Option<AgentId>,
-    /// Which privacy notice the visitor was shown, where the site has one: SHA-256 as 64 hex digits.
-    notice_hash: Option<String>,
-    /// The page that it is about.
-    #[schema(value_type = Option<String>)]
-    page_url: Option<Personal<String>>,
-    #[schema(value_type = Option<String>)]
-    page_title: Option<Personal<String>>,
-}
-
-/// Who the visitor of a new conversation is.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewVisitor {
-    #[schema(value_type = Option<String>)]
-    name: Option<Personal<String>>,
-    #[schema(value_type = Option<String>)]
-    email: Option<Personal<String>>,
-    /// BCP 47.
-    locale: Option<String>,
-}
-
-/// The first words of a conversation.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FirstMessage {
-    /// At most 4000 characters.
-    #[schema(value_type = String)]
-    text: Personal<String>,
-    /// Whose words these are: the visitor's, which is so where a key does not say, or those of whoever asks. An agent
-    /// speaks for themselves alone.
-    author: Option<FirstAuthor>,
-}
-
-/// Whose words begin a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FirstAuthor {
-    /// The visitor's.
-    Visitor,
-    /// Those of the agent or program that asks.
-    Me,
 }
 
 /// From whom it is taken over, and by whom.
@@ -368,70 +207,6 @@ pub(crate) async fn create(
         Shaper::new(&state, access.tenant).await?.shape(row).await
     };
     once.once_shown(&state, (access.tenant, &owner), &bytes, begin, show).await
-}
-
-/// What is kept of the answer to a new conversation, for a request that comes again.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Begun {
-    conversation: ConversationId,
-}
-
-async fn begin(
-    state: &ApiState,
-    access: &Access,
-    new: NewConversation,
-    keep: Option<Keep>,
-) -> Result<Begun, Problem> {
-    let text = checked_text("message.text", &new.message.text)?;
-    let own = access.signed_in.is_some();
-    let by_visitor = match new.message.author {
-        Some(FirstAuthor::Visitor) if own => {
-            let words = "An agent speaks for themselves. A key may bring a visitor's words.";
-            return Err(Problem::field("message.author", words));
-        }
-        Some(author) => author == FirstAuthor::Visitor,
-        None => !own,
-    };
-    if state.store.site(access.tenant, new.site_id).await?.is_none() {
-        return Err(Problem::field("site_id", "There is no such site here."));
-    }
-    if let Some(visitor) = new.visitor_id {
-        let row = state.store.visitor(access.tenant, visitor).await?;
-        if row.is_none_or(|row| row.site != new.site_id) {
-            return Err(Problem::field("visitor_id", "This site has no such visitor."));
-        }
-    }
-    if let Some(agent) = new.assignee {
-        colleague(state, access.tenant, agent)
-            .await
-            .map_err(|problem| problem.of_field("assignee"))?;
-    }
-    let about = new.visitor.unwrap_or_default();
-    let mut form = Vec::new();
-    for (field, given) in [("name", &about.name), ("email", &about.email)] {
-        form.extend(given.as_ref().map(|given| (field, given.expose().as_str())));
-    }
-    let begun = Begun { conversation: ConversationId::from_uuid(state.new_uuid()) };
-    let kept = keep.map(|keep| keep.record(&begun)).transpose()?;
-    let page = new.page_url.map(|url| PageView { url, title: new.page_title });
-    let creation = Creation {
-        conversation: begun.conversation,
-        site: new.site_id,
-        visitor: new.visitor_id.unwrap_or_else(|| VisitorId::from_uuid(state.new_uuid())),
-        is_known: new.visitor_id.is_some(),
-        form,
-        page: page.as_ref(),
-        notice: new.notice_hash.as_deref(),
-        locale: about.locale.as_deref().unwrap_or_default(),
-        message: MessageId::from_uuid(state.new_uuid()),
-        text: Text::new(text),
-        by_visitor,
-        assignee: new.assignee,
-        secret: issue("lhv_").hash,
-        beside: kept.map(|record| Write::Record(Box::new(record))).into_iter().collect(),
-    };
-    state.live.create(&access.principal, creation).await?;
-    Ok(begun)
 }
 
 /// GET /v1/conversations/{conversation_id}
@@ -595,21 +370,6 @@ pub(crate) async fn set_tags(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The header, if it is of this Organization.
-pub(crate) async fn find(
-    state: &ApiState,
-    tenant: TenantId,
-    conversation: ConversationId,
-) -> Result<ConversationRow, Problem> {
-    let row = state.store.conversation(tenant, conversation).await?;
-    row.ok_or_else(|| Problem::not_found("conversation"))
-}
-
-/// The day by which reading is judged: clocks that were set back show nothing again.
-pub(crate) async fn today(state: &ApiState) -> Result<Day, Problem> {
-    Ok(state.now().max(state.store.high_water().await?).day())
-}
-
 /// Whether the caller may change it, and it is still what they saw. Changes over REST come one after the other.
 async fn may_change<'a>(
     state: &'a ApiState,
@@ -630,130 +390,4 @@ async fn colleague(state: &ApiState, tenant: TenantId, agent: AgentId) -> Result
         return Ok(());
     }
     Err(Problem::field("agent_id", "There is no such active agent here."))
-}
-
-/// Shapes headers, asking for each site and visitor once.
-struct Shaper<'a> {
-    state: &'a ApiState,
-    tenant: TenantId,
-    today: Day,
-    timelines: HashMap<SiteId, Option<SiteTimeline>>,
-    visitors: HashMap<VisitorId, Option<VisitorRow>>,
-    labels: Vec<TagRow>,
-}
-
-impl<'a> Shaper<'a> {
-    async fn new(state: &'a ApiState, tenant: TenantId) -> Result<Self, Problem> {
-        let today = today(state).await?;
-        let labels = state.store.tags(tenant).await?;
-        let (timelines, visitors) = (HashMap::new(), HashMap::new());
-        Ok(Self { state, tenant, today, timelines, visitors, labels })
-    }
-
-    async fn shape(&mut self, row: ConversationRow) -> Result<Conversation, Problem> {
-        let store = &self.state.store;
-        if !self.timelines.contains_key(&row.site) {
-            let site = store.site(self.tenant, row.site).await?;
-            self.timelines.insert(row.site, site.map(|site| site.timeline));
-        }
-        if !self.visitors.contains_key(&row.visitor) {
-            let visitor = store.visitor(self.tenant, row.visitor).await?;
-            self.visitors.insert(row.visitor, visitor);
-        }
-        let room = store.room(self.tenant, row.conversation, PREVIEW_TAIL).await?;
-        let timeline = self.timelines.get(&row.site).and_then(Option::as_ref);
-        let visitor = self.visitors.get(&row.visitor).and_then(Option::as_ref);
-        // Without its site nothing says how long it may be shown: then not at all.
-        let grant = timeline
-            .map(|timeline| ReadGrant::stored(Door::Api, Reader::Agents, self.today, timeline));
-        let of_header = (row.page_url, row.page_title, row.form);
-        let opened = row.created_at.day();
-        let (page_url, page_title, form) = grant
-            .and_then(|grant| grant.show(RetentionClass::Transcript, opened, of_header))
-            .unwrap_or_default();
-        let (name, email) = grant
-            .zip(visitor)
-            .and_then(|(grant, of)| {
-                let contact = (of.name.clone(), of.email.clone());
-                grant.show(RetentionClass::Contact, of.contact_day, contact)
-            })
-            .unwrap_or_default();
-        let updated_at = store.changed_at(self.tenant, row.conversation).await?;
-        let labels = row.tags.iter().filter_map(|tag| {
-            let known = self.labels.iter().find(|label| label.tag == *tag)?;
-            Some(Label { tag_id: *tag, name: known.name.clone() })
-        });
-        let labels = labels.collect();
-        let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
-        let last = self.last_words(row.conversation, tail, timeline).await?;
-        let (seq_last, marks) =
-            room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.marks[..]));
-        Ok(Conversation {
-            conversation_id: row.conversation,
-            version: row.version,
-            site_id: row.site,
-            state: row.state,
-            assignee: row.assignee,
-            agents: row.agents,
-            offline_message: row.channel.is_offline_message(),
-            tags: row.tags,
-            labels,
-            visitor: ConversationVisitor {
-                visitor_id: row.visitor,
-                name,
-                email,
-                page_url,
-                page_title,
-                locale: row.locale,
-            },
-            form: form.into_iter().map(|(field, answer)| FormAnswer { field, answer }).collect(),
-            notice_hash: row.notice.map(|notice| notice.to_string()),
-            marks: marks.iter().map(Marks::from).collect(),
-            seq_last,
-            last_author: last.as_ref().map(|last| last.author),
-            last_message_at: last.as_ref().map(|last| last.at),
-            preview: last.and_then(|last| last.text),
-            created_at: row.created_at,
-            updated_at: updated_at.unwrap_or(row.created_at),
-            waiting_since: row.waiting_since,
-            closed_at: row.closed_at,
-        })
-    }
-
-    /// The newest words of a conversation, which may lie below the tail that was read. A line of the system says nothing
-    /// about what was said.
-    async fn last_words(
-        &self,
-        conversation: ConversationId,
-        tail: &[Arc<Placed>],
-        timeline: Option<&SiteTimeline>,
-    ) -> Result<Option<Preview>, Problem> {
-        let last = timeline.and_then(|timeline| {
-            let mut newest_first = tail.iter().rev();
-            newest_first.find_map(|said| {
-                preview(said, self.today, timeline).filter(|preview| preview.text.is_some())
-            })
-        });
-        if last.is_some() || tail.len() < usize::from(PREVIEW_TAIL) {
-            return Ok(last);
-        }
-        let before = tail.first().map(|first| first.seq());
-        let sight = Sight::Said(self.today);
-        let page =
-            self.state.store.page(self.tenant, conversation, sight, (Seq(0), before), 1).await?;
-        let newest = page.messages.first().zip(timeline);
-        Ok(newest.and_then(|(said, timeline)| preview(said, self.today, timeline)))
-    }
-}
-
-impl From<&MarkRow> for Marks {
-    fn from(row: &MarkRow) -> Self {
-        Self { author: MessageAuthor::from(row.author), delivered: row.delivered, seen: row.seen }
-    }
-}
-
-impl From<Author> for MessageAuthor {
-    fn from(author: Author) -> Self {
-        Self { kind: author.kind(), agent_id: author.agent() }
-    }
 }

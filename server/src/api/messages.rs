@@ -1,8 +1,5 @@
 //! Messages: read through the gate, said through the hub.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
@@ -16,11 +13,11 @@ use protocol::visible::is_blank;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
-use super::conversations::{find, today};
-use super::date::{iso_day, iso_moment};
+use super::date::iso_day;
 use super::idempotency::{Idempotency, Keep};
 use super::json::Json;
-use super::page::{Items, LIMIT_MAX, shown};
+use super::lookups::{find, today};
+use super::page::{Items, shown};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Ids};
 use super::told::MESSAGES;
@@ -33,11 +30,12 @@ use crate::privacy::ingest::Said;
 use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
 use crate::store::Sight;
 
+mod transcript;
+
+use transcript::{all_messages, names, plain};
+
 /// Ranges of places without a message that can still be read, which a page passes over before it says where to go on.
 const EMPTY_RANGES_MAX: usize = 8;
-
-/// Messages of one transcript; a longer one says so.
-const TRANSCRIPT_MESSAGES_MAX: usize = 10_000;
 
 /// Characters of the newest message that a list shows.
 const PREVIEW_CHARS_MAX: usize = 120;
@@ -440,6 +438,12 @@ pub(crate) fn preview(placed: &Placed, today: Day, timeline: &SiteTimeline) -> O
     Some(Preview { author: MessageAuthor::from(shown.author), at: shown.at, text })
 }
 
+impl From<message::Author> for MessageAuthor {
+    fn from(author: message::Author) -> Self {
+        Self { kind: author.kind(), agent_id: author.agent() }
+    }
+}
+
 impl From<message::Message<'_>> for Message {
     fn from(shown: message::Message<'_>) -> Self {
         Self {
@@ -457,82 +461,4 @@ impl From<message::Message<'_>> for Message {
             expires_on: shown.expires.map(iso_day),
         }
     }
-}
-
-/// Everything in order, and whether there is more than a transcript holds.
-async fn all_messages(
-    state: &ApiState,
-    tenant: TenantId,
-    conversation: ConversationId,
-    sight: Sight,
-) -> Result<(Vec<std::sync::Arc<Placed>>, bool), Problem> {
-    let mut newest_first = Vec::new();
-    let mut before = None;
-    loop {
-        let range = (Seq(0), before);
-        let page = state.store.page(tenant, conversation, sight, range, LIMIT_MAX).await?;
-        before = page.messages.first().map(|row| row.seq());
-        newest_first.extend(page.messages.into_iter().rev());
-        if !page.more || newest_first.len() >= TRANSCRIPT_MESSAGES_MAX {
-            newest_first.reverse();
-            return Ok((newest_first, page.more));
-        }
-    }
-}
-
-async fn names(
-    state: &ApiState,
-    tenant: TenantId,
-    messages: &[Message],
-) -> Result<HashMap<AgentId, Personal<String>>, Problem> {
-    let mut names = HashMap::new();
-    for message in messages {
-        let about = match &message.body {
-            MessageBody::Event { agent_id, .. } => *agent_id,
-            MessageBody::Text { .. } => None,
-        };
-        for agent in [message.author.agent_id, about].into_iter().flatten() {
-            if !names.contains_key(&agent)
-                && let Some(row) = state.store.agent(tenant, agent).await?
-            {
-                names.insert(agent, row.name);
-            }
-        }
-    }
-    Ok(names)
-}
-
-fn plain(
-    messages: &[Message],
-    truncated: bool,
-    names: &HashMap<AgentId, Personal<String>>,
-) -> String {
-    let name = |agent: Option<AgentId>| {
-        let name = agent.and_then(|agent| names.get(&agent)).map(|name| name.expose().as_str());
-        // One who is erased has none.
-        name.filter(|name| !name.is_empty()).unwrap_or("Agent")
-    };
-    let mut text = String::new();
-    if truncated {
-        text.push_str("[earlier messages left out]\n");
-    }
-    for message in messages {
-        let who = match message.author.kind {
-            AuthorKind::Visitor => "Visitor",
-            AuthorKind::Agent => name(message.author.agent_id),
-            AuthorKind::Bot => "Bot",
-            AuthorKind::System => "livehelp",
-        };
-        let note = if message.visibility == Visibility::Agents { " (note)" } else { "" };
-        let words = match &message.body {
-            MessageBody::Text { text } => text.expose().replace('\n', "\n    "),
-            MessageBody::Event { event, agent_id } => match agent_id {
-                Some(_) => format!("{} ({})", event.word(), name(*agent_id)),
-                None => event.word().to_owned(),
-            },
-        };
-        // Writing into a String cannot fail.
-        let _ok = writeln!(text, "[{}] {who}{note}: {words}", iso_moment(message.at)).is_ok();
-    }
-    text
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use protocol::ids::{AgentId, SessionId, TenantId};
+use protocol::ids::{SessionId, TenantId};
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 use secrecy::ExposeSecret as _;
@@ -15,6 +15,7 @@ use super::ApiState;
 use super::access::{Access, Anyone};
 use super::agents::Agent;
 use super::json::Json;
+use super::lookups::{all_ends, the_end};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
@@ -324,22 +325,6 @@ pub(crate) async fn delete(
     let row = mine.iter().find(|row| row.session == session);
     end(&state, row.ok_or_else(|| Problem::not_found("session"))?).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The ends of all sessions of an agent but one, for instance where their password changes.
-pub(crate) async fn all_ends(
-    state: &ApiState,
-    tenant: TenantId,
-    agent: AgentId,
-    but: Option<SessionId>,
-) -> Result<Vec<Record>, Problem> {
-    let rows = state.store.sessions(tenant, agent).await?;
-    Ok(rows.iter().filter(|row| Some(row.session) != but).map(the_end).collect())
-}
-
-fn the_end(row: &SessionRow) -> Record {
-    let SessionRow { tenant, agent, session, .. } = *row;
-    Record::SessionEnd { tenant, agent, session }
 }
 
 async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {

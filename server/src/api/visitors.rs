@@ -11,8 +11,8 @@ use protocol::time::{Day, UnixMillis};
 use serde::Serialize;
 
 use super::access::Access;
-use super::conversations::today;
 use super::json::Json;
+use super::lookups::today;
 use super::page::{Items, PageQuery};
 use super::problem::Problem;
 use super::request::{Asked, Id};

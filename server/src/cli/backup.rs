@@ -23,7 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Resolved, Store};
 use crate::http::client::Server;
 use crate::metrics::Metrics;
-use crate::run;
+use crate::opened::{self, OpeningError};
 use crate::store::sqlite::{Looked, SqliteStore};
 
 /// How often the server is asked how far it is.
@@ -148,7 +148,7 @@ enum Found {
 
 /// Looks at the folders, and lets go of them: whoever opens them to write has to be alone.
 fn found(config: &Config) -> Result<Found, CliError> {
-    Ok(match SqliteStore::look(&config.data).map_err(run::RunError::from)? {
+    Ok(match SqliteStore::look(&config.data).map_err(OpeningError::from)? {
         Looked::InUse { .. } => Found::Running,
         Looked::Empty if !config.data.exists() => Found::Running,
         Looked::Empty => return Err(CliError::EmptyData(config.data.clone())),
@@ -216,8 +216,8 @@ fn back_up_stopped(config: &Config, wish: Wish) -> Result<Value, CliError> {
     serve::start_logs(config);
     serve::runtime(config)?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let opened = run::open(config, Arc::clone(&clock))?;
-        let backups = run::backups(config, &opened, &clock, &Metrics::new());
+        let opened = opened::open(config, Arc::clone(&clock))?;
+        let backups = opened::backups(config, &opened, &clock, &Metrics::new());
         let made = follow(&backups, wish).await;
         crate::store::Store::close(&*opened.store).await;
         opened.keys.close();

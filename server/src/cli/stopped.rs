@@ -12,8 +12,8 @@ use super::{CliError, flags, print, serve, settings};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Bus, Config, Origin, Resolved, SETTINGS, Store};
 use crate::http::{Standing, Tls};
-use crate::init::OPERATOR_KEY_FILE;
-use crate::run::{self, Looked};
+use crate::opened::{self, Looked, OpeningError};
+use crate::operator_key::OPERATOR_KEY_FILE;
 use crate::store::sqlite::{Repaired, SqliteStore};
 
 pub(super) fn check_command() -> Command {
@@ -100,7 +100,7 @@ fn look(resolved: &Resolved, report: &mut Report) -> Result<(), CliError> {
     }
     report.say("data folder", absolute(&config.data))?;
     report.say("keys folder", absolute(&config.keys))?;
-    match run::look(config)? {
+    match opened::look(config)? {
         Looked::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
         Looked::Empty => Err(CliError::NoServer(config.data.clone())),
         Looked::InUse { pid } => {
@@ -114,7 +114,7 @@ fn look(resolved: &Resolved, report: &mut Report) -> Result<(), CliError> {
                 format!("of version {version}, the newest")
             };
             report.say("data", version_words)?;
-            let counted = SqliteStore::count(&config.data).map_err(run::RunError::from)?;
+            let counted = SqliteStore::count(&config.data).map_err(OpeningError::from)?;
             if let Some(found) = counted {
                 report.say(
                     "accounts",
@@ -211,7 +211,7 @@ pub(super) fn repair(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     if !config.data.exists() {
         return Err(CliError::NoServer(config.data.clone()));
     }
-    let repaired = run::repair(config, accept_loss)?;
+    let repaired = opened::repair(config, accept_loss)?;
     match output::for_people(matches) {
         Form::Json => print(&format!("{}\n", repaired_json(&repaired, accept_loss))),
         Form::Table => say_repaired(&repaired, accept_loss),
@@ -274,14 +274,14 @@ pub(super) fn rotate_keys(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         return Err(CliError::NoServer(config.data.clone()));
     }
     let keys = serve::runtime(config)?.block_on(async {
-        let opened = run::open(config, Arc::new(SystemClock))?;
+        let opened = opened::open(config, Arc::new(SystemClock))?;
         let keys = Arc::clone(&opened.keys);
         let rotated = tokio::task::spawn_blocking(move || keys.rotate_master()).await;
         crate::store::Store::close(&*opened.store).await;
         opened.keys.close();
         match rotated {
             Ok(Ok(keys)) => Ok(keys),
-            Ok(Err(error)) => Err(run::RunError::from(error).into()),
+            Ok(Err(error)) => Err(OpeningError::from(error).into()),
             Err(_) => Err(CliError::Refused("the rotation was cut off: start it again".to_owned())),
         }
     })?;

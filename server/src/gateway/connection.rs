@@ -1,4 +1,8 @@
-//! One connection: reads, frames to the hub, and waiting for room to write.
+//! One connection, from its first byte to its last: who is let in, reads, and waiting for room to
+//! write.
+//!
+//! Lives here: its life and what is counted of it. Below: bytes into frames (`reading`), what each
+//! frame asks for (`dispatch`).
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -10,32 +14,29 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::codec::{DecodeError, Encoding, decode_client, request_of_beginning};
-use protocol::conversation::ResumePoint;
-use protocol::frame::{ClientFrame, ClientRole, RequestId, ServerFrame, WatchTopic};
-use protocol::ids::ConversationId;
-use protocol::limits::{
-    FRAME_BYTES_MAX, HELLO_BYTES_MAX, REFUSED_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, WORD_BYTES_MAX,
-};
-use protocol::message::{Seq, Visibility};
+use protocol::codec::Encoding;
+use protocol::frame::{ClientFrame, ClientRole};
+use protocol::limits::WORD_BYTES_MAX;
 use protocol::personal::Personal;
-use protocol::reject::{CloseCode, Reject, RejectCode};
-use protocol::time::UnixMillis;
+use protocol::reject::CloseCode;
 
 use super::hello::{Greeting, Session};
-use super::incoming::{Came, Ears, Incoming, Went, has_several};
+use super::incoming::Incoming;
 use super::outbox::Outbox;
 use super::{Accepted, Gateway, RESTART_MS, connection_id};
-use crate::auth::{Pace, Wait};
+use crate::auth::Pace;
 use crate::http::Socket;
 use crate::http::access::Ended;
-use crate::hub::{Act, Opening, Outlet, Watched, Who, cork, tally, tell};
-use crate::metrics::{Ending, Peer, Throttle, Transport};
+use crate::hub::{Outlet, Who};
+use crate::metrics::{Ending, Peer, Transport};
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::Said;
-use crate::store::SecretHash;
 use crate::telemetry::writes_access;
 use crate::traces;
+
+mod dispatch;
+mod reading;
+
+use reading::Later;
 
 /// One read; shared by all connections of a thread, so that an idle one holds none.
 const READ_BYTES: usize = 64 * 1024;
@@ -45,14 +46,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
-
-/// A message that is not done with while it lies in the thread's buffer.
-struct Later {
-    bytes: Bytes,
-    read_at: Instant,
-    /// Whether it was found out already that it has to wait.
-    tried: bool,
 }
 
 struct Connection {
@@ -245,137 +238,9 @@ impl Connection {
         self.gateway.heartbeats.ms(self.gateway.clock.instant())
     }
 
-    /// Whole messages out of bytes; pongs and the answer to a close go straight back.
-    fn read(&mut self, bytes: &mut [u8]) -> Vec<Later> {
-        let read_at = self.gateway.clock.instant();
-        self.received = self.received.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
-        self.outbox.heard_ms.store(self.gateway.heartbeats.ms(read_at), Ordering::Relaxed);
-        let (mut later, mut answer) = (Vec::new(), Vec::new());
-        let (bytes_max, refused_bytes_max) = match &self.session {
-            Some(_) => (FRAME_BYTES_MAX, REFUSED_BYTES_MAX),
-            None => (HELLO_BYTES_MAX, 0),
-        };
-        let mut incoming = std::mem::take(&mut self.incoming);
-        let mut hear = |encoding, came: Came<'_>| match came {
-            Came::Whole(message) => {
-                let first = later.is_empty();
-                later.extend(self.hear(encoding, message, read_at, first));
-            }
-            Came::TooLong { beginning } => self.too_long(encoding, beginning),
-        };
-        let ears = Ears { bytes_max, refused_bytes_max, answer: &mut answer, hear: &mut hear };
-        let went = if has_several(bytes) {
-            cork::one_read(|| incoming.take(bytes, ears))
-        } else {
-            incoming.take(bytes, ears)
-        };
-        self.incoming = incoming;
-        if !answer.is_empty() {
-            self.outbox.control(Bytes::from(answer));
-        }
-        match went {
-            Went::On => {}
-            Went::Over => {
-                self.left = true;
-                self.outbox.cut_off();
-            }
-            Went::Wrong(code) => {
-                tracing::debug!(connection_id = %self.outbox.connection(), close_code = code.code(), "bytes that are no frame");
-                self.outbox.close(code);
-            }
-        }
-        later
-    }
-
-    /// Refuses a message of which only the beginning was read.
-    fn too_long(&mut self, encoding: Encoding, beginning: &[u8]) {
-        if self.outbox.is_over() {
-            return;
-        }
-        if encoding != self.encoding {
-            return self.outbox.close(CloseCode::WrongType);
-        }
-        if self.gateway.rates.frames.take(&self.frames).is_err() {
-            self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
-            return self.outbox.close(CloseCode::TooFast);
-        }
-        match request_of_beginning(encoding, beginning) {
-            Some(request) => {
-                let words = "this frame is longer than `frame_bytes_max`";
-                self.refuse(request, Err(Reject::new(RejectCode::TooLong, words)));
-            }
-            None => self.outbox.close(CloseCode::TooLarge),
-        }
-    }
-
-    /// Does what a message asks for, if it need not wait for anything. Otherwise it is kept.
-    fn hear(
-        &mut self,
-        encoding: Encoding,
-        bytes: &[u8],
-        read_at: Instant,
-        first: bool,
-    ) -> Option<Later> {
-        if self.outbox.is_over() {
-            return None;
-        }
-        if encoding != self.encoding {
-            self.outbox.close(CloseCode::WrongType);
-            return None;
-        }
-        if self.gateway.rates.frames.take(&self.frames).is_err() {
-            self.gateway.metrics.rate_limited_total.of(Throttle::Frames).inc();
-            self.outbox.close(CloseCode::TooFast);
-            return None;
-        }
-        let tried = first && self.session.is_some();
-        if tried {
-            let frame = self.decode(bytes)?;
-            if let Some(done) = self.at_once(&frame, read_at) {
-                self.refuse(request_of(&frame), done);
-                return None;
-            }
-        }
-        Some(Later { bytes: Bytes::copy_from_slice(bytes), read_at, tried })
-    }
-
-    fn decode<'b>(&self, bytes: &'b [u8]) -> Option<ClientFrame<'b>> {
-        match decode_client(self.encoding, bytes) {
-            Ok(frame) => Some(frame),
-            // A client that knows more than this server is told so, and stays.
-            Err(DecodeError::Value { request, field, .. }) => {
-                let words = format!("{field}: a value that this server does not know or take");
-                self.refuse(request, Err(Reject::new(RejectCode::Invalid, words)));
-                None
-            }
-            Err(error) => {
-                tracing::debug!(connection_id = %self.outbox.connection(), %error, "a frame was not read");
-                self.outbox.close(CloseCode::Malformed);
-                None
-            }
-        }
-    }
-
-    async fn handle(&mut self, later: Vec<Later>) {
-        for Later { bytes, read_at, tried } in later {
-            if self.outbox.is_over() {
-                return;
-            }
-            let Some(frame) = self.decode(&bytes) else { continue };
-            self.take(frame, read_at, tried).await;
-        }
-    }
-
-    fn refuse(&self, request: RequestId, done: Result<(), Reject>) {
-        if let Err(reject) = done {
-            tracing::debug!(connection_id = %self.outbox.connection(), reject_code = reject.code.word(), "a frame was refused");
-            tally::refuse(&self.gateway.metrics, &*self.outbox, request, reject);
-        }
-    }
-
     async fn take(&mut self, frame: ClientFrame<'_>, read_at: Instant, tried: bool) {
         if self.session.is_some() {
-            let request = request_of(&frame);
+            let request = frame.request();
             let at_once = if tried { None } else { self.at_once(&frame, read_at) };
             let done = match at_once {
                 Some(done) => done,
@@ -460,340 +325,6 @@ impl Connection {
             let life_ms = self.now_ms().saturating_sub(self.began_ms);
             metrics.connection_duration_seconds.observe(Duration::from_millis(life_ms));
         }
-    }
-
-    /// What needs to wait for nothing; `None` for everything else.
-    fn at_once(&mut self, frame: &ClientFrame<'_>, read_at: Instant) -> Option<Result<(), Reject>> {
-        match frame {
-            ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
-                if let Err(reject) = self.slow_down() {
-                    return Some(Err(reject));
-                }
-                let session = self.session.as_ref()?;
-                let said = Said {
-                    conversation: *conversation,
-                    message: *message,
-                    seen_seq: *seen_seq,
-                    body: body.clone(),
-                    visibility: visibility.unwrap_or(Visibility::Everyone),
-                };
-                let watched = session.room(*conversation)?;
-                self.gateway.hub.messages().send_at_once(
-                    &session.speaker,
-                    watched,
-                    *request,
-                    &said,
-                    read_at,
-                )
-            }
-            ClientFrame::Typing { conversation, typing } => {
-                let session = self.session.as_ref()?;
-                if let Some(watched) = session.room(*conversation) {
-                    self.gateway.hub.attendance().typing(&session.speaker, watched, *typing);
-                }
-                Some(Ok(()))
-            }
-            ClientFrame::Delivered { conversation, seq } => self.mark(*conversation, *seq, false),
-            ClientFrame::Seen { conversation, seq } => self.mark(*conversation, *seq, true),
-            ClientFrame::Ping { request } => {
-                tell(&*self.outbox, ServerFrame::Pong { request: *request });
-                Some(Ok(()))
-            }
-            ClientFrame::Hello { .. }
-            | ClientFrame::Open { .. }
-            | ClientFrame::Close { .. }
-            | ClientFrame::Reopen { .. }
-            | ClientFrame::History { .. }
-            | ClientFrame::Accept { .. }
-            | ClientFrame::Decline { .. }
-            | ClientFrame::Assign { .. }
-            | ClientFrame::Transfer { .. }
-            | ClientFrame::Availability { .. }
-            | ClientFrame::Watch { .. }
-            | ClientFrame::Unwatch { .. }
-            | ClientFrame::Draft { .. }
-            | ClientFrame::Page { .. }
-            | ClientFrame::TakeOver { .. }
-            | ClientFrame::Withdraw { .. }
-            | ClientFrame::Unknown { .. } => None,
-        }
-    }
-
-    fn mark(
-        &self,
-        conversation: ConversationId,
-        seq: Seq,
-        seen: bool,
-    ) -> Option<Result<(), Reject>> {
-        let session = self.session.as_ref()?;
-        if let Some(watched) = session.room(conversation) {
-            self.gateway.hub.attendance().mark(&session.speaker, watched, seq, seen);
-        }
-        Some(Ok(()))
-    }
-
-    /// Refuses a message that comes too soon after the others of the same person, whichever way those came.
-    fn slow_down(&self) -> Result<(), Reject> {
-        let Some(session) = &self.session else { return Ok(()) };
-        let rates = &self.gateway.rates;
-        let counted = match &session.speaker.who {
-            Who::Visitor { visitor, .. } => rates.visitor_messages.take(visitor),
-            Who::Agent { agent, .. } => rates.agent_messages.take(agent),
-        };
-        self.too_fast(counted.err(), Throttle::Messages)
-    }
-
-    /// The same for what asks the store, over all connections of the person; messages have their own count.
-    fn slow_questions_down(&self, frame: &ClientFrame<'_>) -> Result<(), Reject> {
-        let Some(session) = &self.session else { return Ok(()) };
-        if matches!(frame, ClientFrame::Send { .. }) {
-            return Ok(());
-        }
-        let rates = &self.gateway.rates;
-        let counted = match &session.speaker.who {
-            Who::Visitor { visitor, .. } => rates.visitor_questions.take(visitor),
-            Who::Agent { agent, .. } => rates.agent_questions.take(agent),
-        };
-        self.too_fast(counted.err(), Throttle::Frames)
-    }
-
-    fn too_fast(&self, wait: Option<Wait>, what: Throttle) -> Result<(), Reject> {
-        let Some(wait) = wait else { return Ok(()) };
-        self.gateway.metrics.rate_limited_total.of(what).inc();
-        let words = "you send faster than the limit; wait a moment";
-        let ms = u32::try_from(wait.ms).unwrap_or(u32::MAX);
-        Err(Reject::new(RejectCode::TooFast, words).retry_after_ms(ms))
-    }
-
-    /// A frame of someone who was let in, that [`Self::at_once`] left.
-    async fn frame(&mut self, frame: ClientFrame<'_>, read_at: Instant) -> Result<(), Reject> {
-        let gateway = Arc::clone(&self.gateway);
-        let hub = &gateway.hub;
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
-        let speaker = session.speaker.clone();
-        match frame {
-            ClientFrame::Hello { .. } => {
-                self.outbox.close(CloseCode::Protocol);
-                Ok(())
-            }
-            ClientFrame::Send { request, conversation, message, seen_seq, body, visibility } => {
-                let visibility = visibility.unwrap_or(Visibility::Everyone);
-                let said = Said { conversation, message, seen_seq, body, visibility };
-                hub.messages().send(&speaker, request, said, read_at).await
-            }
-            ClientFrame::Open { request, conversation, form, notice, page } => {
-                let form = form.iter().map(|a| (a.field.as_str(), a.answer.expose().as_str()));
-                let (secret, secret_expires_at) = match session.token.as_deref() {
-                    Some(token) => *token,
-                    // Their row has one already.
-                    None => (SecretHash([0; 32]), UnixMillis(0)),
-                };
-                let opening = Opening {
-                    conversation,
-                    form: form.collect(),
-                    page: page.as_ref(),
-                    notice: notice.as_deref(),
-                    locale: &session.locale,
-                    secret,
-                    secret_expires_at,
-                    address: *self.address.expose(),
-                    gpc: session.gpc,
-                };
-                hub.conversations().open(&speaker, opening).await?;
-                tell(&*self.outbox, done(request));
-                // The question is answered: what follows is not refused under its number.
-                if let Err(reject) = self.attend(conversation, None, RequestId(0)).await {
-                    tally::refuse(&self.gateway.metrics, &*self.outbox, RequestId(0), reject);
-                }
-                Ok(())
-            }
-            ClientFrame::Close { request, conversation } => {
-                hub.conversations().close(speaker.tenant, speaker.who.into(), conversation).await?;
-                self.ack(request)
-            }
-            ClientFrame::Reopen { request, conversation } => {
-                hub.conversations()
-                    .reopen(speaker.tenant, speaker.who.into(), conversation)
-                    .await?;
-                self.ack(request)
-            }
-            ClientFrame::History { request, conversation, before, limit } => {
-                hub.attendance().history(&speaker, conversation, before, limit, request).await
-            }
-            other @ (ClientFrame::Accept { .. }
-            | ClientFrame::Decline { .. }
-            | ClientFrame::Assign { .. }
-            | ClientFrame::Transfer { .. }
-            | ClientFrame::Availability { .. }
-            | ClientFrame::Watch { .. }
-            | ClientFrame::Unwatch { .. }
-            | ClientFrame::Draft { .. }
-            | ClientFrame::Page { .. }
-            | ClientFrame::TakeOver { .. }
-            | ClientFrame::Withdraw { .. }
-            | ClientFrame::Typing { .. }
-            | ClientFrame::Delivered { .. }
-            | ClientFrame::Seen { .. }
-            | ClientFrame::Ping { .. }
-            | ClientFrame::Unknown { .. }) => self.agent_frame(other).await,
-        }
-    }
-
-    /// The frames of an agent's work, and the visitor's page.
-    #[expect(clippy::too_many_lines, reason = "one arm a kind: a flat list reads best whole")]
-    async fn agent_frame(&mut self, frame: ClientFrame<'_>) -> Result<(), Reject> {
-        let gateway = Arc::clone(&self.gateway);
-        let hub = &gateway.hub;
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
-        let speaker = session.speaker.clone();
-        let (tenant, who) = (speaker.tenant, speaker.who);
-        match frame {
-            ClientFrame::Accept { request, conversation } => {
-                hub.acts().run(tenant, who.into(), Act::Accept(conversation)).await?;
-                self.ack(request)
-            }
-            ClientFrame::Decline { request, conversation } => {
-                hub.acts().run(tenant, who.into(), Act::Decline(conversation)).await?;
-                self.ack(request)
-            }
-            ClientFrame::Assign { request, conversation } => {
-                let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
-                hub.acts().run(tenant, who.into(), Act::Assign { conversation, to: agent }).await?;
-                self.ack(request)
-            }
-            ClientFrame::Transfer { request, conversation, agent } => {
-                hub.acts()
-                    .run(tenant, who.into(), Act::Transfer { conversation, to: agent })
-                    .await?;
-                self.ack(request)
-            }
-            ClientFrame::TakeOver { request, conversation, from } => {
-                hub.acts().run(tenant, who.into(), Act::TakeOver { conversation, from }).await?;
-                self.ack(request)
-            }
-            ClientFrame::Withdraw { request, conversation } => {
-                hub.acts().run(tenant, who.into(), Act::Withdraw(conversation)).await?;
-                self.ack(request)
-            }
-            ClientFrame::Availability { request, availability, capacity } => {
-                let Who::Agent { agent, .. } = who else { return Err(agents_only()) };
-                hub.acts().choose(tenant, agent, availability, capacity).await?;
-                self.ack(request)
-            }
-            ClientFrame::Watch { request, topic, conversation, resume, after } => match topic {
-                WatchTopic::Board => hub.board().watch(&speaker, request, after).await,
-                WatchTopic::Conversation => {
-                    let conversation = conversation.ok_or_else(|| {
-                        Reject::new(RejectCode::Invalid, "conversation: which one to watch")
-                    })?;
-                    self.attend(conversation, resume.as_ref(), request).await
-                }
-            },
-            ClientFrame::Unwatch { request, topic, conversation } => {
-                match (topic, conversation) {
-                    (WatchTopic::Board, _) => hub.board().unwatch(&speaker),
-                    (WatchTopic::Conversation, Some(conversation)) => {
-                        let at = session.rooms.iter().position(|r| r.conversation == conversation);
-                        if let Some(watched) = at.map(|at| session.rooms.swap_remove(at)) {
-                            hub.attendance().leave(&speaker, &watched);
-                        }
-                    }
-                    (WatchTopic::Conversation, None) => {}
-                }
-                self.ack(request)
-            }
-            ClientFrame::Draft { request, conversation, text } => {
-                hub.conversations().draft(&speaker, conversation, text.expose()).await?;
-                self.ack(request)
-            }
-            // Global Privacy Control: the page is not kept.
-            ClientFrame::Page { .. } if session.gpc => Ok(()),
-            ClientFrame::Page { page } => hub.presence().page(&speaker, &page).await,
-            ClientFrame::Hello { .. }
-            | ClientFrame::Send { .. }
-            | ClientFrame::Open { .. }
-            | ClientFrame::Close { .. }
-            | ClientFrame::Reopen { .. }
-            | ClientFrame::Typing { .. }
-            | ClientFrame::Delivered { .. }
-            | ClientFrame::Seen { .. }
-            | ClientFrame::Ping { .. }
-            | ClientFrame::History { .. }
-            | ClientFrame::Unknown { .. } => {
-                Err(Reject::new(RejectCode::UnknownKind, "this kind of frame is not known here"))
-            }
-        }
-    }
-
-    fn ack(&self, request: RequestId) -> Result<(), Reject> {
-        tell(&*self.outbox, done(request));
-        Ok(())
-    }
-
-    /// Joins a room, or takes it from where the client says once more.
-    async fn attend(
-        &mut self,
-        conversation: ConversationId,
-        resume: Option<&ResumePoint>,
-        request: RequestId,
-    ) -> Result<(), Reject> {
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
-        let again = session.room(conversation).is_some();
-        if !again && session.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
-            return Err(Reject::new(
-                RejectCode::LimitReached,
-                "this connection follows as many conversations as it may; unwatch one",
-            ));
-        }
-        let speaker = session.speaker.clone();
-        let watched =
-            self.gateway.hub.attendance().attend(&speaker, conversation, resume, request).await?;
-        session.rooms.retain(|known| known.conversation != conversation);
-        session.rooms.push(watched);
-        Ok(())
-    }
-}
-
-impl Session {
-    fn room(&self, conversation: ConversationId) -> Option<&Watched> {
-        self.rooms.iter().find(|watched| watched.conversation == conversation)
-    }
-}
-
-fn agents_only() -> Reject {
-    Reject::new(RejectCode::Forbidden, "only agents do that")
-}
-
-/// What was asked, other than to say something, is stored.
-fn done(request: RequestId) -> ServerFrame<'static> {
-    ServerFrame::Ack { request, seq: None, at: None, expires: None, body: None }
-}
-
-/// What a refusal of this frame is matched by.
-fn request_of(frame: &ClientFrame<'_>) -> RequestId {
-    match frame {
-        ClientFrame::Hello { request, .. }
-        | ClientFrame::Send { request, .. }
-        | ClientFrame::Open { request, .. }
-        | ClientFrame::Close { request, .. }
-        | ClientFrame::Reopen { request, .. }
-        | ClientFrame::Ping { request }
-        | ClientFrame::History { request, .. }
-        | ClientFrame::Accept { request, .. }
-        | ClientFrame::Decline { request, .. }
-        | ClientFrame::Assign { request, .. }
-        | ClientFrame::Transfer { request, .. }
-        | ClientFrame::Availability { request, .. }
-        | ClientFrame::Watch { request, .. }
-        | ClientFrame::Unwatch { request, .. }
-        | ClientFrame::Draft { request, .. }
-        | ClientFrame::TakeOver { request, .. }
-        | ClientFrame::Withdraw { request, .. }
-        | ClientFrame::Unknown { request } => *request,
-        ClientFrame::Typing { .. }
-        | ClientFrame::Delivered { .. }
-        | ClientFrame::Seen { .. }
-        | ClientFrame::Page { .. } => RequestId(0),
     }
 }
 

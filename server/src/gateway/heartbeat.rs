@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use protocol::reject::CloseCode;
 
 use super::outbox::Outbox;
+use super::websocket::EMPTY_PING;
 use crate::hub::Outlet;
 
 /// How often the wheel turns.
@@ -16,9 +17,6 @@ pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// Slots of the wheel; a longer wait is looked at again after a round.
 const SLOTS: usize = 128;
-
-/// An empty ping (RFC 6455, 5.5.2).
-const PING: &[u8] = &[0x89, 0x00];
 
 #[derive(Debug)]
 struct Watch {
@@ -85,7 +83,7 @@ impl Heartbeats {
                 outbox.probed.store(false, Ordering::Relaxed);
                 watch.interval_ms - silent_ms
             } else if !outbox.probed.swap(true, Ordering::Relaxed) {
-                outbox.control(Bytes::from_static(PING));
+                outbox.control(Bytes::from_static(EMPTY_PING));
                 pong_ms
             } else {
                 outbox.close(CloseCode::NoPong);

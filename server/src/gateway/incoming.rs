@@ -1,43 +1,17 @@
 //! Bytes of one connection into whole messages.
 //!
-//! Lives here: where a frame begins and ends, and what a message in one frame says, which is unmasked where it
-//! lies: so nearly every client's messages come. What is put together of fragments, pings and the goodbye are
-//! tungstenite's, whose parser is there for as long as a message is.
-//! Not here: what a message means. Called by `connection`.
-
-use std::io::{self, ErrorKind, Read, Write};
+//! Lives here: where a frame begins and ends, and what a message in one frame says, which is
+//! unmasked where it lies: so nearly every client's messages come. Fragments, pings and the goodbye
+//! go through a parser that is there for as long as a message is. Not here: the bytes of a frame
+//! (`websocket`), what a message means. Called by `connection`.
 
 use protocol::codec::Encoding;
 use protocol::reject::CloseCode;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-const FIN: u8 = 0x80;
-const RESERVED: u8 = 0x70;
-const OPCODE: u8 = 0x0f;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-/// From here on control frames.
-const CLOSE: u8 = 8;
-const PONG: u8 = 10;
-const MASKED: u8 = 0x80;
-const LENGTH: u8 = 0x7f;
-const MASK_BYTES: usize = 4;
-const CONTROL_BYTES_MAX: usize = 125;
+use super::websocket::{BINARY, Head, Parser, TEXT, Went, unmask};
+
 /// Bytes of a message that is too long which say what was asked.
 const BEGINNING_BYTES: usize = 64;
-
-/// How it went on with the bytes that came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Went {
-    /// More may come.
-    On,
-    /// The other end has said goodbye, and is answered.
-    Over,
-    /// They break a rule.
-    Wrong(CloseCode),
-}
 
 /// What waits for more bytes: nothing, between two messages. Bounded by a frame and a read.
 #[derive(Debug, Default)]
@@ -48,7 +22,7 @@ struct Waiting {
     /// The beginning of a frame.
     begun: Vec<u8>,
     /// It has the first fragments of a message.
-    parser: Option<WebSocketContext>,
+    parser: Option<Parser>,
     /// So many bytes more belong to a message that is passed over.
     passed_over: usize,
 }
@@ -112,7 +86,7 @@ impl Ears<'_> {
     fn frames(
         &mut self,
         all: &mut [u8],
-        parser: &mut Option<WebSocketContext>,
+        parser: &mut Option<Parser>,
         passed_over: &mut usize,
     ) -> (usize, Went) {
         let mut used = 0;
@@ -166,141 +140,16 @@ impl Ears<'_> {
     }
 
     /// A fragment or a control frame.
-    fn part(&mut self, head: &Head, frame: &[u8], parser: &mut Option<WebSocketContext>) -> Went {
+    fn part(&mut self, head: &Head, frame: &[u8], parser: &mut Option<Parser>) -> Went {
         let within = parser.is_some();
-        let context = parser.get_or_insert_with(|| {
-            WebSocketContext::new(Role::Server, Some(terms(self.bytes_max)))
-        });
-        let mut feed = Feed { input: frame, output: &mut *self.answer };
-        loop {
-            match context.read(&mut feed) {
-                Ok(Message::Text(text)) => {
-                    (self.hear)(Encoding::Json, Came::Whole(text.as_ref()));
-                }
-                Ok(Message::Binary(bytes)) => {
-                    (self.hear)(Encoding::Msgpack, Came::Whole(&bytes));
-                }
-                Ok(_) => {}
-                Err(WsError::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => return Went::Over,
-                Err(WsError::Capacity(CapacityError::MessageTooLong { .. })) => {
-                    return Went::Wrong(CloseCode::TooLarge);
-                }
-                Err(WsError::Utf8(_)) => return Went::Wrong(CloseCode::NotUtf8),
-                Err(_) => return Went::Wrong(CloseCode::Framing),
-            }
-        }
-        let goes_on = if head.opcode >= CLOSE { within } else { !head.fin };
-        if !goes_on {
+        let context = parser.get_or_insert_with(|| Parser::new(self.bytes_max));
+        let hear = |encoding, message: &[u8]| (self.hear)(encoding, Came::Whole(message));
+        let went = context.take(frame, self.answer, hear);
+        let goes_on = if head.is_control() { within } else { !head.fin };
+        if went == Went::On && !goes_on {
             *parser = None;
         }
-        Went::On
-    }
-}
-
-/// The head of a frame from a client (RFC 6455, 5.2).
-#[derive(Debug)]
-struct Head {
-    fin: bool,
-    opcode: u8,
-    mask: [u8; MASK_BYTES],
-    payload_at: usize,
-    frame_bytes: usize,
-}
-
-impl Head {
-    /// `None`: it is not whole yet. An error: it breaks a rule, whatever follows.
-    fn of(bytes: &[u8], bytes_max: usize) -> Option<Result<Self, CloseCode>> {
-        let [first, second, ..] = *bytes else { return None };
-        let (fin, opcode) = (first & FIN != 0, first & OPCODE);
-        let known = matches!(opcode, 0..=BINARY | CLOSE..=PONG);
-        if !known || first & RESERVED != 0 || second & MASKED == 0 {
-            return Some(Err(CloseCode::Framing));
-        }
-        let (payload_bytes, least_bytes, mask_at) = match second & LENGTH {
-            126 => {
-                let wide: [u8; 2] = *bytes.get(2..)?.first_chunk()?;
-                (usize::from(u16::from_be_bytes(wide)), 126, 4)
-            }
-            127 => {
-                let wide: [u8; 8] = *bytes.get(2..)?.first_chunk()?;
-                (usize::try_from(u64::from_be_bytes(wide)).unwrap_or(usize::MAX), 1 << 16, 10)
-            }
-            short => (usize::from(short), 0, 2),
-        };
-        if opcode >= CLOSE && (!fin || payload_bytes > CONTROL_BYTES_MAX) {
-            return Some(Err(CloseCode::Framing));
-        }
-        // The shortest form that holds it (RFC 6455, 5.2).
-        if payload_bytes < least_bytes {
-            return Some(Err(CloseCode::Framing));
-        }
-        if payload_bytes > bytes_max {
-            return Some(Err(CloseCode::TooLarge));
-        }
-        let mask = *bytes.get(mask_at..)?.first_chunk()?;
-        let payload_at = mask_at + MASK_BYTES;
-        Some(Ok(Self { fin, opcode, mask, payload_at, frame_bytes: payload_at + payload_bytes }))
-    }
-}
-
-impl Head {
-    fn payload_bytes(&self) -> usize {
-        self.frame_bytes - self.payload_at
-    }
-}
-
-/// Whether more follows the first frame of a read. Where a read begins within a frame it may say so of one frame.
-pub(super) fn has_several(bytes: &[u8]) -> bool {
-    match Head::of(bytes, usize::MAX) {
-        Some(Ok(head)) => bytes.len() > head.frame_bytes,
-        Some(Err(_)) | None => false,
-    }
-}
-
-fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = payload.as_chunks_mut();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-    }
-    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
-        *byte ^= mask;
-    }
-}
-
-fn terms(bytes_max: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(0)
-        .write_buffer_size(0)
-        .max_message_size(Some(bytes_max))
-        .max_frame_size(Some(bytes_max))
-}
-
-/// What tungstenite reads from and writes to: bytes in memory, no socket.
-struct Feed<'a> {
-    input: &'a [u8],
-    output: &'a mut Vec<u8>,
-}
-
-impl Read for Feed<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.input.read(buf)
-    }
-}
-
-impl Write for Feed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.output.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        went
     }
 }
 
@@ -353,32 +202,18 @@ mod tests {
     /// As tungstenite reads it, all at once.
     fn there(bytes: &[u8]) -> Heard {
         let mut heard = Heard::default();
-        let mut context = WebSocketContext::new(Role::Server, Some(terms(BYTES_MAX)));
-        let mut feed = Feed { input: bytes, output: &mut heard.answer };
-        heard.went = Some(loop {
-            match context.read(&mut feed) {
-                Ok(Message::Text(text)) => {
-                    heard.messages.push((Encoding::Json, text.as_bytes().to_vec()));
-                }
-                Ok(Message::Binary(bytes)) => {
-                    heard.messages.push((Encoding::Msgpack, bytes.to_vec()));
-                }
-                Ok(_) => {}
-                Err(WsError::Io(_)) => break Went::On,
-                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break Went::Over,
-                Err(WsError::Capacity(_)) => break Went::Wrong(CloseCode::TooLarge),
-                Err(_) => break Went::Wrong(CloseCode::Framing),
-            }
-        });
+        let messages = &mut heard.messages;
+        let hear = |encoding, message: &[u8]| messages.push((encoding, message.to_vec()));
+        heard.went = Some(Parser::new(BYTES_MAX).take(bytes, &mut heard.answer, hear));
         heard
     }
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![first];
         match u8::try_from(payload.len()) {
-            Ok(short @ 0..=125) => bytes.push(MASKED | short),
+            Ok(short @ 0..=125) => bytes.push(0x80 | short),
             _ => {
-                bytes.push(MASKED | 126);
+                bytes.push(0x80 | 126);
                 bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
             }
         }

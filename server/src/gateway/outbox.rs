@@ -16,7 +16,7 @@ use protocol::frame::ServerFrame;
 use protocol::ids::ConnectionId;
 use protocol::reject::CloseCode;
 
-use super::close_frame;
+use super::websocket;
 use crate::http::Socket;
 use crate::hub::fanout::Fanned;
 use crate::hub::{Outlet, PageNumber};
@@ -271,7 +271,7 @@ impl Outbox {
         }
         let mut waiting = self.waiting.lock();
         waiting.closing = true;
-        waiting.frames.push_back(close_frame(code));
+        waiting.frames.push_back(websocket::close(code));
         drop(waiting);
         self.over.store(true, Ordering::Release);
         self.wake.wake();
@@ -372,7 +372,7 @@ impl Outlet for Outbox {
     }
 
     fn append(&self, frame: &Fanned<'_>) -> bool {
-        self.push(frame.bytes(self.encoding))
+        self.push(frame.bytes(self.encoding, websocket::message))
     }
 
     fn append_ephemeral(&self, frame: &Fanned<'_>) {
@@ -446,7 +446,7 @@ mod tests {
         outbox.flush();
         assert!(!outbox.is_empty(), "its own task writes");
 
-        let all = appended * frame.bytes(Encoding::Msgpack).len();
+        let all = appended * frame.bytes(Encoding::Msgpack, websocket::message).len();
         let (mut heard, mut some) = (0, vec![0; 65_536]);
         while heard < all {
             let room = poll_fn(|cx| outbox.socket().poll_writable(cx));

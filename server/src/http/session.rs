@@ -20,7 +20,7 @@ use rustls::unbuffered::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::socket::{poll_read, try_write};
+use super::stream::{poll_read, try_write};
 
 /// One read of records; shared by all sessions of a thread.
 const READ_BYTES: usize = 64 * 1024;

@@ -1,10 +1,13 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use axum::body::Body;
 use axum::routing::{get, post};
+use http::header;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::answer::{BODY_SMALL_BYTES, LARGE_BODIES_MAX};
 use super::*;
 use crate::metrics::Metrics;
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use protocol::codec::{Encoding, encode_server};
+use protocol::codec::Encoding;
 use protocol::frame::ServerFrame;
 use protocol::ids::ConnectionId;
 use protocol::reject::CloseCode;
@@ -42,8 +42,7 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 /// The hub's rooms.
 pub type LiveRoom = Room<Arc<dyn Outlet>>;
 
-/// A server's frame on its way, with the WebSocket header before it: the same bytes for everyone who
-/// speaks the subprotocol.
+/// A server's frame on its way: the same bytes for everyone who speaks the subprotocol.
 #[derive(Debug)]
 pub struct Fanned<'a> {
     frame: ServerFrame<'a>,
@@ -62,13 +61,19 @@ impl<'a> Fanned<'a> {
         &self.frame
     }
 
-    /// A whole, unmasked WebSocket frame (RFC 6455, 5.2).
-    pub fn bytes(&self, encoding: Encoding) -> Bytes {
+    /// Its bytes by this subprotocol: written when the first connection asks, and shared by all
+    /// others. How they are written and framed is the outlet's; all outlets of one frame write it
+    /// the same way.
+    pub fn bytes(
+        &self,
+        encoding: Encoding,
+        write: impl FnOnce(Encoding, &ServerFrame<'a>) -> Bytes,
+    ) -> Bytes {
         let cell = match encoding {
             Encoding::Msgpack => &self.msgpack,
             Encoding::Json => &self.json,
         };
-        cell.get_or_init(|| websocket_frame(encoding, &self.frame)).clone()
+        cell.get_or_init(|| write(encoding, &self.frame)).clone()
     }
 }
 
@@ -134,41 +139,4 @@ pub(super) fn tell_all(lines: &[Arc<dyn Outlet>], frame: ServerFrame<'_>) {
     for line in lines {
         line.flush();
     }
-}
-
-/// Room for the longest header of an unmasked frame.
-const HEADER_BYTES_MAX: usize = 10;
-
-fn websocket_frame(encoding: Encoding, frame: &ServerFrame<'_>) -> Bytes {
-    let mut bytes = Vec::with_capacity(256);
-    bytes.resize(HEADER_BYTES_MAX, 0);
-    if encode_server(encoding, frame, &mut bytes).is_err() {
-        debug_assert!(false, "every frame that the hub makes has a form on the wire");
-        return Bytes::new();
-    }
-    let len = bytes.len() - HEADER_BYTES_MAX;
-    let opcode = match encoding {
-        Encoding::Msgpack => 0x82,
-        Encoding::Json => 0x81,
-    };
-    let mut header = [0u8; HEADER_BYTES_MAX];
-    let used = match (u8::try_from(len), u16::try_from(len)) {
-        (Ok(short @ 0..=125), _) => {
-            header[..2].copy_from_slice(&[opcode, short]);
-            2
-        }
-        (_, Ok(medium)) => {
-            header[..2].copy_from_slice(&[opcode, 126]);
-            header[2..4].copy_from_slice(&medium.to_be_bytes());
-            4
-        }
-        _ => {
-            header[..2].copy_from_slice(&[opcode, 127]);
-            header[2..].copy_from_slice(&u64::try_from(len).unwrap_or(0).to_be_bytes());
-            10
-        }
-    };
-    let start = HEADER_BYTES_MAX - used;
-    bytes[start..HEADER_BYTES_MAX].copy_from_slice(&header[..used]);
-    Bytes::from(bytes).slice(start..)
 }

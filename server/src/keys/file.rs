@@ -1,23 +1,33 @@
-//! The keys folder on disk: who may read it, `master.key`, and `keys.sqlite` with the wrapped keys.
+//! `keys.sqlite`, the file of wrapped keys, and the master key that opens them.
+//!
+//! Lives here: making it, opening it, what it is for, whether it can be used. Below: keys read,
+//! made and destroyed (`wrapped`), another master key (`rotation`), a copy (`copy`). Not here: the
+//! folder and its files (`folder`).
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+mod copy;
+mod rotation;
+mod wrapped;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::ids::TenantId;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use zeroize::Zeroizing;
 
-use super::cipher::{ValueKey, bucket_bytes, fill_random, subject_bytes, subject_parts};
-use super::port::{Stored, WrappedKeys};
+use super::cipher::{ValueKey, fill_random};
+use super::folder::{
+    check_mode, io_error, master_path, new_master_path, next_master_path, private_file,
+    read_master, sqlite_path, sync_folder, take_its_name,
+};
+use super::port::Stored;
 use super::{KEY_BYTES, KeysError, Secret, StoreId};
-use crate::folder::{self, FolderLock, LockError};
 use crate::onlooker;
-use crate::privacy::seal::{Bucket, SealError, Subject};
+use crate::privacy::seal::SealError;
+
+pub use copy::Copied;
 
 /// The layout of keys.sqlite.
 const FORMAT: u32 = 2;
@@ -68,25 +78,6 @@ CREATE TABLE subject_keys (
 ) STRICT;
 ";
 
-/// The keys folder as of one moment.
-pub struct Copied {
-    /// `keys.sqlite`, which needs no other file.
-    pub image: Vec<u8>,
-    /// `master.key`.
-    pub master: Secret,
-    /// `operator-key`, where there is one.
-    pub operator_key: Option<Zeroizing<Vec<u8>>>,
-    pub generation: u64,
-    /// The data that they are for.
-    pub data: Option<StoreId>,
-}
-
-impl std::fmt::Debug for Copied {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[keys]")
-    }
-}
-
 /// The open folder.
 pub(super) struct KeyFile {
     folder: PathBuf,
@@ -99,119 +90,8 @@ pub(super) struct KeyFile {
     find_root: Secret,
 }
 
-fn master_path(folder: &Path) -> PathBuf {
-    folder.join("master.key")
-}
-
-fn new_master_path(folder: &Path) -> PathBuf {
-    folder.join("master.key.new")
-}
-
-/// The master key that a rotation is going over to.
-fn next_master_path(folder: &Path) -> PathBuf {
-    folder.join("master.key.next")
-}
-
-fn sqlite_path(folder: &Path) -> PathBuf {
-    folder.join("keys.sqlite")
-}
-
-/// What the files take; what is not there takes nothing.
-pub(super) fn bytes(folder: &Path) -> u64 {
-    let sqlite = sqlite_path(folder);
-    [onlooker::log_path(&sqlite), sqlite, master_path(folder)]
-        .iter()
-        .filter_map(|path| fs::metadata(path).ok())
-        .map(|found| found.len())
-        .sum()
-}
-
-pub(super) const LOCK_FILE: &str = "keys.lock";
-
-/// Takes the folder, which is there, for this process.
-pub(super) fn lock(folder: &Path) -> Result<FolderLock, KeysError> {
-    folder::lock(folder, LOCK_FILE).map_err(not_locked(folder))
-}
-
-/// The same, and nothing is left there.
-pub(super) fn lock_without_trace(folder: &Path) -> Result<FolderLock, KeysError> {
-    folder::lock_without_trace(folder, LOCK_FILE).map_err(not_locked(folder))
-}
-
-fn not_locked(folder: &Path) -> impl FnOnce(LockError) -> KeysError + '_ {
-    move |error| match error {
-        LockError::InUse { pid } => KeysError::InUse { folder: folder.to_owned(), pid },
-        LockError::NoLocks { path, source } => KeysError::NoLocks { path, source },
-        LockError::Io { path, source } => KeysError::Io { act: "write to", path, source },
-    }
-}
-
-fn io_error<'p>(act: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> KeysError + 'p {
-    move |source| KeysError::Io { act, path: path.to_owned(), source }
-}
-
 fn file_error(act: &'static str) -> impl FnOnce(rusqlite::Error) -> KeysError {
     move |source| KeysError::File { act, source }
-}
-
-/// Refuses a keys folder in the data folder, or the data folder itself.
-pub(super) fn check_apart(folder: &Path, data_folder: &Path) -> Result<(), KeysError> {
-    let keys = resolved(folder)?;
-    let data = resolved(data_folder)?;
-    if keys.starts_with(&data) {
-        return Err(KeysError::InsideData { keys, data });
-    }
-    Ok(())
-}
-
-/// The path without links, as far as it exists.
-fn resolved(path: &Path) -> Result<PathBuf, KeysError> {
-    let path = std::path::absolute(path).map_err(io_error("resolve", path))?;
-    let mut existing = path.as_path();
-    let mut rest = Vec::new();
-    loop {
-        match existing.canonicalize() {
-            Ok(mut whole) => {
-                whole.extend(rest.iter().rev());
-                return Ok(whole);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match (existing.parent(), existing.file_name()) {
-                    (Some(parent), Some(name)) => {
-                        rest.push(name.to_owned());
-                        existing = parent;
-                    }
-                    _ => return Ok(path),
-                }
-            }
-            Err(error) => return Err(io_error("resolve", &path)(error)),
-        }
-    }
-}
-
-/// Whether the folder holds keys. Half of them is an error; a creation that did not come to its end,
-/// before anything could have been sealed, counts as none.
-pub(super) fn exists(folder: &Path) -> Result<bool, KeysError> {
-    let has = |path: &Path| path.try_exists().map_err(io_error("look at", path));
-    let (master, sqlite) = (master_path(folder), sqlite_path(folder));
-    match (has(&master)?, has(&sqlite)?) {
-        (true, true) => Ok(true),
-        (false, false) => Ok(false),
-        (true, false) => Err(KeysError::Incomplete(sqlite)),
-        (false, true) if has(&new_master_path(folder))? => Ok(false),
-        (false, true) => Err(KeysError::Incomplete(master)),
-    }
-}
-
-/// Makes the folder where there is none.
-pub(super) fn make_folder(folder: &Path) -> Result<(), KeysError> {
-    if !folder.try_exists().map_err(io_error("look at", folder))? {
-        if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent).map_err(io_error("make", parent))?;
-        }
-        DirBuilder::new().mode(0o700).create(folder).map_err(io_error("make", folder))?;
-    }
-    check_mode(folder, true)
 }
 
 /// Makes new keys. `master.key` gets its name last: until then there are none.
@@ -254,23 +134,6 @@ fn furnish(connection: &Connection, master: &ValueKey) -> Result<Secret, KeysErr
         .and_then(|_| connection.pragma_update(None, "user_version", FORMAT))
         .map_err(file_error("write the first row"))?;
     Ok(find_root)
-}
-
-fn private_file(path: &Path) -> Result<File, KeysError> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io_error("make", path))
-}
-
-fn check_mode(path: &Path, folder: bool) -> Result<(), KeysError> {
-    let mode = fs::metadata(path).map_err(io_error("look at", path))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeysError::Permissions { path: path.to_owned(), mode, folder });
-    }
-    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, KeysError> {
@@ -449,56 +312,6 @@ impl KeyFile {
         Ok(generation)
     }
 
-    /// All of the folder. The caller holds the only connection, so nothing is made or destroyed meanwhile.
-    pub(super) fn copy(&mut self) -> Result<Copied, KeysError> {
-        self.is_in_place()?;
-        let path = master_path(&self.folder);
-        let master = read_master(&path)?;
-        if unwrap(&ValueKey::new(&master), FIND_ROOT, &self.wrapped_root()?).is_err() {
-            return Err(KeysError::WrongMaster(self.folder.clone()));
-        }
-        let (generation, data) = (self.generation()?, self.data()?);
-        let mut image =
-            self.connection.serialize(rusqlite::MAIN_DB).map_err(file_error("copy it"))?.to_vec();
-        // The copy has no log.
-        if let Some(format) = image.get_mut(LOG_BYTES) {
-            format.fill(1);
-        }
-        let path = self.folder.join("operator-key");
-        let operator_key = match fs::read(&path) {
-            Ok(text) => Some(Zeroizing::new(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io_error("read", &path)(error)),
-        };
-        Ok(Copied { image, master, operator_key, generation, data: data.map(|(id, _)| id) })
-    }
-
-    /// What [`KeyFile::copy`] made, at the beginning of the file at `path`.
-    pub(super) fn look_at_copy(path: &Path, master: &[u8]) -> Result<Self, KeysError> {
-        let mut bytes = Secret::default();
-        if master.len() != KEY_BYTES {
-            return Err(KeysError::NotAMaster(path.to_owned()));
-        }
-        bytes.copy_from_slice(master);
-        let opened = onlooker::open(path);
-        let connection = opened.map_err(|source| damaged(path, "open it", source))?;
-        let mut file = Self {
-            folder: path.to_owned(),
-            inode: None,
-            in_file: 0,
-            master: ValueKey::new(&bytes),
-            connection,
-            find_root: Secret::default(),
-        };
-        let format = file.format()?;
-        if format > FORMAT {
-            return Err(KeysError::Newer { found: format, known: FORMAT });
-        }
-        file.find_root = unwrap(&file.master, FIND_ROOT, &file.wrapped_root()?)
-            .map_err(|_| KeysError::WrongMaster(path.to_owned()))?;
-        Ok(file)
-    }
-
     /// Whether the folder can be used now as a start would use it: its files are the ones that are open, and the master
     /// key opens them. With `write`, whether it takes something.
     pub(super) fn probe(&self, write: bool) -> Result<(), KeysError> {
@@ -607,70 +420,6 @@ impl KeyFile {
         self.master.seal(bound, key.as_slice()).map_err(|_| KeysError::NoRandom)
     }
 
-    /// Wraps every key anew under a fresh master key and wipes the old one. Whatever it is cut off at, one
-    /// of the two master keys in the folder opens the file, and the next start goes on with that one. The
-    /// caller sees to it that nobody else has the folder open. Returns how many keys were wrapped.
-    pub(super) fn rotate(&mut self) -> Result<usize, KeysError> {
-        let next = next_master_path(&self.folder);
-        match fs::remove_file(&next) {
-            // Left by a rotation that was cut off before it wrapped anything: it opens nothing.
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io_error("remove", &next)(error)),
-        }
-        let mut bytes = Secret::default();
-        fill_random(bytes.as_mut_slice())?;
-        let mut file = private_file(&next)?;
-        file.write_all(bytes.as_slice())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| sync_folder(&self.folder))
-            .map_err(io_error("write", &next))?;
-        let master = ValueKey::new(&bytes);
-        let wrapped = self.wrap_all(&master)?;
-        self.master = master;
-        take_its_name(&self.folder)?;
-        self.leave_nothing()?;
-        Ok(wrapped)
-    }
-
-    fn wrap_all(&mut self, master: &ValueKey) -> Result<usize, KeysError> {
-        let act = || file_error("wrap keys anew");
-        let in_file = self.in_file;
-        let foreign = || KeysError::WrongMaster(self.folder.clone());
-        let over = |bound: &[u8], wrapped: &[u8]| {
-            let key = unwrap(&self.master, bound, wrapped).map_err(|_| foreign())?;
-            master.seal(bound, key.as_slice()).map_err(|_| KeysError::NoRandom)
-        };
-        let transaction = self.connection.unchecked_transaction().map_err(act())?;
-        let mut count = 0;
-        for (table, columns, bound) in TABLES {
-            // The primary key is all of a row but the key itself, in the order of what it is bound to.
-            let sql =
-                format!("SELECT rowid, wrapped, {columns} FROM {table} WHERE wrapped IS NOT NULL");
-            let mut rows: Vec<(i64, Vec<u8>, Vec<u8>)> = Vec::new();
-            {
-                let mut statement = transaction.prepare(&sql).map_err(act())?;
-                let mut found = statement.query([]).map_err(act())?;
-                while let Some(row) = found.next().map_err(act())? {
-                    let bound = bound(row).map_err(act())?;
-                    rows.push((row.get(0).map_err(act())?, row.get(1).map_err(act())?, bound));
-                }
-            }
-            let sql = format!("UPDATE {table} SET wrapped = ?2 WHERE rowid = ?1");
-            let mut write = transaction.prepare(&sql).map_err(act())?;
-            for (row, wrapped, bound) in rows {
-                write.execute(params![row, over(&bound, &wrapped)?]).map_err(act())?;
-                count += 1;
-            }
-        }
-        let root =
-            master.seal(FIND_ROOT, self.find_root.as_slice()).map_err(|_| KeysError::NoRandom)?;
-        transaction.execute("UPDATE meta SET find_root = ?1", [root]).map_err(act())?;
-        raise(&transaction, in_file).map_err(act())?;
-        transaction.commit().map_err(act())?;
-        Ok(count)
-    }
-
     /// Whether nothing is left where these keys lay, read back from the file.
     fn read_back(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), KeysError> {
         let there: bool = self
@@ -699,193 +448,6 @@ impl KeyFile {
     }
 }
 
-impl WrappedKeys for KeyFile {
-    fn generation(&self) -> Result<u64, KeysError> {
-        self.connection
-            .query_row("SELECT generation FROM meta", [], |row| row.get(0))
-            .map_err(file_error("read the generation"))
-    }
-
-    fn bucket(&self, bucket: &Bucket) -> Result<Stored, KeysError> {
-        let wrapped: Option<Option<Vec<u8>>> = self
-            .connection
-            .prepare_cached(
-                "SELECT wrapped FROM bucket_keys
-                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(
-                        params![
-                            bucket.tenant.as_bytes(),
-                            site_bytes(bucket),
-                            bucket.class.code(),
-                            bucket.day.0
-                        ],
-                        |row| row.get(0),
-                    )
-                    .optional()
-            })
-            .map_err(file_error("read a bucket's key"))?;
-        self.stored(&bucket_bytes(bucket), wrapped)
-    }
-
-    fn subject(&self, tenant: TenantId, subject: Subject) -> Result<Stored, KeysError> {
-        let (kind, id) = subject_parts(&subject);
-        let wrapped: Option<Option<Vec<u8>>> = self
-            .connection
-            .prepare_cached(
-                "SELECT wrapped FROM subject_keys WHERE tenant = ?1 AND kind = ?2 AND subject = ?3",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![tenant.as_bytes(), kind, id], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(file_error("read a subject's key"))?;
-        self.stored(&subject_bytes(tenant, subject), wrapped)
-    }
-
-    fn make(
-        &mut self,
-        buckets: &[Bucket],
-        subjects: &[(TenantId, Subject)],
-    ) -> Result<u64, KeysError> {
-        let mut bucket_rows = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            bucket_rows.push((bucket, self.fresh(&bucket_bytes(bucket))?));
-        }
-        let mut subject_rows = Vec::with_capacity(subjects.len());
-        for (tenant, subject) in subjects {
-            subject_rows.push((tenant, subject, self.fresh(&subject_bytes(*tenant, *subject))?));
-        }
-        let act = || file_error("make keys");
-        let in_file = self.in_file;
-        let transaction = self.connection.transaction().map_err(act())?;
-        for (bucket, wrapped) in bucket_rows {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO bucket_keys (tenant, site, class, day, wrapped)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )
-                .and_then(|mut statement| {
-                    statement.execute(params![
-                        bucket.tenant.as_bytes(),
-                        site_bytes(bucket),
-                        bucket.class.code(),
-                        bucket.day.0,
-                        wrapped
-                    ])
-                })
-                .map_err(act())?;
-        }
-        for (tenant, subject, wrapped) in subject_rows {
-            let (kind, id) = subject_parts(subject);
-            transaction
-                .prepare_cached(
-                    "INSERT INTO subject_keys (tenant, kind, subject, wrapped)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )
-                .and_then(|mut statement| {
-                    statement.execute(params![tenant.as_bytes(), kind, id, wrapped])
-                })
-                .map_err(act())?;
-        }
-        let generation = raise(&transaction, in_file).map_err(act())?;
-        transaction.commit().map_err(act())?;
-        self.is_in_place()?;
-        Ok(generation)
-    }
-
-    fn destroy_buckets(&mut self, buckets: &[Bucket]) -> Result<u64, KeysError> {
-        let act = || file_error("destroy buckets' keys");
-        let in_file = self.in_file;
-        let transaction = self.connection.transaction().map_err(act())?;
-        for bucket in buckets {
-            transaction
-                .execute(
-                    "INSERT INTO bucket_keys (tenant, site, class, day, wrapped)
-                     VALUES (?1, ?2, ?3, ?4, NULL)
-                     ON CONFLICT DO UPDATE SET wrapped = NULL",
-                    params![
-                        bucket.tenant.as_bytes(),
-                        site_bytes(bucket),
-                        bucket.class.code(),
-                        bucket.day.0
-                    ],
-                )
-                .map_err(act())?;
-        }
-        let generation = raise(&transaction, in_file).map_err(act())?;
-        transaction.commit().map_err(act())?;
-        self.leave_nothing()?;
-        for bucket in buckets {
-            self.read_back(
-                "SELECT count(*) <> 1 OR total(wrapped IS NOT NULL) > 0 FROM bucket_keys
-                 WHERE tenant = ?1 AND site = ?2 AND class = ?3 AND day = ?4",
-                &[
-                    bucket.tenant.as_bytes(),
-                    &site_bytes(bucket),
-                    &bucket.class.code(),
-                    &bucket.day.0,
-                ],
-            )?;
-        }
-        Ok(generation)
-    }
-
-    fn destroy_subject(&mut self, tenant: TenantId, subject: Subject) -> Result<u64, KeysError> {
-        let act = || file_error("destroy a subject's key");
-        let in_file = self.in_file;
-        let (kind, id) = subject_parts(&subject);
-        let transaction = self.connection.transaction().map_err(act())?;
-        transaction
-            .execute(
-                "INSERT INTO subject_keys (tenant, kind, subject, wrapped) VALUES (?1, ?2, ?3, NULL)
-                 ON CONFLICT DO UPDATE SET wrapped = NULL",
-                params![tenant.as_bytes(), kind, id],
-            )
-            .map_err(act())?;
-        let generation = raise(&transaction, in_file).map_err(act())?;
-        transaction.commit().map_err(act())?;
-        self.leave_nothing()?;
-        self.read_back(
-            "SELECT count(*) <> 1 OR total(wrapped IS NOT NULL) > 0 FROM subject_keys
-             WHERE tenant = ?1 AND kind = ?2 AND subject = ?3",
-            &[tenant.as_bytes(), &kind, id],
-        )?;
-        Ok(generation)
-    }
-}
-
-fn read_master(path: &Path) -> Result<Secret, KeysError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
-    File::open(path)
-        .and_then(|file| file.take(64).read_to_end(&mut bytes))
-        .map_err(io_error("read", path))?;
-    let mut master = Secret::default();
-    if bytes.len() != KEY_BYTES {
-        return Err(KeysError::NotAMaster(path.to_owned()));
-    }
-    master.copy_from_slice(&bytes);
-    Ok(master)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all())
-}
-
-/// The new master key becomes the master key, and the old one's bytes are overwritten, as far as the disk
-/// writes in place.
-fn take_its_name(folder: &Path) -> Result<(), KeysError> {
-    let (next, path) = (next_master_path(folder), master_path(folder));
-    let mut old = OpenOptions::new().write(true).open(&path).map_err(io_error("open", &path))?;
-    fs::rename(&next, &path).and_then(|()| sync_folder(folder)).map_err(io_error("name", &next))?;
-    old.write_all(&[0; KEY_BYTES])
-        .and_then(|()| old.sync_all())
-        .map_err(io_error("overwrite the old", &path))
-}
-
 /// What a row's key is bound to, as [`bucket_bytes`] has it; for classes of later versions too.
 fn bucket_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     let (tenant, site): ([u8; 16], Vec<u8>) = (row.get(2)?, row.get(3)?);
@@ -907,10 +469,6 @@ fn raise(transaction: &rusqlite::Transaction<'_>, in_file: u64) -> rusqlite::Res
         [in_file],
         |row| row.get(0),
     )
-}
-
-fn site_bytes(bucket: &Bucket) -> &[u8] {
-    bucket.site.as_ref().map_or(&[], |site| site.as_bytes().as_slice())
 }
 
 fn unwrap(master: &ValueKey, bound: &[u8], wrapped: &[u8]) -> Result<Secret, SealError> {

@@ -6,6 +6,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use tempfile::TempDir;
 
+use super::port::Stored;
 use super::*;
 use crate::privacy::seal::RecordKind;
 

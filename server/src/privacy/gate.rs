@@ -4,8 +4,8 @@ use protocol::message::Visibility;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 
-use super::envelope::{Flags, Tag};
 use super::policy::{SiteTimeline, evaluate};
+use super::tag::{Flags, Tag};
 
 /// Every way by which a message reaches someone. A door that is missing here cannot be built: it
 /// would have no grant.

@@ -10,6 +10,7 @@ mod iban;
 mod issuer;
 mod list;
 mod names;
+mod page;
 mod pattern;
 mod shape;
 mod sign;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{gateway_config, rates_config, tell_limits};
+use super::parts::{gateway_config, rates_config};
+use super::watches::tell_limits;
 use crate::auth::Rates;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Live, LogLevel, Resolved};

@@ -1,5 +1,6 @@
 use super::*;
 use crate::bus::redis::tests::{Redis, until};
+use crate::clock::SystemClock;
 
 #[tokio::test]
 async fn a_bus_that_is_away_is_not_up() {

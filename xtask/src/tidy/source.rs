@@ -32,6 +32,51 @@ pub(super) fn imports(code: &str) -> Vec<String> {
     targets
 }
 
+/// Every path that begins at the crate, at this module or above it, with groups taken apart:
+/// `["super", "a", "A"]` and `["super", "a", "B"]` for `super::a::{A, B}`.
+pub(super) fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for keyword in ["crate", "super", "self"] {
+        for (at, _) in code.match_indices(&format!("{keyword}::")) {
+            let before = code.get(..at).unwrap_or_default().chars().next_back();
+            if !before.is_some_and(|c| c.is_alphanumeric() || "_:$".contains(c)) {
+                take_apart(code.get(at..).unwrap_or_default(), &[], &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// One path, which may end in a group; what follows it is passed over.
+fn take_apart(text: &str, before: &[String], found: &mut Vec<Vec<String>>) {
+    let is_of_a_path = |c: char| c.is_alphanumeric() || "_:".contains(c);
+    let plain = text.find(|c: char| !is_of_a_path(c)).unwrap_or(text.len());
+    let (own, rest) = text.split_at(plain);
+    let parts = own.split("::").filter(|part| !part.is_empty()).map(ToOwned::to_owned);
+    let path: Vec<String> = before.iter().cloned().chain(parts).collect();
+    let Some(group) = rest.strip_prefix('{').filter(|_| own.ends_with("::")) else {
+        found.push(path);
+        return;
+    };
+    let (mut depth, mut from) = (0_u32, 0);
+    for (at, c) in group.char_indices() {
+        let ends = depth == 0 && (c == ',' || c == '}');
+        if ends {
+            let item = group.get(from..at).unwrap_or_default().trim();
+            if !item.is_empty() {
+                take_apart(item, &path, found);
+            }
+            from = at + 1;
+        }
+        match c {
+            '}' if depth == 0 => return,
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+}
+
 /// Whether the code names this crate or path: not a module of its own of the same name, not the end of a longer path.
 pub(super) fn names(code: &str, name: &str) -> bool {
     !code.contains(&format!("mod {name};"))

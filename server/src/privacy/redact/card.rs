@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::digits::{Gap, Group, Run, each_run};
 use super::issuer::{LENGTHS, gs1, is_issued};
 use super::list::{is_date, is_list};
+use super::page::Page;
 use super::shape::{
     is_from_the_right, is_full_date, is_printed, is_split_once, is_thousands, says_something_else,
 };
@@ -89,16 +90,6 @@ fn joined(groups: &[Group], nth: usize) -> Option<(Vec<Group>, usize)> {
     Some((groups, at))
 }
 
-/// Groups of a run as they are looked at.
-#[derive(Clone, Copy)]
-pub(super) struct Page<'a> {
-    text: &'a str,
-    run: &'a Run,
-    pub(super) groups: &'a [Group],
-    /// Only what is written as on a card counts.
-    as_printed: bool,
-}
-
 impl Page<'_> {
     fn find(&self, found: &mut Vec<Range<usize>>) {
         for start in 0..self.groups.len() {
@@ -164,27 +155,6 @@ impl Page<'_> {
     }
 
     /// Whether all digits of these have a card's check digit.
-    pub(super) fn luhn(&self, groups: &[Group]) -> bool {
-        match groups {
-            [first, .., last] => self.run.luhn(first.first..last.first + last.len),
-            [only] => self.run.luhn(only.first..only.first + only.len),
-            [] => false,
-        }
-    }
-
-    pub(super) fn values(&self, groups: &[Group]) -> Option<&[u8]> {
-        let (first, last) = (groups.first()?, groups.last()?);
-        self.run.values.get(first.first..last.first + last.len)
-    }
-
-    pub(super) fn number(&self, group: &Group) -> i64 {
-        self.run.number(group)
-    }
-
-    pub(super) fn is_called_card(&self, nth: usize) -> bool {
-        self.groups.get(nth).is_some_and(|group| is_called_card(self.text, group.at.start))
-    }
-
     /// In one piece: it is not the rest of a decimal number, and no article's number.
     fn stands_alone(&self, start: usize, values: &[u8]) -> bool {
         let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));

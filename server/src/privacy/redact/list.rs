@@ -1,8 +1,8 @@
 //! Numbers one after the other that are no card, though some of them could be: sizes, prices, years, tables.
 
-use super::card::Page;
 use super::digits::{Gap, Group};
 use super::issuer::is_issued;
+use super::page::Page;
 
 /// Groups of a card in fours.
 const CARD: usize = 4;
