@@ -49,6 +49,7 @@ mod refused;
 mod assign;
 mod upkeep;
 mod abandoned;
+mod forget;
 mod integrity;
 pub mod tally;
 #[cfg(test)]

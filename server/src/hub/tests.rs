@@ -3,6 +3,7 @@
 mod abandoned;
 mod bounds;
 mod crash;
+mod forgets;
 mod given;
 mod integrity;
 mod waits;
