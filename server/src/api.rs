@@ -23,7 +23,9 @@ use crate::hub::{Creation, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
-use crate::store::{AgentRow, Beside, Record, SiteRow, Store, StoreError, Write};
+use crate::store::feed::kind;
+use crate::store::record::Change;
+use crate::store::{AgentRow, Beside, News, Record, SiteRow, Store, StoreError};
 use crate::sweep::ClockTrust;
 use crate::tasks::Turns;
 
@@ -151,26 +153,12 @@ impl ApiState {
 
     /// Stores changes, all of them or none, and puts them in force.
     pub(crate) async fn carry_out(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let writes = records.iter().map(|record| Write::Record(Box::new(record.clone())));
-        self.store.write(writes.collect()).await?;
-        for record in &records {
-            match record {
-                Record::Site(row) | Record::SiteChange(row) => self.live.site_changed(row).await,
-                Record::Agent(row) | Record::AgentChange(row) => self.live.agent_changed(row).await,
-                Record::SessionEnd { session, .. } => self.live.session_ended(*session),
-                // Asked for anew each time.
-                Record::Tenant(_)
-                | Record::Password { .. }
-                | Record::Session(_)
-                | Record::Invitation(_)
-                | Record::InvitationEnd { .. }
-                | Record::PasswordReset(_)
-                | Record::PasswordResetEnd { .. }
-                | Record::Key(_)
-                | Record::Tag(_)
-                | Record::TagChange(_)
-                | Record::Change(_)
-                | Record::Answer(_) => {}
+        let changes: Vec<Change> = records.into_iter().flat_map(Record::changes).collect();
+        let news: Vec<News> = changes.iter().filter_map(Change::news).collect();
+        self.store.change(changes).await?;
+        for news in news {
+            if let Err(error) = self.live.follow(&*self.store, &news).await {
+                tracing::error!(tenant_id = %news.tenant, error = %error, "a change is stored, and what is held in memory of it could not be read anew");
             }
         }
         Ok(())
@@ -269,6 +257,31 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     fn origin_refused(&self, site: &SiteRow, origin: &str);
     /// The origins that were refused lately and are not allowed by now, the newest first.
     fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin>;
+    /// A record changed, here or on another node: what is held in memory of it is read anew.
+    async fn follow(&self, store: &dyn Store, news: &News) -> Result<(), StoreError> {
+        let News { tenant, kind, object } = *news;
+        match kind {
+            kind::SITE => {
+                if let Some(site) = store.site(tenant, SiteId::from_bytes(object)).await? {
+                    self.site_changed(&site).await;
+                }
+            }
+            kind::AGENT => {
+                if let Some(agent) = store.agent(tenant, AgentId::from_bytes(object)).await? {
+                    self.agent_changed(&agent).await;
+                }
+            }
+            kind::SESSION => {
+                let session = SessionId::from_bytes(object);
+                if !store.session_exists(tenant, session).await? {
+                    self.session_ended(session);
+                }
+            }
+            // Of everything else nothing is held: it is asked for anew each time.
+            _ => {}
+        }
+        Ok(())
+    }
     /// A site's settings or timeline were stored anew.
     async fn site_changed(&self, site: &SiteRow);
     /// An agent was stored anew, or is new.

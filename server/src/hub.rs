@@ -65,6 +65,7 @@ mod create;
 mod labels;
 mod abandoned;
 mod upkeep;
+mod forget;
 #[cfg(test)]
 mod tests;
 

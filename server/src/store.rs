@@ -27,8 +27,9 @@ use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::{Bucket, Subject};
 
 pub use self::feed::{FeedEvent, FeedReaderRow};
-pub use self::record::{CannedResponseRow, CannedWords};
-use self::record::{Change, Entity, Equal, Field, Row, Select, changes, is};
+use self::record::conversations::Sketch;
+pub use self::record::{CannedResponseRow, CannedWords, News};
+use self::record::{Change, Entity, Equal, Field, Order, Row, Select, changes, is};
 pub use crate::privacy::seal::SecretHash;
 pub use stats::{Committed, NoStats, StoreStats};
 
@@ -363,6 +364,32 @@ impl NewestWords {
     }
 }
 
+impl RoomRow {
+    /// Puts it together: `newest` finds the newest message below a place that a sight sees.
+    fn whole<E>(
+        (header, seq_last, marks): (ConversationRow, Seq, Vec<MarkRow>),
+        tail: Vec<Arc<Placed>>,
+        is_full: bool,
+        today: Day,
+        newest: impl Fn(Sight, Seq) -> Result<Option<Arc<Placed>>, E>,
+    ) -> Result<Self, E> {
+        // A tail that is not full reaches back to the beginning.
+        let first = tail.first().filter(|_| is_full).map(|first| first.seq());
+        let newest_below = |sight| first.map_or(Ok(None), |first| newest(sight, first));
+        let below = |reader| {
+            let newest = newest_below(Sight::Shown(reader, today))?;
+            Ok::<_, E>(newest.map(|placed| placed.envelope().tag().ingest_day))
+        };
+        let below =
+            Below { for_visitors: below(Reader::Visitor)?, for_agents: below(Reader::Agents)? };
+        let words = match tail.iter().rev().find(|placed| placed.is_words()) {
+            Some(words) => Some(Arc::clone(words)),
+            None => newest_below(Sight::Words(today))?,
+        };
+        Ok(Self { header, seq_last, tail, below, words, marks })
+    }
+}
+
 /// The answer to a create that may be sent again, kept for 24 h under the caller's `Idempotency-Key`.
 #[derive(Debug, Clone)]
 pub struct AnswerRow {
@@ -425,6 +452,13 @@ pub enum Record {
     Change(Change),
     /// Refused as [`ANSWERED`] where an answer is kept under its key: then all of the batch was done before.
     Answer(AnswerRow),
+}
+
+impl Record {
+    /// The changes of tables that it is.
+    pub fn changes(self) -> Vec<Change> {
+        changes(self)
+    }
 }
 
 /// What is stored together with a message, once its place is known.
@@ -582,6 +616,22 @@ pub enum StoreError {
     NotFound,
 }
 
+/// What came of one write of a batch that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    Done,
+    /// It changed nothing: it was there before, a newer one is, or nothing is left to remove or to keep.
+    PassedOver,
+}
+
+/// Why nothing of a batch stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which of its writes broke a rule, counted from 0; none where the fault is none of theirs.
+    pub at: Option<usize>,
+    pub error: StoreError,
+}
+
 /// Called once for each write with its fate, after the sync, in the order of the queue; must not
 /// block. Runs on a thread of the store's own, or in the writer's call before `write` returns: so
 /// nobody holds a lock that their fate takes while they write.
@@ -662,7 +712,7 @@ pub struct Found {
 
 impl ConversationSearch {
     /// Whether a conversation passes.
-    fn passes(&self, row: &Sketch<'_>) -> bool {
+    fn passes(&self, row: &Sketch) -> bool {
         let ConversationFilter { site, visitor, assignee, .. } = &self.filter;
         self.filter.states().contains(&row.state)
             && site.is_none_or(|site| site == row.site)
@@ -687,23 +737,6 @@ impl ConversationSearch {
 
 /// SQLite counts to 2^63 - 1; no clock gets there.
 const MOMENT_MAX: u64 = i64::MAX.cast_unsigned();
-
-/// What of a header decides whether it passes.
-struct Sketch<'a> {
-    state: ConversationState,
-    site: SiteId,
-    visitor: VisitorId,
-    assignee: Option<AgentId>,
-    tags: &'a [TagId],
-    created_at: UnixMillis,
-}
-
-impl<'a> From<&'a ConversationRow> for Sketch<'a> {
-    fn from(row: &'a ConversationRow) -> Self {
-        let ConversationRow { state, site, visitor, assignee, created_at, .. } = *row;
-        Self { state, site, visitor, assignee, tags: &row.tags, created_at }
-    }
-}
 
 /// A page of a list: how many, and after which item of the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -766,8 +799,12 @@ pub trait Store: Transcript + Records + Retention {
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
     /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
     async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError>;
-    /// Writes and waits until it is kept.
-    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+    /// Writes and waits until it is kept, all of it or nothing: what came of each, in their order.
+    async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Wrote>, Refused>;
+    /// The same for whoever need not know which.
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.batch(writes).await.map(drop).map_err(|refused| refused.error)
+    }
     /// Whether the last commit succeeded and the files are there: readiness.
     fn healthy(&self) -> bool;
     /// Commits what waits, closes; later writes are refused.
@@ -776,7 +813,7 @@ pub trait Store: Transcript + Records + Retention {
 
 /// What is said, and what it hangs on: messages, seqs and marks, headers, visitors and drafts.
 #[async_trait]
-pub trait Transcript: Send + Sync + std::fmt::Debug {
+pub trait Transcript: Records + std::fmt::Debug {
     /// What a room begins with; `None` where the tenant has no such conversation.
     async fn room(
         &self,
@@ -791,7 +828,10 @@ pub trait Transcript: Send + Sync + std::fmt::Debug {
         conversations: &[ConversationId],
     ) -> Result<Vec<NewestRow>, StoreError>;
     /// Whether any tenant has this conversation: then another's id is taken.
-    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError>;
+    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
+        let of = vec![is("conversation", conversation)];
+        Ok(one::<Sketch, _>("look for a conversation", self, of).await?.is_some())
+    }
     /// A page of what a reader may see, with places in `(after, before)`: the newest `limit` of it.
     async fn page(
         &self,
@@ -830,14 +870,32 @@ pub trait Transcript: Send + Sync + std::fmt::Debug {
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<Option<ConversationRow>, StoreError>;
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        let of = vec![is("conversation", conversation), is("tenant", tenant)];
+        one("read a conversation", self, of).await
+    }
     /// Headers, newest first.
     async fn conversations(
         &self,
         tenant: TenantId,
         filter: &ConversationFilter,
         page: Page<ConversationId>,
-    ) -> Result<Vec<ConversationRow>, StoreError>;
+    ) -> Result<Vec<ConversationRow>, StoreError> {
+        let act = "list conversations";
+        let below = match page.after {
+            None => (i64::MAX, [u8::MAX; 16]),
+            Some(after) => {
+                let of = vec![is("conversation", after), is("tenant", tenant)];
+                // Another Organization's has no place in this list.
+                let Some(last) = one::<Sketch, _>(act, self, of).await? else {
+                    return Ok(Vec::new());
+                };
+                (i64::try_from(last.created_at.0).unwrap_or(i64::MAX), *after.as_bytes())
+            }
+        };
+        let list = Select::newest(tenant, filter, (below, -1), page.limit);
+        entities(act, self.select(act, list).await?)
+    }
     /// Headers by any condition, the newest or the longest unchanged first; at most so many.
     async fn search(
         &self,
@@ -853,27 +911,58 @@ pub trait Transcript: Send + Sync + std::fmt::Debug {
         conversation: ConversationId,
     ) -> Result<Option<UnixMillis>, StoreError>;
     /// All that is not closed, of every tenant, oldest first: what routing begins with at start.
-    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError>;
+    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
+        let act = "list live conversations";
+        entities(act, self.select(act, Select::live()).await?)
+    }
     /// Drafts of an agent, the newest so many, the oldest of them first.
-    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError>;
+    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError> {
+        let list = Select::all::<DraftRow>(vec![is("agent", agent), is("tenant", tenant)]);
+        let list = Select { order: Order::Last, limit: u16::try_from(DRAFTS_MAX).ok(), ..list };
+        let mut newest = entities("read drafts", self.select("read drafts", list).await?)?;
+        newest.reverse();
+        Ok(newest)
+    }
 
     async fn visitor(
         &self,
         tenant: TenantId,
         visitor: VisitorId,
-    ) -> Result<Option<VisitorRow>, StoreError>;
+    ) -> Result<Option<VisitorRow>, StoreError> {
+        one("read a visitor", self, vec![is("visitor", visitor), is("tenant", tenant)]).await
+    }
     /// By token, current or the one before; the caller judges which and whether it still holds.
     async fn visitor_by_secret(
         &self,
         tenant: TenantId,
         site: SiteId,
         secret: SecretHash,
-    ) -> Result<Option<VisitorToken>, StoreError>;
+    ) -> Result<Option<VisitorToken>, StoreError> {
+        let act = "read a visitor";
+        // Asked one after the other: with OR between them, SQLite looks at every visitor of the Organization.
+        for column in ["secret", "secret_before"] {
+            let of = vec![is(column, secret), is("tenant", tenant), is("site", site)];
+            let along = ["visitors_by_secret", "visitors_by_secret_before"];
+            let along = along.get(usize::from(column == "secret_before")).copied();
+            let short = Select { is_short: true, along, ..Select::all::<VisitorToken>(of) };
+            let found = entities(act, self.select(act, short).await?)?;
+            if let Some(token) = found.into_iter().next() {
+                return Ok(Some(token));
+            }
+        }
+        Ok(None)
+    }
+    /// The newest first.
     async fn visitors(
         &self,
         tenant: TenantId,
         page: Page<VisitorId>,
-    ) -> Result<Vec<VisitorRow>, StoreError>;
+    ) -> Result<Vec<VisitorRow>, StoreError> {
+        let list = Select::page::<VisitorRow, _>(vec![is("tenant", tenant)], page);
+        // SQLite would rather walk along the rows of everybody.
+        let list = Select { order: Order::Last, along: Some("visitors_of_tenant"), ..list };
+        entities("list visitors", self.select("list visitors", list).await?)
+    }
 }
 
 /// What is set up and who may act, each table declared once ([`record`]): what a database does is [`Records::select`] and
@@ -987,6 +1076,14 @@ pub trait Records: Send + Sync {
         agent: AgentId,
     ) -> Result<Vec<SessionRow>, StoreError> {
         all("list sessions", self, vec![is("agent", agent), is("tenant", tenant)]).await
+    }
+    async fn session_exists(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+    ) -> Result<bool, StoreError> {
+        let of = vec![is("session", session), is("tenant", tenant)];
+        Ok(!self.select("look for a session", Select::all::<SessionRow>(of)).await?.is_empty())
     }
     async fn session_delete(
         &self,

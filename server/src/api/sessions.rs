@@ -22,6 +22,7 @@ use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::metrics::SignIn;
+use crate::store::record::Change;
 use crate::store::{AgentRow, Record, SessionRow};
 use crate::telemetry::writes_sign_in_addresses;
 
@@ -328,9 +329,7 @@ pub(crate) async fn delete(
 }
 
 async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {
-    state.store.session_delete(row.tenant, row.agent, row.session).await?;
-    state.live.session_ended(row.session);
-    Ok(())
+    Ok(state.carry_out(vec![Record::Change(Change::remove(row.clone()))]).await?)
 }
 
 async fn shape(

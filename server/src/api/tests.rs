@@ -7,6 +7,7 @@ mod canned_responses;
 mod contract;
 mod counted;
 mod first_day;
+mod follows;
 mod limits;
 mod conversations;
 mod names;

@@ -104,6 +104,15 @@ impl Header {
     pub(super) fn new(row: ConversationRow, visitor: VisitorRow, quiet_since: UnixMillis) -> Self {
         Self { row, visitor, quiet_since, newest: None }
     }
+
+    pub(super) fn forget_form(&mut self) {
+        self.row.form.clear();
+        (self.row.page_url, self.row.page_title) = (None, None);
+    }
+
+    pub(super) fn forget_contact(&mut self) {
+        (self.visitor.name, self.visitor.email) = (None, None);
+    }
 }
 
 /// An agent and their connections.
@@ -235,18 +244,23 @@ impl DeskState {
     /// Lets go of what people said about themselves where its key may be destroyed: a conversation that
     /// nobody closes would keep it in memory beyond its time.
     pub(super) fn forget(&mut self, dead: &dyn Fn(SiteId, RetentionClass, Day) -> bool) {
-        for Header { row, visitor, newest, .. } in self.headers.values_mut() {
-            if let Some(newest) = newest {
-                newest.forget(|class, day| dead(row.site, class, day));
+        for header in self.headers.values_mut() {
+            if let Some(newest) = &mut header.newest {
+                newest.forget(|class, day| dead(header.row.site, class, day));
             }
-            if dead(row.site, RetentionClass::Transcript, row.created_at.day()) {
-                row.form.clear();
-                row.page_url = None;
-                row.page_title = None;
+            let Header { row, visitor, .. } = &*header;
+            let class = if row.channel.is_offline_message() {
+                RetentionClass::OfflineMessage
+            } else {
+                RetentionClass::Transcript
+            };
+            let form_is = dead(row.site, class, row.created_at.day());
+            let contact_is = dead(visitor.site, RetentionClass::Contact, visitor.contact_day);
+            if form_is {
+                header.forget_form();
             }
-            if dead(visitor.site, RetentionClass::Contact, visitor.contact_day) {
-                visitor.name = None;
-                visitor.email = None;
+            if contact_is {
+                header.forget_contact();
             }
         }
     }

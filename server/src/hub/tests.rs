@@ -4,6 +4,7 @@ mod abandoned;
 mod board;
 mod bounds;
 mod crash;
+mod forgets;
 mod given;
 mod integrity;
 mod waits;

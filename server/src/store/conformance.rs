@@ -19,9 +19,9 @@ use super::feed::kind;
 use super::{
     ANSWERED, AgentRow, AnswerRow, ClockAct, ConversationFilter, ConversationRow,
     ConversationSearch, DRAFTS_MAX, DraftRow, FeedReaderRow, FieldRule, InvitationRow, KeyRow,
-    MarkRow, MessagePage, Page, PasswordResetRow, Record, SearchOrder, SecretHash, SessionRow,
-    Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow, VisitorToken,
-    Write,
+    MarkRow, MessagePage, Page, PasswordResetRow, Record, Refused, SearchOrder, SecretHash,
+    SessionRow, Sight, SiteRow, SiteSettings, Store, StoreError, TagRow, TenantRow, VisitorRow,
+    VisitorToken, Write, Wrote,
 };
 use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
@@ -298,6 +298,41 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     nothing_is_left_of_an_erased_visitor(store, sealer).await;
     the_feed_has_what_changed_in_its_order(store).await;
     the_mark_goes_back_only_by_an_operators_word(store).await;
+    a_batch_answers_for_each_of_its_writes(store).await;
+}
+
+async fn a_batch_answers_for_each_of_its_writes(store: &dyn Store) {
+    let world = World::new(91);
+    world.settle(store).await;
+    let tag = |n, name: &str| {
+        let tag = TagId::from_bytes([n; 16]);
+        let row = TagRow { tag, tenant: world.tenant, name: name.to_owned() };
+        Write::Record(Box::new(Record::Tag(row)))
+    };
+    let header = |version| {
+        Write::Conversation(Box::new(ConversationRow { version, ..world.conversation_row() }))
+    };
+    let told = store.batch(vec![
+        header(5),
+        header(4),
+        Write::Message(world.message(1, "first")),
+        Write::Message(world.message(1, "first")),
+        tag(201, "one"),
+    ]);
+    let (done, passed_over) = (Wrote::Done, Wrote::PassedOver);
+    assert_eq!(told.await, Ok(vec![done, passed_over, done, passed_over, done]));
+    let both = vec![header(6), tag(202, "two"), tag(203, "one"), tag(204, "two")];
+    let error = StoreError::Exists { what: "name" };
+    assert_eq!(store.batch(both).await, Err(Refused { at: Some(2), error }));
+    assert_eq!(store.tags(world.tenant).await.unwrap().len(), 1, "none of them stands");
+    let kept = store.conversation(world.tenant, world.conversation).await.unwrap().unwrap();
+    assert_eq!(kept.version, 5);
+    let nowhere = vec![Write::Message(World::new(92).message(1, "nowhere"))];
+    assert_eq!(
+        store.batch(nowhere).await,
+        Err(Refused { at: Some(0), error: StoreError::NotFound })
+    );
+    assert_eq!(store.batch(Vec::new()).await, Ok(Vec::new()));
 }
 
 async fn messages_come_back_as_they_went_in(store: &dyn Store) {
@@ -746,6 +781,14 @@ async fn another_tenant_finds_nothing(store: &dyn Store) {
     assert_eq!(store.messages(stranger, conversation, Seq(0), None, 9).await.unwrap(), []);
     assert_eq!(store.message(stranger, conversation, id, Seq(0)).await.unwrap(), None);
     assert_eq!(store.visitor(stranger, visitor).await.unwrap(), None);
+    let filters = [
+        ConversationFilter { visitor: Some(visitor), ..ConversationFilter::default() },
+        ConversationFilter { site: Some(site), ..ConversationFilter::default() },
+        ConversationFilter::default(),
+    ];
+    for filter in filters {
+        assert_eq!(store.conversations(stranger, &filter, page(9)).await.unwrap(), []);
+    }
     let secret = world.secret(1);
     assert_eq!(store.visitor_by_secret(stranger, site, secret).await.unwrap(), None);
     assert_eq!(store.site(stranger, site).await.unwrap(), None);

@@ -5,7 +5,11 @@
 //! when a day is over: tables by [`super::Retention::forget`] and [`super::Retention::clean_up`], which clear all of them.
 //! A test compares this with the database's own list of columns, and another with the document.
 
+use protocol::ids::TenantId;
+use protocol::retention::RetentionClass;
+
 use super::record::{Column, DECLARED, Destroyed, Ends, Forgotten, Role, Table};
+use crate::privacy::seal::{Bucket, Subject};
 use crate::prose::{filled, point};
 
 /// A table that no record's declaration covers, or something that lies elsewhere.
@@ -26,30 +30,18 @@ pub struct Place {
     pub over: &'static str,
 }
 
+/// A place in a running server's memory, and how it lets go of what a person's or a bucket's key has sealed elsewhere.
+/// Nothing that is looked up in it before the end of such a call is found by name after it.
+#[derive(Debug)]
+pub struct InMemory<H> {
+    /// As in [`ELSEWHERE`].
+    pub name: &'static str,
+    pub forget_subject: fn(&H, TenantId, Subject),
+    pub forget_bucket: fn(&H, &Bucket),
+}
+
 /// Tables of the transcript and of retention, as SQLite has them.
 pub const TABLES: &[Place] = &[
-    Place {
-        name: "visitors",
-        about: "a visitor: contact data, language and token",
-        sealed: "name email",
-        open: "id visitor tenant site bucket locale contact_day secret secret_before \
-            secret_before_at secret_expires_at created_at",
-        person: Some("the visitor"),
-        class: Some("contact"),
-        erased: "emptied; goes with the last conversation",
-        over: "emptied; goes with the last conversation",
-    },
-    Place {
-        name: "conversations",
-        about: "a conversation's header: form, page, state, who has part in it",
-        sealed: "form page_url page_title",
-        open: "id conversation tenant site visitor version state assignee offline_message \
-            agents tags bucket locale created_at waiting_since closed_at seq_floor notice",
-        person: Some("the visitor"),
-        class: Some("transcript, offline message"),
-        erased: "emptied; a closed one goes",
-        over: "emptied; a closed one goes when nothing else is left of it",
-    },
     Place {
         name: "messages",
         about: "what was said, notes and event messages among it",
@@ -60,16 +52,6 @@ pub const TABLES: &[Place] = &[
         class: Some("transcript, offline message, agent note"),
         erased: "deleted; seqs are not given again",
         over: "deleted; seqs are not given again",
-    },
-    Place {
-        name: "drafts",
-        about: "what stands in an agent's composer",
-        sealed: "text",
-        open: "id conversation agent bucket day",
-        person: Some("the visitor"),
-        class: Some("transcript"),
-        erased: "deleted",
-        over: "deleted",
     },
     Place {
         name: "marks",
@@ -269,7 +251,8 @@ fn record(table: &'static Table, text: &mut String) {
     if !sealed.is_empty() {
         text.push_str(&point(&format!("Sealed: {sealed}.")));
     }
-    let open = of(|column| !matches!(column.role, Role::Sealed | Role::Former { .. }));
+    let open =
+        of(|column| !matches!(column.role, Role::Sealed | Role::Former { .. } | Role::Outer));
     text.push_str(&point(&format!("Open: {}.", names(open.map(|column| column.name)))));
     for column in table.columns {
         match column.role {
@@ -286,12 +269,18 @@ fn record(table: &'static Table, text: &mut String) {
                 "Empty: `{}`; an earlier version had there in the open what is in `{now}` now.",
                 column.name
             ))),
-            Role::Plain | Role::Sealed | Role::Bucket => {}
+            Role::Plain | Role::Sealed | Role::Bucket | Role::Counted => {}
+            Role::Within | Role::Outer => {}
         }
     }
     if let Some(person) = table.person {
         text.push_str(&point(&format!("Person: `{person}`.")));
-        text.push_str(&point(&format!("When they are erased: {}.", becomes(table.forgotten))));
+        let too = match table.erased {
+            [] => String::new(),
+            columns => format!(", {} too", names(columns.iter().copied())),
+        };
+        let becomes = becomes(table.forgotten);
+        text.push_str(&point(&format!("When they are erased: {becomes}{too}.")));
     }
     if let Some(seal) = &table.seal {
         let unread = match seal.destroyed {
@@ -299,8 +288,11 @@ fn record(table: &'static Table, text: &mut String) {
             Destroyed::Nameless => "found without what was sealed",
         };
         text.push_str(&point(&format!(
-            "Class: {}, from the day of `{}`. When that key is destroyed: {unread}{}.",
-            format!("{:?}", seal.class).chars().flat_map(spelled).collect::<String>().trim(),
+            "Class: {}{}, from the day of `{}`. When that key is destroyed: {unread}{}.",
+            class(seal.class),
+            seal.or_class.map_or_else(String::new, |(flag, other)| {
+                format!(" ({} where `{flag}` is set)", class(other))
+            }),
             seal.since,
             table
                 .bucket()
@@ -316,6 +308,11 @@ fn record(table: &'static Table, text: &mut String) {
 }
 
 /// `UserAccount` as two words.
+fn class(class: RetentionClass) -> String {
+    let words = format!("{class:?}").chars().flat_map(spelled).collect::<String>();
+    words.trim().to_owned()
+}
+
 fn spelled(letter: char) -> impl Iterator<Item = char> {
     letter.is_uppercase().then_some(' ').into_iter().chain(letter.to_lowercase())
 }
@@ -352,6 +349,7 @@ pub(in crate::store) fn columns(
     let record = DECLARED.iter().find(|declared| declared.table.name == table);
     if let Some(declared) = record {
         let columns = declared.table.columns.iter();
+        let columns = columns.filter(|column| column.role != Role::Outer);
         let columns = columns.map(|column| (column.name, Some(column.holds), column.optional));
         return Some(
             std::iter::once(("id", Some(super::record::Holds::Number), true))

@@ -1,22 +1,21 @@
 //! The store that keeps everything in memory and nothing when it ends: for load tests and trials.
 //!
-//! Lives here: the port's implementation. Below: conversations, visitors and lists, writes, reads, clean-up. Records
-//! are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
+//! Lives here: the port's implementation. Below: messages and marks, writes, reads, clean-up. Records, headers among
+//! them, are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
 //! Opened by the assembly, behind loopback only; used by hub, api and auth through the trait `Store`.
 //!
 //! It does everything that the store on disk does but the disk: bodies and personal columns are sealed when
 //! they are written, places are unique, batches are whole. There is no writer's thread: whoever writes does
 //! the work, and hears the fate before `write` returns.
 //!
-//! Locks: a shard of the conversations, the register, the records, the list of buckets. One at a time; only a batch
-//! takes several: shards in the order of their numbers, then the register, then the records. Nothing is awaited or told
+//! Locks: a shard of the conversations, the records, the list of buckets. One at a time; only a batch and a clean-up
+//! take several: shards in the order of their numbers, then the records. Nothing is awaited or told
 //! under any of them, and nothing sealed or unsealed but records under their own.
 
 mod batch;
 mod cleanup;
 mod read;
 mod records;
-mod register;
 mod transcript;
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,20 +25,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
 use self::records::Kept;
-use self::register::Register;
 use self::transcript::Conversation;
 use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
-    ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NewestRow, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store,
-    StoreError, StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot,
+    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Record, Records,
+    Refused, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write,
+    WriteSlot, Wrote,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -83,9 +81,8 @@ struct Shared {
     places: Semaphore,
     closed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
-    register: Mutex<Register>,
     /// Conversations in which something was said since their change was last listed. Messages do not wait for the
-    /// register: whoever asks for changes lists these first.
+    /// records: whoever asks for changes lists these first.
     touched: Mutex<Vec<ConversationId>>,
     /// Whether anybody's feed is read.
     feeds: AtomicBool,
@@ -111,7 +108,6 @@ impl MemoryStore {
             places: Semaphore::new(config.queue_len.max(1)),
             closed: AtomicBool::new(false),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            register: Mutex::default(),
             touched: Mutex::default(),
             feeds: AtomicBool::new(false),
             records: Mutex::new(Kept::new()),
@@ -192,7 +188,8 @@ impl Drop for Slot {
 
 impl WriteSlot for Slot {
     fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
-        let outcome = self.shared.carry_out(writes);
+        let outcome = self.shared.carry_out(&writes);
+        let outcome = outcome.map(drop).map_err(|refused| refused.error);
         // The next writer may come while this one tells.
         drop(self);
         fate(outcome);
@@ -212,8 +209,9 @@ impl Store for MemoryStore {
         Ok(Box::new(self.slot().await?))
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.slot().await?.shared.carry_out(writes)
+    async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Wrote>, Refused> {
+        let slot = self.slot().await.map_err(|error| Refused { at: None, error })?;
+        slot.shared.carry_out(&writes)
     }
 
     fn healthy(&self) -> bool {
@@ -243,10 +241,6 @@ impl Transcript for MemoryStore {
     ) -> Result<Vec<NewestRow>, StoreError> {
         let rows = conversations.iter().map(|id| self.shared.newest_said(tenant, *id));
         rows.filter_map(Result::transpose).collect()
-    }
-
-    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
-        Ok(self.shared.with(conversation, |kept| kept.is_some()))
     }
 
     async fn page(
@@ -289,30 +283,15 @@ impl Transcript for MemoryStore {
         self.shared.message(tenant, conversation, message, after)
     }
 
-    async fn conversation(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<Option<ConversationRow>, StoreError> {
-        self.shared.conversation(tenant, conversation)
-    }
-
-    async fn conversations(
-        &self,
-        tenant: TenantId,
-        filter: &ConversationFilter,
-        page: Page<ConversationId>,
-    ) -> Result<Vec<ConversationRow>, StoreError> {
-        self.shared.conversations(tenant, filter, page)
-    }
-
     async fn search(
         &self,
         tenant: TenantId,
         search: &ConversationSearch,
         limit: u16,
     ) -> Result<Found, StoreError> {
-        self.shared.search(tenant, search, limit)
+        self.shared.list_touched()?;
+        self.shared
+            .read_records("search conversations", |reader| reader.search(tenant, search, limit))
     }
 
     async fn changed_at(
@@ -320,40 +299,8 @@ impl Transcript for MemoryStore {
         tenant: TenantId,
         conversation: ConversationId,
     ) -> Result<Option<UnixMillis>, StoreError> {
-        Ok(self.shared.changed_at(tenant, conversation))
-    }
-
-    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
-        self.shared.conversations_live()
-    }
-
-    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError> {
-        self.shared.drafts(tenant, agent)
-    }
-
-    async fn visitor(
-        &self,
-        tenant: TenantId,
-        visitor: VisitorId,
-    ) -> Result<Option<VisitorRow>, StoreError> {
-        self.shared.visitor(tenant, visitor)
-    }
-
-    async fn visitor_by_secret(
-        &self,
-        tenant: TenantId,
-        site: SiteId,
-        secret: SecretHash,
-    ) -> Result<Option<VisitorToken>, StoreError> {
-        Ok(self.shared.visitor_by_secret(tenant, site, secret))
-    }
-
-    async fn visitors(
-        &self,
-        tenant: TenantId,
-        page: Page<VisitorId>,
-    ) -> Result<Vec<VisitorRow>, StoreError> {
-        self.shared.visitors(tenant, page)
+        self.shared.list_touched()?;
+        self.shared.read_records("read a change", |reader| reader.changed_at(tenant, conversation))
     }
 }
 
@@ -364,13 +311,9 @@ impl Records for MemoryStore {
     }
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let shared = self.open()?;
-        let feeds = shared.write_records("write a row", |desk| {
-            changes.into_iter().try_for_each(|change| desk.change(change))?;
-            desk.feeds()
-        })?;
-        shared.feeds.store(feeds, Ordering::Release);
-        Ok(())
+        let batch =
+            changes.into_iter().map(|change| Write::Record(Box::new(Record::Change(change))));
+        self.write(batch.collect()).await
     }
 
     async fn feed(

@@ -11,13 +11,14 @@ use protocol::retention::RetentionClass;
 pub(crate) mod accounts;
 mod canned;
 mod change;
+pub(in crate::store) mod conversations;
 pub(in crate::store) mod executor;
 pub(in crate::store) mod statement;
 mod value;
 
 pub use self::canned::{CannedResponseRow, CannedWords};
-pub use self::change::{Change, Select};
-pub(in crate::store) use self::change::{Equal, changes, is};
+pub use self::change::{Change, News, Select};
+pub(in crate::store) use self::change::{Equal, Order, changes, is};
 pub use self::value::{Field, Row, Value};
 
 /// A type whose values are rows of a table.
@@ -69,9 +70,15 @@ pub struct Table {
     pub person: Option<&'static str>,
     /// What becomes of it then, and when its bucket's key is destroyed.
     pub forgotten: Forgotten,
+    /// Open columns that are emptied with them, beside what is sealed.
+    pub erased: &'static [&'static str],
     /// How its personal columns are sealed; all of a row under one lock.
     pub seal: Option<Seal>,
     pub ends: Ends,
+    /// What happens to a row that is put again; none: it is refused.
+    pub again: Option<Again>,
+    /// The table whose row it hangs on, by that one's number: of which this row's columns are too.
+    pub within: Option<&'static Table>,
     /// What its changes are in the feed ([`super::feed::kind`]).
     pub feed: Option<u8>,
 }
@@ -89,8 +96,11 @@ impl Table {
         indexes: &[],
         person: None,
         forgotten: Forgotten::Stays,
+        erased: &[],
         seal: None,
         ends: Ends::Never,
+        again: None,
+        within: None,
         feed: None,
     };
 
@@ -102,9 +112,19 @@ impl Table {
     /// Columns whose values come from an entity and go back into one, in their order.
     pub(in crate::store) fn own(&self) -> impl Iterator<Item = &'static Column> + use<> {
         self.columns.iter().filter(|column| match column.role {
-            Role::Plain | Role::Sealed | Role::FoundBy(FoundBy { of: None, .. }) => true,
-            Role::Bucket | Role::FoundBy(_) | Role::Former { .. } => false,
+            Role::Plain
+            | Role::Sealed
+            | Role::Within
+            | Role::Outer
+            | Role::FoundBy(FoundBy { of: None, .. }) => true,
+            Role::Bucket | Role::FoundBy(_) | Role::Former { .. } | Role::Counted => false,
         })
+    }
+
+    /// Whether it is about visitors; else about agents, if about anybody.
+    pub(in crate::store) fn is_of_visitors(&self) -> bool {
+        let of_visitors = |seal: &Seal| seal.kind != SealKind::Account;
+        self.seal.as_ref().is_some_and(of_visitors)
     }
 
     /// The column with the row's bucket.
@@ -144,6 +164,12 @@ pub enum Role {
     FoundBy(FoundBy),
     /// A former version: it is empty now, and what stands there is sealed into this column when the file is opened.
     Former { now: &'static str },
+    /// The transcript: a number of its own that begins with 0.
+    Counted,
+    /// The entity: the id of the row that this one hangs on; its number stands here.
+    Within,
+    /// A column of that row, and none of this table; what the entity says of it must be what is there.
+    Outer,
 }
 
 /// A keyed hash of a personal value.
@@ -208,6 +234,21 @@ pub(in crate::store) const fn former(name: &'static str, now: &'static str) -> C
     Column { name, holds: Holds::Text, optional: false, role: Role::Former { now } }
 }
 
+/// A number that the transcript keeps beside a row.
+pub(in crate::store) const fn counted(name: &'static str) -> Column {
+    Column { name, holds: Holds::Number, optional: false, role: Role::Counted }
+}
+
+/// The row that this one hangs on.
+pub(in crate::store) const fn within(name: &'static str) -> Column {
+    Column { name, holds: Holds::Number, optional: false, role: Role::Within }
+}
+
+/// An id that the row has on which this one hangs.
+pub(in crate::store) const fn outer(name: &'static str) -> Column {
+    Column { name, holds: Holds::Bytes, optional: false, role: Role::Outer }
+}
+
 impl Column {
     /// The same, and it may be empty.
     pub(in crate::store) const fn optional(self) -> Self {
@@ -216,16 +257,43 @@ impl Column {
 }
 
 /// The two locks of a row. The second one is that of the table's person; the first, the bucket of their Organization,
-/// this class and this day.
+/// its site where there is one, this class and this day.
 #[derive(Debug)]
 pub struct Seal {
+    pub kind: SealKind,
     pub class: RetentionClass,
-    /// The column with the moment whose day it is.
+    /// Rows with this flag are of this class instead.
+    pub or_class: Option<(&'static str, RetentionClass)>,
+    /// The column with the moment whose day it is, or with the day.
     pub since: &'static str,
     /// Columns that a sealed value is bound to, beside its own name: in another row it does not open.
     pub bound: &'static [&'static str],
     /// What a row is whose key is destroyed, until it is cleared up.
     pub destroyed: Destroyed,
+}
+
+/// Whose lock it is, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealKind {
+    /// An agent's or an Organization's account; no site's.
+    Account,
+    /// A visitor's contact data; `since` is a day.
+    Contact,
+    /// A conversation's header, the visitor's; the row's id is the conversation's.
+    Header,
+    /// What stands in a composer of a conversation, the visitor's; `since` is a day.
+    Draft,
+}
+
+/// What happens to a row that is put again.
+#[derive(Debug)]
+pub struct Again {
+    /// Columns that stay what they were, beside the id.
+    pub stays: &'static [&'static str],
+    /// Of these, those that must be what they were; otherwise the id is taken.
+    pub alike: &'static [&'static str],
+    /// The column with a version: an older row is passed over.
+    pub version: Option<&'static str>,
 }
 
 /// What a row is whose key is destroyed.
@@ -285,6 +353,9 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<CannedResponseRow>(),
     Declared::of::<super::feed::FeedReaderRow>(),
     Declared::of::<accounts::ClockNote>(),
+    Declared::of::<super::VisitorRow>(),
+    Declared::of::<super::ConversationRow>(),
+    Declared::of::<super::DraftRow>(),
 ];
 
 #[cfg(test)]

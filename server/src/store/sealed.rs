@@ -3,15 +3,12 @@
 //! Lives here: what every implementation of the store seals alike. Not here: how a lock becomes a key (`keys`),
 //! where the sealed bytes lie. Called by the implementations.
 
-use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::ids::{AgentId, ConversationId, TenantId};
 use protocol::message::{EventKind, Seq};
 use protocol::personal::Personal;
-use protocol::retention::RetentionClass;
-use protocol::time::Day;
 
 use crate::privacy::envelope::{Content, Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
-use crate::store::{ConversationRow, DraftRow, VisitorRow};
 
 pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
     Lock {
@@ -23,62 +20,6 @@ pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
         },
         subject: Subject::Visitor(tag.subject),
         kind: RecordKind::Messages(conversation),
-    }
-}
-
-/// Form and page go with the transcript of the day on which the conversation was opened.
-pub(super) fn header_lock(row: &ConversationRow) -> Lock {
-    let class = if row.channel.is_offline_message() {
-        RetentionClass::OfflineMessage
-    } else {
-        RetentionClass::Transcript
-    };
-    Lock {
-        bucket: Bucket {
-            tenant: row.tenant,
-            site: Some(row.site),
-            class,
-            day: row.created_at.day(),
-        },
-        subject: Subject::Visitor(row.visitor),
-        kind: RecordKind::Conversation(row.conversation),
-    }
-}
-
-pub(super) fn contact_lock(
-    tenant: TenantId,
-    site: SiteId,
-    visitor: VisitorId,
-    contact_day: Day,
-) -> Lock {
-    Lock {
-        bucket: Bucket {
-            tenant,
-            site: Some(site),
-            class: RetentionClass::Contact,
-            day: contact_day,
-        },
-        subject: Subject::Visitor(visitor),
-        kind: RecordKind::Contact,
-    }
-}
-
-pub(super) fn visitor_lock(row: &VisitorRow) -> Option<Lock> {
-    (row.name.is_some() || row.email.is_some())
-        .then(|| contact_lock(row.tenant, row.site, row.visitor, row.contact_day))
-}
-
-/// A draft lives as long as the transcript of its day.
-pub(super) fn draft_lock(row: &DraftRow) -> Lock {
-    Lock {
-        bucket: Bucket {
-            tenant: row.tenant,
-            site: Some(row.site),
-            class: RetentionClass::Transcript,
-            day: row.day,
-        },
-        subject: Subject::Visitor(row.visitor),
-        kind: RecordKind::Draft(row.conversation),
     }
 }
 
@@ -98,16 +39,6 @@ pub(super) fn message_bound(
     bound.extend_from_slice(message);
     bound.push(tag.class.code());
     bound.extend_from_slice(&tag.ingest_day.0.to_be_bytes());
-    bound
-}
-
-/// What any other column is bound to: its name and its record.
-pub(super) fn bound(column: &str, tenant: TenantId, id: &[u8; 16]) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(column.len() + 33);
-    bound.extend_from_slice(column.as_bytes());
-    bound.push(0);
-    bound.extend_from_slice(tenant.as_bytes());
-    bound.extend_from_slice(id);
     bound
 }
 
@@ -167,34 +98,6 @@ pub(super) fn seal_message(
     unless_destroyed(sealer.seal(&lock, &bound, &content_bytes(envelope.content())))
 }
 
-/// A column's text, sealed; `None` if there is none, or if a key of it is destroyed.
-pub(super) fn seal_text(
-    sealer: &dyn Sealer,
-    lock: &Lock,
-    bound: &[u8],
-    text: Option<&Personal<String>>,
-) -> Result<Option<Vec<u8>>, SealError> {
-    match text {
-        None => Ok(None),
-        Some(text) => unless_destroyed(sealer.seal(lock, bound, text.expose().as_bytes())),
-    }
-}
-
-/// The reverse. What cannot belong here is an error: someone changed the file.
-pub(super) fn unseal_text(
-    sealer: &dyn Sealer,
-    lock: &Lock,
-    bound: &[u8],
-    sealed: Option<&[u8]>,
-) -> Result<Option<Personal<String>>, SealError> {
-    let Some(sealed) = sealed else { return Ok(None) };
-    let Some(plain) = unless_destroyed(sealer.unseal(lock, bound, sealed))? else {
-        return Ok(None);
-    };
-    let text = String::from_utf8(plain).map_err(|_| SealError::Tampered)?;
-    Ok(Some(Personal::new(text)))
-}
-
 pub(super) fn unless_destroyed<T>(outcome: Result<T, SealError>) -> Result<Option<T>, SealError> {
     match outcome {
         Ok(value) => Ok(Some(value)),
@@ -218,15 +121,3 @@ pub(super) fn is_destroyed(sealer: &dyn Sealer, lock: &Lock) -> Result<bool, Sea
 
 /// No Organization has this id.
 pub(super) const NO_TENANT: TenantId = TenantId::from_bytes([0; 16]);
-
-/// The form's answers as one value: JSON pairs.
-pub(super) fn form_text(form: &[(String, Personal<String>)]) -> Option<Personal<String>> {
-    if form.is_empty() {
-        return None;
-    }
-    serde_json::to_string(form).ok().map(Personal::new)
-}
-
-pub(super) fn form_from(text: Option<Personal<String>>) -> Vec<(String, Personal<String>)> {
-    text.and_then(|text| serde_json::from_str(text.expose()).ok()).unwrap_or_default()
-}

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use rusqlite::Connection;
@@ -48,8 +48,8 @@ use self::carrying::Carrying;
 use self::cleanup::Step;
 use self::copy::LogTurn;
 pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
-pub(in crate::store) use self::desk::Desk;
 use self::desk::Memory;
+pub(in crate::store) use self::desk::{Desk, locks};
 pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity};
@@ -67,9 +67,9 @@ use self::writer::{Job, Rate, Work, Writer};
 use super::feed::FeedEvent;
 use super::record::{Change, Row, Select};
 use super::{
-    ClockAct, ConversationFilter, ConversationRow, ConversationSearch, DraftRow, Fate, Found,
-    MessagePage, NewestRow, NoStats, Page, Records, Retention, RoomRow, SecretHash, Sight, Store,
-    StoreError, StoreStats, Transcript, VisitorRow, VisitorToken, Write, WriteSlot, sealed,
+    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Record, Records,
+    Refused, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write,
+    WriteSlot, Wrote, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -618,7 +618,7 @@ struct Slot {
 impl WriteSlot for Slot {
     fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
         let Self { shared, permit } = *self;
-        shared.put(Job { work: Work::Writes(writes), fate, permit });
+        shared.put(Job { work: Work::Writes(writes, None), fate, permit });
     }
 }
 
@@ -641,8 +641,16 @@ impl Store for SqliteStore {
         Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.work(Work::Writes(writes)).await
+    async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Wrote>, Refused> {
+        let done = vec![Wrote::Done; writes.len()];
+        let (told, mut answer) = oneshot::channel();
+        let outcome = self.work(Work::Writes(writes, Some(told))).await;
+        // What went into the journal is new messages, and nobody tells more of them.
+        let wrote = answer.try_recv().ok();
+        match outcome {
+            Ok(()) => Ok(wrote.and_then(Result::ok).unwrap_or(done)),
+            Err(error) => Err(Refused { at: wrote.and_then(Result::err), error }),
+        }
     }
 
     fn healthy(&self) -> bool {
@@ -690,11 +698,6 @@ impl Transcript for SqliteStore {
             rows.filter_map(Result::transpose).collect()
         })
         .await
-    }
-
-    async fn conversation_exists(&self, conversation: ConversationId) -> Result<bool, StoreError> {
-        self.read("look for a conversation", move |reader| reader.conversation_exists(conversation))
-            .await
     }
 
     async fn page(
@@ -748,26 +751,6 @@ impl Transcript for SqliteStore {
         .await
     }
 
-    async fn conversation(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<Option<ConversationRow>, StoreError> {
-        self.read("read a conversation", move |reader| reader.conversation(tenant, conversation))
-            .await
-    }
-
-    async fn conversations(
-        &self,
-        tenant: TenantId,
-        filter: &ConversationFilter,
-        page: Page<ConversationId>,
-    ) -> Result<Vec<ConversationRow>, StoreError> {
-        let filter = filter.clone();
-        self.read("list conversations", move |reader| reader.conversations(tenant, &filter, page))
-            .await
-    }
-
     async fn search(
         &self,
         tenant: TenantId,
@@ -785,53 +768,23 @@ impl Transcript for SqliteStore {
     ) -> Result<Option<UnixMillis>, StoreError> {
         self.read("read a change", move |reader| reader.changed_at(tenant, conversation)).await
     }
-
-    async fn conversations_live(&self) -> Result<Vec<ConversationRow>, StoreError> {
-        self.read("list live conversations", |reader| reader.conversations_live()).await
-    }
-
-    async fn drafts(&self, tenant: TenantId, agent: AgentId) -> Result<Vec<DraftRow>, StoreError> {
-        self.read("read drafts", move |reader| reader.drafts(tenant, agent)).await
-    }
-
-    async fn visitor(
-        &self,
-        tenant: TenantId,
-        visitor: VisitorId,
-    ) -> Result<Option<VisitorRow>, StoreError> {
-        self.read("read a visitor", move |reader| reader.visitor(tenant, visitor)).await
-    }
-
-    async fn visitor_by_secret(
-        &self,
-        tenant: TenantId,
-        site: SiteId,
-        secret: SecretHash,
-    ) -> Result<Option<VisitorToken>, StoreError> {
-        let read = move |reader: &Reader<'_>| reader.visitor_by_secret(tenant, site, secret);
-        if let Some(known) = self.shared.read_at_once(read) {
-            return Ok(known);
-        }
-        self.read("read a visitor", read).await
-    }
-
-    async fn visitors(
-        &self,
-        tenant: TenantId,
-        page: Page<VisitorId>,
-    ) -> Result<Vec<VisitorRow>, StoreError> {
-        self.read("list visitors", move |reader| reader.visitors(tenant, page)).await
-    }
 }
 
 #[async_trait]
 impl Records for SqliteStore {
     async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
+        if select.is_short
+            && let Some(rows) = self.shared.read_at_once(|reader| reader.select(&select))
+        {
+            return Ok(rows);
+        }
         self.read(act, move |reader| reader.select(&select)).await
     }
 
     async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.act(move |desk| changes.into_iter().try_for_each(|change| desk.change(change))).await
+        let batch =
+            changes.into_iter().map(|change| Write::Record(Box::new(Record::Change(change))));
+        self.write(batch.collect()).await
     }
 
     async fn feed(
@@ -880,7 +833,7 @@ impl Retention for SqliteStore {
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
         self.act(move |desk| match subject {
             Subject::Agent(agent) => desk.forget_agent(tenant, agent),
-            Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor),
+            Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor).map(drop),
         })
         .await?;
         // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.

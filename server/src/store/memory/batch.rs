@@ -1,82 +1,32 @@
-//! Writes are carried out here: sealed first, under no lock, and then put in their places.
+//! Writes are carried out here: messages sealed first, under no lock, and then put in their places.
 //!
 //! A single message takes the lock of its shard and nothing else. Everything else goes as a batch: all of
-//! it or nothing, under the locks of its shards, in the order of their numbers, then the register's, and then the
-//! records' where it has one.
+//! it or nothing, under the locks of its shards, in the order of their numbers, and then the records' where it has one.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
-use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, TenantId};
 use protocol::message::{Author, Seq};
-use protocol::personal::Personal;
 
 use super::records::{Kept, no_records};
-use super::register::{Register, Visitor};
-use super::transcript::{Conversation, Draft, Header, Line, Sealed};
+use super::transcript::{Conversation, Home, Line};
 use super::{Shard, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
-use crate::privacy::seal::{Bucket, Lock, SealError};
+use crate::privacy::seal::{Lock, SealError};
 use crate::store::feed::kind;
-use crate::store::sqlite::Changed;
-use crate::store::{
-    ConversationRow, DraftRow, MarkRow, Record, StoreError, VisitorRow, VisitorToken, Write, sealed,
-};
-
-/// A write whose personal parts are sealed.
-enum Ready {
-    /// Without a line: it died while it waited, so nothing is kept of it.
-    Message(Arc<Placed>, Option<Line>),
-    Floor(TenantId, ConversationId, Seq),
-    Conversation(Box<Header>),
-    Visitor(Box<Visitor>),
-    Token(Box<VisitorToken>),
-    Mark(MarkRow),
-    /// Without a draft: it is removed.
-    Draft(Box<DraftRow>, Option<Draft>),
-    Record(Box<Record>),
-}
-
-impl Ready {
-    fn conversation(&self) -> Option<ConversationId> {
-        match self {
-            Self::Message(placed, _) => Some(placed.envelope().conversation()),
-            Self::Floor(_, conversation, _) => Some(*conversation),
-            Self::Conversation(header) => Some(header.row.conversation),
-            Self::Mark(row) => Some(row.conversation),
-            Self::Draft(row, _) => Some(row.conversation),
-            Self::Visitor(_) | Self::Token(_) | Self::Record(_) => None,
-        }
-    }
-
-    /// The bucket of what is sealed in it.
-    fn bucket(&self) -> Option<Bucket> {
-        match self {
-            Self::Message(placed, line) => {
-                line.is_some().then(|| message_lock(placed)).map(|lock| lock.bucket)
-            }
-            Self::Conversation(header) => {
-                header.has_sealed().then(|| sealed::header_lock(&header.row).bucket)
-            }
-            Self::Visitor(visitor) => visitor.bucket(),
-            Self::Draft(row, draft) => draft.as_ref().map(|_| sealed::draft_lock(row).bucket),
-            // A record's is noted where it is sealed.
-            Self::Floor(..) | Self::Token(_) | Self::Mark(_) | Self::Record(_) => None,
-        }
-    }
-}
+use crate::store::sqlite::{Changed, Desk, Fault, locks};
+use crate::store::{MarkRow, Refused, StoreError, Write, Wrote, sealed};
 
 /// What stood there before a step of a batch.
 enum Before {
     Message(ConversationId, Seq),
     Floor(ConversationId, Seq),
-    Conversation(ConversationId, Option<Box<Header>>),
-    Visitor(VisitorId, Option<Box<Visitor>>),
+    /// It was not there.
+    Conversation(ConversationId),
     Mark(ConversationId, Author, Option<MarkRow>),
-    Draft(ConversationId, AgentId, Option<Draft>),
 }
 
 fn message_lock(placed: &Placed) -> Lock {
@@ -84,32 +34,67 @@ fn message_lock(placed: &Placed) -> Lock {
     sealed::message_lock(envelope.tag(), envelope.conversation())
 }
 
+/// The conversation whose shard a write needs.
+fn conversation(write: &Write) -> Option<ConversationId> {
+    match write {
+        Write::Message(placed) => Some(placed.envelope().conversation()),
+        Write::Floor { conversation, .. } => Some(*conversation),
+        Write::Conversation(row) => Some(row.conversation),
+        Write::Mark(row) => Some(row.conversation),
+        Write::Draft(_) | Write::Visitor(_) | Write::VisitorToken(_) | Write::Record(_) => None,
+    }
+}
+
+fn is_of_the_transcript(write: &Write) -> bool {
+    matches!(write, Write::Message(_) | Write::Floor { .. } | Write::Mark(_))
+}
+
 impl Shared {
-    pub(super) fn carry_out(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.check_open()?;
-        if let [Write::Message(placed)] = writes.as_slice() {
-            return self.put(placed);
+    pub(super) fn carry_out(&self, writes: &[Write]) -> Result<Vec<Wrote>, Refused> {
+        let of_none = |error| Refused { at: None, error };
+        self.check_open().map_err(of_none)?;
+        if let [Write::Message(placed)] = writes {
+            let put = self.put(placed).map_err(|error| Refused { at: Some(0), error })?;
+            return Ok(vec![put]);
         }
-        let writes =
-            writes.into_iter().map(|write| self.seal(write)).collect::<Result<Vec<_>, _>>()?;
-        let buckets: BTreeSet<_> = writes.iter().filter_map(Ready::bucket).collect();
-        let mut held = Held::of(self, &writes);
-        let stepped = writes.into_iter().try_for_each(|write| held.step(write));
-        if let Err(error) = stepped.and_then(|()| held.commit()) {
+        self.prepare(writes).map_err(of_none)?;
+        let mut lines = Vec::new();
+        let mut buckets = BTreeSet::new();
+        for (at, write) in writes.iter().enumerate() {
+            if let Write::Message(placed) = write {
+                let line = self.seal_line(placed);
+                let line = line.map_err(|error| Refused { at: Some(at), error })?;
+                buckets.extend(line.is_some().then(|| message_lock(placed).bucket));
+                lines.push(line);
+            }
+        }
+        let mut lines = lines.into_iter();
+        let mut held = Held::of(self, writes);
+        let step = |(at, write)| {
+            held.step(write, &mut lines).map_err(|error| Refused { at: Some(at), error })
+        };
+        let stepped = writes.iter().enumerate().map(step).collect::<Result<Vec<_>, _>>();
+        let stepped = stepped.and_then(|wrote| {
+            held.commit(writes).map_err(of_none)?;
+            Ok(wrote)
+        });
+        if stepped.is_err() {
             held.undo();
-            return Err(error);
+            return stepped;
         }
-        held.list();
+        let touched = held.touched();
         drop(held);
+        self.touched.lock().extend(touched);
         self.buckets.lock().extend(buckets);
-        Ok(())
+        stepped
     }
 
     /// The way of nearly every write.
-    fn put(&self, placed: &Placed) -> Result<(), StoreError> {
+    fn put(&self, placed: &Placed) -> Result<Wrote, StoreError> {
         let Some(line) = self.seal_line(placed)? else {
             return self.with(placed.envelope().conversation(), |kept| {
-                kept.map_or(Err(StoreError::NotFound), |kept| kept.of(placed.envelope().tag()))
+                kept.ok_or(StoreError::NotFound)?.of(placed.envelope().tag())?;
+                Ok(Wrote::PassedOver)
             });
         };
         let tag = placed.envelope().tag();
@@ -121,8 +106,7 @@ impl Shared {
             Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
         })?;
         if new && self.feeds.load(Ordering::Acquire) {
-            let home = Some((tag.site, tag.subject));
-            let changed = message_changed(home, placed.envelope().conversation(), placed.seq());
+            let changed = message_changed(placed);
             self.write_records("note a change", |desk| desk.note_change(tag.tenant, &changed))?;
         }
         if untouched {
@@ -131,132 +115,81 @@ impl Shared {
         if unlisted {
             self.buckets.lock().insert(message_lock(placed).bucket);
         }
-        Ok(())
+        Ok(if new { Wrote::Done } else { Wrote::PassedOver })
     }
 
+    /// Nothing where it died while it waited: then nothing is kept of it.
     fn seal_line(&self, placed: &Placed) -> Result<Option<Line>, StoreError> {
         if placed.envelope().tag().expires.is_some_and(|day| self.clock.now().day() >= day) {
             return Ok(None);
         }
         let seal = || sealed::seal_message(&*self.sealer, placed);
-        let body = self.with_keys(|| message_lock(placed), seal)?.ok_or(StoreError::NotFound)?;
-        Ok(Some(Line::of(placed, body)))
-    }
-
-    fn seal(&self, write: Write) -> Result<Ready, StoreError> {
-        Ok(match write {
-            Write::Message(placed) => {
-                let line = self.seal_line(&placed)?;
-                Ready::Message(placed, line)
-            }
-            Write::Floor { tenant, conversation, seq } => Ready::Floor(tenant, conversation, seq),
-            Write::Conversation(row) => Ready::Conversation(Box::new(self.seal_header(*row)?)),
-            Write::Visitor(row) => Ready::Visitor(Box::new(self.seal_visitor(*row)?)),
-            Write::VisitorToken(row) => Ready::Token(row),
-            Write::Mark(row) => Ready::Mark(row),
-            Write::Draft(mut row) => {
-                let text = std::mem::take(&mut row.text);
-                if text.expose().is_empty() {
-                    return Ok(Ready::Draft(row, None));
-                }
-                let lock = sealed::draft_lock(&row);
-                let bound = sealed::bound("drafts.text", row.tenant, row.agent.as_bytes());
-                let text = self.seal_text(&lock, &bound, Some(&text))?;
-                let text = text.ok_or(StoreError::NotFound)?;
-                let draft = Draft { agent: row.agent, day: row.day, text };
-                Ready::Draft(row, Some(draft))
-            }
-            Write::Record(record) => Ready::Record(record),
-        })
-    }
-
-    fn seal_header(&self, mut row: ConversationRow) -> Result<Header, StoreError> {
-        let lock = sealed::header_lock(&row);
-        let seal = |column: &str, text: Option<&Personal<String>>| {
-            let bound = sealed::bound(column, row.tenant, row.conversation.as_bytes());
-            self.seal_text(&lock, &bound, text)
-        };
-        let form = seal("conversations.form", sealed::form_text(&row.form).as_ref())?;
-        let page_url = seal("conversations.page_url", row.page_url.as_ref())?;
-        let page_title = seal("conversations.page_title", row.page_title.as_ref())?;
-        row.form = Vec::new();
-        (row.page_url, row.page_title) = (None, None);
-        Ok(Header { row, form, page_url, page_title })
-    }
-
-    fn seal_visitor(&self, mut row: VisitorRow) -> Result<Visitor, StoreError> {
-        let (mut name, mut email) = (None, None);
-        if let Some(lock) = sealed::visitor_lock(&row) {
-            let bound = |column| sealed::bound(column, row.tenant, row.visitor.as_bytes());
-            name = self.seal_text(&lock, &bound("visitors.name"), row.name.as_ref())?;
-            email = self.seal_text(&lock, &bound("visitors.email"), row.email.as_ref())?;
-        }
-        (row.name, row.email) = (None, None);
-        Ok(Visitor { row, name, email })
-    }
-
-    fn seal_text(
-        &self,
-        lock: &Lock,
-        bound: &[u8],
-        text: Option<&Personal<String>>,
-    ) -> Result<Option<Sealed>, StoreError> {
-        self.with_keys(|| *lock, || sealed::seal_text(&*self.sealer, lock, bound, text))
-    }
-
-    /// Seals with the keys that there are, and makes them where there are none yet. That is the first
-    /// record of a person or a day; all others find their key ready.
-    fn with_keys<T>(
-        &self,
-        lock: impl Fn() -> Lock,
-        seal: impl Fn() -> Result<T, SealError>,
-    ) -> Result<T, StoreError> {
         let outcome = match seal() {
-            Err(SealError::Unavailable) => match self.sealer.prepare(&[lock()]) {
-                // What is destroyed shows again where it is used.
-                Ok(()) | Err(SealError::Destroyed) => seal(),
-                Err(error) => Err(error),
-            },
+            // The first record of a person or a day; all others find their key ready.
+            Err(SealError::Unavailable) => {
+                self.make_keys(&[message_lock(placed)]).and_then(|()| seal())
+            }
             outcome => outcome,
         };
-        outcome.map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))
+        let body =
+            outcome.map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))?;
+        Ok(Some(Line::of(placed, body.ok_or(StoreError::NotFound)?)))
+    }
+
+    /// Has the keys made that a batch needs.
+    fn prepare(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut needed = Vec::new();
+        locks(writes, &mut needed);
+        if needed.is_empty() {
+            return Ok(());
+        }
+        self.make_keys(&needed)
+            .map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))
+    }
+
+    fn make_keys(&self, locks: &[Lock]) -> Result<(), SealError> {
+        match self.sealer.prepare(locks) {
+            // What is destroyed or does not open shows again where it is used.
+            Ok(()) | Err(SealError::Destroyed | SealError::Tampered) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn message_changed(
-    home: Option<(SiteId, VisitorId)>,
-    conversation: ConversationId,
-    seq: Seq,
-) -> Changed {
-    let (kind, object) = (kind::MESSAGE, *conversation.as_bytes());
-    let (site, subject) = home.unzip();
-    let subject = subject.map(|visitor| *visitor.as_bytes());
-    Changed { site, kind, object, version: seq.0, subject }
+fn message_changed(placed: &Placed) -> Changed {
+    let envelope = placed.envelope();
+    let tag = envelope.tag();
+    Changed {
+        site: Some(tag.site),
+        kind: kind::MESSAGE,
+        object: *envelope.conversation().as_bytes(),
+        version: placed.seq().0,
+        subject: Some(*tag.subject.as_bytes()),
+    }
 }
 
 /// All that a batch works on, locked until it is done.
 struct Held<'a> {
     shared: &'a Shared,
     shards: Vec<(usize, MutexGuard<'a, Shard>)>,
-    register: MutexGuard<'a, Register>,
-    /// Where the batch has a record: in a transaction of their own.
+    /// Where the batch has a record, or somebody reads of it: in a transaction of their own.
     records: Option<MutexGuard<'a, Option<Kept>>>,
+    feeds: bool,
     done: Vec<Before>,
 }
 
 impl<'a> Held<'a> {
-    fn of(shared: &'a Shared, writes: &[Ready]) -> Self {
+    fn of(shared: &'a Shared, writes: &[Write]) -> Self {
         let numbers: BTreeSet<usize> = writes
             .iter()
-            .filter_map(Ready::conversation)
+            .filter_map(conversation)
             .map(|conversation| shared.number(conversation))
             .collect();
         let shards = numbers.into_iter().map(|n| (n, shared.shards[n].lock())).collect();
-        let register = shared.register.lock();
-        let has_record = writes.iter().any(|write| matches!(write, Ready::Record(_)));
-        let noted = has_record || shared.feeds.load(Ordering::Acquire);
-        let records = noted.then(|| shared.records.lock());
-        Self { shared, shards, register, records, done: Vec::new() }
+        let feeds = shared.feeds.load(Ordering::Acquire);
+        let recorded = feeds || !writes.iter().all(is_of_the_transcript);
+        let records = recorded.then(|| shared.records.lock());
+        Self { shared, shards, records, feeds, done: Vec::new() }
     }
 
     fn shard(&mut self, conversation: ConversationId) -> Option<&mut Shard> {
@@ -278,127 +211,80 @@ impl<'a> Held<'a> {
         found.ok_or(StoreError::NotFound)
     }
 
-    fn step(&mut self, write: Ready) -> Result<(), StoreError> {
+    /// One write; `lines` are the batch's sealed messages, in their order.
+    fn step(
+        &mut self,
+        write: &Write,
+        lines: &mut impl Iterator<Item = Option<Line>>,
+    ) -> Result<Wrote, StoreError> {
         let before = match write {
-            Ready::Message(placed, line) => {
+            Write::Message(placed) => {
                 let envelope = placed.envelope();
                 let kept = self.find(envelope.conversation()).ok_or(StoreError::NotFound)?;
                 kept.of(envelope.tag())?;
-                let Some(line) = line else { return Ok(()) };
+                let Some(line) = lines.next().flatten() else { return Ok(Wrote::PassedOver) };
                 if !kept.put(line)? {
-                    return Ok(());
+                    return Ok(Wrote::PassedOver);
+                }
+                if self.feeds {
+                    let (tenant, changed) = (envelope.tag().tenant, message_changed(placed));
+                    self.record(|desk| desk.note_change(tenant, &changed))?;
                 }
                 Before::Message(envelope.conversation(), placed.seq())
             }
-            Ready::Floor(tenant, conversation, seq) => {
-                let before = self.of_tenant(tenant, conversation)?.raise(seq);
-                Before::Floor(conversation, before)
+            Write::Floor { tenant, conversation, seq } => {
+                let before = self.of_tenant(*tenant, *conversation)?.raise(*seq);
+                Before::Floor(*conversation, before)
             }
-            Ready::Conversation(header) => return self.conversation(*header),
-            Ready::Visitor(visitor) => {
-                let id = visitor.row.visitor;
-                Before::Visitor(id, self.register.write(*visitor)?.map(Box::new))
-            }
-            Ready::Token(row) => {
-                let before = self.register.write_token(&row)?;
-                Before::Visitor(row.visitor, Some(Box::new(before)))
-            }
-            Ready::Mark(row) => {
-                let before = self.of_tenant(row.tenant, row.conversation)?.mark(row);
+            Write::Mark(row) => {
+                let before = self.of_tenant(row.tenant, row.conversation)?.mark(*row);
                 Before::Mark(row.conversation, row.author, before)
             }
-            Ready::Draft(row, draft) => {
-                let kept = self.of_tenant(row.tenant, row.conversation)?;
-                let home = kept.home();
-                if draft.is_some() && (home.site != row.site || home.visitor != row.visitor) {
-                    return Err(StoreError::NotFound);
+            Write::Conversation(row) => {
+                let wrote = self.record(|desk| desk.write(write))?;
+                let (conversation, tenant) = (row.conversation, row.tenant);
+                let Some(shard) = self.shard(conversation) else { return Ok(wrote) };
+                if shard.contains_key(&conversation) {
+                    return Ok(wrote);
                 }
-                let before = kept.set_draft(row.agent, draft);
-                Before::Draft(row.conversation, row.agent, before)
+                let home = Home { conversation, tenant, site: row.site, visitor: row.visitor };
+                shard.insert(conversation, Conversation::new(home));
+                Before::Conversation(conversation)
             }
-            Ready::Record(record) => return self.record(*record),
+            Write::Visitor(_) | Write::VisitorToken(_) | Write::Draft(_) | Write::Record(_) => {
+                return self.record(|desk| desk.write(write));
+            }
         };
         self.done.push(before);
-        Ok(())
+        Ok(Wrote::Done)
     }
 
-    fn record(&mut self, record: Record) -> Result<(), StoreError> {
-        let records = self.records.as_mut().and_then(|records| records.as_mut());
+    fn record<T>(
+        &mut self,
+        write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let shared = self.shared;
-        let change =
-            || records.ok_or(no_records())?.step(&*shared.sealer, shared.clock.now(), record);
-        change().map_err(|fault| shared.records_failed(fault, "write a row"))
-    }
-
-    /// What the feed says of the steps that are no records.
-    fn noted(&mut self) -> Vec<(TenantId, Changed)> {
-        let mut noted = Vec::new();
-        for at in 0..self.done.len() {
-            match self.done.get(at) {
-                Some(Before::Message(id, seq)) => {
-                    let (id, seq) = (*id, *seq);
-                    let home = self.find(id).map(|kept| kept.home());
-                    noted.extend(home.map(|home| {
-                        let whose = Some((home.site, home.visitor));
-                        (home.tenant, message_changed(whose, id, seq))
-                    }));
-                }
-                Some(Before::Conversation(id, _)) => {
-                    let id = *id;
-                    let row = self.find(id).map(|kept| &kept.header.row);
-                    noted.extend(row.map(|row| (row.tenant, Changed::header(row))));
-                }
-                Some(Before::Visitor(id, _)) => {
-                    let row = self.register.visitor(*id).map(|known| &known.row);
-                    let changed = |row: &VisitorRow| Changed::visitor(row.visitor, Some(row.site));
-                    noted.extend(row.map(|row| (row.tenant, changed(row))));
-                }
-                Some(Before::Floor(..) | Before::Mark(..) | Before::Draft(..)) | None => {}
-            }
-        }
-        noted
+        let records = self.records.as_mut().and_then(|records| records.as_mut());
+        let done = records
+            .ok_or_else(no_records)
+            .and_then(|records| records.step(&*shared.sealer, shared.clock.now(), write));
+        done.map_err(|fault| shared.records_failed(fault, "write a row"))
     }
 
     /// Records stand now; everything else does already.
-    fn commit(&mut self) -> Result<(), StoreError> {
-        if self.shared.feeds.load(Ordering::Acquire) {
-            let (noted, shared) = (self.noted(), self.shared);
-            let records = self.records.as_mut().and_then(|records| records.as_mut());
-            let records = records.ok_or_else(no_records);
-            let write = records
-                .and_then(|records| records.note(&*shared.sealer, shared.clock.now(), &noted));
-            write.map_err(|fault| shared.records_failed(fault, "note a change"))?;
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let shared = self.shared;
+        if writes.iter().any(|write| matches!(write, Write::Record(_))) {
+            let feeds = self.record(|desk| desk.feeds())?;
+            shared.feeds.store(feeds, Ordering::Release);
+            if let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) {
+                records.timelines.clear();
+            }
         }
         let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) else {
             return Ok(());
         };
-        records.commit().map_err(|fault| self.shared.records_failed(fault, "commit a batch"))
-    }
-
-    fn conversation(&mut self, mut header: Header) -> Result<(), StoreError> {
-        let id = header.row.conversation;
-        let Some(shard) = self.shard(id) else { return Err(StoreError::NotFound) };
-        let before = match shard.get_mut(&id) {
-            None => {
-                shard.insert(id, Conversation::new(header));
-                None
-            }
-            Some(kept) => {
-                let known = &kept.header.row;
-                if known.tenant != header.row.tenant {
-                    return Err(StoreError::Exists { what: "conversation" });
-                }
-                if known.version > header.row.version {
-                    return Ok(());
-                }
-                // What it began with stays.
-                (header.row.site, header.row.visitor) = (known.site, known.visitor);
-                (header.row.created_at, header.row.notice) = (known.created_at, known.notice);
-                Some(Box::new(std::mem::replace(&mut kept.header, header)))
-            }
-        };
-        self.done.push(Before::Conversation(id, before));
-        Ok(())
+        records.commit().map_err(|fault| shared.records_failed(fault, "commit a batch"))
     }
 
     /// Takes everything back, the last step first.
@@ -410,21 +296,12 @@ impl<'a> Held<'a> {
             match before {
                 Before::Message(id, seq) => self.amend(id, |kept| kept.take(seq)),
                 Before::Floor(id, floor) => self.amend(id, |kept| kept.lower(floor)),
-                Before::Conversation(id, Some(header)) => {
-                    self.amend(id, |kept| kept.header = *header);
-                }
-                Before::Conversation(id, None) => {
+                Before::Conversation(id) => {
                     if let Some(shard) = self.shard(id) {
                         shard.remove(&id);
                     }
                 }
-                Before::Visitor(id, visitor) => {
-                    self.register.restore(id, visitor.map(|visitor| *visitor));
-                }
                 Before::Mark(id, author, mark) => self.amend(id, |kept| kept.unmark(author, mark)),
-                Before::Draft(id, agent, draft) => self.amend(id, |kept| {
-                    kept.set_draft(agent, draft);
-                }),
             }
         }
     }
@@ -435,29 +312,15 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Puts on the lists what is new, and on others what has changed.
-    fn list(&mut self) {
-        let changed_at = self.register.change(self.shared.clock.now());
+    /// Conversations in which something was said and that do not wait already for that to be listed.
+    fn touched(&mut self) -> Vec<ConversationId> {
+        let mut touched = Vec::new();
         for before in std::mem::take(&mut self.done) {
-            match before {
-                Before::Conversation(id, before) => {
-                    let row = self.find(id).map(|kept| kept.header.row.clone());
-                    if let Some(row) = row {
-                        self.register.list(before.as_ref().map(|before| &before.row), &row);
-                        self.register.changed(row.tenant, id, changed_at);
-                    }
-                }
-                Before::Draft(id, agent, _) => {
-                    let has = self.find(id).is_some_and(|kept| kept.draft(agent).is_some());
-                    self.register.list_draft(agent, id, has);
-                }
-                Before::Message(id, _) => {
-                    if let Some(home) = self.find(id).map(|kept| kept.home()) {
-                        self.register.changed(home.tenant, id, changed_at);
-                    }
-                }
-                Before::Floor(..) | Before::Visitor(..) | Before::Mark(..) => {}
+            if let Before::Message(id, _) = before {
+                let is_new = self.find(id).is_some_and(Conversation::touch);
+                touched.extend(is_new.then_some(id));
             }
         }
+        touched
     }
 }

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::{SiteId, TenantId};
+use protocol::ids::SiteId;
 use protocol::time::UnixMillis;
 
 use super::Shared;
 use crate::metrics::StoreOp;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::seal::Sealer;
-use crate::store::record::{Entity as _, Select, changes, is};
-use crate::store::sqlite::{Changed, Desk, Fault, Reader, RecordsInMemory};
-use crate::store::{Record, SiteRow, StoreError};
+use crate::store::record::{Entity as _, Select, is};
+use crate::store::sqlite::{Desk, Fault, Reader, RecordsInMemory};
+use crate::store::{SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
 pub(super) struct Kept {
     sqlite: RecordsInMemory,
     /// Of sites that were asked for since one was written.
-    timelines: HashMap<SiteId, Option<SiteTimeline>>,
+    pub(super) timelines: HashMap<SiteId, Option<SiteTimeline>>,
     /// A batch is under way.
     begun: bool,
 }
@@ -29,41 +29,22 @@ impl Kept {
         Some(Self { sqlite, timelines: HashMap::new(), begun: false })
     }
 
-    /// A record of a batch.
-    pub(super) fn step(
+    /// A step of a batch.
+    pub(super) fn step<T>(
         &mut self,
         sealer: &dyn Sealer,
         now: UnixMillis,
-        record: Record,
-    ) -> Result<(), Fault> {
+        step: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         if !self.begun {
             self.sqlite.begin()?;
             self.begun = true;
         }
-        self.sqlite.step(sealer, now, |desk| {
-            changes(record).into_iter().try_for_each(|change| desk.change(change))
-        })
-    }
-
-    /// What else the feed says of the batch.
-    pub(super) fn note(
-        &mut self,
-        sealer: &dyn Sealer,
-        now: UnixMillis,
-        noted: &[(TenantId, Changed)],
-    ) -> Result<(), Fault> {
-        if !self.begun {
-            self.sqlite.begin()?;
-            self.begun = true;
-        }
-        self.sqlite.step(sealer, now, |desk| {
-            noted.iter().try_for_each(|(tenant, changed)| desk.note_change(*tenant, changed))
-        })
+        self.sqlite.step(sealer, now, step)
     }
 
     /// All records of the batch stand.
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
-        self.timelines.clear();
         match std::mem::take(&mut self.begun) {
             true => self.sqlite.end(true),
             false => Ok(()),
@@ -113,10 +94,7 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut records = self.records.lock();
         let outcome = match records.as_mut() {
-            Some(records) => {
-                records.timelines.clear();
-                records.sqlite.write(&*self.sealer, self.clock.now(), write)
-            }
+            Some(records) => records.sqlite.write(&*self.sealer, self.clock.now(), write),
             None => Err(no_records()),
         };
         drop(records);

@@ -1,5 +1,6 @@
 use std::thread;
 
+use protocol::ids::AgentId;
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
@@ -9,8 +10,8 @@ use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::keys::KeyStore;
 use crate::privacy::seal::Subject;
-use crate::store::AgentRow;
 use crate::store::conformance::{self, NOW, World};
+use crate::store::{AgentRow, ConversationFilter, DraftRow, Page, VisitorToken};
 
 fn store_with(config: &MemoryConfig) -> (MemoryStore, Arc<KeyStore>) {
     let keys = Arc::new(KeyStore::in_memory().unwrap());

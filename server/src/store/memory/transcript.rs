@@ -1,12 +1,12 @@
-//! One conversation as it is kept: its header, its messages, marks and drafts, personal parts sealed.
+//! One conversation as it is kept: its messages and marks, bodies sealed.
 //!
-//! Lives here: the rules of places, marks and versions, on one conversation that its caller has locked; what some readers
+//! Lives here: the rules of places and marks, on one conversation that its caller has locked; what some readers
 //! do not get, kept apart, so that a page passes over a run of it in one step.
 //! Not here: locks, keys. Called by the store's other files.
 
 use std::collections::BTreeSet;
 
-use protocol::ids::{AgentId, ConversationId, MessageId, SiteId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq, Visibility};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
@@ -14,7 +14,7 @@ use protocol::time::{Day, UnixMillis};
 use crate::privacy::envelope::{Flags, Placed, Tag};
 use crate::privacy::gate::Reader;
 use crate::privacy::policy::{PolicyVersion, Purposes};
-use crate::store::{ConversationRow, MarkRow, SEARCHED_MAX, Sight, StoreError};
+use crate::store::{MarkRow, SEARCHED_MAX, Sight, StoreError};
 
 /// A visitor's page leaves out notes, on whichever day, a preview lines of the system.
 const NOTES: Sight = Sight::Shown(Reader::Visitor, Day(0));
@@ -23,26 +23,6 @@ const SYSTEM: Sight = Sight::Said(Day(0));
 
 /// A sealed value.
 pub(super) type Sealed = Vec<u8>;
-
-/// A header; its personal parts stand sealed beside the row.
-#[derive(Debug, Clone)]
-pub(super) struct Header {
-    pub(super) row: ConversationRow,
-    pub(super) form: Option<Sealed>,
-    pub(super) page_url: Option<Sealed>,
-    pub(super) page_title: Option<Sealed>,
-}
-
-impl Header {
-    /// Whether anything of it is sealed.
-    pub(super) fn has_sealed(&self) -> bool {
-        self.form.is_some() || self.page_url.is_some() || self.page_title.is_some()
-    }
-
-    pub(super) fn forget_sealed(&mut self) {
-        (self.form, self.page_url, self.page_title) = (None, None, None);
-    }
-}
 
 /// A message without what all messages of its conversation share.
 #[derive(Debug, Clone)]
@@ -82,14 +62,6 @@ impl Line {
     }
 }
 
-/// What stands in an agent's composer.
-#[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) agent: AgentId,
-    pub(super) day: Day,
-    pub(super) text: Sealed,
-}
-
 /// Whose a conversation is; never changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Home {
@@ -101,7 +73,7 @@ pub(super) struct Home {
 
 #[derive(Debug)]
 pub(super) struct Conversation {
-    pub(super) header: Header,
+    home: Home,
     /// In order of their places.
     lines: Vec<Line>,
     /// Places of internal notes, in order.
@@ -115,7 +87,6 @@ pub(super) struct Conversation {
     /// Places up to this one were given, though there may be no message.
     floor: Seq,
     marks: Vec<MarkRow>,
-    drafts: Vec<Draft>,
     /// Class and day of the newest message whose bucket is on the store's list, so that the list is
     /// asked once a day and not once a message.
     listed: Option<(RetentionClass, Day)>,
@@ -124,9 +95,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(header: Header) -> Self {
+    pub(super) fn new(home: Home) -> Self {
         Self {
-            header,
+            home,
             lines: Vec::new(),
             notes: Vec::new(),
             wordless: Vec::new(),
@@ -134,7 +105,6 @@ impl Conversation {
             by_id: BTreeSet::new(),
             floor: Seq(0),
             marks: Vec::new(),
-            drafts: Vec::new(),
             listed: None,
             touched: false,
         }
@@ -151,17 +121,15 @@ impl Conversation {
     }
 
     pub(super) fn home(&self) -> Home {
-        let ConversationRow { conversation, tenant, site, visitor, .. } = self.header.row;
-        Home { conversation, tenant, site, visitor }
+        self.home
     }
 
     /// Refuses what is another's.
     pub(super) fn of(&self, tag: &Tag) -> Result<(), StoreError> {
-        let row = &self.header.row;
-        if row.tenant == tag.tenant && row.site == tag.site && row.visitor == tag.subject {
-            Ok(())
-        } else {
-            Err(StoreError::NotFound)
+        let Home { tenant, site, visitor, .. } = self.home;
+        match tenant == tag.tenant && site == tag.site && visitor == tag.subject {
+            true => Ok(()),
+            false => Err(StoreError::NotFound),
         }
     }
 
@@ -265,18 +233,6 @@ impl Conversation {
         self.marks.clone()
     }
 
-    /// Puts a draft, or removes it. What was there.
-    pub(super) fn set_draft(&mut self, agent: AgentId, draft: Option<Draft>) -> Option<Draft> {
-        let at = self.drafts.iter().position(|draft| draft.agent == agent);
-        let before = at.map(|at| self.drafts.swap_remove(at));
-        self.drafts.extend(draft);
-        before
-    }
-
-    pub(super) fn draft(&self, agent: AgentId) -> Option<&Draft> {
-        self.drafts.iter().find(|draft| draft.agent == agent)
-    }
-
     /// The newest messages with places in `(after, before)`, at most so many, in order of their places.
     pub(super) fn page(&self, after: Seq, before: Option<Seq>, limit: usize) -> &[Line] {
         let from = self.lines.partition_point(|line| line.seq <= after);
@@ -347,40 +303,24 @@ impl Conversation {
         far.chain(near).filter(move |line| line.message == message)
     }
 
-    /// Removes what was sealed in buckets of these classes and days; returns who loses a draft. Places are
-    /// not given again.
-    pub(super) fn clean_up(
-        &mut self,
-        header_due: bool,
-        due: impl Fn(RetentionClass, Day) -> bool,
-    ) -> Vec<AgentId> {
+    /// Removes what was sealed in buckets of these classes and days; whether anything was. Places are not given
+    /// again.
+    pub(super) fn clean_up(&mut self, due: impl Fn(RetentionClass, Day) -> bool) -> bool {
         if self.listed.is_some_and(|(class, day)| due(class, day)) {
             self.listed = None;
         }
-        let (goes, stays) =
+        let (goes, stays): (Vec<Line>, _) =
             std::mem::take(&mut self.lines).into_iter().partition(|line| due(line.class, line.day));
         self.lines = stays;
-        let goes: Vec<Line> = goes;
-        for line in goes {
+        for line in &goes {
             self.floor = self.floor.max(line.seq);
-            self.leave(&line);
+            self.leave(line);
         }
-        let mut without = Vec::new();
-        self.drafts.retain(|draft| {
-            let goes = due(RetentionClass::Transcript, draft.day);
-            if goes {
-                without.push(draft.agent);
-            }
-            !goes
-        });
-        if header_due {
-            self.header.forget_sealed();
-        }
-        without
+        !goes.is_empty()
     }
 
-    /// Whether nothing is left of it.
+    /// Whether nothing that was said is left of it.
     pub(super) fn is_bare(&self) -> bool {
-        self.lines.is_empty() && self.drafts.is_empty() && !self.header.has_sealed()
+        self.lines.is_empty()
     }
 }

@@ -6,8 +6,8 @@ use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
 use super::{
-    Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, Table, Value, bucket, bytes, fields,
-    former, found_by, hashed, id, number, sealed, text,
+    Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket, bytes,
+    fields, former, found_by, hashed, id, number, sealed, text,
 };
 use crate::privacy::sweep::ANSWER_MS;
 use crate::store::feed::kind;
@@ -29,7 +29,14 @@ pub(crate) struct ClockNote {
 
 /// An account's lock: the Organization's own bucket of the day on which it began.
 const fn account(bound: &'static [&'static str], destroyed: Destroyed) -> Option<Seal> {
-    Some(Seal { class: RetentionClass::UserAccount, since: "created_at", bound, destroyed })
+    Some(Seal {
+        kind: SealKind::Account,
+        class: RetentionClass::UserAccount,
+        or_class: None,
+        since: "created_at",
+        bound,
+        destroyed,
+    })
 }
 
 impl Entity for TenantRow {
@@ -304,7 +311,9 @@ impl Entity for AnswerRow {
         person: Some("tenant"),
         forgotten: Forgotten::Deleted,
         seal: Some(Seal {
+            kind: SealKind::Account,
             class: RetentionClass::Operational,
+            or_class: None,
             since: "at",
             bound: &["tenant", "tenant", "key_hash"],
             destroyed: Destroyed::Gone,

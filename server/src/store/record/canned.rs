@@ -7,8 +7,8 @@ use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Destroyed, Entity, Field, Forgotten, Row, Seal, Table, Value, bucket, hashed, id, number,
-    sealed,
+    Destroyed, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket, hashed, id,
+    number, sealed,
 };
 
 /// A prepared answer.
@@ -88,6 +88,8 @@ impl Entity for CannedResponseRow {
         person: Some("person"),
         forgotten: Forgotten::Deleted,
         seal: Some(Seal {
+            kind: SealKind::Account,
+            or_class: None,
             class: RetentionClass::UserAccount,
             since: "created_at",
             bound: &["tenant", "canned_response"],

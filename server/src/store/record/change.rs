@@ -2,7 +2,7 @@
 
 use protocol::ids::TenantId;
 
-use super::{Entity, Field, Table, Value};
+use super::{Entity, Field, Table, Value, executor};
 use crate::store::Record;
 
 /// A column and what stands in it.
@@ -19,6 +19,8 @@ pub enum Change {
         /// Rows with the same value in this column give way.
         replaces: Option<&'static str>,
     },
+    /// A new row, or what changes of one that is there ([`super::Again`]).
+    Put { table: &'static Table, values: Vec<Value> },
     /// Other values in a row. Refused as not found where there is none.
     Update {
         table: &'static Table,
@@ -35,11 +37,26 @@ pub enum Change {
     },
 }
 
+/// A record changed: whoever holds a copy of it looks at it again, on this node or on another, which has it from the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    pub tenant: TenantId,
+    /// What it is, as in [`crate::store::feed::kind`].
+    pub kind: u8,
+    pub object: [u8; 16],
+}
+
 impl Change {
+    /// What is told once it is committed; nothing of tables whose changes are nobody's news.
+    pub fn news(&self) -> Option<News> {
+        executor::news(self)
+    }
+
     /// Whose it is.
     pub(in crate::store) fn table(&self) -> &'static Table {
         match self {
             Self::Create { table, .. }
+            | Self::Put { table, .. }
             | Self::Update { table, .. }
             | Self::Delete { table, .. } => table,
         }
@@ -48,6 +65,11 @@ impl Change {
     /// A new row.
     pub fn create<E: Entity>(row: E) -> Self {
         Self::Create { table: E::TABLE, values: row.into_values(), replaces: None }
+    }
+
+    /// A row, new or changed.
+    pub fn put<E: Entity>(row: E) -> Self {
+        Self::Put { table: E::TABLE, values: row.into_values() }
     }
 
     /// A new row, in place of those with the same value in this column.
@@ -145,14 +167,39 @@ pub struct Select {
     pub(in crate::store) of: Vec<Equal>,
     /// Rows after the one with this id, where it is one of the same Organization's; else from the beginning.
     pub(in crate::store) after: Option<Value>,
-    /// At most so many, in the order in which they were made.
+    /// At most so many.
     pub(in crate::store) limit: Option<u16>,
+    pub(in crate::store) order: Order,
+    /// One of these stands in this column: a walk for each.
+    pub(in crate::store) any: Option<(&'static str, Vec<Value>)>,
+    /// The index to walk along, as SQLite knows it, where its planner may take another one.
+    pub(in crate::store) along: Option<&'static str>,
+    /// It takes a few microseconds, and whoever asks waits for it.
+    pub(in crate::store) is_short: bool,
+}
+
+/// In which order rows come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Order {
+    /// In which they were made; `after` is above the last one.
+    Made,
+    /// The newest first; `after` is below the last one.
+    Last,
+    /// By this column and the id, the greatest first: below this pair, and with a column above that.
+    Down(&'static str, (i64, [u8; 16]), i64),
+    /// By this column and the id, the least first, where another column is not this number.
+    Up(&'static str, (&'static str, i64)),
 }
 
 impl Select {
     /// Every row for which these hold, in the order in which they were made.
     pub(in crate::store) fn all<E: Entity>(of: Vec<Equal>) -> Self {
-        Self { table: E::TABLE, of, after: None, limit: None }
+        Self::of(E::TABLE, of)
+    }
+
+    pub(in crate::store) fn of(table: &'static Table, of: Vec<Equal>) -> Self {
+        let (after, limit, order, any, along) = (None, None, Order::Made, None, None);
+        Self { table, of, after, limit, order, any, along, is_short: false }
     }
 
     /// A page of them.

@@ -3,15 +3,17 @@
 //!
 //! The same for every database: one only has to run a statement ([`Asks`], [`Writes`]).
 
-use protocol::ids::{AgentId, TenantId};
+use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
+use protocol::time::Day;
 
-use super::change::{Equal, Select};
+use super::change::{Equal, News, Order, Select};
 use super::statement::{self, Dialect, Range, Statement};
 use super::{
-    Change, Column, DECLARED, Destroyed, Ends, Forgotten, FoundBy, Holds, Role, Row, Table, Value,
+    Change, Column, DECLARED, Destroyed, Ends, Entity, Forgotten, FoundBy, Holds, Role, Row, Seal,
+    SealKind, Table, Value,
 };
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
-use crate::store::{StoreError, sealed};
+use crate::store::{StoreError, Wrote, sealed};
 
 /// Rows that are over and that one transaction deletes, so that no message waits long behind it.
 const ENDED_AT_ONCE: u64 = 500;
@@ -41,16 +43,23 @@ pub(in crate::store) trait Writes: Asks {
     fn bucket(&mut self, bucket: &Bucket) -> Result<i64, Self::Fault>;
     /// The same fault, or that this is taken where a rule of uniqueness was broken.
     fn taken(fault: Self::Fault, what: &'static str) -> Self::Fault;
-    /// A row of this table is new, changed or gone: this one's, about this person.
+    /// A row of this table is new, changed or gone.
     fn noted(
         &mut self,
         table: &'static Table,
         tenant: TenantId,
-        object: &[u8; 16],
-        person: Option<[u8; 16]>,
+        noted: &Noted,
     ) -> Result<(), Self::Fault>;
     /// The rule that a change broke, where that is the fault.
     fn refused(fault: &Self::Fault) -> Option<&StoreError>;
+}
+
+/// What is told of a changed row.
+pub(in crate::store) struct Noted {
+    pub(in crate::store) object: [u8; 16],
+    pub(in crate::store) person: Option<[u8; 16]>,
+    pub(in crate::store) site: Option<SiteId>,
+    pub(in crate::store) version: u64,
 }
 
 /// The rows that a question finds.
@@ -58,7 +67,7 @@ pub(in crate::store) fn select<D: Asks + ?Sized>(
     database: &D,
     select: &Select,
 ) -> Result<Vec<Row>, D::Fault> {
-    let Select { table, of, after, limit } = select;
+    let Select { table, of, after, limit, order, any, along, is_short: _ } = select;
     let table = *table;
     let of = of.iter().map(|equal| looked_for(database, table, of, equal));
     let of = of.collect::<Result<Vec<_>, _>>()?;
@@ -66,14 +75,46 @@ pub(in crate::store) fn select<D: Asks + ?Sized>(
         Ends::After(column, ms) => Some((column, database.now().saturating_sub_unsigned(ms))),
         Ends::Never | Ends::At(_) => None,
     };
-    let range = Range { above, after: after.as_ref(), limit: limit.map(u64::from) };
+    let (after, limit, order, along) = (after.as_ref(), limit.map(u64::from), *order, *along);
+    let range = Range { order, along, above, after, limit };
     let columns: Vec<_> = table.own().map(|column| column.name).collect();
-    let statement = statement::select(table, &columns, &of, &range, D::DIALECT);
+    let ask =
+        |of: &[Equal]| database.query(&statement::select(table, &columns, of, &range, D::DIALECT));
+    let rows = match any {
+        None => ask(&of)?,
+        Some((column, values)) => {
+            let mut rows = Vec::new();
+            for value in values {
+                rows.extend(ask(&[&of[..], &[(*column, value.clone())]].concat())?);
+            }
+            merged(rows, &columns, table, &range)
+        }
+    };
     let mut found = Vec::new();
-    for row in database.query(&statement)? {
+    for row in rows {
         found.extend(open(database, table, row)?);
     }
     Ok(found)
+}
+
+/// Rows of several walks as if they were one.
+fn merged(
+    mut rows: Vec<Vec<Value>>,
+    columns: &[&str],
+    table: &Table,
+    range: &Range<'_>,
+) -> Vec<Vec<Value>> {
+    if let Order::Down(by, ..) = range.order {
+        let at = |name| columns.iter().position(|column| *column == name);
+        let key = |row: &[Value]| {
+            let number = at(by).and_then(|at| row.get(at)?.as_moment());
+            (number, at(table.id).and_then(|at| row.get(at)?.as_id()))
+        };
+        rows.sort_by_cached_key(|row| std::cmp::Reverse(key(row)));
+    }
+    let limit = range.limit.and_then(|limit| usize::try_from(limit).ok());
+    rows.truncate(limit.unwrap_or(usize::MAX));
+    rows
 }
 
 /// How many rows of a table do not open, or are not what this program writes.
@@ -136,7 +177,13 @@ fn get<'r>(row: &'r [Equal], name: &str) -> Option<&'r Value> {
 fn hashes(table: &'static Table) -> impl Iterator<Item = (&'static Column, FoundBy)> {
     table.columns.iter().filter_map(|column| match column.role {
         Role::FoundBy(by) => by.of.map(|_| (column, by)),
-        Role::Plain | Role::Sealed | Role::Bucket | Role::Former { .. } => None,
+        Role::Plain
+        | Role::Sealed
+        | Role::Bucket
+        | Role::Former { .. }
+        | Role::Counted
+        | Role::Within
+        | Role::Outer => None,
     })
 }
 
@@ -147,15 +194,46 @@ fn tenant_of(table: &Table, row: &[Equal]) -> TenantId {
 }
 
 /// The lock of a row.
-fn lock<D: Asks + ?Sized>(table: &Table, row: &[Equal]) -> Result<Lock, D::Fault> {
-    let lock = || {
-        let (seal, person) = (table.seal.as_ref()?, get(row, table.person?)?.as_id()?);
-        let day = get(row, seal.since)?.as_moment()?.day();
-        let bucket = Bucket { tenant: tenant_of(table, row), site: None, class: seal.class, day };
-        let subject = Subject::Agent(AgentId::from_bytes(person));
-        Some(Lock { bucket, subject, kind: RecordKind::Account })
+pub(in crate::store) fn lock_of(table: &Table, row: &[Equal]) -> Option<Lock> {
+    let (seal, person) = (table.seal.as_ref()?, get(row, table.person?)?.as_id()?);
+    let since = get(row, seal.since)?.as_moment()?;
+    let site = || get(row, "site")?.as_id().map(SiteId::from_bytes);
+    let (of_agent, of_visitor) = (AgentId::from_bytes(person), VisitorId::from_bytes(person));
+    let (site, day, subject, kind) = match seal.kind {
+        SealKind::Account => (None, since.day(), Subject::Agent(of_agent), RecordKind::Account),
+        SealKind::Contact => {
+            let day = Day(u16::try_from(since.0).ok()?);
+            (Some(site()?), day, Subject::Visitor(of_visitor), RecordKind::Contact)
+        }
+        SealKind::Draft => {
+            let day = Day(u16::try_from(since.0).ok()?);
+            let id = ConversationId::from_bytes(get(row, "conversation")?.as_id()?);
+            (Some(site()?), day, Subject::Visitor(of_visitor), RecordKind::Draft(id))
+        }
+        SealKind::Header => {
+            let id = ConversationId::from_bytes(get(row, table.id)?.as_id()?);
+            let kind = RecordKind::Conversation(id);
+            (Some(site()?), since.day(), Subject::Visitor(of_visitor), kind)
+        }
     };
-    lock().ok_or_else(|| D::damaged(table.name))
+    let other = seal.or_class.filter(|(flag, _)| get(row, flag) == Some(&Value::Number(1)));
+    let class = other.map_or(seal.class, |(_, class)| class);
+    Some(Lock { bucket: Bucket { tenant: tenant_of(table, row), site, class, day }, subject, kind })
+}
+
+/// The lock that a row needs, where it has anything to seal.
+pub(in crate::store) fn lock_needed<E: Entity>(row: E) -> Option<Lock> {
+    let columns = E::TABLE.own();
+    let row: Vec<Equal> = columns.map(|column| column.name).zip(row.into_values()).collect();
+    let sealed = E::TABLE
+        .own()
+        .zip(&row)
+        .find(|(column, (_, value))| column.role == Role::Sealed && *value != Value::Null);
+    sealed.and_then(|_| lock_of(E::TABLE, &row))
+}
+
+fn lock<D: Asks + ?Sized>(table: &Table, row: &[Equal]) -> Result<Lock, D::Fault> {
+    lock_of(table, row).ok_or_else(|| D::damaged(table.name))
 }
 
 /// What a sealed value is bound to.
@@ -213,26 +291,28 @@ fn open<D: Asks + ?Sized>(
 pub(in crate::store) fn change<D: Writes + ?Sized>(
     database: &mut D,
     change: Change,
-) -> Result<(), D::Fault> {
+) -> Result<Wrote, D::Fault> {
     match change {
         Change::Create { table, values, replaces } => {
             let row: Vec<Equal> = table.own().map(|column| column.name).zip(values).collect();
             create(database, table, &row, replaces)?;
-            note(database, table, &row)
+            note(database, table, &row)?;
         }
+        Change::Put { table, values } => return put(database, table, values),
         Change::Update { table, of, set } => {
             update(database, table, &of, &set)?;
-            note(database, table, &of)
+            note(database, table, &of)?;
         }
         Change::Delete { table, of, must_exist } => {
             let gone = database.execute(&statement::delete(table, &of, None, None, D::DIALECT))?;
             match gone {
-                0 if must_exist => Err(StoreError::NotFound.into()),
-                0 => Ok(()),
-                _ => note(database, table, &of),
+                0 if must_exist => return Err(StoreError::NotFound.into()),
+                0 => return Ok(Wrote::PassedOver),
+                _ => note(database, table, &of)?,
             }
         }
     }
+    Ok(Wrote::Done)
 }
 
 /// Has a change noted, where its table's are and one row is meant.
@@ -241,10 +321,59 @@ fn note<D: Writes + ?Sized>(
     table: &'static Table,
     row: &[Equal],
 ) -> Result<(), D::Fault> {
-    let object = get(row, table.id).and_then(Value::as_id);
-    let Some(object) = object.filter(|_| table.feed.is_some()) else { return Ok(()) };
-    let person = table.person.and_then(|name| get(row, name)?.as_id());
-    database.noted(table, tenant_of(table, row), &object, person)
+    match noted(table, row) {
+        Some(noted) => database.noted(table, tenant_of(table, row), &noted),
+        None => Ok(()),
+    }
+}
+
+fn noted(table: &'static Table, row: &[Equal]) -> Option<Noted> {
+    let object = get(row, table.id).and_then(Value::as_id).filter(|_| table.feed.is_some())?;
+    Some(Noted {
+        object,
+        person: table.person.and_then(|name| get(row, name)?.as_id()),
+        site: get(row, "site").and_then(|site| site.as_id().map(SiteId::from_bytes)),
+        version: get(row, "version").and_then(Value::as_moment).map_or(0, |version| version.0),
+    })
+}
+
+/// What a change is to whoever holds a copy of such rows.
+pub(super) fn news(change: &Change) -> Option<News> {
+    let table = change.table();
+    let made: Vec<Equal>;
+    let row = match change {
+        Change::Create { values, .. } | Change::Put { values, .. } => {
+            made = table.own().map(|column| column.name).zip(values.iter().cloned()).collect();
+            &made
+        }
+        Change::Update { of, .. } | Change::Delete { of, .. } => of,
+    };
+    let Noted { object, .. } = noted(table, row)?;
+    Some(News { tenant: tenant_of(table, row), kind: table.feed?, object })
+}
+
+/// A row, new or changed; one that is older than what is there is passed over.
+fn put<D: Writes + ?Sized>(
+    database: &mut D,
+    table: &'static Table,
+    values: Vec<Value>,
+) -> Result<Wrote, D::Fault> {
+    let again = table.again.as_ref().ok_or_else(|| D::damaged(table.name))?;
+    let row: Vec<Equal> = table.own().map(|column| column.name).zip(values).collect();
+    let whole = complete(database, table, &row, &row)?;
+    if database.execute(&statement::put(table, again, whole, D::DIALECT))? > 0 {
+        note(database, table, &row)?;
+        return Ok(Wrote::Done);
+    }
+    let id = get(&row, table.id).map(|id| (table.id, id.clone()));
+    let of: Vec<_> = id.into_iter().collect();
+    let there = statement::select(table, again.alike, &of, &Range::default(), D::DIALECT);
+    let there = database.query(&there)?.pop().unwrap_or_default();
+    let is_alike = again.alike.iter().zip(&there).all(|(name, had)| get(&row, name) == Some(had));
+    match is_alike {
+        true => Ok(Wrote::PassedOver),
+        false => Err(StoreError::Exists { what: table.taken }.into()),
+    }
 }
 
 fn create<D: Writes + ?Sized>(
@@ -288,36 +417,95 @@ fn complete<D: Writes + ?Sized>(
     let mut whole = Vec::with_capacity(table.columns.len());
     // First, since others are bound to them.
     for (name, value) in values {
-        if table.column(name).is_some_and(|column| column.role != Role::Sealed) {
-            whole.push(looked_for(database, table, row, &(*name, value.clone()))?);
+        match table.column(name).map(|column| column.role) {
+            None | Some(Role::Sealed | Role::Outer) => {}
+            Some(Role::Within) => whole.push((*name, outer_number(database, table, row)?)),
+            Some(_) => whole.push(looked_for(database, table, row, &(*name, value.clone()))?),
         }
     }
     let known: Vec<Equal> = whole.iter().chain(row).cloned().collect();
     let mut sealed_bucket = None;
+    let mut locked = None;
+    let mut looked_at = false;
     for (name, value) in values {
         let Some(column) = table.column(name).filter(|column| column.role == Role::Sealed) else {
             continue;
         };
-        let lock = lock::<D>(table, row)?;
-        let plain = value.as_bytes().ok_or_else(|| D::damaged(table.name))?;
-        match database.sealer().prepare(&[lock]) {
-            Ok(()) => {}
-            Err(SealError::Destroyed) => return Err(StoreError::NotFound.into()),
-            Err(error) => return Err(error.into()),
+        looked_at = true;
+        if column.optional && *value == Value::Null {
+            whole.push((column.name, Value::Null));
+            continue;
         }
+        let lock = match locked {
+            Some(lock) => lock,
+            None => *locked.insert(prepared(database, table, row)?),
+        };
+        let plain = value.as_bytes().ok_or_else(|| D::damaged(table.name))?;
         let bound = bound::<D>(table, column, &known)?;
-        let sealed = database.sealer().seal(&lock, &bound, plain)?;
-        whole.push((column.name, Value::Bytes(sealed)));
-        sealed_bucket = Some(lock.bucket);
+        // Of what is put nothing is sealed once a key is destroyed; the rest of the row is nobody's words.
+        let sealed = match lock {
+            None => Value::Null,
+            Some(lock) => {
+                sealed_bucket = Some(lock.bucket);
+                Value::Bytes(database.sealer().seal(&lock, &bound, plain)?)
+            }
+        };
+        whole.push((column.name, sealed));
         for (by, of) in hashes(table).filter(|(_, of)| of.of == Some(column.name)) {
             whole.push((by.name, hash(database, table, of, value, row)?));
         }
     }
-    if let Some(bucket) = sealed_bucket {
-        let number = Value::Number(database.bucket(&bucket)?);
-        whole.extend(table.bucket().map(|column| (column.name, number)));
+    if let Some(column) = table.bucket().filter(|_| looked_at) {
+        let number = match &sealed_bucket {
+            Some(bucket) => Value::Number(database.bucket(bucket)?),
+            None => Value::Null,
+        };
+        whole.push((column.name, number));
     }
     Ok(whole)
+}
+
+/// Whether a row is put without what it sealed, once a key of it is destroyed.
+fn may_stand_without(table: &Table) -> bool {
+    let is_nameless = |seal: &Seal| seal.destroyed == Destroyed::Nameless;
+    table.again.is_some() && table.seal.as_ref().is_some_and(is_nameless)
+}
+
+/// The number of the row on which this one hangs; not found where it is not as this one says.
+fn outer_number<D: Writes + ?Sized>(
+    database: &D,
+    table: &'static Table,
+    row: &[Equal],
+) -> Result<Value, D::Fault> {
+    let outer = table.within.ok_or_else(|| D::damaged(table.name))?;
+    let of = table.own().zip(row).filter_map(|(column, (name, value))| match column.role {
+        Role::Within => Some((outer.id, value.clone())),
+        Role::Outer => Some((*name, value.clone())),
+        Role::Plain
+        | Role::Sealed
+        | Role::Bucket
+        | Role::FoundBy(_)
+        | Role::Former { .. }
+        | Role::Counted => None,
+    });
+    let of: Vec<Equal> = of.collect();
+    let found = database.query(&statement::number(outer, &of, D::DIALECT))?.pop();
+    Ok(found.and_then(|mut row| row.pop()).ok_or(StoreError::NotFound)?)
+}
+
+/// A row's lock, with its keys made; none where one is destroyed and the row may stand without what it sealed.
+fn prepared<D: Writes + ?Sized>(
+    database: &D,
+    table: &'static Table,
+    row: &[Equal],
+) -> Result<Option<Lock>, D::Fault> {
+    let lock = lock::<D>(table, row)?;
+    match database.sealer().prepare(&[lock]) {
+        Ok(()) => Ok(Some(lock)),
+        Err(SealError::Destroyed) if may_stand_without(table) => Ok(None),
+        Err(SealError::Destroyed) => Err(StoreError::NotFound.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn update<D: Writes + ?Sized>(
@@ -331,7 +519,9 @@ fn update<D: Writes + ?Sized>(
     if let Some(seal) = table.seal.as_ref().filter(|_| set.iter().any(|(name, _)| sealed(name))) {
         // What was sealed for a person before they were forgotten must not come after it.
         let hashes: Vec<_> = hashes(table).map(|(by, _)| by.name).collect();
+        let site = table.column("site").map(|column| column.name);
         let own = [seal.since, table.id].into_iter().chain(table.tenant).chain(table.person);
+        let own = own.chain(site).chain(seal.or_class.map(|(flag, _)| flag));
         let columns: Vec<_> = own.chain(seal.bound.iter().copied()).collect();
         let asked: Vec<_> = columns.iter().chain(&hashes).copied().collect();
         let asked_for = statement::select(table, &asked, of, &Range::default(), D::DIALECT);
@@ -372,17 +562,23 @@ pub(in crate::store) fn delete_ended<D: Writes + ?Sized>(
 pub(in crate::store) fn forget_person<D: Writes + ?Sized>(
     database: &mut D,
     tenant: TenantId,
-    person: &[u8; 16],
+    subject: Subject,
 ) -> Result<Vec<(&'static Table, usize)>, D::Fault> {
     let mut forgotten = Vec::new();
-    for table in DECLARED.iter().map(|declared| declared.table) {
+    let (person, is_visitor) = match &subject {
+        Subject::Agent(agent) => (agent.as_bytes(), false),
+        Subject::Visitor(visitor) => (visitor.as_bytes(), true),
+    };
+    let tables = DECLARED.iter().map(|declared| declared.table);
+    for table in tables.filter(|table| table.is_of_visitors() == is_visitor) {
         let Some(column) = table.person else { continue };
         let theirs = (column, Value::Bytes(person.to_vec()));
         let whose = table.tenant.map(|name| (name, Value::Bytes(tenant.as_bytes().to_vec())));
         let of: Vec<_> = std::iter::once(theirs).chain(whose).collect();
-        let rows = forget(database, table, &of)?;
+        let rows = forget(database, table, &of, table.erased)?;
         if rows > 0 && column == table.id && table.feed.is_some() {
-            database.noted(table, tenant, person, Some(*person))?;
+            let (object, person) = (*person, Some(*person));
+            database.noted(table, tenant, &Noted { object, person, site: None, version: 0 })?;
         }
         forgotten.push((table, rows));
     }
@@ -396,7 +592,7 @@ pub(in crate::store) fn forget_bucket<D: Writes + ?Sized>(
 ) -> Result<(), D::Fault> {
     for table in DECLARED.iter().map(|declared| declared.table) {
         if let Some(column) = table.bucket() {
-            forget(database, table, &[(column.name, Value::Number(bucket))])?;
+            forget(database, table, &[(column.name, Value::Number(bucket))], &[])?;
         }
     }
     Ok(())
@@ -406,6 +602,7 @@ fn forget<D: Writes + ?Sized>(
     database: &mut D,
     table: &'static Table,
     of: &[Equal],
+    erased: &[&str],
 ) -> Result<usize, D::Fault> {
     let flag = match table.forgotten {
         Forgotten::Stays => return Ok(0),
@@ -419,7 +616,9 @@ fn forget<D: Writes + ?Sized>(
     let goes = |column: &&Column| match column.role {
         Role::Sealed | Role::Former { .. } => true,
         Role::Bucket => column.optional,
-        Role::Plain | Role::FoundBy(_) => false,
+        Role::Plain | Role::FoundBy(_) | Role::Counted | Role::Within | Role::Outer => {
+            erased.contains(&column.name)
+        }
     };
     let blank = table.columns.iter().filter(goes).map(|column| (column.name, empty(column)));
     let blank: Vec<Equal> = blank.chain(flag.map(|flag| (flag, Value::Number(0)))).collect();

@@ -2,16 +2,20 @@
 //!
 //! Lives here: every statement about a record. Not here: what is sealed before (`executor`), who runs it.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
 use sea_query::{
-    ColumnDef, Expr, ExprTrait as _, Func, Index, Order, PostgresQueryBuilder, Query,
-    SelectStatement, SqliteQueryBuilder, Table as SqlTable,
+    ColumnDef, Expr, ExprTrait as _, Func, Index, OnConflict, Order as SqlOrder,
+    PostgresQueryBuilder, Query, SelectStatement, SqliteQueryBuilder, Table as SqlTable,
 };
 
-use super::change::Equal;
-use super::{Holds, Table, Value};
+use super::change::{Equal, Order};
+use super::{Again, Holds, Role, Table, Value};
 
 /// Whose SQL it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Dialect {
     Sqlite,
     #[cfg_attr(not(test), expect(dead_code, reason = "the conformance suite runs it"))]
@@ -20,7 +24,7 @@ pub(in crate::store) enum Dialect {
 
 /// A statement with the values of its places.
 pub(in crate::store) struct Statement {
-    pub(in crate::store) sql: String,
+    pub(in crate::store) sql: Arc<str>,
     pub(in crate::store) values: Vec<Value>,
 }
 
@@ -33,13 +37,42 @@ macro_rules! build {
             Dialect::Sqlite => $query.build(SqliteQueryBuilder),
             Dialect::Postgres => $query.build(PostgresQueryBuilder),
         };
-        Statement { sql, values: values.into_iter().map(from_sql).collect() }
+        Statement { sql: sql.into(), values: values.into_iter().map(from_sql).collect() }
     }};
 }
 
+/// The texts of what is asked and written most often: they depend on columns alone. As many as there are shapes of
+/// questions in this program.
+static TEXTS: LazyLock<RwLock<HashMap<Shape, Arc<str>>>> = LazyLock::new(RwLock::default);
+
+/// What a text depends on: the table, what is done to it, its columns, and those that are compared, each with whether it
+/// is empty.
+#[derive(PartialEq, Eq, Hash)]
+struct Shape {
+    table: &'static str,
+    is_put: bool,
+    columns: Vec<&'static str>,
+    of: Vec<(&'static str, bool)>,
+    dialect: Dialect,
+}
+
+/// A statement whose values are these, in their order.
+fn remembered(shape: Shape, values: Vec<Value>, make: impl FnOnce() -> Statement) -> Statement {
+    let known = TEXTS.read().get(&shape).cloned();
+    let sql = known.unwrap_or_else(|| {
+        let made = make().sql;
+        TEXTS.write().insert(shape, Arc::clone(&made));
+        made
+    });
+    Statement { sql, values }
+}
+
 /// What a question is about, beside the columns that are equal to something.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store) struct Range<'a> {
+    pub(in crate::store) order: Order,
+    /// The index to walk along.
+    pub(in crate::store) along: Option<&'static str>,
     /// This column is greater.
     pub(in crate::store) above: Option<(&'static str, i64)>,
     /// Rows after the one with this id of the same tenant.
@@ -47,6 +80,21 @@ pub(in crate::store) struct Range<'a> {
     pub(in crate::store) limit: Option<u64>,
 }
 
+impl Default for Range<'_> {
+    fn default() -> Self {
+        Self { order: Order::Made, along: None, above: None, after: None, limit: None }
+    }
+}
+
+impl Range<'_> {
+    fn is_whole(&self) -> bool {
+        let Self { order, along, above, after, limit } = self;
+        let is_plain = *order == Order::Made && along.is_none();
+        is_plain && above.is_none() && after.is_none() && limit.is_none()
+    }
+}
+
+/// The rows of which these hold, in a range.
 pub(in crate::store) fn select(
     table: &'static Table,
     columns: &[&'static str],
@@ -54,30 +102,84 @@ pub(in crate::store) fn select(
     range: &Range<'_>,
     dialect: Dialect,
 ) -> Statement {
+    if !range.is_whole() {
+        return select_range(table, columns, of, range, dialect);
+    }
+    let shape = Shape {
+        table: table.name,
+        is_put: false,
+        columns: columns.to_vec(),
+        of: of.iter().map(|(name, value)| (*name, *value == Value::Null)).collect(),
+        dialect,
+    };
+    let values = of.iter().map(|(_, value)| value).filter(|value| **value != Value::Null);
+    let values = values.cloned().collect();
+    remembered(shape, values, || select_range(table, columns, of, range, dialect))
+}
+
+fn select_range(
+    table: &'static Table,
+    columns: &[&'static str],
+    of: &[Equal],
+    range: &Range<'_>,
+    dialect: Dialect,
+) -> Statement {
     let mut query = Query::select();
-    query.columns(columns.iter().copied()).from(table.name);
+    for name in columns {
+        query.expr(col(table, name));
+    }
+    from(&mut query, table);
     for equal in of {
-        query.and_where(holds(equal));
+        query.and_where(holds(table, equal));
     }
     if let Some((column, at)) = range.above {
-        query.and_where(Expr::col(column).gt(at));
+        query.and_where(col(table, column).gt(at));
     }
     if let Some(after) = range.after {
-        query.and_where(Expr::col(NUMBER).gt(number_of(table, after, of)));
+        let (number, last) = (col(table, NUMBER), number_of(table, after, of));
+        query.and_where(match range.order {
+            Order::Last => number.lt(last),
+            Order::Made | Order::Down(..) | Order::Up(..) => number.gt(last),
+        });
     }
-    query.order_by(NUMBER, Order::Asc);
+    in_order(&mut query, table, range.order);
     if let Some(limit) = range.limit {
         query.limit(limit);
     }
-    build!(query, dialect)
+    let mut statement: Statement = build!(query, dialect);
+    if let (Some(index), Dialect::Sqlite) = (range.along, dialect) {
+        let from = format!("FROM \"{}\"", table.name);
+        let along = format!("{from} INDEXED BY \"{index}\"");
+        statement.sql = statement.sql.replacen(&from, &along, 1).into();
+    }
+    statement
+}
+
+fn in_order(query: &mut SelectStatement, table: &'static Table, order: Order) {
+    match order {
+        Order::Made => query.order_by((table.name, NUMBER), SqlOrder::Asc),
+        Order::Last => query.order_by((table.name, NUMBER), SqlOrder::Desc),
+        Order::Down(column, (below, id), above) => {
+            let pair = Expr::tuple([Expr::col(column), Expr::col(table.id)]);
+            let last = Expr::tuple([Expr::val(below), Expr::val(id.to_vec())]);
+            query.and_where(pair.lt(last)).and_where(Expr::col(column).gt(above));
+            query.order_by(column, SqlOrder::Desc).order_by(table.id, SqlOrder::Desc)
+        }
+        Order::Up(column, (but, number)) => {
+            // In the text: an index for the others alone is found by it.
+            query.and_where(Expr::col(but).ne(Expr::cust(number.to_string())));
+            query.order_by(column, SqlOrder::Asc).order_by(table.id, SqlOrder::Asc)
+        }
+    };
 }
 
 /// The number of a tenant's row, 0 where there is none.
 fn number_of(table: &'static Table, id: &Value, of: &[Equal]) -> Expr {
     let mut query: SelectStatement = Query::select();
-    query.column(NUMBER).from(table.name).and_where(holds(&(table.id, id.clone())));
+    query.column((table.name, NUMBER)).and_where(holds(table, &(table.id, id.clone())));
+    from(&mut query, table);
     for equal in of.iter().filter(|(name, _)| Some(*name) == table.tenant) {
-        query.and_where(holds(equal));
+        query.and_where(holds(table, equal));
     }
     let found = Expr::SubQuery(None, Box::new(query.into()));
     Func::coalesce([found, Expr::val(0_i64)]).into()
@@ -95,6 +197,36 @@ pub(in crate::store) fn insert(
     build!(query, dialect)
 }
 
+/// A row, new or changed.
+pub(in crate::store) fn put(
+    table: &'static Table,
+    again: &'static Again,
+    row: Vec<Equal>,
+    dialect: Dialect,
+) -> Statement {
+    let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+    let make = || {
+        let unique = table.unique.first().copied().unwrap_or_default();
+        let new = |name: &&'static str| !unique.contains(name) && !again.stays.contains(name);
+        let mut conflict = OnConflict::columns(unique.iter().copied());
+        conflict.update_columns(columns.iter().filter(|name| new(name)).copied());
+        let excluded = |name: &'static str| Expr::col(("excluded", name));
+        for name in again.alike {
+            conflict.action_and_where(excluded(name).eq(Expr::col((table.name, *name))));
+        }
+        if let Some(name) = again.version {
+            conflict.action_and_where(excluded(name).gte(Expr::col((table.name, name))));
+        }
+        let mut query = Query::insert();
+        query.into_table(table.name).columns(columns.iter().copied()).on_conflict(conflict);
+        query.values_panic(columns.iter().map(|_| Expr::val(0_i64)));
+        build!(query, dialect)
+    };
+    let (of, columns_of) = (Vec::new(), columns.clone());
+    let shape = Shape { table: table.name, is_put: true, columns: columns_of, of, dialect };
+    remembered(shape, values, make)
+}
+
 pub(in crate::store) fn update(
     table: &'static Table,
     of: &[Equal],
@@ -105,7 +237,7 @@ pub(in crate::store) fn update(
     query.table(table.name);
     query.values(set.into_iter().map(|(name, new)| (name, value(new))));
     for equal in of {
-        query.and_where(holds(equal));
+        query.and_where(holds(table, equal));
     }
     build!(query, dialect)
 }
@@ -119,12 +251,13 @@ pub(in crate::store) fn delete(
     dialect: Dialect,
 ) -> Statement {
     let mut found = Query::select();
-    found.column(NUMBER).from(table.name);
+    found.column((table.name, NUMBER));
+    from(&mut found, table);
     for equal in of {
-        found.and_where(holds(equal));
+        found.and_where(holds(table, equal));
     }
     if let Some((column, at)) = until {
-        found.and_where(Expr::col(column).lte(at)).order_by(column, Order::Asc);
+        found.and_where(col(table, column).lte(at)).order_by(column, SqlOrder::Asc);
     }
     if let Some(limit) = limit {
         found.limit(limit);
@@ -147,7 +280,7 @@ pub(in crate::store) fn create(table: &'static Table, dialect: Dialect) -> Vec<S
         }
     };
     made.col(number);
-    for column in table.columns {
+    for column in table.columns.iter().filter(|column| column.role != Role::Outer) {
         let mut new = ColumnDef::new(column.name);
         match (column.holds, dialect) {
             (Holds::Number, Dialect::Sqlite) => new.integer(),
@@ -157,6 +290,9 @@ pub(in crate::store) fn create(table: &'static Table, dialect: Dialect) -> Vec<S
         };
         if !column.optional {
             new.not_null();
+        }
+        if column.role == Role::Counted {
+            new.default(0);
         }
         made.col(new);
     }
@@ -183,11 +319,37 @@ pub(in crate::store) fn create(table: &'static Table, dialect: Dialect) -> Vec<S
     std::iter::once(made).chain(indexes).collect()
 }
 
-fn holds((column, wanted): &Equal) -> Expr {
+fn holds(table: &'static Table, (column, wanted): &Equal) -> Expr {
     if *wanted == Value::Null {
-        return Expr::col(*column).is_null();
+        return col(table, column).is_null();
     }
-    Expr::col(*column).eq(value(wanted.clone()))
+    col(table, column).eq(value(wanted.clone()))
+}
+
+/// The table, with the one whose rows its rows hang on.
+fn from(query: &mut SelectStatement, table: &'static Table) {
+    query.from(table.name);
+    let within = table.columns.iter().find(|column| column.role == Role::Within);
+    if let (Some(outer), Some(within)) = (table.within, within) {
+        let number = Expr::col((outer.name, NUMBER));
+        query.inner_join(outer.name, number.eq(Expr::col((table.name, within.name))));
+    }
+}
+
+/// A column, wherever it stands.
+fn col(table: &'static Table, name: &'static str) -> Expr {
+    let role = table.column(name).map(|column| column.role);
+    match (table.within, role) {
+        (None, _) => Expr::col(name),
+        (Some(outer), Some(Role::Within)) => Expr::col((outer.name, outer.id)),
+        (Some(outer), Some(Role::Outer)) => Expr::col((outer.name, name)),
+        (Some(_), _) => Expr::col((table.name, name)),
+    }
+}
+
+/// The number of a row for which these hold.
+pub(in crate::store) fn number(table: &'static Table, of: &[Equal], dialect: Dialect) -> Statement {
+    select(table, &[NUMBER], of, &Range::default(), dialect)
 }
 
 fn value(value: Value) -> Expr {

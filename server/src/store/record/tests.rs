@@ -10,9 +10,9 @@ use protocol::time::UnixMillis;
 use super::executor::{Asks, Writes};
 use super::*;
 use crate::keys::KeyStore;
-use crate::privacy::seal::{Bucket, Sealer, Subject};
-use crate::store::StoreError;
+use crate::privacy::seal::{Sealer, Subject};
 use crate::store::sqlite::RecordsInMemory;
+use crate::store::{StoreError, Wrote};
 
 const NOW: UnixMillis = crate::store::conformance::NOW;
 
@@ -20,11 +20,21 @@ fn now() -> i64 {
     i64::try_from(NOW.0).unwrap()
 }
 
+/// The kind of rows on which others hang.
+const OUTER: u8 = 250;
+
 /// A row of a table, a different one for each `n`; all are of one person in one Organization.
 fn sample(table: &'static Table, kind: u8, n: u8) -> Vec<Value> {
     let own = |column: &Column| match (column.role, column.holds) {
         (Role::Sealed, _) => Value::Text(format!("Personal {n} in {}", column.name)),
         (Role::FoundBy(_), _) => Value::Text(format!("key {n}")),
+        (Role::Within, _) => id_of(OUTER, n),
+        (Role::Outer, _) if Some(column.name) == table.tenant => id_of(OUTER, 0),
+        (Role::Outer, _) if Some(column.name) == table.person => id_of(OUTER, 100),
+        (Role::Outer, _) => id_of(OUTER, n),
+        (_, Holds::Number) if is_a_day(table, column.name) => {
+            Value::Number(i64::from(NOW.day().0) + i64::from(n))
+        }
         (_, Holds::Number) => Value::Number(now() + i64::from(n)),
         (_, Holds::Text) => Value::Text(format!("{} {n}", column.name)),
         (_, Holds::Bytes) if column.name == table.id => id_of(kind, n),
@@ -33,6 +43,13 @@ fn sample(table: &'static Table, kind: u8, n: u8) -> Vec<Value> {
         (_, Holds::Bytes) => id_of(kind, n),
     };
     table.own().map(own).collect()
+}
+
+fn is_a_day(table: &Table, name: &str) -> bool {
+    let seal = table.seal.as_ref();
+    seal.is_some_and(|seal| {
+        matches!(seal.kind, SealKind::Contact | SealKind::Draft) && seal.since == name
+    })
 }
 
 fn id_of(kind: u8, n: u8) -> Value {
@@ -73,7 +90,7 @@ where
 }
 
 fn any(table: &'static Table) -> Select {
-    Select { table, of: Vec::new(), after: None, limit: None }
+    Select::of(table, Vec::new())
 }
 
 fn equal(table: &'static Table, values: &[Value], names: &[&str]) -> Vec<(&'static str, Value)> {
@@ -88,6 +105,7 @@ where
 {
     for (kind, declared) in (1..).zip(DECLARED) {
         let table = declared.table;
+        hang(database, table);
         let rows: Vec<_> = (1..=3).map(|n| sample(table, kind, n)).collect();
         for row in &rows {
             create(database, table, row).unwrap();
@@ -102,13 +120,28 @@ where
         found(database, table, &rows);
         pages(database, table, &rows);
         changes(database, table, kind);
+        puts(database, table, kind);
         ends(database, table, kind);
         forgets(database, sealer, table, kind);
         clear(database, table);
+        if let Some(outer) = table.within {
+            clear(database, outer);
+        }
     }
 }
 
-fn is_refused<D: Writes>(outcome: &Result<(), D::Fault>, error: &StoreError) -> bool {
+/// Rows on which samples can hang.
+fn hang<D: Writes>(database: &mut D, table: &'static Table)
+where
+    D::Fault: std::fmt::Debug,
+{
+    let Some(outer) = table.within else { return };
+    for n in 1..=9 {
+        create(database, outer, &sample(outer, OUTER, n)).unwrap();
+    }
+}
+
+fn is_refused<D: Writes>(outcome: &Result<Wrote, D::Fault>, error: &StoreError) -> bool {
     outcome.as_ref().is_err_and(|fault| D::refused(fault) == Some(error))
 }
 
@@ -116,7 +149,7 @@ fn create<D: Writes>(
     database: &mut D,
     table: &'static Table,
     values: &[Value],
-) -> Result<(), D::Fault> {
+) -> Result<Wrote, D::Fault> {
     let create = Change::Create { table, values: values.to_vec(), replaces: None };
     executor::change(database, create)
 }
@@ -138,6 +171,7 @@ where
         let derived = columns.iter().find_map(|name| match table.column(name)?.role {
             Role::FoundBy(by) => by.of.map(|of| (*name, of)),
             Role::Plain | Role::Sealed | Role::Bucket | Role::Former { .. } => None,
+            Role::Counted | Role::Within | Role::Outer => None,
         });
         let mut of = equal(table, &rows[1], columns);
         if let Some((name, source)) = derived {
@@ -187,7 +221,13 @@ where
     let (row, other) = (sample(table, kind, 2), sample(table, kind, 7));
     let seal = table.seal.as_ref();
     let fixed = |name: &str| {
-        let lock = seal.is_some_and(|seal| seal.since == name || seal.bound.contains(&name));
+        let lock = seal.is_some_and(|seal| {
+            let flag = seal.or_class.is_some_and(|(flag, _)| flag == name);
+            flag || name == "site"
+                || table.within.is_some()
+                || seal.since == name
+                || seal.bound.contains(&name)
+        });
         lock || name == table.id || Some(name) == table.tenant || Some(name) == table.person
     };
     let keyed = table.own().any(|column| column.name == table.id);
@@ -225,6 +265,54 @@ where
     clear(database, table);
 }
 
+/// What is put again changes, but for what stays; another's id is taken, and an older version is passed over.
+fn puts<D: Writes>(database: &mut D, table: &'static Table, kind: u8)
+where
+    D::Fault: std::fmt::Debug,
+{
+    let put = |database: &mut D, values: &[Value]| {
+        executor::change(database, Change::Put { table, values: values.to_vec() })
+    };
+    let first = sample(table, kind, 2);
+    let Some(again) = &table.again else {
+        assert!(put(database, &first).is_err(), "{}", table.name);
+        return;
+    };
+    put(database, &first).unwrap();
+    let (mut second, mut expected) = (sample(table, kind, 7), first.clone());
+    for (at, column) in table.own().enumerate() {
+        let hangs = matches!(column.role, Role::Within | Role::Outer);
+        if hangs || column.name == table.id || again.stays.contains(&column.name) {
+            second[at] = first[at].clone();
+        }
+        expected[at] = second[at].clone();
+    }
+    put(database, &second).unwrap();
+    assert_eq!(all(database, &any(table)), [as_read(table, &expected)], "{}", table.name);
+    if again.version.is_some() {
+        assert_eq!(put(database, &first).unwrap(), Wrote::PassedOver, "{}", table.name);
+        assert_eq!(all(database, &any(table)), [as_read(table, &expected)], "{}", table.name);
+    }
+    for name in again.alike {
+        let mut others = second.clone();
+        let at = table.own().position(|column| column.name == *name).unwrap();
+        others[at] = id_of(200, 200);
+        let refused = put(database, &others);
+        assert!(is_refused::<D>(&refused, &StoreError::Exists { what: table.taken }));
+        assert_eq!(all(database, &any(table)), [as_read(table, &expected)], "{}", table.name);
+    }
+    // Without anything to seal.
+    let bare = table.own().zip(&second).map(|(column, value)| match column.role == Role::Sealed {
+        true => Value::Null,
+        false => value.clone(),
+    });
+    let may_be_bare = table.own().all(|column| column.role != Role::Sealed || column.optional);
+    let put = put(database, &bare.collect::<Vec<_>>());
+    assert_eq!(put.is_ok(), may_be_bare, "{}", table.name);
+    assert!(!may_be_bare || is_blank(table, &all(database, &any(table))[0]), "{}", table.name);
+    clear(database, table);
+}
+
 fn ends<D: Writes>(database: &mut D, table: &'static Table, kind: u8)
 where
     D::Fault: std::fmt::Debug,
@@ -253,14 +341,16 @@ where
 {
     let Some(person) = table.person else { return };
     let row = sample(table, kind, 1);
-    let day = NOW.day();
     let id = |name| equal(table, &row, &[name]).pop().and_then(|of| of.1.as_id()).unwrap();
     let tenant = TenantId::from_bytes(id(table.tenant.unwrap()));
-    let agent = id(person);
+    let own: Vec<_> = table.own().map(|column| column.name).zip(row.iter().cloned()).collect();
+    let lock = executor::lock_of(table, &own);
+    let agent = Subject::Agent(AgentId::from_bytes(id(person)));
+    let subject = lock.map_or(agent, |lock| lock.subject);
     for by_bucket in [true, false] {
         create(database, table, &row).unwrap();
         if let (Some(seal), true) = (&table.seal, !by_bucket) {
-            sealer.destroy_subject(tenant, Subject::Agent(AgentId::from_bytes(agent))).unwrap();
+            sealer.destroy_subject(tenant, subject).unwrap();
             let rows = all(database, &any(table));
             assert_eq!(
                 rows.len(),
@@ -272,17 +362,20 @@ where
             assert!(create(database, table, &row).is_err(), "no key is made again: {}", table.name);
         }
         if by_bucket {
-            let (Some(seal), Some(_)) = (&table.seal, table.bucket()) else {
+            let (Some(lock), Some(_)) = (lock, table.bucket()) else {
                 clear(database, table);
                 continue;
             };
-            let bucket = Bucket { tenant, site: None, class: seal.class, day };
-            let number = database.bucket(&bucket).unwrap();
+            let number = database.bucket(&lock.bucket).unwrap();
             executor::forget_bucket(database, number).unwrap();
         } else {
-            executor::forget_person(database, tenant, &agent).unwrap();
+            executor::forget_person(database, tenant, subject).unwrap();
         }
         let left = all(database, &any(table));
+        for name in table.erased.iter().filter(|_| !by_bucket) {
+            let open = equal(table, &left[0], &[name]);
+            assert_eq!(open, [(*name, Value::Text(String::new()))], "{}", table.name);
+        }
         match table.forgotten {
             Forgotten::Stays => panic!("{} is about a person", table.name),
             Forgotten::Deleted => assert!(left.is_empty(), "{}", table.name),
@@ -319,6 +412,8 @@ fn every_class_of_a_seal_is_one_that_the_sweep_or_an_erasure_ends() {
         let Some(seal) = &declared.table.seal else { continue };
         assert!(declared.table.person.is_some(), "{}", declared.table.name);
         let own = [RetentionClass::UserAccount, RetentionClass::Operational];
-        assert!(own.contains(&seal.class), "{}: no site", declared.table.name);
+        let of_a_site = declared.table.column("site").is_some();
+        assert!(own.contains(&seal.class) != of_a_site, "{}", declared.table.name);
+        assert_eq!(declared.table.is_of_visitors(), of_a_site, "{}", declared.table.name);
     }
 }

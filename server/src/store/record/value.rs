@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use protocol::conversation::{Availability, Role};
+use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::ids::{
-    AgentId, CannedResponseId, InvitationId, KeyId, SessionId, SiteId, SiteKey, TagId, TenantId,
+    AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, SessionId, SiteId, SiteKey,
+    TagId, TenantId, VisitorId,
 };
 use protocol::personal::Personal;
-use protocol::time::UnixMillis;
+use protocol::time::{Day, UnixMillis};
 
 use super::canned::CannedWords;
+use crate::channel::Channel;
+use crate::privacy::consent::NoticeHash;
 use crate::privacy::policy::SiteTimeline;
 use crate::store::{SecretHash, SiteSettings};
 
@@ -103,7 +106,56 @@ macro_rules! ids {
     )+ };
 }
 
-ids!(AgentId, CannedResponseId, InvitationId, KeyId, SessionId, SiteId, TagId, TenantId);
+ids!(
+    AgentId,
+    CannedResponseId,
+    ConversationId,
+    InvitationId,
+    KeyId,
+    SessionId,
+    SiteId,
+    TagId,
+    TenantId,
+    VisitorId
+);
+
+/// Ids, one after the other.
+macro_rules! lists {
+    ($($id:ty),+) => { $(
+        impl Field for Vec<$id> {
+            fn into_value(self) -> Value {
+                Value::Bytes(self.iter().flat_map(|id| *id.as_bytes()).collect())
+            }
+
+            fn from_value(value: Value) -> Option<Self> {
+                let (ids, rest) = value.as_bytes()?.as_chunks::<16>();
+                rest.is_empty().then(|| ids.iter().map(|id| <$id>::from_bytes(*id)).collect())
+            }
+        }
+    )+ };
+}
+
+lists!(AgentId, TagId);
+
+/// What may be missing: then the column is empty.
+macro_rules! optional {
+    ($($field:ty),+) => { $(
+        impl Field for Option<$field> {
+            fn into_value(self) -> Value {
+                self.map_or(Value::Null, Field::into_value)
+            }
+
+            fn from_value(value: Value) -> Option<Self> {
+                match value {
+                    Value::Null => Some(None),
+                    value => Field::from_value(value).map(Some),
+                }
+            }
+        }
+    )+ };
+}
+
+optional!(AgentId, NoticeHash, Personal<String>, SecretHash, UnixMillis);
 
 macro_rules! numbers {
     ($($number:ty: $into:expr, $from:expr;)+) => { $(
@@ -128,7 +180,12 @@ numbers! {
     // The databases count to 2^63 - 1; no clock and no counter gets there.
     u64: |number| i64::try_from(number).unwrap_or(i64::MAX), |number| u64::try_from(number).ok();
     u16: i64::from, |number| u16::try_from(number).ok();
+    Day: |day| day.0.into(), |day| u16::try_from(day).ok().map(Day);
+    ConversationState: |state| state.code().into(),
+        |code| u8::try_from(code).ok().and_then(ConversationState::from_code);
     UnixMillis: |at| i64::try_from(at.0).unwrap_or(i64::MAX), |at| u64::try_from(at).ok().map(UnixMillis);
+    Channel: |channel| channel.is_offline_message().into(),
+        |flag| (0..=1).contains(&flag).then(|| Channel::of_widget(flag == 1));
     bool: i64::from, |flag| (0..=1).contains(&flag).then_some(flag == 1);
     Role: |role| role.code().into(), |code| u8::try_from(code).ok().and_then(Role::from_code);
     Availability: |choice| choice.code().into(),
@@ -188,6 +245,16 @@ impl Field for Vec<u8> {
 }
 
 impl Field for SecretHash {
+    fn into_value(self) -> Value {
+        Value::Bytes(self.0.to_vec())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_bytes()?.try_into().ok().map(Self)
+    }
+}
+
+impl Field for NoticeHash {
     fn into_value(self) -> Value {
         Value::Bytes(self.0.to_vec())
     }

@@ -3,6 +3,7 @@
 //! Lives here: the connection, of the newest form. Not here: what is done to records (`records`), what that store keeps
 //! by itself (`store/memory`), which has this under a lock.
 
+use protocol::ids::ConversationId;
 use protocol::time::UnixMillis;
 use rusqlite::Connection;
 
@@ -78,14 +79,19 @@ impl RecordsInMemory {
 }
 
 impl Desk<'_> {
-    /// Behind the destruction of buckets' keys: what records had in them goes, and they leave the list.
-    pub(in crate::store) fn clean_up_records(&mut self, buckets: &[Bucket]) -> Result<(), Fault> {
+    /// Behind the destruction of buckets' keys: what records had in them goes, and they leave the list. Conversations
+    /// of which nothing may be left.
+    pub(in crate::store) fn clean_up_records(
+        &mut self,
+        buckets: &[Bucket],
+    ) -> Result<Vec<ConversationId>, Fault> {
+        let mut emptied = Vec::new();
         for bucket in buckets {
             if let Some((id, _)) = self.clean_up_begin(bucket)? {
-                self.clean_up_rest(id)?;
+                emptied.extend(self.clean_up_sealed(id)?.into_iter().map(|(_, id)| id));
                 self.clean_up_end(id)?;
             }
         }
-        Ok(())
+        Ok(emptied)
     }
 }

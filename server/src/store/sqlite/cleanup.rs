@@ -1,15 +1,14 @@
 //! Behind the destruction of a bucket's key: its rows go, a few at a time, and then what the log kept.
 
-use protocol::ids::{SiteId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::desk::Desk;
 use super::fault::Fault;
-use super::feed::Changed;
 use super::read::Reader;
-use crate::privacy::seal::Bucket;
+use crate::privacy::seal::{Bucket, Subject};
 use crate::store::StoreError;
 use crate::store::record::executor;
 
@@ -77,27 +76,37 @@ impl Desk<'_> {
         Ok(if to > end { Step::Done } else { Step::From(to) })
     }
 
-    /// Everything else that was sealed in the bucket, and the bucket's row.
+    /// Everything else that was sealed in the bucket, and what is bare without it.
     pub(super) fn clean_up_rest(&mut self, bucket: i64) -> Result<(), Fault> {
-        self.execute("DELETE FROM drafts WHERE bucket = ?1", [bucket])?;
-        self.execute(
-            "UPDATE visitors SET name = NULL, email = NULL, bucket = NULL WHERE bucket = ?1",
-            [bucket],
-        )?;
-        let headers: Vec<i64> = self
-            .connection
-            .prepare_cached("SELECT id FROM conversations WHERE bucket = ?1")?
-            .query_map([bucket], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        self.execute(
-            "UPDATE conversations SET form = NULL, page_url = NULL, page_title = NULL, bucket = NULL
-             WHERE bucket = ?1",
-            [bucket],
-        )?;
-        for conversation in headers {
+        for (conversation, _) in self.clean_up_sealed(bucket)? {
             self.clean_up_conversation(conversation)?;
         }
-        executor::forget_bucket(self, bucket)
+        Ok(())
+    }
+
+    /// Everything that was sealed in the bucket but messages. Conversations that may be bare without it.
+    pub(super) fn clean_up_sealed(
+        &mut self,
+        bucket: i64,
+    ) -> Result<Vec<(i64, ConversationId)>, Fault> {
+        let emptied = self.conversations(
+            "SELECT id, conversation FROM conversations WHERE bucket = ?1 OR id IN
+                 (SELECT conversation FROM drafts WHERE bucket = ?1)",
+            [bucket],
+        )?;
+        executor::forget_bucket(self, bucket)?;
+        Ok(emptied)
+    }
+
+    fn conversations(
+        &self,
+        sql: &str,
+        of: impl rusqlite::Params,
+    ) -> Result<Vec<(i64, ConversationId)>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement
+            .query_map(of, |row| Ok((row.get(0)?, ConversationId::from_bytes(row.get(1)?))))?;
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     pub(super) fn clean_up_end(&mut self, bucket: i64) -> Result<(), Fault> {
@@ -106,46 +115,50 @@ impl Desk<'_> {
     }
 
     /// Behind the destruction of a visitor's key: what they and their agents said, their drafts, forms, pages and
-    /// contact data go. Places are not given again.
-    pub(super) fn forget_visitor(
+    /// contact data go. Places are not given again. Which conversations they had.
+    pub(in crate::store) fn forget_visitor(
         &mut self,
         tenant: TenantId,
         visitor: VisitorId,
-    ) -> Result<(), Fault> {
-        let of = params![visitor.as_bytes(), tenant.as_bytes()];
-        let blanked = self.execute(
-            "UPDATE visitors SET name = NULL, email = NULL, bucket = NULL, locale = ''
-             WHERE visitor = ?1 AND tenant = ?2",
-            of,
+    ) -> Result<Vec<ConversationId>, Fault> {
+        let theirs = self.conversations(
+            "SELECT id, conversation FROM conversations WHERE visitor = ?1 AND tenant = ?2",
+            params![visitor.as_bytes(), tenant.as_bytes()],
         )?;
-        let theirs: Vec<i64> = self
-            .connection
-            .prepare_cached("SELECT id FROM conversations WHERE visitor = ?1 AND tenant = ?2")?
-            .query_map(of, |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        if blanked == 0 && theirs.is_empty() {
+        let blanked = executor::forget_person(self, tenant, Subject::Visitor(visitor))?;
+        if blanked.iter().all(|(_, rows)| *rows == 0) {
             return Err(StoreError::NotFound.into());
         }
-        for conversation in theirs {
+        for (conversation, _) in &theirs {
             self.execute(
-                "UPDATE conversations SET form = NULL, page_url = NULL, page_title = NULL,
-                     bucket = NULL, locale = '', seq_floor = max(seq_floor, coalesce(
-                         (SELECT max(seq) FROM messages WHERE conversation = ?1), 0))
-                 WHERE id = ?1",
+                "UPDATE conversations SET seq_floor = max(seq_floor, coalesce(
+                     (SELECT max(seq) FROM messages WHERE conversation = ?1), 0)) WHERE id = ?1",
                 [conversation],
             )?;
-            for table in ["messages", "message_runs", "drafts"] {
+            for table in ["messages", "message_runs"] {
                 let sql = format!("DELETE FROM {table} WHERE conversation = ?1");
                 self.execute(&sql, [conversation])?;
             }
-            self.clean_up_conversation(conversation)?;
+            self.clean_up_conversation(*conversation)?;
         }
         self.forget_conversations();
-        self.note_change(tenant, &Changed::visitor(visitor, None))
+        Ok(theirs.into_iter().map(|(_, conversation)| conversation).collect())
+    }
+
+    /// One of which nothing that was said is left, where messages are kept elsewhere: whether it is gone.
+    pub(in crate::store) fn end_if_bare(
+        &mut self,
+        conversation: ConversationId,
+    ) -> Result<bool, Fault> {
+        let sql = "SELECT id, conversation FROM conversations WHERE conversation = ?1";
+        let Some((id, _)) = self.conversations(sql, [conversation.as_bytes()])?.pop() else {
+            return Ok(true);
+        };
+        self.clean_up_conversation(id)
     }
 
     /// A closed conversation of which nothing is left goes too, and a visitor with their last one.
-    fn clean_up_conversation(&mut self, conversation: i64) -> Result<(), Fault> {
+    fn clean_up_conversation(&mut self, conversation: i64) -> Result<bool, Fault> {
         let gone = self
             .connection
             .prepare_cached(
@@ -160,7 +173,7 @@ impl Desk<'_> {
                 Ok((visitor, id, created_at, row.get::<_, Vec<u8>>(3)?))
             })
             .optional()?;
-        let Some((visitor, id, created_at, tags)) = gone else { return Ok(()) };
+        let Some((visitor, id, created_at, tags)) = gone else { return Ok(false) };
         self.forget_conversations();
         self.execute("DELETE FROM marks WHERE conversation = ?1", [conversation])?;
         self.execute("DELETE FROM message_runs WHERE conversation = ?1", [conversation])?;
@@ -177,7 +190,7 @@ impl Desk<'_> {
                  AND NOT EXISTS (SELECT 1 FROM conversations WHERE visitor = ?1)",
             [visitor],
         )?;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -18,9 +18,9 @@ use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
 use crate::store::feed::kind;
-use crate::store::{
-    ConversationRow, DraftRow, MarkRow, StoreError, VisitorRow, VisitorToken, Write,
-};
+use crate::store::record::conversations::TOKEN;
+use crate::store::record::{Change, executor, is};
+use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, Write, Wrote};
 
 /// Conversations and buckets that the writer knows by heart.
 const REMEMBERED_HALF_LEN: usize = 8_192;
@@ -111,13 +111,14 @@ impl Desk<'_> {
         Ok(self.connection.prepare_cached(sql)?.execute(values)?)
     }
 
-    pub(super) fn write(&mut self, write: &Write) -> Result<(), Fault> {
+    /// One write of a batch, whose conditions it judges.
+    pub(in crate::store) fn write(&mut self, write: &Write) -> Result<Wrote, Fault> {
         match write {
             Write::Message(placed) => self.message(placed),
             Write::Floor { tenant, conversation, seq } => self.floor(*tenant, *conversation, *seq),
             Write::Conversation(row) => self.conversation(row),
-            Write::Visitor(row) => self.visitor(row),
-            Write::VisitorToken(row) => self.visitor_token(row),
+            Write::Visitor(row) => self.change(Change::put((**row).clone())),
+            Write::VisitorToken(row) => self.change(Change::update((**row).clone(), TOKEN)),
             Write::Mark(row) => self.mark(row),
             Write::Draft(row) => self.draft(row),
             Write::Record(record) => self.record(record),
@@ -172,7 +173,7 @@ impl Desk<'_> {
         Ok(self.memory.conversations.get_mut(&conversation))
     }
 
-    fn message(&mut self, placed: &Arc<Placed>) -> Result<(), Fault> {
+    fn message(&mut self, placed: &Arc<Placed>) -> Result<Wrote, Fault> {
         let envelope = placed.envelope();
         let tag = envelope.tag();
         let home = self
@@ -181,7 +182,7 @@ impl Desk<'_> {
             .ok_or(StoreError::NotFound)?;
         if tag.expires.is_some_and(|day| self.now.day() >= day) {
             // It died while it waited: nobody may read it any more, so nothing is kept of it.
-            return Ok(());
+            return Ok(Wrote::PassedOver);
         }
         let Some(body) = sealed::seal_message(self.sealer, placed)? else {
             return Err(StoreError::NotFound.into());
@@ -202,7 +203,8 @@ impl Desk<'_> {
         if self.feeds()? {
             self.note_message(&home, envelope.conversation().as_bytes(), row.seq)?;
         }
-        self.changed(home.id)
+        self.changed(home.id)?;
+        Ok(Wrote::Done)
     }
 
     fn note_message(&mut self, home: &Home, of: &[u8; 16], seq: Seq) -> Result<(), Fault> {
@@ -216,26 +218,22 @@ impl Desk<'_> {
         self.note_change(home.tenant, &changed)
     }
 
-    /// Of a message of the journal, whose conversation is known by its number alone.
-    fn note_carried(&mut self, row: &MessageRow<'_>) -> Result<(), Fault> {
+    /// The conversation of a message of the journal, which has its number alone.
+    fn home_at(&self, id: i64) -> Result<Option<(Home, [u8; 16])>, Fault> {
         let sql = "SELECT tenant, site, visitor, conversation FROM conversations WHERE id = ?1";
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([row.conversation], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, [u8; 16]>(3)?))
-            })
-            .optional()?;
-        let Some((tenant, site, visitor, conversation)) = found else { return Ok(()) };
-        let home = Home {
-            id: row.conversation,
-            tenant: TenantId::from_bytes(tenant),
-            site: SiteId::from_bytes(site),
-            visitor: VisitorId::from_bytes(visitor),
-            seq_last: row.seq,
-            bucket: None,
-        };
-        self.note_message(&home, &conversation, row.seq)
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row([id], |row| {
+            let home = Home {
+                id,
+                tenant: TenantId::from_bytes(row.get(0)?),
+                site: SiteId::from_bytes(row.get(1)?),
+                visitor: VisitorId::from_bytes(row.get(2)?),
+                seq_last: Seq(0),
+                bucket: None,
+            };
+            Ok((home, row.get(3)?))
+        });
+        Ok(found.optional()?)
     }
 
     /// A conversation has changed, at the moment of this transaction: later than that of any before it, also where
@@ -262,6 +260,16 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Something was said in these, whose messages are kept elsewhere.
+    pub(in crate::store) fn touch(&mut self, touched: &[ConversationId]) -> Result<(), Fault> {
+        for conversation in touched {
+            if let Some(home) = self.home(*conversation)? {
+                self.changed(home.id)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts rows of the journal into the file. Their buckets' ranges grow with them.
     pub(super) fn carry_over<'r>(
         &mut self,
@@ -271,17 +279,19 @@ impl Desk<'_> {
         let mut insertion = MessageRow::insertion(self.connection)?;
         let mut changed = None;
         let feeds = self.feeds()?;
+        let mut home = None;
         for row in rows {
             // They come by their conversations.
             if changed.replace(row.conversation) != Some(row.conversation) {
                 self.changed(row.conversation)?;
+                home = if feeds { self.home_at(row.conversation)? } else { None };
             }
             let Some(id) = row.insert(&mut insertion, self.connection)? else {
                 tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
                 continue;
             };
-            if feeds {
-                self.note_carried(&row)?;
+            if let Some((home, conversation)) = &home {
+                self.note_message(home, conversation, row.seq)?;
             }
             let (first, end) = ranges.entry(row.bucket).or_insert((id, id));
             (*first, *end) = ((*first).min(id), (*end).max(id));
@@ -324,13 +334,13 @@ impl Desk<'_> {
     }
 
     /// The place has a message. The same one: it was stored before, and that is all one wants.
-    fn taken(&self, home: i64, placed: &Placed) -> Result<(), Fault> {
+    fn taken(&self, home: i64, placed: &Placed) -> Result<Wrote, Fault> {
         let there: [u8; 16] = self
             .connection
             .prepare_cached("SELECT message FROM messages WHERE conversation = ?1 AND seq = ?2")?
             .query_row(params![home, placed.seq().0], |row| row.get(0))?;
         if there == *placed.envelope().message().as_bytes() {
-            return Ok(());
+            return Ok(Wrote::PassedOver);
         }
         Err(StoreError::PlaceTaken { seq_last: seq_last(self.connection, home)? }.into())
     }
@@ -340,80 +350,28 @@ impl Desk<'_> {
         tenant: TenantId,
         conversation: ConversationId,
         seq: Seq,
-    ) -> Result<(), Fault> {
+    ) -> Result<Wrote, Fault> {
         let home = self.home_of(tenant, conversation)?;
         self.execute(
             "UPDATE conversations SET seq_floor = max(seq_floor, ?2) WHERE id = ?1",
             params![home.id, seq.0],
         )?;
-        Ok(())
+        Ok(Wrote::Done)
     }
 
-    fn conversation(&mut self, row: &ConversationRow) -> Result<(), Fault> {
-        let lock = sealed::header_lock(row);
-        let id = row.conversation.as_bytes();
-        let seal = |column: &str, text: Option<&_>| {
-            sealed::seal_text(self.sealer, &lock, &sealed::bound(column, row.tenant, id), text)
-        };
-        let form = seal("conversations.form", sealed::form_text(&row.form).as_ref())?;
-        let page_url = seal("conversations.page_url", row.page_url.as_ref())?;
-        let page_title = seal("conversations.page_title", row.page_title.as_ref())?;
-        let bucket = if form.is_some() || page_url.is_some() || page_title.is_some() {
-            Some(self.bucket(&lock.bucket)?.id)
-        } else {
-            None
-        };
+    fn conversation(&mut self, row: &ConversationRow) -> Result<Wrote, Fault> {
         let known = self.labels(row)?;
-        let agents: Vec<u8> = row.agents.iter().flat_map(|agent| *agent.as_bytes()).collect();
-        let tags: Vec<u8> = row.tags.iter().flat_map(|tag| *tag.as_bytes()).collect();
-        let changed = self.execute(
-            "INSERT INTO conversations (conversation, tenant, site, visitor, version, state, assignee,
-                 offline_message, agents, tags, bucket, form, page_url, page_title, locale, created_at,
-                 waiting_since, closed_at, notice)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19)
-             ON CONFLICT (conversation) DO UPDATE SET
-                 version = excluded.version, state = excluded.state, assignee = excluded.assignee,
-                 offline_message = excluded.offline_message, agents = excluded.agents,
-                 tags = excluded.tags, bucket = excluded.bucket, form = excluded.form,
-                 page_url = excluded.page_url, page_title = excluded.page_title,
-                 locale = excluded.locale, waiting_since = excluded.waiting_since,
-                 closed_at = excluded.closed_at
-             WHERE excluded.version >= version AND excluded.tenant = tenant",
-            params![
-                id,
-                row.tenant.as_bytes(),
-                row.site.as_bytes(),
-                row.visitor.as_bytes(),
-                row.version,
-                row.state.code(),
-                row.assignee.as_ref().map(|agent| *agent.as_bytes()),
-                row.channel.is_offline_message(),
-                agents,
-                tags,
-                bucket,
-                form,
-                page_url,
-                page_title,
-                row.locale,
-                row.created_at.0,
-                row.waiting_since.map(|at| at.0),
-                row.closed_at.map(|at| at.0),
-                row.notice.map(|notice| notice.0)
-            ],
-        )?;
-        if changed == 0
-            && self.home(row.conversation)?.is_some_and(|home| home.tenant != row.tenant)
-        {
-            return Err(StoreError::Exists { what: "conversation" }.into());
+        if self.change(Change::put(row.clone()))? == Wrote::PassedOver {
+            return Ok(Wrote::PassedOver);
         }
-        if changed == 0 {
-            return Ok(());
-        }
-        let (home, before) = known.unwrap_or((self.connection.last_insert_rowid(), Vec::new()));
+        let now = match known {
+            Some(known) => Some(known),
+            None => self.labels(row)?.map(|(home, _)| (home, Vec::new())),
+        };
+        let Some((home, before)) = now else { return Ok(Wrote::Done) };
         self.relabel(row, &before)?;
-        self.note_change(row.tenant, &Changed::header(row))?;
-        self.changed(home)
+        self.changed(home)?;
+        Ok(Wrote::Done)
     }
 
     /// Where a conversation stands that is known already, and the labels that it has.
@@ -452,70 +410,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn visitor(&mut self, row: &VisitorRow) -> Result<(), Fault> {
-        let id = row.visitor.as_bytes();
-        let (mut name, mut email, mut bucket) = (None, None, None);
-        if let Some(lock) = sealed::visitor_lock(row) {
-            let seal = |column: &str, text: Option<&_>| {
-                sealed::seal_text(self.sealer, &lock, &sealed::bound(column, row.tenant, id), text)
-            };
-            name = seal("visitors.name", row.name.as_ref())?;
-            email = seal("visitors.email", row.email.as_ref())?;
-            if name.is_some() || email.is_some() {
-                bucket = Some(self.bucket(&lock.bucket)?.id);
-            }
-        }
-        let changed = self.execute(
-            "INSERT INTO visitors (visitor, tenant, site, bucket, name, email, locale, contact_day,
-                 secret, secret_before, secret_before_at, secret_expires_at, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT (visitor) DO UPDATE SET
-                 bucket = excluded.bucket, name = excluded.name, email = excluded.email,
-                 locale = excluded.locale, contact_day = excluded.contact_day
-             WHERE excluded.tenant = tenant AND excluded.site = site",
-            params![
-                id,
-                row.tenant.as_bytes(),
-                row.site.as_bytes(),
-                bucket,
-                name,
-                email,
-                row.locale,
-                row.contact_day.0,
-                row.secret.0,
-                row.secret_before.map(|(secret, _)| secret.0),
-                row.secret_before.map(|(_, at)| at.0),
-                row.secret_expires_at.0,
-                row.created_at.0
-            ],
-        )?;
-        if changed == 0 {
-            return Err(StoreError::Exists { what: "visitor" }.into());
-        }
-        self.note_change(row.tenant, &Changed::visitor(row.visitor, Some(row.site)))
-    }
-
-    fn visitor_token(&self, row: &VisitorToken) -> Result<(), Fault> {
-        let changed = self.execute(
-            "UPDATE visitors SET secret = ?3, secret_before = ?4, secret_before_at = ?5,
-                 secret_expires_at = ?6
-             WHERE visitor = ?1 AND tenant = ?2",
-            params![
-                row.visitor.as_bytes(),
-                row.tenant.as_bytes(),
-                row.secret.0,
-                row.secret_before.map(|(secret, _)| secret.0),
-                row.secret_before.map(|(_, at)| at.0),
-                row.secret_expires_at.0
-            ],
-        )?;
-        if changed == 0 {
-            return Err(StoreError::NotFound.into());
-        }
-        Ok(())
-    }
-
-    fn mark(&mut self, row: &MarkRow) -> Result<(), Fault> {
+    fn mark(&mut self, row: &MarkRow) -> Result<Wrote, Fault> {
         let home = self.home_of(row.tenant, row.conversation)?;
         let agent = row.author.agent();
         self.execute(
@@ -531,35 +426,17 @@ impl Desk<'_> {
                 row.seen.0
             ],
         )?;
-        Ok(())
+        Ok(Wrote::Done)
     }
 
-    fn draft(&mut self, row: &DraftRow) -> Result<(), Fault> {
+    fn draft(&mut self, row: &DraftRow) -> Result<Wrote, Fault> {
+        if !row.text.expose().is_empty() {
+            return self.change(Change::put(row.clone()));
+        }
         let home = self.home_of(row.tenant, row.conversation)?;
-        let agent = row.agent.as_bytes();
-        if row.text.expose().is_empty() {
-            self.execute(
-                "DELETE FROM drafts WHERE conversation = ?1 AND agent = ?2",
-                params![home.id, agent],
-            )?;
-            return Ok(());
-        }
-        if row.site != home.site || row.visitor != home.visitor {
-            return Err(StoreError::NotFound.into());
-        }
-        let lock = sealed::draft_lock(row);
-        let bound = sealed::bound("drafts.text", row.tenant, agent);
-        let Some(text) = sealed::seal_text(self.sealer, &lock, &bound, Some(&row.text))? else {
-            return Err(StoreError::NotFound.into());
-        };
-        let bucket = self.bucket(&lock.bucket)?;
-        self.execute(
-            "INSERT INTO drafts (conversation, agent, bucket, day, text) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (conversation, agent) DO UPDATE SET
-                 bucket = excluded.bucket, day = excluded.day, text = excluded.text",
-            params![home.id, agent, bucket.id, row.day.0, text],
-        )?;
-        Ok(())
+        let of = [is("conversation", row.conversation), is("agent", row.agent)];
+        let of = of.into_iter().chain([is("tenant", home.tenant)]);
+        self.change(Change::clear::<DraftRow>(of.collect()))
     }
 
     fn home(&mut self, conversation: ConversationId) -> Result<Option<Home>, Fault> {
@@ -671,7 +548,7 @@ pub(super) fn seq_last(connection: &Connection, home: i64) -> Result<Seq, Fault>
 }
 
 /// The locks that a batch of writes will need.
-pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
+pub(in crate::store) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
     for write in writes {
         match write {
             Write::Message(placed) => {
@@ -680,13 +557,13 @@ pub(super) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
             }
             Write::Conversation(row) => {
                 if !row.form.is_empty() || row.page_url.is_some() || row.page_title.is_some() {
-                    into.push(sealed::header_lock(row));
+                    into.extend(executor::lock_needed((**row).clone()));
                 }
             }
-            Write::Visitor(row) => into.extend(sealed::visitor_lock(row)),
+            Write::Visitor(row) => into.extend(executor::lock_needed((**row).clone())),
             Write::Draft(row) => {
                 if !row.text.expose().is_empty() {
-                    into.push(sealed::draft_lock(row));
+                    into.extend(executor::lock_needed((**row).clone()));
                 }
             }
             // A record's own are made where it is sealed.

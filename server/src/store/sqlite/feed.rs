@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::{SiteId, TenantId, VisitorId};
+use protocol::ids::{SiteId, TenantId};
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::desk::Desk;
 use super::fault::Fault;
 use super::read::Reader;
-use crate::store::ConversationRow;
-use crate::store::feed::{FEED_DAYS, FeedEvent, kind};
+use crate::store::feed::{FEED_DAYS, FeedEvent};
 
 /// Events that one transaction deletes.
 const ENDED_AT_ONCE: u16 = 500;
@@ -25,47 +24,49 @@ pub(in crate::store) struct Changed {
     pub(in crate::store) subject: Option<[u8; 16]>,
 }
 
-impl Changed {
-    /// A conversation's header.
-    pub(in crate::store) fn header(row: &ConversationRow) -> Self {
-        Self {
-            site: Some(row.site),
-            kind: kind::CONVERSATION,
-            object: *row.conversation.as_bytes(),
-            version: row.version,
-            subject: Some(*row.visitor.as_bytes()),
-        }
-    }
-
-    /// A visitor; their site, where it is at hand.
-    pub(in crate::store) fn visitor(visitor: VisitorId, site: Option<SiteId>) -> Self {
-        let object = *visitor.as_bytes();
-        Self { site, kind: kind::VISITOR, object, version: 0, subject: Some(object) }
-    }
+/// Whose feed is read, and sites that were named in it: the numbers of their rows.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    tenants: HashMap<TenantId, i64>,
+    sites: HashMap<SiteId, i64>,
 }
-
-/// Whose feed is read: the numbers of their rows.
-pub(super) type Readers = HashMap<TenantId, i64>;
 
 impl Desk<'_> {
     /// Whether anybody's feed is read at all: nearly always nobody's, and then nothing is looked for.
     pub(in crate::store) fn feeds(&mut self) -> Result<bool, Fault> {
-        Ok(!self.readers()?.is_empty())
+        Ok(!self.readers()?.tenants.is_empty())
     }
 
-    fn readers(&mut self) -> Result<&Readers, Fault> {
+    fn readers(&mut self) -> Result<&mut Readers, Fault> {
         let read = match self.memory.readers.take() {
             Some(known) => known,
-            None => self
-                .connection
-                .prepare_cached(
-                    "SELECT tenant, id FROM tenants
+            None => {
+                let tenants = self
+                    .connection
+                    .prepare_cached(
+                        "SELECT tenant, id FROM tenants
                      WHERE tenant IN (SELECT tenant FROM feed_readers)",
-                )?
-                .query_map([], |row| Ok((TenantId::from_bytes(row.get(0)?), row.get(1)?)))?
-                .collect::<Result<_, _>>()?,
+                    )?
+                    .query_map([], |row| Ok((TenantId::from_bytes(row.get(0)?), row.get(1)?)))?
+                    .collect::<Result<_, _>>()?;
+                Readers { tenants, sites: HashMap::new() }
+            }
         };
         Ok(self.memory.readers.insert(read))
+    }
+
+    /// The number of a site's row, 0 where there is none.
+    fn site_number(&mut self, site: SiteId) -> Result<i64, Fault> {
+        if let Some(known) = self.readers()?.sites.get(&site) {
+            return Ok(*known);
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT id FROM sites WHERE site = ?1")?;
+        let found = statement.query_row([site.as_bytes()], |row| row.get(0)).optional()?;
+        if let Some(number) = found {
+            self.readers()?.sites.insert(site, number);
+        }
+        Ok(found.unwrap_or(0))
     }
 
     /// Notes a change, where somebody reads of it.
@@ -74,20 +75,13 @@ impl Desk<'_> {
         tenant: TenantId,
         changed: &Changed,
     ) -> Result<(), Fault> {
-        let Some(tenant) = self.readers()?.get(&tenant).copied() else { return Ok(()) };
+        let Some(tenant) = self.readers()?.tenants.get(&tenant).copied() else { return Ok(()) };
         let Changed { site, kind, object, version, subject } = changed;
+        let site = site.map_or(Ok(0), |site| self.site_number(site))?;
         self.execute(
             "INSERT INTO feed (tenant, site, kind, object, version, subject, day)
-             VALUES (?1, coalesce((SELECT id FROM sites WHERE site = ?2), 0), ?3, ?4, ?5, ?6, ?7)",
-            params![
-                tenant,
-                site.as_ref().map(|site| *site.as_bytes()),
-                kind,
-                object,
-                version,
-                subject,
-                self.now.day().0
-            ],
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![tenant, site, kind, object, version, subject, self.now.day().0],
         )?;
         Ok(())
     }

@@ -11,13 +11,13 @@ use super::desk::Desk;
 use super::fault::Fault;
 use super::feed::Changed;
 use super::read::Reader;
-use crate::privacy::seal::{Bucket, Sealer};
+use crate::privacy::seal::{Bucket, Sealer, Subject};
 use crate::privacy::sweep::{may_confirm, may_lower};
 use crate::store::record::accounts::ClockNote;
-use crate::store::record::executor::{self, Asks, Writes};
+use crate::store::record::executor::{self, Asks, Noted, Writes};
 use crate::store::record::statement::{Dialect, Statement};
 use crate::store::record::{Change, Ends, Row, Select, Table, Value, changes};
-use crate::store::{ClockAct, Record, StoreError};
+use crate::store::{ClockAct, Record, StoreError, Wrote};
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -99,13 +99,12 @@ impl Writes for Desk<'_> {
         &mut self,
         table: &'static Table,
         tenant: TenantId,
-        object: &[u8; 16],
-        person: Option<[u8; 16]>,
+        noted: &Noted,
     ) -> Result<(), Fault> {
         let Some(kind) = table.feed else { return Ok(()) };
-        let site = (table.name == "sites").then(|| SiteId::from_bytes(*object));
-        let changed = Changed { site, kind, object: *object, version: 0, subject: person };
-        self.note_change(tenant, &changed)
+        let Noted { object, person: subject, version, .. } = *noted;
+        let site = (table.name == "sites").then(|| SiteId::from_bytes(object)).or(noted.site);
+        self.note_change(tenant, &Changed { site, kind, object, version, subject })
     }
 
     fn refused(fault: &Fault) -> Option<&StoreError> {
@@ -121,17 +120,23 @@ impl Writes for Desk<'_> {
 }
 
 impl Desk<'_> {
-    pub(super) fn record(&mut self, record: &Record) -> Result<(), Fault> {
-        changes(record.clone()).into_iter().try_for_each(|change| self.change(change))
+    pub(super) fn record(&mut self, record: &Record) -> Result<Wrote, Fault> {
+        let mut wrote = Wrote::PassedOver;
+        for change in changes(record.clone()) {
+            if self.change(change)? == Wrote::Done {
+                wrote = Wrote::Done;
+            }
+        }
+        Ok(wrote)
     }
 
-    pub(in crate::store) fn change(&mut self, change: Change) -> Result<(), Fault> {
+    pub(super) fn change(&mut self, change: Change) -> Result<Wrote, Fault> {
         let is_of_readers = change.table().name == "feed_readers";
-        executor::change(self, change)?;
+        let wrote = executor::change(self, change)?;
         if is_of_readers {
             self.memory.readers = None;
         }
-        Ok(())
+        Ok(wrote)
     }
 
     /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which their address could be
@@ -141,7 +146,7 @@ impl Desk<'_> {
         tenant: TenantId,
         agent: AgentId,
     ) -> Result<(), Fault> {
-        let forgotten = executor::forget_person(self, tenant, agent.as_bytes())?;
+        let forgotten = executor::forget_person(self, tenant, Subject::Agent(agent))?;
         match forgotten.iter().any(|(table, rows)| table.name == "agents" && *rows > 0) {
             true => Ok(()),
             false => Err(StoreError::NotFound.into()),

@@ -16,7 +16,10 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
 use crate::privacy::seal::{Lock, SealError, Subject};
 use crate::store::conformance::{self, NOW, World};
-use crate::store::{AnswerRow, InvitationRow, KeyRow, Record, SessionRow};
+use crate::store::{
+    AnswerRow, ConversationFilter, ConversationRow, DraftRow, InvitationRow, KeyRow, Page,
+    SessionRow, VisitorRow,
+};
 
 impl SqliteStore {
     /// A store in `folder`, its keys beside it.
@@ -332,6 +335,10 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     };
     store.key_create(key.clone()).await.unwrap();
     store.write(vec![Write::Message(world.message(1, "from before"))]).await.unwrap();
+    let World { tenant, site, visitor, agent, conversation, .. } = world;
+    let text = Personal::new("half a".to_owned());
+    let draft = DraftRow { tenant, site, conversation, visitor, agent, text, day: NOW.day() };
+    store.write(vec![Write::Draft(Box::new(draft.clone()))]).await.unwrap();
     store.close().await;
     drop((store, keys));
     let old = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
@@ -376,11 +383,17 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     let row = store.conversation(world.tenant, world.conversation).await.unwrap().unwrap();
     let former = world.conversation_row();
-    assert_eq!((row.notice, row.form), (None, former.form));
+    assert_eq!(row, ConversationRow { notice: None, ..former.clone() });
+    let all = ConversationFilter::default();
+    let page = Page { limit: 9, after: None };
+    assert_eq!(store.conversations(tenant, &all, page).await.unwrap(), [row]);
+    assert_eq!(store.drafts(tenant, agent).await.unwrap(), [draft]);
+    let known = store.visitor_by_secret(tenant, site, world.visitor_row().secret).await.unwrap();
+    assert_eq!(known.unwrap().visitor, visitor);
     let agent = store.agent(world.tenant, world.agent).await.unwrap().unwrap();
     assert_eq!((&*agent.password_hash, agent.active), ("of before", true));
     let visitor = store.visitor(world.tenant, world.visitor).await.unwrap().unwrap();
-    assert_eq!(visitor.locale, "");
+    assert_eq!(visitor, VisitorRow { locale: String::new(), ..world.visitor_row() });
     let file = Connection::open(file::database_path(&folder.path().join("data"))).unwrap();
     let open: String = file
         .query_row("SELECT group_concat(password_hash) FROM agents", [], |row| row.get(0))

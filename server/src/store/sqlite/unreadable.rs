@@ -2,7 +2,7 @@
 //!
 //! Lives here: the walk over all that is sealed. Not here: how a row is read (`read`, `store/record`).
 
-use protocol::ids::{AgentId, ConversationId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, TenantId};
 use rusqlite::Row;
 
 use super::fault::Fault;
@@ -21,16 +21,7 @@ impl Reader<'_> {
         {
             let (tenant, conversation) =
                 (TenantId::from_bytes(tenant), ConversationId::from_bytes(conversation));
-            count += bad(self.conversation(tenant, conversation))?;
             count += self.unreadable_messages(tenant, conversation)?;
-        }
-        for (tenant, visitor) in self.ids("SELECT tenant, visitor FROM visitors", pair)? {
-            count +=
-                bad(self.visitor(TenantId::from_bytes(tenant), VisitorId::from_bytes(visitor)))?;
-        }
-        for (tenant, agent) in self.ids("SELECT tenant, agent FROM agents", pair)? {
-            let (tenant, agent) = (TenantId::from_bytes(tenant), AgentId::from_bytes(agent));
-            count += bad(self.drafts(tenant, agent))?;
         }
         count += executor::unreadable(self, is_of_the_file)?;
         Ok(count)

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use protocol::ids::ConversationId;
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::backlog::Backlog;
 use super::carrying::Carrying;
@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{SealError, Sealer};
-use crate::store::{Committed, Fate, StoreError, StoreStats, Write};
+use crate::store::{Committed, Fate, StoreError, StoreStats, Write, Wrote};
 
 /// Jobs that are committed together at most.
 const BATCH_JOBS_MAX: usize = 1_024;
@@ -68,11 +68,13 @@ const GAPS_BUSY: Duration = Duration::from_millis(25);
 /// How often a disk that failed is tried again, and whether the files are still there is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+pub(super) type Told = oneshot::Sender<Result<Vec<Wrote>, usize>>;
 pub(super) type Act = Box<dyn FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send>;
 
 /// What a job does.
 pub(super) enum Work {
-    Writes(Vec<Write>),
+    /// What came of each goes to whoever asks, or which of them was refused.
+    Writes(Vec<Write>, Option<Told>),
     Act(Act),
     /// Empties the log, after everything before it is committed.
     EmptyLog,
@@ -87,7 +89,7 @@ pub(super) enum Work {
 impl Work {
     fn messages(&self) -> usize {
         match self {
-            Self::Writes(writes) => {
+            Self::Writes(writes, _) => {
                 writes.iter().filter(|write| matches!(write, Write::Message(_))).count()
             }
             Self::Act(_) | Self::EmptyLog | Self::ClearGaps(_) | Self::Reserve { .. } => 0,
@@ -403,7 +405,7 @@ impl Writer {
         let prepare = |works: &[Work]| {
             let mut locks = Vec::with_capacity(works.len());
             for work in works {
-                if let Work::Writes(writes) = work {
+                if let Work::Writes(writes, _) = work {
                     desk::locks(writes, &mut locks);
                 }
             }
@@ -460,7 +462,7 @@ impl Writer {
         let mut desk = Desk { connection, memory, sealer, now };
         let mut rows = Vec::with_capacity(works.len());
         for work in works {
-            let Work::Writes(writes) = work else { return Ok(None) };
+            let Work::Writes(writes, _) = work else { return Ok(None) };
             for write in writes {
                 let Write::Message(placed) = write else { return Ok(None) };
                 let Some(place) = desk.place_of(placed, &self.backlog)? else { return Ok(None) };
@@ -679,7 +681,7 @@ impl Writer {
                     walk.goes_on(self.clear_gaps(from)?);
                 }
             }
-            Work::Writes(_) | Work::Act(_) => {}
+            Work::Writes(..) | Work::Act(_) => {}
         }
         Ok(())
     }
@@ -758,7 +760,7 @@ impl Writer {
 /// One job inside the transaction. More than one statement gets a savepoint, so that it is all or nothing.
 fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault> {
     let single = match &work {
-        Work::Writes(writes) => match writes.as_slice() {
+        Work::Writes(writes, _) => match writes.as_slice() {
             [] => true,
             [only] => !matches!(only, Write::Record(_)),
             _ => false,
@@ -769,7 +771,7 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault
         desk.execute("SAVEPOINT job", [])?;
     }
     let outcome = match work {
-        Work::Writes(writes) => writes.iter().try_for_each(|write| desk.write(write)),
+        Work::Writes(writes, told) => write_all(desk, &writes, told),
         Work::Act(act) => act(desk),
         Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. } => Ok(()),
     };
@@ -788,6 +790,25 @@ fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault
         desk.execute("RELEASE job", [])?;
     }
     Ok(outcome)
+}
+
+fn write_all(desk: &mut Desk<'_>, writes: &[Write], told: Option<Told>) -> Result<(), Fault> {
+    let mut wrote = Vec::with_capacity(told.as_ref().map_or(0, |_| writes.len()));
+    let mut outcome = Ok(());
+    for (at, write) in writes.iter().enumerate() {
+        match desk.write(write) {
+            Ok(one) if told.is_some() => wrote.push(one),
+            Ok(_) => {}
+            Err(fault) => {
+                outcome = Err((at, fault));
+                break;
+            }
+        }
+    }
+    let answer = outcome.as_ref().map(|()| wrote).map_err(|(at, _)| *at);
+    // Whoever asked may have gone.
+    let _nobody = told.map(|told| told.send(answer));
+    outcome.map_err(|(_, fault)| fault)
 }
 
 /// Carries the log's pages into the file, as far as readers let it, and empties a log that has

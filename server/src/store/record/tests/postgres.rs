@@ -13,6 +13,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, Row as SqlRow};
 
 use super::*;
+use crate::privacy::seal::Bucket;
 use crate::store::record::statement::{self, Dialect, Statement};
 
 /// Debian keeps its programs off the search path.
@@ -167,7 +168,7 @@ impl Asks for Postgres<'_> {
 
     fn query(&self, statement: &Statement) -> Result<Vec<Vec<Value>>, Fault> {
         let places = places(statement);
-        let asked = self.client.query(&statement.sql, &places);
+        let asked = self.client.query(&*statement.sql, &places);
         self.runtime.block_on(asked).map_err(Fault::Server)?.iter().map(values).collect()
     }
 
@@ -187,7 +188,7 @@ impl Asks for Postgres<'_> {
 impl Writes for Postgres<'_> {
     fn execute(&self, statement: &Statement) -> Result<usize, Fault> {
         let places = places(statement);
-        let done = self.client.execute(&statement.sql, &places);
+        let done = self.client.execute(&*statement.sql, &places);
         let changed = self.runtime.block_on(done).map_err(Fault::Server)?;
         Ok(usize::try_from(changed).unwrap())
     }
@@ -210,13 +211,7 @@ impl Writes for Postgres<'_> {
         fault
     }
 
-    fn noted(
-        &mut self,
-        _: &'static Table,
-        _: TenantId,
-        _: &[u8; 16],
-        _: Option<[u8; 16]>,
-    ) -> Result<(), Fault> {
+    fn noted(&mut self, _: &'static Table, _: TenantId, _: &executor::Noted) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -1,0 +1,92 @@
+//! What is held here about people, and how it is let go of: crypto-shredding reaches rows, not copies in memory.
+//!
+//! Lives here: the list of those places, beside the inventory. Not here: keys (`keys`), rows (`store`), what is over by
+//! its day (`upkeep`). Called by whoever destroys a key.
+
+use protocol::ids::TenantId;
+use protocol::personal::Personal;
+use protocol::reject::CloseCode;
+
+use super::Hub;
+use crate::privacy::envelope::Tag;
+use crate::privacy::seal::{Bucket, Subject};
+use crate::store::inventory::InMemory;
+
+impl Hub {
+    /// Every place in memory that has something about a person.
+    pub const HELD: &'static [InMemory<Self>] = &[
+        InMemory {
+            name: "live rooms",
+            forget_subject: |hub, tenant, subject| {
+                hub.forget_said(|tag| {
+                    tag.tenant == tenant && Subject::Visitor(tag.subject) == subject
+                });
+            },
+            forget_bucket: |hub, bucket| {
+                hub.forget_said(|tag| {
+                    let Tag { tenant, site, class, ingest_day: day, .. } = *tag;
+                    *bucket == Bucket { tenant, site: Some(site), class, day }
+                });
+            },
+        },
+        InMemory {
+            name: "desks",
+            forget_subject: Self::forget_on_desk,
+            forget_bucket: Self::forget_headers,
+        },
+        InMemory {
+            name: "caches of sites, sessions and keys",
+            forget_subject: |hub, tenant, subject| {
+                let Some(desk) = hub.desks.live(tenant) else { return };
+                let Subject::Agent(agent) = subject else { return };
+                let lines = desk.state.lock().agent_lines(agent);
+                lines.iter().for_each(|line| line.close(CloseCode::NotAuthenticated));
+            },
+            // Ids and hashes, which no bucket has.
+            forget_bucket: |_, _| {},
+        },
+    ];
+
+    /// Newest messages of live rooms.
+    fn forget_said(&self, goes: impl Fn(&Tag) -> bool) {
+        for room in self.rooms.all() {
+            // One that was dropped meanwhile keeps nothing.
+            room.with(|live| live.sequencer_mut().forget_dead(&goes)).unwrap_or_default();
+        }
+    }
+
+    /// A visitor's headers, contact data and page; an agent's name and address.
+    fn forget_on_desk(&self, tenant: TenantId, subject: Subject) {
+        let Some(desk) = self.desks.live(tenant) else { return };
+        let mut state = desk.state.lock();
+        match subject {
+            Subject::Visitor(visitor) => {
+                let theirs = state.headers.values_mut();
+                for header in theirs.filter(|header| header.row.visitor == visitor) {
+                    header.forget_form();
+                    header.forget_contact();
+                    header.newest = None;
+                }
+                if let Some(guest) = state.visitors.get_mut(&visitor) {
+                    guest.page = None;
+                }
+            }
+            Subject::Agent(agent) => {
+                if let Some(seat) = state.agents.get_mut(&agent) {
+                    seat.row.name = Personal::default();
+                    seat.row.email = Personal::default();
+                    seat.row.active = false;
+                }
+            }
+        }
+    }
+
+    /// Forms, pages and contact data that were sealed in a bucket.
+    fn forget_headers(&self, bucket: &Bucket) {
+        let Some(desk) = self.desks.live(bucket.tenant) else { return };
+        let goes = |site, class, day| {
+            *bucket == Bucket { tenant: bucket.tenant, site: Some(site), class, day }
+        };
+        desk.state.lock().forget(&goes);
+    }
+}
