@@ -8,12 +8,12 @@ import { Server } from "./rig/server.mjs";
 
 const PICTURE = fileURLToPath(new URL("../docs/screenshots/side-by-side.png", import.meta.url));
 const SHOP = { width: 560, height: 700 };
-const DESK = { width: 1140, height: 700 };
+const CONSOLE = { width: 1140, height: 700 };
 
 const server = await Server.fresh();
 const browser = await startBrowser();
 try {
-  const ada = await Agent.signIn(await newPerson(browser, DESK), server);
+  const ada = await Agent.signIn(await newPerson(browser, CONSOLE), server);
   await ada.asks("POST", "/v1/tags", { name: "order" });
   await ada.beAvailable(3);
   const others = [
@@ -44,7 +44,7 @@ try {
 
   const shots = [];
   for (const { page } of [ann, ada]) shots.push((await page.screenshot()).toString("base64"));
-  const board = await browser.newPage({ viewport: { width: SHOP.width + DESK.width + 48, height: DESK.height + 32 } });
+  const board = await browser.newPage({ viewport: { width: SHOP.width + CONSOLE.width + 48, height: CONSOLE.height + 32 } });
   await board.setContent(
     `<body style="margin:0;padding:16px;display:flex;gap:16px;background:#dfe2ea">${shots
       .map((shot) => `<img style="border-radius:10px" src="data:image/png;base64,${shot}">`)

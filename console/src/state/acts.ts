@@ -1,7 +1,7 @@
 // What an agent does with conversations, and what they may do.
 //
 // Lives here: each act, whatever began it: a button, a key, a notice. Not here: what comes of it
-// (desk.ts), and how it is asked for (the view).
+// (store.ts), and how it is asked for (the view).
 
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
 import type {
@@ -14,7 +14,7 @@ import { problemSentence, t } from '../strings/en.ts';
 import { ask, inTurn } from '../wire/rest.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
-import { act, board, closings, composeReply, news, toBoard, writeBehind } from './desk.ts';
+import { act, board, closings, composeReply, news, toBoard, writeBehind } from './store.ts';
 import { composerCalled, restKeys } from './hands.ts';
 import { tab } from './listing.ts';
 import { tell } from './notices.ts';

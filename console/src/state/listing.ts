@@ -5,7 +5,7 @@ import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
 import { isMine, isWaiting, listed } from './board.ts';
 import type { Tab } from './board.ts';
 import { closedCards } from './closed.ts';
-import { board, unreadOf } from './desk.ts';
+import { board, unreadOf } from './store.ts';
 import { me } from './session.ts';
 import { visitorName } from './visitor.ts';
 

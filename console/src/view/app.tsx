@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
 import { undoNewest } from '../state/acts.ts';
-import { line, reconnect } from '../state/desk.ts';
+import { line, reconnect } from '../state/store.ts';
 import { UNDO } from '../state/hands.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
@@ -61,11 +61,11 @@ function Page({ failed, again }: { failed: string | null; again: () => void }) {
     case 'out':
       return <Login />;
     case 'in':
-      return <Desk at={at} />;
+      return <SignedIn at={at} />;
   }
 }
 
-function Desk({ at }: { at: Route }) {
+function SignedIn({ at }: { at: Route }) {
   // Here, and not with the other keys: what was closed can be taken back on every page.
   useKeys((key) => key === UNDO && undoNewest());
   return (

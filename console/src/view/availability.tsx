@@ -1,7 +1,7 @@
 // The switch: whether this agent takes work, and how much.
 
 import type { Availability } from '../../../protocol/ts/src/wire/frames.ts';
-import { chooseAvailability, line, ownCard } from '../state/desk.ts';
+import { chooseAvailability, line, ownCard } from '../state/store.ts';
 import { granted } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { CAPACITY_MAX } from '../wire/rest.ts';

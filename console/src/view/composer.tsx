@@ -13,7 +13,7 @@ import {
   send,
   textCharsMax,
   typed,
-} from '../state/desk.ts';
+} from '../state/store.ts';
 import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';

@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import { isWaiting } from '../state/board.ts';
-import { board, chooseMode, offers, opened, writeOn } from '../state/desk.ts';
+import { board, chooseMode, offers, opened, writeOn } from '../state/store.ts';
 import { closeSoon, mayMove, mayTransfer, takeWaiting } from '../state/acts.ts';
 import { STEPS, stepTo } from '../state/hands.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';

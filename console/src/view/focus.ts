@@ -5,7 +5,7 @@
 // (state/hands.ts, composer.tsx).
 
 import { isMine } from '../state/board.ts';
-import { board, opened } from '../state/desk.ts';
+import { board, opened } from '../state/store.ts';
 import { hasKeys, isStepping, restAfterwards } from '../state/hands.ts';
 import { me } from '../state/session.ts';
 

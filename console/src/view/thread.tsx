@@ -18,7 +18,7 @@ import {
   takeWaiting,
   withdraw,
 } from '../state/acts.ts';
-import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/desk.ts';
+import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/store.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { EMPTY_THREAD, halves, isLoaded, isNote } from '../state/thread.ts';

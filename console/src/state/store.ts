@@ -1,4 +1,4 @@
-// What this console knows of the agent's work: the one line to the server, and what came over it.
+// The store: what this console knows of the agent's work, and its one connection to the server.
 //
 // Lives here: signals for the view, the objects that do one part each, and how they are tied
 // together. Not here: what the agent does (acts.ts), how a board or a thread changes (board.ts,
@@ -141,8 +141,8 @@ export const closings = new Closings({
 export const news = new News(() => void chooseAvailability('available'));
 
 /** Opens the line for the agent who is signed in. */
-export function startDesk(): void {
-  stopDesk();
+export function startStore(): void {
+  stopStore();
   composing.restore();
   outbox.restore();
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
@@ -173,7 +173,7 @@ export function watchHiding(): void {
 }
 
 /** Closes the line and forgets all that came over it. */
-export function stopDesk(): void {
+export function stopStore(): void {
   socket?.stop();
   socket = null;
   pile = [];
@@ -192,8 +192,8 @@ export function stopDesk(): void {
  * agent on this machine must not find it. A session that merely ended leaves it for the same agent,
  * who comes back.
  */
-export function leaveDesk(signedOut: boolean): void {
-  stopDesk();
+export function clearStore(signedOut: boolean): void {
+  stopStore();
   if (signedOut) forgetKept();
   dismissAll();
   opened.value = null;
@@ -206,7 +206,7 @@ export function reconnect(): void {
 }
 
 /** Once a second. */
-export function tickDesk(at: number): void {
+export function tickStore(at: number): void {
   toBoard({ kind: 'tick', now: at });
   follower.watchBeyond();
   if (board.value.offers.size > 0 && at - offerSoundAt >= OFFER_SOUND_EVERY_MS) {
