@@ -15,7 +15,7 @@ import { ask, inTurn } from '../wire/rest.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
 import { act, board, closings, composeReply, news, toBoard, writeBehind } from './store.ts';
-import { composerCalled, restKeys } from './hands.ts';
+import { composerCalled, restKeys } from './keyboard.ts';
 import { tab } from './listing.ts';
 import { tell } from './notices.ts';
 import { goAtOnce } from './route.ts';

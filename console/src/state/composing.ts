@@ -18,7 +18,7 @@ const DRAFT_AFTER_MS = 600;
 /** A mark of typing holds six seconds; it is renewed before that. */
 const TYPING_EVERY_MS = 3_000;
 /** A frame of the agent's other window does not overwrite what they type right here. */
-const DRAFT_HANDS_OFF_MS = 3_000;
+const OWN_TEXT_MS = 3_000;
 
 export class Composing {
   readonly composers = signal<Composers>(new Map());
@@ -53,7 +53,7 @@ export class Composing {
     keep(KEPT_COMPOSERS, [...next]);
   }
 
-  /** The text changed under the agent's hands. */
+  /** The agent changed the text. */
   typed(id: ConversationId, text: string, mode: Visibility): void {
     this.compose(id, { kind: 'written', mode, text });
     if (mode === 'everyone') {
@@ -83,7 +83,7 @@ export class Composing {
 
   /** Another window has this text, or the server kept it. */
   heard(id: ConversationId, text: string): void {
-    if (serverNow() - (this.#typedAt.get(id) ?? 0) > DRAFT_HANDS_OFF_MS)
+    if (serverNow() - (this.#typedAt.get(id) ?? 0) > OWN_TEXT_MS)
       this.compose(id, { kind: 'heard', text });
   }
 

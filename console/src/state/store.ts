@@ -27,7 +27,7 @@ import { serverNow, setServerTime } from './clock.ts';
 import { Closings } from './closings.ts';
 import { Composing } from './composing.ts';
 import { Follower } from './follower.ts';
-import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './hands.ts';
+import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './keyboard.ts';
 import { forgetKept } from './kept.ts';
 import { News } from './news.ts';
 import { dismissAll, tell } from './notices.ts';
@@ -475,7 +475,7 @@ export function markSeen(id: ConversationId): void {
   if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) markOwn(id, seq);
 }
 
-/** The composer's text changed under the agent's hands. */
+/** The agent changed the composer's text. */
 export function typed(id: ConversationId, text: string, mode: Visibility): void {
   closings.keepOpen(id);
   composing.typed(id, text, mode);

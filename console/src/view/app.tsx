@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
 import { undoNewest } from '../state/acts.ts';
 import { line, reconnect } from '../state/store.ts';
-import { UNDO } from '../state/hands.ts';
+import { UNDO } from '../state/keyboard.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
 import { granted, isAdmin, session } from '../state/session.ts';

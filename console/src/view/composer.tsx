@@ -14,7 +14,7 @@ import {
   textCharsMax,
   typed,
 } from '../state/store.ts';
-import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
+import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/keyboard.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';

@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import { isWaiting } from '../state/board.ts';
 import { board, chooseMode, offers, opened, writeOn } from '../state/store.ts';
 import { closeSoon, mayMove, mayTransfer, takeWaiting } from '../state/acts.ts';
-import { STEPS, stepTo } from '../state/hands.ts';
+import { STEPS, stepTo } from '../state/keyboard.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { shownIds, tab } from '../state/listing.ts';
 import { parseRoute, show } from '../state/route.ts';

@@ -2,11 +2,11 @@
 //
 // Lives here: one watch over the whole page, and the second press of a key, which was meant for
 // what is gone. Not here: what an agent's own act calls for, such as the composer after taking
-// (state/hands.ts, composer.tsx).
+// (state/keyboard.ts, composer.tsx).
 
 import { isMine } from '../state/board.ts';
 import { board, opened } from '../state/store.ts';
-import { hasKeys, isStepping, restAfterwards } from '../state/hands.ts';
+import { hasKeys, isStepping, restAfterwards } from '../state/keyboard.ts';
 import { me } from '../state/session.ts';
 
 /**

@@ -8,7 +8,7 @@ import type { Card, Tab } from '../state/board.ts';
 import { closedMore, loadClosed } from '../state/closed.ts';
 import type { Composer } from '../state/composer.ts';
 import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/store.ts';
-import { composerCalled, hasKeys } from '../state/hands.ts';
+import { composerCalled, hasKeys } from '../state/keyboard.ts';
 import { show } from '../state/route.ts';
 import { cards, closedToo, counts, filter, places, tab } from '../state/listing.ts';
 import { siteName, sites } from '../state/catalog.ts';
