@@ -12,7 +12,7 @@ import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { serverNow } from './clock.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from './composer.ts';
 import type { Composer, ComposerInput, Composers } from './composer.ts';
-import { KEPT_COMPOSERS, keep, kept } from './kept.ts';
+import { restored, save, STORED_COMPOSERS } from './tab_storage.ts';
 
 const DRAFT_AFTER_MS = 600;
 /** A mark of typing holds six seconds; it is renewed before that. */
@@ -34,7 +34,7 @@ export class Composing {
 
   /** Takes up what the same agent left before a reload; the cursor is in none of them any more. */
   restore(): void {
-    const left = [...kept<Composer>(KEPT_COMPOSERS)];
+    const left = [...restored<Composer>(STORED_COMPOSERS)];
     this.composers.value = new Map(
       left.map(([id, composer]) => [id, { ...EMPTY_COMPOSER, ...composer, held: null }]),
     );
@@ -50,7 +50,7 @@ export class Composing {
     const next = reduceComposers(this.composers.value, id, input);
     if (next === this.composers.value) return;
     this.composers.value = next;
-    keep(KEPT_COMPOSERS, [...next]);
+    save(STORED_COMPOSERS, [...next]);
   }
 
   /** The agent changed the text. */

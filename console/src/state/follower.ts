@@ -29,7 +29,7 @@ export interface FollowerTies {
   readonly absent: (id: ConversationId, absent: boolean) => void;
   readonly refused: (reject: wire.ServerReject) => void;
   /** What is not watched need not be kept. */
-  readonly dropped: (kept: ReadonlySet<ConversationId>) => void;
+  readonly dropped: (watched: ReadonlySet<ConversationId>) => void;
 }
 
 type Watched = 'board' | ConversationId;

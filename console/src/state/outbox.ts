@@ -14,7 +14,7 @@ import { CLIENT_SEND } from '../../../protocol/ts/src/wire/frames.ts';
 import { isRetryable } from '../../../protocol/ts/src/wire/verdict.ts';
 import type { Socket } from '../../../protocol/ts/src/wire/socket.ts';
 import { rejectSentence } from '../strings/en.ts';
-import { KEPT_OUTBOX, keep, kept } from './kept.ts';
+import { restored, save, STORED_OUTBOX } from './tab_storage.ts';
 
 /** A message without an answer. The names of its fields are those in the storage. */
 export interface Unsent {
@@ -59,7 +59,7 @@ export class Outbox {
 
   /** Takes up what the same agent left before a reload. */
   restore(): void {
-    this.#unsent = kept<readonly Unsent[]>(KEPT_OUTBOX);
+    this.#unsent = restored<readonly Unsent[]>(STORED_OUTBOX);
     for (const [id, all] of this.#unsent) {
       for (const one of all) {
         this.#ties.written(id, one);
@@ -109,7 +109,7 @@ export class Outbox {
     if (unsent.length === 0) next.delete(id);
     else next.set(id, unsent);
     this.#unsent = next;
-    keep(KEPT_OUTBOX, [...next]);
+    save(STORED_OUTBOX, [...next]);
   }
 
   #mark(id: ConversationId, message: MessageId, refused: string | null): Unsent | undefined {

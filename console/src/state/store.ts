@@ -28,7 +28,7 @@ import { Closings } from './closings.ts';
 import { Composing } from './composing.ts';
 import { Follower } from './follower.ts';
 import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './keyboard.ts';
-import { forgetKept } from './kept.ts';
+import { forgetStored } from './tab_storage.ts';
 import { News } from './news.ts';
 import { dismissAll, tell } from './notices.ts';
 import { Outbox } from './outbox.ts';
@@ -125,9 +125,9 @@ const follower = new Follower({
   heard,
   absent: (id, absent) => toThread(id, { kind: 'absent', absent }),
   refused: (reject) => tell(rejectSentence(reject.code, reject.words), 'bad'),
-  dropped: (kept) => {
-    if ([...threads.value.keys()].every((id) => kept.has(id))) return;
-    threads.value = new Map([...threads.value].filter(([id]) => kept.has(id)));
+  dropped: (watched) => {
+    if ([...threads.value.keys()].every((id) => watched.has(id))) return;
+    threads.value = new Map([...threads.value].filter(([id]) => watched.has(id)));
   },
 });
 
@@ -194,7 +194,7 @@ export function stopStore(): void {
  */
 export function clearStore(signedOut: boolean): void {
   stopStore();
-  if (signedOut) forgetKept();
+  if (signedOut) forgetStored();
   dismissAll();
   opened.value = null;
 }

@@ -140,7 +140,7 @@ function standing(card: ConversationCard): Phrase | undefined {
 }
 
 /**
- * Each act has a key: a button that becomes another under the agent's hands is pressed for what it
+ * Each act has a key: a button that becomes another while the agent presses it stands for what it
  * was.
  */
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
