@@ -137,7 +137,7 @@ class Widget {
         {
           unread: (count) => this.#tell('unread', count),
           message: () => this.#tell('message'),
-          status: (line) => this.#tell('status', line),
+          status: (connection) => this.#tell('status', connection),
         },
         () => this.close(),
       );

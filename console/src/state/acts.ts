@@ -57,14 +57,14 @@ export function mayTransfer(card: ConversationCard): boolean {
 
 export function decline(conversation: ConversationId): Promise<boolean> {
   news.decline(conversation);
-  return act((line) => line.ask(wire.CLIENT_DECLINE, { conversation }));
+  return act((socket) => socket.ask(wire.CLIENT_DECLINE, { conversation }));
 }
 
 /** Takes back a transfer that nobody has answered. */
 export async function withdraw(conversation: ConversationId): Promise<boolean> {
   const before = board.value.cards.get(conversation);
   toBoard({ kind: 'withdrawn', conversation });
-  const granted = await act((line) => line.ask(wire.CLIENT_WITHDRAW, { conversation }));
+  const granted = await act((socket) => socket.ask(wire.CLIENT_WITHDRAW, { conversation }));
   // It stands as it stood, unless a newer card has come.
   if (!granted && before !== undefined) toBoard({ kind: 'card', card: before });
   return granted;
@@ -72,7 +72,7 @@ export async function withdraw(conversation: ConversationId): Promise<boolean> {
 
 export function transfer(conversation: ConversationId, agent: AgentId): Promise<boolean> {
   closings.keepOpen(conversation);
-  return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
+  return act((socket) => socket.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
 }
 
 export function closeSoon(id: ConversationId): void {
@@ -104,7 +104,7 @@ export async function takeOffered(id: ConversationId): Promise<void> {
     // the way there.
     ({ type }) => early === null && (type !== 'hashchange' || location.hash !== `#${path}`),
   );
-  const granted = await act((line) => line.ask(wire.CLIENT_ACCEPT, { conversation: id }));
+  const granted = await act((socket) => socket.ask(wire.CLIENT_ACCEPT, { conversation: id }));
   taking.delete(id);
   if (!granted) {
     stop();
@@ -123,14 +123,14 @@ export async function takeOffered(id: ConversationId): Promise<void> {
 
 /** Takes one that waits, out of turn. */
 export function takeWaiting(id: ConversationId): Promise<void> {
-  return take(id, () => act((line) => line.ask(wire.CLIENT_ASSIGN, { conversation: id })));
+  return take(id, () => act((socket) => socket.ask(wire.CLIENT_ASSIGN, { conversation: id })));
 }
 
 /** Takes what a colleague has, by whoever leads; `gone` where another has it by now. */
 export function takeFrom(id: ConversationId, from: AgentId): Promise<void> {
   return take(id, () => {
     closings.keepOpen(id);
-    return act((line) => line.ask(wire.CLIENT_TAKE_OVER, { conversation: id, from }));
+    return act((socket) => socket.ask(wire.CLIENT_TAKE_OVER, { conversation: id, from }));
   });
 }
 
@@ -138,7 +138,7 @@ export function takeFrom(id: ConversationId, from: AgentId): Promise<void> {
 export function takeUp(id: ConversationId): Promise<void> {
   return take(id, () => {
     closings.keepOpen(id);
-    return act((line) => line.ask(wire.CLIENT_REOPEN, { conversation: id }));
+    return act((socket) => socket.ask(wire.CLIENT_REOPEN, { conversation: id }));
   });
 }
 

@@ -39,7 +39,7 @@ export interface TypingMark {
 }
 
 /**
- * A card; the last line is a note where a note was heard since the card came, which itself tells
+ * A card; the last message is a note where a note was heard since the card came, which itself tells
  * what is for everyone.
  */
 export type Card = ConversationCard & { readonly note?: boolean };
@@ -171,7 +171,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       offers.set(frame.conversation, {
         conversation: frame.conversation,
         deadline: frame.deadline,
-        // A line that came back brings it again.
+        // A connection that came back brings it again.
         came: known?.deadline === frame.deadline ? known.came : now,
         transfer_from: frame.transfer_from ?? null,
         words: frame.card.last_author?.kind === 'visitor' ? (frame.card.preview ?? null) : null,
@@ -244,7 +244,7 @@ function newer(known: ConversationCard | undefined, card: ConversationCard): Con
       mark(mark(marks, author, 'delivered', delivered), author, 'seen', seen),
     card.marks,
   );
-  // A line of the system has no preview: then the words before it stay the last line.
+  // An event message has no preview: then the words before it stay the last ones.
   const spoken =
     card.preview === undefined && known.preview !== undefined
       ? {
@@ -445,7 +445,7 @@ const FOLLOWED_MAX = 200;
 
 /**
  * The conversations whose messages this agent wants as they are said: their own, those offered
- * to them, the first in line.
+ * to them, the first in the queue.
  */
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
@@ -480,7 +480,7 @@ function byNewest(a: ConversationCard, b: ConversationCard): number {
 }
 
 /**
- * As the line stands. A card's own position is that of the day it last changed: those ahead may
+ * As the queue stands. A card's own position is that of the day it last changed: those ahead may
  * have gone since. Who was given back is as old as the oldest, and then their position, the first,
  * decides.
  */

@@ -22,14 +22,14 @@ const OWN_TEXT_MS = 3_000;
 
 export class Composing {
   readonly composers = signal<Composers>(new Map());
-  /** The line, while it is online. */
-  readonly #line: () => Socket | null;
+  /** The socket, while it is online. */
+  readonly #online: () => Socket | null;
   readonly #draftTimers = new Map<ConversationId, ReturnType<typeof setTimeout>>();
   readonly #typedAt = new Map<ConversationId, number>();
   readonly #typingSaidAt = new Map<ConversationId, number>();
 
-  constructor(line: () => Socket | null) {
-    this.#line = line;
+  constructor(online: () => Socket | null) {
+    this.#online = online;
   }
 
   /** Takes up what the same agent left before a reload; the cursor is in none of them any more. */
@@ -88,8 +88,8 @@ export class Composing {
   }
 
   /**
-   * There is a line again, and the board is still to come, which brings the drafts as the server
-   * has them.
+   * There is a connection again, and the board is still to come, which brings the drafts as the
+   * server has them.
    */
   resume(): void {
     for (const id of this.composers.value.keys()) this.mirror(id);
@@ -101,12 +101,13 @@ export class Composing {
   mirror(id: ConversationId): void {
     clearTimeout(this.#draftTimers.get(id));
     this.#draftTimers.delete(id);
-    const line = this.#line();
+    const socket = this.#online();
     const composer = this.composers.value.get(id);
-    if (line === null || composer?.untold !== true) return;
+    if (socket === null || composer?.untold !== true) return;
     const text = composer.reply;
-    void line.ask(wire.CLIENT_DRAFT, { conversation: id, text }).then((answer) => {
-      if (line === this.#line() && answer.kind === 'ack') this.compose(id, { kind: 'told', text });
+    void socket.ask(wire.CLIENT_DRAFT, { conversation: id, text }).then((answer) => {
+      if (socket === this.#online() && answer.kind === 'ack')
+        this.compose(id, { kind: 'told', text });
     });
   }
 
@@ -116,6 +117,6 @@ export class Composing {
     if (typing ? said !== undefined && at - said < TYPING_EVERY_MS : said === undefined) return;
     if (typing) this.#typingSaidAt.set(id, at);
     else this.#typingSaidAt.delete(id);
-    this.#line()?.say(wire.CLIENT_TYPING, { conversation: id, typing });
+    this.#online()?.say(wire.CLIENT_TYPING, { conversation: id, typing });
   }
 }

@@ -1,9 +1,9 @@
 // The keyboard: when single keys may act, and where the next letter shall go.
 //
 // A key is meant for what was on the screen when the hand went down. So keys rest for a moment
-// after a conversation came onto the screen or changed its agent there, after something was pressed,
-// after the focus was moved, and after what can only be the beginning of a word; and whoever just
-// took a conversation writes at once.
+// after a conversation came onto the screen or changed its agent there, after something was
+// pressed, after the focus was moved, and after what can only be the beginning of a word; and
+// whoever just took a conversation writes at once.
 
 import { signal } from '@preact/signals';
 import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';

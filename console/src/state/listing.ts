@@ -30,7 +30,7 @@ export const cards = computed<readonly ConversationCard[]>(() => {
 /** The rows in their order, for the keys that step through them. */
 export const shownIds = computed(() => cards.value.map((card) => card.conversation));
 
-/** Places in the line, from 1. */
+/** Positions in the queue, from 1. */
 export const places = computed(
   () =>
     new Map(

@@ -30,7 +30,7 @@ export interface Unsent {
 
 /** What an outbox needs, and whom it tells. */
 export interface OutboxTies {
-  /** The line, while it is online. */
+  /** The socket, while it is online. */
   readonly line: () => Socket | null;
   /** It is on its way, for the first time or again. */
   readonly written: (id: ConversationId, unsent: Unsent) => void;
@@ -74,7 +74,7 @@ export class Outbox {
     this.#sending.clear();
   }
 
-  /** There is a line again: whatever has no answer is said again. */
+  /** There is a connection again: whatever has no answer is sent again. */
   resume(): void {
     this.#sending.clear();
     for (const id of this.#unsent.keys()) this.#send(id);
@@ -120,25 +120,25 @@ export class Outbox {
 
   /** Sends one after the other, so that a refusal of one never lets the next overtake it. */
   #send(id: ConversationId): void {
-    const line = this.#ties.line();
+    const socket = this.#ties.line();
     const first = this.#of(id).find(({ refused }) => refused === null);
-    if (line === null || first === undefined || this.#sending.has(id)) return;
+    if (socket === null || first === undefined || this.#sending.has(id)) return;
     this.#sending.add(id);
-    void this.#ask(id, first, line);
+    void this.#ask(id, first, socket);
   }
 
-  async #ask(id: ConversationId, unsent: Unsent, line: Socket): Promise<void> {
+  async #ask(id: ConversationId, unsent: Unsent, socket: Socket): Promise<void> {
     const { message, text, visibility, seen_seq } = unsent;
     const body = { kind: 'text', text } as const;
-    const answer = await line.ask(CLIENT_SEND, {
+    const answer = await socket.ask(CLIENT_SEND, {
       conversation: id,
       message,
       seen_seq,
       body,
       visibility,
     });
-    // A broken line, or another: the next welcome begins again.
-    if (answer.kind === 'lost' || line !== this.#ties.line()) return;
+    // A broken connection, or another: the next welcome begins again.
+    if (answer.kind === 'lost' || socket !== this.#ties.line()) return;
     this.#sending.delete(id);
     this.#ties.answered();
     if (answer.kind === 'ack') {

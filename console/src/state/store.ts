@@ -2,7 +2,7 @@
 //
 // Lives here: signals for the view, the objects that do one part each, and how they are tied
 // together. Not here: what the agent does (acts.ts), how a board or a thread changes (board.ts,
-// thread.ts, both pure), how a line is kept (the wire's socket), how anything looks.
+// thread.ts, both pure), how a connection is kept (the wire's socket), how anything looks.
 
 import { batch, computed, signal } from '@preact/signals';
 import { dayOf } from '../../../protocol/ts/src/wire/days.ts';
@@ -17,7 +17,7 @@ import type {
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { messageId } from '../../../protocol/ts/src/wire/ids.ts';
 import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
-import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import type { Answer, ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';
 import { newestEntry } from '../../../protocol/ts/src/state/transcript.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
@@ -39,7 +39,7 @@ import { EMPTY_THREAD, newestSeq, reduceThread } from './thread.ts';
 import type { Thread, ThreadInput } from './thread.ts';
 import { visitorName } from './visitor.ts';
 
-export const line = signal<LineState>({ kind: 'idle' });
+export const connection = signal<ConnectionState>({ kind: 'idle' });
 export const board = signal<Board>(EMPTY_BOARD);
 export const threads = signal<ReadonlyMap<ConversationId, Thread>>(new Map());
 /** The conversation on the screen. */
@@ -90,8 +90,8 @@ const BOARD_CARDS_MAX = 2_000;
 let socket: Socket | null = null;
 let offerSoundAt = 0;
 
-/** The line, while it is online. */
-const online = (): Socket | null => (line.value.kind === 'online' ? socket : null);
+/** The socket, while it is online. */
+const online = (): Socket | null => (connection.value.kind === 'online' ? socket : null);
 
 const composing = new Composing(online);
 export const { composers } = composing;
@@ -132,7 +132,7 @@ const follower = new Follower({
 });
 
 export const closings = new Closings({
-  close: (id) => void act((line) => line.ask(wire.CLIENT_CLOSE, { conversation: id })),
+  close: (id) => void act((live) => live.ask(wire.CLIENT_CLOSE, { conversation: id })),
   undone: (id) => {
     if (opened.value === id) writeOn();
   },
@@ -140,7 +140,7 @@ export const closings = new Closings({
 
 export const news = new News(() => void chooseAvailability('available'));
 
-/** Opens the line for the agent who is signed in. */
+/** Opens the connection for the agent who is signed in. */
 export function startStore(): void {
   stopStore();
   composing.restore();
@@ -158,7 +158,7 @@ export function startStore(): void {
     onWelcome: welcomed,
     onFrame: arrived,
     onState: (state) => {
-      line.value = state;
+      connection.value = state;
       // No session, or one that ended.
       if (state.kind === 'stopped' && state.code === wire.CLOSE_NOT_AUTHENTICATED) sessionIsOver();
     },
@@ -172,7 +172,7 @@ export function watchHiding(): void {
   document.addEventListener('visibilitychange', takeIn);
 }
 
-/** Closes the line and forgets all that came over it. */
+/** Closes the connection and forgets all that came over it. */
 export function stopStore(): void {
   socket?.stop();
   socket = null;
@@ -181,7 +181,7 @@ export function stopStore(): void {
   for (const part of [follower, outbox, news]) part.stop();
   batch(() => {
     composing.stop();
-    line.value = { kind: 'idle' };
+    connection.value = { kind: 'idle' };
     board.value = EMPTY_BOARD;
     threads.value = new Map();
   });
@@ -201,7 +201,7 @@ export function clearStore(signedOut: boolean): void {
 
 /** After the server said to stop, at the agent's wish. */
 export function reconnect(): void {
-  if (line.value.kind === 'waiting') socket?.probe();
+  if (connection.value.kind === 'waiting') socket?.probe();
   else socket?.start();
 }
 
@@ -404,13 +404,13 @@ function stored(id: ConversationId, unsent: Unsent, ack: wire.ServerAck): void {
  * Asks; a refusal becomes a sentence on the screen, and so does it that nobody heard. Whether it
  * was granted.
  */
-export async function act(question: (line: Socket) => Promise<Answer>): Promise<boolean> {
-  const line = online();
-  if (line === null) {
-    tell(t.line.notNow, 'bad');
+export async function act(question: (live: Socket) => Promise<Answer>): Promise<boolean> {
+  const live = online();
+  if (live === null) {
+    tell(t.connection.notNow, 'bad');
     return false;
   }
-  const answer = await question(line);
+  const answer = await question(live);
   if (answer.kind === 'lost') return false;
   heard(answer);
   return answer.kind !== 'reject';
@@ -426,7 +426,7 @@ export function openConversation(id: ConversationId | null): void {
   follower.follow();
 }
 
-/** Fetches the page before the earliest message; without a line, when there is one again. */
+/** Fetches the page before the earliest message; without a connection, when there is one again. */
 export function loadEarlier(id: ConversationId): Promise<void> {
   return follower.loadEarlier(id);
 }
@@ -521,8 +521,8 @@ export async function chooseAvailability(
   availability: wire.Availability,
   capacity?: number,
 ): Promise<boolean> {
-  const granted = await act((line) =>
-    line.ask(
+  const granted = await act((live) =>
+    live.ask(
       wire.CLIENT_AVAILABILITY,
       capacity === undefined ? { availability } : { availability, capacity },
     ),

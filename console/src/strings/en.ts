@@ -49,7 +49,7 @@ export const t = {
     account: 'Account',
   },
 
-  line: {
+  connection: {
     connecting: 'Connecting…',
     waiting: 'The line to the server broke. Trying again…',
     stopped: 'The server ended the connection.',

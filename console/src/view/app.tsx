@@ -1,9 +1,9 @@
 // The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import type { ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';
 import { undoNewest } from '../state/acts.ts';
-import { line, reconnect } from '../state/store.ts';
+import { connection, reconnect } from '../state/store.ts';
 import { UNDO } from '../state/keyboard.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
@@ -82,7 +82,7 @@ function SignedIn({ at }: { at: Route }) {
       </a>
       <Rail at={at} />
       <div class="stage">
-        <Line />
+        <Connection />
         <Content at={at} />
       </div>
       <Offers />
@@ -147,35 +147,35 @@ function Rail({ at }: { at: Route }) {
   );
 }
 
-/** Says when the line is down; nothing while all is well. */
-function Line() {
-  const state = line.value;
+/** Says when the connection is down; nothing while all is well. */
+function Connection() {
+  const state = connection.value;
   const [late, setLate] = useState(false);
   useEffect(() => {
-    // A line that comes back within a second is not worth a word.
+    // A connection that comes back within a second is not worth a word.
     const timer = setTimeout(() => setLate(state.kind !== 'online'), 1000);
     return () => clearTimeout(timer);
   }, [state.kind]);
   return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : (
-    <LineBar state={state} />
+    <ConnectionBar state={state} />
   );
 }
 
-function LineBar({ state }: { state: LineState }) {
+function ConnectionBar({ state }: { state: ConnectionState }) {
   const box = useMeasured('--line');
   return (
     <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status" ref={box}>
       {state.kind === 'stopped' ? null : <span class="spinner small" aria-hidden="true" />}
       <span>
         {state.kind === 'stopped'
-          ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
+          ? `${t.connection.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
           : state.kind === 'waiting'
-            ? t.line.waiting
-            : t.line.connecting}
+            ? t.connection.waiting
+            : t.connection.connecting}
       </span>
       {state.kind === 'waiting' || state.kind === 'stopped' ? (
         <button type="button" class="link" onClick={reconnect}>
-          {t.line.now}
+          {t.connection.now}
         </button>
       ) : null}
     </div>

@@ -219,7 +219,7 @@ function draftOf(
 }
 
 /**
- * Whose words the last line is, where they are not the visitor's; a note is never taken for a
+ * Whose words the last message is, where they are not the visitor's; a note is never taken for a
  * reply.
  */
 function Speaker({ card }: { card: Card }) {

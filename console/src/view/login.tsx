@@ -143,7 +143,8 @@ function Choice({
 const PASSWORD_CHARS_MIN = 12;
 
 /**
- * The server was reached, and does not know the invitation; a line that is down says nothing of it.
+ * The server was reached, and does not know the invitation; a connection that is down says nothing
+ * of it.
  */
 function isGone(problem: unknown): boolean {
   return (
@@ -170,7 +171,9 @@ function DeadLink({ words, again }: { words: string; again: () => void }) {
   );
 }
 
-/** For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it. */
+/**
+ * For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it.
+ */
 export function WhosePassword({ email }: { email: string }) {
   return (
     <input

@@ -32,11 +32,12 @@ import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 
 export type Entry = AnyEntry<RejectCode>;
 
+/** How the connection stands; `line` is its name in what tabs of other releases hear as well. */
 export type Line = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
 
 export interface ChatState extends Transcript<RejectCode> {
   line: Line;
-  /** The line broke and is not back yet, whatever attempt is under way. */
+  /** The connection broke and is not back yet, whatever attempt is under way. */
   lost: boolean;
   /** There never was one, after some attempts: something keeps it away. */
   blocked: boolean;

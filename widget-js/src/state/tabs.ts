@@ -1,4 +1,4 @@
-// The tabs of one browser agree on one of them that holds the line.
+// The tabs of one browser agree on one of them that holds the connection.
 //
 // Lives here: the lock that makes a leader, how one that is silent loses it, the channel between
 // them, and all put down while a page lies in the back/forward cache. Without locks or channel (no
@@ -74,7 +74,7 @@ export class Tabs<Note> {
     this.#options.onEnter();
   }
 
-  /** The leader does not answer: takes the line from it. */
+  /** The leader does not answer: takes the connection from it. */
   seize(): void {
     if (this.#leads || !this.#channel) return;
     this.#waiting?.abort();
@@ -100,7 +100,7 @@ export class Tabs<Note> {
           this.#lead();
           return;
         }
-        // Another tab got no answer from this one and took the line.
+        // Another tab got no answer from this one and took the connection.
         this.#leads = false;
         this.#options.onExit();
         this.#stand(false);

@@ -24,7 +24,7 @@ interface Row {
    * thousands.
    */
   drawn: readonly unknown[];
-  /** What the meta line was made of. */
+  /** What the line below was made of. */
   face: string;
 }
 
@@ -229,7 +229,7 @@ export class Messages {
       return [strings.failed(reason(entry.failed)), ...acts];
     }
     const away =
-      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForLine;
+      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForConnection;
     const words = came === 'sending' && state.line !== 'online' ? away : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');

@@ -72,7 +72,7 @@ function known<T>(read: () => T, or: T): T {
   }
 }
 
-/** The form of a body that is a line of the system. */
+/** The form of a body that is an event message. */
 const BODY_EVENT = 1;
 
 type Fields = { [name: string]: unknown };
@@ -89,9 +89,10 @@ export function encodeFrame<Frame extends object>(
 }
 
 /**
- * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send, and for one with a code that
- * is not known. Where such a code stands in an item of a list, or in a field that may be absent, only that is left out.
- * @throws FrameError or MsgpackError if the bytes are no frame.
+ * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send,
+ * and for one with a code that is not known. Where such a code stands in an item of a list, or in a
+ * field that may be absent, only that is left out. @throws FrameError or MsgpackError if the bytes
+ * are no frame.
  */
 export function decodeFrame<Frame>(
   kinds: readonly FrameSchema<Frame>[],
