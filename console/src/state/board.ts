@@ -416,7 +416,7 @@ export function unreadCount(card: ConversationCard, me: AgentId | null, thread?:
     }
     return count;
   }
-  // Without the messages at hand it is the places, where the last word was another's.
+  // Without the messages at hand it is a difference of seqs, where the last word was another's.
   if (card.last_author === undefined || isAgent(card.last_author, me)) return 0;
   return Math.max(0, card.seq_last - seen);
 }

@@ -31,7 +31,7 @@ export const cards = computed<readonly ConversationCard[]>(() => {
 export const shownIds = computed(() => cards.value.map((card) => card.conversation));
 
 /** Positions in the queue, from 1. */
-export const places = computed(
+export const positions = computed(
   () =>
     new Map(
       listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1]),

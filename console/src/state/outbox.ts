@@ -21,7 +21,7 @@ export interface Unsent {
   readonly message: MessageId;
   readonly text: string;
   readonly visibility: Visibility;
-  /** The newest place at the first try; the same on every resend. */
+  /** The newest seq at the first try; the same on every resend. */
   readonly seen_seq: number;
   readonly at: number;
   /** Null while it is on its way; otherwise why it was refused. */

@@ -156,7 +156,7 @@ export const t = {
     unread: (count: number): string => `${count} unread`,
     left: 'Left a message',
     earlier: 'Load earlier ones',
-    position: (place: number): string => `#${place} in the queue`,
+    position: (position: number): string => `#${position} in the queue`,
     note: 'Note',
     noteDraft: 'Note draft: ',
     draft: 'Draft: ',

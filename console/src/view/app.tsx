@@ -109,7 +109,7 @@ function Content({ at }: { at: Route }) {
   }
 }
 
-const PLACES: readonly {
+const SECTIONS: readonly {
   readonly section: Section;
   readonly icon: IconName;
   readonly label: string;
@@ -132,15 +132,15 @@ function Rail({ at }: { at: Route }) {
         aria-label={granted.value?.tenant.name ?? t.name}
         title={granted.value?.tenant.name ?? t.name}
       />
-      {PLACES.filter((place) => !place.admin || isAdmin.value).map((place) => (
+      {SECTIONS.filter((one) => !one.admin || isAdmin.value).map((one) => (
         <a
-          key={place.section}
-          class={place.section === 'account' ? 'rail-item rail-last' : 'rail-item'}
-          href={place.section === 'conversations' ? '#/' : `#/${place.section}`}
-          aria-current={at.kind === place.section ? 'page' : undefined}
+          key={one.section}
+          class={one.section === 'account' ? 'rail-item rail-last' : 'rail-item'}
+          href={one.section === 'conversations' ? '#/' : `#/${one.section}`}
+          aria-current={at.kind === one.section ? 'page' : undefined}
         >
-          <Icon name={place.icon} size={20} />
-          <span>{place.label}</span>
+          <Icon name={one.icon} size={20} />
+          <span>{one.label}</span>
         </a>
       ))}
     </nav>

@@ -237,14 +237,14 @@ function Messages({
   const thread = threads.value.get(id) ?? EMPTY_THREAD;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unplaced: 0 });
+  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unsequenced: 0 });
   const [below, setBelow] = useState(false);
   /** The message whose button the Tab key reaches; arrow keys move it. */
   const [tabStop, setTabStop] = useState<string | null>(null);
 
-  const [placed, unplaced] = halves(thread);
-  const firstSeq = placed[0]?.seq ?? 0;
-  const lastSeq = placed.at(-1)?.seq ?? 0;
+  const [sequenced, unsequenced] = halves(thread);
+  const firstSeq = sequenced[0]?.seq ?? 0;
+  const lastSeq = sequenced.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
   const others = typing.filter(
     (mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value),
@@ -258,13 +258,13 @@ function Messages({
     const element = box.current;
     if (element === null) return;
     const was = before.current;
-    const wroteNow = unplaced.length > was.unplaced;
+    const wroteNow = unsequenced.length > was.unsequenced;
     if (wroteNow) atEnd.current = true;
     if (firstSeq < was.firstSeq && !atEnd.current)
       element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
-    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unplaced: unplaced.length };
+    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unsequenced: unsequenced.length };
     seen();
     // Taking a conversation makes what is on the screen already seen by its assignee.
   }, [thread, others.length, card?.assignee, card?.state]);
@@ -311,7 +311,7 @@ function Messages({
       >
         {thread.absent && thread.entries.length === 0 ? (
           <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
-        ) : !isLoaded(thread) && unplaced.length === 0 ? (
+        ) : !isLoaded(thread) && unsequenced.length === 0 ? (
           <div class="centered">
             <Spinner />
           </div>
@@ -325,14 +325,14 @@ function Messages({
               <p class="beginning">{t.thread.beginning}</p>
             )}
             <Entries
-              entries={placed}
+              entries={sequenced}
               card={card}
               showTag={showTag}
               tabStop={tabStop}
               setTabStop={setTabStop}
             />
-            {unplaced.map((entry) => (
-              <UnplacedBubble key={entry.message} id={id} entry={entry} />
+            {unsequenced.map((entry) => (
+              <UnsentBubble key={entry.message} id={id} entry={entry} />
             ))}
             <div class="typing-line" role="status">
               {others.map((mark) => (
@@ -563,7 +563,7 @@ function Ticks({
 }
 
 /** On its way, or refused. */
-function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
+function UnsentBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
   const note = isNote(entry);
   const refused = entry.failed !== undefined;
   return (

@@ -235,7 +235,7 @@ export function progress(state: ChatState, entry: Entry): Progress {
   return others.some((mark) => mark.delivered >= entry.seq) ? 'delivered' : 'sent';
 }
 
-/** The newest place of anything here; 0 where nothing has one. */
+/** The newest seq of anything here; 0 where nothing has one. */
 export function newest(state: ChatState): number {
   return newestEntry(state)?.seq ?? 0;
 }

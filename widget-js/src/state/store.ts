@@ -138,8 +138,8 @@ export class Store {
   #names(): string[] {
     const names = new Set(this.#memory.keys());
     try {
-      for (let place = 0; place < (this.#shelf?.length ?? 0); place++) {
-        const key = this.#shelf?.key(place);
+      for (let index = 0; index < (this.#shelf?.length ?? 0); index++) {
+        const key = this.#shelf?.key(index);
         if (key?.startsWith(this.#prefix)) names.add(key.slice(this.#prefix.length));
       }
     } catch {

@@ -52,7 +52,7 @@ export class Messages {
    * made, and says nothing.
    */
   #room = 0;
-  /** The place of the newest that was shown: what comes above it is news. */
+  /** The seq of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
   constructor(locale: string, on: MessagesEvents) {
@@ -114,10 +114,10 @@ export class Messages {
     say(this.#greeting, greeting);
     const gone = new Set(this.#rows.keys());
     let before: Element = this.#greeting;
-    state.entries.forEach((entry, place) => {
+    state.entries.forEach((entry, index) => {
       gone.delete(entry.message);
       const row = this.#row(entry);
-      this.#refresh(row, state, entry, state.entries[place - 1], state.entries[place + 1]);
+      this.#refresh(row, state, entry, state.entries[index - 1], state.entries[index + 1]);
       if (before.nextSibling !== row.element) log.insertBefore(row.element, before.nextSibling);
       before = row.element;
     });
@@ -185,7 +185,7 @@ export class Messages {
       state.card?.agents,
       isNext(state),
     ];
-    if (drawn.every((part, place) => part === row.drawn[place])) return;
+    if (drawn.every((part, index) => part === row.drawn[index])) return;
     row.drawn = drawn;
     if (entry.body.kind !== 'text') {
       say(row.element, this.#event(state, entry));
