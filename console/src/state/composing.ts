@@ -15,7 +15,7 @@ import type { Composer, ComposerInput, Composers } from './composer.ts';
 import { restored, save, STORED_COMPOSERS } from './tab_storage.ts';
 
 const DRAFT_AFTER_MS = 600;
-/** A mark of typing holds six seconds; it is renewed before that. */
+/** The typing indicator holds six seconds; it is renewed before that. */
 const TYPING_EVERY_MS = 3_000;
 /** A frame of the agent's other window does not overwrite what they type right here. */
 const OWN_TEXT_MS = 3_000;

@@ -87,7 +87,7 @@ export class Outbox {
   }
 
   retry(id: ConversationId, message: MessageId): void {
-    const one = this.#mark(id, message, null);
+    const one = this.#withRefusal(id, message, null);
     if (one !== undefined) this.#ties.written(id, one);
     this.#send(id);
   }
@@ -112,7 +112,7 @@ export class Outbox {
     save(STORED_OUTBOX, [...next]);
   }
 
-  #mark(id: ConversationId, message: MessageId, refused: string | null): Unsent | undefined {
+  #withRefusal(id: ConversationId, message: MessageId, refused: string | null): Unsent | undefined {
     const all = this.#of(id).map((one) => (one.message === message ? { ...one, refused } : one));
     this.#set(id, all);
     return all.find((one) => one.message === message);
@@ -158,7 +158,7 @@ export class Outbox {
       );
     } else if (answer.kind === 'reject') {
       const words = rejectSentence(answer.code, answer.words);
-      this.#mark(id, message, words);
+      this.#withRefusal(id, message, words);
       this.#ties.refused(id, message, words);
       this.#send(id);
     }

@@ -394,7 +394,7 @@ function stored(id: ConversationId, unsent: Unsent, ack: wire.ServerAck): void {
   batch(() => {
     toThread(id, { kind: 'stored', message });
     toBoard({ kind: 'frame', frame: { kind: 'message', conversation: id, ...message }, now: at });
-    markOwn(id, message.seq);
+    noteOwnReceipt(id, message.seq);
   });
 }
 
@@ -458,9 +458,9 @@ export function discard(id: ConversationId, message: MessageId): void {
   toThread(id, { kind: 'discarded', message });
 }
 
-function markOwn(id: ConversationId, seq: number): void {
+function noteOwnReceipt(id: ConversationId, seq: number): void {
   const agent = me.value;
-  if (agent !== null) toBoard({ kind: 'own-mark', conversation: id, agent, seq });
+  if (agent !== null) toBoard({ kind: 'own-receipt', conversation: id, agent, seq });
 }
 
 /**
@@ -470,9 +470,9 @@ export function markSeen(id: ConversationId): void {
   const card = board.value.cards.get(id);
   const seq = newestSeq(threads.value.get(id) ?? EMPTY_THREAD);
   if (card === undefined || !isMine(card, me.value) || seq === 0) return;
-  const own = card.marks.find((mark) => isAgent(mark.author, me.value));
+  const own = card.marks.find(({ author }) => isAgent(author, me.value));
   if (own !== undefined && own.seen >= seq) return;
-  if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) markOwn(id, seq);
+  if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) noteOwnReceipt(id, seq);
 }
 
 /** The agent changed the composer's text. */

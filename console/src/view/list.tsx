@@ -266,7 +266,7 @@ function Row({
   const waiting = isWaiting(card);
   const name = visitorName(card);
   const typing =
-    board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') ===
+    board.value.typing.get(card.conversation)?.some(({ author }) => author.kind === 'visitor') ===
     true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
   const draft = draftOf(composers.value.get(card.conversation));

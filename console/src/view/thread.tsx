@@ -247,7 +247,7 @@ function Messages({
   const lastSeq = sequenced.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
   const others = typing.filter(
-    (mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value),
+    ({ author }) => !(author.kind === 'agent' && author.agent === me.value),
   );
 
   const seen = (): void => {
@@ -335,15 +335,15 @@ function Messages({
               <UnsentBubble key={entry.message} id={id} entry={entry} />
             ))}
             <div class="typing-line" role="status">
-              {others.map((mark) => (
-                <span key={`${mark.author.kind}${mark.author.agent ?? ''}`} class="typing">
+              {others.map(({ author }) => (
+                <span key={`${author.kind}${author.agent ?? ''}`} class="typing">
                   <span class="typing-dots" aria-hidden="true">
                     <i />
                     <i />
                     <i />
                   </span>
                   <span>
-                    <Words of={named(t.thread.isTyping, authorName(mark.author, card))} />
+                    <Words of={named(t.thread.isTyping, authorName(author, card))} />
                   </span>
                 </span>
               ))}
@@ -388,12 +388,12 @@ interface EntriesProps {
 }
 
 function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) {
-  const marks = visitorMarks(card);
+  const receipts = visitorMarks(card);
   const spokenOnes = entries.filter((entry) => entry.body.kind !== 'event');
   const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))
     ?.message;
   const lastSeen = entries
-    .filter((entry) => entry.seq <= marks.seen && spoken(entry))
+    .filter((entry) => entry.seq <= receipts.seen && spoken(entry))
     .at(-1)?.message;
   return (
     <>
@@ -426,7 +426,7 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
                 entry={entry}
                 card={card}
                 joined={joined}
-                marks={marks}
+                receipts={receipts}
                 spell={entry.message === lastSeen}
                 showTag={showTag}
                 reached={entry.message === stop}
@@ -483,7 +483,7 @@ interface BubbleProps {
   readonly entry: Entry;
   readonly card: ConversationCard | undefined;
   readonly joined: boolean;
-  readonly marks: { readonly delivered: number; readonly seen: number };
+  readonly receipts: { readonly delivered: number; readonly seen: number };
   /** The last one that the visitor saw says so in a word. */
   readonly spell: boolean;
   readonly showTag: (message: string) => void;
@@ -492,7 +492,7 @@ interface BubbleProps {
   readonly setTabStop: (message: string) => void;
 }
 
-function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabStop }: BubbleProps) {
+function Bubble({ entry, card, joined, receipts, spell, showTag, reached, setTabStop }: BubbleProps) {
   const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
@@ -532,7 +532,7 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
             <Icon name="info" size={13} />
           </button>
           <time dateTime={new Date(entry.at).toISOString()}>{clockTime(entry.at)}</time>
-          {ours && !note ? <Ticks seq={entry.seq} marks={marks} spell={spell} /> : null}
+          {ours && !note ? <Ticks seq={entry.seq} receipts={receipts} spell={spell} /> : null}
         </footer>
       </div>
     </article>
@@ -541,14 +541,14 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
 
 function Ticks({
   seq,
-  marks,
+  receipts,
   spell,
 }: {
   seq: number;
   spell: boolean;
-  marks: { readonly delivered: number; readonly seen: number };
+  receipts: { readonly delivered: number; readonly seen: number };
 }) {
-  const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
+  const state = receipts.seen >= seq ? 'seen' : receipts.delivered >= seq ? 'delivered' : 'sent';
   return (
     <span
       class={`ticks ticks-${state}`}

@@ -597,7 +597,7 @@ export class Chat {
       if (frame.card.state === 'closed') clearTimeout(this.#retries.get('end'));
       this.#keepWhetherLive();
       // What was read without a connection.
-      const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
+      const mine = frame.card.marks.find(({ author }) => author.kind === 'visitor');
       if (this.#fresh && this.#state.seen > (mine?.seen ?? 0))
         this.do({ kind: 'seen', seq: this.#state.seen });
       this.#fresh = false;

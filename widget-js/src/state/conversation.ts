@@ -140,8 +140,8 @@ export function reduce(state: ChatState, input: Input): ChatState {
 }
 
 /**
- * What was only for a while is over: a mark of typing, and a message on the first day on which it
- * can no longer be read.
+ * What was only for a while is over: the typing indicator, and a message on the first day on which
+ * it can no longer be read.
  */
 function later(state: ChatState, now: number): ChatState {
   const over = state.typing !== undefined && state.typing.until <= now;
@@ -167,7 +167,7 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
       };
     case 'delivered':
     case 'seen':
-      return tookMark(state, frame.author, frame.seq, frame.kind);
+      return tookReceipt(state, frame.author, frame.seq, frame.kind);
     case 'queue':
       // Where nobody is there, `availability` says when somebody comes.
       return {
@@ -198,7 +198,7 @@ function tookCard(state: ChatState, card: ConversationCard): ChatState {
     return state;
   const waits = card.state === 'queued' || card.state === 'offered';
   const position = card.position ?? state.queue?.position;
-  const mine = card.marks.find((mark) => mark.author.kind === 'visitor');
+  const mine = card.marks.find(({ author }) => author.kind === 'visitor');
   return {
     ...state,
     card,
@@ -210,7 +210,7 @@ function tookCard(state: ChatState, card: ConversationCard): ChatState {
   };
 }
 
-function tookMark(
+function tookReceipt(
   state: ChatState,
   author: Author,
   seq: number,
@@ -230,9 +230,9 @@ export type Progress = 'sending' | 'failed' | 'sent' | 'delivered' | 'seen';
 export function progress(state: ChatState, entry: Entry): Progress {
   if (entry.failed) return 'failed';
   if (entry.seq === 0) return 'sending';
-  const others = (state.card?.marks ?? []).filter((mark) => mark.author.kind !== 'visitor');
-  if (others.some((mark) => mark.seen >= entry.seq)) return 'seen';
-  return others.some((mark) => mark.delivered >= entry.seq) ? 'delivered' : 'sent';
+  const others = (state.card?.marks ?? []).filter(({ author }) => author.kind !== 'visitor');
+  if (others.some(({ seen }) => seen >= entry.seq)) return 'seen';
+  return others.some(({ delivered }) => delivered >= entry.seq) ? 'delivered' : 'sent';
 }
 
 /** The newest seq of anything here; 0 where nothing has one. */

@@ -111,7 +111,7 @@ export class Store {
     this.#erase(nameOf(item));
   }
 
-  /** Marks what the server will not have. */
+  /** Notes what the server refused. */
   fail(message: MessageId, why: RejectCode): void {
     const name = nameOf({ kind: 'send', message });
     const item = this.#read<SavedSend>(name);

@@ -1,7 +1,7 @@
 // What was said in one conversation, as a client has it: one reducer for every client.
 //
 // Lives here: the order of messages, duplicates, what has no sequence number yet, what lost it,
-// pages and the edge of what is here. Not here: sockets, storage, marks, the state of the
+// pages and the edge of what is here. Not here: sockets, storage, receipts, the state of the
 // conversation. Pure: every function takes a transcript and gives the next one; the same one where
 // nothing changed. Each passes once over what is here, so a message costs as much as the transcript
 // is long.
