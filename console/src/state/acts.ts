@@ -11,7 +11,7 @@ import type {
   TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { problemSentence, t } from '../strings/en.ts';
-import { ask, inTurn } from '../wire/rest.ts';
+import { ask, oneByOne } from '../wire/rest.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
 import { act, board, closings, composeReply, news, toBoard, writeBehind } from './store.ts';
@@ -121,7 +121,7 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   if (unsaved.length > 0) tell(t.unsaved.kept(unsaved.join(', ')));
 }
 
-/** Takes one that waits, out of turn. */
+/** Takes one that waits, ahead of those who wait longer. */
 export function takeWaiting(id: ConversationId): Promise<void> {
   return take(id, () => act((socket) => socket.ask(wire.CLIENT_ASSIGN, { conversation: id })));
 }
@@ -156,7 +156,7 @@ async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<vo
 
 /** Puts a label on a conversation, or takes it off. */
 export function setTag(conversation: ConversationId, tag: TagId, on: boolean): Promise<void> {
-  return inTurn(async () => {
+  return oneByOne(async () => {
     // As it is by now: two may be ticked before the first is answered.
     const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== tag);
     const tags = on ? [...others, tag] : others;

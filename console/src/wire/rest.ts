@@ -217,12 +217,12 @@ export async function askAll<T>(path: string, pagesMax = 20): Promise<T[]> {
   return items;
 }
 
-let turn: Promise<unknown> = Promise.resolve();
+let last: Promise<unknown> = Promise.resolve();
 
 /** One after the other, however it ends: each begins from what the one before left. */
-export function inTurn<T>(act: () => Promise<T>): Promise<T> {
-  const done = turn.then(act, act);
-  turn = done;
+export function oneByOne<T>(act: () => Promise<T>): Promise<T> {
+  const done = last.then(act, act);
+  last = done;
   return done;
 }
 
