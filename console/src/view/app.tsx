@@ -1,4 +1,4 @@
-// The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
+// The frame of the console: sign-in when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';

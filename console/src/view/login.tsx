@@ -30,7 +30,7 @@ import {
 } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
-function Door({ title, children }: { title: string; children: ComponentChildren }) {
+function SignedOut({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <main class="door" id="content">
       <div class="door-card">
@@ -74,7 +74,7 @@ export function Login() {
   if (found !== null)
     return <Choice found={found} move={(tenant) => signIn(email, password, tenant)} />;
   return (
-    <Door title={t.login.title}>
+    <SignedOut title={t.login.title}>
       <p class="muted">{over ? t.login.over : t.login.lead}</p>
       <form onSubmit={submit}>
         <Field label={t.login.email}>
@@ -109,7 +109,7 @@ export function Login() {
         </button>
       </form>
       <p class="muted small">{t.login.forgotten}</p>
-    </Door>
+    </SignedOut>
   );
 }
 
@@ -130,13 +130,13 @@ function Choice({
     enter(await move(tenant_id));
   };
   return (
-    <Door title={t.login.which}>
+    <SignedOut title={t.login.which}>
       {[found.tenant, ...(found.other_tenants ?? [])].map((tenant) => (
         <ActButton key={tenant.tenant_id} class="button wide" act={() => choose(tenant)}>
           <bdi>{tenant.name}</bdi>
         </ActButton>
       ))}
-    </Door>
+    </SignedOut>
   );
 }
 
@@ -252,7 +252,7 @@ export function PasswordReset({ token }: { token: string }) {
         : problemSentence(problem),
   );
   return (
-    <Door title={t.reset.title}>
+    <SignedOut title={t.reset.title}>
       {state.kind === 'failed' ? (
         <DeadLink words={isGone(state.problem) ? t.reset.gone : state.words} again={again} />
       ) : (
@@ -277,7 +277,7 @@ export function PasswordReset({ token }: { token: string }) {
           )}
         </LoadedView>
       )}
-    </Door>
+    </SignedOut>
   );
 }
 
@@ -297,7 +297,7 @@ export function Invitation({ token }: { token: string }) {
   );
 
   return (
-    <Door title={t.invitation.title}>
+    <SignedOut title={t.invitation.title}>
       {state.kind === 'failed' ? (
         <DeadLink words={isGone(state.problem) ? t.invitation.gone : state.words} again={again} />
       ) : (
@@ -331,6 +331,6 @@ export function Invitation({ token }: { token: string }) {
           )}
         </LoadedView>
       )}
-    </Door>
+    </SignedOut>
   );
 }
