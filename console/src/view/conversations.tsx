@@ -22,8 +22,8 @@ export type Overlay = 'help' | 'transfer' | null;
 function pressed(key: string, overlay: (which: Overlay) => void): boolean {
   // The address is ahead of the screen by a moment: whoever steps goes on from where they are
   // going.
-  const going = parseRoute(location.hash);
-  const id = going.kind === 'conversations' ? going.conversation : null;
+  const target = parseRoute(location.hash);
+  const id = target.kind === 'conversations' ? target.conversation : null;
   if (id !== opened.value && !STEPS.includes(key)) return false;
   const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
   const step = (by: number): void => {
