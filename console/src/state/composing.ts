@@ -82,7 +82,7 @@ export class Composing {
   }
 
   /** Another window has this text, or the server kept it. */
-  heard(id: ConversationId, text: string): void {
+  draftCame(id: ConversationId, text: string): void {
     if (serverNow() - (this.#typedAt.get(id) ?? 0) > OWN_TEXT_MS)
       this.compose(id, { kind: 'heard', text });
   }
@@ -112,9 +112,9 @@ export class Composing {
   }
 
   sayTyping(id: ConversationId, typing: boolean): void {
-    const said = this.#typingSaidAt.get(id);
+    const saidAt = this.#typingSaidAt.get(id);
     const at = serverNow();
-    if (typing ? said !== undefined && at - said < TYPING_EVERY_MS : said === undefined) return;
+    if (typing ? saidAt !== undefined && at - saidAt < TYPING_EVERY_MS : saidAt === undefined) return;
     if (typing) this.#typingSaidAt.set(id, at);
     else this.#typingSaidAt.delete(id);
     this.#online()?.say(wire.CLIENT_TYPING, { conversation: id, typing });

@@ -122,7 +122,7 @@ const follower = new Follower({
     const thread = threads.value.get(id);
     return opened.value === id && thread?.more === true ? (thread.edge ?? null) : null;
   },
-  heard,
+  heard: takeAnswer,
   absent: (id, absent) => toThread(id, { kind: 'absent', absent }),
   refused: (reject) => tell(rejectSentence(reject.code, reject.words), 'bad'),
   dropped: (watched) => {
@@ -176,7 +176,7 @@ export function watchHiding(): void {
 export function stopStore(): void {
   socket?.stop();
   socket = null;
-  pile = [];
+  pending = [];
   for (const id of closings.all) closings.keepOpen(id);
   for (const part of [follower, outbox, news]) part.stop();
   batch(() => {
@@ -268,37 +268,39 @@ function resumeFrom(id: ConversationId): ResumePoint {
     : { conversation: id, seq: last.seq, message: last.message, at: last.at };
 }
 
-/** What came and is not on the board yet. */
-let pile: ServerFrame[] = [];
+/** Frames that came and are not on the board yet. */
+let pending: ServerFrame[] = [];
 
 /**
  * Frames that nobody asked for wait for the next picture: however many come, the screen is made
  * anew once.
  */
 function arrived(frame: ServerFrame): void {
-  pile.push(frame);
+  pending.push(frame);
   // A page that nobody sees has no pictures, and its timers may be a minute late.
   if (document.hidden) takeIn();
-  else if (pile.length === 1) requestAnimationFrame(takeIn);
+  else if (pending.length === 1) requestAnimationFrame(takeIn);
 }
 
 function takeIn(): void {
-  const frames = pile;
-  pile = [];
-  if (frames.length > 0) hearAll(frames);
+  const frames = pending;
+  pending = [];
+  if (frames.length > 0) takeAll(frames);
 }
 
-/** An answer comes after all that was said before it. `before`: what a page was asked for. */
-function heard(frame: ServerFrame, before?: number): void {
-  const frames = [...pile, frame];
-  pile = [];
-  hearAll(frames, before);
+/**
+ * An answer comes after all that the server sent before it. `before`: what a page was asked for.
+ */
+function takeAnswer(frame: ServerFrame, before?: number): void {
+  const frames = [...pending, frame];
+  pending = [];
+  takeAll(frames, before);
 }
 
 /** `before` is about the last of them, the only one that was asked for. */
-function hearAll(frames: readonly ServerFrame[], before?: number): void {
+function takeAll(frames: readonly ServerFrame[], before?: number): void {
   batch(() => {
-    for (const frame of frames) hear(frame, frame === frames.at(-1) ? before : undefined);
+    for (const frame of frames) take(frame, frame === frames.at(-1) ? before : undefined);
     if (frames.some(({ kind }) => MOVES.has(kind))) follower.follow();
   });
 }
@@ -306,7 +308,7 @@ function hearAll(frames: readonly ServerFrame[], before?: number): void {
 /** After these there may be others to follow. */
 const MOVES: ReadonlySet<string> = new Set(['board', 'conversation', 'offer', 'offer-over']);
 
-function hear(frame: ServerFrame, before?: number): void {
+function take(frame: ServerFrame, before?: number): void {
   const at = serverNow();
   // Before the board knows of it, so that a new offer is told from a renewed one.
   if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
@@ -326,16 +328,16 @@ function hear(frame: ServerFrame, before?: number): void {
       );
       break;
     case 'message':
-      said(frame);
+      messageCame(frame);
       break;
     case 'void':
       toThread(frame.conversation, { kind: 'frame', frame });
       break;
     case 'forget':
-      forgotten(frame);
+      forgetCame(frame);
       break;
     case 'draft':
-      composing.heard(frame.conversation, frame.text);
+      composing.draftCame(frame.conversation, frame.text);
       break;
     case 'reject':
       tell(rejectSentence(frame.code, frame.words), 'bad');
@@ -351,7 +353,7 @@ function standing(): string {
   return card === undefined ? '' : `${card.state} ${card.assignee ?? ''}`;
 }
 
-function said(frame: wire.ServerMessage): void {
+function messageCame(frame: wire.ServerMessage): void {
   const id = frame.conversation;
   // Without a page of its history a thread would begin in the middle.
   if (threads.value.has(id)) toThread(id, { kind: 'frame', frame });
@@ -368,7 +370,7 @@ function said(frame: wire.ServerMessage): void {
     play('message');
 }
 
-function forgotten(frame: wire.ServerForget): void {
+function forgetCame(frame: wire.ServerForget): void {
   outbox.drop(frame.conversation, frame.messages);
   toThread(frame.conversation, { kind: 'frame', frame });
   if (frame.messages === undefined) {
@@ -412,7 +414,7 @@ export async function act(question: (live: Socket) => Promise<Answer>): Promise<
   }
   const answer = await question(live);
   if (answer.kind === 'lost') return false;
-  heard(answer);
+  takeAnswer(answer);
   return answer.kind !== 'reject';
 }
 

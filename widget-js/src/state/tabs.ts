@@ -39,16 +39,16 @@ export class Tabs<Note> {
   join(): boolean {
     if (this.#joined) return false;
     this.#joined = true;
-    addEventListener('pagehide', this.#heard);
-    addEventListener('pageshow', this.#heard);
+    addEventListener('pagehide', this.#onPageEvent);
+    addEventListener('pageshow', this.#onPageEvent);
     this.#enter();
     return true;
   }
 
   leave(): void {
     this.#joined = false;
-    removeEventListener('pagehide', this.#heard);
-    removeEventListener('pageshow', this.#heard);
+    removeEventListener('pagehide', this.#onPageEvent);
+    removeEventListener('pageshow', this.#onPageEvent);
     this.#exit();
   }
 
@@ -57,7 +57,7 @@ export class Tabs<Note> {
     this.#channel?.postMessage(note);
   }
 
-  readonly #heard = (event: Event): void => {
+  readonly #onPageEvent = (event: Event): void => {
     if (event.type === 'pagehide') this.#exit();
     else if ((event as PageTransitionEvent).persisted) this.#enter();
   };

@@ -61,15 +61,15 @@ export function hear<T extends Transcript<unknown>>(
 /** Adds what was just written; what was refused before is on its way again. */
 export function write<T extends Transcript<unknown>>(
   transcript: T,
-  said: Omit<Message, 'seq' | 'expires'>,
+  written: Omit<Message, 'seq' | 'expires'>,
 ): T {
   const { entries } = transcript;
-  const known = entries.find((entry) => entry.message === said.message);
+  const known = entries.find((entry) => entry.message === written.message);
   if (known?.seq) return transcript;
-  if (known) return change(transcript, said.message, { failed: undefined, pending: true });
+  if (known) return change(transcript, written.message, { failed: undefined, pending: true });
   return {
     ...transcript,
-    entries: [...entries, { ...said, seq: 0, expires: null, pending: true }],
+    entries: [...entries, { ...written, seq: 0, expires: null, pending: true }],
   };
 }
 

@@ -172,7 +172,7 @@ export class Socket {
    * A page's life. A function: some error trackers put a listener of their own around each, which
    * calls it as one.
    */
-  readonly #heard = (event: Event): void => {
+  readonly #onPageEvent = (event: Event): void => {
     switch (event.type) {
       case 'visibilitychange':
         if (document.visibilityState === 'visible') this.probe();
@@ -200,8 +200,8 @@ export class Socket {
     if (typeof document === 'undefined') return;
     // for others: end
     const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
-    document[change]('visibilitychange', this.#heard);
-    for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, this.#heard);
+    document[change]('visibilitychange', this.#onPageEvent);
+    for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, this.#onPageEvent);
   }
 
   #become(state: ConnectionState): void {
