@@ -56,7 +56,7 @@ test("a reload at either end loses nothing", async () => {
   await nothingIsLost();
 });
 
-test("a reload right after the key that sends loses nothing, at whatever moment it comes", async () => {
+test("a reload right after the key that sends loses nothing, whenever it comes", async () => {
   for (const wait_ms of [0, 1, 3, 8, 20]) {
     for (const person of [ann, ada]) {
       const text = `${person === ann ? "Ann" : "Ada"} reloads after ${wait_ms} ms.`;

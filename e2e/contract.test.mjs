@@ -1,4 +1,5 @@
-// The page that shows the contract, /docs/api on both listeners: to be read at any width, by anybody, from this server alone.
+// The page that shows the contract, /docs/api on both listeners: to be read at any width, by
+// anybody, from this server alone.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -36,7 +37,9 @@ async function opens(origin, viewport, scheme) {
   return { page, context, faults, asked };
 }
 
-/** What a person would stumble over, by axe; it comes past the page's policy, as only a test can. */
+/**
+ * What a person would stumble over, by axe; it comes past the page's policy, as only a test can.
+ */
 async function stumbles(page) {
   await page.evaluate(axe);
   const { violations, incomplete } = await page.evaluate(() => window.axe.run(document));

@@ -1,4 +1,5 @@
-// Every control of the console and the widget is used, and each does what it says: seen in the data by REST, or on another screen.
+// Every control of the console and the widget is used, and each does what it says: seen in the data
+// by REST, or on another screen.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -195,7 +196,7 @@ test("agents: invited, changed, sent away and taken back", async () => {
   await button("Deactivate").waitFor();
   const { state, capacity } = await graceNow();
   assert.deepEqual([state, capacity], ["active", 7]);
-  // She has forgotten her password by now: a link lets her in again.
+  // They have forgotten their password by now: a link lets them in again.
   await button("Link to set a new password: Grace Green").click();
   await button("Cancel").click();
   await button("Link to set a new password: Grace Green").click();
@@ -263,7 +264,7 @@ test("the account: this browser's habits, name, password, sessions", async () =>
   await ada.signInAs("ada@example.test", PASSWORD_2);
 });
 
-test("the widget obeys the site's texts, form and notice, and every control of it works", async () => {
+test("the widget obeys the site's texts, form and notice; each control works", async () => {
   const person = await newPerson(browser);
   widget = await watchControls(person.context, server.addresses.demo);
   ann = await Visitor.arrive(person, server);
@@ -286,7 +287,7 @@ test("the widget obeys the site's texts, form and notice, and every control of i
   await picture(ann.page, "61-widget-texts");
 });
 
-test("the board: tabs, filter, availability, sound, help, and the keys that do the same", async () => {
+test("the board: tabs, filter, availability, sound, help, and their keys", async () => {
   await ada.be("Away");
   await ada.be("Offline");
   await ada.availability.click();
@@ -441,7 +442,8 @@ test("a conversation: everything that can be done with it", async () => {
   await ada.page.reload();
   await ada.sees("Grace here.");
   await button("Reopen").waitFor();
-  // A page that nobody has touched yet is silent. A slow click: what the touch changes must not change what it does.
+  // A page that nobody has touched yet is silent. A slow click: what the touch changes must not
+  // change what it does.
   assert.ok(await sounds(() => button("Turn on sound").click({ delay: 200 })), "no sound was played when the page was allowed to");
   await button("Sound is on").waitFor();
   await ada.goesTo("Board");
@@ -453,17 +455,18 @@ test("a conversation: everything that can be done with it", async () => {
   await ann.isTold("This conversation has ended.");
 });
 
-test("what a broken line leaves undone can be tried again", async () => {
+test("what a broken connection leaves undone can be tried again", async () => {
   await grace.be("Offline");
   await ann.say("Are you open on Sunday?");
-  // She had it last and is there: it is hers again without being offered.
+  // They had it last and are there: it is theirs again without being offered.
   await ada.sees("Are you open on Sunday?");
   await server.kill();
   await ada.page.getByText("The line to the server broke.").waitFor();
   await ada.composer.fill("Yes, from ten.");
   await ada.send();
   await pictures("68-console-line-down");
-  // Each try in vain makes the wait for the next one longer, until only the button brings the line back in time.
+  // Each try in vain makes the wait for the next one longer, until only the button brings the
+  // connection back in time.
   await ada.page.evaluate(() => (Math.random = () => 1));
   for (let attempt = 0; attempt < 6; attempt += 1) await button("Connect now").click();
   await button("Try again").waitFor();

@@ -1,4 +1,4 @@
-// Half a minute in a tunnel: the line is neither closed nor alive.
+// Half a minute in a tunnel: the connection is neither closed nor alive.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -35,8 +35,8 @@ test("what both say during 30 seconds without network arrives, once and in order
   const shop = new URL(server.addresses.demo).origin;
   const begun = Date.now();
   wire.cut(shop);
-  const hers = ["A tunnel, I think.", "Are you there?", "I write on all the same."];
-  for (const text of hers) await ann.say(text);
+  const missed = ["A tunnel, I think.", "Are you there?", "I write on all the same."];
+  for (const text of missed) await ann.say(text);
   await ada.say("Are you there, Ann?");
   // The page finds out by itself that nobody answers, and says so.
   await ann.page.getByText("The connection is lost.").waitFor({ timeout: TUNNEL_MS + 15_000 });
@@ -46,7 +46,7 @@ test("what both say during 30 seconds without network arrives, once and in order
 
   wire.mend(shop);
   await ann.page.evaluate(() => dispatchEvent(new Event("online")));
-  const all = ["I am on a train.", "Have a good journey.", "Are you there, Ann?", ...hers];
+  const all = ["I am on a train.", "Have a good journey.", "Are you there, Ann?", ...missed];
   for (const person of [ann, ada]) await person.shows(all);
   await ann.seesMark(all.at(-1), "Seen");
   await ada.say("There you are.");

@@ -1,4 +1,5 @@
-// The server dies again and again while everyone writes. Afterwards every screen shows what is stored, and all that was acked is.
+// The server dies again and again while everyone writes. Afterwards every screen shows what is
+// stored, and all that was acked is.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,22 +9,29 @@ import { Journal } from "./rig/journal.mjs";
 import { Agent, Visitor } from "./rig/people.mjs";
 import { Server } from "./rig/server.mjs";
 
-/** What happens when a life ends. After half of them the pages are helped to come back, after the others they find out by themselves. */
+/**
+ * What happens when a life ends. After half of them the pages are helped to come back, after the
+ * others they find out by themselves.
+ */
 const MOMENTS = [
   { at: "a message is on its way and nobody knows yet whether it is stored", helped: false, until: ({ journal }) => journal.next("sent") },
   { at: "an ack was heard this very moment", helped: true, until: ({ journal }) => journal.next("acked") },
-  { at: "lines come back and what was written meanwhile is sent again", helped: false, early: true, until: ({ journal }) => journal.next("sent") },
+  { at: "connections come back and what was written meanwhile is sent again", helped: false, early: true, until: ({ journal }) => journal.next("sent") },
   { at: "any moment", helped: true, until: () => pause(Math.random() * LIFE_MS_MAX) },
   { at: "a page is loaded anew", helped: false, reload: true, until: ({ journal }) => journal.next("open") },
   { at: "the first ack after coming back was heard", helped: true, early: true, until: ({ journal }) => journal.next("acked") },
 ];
 const KILLS = 50;
 const NAMES = ["Ann Archer", "Ben Baker", "Cleo Cole"];
-/** Messages that one writer says in one breath, and how long he rests after that. */
-const BREATH = 4;
+/** Messages that one writer says at once, and how long they rest after that. */
+const ROUND = 4;
 const REST_MS = 250;
-/** After so many breaths in one life he rests longer: a life lasts until the pages that wait for their next try, up to 30 seconds, have come back, and each would else have thousands of messages in the end. */
-const BREATHS_OF_A_LIFE = 6;
+/**
+ * After so many rounds in one life they rest longer: a life lasts until the pages that wait for
+ * their next try, up to 30 seconds, have come back, and each would else have thousands of messages
+ * in the end.
+ */
+const ROUNDS_OF_A_LIFE = 6;
 const LONG_REST_MS = 2_000;
 /** A server lives so long at most under load. */
 const LIFE_MS_MAX = 700;
@@ -60,27 +68,30 @@ after(async () => {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Writes until told to stop; answers what was taken off its hands, in order. */
+/** Writes until told to stop; answers what was taken, in order. */
 async function writes(person, name, stopped) {
   const said = [];
-  let lived = { life, breaths: 0 };
-  for (let breath = 1; !stopped(); breath += 1) {
-    if (lived.life !== life) lived = { life, breaths: 0 };
-    lived.breaths += 1;
+  let lived = { life, rounds: 0 };
+  for (let round = 1; !stopped(); round += 1) {
+    if (lived.life !== life) lived = { life, rounds: 0 };
+    lived.rounds += 1;
     if (person.reloaded !== undefined) {
       await person.page.reload();
       await person.composer.waitFor();
       person.reloaded();
       person.reloaded = undefined;
     }
-    const texts = Array.from({ length: BREATH }, (_, place) => `${name} ${breath}.${place + 1}`);
+    const texts = Array.from({ length: ROUND }, (_, index) => `${name} ${round}.${index + 1}`);
     said.push(...(await person.composer.evaluate(typeAndSend, texts)));
-    await pause(lived.breaths > BREATHS_OF_A_LIFE ? LONG_REST_MS : REST_MS);
+    await pause(lived.rounds > ROUNDS_OF_A_LIFE ? LONG_REST_MS : REST_MS);
   }
   return said;
 }
 
-/** Runs in the page: faster than keys, by the same events. What a full outbox does not take stays in the composer: not said. */
+/**
+ * Runs in the page: faster than keys, by the same events. What a full outbox does not take stays in
+ * the composer: it was not sent.
+ */
 async function typeAndSend(field, texts) {
   const said = [];
   for (const text of texts) {
@@ -136,13 +147,13 @@ test("nothing that was acked is lost or doubled, however often the server is kil
   stop = true;
   const said = await Promise.all(writers);
 
-  for (const [place, visitor] of visitors.entries()) {
+  for (const [index, visitor] of visitors.entries()) {
     const listed = await ada.asks("GET", "/v1/conversations?limit=100");
     const conversation = listed.items.find(({ visitor: { name } }) => name === visitor.name).conversation_id;
     const stored = async () =>
       (await ada.asks("GET", `/v1/conversations/${conversation}/transcript`)).messages.filter(({ body }) => body.kind === "text");
     const texts = async () => (await stored()).map(({ body }) => body.text);
-    const here = [said[place], place === visitors.length - 1 ? said.at(-1) : []];
+    const here = [said[index], index === visitors.length - 1 ? said.at(-1) : []];
     const count = 1 + here[0].length + here[1].length;
     await until(async () => (await texts()).length >= count, `${visitor.name}: less is stored than was said`);
 

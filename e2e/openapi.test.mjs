@@ -1,6 +1,8 @@
-// Both contracts, tried on a real server by Schemathesis: what it makes of the documents, the server must take or refuse as they say.
+// Both contracts, tried on a real server by Schemathesis: what it makes of the documents, the
+// server must take or refuse as they say.
 //
-// Lives here: the server, a key that may do all, a run for each contract. Not here: what is tried and left out (schemathesis.toml).
+// Lives here: the server, a key that may do all, a run for each contract. Not here: what is tried
+// and left out (schemathesis.toml).
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -1,4 +1,5 @@
-// Makes docs/screenshots/side-by-side.png anew: a visitor in the shop and an agent in the console, in the middle of a conversation.
+// Makes docs/screenshots/side-by-side.png anew: a visitor in the shop and an agent in the console,
+// in the middle of a conversation.
 
 import { fileURLToPath } from "node:url";
 

@@ -1,4 +1,5 @@
-// Who waits and who answers: a message left, an invitation, offers declined and missed, places in line, a visitor who comes back.
+// Who waits and who answers: a message left, an invitation, offers declined and missed, positions
+// in the queue, a visitor who comes back.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -42,7 +43,7 @@ test("with no agent there a message is left, and agents see it as one", async ()
   await picture(ada.page, "32-console-message-left");
 });
 
-test("a colleague joins by the link of an invitation, once, and signs in with her own password", async () => {
+test("a colleague joins by an invitation's link, once, with a password of their own", async () => {
   const link = await ada.makesInvitation("grace@example.test");
   grace = await Agent.joins(await newPerson(browser), server, link, "Grace Green");
   await grace.signOut();
@@ -55,7 +56,7 @@ test("a colleague joins by the link of an invitation, once, and signs in with he
   await ada.goesTo("Board");
 });
 
-test("what one declines is offered to another, and what she misses waits again", async () => {
+test("what one declines is offered to another, and what they miss waits again", async () => {
   await ada.beAvailable(1);
   await ada.isOffered("Ann Archer");
   await ann.isTold("You are being connected to an agent");
@@ -65,7 +66,7 @@ test("what one declines is offered to another, and what she misses waits again",
   await picture(grace.page, "33-console-offer-after-decline");
   await ada.looksAt("Waiting");
   await ada.row("Ann Archer").getByText("Grace Green").waitFor();
-  // Nobody answers: the offer runs out by itself, on her screen and on the visitor's.
+  // Nobody answers: the offer runs out by itself, on the agent's screen and on the visitor's.
   await grace.offers.getByRole("article").waitFor({ state: "detached" });
   await grace.isNotified("You missed a conversation that was offered to you: Ann Archer.");
   await picture(grace.page, "36-console-missed");
@@ -74,7 +75,7 @@ test("what one declines is offered to another, and what she misses waits again",
   await ada.row("Ann Archer").getByText("Waiting", { exact: true }).waitFor();
 });
 
-test("an agent takes one that waits out of turn", async () => {
+test("an agent takes one that waits ahead of others", async () => {
   await ada.opens("Ann Archer");
   assert.equal(await ada.page.getByRole("radio", { name: "Reply" }).isDisabled(), true);
   await ada.page.getByText("Take it to answer").waitFor();
@@ -84,7 +85,7 @@ test("an agent takes one that waits out of turn", async () => {
   await ann.panel.getByRole("heading", { name: "Ada Adams" }).waitFor();
 });
 
-test("places in line cross to those who wait as the line moves", async () => {
+test("positions in the queue reach those who wait as the queue moves", async () => {
   await grace.beAvailable(1);
   ben = await arrives("Ben Baker", "Where is my order?");
   await grace.isOffered("Ben Baker");
@@ -123,7 +124,7 @@ test("a visitor ends a conversation and starts a new one", async () => {
   await ann.isTold("You are number 2 in line.");
 });
 
-test("an agent whose line is gone gives back what she had, and the visitor is told", async () => {
+test("an agent who is gone gives back what they had, and the visitor is told", async () => {
   await grace.context.close();
   await dora.sees("Our agent is no longer here. You are first in line again.");
   await dora.isTold("You are next in line.");

@@ -26,7 +26,7 @@ test("a refusal is an answer only where an act expects it", () => {
   }
 });
 
-test("a line that is down is no fault, a handshake that failed at the server is one", () => {
+test("a connection that is down is no fault, a handshake that failed at the server is one", () => {
   const socket = `WebSocket connection to 'ws://127.0.0.1:4000/v1/socket' failed: `;
   assert.ok(told(`${socket}Error in connection establishment: net::ERR_CONNECTION_REFUSED`));
   assert.ok(told("Failed to load resource: net::ERR_CONNECTION_RESET"));

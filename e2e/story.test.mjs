@@ -19,7 +19,7 @@ after(async () => {
   await server?.stop();
 });
 
-test("an agent signs in, sets her site up and says that she is there", async () => {
+test("an agent signs in, sets their site up and says that they are there", async () => {
   ada = await Agent.signIn(await newPerson(browser), server);
   const { items } = await ada.asks("GET", "/v1/sites");
   await ada.asks("PATCH", `/v1/sites/${items[0].site_id}`, { form: { name: "required", email: "optional" } });
@@ -27,7 +27,7 @@ test("an agent signs in, sets her site up and says that she is there", async () 
   await picture(ada.page, "01-console-available");
 });
 
-test("a page with the widget stores nothing and opens no socket before the visitor acts", async () => {
+test("a page with the widget stores and connects nothing before the visitor acts", async () => {
   const person = await newPerson(browser);
   const page = await person.context.newPage();
   const sockets = [];
@@ -40,7 +40,7 @@ test("a page with the widget stores nothing and opens no socket before the visit
   await person.context.close();
 });
 
-test("the shop lets no script run but the widget's, and none that makes markup of text", async () => {
+test("the shop runs no script but the widget's, and none that makes markup", async () => {
   const answer = await fetch(server.addresses.demo);
   const policy = answer.headers.get("content-security-policy");
   const origin = server.addresses.public;
@@ -54,7 +54,7 @@ test("the shop lets no script run but the widget's, and none that makes markup o
   // Everything below happens under it; what it refused would stand among the faults at the end.
 });
 
-test("a visitor opens the widget, fills the form in and sends her first words", async () => {
+test("a visitor opens the widget, fills the form in and sends their first words", async () => {
   ann = await Visitor.arrive(await newPerson(browser), server);
   await ann.openWidget();
   await picture(ann.page, "02-widget-form");
@@ -71,7 +71,7 @@ test("the conversation is offered to the agent, who accepts it", async () => {
   await ann.panel.getByText("joined the conversation").first().waitFor();
 });
 
-test("the next visitor is told his place in the queue", async () => {
+test("the next visitor is told their position in the queue", async () => {
   ben = await Visitor.arrive(await newPerson(browser), server);
   await ben.openWidget();
   await ben.begin({ name: "Ben Baker", email: "ben@example.test", text: "Where is my order?" });
@@ -98,7 +98,7 @@ test("each sees that the other has seen", async () => {
   await picture(ann.page, "08-widget-seen");
 });
 
-test("what reached the other's screen and was not looked at is delivered, and seen afterwards", async () => {
+test("what reached a screen and was not looked at is delivered, and seen afterwards", async () => {
   await ann.closeWidget();
   await ada.say("Anything else?");
   await ada.seesMark("Anything else?", "Delivered");
@@ -170,9 +170,9 @@ test("a conversation is handed over, closed and opened again", async () => {
 
 test("both ends show the same words in the same order", async () => {
   const notes = ["She asked twice about the harvest."];
-  const hers = (await grace.transcript()).filter((text) => !notes.includes(text));
-  assert.deepEqual(hers, await ann.transcript());
-  assert.equal(hers.length, 11);
+  const theirs = (await grace.transcript()).filter((text) => !notes.includes(text));
+  assert.deepEqual(theirs, await ann.transcript());
+  assert.equal(theirs.length, 11);
 });
 
 test("no page threw anything, and no word is in the server's log", () => {

@@ -24,17 +24,25 @@ function executable() {
       }
     }
   }
-  throw new Error(`none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`);
+  throw new Error(
+    `none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`,
+  );
 }
 
-/** A line that is down is no fault of the page; a handshake that the server answered with something else is one of the server. */
-const LINE_IS_DOWN = [
+/**
+ * A connection that is down is no fault of the page; a handshake that the server answered with
+ * something else is one of the server.
+ */
+const CONNECTION_IS_DOWN = [
   /^WebSocket connection to 'ws:[^']+\/v1\/socket' failed: (?!.*Unexpected response code)/,
   /^Failed to load resource: net::ERR_(CONNECTION_|INTERNET_|NETWORK_|EMPTY_RESPONSE)/,
 ];
 /** A conversation that nobody ever had. */
 export const NOWHERE = `cnv_${"0".repeat(12)}7${"0".repeat(3)}8${"0".repeat(15)}`;
-/** Where no is an answer: whether there is a session, whether a password is right, whether an invitation holds. */
+/**
+ * Where no is an answer: whether there is a session, whether a password is right, whether an
+ * invitation holds.
+ */
 const ASKED_IN_VAIN = [
   { status: 401, path: /^\/v1\/sessions(\/current)?$/ },
   { status: 404, path: /^\/v1\/invitations\/lookup$/ },
@@ -50,9 +58,12 @@ function pathOf(url) {
   }
 }
 
-/** Whether what a page's console tells belongs to what people did; whatever else it tells is a fault. */
+/**
+ * Whether what a page's console tells belongs to what people did; whatever else it tells is a
+ * fault.
+ */
 export function isExpected(line) {
-  if (LINE_IS_DOWN.some((words) => words.test(line.text()))) return true;
+  if (CONNECTION_IS_DOWN.some((words) => words.test(line.text()))) return true;
   const status = Number(ANSWERED.exec(line.text())?.[1]);
   const { url } = line.location();
   return ASKED_IN_VAIN.some((one) => one.status === status && one.path.test(pathOf(url)));
@@ -63,7 +74,10 @@ export async function startBrowser() {
   return chromium.launch({ executablePath: executable(), args: ["--no-sandbox"] });
 }
 
-/** A person's own browser profile. Whatever its pages throw is collected, for a test to find it empty. */
+/**
+ * A person's own browser profile. Whatever its pages throw is collected, for a test to find it
+ * empty.
+ */
 export async function newPerson(browser, viewport = { width: 1200, height: 800 }) {
   const context = await browser.newContext({ viewport, locale: "en-GB", reducedMotion: "reduce" });
   context.setDefaultTimeout(PATIENCE_MS);

@@ -1,8 +1,12 @@
-// Which controls a page has shown, and which of them were used: what was shown and never used is a button nobody tried.
+// Which controls a page has shown, and which of them were used: what was shown and never used is a
+// button nobody tried.
 //
 // Lives here: watching, inside the page. Not here: using them (the tests).
 
-/** Watches every page of this context on this origin; where it has a shadow root, only what is inside. */
+/**
+ * Watches every page of this context on this origin; where it has a shadow root, only what is
+ * inside.
+ */
 export async function watchControls(context, origin) {
   const shown = new Set();
   const used = new Set();

@@ -1,6 +1,8 @@
-// What a page's line heard, read off the wire outside the page and the server: which messages were acked.
+// What a page's connection received, read off the wire outside the page and the server: which
+// messages were acked.
 //
-// Lives here: just enough MessagePack to tell `send` from `ack` and pair them. Not here: the rest of the wire (docs/wire.md).
+// Lives here: just enough MessagePack to tell `send` from `ack` and pair them. Not here: the rest
+// of the wire (docs/wire.md).
 
 const SEND = 2;
 const ACK = 65;
@@ -10,7 +12,7 @@ export class Journal {
   acked = [];
   #moments = new Map();
 
-  /** The next `open`, `sent` or `acked` on this page's line. */
+  /** The next `open`, `sent` or `acked` on this page's connection. */
   next(moment) {
     return new Promise((resolve) => this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]));
   }
@@ -21,10 +23,10 @@ export class Journal {
   }
 
   constructor(page) {
-    page.on("websocket", (line) => {
+    page.on("websocket", (socket) => {
       const sent = new Map();
       this.#comes("open");
-      line.on("framesent", ({ payload }) => {
+      socket.on("framesent", ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== SEND) return;
         const request = frame.number();
@@ -32,7 +34,7 @@ export class Journal {
         sent.set(request, `msg_${frame.id()}`);
         this.#comes("sent");
       });
-      line.on("framereceived", ({ payload }) => {
+      socket.on("framereceived", ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== ACK) return;
         const message = sent.get(frame.number());

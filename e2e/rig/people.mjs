@@ -1,4 +1,5 @@
-// What people do and see: a visitor in the demo shop, an agent in the console. By roles and labels, as they would find things.
+// What people do and see: a visitor in the demo shop, an agent in the console. By roles and labels,
+// as they would find things.
 //
 // Lives here: their acts and what they look for. Not here: what a test asks of them.
 
@@ -8,7 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { PATIENCE_MS, picture } from "./browser.mjs";
 import { ADMIN_EMAIL } from "./server.mjs";
 
-/** A page that lost its line tries again after 30 seconds at the latest. */
+/** A page that lost its connection tries again after 30 seconds at the latest. */
 const BACK_MS = 40_000;
 /** A password as the console wants it of someone who joins. */
 const PASSWORD = "a password for one test only";
@@ -64,7 +65,10 @@ class Person {
     }
   }
 
-  /** More messages, or fewer: a line that comes back may bring the last page anew. Who sees nothing for a while clicks again. */
+  /**
+   * More messages, or fewer: a connection that comes back may bring the last page anew. Who sees
+   * nothing for a while clicks again.
+   */
   async #comesToHaveOthersThan(before, beginning) {
     const until = Date.now() + PATIENCE_MS;
     while ((await this.log.locator(this.bubble).count()) === before && !(await beginning.isVisible()) && Date.now() < until) {
@@ -130,7 +134,7 @@ export class Visitor extends Person {
     await this.sees(text);
   }
 
-  /** `Sent`, `Delivered` or `Seen` under a message of his own that is the last of its kind. */
+  /** `Sent`, `Delivered` or `Seen` under a message of their own that is the last of its kind. */
   async seesMark(text, mark) {
     await this.log.locator(".row", { hasText: text }).getByText(mark).waitFor();
   }
@@ -158,7 +162,7 @@ export class Agent extends Person {
     return agent;
   }
 
-  /** Through the door. */
+  /** Signs in. */
   async signInAs(email, password = PASSWORD) {
     await this.page.getByLabel("E-mail").fill(email);
     await this.page.getByLabel("Password").fill(password);
@@ -172,9 +176,9 @@ export class Agent extends Person {
     await this.page.getByRole("heading", { name: "Sign in" }).waitFor();
   }
 
-  /** Goes to a place that the rail names. */
-  async goesTo(place) {
-    const link = this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place });
+  /** Goes to a page that the rail names. */
+  async goesTo(name) {
+    const link = this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name });
     await link.click();
     await link.and(this.page.locator("[aria-current]")).waitFor();
   }
@@ -238,7 +242,7 @@ export class Agent extends Person {
     return this.page.getByRole("region", { name: /^New conversation/ });
   }
 
-  /** Says that she is there, for so many conversations at a time. */
+  /** Says that they are there, for so many conversations at a time. */
   async beAvailable(capacity) {
     await this.availability.click();
     await this.page.getByRole("radio", { name: /^Available/ }).click();
@@ -311,7 +315,7 @@ export class Agent extends Person {
     await this.sees(text);
   }
 
-  /** Nothing of hers is on its way any more. */
+  /** Nothing of theirs is on its way any more. */
   async isStored() {
     await this.log.getByText("Sending…").waitFor({ state: "detached" });
   }

@@ -1,6 +1,7 @@
 // The real server, as its own process, on a folder of its own that is gone afterwards.
 //
-// Lives here: preparing, starting, killing and ending it. Not here: browsers (browser.mjs), who does what (people.mjs).
+// Lives here: preparing, starting, killing and ending it. Not here: browsers (browser.mjs), who
+// does what (people.mjs).
 
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -21,7 +22,10 @@ const binary =
   process.env["E2E_SERVER"] ??
   fileURLToPath(new URL("../../target/debug/livehelp", import.meta.url));
 
-/** A port that was free a moment ago; a server that is killed must come back on the port its clients know. */
+/**
+ * A port that was free a moment ago; a server that is killed must come back on the port its clients
+ * know.
+ */
 async function freePort() {
   const probe = createServer();
   await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
@@ -40,7 +44,10 @@ export class Server {
   /** The addresses in use: public, admin, demo. */
   addresses;
 
-  /** A server with one organization, one site and one admin, running; `flags` are for `serve`. A wire may stand before it. */
+  /**
+   * A server with one organization, one site and one admin, running; `flags` are for `serve`. A
+   * wire may stand before it.
+   */
   static async fresh(flags = [], wired = undefined) {
     const server = new Server();
     server.#folder = await mkdtemp(join(tmpdir(), "livehelp-e2e-"));

@@ -1,6 +1,8 @@
-// A wire between browsers and the server that can be cut, as a tunnel does it: nothing is closed, nothing comes through.
+// A wire between browsers and the server that can be cut, as a tunnel does it: nothing is closed,
+// nothing comes through.
 //
-// Lives here: passing bytes on, or not. Whose they are is told by the origin that a browser names in its first words.
+// Lives here: passing bytes on, or not. Whose they are is told by the origin that a browser names
+// in its first words.
 
 import { connect, createServer } from "node:net";
 
