@@ -2,18 +2,18 @@
 //
 // Lives here: starting it, screenshots. Not here: what people do in it (people.mjs).
 
-import { accessSync, constants, mkdirSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
 
-const NAMES = ["chromium-headless-shell", "chromium", "google-chrome"];
-const SCREENSHOTS = fileURLToPath(new URL("../screenshots/", import.meta.url));
+const NAMES = ['chromium-headless-shell', 'chromium', 'google-chrome'];
+const SCREENSHOTS = fileURLToPath(new URL('../screenshots/', import.meta.url));
 /** How long a person waits for something to appear before the test says that it did not. */
 export const PATIENCE_MS = 10_000;
 
 function executable() {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
     for (const name of NAMES) {
       const path = join(folder, name);
       try {
@@ -25,7 +25,7 @@ function executable() {
     }
   }
   throw new Error(
-    `none of ${NAMES.join(", ")} is installed: apt-get install chromium-headless-shell`,
+    `none of ${NAMES.join(', ')} is installed: apt-get install chromium-headless-shell`,
   );
 }
 
@@ -38,7 +38,7 @@ const CONNECTION_IS_DOWN = [
   /^Failed to load resource: net::ERR_(CONNECTION_|INTERNET_|NETWORK_|EMPTY_RESPONSE)/,
 ];
 /** A conversation that nobody ever had. */
-export const NOWHERE = `cnv_${"0".repeat(12)}7${"0".repeat(3)}8${"0".repeat(15)}`;
+export const NOWHERE = `cnv_${'0'.repeat(12)}7${'0'.repeat(3)}8${'0'.repeat(15)}`;
 /**
  * Where no is an answer: whether there is a session, whether a password is right, whether an
  * invitation holds.
@@ -54,7 +54,7 @@ function pathOf(url) {
   try {
     return new URL(url).pathname;
   } catch {
-    return "";
+    return '';
   }
 }
 
@@ -71,7 +71,7 @@ export function isExpected(line) {
 
 export async function startBrowser() {
   // A container's root may not make a sandbox of its own; the pages are all ours.
-  return chromium.launch({ executablePath: executable(), args: ["--no-sandbox"] });
+  return chromium.launch({ executablePath: executable(), args: ['--no-sandbox'] });
 }
 
 /**
@@ -79,13 +79,14 @@ export async function startBrowser() {
  * empty.
  */
 export async function newPerson(browser, viewport = { width: 1200, height: 800 }) {
-  const context = await browser.newContext({ viewport, locale: "en-GB", reducedMotion: "reduce" });
+  const context = await browser.newContext({ viewport, locale: 'en-GB', reducedMotion: 'reduce' });
   context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
-  context.on("weberror", (error) => faults.push(String(error.error())));
+  context.on('weberror', (error) => faults.push(String(error.error())));
   // What a page's policy refuses is told on its console.
-  context.on("console", (line) => {
-    if (line.type() === "error" && !isExpected(line)) faults.push(`${line.text()} ${line.location().url}`);
+  context.on('console', (line) => {
+    if (line.type() === 'error' && !isExpected(line))
+      faults.push(`${line.text()} ${line.location().url}`);
   });
   return { context, faults };
 }

@@ -14,7 +14,9 @@ export class Journal {
 
   /** The next `open`, `sent` or `acked` on this page's connection. */
   next(moment) {
-    return new Promise((resolve) => this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]));
+    return new Promise((resolve) =>
+      this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]),
+    );
   }
 
   #comes(moment) {
@@ -23,24 +25,24 @@ export class Journal {
   }
 
   constructor(page) {
-    page.on("websocket", (socket) => {
+    page.on('websocket', (socket) => {
       const sent = new Map();
-      this.#comes("open");
-      socket.on("framesent", ({ payload }) => {
+      this.#comes('open');
+      socket.on('framesent', ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== SEND) return;
         const request = frame.number();
         frame.id();
         sent.set(request, `msg_${frame.id()}`);
-        this.#comes("sent");
+        this.#comes('sent');
       });
-      socket.on("framereceived", ({ payload }) => {
+      socket.on('framereceived', ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== ACK) return;
         const message = sent.get(frame.number());
         if (message === undefined) return;
         this.acked.push(message);
-        this.#comes("acked");
+        this.#comes('acked');
       });
     });
   }
@@ -70,6 +72,6 @@ class Frame {
   id() {
     const from = this.#at + 2;
     this.#at = from + 16;
-    return this.#bytes.subarray(from, this.#at).toString("hex");
+    return this.#bytes.subarray(from, this.#at).toString('hex');
   }
 }

@@ -114,7 +114,8 @@ export class Composing {
   sayTyping(id: ConversationId, typing: boolean): void {
     const saidAt = this.#typingSaidAt.get(id);
     const at = serverNow();
-    if (typing ? saidAt !== undefined && at - saidAt < TYPING_EVERY_MS : saidAt === undefined) return;
+    if (typing ? saidAt !== undefined && at - saidAt < TYPING_EVERY_MS : saidAt === undefined)
+      return;
     if (typing) this.#typingSaidAt.set(id, at);
     else this.#typingSaidAt.delete(id);
     this.#online()?.say(wire.CLIENT_TYPING, { conversation: id, typing });

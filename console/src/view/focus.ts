@@ -65,7 +65,8 @@ function row({ position }: Trail): HTMLElement | null {
   const own = at('a[aria-current]');
   if (own !== null) return own;
   return (
-    (position === null ? null : at(`[aria-posinset="${position}"] > a`)) ?? at('.row-slot:last-child > a')
+    (position === null ? null : at(`[aria-posinset="${position}"] > a`)) ??
+    at('.row-slot:last-child > a')
   );
 }
 

@@ -264,7 +264,12 @@ function Messages({
       element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
-    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unsequenced: unsequenced.length };
+    before.current = {
+      firstSeq,
+      lastSeq,
+      height: element.scrollHeight,
+      unsequenced: unsequenced.length,
+    };
     seen();
     // Taking a conversation makes what is on the screen already seen by its assignee.
   }, [thread, others.length, card?.assignee, card?.state]);
@@ -492,7 +497,16 @@ interface BubbleProps {
   readonly setTabStop: (message: string) => void;
 }
 
-function Bubble({ entry, card, joined, receipts, spell, showTag, reached, setTabStop }: BubbleProps) {
+function Bubble({
+  entry,
+  card,
+  joined,
+  receipts,
+  spell,
+  showTag,
+  reached,
+  setTabStop,
+}: BubbleProps) {
   const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';

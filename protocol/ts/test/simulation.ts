@@ -215,7 +215,16 @@ export class Simulation {
       ? ({ kind: 'visitor' } as const)
       : ({ kind: 'agent', agent: AGENT } as const);
     const body = { kind: 'text', text: `${message} at ${seq}` } as const;
-    const sequenced = { seq, message, author, at: ++this.#clock, body, expires, stored: false, own };
+    const sequenced = {
+      seq,
+      message,
+      author,
+      at: ++this.#clock,
+      body,
+      expires,
+      stored: false,
+      own,
+    };
     this.#sequenced = [...this.#sequenced, sequenced];
     return sequenced;
   }

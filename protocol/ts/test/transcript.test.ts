@@ -199,7 +199,8 @@ function assertSound({ entries, edge, more }: Transcript): void {
   assert.equal(new Set(entries.map(({ message }) => message)).size, entries.length, 'each once');
   assert.deepEqual(entries.slice(0, sequenced.length), sequenced, 'without a seq at the end');
   sequenced.forEach(({ seq }, at) => assert.ok(seq > (sequenced[at - 1]?.seq ?? 0), 'in order'));
-  if (more) for (const { seq } of sequenced) assert.ok(seq >= (edge ?? 0), 'nothing before the edge');
+  if (more)
+    for (const { seq } of sequenced) assert.ok(seq >= (edge ?? 0), 'nothing before the edge');
 }
 
 test('ten thousand lives of a line end with what the server has, and lose nothing on the way', () => {

@@ -201,7 +201,8 @@ export class Socket {
     // for others: end
     const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
     document[change]('visibilitychange', this.#onPageEvent);
-    for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, this.#onPageEvent);
+    for (const event of ['online', 'pagehide', 'pageshow'])
+      window[change](event, this.#onPageEvent);
   }
 
   #become(state: ConnectionState): void {
