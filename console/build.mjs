@@ -33,7 +33,7 @@ const spare = {
  * Members that are this program's alone, by letters in what is sent: no browser, attribute, frame,
  * answer or store knows one by its name.
  */
-const OWN = /^(absent|answered|atS|bare|cards|choices|closeSoon|compose|composers|dropped|fields|firstSeq|hears|heard|hello|keepOpen|lastSeq|lengthS|loadEarlier|onClose|mirror|onFrame|onRefused|onState|onWelcome|orNull|probe|sayTyping|setTabStop|showTag|stored|tabStop|tellChanges|typedBehind|undoNewest|undone|unmiss|unplaced|untaken|wanted|watchBeyond|word|written)$/;
+const OWN = /^(absent|answered|atS|bare|cards|choices|closeSoon|compose|composers|draftCame|dropped|fields|firstSeq|hears|heard|hello|keepOpen|lastSeq|lengthS|loadEarlier|onClose|mirror|onFrame|onRefused|onState|onWelcome|orNull|probe|receipts|sayTyping|setTabStop|showTag|stored|tabStop|tellChanges|typedBehind|undoNewest|undone|unmiss|unsequenced|untaken|wanted|watchBeyond|word|written)$/;
 
 const result = await build({
   absWorkingDir: here,

@@ -8,13 +8,13 @@ import { findCard, forgetClosed } from './state/closed.ts';
 import {
   attention,
   board,
-  leaveDesk,
+  clearStore,
   openConversation,
   opened,
-  startDesk,
-  tickDesk,
+  startStore,
+  tickStore,
   watchHiding,
-} from './state/desk.ts';
+} from './state/store.ts';
 import { tell } from './state/notices.ts';
 import { startPreferences, uncoverThread } from './state/preferences.ts';
 import { route, startRouting } from './state/route.ts';
@@ -29,7 +29,7 @@ startPreferences();
 startRouting();
 guardPage();
 startSound();
-startClock(tickDesk);
+startClock(tickStore);
 watchHiding();
 keepFocus();
 
@@ -42,13 +42,13 @@ effect(() => {
   untracked(() => {
     if (agent === null) {
       const signedOut = session.value.kind === 'out' && !session.value.over;
-      leaveDesk(signedOut);
+      clearStore(signedOut);
       leaveDrafts(signedOut);
       forgetCatalog();
       forgetClosed();
     } else {
       restoreDrafts();
-      startDesk();
+      startStore();
       void loadCatalog();
     }
   });

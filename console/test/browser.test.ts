@@ -959,7 +959,7 @@ test('closed conversations come page by page', () =>
     assert.equal(await page.getByRole('button', { name: 'Load earlier ones' }).count(), 0);
   }));
 
-test('an agent without another role moves only what is hers, and sees no settings but her own', () =>
+test('an agent without another role moves only what is theirs, and sees no settings but their own', () =>
   scene(async ({ server, page, base }) => {
     server.rest.set('/v1/sessions/current', {
       session_id: `ses_${hex(1)}`,

@@ -205,7 +205,7 @@ for (const { name, context, dir } of LOOKS) {
         const { conversation } = card(1);
         it.server.history.set(conversation, [
           ...(it.server.history.get(conversation) ?? []),
-          said(3, 'A note of hers', {
+          said(3, 'A note of theirs', {
             visibility: 'agents',
             author: { kind: 'agent', agent: COLLEAGUE.agent },
           }),

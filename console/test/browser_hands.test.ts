@@ -602,7 +602,7 @@ const overlap = (a: Box, b: Box): boolean =>
   a.y < b.y + b.height - 1 &&
   b.y < a.y + a.height - 1;
 
-/** Everything on the desk that one reads or presses, and what lies over it. */
+/** Everything on the screen that one reads or presses, and what lies over it. */
 async function covered(page: Page, by: string): Promise<string[]> {
   await page.evaluate(() =>
     Promise.allSettled(

@@ -1,6 +1,8 @@
-// What a page's line heard, read off the wire outside the page and the server: which messages were acked.
+// What a page's connection received, read off the wire outside the page and the server: which
+// messages were acked.
 //
-// Lives here: just enough MessagePack to tell `send` from `ack` and pair them. Not here: the rest of the wire (docs/wire.md).
+// Lives here: just enough MessagePack to tell `send` from `ack` and pair them. Not here: the rest
+// of the wire (docs/wire.md).
 
 const SEND = 2;
 const ACK = 65;
@@ -10,9 +12,11 @@ export class Journal {
   acked = [];
   #moments = new Map();
 
-  /** The next `open`, `sent` or `acked` on this page's line. */
+  /** The next `open`, `sent` or `acked` on this page's connection. */
   next(moment) {
-    return new Promise((resolve) => this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]));
+    return new Promise((resolve) =>
+      this.#moments.set(moment, [...(this.#moments.get(moment) ?? []), resolve]),
+    );
   }
 
   #comes(moment) {
@@ -21,24 +25,24 @@ export class Journal {
   }
 
   constructor(page) {
-    page.on("websocket", (line) => {
+    page.on('websocket', (socket) => {
       const sent = new Map();
-      this.#comes("open");
-      line.on("framesent", ({ payload }) => {
+      this.#comes('open');
+      socket.on('framesent', ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== SEND) return;
         const request = frame.number();
         frame.id();
         sent.set(request, `msg_${frame.id()}`);
-        this.#comes("sent");
+        this.#comes('sent');
       });
-      line.on("framereceived", ({ payload }) => {
+      socket.on('framereceived', ({ payload }) => {
         const frame = new Frame(payload);
         if (frame.kind !== ACK) return;
         const message = sent.get(frame.number());
         if (message === undefined) return;
         this.acked.push(message);
-        this.#comes("acked");
+        this.#comes('acked');
       });
     });
   }
@@ -68,6 +72,6 @@ class Frame {
   id() {
     const from = this.#at + 2;
     this.#at = from + 16;
-    return this.#bytes.subarray(from, this.#at).toString("hex");
+    return this.#bytes.subarray(from, this.#at).toString('hex');
   }
 }

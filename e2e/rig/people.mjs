@@ -1,17 +1,18 @@
-// What people do and see: a visitor in the demo shop, an agent in the console. By roles and labels, as they would find things.
+// What people do and see: a visitor in the demo shop, an agent in the console. By roles and labels,
+// as they would find things.
 //
 // Lives here: their acts and what they look for. Not here: what a test asks of them.
 
-import assert from "node:assert/strict";
-import { isDeepStrictEqual } from "node:util";
+import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 
-import { PATIENCE_MS, picture } from "./browser.mjs";
-import { ADMIN_EMAIL } from "./server.mjs";
+import { PATIENCE_MS, picture } from './browser.mjs';
+import { ADMIN_EMAIL } from './server.mjs';
 
-/** A page that lost its line tries again after 30 seconds at the latest. */
+/** A page that lost its connection tries again after 30 seconds at the latest. */
 const BACK_MS = 40_000;
 /** A password as the console wants it of someone who joins. */
-const PASSWORD = "a password for one test only";
+const PASSWORD = 'a password for one test only';
 
 class Person {
   constructor({ context, faults }) {
@@ -21,7 +22,7 @@ class Person {
 
   /** The list of messages, whoever's. */
   get log() {
-    return this.page.getByRole("log", { name: "Messages" });
+    return this.page.getByRole('log', { name: 'Messages' });
   }
 
   /** Looks at a message in the thread. */
@@ -46,36 +47,46 @@ class Person {
 
   /** Goes back to the very first message. */
   async showsAll() {
-    const earlier = this.log.getByRole("button", { name: /^(Load e|E)arlier messages$/ });
+    const earlier = this.log.getByRole('button', { name: /^(Load e|E)arlier messages$/ });
     const beginning = this.log.getByText(this.beginning);
     try {
       await beginning.or(earlier).first().waitFor({ timeout: BACK_MS });
       const until = Date.now() + BACK_MS;
       while (!(await beginning.isVisible())) {
-        assert.ok(Date.now() < until, "the beginning did not come");
+        assert.ok(Date.now() < until, 'the beginning did not come');
         const before = await this.log.locator(this.bubble).count();
         // It may be gone by now: whoever is at the top is brought the page before without asking.
-        await earlier.first().click({ timeout: 1_000 }).catch(() => {});
+        await earlier
+          .first()
+          .click({ timeout: 1_000 })
+          .catch(() => {});
         await this.#comesToHaveOthersThan(before, beginning);
       }
     } catch (error) {
-      await picture(this.page, "no-way-to-the-beginning");
+      await picture(this.page, 'no-way-to-the-beginning');
       throw error;
     }
   }
 
-  /** More messages, or fewer: a line that comes back may bring the last page anew. Who sees nothing for a while clicks again. */
+  /**
+   * More messages, or fewer: a connection that comes back may bring the last page anew. Who sees
+   * nothing for a while clicks again.
+   */
   async #comesToHaveOthersThan(before, beginning) {
     const until = Date.now() + PATIENCE_MS;
-    while ((await this.log.locator(this.bubble).count()) === before && !(await beginning.isVisible()) && Date.now() < until) {
+    while (
+      (await this.log.locator(this.bubble).count()) === before &&
+      !(await beginning.isVisible()) &&
+      Date.now() < until
+    ) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 }
 
 export class Visitor extends Person {
-  bubble = ".bubble";
-  beginning = "Hello! How can we help you?";
+  bubble = '.bubble';
+  beginning = 'Hello! How can we help you?';
 
   /** Comes to the shop; nothing of the chat but its button is there. */
   static async arrive(person, server) {
@@ -91,27 +102,27 @@ export class Visitor extends Person {
   }
 
   get panel() {
-    return this.page.getByRole("dialog");
+    return this.page.getByRole('dialog');
   }
 
   get composer() {
-    return this.panel.getByRole("textbox", { name: "Your message" });
+    return this.panel.getByRole('textbox', { name: 'Your message' });
   }
 
   async closeWidget() {
-    await this.panel.getByRole("button", { name: "Close the chat" }).click();
-    await this.panel.waitFor({ state: "hidden" });
+    await this.panel.getByRole('button', { name: 'Close the chat' }).click();
+    await this.panel.waitFor({ state: 'hidden' });
   }
 
   async openWidget() {
-    await this.page.getByRole("button", { name: /^Open the chat/ }).click();
+    await this.page.getByRole('button', { name: /^Open the chat/ }).click();
     await this.composer.waitFor();
   }
 
   /** Fills the form in and says the first thing. */
   async begin({ name, email, text }) {
-    await this.panel.getByLabel("Your name").fill(name);
-    await this.panel.getByLabel("Your e-mail").fill(email);
+    await this.panel.getByLabel('Your name').fill(name);
+    await this.panel.getByLabel('Your e-mail').fill(email);
     await this.say(text);
   }
 
@@ -120,7 +131,7 @@ export class Visitor extends Person {
   }
 
   async send() {
-    await this.panel.getByRole("button", { name: "Send", exact: true }).click();
+    await this.panel.getByRole('button', { name: 'Send', exact: true }).click();
   }
 
   /** Says something and sees it in the thread. */
@@ -130,9 +141,9 @@ export class Visitor extends Person {
     await this.sees(text);
   }
 
-  /** `Sent`, `Delivered` or `Seen` under a message of his own that is the last of its kind. */
+  /** `Sent`, `Delivered` or `Seen` under a message of their own that is the last of its kind. */
   async seesMark(text, mark) {
-    await this.log.locator(".row", { hasText: text }).getByText(mark).waitFor();
+    await this.log.locator('.row', { hasText: text }).getByText(mark).waitFor();
   }
 
   async seesTyping() {
@@ -140,13 +151,13 @@ export class Visitor extends Person {
   }
 
   async isTold(words) {
-    await this.panel.getByRole("status").filter({ hasText: words }).first().waitFor();
+    await this.panel.getByRole('status').filter({ hasText: words }).first().waitFor();
   }
 }
 
 export class Agent extends Person {
-  bubble = ".bubble > p";
-  beginning = "The conversation begins here";
+  bubble = '.bubble > p';
+  beginning = 'The conversation begins here';
 
   /** The admin of a fresh server, signed in. */
   static async signIn(person, server) {
@@ -158,42 +169,42 @@ export class Agent extends Person {
     return agent;
   }
 
-  /** Through the door. */
+  /** Signs in. */
   async signInAs(email, password = PASSWORD) {
-    await this.page.getByLabel("E-mail").fill(email);
-    await this.page.getByLabel("Password").fill(password);
-    await this.page.getByRole("button", { name: "Sign in" }).click();
+    await this.page.getByLabel('E-mail').fill(email);
+    await this.page.getByLabel('Password').fill(password);
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
     await this.availability.waitFor();
   }
 
   async signOut() {
-    await this.goesTo("Account");
-    await this.page.getByRole("button", { name: "Sign out", exact: true }).click();
-    await this.page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await this.goesTo('Account');
+    await this.page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await this.page.getByRole('heading', { name: 'Sign in' }).waitFor();
   }
 
-  /** Goes to a place that the rail names. */
-  async goesTo(place) {
-    const link = this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place });
+  /** Goes to a page that the rail names. */
+  async goesTo(name) {
+    const link = this.page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name });
     await link.click();
-    await link.and(this.page.locator("[aria-current]")).waitFor();
+    await link.and(this.page.locator('[aria-current]')).waitFor();
   }
 
   /** Someone whom this admin invites and who joins by the link. */
   async invites(person, name, email) {
-    const { link } = await this.asks("POST", "/v1/invitations", { email, role: "agent" });
+    const { link } = await this.asks('POST', '/v1/invitations', { email, role: 'agent' });
     return Agent.joins(person, this.server, link, name);
   }
 
   /** Invites someone as an admin does it on the screen; answers the link. */
   async makesInvitation(email) {
-    await this.goesTo("Agents");
-    await this.page.getByRole("button", { name: "Invite" }).click();
-    const dialog = this.page.getByRole("dialog", { name: "Invite" });
-    await dialog.getByLabel("E-mail").fill(email);
-    await dialog.getByRole("button", { name: "Invite" }).click();
-    const link = await dialog.getByLabel("Invitation link").textContent();
-    await dialog.getByRole("button", { name: "Close" }).click();
+    await this.goesTo('Agents');
+    await this.page.getByRole('button', { name: 'Invite' }).click();
+    const dialog = this.page.getByRole('dialog', { name: 'Invite' });
+    await dialog.getByLabel('E-mail').fill(email);
+    await dialog.getByRole('button', { name: 'Invite' }).click();
+    const link = await dialog.getByLabel('Invitation link').textContent();
+    await dialog.getByRole('button', { name: 'Close' }).click();
     return link;
   }
 
@@ -203,9 +214,9 @@ export class Agent extends Person {
     agent.page = await agent.context.newPage();
     agent.server = server;
     await agent.page.goto(link);
-    await agent.page.getByLabel("Your name").fill(name);
-    await agent.page.getByLabel("Choose a password").fill(PASSWORD);
-    await agent.page.getByRole("button", { name: "Join" }).click();
+    await agent.page.getByLabel('Your name').fill(name);
+    await agent.page.getByLabel('Choose a password').fill(PASSWORD);
+    await agent.page.getByRole('button', { name: 'Join' }).click();
     await agent.availability.waitFor();
     return agent;
   }
@@ -213,41 +224,47 @@ export class Agent extends Person {
   /** Follows a link to set a new password, which leads in. */
   async setsPassword(link) {
     await this.page.goto(link);
-    await this.page.getByLabel("Choose a password").fill(PASSWORD);
-    await this.page.getByRole("button", { name: "Set the password" }).click();
+    await this.page.getByLabel('Choose a password').fill(PASSWORD);
+    await this.page.getByRole('button', { name: 'Set the password' }).click();
     await this.availability.waitFor();
   }
 
   /** REST with this agent's session. */
   async asks(method, path, data) {
     const origin = this.server.addresses.public;
-    const answer = await this.context.request.fetch(origin + path, { method, data, headers: { origin } });
+    const answer = await this.context.request.fetch(origin + path, {
+      method,
+      data,
+      headers: { origin },
+    });
     assert.ok(answer.ok(), `${method} ${path}: ${answer.status()} ${await answer.text()}`);
     return answer.json();
   }
 
   get availability() {
-    return this.page.getByRole("button", { name: /^Your availability/ });
+    return this.page.getByRole('button', { name: /^Your availability/ });
   }
 
   get composer() {
-    return this.page.getByRole("textbox", { name: "Message", exact: true });
+    return this.page.getByRole('textbox', { name: 'Message', exact: true });
   }
 
   get offers() {
-    return this.page.getByRole("region", { name: /^New conversation/ });
+    return this.page.getByRole('region', { name: /^New conversation/ });
   }
 
-  /** Says that she is there, for so many conversations at a time. */
+  /** Says that they are there, for so many conversations at a time. */
   async beAvailable(capacity) {
     await this.availability.click();
-    await this.page.getByRole("radio", { name: /^Available/ }).click();
-    await this.page.getByRole("button", { name: /^Your availability: Available/ }).waitFor();
+    await this.page.getByRole('radio', { name: /^Available/ }).click();
+    await this.page.getByRole('button', { name: /^Your availability: Available/ }).waitFor();
     await this.availability.click();
-    const shown = this.page.getByRole("status", { name: "Conversations at most" });
+    const shown = this.page.getByRole('status', { name: 'Conversations at most' });
     for (let now = Number(await shown.textContent()); now !== capacity; ) {
       const step = now > capacity ? -1 : 1;
-      await this.page.getByRole("button", { name: step < 0 ? "Fewer" : "More", exact: true }).click();
+      await this.page
+        .getByRole('button', { name: step < 0 ? 'Fewer' : 'More', exact: true })
+        .click();
       now += step;
       await shown.filter({ hasText: new RegExp(`^${now}$`) }).waitFor();
     }
@@ -257,80 +274,86 @@ export class Agent extends Person {
   /** Goes away or home. */
   async be(availability) {
     await this.availability.click();
-    await this.page.getByRole("radio", { name: new RegExp(`^${availability}`) }).click();
-    await this.page.getByRole("button", { name: new RegExp(`^Your availability: ${availability}`) }).waitFor();
+    await this.page.getByRole('radio', { name: new RegExp(`^${availability}`) }).click();
+    await this.page
+      .getByRole('button', { name: new RegExp(`^Your availability: ${availability}`) })
+      .waitFor();
   }
 
   /** Chooses a tab of the list. */
   async looksAt(tab) {
-    await this.page.getByRole("tab", { name: tab }).click();
+    await this.page.getByRole('tab', { name: tab }).click();
   }
 
   /** A visitor's row in the list. */
   row(visitor) {
-    return this.page.getByRole("tabpanel").getByRole("link").filter({ hasText: visitor });
+    return this.page.getByRole('tabpanel').getByRole('link').filter({ hasText: visitor });
   }
 
   /** Opens a conversation from the list. */
   async opens(visitor) {
     await this.row(visitor).click();
-    await this.page.getByRole("heading", { name: visitor, level: 1 }).waitFor();
+    await this.page.getByRole('heading', { name: visitor, level: 1 }).waitFor();
   }
 
   async isOffered(visitor) {
-    await this.offers.getByRole("article").filter({ hasText: visitor }).waitFor();
+    await this.offers.getByRole('article').filter({ hasText: visitor }).waitFor();
   }
 
   async decline(visitor) {
-    const offer = this.offers.getByRole("article").filter({ hasText: visitor });
-    await offer.getByRole("button", { name: "Decline" }).click();
-    await offer.waitFor({ state: "detached" });
+    const offer = this.offers.getByRole('article').filter({ hasText: visitor });
+    await offer.getByRole('button', { name: 'Decline' }).click();
+    await offer.waitFor({ state: 'detached' });
   }
 
   /** Takes what is offered; its thread opens. */
   async accept(visitor) {
-    const offer = this.offers.getByRole("article").filter({ hasText: visitor });
-    await offer.getByRole("button", { name: "Accept" }).click();
-    await this.page.getByRole("heading", { name: visitor }).waitFor();
+    const offer = this.offers.getByRole('article').filter({ hasText: visitor });
+    await offer.getByRole('button', { name: 'Accept' }).click();
+    await this.page.getByRole('heading', { name: visitor }).waitFor();
     await this.composer.waitFor();
   }
 
   async type(text) {
-    await this.writes("Reply");
+    await this.writes('Reply');
     await this.composer.pressSequentially(text);
   }
 
   async send() {
-    await this.page.getByRole("button", { name: "Send", exact: true }).click();
+    await this.page.getByRole('button', { name: 'Send', exact: true }).click();
   }
 
   async say(text) {
-    await this.writes("Reply");
+    await this.writes('Reply');
     await this.composer.fill(text);
     await this.send();
     await this.sees(text);
   }
 
-  /** Nothing of hers is on its way any more. */
+  /** Nothing of theirs is on its way any more. */
   async isStored() {
-    await this.log.getByText("Sending…").waitFor({ state: "detached" });
+    await this.log.getByText('Sending…').waitFor({ state: 'detached' });
   }
 
   async note(text) {
-    await this.writes("Note");
+    await this.writes('Note');
     await this.composer.fill(text);
-    await this.page.getByRole("button", { name: "Add note" }).click();
+    await this.page.getByRole('button', { name: 'Add note' }).click();
     await this.sees(text);
   }
 
   /** Chooses what the composer makes: `Reply` or `Note`. */
   async writes(mode) {
-    const modes = this.page.getByRole("radiogroup", { name: "Kind of message" });
+    const modes = this.page.getByRole('radiogroup', { name: 'Kind of message' });
     await modes.getByText(mode, { exact: true }).click();
   }
 
   async seesMark(text, mark) {
-    await this.log.getByRole("article").filter({ hasText: text }).getByRole("img", { name: mark }).waitFor();
+    await this.log
+      .getByRole('article')
+      .filter({ hasText: text })
+      .getByRole('img', { name: mark })
+      .waitFor();
   }
 
   async seesTyping(visitor) {
@@ -338,23 +361,23 @@ export class Agent extends Person {
   }
 
   async isNotified(words) {
-    await this.page.locator(".notice").filter({ hasText: words }).first().waitFor();
+    await this.page.locator('.notice').filter({ hasText: words }).first().waitFor();
   }
 
   async transferTo(name) {
-    await this.page.getByRole("button", { name: "Transfer" }).click();
-    const dialog = this.page.getByRole("dialog", { name: "Hand over to a colleague" });
-    await dialog.getByRole("button", { name: new RegExp(name) }).click();
-    await dialog.waitFor({ state: "hidden" });
+    await this.page.getByRole('button', { name: 'Transfer' }).click();
+    const dialog = this.page.getByRole('dialog', { name: 'Hand over to a colleague' });
+    await dialog.getByRole('button', { name: new RegExp(name) }).click();
+    await dialog.waitFor({ state: 'hidden' });
   }
 
   async close() {
-    await this.page.getByRole("main").getByRole("button", { name: "Close", exact: true }).click();
-    await this.page.getByRole("button", { name: "Reopen" }).waitFor();
+    await this.page.getByRole('main').getByRole('button', { name: 'Close', exact: true }).click();
+    await this.page.getByRole('button', { name: 'Reopen' }).waitFor();
   }
 
   async reopen() {
-    await this.page.getByRole("button", { name: "Reopen" }).click();
-    await this.page.getByRole("main").getByRole("button", { name: "Close", exact: true }).waitFor();
+    await this.page.getByRole('button', { name: 'Reopen' }).click();
+    await this.page.getByRole('main').getByRole('button', { name: 'Close', exact: true }).waitFor();
   }
 }

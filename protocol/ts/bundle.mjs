@@ -5,8 +5,8 @@
 // one front end alone leaves out (its own `build.mjs`).
 
 /**
- * What exactly is wrong with bytes is for tests; the line is dropped whatever it is. No client writes a
- * float, a map, a number below zero or a line of the system, and none reads one but to pass over it;
+ * What exactly is wrong with bytes is for tests; the connection is dropped whatever it is. No client writes a
+ * float, a map, a number below zero or an event message, and none reads one but to pass over it;
  * and both front ends are always in a page.
  */
 export function forPages(text) {

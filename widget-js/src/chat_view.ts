@@ -16,7 +16,7 @@ import { PANEL_CSS } from './view/panel_css.ts';
 export interface Told {
   unread: (count: number) => void;
   message: () => void;
-  status: (line: string) => void;
+  status: (connection: string) => void;
 }
 
 /** What the page's part of the widget has already: handed over, so that it is not loaded twice. */
@@ -73,7 +73,7 @@ export class ChatView {
   #move: (() => void) | undefined;
   #unread = 0;
   #entries = 0;
-  #line = '';
+  #connection = '';
 
   constructor(
     { origin, site, store, locale, WebSocket }: Setting,
@@ -133,8 +133,8 @@ export class ChatView {
     this.#fit();
     this.#panel.shown();
     this.#show();
-    // A page that opens it is no act of the visitor: no line, nothing kept, and the cursor stays
-    // where it is.
+    // A page that opens it is no act of the visitor: no connection, nothing kept, and the cursor
+    // stays where it is.
     if (by !== 'page') this.#store.draft = this.#panel.draft;
     if (by !== 'page' || this.#store.session.token !== undefined) this.#chat.join();
     this.#read();
@@ -195,8 +195,8 @@ export class ChatView {
       numberTitle(count);
       this.#told.unread(count);
     }
-    if (state.line !== this.#line) {
-      this.#line = state.line;
+    if (state.line !== this.#connection) {
+      this.#connection = state.line;
       this.#told.status(state.line);
     }
   }

@@ -137,7 +137,7 @@ class Widget {
         {
           unread: (count) => this.#tell('unread', count),
           message: () => this.#tell('message'),
-          status: (line) => this.#tell('status', line),
+          status: (connection) => this.#tell('status', connection),
         },
         () => this.close(),
       );
@@ -196,10 +196,10 @@ export function start(origin: string, siteKey: string, global: Global, chats: st
   };
   const listen = (verb: unknown, event: unknown, listener: unknown): void => {
     if (typeof listener !== 'function') return;
-    const heard = listeners.get(event) ?? new Set();
-    listeners.set(event, heard);
-    if (verb === 'on') heard.add(listener as Listener);
-    else heard.delete(listener as Listener);
+    const those = listeners.get(event) ?? new Set();
+    listeners.set(event, those);
+    if (verb === 'on') those.add(listener as Listener);
+    else those.delete(listener as Listener);
   };
   const run = (call: Call): void => {
     const { 0: verb, 1: event, 2: listener } = call;

@@ -71,7 +71,7 @@ const after = (...inputs: Input[]): ChatState =>
 const shown = (state: ChatState): [number, MessageId][] =>
   state.entries.map(({ seq, message }) => [seq, message]);
 
-test('messages stand in the order of their places, whatever order they come in', () => {
+test('messages stand in the order of their seq, whatever order they come in', () => {
   assert.deepEqual(shown(after(message(3), message(1), message(2), message(2))), [
     [1, id(1)],
     [2, id(2)],
@@ -79,7 +79,7 @@ test('messages stand in the order of their places, whatever order they come in',
   ]);
 });
 
-test('what has no place yet stands at the end and takes its place when it is acked', () => {
+test('what has no seq yet stands at the end and takes its position when it is acked', () => {
   const state = after(written(50), message(2), message(4));
   assert.deepEqual(shown(state), [
     [2, id(2)],
@@ -93,7 +93,7 @@ test('what has no place yet stands at the end and takes its place when it is ack
   ]);
 });
 
-test('an ack for a place before the page that is here leaves no hole: an earlier page brings the message', () => {
+test('an ack for a seq before the page that is here leaves no hole: an earlier page brings the message', () => {
   const state = after(written(50), history([said(30), said(31)], true, true), acked(50, 9));
   assert.deepEqual(shown(state), [
     [30, id(30)],
@@ -107,7 +107,7 @@ test('an ack for a place before the page that is here leaves no hole: an earlier
   ]);
 });
 
-test('a live message with a place before the page that is here waits for its page, too', () => {
+test('a live message with a seq before the page that is here waits for its page, too', () => {
   const newest = history([said(30), said(31)], true, true);
   assert.deepEqual(shown(after(newest, message(9))), [
     [30, id(30)],
@@ -148,14 +148,14 @@ test('a tab that missed what was written in another hears it with the ack', () =
   assert.deepEqual(shown(after(message(1), acked(50, 2, OTHER))), [[1, id(1)]]);
 });
 
-test('a known message at a new place moves', () => {
+test('a known message with a new seq moves', () => {
   assert.deepEqual(shown(after(message(1), message(2), message(5, 2))), [
     [1, id(1)],
     [5, id(2)],
   ]);
 });
 
-test('a place that was given again belongs to the new message', () => {
+test('a seq that was given again belongs to the new message', () => {
   assert.deepEqual(shown(after(message(1), message(2, 2), message(2, 7))), [
     [1, id(1)],
     [2, id(7)],
@@ -169,7 +169,7 @@ test('a gap means nothing', () => {
   ]);
 });
 
-test('a reset page replaces what was placed, and keeps what is on its way', () => {
+test('a reset page replaces what was sequenced, and keeps what is on its way', () => {
   const state = after(message(1), message(2), written(50), history([said(5), said(6)], true, true));
   assert.deepEqual(shown(state), [
     [5, id(5)],
@@ -312,7 +312,7 @@ test('typing ends with the message, with time, and with the line', () => {
   assert.equal(after(typing, { kind: 'line', line: 'waiting' }).typing, undefined);
 });
 
-test('the place in the queue goes when the waiting does', () => {
+test('the position in the queue goes when the waiting does', () => {
   const state = after(
     card({ version: 1, position: 3 }),
     frame({ kind: 'queue', conversation: CNV, position: 2, wait_ms: 60_000 }),
@@ -340,13 +340,13 @@ test('every message is shown once, and in order, after any inputs twice in any o
   fc.assert(
     fc.property(inputs, (inputs) => {
       const { entries } = after(...inputs);
-      const placed = entries.filter(({ seq }) => seq > 0);
+      const sequenced = entries.filter(({ seq }) => seq > 0);
       assert.equal(new Set(entries.map(({ message }) => message)).size, entries.length);
       assert.deepEqual(
-        placed.map(({ seq }) => seq),
-        [...new Set(placed.map(({ seq }) => seq))].sort((one, other) => one - other),
+        sequenced.map(({ seq }) => seq),
+        [...new Set(sequenced.map(({ seq }) => seq))].sort((one, other) => one - other),
       );
-      assert.deepEqual(entries.slice(0, placed.length), placed);
+      assert.deepEqual(entries.slice(0, sequenced.length), sequenced);
     }),
   );
 });

@@ -16,7 +16,7 @@ import {
 import type { ServerFrame } from '../../protocol/ts/src/wire/frames.ts';
 import { Socket, retryDelayMs } from '../../protocol/ts/src/wire/socket.ts';
 import { verdict } from '../../protocol/ts/src/wire/verdict.ts';
-import type { LineState } from '../../protocol/ts/src/wire/socket.ts';
+import type { ConnectionState } from '../../protocol/ts/src/wire/socket.ts';
 import { FakeServer, SITE_KEY } from './fake_server.ts';
 
 // Node 18 and 20 have no WebSocket of their own.
@@ -27,18 +27,18 @@ const CNV = `cnv_${'1'.repeat(32)}` as const;
 interface Ends {
   server: FakeServer;
   socket: Socket;
-  states: LineState[];
+  states: ConnectionState[];
   frames: ServerFrame[];
   /** Resolves when the line has been welcomed so often. */
   welcomed: (times: number) => Promise<void>;
   /** Resolves when the line is in this state. */
-  becomes: (kind: LineState['kind']) => Promise<LineState>;
+  becomes: (kind: ConnectionState['kind']) => Promise<ConnectionState>;
 }
 
 async function ends(run: (ends: Ends) => Promise<void>): Promise<void> {
   const server = new FakeServer();
   const origin = await server.listen();
-  const states: LineState[] = [];
+  const states: ConnectionState[] = [];
   const frames: ServerFrame[] = [];
   let welcomes = 0;
   const waiting: { met: () => boolean; go: () => void }[] = [];
@@ -59,7 +59,7 @@ async function ends(run: (ends: Ends) => Promise<void>): Promise<void> {
       happened();
     },
   });
-  const becomes = async (kind: LineState['kind']): Promise<LineState> => {
+  const becomes = async (kind: ConnectionState['kind']): Promise<ConnectionState> => {
     await until(() => states.some((state) => state.kind === kind));
     const state = states.find((state) => state.kind === kind);
     assert.ok(state);

@@ -1,7 +1,7 @@
 // What an agent does with conversations, and what they may do.
 //
 // Lives here: each act, whatever began it: a button, a key, a notice. Not here: what comes of it
-// (desk.ts), and how it is asked for (the view).
+// (store.ts), and how it is asked for (the view).
 
 import * as wire from '../../../protocol/ts/src/wire/frames.ts';
 import type {
@@ -11,11 +11,11 @@ import type {
   TagId,
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { problemSentence, t } from '../strings/en.ts';
-import { ask, inTurn } from '../wire/rest.ts';
+import { ask, oneByOne } from '../wire/rest.ts';
 import { typeAhead } from './ahead.ts';
 import { isMine } from './board.ts';
-import { act, board, closings, composeReply, news, toBoard, writeBehind } from './desk.ts';
-import { composerCalled, restKeys } from './hands.ts';
+import { act, board, closings, composeReply, news, toBoard, writeBehind } from './store.ts';
+import { composerCalled, restKeys } from './keyboard.ts';
 import { tab } from './listing.ts';
 import { tell } from './notices.ts';
 import { goAtOnce } from './route.ts';
@@ -57,14 +57,14 @@ export function mayTransfer(card: ConversationCard): boolean {
 
 export function decline(conversation: ConversationId): Promise<boolean> {
   news.decline(conversation);
-  return act((line) => line.ask(wire.CLIENT_DECLINE, { conversation }));
+  return act((socket) => socket.ask(wire.CLIENT_DECLINE, { conversation }));
 }
 
 /** Takes back a transfer that nobody has answered. */
 export async function withdraw(conversation: ConversationId): Promise<boolean> {
   const before = board.value.cards.get(conversation);
   toBoard({ kind: 'withdrawn', conversation });
-  const granted = await act((line) => line.ask(wire.CLIENT_WITHDRAW, { conversation }));
+  const granted = await act((socket) => socket.ask(wire.CLIENT_WITHDRAW, { conversation }));
   // It stands as it stood, unless a newer card has come.
   if (!granted && before !== undefined) toBoard({ kind: 'card', card: before });
   return granted;
@@ -72,7 +72,7 @@ export async function withdraw(conversation: ConversationId): Promise<boolean> {
 
 export function transfer(conversation: ConversationId, agent: AgentId): Promise<boolean> {
   closings.keepOpen(conversation);
-  return act((line) => line.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
+  return act((socket) => socket.ask(wire.CLIENT_TRANSFER, { conversation, agent }));
 }
 
 export function closeSoon(id: ConversationId): void {
@@ -104,7 +104,7 @@ export async function takeOffered(id: ConversationId): Promise<void> {
     // the way there.
     ({ type }) => early === null && (type !== 'hashchange' || location.hash !== `#${path}`),
   );
-  const granted = await act((line) => line.ask(wire.CLIENT_ACCEPT, { conversation: id }));
+  const granted = await act((socket) => socket.ask(wire.CLIENT_ACCEPT, { conversation: id }));
   taking.delete(id);
   if (!granted) {
     stop();
@@ -121,16 +121,16 @@ export async function takeOffered(id: ConversationId): Promise<void> {
   if (unsaved.length > 0) tell(t.unsaved.kept(unsaved.join(', ')));
 }
 
-/** Takes one that waits, out of turn. */
+/** Takes one that waits, ahead of those who wait longer. */
 export function takeWaiting(id: ConversationId): Promise<void> {
-  return take(id, () => act((line) => line.ask(wire.CLIENT_ASSIGN, { conversation: id })));
+  return take(id, () => act((socket) => socket.ask(wire.CLIENT_ASSIGN, { conversation: id })));
 }
 
 /** Takes what a colleague has, by whoever leads; `gone` where another has it by now. */
 export function takeFrom(id: ConversationId, from: AgentId): Promise<void> {
   return take(id, () => {
     closings.keepOpen(id);
-    return act((line) => line.ask(wire.CLIENT_TAKE_OVER, { conversation: id, from }));
+    return act((socket) => socket.ask(wire.CLIENT_TAKE_OVER, { conversation: id, from }));
   });
 }
 
@@ -138,7 +138,7 @@ export function takeFrom(id: ConversationId, from: AgentId): Promise<void> {
 export function takeUp(id: ConversationId): Promise<void> {
   return take(id, () => {
     closings.keepOpen(id);
-    return act((line) => line.ask(wire.CLIENT_REOPEN, { conversation: id }));
+    return act((socket) => socket.ask(wire.CLIENT_REOPEN, { conversation: id }));
   });
 }
 
@@ -156,7 +156,7 @@ async function take(id: ConversationId, ask: () => Promise<boolean>): Promise<vo
 
 /** Puts a label on a conversation, or takes it off. */
 export function setTag(conversation: ConversationId, tag: TagId, on: boolean): Promise<void> {
-  return inTurn(async () => {
+  return oneByOne(async () => {
     // As it is by now: two may be ticked before the first is answered.
     const others = (board.value.cards.get(conversation)?.tags ?? []).filter((one) => one !== tag);
     const tags = on ? [...others, tag] : others;

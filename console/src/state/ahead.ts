@@ -13,7 +13,7 @@ export function isField(target: EventTarget | null | undefined): target is HTMLE
 export const isChord = ({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean =>
   ctrlKey || metaKey || altKey;
 
-/** Ends the one that is there: one pair of hands types one text. */
+/** Ends the one that is there: an agent types one text at a time. */
 let stopAhead = (): void => undefined;
 
 /**

@@ -32,14 +32,14 @@ export interface Offer {
   readonly words: string | null;
 }
 
-export interface TypingMark {
+export interface Typist {
   readonly author: Author;
   /** On the server's clock. */
   readonly until: number;
 }
 
 /**
- * A card; the last line is a note where a note was heard since the card came, which itself tells
+ * A card; the last message is a note where a note was heard since the card came, which itself tells
  * what is for everyone.
  */
 export type Card = ConversationCard & { readonly note?: boolean };
@@ -50,7 +50,7 @@ export interface Board {
   readonly cards: ReadonlyMap<ConversationId, Card>;
   readonly agents: ReadonlyMap<AgentId, AgentCard>;
   readonly offers: ReadonlyMap<ConversationId, Offer>;
-  readonly typing: ReadonlyMap<ConversationId, readonly TypingMark[]>;
+  readonly typing: ReadonlyMap<ConversationId, readonly Typist[]>;
   /** Transfers that came to nothing, until the conversation goes on: who did not take them. */
   readonly untaken: ReadonlyMap<ConversationId, AgentId>;
   /** What of the board has not come yet, as the server counted when its newest part came. */
@@ -75,9 +75,9 @@ export type BoardInput =
   | { readonly kind: 'frame'; readonly frame: ServerFrame; readonly now: number }
   /** A conversation that REST showed. */
   | { readonly kind: 'card'; readonly card: ConversationCard }
-  /** This agent's own mark, before the server has heard of it. */
+  /** This agent's own receipt, before the server has heard of it. */
   | {
-      readonly kind: 'own-mark';
+      readonly kind: 'own-receipt';
       readonly conversation: ConversationId;
       readonly agent: AgentId;
       readonly seq: number;
@@ -108,7 +108,7 @@ export function reduceBoard(board: Board, input: BoardInput): Board {
       return changed(board, input.conversation, ({ offered_to: _, ...card }) => card);
     case 'tags':
       return changed(board, input.conversation, (card) => ({ ...card, tags: input.tags }));
-    case 'own-mark':
+    case 'own-receipt':
       return marked(
         board,
         input.conversation,
@@ -171,7 +171,7 @@ function heard(board: Board, frame: ServerFrame, now: number): Board {
       offers.set(frame.conversation, {
         conversation: frame.conversation,
         deadline: frame.deadline,
-        // A line that came back brings it again.
+        // A connection that came back brings it again.
         came: known?.deadline === frame.deadline ? known.came : now,
         transfer_from: frame.transfer_from ?? null,
         words: frame.card.last_author?.kind === 'visitor' ? (frame.card.preview ?? null) : null,
@@ -235,7 +235,7 @@ function clip(text: string): string {
   return text.length > PREVIEW_CHARS_MAX ? `${text.slice(0, PREVIEW_CHARS_MAX)}…` : text;
 }
 
-/** The newer of two cards; marks never go back. */
+/** The newer of two cards; receipts never go back. */
 function newer(known: ConversationCard | undefined, card: ConversationCard): ConversationCard {
   if (known === undefined) return card;
   if (card.version < known.version) return known;
@@ -244,7 +244,7 @@ function newer(known: ConversationCard | undefined, card: ConversationCard): Con
       mark(mark(marks, author, 'delivered', delivered), author, 'seen', seen),
     card.marks,
   );
-  // A line of the system has no preview: then the words before it stay the last line.
+  // An event message has no preview: then the words before it stay the last ones.
   const spoken =
     card.preview === undefined && known.preview !== undefined
       ? {
@@ -374,19 +374,20 @@ function marked(
 
 function withTyping(board: Board, id: ConversationId, author: Author, until: number | null): Board {
   const before = board.typing.get(id) ?? [];
-  const others = before.filter((mark) => !sameAuthor(mark.author, author));
+  const others = before.filter((one) => !sameAuthor(one.author, author));
   if (until === null && others.length === before.length) return board;
   const typing = new Map(board.typing);
-  const marks = until === null ? others : [...others, { author, until }];
-  if (marks.length === 0) typing.delete(id);
-  else typing.set(id, marks);
+  const typists = until === null ? others : [...others, { author, until }];
+  if (typists.length === 0) typing.delete(id);
+  else typing.set(id, typists);
   return { ...board, typing };
 }
 
 function ticked(board: Board, now: number): Board {
   let next = board;
-  for (const [id, marks] of board.typing) {
-    for (const mark of marks) if (mark.until <= now) next = withTyping(next, id, mark.author, null);
+  for (const [id, typists] of board.typing) {
+    for (const { author, until } of typists)
+      if (until <= now) next = withTyping(next, id, author, null);
   }
   for (const [id, offer] of board.offers)
     if (offer.deadline + OFFER_GRACE_MS <= now) next = withoutOffer(next, id);
@@ -416,7 +417,7 @@ export function unreadCount(card: ConversationCard, me: AgentId | null, thread?:
     }
     return count;
   }
-  // Without the messages at hand it is the places, where the last word was another's.
+  // Without the messages at hand it is a difference of seqs, where the last word was another's.
   if (card.last_author === undefined || isAgent(card.last_author, me)) return 0;
   return Math.max(0, card.seq_last - seen);
 }
@@ -426,8 +427,8 @@ export function visitorMarks(card: ConversationCard | undefined): {
   delivered: number;
   seen: number;
 } {
-  const mark = card?.marks.find((one) => one.author.kind === 'visitor');
-  return { delivered: mark?.delivered ?? 0, seen: mark?.seen ?? 0 };
+  const receipt = card?.marks.find((one) => one.author.kind === 'visitor');
+  return { delivered: receipt?.delivered ?? 0, seen: receipt?.seen ?? 0 };
 }
 
 export type Tab = 'mine' | 'waiting' | 'all';
@@ -445,7 +446,7 @@ const FOLLOWED_MAX = 200;
 
 /**
  * The conversations whose messages this agent wants as they are said: their own, those offered
- * to them, the first in line.
+ * to them, the first in the queue.
  */
 export function followed(board: Board, me: AgentId | null): Set<ConversationId> {
   const ids = new Set<ConversationId>(board.offers.keys());
@@ -480,7 +481,7 @@ function byNewest(a: ConversationCard, b: ConversationCard): number {
 }
 
 /**
- * As the line stands. A card's own position is that of the day it last changed: those ahead may
+ * As the queue stands. A card's own position is that of the day it last changed: those ahead may
  * have gone since. Who was given back is as old as the oldest, and then their position, the first,
  * decides.
  */

@@ -7,7 +7,7 @@ import { ask, Problem } from '../wire/rest.ts';
 import type { Page } from '../wire/rest.ts';
 import { cardOf } from '../wire/conversation.ts';
 import type { RestConversation } from '../wire/conversation.ts';
-import { board, showCard } from './desk.ts';
+import { board, showCard } from './store.ts';
 
 const PAGE = 50;
 

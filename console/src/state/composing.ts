@@ -12,29 +12,29 @@ import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { serverNow } from './clock.ts';
 import { EMPTY_COMPOSER, modeOf, reduceComposers, textOf } from './composer.ts';
 import type { Composer, ComposerInput, Composers } from './composer.ts';
-import { KEPT_COMPOSERS, keep, kept } from './kept.ts';
+import { restored, save, STORED_COMPOSERS } from './tab_storage.ts';
 
 const DRAFT_AFTER_MS = 600;
-/** A mark of typing holds six seconds; it is renewed before that. */
+/** The typing indicator holds six seconds; it is renewed before that. */
 const TYPING_EVERY_MS = 3_000;
 /** A frame of the agent's other window does not overwrite what they type right here. */
-const DRAFT_HANDS_OFF_MS = 3_000;
+const OWN_TEXT_MS = 3_000;
 
 export class Composing {
   readonly composers = signal<Composers>(new Map());
-  /** The line, while it is online. */
-  readonly #line: () => Socket | null;
+  /** The socket, while it is online. */
+  readonly #online: () => Socket | null;
   readonly #draftTimers = new Map<ConversationId, ReturnType<typeof setTimeout>>();
   readonly #typedAt = new Map<ConversationId, number>();
   readonly #typingSaidAt = new Map<ConversationId, number>();
 
-  constructor(line: () => Socket | null) {
-    this.#line = line;
+  constructor(online: () => Socket | null) {
+    this.#online = online;
   }
 
   /** Takes up what the same agent left before a reload; the cursor is in none of them any more. */
   restore(): void {
-    const left = [...kept<Composer>(KEPT_COMPOSERS)];
+    const left = [...restored<Composer>(STORED_COMPOSERS)];
     this.composers.value = new Map(
       left.map(([id, composer]) => [id, { ...EMPTY_COMPOSER, ...composer, held: null }]),
     );
@@ -50,10 +50,10 @@ export class Composing {
     const next = reduceComposers(this.composers.value, id, input);
     if (next === this.composers.value) return;
     this.composers.value = next;
-    keep(KEPT_COMPOSERS, [...next]);
+    save(STORED_COMPOSERS, [...next]);
   }
 
-  /** The text changed under the agent's hands. */
+  /** The agent changed the text. */
   typed(id: ConversationId, text: string, mode: Visibility): void {
     this.compose(id, { kind: 'written', mode, text });
     if (mode === 'everyone') {
@@ -82,14 +82,14 @@ export class Composing {
   }
 
   /** Another window has this text, or the server kept it. */
-  heard(id: ConversationId, text: string): void {
-    if (serverNow() - (this.#typedAt.get(id) ?? 0) > DRAFT_HANDS_OFF_MS)
+  draftCame(id: ConversationId, text: string): void {
+    if (serverNow() - (this.#typedAt.get(id) ?? 0) > OWN_TEXT_MS)
       this.compose(id, { kind: 'heard', text });
   }
 
   /**
-   * There is a line again, and the board is still to come, which brings the drafts as the server
-   * has them.
+   * There is a connection again, and the board is still to come, which brings the drafts as the
+   * server has them.
    */
   resume(): void {
     for (const id of this.composers.value.keys()) this.mirror(id);
@@ -101,21 +101,23 @@ export class Composing {
   mirror(id: ConversationId): void {
     clearTimeout(this.#draftTimers.get(id));
     this.#draftTimers.delete(id);
-    const line = this.#line();
+    const socket = this.#online();
     const composer = this.composers.value.get(id);
-    if (line === null || composer?.untold !== true) return;
+    if (socket === null || composer?.untold !== true) return;
     const text = composer.reply;
-    void line.ask(wire.CLIENT_DRAFT, { conversation: id, text }).then((answer) => {
-      if (line === this.#line() && answer.kind === 'ack') this.compose(id, { kind: 'told', text });
+    void socket.ask(wire.CLIENT_DRAFT, { conversation: id, text }).then((answer) => {
+      if (socket === this.#online() && answer.kind === 'ack')
+        this.compose(id, { kind: 'told', text });
     });
   }
 
   sayTyping(id: ConversationId, typing: boolean): void {
-    const said = this.#typingSaidAt.get(id);
+    const saidAt = this.#typingSaidAt.get(id);
     const at = serverNow();
-    if (typing ? said !== undefined && at - said < TYPING_EVERY_MS : said === undefined) return;
+    if (typing ? saidAt !== undefined && at - saidAt < TYPING_EVERY_MS : saidAt === undefined)
+      return;
     if (typing) this.#typingSaidAt.set(id, at);
     else this.#typingSaidAt.delete(id);
-    this.#line()?.say(wire.CLIENT_TYPING, { conversation: id, typing });
+    this.#online()?.say(wire.CLIENT_TYPING, { conversation: id, typing });
   }
 }

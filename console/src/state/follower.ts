@@ -15,7 +15,7 @@ import { isRetryable } from '../../../protocol/ts/src/wire/verdict.ts';
 
 /** What a follower needs, and whom it tells. */
 export interface FollowerTies {
-  /** The line, while it is online. */
+  /** The socket, while it is online. */
   readonly line: () => Socket | null;
   /** What is to be heard live. */
   readonly wanted: () => ReadonlySet<ConversationId>;
@@ -29,7 +29,7 @@ export interface FollowerTies {
   readonly absent: (id: ConversationId, absent: boolean) => void;
   readonly refused: (reject: wire.ServerReject) => void;
   /** What is not watched need not be kept. */
-  readonly dropped: (kept: ReadonlySet<ConversationId>) => void;
+  readonly dropped: (watched: ReadonlySet<ConversationId>) => void;
 }
 
 type Watched = 'board' | ConversationId;
@@ -55,7 +55,7 @@ export class Follower {
     this.#ties = ties;
   }
 
-  /** There is a line, and it follows nothing yet. */
+  /** There is a connection, and it follows nothing yet. */
   begin(): void {
     this.#paging.clear();
     this.#watched.clear();
@@ -72,15 +72,15 @@ export class Follower {
 
   /** Watches what is wanted by now, and nothing else. */
   follow(): void {
-    const line = this.#ties.line();
-    if (line === null) return;
+    const socket = this.#ties.line();
+    if (socket === null) return;
     const wanted = this.#ties.wanted();
     for (const id of wanted)
       if (!this.#watched.has(id) && !this.#resting.has(id)) void this.#watch(id);
     for (const id of this.#watched) {
       if (wanted.has(id)) continue;
       this.#watched.delete(id);
-      void line.ask(wire.CLIENT_UNWATCH, { topic: 'conversation', conversation: id });
+      void socket.ask(wire.CLIENT_UNWATCH, { topic: 'conversation', conversation: id });
     }
     this.#ties.dropped(wanted);
   }
@@ -97,18 +97,18 @@ export class Follower {
     if (next !== null) void this.#watchBoard(next);
   }
 
-  /** Fetches the page before all that is here; without a line, when there is one again. */
+  /** Fetches the page before all that is here; without a connection, when there is one again. */
   async loadEarlier(id: ConversationId): Promise<void> {
     const before = this.#ties.edge(id);
     if (before === null || this.#paging.has(id)) return;
-    const line = this.#ties.line();
-    if (line === null) {
+    const socket = this.#ties.line();
+    if (socket === null) {
       this.#unpaged.add(id);
       return;
     }
     this.#paging.add(id);
     const asked = { conversation: id, before, limit: HISTORY_PAGE };
-    const answer = await line.ask(wire.CLIENT_HISTORY, asked);
+    const answer = await socket.ask(wire.CLIENT_HISTORY, asked);
     if (answer.kind === 'lost') this.#unpaged.add(id);
     else this.#ties.heard(answer, before);
     this.#paging.delete(id);
@@ -139,11 +139,11 @@ export class Follower {
     what: Watched,
     fields: Omit<wire.ClientWatch, 'kind' | 'request'>,
   ): Promise<'granted' | 'absent' | 'later'> {
-    const line = this.#ties.line();
-    if (line === null) return 'later';
-    const answer = await line.ask(wire.CLIENT_WATCH, fields);
+    const socket = this.#ties.line();
+    if (socket === null) return 'later';
+    const answer = await socket.ask(wire.CLIENT_WATCH, fields);
     // The next welcome begins again.
-    if (answer.kind === 'lost' || line !== this.#ties.line()) return 'later';
+    if (answer.kind === 'lost' || socket !== this.#ties.line()) return 'later';
     if (answer.kind !== 'reject') {
       this.#tries.delete(what);
       this.#ties.heard(answer);

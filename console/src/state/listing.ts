@@ -5,7 +5,7 @@ import type { ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
 import { isMine, isWaiting, listed } from './board.ts';
 import type { Tab } from './board.ts';
 import { closedCards } from './closed.ts';
-import { board, unreadOf } from './desk.ts';
+import { board, unreadOf } from './store.ts';
 import { me } from './session.ts';
 import { visitorName } from './visitor.ts';
 
@@ -30,8 +30,8 @@ export const cards = computed<readonly ConversationCard[]>(() => {
 /** The rows in their order, for the keys that step through them. */
 export const shownIds = computed(() => cards.value.map((card) => card.conversation));
 
-/** Places in the line, from 1. */
-export const places = computed(
+/** Positions in the queue, from 1. */
+export const positions = computed(
   () =>
     new Map(
       listed(board.value, 'waiting', me.value).map((card, at) => [card.conversation, at + 1]),

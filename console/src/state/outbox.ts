@@ -14,14 +14,14 @@ import { CLIENT_SEND } from '../../../protocol/ts/src/wire/frames.ts';
 import { isRetryable } from '../../../protocol/ts/src/wire/verdict.ts';
 import type { Socket } from '../../../protocol/ts/src/wire/socket.ts';
 import { rejectSentence } from '../strings/en.ts';
-import { KEPT_OUTBOX, keep, kept } from './kept.ts';
+import { restored, save, STORED_OUTBOX } from './tab_storage.ts';
 
 /** A message without an answer. The names of its fields are those in the storage. */
 export interface Unsent {
   readonly message: MessageId;
   readonly text: string;
   readonly visibility: Visibility;
-  /** The newest place at the first try; the same on every resend. */
+  /** The newest seq at the first try; the same on every resend. */
   readonly seen_seq: number;
   readonly at: number;
   /** Null while it is on its way; otherwise why it was refused. */
@@ -30,7 +30,7 @@ export interface Unsent {
 
 /** What an outbox needs, and whom it tells. */
 export interface OutboxTies {
-  /** The line, while it is online. */
+  /** The socket, while it is online. */
   readonly line: () => Socket | null;
   /** It is on its way, for the first time or again. */
   readonly written: (id: ConversationId, unsent: Unsent) => void;
@@ -59,7 +59,7 @@ export class Outbox {
 
   /** Takes up what the same agent left before a reload. */
   restore(): void {
-    this.#unsent = kept<readonly Unsent[]>(KEPT_OUTBOX);
+    this.#unsent = restored<readonly Unsent[]>(STORED_OUTBOX);
     for (const [id, all] of this.#unsent) {
       for (const one of all) {
         this.#ties.written(id, one);
@@ -74,7 +74,7 @@ export class Outbox {
     this.#sending.clear();
   }
 
-  /** There is a line again: whatever has no answer is said again. */
+  /** There is a connection again: whatever has no answer is sent again. */
   resume(): void {
     this.#sending.clear();
     for (const id of this.#unsent.keys()) this.#send(id);
@@ -87,7 +87,7 @@ export class Outbox {
   }
 
   retry(id: ConversationId, message: MessageId): void {
-    const one = this.#mark(id, message, null);
+    const one = this.#withRefusal(id, message, null);
     if (one !== undefined) this.#ties.written(id, one);
     this.#send(id);
   }
@@ -109,10 +109,10 @@ export class Outbox {
     if (unsent.length === 0) next.delete(id);
     else next.set(id, unsent);
     this.#unsent = next;
-    keep(KEPT_OUTBOX, [...next]);
+    save(STORED_OUTBOX, [...next]);
   }
 
-  #mark(id: ConversationId, message: MessageId, refused: string | null): Unsent | undefined {
+  #withRefusal(id: ConversationId, message: MessageId, refused: string | null): Unsent | undefined {
     const all = this.#of(id).map((one) => (one.message === message ? { ...one, refused } : one));
     this.#set(id, all);
     return all.find((one) => one.message === message);
@@ -120,25 +120,25 @@ export class Outbox {
 
   /** Sends one after the other, so that a refusal of one never lets the next overtake it. */
   #send(id: ConversationId): void {
-    const line = this.#ties.line();
+    const socket = this.#ties.line();
     const first = this.#of(id).find(({ refused }) => refused === null);
-    if (line === null || first === undefined || this.#sending.has(id)) return;
+    if (socket === null || first === undefined || this.#sending.has(id)) return;
     this.#sending.add(id);
-    void this.#ask(id, first, line);
+    void this.#ask(id, first, socket);
   }
 
-  async #ask(id: ConversationId, unsent: Unsent, line: Socket): Promise<void> {
+  async #ask(id: ConversationId, unsent: Unsent, socket: Socket): Promise<void> {
     const { message, text, visibility, seen_seq } = unsent;
     const body = { kind: 'text', text } as const;
-    const answer = await line.ask(CLIENT_SEND, {
+    const answer = await socket.ask(CLIENT_SEND, {
       conversation: id,
       message,
       seen_seq,
       body,
       visibility,
     });
-    // A broken line, or another: the next welcome begins again.
-    if (answer.kind === 'lost' || line !== this.#ties.line()) return;
+    // A broken connection, or another: the next welcome begins again.
+    if (answer.kind === 'lost' || socket !== this.#ties.line()) return;
     this.#sending.delete(id);
     this.#ties.answered();
     if (answer.kind === 'ack') {
@@ -158,7 +158,7 @@ export class Outbox {
       );
     } else if (answer.kind === 'reject') {
       const words = rejectSentence(answer.code, answer.words);
-      this.#mark(id, message, words);
+      this.#withRefusal(id, message, words);
       this.#ties.refused(id, message, words);
       this.#send(id);
     }

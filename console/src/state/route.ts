@@ -70,10 +70,10 @@ export function goAtOnce(path: string): void {
 }
 
 /** Which page of this visit an entry of the browser's history is; null: a new one. */
-function placeOf(state: unknown): number | null {
-  const place: unknown =
-    typeof state === 'object' && state !== null ? Reflect.get(state, 'place') : null;
-  return typeof place === 'number' ? place : null;
+function indexOf(state: unknown): number | null {
+  const index: unknown =
+    typeof state === 'object' && state !== null ? Reflect.get(state, 'index') : null;
+  return typeof index === 'number' ? index : null;
 }
 
 /**
@@ -82,12 +82,12 @@ function placeOf(state: unknown): number | null {
  */
 export function startRouting(): void {
   let here = location.hash;
-  let place = placeOf(history.state) ?? 0;
+  let index = indexOf(history.state) ?? 0;
   /** One is on the way back to where one still is. */
   let returning = false;
   const arrive = (): void => {
     here = location.hash;
-    history.replaceState({ place }, '');
+    history.replaceState({ index }, '');
     route.value = parseRoute(here);
   };
   window.addEventListener('hashchange', () => {
@@ -96,10 +96,10 @@ export function startRouting(): void {
       return;
     }
     if (location.hash === here) return;
-    const to = placeOf(history.state) ?? place + 1;
-    const by = to - place;
+    const to = indexOf(history.state) ?? index + 1;
+    const by = to - index;
     if (location.hash === excused || !isUnsaved.value || by === 0) {
-      place = to;
+      index = to;
       arrive();
     } else {
       returning = true;

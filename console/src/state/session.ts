@@ -50,8 +50,8 @@ export async function findSession(): Promise<void> {
 }
 
 /**
- * Whoever was signed in here before is out first: their line ends, and nothing of theirs is left to
- * the next.
+ * Whoever was signed in here before is out first: their connection ends, and nothing of theirs is
+ * left to the next.
  */
 export function enter(granted: SessionGranted): void {
   sessionIsOver();

@@ -15,7 +15,7 @@ import type {
   SitePatch,
   Tag,
 } from '../wire/rest.ts';
-import { ask, askAll, inTurn } from '../wire/rest.ts';
+import { ask, askAll, oneByOne } from '../wire/rest.ts';
 import { sites, tags } from './catalog.ts';
 import { isAdmin, setOwnAgent } from './session.ts';
 
@@ -128,7 +128,7 @@ export async function changeSite(
   { site_id: id }: Site,
   patch: (now: Site) => SitePatch,
 ): Promise<Site> {
-  const changed = await inTurn(async () =>
+  const changed = await oneByOne(async () =>
     ask<Site>('PATCH', pathOf('sites', id), patch(await loadSite(id))),
   );
   sites.value = sites.value.map((one) => (one.site_id === id ? changed : one));

@@ -34,7 +34,7 @@ export interface Thread extends Transcript<string> {
 export const EMPTY_THREAD: Thread = { ...NOTHING, absent: false };
 
 export type ThreadInput =
-  /** `before`: the page was asked for as the one before this place. */
+  /** `before`: the page was asked for as the one before this seq. */
   | { readonly kind: 'frame'; readonly frame: ServerFrame; readonly before?: number }
   | { readonly kind: 'stored'; readonly message: Message }
   | { readonly kind: 'absent'; readonly absent: boolean }
@@ -79,15 +79,15 @@ export function isLoaded(thread: Thread): boolean {
   return thread.edge !== undefined;
 }
 
-/** Those that have a place, and those that have none. */
+/** Those that have a seq, and those that have none yet. */
 export function halves({
   entries,
-}: Thread): readonly [placed: readonly Entry[], unplaced: readonly Entry[]] {
+}: Thread): readonly [sequenced: readonly Entry[], unsequenced: readonly Entry[]] {
   const at = entries.findIndex(({ seq }) => seq === 0);
   return at === -1 ? [entries, []] : [entries.slice(0, at), entries.slice(at)];
 }
 
-/** The newest place on the screen; 0 before the first. */
+/** The newest seq on the screen; 0 before the first. */
 export function newestSeq(thread: Thread): number {
   return newestEntry(thread)?.seq ?? 0;
 }

@@ -92,9 +92,9 @@ function store(): void {
   const agent = me.peek();
   if (agent === null) return;
   try {
-    const kept = [...drafts.value].filter(([key]) => !key.startsWith(SECRET));
-    if (kept.length === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify({ agent, changes: kept }));
+    const stays = [...drafts.value].filter(([key]) => !key.startsWith(SECRET));
+    if (stays.length === 0) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, JSON.stringify({ agent, changes: stays }));
   } catch {
     // Full or forbidden: it is still in memory, and only a reload would lose it.
   }
@@ -104,11 +104,11 @@ function store(): void {
 export function restoreDrafts(): void {
   drafts.value = new Map();
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as {
+    const stored = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as {
       agent: string;
       changes: [string, Change<unknown>][];
     } | null;
-    if (kept !== null && kept.agent === me.peek()) drafts.value = new Map(kept.changes);
+    if (stored !== null && stored.agent === me.peek()) drafts.value = new Map(stored.changes);
     else sessionStorage.removeItem(KEY);
   } catch {
     // Not ours to read.

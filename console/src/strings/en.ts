@@ -49,7 +49,7 @@ export const t = {
     account: 'Account',
   },
 
-  line: {
+  connection: {
     connecting: 'Connecting…',
     waiting: 'The line to the server broke. Trying again…',
     stopped: 'The server ended the connection.',
@@ -156,7 +156,7 @@ export const t = {
     unread: (count: number): string => `${count} unread`,
     left: 'Left a message',
     earlier: 'Load earlier ones',
-    position: (place: number): string => `#${place} in the queue`,
+    position: (position: number): string => `#${position} in the queue`,
     note: 'Note',
     noteDraft: 'Note draft: ',
     draft: 'Draft: ',

@@ -1,10 +1,10 @@
-// The frame of the console: the door when nobody is signed in, otherwise the rail and a page.
+// The frame of the console: sign-in when nobody is signed in, otherwise the rail and a page.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import type { ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';
 import { undoNewest } from '../state/acts.ts';
-import { line, reconnect } from '../state/desk.ts';
-import { UNDO } from '../state/hands.ts';
+import { connection, reconnect } from '../state/store.ts';
+import { UNDO } from '../state/keyboard.ts';
 import { route } from '../state/route.ts';
 import type { Route, Section } from '../state/route.ts';
 import { granted, isAdmin, session } from '../state/session.ts';
@@ -61,11 +61,11 @@ function Page({ failed, again }: { failed: string | null; again: () => void }) {
     case 'out':
       return <Login />;
     case 'in':
-      return <Desk at={at} />;
+      return <SignedIn at={at} />;
   }
 }
 
-function Desk({ at }: { at: Route }) {
+function SignedIn({ at }: { at: Route }) {
   // Here, and not with the other keys: what was closed can be taken back on every page.
   useKeys((key) => key === UNDO && undoNewest());
   return (
@@ -82,7 +82,7 @@ function Desk({ at }: { at: Route }) {
       </a>
       <Rail at={at} />
       <div class="stage">
-        <Line />
+        <Connection />
         <Content at={at} />
       </div>
       <Offers />
@@ -109,7 +109,7 @@ function Content({ at }: { at: Route }) {
   }
 }
 
-const PLACES: readonly {
+const SECTIONS: readonly {
   readonly section: Section;
   readonly icon: IconName;
   readonly label: string;
@@ -132,50 +132,50 @@ function Rail({ at }: { at: Route }) {
         aria-label={granted.value?.tenant.name ?? t.name}
         title={granted.value?.tenant.name ?? t.name}
       />
-      {PLACES.filter((place) => !place.admin || isAdmin.value).map((place) => (
+      {SECTIONS.filter((one) => !one.admin || isAdmin.value).map((one) => (
         <a
-          key={place.section}
-          class={place.section === 'account' ? 'rail-item rail-last' : 'rail-item'}
-          href={place.section === 'conversations' ? '#/' : `#/${place.section}`}
-          aria-current={at.kind === place.section ? 'page' : undefined}
+          key={one.section}
+          class={one.section === 'account' ? 'rail-item rail-last' : 'rail-item'}
+          href={one.section === 'conversations' ? '#/' : `#/${one.section}`}
+          aria-current={at.kind === one.section ? 'page' : undefined}
         >
-          <Icon name={place.icon} size={20} />
-          <span>{place.label}</span>
+          <Icon name={one.icon} size={20} />
+          <span>{one.label}</span>
         </a>
       ))}
     </nav>
   );
 }
 
-/** Says when the line is down; nothing while all is well. */
-function Line() {
-  const state = line.value;
+/** Says when the connection is down; nothing while all is well. */
+function Connection() {
+  const state = connection.value;
   const [late, setLate] = useState(false);
   useEffect(() => {
-    // A line that comes back within a second is not worth a word.
+    // A connection that comes back within a second is not worth a word.
     const timer = setTimeout(() => setLate(state.kind !== 'online'), 1000);
     return () => clearTimeout(timer);
   }, [state.kind]);
   return state.kind === 'online' || (!late && state.kind !== 'stopped') ? null : (
-    <LineBar state={state} />
+    <ConnectionBar state={state} />
   );
 }
 
-function LineBar({ state }: { state: LineState }) {
+function ConnectionBar({ state }: { state: ConnectionState }) {
   const box = useMeasured('--line');
   return (
     <div class={state.kind === 'stopped' ? 'line-bar bad' : 'line-bar'} role="status" ref={box}>
       {state.kind === 'stopped' ? null : <span class="spinner small" aria-hidden="true" />}
       <span>
         {state.kind === 'stopped'
-          ? `${t.line.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
+          ? `${t.connection.stopped} ${state.reason === '' ? '' : `(${state.reason})`}`
           : state.kind === 'waiting'
-            ? t.line.waiting
-            : t.line.connecting}
+            ? t.connection.waiting
+            : t.connection.connecting}
       </span>
       {state.kind === 'waiting' || state.kind === 'stopped' ? (
         <button type="button" class="link" onClick={reconnect}>
-          {t.line.now}
+          {t.connection.now}
         </button>
       ) : null}
     </div>

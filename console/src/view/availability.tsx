@@ -1,7 +1,7 @@
 // The switch: whether this agent takes work, and how much.
 
 import type { Availability } from '../../../protocol/ts/src/wire/frames.ts';
-import { chooseAvailability, line, ownCard } from '../state/desk.ts';
+import { chooseAvailability, connection, ownCard } from '../state/store.ts';
 import { granted } from '../state/session.ts';
 import { t } from '../strings/en.ts';
 import { CAPACITY_MAX } from '../wire/rest.ts';
@@ -61,7 +61,7 @@ export function AvailabilityMenu() {
                 class="choice"
                 aria-checked={chosen === choice.value}
                 tabIndex={chosen === choice.value ? 0 : -1}
-                aria-disabled={line.value.kind !== 'online'}
+                aria-disabled={connection.value.kind !== 'online'}
                 onClick={() => {
                   void chooseAvailability(choice.value);
                   close();

@@ -13,8 +13,8 @@ import {
   send,
   textCharsMax,
   typed,
-} from '../state/desk.ts';
-import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/hands.ts';
+} from '../state/store.ts';
+import { composerCalled, hasKeys, isStepping, stepNoMore, wakeKeys } from '../state/keyboard.ts';
 import { sendWith } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';

@@ -11,7 +11,7 @@ import type {
 import { siteName, sites, tagName, tags } from '../state/catalog.ts';
 import { earlierConversations } from '../state/closed.ts';
 import { setTag } from '../state/acts.ts';
-import { board, showCard, threads } from '../state/desk.ts';
+import { board, showCard, threads } from '../state/store.ts';
 import { toggleContext } from '../state/preferences.ts';
 import { t } from '../strings/en.ts';
 import type { ComponentChildren } from 'preact';

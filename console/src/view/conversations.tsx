@@ -2,9 +2,9 @@
 
 import { useState } from 'preact/hooks';
 import { isWaiting } from '../state/board.ts';
-import { board, chooseMode, offers, opened, writeOn } from '../state/desk.ts';
+import { board, chooseMode, offers, opened, writeOn } from '../state/store.ts';
 import { closeSoon, mayMove, mayTransfer, takeWaiting } from '../state/acts.ts';
-import { STEPS, stepTo } from '../state/hands.ts';
+import { STEPS, stepTo } from '../state/keyboard.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { shownIds, tab } from '../state/listing.ts';
 import { parseRoute, show } from '../state/route.ts';
@@ -22,8 +22,8 @@ export type Overlay = 'help' | 'transfer' | null;
 function pressed(key: string, overlay: (which: Overlay) => void): boolean {
   // The address is ahead of the screen by a moment: whoever steps goes on from where they are
   // going.
-  const going = parseRoute(location.hash);
-  const id = going.kind === 'conversations' ? going.conversation : null;
+  const target = parseRoute(location.hash);
+  const id = target.kind === 'conversations' ? target.conversation : null;
   if (id !== opened.value && !STEPS.includes(key)) return false;
   const card = opened.value === null ? undefined : board.value.cards.get(opened.value);
   const step = (by: number): void => {

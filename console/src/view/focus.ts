@@ -2,11 +2,11 @@
 //
 // Lives here: one watch over the whole page, and the second press of a key, which was meant for
 // what is gone. Not here: what an agent's own act calls for, such as the composer after taking
-// (state/hands.ts, composer.tsx).
+// (state/keyboard.ts, composer.tsx).
 
 import { isMine } from '../state/board.ts';
-import { board, opened } from '../state/desk.ts';
-import { hasKeys, isStepping, restAfterwards } from '../state/hands.ts';
+import { board, opened } from '../state/store.ts';
+import { hasKeys, isStepping, restAfterwards } from '../state/keyboard.ts';
 import { me } from '../state/session.ts';
 
 /**
@@ -18,20 +18,20 @@ export interface Trail {
   /**
    * Where in the list the conversation on the screen stood then; null: it was not in sight there.
    */
-  readonly place: number | null;
+  readonly position: number | null;
 }
 
-const NOWHERE: Trail = { steps: [], place: null };
+const NOWHERE: Trail = { steps: [], position: null };
 
 export function trailOf(element: Element | null): Trail {
   const steps: HTMLElement[] = [];
   for (let at = element; at !== null && at !== document.body; at = at.parentElement)
     if (at instanceof HTMLElement) steps.push(at);
   if (steps.length === 0) return NOWHERE;
-  const place = document
+  const position = document
     .querySelector('#rows a[aria-current]')
     ?.parentElement?.getAttribute('aria-posinset');
-  return { steps, place: place === null || place === undefined ? null : Number(place) };
+  return { steps, position: position === null || position === undefined ? null : Number(position) };
 }
 
 /** Lets the focus stand on something that one cannot press, as long as it does. */
@@ -59,13 +59,14 @@ function composer(): HTMLElement | null {
 }
 
 /** The row of the conversation on the screen, or the one that took its place. */
-function row({ place }: Trail): HTMLElement | null {
+function row({ position }: Trail): HTMLElement | null {
   const at = (which: string): HTMLElement | null =>
     document.querySelector<HTMLElement>(`#rows ${which}`);
   const own = at('a[aria-current]');
   if (own !== null) return own;
   return (
-    (place === null ? null : at(`[aria-posinset="${place}"] > a`)) ?? at('.row-slot:last-child > a')
+    (position === null ? null : at(`[aria-posinset="${position}"] > a`)) ??
+    at('.row-slot:last-child > a')
   );
 }
 

@@ -7,10 +7,10 @@ import { isAgent, isMine, isWaiting } from '../state/board.ts';
 import type { Card, Tab } from '../state/board.ts';
 import { closedMore, loadClosed } from '../state/closed.ts';
 import type { Composer } from '../state/composer.ts';
-import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/desk.ts';
-import { composerCalled, hasKeys } from '../state/hands.ts';
+import { board, composers, opened, ownCard, showCard, unreadOf } from '../state/store.ts';
+import { composerCalled, hasKeys } from '../state/keyboard.ts';
 import { show } from '../state/route.ts';
-import { cards, closedToo, counts, filter, places, tab } from '../state/listing.ts';
+import { cards, closedToo, counts, filter, positions, tab } from '../state/listing.ts';
 import { siteName, sites } from '../state/catalog.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
@@ -172,7 +172,7 @@ function Rows() {
               key={card.conversation}
               card={card}
               top={(from + at) * ROW_PX}
-              place={from + at + 1}
+              position={from + at + 1}
               of={all.length}
             />
           ))}
@@ -219,7 +219,7 @@ function draftOf(
 }
 
 /**
- * Whose words the last line is, where they are not the visitor's; a note is never taken for a
+ * Whose words the last message is, where they are not the visitor's; a note is never taken for a
  * reply.
  */
 function Speaker({ card }: { card: Card }) {
@@ -253,12 +253,12 @@ function Speaker({ card }: { card: Card }) {
 function Row({
   card,
   top,
-  place,
+  position,
   of,
 }: {
   card: ConversationCard;
   top: number;
-  place: number;
+  position: number;
   of: number;
 }) {
   const mine = isMine(card, me.value);
@@ -266,7 +266,7 @@ function Row({
   const waiting = isWaiting(card);
   const name = visitorName(card);
   const typing =
-    board.value.typing.get(card.conversation)?.some((mark) => mark.author.kind === 'visitor') ===
+    board.value.typing.get(card.conversation)?.some(({ author }) => author.kind === 'visitor') ===
     true;
   const site = sites.value.length > 1 ? siteName(card.site) : undefined;
   const draft = draftOf(composers.value.get(card.conversation));
@@ -279,7 +279,7 @@ function Row({
     <li
       class="row-slot"
       style={{ transform: `translateY(${top}px)` }}
-      aria-posinset={place}
+      aria-posinset={position}
       aria-setsize={of}
     >
       <a
@@ -356,8 +356,8 @@ function Row({
             ) : null}
             {card.state === 'queued' ? (
               <span
-                title={t.list.position(places.value.get(card.conversation) ?? 0)}
-              >{`#${places.value.get(card.conversation) ?? 0}`}</span>
+                title={t.list.position(positions.value.get(card.conversation) ?? 0)}
+              >{`#${positions.value.get(card.conversation) ?? 0}`}</span>
             ) : null}
             {site === undefined ? null : (
               <span class="row-site">

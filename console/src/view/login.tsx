@@ -30,7 +30,7 @@ import {
 } from './parts.tsx';
 import type { ComponentChildren } from 'preact';
 
-function Door({ title, children }: { title: string; children: ComponentChildren }) {
+function SignedOut({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <main class="door" id="content">
       <div class="door-card">
@@ -74,7 +74,7 @@ export function Login() {
   if (found !== null)
     return <Choice found={found} move={(tenant) => signIn(email, password, tenant)} />;
   return (
-    <Door title={t.login.title}>
+    <SignedOut title={t.login.title}>
       <p class="muted">{over ? t.login.over : t.login.lead}</p>
       <form onSubmit={submit}>
         <Field label={t.login.email}>
@@ -109,7 +109,7 @@ export function Login() {
         </button>
       </form>
       <p class="muted small">{t.login.forgotten}</p>
-    </Door>
+    </SignedOut>
   );
 }
 
@@ -130,20 +130,21 @@ function Choice({
     enter(await move(tenant_id));
   };
   return (
-    <Door title={t.login.which}>
+    <SignedOut title={t.login.which}>
       {[found.tenant, ...(found.other_tenants ?? [])].map((tenant) => (
         <ActButton key={tenant.tenant_id} class="button wide" act={() => choose(tenant)}>
           <bdi>{tenant.name}</bdi>
         </ActButton>
       ))}
-    </Door>
+    </SignedOut>
   );
 }
 
 const PASSWORD_CHARS_MIN = 12;
 
 /**
- * The server was reached, and does not know the invitation; a line that is down says nothing of it.
+ * The server was reached, and does not know the invitation; a connection that is down says nothing
+ * of it.
  */
 function isGone(problem: unknown): boolean {
   return (
@@ -170,7 +171,9 @@ function DeadLink({ words, again }: { words: string; again: () => void }) {
   );
 }
 
-/** For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it. */
+/**
+ * For what keeps passwords: it takes the address beside a new one as whose it is. Nobody sees it.
+ */
 export function WhosePassword({ email }: { email: string }) {
   return (
     <input
@@ -249,7 +252,7 @@ export function PasswordReset({ token }: { token: string }) {
         : problemSentence(problem),
   );
   return (
-    <Door title={t.reset.title}>
+    <SignedOut title={t.reset.title}>
       {state.kind === 'failed' ? (
         <DeadLink words={isGone(state.problem) ? t.reset.gone : state.words} again={again} />
       ) : (
@@ -274,7 +277,7 @@ export function PasswordReset({ token }: { token: string }) {
           )}
         </LoadedView>
       )}
-    </Door>
+    </SignedOut>
   );
 }
 
@@ -294,7 +297,7 @@ export function Invitation({ token }: { token: string }) {
   );
 
   return (
-    <Door title={t.invitation.title}>
+    <SignedOut title={t.invitation.title}>
       {state.kind === 'failed' ? (
         <DeadLink words={isGone(state.problem) ? t.invitation.gone : state.words} again={again} />
       ) : (
@@ -328,6 +331,6 @@ export function Invitation({ token }: { token: string }) {
           )}
         </LoadedView>
       )}
-    </Door>
+    </SignedOut>
   );
 }

@@ -2,7 +2,7 @@
 
 import type { AgentId, Author, ConversationCard } from '../../../protocol/ts/src/wire/frames.ts';
 import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
-import { board } from '../state/desk.ts';
+import { board } from '../state/store.ts';
 import { me } from '../state/session.ts';
 import { visitorName } from '../state/visitor.ts';
 import { t } from '../strings/en.ts';

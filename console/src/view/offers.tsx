@@ -4,7 +4,7 @@
 import { useState } from 'preact/hooks';
 import { now } from '../state/clock.ts';
 import { decline, takeOffered } from '../state/acts.ts';
-import { board, offers, visitorWords } from '../state/desk.ts';
+import { board, offers, visitorWords } from '../state/store.ts';
 import { tab } from '../state/listing.ts';
 import { show } from '../state/route.ts';
 import { siteName } from '../state/catalog.ts';

@@ -5,7 +5,7 @@ import type { ComponentChildren, InputHTMLAttributes } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isBlank } from '../../../protocol/ts/src/wire/visible.ts';
 import { now } from '../state/clock.ts';
-import { restAfterwards } from '../state/hands.ts';
+import { restAfterwards } from '../state/keyboard.ts';
 import { dismiss, notices, tell } from '../state/notices.ts';
 import { leaveFirst } from '../state/unsaved.ts';
 import { problemSentence, t } from '../strings/en.ts';
@@ -617,7 +617,7 @@ export function ActButton({
     }
   };
   return (
-    // Not disabled while it works: that would take the focus from under the agent's hands.
+    // Not disabled while it works: that would take the focus from the agent.
     <button
       type="button"
       class={className}

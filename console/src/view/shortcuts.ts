@@ -2,7 +2,7 @@
 
 import { useLayoutEffect } from 'preact/hooks';
 import { FIELDS, isChord, isField } from '../state/ahead.ts';
-import { keyRests, LETTERS, restAfterwards, restKeys, UNDO } from '../state/hands.ts';
+import { keyRests, LETTERS, restAfterwards, restKeys, UNDO } from '../state/keyboard.ts';
 import { singleKeys } from '../state/preferences.ts';
 
 /** The key code of whatever an input method made of a key. */

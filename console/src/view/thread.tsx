@@ -18,7 +18,7 @@ import {
   takeWaiting,
   withdraw,
 } from '../state/acts.ts';
-import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/desk.ts';
+import { board, discard, loadEarlier, markSeen, retry, threads, writeOn } from '../state/store.ts';
 import { contextOpen, toggleContext } from '../state/preferences.ts';
 import { me } from '../state/session.ts';
 import { EMPTY_THREAD, halves, isLoaded, isNote } from '../state/thread.ts';
@@ -140,7 +140,7 @@ function standing(card: ConversationCard): Phrase | undefined {
 }
 
 /**
- * Each act has a key: a button that becomes another under the agent's hands is pressed for what it
+ * Each act has a key: a button that becomes another while the agent presses it stands for what it
  * was.
  */
 function Acts({ card, transfer }: { card: ConversationCard; transfer: () => void }) {
@@ -237,17 +237,17 @@ function Messages({
   const thread = threads.value.get(id) ?? EMPTY_THREAD;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unplaced: 0 });
+  const before = useRef({ firstSeq: 0, height: 0, lastSeq: 0, unsequenced: 0 });
   const [below, setBelow] = useState(false);
   /** The message whose button the Tab key reaches; arrow keys move it. */
   const [tabStop, setTabStop] = useState<string | null>(null);
 
-  const [placed, unplaced] = halves(thread);
-  const firstSeq = placed[0]?.seq ?? 0;
-  const lastSeq = placed.at(-1)?.seq ?? 0;
+  const [sequenced, unsequenced] = halves(thread);
+  const firstSeq = sequenced[0]?.seq ?? 0;
+  const lastSeq = sequenced.at(-1)?.seq ?? 0;
   const typing = board.value.typing.get(id) ?? [];
   const others = typing.filter(
-    (mark) => !(mark.author.kind === 'agent' && mark.author.agent === me.value),
+    ({ author }) => !(author.kind === 'agent' && author.agent === me.value),
   );
 
   const seen = (): void => {
@@ -258,13 +258,18 @@ function Messages({
     const element = box.current;
     if (element === null) return;
     const was = before.current;
-    const wroteNow = unplaced.length > was.unplaced;
+    const wroteNow = unsequenced.length > was.unsequenced;
     if (wroteNow) atEnd.current = true;
     if (firstSeq < was.firstSeq && !atEnd.current)
       element.scrollTop += element.scrollHeight - was.height;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     else if (lastSeq > was.lastSeq) setBelow(true);
-    before.current = { firstSeq, lastSeq, height: element.scrollHeight, unplaced: unplaced.length };
+    before.current = {
+      firstSeq,
+      lastSeq,
+      height: element.scrollHeight,
+      unsequenced: unsequenced.length,
+    };
     seen();
     // Taking a conversation makes what is on the screen already seen by its assignee.
   }, [thread, others.length, card?.assignee, card?.state]);
@@ -311,7 +316,7 @@ function Messages({
       >
         {thread.absent && thread.entries.length === 0 ? (
           <Empty title={t.thread.absent}>{t.thread.absentHint}</Empty>
-        ) : !isLoaded(thread) && unplaced.length === 0 ? (
+        ) : !isLoaded(thread) && unsequenced.length === 0 ? (
           <div class="centered">
             <Spinner />
           </div>
@@ -325,25 +330,25 @@ function Messages({
               <p class="beginning">{t.thread.beginning}</p>
             )}
             <Entries
-              entries={placed}
+              entries={sequenced}
               card={card}
               showTag={showTag}
               tabStop={tabStop}
               setTabStop={setTabStop}
             />
-            {unplaced.map((entry) => (
-              <UnplacedBubble key={entry.message} id={id} entry={entry} />
+            {unsequenced.map((entry) => (
+              <UnsentBubble key={entry.message} id={id} entry={entry} />
             ))}
             <div class="typing-line" role="status">
-              {others.map((mark) => (
-                <span key={`${mark.author.kind}${mark.author.agent ?? ''}`} class="typing">
+              {others.map(({ author }) => (
+                <span key={`${author.kind}${author.agent ?? ''}`} class="typing">
                   <span class="typing-dots" aria-hidden="true">
                     <i />
                     <i />
                     <i />
                   </span>
                   <span>
-                    <Words of={named(t.thread.isTyping, authorName(mark.author, card))} />
+                    <Words of={named(t.thread.isTyping, authorName(author, card))} />
                   </span>
                 </span>
               ))}
@@ -388,12 +393,12 @@ interface EntriesProps {
 }
 
 function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) {
-  const marks = visitorMarks(card);
+  const receipts = visitorMarks(card);
   const spokenOnes = entries.filter((entry) => entry.body.kind !== 'event');
   const stop = (spokenOnes.find((entry) => entry.message === tabStop) ?? spokenOnes.at(-1))
     ?.message;
   const lastSeen = entries
-    .filter((entry) => entry.seq <= marks.seen && spoken(entry))
+    .filter((entry) => entry.seq <= receipts.seen && spoken(entry))
     .at(-1)?.message;
   return (
     <>
@@ -426,7 +431,7 @@ function Entries({ entries, card, showTag, tabStop, setTabStop }: EntriesProps) 
                 entry={entry}
                 card={card}
                 joined={joined}
-                marks={marks}
+                receipts={receipts}
                 spell={entry.message === lastSeen}
                 showTag={showTag}
                 reached={entry.message === stop}
@@ -483,7 +488,7 @@ interface BubbleProps {
   readonly entry: Entry;
   readonly card: ConversationCard | undefined;
   readonly joined: boolean;
-  readonly marks: { readonly delivered: number; readonly seen: number };
+  readonly receipts: { readonly delivered: number; readonly seen: number };
   /** The last one that the visitor saw says so in a word. */
   readonly spell: boolean;
   readonly showTag: (message: string) => void;
@@ -492,7 +497,16 @@ interface BubbleProps {
   readonly setTabStop: (message: string) => void;
 }
 
-function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabStop }: BubbleProps) {
+function Bubble({
+  entry,
+  card,
+  joined,
+  receipts,
+  spell,
+  showTag,
+  reached,
+  setTabStop,
+}: BubbleProps) {
   const note = isNote(entry);
   const ours = entry.author.kind !== 'visitor';
   const side = note ? 'note' : ours ? 'ours' : 'theirs';
@@ -532,7 +546,7 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
             <Icon name="info" size={13} />
           </button>
           <time dateTime={new Date(entry.at).toISOString()}>{clockTime(entry.at)}</time>
-          {ours && !note ? <Ticks seq={entry.seq} marks={marks} spell={spell} /> : null}
+          {ours && !note ? <Ticks seq={entry.seq} receipts={receipts} spell={spell} /> : null}
         </footer>
       </div>
     </article>
@@ -541,14 +555,14 @@ function Bubble({ entry, card, joined, marks, spell, showTag, reached, setTabSto
 
 function Ticks({
   seq,
-  marks,
+  receipts,
   spell,
 }: {
   seq: number;
   spell: boolean;
-  marks: { readonly delivered: number; readonly seen: number };
+  receipts: { readonly delivered: number; readonly seen: number };
 }) {
-  const state = marks.seen >= seq ? 'seen' : marks.delivered >= seq ? 'delivered' : 'sent';
+  const state = receipts.seen >= seq ? 'seen' : receipts.delivered >= seq ? 'delivered' : 'sent';
   return (
     <span
       class={`ticks ticks-${state}`}
@@ -563,7 +577,7 @@ function Ticks({
 }
 
 /** On its way, or refused. */
-function UnplacedBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
+function UnsentBubble({ id, entry }: { id: ConversationId; entry: Entry }) {
   const note = isNote(entry);
   const refused = entry.failed !== undefined;
   return (

@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { AgentCard, ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { mayTransfer, transfer } from '../state/acts.ts';
-import { board } from '../state/desk.ts';
+import { board } from '../state/store.ts';
 import { tell } from '../state/notices.ts';
 import { me } from '../state/session.ts';
 import { t } from '../strings/en.ts';

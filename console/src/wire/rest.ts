@@ -137,7 +137,7 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
-/** A refusal in the form of RFC 9457, or a line that is down (status 0). */
+/** A refusal in the form of RFC 9457, or a connection that is down (status 0). */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -179,7 +179,7 @@ export async function ask<T>(method: Method, path: string, body?: unknown): Prom
   try {
     answer = await fetch(path, init);
   } catch {
-    throw new Problem(0, 'line-down', '', null);
+    throw new Problem(0, 'unreachable', '', null);
   }
   const text = await answer.text();
   let json: unknown = null;
@@ -217,12 +217,12 @@ export async function askAll<T>(path: string, pagesMax = 20): Promise<T[]> {
   return items;
 }
 
-let turn: Promise<unknown> = Promise.resolve();
+let last: Promise<unknown> = Promise.resolve();
 
 /** One after the other, however it ends: each begins from what the one before left. */
-export function inTurn<T>(act: () => Promise<T>): Promise<T> {
-  const done = turn.then(act, act);
-  turn = done;
+export function oneByOne<T>(act: () => Promise<T>): Promise<T> {
+  const done = last.then(act, act);
+  last = done;
   return done;
 }
 

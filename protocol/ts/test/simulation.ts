@@ -1,9 +1,9 @@
 // A server and one client of it, both small: what a client may ever be told, in the order in which
 // it may be told it.
 //
-// Lives here: places, crashes, voids, moves, erasures, pages, a line that breaks and reorders. Not
-// here: what must hold (`transcript.test.ts`). Every choice is one number, so that a run can be
-// repeated and made shorter.
+// Lives here: sequence numbers, crashes, voids, moves, erasures, pages, a connection that breaks
+// and reorders. Not here: what must hold (`transcript.test.ts`). Every choice is one number, so
+// that a run can be repeated and made shorter.
 
 import {
   NOTHING,
@@ -30,7 +30,7 @@ type Sent =
   | { readonly kind: 'later'; readonly id: MessageId }
   | { readonly kind: 'refused'; readonly id: MessageId };
 
-interface Placed extends Message {
+interface Sequenced extends Message {
   stored: boolean;
   readonly own: boolean;
 }
@@ -46,15 +46,15 @@ export class Simulation {
   #made = 0;
   #clock = 0;
   #next = 1;
-  #placed: Placed[] = [];
+  #sequenced: Sequenced[] = [];
   /** What is on its way to the client; undefined without a line. */
-  #line: Sent[] | undefined;
+  #connection: Sent[] | undefined;
   /** The client may not have heard that something is gone. */
   #missed = false;
 
-  /** What the server would show: by place. */
+  /** What the server would show: by seq. */
   get visible(): readonly Message[] {
-    return this.#placed.filter(({ expires }) => expires === null || expires > this.today);
+    return this.#sequenced.filter(({ expires }) => expires === null || expires > this.today);
   }
 
   /** One thing happens; the number says which, and to whom. */
@@ -66,8 +66,8 @@ export class Simulation {
 
   /** All that is under way arrives, and all that is unsent is stored. */
   settle(): void {
-    if (!this.#line) this.connect();
-    for (let turn = 0; turn < 3; turn++) {
+    if (!this.#connection) this.connect();
+    for (let pass = 0; pass < 3; pass++) {
       this.deliver(Infinity);
       this.store();
     }
@@ -77,17 +77,17 @@ export class Simulation {
 
   says(chance: number): void {
     const expires = chance % 3 === 0 ? this.today + 1 + (chance % 5) : null;
-    const said = this.#place(idOf(++this.#made), false, expires);
+    const said = this.#sequence(idOf(++this.#made), false, expires);
     this.#tell(said);
   }
 
-  /** A place that the client may not see. */
+  /** A number that the client may not see. */
   note(): void {
     this.#next += 1;
   }
 
   store(): void {
-    for (const one of this.#placed) if (!one.stored) this.#stored(one);
+    for (const one of this.#sequenced) if (!one.stored) this.#stored(one);
   }
 
   /** What is not stored yet cannot be: it is taken back. */
@@ -96,32 +96,32 @@ export class Simulation {
       this.#loses({ kind: 'void', conversation: CONVERSATION, seq, message });
       if (own) this.#send({ kind: 'later', id: message });
     }
-    this.#placed = this.#placed.filter(({ stored }) => stored);
+    this.#sequenced = this.#sequenced.filter(({ stored }) => stored);
   }
 
-  /** What is not stored is gone, and its places are given again. */
+  /** What is not stored is gone, and its numbers are given again. */
   crash(): void {
     this.disconnect();
     this.#missed ||= this.#unstored().length > 0;
-    this.#placed = this.#placed.filter(({ stored }) => stored);
-    this.#next = (this.#placed.at(-1)?.seq ?? 0) + 1;
+    this.#sequenced = this.#sequenced.filter(({ stored }) => stored);
+    this.#next = (this.#sequenced.at(-1)?.seq ?? 0) + 1;
   }
 
-  /** Another's message gets another place. */
+  /** Another's message gets another number. */
   move(chance: number): void {
     const others = this.#unstored().filter(({ own }) => !own);
     const one = others[chance % others.length];
     if (!one) return;
-    this.#placed = this.#placed.filter((other) => other !== one);
-    if (!this.#line) this.#missed = true;
-    this.#tell(this.#place(one.message, false, one.expires));
+    this.#sequenced = this.#sequenced.filter((other) => other !== one);
+    if (!this.#connection) this.#missed = true;
+    this.#tell(this.#sequence(one.message, false, one.expires));
   }
 
   erase(chance: number): void {
-    const others = this.#placed.filter(({ own, stored }) => !own && stored);
+    const others = this.#sequenced.filter(({ own, stored }) => !own && stored);
     const gone = others.slice(chance % 7, (chance % 7) + 1 + (chance % 3));
     if (gone.length === 0) return;
-    this.#placed = this.#placed.filter((one) => !gone.includes(one));
+    this.#sequenced = this.#sequenced.filter((one) => !gone.includes(one));
     const messages = gone.map(({ message }) => message);
     this.#loses({ kind: 'forget', conversation: CONVERSATION, messages });
   }
@@ -145,14 +145,14 @@ export class Simulation {
   }
 
   disconnect(): void {
-    if (this.#line?.some((sent) => sent.kind === 'frame' && isLoss(sent.frame)))
+    if (this.#connection?.some((sent) => sent.kind === 'frame' && isLoss(sent.frame)))
       this.#missed = true;
-    this.#line = undefined;
+    this.#connection = undefined;
   }
 
   connect(): void {
-    if (this.#line) return;
-    this.#line = [];
+    if (this.#connection) return;
+    this.#connection = [];
     const { seq = 0, message, at } = newestEntry(this.transcript) ?? {};
     const all = this.visible;
     const here = all.some((one) => one.seq === seq && one.message === message && one.at === at);
@@ -174,22 +174,22 @@ export class Simulation {
   /** The client asks for the page before what it has. */
   earlier(): void {
     const { edge, more } = this.transcript;
-    if (!more || edge === undefined || !this.#line) return;
+    if (!more || edge === undefined || !this.#connection) return;
     const before = this.visible.filter(({ seq }) => seq < edge);
     const page = before.slice(-PAGE);
     this.#page(false, page.length < before.length, page, edge);
   }
 
   deliver(count: number): void {
-    for (let left = Math.min(count, this.#line?.length ?? 0); left > 0; left--) {
-      const sent = this.#line?.shift();
+    for (let left = Math.min(count, this.#connection?.length ?? 0); left > 0; left--) {
+      const sent = this.#connection?.shift();
       if (sent) this.#takes(sent);
     }
   }
 
   /** Two that say nothing of one another arrive the other way round. */
   reorder(chance: number): void {
-    const line = this.#line ?? [];
+    const line = this.#connection ?? [];
     const at = chance % Math.max(1, line.length);
     const [one, other] = [line[at], line[at + 1]];
     if (one && other && isOne(one) && isOne(other)) {
@@ -200,38 +200,47 @@ export class Simulation {
 
   /** One arrives twice. */
   double(chance: number): void {
-    const line = this.#line ?? [];
+    const line = this.#connection ?? [];
     const one = line[chance % Math.max(1, line.length)];
     if (one && isOne(one)) line.splice(chance % line.length, 0, one);
   }
 
-  #unstored(): readonly Placed[] {
-    return this.#placed.filter(({ stored }) => !stored);
+  #unstored(): readonly Sequenced[] {
+    return this.#sequenced.filter(({ stored }) => !stored);
   }
 
-  #place(message: MessageId, own: boolean, expires: number | null): Placed {
+  #sequence(message: MessageId, own: boolean, expires: number | null): Sequenced {
     const seq = this.#next++;
     const author = own
       ? ({ kind: 'visitor' } as const)
       : ({ kind: 'agent', agent: AGENT } as const);
     const body = { kind: 'text', text: `${message} at ${seq}` } as const;
-    const placed = { seq, message, author, at: ++this.#clock, body, expires, stored: false, own };
-    this.#placed = [...this.#placed, placed];
-    return placed;
+    const sequenced = {
+      seq,
+      message,
+      author,
+      at: ++this.#clock,
+      body,
+      expires,
+      stored: false,
+      own,
+    };
+    this.#sequenced = [...this.#sequenced, sequenced];
+    return sequenced;
   }
 
-  #stored(one: Placed): void {
+  #stored(one: Sequenced): void {
     one.stored = true;
     if (one.own) this.#send({ kind: 'ack', message: plain(one) });
   }
 
-  #tell(one: Placed): void {
+  #tell(one: Sequenced): void {
     const frame = { kind: 'message', conversation: CONVERSATION, ...plain(one) } as const;
     this.#send({ kind: 'frame', frame });
   }
 
   #loses(frame: ServerFrame): void {
-    if (!this.#line) this.#missed = true;
+    if (!this.#connection) this.#missed = true;
     this.#send({ kind: 'frame', frame });
   }
 
@@ -250,22 +259,22 @@ export class Simulation {
   }
 
   #send(sent: Sent): void {
-    this.#line?.push(sent);
+    this.#connection?.push(sent);
   }
 
   #writes(message: MessageId): void {
     const body = { kind: 'text', text: message } as const;
     const at = ++this.#clock;
     this.transcript = write(this.transcript, { message, author: { kind: 'visitor' }, at, body });
-    if (this.#line) this.#hears(message);
+    if (this.#connection) this.#hears(message);
   }
 
   /** The server hears a message of the client, for the first time or again. */
   #hears(message: MessageId): void {
-    const known = this.#placed.find((one) => one.message === message);
+    const known = this.#sequenced.find((one) => one.message === message);
     if (known?.stored) this.#send({ kind: 'ack', message: plain(known) });
     else if (!known && ++this.#clock % 9 === 0) this.#send({ kind: 'refused', id: message });
-    else if (!known) this.#place(message, true, null);
+    else if (!known) this.#sequence(message, true, null);
   }
 
   #takes(sent: Sent): void {

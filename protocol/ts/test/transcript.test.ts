@@ -75,12 +75,12 @@ const after = (...changes: Change[]): Transcript =>
 const shown = ({ entries }: Transcript): string =>
   entries.map(({ seq, message }) => `${seq}:${parseInt(message.slice(4), 16)}`).join(' ');
 
-test('messages stand in the order of their places, whatever order they come in, and once', () => {
+test('messages stand in the order of their seq, whatever order they come in, and once', () => {
   assert.equal(shown(after(message(3), message(1), message(2), message(2))), '1:1 2:2 3:3');
   assert.equal(shown(after(message(1), message(9))), '1:1 9:9');
 });
 
-test('what has no place yet stands at the end, and takes its place when it is stored', () => {
+test('what has no seq yet stands at the end, and takes its position when it is stored', () => {
   const written = after(writes(50), message(2), message(4), writes(51));
   assert.equal(shown(written), '2:2 4:4 0:50 0:51');
   const stored = acks(3, 50)(written);
@@ -91,12 +91,12 @@ test('what has no place yet stands at the end, and takes its place when it is st
   );
 });
 
-test('a known message at a new place moves; a place that is given again belongs to the new one', () => {
+test('a known message with a new seq moves; a seq that is given again belongs to the new one', () => {
   assert.equal(shown(after(message(1), message(2), message(5, 2))), '1:1 5:2');
   assert.equal(shown(after(message(1), message(2), message(2, 7))), '1:1 2:7');
 });
 
-test('whatever comes with a place before the page that is here waits for the page that has it', () => {
+test('whatever comes with a seq before the page that is here waits for the page that has it', () => {
   const newest = [writes(50), page([said(30), said(31)], { more: true })];
   for (const comes of [message(9, 50), acks(9, 50)]) {
     assert.doesNotMatch(shown(after(...newest, comes)), /9:50/);
@@ -140,10 +140,10 @@ test('a page that was asked of another edge is passed over: it would hide what s
   assert.equal(page([said(3), said(4)], { before: 5 })(anew), anew);
 });
 
-test('a reset throws away what was placed, and keeps what is on its way', () => {
+test('a reset throws away what was sequenced, and keeps what is on its way', () => {
   const reset = page([said(5), said(6)], { reset: true, more: true });
   assert.equal(shown(after(message(1), writes(50), reset)), '5:5 6:6 0:50');
-  // It was seen in its place, and never answered: nobody knows whether it is stored.
+  // It was seen with a seq, and never answered: nobody knows whether it is stored.
   assert.equal(shown(after(writes(50), message(1, 50), reset)), '5:5 6:6 0:50');
   assert.equal(shown(after(writes(50), acks(1, 50), reset)), '5:5 6:6');
 });
@@ -163,9 +163,9 @@ test('what was refused waits for whoever wrote it, and goes out again when they 
   );
   assert.equal(writes(50)(refused).entries.at(-1)?.failed, undefined);
   assert.equal(shown(discard(refused, idOf(50))), '1:1');
-  // Whatever place it was seen in is not its own.
+  // Whatever seq it was seen with is not its own.
   assert.equal(shown(after(writes(50), message(1, 50), message(2), refuses(50))), '2:2 0:50');
-  // What has a place is nobody's to drop.
+  // What has a seq is nobody's to drop.
   assert.equal(shown(discard(after(message(1)), idOf(1))), '1:1');
 });
 
@@ -188,18 +188,19 @@ test('a message leaves on the first day on which it can no longer be read', () =
   assert.equal(shown(expire(transcript, 101)), '3:3');
 });
 
-test('a client resumes from the newest that has a place', () => {
+test('a client resumes from the newest that has a seq', () => {
   assert.equal(newestEntry(after(message(1), message(4), writes(50)))?.seq, 4);
   assert.equal(newestEntry(after(writes(50))), undefined);
 });
 
 /** What holds of every transcript at every moment. */
 function assertSound({ entries, edge, more }: Transcript): void {
-  const placed = entries.filter(({ seq }) => seq > 0);
+  const sequenced = entries.filter(({ seq }) => seq > 0);
   assert.equal(new Set(entries.map(({ message }) => message)).size, entries.length, 'each once');
-  assert.deepEqual(entries.slice(0, placed.length), placed, 'without a place at the end');
-  placed.forEach(({ seq }, at) => assert.ok(seq > (placed[at - 1]?.seq ?? 0), 'in order'));
-  if (more) for (const { seq } of placed) assert.ok(seq >= (edge ?? 0), 'nothing before the edge');
+  assert.deepEqual(entries.slice(0, sequenced.length), sequenced, 'without a seq at the end');
+  sequenced.forEach(({ seq }, at) => assert.ok(seq > (sequenced[at - 1]?.seq ?? 0), 'in order'));
+  if (more)
+    for (const { seq } of sequenced) assert.ok(seq >= (edge ?? 0), 'nothing before the edge');
 }
 
 test('ten thousand lives of a line end with what the server has, and lose nothing on the way', () => {
@@ -233,11 +234,11 @@ function assertSettled({ transcript, visible, written, acked }: Simulation): voi
   const { entries, edge = 0, more } = transcript;
   const from = more ? edge : 0;
   const row = ({ seq, message, at, body }: Message | Entry): unknown[] => [seq, message, at, body];
-  const [placed, others] = [
+  const [sequenced, others] = [
     entries.filter(({ seq }) => seq > 0),
     entries.filter(({ seq }) => seq === 0),
   ];
-  assert.deepEqual(placed.map(row), visible.filter(({ seq }) => seq >= from).map(row));
+  assert.deepEqual(sequenced.map(row), visible.filter(({ seq }) => seq >= from).map(row));
   for (const { failed, message } of others) assert.ok(failed, `${message} is on its way for ever`);
   const failed = new Set(others.map(({ message }) => message));
   for (const id of written) assert.ok(acked.has(id) !== failed.has(id), `${id} was answered`);

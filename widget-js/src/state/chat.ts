@@ -1,4 +1,5 @@
-// One visitor's chat in this browser: ties the line, the tabs, the store and the state together.
+// One visitor's chat in this browser: ties the connection, the tabs, the store and the state
+// together.
 //
 // Lives here: who does what when a tab leads or follows, and what is said again after a break. Not
 // here: how the state changes (`conversation.ts`), how it looks (`view/`).
@@ -43,7 +44,7 @@ import type {
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { conversationId, messageId } from '../../../protocol/ts/src/wire/ids.ts';
 import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
-import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import type { Answer, ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';
 import { isRetryable, verdict } from '../../../protocol/ts/src/wire/verdict.ts';
 import { initial, newest, reduce, unread } from './conversation.ts';
 import type { ChatState, Entry, Input } from './conversation.ts';
@@ -66,7 +67,7 @@ const HEARS = [
   SERVER_HISTORY,
 ] as readonly FrameSchema<ServerFrame>[];
 
-/** So many attempts in a row without ever a line: something keeps it away. */
+/** So many attempts in a row without ever a connection: something keeps it away. */
 const BLOCKED_AFTER = 2;
 const HISTORY_PAGE = 50;
 /** A retryable refusal that names no time. */
@@ -91,7 +92,7 @@ type Note =
   /** To all, from the page's part of the widget: the visitor wants to be forgotten here. */
   | { kind: 'wipe' };
 
-/** What only the leader can do, because it holds the line. */
+/** What only the leader can do, because it holds the connection. */
 export type Act =
   | { kind: 'typing'; typing: boolean }
   | { kind: 'seen'; seq: number }
@@ -119,7 +120,7 @@ export class Chat {
   readonly #socket: Socket;
   readonly #on: ChatEvents;
   #state: ChatState;
-  /** What was said on this line and is not answered yet. */
+  /** What was sent on this connection and is not answered yet. */
   readonly #opening = new Set<ConversationId>();
   #sending: MessageId | undefined;
   #token: string | undefined;
@@ -127,7 +128,7 @@ export class Chat {
   #stored: boolean;
   /** The card after a welcome is still to come. */
   #fresh = false;
-  /** Attempts in vain; none counts once there was a line. */
+  /** Attempts in vain; none counts once there was a connection. */
   #failures = 0;
   #unanswered: ReturnType<typeof setTimeout> | undefined;
   #askedEarlier = false;
@@ -164,7 +165,7 @@ export class Chat {
       hello: () => this.#hello(),
       onWelcome: (welcome) => this.#welcomed(welcome),
       onFrame: (frame) => this.#hear(frame),
-      onState: (state) => this.#line(state),
+      onState: (state) => this.#changed(state),
     });
     // A page that changes its address without being loaded, where the browser tells of it.
     const { navigation } = window as { navigation?: EventTarget };
@@ -190,13 +191,13 @@ export class Chat {
     return this.#tabs.joined;
   }
 
-  /** The visitor acted: from now on there may be a line, again where it was told to stop. */
+  /** The visitor acted: from now on there may be a connection, again where it was told to stop. */
   join(): void {
     this.#forgottenElsewhere();
     if (!this.#tabs.join()) this.look(true);
   }
 
-  /** Is all well: the line, or the tab that holds it? */
+  /** Is all well: the connection, or the tab that holds it? */
   look(again = false): void {
     if (this.joined && !this.#tabs.leads) this.#callLeader();
     this.do({ kind: 'probe', again });
@@ -309,7 +310,9 @@ export class Chat {
     this.#happen({ kind: 'ended' });
   }
 
-  /** Forgets this visitor here. A new line is a new visitor, and comes when they act again. */
+  /**
+   * Forgets this visitor here. A new connection is a new visitor, and comes when they act again.
+   */
   wipe(): void {
     this.#token = undefined;
     this.#store.clear();
@@ -449,7 +452,7 @@ export class Chat {
     switch (note.kind) {
       case 'input':
         this.#apply(note.input);
-        // Only a leader speaks of the line: it is there, or another one is by now.
+        // Only a leader speaks of the connection: it is there, or another one is by now.
         if (note.input.kind === 'line') clearTimeout(this.#unanswered);
         if (note.input.kind === 'read') this.#keepWhetherLive();
         break;
@@ -551,7 +554,7 @@ export class Chat {
     this.#happen({ kind: 'ended', all });
   }
 
-  #line(state: LineState): void {
+  #changed(state: ConnectionState): void {
     if (state.kind === 'online') this.#failures = Number.NEGATIVE_INFINITY;
     if (state.kind === 'waiting' && navigator.onLine && ++this.#failures === BLOCKED_AFTER)
       unreachable('WebSocket', this.#url);
@@ -593,8 +596,8 @@ export class Chat {
       // Closed by whomever, it is what the visitor asked for; they may open it again.
       if (frame.card.state === 'closed') clearTimeout(this.#retries.get('end'));
       this.#keepWhetherLive();
-      // What was read without a line.
-      const mine = frame.card.marks.find((mark) => mark.author.kind === 'visitor');
+      // What was read without a connection.
+      const mine = frame.card.marks.find(({ author }) => author.kind === 'visitor');
       if (this.#fresh && this.#state.seen > (mine?.seen ?? 0))
         this.do({ kind: 'seen', seq: this.#state.seen });
       this.#fresh = false;

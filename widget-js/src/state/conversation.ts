@@ -32,11 +32,12 @@ import { TYPING_MS } from '../../../protocol/ts/src/wire/frames.ts';
 
 export type Entry = AnyEntry<RejectCode>;
 
+/** How the connection stands; `line` is its name in what tabs of other releases hear as well. */
 export type Line = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
 
 export interface ChatState extends Transcript<RejectCode> {
   line: Line;
-  /** The line broke and is not back yet, whatever attempt is under way. */
+  /** The connection broke and is not back yet, whatever attempt is under way. */
   lost: boolean;
   /** There never was one, after some attempts: something keeps it away. */
   blocked: boolean;
@@ -139,8 +140,8 @@ export function reduce(state: ChatState, input: Input): ChatState {
 }
 
 /**
- * What was only for a while is over: a mark of typing, and a message on the first day on which it
- * can no longer be read.
+ * What was only for a while is over: the typing indicator, and a message on the first day on which
+ * it can no longer be read.
  */
 function later(state: ChatState, now: number): ChatState {
   const over = state.typing !== undefined && state.typing.until <= now;
@@ -166,7 +167,7 @@ function frame(state: ChatState, frame: ServerFrame, now: number): ChatState {
       };
     case 'delivered':
     case 'seen':
-      return tookMark(state, frame.author, frame.seq, frame.kind);
+      return tookReceipt(state, frame.author, frame.seq, frame.kind);
     case 'queue':
       // Where nobody is there, `availability` says when somebody comes.
       return {
@@ -197,7 +198,7 @@ function tookCard(state: ChatState, card: ConversationCard): ChatState {
     return state;
   const waits = card.state === 'queued' || card.state === 'offered';
   const position = card.position ?? state.queue?.position;
-  const mine = card.marks.find((mark) => mark.author.kind === 'visitor');
+  const mine = card.marks.find(({ author }) => author.kind === 'visitor');
   return {
     ...state,
     card,
@@ -209,7 +210,7 @@ function tookCard(state: ChatState, card: ConversationCard): ChatState {
   };
 }
 
-function tookMark(
+function tookReceipt(
   state: ChatState,
   author: Author,
   seq: number,
@@ -229,12 +230,12 @@ export type Progress = 'sending' | 'failed' | 'sent' | 'delivered' | 'seen';
 export function progress(state: ChatState, entry: Entry): Progress {
   if (entry.failed) return 'failed';
   if (entry.seq === 0) return 'sending';
-  const others = (state.card?.marks ?? []).filter((mark) => mark.author.kind !== 'visitor');
-  if (others.some((mark) => mark.seen >= entry.seq)) return 'seen';
-  return others.some((mark) => mark.delivered >= entry.seq) ? 'delivered' : 'sent';
+  const others = (state.card?.marks ?? []).filter(({ author }) => author.kind !== 'visitor');
+  if (others.some(({ seen }) => seen >= entry.seq)) return 'seen';
+  return others.some(({ delivered }) => delivered >= entry.seq) ? 'delivered' : 'sent';
 }
 
-/** The newest place of anything here; 0 where nothing has one. */
+/** The newest seq of anything here; 0 where nothing has one. */
 export function newest(state: ChatState): number {
   return newestEntry(state)?.seq ?? 0;
 }

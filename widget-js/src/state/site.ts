@@ -61,7 +61,7 @@ export type SiteAnswer =
   | { kind: 'site'; site: SiteConfig }
   /** There is no such site, it is closed, or it is not for this page: nothing is shown. */
   | { kind: 'refused' }
-  /** No line, or a server that is not well: worth another try. */
+  /** No connection, or a server that is not well: worth another try. */
   | { kind: 'unreachable' };
 
 /** The page may have put others in their place by the time that they are needed. */
@@ -104,7 +104,7 @@ export async function fetchSite(server: string, siteKey: string): Promise<SiteAn
       // Browsers of before 2022 wait as long as the network does.
       signal: AbortSignal.timeout?.(ANSWER_MS_MAX),
     });
-    // Its line would be closed: there is nothing to show. Whoever keeps the page hears of it.
+    // Its connection would be closed: there is nothing to show. Whoever keeps the page hears of it.
     const elsewhere = answer.headers.get('livehelp-page-origin');
     if (elsewhere) notAllowed();
     if (answer.ok && !elsewhere) return { kind: 'site', site: readSite(await answer.json()) };

@@ -111,7 +111,7 @@ export class Store {
     this.#erase(nameOf(item));
   }
 
-  /** Marks what the server will not have. */
+  /** Notes what the server refused. */
   fail(message: MessageId, why: RejectCode): void {
     const name = nameOf({ kind: 'send', message });
     const item = this.#read<SavedSend>(name);
@@ -138,8 +138,8 @@ export class Store {
   #names(): string[] {
     const names = new Set(this.#memory.keys());
     try {
-      for (let place = 0; place < (this.#shelf?.length ?? 0); place++) {
-        const key = this.#shelf?.key(place);
+      for (let index = 0; index < (this.#shelf?.length ?? 0); index++) {
+        const key = this.#shelf?.key(index);
         if (key?.startsWith(this.#prefix)) names.add(key.slice(this.#prefix.length));
       }
     } catch {

@@ -1,4 +1,4 @@
-// The tabs of one browser agree on one of them that holds the line.
+// The tabs of one browser agree on one of them that holds the connection.
 //
 // Lives here: the lock that makes a leader, how one that is silent loses it, the channel between
 // them, and all put down while a page lies in the back/forward cache. Without locks or channel (no
@@ -39,16 +39,16 @@ export class Tabs<Note> {
   join(): boolean {
     if (this.#joined) return false;
     this.#joined = true;
-    addEventListener('pagehide', this.#heard);
-    addEventListener('pageshow', this.#heard);
+    addEventListener('pagehide', this.#onPageEvent);
+    addEventListener('pageshow', this.#onPageEvent);
     this.#enter();
     return true;
   }
 
   leave(): void {
     this.#joined = false;
-    removeEventListener('pagehide', this.#heard);
-    removeEventListener('pageshow', this.#heard);
+    removeEventListener('pagehide', this.#onPageEvent);
+    removeEventListener('pageshow', this.#onPageEvent);
     this.#exit();
   }
 
@@ -57,7 +57,7 @@ export class Tabs<Note> {
     this.#channel?.postMessage(note);
   }
 
-  readonly #heard = (event: Event): void => {
+  readonly #onPageEvent = (event: Event): void => {
     if (event.type === 'pagehide') this.#exit();
     else if ((event as PageTransitionEvent).persisted) this.#enter();
   };
@@ -74,7 +74,7 @@ export class Tabs<Note> {
     this.#options.onEnter();
   }
 
-  /** The leader does not answer: takes the line from it. */
+  /** The leader does not answer: takes the connection from it. */
   seize(): void {
     if (this.#leads || !this.#channel) return;
     this.#waiting?.abort();
@@ -100,7 +100,7 @@ export class Tabs<Note> {
           this.#lead();
           return;
         }
-        // Another tab got no answer from this one and took the line.
+        // Another tab got no answer from this one and took the connection.
         this.#leads = false;
         this.#options.onExit();
         this.#stand(false);

@@ -31,7 +31,7 @@ export const progress = {
   delivered: 'Zugestellt',
   seen: 'Gelesen',
 };
-export const waitingForLine = 'Wartet auf die Verbindung';
+export const waitingForConnection = 'Wartet auf die Verbindung';
 export const failed = (why: string) => `Nicht gesendet: ${why}`;
 export const retry = 'Erneut versuchen';
 export const discard = 'Löschen';

@@ -35,7 +35,7 @@ export const progress = {
   delivered: 'Delivered',
   seen: 'Seen',
 };
-export const waitingForLine = 'Waiting for the connection';
+export const waitingForConnection = 'Waiting for the connection';
 export const failed = (why: string) => `Not sent: ${why}`;
 export const retry = 'Try again';
 export const discard = 'Delete';

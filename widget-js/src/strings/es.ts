@@ -31,7 +31,7 @@ export const progress = {
   delivered: 'Entregado',
   seen: 'Leído',
 };
-export const waitingForLine = 'Esperando la conexión';
+export const waitingForConnection = 'Esperando la conexión';
 export const failed = (why: string) => `No enviado: ${why}`;
 export const retry = 'Reintentar';
 export const discard = 'Eliminar';

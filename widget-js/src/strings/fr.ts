@@ -31,7 +31,7 @@ export const progress = {
   delivered: 'Remis',
   seen: 'Lu',
 };
-export const waitingForLine = 'En attente de la connexion';
+export const waitingForConnection = 'En attente de la connexion';
 export const failed = (why: string) => `Non envoyé : ${why}`;
 export const retry = 'Réessayer';
 export const discard = 'Supprimer';

@@ -24,7 +24,7 @@ export function put(parent: Element, ...children: (Node | string)[]): void {
     parent.appendChild(typeof child === 'string' ? document.createTextNode(child) : child);
 }
 
-/** Puts children in the place of what an element had. */
+/** Puts children in place of what an element had. */
 export function fill(parent: Element, ...children: (Node | string)[]): void {
   parent.textContent = '';
   put(parent, ...children);
@@ -58,7 +58,7 @@ export function isolated(name: string): string {
 export function say(element: Element, text: string): void {
   const parts = text.split(/[\u2068\u2069]/);
   if (element.textContent === parts.join('')) return;
-  fill(element, ...parts.map((part, place) => (place % 2 ? el('bdi', {}, part) : part)));
+  fill(element, ...parts.map((part, index) => (index % 2 ? el('bdi', {}, part) : part)));
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

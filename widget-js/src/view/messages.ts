@@ -24,7 +24,7 @@ interface Row {
    * thousands.
    */
   drawn: readonly unknown[];
-  /** What the meta line was made of. */
+  /** What the line below was made of. */
   face: string;
 }
 
@@ -52,7 +52,7 @@ export class Messages {
    * made, and says nothing.
    */
   #room = 0;
-  /** The place of the newest that was shown: what comes above it is news. */
+  /** The seq of the newest that was shown: what comes above it is news. */
   #newest = 0;
 
   constructor(locale: string, on: MessagesEvents) {
@@ -114,10 +114,10 @@ export class Messages {
     say(this.#greeting, greeting);
     const gone = new Set(this.#rows.keys());
     let before: Element = this.#greeting;
-    state.entries.forEach((entry, place) => {
+    state.entries.forEach((entry, index) => {
       gone.delete(entry.message);
       const row = this.#row(entry);
-      this.#refresh(row, state, entry, state.entries[place - 1], state.entries[place + 1]);
+      this.#refresh(row, state, entry, state.entries[index - 1], state.entries[index + 1]);
       if (before.nextSibling !== row.element) log.insertBefore(row.element, before.nextSibling);
       before = row.element;
     });
@@ -185,7 +185,7 @@ export class Messages {
       state.card?.agents,
       isNext(state),
     ];
-    if (drawn.every((part, place) => part === row.drawn[place])) return;
+    if (drawn.every((part, index) => part === row.drawn[index])) return;
     row.drawn = drawn;
     if (entry.body.kind !== 'text') {
       say(row.element, this.#event(state, entry));
@@ -229,7 +229,7 @@ export class Messages {
       return [strings.failed(reason(entry.failed)), ...acts];
     }
     const away =
-      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForLine;
+      state.line === 'stopped' ? strings.failed(strings.stopped) : strings.waitingForConnection;
     const words = came === 'sending' && state.line !== 'online' ? away : strings.progress[came];
     const drawing = icon({ sending: CLOCK, sent: TICK, delivered: TICKS, seen: TICKS }[came]);
     if (came === 'seen') drawing.classList.add('is-seen');

@@ -191,7 +191,7 @@ export class Panel {
     const title = helper?.name ?? this.#site.texts.title ?? (this.#site.name || strings.title);
     say(this.#title, isolated(title));
     say(this.#face, [...title.trim()][0]?.toUpperCase() ?? '');
-    // Without a line nobody is with the visitor, and nobody knows who is there.
+    // Without a connection nobody is with the visitor, and nobody knows who is there.
     const ended = state.line === 'stopped';
     const away = ended || state.lost || (helper !== undefined && state.line !== 'online');
     say(
@@ -199,7 +199,7 @@ export class Panel {
       ended
         ? ''
         : away
-          ? strings.waitingForLine
+          ? strings.waitingForConnection
           : helper
             ? strings.withAgent
             : strings.availability[availability],

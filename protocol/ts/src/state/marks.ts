@@ -1,4 +1,5 @@
-// How far everybody in a conversation has come: what reached them, and what they have read.
+// Receipts: how far everybody in a conversation has come, what reached them and what they have
+// read. The wire calls them marks.
 
 import type { Author, Marks } from '../wire/frames.ts';
 
@@ -7,8 +8,8 @@ export function sameAuthor(one: Author, other: Author): boolean {
 }
 
 /**
- * Notes that everything up to `seq` reached somebody, or was on their screen. Marks never go back;
- * the same list where this is nothing new.
+ * Notes that everything up to `seq` reached somebody, or was on their screen. Receipts never go
+ * back; the same list where this is nothing new.
  */
 export function mark(
   marks: readonly Marks[],

@@ -1,16 +1,16 @@
 // What was said in one conversation, as a client has it: one reducer for every client.
 //
-// Lives here: the order of messages, duplicates, what has no place yet, what lost its place, pages
-// and the edge of what is here. Not here: sockets, storage, marks, the state of the conversation.
-// Pure: every function takes a transcript and gives the next one; the same one where nothing
-// changed. Each passes once over what is here, so a message costs as much as the transcript is
-// long.
+// Lives here: the order of messages, duplicates, what has no sequence number yet, what lost it,
+// pages and the edge of what is here. Not here: sockets, storage, receipts, the state of the
+// conversation. Pure: every function takes a transcript and gives the next one; the same one where
+// nothing changed. Each passes once over what is here, so a message costs as much as the transcript
+// is long.
 
 import type { Message, MessageId, ServerFrame, ServerHistory } from '../wire/frames.ts';
 
-/** One message, in its place or on its way to one. */
+/** One message, with its sequence number or on its way to one. */
 export interface Entry<Why = string> extends Omit<Message, 'seq'> {
-  /** The place that the server gave it; 0 until then. */
+  /** The sequence number that the server gave it; 0 until then. */
   readonly seq: number;
   /** It was written here, and the server has not answered yet: it is said again until it does. */
   readonly pending?: boolean | undefined;
@@ -19,10 +19,10 @@ export interface Entry<Why = string> extends Omit<Message, 'seq'> {
 }
 
 export interface Transcript<Why = string> {
-  /** By place; those without one at the end, in the order of their making. */
+  /** By seq; those without one at the end, in the order of their making. */
   readonly entries: readonly Entry<Why>[];
   /**
-   * From this place on everything is here. What comes with a place before it waits for the page
+   * From this seq on everything is here. What comes with a lower one waits for the page
    * that has it: shown alone, it would hide that something is missing between. Absent before the
    * first page.
    */
@@ -43,13 +43,13 @@ export function hear<T extends Transcript<unknown>>(
   switch (frame.kind) {
     case 'message': {
       const { kind: _, conversation: __, ...message } = frame;
-      return place(transcript, [message]);
+      return arrange(transcript, [message]);
     }
     case 'history':
       return takePage(transcript, frame, before);
     case 'void': {
       const { message, seq } = frame;
-      return place(transcript, [], (entry) => entry.message === message && entry.seq === seq);
+      return arrange(transcript, [], (entry) => entry.message === message && entry.seq === seq);
     }
     case 'forget':
       return forget(transcript, frame.messages);
@@ -61,21 +61,21 @@ export function hear<T extends Transcript<unknown>>(
 /** Adds what was just written; what was refused before is on its way again. */
 export function write<T extends Transcript<unknown>>(
   transcript: T,
-  said: Omit<Message, 'seq' | 'expires'>,
+  written: Omit<Message, 'seq' | 'expires'>,
 ): T {
   const { entries } = transcript;
-  const known = entries.find((entry) => entry.message === said.message);
+  const known = entries.find((entry) => entry.message === written.message);
   if (known?.seq) return transcript;
-  if (known) return change(transcript, said.message, { failed: undefined, pending: true });
+  if (known) return change(transcript, written.message, { failed: undefined, pending: true });
   return {
     ...transcript,
-    entries: [...entries, { ...said, seq: 0, expires: null, pending: true }],
+    entries: [...entries, { ...written, seq: 0, expires: null, pending: true }],
   };
 }
 
 /** The server answered: it is stored, as what it kept of it. */
 export function acknowledge<T extends Transcript<unknown>>(transcript: T, message: Message): T {
-  return place(transcript, [{ ...message, pending: undefined }]);
+  return arrange(transcript, [{ ...message, pending: undefined }]);
 }
 
 /** The server refused it for good: it stands nowhere, and waits for whoever wrote it. */
@@ -87,7 +87,7 @@ export function refuse<T extends Transcript<Why>, Why>(
   return change(transcript, message, { seq: 0, failed });
 }
 
-/** Drops what has no place. */
+/** Drops what has no seq. */
 export function discard<T extends Transcript<unknown>>(transcript: T, message: MessageId): T {
   return keep(transcript, (entry) => entry.message !== message || entry.seq > 0);
 }
@@ -97,12 +97,12 @@ export function expire<T extends Transcript<unknown>>(transcript: T, today: numb
   return keep(transcript, (entry) => entry.expires === null || entry.expires > today);
 }
 
-/** The newest message that has a place: what a client resumes from. */
+/** The newest message that has a seq: what a client resumes from. */
 export function newestEntry({ entries }: Transcript<unknown>): Entry<unknown> | undefined {
   return entries.findLast((entry) => entry.seq > 0);
 }
 
-/** Changes one message; it keeps its turn among those without a place. */
+/** Changes one message; it keeps its order among those without a seq. */
 function change<T extends Transcript<unknown>>(
   transcript: T,
   message: MessageId,
@@ -127,19 +127,19 @@ function inOrder(entries: Entry<unknown>[]): Entry<unknown>[] {
 }
 
 /**
- * Puts messages where the server says they belong. One that is known at another place moves. What
- * stood in a place that now belongs to another, and whatever else is `lost`, was never stored: it
- * leaves its place. One's own goes out again then; what others said is gone until they say it
+ * Puts messages where the server says they belong. One that is known under another seq moves. What
+ * stood under a seq that now belongs to another, and whatever else is `lost`, was never stored: it
+ * loses its seq. One's own goes out again then; what others said is gone until they say it
  * again.
  */
-function place<T extends Transcript<unknown>>(
+function arrange<T extends Transcript<unknown>>(
   transcript: T,
   messages: readonly Entry<unknown>[],
   lost?: (entry: Entry<unknown>) => boolean,
 ): T {
   const { edge = 0, more } = transcript;
   const fresh = new Map(messages.map((one) => [one.message, one]));
-  const places = new Set(messages.map((one) => one.seq));
+  const seqs = new Set(messages.map((one) => one.seq));
   const entries: Entry<unknown>[] = [];
   const put = (entry: Entry<unknown>, leaves?: boolean): void => {
     const stays = entry.seq === 0 || !(leaves || (more && entry.seq < edge));
@@ -148,7 +148,7 @@ function place<T extends Transcript<unknown>>(
   for (const entry of transcript.entries) {
     const message = fresh.get(entry.message);
     if (message) fresh.set(entry.message, { pending: entry.pending, ...message });
-    else put(entry, places.has(entry.seq) || lost?.(entry));
+    else put(entry, seqs.has(entry.seq) || lost?.(entry));
   }
   fresh.forEach((entry) => put(entry));
   return { ...transcript, entries: inOrder(entries) };
@@ -167,7 +167,7 @@ function takePage<T extends Transcript<unknown>>(
   const goesOn =
     !reset && before === undefined && transcript.edge !== undefined && transcript.entries[0]?.seq;
   const edge = messages[0]?.seq ?? 0;
-  return place(goesOn ? transcript : { ...transcript, edge, more }, messages, () => reset);
+  return arrange(goesOn ? transcript : { ...transcript, edge, more }, messages, () => reset);
 }
 
 /** Erased: some messages, or all. */

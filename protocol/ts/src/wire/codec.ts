@@ -22,7 +22,8 @@ export interface CodeTable<Word extends string = string> {
 }
 
 /**
- * An array whose fields are known by their place; those after `required` may be left off the end.
+ * An array whose fields are known by their position; those after `required` may be left off the
+ * end.
  */
 export interface RecordShape<Record = unknown> {
   readonly required: number;
@@ -72,7 +73,7 @@ function known<T>(read: () => T, or: T): T {
   }
 }
 
-/** The form of a body that is a line of the system. */
+/** The form of a body that is an event message. */
 const BODY_EVENT = 1;
 
 type Fields = { [name: string]: unknown };
@@ -89,9 +90,10 @@ export function encodeFrame<Frame extends object>(
 }
 
 /**
- * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send, and for one with a code that
- * is not known. Where such a code stands in an item of a list, or in a field that may be absent, only that is left out.
- * @throws FrameError or MsgpackError if the bytes are no frame.
+ * Reads a frame of one of these kinds; `undefined` for any other, which a newer server may send,
+ * and for one with a code that is not known. Where such a code stands in an item of a list, or in a
+ * field that may be absent, only that is left out. @throws FrameError or MsgpackError if the bytes
+ * are no frame.
  */
 export function decodeFrame<Frame>(
   kinds: readonly FrameSchema<Frame>[],
@@ -113,23 +115,23 @@ export function decodeFrame<Frame>(
 function toFields(shape: RecordShape, record: Fields): Value[] {
   const values: Value[] = [];
   let length = shape.required;
-  shape.fields.forEach(([name, field], place) => {
+  shape.fields.forEach(([name, field], index) => {
     const value = record[name];
     const absent = value === undefined || value === null;
     // for others: begin
-    if (absent && place < shape.required && !is(/* @__KEY__ */ 'orNull', field))
+    if (absent && index < shape.required && !is(/* @__KEY__ */ 'orNull', field))
       throw new FrameError(`${name} is missing`);
     // for others: end
-    if (!absent) length = Math.max(length, place + 1);
+    if (!absent) length = Math.max(length, index + 1);
     values.push(absent ? null : toValue(field, value, name));
   });
   return values.slice(0, length);
 }
 
 function fromFields(shape: RecordShape, values: readonly Value[], record: Fields): Fields {
-  shape.fields.forEach(([name, field], place) => {
-    const value = values[place];
-    if (place < shape.required) {
+  shape.fields.forEach(([name, field], index) => {
+    const value = values[index];
+    if (index < shape.required) {
       // What is missing is of no shape's type.
       record[name] = fromValue(field, value as Value, name);
     } else if (value !== undefined && value !== null) {
@@ -228,8 +230,8 @@ function idBytes(prefix: string, value: unknown, name: string): Uint8Array {
       ? value.slice(prefix.length + 1)
       : '';
   if (!/^[0-9a-f]{32}$/.test(hex)) throw wrong(name);
-  return Uint8Array.from({ length: 16 }, (_, place) =>
-    parseInt(hex.slice(place * 2, place * 2 + 2), 16),
+  return Uint8Array.from({ length: 16 }, (_, index) =>
+    parseInt(hex.slice(index * 2, index * 2 + 2), 16),
   );
 }
 

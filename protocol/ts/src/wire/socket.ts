@@ -1,5 +1,5 @@
-// One line to the server: connects, greets, pairs answers with questions, notices when the line is
-// dead, and comes back as the close code's range says.
+// One connection to the server: connects, greets, pairs answers with questions, notices when the
+// connection is dead, and comes back as the close code's range says.
 //
 // Lives here: everything about the connection that does not know what a conversation is. Not here:
 // what is said on it, and what is said again after a break (`onWelcome` is the moment for that).
@@ -30,7 +30,7 @@ export function retryDelayMs(attempts: number, chance: number): number {
   return chance * Math.min(RETRY_MS_MAX, RETRY_MS_BASE * 2 ** Math.min(attempts, 10));
 }
 
-/** Without a frame for so long, a page that is looked at asks whether the line is alive. */
+/** Without a frame for so long, a page that is looked at asks whether the connection is alive. */
 const SILENCE_MS = 30_000;
 /**
  * And sooner where a question is open for so long: a server that is busy still answers a probe at
@@ -39,22 +39,24 @@ const SILENCE_MS = 30_000;
 const ANSWER_MS = 5_000;
 /** From the first byte to `welcome`. */
 const GREETING_MS_MAX = 10_000;
-/** A line that held so long was a good one: the next attempt begins from the shortest wait. */
+/**
+ * A connection that held so long was a good one: the next attempt begins from the shortest wait.
+ */
 const STEADY_MS = 5_000;
 
-export type LineState =
+export type ConnectionState =
   /** Nobody asked for it yet, or it was put to rest. */
   | { kind: 'idle' }
   | { kind: 'connecting' }
   | { kind: 'online' }
-  /** The line broke; the next attempt comes by itself. */
+  /** The connection broke; the next attempt comes by itself. */
   | { kind: 'waiting'; retryInMs: number }
   /** The server said not to come back, and why. */
   | { kind: 'stopped'; code: number; reason: string };
 
 /**
- * The answer to a question: a frame with its `request`, a refusal included; `lost` when the line
- * broke first.
+ * The answer to a question: a frame with its `request`, a refusal included; `lost` when the
+ * connection broke first.
  */
 export type Answer = Extract<ServerFrame, { request: number }> | { kind: 'lost' };
 
@@ -66,18 +68,18 @@ export interface SocketOptions {
   url: string;
   /** The browser's own, where the page may have another by now. */
   socket?: typeof WebSocket;
-  /** The kinds of frames this client understands, beyond those of the line itself. */
+  /** The kinds of frames this client understands, beyond those of the connection itself. */
   hears: readonly FrameSchema<ServerFrame>[];
   /**
    * Asked for at every connect, so that the resume points and the token are those of the moment.
    */
   hello: () => Omit<ClientHello, 'kind' | 'request'>;
-  /** The line is open: now say again what was never answered. */
+  /** The connection is open: now say again what was never answered. */
   onWelcome: (welcome: ServerWelcome) => void;
   /** Every frame that is not the answer to a question. */
   onFrame: (frame: ServerFrame) => void;
-  onState: (state: LineState) => void;
-  /** What `hello` was refused with; the line then ends. */
+  onState: (state: ConnectionState) => void;
+  /** What `hello` was refused with; the connection then ends. */
   onRefused?: (reject: Extract<ServerFrame, { kind: 'reject' }>) => void;
 }
 
@@ -92,8 +94,8 @@ function isLookedAt(): boolean {
 export class Socket {
   readonly #options: SocketOptions;
   readonly #hears: readonly FrameSchema<ServerFrame>[];
-  #state: LineState = { kind: 'idle' };
-  #line: WebSocket | undefined;
+  #state: ConnectionState = { kind: 'idle' };
+  #socket: WebSocket | undefined;
   #wanted = false;
   #attempts = 0;
   /** What a `bye` asked for, in place of our own wait. */
@@ -113,11 +115,13 @@ export class Socket {
     ] as readonly FrameSchema<ServerFrame>[];
   }
 
-  get state(): LineState {
+  get state(): ConnectionState {
     return this.#state;
   }
 
-  /** Opens the line and keeps it open. Again after `stop`, or after the server said to stop. */
+  /**
+   * Opens the connection and keeps it open. Again after `stop`, or after the server said to stop.
+   */
   start(): void {
     if (this.#wanted) return;
     this.#wanted = true;
@@ -126,7 +130,7 @@ export class Socket {
     this.#connect();
   }
 
-  /** Closes the line and leaves it closed. */
+  /** Closes the connection and leaves it closed. */
   stop(): void {
     this.#wanted = false;
     this.#watch('remove');
@@ -146,20 +150,20 @@ export class Socket {
     return this.#ask(schema, fields);
   }
 
-  /** Says something that has no answer. Whether there was a line to say it on. */
+  /** Says something that has no answer. Whether there was a connection to say it on. */
   say<Frame extends Statement>(schema: FrameSchema<Frame>, fields: Omit<Frame, 'kind'>): boolean {
-    if (this.#state.kind !== 'online' || !this.#line) return false;
-    this.#line.send(encodeFrame(schema, fields) as Uint8Array<ArrayBuffer>);
+    if (this.#state.kind !== 'online' || !this.#socket) return false;
+    this.#socket.send(encodeFrame(schema, fields) as Uint8Array<ArrayBuffer>);
     return true;
   }
 
-  /** Is the line alive? If no answer comes in time, it is dropped and built anew. */
+  /** Is the connection alive? If no answer comes in time, it is dropped and built anew. */
   probe(): void {
     if (this.#state.kind === 'waiting') this.#connect();
     if (this.#state.kind !== 'online') return;
-    const line = this.#line;
+    const socket = this.#socket;
     const late = setTimeout(() => {
-      if (line === this.#line) this.#broken();
+      if (socket === this.#socket) this.#broken();
     }, PONG_MS);
     void this.#ask(CLIENT_PING, {}).then(() => clearTimeout(late));
   }
@@ -168,7 +172,7 @@ export class Socket {
    * A page's life. A function: some error trackers put a listener of their own around each, which
    * calls it as one.
    */
-  readonly #heard = (event: Event): void => {
+  readonly #onPageEvent = (event: Event): void => {
     switch (event.type) {
       case 'visibilitychange':
         if (document.visibilityState === 'visible') this.probe();
@@ -179,8 +183,8 @@ export class Socket {
         else this.probe();
         break;
       case 'pagehide':
-        // A page in the back/forward cache would keep a line that nobody hears, and the server
-        // would not know.
+        // A page in the back/forward cache would keep a connection that nobody hears, and the
+        // server would not know.
         this.#drop();
         this.#become({ kind: 'idle' });
         break;
@@ -190,17 +194,18 @@ export class Socket {
     }
   };
 
-  /** What in a page's life bears on its line. Outside a page there is nothing to watch. */
+  /** What in a page's life bears on its connection. Outside a page there is nothing to watch. */
   #watch(act: 'add' | 'remove'): void {
     // for others: begin
     if (typeof document === 'undefined') return;
     // for others: end
     const change = act === 'add' ? 'addEventListener' : 'removeEventListener';
-    document[change]('visibilitychange', this.#heard);
-    for (const event of ['online', 'pagehide', 'pageshow']) window[change](event, this.#heard);
+    document[change]('visibilitychange', this.#onPageEvent);
+    for (const event of ['online', 'pagehide', 'pageshow'])
+      window[change](event, this.#onPageEvent);
   }
 
-  #become(state: LineState): void {
+  #become(state: ConnectionState): void {
     this.#state = state;
     this.#options.onState(state);
   }
@@ -213,30 +218,30 @@ export class Socket {
   #connect(): void {
     this.#drop();
     this.#become({ kind: 'connecting' });
-    let line: WebSocket;
+    let socket: WebSocket;
     try {
-      line = new (this.#options.socket ?? WebSocket)(this.#options.url, SUBPROTOCOL);
+      socket = new (this.#options.socket ?? WebSocket)(this.#options.url, SUBPROTOCOL);
     } catch {
       this.#broken();
       return;
     }
-    line.binaryType = 'arraybuffer';
-    this.#line = line;
+    socket.binaryType = 'arraybuffer';
+    this.#socket = socket;
     this.#later('greeting', GREETING_MS_MAX, () => this.#broken());
-    line.onopen = () => {
-      if (line === this.#line) this.#greet();
+    socket.onopen = () => {
+      if (socket === this.#socket) this.#greet();
     };
-    line.onmessage = (event: MessageEvent<unknown>) => {
-      if (line === this.#line && event.data instanceof ArrayBuffer)
+    socket.onmessage = (event: MessageEvent<unknown>) => {
+      if (socket === this.#socket && event.data instanceof ArrayBuffer)
         this.#hear(new Uint8Array(event.data));
     };
     // A page's policy refuses without a close; where both come, the close has its code.
-    line.onerror = () =>
+    socket.onerror = () =>
       setTimeout(() => {
-        if (line === this.#line) this.#broken();
+        if (socket === this.#socket) this.#broken();
       });
-    line.onclose = (event) => {
-      if (line === this.#line) this.#broken(event.code, event.reason);
+    socket.onclose = (event) => {
+      if (socket === this.#socket) this.#broken(event.code, event.reason);
     };
   }
 
@@ -265,7 +270,7 @@ export class Socket {
         clearTimeout(late);
         resolve(answer);
       });
-      this.#line?.send(encodeFrame(schema, frame) as Uint8Array<ArrayBuffer>);
+      this.#socket?.send(encodeFrame(schema, frame) as Uint8Array<ArrayBuffer>);
     });
   }
 
@@ -297,7 +302,7 @@ export class Socket {
     });
   }
 
-  /** Without a close that says otherwise, a line is just gone. */
+  /** Without a close that says otherwise, a connection is just gone. */
   #broken(code = 1006, reason = ''): void {
     this.#drop(4000);
     const then = verdict(code);
@@ -327,13 +332,13 @@ export class Socket {
     this.#later('retry', retryInMs, () => this.#connect());
   }
 
-  /** Lets go of the line and of all that hung on it. */
+  /** Lets go of the connection and of all that hung on it. */
   #drop(code = 1000): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    const line = this.#line;
-    this.#line = undefined;
+    const socket = this.#socket;
+    this.#socket = undefined;
     // Connecting, or open.
-    if (line && line.readyState < 2) line.close(code);
+    if (socket && socket.readyState < 2) socket.close(code);
     const questions = [...this.#questions.values()];
     this.#questions.clear();
     for (const answered of questions) answered({ kind: 'lost' });

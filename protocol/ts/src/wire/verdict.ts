@@ -1,4 +1,4 @@
-// What a client does about a refusal and about the end of a line: the generated verdicts, and
+// What a client does about a refusal and about the end of a connection: the generated verdicts, and
 // nothing else.
 
 import { RETRYABLE, VERDICTS } from './frames.ts';

@@ -1,9 +1,9 @@
-// What the agent's hands are doing: when single keys may act, and where the next letter shall go.
+// The keyboard: when single keys may act, and where the next letter shall go.
 //
 // A key is meant for what was on the screen when the hand went down. So keys rest for a moment
-// after a conversation came onto the screen or changed hands there, after something was pressed,
-// after the focus was moved, and after what can only be the beginning of a word; and whoever just
-// took a conversation writes at once.
+// after a conversation came onto the screen or changed its agent there, after something was
+// pressed, after the focus was moved, and after what can only be the beginning of a word; and
+// whoever just took a conversation writes at once.
 
 import { signal } from '@preact/signals';
 import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
@@ -16,7 +16,7 @@ export const UNDO = 'z';
 /** The keys that step from one conversation to the next. */
 export const STEPS: readonly string[] = ['j', 'k'];
 
-/** Whoever steps has their hands on single keys, and takes back what the last one did. */
+/** Whoever steps presses single keys, and takes back what the last one did. */
 export const STEPPING: readonly string[] = [...STEPS, UNDO];
 
 /** Keys that change nothing but what is looked at. */

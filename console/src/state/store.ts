@@ -1,8 +1,8 @@
-// What this console knows of the agent's work: the one line to the server, and what came over it.
+// The store: what this console knows of the agent's work, and its one connection to the server.
 //
 // Lives here: signals for the view, the objects that do one part each, and how they are tied
 // together. Not here: what the agent does (acts.ts), how a board or a thread changes (board.ts,
-// thread.ts, both pure), how a line is kept (the wire's socket), how anything looks.
+// thread.ts, both pure), how a connection is kept (the wire's socket), how anything looks.
 
 import { batch, computed, signal } from '@preact/signals';
 import { dayOf } from '../../../protocol/ts/src/wire/days.ts';
@@ -17,7 +17,7 @@ import type {
 } from '../../../protocol/ts/src/wire/frames.ts';
 import { messageId } from '../../../protocol/ts/src/wire/ids.ts';
 import { Socket } from '../../../protocol/ts/src/wire/socket.ts';
-import type { Answer, LineState } from '../../../protocol/ts/src/wire/socket.ts';
+import type { Answer, ConnectionState } from '../../../protocol/ts/src/wire/socket.ts';
 import { newestEntry } from '../../../protocol/ts/src/state/transcript.ts';
 import { rejectSentence, t } from '../strings/en.ts';
 import { named } from '../strings/phrase.ts';
@@ -27,8 +27,8 @@ import { serverNow, setServerTime } from './clock.ts';
 import { Closings } from './closings.ts';
 import { Composing } from './composing.ts';
 import { Follower } from './follower.ts';
-import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './hands.ts';
-import { forgetKept } from './kept.ts';
+import { composerCalled, hasKeys, isStepping, restKeys, STEPPING } from './keyboard.ts';
+import { forgetStored } from './tab_storage.ts';
 import { News } from './news.ts';
 import { dismissAll, tell } from './notices.ts';
 import { Outbox } from './outbox.ts';
@@ -39,7 +39,7 @@ import { EMPTY_THREAD, newestSeq, reduceThread } from './thread.ts';
 import type { Thread, ThreadInput } from './thread.ts';
 import { visitorName } from './visitor.ts';
 
-export const line = signal<LineState>({ kind: 'idle' });
+export const connection = signal<ConnectionState>({ kind: 'idle' });
 export const board = signal<Board>(EMPTY_BOARD);
 export const threads = signal<ReadonlyMap<ConversationId, Thread>>(new Map());
 /** The conversation on the screen. */
@@ -90,8 +90,8 @@ const BOARD_CARDS_MAX = 2_000;
 let socket: Socket | null = null;
 let offerSoundAt = 0;
 
-/** The line, while it is online. */
-const online = (): Socket | null => (line.value.kind === 'online' ? socket : null);
+/** The socket, while it is online. */
+const online = (): Socket | null => (connection.value.kind === 'online' ? socket : null);
 
 const composing = new Composing(online);
 export const { composers } = composing;
@@ -122,17 +122,17 @@ const follower = new Follower({
     const thread = threads.value.get(id);
     return opened.value === id && thread?.more === true ? (thread.edge ?? null) : null;
   },
-  heard,
+  heard: takeAnswer,
   absent: (id, absent) => toThread(id, { kind: 'absent', absent }),
   refused: (reject) => tell(rejectSentence(reject.code, reject.words), 'bad'),
-  dropped: (kept) => {
-    if ([...threads.value.keys()].every((id) => kept.has(id))) return;
-    threads.value = new Map([...threads.value].filter(([id]) => kept.has(id)));
+  dropped: (watched) => {
+    if ([...threads.value.keys()].every((id) => watched.has(id))) return;
+    threads.value = new Map([...threads.value].filter(([id]) => watched.has(id)));
   },
 });
 
 export const closings = new Closings({
-  close: (id) => void act((line) => line.ask(wire.CLIENT_CLOSE, { conversation: id })),
+  close: (id) => void act((live) => live.ask(wire.CLIENT_CLOSE, { conversation: id })),
   undone: (id) => {
     if (opened.value === id) writeOn();
   },
@@ -140,9 +140,9 @@ export const closings = new Closings({
 
 export const news = new News(() => void chooseAvailability('available'));
 
-/** Opens the line for the agent who is signed in. */
-export function startDesk(): void {
-  stopDesk();
+/** Opens the connection for the agent who is signed in. */
+export function startStore(): void {
+  stopStore();
   composing.restore();
   outbox.restore();
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
@@ -158,7 +158,7 @@ export function startDesk(): void {
     onWelcome: welcomed,
     onFrame: arrived,
     onState: (state) => {
-      line.value = state;
+      connection.value = state;
       // No session, or one that ended.
       if (state.kind === 'stopped' && state.code === wire.CLOSE_NOT_AUTHENTICATED) sessionIsOver();
     },
@@ -172,16 +172,16 @@ export function watchHiding(): void {
   document.addEventListener('visibilitychange', takeIn);
 }
 
-/** Closes the line and forgets all that came over it. */
-export function stopDesk(): void {
+/** Closes the connection and forgets all that came over it. */
+export function stopStore(): void {
   socket?.stop();
   socket = null;
-  pile = [];
+  pending = [];
   for (const id of closings.all) closings.keepOpen(id);
   for (const part of [follower, outbox, news]) part.stop();
   batch(() => {
     composing.stop();
-    line.value = { kind: 'idle' };
+    connection.value = { kind: 'idle' };
     board.value = EMPTY_BOARD;
     threads.value = new Map();
   });
@@ -192,21 +192,21 @@ export function stopDesk(): void {
  * agent on this machine must not find it. A session that merely ended leaves it for the same agent,
  * who comes back.
  */
-export function leaveDesk(signedOut: boolean): void {
-  stopDesk();
-  if (signedOut) forgetKept();
+export function clearStore(signedOut: boolean): void {
+  stopStore();
+  if (signedOut) forgetStored();
   dismissAll();
   opened.value = null;
 }
 
 /** After the server said to stop, at the agent's wish. */
 export function reconnect(): void {
-  if (line.value.kind === 'waiting') socket?.probe();
+  if (connection.value.kind === 'waiting') socket?.probe();
   else socket?.start();
 }
 
 /** Once a second. */
-export function tickDesk(at: number): void {
+export function tickStore(at: number): void {
   toBoard({ kind: 'tick', now: at });
   follower.watchBeyond();
   if (board.value.offers.size > 0 && at - offerSoundAt >= OFFER_SOUND_EVERY_MS) {
@@ -268,37 +268,39 @@ function resumeFrom(id: ConversationId): ResumePoint {
     : { conversation: id, seq: last.seq, message: last.message, at: last.at };
 }
 
-/** What came and is not on the board yet. */
-let pile: ServerFrame[] = [];
+/** Frames that came and are not on the board yet. */
+let pending: ServerFrame[] = [];
 
 /**
  * Frames that nobody asked for wait for the next picture: however many come, the screen is made
  * anew once.
  */
 function arrived(frame: ServerFrame): void {
-  pile.push(frame);
+  pending.push(frame);
   // A page that nobody sees has no pictures, and its timers may be a minute late.
   if (document.hidden) takeIn();
-  else if (pile.length === 1) requestAnimationFrame(takeIn);
+  else if (pending.length === 1) requestAnimationFrame(takeIn);
 }
 
 function takeIn(): void {
-  const frames = pile;
-  pile = [];
-  if (frames.length > 0) hearAll(frames);
+  const frames = pending;
+  pending = [];
+  if (frames.length > 0) takeAll(frames);
 }
 
-/** An answer comes after all that was said before it. `before`: what a page was asked for. */
-function heard(frame: ServerFrame, before?: number): void {
-  const frames = [...pile, frame];
-  pile = [];
-  hearAll(frames, before);
+/**
+ * An answer comes after all that the server sent before it. `before`: what a page was asked for.
+ */
+function takeAnswer(frame: ServerFrame, before?: number): void {
+  const frames = [...pending, frame];
+  pending = [];
+  takeAll(frames, before);
 }
 
 /** `before` is about the last of them, the only one that was asked for. */
-function hearAll(frames: readonly ServerFrame[], before?: number): void {
+function takeAll(frames: readonly ServerFrame[], before?: number): void {
   batch(() => {
-    for (const frame of frames) hear(frame, frame === frames.at(-1) ? before : undefined);
+    for (const frame of frames) take(frame, frame === frames.at(-1) ? before : undefined);
     if (frames.some(({ kind }) => MOVES.has(kind))) follower.follow();
   });
 }
@@ -306,7 +308,7 @@ function hearAll(frames: readonly ServerFrame[], before?: number): void {
 /** After these there may be others to follow. */
 const MOVES: ReadonlySet<string> = new Set(['board', 'conversation', 'offer', 'offer-over']);
 
-function hear(frame: ServerFrame, before?: number): void {
+function take(frame: ServerFrame, before?: number): void {
   const at = serverNow();
   // Before the board knows of it, so that a new offer is told from a renewed one.
   if (frame.kind === 'offer' && !board.value.offers.has(frame.conversation)) {
@@ -326,16 +328,16 @@ function hear(frame: ServerFrame, before?: number): void {
       );
       break;
     case 'message':
-      said(frame);
+      messageCame(frame);
       break;
     case 'void':
       toThread(frame.conversation, { kind: 'frame', frame });
       break;
     case 'forget':
-      forgotten(frame);
+      forgetCame(frame);
       break;
     case 'draft':
-      composing.heard(frame.conversation, frame.text);
+      composing.draftCame(frame.conversation, frame.text);
       break;
     case 'reject':
       tell(rejectSentence(frame.code, frame.words), 'bad');
@@ -351,7 +353,7 @@ function standing(): string {
   return card === undefined ? '' : `${card.state} ${card.assignee ?? ''}`;
 }
 
-function said(frame: wire.ServerMessage): void {
+function messageCame(frame: wire.ServerMessage): void {
   const id = frame.conversation;
   // Without a page of its history a thread would begin in the middle.
   if (threads.value.has(id)) toThread(id, { kind: 'frame', frame });
@@ -368,7 +370,7 @@ function said(frame: wire.ServerMessage): void {
     play('message');
 }
 
-function forgotten(frame: wire.ServerForget): void {
+function forgetCame(frame: wire.ServerForget): void {
   outbox.drop(frame.conversation, frame.messages);
   toThread(frame.conversation, { kind: 'frame', frame });
   if (frame.messages === undefined) {
@@ -394,7 +396,7 @@ function stored(id: ConversationId, unsent: Unsent, ack: wire.ServerAck): void {
   batch(() => {
     toThread(id, { kind: 'stored', message });
     toBoard({ kind: 'frame', frame: { kind: 'message', conversation: id, ...message }, now: at });
-    markOwn(id, message.seq);
+    noteOwnReceipt(id, message.seq);
   });
 }
 
@@ -404,15 +406,15 @@ function stored(id: ConversationId, unsent: Unsent, ack: wire.ServerAck): void {
  * Asks; a refusal becomes a sentence on the screen, and so does it that nobody heard. Whether it
  * was granted.
  */
-export async function act(question: (line: Socket) => Promise<Answer>): Promise<boolean> {
-  const line = online();
-  if (line === null) {
-    tell(t.line.notNow, 'bad');
+export async function act(question: (live: Socket) => Promise<Answer>): Promise<boolean> {
+  const live = online();
+  if (live === null) {
+    tell(t.connection.notNow, 'bad');
     return false;
   }
-  const answer = await question(line);
+  const answer = await question(live);
   if (answer.kind === 'lost') return false;
-  heard(answer);
+  takeAnswer(answer);
   return answer.kind !== 'reject';
 }
 
@@ -426,7 +428,7 @@ export function openConversation(id: ConversationId | null): void {
   follower.follow();
 }
 
-/** Fetches the page before the earliest message; without a line, when there is one again. */
+/** Fetches the page before the earliest message; without a connection, when there is one again. */
 export function loadEarlier(id: ConversationId): Promise<void> {
   return follower.loadEarlier(id);
 }
@@ -458,9 +460,9 @@ export function discard(id: ConversationId, message: MessageId): void {
   toThread(id, { kind: 'discarded', message });
 }
 
-function markOwn(id: ConversationId, seq: number): void {
+function noteOwnReceipt(id: ConversationId, seq: number): void {
   const agent = me.value;
-  if (agent !== null) toBoard({ kind: 'own-mark', conversation: id, agent, seq });
+  if (agent !== null) toBoard({ kind: 'own-receipt', conversation: id, agent, seq });
 }
 
 /**
@@ -470,12 +472,12 @@ export function markSeen(id: ConversationId): void {
   const card = board.value.cards.get(id);
   const seq = newestSeq(threads.value.get(id) ?? EMPTY_THREAD);
   if (card === undefined || !isMine(card, me.value) || seq === 0) return;
-  const own = card.marks.find((mark) => isAgent(mark.author, me.value));
+  const own = card.marks.find(({ author }) => isAgent(author, me.value));
   if (own !== undefined && own.seen >= seq) return;
-  if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) markOwn(id, seq);
+  if (socket?.say(wire.CLIENT_SEEN, { conversation: id, seq }) === true) noteOwnReceipt(id, seq);
 }
 
-/** The composer's text changed under the agent's hands. */
+/** The agent changed the composer's text. */
 export function typed(id: ConversationId, text: string, mode: Visibility): void {
   closings.keepOpen(id);
   composing.typed(id, text, mode);
@@ -521,8 +523,8 @@ export async function chooseAvailability(
   availability: wire.Availability,
   capacity?: number,
 ): Promise<boolean> {
-  const granted = await act((line) =>
-    line.ask(
+  const granted = await act((live) =>
+    live.ask(
       wire.CLIENT_AVAILABILITY,
       capacity === undefined ? { availability } : { availability, capacity },
     ),

@@ -3,29 +3,29 @@
 import type { ConversationId } from '../../../protocol/ts/src/wire/frames.ts';
 import { me } from './session.ts';
 
-export const KEPT_OUTBOX = 'livehelp.outbox';
-export const KEPT_COMPOSERS = 'livehelp.composers';
+export const STORED_OUTBOX = 'livehelp.outbox';
+export const STORED_COMPOSERS = 'livehelp.composers';
 
-interface Kept<T> {
+interface Stored<T> {
   readonly agent: string;
   readonly conversations: readonly (readonly [ConversationId, T])[];
 }
 
-export function keep<T>(key: string, conversations: Kept<T>['conversations']): void {
+export function save<T>(key: string, conversations: Stored<T>['conversations']): void {
   const agent = me.peek();
   if (agent === null) return;
   try {
     if (conversations.length === 0) sessionStorage.removeItem(key);
-    else sessionStorage.setItem(key, JSON.stringify({ agent, conversations } satisfies Kept<T>));
+    else sessionStorage.setItem(key, JSON.stringify({ agent, conversations } satisfies Stored<T>));
   } catch {
     // Full or forbidden: it is still in memory, and only a reload would lose it.
   }
 }
 
-export function kept<T>(key: string): ReadonlyMap<ConversationId, T> {
+export function restored<T>(key: string): ReadonlyMap<ConversationId, T> {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(key) ?? 'null') as Kept<T> | null;
-    if (kept !== null && kept.agent === me.peek()) return new Map(kept.conversations);
+    const stored = JSON.parse(sessionStorage.getItem(key) ?? 'null') as Stored<T> | null;
+    if (stored !== null && stored.agent === me.peek()) return new Map(stored.conversations);
     sessionStorage.removeItem(key);
   } catch {
     // Not ours to read.
@@ -33,9 +33,9 @@ export function kept<T>(key: string): ReadonlyMap<ConversationId, T> {
   return new Map();
 }
 
-export function forgetKept(): void {
+export function forgetStored(): void {
   try {
-    for (const key of [KEPT_OUTBOX, KEPT_COMPOSERS]) sessionStorage.removeItem(key);
+    for (const key of [STORED_OUTBOX, STORED_COMPOSERS]) sessionStorage.removeItem(key);
   } catch {
     // Storage is forbidden, so there is nothing in it.
   }
