@@ -185,7 +185,7 @@ pub struct Acked {
     pub seq: Seq,
     /// When the server accepted it.
     pub at: UnixMillis,
-    /// The last day on which it can be read, where there is one.
+    /// The first day (UTC) on which it can no longer be read, by the timeline known when it came; none: it does not expire.
     pub expires: Option<Day>,
 }
 

@@ -35,12 +35,21 @@ pub struct Lanes<M, S> {
 struct Owed {
     from: ConnectionId,
     message: MessageId,
+    /// The first that was refused because of it: comes the message by another connection, this one is owed.
+    behind: Option<MessageId>,
     since: Instant,
 }
 
 impl Owed {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) > OWED_MAX
+    }
+
+    /// The message is there. Whether another is owed in its place.
+    fn go_on(&mut self) -> bool {
+        let next = self.behind.take();
+        self.message = next.unwrap_or(self.message);
+        next.is_some()
     }
 }
 
@@ -147,6 +156,9 @@ impl<M: Clone, S> Lanes<M, S> {
         }
         let full = lane.is_some_and(|lane| lane.len() >= WAITING_MAX);
         if self.owes(submission.envelope(), from, now) {
+            if let Some(from) = from {
+                self.owe(from, conversation, message, now);
+            }
             return Err(Refusal::Owes);
         }
         if full {
@@ -218,8 +230,9 @@ impl<M: Clone, S> Lanes<M, S> {
         let Some(first) = lane.pop_front() else { return Vec::new() };
         let Some(retryable) = refused else {
             // Whoever sent it, on whichever connection: it is there.
+            let message = first.envelope().message();
             if let Some(all) = self.owed.get_mut(&conversation) {
-                all.retain(|owed| owed.message != first.envelope().message());
+                all.retain_mut(|owed| owed.message != message || owed.go_on());
             }
             return vec![first];
         };
@@ -277,8 +290,10 @@ impl<M: Clone, S> Lanes<M, S> {
         since: Instant,
     ) {
         let all = self.owed.entry(conversation).or_default();
-        if all.iter().all(|owed| owed.from != from) {
-            all.push(Owed { from, message, since });
+        match all.iter_mut().find(|owed| owed.from == from) {
+            Some(owed) if owed.message == message => {}
+            Some(owed) => owed.behind = owed.behind.or(Some(message)),
+            None => all.push(Owed { from, message, behind: None, since }),
         }
     }
 }

@@ -100,6 +100,20 @@ fn what_stands_behind_a_message_that_is_refused_for_a_while_is_refused_with_it()
     assert_eq!(ack(&mut lanes, 2, now), [1]);
 }
 
+/// What was owed came by another connection of its author, and what was refused because of it did not.
+#[test]
+fn what_was_refused_for_another_that_came_elsewhere_comes_before_anything_later() {
+    let (mut lanes, now) = (Lane::default(), epoch());
+    join(&mut lanes, 1, ONE, now).unwrap();
+    assert_eq!(refuse(&mut lanes, Refusal::BusAway, now), [1]);
+    assert_eq!(join(&mut lanes, 2, ONE, now), Err(Refusal::Owes));
+    join(&mut lanes, 1, OTHER, now).unwrap();
+    assert_eq!(ack(&mut lanes, 1, now), [1]);
+    assert_eq!(join(&mut lanes, 3, ONE, now), Err(Refusal::Owes), "two has to come first");
+    assert!(join(&mut lanes, 2, ONE, now).is_ok());
+    assert!(join(&mut lanes, 3, ONE, now).is_ok());
+}
+
 #[test]
 fn what_is_refused_for_good_takes_nothing_with_it() {
     let (mut lanes, now) = (Lane::default(), epoch());
