@@ -24,7 +24,7 @@ use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
 use crate::store::feed::kind;
-use crate::store::record::Change;
+use crate::store::record::{Change, news};
 use crate::store::{AgentRow, Beside, News, Record, SiteRow, Store, StoreError};
 use crate::sweep::ClockTrust;
 use crate::tasks::Turns;
@@ -154,9 +154,9 @@ impl ApiState {
     /// Stores changes, all of them or none, and puts them in force.
     pub(crate) async fn carry_out(&self, records: Vec<Record>) -> Result<(), StoreError> {
         let changes: Vec<Change> = records.into_iter().flat_map(Record::changes).collect();
-        let news: Vec<News> = changes.iter().filter_map(Change::news).collect();
+        let told: Vec<News> = changes.iter().filter_map(news).collect();
         self.store.change(changes).await?;
-        for news in news {
+        for news in told {
             if let Err(error) = self.live.follow(&*self.store, &news).await {
                 tracing::error!(tenant_id = %news.tenant, error = %error, "a change is stored, and what is held in memory of it could not be read anew");
             }

@@ -197,13 +197,12 @@ fn check_words<'a>(file: &str, words: impl Iterator<Item = &'a str>, faults: &mu
 const LINES_MAX: usize = 500;
 
 /// Files that are longer yet, and how long they may be. Whoever makes one fit takes it off.
-const LONG: [(&str, usize); 11] = [
-    ("hub/assign", 850),
-    ("hub/speak", 750),
+const LONG: [(&str, usize); 10] = [
     // Texts that redaction is tried with.
     ("privacy/redact/corpus", 1_100),
     ("store", 1_050),
-    ("store/conformance", 1_550),
+    ("store/conformance", 1_650),
+    ("store/record/executor", 700),
     ("store/sqlite", 900),
     ("store/sqlite/desk", 700),
     ("store/sqlite/file", 650),

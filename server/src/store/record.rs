@@ -19,6 +19,7 @@ mod value;
 pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, News, Select};
 pub(in crate::store) use self::change::{Equal, Order, changes, is};
+pub use self::executor::news;
 pub use self::value::{Field, Row, Value};
 
 /// A type whose values are rows of a table.

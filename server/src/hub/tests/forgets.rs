@@ -26,7 +26,7 @@ struct Left {
 }
 
 fn left(stand: &Stand, world: &World) -> Left {
-    let desk = stand.hub.live_desk(world.tenant).unwrap();
+    let desk = stand.hub.desks.live(world.tenant).unwrap();
     let state = desk.state.lock();
     let header = &state.headers[&world.conversation];
     let room = stand.hub.rooms.live(world.conversation).unwrap();

@@ -2,7 +2,7 @@
 
 use protocol::ids::TenantId;
 
-use super::{Entity, Field, Table, Value, executor};
+use super::{Entity, Field, Table, Value};
 use crate::store::Record;
 
 /// A column and what stands in it.
@@ -47,11 +47,6 @@ pub struct News {
 }
 
 impl Change {
-    /// What is told once it is committed; nothing of tables whose changes are nobody's news.
-    pub fn news(&self) -> Option<News> {
-        executor::news(self)
-    }
-
     /// Whose it is.
     pub(in crate::store) fn table(&self) -> &'static Table {
         match self {

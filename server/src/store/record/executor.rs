@@ -337,8 +337,8 @@ fn noted(table: &'static Table, row: &[Equal]) -> Option<Noted> {
     })
 }
 
-/// What a change is to whoever holds a copy of such rows.
-pub(super) fn news(change: &Change) -> Option<News> {
+/// What is told of a change once it is committed; nothing of tables whose changes are nobody's news.
+pub fn news(change: &Change) -> Option<News> {
     let table = change.table();
     let made: Vec<Equal>;
     let row = match change {
