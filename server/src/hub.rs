@@ -64,8 +64,8 @@ mod open;
 mod create;
 mod labels;
 mod abandoned;
-mod upkeep;
 mod forget;
+mod upkeep;
 #[cfg(test)]
 mod tests;
 

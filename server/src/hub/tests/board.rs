@@ -41,7 +41,7 @@ impl Outlet for Window {
 
     fn append(&self, frame: &Fanned<'_>) -> bool {
         if let ServerFrame::Board { conversations, .. } = frame.frame() {
-            *self.board.lock() = conversations.iter().cloned().collect();
+            *self.board.lock() = conversations.to_vec();
         }
         true
     }
