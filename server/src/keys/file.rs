@@ -448,7 +448,7 @@ impl KeyFile {
     }
 }
 
-/// What a row's key is bound to, as [`bucket_bytes`] has it; for classes of later versions too.
+/// What a row's key is bound to, as `bucket_bytes` has it; for classes of later versions too.
 fn bucket_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     let (tenant, site): ([u8; 16], Vec<u8>) = (row.get(2)?, row.get(3)?);
     let (class, day): (u8, u16) = (row.get(4)?, row.get(5)?);
@@ -456,7 +456,7 @@ fn bucket_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     Ok([&b"b"[..], &tenant, &site, &[class], &day.to_be_bytes()].concat())
 }
 
-/// The same as [`subject_bytes`] has it.
+/// The same as `subject_bytes` has it.
 fn subject_bound(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     let (tenant, kind, subject): ([u8; 16], u8, [u8; 16]) = (row.get(2)?, row.get(3)?, row.get(4)?);
     Ok([&b"s"[..], &[kind], &tenant, &subject].concat())
