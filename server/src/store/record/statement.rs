@@ -45,14 +45,15 @@ macro_rules! build {
 /// questions in this program.
 static TEXTS: LazyLock<RwLock<HashMap<Shape, Arc<str>>>> = LazyLock::new(RwLock::default);
 
-/// What a text depends on: the table, what is done to it, its columns, and those that are compared, each with whether it
-/// is empty.
+/// What a text depends on: the table, what is done to it, its columns, those that are compared, each with whether it is
+/// empty, and the index to walk along.
 #[derive(PartialEq, Eq, Hash)]
 struct Shape {
     table: &'static str,
     is_put: bool,
     columns: Vec<&'static str>,
     of: Vec<(&'static str, bool)>,
+    along: Option<&'static str>,
     dialect: Dialect,
 }
 
@@ -88,9 +89,8 @@ impl Default for Range<'_> {
 
 impl Range<'_> {
     fn is_whole(&self) -> bool {
-        let Self { order, along, above, after, limit } = self;
-        let is_plain = *order == Order::Made && along.is_none();
-        is_plain && above.is_none() && after.is_none() && limit.is_none()
+        let Self { order, along: _, above, after, limit } = self;
+        *order == Order::Made && above.is_none() && after.is_none() && limit.is_none()
     }
 }
 
@@ -110,6 +110,7 @@ pub(in crate::store) fn select(
         is_put: false,
         columns: columns.to_vec(),
         of: of.iter().map(|(name, value)| (*name, *value == Value::Null)).collect(),
+        along: range.along,
         dialect,
     };
     let values = of.iter().map(|(_, value)| value).filter(|value| **value != Value::Null);
@@ -223,7 +224,8 @@ pub(in crate::store) fn put(
         build!(query, dialect)
     };
     let (of, columns_of) = (Vec::new(), columns.clone());
-    let shape = Shape { table: table.name, is_put: true, columns: columns_of, of, dialect };
+    let shape =
+        Shape { table: table.name, is_put: true, columns: columns_of, of, along: None, dialect };
     remembered(shape, values, make)
 }
 
