@@ -31,6 +31,9 @@ const PAGE_SHARE: usize = 2;
 /// Frames that are joined for one write.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
 
+/// What a queue has room for from the beginning: a short burst's.
+const REST_FIRST: usize = 4;
+
 /// Frames in a row. One is the rule and lies here; for more there is a queue as long as they wait, so that
 /// an idle connection holds no memory for them.
 #[derive(Debug, Default)]
@@ -60,7 +63,11 @@ impl Frames {
         match (&self.first, &mut self.rest) {
             (None, _) => self.first = Some(frame),
             (Some(_), Some(rest)) => rest.0.push_back(frame),
-            (Some(_), None) => self.rest = Some(Box::new(Rest(VecDeque::from([frame])))),
+            (Some(_), None) => {
+                let mut rest = VecDeque::with_capacity(REST_FIRST);
+                rest.push_back(frame);
+                self.rest = Some(Box::new(Rest(rest)));
+            }
         }
     }
 
@@ -105,6 +112,8 @@ struct Waiting {
     gauged: usize,
     /// Somebody writes just now.
     flushing: bool,
+    /// Somebody was told to flush, and has not yet.
+    to_flush: bool,
     /// The socket took no more: its task waits until it does.
     blocked: bool,
     /// Nothing is taken any more; what stands here is the last.
@@ -207,7 +216,7 @@ impl Outbox {
 
     /// Raw bytes of a control frame.
     pub(super) fn control(&self, bytes: Bytes) {
-        self.push(bytes);
+        self.push(bytes, false);
         self.flush();
     }
 
@@ -218,13 +227,14 @@ impl Outbox {
         self.close(CloseCode::Draining);
     }
 
-    /// Whether nobody writes yet who would take it along.
-    fn push(&self, bytes: Bytes) -> bool {
+    /// Whether nobody writes, or was told to, who would take it along. Then the caller is told to, if it `will_flush`.
+    fn push(&self, bytes: Bytes, will_flush: bool) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.closing {
             return false;
         }
-        let idle = !waiting.blocked && !waiting.flushing;
+        let idle = !waiting.blocked && !waiting.flushing && !waiting.to_flush;
+        waiting.to_flush |= idle && will_flush;
         // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
         // at a time is let through where little waits before it, and does not count until it is sent.
         let page = bytes.len() * PAGE_SHARE > self.terms.bytes_max
@@ -280,6 +290,7 @@ impl Outbox {
     /// What is to be written next, joined; marks the outbox as being flushed.
     fn take(&self) -> Option<Bytes> {
         let mut waiting = self.waiting.lock();
+        waiting.to_flush = false;
         if waiting.flushing || waiting.blocked {
             return None;
         }
@@ -372,7 +383,11 @@ impl Outlet for Outbox {
     }
 
     fn append(&self, frame: &Fanned<'_>) -> bool {
-        self.push(frame.bytes(self.encoding, websocket::message))
+        self.push(frame.bytes(self.encoding, websocket::message), false)
+    }
+
+    fn append_to_flush(&self, frame: &Fanned<'_>) -> bool {
+        self.push(frame.bytes(self.encoding, websocket::message), true)
     }
 
     fn append_ephemeral(&self, frame: &Fanned<'_>) {
@@ -457,5 +472,25 @@ mod tests {
         }
         assert_eq!(heard, all);
         assert!(outbox.append(&frame), "and is flushed by whoever appends");
+    }
+
+    #[tokio::test]
+    async fn one_who_was_told_to_flush_takes_along_what_others_append() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let terms = Terms { metrics: Metrics::new(), bytes_max: 65_536, frames_max: 64 };
+        let id = ConnectionId::from_bytes([1; 16]);
+        let outbox = Outbox::new(id, Encoding::Msgpack, Socket::alone(stream), Arc::new(terms));
+        let frame = Fanned::new(ServerFrame::Pong { request: RequestId(7) });
+        for _ in 0..2 {
+            assert!(outbox.append(&frame), "nobody was told yet, and this one was not either");
+            assert!(outbox.append_to_flush(&frame));
+            assert!(!outbox.append_to_flush(&frame) && !outbox.append(&frame));
+            outbox.flush();
+            assert!(outbox.is_empty());
+            let mut heard = vec![0; 4 * frame.bytes(Encoding::Msgpack, websocket::message).len()];
+            reader.read_exact(&mut heard).await.unwrap();
+        }
     }
 }

@@ -25,6 +25,10 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
     /// to be flushed: what a slow reader's socket has no room for is written once it has.
     fn append(&self, frame: &Fanned<'_>) -> bool;
+    /// The same for a caller who flushes whatever is to be flushed: until they have, others are told that they need not.
+    fn append_to_flush(&self, frame: &Fanned<'_>) -> bool {
+        self.append(frame)
+    }
     /// Appends a frame that is worth nothing later; a filling outbox drops it.
     fn append_ephemeral(&self, frame: &Fanned<'_>);
     /// Writes what was appended. Never under a lock.
@@ -112,7 +116,7 @@ pub fn deliver(
         .hearers(placed.envelope().visibility(), except)
         .filter_map(|member| {
             to.add(member.reader);
-            member.outlet.append(&frame).then(|| Arc::clone(&member.outlet))
+            member.outlet.append_to_flush(&frame).then(|| Arc::clone(&member.outlet))
         })
         .collect();
     (hearers, to)
