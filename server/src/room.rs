@@ -122,6 +122,10 @@ impl<O> Room<O> {
     /// Lets a connection in; one that is in already is replaced.
     pub fn join(&mut self, member: Member<O>) {
         self.members.retain(|present| present.connection != member.connection);
+        if self.members.is_empty() {
+            // In most rooms a visitor waits alone.
+            self.members.reserve_exact(1);
+        }
         self.members.push(member);
     }
 

@@ -74,7 +74,7 @@ impl Conversations {
         self.desks.may_move(&desk, who, conversation, true).await?;
         // Closed already: asking twice is asking once. One whose closing is not written yet still has a header.
         let live = |header: &Header| header.row.state != ConversationState::Closed;
-        if !desk.state.lock().headers.get(&conversation).is_some_and(live) {
+        if !desk.state.lock().headers.get(&conversation).is_some_and(|header| live(header)) {
             return Ok(());
         }
         self.events.write(tenant, conversation, EventKind::Closed, who.agent()).await;

@@ -33,7 +33,8 @@ pub(super) struct Desk {
 pub(super) struct DeskState {
     pub(super) routing: Routing,
     /// Everything that is not closed, and what was closed while someone looked at it.
-    pub(super) headers: HashMap<ConversationId, Header, RandomState>,
+    /// Each in a box of its own: the map has room for twice as many as it holds, and moves them when it grows.
+    pub(super) headers: HashMap<ConversationId, Box<Header>, RandomState>,
     pub(super) agents: BTreeMap<AgentId, Seat>,
     /// Visitors with a connection, or whose grace runs.
     pub(super) visitors: HashMap<VisitorId, Guest, RandomState>,
@@ -42,7 +43,7 @@ pub(super) struct DeskState {
     /// Headers whose last change is not on disk yet.
     pub(super) unwritten: BTreeSet<ConversationId>,
     /// The headers of each visitor.
-    by_visitor: HashMap<VisitorId, Vec<ConversationId>>,
+    by_visitor: HashMap<VisitorId, SmallVec<[ConversationId; 1]>, RandomState>,
     /// Where the round stands that looks for what is abandoned.
     pub(super) looked_at: Option<ConversationId>,
 }
@@ -97,7 +98,7 @@ pub(super) struct Header {
     /// Nobody is known to have said anything, or to have been there, since then.
     pub(super) quiet_since: UnixMillis,
     /// What was said, where the room is not live; none: the store is asked.
-    pub(super) newest: Option<Newest>,
+    pub(super) newest: Option<Box<Newest>>,
 }
 
 impl Header {
@@ -158,7 +159,7 @@ impl DeskState {
             visitors: HashMap::default(),
             board: Vec::new(),
             unwritten: BTreeSet::new(),
-            by_visitor: HashMap::new(),
+            by_visitor: HashMap::default(),
             looked_at: None,
         }
     }
@@ -170,7 +171,7 @@ impl DeskState {
         if !of_visitor.contains(&conversation) {
             of_visitor.push(conversation);
         }
-        self.headers.insert(conversation, header);
+        self.headers.insert(conversation, Box::new(header));
     }
 
     /// Changes what a conversation shows beside its standing: the next version. `false`: it is not here.
@@ -217,9 +218,9 @@ impl DeskState {
     /// Keeps what was said in a conversation whose room is not live, unless what is kept is newer.
     pub(super) fn keep_newest(&mut self, conversation: ConversationId, newest: Newest) {
         if let Some(header) = self.headers.get_mut(&conversation)
-            && header.newest.as_ref().is_none_or(|kept| newest.is_as_new_as(kept))
+            && header.newest.as_deref().is_none_or(|kept| newest.is_as_new_as(kept))
         {
-            header.newest = Some(newest);
+            header.newest = Some(Box::new(newest));
         }
     }
 
@@ -248,7 +249,7 @@ impl DeskState {
             if let Some(newest) = &mut header.newest {
                 newest.forget(|class, day| dead(header.row.site, class, day));
             }
-            let Header { row, visitor, .. } = &*header;
+            let Header { row, visitor, .. } = &**header;
             let class = if row.channel.is_offline_message() {
                 RetentionClass::OfflineMessage
             } else {
@@ -267,7 +268,7 @@ impl DeskState {
 
     /// The live conversations of a visitor.
     pub(super) fn conversations_of(&self, visitor: VisitorId) -> &[ConversationId] {
-        self.by_visitor.get(&visitor).map_or(&[], Vec::as_slice)
+        self.by_visitor.get(&visitor).map_or(&[], SmallVec::as_slice)
     }
 
     /// Writes what routing decided into the headers.

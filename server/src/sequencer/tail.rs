@@ -26,7 +26,9 @@ fn mark(message: MessageId) -> u16 {
 }
 
 impl From<Vec<Arc<Placed>>> for Tail {
-    fn from(placed: Vec<Arc<Placed>>) -> Self {
+    fn from(mut placed: Vec<Arc<Placed>>) -> Self {
+        // It was read into room for a page.
+        placed.shrink_to_fit();
         let marks = placed.iter().map(|placed| mark(placed.envelope().message())).collect();
         Self { placed: placed.into(), marks }
     }

@@ -296,6 +296,10 @@ impl Connection {
         let watched =
             self.gateway.hub.attendance().attend(&speaker, conversation, resume, request).await?;
         session.rooms.retain(|known| known.conversation != conversation);
+        if session.rooms.is_empty() {
+            // A visitor is in one.
+            session.rooms.reserve_exact(1);
+        }
         session.rooms.push(watched);
         Ok(())
     }

@@ -45,16 +45,24 @@ macro_rules! build {
 /// questions in this program.
 static TEXTS: LazyLock<RwLock<HashMap<Shape, Arc<str>>>> = LazyLock::new(RwLock::default);
 
-/// What a text depends on: the table, what is done to it, its columns, those that are compared, each with whether it is
-/// empty, and the index to walk along.
+/// What a text depends on: the table, its columns, those that are compared, each with whether it is empty, and what of
+/// them is asked for. Without a range it puts a row.
 #[derive(PartialEq, Eq, Hash)]
 struct Shape {
     table: &'static str,
-    is_put: bool,
     columns: Vec<&'static str>,
     of: Vec<(&'static str, bool)>,
-    along: Option<&'static str>,
+    range: Option<RangeShape>,
     dialect: Dialect,
+}
+
+/// A range without its values.
+#[derive(PartialEq, Eq, Hash)]
+struct RangeShape {
+    is_last_first: bool,
+    along: Option<&'static str>,
+    above: Option<&'static str>,
+    is_limited: bool,
 }
 
 /// A statement whose values are these, in their order.
@@ -88,9 +96,9 @@ impl Default for Range<'_> {
 }
 
 impl Range<'_> {
-    fn is_whole(&self) -> bool {
-        let Self { order, along: _, above, after, limit } = self;
-        *order == Order::Made && above.is_none() && after.is_none() && limit.is_none()
+    /// Whether its values stand in the text in this order: `above`, `limit`.
+    fn is_plain(&self) -> bool {
+        matches!(self.order, Order::Made | Order::Last) && self.after.is_none()
     }
 }
 
@@ -102,19 +110,25 @@ pub(in crate::store) fn select(
     range: &Range<'_>,
     dialect: Dialect,
 ) -> Statement {
-    if !range.is_whole() {
+    if !range.is_plain() {
         return select_range(table, columns, of, range, dialect);
     }
     let shape = Shape {
         table: table.name,
-        is_put: false,
         columns: columns.to_vec(),
         of: of.iter().map(|(name, value)| (*name, *value == Value::Null)).collect(),
-        along: range.along,
+        range: Some(RangeShape {
+            is_last_first: range.order == Order::Last,
+            along: range.along,
+            above: range.above.map(|(column, _)| column),
+            is_limited: range.limit.is_some(),
+        }),
         dialect,
     };
     let values = of.iter().map(|(_, value)| value).filter(|value| **value != Value::Null);
-    let values = values.cloned().collect();
+    let above = range.above.map(|(_, at)| Value::Number(at));
+    let limit = range.limit.map(|limit| Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let values = values.cloned().chain(above).chain(limit).collect();
     remembered(shape, values, || select_range(table, columns, of, range, dialect))
 }
 
@@ -224,8 +238,7 @@ pub(in crate::store) fn put(
         build!(query, dialect)
     };
     let (of, columns_of) = (Vec::new(), columns.clone());
-    let shape =
-        Shape { table: table.name, is_put: true, columns: columns_of, of, along: None, dialect };
+    let shape = Shape { table: table.name, columns: columns_of, of, range: None, dialect };
     remembered(shape, values, make)
 }
 

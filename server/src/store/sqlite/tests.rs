@@ -10,6 +10,7 @@ use protocol::ids::{InvitationId, KeyId, SessionId};
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
+use rusqlite::StatementStatus;
 
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
@@ -33,6 +34,34 @@ impl SqliteStore {
         let sealer: Arc<dyn Sealer> = Arc::clone(&keys) as _;
         let store = Self::open(&data, sealer, &SqliteConfig::default(), clock).unwrap();
         (Arc::new(store), keys)
+    }
+}
+
+#[test]
+fn no_question_is_prepared_anew_for_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = SqliteStore::open_for_test_at(folder.path(), Arc::new(SystemClock));
+    drop(store);
+    let data = folder.path().join("data");
+    let connections = [
+        file::connect_to_memory().unwrap(),
+        file::connect_writer(&data).unwrap(),
+        file::connect_reader(&data).unwrap(),
+    ];
+    for connection in connections {
+        for sql in [
+            "SELECT id FROM conversations WHERE tenant = ?1 AND conversation = ?2 ORDER BY id",
+            "SELECT id FROM visitors WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        ] {
+            let mut statement = connection.prepare(sql).unwrap();
+            for value in 0..3 {
+                for place in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(place, value).unwrap();
+                }
+                while statement.raw_query().next().unwrap().is_some() {}
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+        }
     }
 }
 
