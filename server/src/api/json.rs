@@ -22,6 +22,9 @@ pub(crate) const TOLD_AS_IT_IS: &str = "refused_origins";
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
+/// What most handlers come to.
+pub(crate) type Answer<T> = Result<Json<T>, Problem>;
+
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match to_json(&self.0) {

@@ -14,7 +14,7 @@ use crate::config::{Bus, Config, Origin, Resolved, SETTINGS, Store};
 use crate::http::{Standing, Tls};
 use crate::opened::{self, Looked, OpeningError};
 use crate::operator_key::OPERATOR_KEY_FILE;
-use crate::store::sqlite::{Repaired, SqliteStore};
+use crate::store::sqlite::{self, Repaired};
 
 pub(super) fn check_command() -> Command {
     let command = Command::new("check").about(
@@ -114,7 +114,7 @@ fn look(resolved: &Resolved, report: &mut Report) -> Result<(), CliError> {
                 format!("of version {version}, the newest")
             };
             report.say("data", version_words)?;
-            let counted = SqliteStore::count(&config.data).map_err(OpeningError::from)?;
+            let counted = sqlite::count(&config.data).map_err(OpeningError::from)?;
             if let Some(found) = counted {
                 report.say(
                     "accounts",

@@ -18,7 +18,7 @@ mod value;
 
 pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, News, Select};
-pub(in crate::store) use self::change::{Equal, Order, changes, is};
+pub(in crate::store) use self::change::{Equal, Order, is};
 pub use self::executor::news;
 pub use self::value::{Field, Row, Value};
 

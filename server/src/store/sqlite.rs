@@ -52,24 +52,24 @@ use self::desk::Memory;
 pub(in crate::store) use self::desk::{Desk, locks};
 pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
-pub use self::file::{FolderLock, Identity};
+pub use self::file::{FolderLock, Identity, identity, lock, look, version};
 use self::gaps::Walk;
 pub use self::journal::{JournalFault, StoreId};
 use self::mark::{Mark, MarkFile};
 use self::opening::Opened;
-pub use self::opening::{Counted, Looked, LookedData, OpenError};
+pub use self::opening::{Counted, Looked, LookedData, OpenError, count};
 pub(in crate::store) use self::read::Reader;
-pub use self::repair::Repaired;
+pub use self::repair::{Repaired, repair};
 use self::short::Short;
 pub use self::teller::TellTogether;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::feed::FeedEvent;
-use super::record::{Change, Row, Select};
+use super::record::{Row, Select};
 use super::{
-    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Record, Records,
-    Refused, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write,
-    WriteSlot, Wrote, sealed,
+    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Records, Refused,
+    Result, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write, WriteSlot,
+    Wrote, sealed,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -165,74 +165,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl SqliteStore {
-    /// Whose data is in this folder, by what it says itself; `None` where there is none yet.
-    ///
-    /// # Errors
-    /// If the file is there and cannot be read, or is missing where others speak of it.
-    pub fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
-        file::identity(folder)
-    }
-
-    /// The key store's number that the data in this folder needs; `None` where there is no data yet.
-    ///
-    /// # Errors
-    /// As [`SqliteStore::identity`].
-    pub fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
-        Ok(file::identity(folder)?.map(|identity| identity.generation))
-    }
-
     /// What this data is known by: keys, journal and mark name it too.
     pub fn id(&self) -> StoreId {
         self.id
-    }
-
-    /// How much of what `init` makes is there, in use or not; `None` where there is no data.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
-        opening::count(folder)
-    }
-
-    /// Takes over what can be read of a journal that a start would refuse, and makes what is there the truth. The
-    /// folder is taken. Without `accept_loss` nothing is changed.
-    ///
-    /// # Errors
-    /// If the database itself cannot be used.
-    pub fn repair(
-        folder: &Path,
-        sealer: &dyn Sealer,
-        now: UnixMillis,
-        accept_loss: bool,
-    ) -> Result<Repaired, OpenError> {
-        repair::repair(folder, sealer, now, accept_loss)
-    }
-
-    /// Takes the folder for this process; makes it where there is none.
-    ///
-    /// # Errors
-    /// If another has it, or it cannot be made.
-    pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
-        file::lock(folder)
-    }
-
-    /// Looks at the data in `folder` without making, changing or keeping anything.
-    ///
-    /// # Errors
-    /// If it is damaged, from a later version or another program's.
-    pub fn look(folder: &Path) -> Result<Looked, OpenError> {
-        if let Some(pid) = file::user(folder)? {
-            return Ok(Looked::InUse { pid });
-        }
-        file::check_restored(folder)?;
-        let path = file::database_path(folder);
-        Ok(match file::look(folder)? {
-            None => Looked::Empty,
-            Some(file::Seen { version, known, keys, id, connection }) => {
-                let connection = Mutex::new(connection);
-                Looked::Data(Box::new(LookedData { path, version, known, keys, id, connection }))
-            }
-        })
     }
 
     /// Opens the data in `folder`, or begins it.
@@ -245,7 +180,7 @@ impl SqliteStore {
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        Self::open_locked(folder, file::lock(folder)?, sealer, config, clock)
+        Self::open_locked(folder, lock(folder)?, sealer, config, clock)
     }
 
     /// The same in a folder that is taken already.
@@ -263,17 +198,9 @@ impl SqliteStore {
         let opened = opening::open(folder, &*sealer, clock.now())?;
         let Opened { connection, alone, id, commits, carried, found, in_file } = opened;
         let path = file::database_path(folder);
-        let in_place = file::InPlace::of(path.clone()).map_err(|source| OpenError::Io {
-            act: "look at",
-            path: path.clone(),
-            source,
-        })?;
+        let in_place = file::InPlace::of(path.clone()).map_err(file::io("look at", &path))?;
         let bytes = File::options().read(true).write(true).open(&path);
-        let bytes = Arc::new(bytes.map_err(|source| OpenError::Io {
-            act: "open",
-            path: path.clone(),
-            source,
-        })?);
+        let bytes = Arc::new(bytes.map_err(file::io("open", &path))?);
         let readers = config.readers.max(1);
         let open = |source| OpenError::File { act: "open", path: path.clone(), source };
         let connect = || file::connect_reader(folder);
@@ -286,8 +213,7 @@ impl SqliteStore {
         let short = Short::new(short, clock.instant()).map_err(open)?;
         let queue_len = config.queue_len.max(1);
         let (jobs_tx, jobs) = sync_channel(queue_len);
-        let thread =
-            |source| OpenError::Io { act: "start a thread for", path: path.clone(), source };
+        let thread = |source| file::io("start a thread for", &path)(source);
         let teller = Teller::start(config.tell_together).map_err(thread)?;
         let backlog = Arc::new(Backlog::default());
         let mut carrying = Carrying::after(carried);
@@ -362,11 +288,6 @@ impl SqliteStore {
         })
     }
 
-    /// Version of the database's form: that of this program, to which it was brought when it was opened.
-    pub fn version() -> u32 {
-        file::version()
-    }
-
     /// Bytes of each file on disk.
     pub fn bytes(&self) -> FileBytes {
         let folder = &self.shared.folder;
@@ -378,7 +299,7 @@ impl SqliteStore {
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn place(&self) -> Result<OwnedSemaphorePermit> {
         let places = Arc::clone(&self.shared.places);
         match tokio::time::timeout(self.patience, places.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -387,7 +308,7 @@ impl SqliteStore {
         }
     }
 
-    async fn work(&self, work: Work) -> Result<(), StoreError> {
+    async fn work(&self, work: Work) -> Result<()> {
         let permit = self.place().await?;
         let (told, fate) = oneshot::channel();
         let fate_tx: Fate = Box::new(move |outcome| {
@@ -401,7 +322,7 @@ impl SqliteStore {
     async fn act(
         &self,
         act: impl FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.work(Work::Act(Box::new(act))).await
     }
 
@@ -409,7 +330,7 @@ impl SqliteStore {
     async fn ask<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.act(move |desk| {
             let value = act(desk)?;
@@ -424,7 +345,7 @@ impl SqliteStore {
         &self,
         act: &'static str,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         self.read_with(act, Waiting::default(), read).await
     }
 
@@ -434,7 +355,7 @@ impl SqliteStore {
         act: &'static str,
         conversation: ConversationId,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         // Looked for first: what has left the backlog by then is in the file.
         self.read_with(act, self.shared.backlog.of(conversation), read).await
     }
@@ -444,7 +365,7 @@ impl SqliteStore {
         act: &'static str,
         waiting: Waiting,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let gone = move |_| StoreError::Unavailable { act };
         let permit = Arc::clone(&self.shared.readers).acquire_owned().await.map_err(gone)?;
         let shared = Arc::clone(&self.shared);
@@ -467,7 +388,7 @@ impl SqliteStore {
         }
     }
 
-    async fn clean_up_bucket(&self, bucket: Bucket) -> Result<Option<i64>, StoreError> {
+    async fn clean_up_bucket(&self, bucket: Bucket) -> Result<Option<i64>> {
         let begun = self.ask(move |desk| desk.clean_up_begin(&bucket)).await?;
         let Some((id, first)) = begun else { return Ok(None) };
         let mut step = Step::From(first);
@@ -478,7 +399,7 @@ impl SqliteStore {
         Ok(Some(id))
     }
 
-    async fn clean_up_all(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+    async fn clean_up_all(&self, buckets: &[Bucket]) -> Result<()> {
         let began = self.shared.clock.instant();
         let outcome = self.clean_up_each(buckets).await;
         match &outcome {
@@ -491,7 +412,7 @@ impl SqliteStore {
         outcome
     }
 
-    async fn clean_up_each(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+    async fn clean_up_each(&self, buckets: &[Bucket]) -> Result<()> {
         let mut cleaned = Vec::new();
         for bucket in buckets {
             cleaned.extend(self.clean_up_bucket(*bucket).await?.map(|id| (*bucket, id)));
@@ -501,7 +422,7 @@ impl SqliteStore {
     }
 
     /// Empties log and gaps of what was in rows that are gone, and ends the clean-up of these.
-    async fn leave_nothing(&self, cleaned: Vec<(Bucket, i64)>) -> Result<(), StoreError> {
+    async fn leave_nothing(&self, cleaned: Vec<(Bucket, i64)>) -> Result<()> {
         self.again(|| Work::EmptyLog).await?;
         if !cleaned.is_empty() {
             self.clear_gaps().await?;
@@ -514,7 +435,7 @@ impl SqliteStore {
     }
 
     /// Walks the file, slice by slice; what waits in the queue comes between two.
-    async fn clear_gaps(&self) -> Result<(), StoreError> {
+    async fn clear_gaps(&self) -> Result<()> {
         let walk = Arc::new(Walk::new());
         while walk.at().is_some() {
             self.again(|| Work::ClearGaps(Arc::clone(&walk))).await?;
@@ -523,7 +444,7 @@ impl SqliteStore {
     }
 
     /// Tries what readers may be in the way of.
-    async fn again(&self, work: impl Fn() -> Work + Send) -> Result<(), StoreError> {
+    async fn again(&self, work: impl Fn() -> Work + Send) -> Result<()> {
         let mut outcome = Ok(());
         for _ in 0..EMPTY_LOG_TRIES {
             outcome = self.work(work()).await;
@@ -624,7 +545,7 @@ impl WriteSlot for Slot {
 
 #[async_trait]
 impl Store for SqliteStore {
-    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>> {
         if self.shared.jobs.lock().is_none() {
             return Err(StoreError::Unavailable { act: "write after the end" });
         }
@@ -633,7 +554,7 @@ impl Store for SqliteStore {
         Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
     }
 
-    async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+    async fn reserve(&self) -> Result<Box<dyn WriteSlot>> {
         let permit = self.place().await?;
         if self.shared.jobs.lock().is_none() {
             return Err(StoreError::Unavailable { act: "write after the end" });
@@ -676,7 +597,7 @@ impl Transcript for SqliteStore {
         tenant: TenantId,
         conversation: ConversationId,
         tail: u16,
-    ) -> Result<Option<RoomRow>, StoreError> {
+    ) -> Result<Option<RoomRow>> {
         self.read_of("read a room", conversation, move |reader| {
             reader.room(tenant, conversation, tail)
         })
@@ -687,7 +608,7 @@ impl Transcript for SqliteStore {
         &self,
         tenant: TenantId,
         conversations: &[ConversationId],
-    ) -> Result<Vec<NewestRow>, StoreError> {
+    ) -> Result<Vec<NewestRow>> {
         // Looked for first: what has left the backlog by then is in the file.
         let waiting = conversations.iter().map(|id| (*id, self.shared.backlog.of(*id)));
         let waiting: Vec<_> = waiting.collect();
@@ -707,7 +628,7 @@ impl Transcript for SqliteStore {
         sight: Sight,
         range: (Seq, Option<Seq>),
         limit: u16,
-    ) -> Result<MessagePage, StoreError> {
+    ) -> Result<MessagePage> {
         self.read_of("read a page", conversation, move |reader| {
             reader.page(tenant, conversation, sight, range, limit)
         })
@@ -721,18 +642,14 @@ impl Transcript for SqliteStore {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>, StoreError> {
+    ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>> {
         self.read_of("read messages", conversation, move |reader| {
             reader.messages(tenant, conversation, after, before, limit)
         })
         .await
     }
 
-    async fn is_destroyed(
-        &self,
-        tag: &Tag,
-        conversation: ConversationId,
-    ) -> Result<bool, StoreError> {
+    async fn is_destroyed(&self, tag: &Tag, conversation: ConversationId) -> Result<bool> {
         let lock = sealed::message_lock(tag, conversation);
         self.read("ask for a key", move |reader| Ok(sealed::is_destroyed(reader.sealer, &lock)?))
             .await
@@ -744,7 +661,7 @@ impl Transcript for SqliteStore {
         conversation: ConversationId,
         message: MessageId,
         after: Seq,
-    ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>, StoreError> {
+    ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>> {
         self.read_of("read a message", conversation, move |reader| {
             reader.message(tenant, conversation, message, after)
         })
@@ -756,7 +673,7 @@ impl Transcript for SqliteStore {
         tenant: TenantId,
         search: &ConversationSearch,
         limit: u16,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Found> {
         let search = search.clone();
         self.read("search conversations", move |reader| reader.search(tenant, &search, limit)).await
     }
@@ -765,14 +682,14 @@ impl Transcript for SqliteStore {
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<Option<UnixMillis>, StoreError> {
+    ) -> Result<Option<UnixMillis>> {
         self.read("read a change", move |reader| reader.changed_at(tenant, conversation)).await
     }
 }
 
 #[async_trait]
 impl Records for SqliteStore {
-    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
+    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>> {
         if select.is_short
             && let Some(rows) = self.shared.read_at_once(|reader| reader.select(&select))
         {
@@ -781,45 +698,38 @@ impl Records for SqliteStore {
         self.read(act, move |reader| reader.select(&select)).await
     }
 
-    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let batch =
-            changes.into_iter().map(|change| Write::Record(Box::new(Record::Change(change))));
-        self.write(batch.collect()).await
-    }
-
-    async fn feed(
-        &self,
-        tenant: TenantId,
-        after: u64,
-        limit: u16,
-    ) -> Result<Vec<FeedEvent>, StoreError> {
+    async fn feed(&self, tenant: TenantId, after: u64, limit: u16) -> Result<Vec<FeedEvent>> {
         self.read("read the feed", move |reader| reader.feed(tenant, after, limit)).await
     }
 
-    async fn feed_end(&self) -> Result<u64, StoreError> {
+    async fn feed_end(&self) -> Result<u64> {
         self.read("read the feed", |reader| reader.feed_end()).await
+    }
+
+    async fn high_water(&self) -> Result<UnixMillis> {
+        self.read("read the latest time", |reader| reader.high_water()).await
     }
 }
 
 #[async_trait]
 impl Retention for SqliteStore {
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
+    async fn delete_ended(&self, at: UnixMillis) -> Result<()> {
         while self.ask(move |desk| desk.delete_ended(at)).await? {}
         Ok(())
     }
 
-    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
+    async fn idempotent_forget(&self, until: UnixMillis) -> Result<()> {
         while self.ask(move |desk| desk.answers_forget(until)).await? {}
         Ok(())
     }
 
-    async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
+    async fn buckets(&self) -> Result<Vec<Bucket>> {
         let mut buckets = self.read("list buckets", |reader| reader.buckets()).await?;
         self.shared.log.leave_out(&mut buckets);
         Ok(buckets)
     }
 
-    async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+    async fn clean_up(&self, buckets: &[Bucket]) -> Result<()> {
         if self.healthy() {
             return self.clean_up_all(buckets).await;
         }
@@ -830,7 +740,7 @@ impl Retention for SqliteStore {
         outcome
     }
 
-    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
+    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()> {
         self.act(move |desk| match subject {
             Subject::Agent(agent) => desk.forget_agent(tenant, agent),
             Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor).map(drop),
@@ -842,19 +752,15 @@ impl Retention for SqliteStore {
         self.clear_gaps().await
     }
 
-    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        self.read("read the latest time", |reader| reader.high_water()).await
-    }
-
-    async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
+    async fn raise_high_water(&self, at: UnixMillis) -> Result<()> {
         self.act(move |desk| desk.raise_high_water(at)).await
     }
 
-    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
+    async fn destroying(&self, by: UnixMillis) -> Result<bool> {
         self.ask(move |desk| desk.destroying(by)).await
     }
 
-    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
+    async fn clock_act(&self, act: ClockAct) -> Result<bool> {
         self.ask(move |desk| desk.clock_act(act)).await
     }
 }

@@ -11,10 +11,8 @@ use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::SealError;
-use crate::store::{
-    ASKED_LOOKED_MAX, DEAD_MAX, MessagePage, NewestRow, NewestWords, Paging, RoomRow, Sight,
-    StoreError, sealed,
-};
+use crate::store::sight::{ASKED_LOOKED_MAX, DEAD_MAX, NewestWords, Paging};
+use crate::store::{MessagePage, NewestRow, RoomRow, Sight, StoreError, sealed};
 
 impl Shared {
     pub(super) fn room(

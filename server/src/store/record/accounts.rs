@@ -1,13 +1,16 @@
 //! What is set up and who may act, declared: Organizations, sites, agents, sessions, invitations, password links, API
 //! keys, labels, and the kept answers to repeated requests.
 
-use protocol::ids::KeyId;
+use std::sync::Arc;
+
+use protocol::conversation::Availability;
+use protocol::ids::{AgentId, KeyId, TenantId};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
 use super::{
-    Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket, bytes,
-    fields, former, found_by, hashed, id, number, sealed, text,
+    Change, Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket,
+    bytes, fields, former, found_by, hashed, id, is, number, sealed, text,
 };
 use crate::privacy::sweep::ANSWER_MS;
 use crate::store::feed::kind;
@@ -85,6 +88,13 @@ impl Entity for SiteRow {
     fields!(site, tenant, site_key, name, timeline, settings, created_at);
 }
 
+impl SiteRow {
+    /// Its name, settings and timeline, as they are here.
+    pub fn change(self) -> Change {
+        Change::update(self, &["name", "timeline", "settings"])
+    }
+}
+
 impl Entity for AgentRow {
     const TABLE: &'static Table = &Table {
         name: "agents",
@@ -151,6 +161,34 @@ impl Entity for AgentRow {
     }
 }
 
+impl AgentRow {
+    /// Name, e-mail, role, state and capacity, as they are here. What they choose themselves has changes of its own,
+    /// so that neither undoes the other.
+    pub fn change(self) -> Change {
+        Change::update(self, &["name", "email", "role", "active", "capacity"])
+    }
+
+    /// Another choice of when they are there, and the capacity where one is given; of an active agent alone.
+    pub fn choice(
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Change {
+        let of = vec![is("agent", agent), is("tenant", tenant), is("active", true)];
+        let capacity = capacity.map(|capacity| is("capacity", capacity));
+        let set = std::iter::once(is("availability", availability)).chain(capacity).collect();
+        Change::set::<Self>(of, set)
+    }
+
+    /// The hash of another password. A link to set a new one is void from then on.
+    pub fn password(tenant: TenantId, agent: AgentId, hash: Arc<str>) -> [Change; 2] {
+        let of = || vec![is("agent", agent), is("tenant", tenant)];
+        let set = vec![is("password", hash)];
+        [Change::clear::<PasswordResetRow>(of()), Change::set::<Self>(of(), set)]
+    }
+}
+
 impl Entity for SessionRow {
     const TABLE: &'static Table = &Table {
         name: "sessions",
@@ -178,6 +216,14 @@ impl Entity for SessionRow {
     };
 
     fields!(session, agent, tenant, secret, client, created_at, expires_at);
+}
+
+impl SessionRow {
+    /// It goes; one that is over already stays so.
+    pub fn end(&self) -> Change {
+        let of = [is("session", self.session), is("agent", self.agent), is("tenant", self.tenant)];
+        Change::clear::<Self>(of.into())
+    }
 }
 
 impl Entity for InvitationRow {
@@ -229,6 +275,19 @@ impl Entity for PasswordResetRow {
     };
 
     fields!(agent, tenant, secret, created_at, expires_at);
+}
+
+impl PasswordResetRow {
+    /// In place of the agent's former link.
+    pub fn issue(self) -> Change {
+        Change::replace(self, "agent")
+    }
+
+    /// It goes; refused where it was used or replaced meanwhile.
+    pub fn end(self) -> Change {
+        let of = [is("agent", self.agent), is("tenant", self.tenant), is("secret", self.secret)];
+        Change::delete::<Self>(of.into())
+    }
 }
 
 impl Entity for KeyRow {

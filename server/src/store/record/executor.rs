@@ -175,15 +175,9 @@ fn get<'r>(row: &'r [Equal], name: &str) -> Option<&'r Value> {
 
 /// A table's keyed hashes of sealed columns.
 fn hashes(table: &'static Table) -> impl Iterator<Item = (&'static Column, FoundBy)> {
-    table.columns.iter().filter_map(|column| match column.role {
-        Role::FoundBy(by) => by.of.map(|_| (column, by)),
-        Role::Plain
-        | Role::Sealed
-        | Role::Bucket
-        | Role::Former { .. }
-        | Role::Counted
-        | Role::Within
-        | Role::Outer => None,
+    table.columns.iter().filter_map(|column| {
+        let Role::FoundBy(by @ FoundBy { of: Some(_), .. }) = column.role else { return None };
+        Some((column, by))
     })
 }
 
@@ -478,17 +472,12 @@ fn outer_number<D: Writes + ?Sized>(
     row: &[Equal],
 ) -> Result<Value, D::Fault> {
     let outer = table.within.ok_or_else(|| D::damaged(table.name))?;
-    let of = table.own().zip(row).filter_map(|(column, (name, value))| match column.role {
-        Role::Within => Some((outer.id, value.clone())),
-        Role::Outer => Some((*name, value.clone())),
-        Role::Plain
-        | Role::Sealed
-        | Role::Bucket
-        | Role::FoundBy(_)
-        | Role::Former { .. }
-        | Role::Counted => None,
+    let hangs = table.own().zip(row).filter_map(|(column, (name, value))| {
+        let is_within = column.role == Role::Within;
+        let name = if is_within { outer.id } else { *name };
+        (is_within || column.role == Role::Outer).then(|| (name, value.clone()))
     });
-    let of: Vec<Equal> = of.collect();
+    let of: Vec<Equal> = hangs.collect();
     let found = database.query(&statement::number(outer, &of, D::DIALECT))?.pop();
     Ok(found.and_then(|mut row| row.pop()).ok_or(StoreError::NotFound)?)
 }

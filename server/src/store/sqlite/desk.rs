@@ -121,7 +121,7 @@ impl Desk<'_> {
             Write::VisitorToken(row) => self.change(Change::update((**row).clone(), TOKEN)),
             Write::Mark(row) => self.mark(row),
             Write::Draft(row) => self.draft(row),
-            Write::Record(record) => self.record(record),
+            Write::Record(change) => self.change(change.clone()),
         }
     }
 

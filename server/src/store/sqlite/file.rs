@@ -8,12 +8,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
-use super::OpenError;
 use super::journal::{self, Journal, Known, Need, Reached, StoreId};
 use super::mark::{self, Mark};
+use super::{Looked, LookedData, OpenError};
 pub use crate::folder::FolderLock;
 use crate::folder::{self, LockError};
 use crate::onlooker;
@@ -54,8 +55,8 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
 }
 
-/// The newest version.
-pub(super) fn version() -> u32 {
+/// Version of the database's form: that of this program, to which data is brought when it is opened.
+pub fn version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
@@ -74,8 +75,11 @@ pub(super) fn check_restored(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes the folder where there is none, and locks it.
-pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+/// Takes the folder for this process; makes it where there is none.
+///
+/// # Errors
+/// If another has it, or it cannot be made.
+pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let lock = lock_unjudged(folder)?;
     check_restored(folder)?;
     Ok(lock)
@@ -208,10 +212,7 @@ pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
 /// known.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
     let path = database_path(folder);
-    let named = |act: &'static str| {
-        let path = path.clone();
-        move |source: rusqlite::Error| refuse(act, path, source)
-    };
+    let named = |act| refused(act, &path);
     let bytes = bytes_of(&path);
     if bytes == 0 {
         check_alone(folder)?;
@@ -242,21 +243,14 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenErro
             .and_then(|()| transaction.commit())
             .map_err(named("migrate"))?;
     }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| OpenError::Io {
-        act: "sync",
-        path: folder.to_owned(),
-        source,
-    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync", folder))?;
     Ok((connection, marked))
 }
 
 /// Opens the file as it is, whatever was acked; it is ours and of the newest version.
 pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
     let path = database_path(folder);
-    let failed = |act| {
-        let path = path.clone();
-        move |source| refuse(act, path, source)
-    };
+    let failed = |act| refused(act, &path);
     let connection = Connection::open(&path).map_err(failed("open"))?;
     leave_log_at_close(&connection, true).map_err(failed("open"))?;
     set_up_writer(&connection).map_err(failed("open"))?;
@@ -271,8 +265,7 @@ pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
 /// Opens the file for reading alone, which needs no room; only of the newest version, for another would need some.
 pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
     let path = database_path(folder);
-    let connection =
-        connect_alone(folder).map_err(|source| refuse("open", path.clone(), source))?;
+    let connection = connect_alone(folder).map_err(refused("open", &path))?;
     let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
     if usize::try_from(version) != Ok(MIGRATIONS.len()) {
         return Err(OpenError::NoRoom(folder.to_owned()));
@@ -282,8 +275,7 @@ pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), Op
 
 /// The data is known to be what it says: the log goes where it belongs with the last connection.
 pub(super) fn is_judged(folder: &Path, connection: &Connection) -> Result<(), OpenError> {
-    leave_log_at_close(connection, false)
-        .map_err(|source| refuse("open", database_path(folder), source))
+    leave_log_at_close(connection, false).map_err(refused("open", &database_path(folder)))
 }
 
 /// Whether the file is whole, ours, of a version that is known, and not older than what was acked.
@@ -293,10 +285,7 @@ fn judge_file(
     bytes: u64,
 ) -> Result<(u32, Option<Mark>), OpenError> {
     let path = database_path(folder);
-    let failed = |act| {
-        let path = path.clone();
-        move |source| refuse(act, path, source)
-    };
+    let failed = |act| refused(act, &path);
     let (id, version) = marks(connection).map_err(failed("read"))?;
     if bytes > 0 {
         check(connection, &path, bytes).map_err(failed("check"))?.map_or(Ok(()), Err)?;
@@ -320,13 +309,11 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
     let read = |connection: &Connection| {
         connection.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
-    let has: Option<(Option<StoreId>, u64)> =
-        read(connection).map_err(|source| refuse("read", path.clone(), source))?;
+    let has: Option<(Option<StoreId>, u64)> = read(connection).map_err(refused("read", &path))?;
     let Some((Some(id), commits)) = has else { return Ok(None) };
     let mut in_file_once = 0;
     if version >= VERSION_WITH_IN_FILE {
-        in_file_once =
-            in_file(connection).map_err(|source| refuse("read", path.clone(), source))?;
+        in_file_once = in_file(connection).map_err(refused("read", &path))?;
     }
     let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
     let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
@@ -341,12 +328,7 @@ fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option
         let commits = commits.saturating_sub(alone.unwrap_or_default());
         return Err(OpenError::Behind { path, commits });
     }
-    let found = mark::find(folder).map_err(|source| OpenError::Io {
-        act: "read",
-        path: mark_path.clone(),
-        source,
-    })?;
-    let mark = match found {
+    let mark = match mark::find(folder).map_err(io("read", &mark_path))? {
         mark::Found::Mark(mark) if mark.id == id => mark,
         // It is made anew and nothing hangs on it, but for the proof that nothing is missing.
         mark::Found::Mark(_) => return without_mark(&mark_path, "belongs to other data"),
@@ -429,7 +411,22 @@ fn check(connection: &Connection, path: &Path, bytes: u64) -> rusqlite::Result<O
     Ok((verdict != "ok").then(|| OpenError::Corrupt { path: path.to_owned(), source: None }))
 }
 
-pub(super) fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
+/// What is said of SQLite's fault at this file.
+pub(super) fn refused(
+    act: &'static str,
+    path: &Path,
+) -> impl Fn(rusqlite::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| refuse(act, path.clone(), source)
+}
+
+/// The same of the disk's.
+pub(super) fn io(act: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Io { act, path: path.clone(), source }
+}
+
+fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             OpenError::Corrupt { path, source: Some(source) }
@@ -443,7 +440,10 @@ pub(super) fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) 
 }
 
 /// Whose data is in this folder, by what it says itself; `None` where there is none yet.
-pub(super) fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
+///
+/// # Errors
+/// If the file is there and cannot be read, or is missing where others speak of it.
+pub fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
     let path = database_path(folder);
     if bytes_of(&path) == 0 {
         check_alone(folder)?;
@@ -461,7 +461,7 @@ pub(super) fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
             |row: &rusqlite::Row<'_>| Ok(Identity { generation: row.get(0)?, id: row.get(1)? });
         connection.query_row(&sql, [], read).optional()
     };
-    read().map_err(|source| refuse("read", path, source))
+    read().map_err(refused("read", &path))
 }
 
 /// What data says of itself.
@@ -478,27 +478,26 @@ pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
     folder::user(folder, LOCK_FILE).map_err(|error| not_locked(folder, error))
 }
 
-/// What a look at the file found.
-pub(super) struct Seen {
-    pub(super) version: u32,
-    pub(super) known: u32,
-    /// Once there is a row.
-    pub(super) keys: Option<(u64, [u8; 32])>,
-    pub(super) id: Option<StoreId>,
-    pub(super) connection: Connection,
+/// Looks at the data in a folder without making, changing or keeping anything.
+///
+/// # Errors
+/// If it is damaged, from a later version or another program's.
+pub fn look(folder: &Path) -> Result<Looked, OpenError> {
+    if let Some(pid) = user(folder)? {
+        return Ok(Looked::InUse { pid });
+    }
+    check_restored(folder)?;
+    Ok(look_inside(folder)?.map_or(Looked::Empty, |data| Looked::Data(Box::new(data))))
 }
 
 /// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
-pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
+pub(super) fn look_inside(folder: &Path) -> Result<Option<LookedData>, OpenError> {
     let path = database_path(folder);
     if bytes_of(&path) == 0 {
         check_alone(folder)?;
         return Ok(None);
     }
-    let named = |act: &'static str| {
-        let path = path.clone();
-        move |source: rusqlite::Error| refuse(act, path, source)
-    };
+    let named = |act| refused(act, &path);
     let connection = onlooker::open(&path).map_err(named("open"))?;
     let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
     let verdict: String = connection
@@ -507,26 +506,22 @@ pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
     if verdict != "ok" {
         return Err(OpenError::Corrupt { path, source: None });
     }
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    let mut seen = Seen { version, known, keys: None, id: None, connection };
-    if version < known {
+    let (newest, mut keys, mut id) = (self::version(), None, None);
+    if version < newest {
         // The next start brings it on; until then it has no journal that could be judged.
         if version > 0 {
             let sql = "SELECT generation, keys_mark FROM meta";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            seen.keys =
-                seen.connection.query_row(sql, [], row).optional().map_err(named("read"))?;
+            keys = connection.query_row(sql, [], row).optional().map_err(named("read"))?;
         }
-        return Ok(Some(seen));
-    }
-    if let Some(Meta { known, generation, keys_mark }) =
-        meta(&seen.connection).map_err(named("read"))?
+    } else if let Some(Meta { known, generation, keys_mark }) =
+        meta(&connection).map_err(named("read"))?
     {
-        seen.keys = Some((generation, keys_mark));
-        seen.id = Some(known.id);
+        (keys, id) = (Some((generation, keys_mark)), Some(known.id));
         find_journal(folder, &known, marked)?;
     }
-    Ok(Some(seen))
+    let connection = Mutex::new(connection);
+    Ok(Some(LookedData { path, version, known: newest, keys, id, connection }))
 }
 
 /// What only the journal has.
@@ -540,7 +535,7 @@ pub(super) fn find_journal(
         Ok(Ok(found)) => Ok(found),
         Ok(Err(journal::JournalFault::Apart)) => Err(OpenError::JournalApart { path }),
         Ok(Err(fault)) => Err(OpenError::Journal { path, fault }),
-        Err(source) => Err(OpenError::Io { act: "read", path, source }),
+        Err(source) => Err(io("read", &path)(source)),
     }
 }
 
@@ -555,7 +550,7 @@ pub(super) fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError
     if id != APPLICATION_ID && (id != 0 || version != 0) {
         return Err(OpenError::NotOurs(path.to_owned()));
     }
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    let known = self::version();
     if version > known {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
     }

@@ -16,9 +16,11 @@ use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
 use crate::store::record::conversations::Sketch;
 use crate::store::record::{Entity, Select, executor, is};
+use crate::store::search::SEARCHED_CONVERSATIONS_MAX;
+use crate::store::sight::{DEAD_MAX, Paging, SEARCHED_MAX};
 use crate::store::{
-    ConversationRow, ConversationSearch, DEAD_MAX, Found, MarkRow, MessagePage, Moment, Paging,
-    RoomRow, SEARCHED_CONVERSATIONS_MAX, SEARCHED_MAX, SearchOrder, Sight,
+    ConversationRow, ConversationSearch, Found, MarkRow, MessagePage, Moment, RoomRow, SearchOrder,
+    Sight,
 };
 
 mod newest;
