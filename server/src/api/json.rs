@@ -9,8 +9,8 @@ use protocol::time::UnixMillis;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::date::rfc3339;
 use super::problem::Problem;
+use crate::clock::rfc3339;
 
 /// Fields that are moments and do not end in `_at`.
 const OTHERS: [&str; 2] = ["trusted_until", "waiting_since"];

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use super::output::{self, Form};
 use super::{CliError, flags, operator, print, serve, settings};
 use crate::backup::{
-    self, Backups, KEYS_DAYS, Kind, Manifest, RATE_MIB, Restored, Standing, Verdict, Wish, rfc3339,
+    self, Backups, KEYS_DAYS, Kind, Manifest, RATE_MIB, Restored, Standing, Verdict, Wish,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, rfc3339};
 use crate::config::{Config, Resolved, Store};
 use crate::http::client::Server;
 use crate::metrics::Metrics;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Form};
 use super::{CliError, flags, print, serve, settings};
+use crate::backup::sentence;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Bus, Config, Origin, Resolved, SETTINGS, Store};
 use crate::http::{Standing, Tls};
@@ -68,7 +69,7 @@ impl Report {
                 .into_iter()
                 .map(|(what, words)| json!({ "what": what, "says": words }))
                 .collect();
-            let fault = outcome.as_ref().err().map(|error| super::with_causes(error));
+            let fault = outcome.as_ref().err().map(|error| sentence(error));
             let good = fault.is_none();
             print(&format!(
                 "{}\n",

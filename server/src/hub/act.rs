@@ -13,7 +13,7 @@ use super::assignment::Assignment;
 use super::desk::Desk;
 use super::desks::Desks;
 use super::follow::{Follow as _, Following};
-use super::reject::{only_agents, store_reject};
+use super::reject::only_agents;
 use super::speaker::Actor;
 use crate::routing::Input;
 use crate::store::AgentRow;
@@ -60,7 +60,7 @@ impl Acts {
         }
         let desk = self.desks.get(tenant).await?;
         let choice = AgentRow::choice(tenant, agent, availability, capacity);
-        let kept = self.following.keep(vec![choice]).await.map_err(|error| store_reject(&error))?;
+        let kept = self.following.keep(vec![choice]).await?;
         // Both in one step before the account is read anew: who is away takes nothing for having room for more.
         let choice = Input::Availability { agent, availability, capacity };
         let routed = self.assignment.route(&desk, choice).await;

@@ -545,6 +545,21 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
 }
 
 #[tokio::test]
+async fn what_an_agent_chooses_is_stored_and_what_is_held_of_them_follows() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
+    stand.hub.start().await.unwrap();
+    let (hub, tenant, agent) = (&stand.hub, world.tenant, world.agent);
+    let desk = hub.desks.get(tenant).await.unwrap();
+    hub.acts().choose(tenant, agent, Availability::Available, Some(9)).await.unwrap();
+    let stored = stand.store.agent(tenant, agent).await.unwrap().unwrap();
+    assert_eq!((stored.availability, stored.capacity), (Availability::Available, 9));
+    assert_eq!(desk.state.lock().agents[&agent].row, stored);
+}
+
+#[tokio::test]
 async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     let stand = Stand::with(RoutingConfig { offer_ms: 1, ..RoutingConfig::default() });
     let world = World::new(7);

@@ -31,7 +31,7 @@ pub(crate) struct ClockNote {
 }
 
 /// An account's lock: the Organization's own bucket of the day on which it began.
-const fn account(bound: &'static [&'static str], destroyed: Destroyed) -> Option<Seal> {
+pub(super) const fn account(bound: &'static [&'static str], destroyed: Destroyed) -> Option<Seal> {
     Some(Seal {
         kind: SealKind::Account,
         class: RetentionClass::UserAccount,
@@ -125,40 +125,12 @@ impl Entity for AgentRow {
         ..Table::PLAIN
     };
 
-    fn into_values(self) -> Vec<Value> {
-        vec![
-            self.agent.into_value(),
-            self.tenant.into_value(),
-            self.name.into_value(),
-            self.email.into_value(),
-            self.role.into_value(),
-            self.active.into_value(),
-            self.capacity.into_value(),
-            self.availability.into_value(),
-            self.password_hash.into_value(),
-            self.created_at.into_value(),
-        ]
-    }
-
-    /// One whose key is destroyed is without a name, an address and a way to sign in: transcripts and pages still
-    /// count them.
-    fn from_row(mut row: Row) -> Option<Self> {
-        let (agent, tenant) = (row.take()?, row.take()?);
-        let (name, mail): (Value, _) = (row.take()?, row.take()?);
-        let (role, active) = (row.take()?, row.take::<bool>()? && name != Value::Null);
-        Some(Self {
-            agent,
-            tenant,
-            name: Field::from_value(name)?,
-            email: mail,
-            role,
-            active,
-            capacity: row.take()?,
-            availability: row.take()?,
-            password_hash: row.take()?,
-            created_at: row.take()?,
-        })
-    }
+    // One whose key is destroyed is without a name, an address and a way to sign in: transcripts and pages still count
+    // them.
+    fields!(
+        agent, tenant, name, email, role, active, capacity, availability, password_hash, created_at;
+        |read: Self| Self { active: read.active && !read.name.expose().is_empty(), ..read }
+    );
 }
 
 impl AgentRow {

@@ -4,9 +4,10 @@ mod slow;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::ids::{InvitationId, KeyId, SessionId};
+use protocol::ids::{InvitationId, KeyId, SessionId, TenantId};
+use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
@@ -14,11 +15,11 @@ use protocol::time::Day;
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
-use crate::privacy::seal::{Lock, SealError, Subject};
+use crate::privacy::seal::{Bucket, Lock, SealError, Subject};
 use crate::store::conformance::{self, NOW, World};
 use crate::store::{
     AnswerRow, Change, ConversationFilter, ConversationRow, DraftRow, InvitationRow, KeyRow, Page,
-    SessionRow, VisitorRow,
+    Records as _, Retention as _, SessionRow, Store as _, Transcript as _, VisitorRow, Write,
 };
 
 impl SqliteStore {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::store::record::{DECLARED, Ends, Holds, Table};
-use crate::store::{Change, inventory};
+use crate::store::{Change, Write, inventory};
 
 fn texts(connection: &Connection, sql: &str) -> Vec<String> {
     let mut statement = connection.prepare(sql).unwrap();
