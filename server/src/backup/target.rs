@@ -268,6 +268,7 @@ pub(super) fn let_go(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::rfc3339;
 
     #[test]
     fn names_sort_by_time_and_are_known_again() {

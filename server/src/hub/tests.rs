@@ -38,7 +38,7 @@ use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
 use crate::routing::{Effect, Input};
 use crate::store::conformance::World;
 use crate::store::sqlite::{self, SqliteConfig, SqliteStore};
-use crate::store::{Change, Transcript as _};
+use crate::store::{Change, Records as _, Transcript as _};
 
 /// Keys that fail when a test says so, and the batch with them.
 #[derive(Debug)]

@@ -25,8 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ids::{ConversationId, MessageId, TenantId};
-use protocol::message::Seq;
+use protocol::ids::{ConversationId, TenantId};
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
@@ -35,13 +34,11 @@ use self::transcript::Conversation;
 use super::feed::FeedEvent;
 use super::record::{Row, Select};
 use super::{
-    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Records, Refused,
-    Result, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write, WriteSlot,
-    Wrote,
+    ClockAct, Fate, NoStats, Records, Refused, Result, Retention, Store, StoreError, StoreStats,
+    Write, WriteSlot, Wrote,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
-use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, SealError, Sealer, Subject};
 
 /// Shares of the conversations, each with a lock of its own: many times the threads of any machine.
@@ -220,83 +217,6 @@ impl Store for MemoryStore {
 
     async fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
-    }
-}
-
-#[async_trait]
-impl Transcript for MemoryStore {
-    async fn room(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        tail: u16,
-    ) -> Result<Option<RoomRow>> {
-        self.shared.room(tenant, conversation, tail)
-    }
-
-    async fn newest(
-        &self,
-        tenant: TenantId,
-        conversations: &[ConversationId],
-    ) -> Result<Vec<NewestRow>> {
-        let rows = conversations.iter().map(|id| self.shared.newest_said(tenant, *id));
-        rows.filter_map(Result::transpose).collect()
-    }
-
-    async fn page(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        sight: Sight,
-        range: (Seq, Option<Seq>),
-        limit: u16,
-    ) -> Result<MessagePage> {
-        self.shared.page(tenant, conversation, sight, range, limit)
-    }
-
-    async fn messages(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        after: Seq,
-        before: Option<Seq>,
-        limit: u16,
-    ) -> Result<Vec<Arc<Placed>>> {
-        self.shared.messages(tenant, conversation, after, before, limit)
-    }
-
-    async fn is_destroyed(&self, tag: &Tag, conversation: ConversationId) -> Result<bool> {
-        self.shared.is_destroyed(tag, conversation)
-    }
-
-    async fn message(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        message: MessageId,
-        after: Seq,
-    ) -> Result<Option<Arc<Placed>>> {
-        self.shared.message(tenant, conversation, message, after)
-    }
-
-    async fn search(
-        &self,
-        tenant: TenantId,
-        search: &ConversationSearch,
-        limit: u16,
-    ) -> Result<Found> {
-        self.shared.list_touched()?;
-        self.shared
-            .read_records("search conversations", |reader| reader.search(tenant, search, limit))
-    }
-
-    async fn changed_at(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<Option<UnixMillis>> {
-        self.shared.list_touched()?;
-        self.shared.read_records("read a change", |reader| reader.changed_at(tenant, conversation))
     }
 }
 

@@ -1,6 +1,7 @@
 use std::thread;
 
 use protocol::ids::AgentId;
+use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
@@ -11,7 +12,9 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::keys::KeyStore;
 use crate::privacy::seal::Subject;
 use crate::store::conformance::{self, NOW, World};
-use crate::store::{AgentRow, Change, ConversationFilter, DraftRow, Page, VisitorToken};
+use crate::store::{
+    AgentRow, Change, ConversationFilter, DraftRow, Page, Transcript as _, VisitorToken,
+};
 
 fn store_with(config: &MemoryConfig) -> (MemoryStore, Arc<KeyStore>) {
     let keys = Arc::new(KeyStore::in_memory().unwrap());
